@@ -1,0 +1,136 @@
+"""Everything this package raises on purpose.
+
+::
+
+    BifrostError
+    ├── ConfigurationError      a setting or argument is wrong; nothing was sent
+    ├── TemplateError           a {{placeholder}} has no value; nothing was sent
+    ├── LogError                the run log cannot be written or read
+    ├── ConnectionFailed        no gateway answered at the address
+    ├── TimedOut                one of the four time limits passed
+    ├── GatewayError            the gateway, or the provider behind it, answered with an error
+    │   ├── AuthenticationFailed    401, 403: a key is missing, wrong or not allowed
+    │   ├── BudgetExceeded          402
+    │   ├── NotFound                404: no such deployment or route
+    │   └── RateLimited             429
+    ├── ProtocolError           what came back is not what a gateway sends
+    └── StreamInterrupted       the stream ended early; `.text` holds what arrived
+
+Every error that reached the gateway has `.run`, already in the run log.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .runs.run import Run
+
+__all__ = [
+    "AuthenticationFailed",
+    "BifrostError",
+    "BudgetExceeded",
+    "ConfigurationError",
+    "ConnectionFailed",
+    "GatewayError",
+    "LogError",
+    "NotFound",
+    "ProtocolError",
+    "RateLimited",
+    "StreamInterrupted",
+    "TemplateError",
+    "TimedOut",
+]
+
+
+class BifrostError(Exception):
+    """Base of all errors of this package.
+
+    Attributes: `run` (the recorded `Run`, or None if nothing was sent), `hint` (what to do next, or None).
+    """
+
+    run: Run | None
+    hint: str | None
+
+    def __init__(self, message: str, *, hint: str | None = None, run: Run | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.run = run
+
+    @property
+    def message(self) -> str:
+        """What was wrong, without the hint."""
+        return str(self.args[0]) if self.args else ""
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}" if self.hint else self.message
+
+
+class ConfigurationError(BifrostError, ValueError):
+    """A setting or argument is wrong; nothing was sent."""
+
+
+class TemplateError(BifrostError, ValueError):
+    """A ``{{placeholder}}`` has no value; nothing was sent."""
+
+
+class LogError(BifrostError, OSError):
+    """The run log cannot be written or read. The run itself is never lost: the caller still gets it."""
+
+
+class ConnectionFailed(BifrostError, ConnectionError):
+    """No gateway answered at the address (refused, reset, unknown host, TLS)."""
+
+
+class TimedOut(BifrostError, TimeoutError):
+    """A time limit passed.
+
+    Attributes: `phase` is ``connect``, ``first_byte``, ``between_chunks`` or ``total``; `seconds` the limit.
+    """
+
+    phase: str | None = None
+    seconds: float | None = None
+
+
+class GatewayError(BifrostError):
+    """The gateway, or the provider behind it, answered with an error.
+
+    Attributes: `status` (HTTP status), `type`, `code`, `provider`, `request_id`, `retry_after_s` (seconds, from
+    ``Retry-After``); each None where unknown. Texts come from outside: control sequences and keys are removed.
+    """
+
+    status: int | None = None
+    type: str | None = None
+    code: str | None = None
+    provider: str | None = None
+    request_id: str | None = None
+    retry_after_s: float | None = None
+
+
+class AuthenticationFailed(GatewayError):
+    """401 or 403: a key is missing, wrong or not allowed to do this."""
+
+
+class BudgetExceeded(GatewayError):
+    """402: the virtual key's, team's or customer's budget is used up."""
+
+
+class NotFound(GatewayError):
+    """404: no such deployment, model or route."""
+
+
+class RateLimited(GatewayError):
+    """429: too many requests or tokens. `retry_after_s` says how long to wait, if the provider said so."""
+
+
+class ProtocolError(BifrostError):
+    """What came back is not what a gateway sends (wrong content type, broken JSON, an oversized line)."""
+
+
+class StreamInterrupted(BifrostError):
+    """The stream ended before the answer was complete. `text` holds what arrived."""
+
+    @property
+    def text(self) -> str:
+        """The first choice's text received so far; empty if there was none."""
+        return (self.run.response or "") if self.run is not None else ""
