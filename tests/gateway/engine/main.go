@@ -1,0 +1,277 @@
+// Bifrost's own engine (module core) behind a small HTTP front.
+//
+// This is NOT the Bifrost gateway: its HTTP program (module transports) cannot be had, see ../MEASURED.md. Everything
+// inside a JSON body, every call to a provider, every retry and fallback is Bifrost's code. Routes, status lines,
+// headers and the framing of streams are ours, after what the gateway's documentation says of them.
+//
+//	POST /v1/completions, /v1/chat/completions
+//	POST /openai/openai/deployments/{id}/completions, .../chat/completions
+//	GET  /health                     {"status":"ok","engine":"1.4.0","gateway":false}
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/bytedance/sonic"
+	bifrost "github.com/maximhq/bifrost/core"
+	"github.com/maximhq/bifrost/core/schemas"
+)
+
+// allowRaw is what client.allow_per_request_raw_override sets from 1.5 on; 1.4 asks for no permission and has no name for it.
+const allowRaw = schemas.BifrostContextKey("bifrost-allow-per-request-raw-override")
+
+// account answers the engine's questions about providers from the "providers" part of a gateway's config.json.
+type account struct {
+	keys    map[schemas.ModelProvider][]schemas.Key
+	configs map[schemas.ModelProvider]*schemas.ProviderConfig
+}
+
+func (a account) GetConfiguredProviders() ([]schemas.ModelProvider, error) {
+	names := make([]schemas.ModelProvider, 0, len(a.configs))
+	for name := range a.configs {
+		names = append(names, name)
+	}
+	return names, nil
+}
+
+func (a account) GetKeysForProvider(_ context.Context, name schemas.ModelProvider) ([]schemas.Key, error) {
+	return a.keys[name], nil
+}
+
+func (a account) GetConfigForProvider(name schemas.ModelProvider) (*schemas.ProviderConfig, error) {
+	if config, ok := a.configs[name]; ok {
+		return config, nil
+	}
+	return nil, fmt.Errorf("provider %s is not configured", name)
+}
+
+func readAccount(path string) (account, error) {
+	a := account{map[schemas.ModelProvider][]schemas.Key{}, map[schemas.ModelProvider]*schemas.ProviderConfig{}}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return a, err
+	}
+	var file struct {
+		Providers map[schemas.ModelProvider]json.RawMessage `json:"providers"`
+	}
+	if err = json.Unmarshal(text, &file); err != nil {
+		return a, err
+	}
+	for name, raw := range file.Providers {
+		var keys struct {
+			Keys []schemas.Key `json:"keys"`
+		}
+		config := &schemas.ProviderConfig{}
+		if err = sonic.Unmarshal(raw, &keys); err == nil {
+			err = sonic.Unmarshal(raw, config)
+		}
+		if err != nil {
+			return a, fmt.Errorf("provider %s: %w", name, err)
+		}
+		for i := range keys.Keys {
+			keys.Keys[i].ID = keys.Keys[i].Name // the gateway's store invents ids
+		}
+		if config.CustomProviderConfig != nil {
+			config.CustomProviderConfig.CustomProviderKey = string(name)
+		}
+		config.CheckAndSetDefaults()
+		a.keys[name], a.configs[name] = keys.Keys, config
+	}
+	return a, nil
+}
+
+type front struct {
+	engine *bifrost.Bifrost
+	max    int64
+}
+
+// request is what both routes read of a body; the engine's parameter types read the rest of the same body.
+type request struct {
+	Model     string                       `json:"model"`
+	Stream    bool                         `json:"stream"`
+	Fallbacks []string                     `json:"fallbacks"`
+	Prompt    *schemas.TextCompletionInput `json:"prompt"`
+	Messages  []schemas.ChatMessage        `json:"messages"`
+}
+
+func (f front) serve(chat bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		native := strings.HasPrefix(r.URL.Path, "/v1/")
+		body, err := io.ReadAll(io.LimitReader(r.Body, f.max))
+		var q request
+		if err == nil {
+			err = sonic.Unmarshal(body, &q)
+		}
+		var text schemas.TextCompletionParameters
+		var talk schemas.ChatParameters
+		if err == nil && chat {
+			err = sonic.Unmarshal(body, &talk)
+		} else if err == nil {
+			err = sonic.Unmarshal(body, &text)
+		}
+		if err != nil {
+			status := http.StatusBadRequest
+			fail(w, &schemas.BifrostError{StatusCode: &status, Error: &schemas.ErrorField{Message: "Invalid request payload: " + err.Error()}})
+			return
+		}
+		fallbackProvider := schemas.ModelProvider("")
+		if id := r.PathValue("id"); id != "" {
+			q.Model, fallbackProvider = "azure/"+id, "azure"
+		}
+		provider, model := schemas.ParseModelString(q.Model, "")
+		var fallbacks []schemas.Fallback
+		for _, entry := range q.Fallbacks {
+			p, m := schemas.ParseModelString(entry, fallbackProvider)
+			if p != "" { // the gateway drops an entry that names no provider
+				fallbacks = append(fallbacks, schemas.Fallback{Provider: p, Model: m})
+			}
+		}
+		parent, cancelParent := context.WithCancel(r.Context())
+		defer cancelParent()
+		ctx, cancel := schemas.NewBifrostContextWithCancel(parent)
+		defer cancel()
+		if id := r.Header.Get("x-request-id"); id != "" {
+			ctx.SetValue(schemas.BifrostContextKeyRequestID, id)
+		}
+		ctx.SetValue(allowRaw, true)
+		if r.Header.Get("x-bf-send-back-raw-response") == "true" {
+			ctx.SetValue(schemas.BifrostContextKeySendBackRawResponse, true)
+		}
+		if r.Header.Get("x-bf-send-back-raw-request") == "true" {
+			ctx.SetValue(schemas.BifrostContextKeySendBackRawRequest, true)
+		}
+		var answer any
+		var chunks chan *schemas.BifrostStreamChunk
+		var failure *schemas.BifrostError
+		if chat {
+			ask := &schemas.BifrostChatRequest{Provider: provider, Model: model, Input: q.Messages, Params: &talk, Fallbacks: fallbacks}
+			if q.Stream {
+				chunks, failure = f.engine.ChatCompletionStreamRequest(ctx, ask)
+			} else {
+				answer, failure = f.engine.ChatCompletionRequest(ctx, ask)
+			}
+		} else {
+			ask := &schemas.BifrostTextCompletionRequest{Provider: provider, Model: model, Input: q.Prompt, Params: &text, Fallbacks: fallbacks}
+			if q.Stream {
+				chunks, failure = f.engine.TextCompletionStreamRequest(ctx, ask)
+			} else {
+				answer, failure = f.engine.TextCompletionRequest(ctx, ask)
+			}
+		}
+		switch {
+		case failure != nil:
+			fail(w, failure)
+		case q.Stream:
+			stream(w, chunks, native)
+		default:
+			send(w, http.StatusOK, answer)
+		}
+	}
+}
+
+func send(w http.ResponseWriter, status int, answer any) {
+	body, err := sonic.Marshal(answer)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("content-type", "application/json")
+	w.WriteHeader(status)
+	w.Write(body)
+}
+
+func fail(w http.ResponseWriter, failure *schemas.BifrostError) {
+	status := http.StatusInternalServerError
+	if failure.StatusCode != nil {
+		status = *failure.StatusCode
+	} else if !failure.IsBifrostError {
+		status = http.StatusBadRequest
+	}
+	send(w, status, failure)
+}
+
+// stream writes one data line for each chunk. After an error the native route still says [DONE], the other one does not.
+func stream(w http.ResponseWriter, chunks chan *schemas.BifrostStreamChunk, native bool) {
+	w.Header().Set("content-type", "text/event-stream")
+	w.Header().Set("cache-control", "no-cache")
+	flush := http.NewResponseController(w)
+	failed := false
+	for chunk := range chunks {
+		body, err := sonic.Marshal(chunk)
+		if err != nil {
+			continue
+		}
+		failed = failed || chunk.BifrostError != nil
+		fmt.Fprintf(w, "data: %s\n\n", body)
+		flush.Flush()
+	}
+	if native || !failed {
+		fmt.Fprint(w, "data: [DONE]\n\n")
+	}
+}
+
+func coreVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, dep := range info.Deps {
+			if dep.Path == "github.com/maximhq/bifrost/core" {
+				return strings.TrimPrefix(dep.Version, "v")
+			}
+		}
+	}
+	return "unknown"
+}
+
+func main() {
+	host := flag.String("host", "127.0.0.1", "address to listen on")
+	port := flag.Int("port", 0, "port; 0 takes a free one")
+	config := flag.String("config", "config.json", "a gateway's config.json, of which \"providers\" is read")
+	level := flag.String("log-level", "error", "debug, info, warn or error")
+	version := flag.Bool("version", false, "say the engine's version and stop")
+	flag.Parse()
+	if *version {
+		fmt.Println(coreVersion())
+		return
+	}
+	a, err := readAccount(*config)
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	engine, err := bifrost.Init(ctx, schemas.BifrostConfig{Account: a, Logger: bifrost.NewDefaultLogger(schemas.LogLevel(*level))})
+	if err != nil {
+		log.Fatal(err)
+	}
+	f := front{engine, 64 << 20}
+	mux := http.NewServeMux()
+	for _, prefix := range []string{"/v1", "/openai/openai/deployments/{id}"} {
+		mux.HandleFunc("POST "+prefix+"/completions", f.serve(false))
+		mux.HandleFunc("POST "+prefix+"/chat/completions", f.serve(true))
+	}
+	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
+		send(w, http.StatusOK, map[string]any{"status": "ok", "engine": coreVersion(), "gateway": false})
+	})
+	listener, err := net.Listen("tcp", fmt.Sprintf("%s:%d", *host, *port))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("listening on http://%s\n", listener.Addr())
+	server := &http.Server{Handler: mux}
+	go func() { <-ctx.Done(); server.Close() }()
+	if err = server.Serve(listener); err != http.ErrServerClosed {
+		log.Fatal(err)
+	}
+	engine.Shutdown()
+}
