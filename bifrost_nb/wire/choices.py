@@ -1,0 +1,202 @@
+"""What a choice of an answer or of a chunk says, read from plain dicts: these run once per chunk.
+
+All take any JSON: a value of another type than expected counts as absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = [
+    "ToolCalls",
+    "choice_index",
+    "choice_text",
+    "choices_of",
+    "finish_reason",
+    "logprobs_of",
+    "merge_logprobs",
+    "reasoning_text",
+    "tool_calls_of",
+]
+
+JsonDict = dict[str, Any]
+
+
+def choices_of(body: Mapping[str, Any]) -> list[JsonDict]:
+    """The choices of an answer or chunk; a usage chunk has none."""
+    choices = body.get("choices")
+    if type(choices) is not list:
+        return []
+    return [choice for choice in choices if type(choice) is dict]
+
+
+def choice_index(choice: JsonDict, otherwise: int = 0) -> int:
+    """The position of the choice among all of the answer."""
+    index = choice.get("index")
+    return index if type(index) is int and index >= 0 else otherwise
+
+
+def choice_text(choice: JsonDict) -> str:
+    """The text of a whole choice or of a delta; empty where there is none.
+
+    That is `text` of a text completion; of a chat its content (text, or the text of its blocks), else the refusal,
+    else the transcript of spoken audio.
+    """
+    text = choice.get("text")
+    if type(text) is str:
+        return text
+    part = _part(choice)
+    if part is None:
+        return ""
+    content = part.get("content")
+    if type(content) is str and content:
+        return content
+    if type(content) is list:
+        return "".join(map(_block_text, content))
+    refusal = part.get("refusal")
+    if type(refusal) is str and refusal:
+        return refusal
+    audio = part.get("audio")
+    transcript = audio.get("transcript") if type(audio) is dict else None
+    return transcript if type(transcript) is str else ""
+
+
+def reasoning_text(choice: JsonDict) -> str:
+    """What the model says of its thinking; empty where there is none."""
+    part = _part(choice)
+    if part is None:
+        return ""
+    for name in ("reasoning", "reasoning_content"):
+        text = part.get(name)
+        if type(text) is str and text:
+            return text
+    details = part.get("reasoning_details")
+    if type(details) is not list:
+        return ""
+    texts = (detail.get("text") or detail.get("summary") for detail in details if type(detail) is dict)
+    return "".join(text for text in texts if type(text) is str)
+
+
+def finish_reason(choice: JsonDict) -> str | None:
+    """Why the choice ended; None while it has not."""
+    reason = choice.get("finish_reason")
+    return reason if type(reason) is str and reason else None
+
+
+def tool_calls_of(choice: JsonDict) -> list[JsonDict]:
+    """The tool calls of a whole choice, or the fragments of a delta (see `ToolCalls`)."""
+    part = _part(choice)
+    calls = None if part is None else part.get("tool_calls")
+    return [call for call in calls if type(call) is dict] if type(calls) is list else []
+
+
+def logprobs_of(choice: JsonDict) -> JsonDict | None:
+    """The log probabilities; gateways up to 1.4 write the key ``log_probs``, later ones ``logprobs``."""
+    for name in ("logprobs", "log_probs"):
+        value = choice.get(name)
+        if type(value) is dict:
+            return value
+    return None
+
+
+def merge_logprobs(into: JsonDict | None, new: JsonDict | None) -> JsonDict | None:
+    """The log probabilities of a stream so far and those of the next chunk, as one; changes `into`.
+
+    Each list (``content``, ``tokens``, ``top_logprobs``, ...) grows; any other value is replaced by the newer.
+    """
+    if new is None:
+        return into
+    result = {} if into is None else into
+    for name, value in new.items():
+        known = result.get(name)
+        if type(value) is not list:
+            if value is not None or known is None:
+                result[name] = value
+        elif type(known) is list:
+            known.extend(value)
+        else:
+            result[name] = list(value)
+    return result
+
+
+class ToolCalls:
+    """The tool calls of one streamed choice, put together from fragments.
+
+    The first fragment of a call brings its id and name, later ones (same ``index``, or the same id, or neither: the
+    latest call) more of its arguments. Other keys are kept as they first came.
+    """
+
+    def __init__(self) -> None:
+        self._calls: dict[object, JsonDict] = {}
+        self._names: dict[object, str] = {}
+        self._arguments: dict[object, list[str]] = {}
+        self._latest: object = None
+
+    def add(self, fragments: list[JsonDict]) -> None:
+        """Take the fragments of one chunk."""
+        for fragment in fragments:
+            key = self._latest = self._key(fragment)
+            call = self._calls.setdefault(key, {})
+            for name, value in fragment.items():
+                if name != "function" and call.get(name) in (None, ""):
+                    call[name] = value
+            function = fragment.get("function")
+            if type(function) is dict:
+                self._add_function(key, call, function)
+
+    def result(self) -> list[JsonDict]:
+        """The calls so far, in the order they began."""
+        calls = []
+        for key, call in self._calls.items():
+            function = {**call.get("function", {}), "arguments": "".join(self._arguments.get(key, ()))}
+            if key in self._names:
+                function["name"] = self._names[key]
+            calls.append({**call, "function": function})
+        return calls
+
+    def __bool__(self) -> bool:
+        return bool(self._calls)
+
+    def _key(self, fragment: JsonDict) -> object:
+        index = fragment.get("index")
+        if type(index) is int:
+            return index
+        identity = fragment.get("id")
+        if type(identity) is str and identity:
+            return identity
+        return self._latest if self._latest is not None else 0
+
+    def _add_function(self, key: object, call: JsonDict, function: JsonDict) -> None:
+        name = function.get("name")
+        if type(name) is str and name:
+            known = self._names.get(key, "")
+            if name != known:  # some providers repeat the whole name in every fragment
+                self._names[key] = known + name
+        arguments = function.get("arguments")
+        if type(arguments) is str:
+            self._arguments.setdefault(key, []).append(arguments)
+        elif arguments is not None:  # an object instead of its text
+            call.setdefault("function", {})["arguments_object"] = arguments
+        for other, value in function.items():
+            if other not in ("name", "arguments"):
+                call.setdefault("function", {}).setdefault(other, value)
+
+
+def _part(choice: JsonDict) -> JsonDict | None:
+    """The delta of a chunk, or the message of an answer."""
+    part = choice.get("delta")
+    if type(part) is dict:
+        return part
+    part = choice.get("message")
+    return part if type(part) is dict else None
+
+
+def _block_text(block: object) -> str:
+    if type(block) is not dict:
+        return ""
+    for name in ("text", "refusal"):
+        text = block.get(name)
+        if type(text) is str:
+            return text
+    return ""
