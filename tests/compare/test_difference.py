@@ -1,0 +1,194 @@
+"""Differences with planted truths: what is there is found, what is not is not claimed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bifrost_nb.comparing.difference import Difference, difference
+from bifrost_nb.errors import ConfigurationError
+
+from .frames import calls, frame, times
+
+A, B = "azure/a", "azure/b"
+
+
+def compared(
+    prompts: int,
+    repeats: int = 1,
+    *,
+    factor: float = 1.0,
+    seed: int = 0,
+    facts: dict[str, Any] | None = None,
+    **asked: Any,
+) -> Difference:
+    """`A` against `B`, where `B` takes `factor` times as long."""
+    a = calls(A, times(seed, prompts, repeats, of=1), repeats=repeats, **(facts or {}))
+    b = calls(B, times(seed, prompts, repeats, of=2, factor=factor), repeats=repeats)
+    return difference(frame(a + b), A, B, **asked)
+
+
+def test_a_deployment_20_percent_slower_is_found() -> None:
+    """In 3 x 200 x 3 with 25 % noise a call, 20 % slower is called slower every time, in the right direction."""
+    for seed in range(20):
+        found = compared(200, 3, factor=1.2, seed=seed)
+        assert (found.outcome, found.winner, found.n, found.unit) == ("a", A, 200, "prompts")
+        assert found.low < found.estimate < found.high < 0
+        assert 0.6 < found.a_lower < 0.95
+        assert f"{A} is faster than {B}" in found.verdict
+
+
+def test_the_interval_covers_the_truth() -> None:
+    """A 95 % interval holds the true median difference in at least 90 of 100 seeded trials."""
+    rng = np.random.default_rng(5)
+    hits = 0
+    for seed in range(100):
+        base = rng.lognormal(6, 0.4, 60)
+        rows = calls(A, base + 30 + rng.normal(0, 40, 60)) + calls(B, base)
+        found = difference(frame(rows), A, B, seed=seed)
+        hits += found.low <= 30 <= found.high
+    assert hits >= 90
+
+
+def test_equals_are_called_equal() -> None:
+    """Two equal deployments, 200 prompts x 3: called equal in at least 93 of 100 seeded trials."""
+    outcomes = Counter(compared(200, 3, seed=seed).outcome for seed in range(100))
+    assert outcomes["equal"] >= 93, outcomes
+
+
+@pytest.mark.parametrize(("prompts", "repeats"), [(6, 1), (12, 1), (40, 1), (3, 10), (1, 30)])
+def test_equals_are_rarely_called_different(prompts: int, repeats: int) -> None:
+    """With too little data for a verdict, a difference is claimed in at most 7 of 100 seeded trials of equals."""
+    outcomes = Counter(compared(prompts, repeats, seed=seed).outcome for seed in range(100))
+    assert outcomes["a"] + outcomes["b"] <= 7, outcomes
+
+
+def test_too_few_says_how_many_are_needed() -> None:
+    """An open verdict names the number of prompts that would settle it."""
+    found = compared(12, seed=3)
+    assert found.outcome == "unsure"
+    assert found.needed is not None
+    assert found.needed > 12
+    assert found.verdict.startswith(f"Cannot tell with n = 12 prompts; about {found.needed:,} needed")
+
+
+def test_the_number_needed_is_enough() -> None:
+    """With as many prompts as named, a difference of the margin is seen and equals are called so, 4 times in 5."""
+
+    def trial(seed: int, prompts: int, extra: float) -> Difference:
+        rng = np.random.default_rng([9, seed])
+        a, b = rng.normal(400, 80, prompts), rng.normal(400 + extra, 80, prompts)
+        return difference(frame(calls(A, a) + calls(B, b)), A, B, seed=seed)
+
+    named = [found.needed for seed in range(20) if (found := trial(seed, 30, 0.0)).needed]
+    needed = int(np.median(named))
+    assert Counter(trial(seed, needed, 42.0).outcome for seed in range(50))["a"] >= 40
+    assert Counter(trial(seed, needed, 0.0).outcome for seed in range(50))["equal"] >= 40
+
+
+def test_served_by_another_is_refused_unless_told() -> None:
+    """30 % served by a fallback: no verdict by default, one on request with those runs dropped or kept."""
+    a = calls(A, times(1, 200, of=1))
+    for one in a[:60]:
+        one.update(provider="openai", model="x", is_fallback=True, total_ms=one["total_ms"] * 3)
+    data = frame(a + calls(B, times(1, 200, of=2)))
+    refused = difference(data, A, B)
+    assert (refused.outcome, refused.winner) == ("refused", None)
+    assert np.isnan(refused.estimate)
+    assert "azure/a was served by azure/a (70%), openai/x (30%)" in refused.verdict
+    assert "mixed='drop'" in refused.verdict
+    dropped = difference(data, A, B, mixed="drop")
+    assert (dropped.outcome, dropped.n) != ("b", 200)
+    assert dropped.n == 140
+    assert dropped.excluded == {"by a fallback": 60, "without a partner": 60}
+    kept = difference(data, A, B, mixed="keep")
+    assert (kept.outcome, kept.n) == ("b", 200)
+
+
+def test_a_single_server_that_was_not_asked_is_refused_too() -> None:
+    """All of one side answered by a fallback is a comparison of somebody else."""
+    found = compared(50, facts={"provider": "openai", "model": "x", "is_fallback": True})
+    assert found.outcome == "refused"
+
+
+def test_cache_hits_and_errors_are_left_out_and_said() -> None:
+    """Cached repeats ten times as quick do not make a deployment faster; the verdict counts them."""
+    rows = calls(A, times(1, 200, 3, of=1), repeats=3)
+    for one in rows:
+        if one["repeat"]:
+            one.update(cache_hit=True, total_ms=one["total_ms"] / 10)
+    for one in rows[:6:3]:
+        one.update(status="error")
+    found = difference(frame(rows + calls(B, times(1, 200, 3, of=2), repeats=3)), A, B)
+    assert found.excluded == {"not answered": 2, "from a cache": 400, "without a partner": 402}
+    assert found.outcome in ("equal", "unsure")
+    assert "400 runs from a cache" in found.verdict
+    assert found.n == 198
+
+
+@pytest.mark.parametrize(("metric", "word"), [("cost_usd", "cheaper"), ("completion_tokens", "lower")])
+def test_constant_differences_need_no_spread(metric: str, word: str) -> None:
+    """A fixed price difference is exact: the interval is a point and the verdict has its own word."""
+    rows = calls(A, np.ones(20), **{metric: 1}) + calls(B, np.ones(20), **{metric: 2})
+    found = difference(frame(rows), A, B, metric)
+    assert (found.low, found.estimate, found.high, found.outcome) == (-1, -1, -1, "a")
+    assert f"{A} is {word} than {B}" in found.verdict
+
+
+def test_more_tokens_per_second_is_better() -> None:
+    """The winner is the one with the better figure, not the lower one."""
+    rows = calls(A, np.ones(20), tokens_per_s=50.0) + calls(B, np.ones(20), tokens_per_s=20.0)
+    found = difference(frame(rows), A, B, "tokens_per_s")
+    assert found.winner == A
+    assert "higher" in found.verdict
+
+
+def test_no_common_prompt_is_said() -> None:
+    """Deployments that share no answered prompt get no figure."""
+    a, b = calls(A, np.ones(5)), calls(B, np.ones(5))
+    for one in b:
+        one["prompt_id"] = "other"
+    found = difference(frame(a + b), A, B)
+    assert found.outcome == "refused"
+    assert "no prompt was answered by both" in found.verdict
+
+
+def test_one_pair_claims_nothing() -> None:
+    """A single pair has an unbounded interval and no verdict."""
+    found = compared(1, factor=50)
+    assert (found.outcome, found.n, found.low, found.high) == ("unsure", 1, -np.inf, np.inf)
+    assert "Cannot tell with n = 1" in found.verdict
+
+
+def test_same_seed_same_interval() -> None:
+    """The bootstrap is seeded: the same frame gives the same figures."""
+    assert compared(40) == compared(40)
+    assert compared(40).low != compared(40, seed=1).low
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"a": "azure/aa"}, "Did you mean azure/a?"),
+        ({"a": B}, "cannot be compared with itself"),
+        ({"metric": "total"}, "Did you mean total_ms?"),
+        ({"metric": "prompt"}, "is not a metric"),
+        ({"mixed": "ignore"}, "mixed must be"),
+        ({"confidence": 95}, "confidence"),
+    ],
+)
+def test_a_wrong_question_names_the_way_out(arguments: dict[str, Any], message: str) -> None:
+    """Each mistake is one error that says what was wrong."""
+    data = frame(calls(A, np.ones(8)) + calls(B, np.ones(8)))
+    with pytest.raises(ConfigurationError) as caught:
+        difference(data, **{"a": A, "b": B, **arguments})
+    assert message in str(caught.value)
+
+
+def test_runs_without_prompts_cannot_be_paired() -> None:
+    """Runs of a log that belong to no comparison are refused with the reason."""
+    with pytest.raises(ConfigurationError, match="no prompt_id"):
+        difference(frame(calls(A, np.ones(8), prompt_id=None) + calls(B, np.ones(8), prompt_id=None)), A, B)
