@@ -52,13 +52,15 @@ _HINTS_BY_MESSAGE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), hint)
     for pattern, hint in (
         (
-            r"provider/model format|provider is required in model|no providers? found",
+            r"provider/model format|provider is required|no providers? found|auto resolve a provider",
             "Write the deployment as provider/model; bf.models() lists what the gateway has.",
         ),
+        (r"virtual key .*required|virtual key is missing", _NEEDS_KEY),
         (
-            r"virtual key .*required|virtual key is missing",
-            _NEEDS_KEY,
+            r"network error occurred|connection refused",
+            "The gateway did not reach the provider; its address is set there.",
         ),
+        (r"timed out|timeout", "The provider took too long; try again, or name fallbacks=[...]."),
         (
             r"(text.?completion|operation).*(not supported|unsupported)|unsupported operation",
             "This provider has no text completions; ask it by chat (client.chat, or --chat in the magic).",
@@ -127,13 +129,14 @@ def parse_error(
         text = plain(str(value)[:_READ_LIMIT])  # first, so that no control sequence splits a key
         return plain(redact(text, *secrets), limit).strip() or None
 
-    message = next(
-        (text for value in (error, detail.get("message"), outer.get("message"), outer.get("detail"))
-         if isinstance(value, str) and (text := safe(value, _MESSAGE_LIMIT))),
-        None,
-    )  # fmt: skip
+    told = (error, detail.get("message"), outer.get("message"), outer.get("detail"))
+    texts = (safe(value, _MESSAGE_LIMIT) for value in told if isinstance(value, str))
+    message = next(filter(None, texts), None)
     if message is None and not isinstance(content, Mapping):
         message = safe(_page_text(content), _MESSAGE_LIMIT)
+    cause = detail.get("error")  # what the gateway's own code ran into, beside its message
+    if isinstance(cause, str) and cause != error and (cause := safe(_page_text(cause), _MESSAGE_LIMIT) or ""):
+        message = cause if message is None else message if cause in message else f"{message.rstrip('.')}: {cause}"
     kind = safe(frame.get("type")) or safe(outer.get("type"))
     if kind not in _GOVERNANCE:  # governance writes its kind on top, providers theirs inside
         kind = (safe(detail.get("type")) if detail is not frame else None) or kind
@@ -233,7 +236,7 @@ def _innermost(frame: Mapping[str, Any]) -> Mapping[str, Any]:
         inner = frame.get("error")
         if not isinstance(inner, Mapping):
             break
-        if "is_bifrost_error" not in inner and not isinstance(inner.get("error"), Mapping | str):
+        if "is_bifrost_error" not in inner and not isinstance(inner.get("error"), Mapping):
             break
         frame = inner
     return frame

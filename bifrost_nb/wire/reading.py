@@ -129,8 +129,8 @@ def parse_cost(body: Mapping[str, Any], headers: Mapping[str, str]) -> Cost | No
 def parse_usage(usage: object) -> Tokens:
     """Token counts from a usage object; names of the Responses API (``input_tokens``, ...) are read too.
 
-    The gateway leaves out a completion count of 0 and always writes the total, so a missing one of the three is
-    worked out from the other two.
+    The gateway leaves out a count of 0 but always writes the total, so a missing one of the three is worked out from
+    the other two, and a total of 0 alone means that the provider told nothing.
     """
     counts = _object(usage)
     prompt = _count(counts, "prompt_tokens", "input_tokens")
@@ -138,8 +138,12 @@ def parse_usage(usage: object) -> Tokens:
     total = _count(counts, "total_tokens")
     if total is None and prompt is not None and completion is not None:
         total = prompt + completion
-    elif completion is None and total is not None and prompt is not None and total >= prompt:
+    elif total is not None and prompt is not None and completion is None and total >= prompt:
         completion = total - prompt
+    elif total is not None and completion is not None and prompt is None and total >= completion:
+        prompt = total - completion
+    elif total == 0:
+        total = None
     of_prompt = _object(counts.get("prompt_tokens_details") or counts.get("input_tokens_details"))
     of_completion = _object(counts.get("completion_tokens_details") or counts.get("output_tokens_details"))
     cached = _count(of_prompt, "cached_tokens", "cached_read_tokens")
@@ -178,6 +182,8 @@ def _told_fallback(routing: Mapping[str, Any], headers: Mapping[str, str]) -> tu
     if not isinstance(told, bool):
         word = header(headers, "x-bifrost-routing-info-is-fallback")
         told = {"true": True, "false": False}.get((word or "").lower())
+    if told is None and _first(routing, "provider"):
+        told = False  # left out of the object where it is not so
     if index > 0:
         return told is not False, index if told is not False else None
     if told is None and header(headers, "x-bifrost-provider"):

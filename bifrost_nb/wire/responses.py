@@ -1,7 +1,7 @@
 """Answers, lenient: every field optional, unknown fields kept, a field of the wrong type kept as it came.
 
-Format: the gateway's OpenAPI specification (gateway 1.3/1.4) and what 1.5 to 2.x changed. Two layers: pydantic models
-for people who explore an answer, and functions on plain dicts for the client, which need no model.
+Format: the gateway's OpenAPI specification (gateway 1.3/1.4) and what 1.5 to 2.x changed. These models are for people
+who explore an answer; the client reads the plain dicts (`choices`, `reading`, `failures`), which costs less per chunk.
 """
 
 from __future__ import annotations
@@ -10,34 +10,22 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, SerializeAsAny, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
-from .failures import ErrorInfo, gateway_error, is_error, parse_error
-from .reading import Cache, Cost, Served, Tokens, parse_cache, parse_cost, parse_usage, served
-
 __all__ = [
-    "Cache",
+    "RoutingInfo",
+    "TokenDetails",
+    "TokenLogProb",
     "CacheDebug",
     "Choice",
     "Chunk",
     "Completion",
-    "Cost",
     "ErrorBody",
     "ErrorDetail",
-    "ErrorInfo",
     "ExtraFields",
     "LogProbs",
     "Message",
-    "Served",
-    "Tokens",
     "ToolCall",
     "Usage",
     "UsageCost",
-    "gateway_error",
-    "is_error",
-    "parse_cache",
-    "parse_cost",
-    "parse_error",
-    "parse_usage",
-    "served",
 ]
 
 T = TypeVar("T")
@@ -87,7 +75,7 @@ class TokenDetails(_Answer):
 
 
 class UsageCost(_Answer):
-    """US dollars, as the provider reported them; `parse_cost` reads all shapes."""
+    """US dollars, as the provider reported them; `reading.parse_cost` reads all shapes."""
 
     input_tokens_cost: Soft[Number] = None
     output_tokens_cost: Soft[Number] = None
@@ -250,7 +238,7 @@ class ErrorDetail(_Answer):
 
 
 class ErrorBody(_Answer):
-    """An error answer or frame; `parse_error` reads all shapes."""
+    """An error answer or frame; `failures.parse_error` reads all shapes."""
 
     event_id: Soft[str] = None
     type: Soft[str] = None
