@@ -219,7 +219,7 @@ def _parser() -> MarkdownIt:
         def math_block(self, tokens: Sequence[Token], index: int, *_: Any) -> str:
             return f'<div style="overflow-x:auto">{_formula(tokens[index])}</div>\n'
 
-    parser = MarkdownIt("commonmark", {"html": False, "maxNesting": DEEPEST}, renderer_cls=Renderer)
+    parser = MarkdownIt("commonmark", {"html": False, "breaks": True, "maxNesting": DEEPEST}, renderer_cls=Renderer)
     parser.enable(["table", "strikethrough"])
     parser.validateLink = _is_safe_link  # type: ignore[method-assign, assignment]
     add_formulas(parser)

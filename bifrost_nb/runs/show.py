@@ -1,0 +1,206 @@
+"""How a `Run` shows itself: as text, as HTML for a notebook, side by side with others, and as metadata of a display.
+
+One table of facts (`facts.py`) feeds all of them. The HTML uses inline literal styles and no fixed background under
+inherited text, so that it holds in light and dark themes, in exports and in a notebook re-opened elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from ..untrusted import plain, redact
+from .columns import COLUMNS
+from .facts import facts, line, parts, trouble
+from .run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "FORMS",
+    "Runs",
+    "as_html",
+    "as_markdown",
+    "as_text",
+    "metadata",
+    "mimebundle",
+    "mimebundle_many",
+]
+
+FORMS = ("md", "text", "json", "code")
+"""How an answer may be read: as Markdown, as it is, as JSON, as program code."""
+
+_RULE = "rgba(128,128,128,0.5)"
+_SMALL = "font-size:90%;line-height:1.5"
+_TROUBLE = "border-left:3px solid #d1242f;padding:2px 8px;margin:0.5em 0;overflow-wrap:anywhere"
+
+
+class Runs(list[Run]):
+    """Several runs that belong together; a list that shows itself side by side. `frame` has one row per run."""
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The runs as a DataFrame with the columns of every frame."""
+        from .frame import to_frame
+
+        return to_frame(self)
+
+    def __repr__(self) -> str:
+        return _many_as_text(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return mimebundle_many(self)
+
+
+def as_text(run: Run) -> str:
+    """The answer, then one line of facts, and one more where something went wrong."""
+    return "\n".join(part for part in (_answer_text(run), line(run), trouble(run)) if part)
+
+
+def as_markdown(run: Run) -> str:
+    """The answer as received, then the facts: for reports. It is text from outside; a notebook shows `as_html`."""
+    return "\n\n".join(part for part in (plain(run.text), f"*{line(run)}*", trouble(run)) if part)
+
+
+def as_html(run: Run, form: str = "md") -> str:
+    """The answer rendered, then what went wrong, then the facts. `form` is one of `FORMS`."""
+    from ..render import text
+
+    told = " · ".join(text(part) for part in parts(run))
+    return (
+        f'<div style="overflow-x:auto">{_answer_html(run, form)}</div>{_trouble_html(run)}'
+        f'<div style="border-top:1px solid {_RULE};margin:0.5em 0;padding:4px 0;{_SMALL}">{told}</div>'
+    )
+
+
+def mimebundle(run: Run, include: Collection[str] | None = None, form: str = "md") -> dict[str, str]:
+    """`run` for a notebook output: static types only, so that the saved file needs no kernel and no widget.
+
+    Markdown is given only where `include` asks for it: a front end that prefers it to HTML would run the HTML in it.
+    """
+    bundle = {"text/plain": as_text(run), "text/html": as_html(run, form)}
+    if include and "text/markdown" in include:
+        bundle["text/markdown"] = as_markdown(run)
+    return bundle
+
+
+def mimebundle_many(runs: Iterable[Run], form: str = "md") -> dict[str, str]:
+    """Runs side by side: a column each with the answer, and the facts in rows below, for comparison."""
+    listed = list(runs)
+    return {"text/plain": _many_as_text(listed), "text/html": _many_as_html(listed, form)}
+
+
+def metadata(run: Run) -> dict[str, Any]:
+    """What a saved notebook keeps of `run` beside its picture: every known column, as JSON values, without keys."""
+    known: dict[str, Any] = {}
+    for column in COLUMNS:
+        value = column.value(run)
+        if value is not None:
+            known[column.name] = redact(value) if isinstance(value, str) else _json_value(value)
+    return {"bifrost_nb": {"schema": 1, **known}}
+
+
+def _trouble_html(run: Run) -> str:
+    from ..render import text
+
+    said = trouble(run)
+    return f'<div style="{_TROUBLE}">{text(said)}</div>' if said else ""
+
+
+def _answer_text(run: Run) -> str:
+    if len(run.texts) > 1:
+        return "\n\n".join(f"[{index}] {plain(each)}" for index, each in enumerate(run.texts))
+    return plain(run.text) or _calls(run) or f"({_nothing(run)})"
+
+
+def _nothing(run: Run) -> str:
+    return {None: "no text yet", "ok": "the answer is empty"}.get(run.status, "no text arrived")
+
+
+def _calls(run: Run) -> str:
+    """The tools that the model wants called, one line each."""
+    called = (call.get("function") for call in run.tool_calls)
+    named = (call for call in called if isinstance(call, dict))  # it comes from outside
+    return "\n".join(plain(f"{call.get('name', '?')}({call.get('arguments', '')})", 4_000) for call in named)
+
+
+def _answer_html(run: Run, form: str) -> str:
+    from ..render import preformatted, text
+
+    shown = _reader(form)
+    parts = []
+    if run.reasoning:
+        parts.append(f"<details><summary>Reasoning</summary>{preformatted(run.reasoning)}</details>")
+    if len(run.texts) > 1:
+        label = '<p style="font-weight:600">Choice {}</p>'
+        parts += [label.format(index) + shown(each) for index, each in enumerate(run.texts)]
+    elif run.text:
+        parts.append(shown(run.text))
+    if calls := _calls(run):
+        parts.append(preformatted(calls))
+    return "".join(parts) or f"<p><em>{text(_nothing(run))}</em></p>"
+
+
+def _reader(form: str) -> Callable[[str], str]:
+    from .. import render
+
+    if form == "json":
+        return lambda content: render.code(_indented(content), "json")
+    if form == "code":
+        return lambda content: render.code(*_fenced(content))
+    return render.preformatted if form == "text" else render.to_html
+
+
+def _indented(content: str) -> str:
+    """JSON with one value per line; anything else as it is."""
+    import orjson
+
+    source, _ = _fenced(content)
+    try:
+        return orjson.dumps(orjson.loads(source), option=orjson.OPT_INDENT_2).decode()
+    except orjson.JSONDecodeError:
+        return content
+
+
+def _fenced(content: str) -> tuple[str, str]:
+    """What stands between the fences, and its language, where the answer is one fenced block; else all of it."""
+    lines = content.strip().split("\n")
+    fenced = len(lines) > 1 and lines[0].startswith("```") and lines[-1].strip() == "```"
+    if not fenced or any(line.startswith("```") for line in lines[1:-1]):
+        return content, "python"
+    return "\n".join(lines[1:-1]), lines[0][3:].strip() or "python"
+
+
+def _many_as_text(runs: Sequence[Run]) -> str:
+    if not runs:
+        return "(no runs)"
+    return "\n\n".join(f"── {plain(run.requested or '?', 200)} ──\n{as_text(run)}" for run in runs)
+
+
+def _many_as_html(runs: Sequence[Run], form: str) -> str:
+    from ..render import text
+
+    if not runs:
+        return "<p>No runs.</p>"
+    cell = f"border:1px solid {_RULE};padding:6px 10px;text-align:left;vertical-align:top;white-space:normal"
+    answer = f"{cell};width:{88 // len(runs)}%;min-width:16em"
+
+    def row(label: str, cells: Iterable[str], style: str = cell) -> str:
+        head = f'<th style="{cell};font-weight:400">{label}</th>'
+        rest = (f'<td style="{style};overflow-wrap:anywhere">{each}</td>' for each in cells)
+        return f"<tr>{head}{''.join(rest)}</tr>"
+
+    told = [facts(run) for run in runs]
+    rows = [
+        row("", (f"<strong>{text(plain(run.requested or '?', 200))}</strong>" for run in runs)),
+        row("answer", (_answer_html(run, form) + _trouble_html(run) for run in runs), answer),
+        *(row(label, (text(each[label]) for each in told)) for label in told[0]),
+    ]
+    style = f"border-collapse:collapse;width:100%;margin:0.5em 0;{_SMALL}"
+    return f'<div style="overflow-x:auto"><table style="{style}"><tbody>{"".join(rows)}</tbody></table></div>'
+
+
+def _json_value(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
