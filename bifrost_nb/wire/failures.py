@@ -80,6 +80,7 @@ _HINTS_BY_STATUS: dict[int, str] = {
     405: "Check base_url: it is the gateway's own address, without /v1.",
     408: "Try again, or ask for a shorter answer.",
     429: "Wait and try again, or name fallbacks=[...].",
+    500: "The gateway or the provider failed; try again, or name fallbacks=[...].",
     502: "The gateway did not reach the provider; try again, or name fallbacks=[...].",
     503: "The gateway or the provider is overloaded; try again, or name fallbacks=[...].",
     504: "The provider took too long; try again, or name fallbacks=[...].",
@@ -154,11 +155,11 @@ def parse_error(
 
 def gateway_error(info: ErrorInfo) -> GatewayError:
     """The exception for `info`: its class, its message and what to do next."""
-    who = info.provider or "The gateway"
-    kind = info.code if info.type is None or (info.code and info.code == info.type) else info.type
-    status = "" if info.status is None else f" {info.status}"
+    kinds = ", ".join(dict.fromkeys(kind for kind in (info.type, info.code) if kind))
     error = _class_of(info)(
-        f"{who} answered{status or ' with an error'}{f' ({kind})' if kind else ''}: {info.message.rstrip('.')}.",
+        f"The gateway answered {info.status or 'with an error'}"
+        f"{f' for {info.provider}' if info.provider else ''}{f' ({kinds})' if kinds else ''}: "
+        f"{info.message.rstrip('.')}.",
         hint=_hint(info),
     )
     error.status, error.type, error.code = info.status, info.type, info.code
@@ -211,6 +212,8 @@ def _hint(info: ErrorInfo) -> str | None:
             return hint
     if info.status == 429 and info.retry_after_s is not None:
         return f"Wait {info.retry_after_s:g} s and try again, or name fallbacks=[...]."
+    if info.status in (401, 403) and info.provider:  # governance, which is about our key, names its kind
+        return "The provider refused the key that the gateway (or you, by api_key=) has for it."
     return _HINTS_BY_STATUS.get(info.status or 0)
 
 

@@ -11,9 +11,6 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, SerializeAsAny, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 __all__ = [
-    "RoutingInfo",
-    "TokenDetails",
-    "TokenLogProb",
     "CacheDebug",
     "Choice",
     "Chunk",
@@ -23,6 +20,9 @@ __all__ = [
     "ExtraFields",
     "LogProbs",
     "Message",
+    "RoutingInfo",
+    "TokenDetails",
+    "TokenLogProb",
     "ToolCall",
     "Usage",
     "UsageCost",
