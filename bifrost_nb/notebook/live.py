@@ -1,0 +1,204 @@
+"""`watch`: start calls, show them while they run, leave the finished answers in the notebook."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from ..calls import Call, Outcome
+from ..runs.collector import Piece
+from ..runs.facts import duration
+from ..runs.run import Run
+from .race import Arrival, Race
+from .wait import Interrupted, Interrupts, drain
+
+if TYPE_CHECKING:
+    from ..client import Client
+
+__all__ = ["Interrupted", "watch"]
+
+COST_WAIT_S = 1.0
+"""The static answer waits at most so long for a cost that comes from the gateway's log."""
+
+Stop = Callable[[int | None], None]
+
+
+def watch(client: Client, calls: Iterable[Call], *, title: str | None = None, quiet: bool = False) -> list[Outcome]:
+    """Send all `calls` at once and show them live until every one has ended; their outcomes, in order.
+
+    In a notebook the live view has a Stop button for each call and is replaced by the static answers (HTML and
+    text); in a terminal the text is written as it comes; where nobody watches (nbconvert, papermill) only the static
+    answers are shown. `quiet` shows nothing. A call stopped by a click ends with status ``cancelled`` and no error.
+
+    The interrupt key cancels all calls, waits until they are recorded, shows what had arrived, and raises
+    `Interrupted` (one line, Run All stops), whose `runs` are the recorded runs; a second one leaves at once.
+    """
+    calls = list(calls)
+    if not calls:
+        return []
+    race = Race((call.run for call in calls), title)
+    inbox: SimpleQueue[Arrival] = SimpleQueue()
+    jobs: list[Future[Outcome]] = []
+
+    def stop(column: int | None) -> None:
+        for job in jobs if column is None else jobs[column : column + 1]:
+            job.cancel()
+
+    def draw(arrivals: list[Arrival]) -> None:
+        race.receive(arrivals)
+        view.update()
+
+    with Interrupts(inbox) as interrupts:
+        view = _view(race, stop, quiet)
+        try:
+            jobs += [client.start(call, _sink(inbox, index)) for index, call in enumerate(calls)]
+            view.open()
+            interrupted = drain(jobs, inbox, draw, interrupts=interrupts)
+            if not interrupted:
+                _wait_for_costs(client, race, interrupts)
+        finally:  # also after a second interrupt: nothing is left running, and what had arrived is shown
+            stop(None)
+            for column in race.columns:
+                column.cost_settled = True
+            view.close()
+    if interrupted:
+        raise Interrupted(_what_was_stopped(race), [call.run for call in calls])
+    return [job.result() for job in jobs]
+
+
+def _sink(inbox: SimpleQueue[Arrival], index: int) -> Callable[[Run, list[Piece]], None]:
+    """What the private loop calls for column `index`: it only queues, drawing is the cell's thread's work."""
+    return lambda _, pieces: inbox.put(Arrival(index, pieces))
+
+
+def _wait_for_costs(client: Client, race: Race, interrupts: Interrupts) -> None:
+    """In short steps, so that an interrupt ends the wait: the answers are complete and recorded already."""
+    until = time.monotonic() + COST_WAIT_S
+    while not interrupts.count and (left := until - time.monotonic()) > 0:
+        pending = [column.run for column in race.columns if column.run.cost_usd is None]
+        began, step = time.monotonic(), min(left, 0.1)
+        client.wait_costs(pending, step)
+        if not pending or time.monotonic() - began < step / 2:  # known, or nobody is looking for them any more
+            return
+
+
+def _what_was_stopped(race: Race) -> str:
+    count = len(race.columns)
+    stopped = sum(column.run.status == "cancelled" for column in race.columns)
+    calls = "the call was stopped" if count == 1 else f"{stopped} of {count} calls were stopped"
+    return f"{calls} after {duration(1000 * race.elapsed_s)}; what had arrived is in the run log."
+
+
+class _View(Protocol):
+    def open(self) -> None: ...
+
+    def update(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def _view(race: Race, stop: Stop, quiet: bool) -> _View:
+    place = _place()
+    if quiet:
+        return _Silent()
+    if place == "terminal":
+        return _InTerminal(race)
+    return _InNotebook(race, stop) if place == "notebook" else _Unattended(race)
+
+
+def _place() -> Literal["terminal", "notebook", "unattended"]:
+    """Where the cell runs. nbclient (nbconvert, papermill) says that nobody can answer a prompt: so nobody watches."""
+    ipython = sys.modules.get("IPython")
+    kernel = getattr(ipython and ipython.get_ipython(), "kernel", None)
+    if kernel is None:
+        return "terminal"
+    parent: dict[str, Any] = kernel.get_parent() or {}
+    return "notebook" if parent.get("content", {}).get("allow_stdin", True) else "unattended"
+
+
+class _Silent:
+    def open(self) -> None:
+        pass
+
+    update = close = open
+
+
+class _InTerminal:
+    def __init__(self, race: Race) -> None:
+        from .terminal import Terminal
+
+        self._terminal = Terminal(race)
+        self.open, self.update = self._terminal.open, self._terminal.update
+
+    def close(self) -> None:
+        self._terminal.update(final=True)
+
+
+class _Unattended:
+    """Shows the static answers at the end and nothing before: a widget would only be saved into the file."""
+
+    def __init__(self, race: Race) -> None:
+        self._race = race
+
+    def open(self) -> None:
+        pass
+
+    update = open
+
+    def close(self) -> None:
+        _display(_static(self._race))
+
+
+class _InNotebook:
+    """One display: the live view first, the static answers at the end."""
+
+    def __init__(self, race: Race, stop: Stop) -> None:
+        self._race, self._stop = race, stop
+        self._pane: Any = None
+        self._basic: Any = None
+        self._handle: Any = None
+
+    def open(self) -> None:
+        try:
+            from .pane import Pane
+
+            self._pane = Pane(self._race, self._stop)
+            bundle = self._pane.bundle()
+        except Exception:  # noqa: BLE001 - widgets missing, broken or of another version: show it without
+            from .basic import Basic
+
+            self._pane, self._basic = None, Basic(self._race)
+            bundle = self._basic.bundle()
+        self._handle = _display(bundle)
+
+    def update(self) -> None:
+        if self._pane is not None:
+            self._pane.update()
+        elif self._basic.due():
+            self._handle.update(self._basic.bundle(), raw=True)
+
+    def close(self) -> None:
+        if self._pane is not None:
+            self._pane.update(final=True)
+        if self._handle is not None:
+            self._handle.update(_static(self._race), raw=True)
+        if self._pane is not None:
+            self._pane.close()
+
+
+def _static(race: Race) -> dict[str, str]:
+    """What stays in the notebook: markup and text only, nothing that needs a kernel, a widget or a network."""
+    from ..runs.show import mimebundle, mimebundle_many
+
+    runs = [column.run for column in race.columns]
+    return mimebundle(runs[0]) if len(runs) == 1 else mimebundle_many(runs)
+
+
+def _display(bundle: dict[str, Any]) -> Any:
+    from IPython.display import display
+
+    return display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]  # IPython types it halfway
