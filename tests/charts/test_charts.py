@@ -1,0 +1,172 @@
+"""Charts are read through their artists: the numbers drawn are the frame's, and nothing depends on colour alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bifrost_nb import charts
+from tests.compare.frames import calls, frame, times
+
+CHARTS = ["latency", "ttft", "tokens", "cost", "errors", "tradeoff", "over_time", "timeline"]
+
+
+@pytest.fixture
+def runs() -> pd.DataFrame:
+    """Two deployments with 90 runs each: 20 of `azure/a` by a fallback, 10 errors and 5 cache hits of `azure/b`."""
+    rows: list[dict[str, Any]] = []
+    for number, (name, cost) in enumerate((("azure/a", 0.002), ("azure/b", 0.01))):
+        for place, one in enumerate(calls(name, times(1, 90, of=number, factor=1 + number), cost_usd=cost)):
+            began = pd.Timestamp("2026-11-22T10:00Z") + pd.Timedelta(milliseconds=100 * place)
+            one.update(started_at=began, queue_ms=50.0, ttft_ms=one["total_ms"] / 4, tokens_per_s=40.0)
+            rows.append(one)
+    for one in rows[:20]:
+        one.update(provider="openai", model="x", is_fallback=True, total_ms=9000.0)
+    for one in rows[100:110]:
+        one.update(status="error", total_ms=1.0, cost_usd=None)
+    for one in rows[110:115]:
+        one.update(cache_hit=True, total_ms=1.0, cost_usd=0.0)
+    return frame(rows)
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_draws_into_the_axes_given_and_returns_it(name: str, runs: pd.DataFrame) -> None:
+    """With `ax` the chart is drawn there; both axes have a label where there is something to measure."""
+    ax = Figure().subplots()
+    assert getattr(charts, name)(runs, ax=ax) is ax
+    assert ax.get_title()
+    assert ax.get_xlabel()
+
+
+@pytest.mark.parametrize("name", CHARTS)
+@pytest.mark.parametrize("rows", [0, 1])
+def test_an_empty_frame_draws_an_empty_titled_chart(name: str, rows: int, runs: pd.DataFrame) -> None:
+    """No run, or a single failed one, still gives a chart with its title and units."""
+    few = runs[runs["status"] == "error"].iloc[:rows]
+    ax = getattr(charts, name)(few)
+    assert ax.get_title()
+    assert ax.get_xlabel()
+    assert ax._repr_png_().startswith(b"\x89PNG")
+
+
+def test_units_are_on_the_axes(runs: pd.DataFrame) -> None:
+    """Every measured axis names its unit."""
+    assert "(ms)" in charts.latency(runs).get_xlabel()
+    assert "(ms)" in charts.ttft(runs).get_xlabel()
+    assert "per second" in charts.tokens(runs).get_xlabel()
+    assert "(USD)" in charts.cost(runs).get_xlabel()
+    tradeoff = charts.tradeoff(runs)
+    assert "(USD)" in tradeoff.get_xlabel()
+    assert "(ms)" in tradeoff.get_ylabel()
+    assert "(ms)" in charts.over_time(runs).get_ylabel()
+    assert "seconds" in charts.timeline(runs).get_xlabel()
+
+
+def test_distribution_marks_p50_and_p95_of_the_clean_runs(runs: pd.DataFrame) -> None:
+    """The markers sit at NumPy's quantiles of answered, uncached runs; a fallback's runs are a line of their own."""
+    ax = charts.latency(runs)
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert [label.partition(":")[0] for label in labels] == ["azure/a → openai/x", "azure/a", "azure/b"]
+    clean = runs.iloc[[*range(90, 100), *range(115, 180)]]["total_ms"].to_numpy("float64")
+    marked = [line.get_xdata() for line in ax.lines if len(line.get_xdata()) == 2 and line.get_marker() != "None"]
+    np.testing.assert_allclose(marked[2], np.quantile(clean, [0.5, 0.95]))
+    assert "n = 75" in labels[2]
+
+
+def test_cost_says_total_and_unknown(runs: pd.DataFrame) -> None:
+    """A bar is the mean of known costs, its note the total and how many are unknown."""
+    runs.loc[40:49, "cost_usd"] = pd.NA
+    ax = charts.cost(runs)
+    assert [round(bar.get_width(), 6) for bar in ax.patches] == [0.002, 0.002, 0.01]
+    notes = [note.get_text() for note in ax.texts]
+    assert notes[1] == " total 0.12 USD, 10 runs unknown"
+
+
+def test_unknown_cost_is_said_and_not_drawn_as_free(runs: pd.DataFrame) -> None:
+    """Without any known cost there is a note instead of a figure, and no point in the trade-off."""
+    runs["cost_usd"] = pd.array([pd.NA] * len(runs), dtype="Float64")
+    assert {note.get_text() for note in charts.cost(runs).texts} == {" cost unknown"}
+    assert not charts.tradeoff(runs).lines
+
+
+def test_errors_add_up_to_all_runs(runs: pd.DataFrame) -> None:
+    """The parts of a deployment's bar sum to all of its runs, each outcome with its count."""
+    ax = charts.errors(runs)
+    assert sum(bar.get_width() for bar in ax.patches) == pytest.approx(2.0)
+    labels = {text.get_text() for text in ax.get_legend().get_texts()}
+    assert labels == {"answered (145)", "by a fallback (20)", "from a cache (5)", "error (10)"}
+
+
+def test_frontier_holds_what_no_other_beats() -> None:
+    """The efficient frontier joins exactly the deployments that nothing beats in both cost and time."""
+    rows: list[dict[str, Any]] = []
+    for name, price, time in (("x/cheap", 1, 900), ("x/mid", 2, 500), ("x/bad", 3, 600), ("x/fast", 4, 100)):
+        rows += calls(name, np.full(3, float(time)), cost_usd=float(price))
+    ax = charts.tradeoff(frame(rows))
+    frontier = next(line for line in ax.lines if line.get_label() == "efficient frontier")
+    assert list(zip(frontier.get_xdata(), frontier.get_ydata(), strict=True)) == [(1, 900), (2, 500), (4, 100)]
+
+
+def test_timeline_has_three_phases_a_run(runs: pd.DataFrame) -> None:
+    """Queue, wait for the first text and generation of each run lie end to end on its line."""
+    queue, first, rest = (lines.get_segments() for lines in charts.timeline(runs).collections)
+    assert len(queue) == len(first) == len(rest) == len(runs)
+    for before, after in ((queue, first), (first, rest)):
+        np.testing.assert_allclose([one[1] for one in before], [one[0] for one in after])
+    assert queue[0][1][0] - queue[0][0][0] == pytest.approx(0.05)
+
+
+def test_readable_in_black_and_white(runs: pd.DataFrame) -> None:
+    """Series differ by dash, marker and hatch, not only by colour."""
+    lines = [line for line in charts.latency(runs).lines if len(line.get_xdata()) > 2 or line.get_label()[0] != "_"]
+    dashes = {str(line.get_linestyle()) + str(getattr(line, "_unscaled_dash_pattern", "")) for line in lines}
+    assert len(dashes) == 3
+    assert len({bar.get_hatch() for bar in charts.cost(runs).patches}) == 3
+    markers = [line.get_marker() for line in charts.tradeoff(runs).lines if isinstance(line, Line2D)]
+    assert len(set(markers)) == len(markers)
+
+
+def test_a_deployment_keeps_its_style() -> None:
+    """The same name has the same style alone, in company and in another process."""
+    alone = charts.styles(["azure/a"])["azure/a"]
+    assert charts.styles(["azure/a", "azure/b", "openai/x"])["azure/a"] == alone
+    code = "from bifrost_nb import charts; print(charts.styles(['azure/a'])['azure/a'].colour)"
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert other.stdout.strip() == alone.colour
+
+
+def test_eight_deployments_have_eight_styles() -> None:
+    """Up to eight series of a chart never share a style, whatever their names; more of them share, and still draw."""
+    for seed in range(20):
+        names = [f"azure/{seed}-{number}" for number in range(8)]
+        assert len(set(charts.styles(names).values())) == 8
+    assert len(charts.styles([str(number) for number in range(30)])) == 30
+
+
+@pytest.mark.parametrize("name", CHARTS)
+@pytest.mark.parametrize("hostile", ["x/$\\frac{1}$", "x/$a_{", "_x/y", "x/\x1b[31m\n\u202e", "x/<b>{}%s"])
+def test_hostile_names_are_text(name: str, hostile: str, runs: pd.DataFrame) -> None:
+    """A deployment's name can neither break a chart nor become a formula."""
+    data = runs.assign(deployment=hostile)
+    assert getattr(charts, name)(data)._repr_png_().startswith(b"\x89PNG")
+
+
+def test_no_pyplot_and_nothing_of_ours() -> None:
+    """Charts load neither pyplot nor any other module of this package, and change no style setting."""
+    code = (
+        "import sys, matplotlib; before = matplotlib.rcParams.copy()\n"
+        "from bifrost_nb import charts\n"
+        "ours = {name for name in sys.modules if name.startswith('bifrost_nb')}\n"
+        "assert 'matplotlib.pyplot' not in sys.modules\n"
+        "assert ours == {'bifrost_nb', 'bifrost_nb.charts'}, ours\n"
+        "assert matplotlib.rcParams.copy() == before\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
