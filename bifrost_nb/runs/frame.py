@@ -1,0 +1,72 @@
+"""Runs as a pandas DataFrame: the same columns, order and dtypes for none, one or a million."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from .columns import COLUMNS, Dtype
+from .record import column_value
+from .run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+__all__ = ["frame_from_arrow", "runs", "table_of", "to_frame"]
+
+
+def to_frame(runs: Iterable[Run]) -> pd.DataFrame:
+    """One row per run, one column per entry of `COLUMNS`, NA where unknown or not of the column's type."""
+    return frame_from_arrow(table_of(list(runs)))
+
+
+def table_of(runs: list[Run]) -> pa.Table:
+    """The columns of `runs` as an Arrow table."""
+    import pyarrow as pa
+
+    from .table import schema
+
+    arrays = [
+        pa.array([column_value(column, run) for run in runs], schema().field(column.name).type) for column in COLUMNS
+    ]
+    return pa.table(arrays, schema=schema())
+
+
+def frame_from_arrow(table: pa.Table) -> pd.DataFrame:
+    """The frame of an Arrow table that has the columns (a Parquet export, a part of a log), each of its Arrow type.
+
+    A missing column is NA throughout; others are left out. Texts are not copied.
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    from .table import ARROW_TYPES
+
+    data: dict[str, Any] = {}
+    for column in COLUMNS:
+        kind = ARROW_TYPES[column.dtype]
+        if column.name in table.column_names:
+            values = table[column.name].cast(kind)
+        else:
+            values = pa.chunked_array([pa.nulls(len(table), kind)])
+        data[column.name] = _dtype(column.dtype).__from_arrow__(values)
+    return pd.DataFrame(data, copy=False)
+
+
+def _dtype(dtype: Dtype) -> Any:
+    """The pandas dtype object of a column.
+
+    Named ``"string"``, pandas 2 would hold a Python object per cell and pandas 3 whatever its options say. Asked for by
+    storage it is Arrow's in both, with `pandas.NA`: texts pass from the log to the frame without a copy.
+    """
+    import pandas as pd
+
+    return pd.StringDtype("pyarrow") if dtype == "string" else pd.api.types.pandas_dtype(dtype)
+
+
+def runs(**filters: Any) -> pd.DataFrame:
+    """The run log as a DataFrame; `RunLog.frame` names the filters."""
+    from .log import run_log
+
+    return run_log().frame(**filters)
