@@ -20,6 +20,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"reflect"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -142,6 +143,12 @@ func (f front) serve(chat bool) http.HandlerFunc {
 		defer cancelParent()
 		ctx, cancel := schemas.NewBifrostContextWithCancel(parent)
 		defer cancel()
+		if native { // the other route takes no fields that it does not know
+			text.ExtraParams, talk.ExtraParams = unknown(body, q, text), unknown(body, q, talk)
+		}
+		if r.Header.Get("x-bf-passthrough-extra-params") == "true" {
+			ctx.SetValue(schemas.BifrostContextKeyPassthroughExtraParams, true)
+		}
 		if id := r.Header.Get("x-request-id"); id != "" {
 			ctx.SetValue(schemas.BifrostContextKeyRequestID, id)
 		}
@@ -179,6 +186,21 @@ func (f front) serve(chat bool) http.HandlerFunc {
 			send(w, http.StatusOK, answer)
 		}
 	}
+}
+
+// unknown is what a body says that none of the given structs has a field for.
+func unknown(body []byte, structs ...any) map[string]any {
+	rest := map[string]any{}
+	if sonic.Unmarshal(body, &rest) != nil {
+		return nil
+	}
+	for _, each := range structs {
+		for i, t := 0, reflect.TypeOf(each); i < t.NumField(); i++ {
+			name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+			delete(rest, name)
+		}
+	}
+	return rest
 }
 
 func send(w http.ResponseWriter, status int, answer any) {
