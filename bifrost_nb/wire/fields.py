@@ -138,13 +138,13 @@ def _logit_bias(value: Any) -> Any:
         raise ValueError(f"logit_bias must be a dict of token id to number, not {type(value).__name__}")
     result: dict[str, float] = {}
     for token, bias in value.items():
-        number = _number(bias)
+        token, number = _number(token), _number(bias)
         if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
             raise ValueError(f"logit_bias of token {_shown(token)} must be a number, not {_shown(bias)}")
         if isinstance(token, bool) or not isinstance(token, str | int):
             raise ValueError(f"logit_bias has the key {_shown(token)}; keys are token ids")
         result[str(token)] = number
-    return result
+    return json_value(result, "logit_bias")
 
 
 Prompt = Annotated[str | list[str], BeforeValidator(_prompt)]
