@@ -1,0 +1,119 @@
+"""Compare language-model deployments behind the Bifrost AI gateway from a notebook: stream, record, measure.
+
+``import bifrost_nb as bf`` loads nothing heavy and sends nothing; each name below is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .calls import Timeouts
+    from .client import Client
+    from .errors import (
+        AuthenticationFailed,
+        BifrostError,
+        BudgetExceeded,
+        ConfigurationError,
+        ConnectionFailed,
+        GatewayError,
+        LogError,
+        NotFound,
+        ProtocolError,
+        RateLimited,
+        StreamInterrupted,
+        TemplateError,
+        TimedOut,
+    )
+    from .gateway.local import LocalGateway, local_gateway
+    from .nested import allow_nested_loops
+    from .runs.frame import runs, to_frame
+    from .runs.log import RunLog, run_log
+    from .runs.run import Run
+    from .streams import AsyncStream, Stream
+
+_HOMES = {
+    "calls": ("Timeouts",),
+    "client": ("Client",),
+    "errors": (
+        "AuthenticationFailed",
+        "BifrostError",
+        "BudgetExceeded",
+        "ConfigurationError",
+        "ConnectionFailed",
+        "GatewayError",
+        "LogError",
+        "NotFound",
+        "ProtocolError",
+        "RateLimited",
+        "StreamInterrupted",
+        "TemplateError",
+        "TimedOut",
+    ),
+    "gateway.local": ("LocalGateway", "local_gateway"),
+    "nested": ("allow_nested_loops",),
+    "runs.frame": ("runs", "to_frame"),
+    "runs.log": ("RunLog", "run_log"),
+    "runs.run": ("Run",),
+    "streams": ("AsyncStream", "Stream"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__version__ = "0.1.0"
+__all__ = [
+    "AsyncStream",
+    "AuthenticationFailed",
+    "BifrostError",
+    "BudgetExceeded",
+    "Client",
+    "ConfigurationError",
+    "ConnectionFailed",
+    "GatewayError",
+    "LocalGateway",
+    "LogError",
+    "NotFound",
+    "ProtocolError",
+    "RateLimited",
+    "Run",
+    "RunLog",
+    "Stream",
+    "StreamInterrupted",
+    "TemplateError",
+    "TimedOut",
+    "Timeouts",
+    "allow_nested_loops",
+    "local_gateway",
+    "run_log",
+    "runs",
+    "to_frame",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used."""
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f".{home}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """``%load_ext bifrost_nb``: register ``%%bifrost`` and ``%bifrost``. Sends nothing, prints nothing."""
+    from .notebook.magic import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """``%unload_ext bifrost_nb``: remove all that loading registered."""
+    from .notebook.magic import unload
+
+    unload(shell)

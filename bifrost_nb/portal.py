@@ -1,7 +1,7 @@
 """One private event loop on a daemon thread: all network work runs there, whatever the caller's own loop is doing.
 
 A notebook cell blocks the kernel's loop, a script has none, an async application has its own. Work handed to this
-loop behaves the same in all three, and cancelling the returned future cancels the task at once.
+loop behaves the same in all three, and a cancelled job has really ended when its result is there.
 """
 
 from __future__ import annotations
@@ -12,12 +12,55 @@ import concurrent.futures
 import contextlib
 import os
 import threading
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Generic, TypeVar
 
-__all__ = ["Portal", "portal"]
+__all__ = ["Job", "Portal", "portal"]
 
 T = TypeVar("T")
+
+
+class Job(concurrent.futures.Future[T], Generic[T]):
+    """A task on the private loop, seen from any thread.
+
+    Unlike the future of `asyncio.run_coroutine_threadsafe`, `cancel` only asks: the job is done when the task is,
+    its clean-up included, so that whoever waits finds the connection closed and the run in the log.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> None:
+        super().__init__()
+        self._loop = loop
+        self._task: asyncio.Task[T] | None = None
+        self._asked = False
+        loop.call_soon_threadsafe(self._begin, work)
+
+    def _begin(self, work: Coroutine[Any, Any, T]) -> None:
+        self._task = self._loop.create_task(work)
+        self._task.add_done_callback(self._end)
+        if self._asked:  # asked before the task existed: let it reach its first await, so that its clean-up runs
+            self._loop.call_soon(self._task.cancel)
+
+    def _end(self, task: asyncio.Task[T]) -> None:
+        if task.cancelled():
+            super().cancel()
+            self.set_running_or_notify_cancel()
+        elif (error := task.exception()) is not None:
+            self.set_exception(error)
+        else:
+            self.set_result(task.result())
+
+    def cancel(self) -> bool:
+        """Ask the task to end at once; from any thread. False if it had already ended."""
+        if self.done():
+            return False
+        self._asked = True
+        with contextlib.suppress(RuntimeError):  # the loop has been closed
+            self._loop.call_soon_threadsafe(self._cancel)
+        return True
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
 
 
 class Portal:
@@ -26,6 +69,8 @@ class Portal:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.loop = asyncio.new_event_loop()
+        self.closers: list[Callable[[], Awaitable[object]]] = []
+        """Awaited when the portal stops: what lives as long as it does."""
         self.thread = threading.Thread(target=self._serve, name="bifrost-nb-io", daemon=True)
         self.thread.start()
         atexit.register(self.stop)
@@ -35,33 +80,32 @@ class Portal:
         self.loop.run_forever()
         self.loop.close()
 
-    def start(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
-        """Run `work` on the private loop. Cancelling the future cancels the task."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop)
+    def start(self, work: Coroutine[Any, Any, T]) -> Job[T]:
+        """Run `work` on the private loop."""
+        return Job(self.loop, work)
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run `work` and wait for its result. An interrupt cancels it, waits until it has ended, and is raised again.
+        """Run `work` and wait for its result. An interrupt cancels it, waits for its end, and is raised again.
 
-        Must not be called on the private loop's own thread.
+        Raises RuntimeError on the private loop's own thread, where waiting would never end.
         """
-        future = self.start(work)
+        if threading.current_thread() is self.thread:
+            work.close()
+            raise RuntimeError("A blocking call was made on bifrost-nb's own event loop; use the async form there.")
+        job = self.start(work)
         try:
-            return future.result()
+            while True:  # with a limit, since a wait without one cannot be interrupted on Windows
+                with contextlib.suppress(concurrent.futures.TimeoutError):
+                    return job.result(0.5)
+                if job.done():
+                    return job.result()
         except KeyboardInterrupt:
-            future.cancel()
-            with contextlib.suppress(BaseException):  # a second interrupt leaves at once
-                self.settle(future)
+            job.cancel()
+            concurrent.futures.wait([job], timeout=2)
             raise
 
-    def settle(self, future: concurrent.futures.Future[Any], seconds: float = 2.0) -> None:
-        """Wait until the task behind a cancelled `future` has finished its clean-up, at most `seconds`."""
-        # Cancelling marks the future at once, while its task ends a few loop turns later.
-        task = getattr(future, "_bifrost_done", None)
-        if isinstance(task, threading.Event):
-            task.wait(seconds)
-
     def stop(self) -> None:
-        """Cancel what runs, let it clean up, end the thread."""
+        """Cancel what runs, let it clean up, close what was opened, end the thread."""
         atexit.unregister(self.stop)
         if self.pid != os.getpid() or not self.loop.is_running():
             return
@@ -70,10 +114,13 @@ class Portal:
             tasks = asyncio.all_tasks() - {asyncio.current_task()}
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks, timeout=1) if tasks else None
+            if tasks:
+                await asyncio.wait(tasks, timeout=1)
+            for close in self.closers:
+                await close()
 
         with contextlib.suppress(Exception):
-            self.start(finish()).result(2)
+            self.start(finish()).result(3)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(2)
 

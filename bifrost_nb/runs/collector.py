@@ -1,0 +1,219 @@
+"""What arrives for one call becomes its `Run`: pieces of text, times on our clock, tokens, cost, who answered.
+
+No I/O: the transport hands in headers, whole answers and event payloads with their arrival times. The chunk path
+looks only at what a chunk needs; the rest stays as received until somebody asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from statistics import median
+from typing import Any, NamedTuple
+
+import orjson
+
+from ..errors import ProtocolError
+from ..wire.choices import (
+    ToolCalls,
+    choice_index,
+    choice_text,
+    choices_of,
+    finish_reason,
+    logprobs_of,
+    merge_logprobs,
+    reasoning_text,
+    tool_calls_of,
+)
+from ..wire.deployments import Deployment
+from ..wire.failures import gateway_error, parse_error
+from ..wire.reading import parse_cache, parse_usage, served
+from .cost import add_response_cost
+from .run import Run
+
+__all__ = ["Collector", "Piece"]
+
+
+class Piece(NamedTuple):
+    """What one chunk added to one choice. `at_ms`: arrival, in ms since the call began."""
+
+    choice: int
+    text: str
+    reasoning: str
+    at_ms: float
+
+
+class Collector:
+    """Fills `run` from one attempt's answer. Make a new one for each attempt."""
+
+    def __init__(self, run: Run, began_ms: float = 0.0) -> None:
+        self.run = run
+        self.began_ms = began_ms
+        self.done = False
+        """The stream said that it is complete (``[DONE]``)."""
+        self._texts: dict[int, list[str]] = {}
+        self._reasoning: list[str] = []
+        self._finish: dict[int, str] = {}
+        self._logprobs: dict[str, Any] | None = None
+        self._tool_calls = ToolCalls()
+        self._last: dict[str, Any] | None = None
+        self._usage: dict[str, Any] | None = None
+        self._extra: dict[str, Any] = {}
+        self._headers: Mapping[str, str] = {}
+        self._streamed = False
+        run.chunk_times_ms = []
+        run.ttft_ms = None
+
+    @property
+    def received(self) -> bool:
+        """Whether any text or reasoning has arrived."""
+        return bool(self.run.chunk_times_ms or self._texts)
+
+    def headers(self, status: int, headers: Mapping[str, str]) -> None:
+        """The answer's head: from gateway 1.5 on it tells who serves before any text."""
+        self.run.http_status = status
+        self._headers = headers
+        self._who({})
+
+    def answer(self, body: dict[str, Any]) -> list[Piece]:
+        """A whole answer that was not streamed."""
+        self._last = body
+        self._extra = _mapping(body.get("extra_fields"))
+        self._usage = _mapping(body.get("usage")) or None
+        at = self.began_ms
+        pieces = []
+        for position, choice in enumerate(choices_of(body)):
+            index = choice_index(choice, position)
+            text, reasoning = choice_text(choice), reasoning_text(choice)
+            self._texts.setdefault(index, []).append(text)
+            if reasoning and index == 0:
+                self._reasoning.append(reasoning)
+            self._rest(choice, index)
+            pieces.append(Piece(index, text, reasoning, at))
+        return pieces
+
+    def feed(self, payloads: Sequence[bytes], at_ms: float) -> list[Piece]:
+        """The event payloads of one block of bytes that arrived at `at_ms`.
+
+        Raises GatewayError for an error frame and ProtocolError for a payload that is no JSON object; what came
+        before stays in the run.
+        """
+        self._streamed = True
+        pieces: list[Piece] = []
+        for payload in payloads:
+            if payload == b"[DONE]":
+                self.done = True
+                continue
+            chunk = _parsed(payload)
+            if chunk.get("error") is not None:
+                self._who(chunk)
+                raise gateway_error(parse_error(chunk, None, self._headers))
+            self._chunk(chunk, at_ms, pieces)
+        return pieces
+
+    def _chunk(self, chunk: dict[str, Any], at_ms: float, pieces: list[Piece]) -> None:
+        if self._last is None:
+            self._who(chunk)
+        self._last = chunk
+        if isinstance(usage := chunk.get("usage"), dict):
+            self._usage = usage
+        arrived = False
+        for position, choice in enumerate(choices_of(chunk)):
+            index = choice_index(choice, position)
+            text, reasoning = choice_text(choice), reasoning_text(choice)
+            if text:
+                self._texts.setdefault(index, []).append(text)
+                if self.run.ttft_ms is None:
+                    self.run.ttft_ms = at_ms
+            if reasoning and index == 0:
+                self._reasoning.append(reasoning)
+            if text or reasoning:
+                arrived = True
+                pieces.append(Piece(index, text, reasoning, at_ms))
+            self._rest(choice, index)
+        if arrived:
+            self.run.chunk_times_ms.append(at_ms)
+
+    def _rest(self, choice: dict[str, Any], index: int) -> None:
+        if (reason := finish_reason(choice)) is not None:
+            self._finish[index] = reason
+        if index == 0:
+            if (logprobs := logprobs_of(choice)) is not None:
+                self._logprobs = merge_logprobs(self._logprobs, logprobs)
+            if calls := tool_calls_of(choice):
+                self._tool_calls.add(calls)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the answer ended as an answer does: ``[DONE]``, or a finish reason."""
+        return self.done or bool(self._finish)
+
+    def finish(self, ended_ms: float) -> Run:
+        """Write all that is known into the run; also after a failure, with what had arrived by then."""
+        run = self.run
+        run.texts = ["".join(self._texts[index]) for index in sorted(self._texts)]
+        run.response = run.texts[0] if run.texts else None
+        run.reasoning = "".join(self._reasoning) or None
+        run.finish_reason = self._finish.get(0) or next(iter(self._finish.values()), None)
+        run.logprobs, run.tool_calls = self._logprobs, self._tool_calls.result()
+        run.raw = self._last
+        last = self._last or {}
+        if isinstance(extra := last.get("extra_fields"), dict):
+            self._extra = {**self._extra, **extra}
+        self._who(last)
+        run.extra_fields = self._extra or None
+        run.usage = self._usage
+        tokens = parse_usage(self._usage)
+        run.prompt_tokens, run.completion_tokens, run.total_tokens = tokens.prompt, tokens.completion, tokens.total
+        run.cached_tokens, run.reasoning_tokens = tokens.cached, tokens.reasoning
+        cache = parse_cache(self._extra)
+        run.cache_hit, run.cache_hit_type, run.cache_similarity = cache.hit, cache.type, cache.similarity
+        if self.complete or not self._streamed:
+            latency = self._extra.get("latency")  # on an unfinished stream it is only the gap before the last chunk
+            run.latency_ms = float(latency) if isinstance(latency, int | float) else None
+        add_response_cost(run, {**last, "usage": self._usage or {}, "extra_fields": self._extra}, self._headers)
+        self._times(ended_ms)
+        return run
+
+    def _times(self, ended_ms: float) -> None:
+        run, times = self.run, self.run.chunk_times_ms
+        if self._streamed:
+            run.chunks = len(times)
+            gaps = [later - earlier for earlier, later in pairwise(times)]
+            run.gap_p50_ms, run.gap_max_ms = (median(gaps), max(gaps)) if gaps else (None, None)
+            tokens, span = (run.completion_tokens or 0) - 1, times[-1] - times[0] if times else 0.0
+        else:
+            tokens, span = run.completion_tokens or 0, ended_ms - self.began_ms
+        # A stream that came in one block has no measurable speed.
+        run.tokens_per_s = 1000 * tokens / span if tokens > 0 and span > 0 else None
+
+    def _who(self, body: Mapping[str, Any]) -> None:
+        run = self.run
+        asked = Deployment(run.requested_provider or "", run.requested_model or "")
+        told = served(body, self._headers, requested=asked, fallbacks=run.fallbacks)
+        run.provider = told.provider or run.provider
+        run.model = told.model or run.model
+        run.model_deployment = told.deployment or run.model_deployment
+        if told.is_fallback is not None:
+            run.is_fallback, run.fallback_index = told.is_fallback, told.fallback_index
+
+
+def _parsed(payload: bytes) -> dict[str, Any]:
+    try:
+        chunk = orjson.loads(payload)
+    except orjson.JSONDecodeError as error:
+        raise ProtocolError(
+            f"The stream holds a chunk that is not JSON ({error}): {_start(payload)}",
+            hint="Something between here and the gateway may change the stream; the text before it is kept in .run.",
+        ) from None
+    if not isinstance(chunk, dict):
+        raise ProtocolError(f"The stream holds a chunk that is not an object: {_start(payload)}")
+    return chunk
+
+
+def _start(payload: bytes) -> str:
+    return repr(payload[:80].decode("utf-8", "replace"))
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,208 @@
+"""One call from sending to the recorded run: attempts with backoff, the run log, the cost that comes later.
+
+Everything here runs on the private loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from .calls import Call, Outcome
+from .costs import Costs
+from .errors import BifrostError, ConnectionFailed, GatewayError, LogError, StreamInterrupted, TimedOut
+from .portal import Portal, portal
+from .runs.collector import Collector, Piece
+from .runs.log import RunLog
+from .runs.run import Attempt, Run, Status, new_id
+from .transport import Sink, attempt, get_json
+from .untrusted import plain, redact
+
+__all__ = ["Sender"]
+
+LONGEST_RETRY_AFTER_S = 60.0
+"""A provider that asks for a longer pause gets no retry: the caller decides."""
+VERSION_WAIT_S = 0.25
+"""The first run of a client waits at most so long for the gateway's version."""
+
+_backoff = wait_random_exponential(multiplier=0.5, max=8.0)
+
+
+@dataclass(slots=True)
+class _Sending:
+    """The state of one call while it is sent."""
+
+    call: Call
+    sink: Sink | None
+    began: float = field(default_factory=time.monotonic)
+    collector: Collector = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.collector = Collector(self.call.run)
+
+    def now_ms(self) -> float:
+        return 1000 * (time.monotonic() - self.began)
+
+
+class Sender:
+    """Sends the calls of one client. Belongs to the private loop it was made on."""
+
+    def __init__(self, base_url: str, auth: Mapping[str, str], secrets: tuple[str, ...], log: Callable[[], RunLog]):
+        self.portal: Portal = portal()
+        self.base_url = base_url
+        self.costs = Costs(base_url, auth)
+        self._auth, self._secrets, self._log = auth, secrets, log
+        self._version: asyncio.Task[str | None] | None = None
+
+    async def send(self, call: Call, sink: Sink | None = None) -> Outcome:
+        """Send a call. Being cancelled records the run and raises CancelledError; every other end is an Outcome."""
+        sending = _Sending(call, _guarded(sink))
+        version = self._version = self._version or asyncio.create_task(self.version())
+        error: BifrostError | None = None
+        try:
+            await self._attempts(sending)
+        except BifrostError as failure:
+            error = failure
+        except asyncio.CancelledError:
+            self._finish(sending, "cancelled", None)
+            raise
+        ended_ms = sending.now_ms()
+        if error is None and not version.done():
+            await asyncio.wait([version], timeout=VERSION_WAIT_S)
+        return self._finish(sending, _status(error), error, ended_ms)
+
+    async def version(self) -> str | None:
+        """The gateway's version; None where it does not say."""
+        try:
+            status, answer = await get_json(self.base_url, "/api/version", self._auth, seconds=5.0)
+        except BifrostError:
+            return None
+        return plain(answer, 40) if status == 200 and isinstance(answer, str) else None
+
+    async def _attempts(self, sending: _Sending) -> None:
+        retrying = AsyncRetrying(
+            stop=stop_after_attempt(sending.call.retries + 1),
+            wait=_wait,
+            retry=retry_if_exception(lambda error: _worth_retrying(error, sending)),
+            before_sleep=lambda state: _note_wait(state, sending.call.run),
+            reraise=True,
+        )
+        await retrying(self._attempt, sending)
+
+    async def _attempt(self, sending: _Sending) -> None:
+        call, run = sending.call, sending.call.run
+        sending.collector = Collector(run, sending.now_ms())
+        run.request_id = new_id()
+        note = Attempt(request_id=run.request_id, started_ms=sending.now_ms())
+        run.attempts.append(note)
+        headers = {
+            "content-type": "application/json",
+            "accept": "text/event-stream" if call.stream else "application/json",
+            **call.headers,
+            **self._auth,
+            "x-request-id": run.request_id,
+        }
+        if call.stream:
+            headers["accept-encoding"] = "identity"  # a compressing proxy would hold chunks back
+        try:
+            await attempt(self.base_url, call, headers, sending.collector, sending.began, sending.sink)
+        except BifrostError as error:
+            note.error = type(error).__name__
+            raise
+        except asyncio.CancelledError:
+            note.error = "cancelled"
+            raise
+        finally:
+            note.ended_ms = sending.now_ms()
+            note.http_status = run.http_status
+
+    def _finish(
+        self, sending: _Sending, status: Status, error: BifrostError | None, ended_ms: float | None = None
+    ) -> Outcome:
+        """Complete the run, write it to the log, look for its cost, tell the view, without an await between."""
+        run, log = sending.call.run, self._log()
+        run.total_ms = sending.now_ms() if ended_ms is None else ended_ms
+        sending.collector.finish(run.total_ms)
+        if self._version is not None and self._version.done() and not self._version.cancelled():
+            run.gateway_version = self._version.result()
+        if error is not None:
+            self._describe(run, error)
+        run.status = status
+        outcome = Outcome(run, error)
+        try:
+            log.append(run)
+        except LogError as failure:
+            outcome.log_error = failure
+        self.costs.follow(run, log)
+        if sending.sink is not None:
+            sending.sink(run, [])
+        return outcome
+
+    def _describe(self, run: Run, error: BifrostError) -> None:
+        """The error's facts into the run, the run into the error; keys out of both."""
+        error.args = (redact(error.message, *self._secrets),)
+        error.run = run
+        run.error_message = str(error)
+        run.error_type, run.error_code = type(error).__name__, None
+        if isinstance(error, GatewayError):
+            run.http_status = error.status or run.http_status
+            run.error_type, run.error_code = error.type or run.error_type, error.code
+            error.request_id = error.request_id or run.request_id
+
+
+def _status(error: BifrostError | None) -> Status:
+    if error is None:
+        return "ok"
+    if isinstance(error, TimedOut):
+        return "timeout"
+    return "truncated" if isinstance(error, StreamInterrupted) else "error"
+
+
+def _worth_retrying(error: BaseException, sending: _Sending) -> bool:
+    """Connection failures, 408, 429 and 5xx, before the first text and inside the total limit."""
+    if sending.collector.received:
+        return False
+    if isinstance(error, GatewayError):
+        if not (error.status in (408, 429) or (error.status or 0) >= 500):
+            return False
+        pause = error.retry_after_s or 0.0
+        total = sending.call.timeouts.total
+        return pause <= LONGEST_RETRY_AFTER_S and (total is None or sending.now_ms() / 1000 + pause < total)
+    if isinstance(error, TimedOut):
+        return error.phase == "connect"
+    return isinstance(error, ConnectionFailed | StreamInterrupted)
+
+
+def _wait(state: RetryCallState) -> float:
+    """Seconds before the next attempt: what the provider asks for and a little more, else exponential with full jitter."""
+    error = state.outcome.exception() if state.outcome is not None else None
+    asked = getattr(error, "retry_after_s", None)
+    return _backoff(state) if asked is None else float(asked) + random.uniform(0.0, 0.25)
+
+
+def _note_wait(state: RetryCallState, run: Run) -> None:
+    run.attempts[-1].wait_ms = 1000 * (state.upcoming_sleep or 0.0)
+
+
+def _guarded(sink: Sink | None) -> Sink | None:
+    """A view that fails must not cost the run: its first exception is reported and the view is left alone."""
+    if sink is None:
+        return None
+    broken = False
+
+    def call(run: Run, pieces: list[Piece]) -> None:
+        nonlocal broken
+        if not broken:
+            try:
+                sink(run, pieces)
+            except Exception as error:  # noqa: BLE001 - any bug of a view
+                broken = True
+                context = {"message": "bifrost-nb: a live view failed", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(context)
+
+    return call

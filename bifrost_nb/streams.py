@@ -1,0 +1,133 @@
+"""A running completion whose text can be read while it arrives: `Stream` for any code, `AsyncStream` for async code."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import queue
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from .runs.collector import Piece
+from .runs.run import Run
+
+if TYPE_CHECKING:
+    from .calls import Call, Outcome
+    from .client import Client
+    from .portal import Job
+
+__all__ = ["AsyncStream", "Stream", "finished"]
+
+
+def finished(outcome: Outcome) -> Run:
+    """The run of an outcome that is good; raises its error otherwise. Warns where the log could not be written."""
+    if outcome.log_error is not None:
+        warnings.warn(str(outcome.log_error), RuntimeWarning, stacklevel=3)
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome.run
+
+
+class _Base:
+    def __init__(self, client: Client, call: Call) -> None:
+        self._client, self._call = client, call
+        self._job: Job[Outcome] | None = None
+
+    @property
+    def run(self) -> Run:
+        """The run: in flight while `run.status` is None, complete after the stream has ended."""
+        return self._call.run
+
+    def cancel(self) -> None:
+        """End the call now: the connection is closed and the run is logged as ``cancelled``. From any thread."""
+        if self._job is not None:
+            self._job.cancel()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.run.requested} {self.run.status or 'in flight'}>"
+
+
+class Stream(_Base):
+    """Iterate for the first choice's text, as it arrives; `pieces()` gives every choice with times.
+
+    Leaving the ``with`` block early cancels the call. Errors are raised where the text is read.
+    """
+
+    def __enter__(self) -> Self:
+        self._queue: queue.SimpleQueue[list[Piece] | None] = queue.SimpleQueue()
+        self._job = self._client.start(self._call, lambda _, pieces: self._queue.put(pieces))
+        self._job.add_done_callback(lambda _: self._queue.put(None))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._job is not None and not self._job.done():
+            self._job.cancel()
+            concurrent.futures.wait([self._job], timeout=2)
+
+    def __iter__(self) -> Iterator[str]:
+        return (piece.text for piece in self.pieces() if piece.choice == 0 and piece.text)
+
+    def pieces(self) -> Iterator[Piece]:
+        """What each chunk added, for every choice, reasoning included."""
+        if self._job is None:
+            with self:
+                yield from self._pieces()
+        else:
+            yield from self._pieces()
+
+    def _pieces(self) -> Iterator[Piece]:
+        assert self._job is not None  # noqa: S101 - set by __enter__
+        while not (self._job.done() and self._queue.empty()):
+            with contextlib.suppress(queue.Empty):
+                batch = self._queue.get(timeout=0.5)  # a wait without limit cannot be interrupted on Windows
+                if batch is None:
+                    break
+                yield from batch
+        finished(self._job.result())
+
+
+class AsyncStream(_Base):
+    """The same for ``async with`` and ``async for``, on any event loop."""
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        self._queue: asyncio.Queue[list[Piece] | None] = asyncio.Queue()
+
+        def put(batch: list[Piece] | None) -> None:
+            with contextlib.suppress(RuntimeError):  # the caller's loop has been closed
+                loop.call_soon_threadsafe(self._queue.put_nowait, batch)
+
+        self._job = self._client.start(self._call, lambda _, pieces: put(pieces))
+        self._job.add_done_callback(lambda _: put(None))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._job is not None and not self._job.done():
+            self._job.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([asyncio.wrap_future(self._job)], timeout=2)
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self._texts()
+
+    async def _texts(self) -> AsyncIterator[str]:
+        async for piece in self.pieces():
+            if piece.choice == 0 and piece.text:
+                yield piece.text
+
+    async def pieces(self) -> AsyncIterator[Piece]:
+        """What each chunk added, for every choice, reasoning included. Inside ``async with``."""
+        if self._job is None:
+            raise RuntimeError("Read an async stream inside `async with client.astream(...) as stream:`.")
+        while (batch := await self._queue.get()) is not None:
+            for piece in batch:
+                yield piece
+        self._queue.put_nowait(None)  # reading again ends at once
+        finished(self._job.result())

@@ -1,0 +1,253 @@
+"""The only file that opens a connection to a gateway: attempts, time limits, error mapping.
+
+httpx is the API and aiohttp carries the bytes (``httpx-aiohttp``): it hands a stream over in blocks of many chunks
+and stays cheap with many connections. All clients of a process share one pool on the private loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import orjson
+
+from .errors import BifrostError, ConnectionFailed, ProtocolError, StreamInterrupted, TimedOut
+from .portal import Portal, portal
+from .runs.collector import Collector, Piece
+from .wire.failures import gateway_error, parse_error
+from .wire.events import EventDecoder
+
+if TYPE_CHECKING:
+    from .calls import Call
+    from .runs.run import Run
+
+__all__ = ["MAX_ANSWER_BYTES", "Sink", "attempt", "get_json", "mapped"]
+
+Sink = Callable[["Run", list[Piece]], None]
+"""Called on the private loop's thread: once when it is known who serves, once per block, once at the end."""
+
+MAX_ANSWER_BYTES = 256 * 1024 * 1024
+"""A longer answer is refused, so that a broken server cannot fill the memory."""
+
+KEEPALIVE_S = 30.0
+
+
+async def _http(here: Portal) -> httpx.AsyncClient:
+    """The shared connection pool of the private loop, made at the first request (aiohttp costs 0.1 s to load)."""
+    client: httpx.AsyncClient | None = getattr(here, "http", None)
+    if client is None:
+        import aiohttp
+        from httpx_aiohttp import AiohttpTransport
+
+        def session() -> aiohttp.ClientSession:
+            return aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S, ssl=context),
+                cookie_jar=aiohttp.DummyCookieJar(),  # a cookie of one gateway must not reach another
+                trust_env=True,  # proxies of the environment
+                read_bufsize=256 * 1024,
+            )
+
+        context = httpx.create_ssl_context()
+        client = httpx.AsyncClient(transport=AiohttpTransport(client=session), follow_redirects=False)
+        here.http = client  # type: ignore[attr-defined]
+        here.closers.append(client.aclose)
+    return client
+
+
+async def attempt(
+    base_url: str,
+    call: Call,
+    headers: Mapping[str, str],
+    collector: Collector,
+    began: float,
+    sink: Sink | None,
+) -> None:
+    """Send `call` once and feed what comes back into `collector`.
+
+    `began` is `time.monotonic()` when the call began: all times and the total limit count from there.
+    Raises a BifrostError; what had arrived is in the collector.
+    """
+    limits, run = call.timeouts, call.run
+    phase = "first_byte"
+    http = await _http(portal())
+    loop = asyncio.get_running_loop()
+    end = None if limits.total is None else loop.time() + limits.total - (time.monotonic() - began)
+
+    def limit(seconds: float | None) -> float | None:
+        now = None if seconds is None else loop.time() + seconds
+        return min((when for when in (now, end) if when is not None), default=None)
+
+    try:
+        async with asyncio.timeout_at(limit(limits.first_byte)) as deadline:
+            request = http.build_request(
+                "POST",
+                base_url + call.path,
+                params=dict(call.query) or None,
+                content=orjson.dumps(call.body, option=orjson.OPT_NON_STR_KEYS),
+                headers=headers,
+                timeout=httpx.Timeout(None, connect=limits.connect),
+            )
+            async with _sent(http, request) as response:
+                collector.headers(response.status_code, response.headers)
+                streaming = call.stream and _is_event_stream(response)
+                if streaming and sink is not None:
+                    sink(run, [])
+                if not streaming:
+                    body = await _whole(response)
+                    pieces = collector.answer(_answer(response, body))
+                    if sink is not None:
+                        sink(run, pieces)
+                    return
+                decoder = EventDecoder()
+                async for block in response.aiter_bytes():
+                    at_ms = 1000 * (time.monotonic() - began)
+                    phase = "between_chunks"
+                    deadline.reschedule(limit(limits.between_chunks))
+                    pieces = collector.feed(decoder.feed(block), at_ms)
+                    if pieces and sink is not None:
+                        sink(run, pieces)
+                collector.feed(decoder.end(), 1000 * (time.monotonic() - began))
+    except TimeoutError:
+        passed = end is not None and loop.time() >= end
+        raise _timed_out("total" if passed else phase, limits.total if passed else getattr(limits, phase)) from None
+    except httpx.ConnectTimeout as error:
+        raise mapped(error, base_url, collector.received, limits.connect) from None
+    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
+        raise mapped(error, base_url, collector.received) from None
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != "aiohttp":
+            raise
+        raise mapped(error, base_url, collector.received) from None
+    if not collector.complete:
+        raise StreamInterrupted(
+            "The stream ended before the answer was complete: no finish reason and no [DONE] came.",
+            hint="The text so far is in .text; the provider or a proxy closed the connection.",
+        )
+
+
+@asynccontextmanager
+async def _sent(http: httpx.AsyncClient, request: httpx.Request) -> AsyncIterator[httpx.Response]:
+    response = await http.send(request, stream=True)
+    try:
+        yield response
+    finally:
+        await response.aclose()
+
+
+def _is_event_stream(response: httpx.Response) -> bool:
+    return response.status_code < 300 and response.headers.get("content-type", "").startswith("text/event-stream")
+
+
+async def _whole(response: httpx.Response) -> bytes:
+    body = bytearray()
+    async for block in response.aiter_bytes():
+        body += block
+        if len(body) > MAX_ANSWER_BYTES:
+            raise ProtocolError(f"The answer is longer than {MAX_ANSWER_BYTES // 2**20} MiB and was refused.")
+    return bytes(body)
+
+
+def _answer(response: httpx.Response, body: bytes) -> dict[str, Any]:
+    """The JSON object of a good answer; anything else raises."""
+    status = response.status_code
+    if status >= 400:
+        raise gateway_error(parse_error(body, status, response.headers))
+    what = f"{response.request.method} {response.request.url.path} answered {status}"
+    if status >= 300:
+        raise ProtocolError(f"{what}, a redirect, which is not followed.", hint="Set base_url to the gateway itself.")
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        kind = response.headers.get("content-type") or "no content type"
+        raise ProtocolError(
+            f"{what} with something that is not JSON ({kind}, {len(body)} bytes).",
+            hint="Is base_url the address of a Bifrost gateway?",
+        ) from None
+    if not isinstance(answer, dict):
+        raise ProtocolError(f"{what} with JSON that is not an object.")
+    if answer.get("error") and not answer.get("choices"):
+        raise gateway_error(parse_error(answer, status, response.headers))
+    return answer
+
+
+def _timed_out(phase: str, seconds: float | None) -> TimedOut:
+    what = {
+        "connect": "The gateway did not accept the connection",
+        "first_byte": "The gateway sent nothing",
+        "between_chunks": "The stream sent nothing more",
+        "total": "The call did not finish",
+    }[phase]
+    error = TimedOut(
+        f"{what} within {seconds:g} s." if seconds is not None else f"{what} in time.",
+        hint=f"Raise the limit with timeout=Timeouts({phase}=...), or look at the load.",
+    )
+    error.phase, error.seconds = phase, seconds
+    return error
+
+
+def mapped(
+    error: BaseException, base_url: str, received: bool = False, connect_limit: float | None = None
+) -> BifrostError:
+    """Our error for one of httpx's (or of aiohttp beneath it)."""
+    import aiohttp
+
+    cause = error.__cause__ or error
+    if isinstance(cause, aiohttp.ConnectionTimeoutError | httpx.ConnectTimeout | httpx.PoolTimeout):
+        return _timed_out("connect", connect_limit)
+    if isinstance(cause, aiohttp.ServerTimeoutError | httpx.TimeoutException):
+        return _timed_out("between_chunks" if received else "first_byte", connect_limit)
+    if isinstance(cause, aiohttp.ClientPayloadError | httpx.ReadError | httpx.RemoteProtocolError) or received:
+        return StreamInterrupted(
+            "The connection broke in the middle of the answer.", hint="The text so far is in .text."
+        )
+    if isinstance(cause, aiohttp.ClientResponseError | httpx.DecodingError):
+        return ProtocolError(
+            f"{base_url} answered with something that is not HTTP as a gateway speaks it.",
+            hint="Is base_url the address and port of a Bifrost gateway?",
+        )
+    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.TooManyRedirects):
+        return ProtocolError(f"{base_url} cannot be used as an address.", hint="Check base_url.")
+    return ConnectionFailed(
+        f"No gateway answered at {base_url} ({_reason(cause)}).",
+        hint="Start one, check base_url, or use Client('demo') for the embedded gateway.",
+    )
+
+
+def _reason(cause: BaseException) -> str:
+    import aiohttp
+
+    if isinstance(cause, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
+        return f"TLS: {cause.__cause__ or type(cause).__name__}"
+    if isinstance(cause, aiohttp.ClientConnectorDNSError):
+        return "unknown host"
+    if isinstance(cause, aiohttp.ServerDisconnectedError):
+        return "it closed the connection without an answer"
+    number = cause.__cause__ if isinstance(cause.__cause__, OSError) else cause
+    if isinstance(number, ConnectionRefusedError):
+        return "connection refused"
+    if isinstance(number, ConnectionResetError):
+        return "connection reset"
+    if isinstance(number, OSError) and number.strerror:
+        return str(number.strerror)
+    return type(cause).__name__
+
+
+async def get_json(
+    base_url: str, path: str, headers: Mapping[str, str], params: Mapping[str, Any] | None = None, seconds: float = 10.0
+) -> tuple[int, Any]:
+    """GET a management resource: (status, decoded JSON or None). Raises ConnectionFailed and its relatives."""
+    http = await _http(portal())
+    try:
+        response = await http.get(
+            base_url + path, params=dict(params or {}), headers=dict(headers), timeout=httpx.Timeout(seconds)
+        )
+    except (httpx.HTTPError, OSError) as error:
+        raise mapped(error, base_url, connect_limit=seconds) from None
+    try:
+        return response.status_code, orjson.loads(response.content)
+    except orjson.JSONDecodeError:
+        return response.status_code, None

@@ -1,0 +1,314 @@
+"""What goes wrong becomes a typed error and a run that holds all that was received."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import socket
+import threading
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+import bifrost_nb as bf
+from bifrost_nb import Client, LocalGateway, RunLog, Timeouts
+from bifrost_nb.transport import mapped
+
+STREAM_HEAD = 'data: {"choices":[{"index":0,"text":"Once "}]}\n\n'
+
+
+def posts(gateway: LocalGateway) -> list[dict[str, Any]]:
+    return [record for record in gateway.requests() if record["method"] == "POST"]
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "kind"),
+    [
+        (400, {"message": "bad"}, bf.GatewayError),
+        (401, {"message": "no key"}, bf.AuthenticationFailed),
+        (402, {"message": "spent", "type": "budget_exceeded"}, bf.BudgetExceeded),
+        (403, {"message": "no"}, bf.AuthenticationFailed),
+        (404, {"message": "no such deployment"}, bf.NotFound),
+        (429, {"message": "slow down"}, bf.RateLimited),
+        (500, {"message": "oops"}, bf.GatewayError),
+        (503, {"message": "busy"}, bf.GatewayError),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_error_answer_is_typed_and_recorded(
+    client: Client, gateway: LocalGateway, log: RunLog, status: int, error: dict[str, str], kind: type, stream: bool
+) -> None:
+    """Each status has its error class; status, message and request id are told; the run is logged."""
+    gateway.script([{"status": status, "error": error}])
+    with pytest.raises(kind, match=error["message"]) as caught:
+        if stream:
+            with client.stream("azure/fast", "Hi", retries=0) as running:
+                list(running)
+        else:
+            client.complete("azure/fast", "Hi", retries=0)
+    assert type(caught.value) is kind
+    run = caught.value.run
+    assert run is not None
+    assert (caught.value.status, run.http_status, run.status) == (status, status, "error")
+    assert caught.value.request_id == run.request_id
+    [logged] = log.read()
+    assert (logged.run_id, logged.status, logged.error_message) == (run.run_id, "error", run.error_message)
+    assert run.cost_usd is None
+
+
+@pytest.mark.parametrize("dialect_frame", [
+    '{"is_bifrost_error":false,"error":{"message":"broke off","type":"server_error"},"extra_fields":{}}',
+    '{"error":{"is_bifrost_error":false,"status_code":500,"error":{"message":"broke off"},"extra_fields":{}}}',
+    '{"error":"broke off"}',
+])  # fmt: skip
+def test_an_error_frame_in_the_middle_keeps_the_text(client: Client, gateway: LocalGateway, dialect_frame: str) -> None:
+    """All three shapes of error frames end the stream with the gateway's message; the text before stays."""
+    gateway.script([{"frames": [STREAM_HEAD, f"data: {dialect_frame}\n\n"]}])
+    with pytest.raises(bf.GatewayError, match="broke off") as caught, client.stream("azure/fast", "Hi") as stream:
+        assert next(iter(stream)) == "Once "
+        list(stream)
+    assert caught.value.run is stream.run
+    assert (stream.run.text, stream.run.status) == ("Once ", "error")
+    assert len(posts(gateway)) == 1, "nothing is repeated after the first text"
+
+
+@pytest.mark.parametrize(
+    ("rule", "kind", "status", "text"),
+    [
+        ({"frames": [STREAM_HEAD]}, bf.StreamInterrupted, "truncated", "Once "),
+        ({"frames": [STREAM_HEAD], "drop": {"after_bytes": 30}}, bf.StreamInterrupted, "truncated", ""),
+        ({"chunks": 9, "drop": {"after_chunks": 3}}, bf.StreamInterrupted, "truncated", None),
+        ({"chunks": 9, "drop": {"after_chunks": 3, "how": "fin"}}, bf.StreamInterrupted, "truncated", None),
+        ({"frames": [STREAM_HEAD, "data: {not json\n\n"]}, bf.ProtocolError, "error", "Once "),
+        ({"frames": [STREAM_HEAD, "data: [1]\n\n"]}, bf.ProtocolError, "error", "Once "),
+        ({"frames": [STREAM_HEAD, {"text": "data: " + "x" * 1000, "repeat": 10_500}]}, bf.ProtocolError, "error", "Once "),
+        ({"status": 200, "body": "<html>hello</html>", "headers": {"content-type": "text/html"}}, bf.ProtocolError, "error", None),
+        ({"status": 302, "body": "", "headers": {"location": "http://127.0.0.1:1/"}}, bf.ProtocolError, "error", None),
+        ({"status": 502, "body": "<html><h1>Bad gateway</h1></html>", "headers": {"content-type": "text/html"}}, bf.GatewayError, "error", None),
+        ({"drop": {}}, bf.ConnectionFailed, "error", None),
+    ],
+)  # fmt: skip
+def test_broken_answers(
+    client: Client, gateway: LocalGateway, rule: dict[str, Any], kind: type, status: str, text: str | None
+) -> None:
+    """Whatever comes back, the caller gets one of our errors and a run with the text received so far."""
+    gateway.script([rule])
+    with pytest.raises(kind) as caught, client.stream("azure/fast", "Hi", retries=0) as stream:
+        list(stream)
+    assert type(caught.value) is kind, caught.value
+    assert stream.run.status == status
+    if text is not None:
+        assert stream.run.text == text
+    if kind is bf.StreamInterrupted:
+        assert caught.value.text == stream.run.text
+
+
+def test_a_stream_without_done_is_whole_when_it_has_a_finish_reason(client: Client, gateway: LocalGateway) -> None:
+    """Some gateways leave [DONE] out; a finish reason is an end too."""
+    gateway.script([{"frames": [STREAM_HEAD, 'data: {"choices":[{"index":0,"text":"","finish_reason":"stop"}]}\n\n']}])
+    with client.stream("azure/fast", "Hi") as stream:
+        assert list(stream) == ["Once "]
+    assert (stream.run.status, stream.run.finish_reason) == ("ok", "stop")
+
+
+def test_odd_chunks_are_no_error(client: Client, gateway: LocalGateway) -> None:
+    """Heartbeats, chunks without choices, unknown fields and line separators inside JSON change nothing."""
+    odd = [
+        ": heartbeat\n",
+        'data: {"choices":[]}\n\n',
+        'data: {"choices":[{"index":0,"text":"a\u2028b"}],"new_field":{"x":1}}\r\n\r\n',
+        'data: {"choices":[{"index":0,"text":"","finish_reason":"stop"}],"usage":null}\n\n',
+        'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}\n\ndata: [DONE]\n\n',
+    ]
+    gateway.script([{"frames": [{"text": frame, "cut": 7} for frame in odd]}])
+    with client.stream("azure/fast", "Hi") as stream:
+        assert "".join(stream) == "a\u2028b"
+    assert stream.run.total_tokens == 3
+
+
+def test_a_refused_connection_says_what_to_do(log: RunLog) -> None:
+    """No gateway at the address: one error that names the address and the way out, and a run."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{held.getsockname()[1]}"
+        with pytest.raises(bf.ConnectionFailed, match="refused") as caught:
+            Client(url, log=log, retries=0).complete("azure/fast", "Hi")
+    assert url in str(caught.value)
+    assert "demo" in str(caught.value)
+    [run] = log.read()
+    assert (run.status, run.error_type, run.http_status) == ("error", "ConnectionFailed", None)
+
+
+def test_an_unknown_host_and_broken_tls_are_connection_failures(log: RunLog, gateway: LocalGateway) -> None:
+    """A name that nobody knows and a server that does not speak TLS are told apart from an answer."""
+    with pytest.raises(bf.ConnectionFailed):
+        Client("http://no-such-host.invalid", log=log, retries=0).complete("azure/fast", "Hi")
+    with pytest.raises(bf.ConnectionFailed, match="TLS|SSL"):
+        Client(gateway.url.replace("http:", "https:"), log=log, retries=0).complete("azure/fast", "Hi")
+
+
+@pytest.mark.parametrize(
+    ("rule", "limits", "phase"),
+    [
+        ({"silent": True}, Timeouts(first_byte=0.3), "first_byte"),
+        ({"silent": True}, Timeouts(total=0.3), "total"),
+        ({"chunks": 9, "gap_ms": 5, "stall_after_chunks": 3}, Timeouts(between_chunks=0.3), "between_chunks"),
+        ({"chunks": 1000, "gap_ms": 20}, Timeouts(total=0.4), "total"),
+    ],
+)
+def test_each_time_limit_ends_the_call(
+    client: Client, gateway: LocalGateway, rule: dict[str, Any], limits: Timeouts, phase: str
+) -> None:
+    """The limit that passed is named, the connection is closed at once, and the text so far is kept."""
+    gateway.script([rule])
+    began = time.monotonic()
+    with pytest.raises(bf.TimedOut, match=r"0\.\d s") as caught, client.stream("azure/fast", "Hi", timeout=limits) as s:
+        list(s)
+    assert caught.value.phase == phase
+    assert time.monotonic() - began < 2
+    assert s.run.status == "timeout"
+    assert bool(s.run.text) == ("chunks" in rule)
+    _wait_until(lambda: posts(gateway)[0]["disconnected_at"] is not None)
+
+
+def test_a_port_that_accepts_nothing_ends_with_the_connect_limit(log: RunLog) -> None:
+    """The connect limit is separate from the time the answer may take."""
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        waiting = [socket.socket() for _ in range(8)]  # fill the queue of connections that nobody accepts
+        try:
+            for one in waiting:
+                one.setblocking(False)
+                one.connect_ex(full.getsockname())
+            client = Client(f"http://127.0.0.1:{full.getsockname()[1]}", log=log, retries=0)
+            with pytest.raises(bf.TimedOut) as caught:
+                client.complete("azure/fast", "Hi", timeout=Timeouts(connect=0.3, total=5))
+        finally:
+            for one in waiting:
+                one.close()
+    assert caught.value.phase == "connect"
+
+
+@pytest.mark.parametrize("rule", [{"status": 429}, {"status": 408}, {"status": 503}, {"drop": {}}])
+def test_a_passing_failure_is_tried_again(client: Client, gateway: LocalGateway, rule: dict[str, Any]) -> None:
+    """Connection failures, 408, 429 and 5xx are repeated, each attempt under a request id of its own."""
+    gateway.script([{**rule, "times": 1}])
+    run = client.complete("azure/fast", "Hi", max_tokens=3)
+    assert run.status == "ok"
+    assert len(run.attempts) == 2
+    assert run.attempts[0].error is not None
+    assert run.attempts[0].wait_ms is not None
+    ids = [record["headers"]["x-request-id"] for record in posts(gateway)]
+    assert ids == [attempt.request_id for attempt in run.attempts]
+    assert len(set(ids)) == 2
+    assert run.request_id == ids[-1]
+
+
+def test_retry_after_is_honoured(client: Client, gateway: LocalGateway) -> None:
+    """The provider's pause is kept; one that is too long is not waited for."""
+    gateway.script([{"status": 429, "headers": {"retry-after": "1"}, "times": 1}])
+    run = client.complete("azure/fast", "Hi", max_tokens=3)
+    first, second = (record["received_at"]["monotonic"] for record in posts(gateway))
+    assert 1.0 <= second - first < 2.0
+    assert run.attempts[0].wait_ms == pytest.approx(1000 * (second - first), abs=200)
+    gateway.reset()
+    gateway.script([{"status": 429, "headers": {"retry-after": "3600"}}])
+    with pytest.raises(bf.RateLimited) as caught:
+        client.complete("azure/fast", "Hi")
+    assert caught.value.retry_after_s == 3600
+    assert len(posts(gateway)) == 1
+
+
+def test_retries_can_be_switched_off_and_do_not_repeat_the_callers_mistakes(
+    client: Client, gateway: LocalGateway
+) -> None:
+    """retries=0 sends once; a 400 is never repeated."""
+    gateway.script([{"deployment": "azure/fast", "status": 503}, {"deployment": "azure/large", "status": 400}])
+    with pytest.raises(bf.GatewayError):
+        client.complete("azure/fast", "Hi", retries=0)
+    with pytest.raises(bf.GatewayError):
+        client.complete("azure/large", "Hi")
+    assert len(posts(gateway)) == 2
+
+
+def test_cancelling_closes_the_connection_at_once(client: Client, gateway: LocalGateway, log: RunLog) -> None:
+    """Cancelled from another thread: the server sees it within 0.2 s, the run is logged with its text."""
+    gateway.script([{"chunks": 1000, "gap_ms": 20}])
+    with client.stream("azure/fast", "Hi") as stream:
+        parts = iter(stream)
+        text = next(parts)
+        at = time.monotonic()
+        threading.Thread(target=stream.cancel).start()
+        text += "".join(parts)
+    _wait_until(lambda: posts(gateway)[0]["disconnected_at"] is not None)
+    assert posts(gateway)[0]["disconnected_at"]["monotonic"] - at < 0.2
+    [run] = log.read()
+    assert (run.status, run.text) == ("cancelled", text)
+
+
+@pytest.mark.parametrize("rule", [{"silent": True}, {"chunks": 1000, "gap_ms": 20}])
+def test_a_cancelled_task_closes_the_connection(
+    client: Client, gateway: LocalGateway, log: RunLog, rule: dict[str, Any]
+) -> None:
+    """Cancelling the awaiting task of an async call ends the request, also before the first byte."""
+    gateway.script([rule])
+
+    async def cancelled() -> float:
+        task = asyncio.create_task(client.acomplete("azure/fast", "Hi"))
+        while not posts(gateway):
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return time.monotonic()
+
+    at = asyncio.run(cancelled())
+    _wait_until(lambda: posts(gateway)[0]["disconnected_at"] is not None and bool(list(log.read())))
+    assert posts(gateway)[0]["disconnected_at"]["monotonic"] - at < 0.2
+    assert [run.status for run in log.read()] == ["cancelled"]
+
+
+def test_leaving_a_stream_early_cancels_it(client: Client, gateway: LocalGateway, log: RunLog) -> None:
+    """`break` inside the block costs no more tokens, and an error in the block is not hidden."""
+    gateway.script([{"chunks": 1000, "gap_ms": 20}])
+    with pytest.raises(ZeroDivisionError), client.stream("azure/fast", "Hi") as stream:
+        for _ in stream:
+            1 / 0  # noqa: B018
+    assert stream.run.status == "cancelled"
+    assert [run.status for run in log.read()] == ["cancelled"]
+
+
+def test_every_error_of_httpx_is_mapped() -> None:
+    """Each of httpx's errors becomes one of ours; a new one fails here until somebody decides."""
+    expected = {
+        "HTTPError": bf.ConnectionFailed, "HTTPStatusError": bf.ConnectionFailed, "RequestError": bf.ConnectionFailed,
+        "TransportError": bf.ConnectionFailed, "NetworkError": bf.ConnectionFailed, "ConnectError": bf.ConnectionFailed,
+        "WriteError": bf.ConnectionFailed, "CloseError": bf.ConnectionFailed, "ProxyError": bf.ConnectionFailed,
+        "ReadError": bf.StreamInterrupted, "RemoteProtocolError": bf.StreamInterrupted,
+        "ProtocolError": bf.ConnectionFailed, "LocalProtocolError": bf.ConnectionFailed,
+        "TimeoutException": bf.TimedOut, "ConnectTimeout": bf.TimedOut, "PoolTimeout": bf.TimedOut,
+        "ReadTimeout": bf.TimedOut, "WriteTimeout": bf.TimedOut, "DecodingError": bf.ProtocolError,
+        "UnsupportedProtocol": bf.ProtocolError, "TooManyRedirects": bf.ProtocolError, "InvalidURL": bf.ProtocolError,
+        "StreamError": bf.ConnectionFailed, "StreamConsumed": bf.ConnectionFailed, "StreamClosed": bf.ConnectionFailed,
+        "ResponseNotRead": bf.ConnectionFailed, "RequestNotRead": bf.ConnectionFailed,
+        "CookieConflict": bf.ConnectionFailed,
+    }  # fmt: skip
+    kinds = {name: kind for name, kind in vars(httpx).items() if inspect.isclass(kind) and issubclass(kind, Exception)}
+    assert kinds.keys() == expected.keys()
+    request = httpx.Request("GET", "http://127.0.0.1")
+    for name, kind in kinds.items():
+        if name == "HTTPStatusError":
+            error: Exception = kind("x", request=request, response=httpx.Response(500))
+        else:
+            error = kind() if name in ("StreamConsumed", "StreamClosed", "ResponseNotRead", "RequestNotRead") else kind("x")
+        assert type(mapped(error, "http://127.0.0.1:1")) is expected[name], name
+
+
+def _wait_until(true: Any, seconds: float = 3.0) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)

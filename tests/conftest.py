@@ -1,0 +1,66 @@
+"""Shared by all tests: a run log of their own, an embedded gateway, and no silent skips where none is allowed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bifrost_nb import Client
+from bifrost_nb.gateway.local import LocalGateway, local_gateway
+from bifrost_nb.runs.log import RunLog
+
+NO_SKIP = bool(os.environ.get("BIFROST_NB_NO_SKIP"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  # type: ignore[no-untyped-def]
+    """Where BIFROST_NB_NO_SKIP is set everything a test needs is there, so a skip is a failure."""
+    report = yield
+    if NO_SKIP and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped although BIFROST_NB_NO_SKIP is set: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or writes the user's settings, run log or caches."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("BIFROST_") and not name.startswith("BIFROST_NB_")]:
+            patch.delenv(name)
+        patch.setenv("BIFROST_RUN_LOG", str(folder / "runs.jsonl"))
+        patch.setenv("XDG_DATA_HOME", str(folder / "data"))
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        patch.setenv("IPYTHONDIR", str(folder / "ipython"))
+        patch.setenv("MPLBACKEND", "Agg")
+        yield
+
+
+@pytest.fixture(scope="session")
+def shared_gateway() -> Iterator[LocalGateway]:
+    """One quick embedded gateway for the whole session; use `gateway`, which clears it."""
+    with local_gateway(speed=20) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def gateway(shared_gateway: LocalGateway) -> LocalGateway:
+    """The embedded gateway without scripts and without records of earlier tests."""
+    shared_gateway.reset()
+    return shared_gateway
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> RunLog:
+    """An empty run log of this test's own."""
+    return RunLog(tmp_path / "runs.jsonl")
+
+
+@pytest.fixture
+def client(gateway: LocalGateway, log: RunLog) -> Client:
+    """A client of the embedded gateway that waits for nobody and logs into this test's own log."""
+    return Client(gateway.url, log=log)
