@@ -1,0 +1,64 @@
+"""All routes of the embedded gateway as one ASGI application, behind a guard that only serves this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from .inference import Inference
+from .management import management_routes
+from .simulator import Simulator
+
+__all__ = ["gateway_app"]
+
+_OPENAI_PREFIXES = ("/openai", "/litellm", "/langchain", "/pydanticai")
+"""Integrations that share one set of routes."""
+
+
+def gateway_app(simulator: Simulator, *, control_token: str | None = None) -> ASGIApp:
+    """The application. `control_token` opens the routes by which tests script it; None: there are none."""
+    routes = [
+        Route("/v1/completions", Inference(simulator, "text", "v1"), methods=["POST"]),
+        Route("/v1/chat/completions", Inference(simulator, "chat", "v1"), methods=["POST"]),
+    ]
+    for prefix in _OPENAI_PREFIXES:
+        for version in ("", "/v1"):
+            text, chat = Inference(simulator, "text", "openai"), Inference(simulator, "chat", "openai")
+            routes.append(Route(f"{prefix}{version}/completions", text, methods=["POST"]))
+            routes.append(Route(f"{prefix}{version}/chat/completions", chat, methods=["POST"]))
+        # An Azure SDK adds a second "openai" to the prefix itself.
+        azure = Inference(simulator, None, "openai")
+        routes.append(Route(f"{prefix}/openai/deployments/{{rest:path}}", azure, methods=["POST"]))
+    routes += management_routes(simulator, control_token)
+    return _Guard(Starlette(routes=routes, exception_handlers={404: _plain, 405: _plain}))
+
+
+async def _plain(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for status codes only
+    return PlainTextResponse(error.detail, error.status_code, error.headers)
+
+
+@dataclass(slots=True)
+class _Guard:
+    """Refuses requests that a web page smuggled in: a foreign Host (DNS rebinding) or a foreign Origin."""
+
+    app: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            headers = dict(scope["headers"])
+            port = (scope.get("server") or ("", 80))[1]
+            ours = {name.encode() for host in ("127.0.0.1", "localhost", "[::1]") for name in (f"{host}:{port}", host)}
+            if port != 80:
+                ours = {name for name in ours if name.endswith(b":%d" % port)}
+            origin = headers.get(b"origin")
+            if headers.get(b"host", b"").lower() not in ours or (origin and origin.partition(b"://")[2] not in ours):
+                await PlainTextResponse("This gateway serves only the machine it runs on.", 403)(scope, receive, send)
+                return
+        await self.app(scope, receive, send)

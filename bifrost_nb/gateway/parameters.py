@@ -1,0 +1,237 @@
+"""Reading a request the way the gateway and the provider behind it do.
+
+The gateway decodes JSON into typed fields, so a wrong type never gets past it; the bounds are the provider's, so they
+come back as that provider's error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+import orjson
+
+from .deployments import Kind
+from .tokens import message_text
+
+__all__ = ["Call", "Refused", "out_of_bounds", "read_call"]
+
+
+class Refused(Exception):
+    """The gateway answers with an error before any provider is asked."""
+
+    def __init__(
+        self, message: str, status: int = 400, *, type: str | None = None, provider: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.type = type
+        self.provider = provider
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """One inference request, decoded. `targets` are ``provider/model``, the primary first."""
+
+    kind: Kind
+    route: str
+    """``v1`` or ``openai``: they differ in how a stream ends and in how bare model names are read."""
+    request_id: str
+    targets: list[str]
+    stream: bool
+    prompts: list[str] = field(default_factory=list)
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    body: dict[str, Any]
+    headers: Mapping[str, str]
+
+    @property
+    def prompt(self) -> str:
+        """All the prompt's text."""
+        return "\n".join(self.prompts) if self.kind == "text" else "\n".join(map(message_text, self.messages))
+
+    @property
+    def request_type(self) -> str:
+        """The gateway's name for this sort of request."""
+        return ("text_completion" if self.kind == "text" else "chat_completion") + ("_stream" if self.stream else "")
+
+    @property
+    def max_tokens(self) -> int | None:
+        """The limit on the answer's tokens, under the name of either route."""
+        limit = self.body.get("max_completion_tokens") if self.kind == "chat" else None
+        return limit if limit is not None else self.body.get("max_tokens")
+
+    def get(self, name: str, default: Any) -> Any:
+        """A body field; `default` where it is absent or null."""
+        value = self.body.get(name)
+        return default if value is None else value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _is_bias(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_number, value.values()))
+
+
+_Check = tuple[Callable[[Any], bool], str]
+_TEXT: _Check = (_is_text, "a string")
+_INTEGER: _Check = (_is_integer, "an integer")
+_NUMBER: _Check = (_is_number, "a number")
+_TEXTS: _Check = (_is_texts, "a list of strings")
+_FLAG: _Check = (lambda value: isinstance(value, bool), "a boolean")
+_BIAS: _Check = (_is_bias, "an object of numbers")
+_LIST: _Check = (lambda value: isinstance(value, list), "a list")
+
+_SHARED: dict[str, _Check] = {
+    "model": _TEXT, "stream": _FLAG, "max_tokens": _INTEGER, "temperature": _NUMBER, "top_p": _NUMBER,
+    "frequency_penalty": _NUMBER, "presence_penalty": _NUMBER, "logit_bias": _BIAS, "n": _INTEGER, "stop": _TEXTS,
+    "user": _TEXT, "seed": _INTEGER, "fallbacks": _TEXTS,
+}  # fmt: skip
+_FIELDS: dict[Kind, dict[str, _Check]] = {
+    "text": _SHARED | {"logprobs": _INTEGER, "suffix": _TEXT, "echo": _FLAG, "best_of": _INTEGER},
+    "chat": _SHARED | {
+        "messages": _LIST, "max_completion_tokens": _INTEGER, "logprobs": _FLAG, "top_logprobs": _INTEGER,
+        "tools": _LIST,
+    },
+}  # fmt: skip
+
+
+def read_call(
+    kind: Kind,
+    route: str,
+    content: bytes,
+    headers: Mapping[str, str],
+    *,
+    request_id: str,
+    deployment: str | None,
+    resolve: Callable[[str], str | None],
+) -> Call:
+    """Decode a request. `deployment` is the ``provider/model`` its path names; `resolve` finds a bare model's one.
+
+    Raises Refused as the gateway would.
+    """
+    label = "Invalid request payload" if route == "v1" else "invalid request format"
+    try:
+        body = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        raise Refused(f"{label}: the body is not JSON") from None
+    if not isinstance(body, dict):
+        raise Refused(f"{label}: the body is not an object")
+    for name, (holds, wanted) in _FIELDS[kind].items():
+        if body.get(name) is not None and not holds(body[name]):
+            raise Refused(f"{label}: {name} must be {wanted}")
+    call = Call(
+        kind=kind,
+        route=route,
+        request_id=request_id,
+        targets=[deployment or _primary(body.get("model") or "", route, resolve)],
+        stream=bool(body.get("stream")),
+        body=body,
+        headers=headers,
+    )
+    if kind == "text":
+        call.prompts = _prompts(body.get("prompt"))
+    else:
+        call.messages = _messages(body.get("messages"), label)
+    call.targets += _fallbacks(body.get("fallbacks") or [], route, call.targets[0])
+    return call
+
+
+def _primary(model: str, route: str, resolve: Callable[[str], str | None]) -> str:
+    if "/" in model and not model.startswith("/"):
+        return model
+    if route == "openai" and model:
+        return f"openai/{model}"
+    found = resolve(model)
+    if found is None:
+        raise Refused("model should be in provider/model format")
+    return found
+
+
+def _prompts(prompt: Any) -> list[str]:
+    if prompt is None or prompt in ("", []):
+        raise Refused("prompt is required for text completion")
+    if isinstance(prompt, str):
+        return [prompt]
+    if not _is_texts(prompt):
+        raise Refused("invalid text completion input")
+    return list(prompt)
+
+
+def _messages(messages: Any, label: str) -> list[dict[str, Any]]:
+    if not messages:
+        raise Refused("messages is required for chat completion")
+    for message in messages:
+        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+            raise Refused(f"{label}: each message must be an object with a role")
+        if message.get("content") is not None and not isinstance(message["content"], str | list):
+            raise Refused(f"{label}: a message's content must be a string or a list of blocks")
+    return list(messages)
+
+
+def _fallbacks(names: list[str], route: str, primary: str) -> list[str]:
+    """``/v1`` drops an entry without a provider silently; ``/openai`` gives it the primary's."""
+    provider = primary.partition("/")[0]
+    if route == "v1":
+        return [name for name in names if "/" in name]
+    return [name if "/" in name else f"{provider}/{name}" for name in names]
+
+
+def azure_target(raw_path: str, *, several_segments: bool) -> tuple[str, str]:
+    """(``provider/model``, operation) of the part of an Azure path behind ``/deployments/``.
+
+    Raises Refused. A percent-encoded slash stays part of the name; what a real gateway does with it is not known.
+    """
+    segments = [unquote(segment) for segment in raw_path.split("/")]
+    operation = segments.pop()
+    if operation == "completions" and len(segments) > 1 and segments[-1] == "chat":
+        operation = f"{segments.pop()}/{operation}"
+    name = [segment for segment in segments if segment]
+    if not name:
+        raise Refused("missing deployment id")
+    if len(name) != len(segments) or (len(name) > 1 and not several_segments):
+        raise Refused("invalid azure deployment path")
+    return ("/".join(name) if len(name) > 1 else f"azure/{name[0]}"), operation
+
+
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "max_tokens": (0, 1e9), "max_completion_tokens": (1, 1e9), "temperature": (0, 2), "top_p": (0, 1),
+    "frequency_penalty": (-2, 2), "presence_penalty": (-2, 2), "n": (1, 128), "best_of": (1, 20),
+}  # fmt: skip
+
+
+def out_of_bounds(call: Call) -> tuple[str, str] | None:
+    """(field, what is wrong) of the first value that no provider accepts."""
+    bounds = _BOUNDS | ({"logprobs": (0, 5)} if call.kind == "text" else {"top_logprobs": (0, 20)})
+    for name, (low, high) in bounds.items():
+        value = call.body.get(name)
+        if value is not None and not low <= value <= high:
+            return name, f"{value} is not between {low:g} and {high:g} - '{name}'"
+    if len(call.get("stop", [])) > 4:
+        return "stop", "at most 4 stop sequences are allowed - 'stop'"
+    if any(not -100 <= value <= 100 for value in call.get("logit_bias", {}).values()):
+        return "logit_bias", "biases must be between -100 and 100 - 'logit_bias'"
+    if call.kind == "text" and (best_of := call.body.get("best_of")) is not None:
+        if best_of < call.get("n", 1):
+            return "best_of", "best_of must be at least n - 'best_of'"
+        if call.stream and best_of > call.get("n", 1):
+            return "best_of", "best_of greater than n cannot be streamed - 'best_of'"
+    if call.kind == "chat" and call.body.get("top_logprobs") is not None and not call.body.get("logprobs"):
+        return "top_logprobs", "top_logprobs needs logprobs set to true - 'top_logprobs'"
+    return None
