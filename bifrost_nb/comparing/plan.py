@@ -1,0 +1,247 @@
+"""What a comparison will send: prompts x deployments x repeats, each cell with an identity by content.
+
+Everything that can be wrong is found here, before anything is sent. Two cells have the same identity only if they ask
+the same gateway the same thing for the same time; that is what lets a second run of the same notebook cell send only
+what is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from ..calls import Call, Kind
+from ..errors import ConfigurationError
+from .grid import prompts_of
+
+if TYPE_CHECKING:
+    from ..client import Client
+
+__all__ = ["TAGS", "Asked", "Cell", "Plan", "Prompt", "make_plan"]
+
+TAGS = ("cell", "variant", "template")
+"""Tags that a comparison sets on its runs: the cell's identity, a deployment's name, a template's name."""
+_OWN = ("deployment", "name", "fallbacks", "concurrency", "requests_per_minute")
+_NOT_IDENTITY = ("timeout", "retries")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """A deployment with the settings it is asked with."""
+
+    name: str
+    """What tables and charts call it; ``provider/model`` unless a name was given."""
+    deployment: str
+    parameters: Mapping[str, Any]
+    fallbacks: tuple[str, ...]
+    concurrency: int
+    requests_per_minute: float | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prompt:
+    """One prompt, rendered. `values` is its row of inputs, `template` the template's name (None: there is one)."""
+
+    prompt_id: str
+    text: str
+    template: str | None
+    values: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cell:
+    """One call to make."""
+
+    cell_id: str
+    prompt: Prompt
+    asked: Asked
+    repeat: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Plan:
+    """All calls of a comparison. `cells` are in the order of the table, `order` in the order of sending."""
+
+    comparison_id: str
+    kind: Kind
+    stream: bool
+    system: str | None
+    tags: Mapping[str, Any]
+    asked: tuple[Asked, ...]
+    prompts: tuple[Prompt, ...]
+    repeats: int
+    cells: tuple[Cell, ...] = field(repr=False)
+    order: tuple[Cell, ...] = field(repr=False)
+
+    def call(self, client: Client, cell: Cell) -> Call:
+        """The checked call of a cell, with a fresh run that carries the cell's identity."""
+        asked, prompt = cell.asked, cell.prompt
+        tags = {**self.tags, "cell": cell.cell_id}
+        if asked.name != asked.deployment:
+            tags["variant"] = asked.name
+        if prompt.template is not None:
+            tags["template"] = prompt.template
+        options: dict[str, Any] = {"retries": 0, **asked.parameters}
+        if self.system is not None:
+            options["system"] = self.system
+        return client.prepare(
+            self.kind,
+            asked.deployment,
+            prompt.text,
+            stream=self.stream,
+            fallbacks=list(asked.fallbacks) or None,
+            tags=tags,
+            comparison_id=self.comparison_id,
+            prompt_id=prompt.prompt_id,
+            repeat=cell.repeat,
+            **options,
+        )
+
+
+def make_plan(
+    client: Client,
+    deployments: Any,
+    prompt: str | Mapping[str, str],
+    *,
+    inputs: Any = None,
+    repeats: int = 1,
+    kind: Kind = "text",
+    stream: bool = True,
+    system: str | None = None,
+    fallbacks: Sequence[str] | None = None,
+    concurrency: int = 16,
+    requests_per_minute: float | None = None,
+    seed: int = 0,
+    tags: Mapping[str, Any] | None = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> Plan:
+    """The plan of a comparison. Raises ConfigurationError or TemplateError; sends nothing."""
+    _whole("repeats", repeats)
+    if found := sorted(TAGS & (tags or {}).keys()):
+        raise ConfigurationError(f"The tag {found[0]!r} is set by the comparison itself.", hint="Use another name.")
+    if kind == "text" and system is not None:
+        raise ConfigurationError("A text completion takes no system message.", hint="Pass chat=True.")
+    shared = {
+        "fallbacks": fallbacks,
+        "concurrency": concurrency,
+        "requests_per_minute": requests_per_minute,
+        **(parameters or {}),
+    }
+    asked = _asked(deployments, shared)
+    gateway = client.settings.base_url
+    prompts = _prompts(prompts_of(prompt, inputs), [kind, system])
+    cells = tuple(
+        Cell(_cell_id(gateway, kind, stream, one, who, repeat), one, who, repeat)
+        for one in prompts
+        for who in asked
+        for repeat in range(repeats)
+    )
+    templates = sorted(prompt.values()) if isinstance(prompt, Mapping) else [prompt]
+    plan = Plan(
+        comparison_id=_digest([gateway, kind, system, templates], 16),
+        kind=kind,
+        stream=stream,
+        system=system,
+        tags=dict(tags or {}),
+        asked=asked,
+        prompts=prompts,
+        repeats=repeats,
+        cells=cells,
+        order=_shuffled(cells, seed),
+    )
+    for who in asked:  # what the parameters get wrong shows before the first call
+        plan.call(client, next(cell for cell in cells if cell.asked is who))
+    return plan
+
+
+def _prompts(rendered: list[tuple[str | None, str, Mapping[str, Any]]], context: list[Any]) -> tuple[Prompt, ...]:
+    """Prompts with their ids. The same text twice is two prompts: the second is a sample of its own."""
+    seen: Counter[str] = Counter()
+    prompts = []
+    for template, text, values in rendered:
+        digest = _digest([*context, text], 12)
+        seen[digest] += 1
+        prompt_id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
+        prompts.append(Prompt(prompt_id, text, template, values))
+    return tuple(prompts)
+
+
+def _shuffled(cells: Sequence[Cell], seed: int) -> tuple[Cell, ...]:
+    """Round by round of repeats, each round with its prompts in random order and all deployments of a prompt together.
+
+    So a drift of the gateway or the network during the sweep hits all deployments alike, and the two runs of a pair
+    are close in time.
+    """
+    rng = random.Random(seed)
+    blocks: dict[tuple[int, str], list[Cell]] = {}
+    for cell in cells:
+        blocks.setdefault((cell.repeat, cell.prompt.prompt_id), []).append(cell)
+    keys = sorted(blocks, key=lambda key: (key[0], rng.random()))
+    order: list[Cell] = []
+    for key in keys:
+        rng.shuffle(blocks[key])
+        order += blocks[key]
+    return tuple(order)
+
+
+def _asked(deployments: Any, shared: Mapping[str, Any]) -> tuple[Asked, ...]:
+    if isinstance(deployments, (str, Mapping)):
+        deployments = [deployments]
+    entries = list(deployments)
+    if not entries:
+        raise ConfigurationError("There is no deployment to compare.", hint="Pass a list like ['azure/fast'].")
+    asked = tuple(_one(entry, shared) for entry in entries)
+    for name, count in Counter(who.name for who in asked).items():
+        if count > 1:
+            raise ConfigurationError(
+                f"{count} deployments are called {name!r}.", hint="Give each a name of its own: {'name': ...}."
+            )
+    return asked
+
+
+def _one(entry: Any, shared: Mapping[str, Any]) -> Asked:
+    own = dict(entry) if isinstance(entry, Mapping) else {"deployment": entry}
+    deployment = own.get("deployment")
+    if not isinstance(deployment, str):
+        raise ConfigurationError(
+            f"A deployment is written 'provider/model' or {{'deployment': 'provider/model', ...}}, not {entry!r}."
+        )
+    settings = {**shared, **own}
+    fallbacks = settings["fallbacks"] or ()
+    if isinstance(fallbacks, str):
+        raise ConfigurationError(f"fallbacks must be a list of deployments, like [{fallbacks!r}].")
+    name = settings.get("name", deployment)
+    if not isinstance(name, str) or not name.strip():
+        raise ConfigurationError(f"The name of {deployment} must be text, not {name!r}.")
+    pace = settings["requests_per_minute"]
+    if pace is not None and (isinstance(pace, bool) or not isinstance(pace, int | float) or not 0 < pace < 1e9):
+        raise ConfigurationError(f"requests_per_minute must be a number above 0, not {pace!r}.")
+    parameters = {key: value for key, value in settings.items() if key not in _OWN and value is not None}
+    if reserved := sorted(
+        {"comparison_id", "prompt_id", "repeat", "tags", "stream", "messages", "system"} & parameters.keys()
+    ):
+        raise ConfigurationError(f"{reserved[0]} cannot be set for one deployment of a comparison.")
+    return Asked(name, deployment, parameters, tuple(fallbacks), _whole("concurrency", settings["concurrency"]), pace)
+
+
+def _cell_id(gateway: str, kind: Kind, stream: bool, prompt: Prompt, asked: Asked, repeat: int) -> str:
+    parameters = {name: value for name, value in asked.parameters.items() if name not in _NOT_IDENTITY}
+    content = [gateway, kind, stream, prompt.prompt_id, asked.deployment, parameters, asked.fallbacks, repeat]
+    return _digest(content, 16)
+
+
+def _digest(content: Any, length: int) -> str:
+    canonical = orjson.dumps(content, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY, default=repr)
+    return hashlib.sha256(canonical).hexdigest()[:length]
+
+
+def _whole(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigurationError(f"{name} must be a whole number from 1, not {value!r}.")
+    return value
