@@ -49,7 +49,7 @@ async def main(chunks: int) -> None:
                     await reader.readexactly(int(lengths[0].split(b":")[1]))
                 writer.write(NOT_FOUND if head.startswith(b"GET") else whole)
                 await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):  # the peer left, or the end
             writer.close()
 
     server = await asyncio.start_server(handle, "127.0.0.1", 0)
