@@ -52,7 +52,7 @@ def rows_of(inputs: Any) -> list[Mapping[str, Any]]:
             raise ConfigurationError(
                 f"inputs has the column {doubled[0]!r} more than once.", hint="Rename one of them."
             )
-        rows: list[Mapping[str, Any]] = inputs.to_dict("records")
+        rows: list[Any] = inputs.to_dict("records")
     elif isinstance(inputs, Mapping):
         rows = _from_columns(inputs)
     elif isinstance(inputs, Sequence) and not isinstance(inputs, (str, bytes)):
