@@ -24,18 +24,17 @@ from ..errors import ConfigurationError, LogError
 from .columns import COLUMNS, NAMES
 from .record import SCHEMA
 
-__all__ = ["export"]
+__all__ = ["export", "writer"]
 
 _FORMULA = r"\A([\t\r]|\s*[=+\-@＝＋－＠])"
 _BATCH_ROWS = 10_000
 
 
-def export(table: pa.Table, path: Path) -> Path:
-    """Write the frame's columns of `table` in the format of `path`'s suffix. The file appears whole or not at all.
+def export(table: pa.Table, path: Path, write: Callable[[pa.Table, Path], None]) -> Path:
+    """Let `write` (see `writer`) write the frame's columns of `table`. The file appears whole or not at all.
 
-    Raises ConfigurationError for an unknown suffix, LogError when it cannot be written.
+    Raises LogError when it cannot be written.
     """
-    write = writer(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=".", suffix=path.suffix, dir=path.parent)  # readable by its owner only

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
-from .columns import COLUMNS, Dtype
+from .columns import COLUMNS, Column, Dtype
 from .record import column_value
 from .run import Run
+from .selection import Filters, shows_filters
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,12 +26,16 @@ def table_of(runs: list[Run]) -> pa.Table:
     """The columns of `runs` as an Arrow table."""
     import pyarrow as pa
 
-    from .table import schema
+    from .table import column_array, schema
 
-    arrays = [
-        pa.array([column_value(column, run) for run in runs], schema().field(column.name).type) for column in COLUMNS
-    ]
-    return pa.table(arrays, schema=schema())
+    return pa.table([column_array(_values(column, runs), column.dtype) for column in COLUMNS], schema=schema())
+
+
+def _values(column: Column, runs: list[Run]) -> list[Any]:
+    try:
+        return [column.value(run) for run in runs]
+    except (TypeError, ValueError, AttributeError, RecursionError):  # a run holds what JSON cannot carry
+        return [column_value(column, run) for run in runs]
 
 
 def frame_from_arrow(table: pa.Table) -> pd.DataFrame:
@@ -65,8 +70,9 @@ def _dtype(dtype: Dtype) -> Any:
     return pd.StringDtype("pyarrow") if dtype == "string" else pd.api.types.pandas_dtype(dtype)
 
 
-def runs(**filters: Any) -> pd.DataFrame:
-    """The run log as a DataFrame; `RunLog.frame` names the filters."""
+@shows_filters
+def runs(**filters: Unpack[Filters]) -> pd.DataFrame:
+    """The run log in force as a DataFrame, one row per run; `Filters` says what each filter takes."""
     from .log import run_log
 
     return run_log().frame(**filters)

@@ -66,7 +66,7 @@ class RunLog:
         if self._appender is not None:
             self._appender.append(encode(run))
 
-    def update(self, run_id: str, **facts: Any) -> None:
+    def update(self, run_id: str, /, **facts: Any) -> None:
         """Add what was learned later about a recorded run: a cost that arrived, a rating. None means nothing learned.
 
         `facts` are columns of the frame; ``tags``, ``params`` and ``fallbacks`` as objects. Raises
@@ -107,14 +107,15 @@ class RunLog:
         See `bifrost_nb.runs.export` for the three formats. The file is readable by its owner only and appears whole or
         not at all. Raises ConfigurationError for another suffix, LogError when it cannot be written.
         """
-        from .export import export
+        from .export import export, writer
 
         if self.path is None:
             raise LogError("The run log is off: there is nothing to export.", hint="Set BIFROST_RUN_LOG to a file.")
         target = Path(path).expanduser().absolute()
         if target == self.path or (target.exists() and self.path.exists() and target.samefile(self.path)):
             raise ConfigurationError(f"{target} is the run log itself.", hint="Export to another file.")
-        return export(self._table(**filters), target)
+        write = writer(target)  # a wrong suffix is told before a long log is read
+        return export(self._table(**filters), target, write)
 
     def _table(self, **filters: Any) -> pa.Table:
         from .table import merge

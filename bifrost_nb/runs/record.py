@@ -183,7 +183,9 @@ def decode(columns: Mapping[str, Any], extra: Any) -> Run:
 
     What is not of the expected shape is left at its default: a log may come from anywhere.
     """
-    run = Run(**{name: value for name, value in columns.items() if value is not None and name not in _JSON_COLUMNS})
+    # None where unknown, also for what a new run always has: a start that was never logged is not now.
+    run = Run(**{name: columns.get(name) for name in NAMES if name not in _JSON_COLUMNS})  # type: ignore[arg-type]
+    run.started_at = cell(run.started_at, "datetime64[us, UTC]")
     for name in _JSON_COLUMNS:
         _restore(run, name, _parsed(columns.get(name)))
     if isinstance(extra, dict):

@@ -7,6 +7,8 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import reduce
+from operator import and_, or_
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar, get_args
 
 import orjson
@@ -71,29 +73,20 @@ class Selection(NamedTuple):
         """The rows of `table`, which has the frame's columns, that satisfy every filter."""
         import pyarrow.compute as pc
 
-        started = pc.field("started_at")
+        provider, model, started = pc.field("requested_provider"), pc.field("requested_model"), pc.field("started_at")
         conditions = [pc.field(name).isin(values) for name, values in self.values.items()]
         if self.since is not None:
             conditions.append(started >= self.since)
         if self.until is not None:
             conditions.append(started < self.until)
         if self.deployments is not None:
-            asked = [
-                (pc.field("requested_provider") == p) & (pc.field("requested_model") == m) for p, m in self.deployments
-            ]
-            conditions.append(_all_of(asked, lambda one, other: one | other))
+            asked = [(provider == name) & (model == its_model) for name, its_model in self.deployments]
+            conditions.append(reduce(or_, asked, pc.scalar(False)))
         if conditions:
-            table = table.filter(_all_of(conditions, lambda one, other: one & other))
+            table = table.filter(reduce(and_, conditions))
         if self.tags:
             table = table.filter(_has_tags(table["tags"], self.tags))
         return table if self.limit is None else table.slice(max(0, len(table) - self.limit))
-
-
-def _all_of(conditions: list[Any], join: Callable[[Any, Any], Any]) -> Any:
-    joined = conditions[0]
-    for condition in conditions[1:]:
-        joined = join(joined, condition)
-    return joined
 
 
 def _has_tags(column: pa.ChunkedArray, tags: dict[str, Any]) -> pa.Array:
