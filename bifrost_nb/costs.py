@@ -60,7 +60,8 @@ class Costs:
             await asyncio.wait(tasks, timeout=seconds)
 
     async def _find(self, run: Run, log: RunLog) -> None:
-        with contextlib.suppress(BifrostError):  # a gateway that is gone leaves the cost unknown
+        # A gateway that is gone leaves the cost unknown (RuntimeError: at the end of the interpreter no name resolves).
+        with contextlib.suppress(BifrostError, RuntimeError):
             if await self._from_log(run) or await self._from_prices(run):
                 names = ("input_cost_usd", "output_cost_usd", "cost_usd", "cost_source")
                 facts = {name: getattr(run, name) for name in names}

@@ -13,7 +13,7 @@ __all__ = ["allow_nested_loops"]
 
 
 def allow_nested_loops() -> str:
-    """Let your own code call ``asyncio.run`` or ``run_until_complete`` inside a notebook cell. Returns what was applied.
+    """Let your own code call ``asyncio.run`` inside a notebook cell. Returns the name of the package applied.
 
     Nothing of this package needs it. It prefers ``nest_asyncio2``; ``nest_asyncio`` is refused on ipykernel 7 and
     newer, where cells that are queued while a nested loop runs are lost. Raises ConfigurationError with the reason.
@@ -29,5 +29,7 @@ def allow_nested_loops() -> str:
     try:
         importlib.import_module(name).apply()
     except ValueError as error:  # uvloop and others that cannot be patched
-        raise ConfigurationError(f"{name} cannot patch this event loop: {error}.", hint="Use `await` instead.") from None
+        raise ConfigurationError(
+            f"{name} cannot patch this event loop: {error}.", hint="Use `await` instead."
+        ) from None
     return name

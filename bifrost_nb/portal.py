@@ -71,6 +71,8 @@ class Portal:
         self.loop = asyncio.new_event_loop()
         self.closers: list[Callable[[], Awaitable[object]]] = []
         """Awaited when the portal stops: what lives as long as it does."""
+        self.shared: dict[Any, Any] = {}
+        """What the work on this loop keeps from one call to the next, such as its connection pool."""
         self.thread = threading.Thread(target=self._serve, name="bifrost-nb-io", daemon=True)
         self.thread.start()
         atexit.register(self.stop)

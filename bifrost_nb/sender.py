@@ -179,7 +179,7 @@ def _worth_retrying(error: BaseException, sending: _Sending) -> bool:
 
 
 def _wait(state: RetryCallState) -> float:
-    """Seconds before the next attempt: what the provider asks for and a little more, else exponential with full jitter."""
+    """Seconds before the next attempt: a little more than the provider asks for, else exponential with jitter."""
     error = state.outcome.exception() if state.outcome is not None else None
     asked = getattr(error, "retry_after_s", None)
     return _backoff(state) if asked is None else float(asked) + random.uniform(0.0, 0.25)

@@ -11,15 +11,17 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 import orjson
 
 from .errors import BifrostError, ConnectionFailed, ProtocolError, StreamInterrupted, TimedOut
-from .portal import Portal, portal
+from .portal import portal
 from .runs.collector import Collector, Piece
-from .wire.failures import gateway_error, parse_error
 from .wire.events import EventDecoder
+from .wire.failures import gateway_error, parse_error
 
 if TYPE_CHECKING:
     from .calls import Call
@@ -36,9 +38,19 @@ MAX_ANSWER_BYTES = 256 * 1024 * 1024
 KEEPALIVE_S = 30.0
 
 
-async def _http(here: Portal) -> httpx.AsyncClient:
-    """The shared connection pool of the private loop, made at the first request (aiohttp costs 0.1 s to load)."""
-    client: httpx.AsyncClient | None = getattr(here, "http", None)
+def proxy_for(base_url: str) -> str | None:
+    """The proxy that the environment sets for this address (``HTTPS_PROXY``, ``NO_PROXY``, ...)."""
+    parts = urlsplit(base_url)
+    if not parts.hostname or proxy_bypass(parts.hostname):
+        return None
+    proxies = getproxies()
+    return proxies.get(parts.scheme) or proxies.get("all")
+
+
+async def _http(base_url: str) -> httpx.AsyncClient:
+    """The connection pool of the private loop, one for each proxy; made late, since loading aiohttp takes 0.1 s."""
+    here, proxy = portal(), proxy_for(base_url)
+    client: httpx.AsyncClient | None = here.shared.get(proxy)
     if client is None:
         import aiohttp
         from httpx_aiohttp import AiohttpTransport
@@ -47,13 +59,12 @@ async def _http(here: Portal) -> httpx.AsyncClient:
             return aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S, ssl=context),
                 cookie_jar=aiohttp.DummyCookieJar(),  # a cookie of one gateway must not reach another
-                trust_env=True,  # proxies of the environment
                 read_bufsize=256 * 1024,
             )
 
         context = httpx.create_ssl_context()
-        client = httpx.AsyncClient(transport=AiohttpTransport(client=session), follow_redirects=False)
-        here.http = client  # type: ignore[attr-defined]
+        transport = AiohttpTransport(client=session, proxy=httpx.Proxy(proxy) if proxy else None)
+        client = here.shared[proxy] = httpx.AsyncClient(transport=transport, follow_redirects=False)
         here.closers.append(client.aclose)
     return client
 
@@ -73,7 +84,7 @@ async def attempt(
     """
     limits, run = call.timeouts, call.run
     phase = "first_byte"
-    http = await _http(portal())
+    http = await _http(base_url)
     loop = asyncio.get_running_loop()
     end = None if limits.total is None else loop.time() + limits.total - (time.monotonic() - began)
 
@@ -240,7 +251,7 @@ async def get_json(
     base_url: str, path: str, headers: Mapping[str, str], params: Mapping[str, Any] | None = None, seconds: float = 10.0
 ) -> tuple[int, Any]:
     """GET a management resource: (status, decoded JSON or None). Raises ConnectionFailed and its relatives."""
-    http = await _http(portal())
+    http = await _http(base_url)
     try:
         response = await http.get(
             base_url + path, params=dict(params or {}), headers=dict(headers), timeout=httpx.Timeout(seconds)

@@ -85,9 +85,22 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 def test_importing_is_light() -> None:
     """`import bifrost_nb` and a Client load no pandas, matplotlib, ipywidgets, IPython, aiohttp or web server."""
-    code = "import bifrost_nb, sys, json; bifrost_nb.Client('http://127.0.0.1:9'); print(json.dumps(sorted(sys.modules)))"
+    code = (
+        "import bifrost_nb, sys, json; bifrost_nb.Client('http://127.0.0.1:9'); print(json.dumps(sorted(sys.modules)))"
+    )
     loaded = set(json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout))
-    heavy = {"pandas", "matplotlib", "ipywidgets", "anywidget", "IPython", "starlette", "uvicorn", "scipy", "pyarrow", "dask"}
+    heavy = {
+        "pandas",
+        "matplotlib",
+        "ipywidgets",
+        "anywidget",
+        "IPython",
+        "starlette",
+        "uvicorn",
+        "scipy",
+        "pyarrow",
+        "dask",
+    }
     assert not heavy & loaded
     bare = "import bifrost_nb, sys, json; print(json.dumps(sorted(sys.modules)))"
     loaded = set(json.loads(subprocess.run([sys.executable, "-c", bare], capture_output=True, check=True).stdout))

@@ -37,7 +37,10 @@ def plain_httpx(url: str) -> int:
 
 async def plain_httpx_async(url: str) -> int:
     count = 0
-    async with httpx.AsyncClient(timeout=60) as client, client.stream("POST", f"{url}/v1/completions", json={}) as response:
+    async with (
+        httpx.AsyncClient(timeout=60) as client,
+        client.stream("POST", f"{url}/v1/completions", json={}) as response,
+    ):
         async for line in response.aiter_lines():
             if line.startswith("data: {") and json.loads(line[6:])["choices"][0]["text"]:
                 count += 1

@@ -1,6 +1,6 @@
 """A bare server that streams prepared chunks as quickly as the socket takes them: it must never be what is measured.
 
-    python tests/benchmarks/chunk_server.py CHUNKS      prints its port, serves until its standard input closes
+python tests/benchmarks/chunk_server.py CHUNKS      prints its port, serves until its standard input closes
 """
 
 from __future__ import annotations

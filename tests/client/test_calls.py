@@ -106,7 +106,8 @@ def test_the_async_forms_give_the_same(client: Client, gateway: LocalGateway) ->
     async def all_four() -> list[bf.Run]:
         runs = list(
             await asyncio.gather(
-                client.acomplete("azure/fast", "Hi", max_tokens=4), client.achat("openai/gpt-4o-mini", "Hi", max_tokens=4)
+                client.acomplete("azure/fast", "Hi", max_tokens=4),
+                client.achat("openai/gpt-4o-mini", "Hi", max_tokens=4),
             )
         )
         async with client.astream("azure/fast", "Hi", max_tokens=4) as text:
@@ -156,7 +157,9 @@ def test_cost_comes_from_the_price_list_last(client: Client, gateway: LocalGatew
     assert run.input_cost_usd is not None
     assert run.output_cost_usd is not None
     assert run.cost_usd == pytest.approx(run.input_cost_usd + run.output_cost_usd)
-    gateway.script([{"path": "/api/logs/*", "status": 403, "body": "no"}, {"path": "/v1/models", "status": 404, "body": "no"}])
+    gateway.script(
+        [{"path": "/api/logs/*", "status": 403, "body": "no"}, {"path": "/v1/models", "status": 404, "body": "no"}]
+    )
     unknown = Client(gateway.url, log=client.log).complete("azure/fast", "Hi", max_tokens=4)
     client.wait_costs([unknown])
     assert (unknown.cost_usd, unknown.cost_source) == (None, None)
@@ -178,13 +181,17 @@ def test_the_version_is_recorded(client: Client) -> None:
 def test_keys_are_sent_and_shown_nowhere(gateway: LocalGateway, log: RunLog) -> None:
     """The virtual key goes as x-bf-vk, the API key as a bearer; neither shows in a repr, an error or the log."""
     client = Client(gateway.url, virtual_key="sk-bf-0123456789abcdef", api_key="very-secret-key", log=log)
-    gateway.script([{"status": 401, "error": {"message": "Incorrect API key very-secret-key or sk-bf-0123456789abcdef"}}])
+    gateway.script(
+        [{"status": 401, "error": {"message": "Incorrect API key very-secret-key or sk-bf-0123456789abcdef"}}]
+    )
     with pytest.raises(bf.AuthenticationFailed) as caught:
         client.complete("azure/fast", "Hi", max_tokens=4)
     [sent] = [record for record in gateway.requests() if record["method"] == "POST"]
     assert sent["headers"]["x-bf-vk"] == "sk-bf-0123456789abcdef"
     assert sent["headers"]["authorization"] == "Bearer very-secret-key"
-    shown = f"{client!r} {client.settings!r} {caught.value!r} {caught.value} {caught.value.run!r} {log.path.read_text()}"
+    shown = (
+        f"{client!r} {client.settings!r} {caught.value!r} {caught.value} {caught.value.run!r} {log.path.read_text()}"
+    )
     assert "very-secret-key" not in shown
     assert "0123456789abcdef" not in shown
     with pytest.raises(TypeError, match="keys"):
@@ -210,7 +217,7 @@ def test_connections_are_used_again(client: Client, gateway: LocalGateway) -> No
     for _ in range(5):
         with client.stream("azure/fast", "Hi", max_tokens=3) as stream:
             list(stream)
-    clients = {tuple(record["client"]) for record in gateway.requests() if record["method"] == "POST"}
+    clients = {record["connection"] for record in gateway.requests() if record["method"] == "POST"}
     assert len(clients) == 1
 
 
