@@ -12,7 +12,7 @@ import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from ..errors import ConfigurationError
 from .statistics import deployments, measured, served
@@ -22,10 +22,20 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-__all__ = ["Difference", "Mixed", "Outcome", "difference"]
+__all__ = ["Difference", "Mixed", "Options", "Outcome", "difference"]
 
 Mixed = Literal["refuse", "drop", "keep"]
 Outcome = Literal["a", "b", "equal", "unsure", "refused"]
+
+
+class Options(TypedDict, total=False):
+    """What `difference` takes beside names and metric."""
+
+    mixed: Mixed
+    margin: float
+    confidence: float
+    seed: int
+
 
 FEWEST_PROMPTS = 8
 """From this many prompts on, prompts are the sample and repeats are folded into them; below, every pair counts."""

@@ -79,14 +79,18 @@ class Plan:
     cells: tuple[Cell, ...] = field(repr=False)
     order: tuple[Cell, ...] = field(repr=False)
 
+    def tags_of(self, cell: Cell) -> dict[str, Any]:
+        """The tags of a cell's run: the user's, the cell's identity, and the names given in the comparison."""
+        tags = {**self.tags, "cell": cell.cell_id}
+        if cell.asked.name != cell.asked.deployment:
+            tags["variant"] = cell.asked.name
+        if cell.prompt.template is not None:
+            tags["template"] = cell.prompt.template
+        return tags
+
     def call(self, client: Client, cell: Cell) -> Call:
         """The checked call of a cell, with a fresh run that carries the cell's identity."""
         asked, prompt = cell.asked, cell.prompt
-        tags = {**self.tags, "cell": cell.cell_id}
-        if asked.name != asked.deployment:
-            tags["variant"] = asked.name
-        if prompt.template is not None:
-            tags["template"] = prompt.template
         options: dict[str, Any] = {"retries": 0, **asked.parameters}
         if self.system is not None:
             options["system"] = self.system
@@ -96,7 +100,7 @@ class Plan:
             prompt.text,
             stream=self.stream,
             fallbacks=list(asked.fallbacks) or None,
-            tags=tags,
+            tags=self.tags_of(cell),
             comparison_id=self.comparison_id,
             prompt_id=prompt.prompt_id,
             repeat=cell.repeat,

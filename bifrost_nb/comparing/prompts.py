@@ -180,3 +180,8 @@ def _as_json(value: Any) -> str:
         return json.dumps(dict(value) if isinstance(value, Mapping) else value, ensure_ascii=False, default=other)
     except (TypeError, ValueError, RecursionError) as error:
         raise _Fault(f"cannot be written as JSON: {plain(error, 100)}") from None
+
+
+def escape(text: str) -> str:
+    """`text` as a template that renders to `text`."""
+    return _PLACEHOLDER.sub(lambda match: f"{{{{{match[0]}}}}}", text)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from ..runs.facts import usd
+
 if TYPE_CHECKING:
     from .difference import Difference
 
@@ -23,9 +25,7 @@ def amount(value: float | None, metric: str) -> str:
     if metric.endswith("_ms"):
         return f"{value / 1000:.3g} s" if abs(value) >= 1000 else f"{value:.3g} ms"
     if metric.endswith("_usd"):
-        # Always a decimal number: 4.2e-06 is not how anybody writes money.
-        places = 2 if value == 0 or abs(value) >= 1 else min(12, 2 - math.floor(math.log10(abs(value))))
-        return f"{'-' if value < 0 else ''}${abs(value):.{places}f}"
+        return ("-" if value < 0 else "") + usd(abs(value))
     unit = " tokens/s" if metric == "tokens_per_s" else " tokens" if metric.endswith("_tokens") else ""
     return f"{value:.3g}{unit}" if abs(value) < 1000 else f"{value:,.0f}{unit}"
 

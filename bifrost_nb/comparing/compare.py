@@ -1,0 +1,192 @@
+"""`compare`: send every prompt to every deployment, and get the result as a table, numbers and pictures."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from ..errors import ConfigurationError
+from ..portal import portal
+from .comparison import Comparison
+from .plan import Plan, make_plan
+from .progress import Bar
+from .resume import recorded
+from .scoring import Judge, judges_of, scores
+from .sweep import Sweep
+
+if TYPE_CHECKING:
+    from ..client import Client
+    from ..runs.run import Run
+    from ..transport import Sink
+    from .preflight import Preflight
+
+__all__ = ["Interrupted", "compare"]
+
+LOOK_S = 0.1
+COSTS_S = 8.0
+"""Costs that come from the gateway's log are waited for so long after the last answer."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A comparison was stopped by the interrupt key. `comparison` holds what was paid for until then.
+
+    After it has been raised in a notebook or an interactive session, ``sys.last_value.comparison`` still reaches it.
+    """
+
+    def __init__(self, comparison: Comparison) -> None:
+        done, total = len(comparison), len(comparison.plan.cells)
+        super().__init__(
+            f"{done:,} of {total:,} runs were made and are in the run log; run the cell again for the rest."
+            " (import sys; sys.last_value.comparison shows them.)"
+        )
+        self.comparison = comparison
+
+    def _render_traceback_(self, *_: Any, **__: Any) -> list[str]:
+        return [f"Interrupted: {self}"]
+
+
+@overload
+def compare(
+    deployments: Any, prompt: str | Mapping[str, str], *, dry_run: Literal[True], **arguments: Any
+) -> Preflight: ...
+@overload
+def compare(
+    deployments: Any,
+    prompt: str | Mapping[str, str],
+    *,
+    inputs: Any = None,
+    repeats: int = 1,
+    chat: bool = False,
+    system: str | None = None,
+    fallbacks: Sequence[str] | None = None,
+    concurrency: int = 16,
+    requests_per_minute: float | None = None,
+    stream: bool = True,
+    client: Client | None = None,
+    seed: int = 0,
+    fresh: bool = False,
+    dry_run: Literal[False] = False,
+    max_cost_usd: float | None = None,
+    score: Judge | Mapping[str, Judge] | None = None,
+    live: Sink | None = None,
+    cluster: Any = None,
+    tags: Mapping[str, Any] | None = None,
+    **parameters: Any,
+) -> Comparison: ...
+def compare(
+    deployments: Any,
+    prompt: str | Mapping[str, str],
+    *,
+    inputs: Any = None,
+    repeats: int = 1,
+    chat: bool = False,
+    system: str | None = None,
+    fallbacks: Sequence[str] | None = None,
+    concurrency: int = 16,
+    requests_per_minute: float | None = None,
+    stream: bool = True,
+    client: Client | None = None,
+    seed: int = 0,
+    fresh: bool = False,
+    dry_run: bool = False,
+    max_cost_usd: float | None = None,
+    score: Judge | Mapping[str, Judge] | None = None,
+    live: Sink | None = None,
+    cluster: Any = None,
+    tags: Mapping[str, Any] | None = None,
+    **parameters: Any,
+) -> Comparison | Preflight:
+    """Send every prompt to every deployment, `repeats` times, and compare what comes back.
+
+    `deployments`: a list of ``provider/model``, or of dicts ``{"deployment": "provider/model", "name": ..., ...}``
+    with parameters, `fallbacks`, `concurrency` or `requests_per_minute` of their own. `prompt`: a template with
+    ``{{variables}}``, or a dict of named ones; `inputs`: their values as a DataFrame, a dict of lists or a list of
+    dicts. `parameters` (``max_tokens=60``) go to every deployment.
+
+    What the run log already holds of these calls is not sent again: running the same cell twice sends only what is
+    missing or failed, and a further deployment, prompt or repeat sends only that. `fresh` sends all anew.
+
+    `concurrency` calls at most are open for each deployment; 429 narrows that, success widens it again. `seed` decides
+    the order of sending. `dry_run` sends nothing and says what it would take. `max_cost_usd` stops when so much has
+    been observed to be spent, at most one wave of calls too late. `score`: a function of the run (and, if it takes
+    two, of the row of inputs) that returns a number, sync or async, or a dict of them. `live` is called as
+    ``live(run, pieces)`` on the private loop. `cluster`: a ``dask.distributed.Client`` to spread the calls over.
+
+    Raises ConfigurationError or TemplateError before anything is sent, and `Interrupted` (with ``.comparison``) on the
+    interrupt key. A call that fails is a row of the result, not an exception.
+    """
+    client = client or _default_client()
+    judges = judges_of(score)
+    _check_cost(max_cost_usd)
+    plan = make_plan(
+        client,
+        deployments,
+        prompt,
+        inputs=inputs,
+        repeats=repeats,
+        kind="chat" if chat else "text",
+        stream=stream,
+        system=system,
+        fallbacks=fallbacks,
+        concurrency=concurrency,
+        requests_per_minute=requests_per_minute,
+        seed=seed,
+        tags=tags,
+        parameters=parameters,
+    )
+    done = {} if fresh else recorded(plan, client.log)
+    if dry_run:
+        from .preflight import preflight
+
+        return preflight(client, plan, done)
+    if cluster is not None:
+        from .cluster import run_on_cluster
+
+        sweep = run_on_cluster(cluster, client, plan, done, max_cost_usd=max_cost_usd)
+    else:
+        sweep = Sweep(client, plan, done, max_cost_usd=max_cost_usd, sink=live)
+        _run(client, sweep)
+    return _judged(plan, sweep, judges)
+
+
+def _run(client: Client, sweep: Sweep) -> None:
+    """Run `sweep` on the private loop, showing how far it is. Raises Interrupted."""
+    if sweep.progress.reused == sweep.progress.total:
+        return
+    job = portal().start(sweep.run())
+    bar = Bar(sweep.progress)
+    try:
+        while not job.done():
+            concurrent.futures.wait([job], timeout=LOOK_S)
+            bar.update()
+        job.result()
+        client.wait_costs(sweep.results.values(), COSTS_S)
+    except KeyboardInterrupt:
+        job.cancel()
+        with contextlib.suppress(KeyboardInterrupt):  # a second one leaves at once
+            concurrent.futures.wait([job], timeout=3)
+        raise Interrupted(Comparison(sweep.plan, sweep.results, sweep.progress)) from None
+    finally:
+        bar.close()
+
+
+def _judged(plan: Plan, sweep: Any, judges: Mapping[str, Judge]) -> Comparison:
+    results: Mapping[str, Run] = sweep.results
+    work = [(results[cell.cell_id], cell.prompt.values) for cell in plan.cells if cell.cell_id in results]
+    found = {name: scores(judge, work) for name, judge in judges.items()}
+    return Comparison(plan, results, sweep.progress, found)
+
+
+def _default_client() -> Client:
+    from ..client import Client
+
+    return Client()
+
+
+def _check_cost(max_cost_usd: Any) -> None:
+    if max_cost_usd is None:
+        return
+    if isinstance(max_cost_usd, bool) or not isinstance(max_cost_usd, int | float) or not 0 < max_cost_usd < 1e12:
+        raise ConfigurationError(f"max_cost_usd must be dollars above 0, not {max_cost_usd!r}.")

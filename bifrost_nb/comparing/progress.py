@@ -1,0 +1,63 @@
+"""Show how far a comparison is: a bar where somebody watches, one line at the end where nobody does."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from .sweep import Progress
+
+__all__ = ["Bar", "summary_line"]
+
+_FRONT_ENDS = ("JPY_SESSION_NAME", "VSCODE_PID", "VSCODE_CWD", "COLAB_RELEASE_TAG")
+"""Set by the front ends that show a bar; nbconvert, papermill and scripts set none of them."""
+
+
+class Bar:
+    """A `tqdm` bar over the cells of a comparison; updated by the thread that runs the cell, which owns the output."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._bar: Any = None
+        if progress.reused < progress.total and _watched():
+            from tqdm.auto import tqdm
+
+            self._bar = tqdm(total=progress.total, initial=progress.reused, unit="run", dynamic_ncols=True)
+
+    def update(self) -> None:
+        """Draw what is new; tqdm itself redraws ten times a second at most."""
+        if self._bar is not None:
+            self._bar.set_postfix_str(_counts(self._progress), refresh=False)
+            self._bar.update(self._progress.finished - self._bar.n)
+
+    def close(self) -> None:
+        """The last state stays; without a bar one line says it."""
+        self.update()
+        if self._bar is not None:
+            self._bar.close()
+        elif self._progress.total > self._progress.reused:
+            sys.stderr.write(summary_line(self._progress) + "\n")
+
+
+def summary_line(progress: Progress) -> str:
+    """``1,800 runs: 1,080 done, 720 from the log, 2 failed``."""
+    return f"{progress.total:,} runs: {_counts(progress)}"
+
+
+def _counts(progress: Progress) -> str:
+    counts = {
+        "done": progress.done,
+        "from the log": progress.reused,
+        "failed": progress.failed,
+        "cached": progress.cached,
+        "cancelled": progress.cancelled,
+        "sent again": progress.resent,
+    }
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count or name == "done")
+
+
+def _watched() -> bool:
+    if any(os.environ.get(name) for name in _FRONT_ENDS) and "ipykernel" in sys.modules:
+        return True
+    return bool(getattr(sys.stderr, "isatty", bool)())

@@ -1,0 +1,29 @@
+"""What the run log already holds of a plan: the cells that need not be paid for again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .plan import Plan
+
+if TYPE_CHECKING:
+    from ..runs.log import RunLog
+    from ..runs.run import Run
+
+__all__ = ["recorded"]
+
+
+def recorded(plan: Plan, log: RunLog) -> dict[str, Run]:
+    """The newest completed run of each cell that the log has one for, by the cell's identity.
+
+    A run that failed, was cut off or cancelled is none: its cell is sent again. The runs are named as `plan` names
+    them, whatever comparison they were first made for.
+    """
+    cells = {cell.cell_id: cell for cell in plan.cells}
+    found: dict[str, Run] = {}
+    for run in log.read(prompt_id={cell.prompt.prompt_id for cell in plan.cells}, status="ok"):
+        cell = cells.get(str(run.tags.get("cell")))
+        if cell is not None:
+            run.comparison_id, run.tags = plan.comparison_id, plan.tags_of(cell)
+            found[cell.cell_id] = run
+    return found
