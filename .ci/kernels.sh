@@ -3,25 +3,27 @@
 #
 #   BIFROST_NB_KERNELS=$(.ci/kernels.sh) pytest tests/kernels
 #
-# Prints the folder that holds ik-6.31, ik-7.3 and ik-7.4. Nothing is done for an environment that is already complete.
-# The folder's name carries a hash of pyproject.toml: other dependencies, other environments. The package itself is
-# installed editable for its dependencies; the tests put the checkout under test first on the kernels' PYTHONPATH.
+# Prints the folder that holds ik-6.31, ik-7.3 and ik-7.4. Nothing is done for an environment that is complete and was
+# made for this pyproject.toml. The package is installed editable for its dependencies' sake: the tests put the checkout
+# under test first on the kernels' PYTHONPATH, so several checkouts can share one folder.
 #
-# BIFROST_NB_CACHE  where environments are kept (default ~/.cache/bifrost-nb)
-# PYTHON            interpreter to build with (default python3.11, else python3)
+# BIFROST_NB_KERNELS  that folder (default: one per content of pyproject.toml, below BIFROST_NB_CACHE)
+# BIFROST_NB_CACHE    where environments are kept (default ~/.cache/bifrost-nb)
+# PYTHON              interpreter to build with (default python3.11, else python3)
 set -eu
 cd "$(dirname "$0")/.."
 
 hash_of() { (sha256sum "$1" 2>/dev/null || shasum -a 256 "$1") | cut -c1-12; }
 
 cache=${BIFROST_NB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bifrost-nb}
-folder=$cache/kernels/$(hash_of pyproject.toml)
+dependencies=$(hash_of pyproject.toml)
+folder=${BIFROST_NB_KERNELS:-$cache/kernels/$dependencies}
 python=${PYTHON:-$(command -v python3.11 || command -v python3)}
 mkdir -p "$folder"
 
-make_environment() { # version: an environment is complete when its marker exists
+make_environment() { # version: an environment is complete when its marker says for what it was made
     target=$folder/ik-$1
-    [ -e "$target/complete" ] && return
+    [ "$(cat "$target/complete" 2>/dev/null)" = "$dependencies" ] && return
     rm -rf "$target"
     if command -v uv >/dev/null 2>&1; then
         uv venv --quiet --python "$python" "$target"
@@ -30,7 +32,7 @@ make_environment() { # version: an environment is complete when its marker exist
         "$python" -m venv "$target"
         "$target/bin/python" -m pip install --quiet -e . "ipykernel==$1.*" "nest-asyncio2>=1.7"
     fi
-    : >"$target/complete"
+    echo "$dependencies" >"$target/complete"
 }
 
 for version in 6.31 7.3 7.4; do

@@ -194,7 +194,7 @@ def _static(race: Race) -> dict[str, str]:
     """What stays in the notebook: markup and text only, nothing that needs a kernel, a widget or a network."""
     from ..runs.show import mimebundle, mimebundle_many
 
-    runs = [column.run for column in race.columns]
+    runs = [column.so_far for column in race.columns]
     return mimebundle(runs[0]) if len(runs) == 1 else mimebundle_many(runs)
 
 

@@ -71,6 +71,10 @@ class Pump:
         except ValueError as error:  # a wrong signature: the kernel refuses such a message too
             kernel.log.error("Invalid message: %s", error)
             return
+        if threading.current_thread() is threading.main_thread():
+            # ipykernel 7.4 sends a comm's next messages to the subshell named in the one being answered: in the middle
+            # of a series, those already waiting here would be overtaken.
+            content["header"].pop("subshell_id", None)
         cell_identity, cell = kernel._parent_ident["shell"], kernel.get_parent("shell")
         try:
             kernel.set_parent(identities, content, channel="shell")

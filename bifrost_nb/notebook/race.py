@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from ..runs.collector import Piece
@@ -77,6 +78,12 @@ class Column:
     def text(self) -> str:
         """The first choice's text received so far, safe to show as plain text."""
         return "".join(self._shown) + "".join(self._fresh)
+
+    @property
+    def so_far(self) -> Run:
+        """The run; where it was left behind unfinished, a copy with the text received so far."""
+        text = self.text
+        return self.run if self.ended or not text else replace(self.run, response=text, texts=[text])
 
     def take(self) -> str:
         """The text that came since the last `take`, safe to show as plain text."""

@@ -1,0 +1,67 @@
+"""Runs leave nothing behind: no widget, thread, task or file descriptor."""
+
+from __future__ import annotations
+
+import ast
+
+from bifrost_nb.gateway.local import LocalGateway
+
+from .frontend import FrontEnd
+
+COUNT = """
+import gc, os, asyncio, ipywidgets
+from bifrost_nb.portal import portal
+def count():
+    gc.collect()
+    tasks = [task for task in asyncio.all_tasks(portal().loop) if not task.done()]
+    widgets = ipywidgets.widgets.widget._instances
+    ours = ("LivePane", "Race", "Column", "Pane")
+    kinds = [(type(thing).__module__, type(thing).__name__) for thing in gc.get_objects()]
+    live = sum(str(module).startswith("bifrost_nb.notebook.") and name in ours for module, name in kinds)
+    threads = sorted(thread.name for thread in threading.enumerate())
+    return [threads, len(os.listdir("/proc/self/fd")), len(tasks), len(widgets), live]
+def settled():
+    end = time.monotonic() + 5  # looking up a cost goes on in the background for a moment
+    while (now := count())[2] and time.monotonic() < end:
+        time.sleep(0.05)
+    return now
+"""
+
+
+def test_nothing_is_left(front: FrontEnd, gateway: LocalGateway) -> None:
+    """After 60 races there are as many threads, descriptors, tasks, widgets and objects of ours as before."""
+    gateway.script([{"prompt": "brief", "chunks": 3, "gap_ms": 0, "first_text_ms": 0, "cost": 0.01}])
+    front.run(COUNT).wait()
+    front.run("show('brief', 'brief');").wait()
+    before = ast.literal_eval(front.value("settled()"))
+    cell = front.run("for _ in range(60): show('brief', 'brief')").wait(60)
+    assert cell.status == "ok"
+    assert len([message for message in cell.of("comm_open") if "LivePane" in str(message["content"])]) == 60
+    after = ast.literal_eval(front.value("settled()"))
+    assert after[0] <= before[0]
+    assert after[1] <= before[1] + 1  # one more idle connection may be kept
+    assert after[2] <= before[2]
+    assert after[3:] == before[3:] == [0, 0]
+
+
+def test_nothing_is_left_after_stops(front: FrontEnd, slow: LocalGateway) -> None:
+    """Stopped and interrupted runs leave nothing either."""
+    front.run(COUNT).wait()
+    front.run("show('brief');").wait()
+    before = ast.literal_eval(front.value("settled()"))
+    for number in range(6):
+        cell = front.run(f"show('slowly {number}');")
+        pane = cell.pane()
+        pane.wait_for_text(1)
+        if number % 2:
+            front.interrupt()
+        else:
+            pane.send({"stop": 0})
+        cell.wait()
+        del pane, cell
+    front.run("import sys; sys.last_exc = sys.last_value = sys.last_traceback = sys.last_type = None").wait()
+    after = ast.literal_eval(front.value("settled()"))
+    assert after[0] <= before[0]
+    assert after[1] <= before[1] + 1  # one more idle connection may be kept
+    assert after[2] <= before[2]
+    assert after[3:] == before[3:] == [0, 0]
