@@ -120,8 +120,7 @@ def parse_error(
     content = _decoded(body)
     outer = content if isinstance(content, Mapping) else {}
     frame = _innermost(outer)
-    error = frame.get("error")
-    detail: Mapping[str, Any] = error if isinstance(error, Mapping) else frame
+    detail: Mapping[str, Any] = _object(frame.get("error")) or frame
     extra = _object(frame.get("extra_fields") or outer.get("extra_fields"))
 
     def safe(value: object, limit: int = 200) -> str | None:
@@ -130,14 +129,7 @@ def parse_error(
         text = plain(str(value)[:_READ_LIMIT])  # first, so that no control sequence splits a key
         return plain(redact(text, *secrets), limit).strip() or None
 
-    told = (error, detail.get("message"), outer.get("message"), outer.get("detail"))
-    texts = (safe(value, _MESSAGE_LIMIT) for value in told if isinstance(value, str))
-    message = next(filter(None, texts), None)
-    if message is None and not isinstance(content, Mapping):
-        message = safe(_page_text(content), _MESSAGE_LIMIT)
-    cause = detail.get("error")  # what the gateway's own code ran into, beside its message
-    if isinstance(cause, str) and cause != error and (cause := safe(_page_text(cause), _MESSAGE_LIMIT) or ""):
-        message = cause if message is None else message if cause in message else f"{message.rstrip('.')}: {cause}"
+    message = _message(outer, frame, detail) if isinstance(content, Mapping) else _page_text(content)
     kind = safe(frame.get("type")) or safe(outer.get("type"))
     if kind not in _GOVERNANCE:  # governance writes its kind on top, providers theirs inside
         kind = (safe(detail.get("type")) if detail is not frame else None) or kind
@@ -146,7 +138,7 @@ def parse_error(
         status=_status(status, frame, outer),
         type=kind or safe(extra.get("error_type")),
         code=safe(detail.get("code")),
-        message=message or "no reason was given",
+        message=safe(message, _MESSAGE_LIMIT) or "no reason was given",
         provider=name_of(provider) or name_of(header(headers, "x-bifrost-provider")),
         request_id=safe(header(headers, "x-bifrost-request-id") or header(headers, "x-request-id")),
         retry_after_s=retry_after(headers),
@@ -243,6 +235,19 @@ def _innermost(frame: Mapping[str, Any]) -> Mapping[str, Any]:
             break
         frame = inner
     return frame
+
+
+def _message(outer: Mapping[str, Any], frame: Mapping[str, Any], detail: Mapping[str, Any]) -> str | None:
+    """The error's text, and what the gateway's own code ran into where that says more."""
+    told = (frame.get("error"), detail.get("message"), outer.get("message"), outer.get("detail"))
+    message = next((text for text in told if isinstance(text, str) and text.strip()), None)
+    cause = detail.get("error") if detail is not frame else None
+    if not isinstance(cause, str) or not cause.strip():
+        return message
+    cause = _page_text(cause[:_READ_LIMIT])
+    if message is None:
+        return cause
+    return message if cause in message else f"{message.rstrip('.')}: {cause}"
 
 
 def _page_text(page: str) -> str:

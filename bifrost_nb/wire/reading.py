@@ -80,7 +80,9 @@ def served(
 ) -> Served:
     """Who answered. Of a stream, `body` is any chunk.
 
-    Gateways from 1.5 tell whether a fallback answered. Earlier ones are compared with what was asked (`requested` and
+    Whether a fallback answered is said by headers (gateway 1.5 and later) and by whole answers (1.5 and later), but
+    not by the chunks of a stream (measured with Bifrost's engine 1.4.0 to 1.7.0; they also name the fallback's own
+    model as the one requested). Where it is not said, who answered is compared with what was asked (`requested` and
     its `fallbacks`); without these, or where the names do not decide, `is_fallback` is None.
     """
     extra = _object(body.get("extra_fields"))
@@ -101,8 +103,11 @@ def served(
     asked_provider = _first(routing, "primary_provider") or told("routing-info-primary-provider")
     is_fallback, index = _told_fallback(routing, headers)
     names = ({model, deployment}, {_first(extra, "model_requested")})  # what ran decides before what was asked
-    if is_fallback is None and requested is not None:
-        is_fallback = _compared(provider, names, requested, fallbacks)
+    if is_fallback is None and _first(routing, "provider") and not _is_chunk(body):
+        is_fallback = False  # whole answers leave it out only when it is not so
+    elif is_fallback is None:
+        silence = False if header(headers, "x-bifrost-provider") else None
+        is_fallback = _compared(provider, names, requested, fallbacks, silence)
     if is_fallback is False:
         index, asked_provider = 0, asked_provider or provider
     elif is_fallback and index is None:
@@ -182,31 +187,34 @@ def _told_fallback(routing: Mapping[str, Any], headers: Mapping[str, str]) -> tu
     if not isinstance(told, bool):
         word = header(headers, "x-bifrost-routing-info-is-fallback")
         told = {"true": True, "false": False}.get((word or "").lower())
-    if told is None and _first(routing, "provider"):
-        told = False  # left out of the object where it is not so
     if index > 0:
         return told is not False, index if told is not False else None
-    if told is None and header(headers, "x-bifrost-provider"):
-        return False, None  # this gateway sends the index with every fallback
     return told, None
+
+
+def _is_chunk(body: Mapping[str, Any]) -> bool:
+    kind = _object(body.get("extra_fields")).get("request_type")
+    return str(kind).endswith("_stream") or body.get("object") == "chat.completion.chunk"
 
 
 _Names = tuple[set[str | None], ...]
 
 
-def _compared(provider: str | None, names: _Names, requested: Deployment, fallbacks: Sequence[str]) -> bool | None:
-    """For gateways that do not say it: whether another than the primary answered, where the names decide."""
-    if provider is None:
-        return None
+def _compared(
+    provider: str | None, names: _Names, requested: Deployment | None, fallbacks: Sequence[str], silence: bool | None
+) -> bool | None:
+    """Whether another than the primary answered, by the names; `silence` where they do not decide."""
+    if provider is None or requested is None:
+        return silence
     if provider != requested.provider:
-        return True
+        return True if silence is None or _position(provider, names, fallbacks) is not None else silence
     listed = {entry.partition("/")[2] for entry in fallbacks if entry.partition("/")[0] == provider}
     for alternatives in names:
         if requested.model in alternatives:
             return False
         if listed & alternatives:
             return True
-    return None
+    return silence
 
 
 def _position(provider: str | None, names: _Names, fallbacks: Sequence[str]) -> int | None:

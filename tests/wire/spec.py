@@ -117,3 +117,18 @@ _JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(_TEXT, inner, max_size=2),
     max_leaves=4,
 )
+
+
+def anything() -> st.SearchStrategy[Any]:
+    """Any JSON, with the field names of answers more often than not."""
+    words = (
+        "provider model routing_info is_fallback model_requested cost total_cost input_cost prompt_tokens total_tokens"
+        " cache_debug cache_hit index text delta message content tool_calls function logprobs error type code"
+        " status_code extra_fields"
+    )
+    names = st.sampled_from(words.split())
+    return st.recursive(
+        st.none() | st.one_of(list(_SCALARS.values())),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names | _TEXT, inner, max_size=3),
+        max_leaves=12,
+    )

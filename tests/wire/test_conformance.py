@@ -21,7 +21,7 @@ from . import spec
 pytestmark = pytest.mark.skipif(spec.spec_path() is None, reason="the specification file is not beside the repository")
 
 AZURE = Deployment("azure", "fast")
-LARGE = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))  # schemas of 600 lines
+LARGE = settings(max_examples=25, suppress_health_check=list(HealthCheck))  # schemas of 600 lines
 TEXTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=10)
 
 
@@ -68,6 +68,7 @@ def test_the_address_has_the_specified_form() -> None:
     assert {row["name"] for row in spec.parameters() if row["in"] == "query"} == address.query.keys()
 
 
+@settings(max_examples=50)
 @given(requests())
 def test_each_request_we_can_send_validates(parameters: dict[str, Any]) -> None:
     """Whatever a caller sets, the JSON that is sent satisfies the specification, on both routes."""

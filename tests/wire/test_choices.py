@@ -1,0 +1,156 @@
+"""Text, reasoning, tool calls and log probabilities of choices, whole and in pieces."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from bifrost_nb.wire.choices import (
+    ToolCalls,
+    choice_index,
+    choice_text,
+    choices_of,
+    finish_reason,
+    logprobs_of,
+    merge_logprobs,
+    reasoning_text,
+    tool_calls_of,
+)
+
+from .spec import anything
+
+TEXTS: list[tuple[dict[str, Any], str]] = [
+    ({"text": " word"}, " word"),
+    ({"text": ""}, ""),
+    ({"message": {"content": "Hi"}}, "Hi"),
+    ({"delta": {"content": "H"}}, "H"),
+    ({"delta": {"role": "assistant", "content": None}}, ""),
+    ({"message": {"content": [{"type": "text", "text": "a"}, {"type": "x"}, {"type": "text", "text": "b"}]}}, "ab"),
+    ({"message": {"content": [{"type": "refusal", "refusal": "no"}, 5, {"text": 5}]}}, "no"),
+    ({"message": {"content": None, "refusal": "I cannot."}}, "I cannot."),
+    ({"delta": {"content": "", "refusal": "I"}}, "I"),
+    ({"message": {"content": None, "audio": {"id": "1", "transcript": "Hello"}}}, "Hello"),
+    ({"delta": {}, "finish_reason": "stop"}, ""),
+    *(({name: value}, "") for name in ("text", "delta", "message") for value in (None, 5, ["x"], {"content": 5})),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("choice", "text"), TEXTS)
+def test_text_is_found_in_every_shape(choice: dict[str, Any], text: str) -> None:
+    """Text completions, chat answers, deltas, blocks, refusals and transcripts; anything else is no text."""
+    assert choice_text(choice) == text
+
+
+@pytest.mark.parametrize(
+    ("part", "text"),
+    [
+        ({"reasoning": "think"}, "think"),
+        ({"reasoning_content": "think"}, "think"),
+        ({"reasoning": "", "reasoning_details": [{"text": "a"}, {"summary": "b"}, {"data": "x"}, 5]}, "ab"),
+        ({"reasoning": 5, "reasoning_details": "x"}, ""),
+        ({}, ""),
+    ],
+)
+def test_reasoning_is_found(part: dict[str, Any], text: str) -> None:
+    """The plain field, the name some providers use, or the details; once, not twice."""
+    assert reasoning_text({"delta": part}) == reasoning_text({"message": part}) == text
+
+
+def test_choices_of_a_usage_chunk() -> None:
+    """A chunk without choices, with null, or with something else has none."""
+    bodies: list[dict[str, Any]] = [
+        {"choices": []},
+        {"choices": None},
+        {},
+        {"choices": {"0": {}}},
+        {"choices": [None, 5]},
+    ]
+    assert [choices_of(body) for body in bodies] == [[]] * 5
+    assert [choice_index(choice, 7) for choice in choices_of({"choices": [{"index": 1}, {}, {"index": "x"}]})] == [
+        1,
+        7,
+        7,
+    ]
+    assert [finish_reason(c) for c in ({"finish_reason": "stop"}, {"finish_reason": ""}, {"finish_reason": 5}, {})] == [
+        "stop", None, None, None,
+    ]  # fmt: skip
+
+
+def test_logprobs_of_both_generations_are_merged() -> None:
+    """Lists of consecutive chunks are joined in either layout, and what was received is not changed."""
+    first = {"log_probs": {"tokens": ["a"], "token_logprobs": [None], "top_logprobs": None}}
+    second = {"logprobs": {"tokens": ["b"], "token_logprobs": [-1.0], "top_logprobs": [{"b": -1.0}]}}
+    merged = None
+    for choice in (first, {"logprobs": None}, second):
+        merged = merge_logprobs(merged, logprobs_of(choice))
+    assert merged == {"tokens": ["a", "b"], "token_logprobs": [None, -1.0], "top_logprobs": [{"b": -1.0}]}
+    assert first["log_probs"]["tokens"] == ["a"]
+    chat = merge_logprobs({"content": [{"token": "a"}]}, {"content": [{"token": "b"}], "refusal": None})
+    assert chat == {"content": [{"token": "a"}, {"token": "b"}], "refusal": None}
+
+
+def joined(*chunks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    calls = ToolCalls()
+    for fragments in chunks:
+        calls.add(tool_calls_of({"delta": {"tool_calls": fragments}}))
+    return calls.result()
+
+
+def test_tool_calls_are_put_together() -> None:
+    """Two calls whose fragments alternate come out whole, in order, with fields we do not know."""
+    assert joined(
+        [{"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": ""}, "sig": 1}],
+        [{"index": 1, "id": "b", "type": "function", "function": {"name": "g", "arguments": "{"}}],
+        [{"index": 0, "function": {"arguments": '{"x":'}}, {"index": 1, "id": "", "function": {"arguments": "}"}}],
+        [{"index": 0, "function": {"arguments": "1}"}}],
+    ) == [
+        {"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x":1}'}, "sig": 1},
+        {"index": 1, "id": "b", "type": "function", "function": {"name": "g", "arguments": "{}"}},
+    ]  # fmt: skip
+
+
+def test_tool_calls_without_an_index() -> None:
+    """A new id starts a call, a fragment without id belongs to the latest one; a repeated name stays one name."""
+    assert joined(
+        [{"id": "a", "function": {"name": "f", "arguments": "1"}}],
+        [{"function": {"name": "f", "arguments": "2"}}],
+        [{"id": "b", "function": {"name": "get_", "arguments": ""}}, {"function": {"name": "it"}}],
+    ) == [
+        {"id": "a", "function": {"name": "f", "arguments": "12"}},
+        {"id": "b", "function": {"name": "get_it", "arguments": ""}},
+    ]
+
+
+def test_whole_tool_calls_stay_as_they_are() -> None:
+    """The calls of an answer that was not streamed pass unchanged."""
+    calls = [{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
+    assert joined(calls) == calls == tool_calls_of({"message": {"tool_calls": calls}})
+
+
+def test_a_long_call_costs_linear_time() -> None:
+    """Two hundred thousand fragments of one call are joined in well under two seconds."""
+    calls = ToolCalls()
+    start = time.process_time()
+    for _ in range(200_000):
+        calls.add([{"index": 0, "function": {"arguments": "abcdef"}}])
+    assert len(calls.result()[0]["function"]["arguments"]) == 1_200_000
+    assert time.process_time() - start < 2
+
+
+@given(anything())
+def test_readers_of_choices_take_any_json(value: Any) -> None:
+    """Whatever stands where a choice should be, nothing is raised."""
+    calls, merged = ToolCalls(), None
+    for choice in [
+        *choices_of({"choices": value}),
+        *choices_of({"choices": [value, {"delta": value, "logprobs": value}]}),
+    ]:
+        assert isinstance(choice_text(choice) + reasoning_text(choice), str)
+        choice_index(choice)
+        finish_reason(choice)
+        merged = merge_logprobs(merged, logprobs_of(choice))
+        calls.add(tool_calls_of(choice))
+    assert isinstance(calls.result(), list)

@@ -1,0 +1,224 @@
+"""Who served, what it used, what it cost, across gateway versions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bifrost_nb.wire.deployments import Deployment
+from bifrost_nb.wire.reading import Cache, Cost, Served, Tokens, parse_cache, parse_cost, parse_usage, served
+from bifrost_nb.wire.responses import Completion
+
+from .spec import anything
+
+AZURE = Deployment("azure", "fast")
+FALLBACKS = ["openai/gpt", "azure/large", "local/llama"]
+NONE = Served(None, None, None, None, None, None, None, None)
+
+
+def extra(**fields: Any) -> dict[str, Any]:
+    """An answer with these extra fields."""
+    return {"model": "upstream-name", "extra_fields": fields}
+
+
+SERVED: dict[str, tuple[dict[str, Any], dict[str, str], dict[str, Any]]] = {
+    "1.3 primary": (
+        extra(provider="azure", model_requested="fast", model_deployment="gpt-35"), {},
+        {"provider": "azure", "model": "gpt-35", "deployment": "gpt-35", "requested_model": "fast",
+         "is_fallback": False, "fallback_index": 0, "gateway_version_hint": "1.3"},
+    ),
+    "1.3 fallback of another provider": (
+        extra(provider="openai", model_requested="gpt"), {},
+        {"provider": "openai", "model": "upstream-name", "is_fallback": True, "fallback_index": 1},
+    ),
+    "1.3 fallback of the same provider": (
+        extra(provider="azure", model_requested="large", model_deployment="large"), {},
+        {"model": "large", "is_fallback": True, "fallback_index": 2},
+    ),
+    "1.3 same provider, names that say nothing": (
+        extra(provider="azure", model_deployment="other"), {},
+        {"provider": "azure", "is_fallback": None, "fallback_index": None},
+    ),
+    "1.3 fallback that the gateway added": (
+        extra(provider="mistral", model_requested="m"), {},
+        {"provider": "mistral", "is_fallback": True, "fallback_index": None},
+    ),
+    "1.5 primary": (
+        extra(provider="azure", original_model_requested="fast", resolved_model_used="gpt-35"),
+        {"x-bifrost-provider": "azure", "x-bifrost-resolved-model": "gpt-35"},
+        {"provider": "azure", "model": "gpt-35", "requested_model": "fast", "is_fallback": False, "fallback_index": 0,
+         "gateway_version_hint": "1.5"},
+    ),
+    "1.5 fallback": (
+        extra(provider="openai", original_model_requested="fast", resolved_model_used="gpt"),
+        {"X-Bifrost-Provider": "openai", "X-Bifrost-Fallback-Index": "1"},
+        {"provider": "openai", "model": "gpt", "requested_model": "fast", "is_fallback": True, "fallback_index": 1},
+    ),
+    "1.5 fallback of the same provider, without headers": (
+        extra(provider="azure", original_model_requested="fast", resolved_model_used="large"), {},
+        {"model": "large", "is_fallback": True, "fallback_index": 2},
+    ),
+    "1.6 primary, is_fallback left out": (
+        extra(provider="azure", resolved_model_used="fast", routing_info={"provider": "azure", "model": "fast"}), {},
+        {"provider": "azure", "model": "fast", "is_fallback": False, "fallback_index": 0, "requested_provider": "azure",
+         "gateway_version_hint": "1.6"},
+    ),
+    "1.6 fallback": (
+        extra(provider="local", routing_info={"provider": "local", "model": "llama", "is_fallback": True,
+              "primary_provider": "azure", "primary_model": "fast"}), {},
+        {"provider": "local", "model": "llama", "requested_provider": "azure", "requested_model": "fast",
+         "is_fallback": True, "fallback_index": 3},
+    ),
+    "1.5 fallback in a stream, which does not say so": (
+        extra(request_type="text_completion_stream", provider="local", original_model_requested="llama",
+              resolved_model_used="llama", routing_info={"provider": "local", "model": "llama"}),
+        {"x-bifrost-provider": "local"},
+        {"provider": "local", "model": "llama", "is_fallback": True, "fallback_index": 3},
+    ),
+    "1.5 primary in a stream": (
+        extra(request_type="text_completion_stream", routing_info={"provider": "azure", "model": "fast"}), {},
+        {"is_fallback": False, "fallback_index": 0},
+    ),
+    "1.5 primary that a rule of the gateway chose": (
+        extra(request_type="text_completion_stream", routing_info={"provider": "mistral", "model": "m"}),
+        {"x-bifrost-provider": "mistral"},
+        {"provider": "mistral", "is_fallback": False, "fallback_index": 0},
+    ),
+    "2.x alias": (
+        extra(upstream_latency=3, routing_info={"provider": "azure", "model": "fast", "is_fallback": False,
+              "resolved_key_alias": {"model_id": "gpt-35-0125"}}), {},
+        {"model": "fast", "deployment": "gpt-35-0125", "gateway_version_hint": "2.0"},
+    ),
+    "only headers, as with raw answers": (
+        {"model": "gpt-35-0125"},
+        {"x-bifrost-routing-info-provider": "openai", "x-bifrost-routing-info-model": "gpt",
+         "x-bifrost-routing-info-is-fallback": "true", "x-bifrost-fallback-index": "1",
+         "x-bifrost-routing-info-primary-provider": "azure", "x-bifrost-routing-info-primary-model": "fast",
+         "x-bifrost-routing-info-alias-model-id": "gpt-0125"},
+        {"provider": "openai", "model": "gpt", "deployment": "gpt-0125", "requested_provider": "azure",
+         "requested_model": "fast", "is_fallback": True, "fallback_index": 1},
+    ),
+    "nothing": ({}, {}, NONE._asdict()),
+    "wrong types": (
+        {"model": 5, "extra_fields": {"provider": ["azure"], "routing_info": "x", "resolved_model_used": {}}},
+        {"x-bifrost-fallback-index": "first"}, {**NONE._asdict(), "gateway_version_hint": "1.6"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SERVED)
+def test_who_served_is_read_from_every_version(case: str) -> None:
+    """Each generation of the gateway says it in its own place; what it does not say stays unknown."""
+    body, headers, expected = SERVED[case]
+    result = served(body, headers, requested=AZURE, fallbacks=FALLBACKS)._asdict()
+    assert {name: result[name] for name in expected} == expected
+
+
+def test_without_the_question_an_old_gateway_does_not_tell() -> None:
+    """Gateway 1.3 does not say whether a fallback answered: with nothing to compare, it is unknown."""
+    told = served(extra(provider="openai", model_requested="gpt"), {})
+    assert (told.provider, told.is_fallback, told.fallback_index) == ("openai", None, None)
+    chunk = extra(request_type="text_completion_stream", routing_info={"provider": "openai", "model": "gpt"})
+    assert served(chunk, {}).is_fallback is None
+    assert served(chunk, {"x-bifrost-provider": "openai"}).is_fallback is False
+
+
+def test_names_from_outside_are_made_safe() -> None:
+    """A provider name cannot move the cursor or fill the screen."""
+    told = served(extra(provider="\x1b[2Jaz\u202eure", resolved_model_used="m" * 5000, model=" "), {})
+    assert told.provider == "azure"
+    assert told.model is not None
+    assert len(told.model) == 200
+
+
+NO_COST: list[Any] = [None, True, "0.5", -1, {}, [], {"total_cost": "x"}, 10**400]
+COSTS: list[tuple[dict[str, Any], dict[str, str], Cost | None]] = [
+    ({"usage": {"cost": 0.5}}, {}, Cost(None, None, 0.5)),
+    ({"usage": {"cost": 0}}, {}, Cost(None, None, 0.0)),
+    ({"usage": {"cost": {"input_tokens_cost": 1, "output_tokens_cost": 2, "request_cost": 0.5, "total_cost": 3.5}}}, {},
+     Cost(1.0, 2.0, 3.5)),
+    ({"usage": {"cost": {"input_tokens_cost": 1, "output_tokens_cost": 2, "request_cost": 0.5}}}, {},
+     Cost(1.0, 2.0, 3.5)),
+    ({"usage": {"cost": {"input_cost": 1, "input_cost_details": {"text": 1}, "output_cost": 2, "additional_cost": 0.25,
+                         "total_cost": 3.25}}}, {}, Cost(1.0, 2.0, 3.25)),
+    ({"usage": {"cost": {"input_cost": 1, "output_cost": 2, "additional_cost": 0.25}}}, {}, Cost(1.0, 2.0, 3.25)),
+    ({"usage": {"cost": {"input_cost": 1}}}, {}, Cost(1.0, None, None)),
+    ({"usage": {}, "extra_fields": {"cost": 0.25}}, {}, Cost(None, None, 0.25)),
+    ({"extra_fields": {"cost": {"total_cost": 0.25}}}, {"x-bifrost-cost-usd": "9"}, Cost(None, None, 0.25)),
+    ({}, {"X-Bifrost-Cost-Usd": "0.0012"}, Cost(None, None, 0.0012)),
+    *(({"usage": {"cost": value}}, {}, None) for value in NO_COST),
+    *(({}, {"x-bifrost-cost-usd": text}, None) for text in ("", "free", "nan", "inf", "-1")),
+    ({"usage": [], "extra_fields": "x"}, {}, None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "headers", "expected"), COSTS)
+def test_cost_is_read_in_every_shape(body: dict[str, Any], headers: dict[str, str], expected: Cost | None) -> None:
+    """A number, the flat and the nested object, the gateway's own field and header; nonsense is unknown, not 0."""
+    assert parse_cost(body, headers) == expected
+
+
+NO_USAGE: list[Any] = [None, [], "x", 5, {"prompt_tokens_details": []}]
+USAGES: list[tuple[Any, Tokens]] = [
+    ({"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}, Tokens(3, 5, 8, None, None)),
+    ({"prompt_tokens": 3, "total_tokens": 3}, Tokens(3, 0, 3, None, None)),
+    ({"completion_tokens": 3, "total_tokens": 3}, Tokens(0, 3, 3, None, None)),
+    ({"prompt_tokens": 3, "completion_tokens": 5}, Tokens(3, 5, 8, None, None)),
+    ({"total_tokens": 8}, Tokens(None, None, 8, None, None)),
+    ({"total_tokens": 0}, Tokens(None, None, None, None, None)),
+    ({"prompt_tokens": 3, "prompt_tokens_details": {"cached_tokens": 2}, "completion_tokens": 5, "total_tokens": 8,
+      "completion_tokens_details": {"reasoning_tokens": 4}}, Tokens(3, 5, 8, 2, 4)),
+    ({"prompt_tokens_details": {"cached_read_tokens": 2}}, Tokens(None, None, None, 2, None)),
+    ({"input_tokens": 3, "output_tokens": 5, "total_tokens": 8, "input_tokens_details": {"cached_tokens": 0}},
+     Tokens(3, 5, 8, 0, None)),
+    ({"prompt_tokens": 3.0, "completion_tokens": 2.5, "total_tokens": -1}, Tokens(3, None, None, None, None)),
+    ({"prompt_tokens": True, "completion_tokens": "5", "total_tokens": None}, Tokens(None, None, None, None, None)),
+    *((value, Tokens(None, None, None, None, None)) for value in NO_USAGE),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("usage", "expected"), USAGES)
+def test_tokens_are_read_and_worked_out(usage: Any, expected: Tokens) -> None:
+    """A count that the gateway left out follows from the other two; unknown stays unknown."""
+    assert parse_usage(usage) == expected
+
+
+def test_the_cache_is_read() -> None:
+    """Hit, kind and similarity; all unknown where the cache did not run."""
+    debug = {"cache_hit": True, "hit_type": "semantic", "similarity": 0.93}
+    assert parse_cache({"cache_debug": debug}) == Cache(True, "semantic", 0.93)
+    assert parse_cache({"cache_debug": {"cache_hit": False}}) == Cache(False, None, None)
+    unknown = {"cache_hit": "yes", "similarity": "high"}
+    nothings: list[Any] = [None, {}, [], {"cache_debug": None}, {"cache_debug": unknown}]
+    for nothing in nothings:
+        assert parse_cache(nothing) == Cache(None, None, None)
+
+
+@given(st.dictionaries(st.sampled_from(["usage", "extra_fields", "model", "choices", "x"]), anything(), max_size=4))
+def test_readers_take_any_json(body: dict[str, Any]) -> None:
+    """Whatever a server answers, reading it raises nothing, and the model keeps it whole."""
+    parse_cost(body, {})
+    parse_usage(body.get("usage"))
+    parse_cache(body.get("extra_fields"))
+    served(body, {}, requested=AZURE, fallbacks=FALLBACKS)
+    assert Completion.model_validate(body).model_dump(exclude_unset=True) == body
+
+
+def test_an_answer_keeps_what_it_cannot_type() -> None:
+    """One field of the wrong type loses neither itself nor its neighbours."""
+    body = {
+        "id": 5, "model_dump": "hostile", "__class__": "x", "created": "now", "object": None,
+        "choices": [{"index": "a", "text": "x", "logprobs": {"tokens": [1], "new": 2}}, 7, None],
+        "usage": {"prompt_tokens": True, "completion_tokens": 2**70, "cost": "free"},
+        "extra_fields": {"latency": 1.5, "raw_response": "{}", "cache_debug": []},
+    }  # fmt: skip
+    answer = Completion.model_validate(body)
+    assert answer.model_dump(exclude_unset=True) == body
+    assert answer.choices is not None
+    assert answer.choices[0] is not None
+    assert answer.choices[0].text == "x"
+    assert answer.extra_fields is not None
+    assert answer.extra_fields.latency == 1.5
