@@ -6,6 +6,7 @@ environment > default. A secret shows as ``configured`` and nothing else.
 
 from __future__ import annotations
 
+import base64
 import os
 import tomllib
 from collections.abc import Callable, Mapping
@@ -25,8 +26,11 @@ DEFAULTS: dict[str, str | None] = {
     "api_version": None,
     "run_log": None,
     "timeout": None,
+    "admin_user": None,
+    "admin_password": None,
+    "session_token": None,
 }
-SECRETS = frozenset({"virtual_key", "api_key"})
+SECRETS = frozenset({"virtual_key", "api_key", "admin_password", "session_token"})
 
 _notebook_config: Callable[[], Mapping[str, Any]] = dict
 
@@ -47,7 +51,30 @@ class Settings:
     api_version: str | None
     run_log: str | None
     timeout: float | None
+    admin_user: str | None
+    """With `admin_password`: who may read the gateway's management API, where that asks for it."""
+    admin_password: str | None
+    session_token: str | None
+    """Instead of the two: a token that the gateway's login gave."""
     origins: Mapping[str, str]
+
+    def admin_headers(self) -> dict[str, str]:
+        """The headers that open the management API; empty where nothing is configured.
+
+        Raises ConfigurationError for a user without a password, or the other way round.
+        """
+        if self.session_token:
+            return {"authorization": f"Bearer {self.session_token}"}
+        if self.admin_user is None and self.admin_password is None:
+            return {}
+        if self.admin_user is None or self.admin_password is None:
+            missing = "admin_user" if self.admin_user is None else "admin_password"
+            raise ConfigurationError(
+                f"The management API needs a user and a password; {missing} is missing.",
+                hint=f"Set BIFROST_{missing.upper()} as well.",
+            )
+        pair = f"{self.admin_user}:{self.admin_password}".encode()
+        return {"authorization": f"Basic {base64.b64encode(pair).decode()}"}
 
     def rows(self) -> list[tuple[str, str, str]]:
         """(name, value, origin) of each setting, secrets shown as ``configured``."""
@@ -102,6 +129,10 @@ def _checked(name: str, value: Any, origin: str) -> Any:
         raise ConfigurationError(f"{name} must be text, not {type(value).__name__} (from {origin}).")
     if name == "base_url":
         return _url(value, origin)
+    if name == "admin_user" and ":" in value:
+        raise ConfigurationError(f"admin_user (from {origin}) holds a colon, which HTTP does not allow there.")
+    if name == "admin_password":  # sent as base64: any character will do
+        return value
     if name in SECRETS and any(not 32 < ord(character) < 127 for character in value):
         raise ConfigurationError(
             f"{name} (from {origin}) holds blanks, line ends or characters that no HTTP header can carry.",

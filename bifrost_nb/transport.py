@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .calls import Call
     from .runs.run import Run
 
-__all__ = ["MAX_ANSWER_BYTES", "Sink", "attempt", "get_json", "mapped"]
+__all__ = ["MAX_ANSWER_BYTES", "Reply", "Sink", "attempt", "fetch", "get_json", "mapped"]
 
 Sink = Callable[["Run", list[Piece]], None]
 """Called on the private loop's thread: once when it is known who serves, once per block, once at the end."""
@@ -247,18 +247,55 @@ def _reason(cause: BaseException) -> str:
     return type(cause).__name__
 
 
+class Reply(NamedTuple):
+    """An answer of the management API, whatever its status."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """The decoded body; None where it is not JSON."""
+        try:
+            return orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            return None
+
+
+async def fetch(
+    base_url: str,
+    path: str,
+    headers: Mapping[str, str],
+    params: Mapping[str, Any] | None = None,
+    *,
+    method: str = "GET",
+    content: Any = None,
+    seconds: float = 10.0,
+) -> Reply:
+    """One request to the management API, `content` sent as JSON; redirects are not followed.
+
+    Raises ConnectionFailed and its relatives, ProtocolError for an answer longer than `MAX_ANSWER_BYTES`.
+    """
+    http = await _http(base_url)
+    body = None if content is None else orjson.dumps(content)
+    sent = {**headers, "content-type": "application/json"} if body is not None else dict(headers)
+    try:
+        request = http.build_request(
+            method, base_url + path, params=dict(params or {}), content=body, headers=sent, timeout=seconds
+        )
+        async with _sent(http, request) as response:
+            return Reply(response.status_code, response.headers, await _whole(response))
+    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
+        raise mapped(error, base_url, connect_limit=seconds) from None
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != "aiohttp":
+            raise
+        raise mapped(error, base_url, connect_limit=seconds) from None
+
+
 async def get_json(
     base_url: str, path: str, headers: Mapping[str, str], params: Mapping[str, Any] | None = None, seconds: float = 10.0
 ) -> tuple[int, Any]:
-    """GET a management resource: (status, decoded JSON or None). Raises ConnectionFailed and its relatives."""
-    http = await _http(base_url)
-    try:
-        response = await http.get(
-            base_url + path, params=dict(params or {}), headers=dict(headers), timeout=httpx.Timeout(seconds)
-        )
-    except (httpx.HTTPError, OSError) as error:
-        raise mapped(error, base_url, connect_limit=seconds) from None
-    try:
-        return response.status_code, orjson.loads(response.content)
-    except orjson.JSONDecodeError:
-        return response.status_code, None
+    """GET a management resource: (status, decoded JSON or None). Raises as `fetch` does."""
+    reply = await fetch(base_url, path, headers, params, seconds=seconds)
+    return reply.status, reply.json()
