@@ -163,7 +163,7 @@ def valid(value: Any, depth: int = _DEPTH) -> Any:
     if depth == 0:
         return None
     if isinstance(value, Mapping):
-        return {_unicode(str(key)): valid(item, depth - 1) for key, item in value.items()}
+        return {_unicode(_text(key)): valid(item, depth - 1) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [valid(item, depth - 1) for item in value]
     if isinstance(value, Attempt):

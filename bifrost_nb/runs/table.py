@@ -237,8 +237,11 @@ def load(line: bytes) -> Any:
         pass
     try:
         return json.loads(line.decode("utf-8", "replace"))
-    except (ValueError, RecursionError):  # not JSON, a number of thousands of digits, endless nesting
+    except ValueError:  # not JSON, or a number of thousands of digits
         return None
+    except RecursionError:  # only pyarrow follows any nesting, and it may do so in a part that is of no use
+        table = parse_quickly(Block(1, 1, line.rstrip(b"\n") + b"\n"))
+        return None if table is None else table.to_pylist()[0]
 
 
 def column_array(values: list[Any], dtype: Dtype) -> pa.Array:
@@ -270,7 +273,9 @@ def _with_updates(table: pa.Table, later: pa.Table) -> pa.Table:
     is_first = np.zeros(len(codes), bool)
     is_first[firsts] = True
     rest = np.flatnonzero(~is_first & (place[codes] >= 0))  # updates of runs whose own line is missing tell nothing
-    rest = rest[np.argsort(lines[rest], kind="stable")]
+    own = firsts[place[codes[rest]]]
+    rest = np.concatenate([rest, np.unique(own[lines[rest] < lines[own]])])  # an update may stand before its run
+    rest = rest[np.argsort(lines[rest])]
     columns = []
     for name in NAMES:
         values = pa.chunked_array([*table[name].chunks, *later[name].chunks], table.schema.field(name).type)
