@@ -163,7 +163,7 @@ class Delivery:
             return None
         if rule.omit_end:
             return await link.write(b"", last=True)
-        return await link.write(self._last_frame(rule) + b"data: [DONE]\n\n", last=True)
+        return await link.write(self._closing_frame() + self._last_frame(rule) + b"data: [DONE]\n\n", last=True)
 
     async def _play(self, rule: Rule, pieces: list[Piece], stops: set[int]) -> bool:
         """Send each piece at its time, those that are late together. True: a scripted end came first."""
@@ -283,7 +283,7 @@ class Delivery:
         gap = size * attempt.token_s if rule.gap_ms is None else rule.gap_ms / 1e3
         jitter = 0.0 if rule.gap_ms is not None else 0.35
         at = first
-        if self.call.kind == "chat":
+        if self.call.kind == "chat" and self.dialect.name == "1.3":
             yield Piece(first * 0.98, choice, "role", delta={"role": "assistant", "content": ""})
         kinds: tuple[tuple[Literal["reasoning", "text"], list[str]], ...]
         kinds = (("reasoning", choice.reasoning), ("text", choice.tokens))
@@ -307,7 +307,7 @@ class Delivery:
     def _frame(self, piece: Piece, latency_ms: int) -> bytes:
         """One chunk as bytes; the parts that stay the same are encoded once."""
         index, self._chunk_index = self._chunk_index, self._chunk_index + 1
-        logprobs = self._logprobs(piece.choice, piece.start, piece.end) if piece.kind == "text" else {}
+        logprobs = self._logprobs(piece.choice, piece.start, piece.end) if piece.kind == "text" and piece.end else {}
         if piece.delta is not None or logprobs:
             choice = self._part(piece, "".join(piece.choice.tokens[piece.start : piece.end])) | logprobs
             return self._encoded(choice, latency_ms, index)
@@ -334,13 +334,20 @@ class Delivery:
         extra = self._extra(latency_ms, index)
         return _sse(self.dialect.chunk(self.call, self.attempt.route, self.answer_id, choice, extra))
 
+    def _closing_frame(self) -> bytes:
+        """A text provider's own last chunk, without text and, by the gateway's doing, without its finish reason."""
+        if self.call.kind == "chat":
+            return b""
+        return self._frame(Piece(0, self.attempt.answer.choices[0], "text"), 0)
+
     def _last_frame(self, rule: Rule) -> bytes:
         """The synthesized last chunk: finish reason of the first choice only, usage, the total latency."""
         choice: dict[str, Any] = {"index": 0, "finish_reason": self.attempt.answer.choices[0].finish_reason}
-        choice["text" if self.call.kind == "text" else "delta"] = "" if self.call.kind == "text" else {}
+        if self.call.kind == "chat":
+            choice["delta"] = {}
         extra = self._extra(round((time.monotonic() - self.attempt.began) * 1e3), self._chunk_index)
-        body = self.dialect.chunk(self.call, self.attempt.route, self.answer_id, choice, extra)
-        return _sse(_merged(body | {"usage": self.attempt.usage}, rule.merge))
+        chunk = self.dialect.chunk(self.call, self.attempt.route, self.answer_id, choice, extra)
+        return _sse(_merged(self.dialect.last_chunk(chunk, self.attempt.usage), rule.merge))
 
     def _headers(self, headers: Mapping[str, str], rule: Rule) -> dict[str, str]:
         identity = self.dialect.headers(self.attempt.route, (time.monotonic() - self.attempt.began) * 1e3)

@@ -1,7 +1,8 @@
 """What differs on the wire between gateway generations 1.3, 1.5 and 2.2: names, shapes, headers, ends of streams.
 
-Field by field this follows the gateway's published source; `usage`, `finish_reason` and log probabilities are left out
-where they are unknown, as the specification types them without null.
+Field by field this follows what was measured of the gateway's engine (``tests/gateway/MEASURED.md``), and its published
+source for the rest. Two differences are on purpose: log probabilities exist in 1.3 too, under the name that its
+specification gives them, and a value that is not known is left out, never null, as the specification wants.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Route:
     fallback_index: int
     """0 for the primary, else the position in the fallbacks, from 1."""
     request_type: str
+    stream: bool
     request_id: str
     log_id: str
     """Id of the attempt's log row: the request's own for the primary, a new one for a fallback."""
@@ -51,11 +53,12 @@ class Failure:
     code: str | None = None
     param: str | None = None
     is_bifrost_error: bool = False
+    of_engine: bool = False
+    """Found by the gateway's engine before any provider was asked: no ``status_code``, and the text a second time."""
     top_type: str | None = None
     """Governance puts the kind at the top level, providers inside ``error``."""
     headers: Mapping[str, str] | None = None
     content: bytes | None = None
-    allow_fallbacks: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +75,6 @@ class Dialect:
     heartbeat_s: float | None
     """Idle time in a stream after which a comment line is sent; None: never."""
     resolves_bare_models: bool
-    cached_tokens: str
-    """Name of the count of prompt tokens read from a cache."""
 
     # -- answers ----------------------------------------------------------------------------------------------------
 
@@ -81,58 +82,62 @@ class Dialect:
         self, call: Call, route: Route, answer_id: str, choices: list[Any], usage: Any, extra: Any
     ) -> dict[str, Any]:
         """A whole answer."""
-        body = self._envelope(call, route, answer_id, "text_completion" if call.kind == "text" else "chat.completion")
+        kind = "text_completion" if call.kind == "text" else "chat.completion"
+        if self.name == "1.3" and call.kind == "chat" and route.provider == "anthropic":
+            kind = ""  # measured: this generation leaves it empty
+        body = self._envelope(call, route, answer_id, kind)
         return body | {"choices": choices, "usage": usage, "extra_fields": extra}
 
     def chunk(self, call: Call, route: Route, answer_id: str, choice: Any, extra: Any) -> dict[str, Any]:
-        """One chunk of a stream, without usage."""
+        """One chunk of a stream. Real ones carry ``usage: null``, which the specification does not allow: left out."""
         kind = "text_completion" if call.kind == "text" else "chat.completion.chunk"
         return self._envelope(call, route, answer_id, kind) | {"choices": [choice], "extra_fields": extra}
 
+    def last_chunk(self, chunk: dict[str, Any], usage: Any) -> dict[str, Any]:
+        """The chunk that the gateway itself adds: it knows less than the ones before it."""
+        known = {"system_fingerprint": "", "usage": usage}
+        if self.name == "1.3":
+            known["model"] = ""
+            if "created" in chunk:
+                known["created"] = 0
+        return chunk | known
+
     def _envelope(self, call: Call, route: Route, answer_id: str, kind: str) -> dict[str, Any]:
-        # From 1.5 on the asked-for name replaces the provider's own.
         body: dict[str, Any] = {"id": answer_id, "object": kind}
+        # From 1.5 on the asked-for name replaces the provider's own.
         body["model"] = route.upstream_model if self.name == "1.3" else route.model
         if self.created_on_text or call.kind == "chat":
             body["created"] = int(time.time())
-        if call.kind == "text":
-            body["system_fingerprint"] = ""
-        return body
+        return body | {"system_fingerprint": "fp_simulated"}
 
-    def extra_fields(self, route: Route, latency_ms: int, chunk_index: int = 0) -> dict[str, Any]:
+    def extra_fields(self, route: Route, latency_ms: Any, chunk_index: Any = 0) -> dict[str, Any]:
         """The gateway's own fields. `latency_ms`: the total, or for a content chunk the time since the one before."""
         extra = self._identity(route) | {"latency": latency_ms, "chunk_index": chunk_index}
-        if self.name != "1.3":
-            extra["provider_response_headers"] = {"x-request-id": f"upstream-{route.request_id[:8]}"}
+        if self.name == "1.3" and route.provider == "azure":
+            extra["model_deployment"] = route.upstream_model
+        if self.name != "1.3" and not route.stream:
+            extra["provider_response_headers"] = {"X-Request-Id": f"upstream-{route.request_id[:8]}"}
         return extra
 
     def _identity(self, route: Route) -> dict[str, Any]:
         extra: dict[str, Any] = {"request_type": route.request_type, "provider": route.provider}
         if self.name == "1.3":
-            extra["model_requested"] = route.model
-            if route.provider == "azure":
-                extra["model_deployment"] = route.upstream_model
-            return extra
-        extra |= {"original_model_requested": route.model, "resolved_model_used": route.upstream_model}
-        if self.name == "2.2":
-            extra["routing_info"] = self._routing_info(route)
-        return extra
-
-    def _routing_info(self, route: Route) -> dict[str, Any]:
-        info: dict[str, Any] = {
-            "provider": route.provider,
-            "model": route.model,
-            "key": route.key,
-            "is_fallback": False,
+            return extra | {"model_requested": route.model}
+        # Measured: only a whole answer says that, and for whom, a fallback stepped in.
+        told = route.fallback_index > 0 and not route.stream
+        return extra | {
+            "original_model_requested": route.primary_model if told else route.model,
+            "resolved_model_used": route.upstream_model,
+            "routing_info": self._routing_info(route, told=told),
         }
+
+    def _routing_info(self, route: Route, *, told: bool) -> dict[str, Any]:
+        info: dict[str, Any] = {"provider": route.provider, "model": route.model, "key": route.key}
         if route.upstream_model != route.model:
             info["resolved_key_alias"] = {"model_id": route.upstream_model}
-        if route.fallback_index:
-            info |= {
-                "is_fallback": True,
-                "primary_provider": route.primary_provider,
-                "primary_model": route.primary_model,
-            }
+        if told:
+            info["is_fallback"] = True
+            info |= {"primary_provider": route.primary_provider, "primary_model": route.primary_model}
         return info
 
     def headers(self, route: Route, upstream_ms: float) -> dict[str, str]:
@@ -149,16 +154,11 @@ class Dialect:
             headers["x-bifrost-fallback-index"] = str(route.fallback_index)
         if self.name == "2.2":
             headers |= {"x-bifrost-request-id": route.request_id, "x-bifrost-upstream-latency-ms": f"{upstream_ms:.3f}"}
-            info = self._routing_info(route)
-            alias = info.pop("resolved_key_alias", None)
-            if not info["is_fallback"]:
-                del info["is_fallback"]
-            headers |= {
-                f"x-bifrost-routing-info-{name.replace('_', '-')}": "true" if value is True else value
-                for name, value in info.items()
-            }
-            if alias:
-                headers["x-bifrost-routing-info-alias-model-id"] = alias["model_id"]
+            info = self._routing_info(route, told=route.fallback_index > 0)
+            if alias := info.pop("resolved_key_alias", None):
+                info["alias_model_id"] = alias["model_id"]
+            for name, value in info.items():
+                headers[f"x-bifrost-routing-info-{name.replace('_', '-')}"] = "true" if value is True else value
         return headers
 
     # -- usage and cost ---------------------------------------------------------------------------------------------
@@ -170,7 +170,8 @@ class Dialect:
             usage["completion_tokens"] = completion
         usage["total_tokens"] = prompt + completion
         if cached:
-            usage["prompt_tokens_details"] = {self.cached_tokens: cached}
+            names = ("cached_tokens",) if self.name == "1.3" else ("cached_read_tokens", "cached_tokens")
+            usage["prompt_tokens_details"] = dict.fromkeys(names, cached)
         if reasoning is not None:
             usage["completion_tokens_details"] = {"reasoning_tokens": reasoning}
         return usage
@@ -200,34 +201,40 @@ class Dialect:
     def error(self, failure: Failure, route: Route | None) -> dict[str, Any]:
         """An error body."""
         details = {"type": failure.type, "code": failure.code, "message": failure.message, "param": failure.param}
-        body: dict[str, Any] = {
-            "is_bifrost_error": failure.is_bifrost_error,
-            "status_code": failure.status,
-            "error": {name: value for name, value in details.items() if value is not None},
-        }
+        body: dict[str, Any] = {"is_bifrost_error": failure.is_bifrost_error}
+        if failure.of_engine:
+            details["error"] = failure.message
+        else:
+            body["status_code"] = failure.status
+        body["error"] = {name: value for name, value in details.items() if value is not None}
         if failure.top_type:
             body["type"] = failure.top_type
         if route is not None:
             body["extra_fields"] = self._identity(route)
+        elif self.name != "1.3":
+            body["extra_fields"] = {"routing_info": {}}
         return body
 
     def error_frame(self, failure: Failure, route: Route) -> dict[str, Any]:
         """An error in the middle of a stream."""
         body = self.error(failure, route)
-        return {"error": body} if self.nested_error_frames else body
+        if self.nested_error_frames:
+            return {"error": body}
+        del body["status_code"]  # measured: it is known for whole answers only
+        return body
 
 
 DIALECTS: dict[str, Dialect] = {
     "1.3": Dialect(
         name="1.3", version="v1.3.12", logprobs="log_probs", created_on_text=False, identity_headers=False,
-        nested_error_frames=True, heartbeat_s=None, resolves_bare_models=False, cached_tokens="cached_tokens",
+        nested_error_frames=True, heartbeat_s=None, resolves_bare_models=False,
     ),
     "1.5": Dialect(
         name="1.5", version="v1.5.16", logprobs="logprobs", created_on_text=False, identity_headers=True,
-        nested_error_frames=False, heartbeat_s=None, resolves_bare_models=True, cached_tokens="cached_tokens",
+        nested_error_frames=False, heartbeat_s=None, resolves_bare_models=True,
     ),
     "2.2": Dialect(
         name="2.2", version="v2.2.5", logprobs="logprobs", created_on_text=True, identity_headers=True,
-        nested_error_frames=False, heartbeat_s=1.0, resolves_bare_models=True, cached_tokens="cached_read_tokens",
+        nested_error_frames=False, heartbeat_s=1.0, resolves_bare_models=True,
     ),
 }  # fmt: skip

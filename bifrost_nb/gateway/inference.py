@@ -13,7 +13,7 @@ from .delivery import Attempt, Delivery
 from .deployments import Kind
 from .dialects import Failure, Route
 from .link import BodyTooLarge, ClientGone, Dropped, Link
-from .parameters import Call, Refused, azure_target, read_call
+from .parameters import PROVIDERS, UNRESOLVED, Call, Refused, azure_target, read_call
 from .script import Rule
 from .simulator import VIRTUAL_KEYS, Simulator
 
@@ -62,7 +62,7 @@ class Inference:
             if operation not in ("completions", "chat/completions"):
                 raise Refused(f"unsupported operation {operation!r}", 404)
             kind = "chat" if operation == "chat/completions" else "text"
-        return read_call(
+        call = read_call(
             kind,
             self.route,
             content,
@@ -71,6 +71,9 @@ class Inference:
             deployment=deployment,
             resolve=self.simulator.resolve,
         )
+        if kind == "chat" and self.simulator.dialect.name == "1.3":
+            call.body.pop("n", None)  # measured: this generation does not know it in a chat
+        return call
 
     async def _answer(self, link: Link, call: Call) -> None:
         """Try the primary, then each fallback; when all fail, the primary's error is the one to tell."""
@@ -80,10 +83,10 @@ class Inference:
             route = simulator.route(call, place)
             if route.provider not in simulator.providers:
                 if place == 0:
-                    message = f"provider {route.provider} is not configured"
-                    return await self._send_error(
-                        link, Failure(status=400, message=message, is_bifrost_error=True), route
-                    )
+                    failure = self._unconfigured(route)
+                    if not failure.of_engine:
+                        return await self._send_error(link, failure, None)
+                    first = (failure, route)
                 continue
             record.attempts.append(target)
             began = time.monotonic()
@@ -102,6 +105,14 @@ class Inference:
         if first is None:
             raise RuntimeError("the primary neither answered nor failed")
         return await self._send_error(link, *first)
+
+    def _unconfigured(self, route: Route) -> Failure:
+        """A provider without a key falls back; a word that is no provider at all cannot be resolved, and does not."""
+        if self.simulator.dialect.resolves_bare_models and route.provider not in PROVIDERS:
+            return Failure(status=400, message=UNRESOLVED)
+        named = f" {route.provider}" if self.simulator.dialect.name != "1.3" else ""
+        message = f"failed to get config for provider{named}: provider {route.provider} is not configured"
+        return Failure(status=400, message=message, of_engine=True)
 
     async def _let_fail(self, link: Link, call: Call, route: Route, rule: Rule, began: float, failure: Failure) -> None:
         """Let the time of a failing attempt pass, log it, do what its rule says about the connection."""

@@ -81,7 +81,7 @@ class LocalGateway:
                 return found
             if time.monotonic() > end:
                 raise TimedOut(f"The condition did not hold for the {len(found)} requests received in {seconds} s.")
-            time.sleep(0.005)
+            time.sleep(0.01)
 
     def reset(self) -> None:
         """Forget rules, requests, log and caches: equal requests get equal answers again."""

@@ -16,7 +16,17 @@ import orjson
 from .deployments import Kind
 from .tokens import message_text
 
-__all__ = ["Call", "Refused", "out_of_bounds", "read_call"]
+__all__ = ["PROVIDERS", "UNRESOLVED", "Call", "Refused", "azure_target", "out_of_bounds", "read_call"]
+
+PROVIDERS = frozenset(
+    (
+        "openai", "azure", "anthropic", "bedrock", "cohere", "vertex", "mistral", "ollama", "groq", "sgl", "parasail",
+        "perplexity", "cerebras", "gemini", "openrouter", "elevenlabs", "huggingface", "nebius", "xai",
+    )
+)  # fmt: skip
+"""The providers that the gateway knows by name."""
+
+UNRESOLVED = "could not auto resolve a provider for the request, please specify a provider explicitly"
 
 
 class Refused(Exception):
@@ -59,9 +69,9 @@ class Call:
 
     @property
     def max_tokens(self) -> int | None:
-        """The limit on the answer's tokens, under the name of either route."""
+        """The limit on the answer's tokens. The gateway raises a chat's ``max_completion_tokens`` to at least 16."""
         limit = self.body.get("max_completion_tokens") if self.kind == "chat" else None
-        return limit if limit is not None else self.body.get("max_tokens")
+        return max(16, limit) if limit is not None else self.body.get("max_tokens")
 
     def get(self, name: str, default: Any) -> Any:
         """A body field; `default` where it is absent or null."""
@@ -120,11 +130,11 @@ def read_call(
     *,
     request_id: str,
     deployment: str | None,
-    resolve: Callable[[str], str | None],
+    resolve: Callable[[str], str],
 ) -> Call:
     """Decode a request. `deployment` is the ``provider/model`` its path names; `resolve` finds a bare model's one.
 
-    Raises Refused as the gateway would.
+    Raises Refused as the gateway would, `resolve` too.
     """
     label = "Invalid request payload" if route == "v1" else "invalid request format"
     try:
@@ -146,31 +156,28 @@ def read_call(
         headers=headers,
     )
     if kind == "text":
-        call.prompts = _prompts(body.get("prompt"))
+        call.prompts = _prompts(body.get("prompt"), label)
     else:
         call.messages = _messages(body.get("messages"), label)
     call.targets += _fallbacks(body.get("fallbacks") or [], route, call.targets[0])
     return call
 
 
-def _primary(model: str, route: str, resolve: Callable[[str], str | None]) -> str:
+def _primary(model: str, route: str, resolve: Callable[[str], str]) -> str:
     if "/" in model and not model.startswith("/"):
         return model
     if route == "openai" and model:
         return f"openai/{model}"
-    found = resolve(model)
-    if found is None:
-        raise Refused("model should be in provider/model format")
-    return found
+    return resolve(model)
 
 
-def _prompts(prompt: Any) -> list[str]:
+def _prompts(prompt: Any, label: str) -> list[str]:
     if prompt is None or prompt in ("", []):
         raise Refused("prompt is required for text completion")
     if isinstance(prompt, str):
         return [prompt]
     if not _is_texts(prompt):
-        raise Refused("invalid text completion input")
+        raise Refused(f"{label}: invalid text completion input")
     return list(prompt)
 
 

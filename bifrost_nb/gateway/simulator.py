@@ -15,7 +15,7 @@ from .answers import Answer, compose, prompt_tokens, seeded
 from .delivery import Attempt
 from .deployments import SimulatedDeployment
 from .dialects import Dialect, Failure, Route
-from .parameters import Call, out_of_bounds
+from .parameters import UNRESOLVED, Call, Refused, out_of_bounds
 from .records import LogRow, LogStore, Recorder
 from .script import Rule, Script
 
@@ -54,11 +54,14 @@ class Simulator:
         for state in (self._seen, self._recent, self._prefixes, self._cache):
             state.clear()
 
-    def resolve(self, model: str) -> str | None:
-        """``provider/model`` of a bare model name, from 1.5 on by the catalogue."""
+    def resolve(self, model: str) -> str:
+        """``provider/model`` of a bare model name, from 1.5 on by the catalogue. Raises Refused."""
         if not self.dialect.resolves_bare_models:
-            return None
-        return next((name for name, item in self.deployments.items() if item.model == model), None)
+            raise Refused("model should be in provider/model format")
+        for name, item in self.deployments.items():
+            if item.model == model:
+                return name
+        raise Refused(UNRESOLVED)
 
     @property
     def providers(self) -> list[str]:
@@ -78,6 +81,7 @@ class Simulator:
             primary_model=primary_model,
             fallback_index=place,
             request_type=call.request_type,
+            stream=call.stream,
             request_id=call.request_id,
             log_id=call.request_id if place == 0 else str(uuid.uuid4()),
         )
@@ -91,7 +95,7 @@ class Simulator:
         if rule.replaces_answer:
             return rule.failure()
         if deployment is None:
-            return _unknown_deployment(route)
+            return _unknown_deployment(route, self.dialect)
         if failure := self._rejection(call, deployment):
             return failure
         occasion = (name, call.request_type.removesuffix("_stream"), call.prompt, call.body.get("seed"))
@@ -132,12 +136,8 @@ class Simulator:
         return None if self.dialect.name == "1.3" or priced is None else sum(priced)
 
     def _rejection(self, call: Call, deployment: SimulatedDeployment) -> Failure | None:
-        if call.kind not in deployment.kinds and not self._converts(call, deployment):
-            wanted = "text completion" if call.kind == "text" else "chat completion"
-            return Failure(
-                status=400, type="invalid_request_error", code="unsupported_operation",
-                message=f"{wanted} is not supported by {deployment.provider} model {deployment.model}",
-            )  # fmt: skip
+        if call.kind not in deployment.kinds and not self._converts(call):
+            return _unsupported(call, deployment)
         if wrong := out_of_bounds(call):
             return Failure(status=400, type="invalid_request_error", param=wrong[0], message=wrong[1])
         asked = prompt_tokens(call)
@@ -150,7 +150,7 @@ class Simulator:
             )  # fmt: skip
         return self._over_rate(deployment)
 
-    def _converts(self, call: Call, deployment: SimulatedDeployment) -> bool:
+    def _converts(self, call: Call) -> bool:
         """Whether the gateway was asked to turn a text completion into a chat, from 1.5 on."""
         compat = call.headers.get("x-bf-compat", "")
         wanted = compat == "true" or "convert_text_to_chat" in compat
@@ -277,7 +277,10 @@ def _log_cost(rule: Rule, priced: tuple[float, float] | None, *, hit: bool) -> f
     return None if priced is None else sum(priced)
 
 
-def _unknown_deployment(route: Route) -> Failure:
+def _unknown_deployment(route: Route, dialect: Dialect) -> Failure:
+    if route.provider == "azure" and dialect.name == "1.3":
+        message = f"no keys found that support model/deployment: {route.model}"
+        return Failure(status=400, message=message, of_engine=True)
     if route.provider == "azure":
         return Failure(
             status=404,
@@ -291,3 +294,22 @@ def _unknown_deployment(route: Route) -> Failure:
         code="model_not_found",
         message=f"The model '{route.model}' does not exist or you do not have access to it.",
     )
+
+
+def _unsupported(call: Call, deployment: SimulatedDeployment) -> Failure:
+    """A text completion of a chat model or the reverse, in the words of the provider."""
+    text = call.kind == "text"
+    if deployment.provider == "azure":
+        operation = "completion" if text else "chatCompletion"
+        message = f"The {operation} operation does not work with the specified model, {deployment.model}. "
+        message += "Please choose different model and try again."
+        return Failure(status=400, code="OperationNotSupported", message=message)
+    if deployment.provider == "openai":
+        asked, other = ("v1/completions", "v1/chat/completions") if text else ("v1/chat/completions", "v1/completions")
+        message = (
+            f"This is {'a' if text else 'not a'} chat model and {'thus ' if not text else ''}not supported in the "
+        )
+        message += f"{asked} endpoint. Did you mean to use {other}?"
+        return Failure(status=404, type="invalid_request_error", param="model", message=message)
+    message = f"{call.request_type} is not supported by {deployment.provider} provider"
+    return Failure(status=400, type="invalid_request_error", code="unsupported_operation", message=message)
