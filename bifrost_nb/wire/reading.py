@@ -34,6 +34,7 @@ class Served(NamedTuple):
 
     provider: str | None
     model: str | None
+    """The gateway's name for what ran, which can be asked for again; the provider's own where only that is told."""
     deployment: str | None
     """The provider's own name for what ran, where it differs or is told."""
     requested_provider: str | None
@@ -94,15 +95,17 @@ def served(
 
     provider = _first(routing, "provider") or _first(extra, "provider")
     provider = provider or told("routing-info-provider") or told("provider")
-    model = _first(routing, "model") or _first(extra, "resolved_model_used", "model_deployment")
-    model = model or told("routing-info-model") or told("resolved-model") or _first(body, "model")
+    ran = _first(routing, "model") or _first(extra, "resolved_model_used", "model_deployment")
+    ran = ran or told("routing-info-model") or told("resolved-model") or _first(body, "model")
+    # Up to 1.4 `model_requested` is the gateway's name for what answered, a fallback's own too (measured).
+    model = _first(extra, "model_requested") or ran
     deployment = _first(alias, "model_id") or _first(extra, "resolved_model_used", "model_deployment")
     deployment = deployment or told("routing-info-alias-model-id") or told("resolved-model")
     asked = _first(routing, "primary_model") or told("routing-info-primary-model")
     asked = asked or _first(extra, "original_model_requested", "model_requested") or told("original-model")
     asked_provider = _first(routing, "primary_provider") or told("routing-info-primary-provider")
     is_fallback, index = _told_fallback(routing, headers)
-    names = ({model, deployment}, {_first(extra, "model_requested")})  # what ran decides before what was asked
+    names = ({ran, deployment}, {_first(extra, "model_requested")})  # what ran decides before what was asked
     if is_fallback is None and _first(routing, "provider") and not _is_chunk(body):
         is_fallback = False  # whole answers leave it out only when it is not so
     elif is_fallback is None:

@@ -27,12 +27,12 @@ def extra(**fields: Any) -> dict[str, Any]:
 SERVED: dict[str, tuple[dict[str, Any], dict[str, str], dict[str, Any]]] = {
     "1.3 primary": (
         extra(provider="azure", model_requested="fast", model_deployment="gpt-35"), {},
-        {"provider": "azure", "model": "gpt-35", "deployment": "gpt-35", "requested_model": "fast",
+        {"provider": "azure", "model": "fast", "deployment": "gpt-35", "requested_model": "fast",
          "is_fallback": False, "fallback_index": 0, "gateway_version_hint": "1.3"},
     ),
     "1.3 fallback of another provider": (
         extra(provider="openai", model_requested="gpt"), {},
-        {"provider": "openai", "model": "upstream-name", "is_fallback": True, "fallback_index": 1},
+        {"provider": "openai", "model": "gpt", "is_fallback": True, "fallback_index": 1},
     ),
     "1.3 fallback of the same provider": (
         extra(provider="azure", model_requested="large", model_deployment="large"), {},
@@ -45,6 +45,10 @@ SERVED: dict[str, tuple[dict[str, Any], dict[str, str], dict[str, Any]]] = {
     "1.3 fallback that the gateway added": (
         extra(provider="mistral", model_requested="m"), {},
         {"provider": "mistral", "is_fallback": True, "fallback_index": None},
+    ),
+    "1.3 chunk without a model, as of anthropic": (
+        {"model": "", "extra_fields": {"provider": "azure", "model_requested": "fast"}}, {},
+        {"provider": "azure", "model": "fast", "deployment": None, "is_fallback": False},
     ),
     "1.5 primary": (
         extra(provider="azure", original_model_requested="fast", resolved_model_used="gpt-35"),
