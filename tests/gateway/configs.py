@@ -38,7 +38,7 @@ def gateway_config(
     upstreams: Mapping[str, str],
     pricing_url: str,
     *,
-    deployments: Sequence[str] = (),
+    deployments: Mapping[str, str] | None = None,
     virtual_keys: Sequence[VirtualKey] = (),
     require_virtual_key: bool = False,
     timeout_s: int = 30,
@@ -48,12 +48,13 @@ def gateway_config(
     """The config.json of gateway `version` ("1.4", "1.5.16", "2.2").
 
     `upstreams` maps provider names to base URLs without /v1. A name that is not azure, openai or anthropic becomes a
-    custom OpenAI-style provider. `deployments` are the Azure deployments: 1.4 refuses every one that is not listed.
+    custom OpenAI-style provider. `deployments` maps model names to Azure deployments: 1.4 refuses every model that is
+    not listed; from 1.5 on only names that differ need to be.
     Keys are references to `key_variable(provider)`; no secret enters the result.
     """
     before_1_5 = tuple(int(part) for part in version.split(".")[:2]) < (1, 5)
     providers = {
-        name: _provider(name, url, before_1_5, deployments, timeout_s, retries) for name, url in upstreams.items()
+        name: _provider(name, url, before_1_5, deployments or {}, timeout_s, retries) for name, url in upstreams.items()
     }
     client: dict[str, Any] = {"enable_logging": True, "drop_excess_requests": False}
     client["enforce_governance_header" if before_1_5 else "enforce_auth_on_inference"] = require_virtual_key
@@ -74,7 +75,7 @@ def gateway_config(
 
 
 def _provider(
-    name: str, url: str, before_1_5: bool, deployments: Sequence[str], timeout_s: int, retries: int
+    name: str, url: str, before_1_5: bool, deployments: Mapping[str, str], timeout_s: int, retries: int
 ) -> dict[str, Any]:
     key: dict[str, Any] = {
         "name": f"{name}-1",
@@ -88,7 +89,9 @@ def _provider(
     if name == "azure":
         key["azure_key_config"] = {"endpoint": url}
         if before_1_5:
-            key["azure_key_config"]["deployments"] = {d: d for d in deployments}
+            key["azure_key_config"]["deployments"] = dict(deployments)
+        else:
+            key["aliases"] = {model: name for model, name in deployments.items() if model != name}
     else:
         network["base_url"] = url
     provider: dict[str, Any] = {"keys": [key], "network_config": network}

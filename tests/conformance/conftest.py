@@ -1,0 +1,73 @@
+"""The gateways under test, started once each, and the table of what works on which."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bifrost_nb import Client
+from tests.gateway.engines import ENGINES, missing
+
+from .report import Report
+from .subjects import EMBEDDED, SUBJECTS, Subject, embedded, engine
+
+_ENGINES = [pytest.param(f"engine {name}", marks=pytest.mark.gateway) for name in ENGINES.values()]
+_report = Report(list(SUBJECTS))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "feature(name): the row of the README's table that the test belongs to")
+
+
+@pytest.fixture(scope="session", params=[*_ENGINES, *(f"embedded {dialect}" for dialect in EMBEDDED.values())])
+def running(request: pytest.FixtureRequest) -> Iterator[Subject]:
+    """Each gateway under test, in turn."""
+    version = SUBJECTS[request.param]
+    if request.param.startswith("embedded"):
+        with embedded(version) as subject:
+            yield subject
+    elif reason := missing(version):
+        pytest.skip(reason)
+    else:
+        with engine(version) as subject:
+            yield subject
+
+
+@pytest.fixture
+def subject(running: Subject) -> Subject:
+    """The gateway under test, without rules and without memory of earlier tests."""
+    running.reset()
+    return running
+
+
+@pytest.fixture
+def client(subject: Subject, tmp_path: Path) -> Client:
+    """A client of the gateway under test that repeats nothing by itself."""
+    return subject.client(tmp_path)
+
+
+@pytest.fixture
+def limit(request: pytest.FixtureRequest, subject: Subject) -> Callable[[str], None]:
+    """`limit(words)`: the gateway itself cannot do this; the table says so in these words."""
+    [feature] = request.node.get_closest_marker("feature").args
+    return lambda words: _report.limit(feature, subject.name, words)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  # type: ignore[no-untyped-def]
+    """Enter the outcome of each test into the table."""
+    outcome = yield
+    marker = item.get_closest_marker("feature")
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    if marker is not None and "running" in parameters and (call.when == "call" or not outcome.passed):
+        _report.enter(marker.args[0], parameters["running"], outcome.outcome)
+    return outcome
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With BIFROST_NB_WRITE_TABLE set the table goes into the README; an ordinary test run leaves that alone."""
+    if os.environ.get("BIFROST_NB_WRITE_TABLE"):
+        _report.write(Path(session.config.rootpath) / "README.md")
