@@ -130,7 +130,11 @@ class Sweep:
         try:
             while self._tasks or any(way.open for way in self._ways.values()):
                 self._wake.clear()
-                pause = self._start_what_may()
+                pause = self._start_next()
+                if pause == 0:
+                    # On its way before the next one is built: a call's clock must not run while others are prepared.
+                    await asyncio.sleep(0)
+                    continue
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), pause)
                 if self._budget is not None and (reason := self._budget.exhausted()):
@@ -143,24 +147,24 @@ class Sweep:
         if self._defect is not None:
             raise self._defect
 
-    def _start_what_may(self) -> float | None:
-        """Start every call that may start now; seconds until the next one may, None when a call must end first."""
+    def _start_next(self) -> float | None:
+        """Start the next call in order that may start, and return 0.
+
+        Else the seconds until one may, None when a call must end first.
+        """
+        ways = sorted((way for way in self._ways.values() if way.open), key=lambda way: way.waiting[0][0])
         pauses: list[float] = []
-        going = True
-        while going:
-            going = False
-            heads = [way.waiting[0][0] for way in self._ways.values() if way.open]
-            for way in self._ways.values():
-                if not way.open or way.waiting[0][0] > min(heads) + self._lead:
-                    continue
-                if self._budget is not None and not self._budget.room(len(self._tasks)):
-                    return TICK_S
-                wait = way.lane.wait_s(time.monotonic())
-                if wait == 0:
-                    self._start(way)
-                    going = True
-                elif wait is not None:
-                    pauses.append(wait)
+        for way in ways:
+            if way.waiting[0][0] > ways[0].waiting[0][0] + self._lead:
+                break
+            if self._budget is not None and not self._budget.room(len(self._tasks)):
+                return TICK_S
+            wait = way.lane.wait_s(time.monotonic())
+            if wait == 0:
+                self._start(way)
+                return 0
+            if wait is not None:
+                pauses.append(wait)
         return min(pauses) if pauses else None
 
     def _start(self, way: _Way) -> None:
