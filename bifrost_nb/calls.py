@@ -191,7 +191,7 @@ def prepare(
         request_type="text_completion" if kind == "text" else "chat_completion",
         requested_provider=target.provider,
         requested_model=target.model,
-        fallbacks=list(fallbacks or ()),
+        fallbacks=list(request.fallbacks or ()),
         prompt=asked,
         params={
             **{name: value for name, value in parameters.items() if value is not None},

@@ -96,7 +96,7 @@ class Sender:
 
     async def _attempt(self, sending: _Sending) -> None:
         call, run = sending.call, sending.call.run
-        sending.collector = Collector(run, sending.now_ms())
+        sending.collector = Collector(run, sending.now_ms(), self._secrets)
         run.request_id = new_id()
         note = Attempt(request_id=run.request_id, started_ms=sending.now_ms())
         run.attempts.append(note)
@@ -152,7 +152,7 @@ class Sender:
         if isinstance(error, GatewayError):
             run.http_status = error.status or run.http_status
             run.error_type, run.error_code = error.type or run.error_type, error.code
-            error.request_id = error.request_id or run.request_id
+            error.request_id = run.request_id  # the one sent: a provider's own may stand in the headers
 
 
 def _status(error: BifrostError | None) -> Status:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -36,6 +36,8 @@ MAX_ANSWER_BYTES = 256 * 1024 * 1024
 """A longer answer is refused, so that a broken server cannot fill the memory."""
 
 KEEPALIVE_S = 30.0
+LAST_WORD_S = 1.0
+"""How long to wait for ``[DONE]`` after finish reason and usage."""
 
 
 def proxy_for(base_url: str) -> str | None:
@@ -109,7 +111,7 @@ async def attempt(
                     sink(run, [])
                 if not streaming:
                     body = await _whole(response)
-                    pieces = collector.answer(_answer(response, body))
+                    pieces = collector.answer(_answer(response, body, collector.secrets))
                     if sink is not None:
                         sink(run, pieces)
                     return
@@ -117,12 +119,15 @@ async def attempt(
                 async for block in response.aiter_bytes():
                     at_ms = 1000 * (time.monotonic() - began)
                     phase = "between_chunks"
-                    deadline.reschedule(limit(limits.between_chunks))
                     pieces = collector.feed(decoder.feed(block), at_ms)
+                    deadline.reschedule(limit(LAST_WORD_S if collector.told_all else limits.between_chunks))
                     if pieces and sink is not None:
                         sink(run, pieces)
-                collector.feed(decoder.end(), 1000 * (time.monotonic() - began))
+                with suppress(ProtocolError):  # an event that was cut off: the answer is not complete
+                    collector.feed(decoder.end(), 1000 * (time.monotonic() - began))
     except TimeoutError:
+        if collector.told_all:
+            return
         passed = end is not None and loop.time() >= end
         raise _timed_out("total" if passed else phase, limits.total if passed else getattr(limits, phase)) from None
     except httpx.ConnectTimeout as error:
@@ -162,11 +167,11 @@ async def _whole(response: httpx.Response) -> bytes:
     return bytes(body)
 
 
-def _answer(response: httpx.Response, body: bytes) -> dict[str, Any]:
+def _answer(response: httpx.Response, body: bytes, secrets: Sequence[str]) -> dict[str, Any]:
     """The JSON object of a good answer; anything else raises."""
     status = response.status_code
     if status >= 400:
-        raise gateway_error(parse_error(body, status, response.headers))
+        raise gateway_error(parse_error(body, status, response.headers, secrets=secrets))
     what = f"{response.request.method} {response.request.url.path} answered {status}"
     if status >= 300:
         raise ProtocolError(f"{what}, a redirect, which is not followed.", hint="Set base_url to the gateway itself.")
@@ -181,7 +186,7 @@ def _answer(response: httpx.Response, body: bytes) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise ProtocolError(f"{what} with JSON that is not an object.")
     if answer.get("error") and not answer.get("choices"):
-        raise gateway_error(parse_error(answer, status, response.headers))
+        raise gateway_error(parse_error(answer, status, response.headers, secrets=secrets))
     return answer
 
 
