@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from html import escape
 
 from .race import Column, Race
@@ -19,7 +18,7 @@ class Basic:
 
     def __init__(self, race: Race) -> None:
         self.race = race
-        self._drawn_at = 0.0
+        self._drawn_at = -INTERVAL_S
 
     def bundle(self) -> dict[str, str]:
         """The race as it stands."""
@@ -32,7 +31,7 @@ class Basic:
 
     def due(self) -> bool:
         """Whether it is time for the next redraw; true at most four times a second."""
-        now = time.monotonic()
+        now = self.race.elapsed_s
         if now - self._drawn_at < INTERVAL_S:
             return False
         self._drawn_at = now

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..calls import Call, Outcome
 from ..runs.collector import Piece
 from ..runs.facts import duration
 from ..runs.run import Run
+from .place import place
 from .race import Arrival, Race
 from .wait import Interrupted, Interrupts, drain
 
@@ -27,12 +27,15 @@ COST_WAIT_S = 1.0
 Stop = Callable[[int | None], None]
 
 
-def watch(client: Client, calls: Iterable[Call], *, title: str | None = None, quiet: bool = False) -> list[Outcome]:
+def watch(
+    client: Client, calls: Iterable[Call], *, title: str | None = None, quiet: bool = False, form: str = "md"
+) -> list[Outcome]:
     """Send all `calls` at once and show them live until every one has ended; their outcomes, in order.
 
     In a notebook the live view has a Stop button for each call and is replaced by the static answers (HTML and
     text); in a terminal the text is written as it comes; where nobody watches (nbconvert, papermill) only the static
-    answers are shown. `quiet` shows nothing. A call stopped by a click ends with status ``cancelled`` and no error.
+    answers are shown. `quiet` shows nothing; `form` is how the static answers are read (`runs.show.FORMS`). A call
+    stopped by a click ends with status ``cancelled`` and no error.
 
     The interrupt key cancels all calls, waits until they are recorded, shows what had arrived, and raises
     `Interrupted` (one line, Run All stops), whose `runs` are the recorded runs; a second one leaves at once.
@@ -53,7 +56,7 @@ def watch(client: Client, calls: Iterable[Call], *, title: str | None = None, qu
         view.update()
 
     with Interrupts(inbox) as interrupts:
-        view = _view(race, stop, quiet)
+        view = _view(race, stop, quiet, form)
         try:
             jobs += [client.start(call, _sink(inbox, index)) for index, call in enumerate(calls)]
             view.open()
@@ -101,23 +104,13 @@ class _View(Protocol):
     def close(self) -> None: ...
 
 
-def _view(race: Race, stop: Stop, quiet: bool) -> _View:
-    place = _place()
+def _view(race: Race, stop: Stop, quiet: bool, form: str) -> _View:
     if quiet:
         return _Silent()
-    if place == "terminal":
+    where = place()
+    if where == "terminal":
         return _InTerminal(race)
-    return _InNotebook(race, stop) if place == "notebook" else _Unattended(race)
-
-
-def _place() -> Literal["terminal", "notebook", "unattended"]:
-    """Where the cell runs. nbclient (nbconvert, papermill) says that nobody can answer a prompt: so nobody watches."""
-    ipython = sys.modules.get("IPython")
-    kernel = getattr(ipython and ipython.get_ipython(), "kernel", None)
-    if kernel is None:
-        return "terminal"
-    parent: dict[str, Any] = kernel.get_parent() or {}
-    return "notebook" if parent.get("content", {}).get("allow_stdin", True) else "unattended"
+    return _InNotebook(race, stop, form) if where == "notebook" else _Unattended(race, form)
 
 
 class _Silent:
@@ -141,8 +134,8 @@ class _InTerminal:
 class _Unattended:
     """Shows the static answers at the end and nothing before: a widget would only be saved into the file."""
 
-    def __init__(self, race: Race) -> None:
-        self._race = race
+    def __init__(self, race: Race, form: str) -> None:
+        self._race, self._form = race, form
 
     def open(self) -> None:
         pass
@@ -150,14 +143,14 @@ class _Unattended:
     update = open
 
     def close(self) -> None:
-        _display(_static(self._race))
+        _display(*_static(self._race, self._form))
 
 
 class _InNotebook:
     """One display: the live view first, the static answers at the end."""
 
-    def __init__(self, race: Race, stop: Stop) -> None:
-        self._race, self._stop = race, stop
+    def __init__(self, race: Race, stop: Stop, form: str) -> None:
+        self._race, self._stop, self._form = race, stop, form
         self._pane: Any = None
         self._basic: Any = None
         self._handle: Any = None
@@ -185,20 +178,24 @@ class _InNotebook:
         if self._pane is not None:
             self._pane.update(final=True)
         if self._handle is not None:
-            self._handle.update(_static(self._race), raw=True)
+            bundle, metadata = _static(self._race, self._form)
+            self._handle.update(bundle, metadata=metadata, raw=True)
         if self._pane is not None:
             self._pane.close()
 
 
-def _static(race: Race) -> dict[str, str]:
-    """What stays in the notebook: markup and text only, nothing that needs a kernel, a widget or a network."""
-    from ..runs.show import mimebundle, mimebundle_many
+def _static(race: Race, form: str) -> tuple[dict[str, str], dict[str, Any]]:
+    """What stays in the notebook, and its metadata: markup and text only, that need no kernel, widget or network."""
+    from ..runs.show import metadata, mimebundle, mimebundle_many
 
     runs = [column.so_far for column in race.columns]
-    return mimebundle(runs[0]) if len(runs) == 1 else mimebundle_many(runs)
+    if len(runs) == 1:
+        return mimebundle(runs[0], form=form), metadata(runs[0])
+    facts = [metadata(run)["bifrost_nb"] for run in runs]
+    return mimebundle_many(runs, form=form), {"bifrost_nb": {"schema": 1, "runs": facts}}
 
 
-def _display(bundle: dict[str, Any]) -> Any:
+def _display(bundle: dict[str, Any], metadata: dict[str, Any] | None = None) -> Any:
     from IPython.display import display
 
-    return display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]  # IPython types it halfway
+    return display(bundle, metadata=metadata, raw=True, display_id=True)  # type: ignore[no-untyped-call]

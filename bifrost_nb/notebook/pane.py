@@ -12,7 +12,6 @@ only cancel, which is safe from anywhere, or leave a wish that the cell's thread
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
@@ -53,7 +52,7 @@ class Pane:
 
     def update(self, final: bool = False) -> None:
         """Send what is new, if it is time to."""
-        now = time.monotonic()
+        now = self.race.elapsed_s
         if self._whole_wanted:
             self._whole_wanted = False
             self._send_whole(now)
@@ -80,17 +79,16 @@ class Pane:
         return column.take()
 
     def _patience(self) -> float:
-        """Seconds to collect text: none for the first of it, then 0.1, up to 0.4 in a very long answer.
+        """Seconds to collect text: none for the first of it, then 0.09, up to 0.4 in a very long answer.
 
         A frame costs some hundred bytes besides its text; so its share stays small where it would add up.
         """
         sent = sum(self._sent)
-        return 0.0 if sent == 0 else min(0.1 + sent / 200_000, 0.4)
+        return 0.0 if sent == 0 else min(0.09 + sent / 200_000, 0.4)
 
     def _changed_facts(self, now: float, final: bool) -> dict[int, dict[str, str]]:
         """For each column the facts the page does not have yet. Its clocks run by themselves."""
-        elapsed = self.race.elapsed_s
-        current = [column.facts(elapsed) for column in self.race.columns]
+        current = [column.facts(now) for column in self.race.columns]
         due = final or now - self._facts_at >= FACTS_S
         changed: dict[int, dict[str, str]] = {}
         for index, (known, facts) in enumerate(zip(self._known, current, strict=True)):
@@ -107,7 +105,7 @@ class Pane:
         return changed
 
     def _frame(self, facts: dict[int, dict[str, str]], now: float) -> dict[str, Any]:
-        frame: dict[str, Any] = {"n": self._number, "at": round(self.race.elapsed_s, 2)}
+        frame: dict[str, Any] = {"n": self._number, "at": round(now, 2)}
         if facts:
             frame["f"] = facts
         if len(self.race.columns) > 1 and self.race.summary != self._summary:

@@ -17,6 +17,8 @@ import sys
 import threading
 from typing import Any
 
+from .place import kernel
+
 __all__ = ["Pump"]
 
 _WIDGET_MESSAGES = frozenset({"comm_msg", "comm_close", "comm_open"})
@@ -64,58 +66,59 @@ class Pump:
 
     def _handle(self, message: list[Any]) -> None:
         """What the kernel's dispatcher does with a widget message, the cell's identity restored afterwards."""
-        kernel = self._kernel
-        identities, frames = kernel.session.feed_identities(list(message), copy=False)
+        running = self._kernel
+        identities, frames = running.session.feed_identities(list(message), copy=False)
         try:
-            content = kernel.session.deserialize(frames, content=True, copy=False)
+            content = running.session.deserialize(frames, content=True, copy=False)
         except ValueError as error:  # a wrong signature: the kernel refuses such a message too
-            kernel.log.error("Invalid message: %s", error)
+            running.log.error("Invalid message: %s", error)
             return
         if threading.current_thread() is threading.main_thread():
             # ipykernel 7.4 sends a comm's next messages to the subshell named in the one being answered: in the middle
             # of a series, those already waiting here would be overtaken.
             content["header"].pop("subshell_id", None)
-        cell_identity, cell = kernel._parent_ident["shell"], kernel.get_parent("shell")
+        cell_identity, cell = running._parent_ident["shell"], running.get_parent("shell")
         try:
-            kernel.set_parent(identities, content, channel="shell")
-            kernel._publish_status("busy", "shell")
-            kernel.shell_handlers[content["header"]["msg_type"]](self._stream, identities, content)
+            running.set_parent(identities, content, channel="shell")
+            running._publish_status("busy", "shell")
+            running.shell_handlers[content["header"]["msg_type"]](self._stream, identities, content)
             sys.stdout.flush()
-            kernel._publish_status("idle", "shell")
+            running._publish_status("idle", "shell")
         finally:
-            kernel.set_parent(cell_identity, cell, channel="shell")
+            running.set_parent(cell_identity, cell, channel="shell")
 
 
 def _reader() -> tuple[Any, Any] | None:
     """The kernel and the ZMQStream from which this thread takes shell messages; None where there is none."""
+    running = kernel()
+    if running is None:
+        return None
     try:
         import zmq.eventloop.zmqstream
-        from IPython import get_ipython
 
-        kernel = get_ipython().kernel
         pair = getattr(threading.current_thread(), "shell_channel_to_subshell", None)
         if pair is not None:  # a subshell of ipykernel >= 7: widget callbacks of JupyterLab run there
             stream = pair.to_stream
         elif threading.current_thread() is not threading.main_thread():
             return None
-        elif (shell_thread := getattr(kernel, "shell_channel_thread", None)) is not None:  # ipykernel >= 7
+        elif (shell_thread := getattr(running, "shell_channel_thread", None)) is not None:  # ipykernel >= 7
             stream = shell_thread.manager._shell_channel_to_main.to_stream
         else:  # ipykernel 6
-            stream = kernel.shell_stream
+            stream = running.shell_stream
         needed = [stream._run_callback, stream._recv_callback, stream._handle_events, stream.io_loop.add_callback]
-        needed += [kernel.session.feed_identities, kernel.shell_handlers, kernel._publish_status, kernel.set_parent]
-        usable = isinstance(stream, zmq.eventloop.zmqstream.ZMQStream) and kernel._parent_ident["shell"] is not None
+        needed += [running.session.feed_identities, running.shell_handlers, running._publish_status, running.set_parent]
+        usable = isinstance(stream, zmq.eventloop.zmqstream.ZMQStream) and running._parent_ident["shell"] is not None
     except (AttributeError, ImportError, KeyError, LookupError, TypeError):  # another kernel, another version
         return None
-    return (kernel, stream) if usable and all(part is not None for part in needed) else None
+    return (running, stream) if usable and all(part is not None for part in needed) else None
 
 
-def _kind(kernel: Any, message: list[Any]) -> str | None:
+def _kind(running: Any, message: list[Any]) -> str | None:
     """The message type, from the raw header: deserialising registers the signature, and a second time is a replay."""
     try:
-        _, frames = kernel.session.feed_identities(list(message), copy=False)
+        _, frames = running.session.feed_identities(list(message), copy=False)
         header = frames[1]  # signature, header, parent header, metadata, content
-        kind = kernel.session.unpack(bytes(getattr(header, "buffer", header))).get("msg_type")
+        kind = running.session.unpack(bytes(getattr(header, "buffer", header))).get("msg_type")
     except (AttributeError, IndexError, TypeError, ValueError):
         return None
     return kind if isinstance(kind, str) else None

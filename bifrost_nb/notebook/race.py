@@ -8,7 +8,7 @@ written once, here, in words.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -174,15 +174,18 @@ class Column:
 class Race:
     """All calls that are watched together, and the clock they share."""
 
-    def __init__(self, runs: Iterable[Run], title: str | None = None) -> None:
+    def __init__(
+        self, runs: Iterable[Run], title: str | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.columns = [Column(run) for run in runs]
         self.title = plain(title, 200) if title else ""
-        self.began = time.monotonic()
+        self._clock = clock
+        self._began = clock()
 
     @property
     def elapsed_s(self) -> float:
         """Seconds since the race began."""
-        return time.monotonic() - self.began
+        return self._clock() - self._began
 
     @property
     def ended(self) -> bool:

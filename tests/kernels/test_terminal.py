@@ -1,0 +1,133 @@
+"""Terminal IPython and plain Python: text as it comes, and Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bifrost_nb.gateway.local import LocalGateway
+from bifrost_nb.runs.run import Run
+
+from .conftest import SETUP
+from .test_stop import AT_ONCE_S, gone_at
+
+
+class TerminalIPython:
+    """An `ipython` in a pseudo-terminal."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.master, slave = pty.openpty()
+        command = [sys.executable, "-m", "IPython", "--simple-prompt", "--no-banner", "--colors=nocolor"]
+        self.process = subprocess.Popen(
+            command,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TERM": "dumb", **environment},
+            start_new_session=True,
+            # The pseudo-terminal becomes the controlling one, so that Ctrl-C is a signal.
+            preexec_fn=lambda: __import__("fcntl").ioctl(0, __import__("termios").TIOCSCTTY, 0),
+        )
+        os.close(slave)
+        self.seen = ""
+
+    def type(self, line: str) -> None:
+        os.write(self.master, line.encode() + b"\n")
+
+    def press_ctrl_c(self) -> float:
+        at = time.monotonic()
+        os.write(self.master, b"\x03")
+        return at
+
+    def read_until(self, pattern: str, seconds: float = 20) -> str:
+        """What was written from the last call's end up to the pattern."""
+        end = time.monotonic() + seconds
+        while (found := re.search(pattern, self.seen)) is None:
+            assert time.monotonic() < end, f"waited for {pattern!r}; got {self.seen!r}"
+            if select.select([self.master], [], [], 0.1)[0]:
+                self.seen += os.read(self.master, 65536).decode("utf-8", "replace")
+        text, self.seen = self.seen[: found.end()], self.seen[found.end() :]
+        return text
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self.master)
+
+
+@pytest.fixture
+def ipython(gateway: LocalGateway, kernel_log: object) -> Iterator[TerminalIPython]:
+    """Terminal IPython with the toolkit loaded."""
+    terminal = TerminalIPython({"BIFROST_RUN_LOG": str(kernel_log.path)})  # type: ignore[attr-defined]
+    try:
+        terminal.read_until(r"In \[1\]: ")
+        source = SETUP.format(url=gateway.url)
+        terminal.type(f"exec({source!r})")
+        terminal.read_until(r"In \[2\]: ")
+        yield terminal
+    finally:
+        terminal.close()
+
+
+def test_text_streams(ipython: TerminalIPython, gateway: LocalGateway) -> None:
+    """The answer is written while it arrives, who serves before it and the facts after it, without control signs."""
+    gateway.script([{"prompt": "colours", "text": ["Red \x1b[31m", "one\r", " two ", "three."], "gap_ms": 300}])
+    ipython.type("run, = show('colours', deployment='azure/large')")
+    first = ipython.read_until("Red ")
+    assert "azure/large · served by azure/large" in first
+    rest = ipython.read_until(r"In \[3\]: ")
+    assert "two three." in rest
+    assert "served by azure/large · first text" in rest
+    assert "\x1b[31m" not in rest
+    assert "\r" not in rest.replace("\r\n", "\n")
+
+
+def test_ctrl_c(ipython: TerminalIPython, slow: LocalGateway, logged: Callable[[str], Run]) -> None:
+    """Ctrl-C closes the connection at once, says so in one line, keeps the text, and the prompt is back."""
+    prompt = f"slowly, in a terminal {time.monotonic()}"
+    ipython.type(f"show({prompt!r})")
+    ipython.read_until(r"served by azure/fast\r\n.{20}")
+    pressed = ipython.press_ctrl_c()
+    said = ipython.read_until(r"In \[\d+\]: ")
+    assert gone_at(slow, prompt) - pressed < AT_ONCE_S
+    assert "Interrupted: the call was stopped after" in said
+    assert "Traceback" not in said
+    run = logged(prompt)
+    assert run.status == "cancelled"
+    assert len(run.text) >= 20
+    ipython.type("print(6 * 7)")
+    ipython.read_until("42")
+
+
+def test_plain_python(gateway: LocalGateway, tmp_path: Path) -> None:
+    """Plain Python writes several answers one after the other, each whole with its header, and loads no IPython."""
+    source = SETUP.format(url=gateway.url) + (
+        "calls = [client.prepare('text', d, 'hello', stream=True) for d in ('azure/fast', 'azure/large')]\n"
+        "watch(client, calls, title='Two')\n"
+        "print('loaded', sorted({'ipywidgets', 'anywidget', 'IPython'} & sys.modules.keys()))\n"
+    )
+    environment = {
+        **os.environ,
+        "BIFROST_RUN_LOG": str(tmp_path / "runs.jsonl"),
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+    result = subprocess.run(
+        [sys.executable, "-c", source], env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    lines = result.stdout.splitlines()
+    assert lines[0] == "Two"
+    assert [line for line in lines if line.startswith("azure/")] in (
+        ["azure/fast · served by azure/fast", "azure/large · served by azure/large"],
+        ["azure/large · served by azure/large", "azure/fast · served by azure/fast"],
+    )
+    assert lines[-1] == "loaded []"
+    assert "\r" not in result.stdout
