@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from ..errors import ConfigurationError
 from ..portal import portal
 from .comparison import Comparison
+from .interrupted import Interrupted
 from .plan import Plan, make_plan
 from .progress import Bar
 from .resume import recorded
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ..client import Client
     from ..runs.run import Run
     from ..transport import Sink
+    from .cluster import Remote
     from .preflight import Preflight
 
 __all__ = ["Interrupted", "compare"]
@@ -27,24 +29,6 @@ __all__ = ["Interrupted", "compare"]
 LOOK_S = 0.1
 COSTS_S = 8.0
 """Costs that come from the gateway's log are waited for so long after the last answer."""
-
-
-class Interrupted(KeyboardInterrupt):
-    """A comparison was stopped by the interrupt key. `comparison` holds what was paid for until then.
-
-    After it has been raised in a notebook or an interactive session, ``sys.last_value.comparison`` still reaches it.
-    """
-
-    def __init__(self, comparison: Comparison) -> None:
-        done, total = len(comparison), len(comparison.plan.cells)
-        super().__init__(
-            f"{done:,} of {total:,} runs were made and are in the run log; run the cell again for the rest."
-            " (import sys; sys.last_value.comparison shows them.)"
-        )
-        self.comparison = comparison
-
-    def _render_traceback_(self, *_: Any, **__: Any) -> list[str]:
-        return [f"Interrupted: {self}"]
 
 
 @overload
@@ -144,7 +128,9 @@ def compare(
     if cluster is not None:
         from .cluster import run_on_cluster
 
-        sweep = run_on_cluster(cluster, client, plan, done, max_cost_usd=max_cost_usd)
+        if live is not None or max_cost_usd is not None:
+            raise ConfigurationError("live and max_cost_usd do not reach the workers of a cluster; leave them out.")
+        sweep: Sweep | Remote = run_on_cluster(cluster, client, plan, done)
     else:
         sweep = Sweep(client, plan, done, max_cost_usd=max_cost_usd, sink=live)
         _run(client, sweep)
@@ -172,7 +158,7 @@ def _run(client: Client, sweep: Sweep) -> None:
         bar.close()
 
 
-def _judged(plan: Plan, sweep: Any, judges: Mapping[str, Judge]) -> Comparison:
+def _judged(plan: Plan, sweep: Sweep | Remote, judges: Mapping[str, Judge]) -> Comparison:
     results: Mapping[str, Run] = sweep.results
     work = [(results[cell.cell_id], cell.prompt.values) for cell in plan.cells if cell.cell_id in results]
     found = {name: scores(judge, work) for name, judge in judges.items()}

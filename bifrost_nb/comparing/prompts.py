@@ -28,7 +28,7 @@ from typing import Any
 from ..errors import TemplateError
 from ..untrusted import plain
 
-__all__ = ["ESCAPE", "render", "variables"]
+__all__ = ["ESCAPE", "escape", "render", "variables"]
 
 ESCAPE = "To send the braces themselves, double them: {{{{name}}}}."
 

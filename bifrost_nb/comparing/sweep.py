@@ -90,7 +90,8 @@ class Sweep:
     """One pass over the cells of `plan` that are not in `done` yet.
 
     `results` maps a cell's identity to its run; it is complete for what was paid for at any moment, also after the
-    sweep was cancelled. `finished(run)` is called on the private loop for every run that ends, `sink` gets the pieces.
+    sweep was cancelled. `finished(run, final)` is called on the private loop for every run that ends (not final: its
+    cell is sent again), `sink` gets the pieces.
     """
 
     def __init__(
@@ -101,7 +102,7 @@ class Sweep:
         *,
         max_cost_usd: float | None = None,
         sink: Sink | None = None,
-        finished: Callable[[Run], None] | None = None,
+        finished: Callable[[Run, bool], None] | None = None,
     ) -> None:
         self.client, self.plan, self.sink, self.finished = client, plan, sink, finished
         self.results: dict[str, Run] = dict(done)
@@ -197,13 +198,14 @@ class Sweep:
             raise
         finally:
             way.lane.ended()
-            if call.run.status is not None and self.finished is not None:
-                self.finished(call.run)
         if self._budget is not None:
             self._budget.add(outcome.run)
         self.results[cell.cell_id] = outcome.run
-        if not self._again(way, place, cell, outcome, started):
+        again = self._again(way, place, cell, outcome, started)
+        if not again:
             self._count(way, outcome)
+        if self.finished is not None:
+            self.finished(outcome.run, not again)
 
     def _again(self, way: _Way, place: int, cell: Cell, outcome: Outcome, started: float) -> bool:
         """Adapt the lane to how a call ended; put the cell back in front if it is to be sent again."""

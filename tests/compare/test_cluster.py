@@ -1,0 +1,117 @@
+"""The same comparison on a Dask cluster: equal frames, and a lost worker costs no finished run."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from bifrost_nb import Client, ConfigurationError, LocalGateway, RunLog
+from bifrost_nb.comparing.compare import compare
+
+distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+
+DEPLOYMENTS = ["azure/gpt-35-turbo-instruct", "openai/gpt-3.5-turbo-instruct"]
+TIMES = [
+    "run_id",
+    "request_id",
+    "started_at",
+    "queue_ms",
+    "ttft_ms",
+    "total_ms",
+    "latency_ms",
+    "tokens_per_s",
+    "chunks",
+]
+TIMES += ["gap_p50_ms", "gap_max_ms"]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Two worker processes of one thread each, and their nannies."""
+    local = distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=logging.CRITICAL
+    )
+    with local, distributed.Client(local) as client:
+        yield client
+
+
+def question(client: Client, prompts: int, **more: Any) -> dict[str, Any]:
+    topics = {"topic": [f"topic {number}" for number in range(prompts)]}
+    asked = {"prompt": "Write about {{topic}}.", "inputs": topics, "repeats": 2, "max_tokens": 4, "client": client}
+    return {"deployments": DEPLOYMENTS, **asked, **more}
+
+
+def sent(gateway: LocalGateway) -> Counter[tuple[str, str]]:
+    """How often each (deployment, prompt) was asked for."""
+    calls = [one for one in gateway.requests() if one["path"].endswith("completions")]
+    return Counter((one["deployment"], one["body"]["prompt"]) for one in calls)
+
+
+def test_the_frame_equals_a_local_one(cluster: Any, gateway: LocalGateway, tmp_path: Path) -> None:
+    """All but clocks and random ids is equal, the log holds every run once, and each call was sent once."""
+    gateway.script([{"text": "Always the same answer."}])
+    here = compare(**question(Client(gateway.url, log=RunLog(tmp_path / "here.jsonl")), 20))
+    gateway.reset()
+    gateway.script([{"text": "Always the same answer."}])
+    log = RunLog(tmp_path / "there.jsonl")
+    there = compare(**question(Client(gateway.url, log=log), 20, cluster=cluster))
+    assert there.notes == []
+    pd.testing.assert_frame_equal(here.frame.drop(columns=TIMES), there.frame.drop(columns=TIMES))
+    assert here.frame.dtypes.equals(there.frame.dtypes)
+    assert set(sent(gateway).values()) == {2}
+    assert sorted(log.frame()["run_id"]) == sorted(there.frame["run_id"])
+    again = compare(**question(Client(gateway.url, log=log), 20, cluster=cluster))
+    assert again.progress.reused == 80
+    pd.testing.assert_frame_equal(again.frame, there.frame)
+
+
+def test_a_lost_worker_loses_no_finished_run_and_repeats_none(
+    cluster: Any, gateway: LocalGateway, tmp_path: Path
+) -> None:
+    """A worker killed in the middle: what was in the log is not sent again, all cells are answered, each once."""
+    gateway.script([{"first_text_ms": 40}])
+    log = RunLog(tmp_path / "runs.jsonl")
+    workers = list(cluster.scheduler_info()["workers"])
+    pids = cluster.run(os.getpid)
+    with ThreadPoolExecutor(1) as pool:
+        job = pool.submit(lambda: compare(**question(Client(gateway.url, log=log), 150, cluster=cluster)))
+        end = time.monotonic() + 60
+        while not (log.path and log.path.exists()) or len(log.read()) < 150:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        os.kill(pids[workers[0]], signal.SIGKILL)
+        result = job.result(120)
+    assert result.missing == 0
+    assert result.notes == []
+    assert result.frame["status"].eq("ok").all()
+    runs = log.read(status="ok")
+    assert len(runs) == len({run.tags["cell"] for run in runs}) == 600
+    # Sent again is only what the lost worker had open: its share of the concurrency for each deployment.
+    assert 600 <= sum(sent(gateway).values()) <= 600 + 2 * 8
+
+
+def test_keys_are_not_sent_to_a_cluster(cluster: Any, gateway: LocalGateway) -> None:
+    """A key passed as an argument is refused in plain words, without showing it."""
+    client = Client(gateway.url, virtual_key="sk-bf-planted-secret", log=RunLog(None))
+    with pytest.raises(ConfigurationError, match="BIFROST_VIRTUAL_KEY") as caught:
+        compare(**question(client, 2, cluster=cluster))
+    assert "planted" not in str(caught.value)
+    assert not sent(gateway)
+
+
+def test_what_a_cluster_cannot_do_is_said_before(client: Client, cluster: Any, gateway: LocalGateway) -> None:
+    """A budget and a live view do not reach the workers, and another object is no cluster."""
+    for wrong in ({"max_cost_usd": 1.0}, {"live": print}, {"cluster": "tcp://127.0.0.1:1"}):
+        with pytest.raises(ConfigurationError):
+            compare(**question(client, 2, **{"cluster": cluster, **wrong}))
+    assert not sent(gateway)
