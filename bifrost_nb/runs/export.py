@@ -21,7 +21,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from ..errors import ConfigurationError, LogError
-from .columns import COLUMNS, NAMES
+from .columns import COLUMNS, NAMES, Dtype
 from .record import SCHEMA
 
 __all__ = ["export", "writer"]
@@ -70,14 +70,21 @@ def _parquet(table: pa.Table, path: Path) -> None:
 
 
 def _csv(table: pa.Table, path: Path) -> None:
-    for index, column in enumerate(COLUMNS):
-        values = table.column(index)
-        if column.dtype == "string":
-            values = pc.replace_substring_regex(values, _FORMULA, r"'\1")
-        elif column.name == "started_at":
-            values = pc.strftime(values, "%Y-%m-%dT%H:%M:%S+00:00")
-        table = table.set_column(index, column.name, values)
-    pa.csv.write_csv(table, path)
+    types = [pa.large_string() if name == "started_at" else table.schema.field(name).type for name in NAMES]
+    schema = pa.schema(list(zip(NAMES, types, strict=True)))
+    with pa.csv.CSVWriter(path, schema) as file:
+        for batch in table.to_batches():
+            if len(batch):  # pyarrow before 18 writes the header again for an empty one
+                cells = [_csv_cells(batch.column(index), column.dtype) for index, column in enumerate(COLUMNS)]
+                file.write(pa.record_batch(cells, schema=schema))
+
+
+def _csv_cells(values: pa.Array, dtype: Dtype) -> pa.Array:
+    if dtype == "string":
+        return pc.replace_substring_regex(values, _FORMULA, r"'\1")
+    if dtype == "datetime64[us, UTC]":
+        return pc.strftime(values, "%Y-%m-%dT%H:%M:%S+00:00").cast(pa.large_string())
+    return values
 
 
 def _jsonl(table: pa.Table, path: Path) -> None:

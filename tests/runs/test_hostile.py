@@ -177,7 +177,17 @@ def test_damaged_lines_never_fail(data: st.DataObject) -> None:
         readers_agree(bytes(content))
 
 
-@given(st.lists(st.builds(Run, run_id=st.uuids().map(str), response=TEXTS, cost_usd=st.floats(), chunks=st.integers())))
+@given(
+    st.lists(
+        st.builds(
+            Run,
+            run_id=st.uuids().map(str),
+            response=TEXTS,
+            cost_usd=st.floats(),
+            chunks=st.integers(-(2**63), 2**63 - 1),
+        )
+    )
+)
 @settings(max_examples=50, deadline=None)
 def test_our_own_lines_are_read_quickly(runs: list[Run]) -> None:
     """Every line that we write is one that the quick reader takes."""

@@ -14,12 +14,13 @@ from typing import Any
 
 import orjson
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from pandas.testing import assert_frame_equal
 
 from bifrost_nb import ConfigurationError, LogError
 from bifrost_nb.runs.columns import NAMES
-from bifrost_nb.runs.frame import runs, to_frame
+from bifrost_nb.runs.frame import frame_from_arrow, runs, to_frame
 from bifrost_nb.runs.log import LogWarning, RunLog, run_log
 from bifrost_nb.runs.run import Run
 
@@ -240,7 +241,10 @@ def test_parquet_gives_the_same_frame(log: RunLog, tmp_path: Path) -> None:
     log.append(full_run())
     log.append(Run(response="", is_fallback=False, chunks=0))
     target = log.export(tmp_path / "new" / "runs.parquet")
-    assert_frame_equal(pd.read_parquet(target), log.frame())
+    with pd.option_context("mode.string_storage", "pyarrow"):  # else pandas 2 reads strings into Python objects
+        frame = pd.read_parquet(target)
+    assert_frame_equal(frame, log.frame())
+    assert_frame_equal(frame_from_arrow(pq.read_table(target)), log.frame())
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
     assert list(target.parent.iterdir()) == [target]
 

@@ -1,0 +1,194 @@
+"""How quickly runs are recorded and read back, beside what a person would write instead.
+
+Run with ``python tests/benchmarks/bench_log.py --rows 1000000``. Each way of reading runs in a process of its own, so
+that its peak memory is its own; the memory said is what the peak adds to a process that has its imports done. Ratios
+are taken within one run: absolute times move with the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import orjson
+
+from bifrost_nb.runs.log import RunLog
+from bifrost_nb.runs.record import encode
+from bifrost_nb.runs.run import Attempt, Run
+
+WORDS = """bridge light rainbow river stone morning quiet signal harbour window garden letter winter music paper
+copper lantern distant gentle narrow brilliant ordinary careful sudden open keep carry follow build gather
+whisper travel remember between beyond under against toward never always almost often""".split()  # noqa: SIM905  a list of words reads better as words
+WAYS = {
+    "pandas.read_json(lines=True)": "frame = pandas.read_json(log, lines=True)",
+    "RunLog.frame()": "frame = RunLog(log).frame()",
+    "the same, line by line": "table.parse_quickly = lambda block: None; frame = RunLog(log).frame()",
+    "pandas.read_parquet, exported": "frame = pandas.read_parquet(parquet)",
+    "the same, three columns": "frame = pandas.read_parquet(parquet, columns=['model', 'total_ms', 'cost_usd'])",
+}
+CHILD = """
+import resource, sys, time
+import numpy, orjson, pandas, pyarrow.json, pyarrow.parquet
+from bifrost_nb.runs import table
+from bifrost_nb.runs.log import RunLog
+log, parquet = sys.argv[1:3]
+def peak():
+    if sys.platform == "linux":  # getrusage would count what the parent had when it started us
+        return int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+if sys.platform == "linux":
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")  # the peak so far is forgotten
+before, start, cpu = peak(), time.perf_counter(), time.process_time()
+{way}
+print(time.perf_counter() - start, time.process_time() - cpu, peak() - before, len(frame))
+"""
+
+
+def sample(rng: random.Random, number: int) -> Run:
+    """A run as the client records it: an answer of about forty words, 31 chunks, one attempt."""
+    text = " ".join(rng.choices(WORDS, k=40))
+    total = rng.uniform(200, 3000)
+    provider, model = rng.choice(["azure/fast", "azure/large", "openai/gpt-3.5-turbo-instruct"]).split("/")
+    prompt_tokens, completion_tokens = rng.randint(5, 50), rng.randint(20, 60)
+    request = f"{rng.getrandbits(128):032x}"
+    return Run(
+        run_id=f"{rng.getrandbits(128):032x}",
+        request_id=request,
+        comparison_id="5e0d7c0c",
+        prompt_id=f"prompt-{number % 50}",
+        started_at=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number, microseconds=rng.randrange(10**6)),
+        requested_provider=provider,
+        requested_model=model,
+        fallbacks=["openai/gpt-4o-mini"],
+        repeat=number % 3,
+        provider=provider,
+        model=model,
+        model_deployment=f"{model}-deployment",
+        is_fallback=False,
+        fallback_index=0,
+        status="ok",
+        finish_reason="stop",
+        http_status=200,
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
+        total_tokens=prompt_tokens + completion_tokens,
+        cached_tokens=0,
+        input_cost_usd=prompt_tokens * 1.5e-6,
+        output_cost_usd=completion_tokens * 2e-6,
+        cost_usd=prompt_tokens * 1.5e-6 + completion_tokens * 2e-6,
+        cost_source="response",
+        queue_ms=round(rng.random(), 3),
+        ttft_ms=round(total / 4, 3),
+        total_ms=round(total, 3),
+        latency_ms=round(total - 3),
+        gap_p50_ms=round(rng.random() * 20, 3),
+        gap_max_ms=round(rng.random() * 90, 3),
+        chunks=31,
+        tokens_per_s=round(completion_tokens / total * 1000, 2),
+        cache_hit=False,
+        prompt=f"Write a tagline for {rng.choice(WORDS)} {rng.choice(WORDS)}.",
+        response=text,
+        params={"max_tokens": 60, "temperature": 0.7},
+        gateway_version="2.2.5",
+        texts=[text],
+        chunk_times_ms=[round(total / 4 + n * 20, 2) for n in range(31)],
+        attempts=[Attempt(request_id=request, started_ms=0.1, ended_ms=round(total, 3), http_status=200)],
+    )
+
+
+def measure(code: str, log: Path, parquet: Path) -> tuple[float, float, float]:
+    """Seconds, CPU seconds and added megabytes of one way, in a process of its own."""
+    child = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", CHILD.format(way=code), str(log), str(parquet)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    seconds, cpu, megabytes, _ = map(float, child.stdout.split())
+    return seconds, cpu, megabytes
+
+
+def reading(rows: int, folder: Path, rounds: int) -> None:
+    """Print the table of ways to read `rows` runs."""
+    log, rng = folder / "runs.jsonl", random.Random(0)
+    with log.open("wb") as file:
+        for number in range(rows):
+            file.write(encode(sample(rng, number)))
+    parquet = RunLog(log).export(folder / "runs.parquet")
+    size = {path.suffix: path.stat().st_size / 1e6 for path in (log, parquet)}
+    print(f"\n{rows:,} runs to a DataFrame; log {size['.jsonl']:,.0f} MB, Parquet {size['.parquet']:,.0f} MB\n")
+    print("| way | s | CPU s | peak MB added | times quicker | share of memory |\n|---|---|---|---|---|---|")
+    base: tuple[float, float, float] | None = None
+    for name, code in WAYS.items():
+        times = [measure(code, log, parquet) for _ in range(1 if base is None else rounds)]
+        median = tuple(statistics.median(column) for column in zip(*times, strict=True))
+        seconds, cpu, megabytes = median
+        base = base or (seconds, cpu, megabytes)
+        print(
+            f"| {name} | {seconds:.2f} | {cpu:.2f} | {megabytes:,.0f} "
+            f"| {base[0] / seconds:.1f} | {megabytes / base[2]:.2f} |"
+        )
+
+
+def per_call(function: Callable[[], object], calls: int = 300, rounds: int = 100) -> float:
+    """Microseconds of one call: the best of many short rounds, which other work on the machine leaves alone."""
+    best = float("inf")
+    for _ in range(rounds):
+        start = time.perf_counter()
+        for _ in range(calls):
+            function()
+        best = min(best, (time.perf_counter() - start) / calls)
+    return best * 1e6
+
+
+def appending(folder: Path) -> None:
+    """Print what one durable append costs beside the bare encoding and writing of the same run."""
+    run = sample(random.Random(0), 0)
+    log = RunLog(folder / "append.jsonl")
+    line = encode(run)
+    record = orjson.loads(line)
+    descriptor = os.open(folder / "bare.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    ways = {
+        "orjson.dumps of the run, os.write": lambda: os.write(descriptor, orjson.dumps(run)),
+        "orjson.dumps of a ready dict, os.write": lambda: os.write(descriptor, orjson.dumps(record)),
+        "os.write of a ready line": lambda: os.write(descriptor, line),
+        "RunLog.append": lambda: log.append(run),
+        "its encoding alone": lambda: encode(run),
+    }
+    print(f"\nOne append, {len(line):,} bytes\n\n| way | µs | times the first |\n|---|---|---|")
+    base = None
+    for name, function in ways.items():
+        microseconds = per_call(function)
+        base = base or microseconds
+        print(f"| {name} | {microseconds:.1f} | {microseconds / base:.2f} |")
+    os.close(descriptor)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of each way but the first; the median counts")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        appending(Path(folder))
+        reading(options.rows, Path(folder), options.rounds)
+    print(
+        f"\n{time.strftime('%Y-%m-%d')}, Python {sys.version.split()[0]}, {os.cpu_count()} cores, "
+        f"peak of this process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB"
+    )
+
+
+if __name__ == "__main__":
+    main()
