@@ -14,9 +14,10 @@ import orjson
 
 from .deployments import SimulatedDeployment
 from .parameters import Call
-from .prose import Brief, fill_arguments, think, write
+from .prose import Brief, think, write
 from .script import Rule
 from .tokens import count, count_messages, message_text, tokenize
+from .tools import chosen_tool, fill_arguments
 
 __all__ = ["Answer", "Choice", "compose", "seeded"]
 
@@ -159,7 +160,7 @@ def _choice(
     choice = Choice(index=0, prompt=prompt, tokens=[], finish_reason="stop")
     brief = _brief(call, deployment, prompt)
     scripted = rule is not None and (rule.text is not None or rule.chunks is not None)
-    if not scripted and (tool := _tool(call, brief.prompt)):
+    if not scripted and (tool := chosen_tool(call, brief.prompt)):
         arguments = fill_arguments(tool.get("parameters") or {}, brief.prompt, rng)
         function = {"name": tool.get("name", ""), "arguments": orjson.dumps(arguments).decode()}
         choice.tool_calls = [
@@ -215,26 +216,6 @@ def _brief(call: Call, deployment: SimulatedDeployment, prompt: str) -> Brief:
         suffix=call.get("suffix", ""),
         chat=call.kind == "chat",
     )
-
-
-def _tool(call: Call, prompt: str) -> dict[str, Any] | None:
-    """The tool to call: the one that is required, else the first whose name shares a word with the question."""
-    functions: list[dict[str, Any]] = [
-        tool["function"]
-        for tool in call.get("tools", [])
-        if isinstance(tool, dict) and isinstance(tool.get("function"), dict)
-    ]
-    choice = call.body.get("tool_choice")
-    if not functions or choice == "none" or call.messages[-1]["role"] == "tool":
-        return None
-    if isinstance(choice, dict):
-        wanted = (choice.get("function") or {}).get("name")
-        return next((function for function in functions if function.get("name") == wanted), None)
-    words = set(prompt.lower().replace("?", " ").replace(".", " ").split())
-    for function in functions:
-        if words & {word for word in str(function.get("name", "")).lower().split("_") if len(word) > 3}:
-            return function
-    return functions[0] if choice == "required" else None
 
 
 def _until_stop(tokens: list[str], stops: list[str]) -> tuple[list[str], bool]:

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 __all__ = [
     "CLOSINGS",
+    "CODE",
+    "COMPANIONS",
     "CONTINUATIONS",
     "EXPLANATIONS",
+    "GREETINGS",
+    "HALVES",
     "ITEMS",
     "NUMBERS",
     "OPENERS",
     "POEM",
+    "STARTS",
     "STOP_WORDS",
     "TAGLINES",
     "THOUGHTS",
@@ -30,7 +35,8 @@ write give make list name tell explain describe compare show create generate sum
 question say use using return reply respond output format markdown table code function python script json text
 tagline slogan headline title poem haiku story ideas idea steps step reasons reason tip tips ways points point top best
 product company following example examples help need want like get let upon once time times assistant user system
-report essay article sort hello there hi quick thing things works work go goes yes true false
+report essay article hello there hi hey thing things works work go goes yes true false because sat said say got had has
+have having went goes came come see saw know text positive negative classify sentiment review while since until again
 """
 """Words that tell nothing about the subject of a prompt."""
 
@@ -55,10 +61,60 @@ OPENERS: dict[str, tuple[str, ...]] = {
     ),
 }
 
-EXPLANATIONS: tuple[str, ...] = (
+STARTS: tuple[str, ...] = (
     "At heart, {topic} comes down to a few simple ideas working together.",
-    "The first thing to notice is how {a} changes when the conditions around it change.",
     "Most people meet {topic} in everyday life without giving it a name.",
+    "There is more order in {topic} than it seems at first.",
+    "The short answer: {topic} is what happens when {a} meets {b}.",
+    "To understand {topic}, it helps to begin with {a}.",
+    "Nobody invented {topic}; it grew, one small step after another.",
+)
+
+GREETINGS: tuple[str, ...] = (
+    "Hello! What can I do for you today?",
+    "Hi there! Ask me anything, and I will do my best.",
+    "Good to see you. What shall we look at?",
+)
+
+COMPANIONS = ("time", "place", "weather", "light", "patience", "detail")
+"""Words that go with any subject, where the prompt offers only one."""
+
+HALVES: tuple[str, ...] = (
+    "turned out to be simpler than anyone had expected.",
+    "was where it all began, although nobody noticed at the time.",
+    "taught us to look twice before we judge.",
+    "has always been a matter of patience and good light.",
+    "came back the next morning as if nothing had happened.",
+)
+"""Second halves of a sentence that the prompt has begun."""
+
+CODE: tuple[tuple[str, str], ...] = (
+    (
+        "values: list[float], limit: int = {limit}) -> list[float]",
+        """    \"\"\"The {limit} largest values, without repeats.\"\"\"
+    return sorted(set(values), reverse=True)[:limit]""",
+    ),
+    (
+        "items: list[str]) -> dict[str, int]",
+        """    \"\"\"How often each item occurs, the most frequent first.\"\"\"
+    counts: dict[str, int] = {{}}
+    for item in items:
+        counts[item] = counts.get(item, 0) + 1
+    return dict(sorted(counts.items(), key=lambda pair: -pair[1]))""",
+    ),
+    (
+        "values: list[float], window: int = {limit}) -> list[float]",
+        """    \"\"\"The mean of each window of neighbouring values.\"\"\"
+    means = []
+    for start in range(len(values) - window + 1):
+        means.append(sum(values[start : start + window]) / window)
+    return means""",
+    ),
+)
+"""(parameters and result, body) of a function; braces doubled for `str.format`."""
+
+EXPLANATIONS: tuple[str, ...] = (
+    "The first thing to notice is how {a} changes when the conditions around it change.",
     "Small differences in {a} add up, which is why two examples rarely look the same.",
     "Think of a river: {topic} follows the easiest path, and the banks shape it over time.",
     "In practice the effect is strongest where {a} and {b} meet.",

@@ -1,7 +1,7 @@
 """Plausible English on whatever the prompt is about, from a small grammar: no model, no network, no lorem ipsum.
 
-The prompt decides the form (tagline, list, table, code, JSON, poem, story, one word, explanation) and supplies the
-words that are woven into the sentences of `phrases.py`. The same random generator gives the same text.
+The prompt decides the form (tagline, list, table, code, JSON, poem, story, summary, one word, explanation ...) and
+supplies the words that are woven into the sentences of `phrases.py`. The same random generator gives the same text.
 """
 
 from __future__ import annotations
@@ -11,18 +11,17 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any
 
 from . import phrases
 
-__all__ = ["Brief", "fill_arguments", "think", "write"]
+__all__ = ["Brief", "subject", "think", "write"]
 
 _STOP = frozenset(phrases.STOP_WORDS.split())
 _LEADS = (
-    r"\bwhy (?:is|are) (?:the |an? )?(.+?)(?: so)? \w+\s*\?",
-    r"\b(?:what|who) (?:is|are|was|were) (?:the |an? )?([^?.!\n]{2,60})",
-    r"\b(?:for|about|on|of|regarding|called|named) (?:an? |the |our |my |your |this )?([^?.!,:;\n]{2,60})",
-    r"\b(?:explain|describe|summari[sz]e|compare|between) (?:an? |the )?([^?.!,:;\n]{2,60})",
+    r"\bwhy (?:is|are) (.+?)(?: so)? \w+\s*\?",
+    r"\b(?:what|who) (?:is|are|was|were) ([^?.!\n]{2,60})",
+    r"\b(?:for|about|on|of|regarding|called|named) (?:an? |our |my |your |this )?([^?.!,:;\n]{2,60})",
+    r"\b(?:explain|describe|compare|between) (?:an? )?([^?.!,:;\n]{2,60})",
 )
 _FORMS: tuple[tuple[str, str], ...] = (
     ("json", r"\bjson\b"),
@@ -30,12 +29,16 @@ _FORMS: tuple[tuple[str, str], ...] = (
     ("code", r"\b(?:code|function|python|script|program|snippet|sql|regex|implement)\b"),
     ("tagline", r"\b(?:tagline|slogan|headline|motto|catchphrase)s?\b"),
     ("poem", r"\b(?:poem|haiku|verse|limerick)\b"),
-    ("word", r"\b(?:one word|yes or no|true or false|positive or negative|single word)\b"),
+    ("word", r"\b(?:one word|yes or no|true or false|positive or negative|single word|sentiment)\b"),
+    ("summary", r"\b(?:summari[sz]e|summary|in short|tl;dr)\b"),
     ("list", r"\b(?:list|steps|ideas|bullets?|bullet points|ways|reasons|tips|pros and cons|checklist)\b"),
     ("article", r"\b(?:markdown|essay|article|report|blog post|headings?)\b"),
-    ("story", r"\b(?:once upon|story|tale|chapter)\b"),
-    ("explain", r"\?|\b(?:explain|describe|why|what|how|summari[sz]e|tell me|compare)\b"),
+    ("story", r"\b(?:once upon|story|tale|chapter)\b|^it was a\b"),
+    ("sum", r"^\D{0,20}\d{1,9}\s*[-+*x×]\s*\d{1,9}\D{0,3}$"),
+    ("greeting", r"^\W*(?:hi|hello|hey|good (?:morning|evening|day))\b.{0,20}$"),
+    ("explain", r"\?|\b(?:explain|describe|why|what|how|tell me|compare)\b"),
 )
+_GLOOMY = r"\b(?:bad|worst|terrible|awful|hate|slow|broken|poor|never again|disappoint\w*|refund|rude)\b"
 _NUMBER_WORDS = {name: value for value, name in enumerate(phrases.NUMBERS.split(), 2)}
 
 
@@ -56,13 +59,12 @@ class _Writer:
     def __init__(self, brief: Brief, rng: Random) -> None:
         self.brief = brief
         self.rng = rng
-        self.topic, self.words = _subject(brief.prompt)
+        self.topic, self.words = subject(brief.prompt)
         self._decks: dict[int, list[str]] = {}
 
     def fill(self, pattern: str) -> str:
-        first, second = self.rng.choice(self.words), self.rng.choice(self.words)
-        if second == first and len(self.words) > 1:
-            second = self.words[(self.words.index(first) + 1) % len(self.words)]
+        first = self.rng.choice(self.words)
+        second = self.rng.choice([word for word in self.words if word != first] or phrases.COMPANIONS)
         topic = self.topic[:1].upper() + self.topic[1:]
         filled = pattern.replace("{topic}", self.topic).replace("{Topic}", topic)
         return filled.replace("{a}", first).replace("{b}", second)
@@ -95,22 +97,31 @@ def _number(pattern: str, text: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def _subject(prompt: str) -> tuple[str, list[str]]:
+def subject(prompt: str) -> tuple[str, list[str]]:
     """(what the prompt is about, its content words)."""
     prompt = prompt[-2_000:]
     words = list(dict.fromkeys(re.findall(r"[^\W\d_][\w'-]{2,}", prompt)))
-    content = [word for word in words if word.lower() not in _STOP][-12:] or ["this"]
+    content = [word for word in words if word.lower() not in _STOP][-12:] or ["the question"]
     quoted = re.search(r"[\"“«]([^\"”»\n]{2,60})[\"”»]", prompt)
     if quoted:
         return quoted[1].strip(), content
     for lead in _LEADS:
         for phrase in reversed(re.findall(lead, prompt, re.I)):
-            topic = " ".join(phrase.split()[:4]).strip(" .,:;'\"")
-            while topic and topic.split()[-1].lower() in _STOP:
-                topic = topic.rpartition(" ")[0]
-            if topic and any(word.lower() not in _STOP for word in topic.split()):
+            if topic := _noun(phrase):
                 return topic, content
     return " ".join(content[:2]), content
+
+
+def _noun(phrase: str) -> str:
+    """At most four words of `phrase`, from the first to the last that mean something; an article may stay in front."""
+    words = [word.strip(".,:;'\"()") for word in phrase.split()]
+    telling = [place for place, word in enumerate(words) if word and word.lower() not in _STOP]
+    if not telling:
+        return ""
+    start = telling[0]
+    end = max(place for place in telling if place < start + 4) + 1
+    article = words[start - 1].lower() if start and words[start - 1].lower() in ("the", "a", "an") else ""
+    return " ".join([*([article] if article else []), *words[start:end]])
 
 
 def _form(prompt: str) -> str:
@@ -138,7 +149,7 @@ def write(brief: Brief, rng: Random) -> str:
         bridge = re.search(r"\w+", brief.suffix)
         text = f"{text.rstrip('.')}, and that leads on to {bridge[0].lower() if bridge else 'the rest'}:"
     if not brief.chat and form in ("continue", "story") and not brief.prompt.endswith((" ", "\n")):
-        text = f"{'' if brief.prompt.endswith(('.', '!', '?', ':')) else ','} {text}"
+        text = f"{',' if form == 'story' and brief.prompt[-1:].isalnum() else ''} {text}"
     return text
 
 
@@ -154,10 +165,34 @@ def _opening(writer: _Writer) -> str:
 
 
 def _explain(writer: _Writer) -> str:
-    text = _opening(writer) + writer.sentences(phrases.EXPLANATIONS, 4)
+    text = _opening(writer)
+    why = re.search(r"\bwhy (is|are) (.+) (\w+)\s*\?", writer.brief.prompt, re.I)
+    if why:
+        text += f"{why[2][:1].upper()}{why[2][1:]} {why[1].lower()} {why[3]} because several small effects add up. "
+    else:
+        text += writer.draw(phrases.STARTS) + " "
+    text += writer.sentences(phrases.EXPLANATIONS, 3)
     if re.search(r"\b(?:formula|equation|latex)\b", writer.brief.prompt, re.I):
         text += "\n\nAs a formula, with $k$ the share of the change that stays:\n\n$$x_{t+1} = x_t + k\\,(1 - x_t)$$\n"
     return f"{text} {writer.draw(phrases.CLOSINGS)}" if writer.brief.verbosity >= 1 else text
+
+
+def _sum(writer: _Writer) -> str:
+    left, sign, right = re.findall(r"(\d{1,9})\s*([-+*x×])\s*(\d{1,9})", writer.brief.prompt)[0]
+    value = {"+": int(left) + int(right), "-": int(left) - int(right)}.get(sign, int(left) * int(right))
+    return f"{left} {sign} {right} = {value}"
+
+
+def _summary(writer: _Writer) -> str:
+    text = writer.brief.prompt.partition(":")[2] or writer.brief.prompt.partition("\n")[2] or writer.brief.prompt
+    sentences = [sentence.strip(" .!?\n") for sentence in re.split(r"(?<=[.!?])\s+", text) if len(sentence.split()) > 2]
+    told = sentences[:1] + sorted(sentences[1:], key=len)[-1:]
+    short = "; ".join(" ".join(sentence.split()[:14]) for sentence in told) or writer.topic
+    return f"In short: {short}."
+
+
+def _greeting(writer: _Writer) -> str:
+    return writer.draw(phrases.GREETINGS)
 
 
 def _tagline(writer: _Writer) -> str:
@@ -186,7 +221,7 @@ def _list(writer: _Writer) -> str:
 
 
 def _table(writer: _Writer) -> str:
-    rows = (writer.words * 4)[: max(3, min(_count(writer.brief.prompt, 4), 8))]
+    rows = [*writer.words, *phrases.COMPANIONS][: max(3, min(_count(writer.brief.prompt, 4), 8))]
     grades = ("low", "medium", "high", "very high")
     lines = [f"| {row} | {writer.rng.randint(2, 98)} % | {writer.rng.choice(grades)} |" for row in rows]
     head = writer.fill("Here is {topic} at a glance:")
@@ -196,27 +231,15 @@ def _table(writer: _Writer) -> str:
 
 
 def _code(writer: _Writer) -> str:
-    name = "_".join(re.findall(r"[a-z]+", writer.topic.lower())[:3]) or "solve"
-    limit = writer.rng.choice((3, 5, 8, 10))
-    return "\n".join(
-        (
-            writer.fill("This small function covers {topic}:"),
-            "",
-            "```python",
-            f"def {name}(values: list[float], limit: int = {limit}) -> list[float]:",
-            f'    """The {limit} largest values, without repeats."""',
-            "    seen: set[float] = set()",
-            "    result = []",
-            "    for value in sorted(values, reverse=True):",
-            "        if value not in seen and len(result) < limit:",
-            "            seen.add(value)",
-            "            result.append(value)",
-            "    return result",
-            "```",
-            "",
-            writer.draw(phrases.EXPLANATIONS),
-        )
-    )
+    purpose = re.search(r"\b(?:to|that|which) ((?:[a-z]+\s?){1,3})", writer.brief.prompt, re.I)
+    name = "_".join(re.findall(r"[a-z]+", (purpose[1] if purpose else writer.topic).lower())[:3]) or "solve"
+    wanted = [r"sort|top|largest|best", r"count|group|frequen|words", r"mean|average|smooth|window"]
+    fitting = [place for place, pattern in enumerate(wanted) if re.search(pattern, writer.brief.prompt, re.I)]
+    signature, body = phrases.CODE[fitting[0] if fitting else writer.rng.randrange(len(phrases.CODE))]
+    limit = writer.rng.choice((3, 5, 7, 10))
+    lines = (f"def {name}({signature.format(limit=limit)}:", body.format(limit=limit))
+    head = writer.fill("This small function covers {topic}:")
+    return "\n".join((head, "", "```python", *lines, "```", "", writer.draw(phrases.EXPLANATIONS)))
 
 
 def _json(writer: _Writer) -> str:
@@ -232,7 +255,9 @@ def _poem(writer: _Writer) -> str:
 
 
 def _word(writer: _Writer) -> str:
-    for pair in (("yes", "no"), ("true", "false"), ("positive", "negative")):
+    if re.search(r"sentiment|positive or negative", writer.brief.prompt, re.I):
+        return "Negative" if re.search(_GLOOMY, writer.brief.prompt, re.I) else "Positive"
+    for pair in (("yes", "no"), ("true", "false")):
         if re.search(rf"\b{pair[0]}\b.*\b{pair[1]}\b", writer.brief.prompt, re.I):
             return writer.rng.choice(pair).capitalize()
     return writer.rng.choice(writer.words).capitalize()
@@ -244,13 +269,15 @@ def _story(writer: _Writer) -> str:
 
 
 def _continue(writer: _Writer) -> str:
-    return writer.sentences(phrases.EXPLANATIONS, 3)
+    begun = writer.brief.prompt.rstrip()[-1:].isalnum()
+    first = writer.draw(phrases.HALVES if begun else phrases.STARTS)
+    return f"{first} {writer.sentences(phrases.EXPLANATIONS, 2)}"
 
 
 def _article(writer: _Writer) -> str:
     if writer.brief.style == "terse":
         return _explain(writer)
-    parts = [_opening(writer) + writer.sentences(phrases.EXPLANATIONS, 2)]
+    parts = [f"{_opening(writer)}{writer.draw(phrases.STARTS)} {writer.sentences(phrases.EXPLANATIONS, 1)}"]
     if re.search(r"\b(?:markdown|essay|article|report|headings?)\b", writer.brief.prompt, re.I):
         parts.insert(0, writer.fill("## {Topic}"))
         parts += [
@@ -268,33 +295,12 @@ _WRITERS: dict[str, Callable[[_Writer], str]] = {
     "tagline": _tagline,
     "poem": _poem,
     "word": _word,
+    "sum": _sum,
+    "summary": _summary,
+    "greeting": _greeting,
     "list": _list,
     "article": _article,
     "story": _story,
     "explain": _explain,
     "continue": _continue,
 }
-
-
-def fill_arguments(schema: Any, prompt: str, rng: Random) -> dict[str, Any]:
-    """Arguments for a tool call: each property of a JSON schema gets a value of its type, texts from the prompt."""
-    properties = schema.get("properties") if isinstance(schema, dict) else None
-    topic, words = _subject(prompt)
-    names = re.findall(r"\b(?:in|at|for|from|to) ([A-Z][\w-]+(?: [A-Z][\w-]+)*)", prompt)
-    values: dict[str, Any] = {}
-    for name, rule in (properties or {}).items():
-        rule = rule if isinstance(rule, dict) else {}
-        kind = rule.get("type")
-        if rule.get("enum"):
-            values[name] = rng.choice(rule["enum"])
-        elif kind in ("integer", "number"):
-            values[name] = _number(r"(\d+)", prompt) or rng.randint(1, 10)
-        elif kind == "boolean":
-            values[name] = True
-        elif kind == "array":
-            values[name] = words[:2]
-        elif kind == "object":
-            values[name] = fill_arguments(rule, prompt, rng)
-        else:
-            values[name] = names[0] if names else topic
-    return values
