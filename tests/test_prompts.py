@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bifrost_nb.comparing.prompts import render, variables
+from bifrost_nb.comparing.prompts import escape, render, variables
 from bifrost_nb.errors import TemplateError
 from bifrost_nb.runs.run import Run
 
@@ -284,3 +284,9 @@ def test_templates_need_no_pandas() -> None:
     source = "import sys; from bifrost_nb.comparing import prompts; prompts.render('{{a}}', {'a': 1})"
     check = "; sys.exit('pandas' in sys.modules)"
     subprocess.run([sys.executable, "-c", source + check], check=True)
+
+
+@given(st.text(alphabet="{}[]. \nna0"))
+def test_an_escaped_text_renders_to_itself(text: str) -> None:
+    """Any text can be sent through a template unchanged: `escape` doubles the braces of placeholders."""
+    assert render(escape(text), {}) == text

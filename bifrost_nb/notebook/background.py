@@ -1,0 +1,109 @@
+"""``--bg NAME``: calls that go on while other cells run."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+from collections.abc import Generator, Sequence
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from ..runs.show import Runs, metadata, mimebundle, mimebundle_many
+from .race import Arrival, Race
+
+if TYPE_CHECKING:
+    from ..calls import Call, Outcome
+    from ..client import Client
+    from ..runs.run import Run
+
+__all__ = ["Job"]
+
+REDRAW_S = 0.25
+
+
+class Job:
+    """Calls in the background: ``await job`` gives their result, ``job.cancel()`` ends them.
+
+    `runs` are their records, in flight while ``status`` is None. Each is in the run log when it ends, whether or not
+    anybody looks. The card under the cell is redrawn by the kernel's own loop between cells; without such a loop
+    (terminal) there is no card.
+    """
+
+    def __init__(self, client: Client, name: str, calls: Sequence[Call], quiet: bool = False) -> None:
+        self.name = name
+        self.runs = Runs(call.run for call in calls)
+        self._inbox: SimpleQueue[Arrival] = SimpleQueue()
+        self._race = Race(self.runs, name)
+        self._jobs: list[concurrent.futures.Future[Outcome]] = [
+            client.start(call, lambda _, pieces, index=index: self._inbox.put(Arrival(index, pieces)))  # type: ignore[misc]
+            for index, call in enumerate(calls)
+        ]
+        if not quiet:
+            self._show()
+
+    @property
+    def done(self) -> bool:
+        """Whether every call has ended and is recorded."""
+        return all(job.done() for job in self._jobs)
+
+    def cancel(self) -> None:
+        """End what still runs; what had arrived is kept and recorded with status ``cancelled``."""
+        for job in self._jobs:
+            job.cancel()
+
+    def result(self, timeout: float | None = None) -> Run | Runs:
+        """Wait for the end, at most `timeout` seconds; the run, or all runs. Raises the first error."""
+        waiting = concurrent.futures.wait(self._jobs, timeout).not_done
+        if waiting:
+            raise TimeoutError(f"{self.name} is still running; {self._race.summary}.")
+        return self._finished()
+
+    def __await__(self) -> Generator[Any, None, Run | Runs]:
+        return self._waited().__await__()
+
+    async def _waited(self) -> Run | Runs:
+        # Shielded: interrupting the wait must not end the work.
+        await asyncio.gather(*(asyncio.shield(asyncio.wrap_future(job)) for job in self._jobs))
+        return self._finished()
+
+    def _finished(self) -> Run | Runs:
+        for job in self._jobs:
+            if (error := job.result().error) is not None:
+                raise error
+        return self.runs[0] if len(self.runs) == 1 else self.runs
+
+    def __repr__(self) -> str:
+        states = ", ".join(f"{run.requested}: {run.status or 'in flight'}" for run in self.runs)
+        return f"<{self.name}: {states}>"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return self._bundle()
+
+    def _bundle(self) -> dict[str, str]:
+        if not self.done:
+            from .basic import Basic
+
+            return {**Basic(self._race).bundle(), "text/plain": repr(self)}
+        return mimebundle(self.runs[0]) if len(self.runs) == 1 else mimebundle_many(self.runs)
+
+    def _show(self) -> None:
+        from IPython.core.getipython import get_ipython
+        from IPython.display import display
+
+        shell = get_ipython()
+        if shell is None or not hasattr(shell, "kernel"):
+            return
+        handle = display(self._bundle(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        with contextlib.suppress(RuntimeError):  # no loop in this thread: the card stays as it is
+            asyncio.get_running_loop().call_later(REDRAW_S, self._redraw, handle)
+
+    def _redraw(self, handle: Any) -> None:
+        with contextlib.suppress(Empty):
+            while True:
+                self._race.receive([self._inbox.get_nowait()])
+        done = self.done
+        facts = metadata(self.runs[0]) if done and len(self.runs) == 1 else {}
+        handle.update(self._bundle(), raw=True, metadata=facts)
+        if not done:
+            asyncio.get_running_loop().call_later(REDRAW_S, self._redraw, handle)

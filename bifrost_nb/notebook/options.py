@@ -1,0 +1,246 @@
+"""The magic's options, declared once: parsing, help and completion all read this declaration.
+
+The line is split as a shell splits it, so that quotes go around values with blanks, and parsed by argparse. Whatever
+is wrong with it becomes one `UsageError`, which IPython shows in one line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import keyword
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple, NoReturn
+
+from IPython.core.error import UsageError
+
+__all__ = ["Option", "Options", "help_text", "literal", "options", "parse", "split"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Options:
+    """One magic line, parsed. None and empty mean: not given."""
+
+    deployments: list[str] = field(default_factory=list)
+    fallbacks: list[str] = field(default_factory=list)
+    chat: bool = False
+    system: str | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    top_p: float | None = None
+    stop: list[str] = field(default_factory=list)
+    seed: int | None = None
+    n: int | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+    repeat: int | None = None
+    inputs: str | None = None
+    out: str | None = None
+    format: str = "md"
+    save: str | None = None
+    use: str | None = None
+    history: bool = False
+    tags: dict[str, Any] = field(default_factory=dict)
+    timeout: float | None = None
+    cache: str | None = None
+    dry_run: bool = False
+    max_cost: float | None = None
+    bg: str | None = None
+    quiet: bool = False
+    no_raise: bool = False
+
+    @property
+    def kind(self) -> str:
+        """``chat`` where something was given that only a chat has."""
+        return "chat" if self.chat or self.system is not None or self.history else "text"
+
+    @property
+    def wire(self) -> dict[str, Any]:
+        """The request's parameters by their names on the wire. Raises UsageError for one that is given twice."""
+        named = {
+            name: value
+            for name in ("temperature", "max_tokens", "top_p", "seed", "n")
+            if (value := getattr(self, name)) is not None
+        }
+        if self.stop:
+            named["stop"] = self.stop
+        if twice := named.keys() & self.parameters.keys():
+            raise UsageError(f"{min(twice)} is given twice: as an option and with -p.")
+        return {**named, **self.parameters}
+
+
+class Option(NamedTuple):
+    """An option as it is declared: its names, the values to choose from, whether it takes a value."""
+
+    names: tuple[str, ...]
+    choices: tuple[str, ...]
+    takes_value: bool
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        if (unknown := message.removeprefix("unrecognized arguments: ")) != message:
+            word = unknown.split()[0].partition("=")[0]
+            near = difflib.get_close_matches(word, self._option_string_actions, n=1)
+            message = f"there is no option {word}" + (f", did you mean {near[0]}?" if near else "")
+        raise UsageError(f"%%bifrost: {message.rstrip('.')}. %%bifrost? lists the options.".replace("?.", "?"))
+
+
+class _Once(argparse.Action):
+    """An option that may be given once; argparse would silently take the last."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        if self.dest in namespace.given:
+            parser.error(f"{option_string} is given twice")
+        namespace.given.add(self.dest)
+        setattr(namespace, self.dest, True if self.nargs == 0 else values)
+
+
+class _Several(argparse.Action):
+    """An option that may be repeated. Repeating a name in ``name=value`` is an error."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        if self.dest not in namespace.given:  # what `%bifrost use` set is replaced, not extended
+            setattr(namespace, self.dest, {} if self.type is _pair else [])
+        namespace.given.add(self.dest)
+        kept = getattr(namespace, self.dest)
+        if isinstance(kept, list):
+            kept.append(values)
+        elif values[0] in kept:
+            parser.error(f"{option_string} {values[0]} is given twice")
+        else:
+            kept[values[0]] = values[1]
+
+
+def literal(written: str) -> Any:
+    """A value as written on the line: JSON where it is JSON, Python's True, False and None, else text."""
+    named = {"True": True, "False": False, "None": None}
+    if written in named:
+        return named[written]
+    try:
+        return json.loads(written, parse_constant=_no_constant)
+    except ValueError:
+        return written
+
+
+def _no_constant(written: str) -> NoReturn:
+    raise ValueError(written)  # NaN and Infinity are no JSON, although Python reads them
+
+
+def _pair(written: str) -> tuple[str, Any]:
+    name, equals, value = written.partition("=")
+    if not equals or not name.strip():
+        raise argparse.ArgumentTypeError(f"{written!r} is not NAME=VALUE")
+    return name.strip(), literal(value)
+
+
+def _name(written: str) -> str:
+    if not written.isidentifier() or keyword.iskeyword(written):
+        raise argparse.ArgumentTypeError(f"{written!r} is not a name for a variable")
+    return written
+
+
+def _stop(written: str) -> str:
+    return written.replace("\\n", "\n").replace("\\t", "\t")
+
+
+def _positive(written: str) -> int:
+    count = int(written)
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"{written} is not a whole number from 1")
+    return count
+
+
+def _declare() -> _Parser:
+    parser = _Parser(prog="%%bifrost", add_help=False, allow_abbrev=False, formatter_class=_Help)
+    parser.add_argument("deployments", nargs="*", metavar="DEPLOYMENT", help="provider/model; several run side by side")
+
+    def once(*names: str, **facts: Any) -> None:
+        facts.setdefault("metavar", None if facts.get("nargs") == 0 else facts.pop("of", "VALUE"))
+        parser.add_argument(*names, action=_Once, **facts)
+
+    def flag(*names: str, **facts: Any) -> None:
+        once(*names, nargs=0, default=False, **facts)
+
+    def several(*names: str, **facts: Any) -> None:
+        parser.add_argument(*names, action=_Several, **facts)
+
+    several("--fallback", dest="fallbacks", metavar="DEPLOYMENT", help="tried when the asked one fails; repeat")
+    flag("--chat", help="a chat completion instead of a text completion")
+    once("--system", of="TEXT", help="system message; implies --chat")
+    flag("--history", help="continue the chat of this notebook; implies --chat")
+    once("-t", "--temperature", type=float, of="NUMBER", help="sampling temperature")
+    once("--max-tokens", type=int, of="COUNT", help="longest answer, in tokens")
+    once("--top-p", type=float, of="NUMBER", help="nucleus sampling")
+    several("--stop", type=_stop, metavar="TEXT", help=r"end the answer at this text (\n is a line end); repeat")
+    once("--seed", type=int, of="NUMBER", help="for answers that can be repeated")
+    once("-n", type=_positive, of="COUNT", help="choices per call")
+    several("-p", dest="parameters", type=_pair, metavar="NAME=VALUE", help="any other parameter; JSON or text; repeat")
+    several("--extra", type=_pair, metavar="NAME=VALUE", help="a parameter of the provider's own; repeat")
+    once("--repeat", type=_positive, of="COUNT", help="ask so many times: a comparison")
+    once(
+        "-i",
+        "--inputs",
+        type=_name,
+        of="NAME",
+        help="DataFrame, dict or list of dicts, one prompt per row: a comparison",
+    )
+    once("--max-cost", type=float, of="USD", help="end a comparison when it has cost so much")
+    once("-o", "--out", type=_name, of="NAME", help="bind the result to this variable, the partial one after a failure")
+    once("--format", choices=("md", "text", "json", "code"), default="md", of=None, help="how to show the answer")
+    once("--save", of="NAME", help="keep this prompt under a name; a changed one becomes its next version")
+    once("--use", of="NAME[@VERSION]", help="a saved prompt; its {{body}} is this cell's text")
+    several("--tag", dest="tags", type=_pair, metavar="NAME=VALUE", help="kept with the run in the log; repeat")
+    once("--timeout", type=float, of="SECONDS", help="longest time for a whole call")
+    once("--cache", choices=("on", "off"), of=None, help="the gateway's cache for this call")
+    flag("--dry-run", help="show what would be sent, send nothing")
+    once("--bg", type=_name, of="NAME", help="run in the background; NAME can be awaited and cancelled")
+    flag("--quiet", help="show nothing")
+    flag("--no-raise", help="a failed call does not stop the notebook; its run says what happened")
+    return parser
+
+
+class _Help(argparse.HelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30, width=110)
+
+
+_PARSER = _declare()
+
+
+def split(line: str) -> list[str]:
+    """The words of a magic line, quotes as in a shell. Raises UsageError where a quote is left open."""
+    try:
+        return shlex.split(line)
+    except ValueError:
+        raise UsageError("%%bifrost: a quote on the line is not closed.") from None
+
+
+def parse(words: Sequence[str], defaults: Options | None = None) -> Options:
+    """The options that `words` give, on top of `defaults`. Raises UsageError."""
+    known = defaults or Options()
+    start = argparse.Namespace(given=set(), **{each.name: getattr(known, each.name) for each in fields(Options)})
+    start.deployments = None
+    found = vars(_PARSER.parse_intermixed_args(list(words), start))
+    found.pop("given")
+    found["deployments"] = found["deployments"] or list(known.deployments)
+    for name, value in found.items():  # a default must not be changed through what was made from it
+        found[name] = value.copy() if isinstance(value, list | dict) else value
+    return Options(**found)
+
+
+def help_text() -> str:
+    """The declaration as help."""
+    return _PARSER.format_help()
+
+
+def options() -> list[Option]:
+    """Every option, for completion."""
+    return [
+        Option(tuple(action.option_strings), tuple(action.choices or ()), action.nargs != 0)
+        for action in _PARSER._actions
+        if action.option_strings
+    ]
