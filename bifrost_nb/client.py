@@ -164,7 +164,7 @@ class Client:
     ) -> Call:
         """Check a call without sending it. Raises ConfigurationError."""
         options["headers"] = _checked_headers({**self._headers, **(options.get("headers") or {})})
-        return prepare(
+        call = prepare(
             kind,
             deployment,
             prompt,
@@ -174,6 +174,8 @@ class Client:
             default_retries=self.retries,
             **options,
         )
+        _ = self.base_url  # starts the embedded gateway here rather than on the private loop, which it would hold up
+        return call
 
     def start(self, call: Call, sink: Sink | None = None) -> Job[Outcome]:
         """Send a prepared call; the job's result is always an `Outcome`, also after `cancel`."""
@@ -213,8 +215,9 @@ class Client:
 
     def _on_loop(self) -> Sender:
         """The sender of this process's private loop (a fork has a loop of its own)."""
-        if self._sender is None or self._sender.portal is not portal():
-            self._sender = Sender(self.base_url, self._auth(), self._secrets, lambda: self.log)
+        base_url = self.base_url  # the embedded gateway has another after it had to be started again
+        if self._sender is None or self._sender.portal is not portal() or self._sender.base_url != base_url:
+            self._sender = Sender(base_url, self._auth(), self._secrets, lambda: self.log)
         return self._sender
 
     @property
