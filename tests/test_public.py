@@ -36,7 +36,7 @@ HOMES_OF_LIBRARIES = {  # library -> the parts that may import it
     "anywidget": {"notebook"},
     "starlette": {"gateway"},
     "uvicorn": {"gateway"},
-    "matplotlib": {"charts", "comparing"},
+    "matplotlib": {"charts", "comparing", "gateway"},
 }
 
 

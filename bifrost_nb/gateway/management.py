@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .deployments import SimulatedDeployment
 from .link import ClientGone, Dropped, Link
+from .management_series import series_routes
 from .records import LogRow
 from .script import Script
 from .simulator import VIRTUAL_KEYS, Simulator
@@ -44,6 +45,7 @@ def management_routes(simulator: Simulator, control_token: str | None) -> list[R
         Route("/api/version", handlers.version),
         Route("/api/logs", handlers.logs),
         Route("/api/logs/stats", handlers.stats),
+        *series_routes(handlers),
         Route("/api/logs/{log_id:path}", handlers.log),
         Route("/api/providers", handlers.providers),
         Route("/api/providers/{provider}/keys", handlers.provider_keys),
