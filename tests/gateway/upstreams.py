@@ -142,18 +142,19 @@ class Upstreams:
             record.path, record.headers, deployment=record.deployment, prompt=call.prompt, stream=call.stream
         )
         rule = rule or Rule()
-        if rule.silent:
+        if rule.silent or (rule.provider_timeout_ms is not None and not call.stream):
             await link.until(None)
         if not self._key_fits(ask):
             refused = Failure(status=401, type="invalid_request_error", code="invalid_api_key", message="Wrong key.")
             return await self._fail(link, ask, refused)
-        outcome = simulator.attempt(call, simulator.route(call, 0), rule, record.received_at)
+        as_provider = rule.model_copy(update={"provider_timeout_ms": None})  # the one who waits for it gives up, not it
+        outcome = simulator.attempt(call, simulator.route(call, 0), as_provider, record.received_at)
         if rule.delay_ms is not None:
             await link.until(record.received_at + rule.delay_ms / 1e3)
         if isinstance(outcome, Failure):
             return await self._fail(link, ask, outcome)
         if call.stream:
-            return await self._stream(link, ask, outcome)
+            return await self._stream(link, ask, outcome, rule)
         first = outcome.first_s if rule.first_text_ms is None else rule.first_text_ms / 1e3
         await link.until(record.received_at + first)
         return await self._send(link, 200, orjson.dumps(ask.format.whole(call, outcome)), rule.headers)
@@ -172,8 +173,8 @@ class Upstreams:
         await link.start(status, told | {name.lower(): value for name, value in headers.items()})
         await link.write(content, last=True)
 
-    async def _stream(self, link: Link, ask: _Ask, attempt: Attempt) -> None:
-        rule, record = attempt.rule, link.record
+    async def _stream(self, link: Link, ask: _Ask, attempt: Attempt, rule: Rule) -> None:
+        record = link.record
         scripted = rule.text is not None or rule.chunks is not None or rule.gap_ms is not None
         size = 1 if scripted else attempt.deployment.chunk_tokens
         gap = size * attempt.token_s if rule.gap_ms is None else rule.gap_ms / 1e3
@@ -198,12 +199,12 @@ class Upstreams:
     async def _misbehave(self, link: Link, ask: _Ask, rule: Rule) -> None:
         """The scripted end of a stream after so many chunks."""
         sent = link.record.chunks
-        if rule.stall_after_chunks == sent:
+        if rule.stall_after_chunks == sent or rule.provider_timeout_ms is not None:
             await link.until(None)
         if rule.error_after_chunks == sent:
             failure = ask.format.error(rule.failure())
             prefix = b"event: error\n" if isinstance(ask.format, Anthropic) else b""
             await link.write(prefix + b"data: " + orjson.dumps(failure) + b"\n\n", last=True)
             raise _Over
-        if rule.drop is not None and rule.drop.after_chunks == sent:
+        if rule.provider_cut_after_chunks == sent:
             raise _Cut

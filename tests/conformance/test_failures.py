@@ -1,0 +1,317 @@
+"""Failures: fallbacks, errors, broken streams, time limits and cancelling through each gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import bifrost_nb as bf
+from bifrost_nb import Client, Run, Timeouts
+
+from .subjects import Subject
+from .test_answers import PROMPT, good, streamed
+
+Limit = Callable[[str], None]
+OVERLOADED = {"type": "server_error", "code": "overloaded", "message": "The server is overloaded"}
+SLOW_DOWN = {"type": "rate_limit_error", "code": "rate_limit_exceeded", "message": "Slow down"}
+
+
+def failed(client: Client, deployment: str, *, kind: str = "text", stream: bool = False, **options: Any) -> Any:
+    """The error of a call that fails; its run is recorded, with the same facts."""
+    call = client.prepare("text" if kind == "text" else "chat", deployment, PROMPT, stream, **options)
+    outcome = client.start(call).result()
+    error, run = outcome.error, outcome.run
+    assert error is not None, f"{run.status}: {run.text!r}"
+    assert error.run is run
+    assert [logged.status for logged in client.log.read()][-1] == run.status
+    assert run.error_message == str(error)
+    return error
+
+
+# -- fallbacks --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.feature("Fallbacks")
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    "rule", [{"status": 429, "error": SLOW_DOWN}, {"status": 500, "error": OVERLOADED}, {"status": 401}], ids=str
+)
+def test_the_second_fallback_answers(client: Client, subject: Subject, rule: dict[str, Any], stream: bool) -> None:
+    """When the primary and the first fallback fail the second answers, and the run says so."""
+    subject.script([{"deployment": "azure/fast", **rule}, {"deployment": "openai/gpt-3.5-turbo-instruct", **rule}])
+    fallbacks = ["openai/gpt-3.5-turbo-instruct", "local/small"]
+    run = (
+        streamed(client, "text", "azure/fast", fallbacks=fallbacks, max_tokens=8)
+        if stream
+        else client.complete("azure/fast", PROMPT, fallbacks=fallbacks, max_tokens=8)
+    )
+    assert subject.asked() == ["azure/fast", *fallbacks]
+    assert (run.status, run.requested, run.served) == ("ok", "azure/fast", "local/small")
+    assert (run.is_fallback, run.fallback_index) == (True, 2)
+    assert (run.completion_tokens, run.fallbacks) == (8, fallbacks)
+
+
+@pytest.mark.feature("Fallbacks")
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_fallback_of_the_same_provider(client: Client, subject: Subject, stream: bool) -> None:
+    """Another deployment of the same provider is recognised as the fallback it is."""
+    options: dict[str, Any] = {"fallbacks": ["azure/large"], "max_tokens": 8}
+    run = (
+        streamed(client, "text", "azure/always-fails", **options)
+        if stream
+        else client.complete("azure/always-fails", PROMPT, **options)
+    )
+    assert (run.served, run.is_fallback, run.fallback_index) == ("azure/large", True, 1)
+    assert subject.asked() == ["azure/always-fails", "azure/large"]
+
+
+@pytest.mark.feature("Fallbacks")
+def test_a_chat_falls_back_to_another_format(client: Client) -> None:
+    """A chat's fallback may be a provider with a format of its own."""
+    run = client.chat("azure/always-fails", PROMPT, fallbacks=["anthropic/claude-haiku-4-5"], max_tokens=20)
+    assert (run.status, run.served) == ("ok", "anthropic/claude-haiku-4-5")
+    assert (run.is_fallback, run.fallback_index) == (True, 1)
+
+
+@pytest.mark.feature("Fallbacks")
+def test_a_fallback_that_was_not_needed(client: Client, subject: Subject) -> None:
+    """Where the primary answers nobody else is asked."""
+    good(client.complete("azure/fast", PROMPT, fallbacks=["local/small"], max_tokens=8), "azure/fast")
+    assert subject.asked() == ["azure/fast"]
+
+
+@pytest.mark.feature("Fallbacks")
+def test_providers_that_are_not_configured_are_skipped(client: Client, subject: Subject) -> None:
+    """A fallback, or a primary, whose provider has no key at the gateway is passed over."""
+    run = client.complete("azure/always-fails", PROMPT, fallbacks=["xai/grok", "local/small"], max_tokens=8)
+    assert (run.served, run.fallback_index) == ("local/small", 2)
+    run = client.complete("xai/grok", PROMPT, fallbacks=["local/small"], max_tokens=8)
+    assert (run.served, run.is_fallback) == ("local/small", True)
+    assert subject.asked() == ["azure/always-fails", "local/small", "local/small"]
+
+
+@pytest.mark.feature("Fallbacks")
+@pytest.mark.parametrize("stream", [False, True])
+def test_when_all_fail(client: Client, subject: Subject, stream: bool) -> None:
+    """The primary's error is the one that is told."""
+    subject.script([{"deployment": "azure/fast", "status": 429, "error": SLOW_DOWN}])
+    error = failed(client, "azure/fast", stream=stream, fallbacks=["azure/always-fails", "openai/none"])
+    assert isinstance(error, bf.RateLimited)
+    assert (error.provider, error.code) == ("azure", "rate_limit_exceeded")
+    assert subject.asked() == ["azure/fast", "azure/always-fails", "openai/none"]
+
+
+# -- errors -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.feature("Errors of the provider")
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("status", "error", "kind"),
+    [
+        (401, {"code": "invalid_api_key", "message": "Wrong key"}, bf.AuthenticationFailed),
+        (404, {"code": "DeploymentNotFound", "message": "Not here"}, bf.NotFound),
+        (429, SLOW_DOWN, bf.RateLimited),
+        (500, OVERLOADED, bf.GatewayError),
+        (503, OVERLOADED, bf.GatewayError),
+    ],
+)
+def test_a_providers_error(
+    client: Client, subject: Subject, status: int, error: dict[str, str], kind: type, stream: bool
+) -> None:
+    """Status, code, message and provider come through, and make the exception; nothing is recorded as an answer."""
+    subject.script([{"deployment": "azure/fast", "status": status, "error": error}])
+    found = failed(client, "azure/fast", stream=stream)
+    assert type(found) is kind
+    assert (found.status, found.code, found.provider) == (status, error["code"], "azure")
+    assert error["message"] in str(found)
+    run = found.run
+    assert (run.status, run.http_status, run.error_code) == ("error", status, error["code"])
+    assert run.response is run.total_tokens is run.ttft_ms is None
+
+
+@pytest.mark.feature("Errors of the provider")
+def test_a_key_that_the_provider_refuses(client: Client, subject: Subject) -> None:
+    """A wrong key at the gateway is told as the provider's refusal, without the key."""
+    if not subject.real:
+        error = {"type": "invalid_request_error", "code": "invalid_api_key", "message": "Wrong key."}
+        subject.script([{"deployment": "wrong-key/small", "status": 401, "error": error}])
+    found = failed(client, "wrong-key/small")
+    assert isinstance(found, bf.AuthenticationFailed)
+    assert (found.provider, found.code) == ("wrong-key", "invalid_api_key")
+    assert "provider-key" not in f"{found!r} {found.run!r}"
+
+
+@pytest.mark.feature("Errors of the provider")
+def test_a_deployment_that_does_not_exist(client: Client, subject: Subject) -> None:
+    """Asking for a deployment that is not there says so."""
+    found = failed(client, "openai/none")
+    assert isinstance(found, bf.NotFound)
+    assert (found.provider, found.code) == ("openai", "model_not_found")
+    found = failed(client, "azure/none")
+    if subject.generation == "1.3":
+        assert (found.status, type(found)) == (400, bf.GatewayError)
+        assert "no keys found that support model/deployment: none" in str(found)
+    else:
+        assert (found.code, type(found)) == ("DeploymentNotFound", bf.NotFound)
+
+
+@pytest.mark.feature("Errors of the provider")
+def test_a_chat_deployment_completes_no_text(client: Client) -> None:
+    """A text completion of a chat model ends with the provider's words."""
+    found = failed(client, "openai/gpt-4o-mini")
+    assert isinstance(found, bf.NotFound)
+    assert "chat model" in str(found)
+
+
+@pytest.mark.feature("Errors of the gateway")
+def test_a_provider_that_is_not_configured(client: Client, subject: Subject) -> None:
+    """A provider without a key at the gateway, or that nobody knows, is named, with what to do."""
+    found = failed(client, "xai/grok")
+    assert (found.status, found.provider, type(found)) == (400, "xai", bf.GatewayError)
+    assert "xai is not configured" in str(found)
+    assert "bf.providers()" in str(found)
+    found = failed(client, "nowhere/small")
+    assert found.status == 400
+    assert ("nowhere" if subject.generation == "1.3" else "specify a provider") in str(found)
+
+
+@pytest.mark.feature("Errors of the gateway")
+@pytest.mark.gateway
+def test_a_provider_at_whose_address_nobody_listens(client: Client, subject: Subject) -> None:
+    """The gateway's own network error is told as such."""
+    if not subject.real:
+        return
+    found = failed(client, "refused/small")
+    assert found.status == (400 if subject.generation == "1.3" else 502)
+    assert "network error" in str(found)
+    assert "provider" in str(found.hint)
+
+
+# -- streams that break -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.feature("Streams that break")
+@pytest.mark.parametrize(
+    ("kind", "deployment", "route"),
+    [("text", "azure/fast", "azure"), ("text", "azure/fast", "v1"), ("chat", "openai/gpt-4o-mini", None)],
+)
+def test_an_error_in_the_middle(
+    client: Client, subject: Subject, kind: str, deployment: str, route: str | None
+) -> None:
+    """An error frame ends a stream as that error; the text before it is kept, and no fallback is asked."""
+    subject.script([{"deployment": deployment, "error_after_chunks": 2, "gap_ms": 1, "error": OVERLOADED}])
+    found = failed(client, deployment, kind=kind, stream=True, route=route, fallbacks=["local/small"])
+    assert isinstance(found, bf.GatewayError)
+    assert (found.provider, found.code) == (deployment.partition("/")[0], "overloaded")
+    run: Run = found.run
+    assert (run.status, run.error_code, run.chunks) == ("error", "overloaded", 2)
+    assert run.served == deployment
+    assert run.text
+    assert run.ttft_ms is not None
+    assert run.finish_reason is run.total_tokens is run.latency_ms is None
+    assert subject.asked() == [deployment]
+
+
+@pytest.mark.feature("Streams that break")
+@pytest.mark.parametrize("kind", ["text", "chat"])
+def test_a_provider_that_breaks_off(client: Client, subject: Subject, kind: str) -> None:
+    """A stream that its provider cuts is truncated, although the gateway ends it in good order."""
+    subject.script([{"deployment": "azure/fast", "provider_cut_after_chunks": 2, "gap_ms": 1}])
+    found = failed(client, "azure/fast", kind=kind, stream=True)
+    assert isinstance(found, bf.StreamInterrupted)
+    run: Run = found.run
+    assert (run.status, run.chunks, run.served) == ("truncated", 2, "azure/fast")
+    assert found.text == run.text != ""
+    assert run.finish_reason is run.total_tokens is run.completion_tokens is run.tokens_per_s is None
+
+
+# -- time limits and cancelling ---------------------------------------------------------------------------------------
+
+
+SILENT = {"deployment": "impatient/small", "provider_timeout_ms": 300}
+"""Bifrost itself is configured to wait 1 s for this provider."""
+
+
+@pytest.mark.feature("Time limits")
+def test_the_gateways_own_time_limit(client: Client, subject: Subject) -> None:
+    """A provider that never answers ends with the gateway's error, which is not our own time limit."""
+    subject.script([SILENT])
+    found = failed(client, "impatient/small")
+    assert (found.status, found.run.status) == (500 if subject.generation == "1.3" else 504, "error")
+    assert (found.provider, found.run.error_code) == ("impatient", None)
+    assert found.type == (None if subject.generation == "1.3" else "request_timed_out")
+    assert "timed out" in str(found)
+    assert "took too long" in str(found.hint)
+
+
+@pytest.mark.feature("Time limits")
+def test_the_gateways_own_time_limit_of_a_stream(client: Client, subject: Subject, limit: Limit) -> None:
+    """A provider that begins a stream and then goes silent: 1.4 has begun its answer by then, later ones have not."""
+    subject.script([SILENT])
+    found = failed(client, "impatient/small", stream=True)
+    assert isinstance(found, bf.GatewayError)
+    assert "Error reading stream" in str(found)
+    assert "took too long" in str(found.hint)
+    assert found.run.response is None
+    if subject.generation == "1.3":
+        limit("No fallback after a first chunk that is late or an error, when streaming.")
+    else:
+        assert found.status == 500
+    options: dict[str, Any] = {"fallbacks": ["local/small"], "max_tokens": 8}
+    if subject.real and subject.generation == "1.5":
+        limit("Bifrost 1.5 asks the fallback after a first chunk that is late, and loses its answer.")
+        assert failed(client, "impatient/small", stream=True, **options).status == 500
+        assert subject.asked()[-1] == "local/small"
+    elif subject.generation == "1.3":
+        assert failed(client, "impatient/small", stream=True, **options).provider == "impatient"
+    else:
+        assert streamed(client, "text", "impatient/small", **options).served == "local/small"
+
+
+@pytest.mark.feature("Time limits")
+def test_a_fallback_after_the_gateways_time_limit(client: Client, subject: Subject) -> None:
+    """A provider that never answers is given up for the fallback."""
+    subject.script([SILENT])
+    run = client.complete("impatient/small", PROMPT, fallbacks=["local/small"], max_tokens=8)
+    assert (run.served, run.is_fallback) == ("local/small", True)
+    assert 250 < (run.total_ms or 0) < 5000
+
+
+@pytest.mark.feature("Time limits")
+@pytest.mark.parametrize(
+    ("rule", "limits", "phase"),
+    [
+        ({"first_text_ms": 5000, "delay_ms": 5000}, Timeouts(first_byte=0.2), "first_byte"),
+        ({"stall_after_chunks": 2, "gap_ms": 1}, Timeouts(between_chunks=0.2), "between_chunks"),
+        ({"gap_ms": 80}, Timeouts(total=0.3), "total"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_our_own_time_limits(
+    client: Client, subject: Subject, rule: dict[str, Any], limits: Timeouts, phase: str
+) -> None:
+    """Each of our limits ends the call, and keeps the text so far."""
+    subject.script([{"deployment": "local/small", **rule}])
+    found = failed(client, "local/small", stream=True, timeout=limits, max_tokens=20)
+    assert isinstance(found, bf.TimedOut)
+    assert (found.phase, found.run.status) == (phase, "timeout")
+    assert bool(found.run.text) == (phase != "first_byte")
+
+
+@pytest.mark.feature("Cancelling")
+def test_cancelling_reaches_the_provider(client: Client, subject: Subject, limit: Limit) -> None:
+    """A cancelled stream is recorded with its text, and the one who was asked hears of it."""
+    subject.script([{"deployment": "local/small", "gap_ms": 60}])
+    with client.stream("local/small", PROMPT, max_tokens=20) as stream:
+        next(iter(stream))
+        stream.cancel()
+    assert stream.run.status == "cancelled"
+    assert stream.run.text
+    if subject.real and subject.generation == "1.3":
+        limit("Bifrost 1.4 reads the provider's answer to its end all the same.")
+        assert not subject.wait_left(0.3)
+    else:
+        assert subject.wait_left(3)
