@@ -113,6 +113,8 @@ def test_hostile_text_in_every_field_stays_text(hostile: str) -> None:
         assert read(html).errors == []
     for text in (as_text(run), as_markdown(run), mimebundle_many([run])["text/plain"]):
         assert not any(ord(character) < 32 and character not in "\n\t" for character in text)
+        text.encode()  # a half character would stop the message to the front end
+    json.dumps(metadata(run), ensure_ascii=False).encode()
 
 
 def test_dollars_of_costs_are_no_formula() -> None:

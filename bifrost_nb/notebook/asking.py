@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 
-from ..comparing.prompts import render, variables
+from ..comparing.prompts import escape, render, variables
 from ..errors import BifrostError
-from ..runs.show import Runs
+from ..runs.show import Runs, metadata_many
 from .options import Options
 from .session import Session
 from .tables import Text
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from ..calls import Call, Outcome
     from ..runs.run import Run
 
-__all__ = ["ask", "calls_for"]
+__all__ = ["ask", "calls_for", "shorten"]
+
+MOST_EVIDENCE = 500
+"""Runs of a comparison that the notebook file keeps; the run log has all."""
 
 
 def ask(session: Session, options: Options, body: str | None, local_ns: Mapping[str, Any] | None, quiet: bool) -> Any:
@@ -33,7 +36,7 @@ def ask(session: Session, options: Options, body: str | None, local_ns: Mapping[
     values: Mapping[str, Any] = ChainMap(dict(local_ns or {}), session.shell.user_ns)
     template, prompt_id = _template(options, body)
     if options.repeat or options.inputs:
-        return _compared(session, options, template, prompt_id, values)
+        return _compared(session, options, (template, prompt_id), values, quiet or options.quiet)
     if body is not None and options.use:
         values = {**values, "body": body.strip("\n")}
     calls = calls_for(session, options, render(template, values), values, prompt_id)
@@ -46,7 +49,7 @@ def ask(session: Session, options: Options, body: str | None, local_ns: Mapping[
     if options.bg:
         from .background import Job
 
-        job = session.jobs[options.bg] = Job(session.client, options.bg, calls, options.quiet)
+        job = session.jobs[options.bg] = Job(session.client, calls, options)
         session.shell.user_ns[options.bg] = job
         return job
     return _watched(session, options, calls, quiet or options.quiet)
@@ -119,7 +122,7 @@ def _watched(session: Session, options: Options, calls: list[Call], quiet: bool)
     runs = [call.run for call in calls]
     result: Run | Runs = runs[0] if len(runs) == 1 else Runs(runs)
     try:
-        outcomes = watch(session.client, calls, quiet=quiet)
+        outcomes = watch(session.client, calls, quiet=quiet, form=options.format)
     finally:  # also after an interrupt: what had arrived is the result
         session.keep(result, options.out)
     for outcome in outcomes:
@@ -146,32 +149,59 @@ def _raise_first(outcomes: list[Outcome]) -> None:
 
 
 def _compared(
-    session: Session, options: Options, template: str, prompt_id: str | None, values: Mapping[str, Any]
+    session: Session, options: Options, template: tuple[str, str | None], values: Mapping[str, Any], quiet: bool
 ) -> Any:
-    inputs = None
-    if options.inputs:
-        if options.inputs not in values:
-            raise UsageError(f"%%bifrost: --inputs {options.inputs}: there is no such variable.")
-        inputs = values[options.inputs]
-    import bifrost_nb
+    """A comparison: every row of the inputs, so many times. What an interrupt left is kept, too."""
+    from ..comparing.compare import Interrupted, compare
 
-    compare: Any = bifrost_nb.compare
-    comparison = compare(
-        options.deployments,
-        {prompt_id: template} if prompt_id else template,
-        inputs=inputs,
-        repeats=options.repeat or 1,
-        chat=options.kind == "chat",
-        system=options.system,
-        fallbacks=options.fallbacks or None,
-        client=session.client,
-        dry_run=options.dry_run,
-        max_cost_usd=options.max_cost,
-        tags=options.tags or None,
+    prompt, prompt_id = template
+    inputs = _inputs(options.inputs, prompt, values) if options.inputs else None
+    if inputs is None:  # the notebook's own values go in here; what comes out is no template any more
+        prompt = escape(render(prompt, values))
+    asked: dict[str, Any] = {
+        "inputs": inputs,
+        "repeats": options.repeat or 1,
+        "chat": options.kind == "chat",
+        "system": options.system,
+        "fallbacks": options.fallbacks or None,
+        "client": session.client,
+        "dry_run": options.dry_run,
+        "max_cost_usd": options.max_cost,
+        "tags": options.tags or None,
+        "extra": options.extra or None,
+        "timeout": options.timeout,
+        "headers": _cache_headers(options.cache),
         **options.wire,
-    )
-    session.keep(comparison, options.out)
-    return comparison
+    }
+    try:
+        compared: Any = compare(options.deployments, {prompt_id: prompt} if prompt_id else prompt, **asked)
+    except Interrupted as interrupted:
+        session.keep(interrupted.comparison, options.out)
+        raise
+    session.keep(compared, options.out)
+    if not quiet:
+        _display(compared, None if options.dry_run else compared.runs)
+    return compared
+
+
+def _inputs(name: str, template: str, values: Mapping[str, Any]) -> Any:
+    """The variable `name`, with what the template needs beyond its columns taken from the notebook."""
+    if name not in values:
+        raise UsageError(f"%%bifrost: --inputs {name}: there is no such variable.")
+    inputs = values[name]
+    if isinstance(inputs, list):
+        columns = {str(key) for row in inputs if isinstance(row, Mapping) for key in row}
+    else:
+        columns = {str(key) for key in getattr(inputs, "columns", inputs)}
+    more = {each: values[each] for each in variables(template) if each not in columns and each in values}
+    if not more:
+        return inputs
+    if isinstance(inputs, list):
+        return [{**more, **row} for row in inputs]
+    if isinstance(inputs, Mapping):
+        count = max((len(column) for column in inputs.values()), default=0)
+        return {**inputs, **{each: [value] * count for each, value in more.items()}}
+    return inputs.assign(**{each: [value] * len(inputs) for each, value in more.items()})
 
 
 def _cache_headers(cache: str | None) -> dict[str, str] | None:
@@ -181,10 +211,12 @@ def _cache_headers(cache: str | None) -> dict[str, str] | None:
     return {"x-bf-cache-key": "bifrost-nb"} if cache == "on" else {"x-bf-cache-no-store": "true"}
 
 
-def _display(result: Any) -> None:
+def _display(result: Any, runs: list[Run] | None = None) -> None:
+    """Show `result` once; the evidence of its `runs` goes into the notebook file."""
     from IPython.display import display
 
-    display(result)  # type: ignore[no-untyped-call]
+    facts = metadata_many(runs[:MOST_EVIDENCE]) if runs else None
+    display(result, metadata=facts)  # type: ignore[no-untyped-call]
 
 
 def _as_sent(session: Session, call: Call) -> str:

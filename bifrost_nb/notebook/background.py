@@ -9,7 +9,8 @@ from collections.abc import Generator, Sequence
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from ..runs.show import Runs, metadata, mimebundle, mimebundle_many
+from ..runs.show import Runs, metadata_many, mimebundle, mimebundle_many
+from .options import Options
 from .race import Arrival, Race
 
 if TYPE_CHECKING:
@@ -30,8 +31,9 @@ class Job:
     (terminal) there is no card.
     """
 
-    def __init__(self, client: Client, name: str, calls: Sequence[Call], quiet: bool = False) -> None:
-        self.name = name
+    def __init__(self, client: Client, calls: Sequence[Call], options: Options) -> None:
+        self.name = name = options.bg or "job"
+        self._form, self._raises = options.format, not options.no_raise
         self.runs = Runs(call.run for call in calls)
         self._inbox: SimpleQueue[Arrival] = SimpleQueue()
         self._race = Race(self.runs, name)
@@ -39,7 +41,7 @@ class Job:
             client.start(call, lambda _, pieces, index=index: self._inbox.put(Arrival(index, pieces)))  # type: ignore[misc]
             for index, call in enumerate(calls)
         ]
-        if not quiet:
+        if not options.quiet:
             self._show()
 
     @property
@@ -69,7 +71,7 @@ class Job:
 
     def _finished(self) -> Run | Runs:
         for job in self._jobs:
-            if (error := job.result().error) is not None:
+            if (error := job.result().error) is not None and self._raises:
                 raise error
         return self.runs[0] if len(self.runs) == 1 else self.runs
 
@@ -85,7 +87,9 @@ class Job:
             from .basic import Basic
 
             return {**Basic(self._race).bundle(), "text/plain": repr(self)}
-        return mimebundle(self.runs[0]) if len(self.runs) == 1 else mimebundle_many(self.runs)
+        if len(self.runs) == 1:
+            return mimebundle(self.runs[0], form=self._form)
+        return mimebundle_many(self.runs, form=self._form)
 
     def _show(self) -> None:
         from IPython.core.getipython import get_ipython
@@ -103,7 +107,6 @@ class Job:
             while True:
                 self._race.receive([self._inbox.get_nowait()])
         done = self.done
-        facts = metadata(self.runs[0]) if done and len(self.runs) == 1 else {}
-        handle.update(self._bundle(), raw=True, metadata=facts)
+        handle.update(self._bundle(), raw=True, metadata=metadata_many(self.runs) if done else {})
         if not done:
             asyncio.get_running_loop().call_later(REDRAW_S, self._redraw, handle)

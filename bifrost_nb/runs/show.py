@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..untrusted import plain, redact
 from .columns import COLUMNS
 from .facts import facts, line, parts, trouble
+from .record import column_value
 from .run import Run
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ __all__ = [
     "as_markdown",
     "as_text",
     "metadata",
+    "metadata_many",
     "mimebundle",
     "mimebundle_many",
 ]
@@ -56,12 +58,12 @@ class Runs(list[Run]):
 
 def as_text(run: Run) -> str:
     """The answer, then one line of facts, and one more where something went wrong."""
-    return "\n".join(part for part in (_answer_text(run), line(run), trouble(run)) if part)
+    return _sendable("\n".join(part for part in (_answer_text(run), line(run), trouble(run)) if part))
 
 
 def as_markdown(run: Run) -> str:
     """The answer as received, then the facts: for reports. It is text from outside; a notebook shows `as_html`."""
-    return "\n\n".join(part for part in (plain(run.text), f"*{line(run)}*", trouble(run)) if part)
+    return _sendable("\n\n".join(part for part in (plain(run.text), f"*{line(run)}*", trouble(run)) if part))
 
 
 def as_html(run: Run, form: str = "md") -> str:
@@ -96,10 +98,15 @@ def metadata(run: Run) -> dict[str, Any]:
     """What a saved notebook keeps of `run` beside its picture: every known column, as JSON values, without keys."""
     known: dict[str, Any] = {}
     for column in COLUMNS:
-        value = column.value(run)
+        value = column_value(column, run)
         if value is not None:
             known[column.name] = redact(value) if isinstance(value, str) else _json_value(value)
     return {"bifrost_nb": {"schema": 1, **known}}
+
+
+def metadata_many(runs: Iterable[Run]) -> dict[str, Any]:
+    """`metadata` of several runs that one output shows."""
+    return {"bifrost_nb": {"schema": 1, "runs": [metadata(run)["bifrost_nb"] for run in runs]}}
 
 
 def _trouble_html(run: Run) -> str:
@@ -176,7 +183,7 @@ def _fenced(content: str) -> tuple[str, str]:
 def _many_as_text(runs: Sequence[Run]) -> str:
     if not runs:
         return "(no runs)"
-    return "\n\n".join(f"── {plain(run.requested or '?', 200)} ──\n{as_text(run)}" for run in runs)
+    return "\n\n".join(f"── {_sendable(plain(run.requested or '?', 200))} ──\n{as_text(run)}" for run in runs)
 
 
 def _many_as_html(runs: Sequence[Run], form: str) -> str:
@@ -200,6 +207,11 @@ def _many_as_html(runs: Sequence[Run], form: str) -> str:
     ]
     style = f"border-collapse:collapse;width:100%;margin:0.5em 0;{_SMALL}"
     return f'<div style="overflow-x:auto"><table style="{style}"><tbody>{"".join(rows)}</tbody></table></div>'
+
+
+def _sendable(text: str) -> str:
+    """`text` without half characters, which no message to a front end can carry."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _json_value(value: Any) -> Any:
