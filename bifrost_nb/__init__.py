@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .calls import Timeouts
     from .client import Client
+    from .comparing.compare import compare
+    from .comparing.comparison import Comparison
     from .errors import (
         AuthenticationFailed,
         BifrostError,
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "calls": ("Timeouts",),
     "client": ("Client",),
+    "comparing.compare": ("compare",),
+    "comparing.comparison": ("Comparison",),
     "errors": (
         "AuthenticationFailed",
         "BifrostError",
@@ -50,12 +54,24 @@ _HOMES = {
         "TemplateError",
         "TimedOut",
     ),
-    "gateway.local": ("LocalGateway", "local_gateway"),
+    "gateway.local": (
+        "LocalGateway",
+        "local_gateway",
+    ),
     "nested": ("allow_nested_loops",),
-    "runs.frame": ("runs", "to_frame"),
-    "runs.log": ("RunLog", "run_log"),
+    "runs.frame": (
+        "runs",
+        "to_frame",
+    ),
+    "runs.log": (
+        "RunLog",
+        "run_log",
+    ),
     "runs.run": ("Run",),
-    "streams": ("AsyncStream", "Stream"),
+    "streams": (
+        "AsyncStream",
+        "Stream",
+    ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -66,6 +82,7 @@ __all__ = [
     "BifrostError",
     "BudgetExceeded",
     "Client",
+    "Comparison",
     "ConfigurationError",
     "ConnectionFailed",
     "GatewayError",
@@ -82,6 +99,7 @@ __all__ = [
     "TimedOut",
     "Timeouts",
     "allow_nested_loops",
+    "compare",
     "local_gateway",
     "run_log",
     "runs",

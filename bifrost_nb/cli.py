@@ -85,3 +85,7 @@ def _export(options: argparse.Namespace) -> None:
     log = run_log() if options.log is None else RunLog(options.log)
     log.export(options.path)
     print(f"{options.path}: the runs of {log.path}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
