@@ -22,6 +22,7 @@ from .tokens import tokenize
 __all__ = ["Attempt", "Delivery"]
 
 _BLOCK = 64 * 1024
+_DONE = b"data: [DONE]\n\n"
 _STREAM_HEADERS = {"content-type": "text/event-stream", "cache-control": "no-cache", "connection": "keep-alive"}
 
 
@@ -150,6 +151,10 @@ class Delivery:
         accepted = min(first, 0.4 * attempt.first_s) if rule.delay_ms is None else rule.delay_ms / 1e3
         await link.until(attempt.began + accepted)
         await self._silence(rule)
+        if rule.provider_timeout_ms is not None:  # 1.3 has begun its answer by then; later ones answer with a status
+            await link.until(attempt.began + rule.provider_timeout_ms / 1e3)
+            await link.start(200, self._headers(_STREAM_HEADERS, rule))
+            return await self._break(self.dialect.gave_up(stream=True))
         burst = self._burst(rule, first)
         await link.start(rule.status if rule.status and rule.frames else 200, self._headers(_STREAM_HEADERS, rule))
         if rule.frames is not None:
@@ -163,7 +168,8 @@ class Delivery:
             return None
         if rule.omit_end:
             return await link.write(b"", last=True)
-        return await link.write(self._closing_frame() + self._last_frame(rule) + b"data: [DONE]\n\n", last=True)
+        reason = attempt.answer.choices[0].finish_reason
+        return await link.write(self._closing_frame() + self._last_frame(rule, reason) + _DONE, last=True)
 
     async def _play(self, rule: Rule, pieces: list[Piece], stops: set[int]) -> bool:
         """Send each piece at its time, those that are late together. True: a scripted end came first."""
@@ -209,11 +215,19 @@ class Delivery:
         if rule.stall_after_chunks == chunks:
             await self.link.until(None)
         if rule.error_after_chunks == chunks:
-            self.failure = rule.failure()
-            frame = b"data: " + orjson.dumps(self.dialect.error_frame(self.failure, self.attempt.route)) + b"\n\n"
-            await self.link.write(frame + (b"data: [DONE]\n\n" if self.call.route == "v1" else b""), last=True)
+            await self._break(rule.failure())
+            return True
+        if rule.provider_cut_after_chunks == chunks:
+            self.attempt.usage, self.attempt.cost_usd = {"total_tokens": 0}, None
+            await self.link.write(self._last_frame(rule, finish_reason=None) + _DONE, last=True)
             return True
         return False
+
+    async def _break(self, failure: Failure) -> None:
+        """End the stream with an error frame; the native route says ``[DONE]`` all the same."""
+        self.failure = failure
+        frame = _sse(self.dialect.error_frame(failure, self.attempt.route))
+        await self.link.write(frame + (_DONE if self.call.route == "v1" else b""), last=True)
 
     async def _raw(self, rule: Rule) -> None:
         for frame in rule.frames or []:
@@ -340,9 +354,9 @@ class Delivery:
             return b""
         return self._frame(Piece(0, self.attempt.answer.choices[0], "text"), 0)
 
-    def _last_frame(self, rule: Rule) -> bytes:
+    def _last_frame(self, rule: Rule, finish_reason: str | None) -> bytes:
         """The synthesized last chunk: finish reason of the first choice only, usage, the total latency."""
-        choice: dict[str, Any] = {"index": 0, "finish_reason": self.attempt.answer.choices[0].finish_reason}
+        choice: dict[str, Any] = {"index": 0} | ({"finish_reason": finish_reason} if finish_reason else {})
         if self.call.kind == "chat":
             choice["delta"] = {}
         extra = self._extra(round((time.monotonic() - self.attempt.began) * 1e3), self._chunk_index)
@@ -361,7 +375,8 @@ def _sse(body: Any) -> bytes:
 def _stops(rule: Rule) -> set[int]:
     """Numbers of chunks after which something scripted happens."""
     drop = rule.drop.after_chunks if rule.drop is not None else None
-    return {stop for stop in (drop, rule.stall_after_chunks, rule.error_after_chunks) if stop is not None}
+    stops = (drop, rule.stall_after_chunks, rule.error_after_chunks, rule.provider_cut_after_chunks)
+    return {stop for stop in stops if stop is not None}
 
 
 def _reasoning(text: str) -> dict[str, Any]:

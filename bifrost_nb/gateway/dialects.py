@@ -55,6 +55,8 @@ class Failure:
     is_bifrost_error: bool = False
     of_engine: bool = False
     """Found by the gateway's engine before any provider was asked: no ``status_code``, and the text a second time."""
+    cause: str | None = None
+    """What the engine ran into while it asked, in its own word: ``error.error``."""
     top_type: str | None = None
     """Governance puts the kind at the top level, providers inside ``error``."""
     headers: Mapping[str, str] | None = None
@@ -202,9 +204,9 @@ class Dialect:
         """An error body."""
         details = {"type": failure.type, "code": failure.code, "message": failure.message, "param": failure.param}
         body: dict[str, Any] = {"is_bifrost_error": failure.is_bifrost_error}
-        if failure.of_engine:
-            details["error"] = failure.message
-        else:
+        if failure.cause or failure.of_engine:
+            details["error"] = failure.cause or failure.message
+        if not failure.of_engine:
             body["status_code"] = failure.status
         body["error"] = {name: value for name, value in details.items() if value is not None}
         if failure.top_type:
@@ -220,8 +222,26 @@ class Dialect:
         body = self.error(failure, route)
         if self.nested_error_frames:
             return {"error": body}
-        del body["status_code"]  # measured: it is known for whole answers only
+        body.pop("status_code", None)  # measured: it is known for whole answers only
         return body
+
+    def gave_up(self, *, stream: bool) -> Failure:
+        """The error of a provider that goes silent, after the time that the gateway is configured to wait."""
+        if not stream:
+            message = (
+                "request timed out (default is 30 seconds). You can increase it by setting the "
+                "default_request_timeout_in_seconds in the network_config or in UI - Providers > Provider Name > "
+                "Network Config."
+            )
+            if self.name == "1.3":
+                return Failure(status=500, message=message, is_bifrost_error=True, of_engine=True, cause="timeout")
+            kind = "request_timed_out"
+            return Failure(status=504, message=message, type=kind, is_bifrost_error=True, cause="timeout")
+        cause = (
+            "i/o timeout" if self.name == "1.3" else "stream idle timeout: no data received within configured window"
+        )
+        message = f"Error reading stream: {cause}"
+        return Failure(status=500, message=message, is_bifrost_error=True, of_engine=True, cause=cause)
 
 
 DIALECTS: dict[str, Dialect] = {

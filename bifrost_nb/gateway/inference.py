@@ -116,7 +116,7 @@ class Inference:
 
     async def _let_fail(self, link: Link, call: Call, route: Route, rule: Rule, began: float, failure: Failure) -> None:
         """Let the time of a failing attempt pass, log it, do what its rule says about the connection."""
-        delay_ms = rule.delay_ms
+        delay_ms = rule.delay_ms if rule.provider_timeout_ms is None else rule.provider_timeout_ms
         if delay_ms is None:
             delay_ms = (60 if failure.status >= 500 and not rule.replaces_answer else 5) / self.simulator.speed
         details = self.simulator.dialect.error(failure, route)

@@ -129,6 +129,12 @@ class Rule(_Strict):
     """A stream breaks with an error frame (see `error`, `status`) after so many chunks."""
     stall_after_chunks: int | None = Field(None, ge=0)
     """A stream stops after so many chunks, with the connection open."""
+    provider_cut_after_chunks: int | None = Field(None, ge=0)
+    """The provider breaks off a stream after so many chunks. The gateway does not notice: it ends the stream in good
+    order, with a last chunk that knows neither finish reason nor tokens."""
+    provider_timeout_ms: float | None = Field(None, ge=0)
+    """The provider goes silent, and after so long the gateway gives it up with an error of its own; fallbacks are tried
+    (before 1.5 only without streaming)."""
     omit_end: bool = False
     """A stream ends without the chunk that carries finish_reason and usage, and without ``[DONE]``."""
 

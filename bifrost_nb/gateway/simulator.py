@@ -94,6 +94,8 @@ class Simulator:
         deployment = self.deployments.get(name)
         if rule.replaces_answer:
             return rule.failure()
+        if rule.provider_timeout_ms is not None and not (call.stream and self.dialect.name == "1.3"):
+            return self.dialect.gave_up(stream=call.stream)
         if deployment is None:
             return _unknown_deployment(route, self.dialect)
         if failure := self._rejection(call, deployment):
