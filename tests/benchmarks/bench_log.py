@@ -38,7 +38,7 @@ WAYS = {
 }
 CHILD = """
 import resource, sys, time
-import numpy, orjson, pandas, pyarrow.json, pyarrow.parquet
+import numpy, orjson, pandas, pyarrow.dataset, pyarrow.json, pyarrow.parquet
 from bifrost_nb.runs import table
 from bifrost_nb.runs.log import RunLog
 log, parquet = sys.argv[1:3]
@@ -128,7 +128,9 @@ def reading(rows: int, folder: Path, rounds: int) -> None:
     parquet = RunLog(log).export(folder / "runs.parquet")
     size = {path.suffix: path.stat().st_size / 1e6 for path in (log, parquet)}
     print(f"\n{rows:,} runs to a DataFrame; log {size['.jsonl']:,.0f} MB, Parquet {size['.parquet']:,.0f} MB\n")
-    print("| way | s | CPU s | peak MB added | times quicker | share of memory |\n|---|---|---|---|---|---|")
+    print(
+        "| way | s | CPU s | peak MB added | times quicker | by CPU | share of memory |\n|---|---|---|---|---|---|---|"
+    )
     base: tuple[float, float, float] | None = None
     for name, code in WAYS.items():
         times = [measure(code, log, parquet) for _ in range(1 if base is None else rounds)]
@@ -137,7 +139,7 @@ def reading(rows: int, folder: Path, rounds: int) -> None:
         base = base or (seconds, cpu, megabytes)
         print(
             f"| {name} | {seconds:.2f} | {cpu:.2f} | {megabytes:,.0f} "
-            f"| {base[0] / seconds:.1f} | {megabytes / base[2]:.2f} |"
+            f"| {base[0] / seconds:.1f} | {base[1] / cpu:.1f} | {megabytes / base[2]:.2f} |"
         )
 
 
