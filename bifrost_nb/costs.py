@@ -73,8 +73,8 @@ class Costs:
         for wait in WAITS_S:
             await asyncio.sleep(wait)
             async with self._room:
-                status, row = await get_json(self.base_url, f"/api/logs/{run.request_id}", self._headers)
-            if status == 200 and isinstance(row, dict) and row.get("status") != "processing":
+                status, row = await self._row(run)
+            if row is not None and row.get("status") != "processing":
                 self._misses = 0
                 return add_log_cost(run, row)
             if status in (401, 403, 405):
@@ -86,6 +86,24 @@ class Costs:
         if self._misses >= GIVE_UP_AFTER:
             self._misses, self._silent_until = 0, time.monotonic() + ASK_AGAIN_S
         return False
+
+    async def _row(self, run: Run) -> tuple[int, dict[str, Any] | None]:
+        """(HTTP status, the log row of what answered, or None).
+
+        A fallback has a row of its own, whose `parent_request_id` is the id that was sent; the row under that id
+        is the primary's failure.
+        """
+        if not run.is_fallback:
+            status, row = await get_json(self.base_url, f"/api/logs/{run.request_id}", self._headers)
+            if status != 200 or not isinstance(row, dict):
+                return status, None
+            if run.status != "ok" or row.get("status") == "success" or run.is_fallback is False:
+                return status, row
+        query = {"parent_request_id": run.request_id, "limit": 100}
+        status, found = await get_json(self.base_url, "/api/logs", self._headers, query)
+        rows = found.get("logs") if status == 200 and isinstance(found, dict) else None
+        children = [row for row in rows or () if isinstance(row, dict) and row.get("status") == "success"]
+        return status, next((row for row in children if row.get("parent_request_id") == run.request_id), None)
 
     async def _from_prices(self, run: Run) -> bool:
         if run.status != "ok" or run.prompt_tokens is None:

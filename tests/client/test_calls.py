@@ -147,9 +147,17 @@ def test_cost_comes_from_the_gateways_log_next(client: Client, gateway: LocalGat
     assert (logged.cost_usd, logged.cost_source) == (0.25, "log")
 
 
+def test_the_cost_of_a_fallback_is_found_under_its_parent(client: Client, gateway: LocalGateway) -> None:
+    """The gateway logs a fallback in a row of its own; its cost, not the failed primary's, is the run's."""
+    gateway.script([{"deployment": "openai/gpt-3.5-turbo-instruct", "log_cost": 0.125}])
+    run = client.complete("azure/always-fails", "Hi", max_tokens=4, fallbacks=["openai/gpt-3.5-turbo-instruct"])
+    client.wait_costs([run])
+    assert (run.cost_usd, run.cost_source) == (0.125, "log")
+
+
 def test_cost_comes_from_the_price_list_last(client: Client, gateway: LocalGateway) -> None:
     """Without a log row the price list is used, and says so; without a price the cost stays unknown."""
-    gateway.script([{"path": "/api/logs/*", "status": 403, "body": {"error": "no"}}])
+    gateway.script([{"path": "/api/logs*", "status": 403, "body": {"error": "no"}}])
     run = client.complete("azure/fast", "Hi", max_tokens=4)
     client.wait_costs([run])
     assert run.cost_source == "prices"
