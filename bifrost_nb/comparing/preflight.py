@@ -55,19 +55,29 @@ class Preflight:
         return None if minutes.isna().any() else float(minutes.max())
 
     def __repr__(self) -> str:
-        shown = self.frame.astype("string").fillna("–")
-        return f"{self._sentence()}\n\n{plain(shown.to_string(index=False))}"
+        return f"{self._sentence()}\n\n{plain(self._shown().to_string(index=False))}"
 
     def _repr_html_(self) -> str:
-        return (
-            f"<div><div>{escape(self._sentence())}</div>{self.frame.to_html(index=False, na_rep='–', border=0)}</div>"
-        )
+        table = self._shown().to_html(index=False, border=0)
+        return f"<div><div>{escape(self._sentence())}</div>{table}</div>"
+
+    def _shown(self) -> pd.DataFrame:
+        """The frame in words: dollars, minutes, and a dash for what is unknown."""
+        shown = self.frame.astype(object).where(self.frame.notna(), None)
+        for name in shown.columns:
+            if name.endswith("_usd"):
+                shown[name] = [amount(value, name) for value in shown[name]]
+            elif name == "minutes":
+                shown[name] = ["–" if value is None else f"{value:.1f}" for value in shown[name]]
+            elif name != "deployment":
+                shown[name] = ["–" if value is None else f"{value:,}" for value in shown[name]]
+        return shown.map(plain)
 
     def _sentence(self) -> str:
         send, cells = int(self.frame["to_send"].sum()), len(self.plan.cells)
         cost, minutes = self.cost_range_usd, self.minutes
         said = [f"Nothing was sent. {send:,} of {cells:,} calls are to be made"]
-        said.append("cost unknown" if cost is None else f"{amount(cost[0], 'usd_usd')} to {amount(cost[1], 'usd_usd')}")
+        said.append("cost unknown" if cost is None else " to ".join(amount(one, "cost_usd") for one in cost))
         said.append("time unknown" if minutes is None else f"about {minutes:.1f} minutes")
         if long := int(self.frame["too_long"].fillna(0).sum()):
             said.append(f"{long:,} prompts are too long for their deployment")

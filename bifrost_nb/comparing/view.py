@@ -127,7 +127,8 @@ def _cell(column: _Column, row: Row, table: pd.DataFrame) -> str:
 
 def _head(comparison: Comparison) -> str:
     plan = comparison.plan
-    shape = f"{len(plan.prompts):,} prompts x {len(plan.asked)} deployments x {plan.repeats} repeats"
+    sizes = {"prompt": len(plan.prompts), "deployment": len(plan.asked), "repeat": plan.repeats}
+    shape = " x ".join(f"{size:,} {name}{'' if size == 1 else 's'}" for name, size in sizes.items())
     return f"{shape} · {summary_line(comparison.progress)}"
 
 

@@ -49,11 +49,8 @@ def _verdict(found: Difference) -> str:
         f"{found.confidence:.0%} interval {amount(found.low, found.metric)} to {amount(found.high, found.metric)}"
     )
     if found.outcome == "unsure":
-        more = f"; about {found.needed:,} needed" if found.needed else ""
-        return (
-            f"Cannot tell with {basis}{more} to see {found.margin:.0%}"
-            f" (median difference {amount(found.estimate, found.metric)}, {interval})."
-        )
+        more = f"; about {found.needed:,} needed to see a difference of {found.margin:.0%}" if found.needed else ""
+        return f"Cannot tell with {basis}{more} (median difference {amount(found.estimate, found.metric)}, {interval})."
     if found.outcome == "equal":
         seen = " A difference can be seen, but it is below the margin." if found.low > 0 or found.high < 0 else ""
         return (
