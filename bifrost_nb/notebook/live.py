@@ -56,7 +56,7 @@ def watch(
         view.update()
 
     with Interrupts(inbox) as interrupts:
-        view = _view(race, stop, quiet, form)
+        view = _view(race, stop, quiet, form)  # before the calls: loading the widgets would disturb their times
         try:
             jobs += [client.start(call, _sink(inbox, index)) for index, call in enumerate(calls)]
             view.open()
@@ -150,23 +150,21 @@ class _InNotebook:
     """One display: the live view first, the static answers at the end."""
 
     def __init__(self, race: Race, stop: Stop, form: str) -> None:
-        self._race, self._stop, self._form = race, stop, form
+        self._race, self._form = race, form
         self._pane: Any = None
         self._basic: Any = None
         self._handle: Any = None
-
-    def open(self) -> None:
         try:
             from .pane import Pane
 
-            self._pane = Pane(self._race, self._stop)
-            bundle = self._pane.bundle()
+            self._pane = Pane(race, stop)
         except Exception:  # noqa: BLE001 - widgets missing, broken or of another version: show it without
             from .basic import Basic
 
-            self._pane, self._basic = None, Basic(self._race)
-            bundle = self._basic.bundle()
-        self._handle = _display(bundle)
+            self._basic = Basic(race)
+
+    def open(self) -> None:
+        self._handle = _display((self._pane or self._basic).bundle())
 
     def update(self) -> None:
         if self._pane is not None:

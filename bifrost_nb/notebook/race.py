@@ -143,6 +143,8 @@ class Column:
                 return "nobody answered" if run.status == "error" else "who served is unknown"
             return "gateway does not say yet who serves" if self._answered else "waiting for the gateway"
         served = plain(run.served, 200)
+        if run.status == "error":
+            return f"no answer from {served}"
         if run.is_fallback:
             number = "" if run.fallback_index is None else f" {run.fallback_index}"
             return f"fallback{number}: served by {served}"
@@ -160,6 +162,8 @@ class Column:
     def _cost(self) -> str:
         if self.run.cost_usd is not None:
             return usd(self.run.cost_usd)
+        if self.run.status == "error":
+            return ""
         return "cost unknown" if self.cost_settled else "cost pending"
 
     def _note(self) -> str:

@@ -1,0 +1,109 @@
+"""Model text can run nothing and load nothing, while it streams and afterwards."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from bifrost_nb.gateway.local import LocalGateway
+
+from .lab import Notebook
+
+HOSTILE = """<script>window.__ran = 1</script><script src="{canary}/script.js"></script>
+<img src=x onerror="window.__ran = 2"><img src="{canary}/image.png"> ![picture]({canary}/markdown.png)
+<svg onload="window.__ran = 3"><use href="{canary}/use.svg#a"></use></svg>
+<iframe srcdoc="<script>parent.__ran = 4</script>"></iframe><iframe src="{canary}/frame"></iframe>
+<style>@import url({canary}/style.css); * {{ background: url({canary}/background.png) }}</style>
+<link rel=stylesheet href="{canary}/link.css"><object data="{canary}/object"></object><embed src="{canary}/embed">
+<a href="javascript:window.__ran = 5" autofocus onfocus="window.__ran = 6">a</a> [link](javascript:window.__ran=7)
+<details open ontoggle="window.__ran = 8"><video poster="{canary}/poster.png" src="{canary}/video"></video></details>
+</div></section></pre></textarea></title><!-- <math><mtext><img src=x onerror="window.__ran = 9"></mtext></math> -->
+$\\href{{javascript:window.__ran = 10}}{{x}}$ `<img src=x onerror="window.__ran = 11">`
+&lt;img src=x onerror=alert(1)&gt;
+<form action="{canary}/form"><input autofocus onfocus="window.__ran = 12"></form><base href="{canary}/">
+<meta http-equiv=refresh content="0; url={canary}/refresh"><body onload="window.__ran = 13">
+```html
+<img src=x onerror="window.__ran = 14">
+```
+the end"""
+
+
+@pytest.fixture
+def canary() -> Iterator[tuple[str, list[str]]]:
+    """A server that nobody should ask: its address and the paths asked for."""
+    asked: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", asked
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_the_traps_work(context: Any, canary: tuple[str, list[str]]) -> None:
+    """The same markup taken for HTML does run and load: so the test below would see it."""
+    address, asked = canary
+    page = context.new_page()
+    page.set_content(HOSTILE.format(canary=address), wait_until="commit")
+    page.wait_for_function("window.__ran > 0")
+    end = time.monotonic() + 5
+    while not asked and time.monotonic() < end:
+        page.wait_for_timeout(20)
+    assert asked
+    page.close()
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+@pytest.mark.parametrize("columns", [1, 2])
+def test_markup_in_an_answer(
+    lab: Notebook, gateway: LocalGateway, canary: tuple[str, list[str]], size: int, columns: int
+) -> None:
+    """Markup of every kind, cut into chunks of any size, is text in the live pane and harmless in the static answer."""
+    address, asked = canary
+    text = HOSTILE.format(canary=address)
+    chunks = [text[start : start + size] for start in range(0, len(text), size)]
+    pause = max(0.0, 600 / len(chunks))
+    gateway.script([{"prompt": "hostile", "text": chunks, "gap_ms": pause, "first_text_ms": 100}])
+    lab.page.evaluate("window.__ran = 0")
+    cell = lab.start(f"show(*['hostile'] * {columns}, fallbacks=None); time.sleep(0.5)")
+    elements = set()
+    seen = ""
+    while cell.running:
+        found, now = cell.output.evaluate(
+            """e => { const t = e.querySelector('.bifrost-text');
+                return t ? [[...t.querySelectorAll('*')].map(n => n.tagName), t.innerText] : [[], '']; }"""
+        )
+        elements.update(found)
+        seen = now or seen
+        lab.page.wait_for_timeout(20)
+    assert elements <= {"DIV"}
+    assert size == 10_000 or seen.startswith("<script>window.__ran = 1</script>")
+    assert cell.pane.count() == 0
+    shown = cell.output.inner_text()
+    assert "<script>window.__ran = 1</script>" in shown
+    assert shown.count("the end") == columns
+    active = (
+        "script, img[src^=http], svg, iframe, style, link, object, embed, video, form, base, meta, [onerror], [onload]"
+    )
+    rendered = cell.output.locator(".jp-RenderedHTMLCommon")
+    assert rendered.count() == 1
+    assert rendered.locator(active).count() == 0
+    assert rendered.locator("a[href^=javascript]").count() == 0
+    assert lab.page.evaluate("window.__ran") == 0
+    assert asked == []

@@ -1,0 +1,198 @@
+"""The live pane in a real front end: it draws while the answer comes, its buttons work, the static answer follows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bifrost_nb.gateway.local import LocalGateway
+
+from .lab import Cell, Notebook
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+def slowly(gateway: LocalGateway) -> None:
+    """Prompts with "slowly" are answered for 20 s, a chunk each 20 ms."""
+    gateway.script([{"prompt": "slowly", "chunks": 1000, "first_text_ms": 300, "gap_ms": 20}])
+
+
+def test_live_then_static(either: Notebook, gateway: LocalGateway) -> None:
+    """Text is there long before the end, then the static answer takes the pane's place, on the page and in the file."""
+    gateway.script([{"prompt": "a while", "chunks": 150, "first_text_ms": 500, "gap_ms": 10}])
+    cell = either.start("run, = show('a while')")
+    cell.pane.wait_for()
+    text = cell.pane.locator(".bifrost-text")
+    either.until(lambda: len(text.inner_text()) > 50, 10, "text in the pane")
+    assert cell.running
+    assert cell.pane.locator(".bifrost-name").inner_text() == "azure/fast"
+    assert cell.pane.locator(".bifrost-served").inner_text() == "served by azure/fast"
+    assert cell.pane.locator(".bifrost-state").inner_text() == "answering"
+    seen = text.inner_text()
+    cell.wait()
+    assert cell.pane.count() == 0
+    (output,) = cell.outputs
+    assert set(output["data"]) == {"text/html", "text/plain"}
+    assert " ".join(seen.split()[:8]) in " ".join(cell.output.inner_text().split())
+    saved = either.saved().cells[cell.index].outputs
+    assert [set(output.data) for output in saved] == [{"text/html", "text/plain"}]
+
+
+def test_cancel(either: Notebook, gateway: LocalGateway) -> None:
+    """A click on Cancel ends the call while its cell runs; what had arrived stays."""
+    slowly(gateway)
+    cell = either.start("run, = show('slowly'); print(run.status)")
+    text = cell.pane.locator(".bifrost-text")
+    either.until(lambda: cell.pane.count() and len(text.inner_text()) > 30, 10, "text in the pane")
+    seen = text.inner_text()
+    cell.pane.get_by_role("button", name="Cancel", exact=True).click()
+    cell.wait(5)
+    assert cell.outputs[-1]["text"] == "cancelled\n"
+    assert " ".join(seen.split()[:5]) in " ".join(cell.output.inner_text().split())
+
+
+def test_interrupt(either: Notebook, gateway: LocalGateway) -> None:
+    """The front end's interrupt button ends the call with one line under the partial answer."""
+    slowly(gateway)
+    cell = either.start("show('slowly')")
+    text = cell.pane.locator(".bifrost-text")
+    either.until(lambda: cell.pane.count() and len(text.inner_text()) > 30, 10, "text in the pane")
+    either.command("notebook:interrupt-kernel")
+    cell.wait(5)
+    answer, error = cell.outputs
+    assert WIDGET not in answer["data"]
+    assert error["ename"] == "Interrupted"
+    assert "Traceback" not in cell.output.inner_text()
+
+
+def test_race_by_keyboard(lab: Notebook, gateway: LocalGateway) -> None:
+    """In a race each column has a named Stop that the keyboard reaches; Stop all ends the rest."""
+    slowly(gateway)
+    names = "azure/fast", "azure/large", "openai/gpt-3.5-turbo-instruct"
+    cell = lab.start(f"print(*(run.status for run in show('slowly', deployments={names!r})))")
+    texts = cell.pane.locator(".bifrost-text")
+    lab.until(lambda: texts.count() == 3 and all(len(text) > 20 for text in texts.all_inner_texts()), 10, "three texts")
+    assert cell.pane.locator(".bifrost-summary").inner_text() == "0 of 3 finished"
+    button = cell.pane.get_by_role("button", name="Stop azure/large", exact=True)
+    button.focus()
+    lab.page.keyboard.press("Enter")
+    states = cell.pane.locator(".bifrost-state")
+    lab.until(lambda: states.all_inner_texts() == ["answering", "stopped", "answering"], 5, "one column to stop")
+    assert not button.is_visible()
+    cell.pane.get_by_role("button", name="Stop all", exact=True).click()
+    cell.wait(5)
+    assert cell.outputs[-1]["text"] == "cancelled cancelled cancelled\n"
+
+
+def rows_of(cell: Cell) -> list[int]:
+    """How many columns stand in each row."""
+    tops = cell.output.evaluate("e => [...e.querySelectorAll('.bifrost-column')].map(c => c.offsetTop)")
+    return [tops.count(top) for top in sorted(set(tops))]
+
+
+def test_columns_wrap_in_even_rows(lab: Notebook, gateway: LocalGateway) -> None:
+    """1 to 8 columns stand in rows of equal length that fit the width, one below the other on a narrow screen."""
+    slowly(gateway)
+
+    def check(count: int, rows: list[int], width: int = 1280) -> None:
+        lab.page.set_viewport_size({"width": width, "height": 900})
+        cell = lab.start(f"show(*['slowly {count}'] * {count});")
+        lab.until(lambda: rows_of(cell) == rows, 10, f"{count} columns in rows of {rows}")
+        lab.command("notebook:interrupt-kernel")
+        cell.wait(5)
+
+    check(1, [1])
+    check(2, [2])
+    check(3, [3])
+    check(5, [3, 2])
+    check(8, [4, 4])
+    check(8, [1] * 8, width=420)
+    lab.page.set_viewport_size({"width": 1280, "height": 900})
+
+
+def test_nothing_jumps(lab: Notebook, gateway: LocalGateway) -> None:
+    """From waiting to streaming the pane's header keeps its height, and for short answers the pane does."""
+    tokens = ["one ", "two ", "three ", "four ", "five "]
+    gateway.script([{"prompt": "short", "text": tokens, "first_text_ms": 700, "gap_ms": 300}])
+    heights = """e => [...e.querySelectorAll('.bifrost-column')]
+        .flatMap(c => [c.offsetHeight, c.querySelector('.bifrost-text').offsetTop])"""
+    for source in ("show('short');", "show('short', 'short', 'short', 'short');"):
+        cell = lab.start(source)
+        cell.pane.wait_for()
+        lab.page.evaluate("new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+        seen: set[tuple[int, ...]] = set()
+        while cell.running:
+            seen.add(tuple(cell.output.evaluate(heights)))
+            lab.page.wait_for_timeout(40)
+        assert len(seen - {()}) == 1, seen  # empty: the static answer has replaced it
+
+
+def test_said_aloud(lab: Notebook, gateway: LocalGateway) -> None:
+    """A screen reader hears whole sentences, not every chunk, and the end."""
+    tokens = ["The ", "tide ", "turns. ", "Nobody ", "sees ", "it. ", "So ", "be it."]
+    gateway.script([{"prompt": "aloud", "text": tokens, "first_text_ms": 300, "gap_ms": 250}])
+    cell = lab.start("show('aloud');")
+    cell.pane.wait_for()
+    cell.pane.evaluate(
+        """e => { window.__heard = []; const s = e.querySelector('[aria-live=polite]');
+            new MutationObserver(() => window.__heard.push(s.textContent)).observe(s, {childList: true}); }"""
+    )
+    cell.wait()
+    heard = lab.page.evaluate("window.__heard")
+    assert heard[:2] == ["The tide turns.", "Nobody sees it."]
+    assert heard[-1].startswith("So be it. azure/fast done, ")
+
+
+STORY = "The tide turns twice a day, and **nobody** sees it.\n\n* first the sound\n* then the salt\n\nSo be it. "
+SCENES = {
+    "one": "show('{}', deployments=['azure/large'], fallbacks=['openai/gpt-3.5-turbo-instruct'], retries=0);",
+    "three": "show('{}', deployments=['azure/fast', 'azure/flaky', 'azure/large'], retries=0, title='Tides');",
+}
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_pictures(lab: Notebook, gateway: LocalGateway, pictures: Path, theme: str) -> None:
+    """Pictures of both themes for people to look at; in both, text and ground differ enough to read."""
+    failing = {"status": 429, "error": {"message": "Too many requests."}}
+    words = [word + " " for word in (STORY * 4).split(" ")]
+    gateway.script(
+        [
+            {"deployment": "azure/large", "prompt": "picture", **failing},
+            {"prompt": "long picture", "text": words * 10, "first_text_ms": 300, "gap_ms": 15},
+            {"prompt": "picture", "text": words, "first_text_ms": 300, "gap_ms": 5},
+        ]
+    )
+    lab.command("apputils:change-theme", theme=f"JupyterLab {theme}")
+    for name, source in SCENES.items():
+        cell = lab.start(source.format("long picture"))
+        texts = cell.pane.locator(".bifrost-text")
+        lab.until(lambda: texts.count() and len(texts.first.inner_text()) > 300, 10, "text")  # noqa: B023
+        for part in (".bifrost-text", ".bifrost-name", ".bifrost-served", ".bifrost-cost"):
+            assert contrast(cell.pane.locator(part).first) >= 4.5, (theme, part)
+        lab.picture(pictures / f"live-{name}-{theme.lower()}.png", cell)
+        lab.command("notebook:interrupt-kernel")
+        cell.wait()
+        cell = lab.run(source.format("picture"))
+        lab.picture(pictures / f"static-{name}-{theme.lower()}.png", cell)
+    lab.command("apputils:change-theme", theme="JupyterLab Light")
+
+
+def contrast(locator: object) -> float:
+    """The ratio of luminances of text and ground, as the accessibility guidelines define it."""
+    colours = locator.evaluate(  # type: ignore[attr-defined]
+        """e => {
+            const ground = n => { for (; n; n = n.parentElement) { const c = getComputedStyle(n).backgroundColor;
+                if (!/, 0\\)$|transparent/.test(c)) return c; } return 'rgb(255, 255, 255)'; };
+            const paint = c => { const x = document.createElement('canvas').getContext('2d');
+                x.fillStyle = ground(e); x.fillRect(0, 0, 1, 1); x.fillStyle = c; x.fillRect(0, 0, 1, 1);
+                return [...x.getImageData(0, 0, 1, 1).data].slice(0, 3); };
+            return [paint(getComputedStyle(e).color), paint(ground(e))]; }"""
+    )
+
+    def luminance(rgb: list[int]) -> float:
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (value / 255 for value in rgb)]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    lighter, darker = sorted((luminance(rgb) for rgb in colours), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
