@@ -34,12 +34,17 @@ def install(shell: InteractiveShell, session: Session) -> None:
 
     @context_matcher(identifier="bifrost_nb")  # type: ignore[untyped-decorator]
     def matcher(context: Any) -> Any:
-        fragment, found = complete(session, context.full_text, context.cursor_line, context.cursor_position)
-        completions = [SimpleCompletion(text=text, type=kind) for text, kind in found]
+        found = complete(session, context.full_text, context.cursor_line, context.cursor_position)
+        if found is None:
+            return {"completions": []}
+        fragment, offered = found
+        # IPython asks its other matchers when we offer nothing, and Jedi would read a prompt as Python, for seconds
+        # at its first time. So the word itself is offered, which changes nothing.
+        offered = offered or [(fragment, "")]
         return {
-            "completions": completions,
+            "completions": [SimpleCompletion(text=text, type=kind) for text, kind in offered],
             "matched_fragment": fragment,
-            "suppress": bool(completions),
+            "suppress": True,
             "ordered": True,
         }
 
@@ -55,8 +60,8 @@ def remove(shell: InteractiveShell) -> None:
         ]
 
 
-def complete(session: Session, text: str, line: int, column: int) -> Found:
-    """What fits at a place in a cell."""
+def complete(session: Session, text: str, line: int, column: int) -> Found | None:
+    """What fits at a place in a cell; None where it is not ours."""
     lines = text.split("\n")
     before = lines[line][:column] if line < len(lines) else ""
     if _CELL.match(text):
@@ -64,10 +69,10 @@ def complete(session: Session, text: str, line: int, column: int) -> Found:
         if line > first:
             return _variables(session, before)
         written = _CELL.sub("", before)
-        return _words(session, written, ()) if written != before else ("", [])
+        return _words(session, written, ()) if written != before else None
     found = _LINE.search(before)
     if found is None:
-        return "", []
+        return None
     from .subcommands import COMMANDS
 
     return _words(session, found[1], COMMANDS)
@@ -104,7 +109,7 @@ def _values(session: Session, option: Option) -> list[tuple[str, str]]:
 def _variables(session: Session, before: str) -> Found:
     found = _VARIABLE.search(before)
     if found is None:
-        return "", []
+        return "" if before[-1:].isspace() else (before.split() or [""])[-1], []
     name, dot, start = found[1].partition(".")
     if not dot:
         return name, _starting(name, [(each, "variable") for each in _names(session)])

@@ -73,12 +73,28 @@ def test_what_fits_is_offered(known: InteractiveShell, text: str, expected: list
     assert not set(missing) & set(found)
 
 
-@pytest.mark.parametrize("text", ["%%bifrost azure/fast\n{{{{to", "%%timeit\n--fall", "x = '--fall", "%%bifrostx --fa"])
+@pytest.mark.parametrize("text", ["%%timeit\n--fall", "x = '--fall", "%%bifrostx --fa", "%%bi", "x = 1\n%%bifrost --f"])
 def test_nothing_of_ours_elsewhere(known: InteractiveShell, text: str) -> None:
-    """Other cells, plain text and escaped braces get no completion of ours."""
+    """Other cells and plain Python get no completion of ours."""
     session = known.magics_manager.registry["BifrostMagics"].session
     lines = text.split("\n")
-    assert complete(session, text, len(lines) - 1, len(lines[-1]))[1] == []
+    assert complete(session, text, len(lines) - 1, len(lines[-1])) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("%%bifrost azure/fast\nimport o|", "o"),
+        ("%%bifrost azure/fast\nTell me pri|nt", "pri"),
+        ("%%bifrost azure/fast\n{{{{to|", "{{{{to"),
+        ("%%bifrost azure/fast\n{{undefi|", "undefi"),
+        ("%%bifrost azure/unheard-of|\nhi", "azure/unheard-of"),
+        ("%bifrost models azu|", "azu"),
+    ],
+)
+def test_a_prompt_is_not_completed_as_python(known: InteractiveShell, text: str, word: str) -> None:
+    """In our cells nothing but ours is offered: no Python names in prose, and no wait for them."""
+    assert offered(known, text) == [word]
 
 
 def test_saved_prompts_are_offered(known: InteractiveShell, run: Cell) -> None:
