@@ -297,8 +297,8 @@ class Delivery:
         gap = size * attempt.token_s if rule.gap_ms is None else rule.gap_ms / 1e3
         jitter = 0.0 if rule.gap_ms is not None else 0.35
         at = first
-        if self.call.kind == "chat" and self.dialect.name == "1.3":
-            yield Piece(first * 0.98, choice, "role", delta={"role": "assistant", "content": ""})
+        if self.call.kind == "chat" and (opening := self.dialect.opening(attempt.route)):
+            yield Piece(first * 0.98, choice, "role", delta=opening)
         kinds: tuple[tuple[Literal["reasoning", "text"], list[str]], ...]
         kinds = (("reasoning", choice.reasoning), ("text", choice.tokens))
         number = 0

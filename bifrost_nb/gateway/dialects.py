@@ -54,9 +54,11 @@ class Failure:
     param: str | None = None
     is_bifrost_error: bool = False
     of_engine: bool = False
-    """Found by the gateway's engine before any provider was asked: no ``status_code``, and the text a second time."""
+    """Found by the gateway's engine itself: no ``status_code``."""
     cause: str | None = None
-    """What the engine ran into while it asked, in its own word: ``error.error``."""
+    """What the engine ran into, in its own words: ``error.error``."""
+    asked: bool = True
+    """Whether a provider was asked; if not, ``routing_info`` is empty."""
     top_type: str | None = None
     """Governance puts the kind at the top level, providers inside ``error``."""
     headers: Mapping[str, str] | None = None
@@ -98,11 +100,15 @@ class Dialect:
     def last_chunk(self, chunk: dict[str, Any], usage: Any) -> dict[str, Any]:
         """The chunk that the gateway itself adds: it knows less than the ones before it."""
         known = {"system_fingerprint": "", "usage": usage}
-        if self.name == "1.3":
-            known["model"] = ""
-            if "created" in chunk:
-                known["created"] = 0
-        return chunk | known
+        if self.name != "1.3":
+            return chunk | known | {"model": chunk["extra_fields"]["original_model_requested"]}
+        return chunk | known | {"model": ""} | ({"created": 0} if "created" in chunk else {})
+
+    def opening(self, route: Route) -> dict[str, Any] | None:
+        """The delta that opens a streamed chat, before any text; None where there is none."""
+        if route.provider == "anthropic":
+            return None if self.name == "1.3" else {"role": "assistant"}
+        return {"role": "assistant", "content": ""} if self.name == "1.3" else None
 
     def _envelope(self, call: Call, route: Route, answer_id: str, kind: str) -> dict[str, Any]:
         body: dict[str, Any] = {"id": answer_id, "object": kind}
@@ -110,7 +116,11 @@ class Dialect:
         body["model"] = route.upstream_model if self.name == "1.3" else route.model
         if self.created_on_text or call.kind == "chat":
             body["created"] = int(time.time())
-        return body | {"system_fingerprint": "fp_simulated"}
+        if route.provider != "anthropic":
+            return body | {"system_fingerprint": "fp_simulated"}
+        body["system_fingerprint"] = ""
+        # Measured: the chunks of this provider know neither their model nor their time.
+        return body | {"model": "", "created": 0} if route.stream else body
 
     def extra_fields(self, route: Route, latency_ms: Any, chunk_index: Any = 0) -> dict[str, Any]:
         """The gateway's own fields. `latency_ms`: the total, or for a content chunk the time since the one before."""
@@ -122,7 +132,9 @@ class Dialect:
         return extra
 
     def _identity(self, route: Route) -> dict[str, Any]:
-        extra: dict[str, Any] = {"request_type": route.request_type, "provider": route.provider}
+        extra: dict[str, Any] = {"request_type": route.request_type}
+        if route.provider:
+            extra["provider"] = route.provider
         if self.name == "1.3":
             return extra | {"model_requested": route.model}
         # Measured: only a whole answer says that, and for whom, a fallback stepped in.
@@ -204,8 +216,8 @@ class Dialect:
         """An error body."""
         details = {"type": failure.type, "code": failure.code, "message": failure.message, "param": failure.param}
         body: dict[str, Any] = {"is_bifrost_error": failure.is_bifrost_error}
-        if failure.cause or failure.of_engine:
-            details["error"] = failure.cause or failure.message
+        if failure.cause:
+            details["error"] = failure.cause
         if not failure.of_engine:
             body["status_code"] = failure.status
         body["error"] = {name: value for name, value in details.items() if value is not None}
@@ -213,6 +225,8 @@ class Dialect:
             body["type"] = failure.top_type
         if route is not None:
             body["extra_fields"] = self._identity(route)
+            if not failure.asked and self.name != "1.3":
+                body["extra_fields"]["routing_info"] = {}
         elif self.name != "1.3":
             body["extra_fields"] = {"routing_info": {}}
         return body

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -83,10 +83,9 @@ class Inference:
             route = simulator.route(call, place)
             if route.provider not in simulator.providers:
                 if place == 0:
-                    failure = self._unconfigured(route)
-                    if not failure.of_engine:
-                        return await self._send_error(link, failure, None)
-                    first = (failure, route)
+                    if self.simulator.dialect.resolves_bare_models and route.provider not in PROVIDERS:
+                        return await self._send_error(link, *_unresolved(route))
+                    first = (self._unconfigured(route), route)
                 continue
             record.attempts.append(target)
             began = time.monotonic()
@@ -107,12 +106,10 @@ class Inference:
         return await self._send_error(link, *first)
 
     def _unconfigured(self, route: Route) -> Failure:
-        """A provider without a key falls back; a word that is no provider at all cannot be resolved, and does not."""
-        if self.simulator.dialect.resolves_bare_models and route.provider not in PROVIDERS:
-            return Failure(status=400, message=UNRESOLVED)
+        """A provider without a key, which falls back."""
         named = f" {route.provider}" if self.simulator.dialect.name != "1.3" else ""
         message = f"failed to get config for provider{named}: provider {route.provider} is not configured"
-        return Failure(status=400, message=message, of_engine=True)
+        return Failure(status=400, message=message, of_engine=True, cause=message, asked=False)
 
     async def _let_fail(self, link: Link, call: Call, route: Route, rule: Rule, began: float, failure: Failure) -> None:
         """Let the time of a failing attempt pass, log it, do what its rule says about the connection."""
@@ -174,6 +171,13 @@ class Inference:
         headers.setdefault("content-length", str(len(content)))
         await link.start(failure.status, headers)
         await link.write(content, last=True)
+
+
+def _unresolved(route: Route) -> tuple[Failure, Route]:
+    """A word before the slash that is no provider is taken for a part of the model's name, which nobody has."""
+    whole = replace(route, provider="", model=f"{route.provider}/{route.model}")
+    failure = Failure(status=400, message=UNRESOLVED, of_engine=True, asked=False)
+    return failure, replace(whole, upstream_model=whole.model)
 
 
 def _key_refused(call: Call, dialect: str) -> Failure | None:

@@ -282,7 +282,7 @@ def _log_cost(rule: Rule, priced: tuple[float, float] | None, *, hit: bool) -> f
 def _unknown_deployment(route: Route, dialect: Dialect) -> Failure:
     if route.provider == "azure" and dialect.name == "1.3":
         message = f"no keys found that support model/deployment: {route.model}"
-        return Failure(status=400, message=message, of_engine=True)
+        return Failure(status=400, message=message, of_engine=True, cause=message)
     if route.provider == "azure":
         return Failure(
             status=404,
