@@ -25,6 +25,8 @@ from .log_series import Kind, kind_of, read_series
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .reconcile import Reconciliation
+
 __all__ = [
     "Admin",
     "gateway_histogram",
@@ -32,6 +34,7 @@ __all__ = [
     "gateway_stats",
     "models",
     "providers",
+    "reconcile",
     "virtual_keys",
 ]
 
@@ -142,6 +145,21 @@ class Admin:
         query = LogQuery.of(since=since, until=until, provider=provider, model=model, status=status)
         return self._run(read_series(self._access(), series, query, _NO_LOG))
 
+    def reconcile(self, *, since: When = "24h", until: When = None, fill: bool = False) -> Reconciliation:
+        """See `bifrost_nb.reconcile`."""
+        from .reconcile import MARGIN, reconciled
+
+        asked = LogQuery.of(since=since, until=until)
+        wider = replace(
+            asked,
+            since=None if asked.since is None else asked.since - MARGIN,
+            until=None if asked.until is None else asked.until + MARGIN,
+        )
+        log = self.client.log
+        runs = log.read(since=asked.since, until=asked.until)
+        rows = self._run(read_log(self._access(), wider, missing=_NO_LOG))
+        return reconciled(runs, rows, asked.keeps, log if fill else None)
+
     def _access(self) -> Access:
         return Access(self.client, self._credentials)
 
@@ -235,6 +253,20 @@ def gateway_histogram(
     which the gateway chooses; the last column is the figure, with its unit in its name.
     """
     return Admin(client).histogram(kind, since=since, until=until, provider=provider, model=model, status=status)
+
+
+def reconcile(
+    *, since: When = "24h", until: When = None, client: Client | None = None, fill: bool = False
+) -> Reconciliation:
+    """Compare our run log with the gateway's log, run by run, by request id.
+
+    Tells runs seen only on one side, figures that differ, and client minus gateway time; see `Reconciliation`. `fill`
+    writes costs that only the gateway knows into our run log. Runs sent to another gateway show as only ours. The
+    gateway writes its rows up to a few seconds late.
+
+    Raises ConfigurationError, AuthenticationFailed, NotFound (the gateway keeps no log), ConnectionFailed, LogError.
+    """
+    return Admin(client).reconcile(since=since, until=until, fill=fill)
 
 
 # -- what the functions ask for -----------------------------------------------------------------------------------
