@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
@@ -21,7 +21,6 @@ from .errors import BifrostError, ConnectionFailed, ProtocolError, StreamInterru
 from .portal import portal
 from .runs.collector import Collector, Piece
 from .wire.events import EventDecoder
-from .wire.failures import gateway_error, parse_error
 
 if TYPE_CHECKING:
     from .calls import Call
@@ -111,7 +110,7 @@ async def attempt(
                     sink(run, [])
                 if not streaming:
                     body = await _whole(response)
-                    pieces = collector.answer(_answer(response, body, collector.secrets))
+                    pieces = collector.answer(_answer(response, body, collector))
                     if sink is not None:
                         sink(run, pieces)
                     return
@@ -167,11 +166,11 @@ async def _whole(response: httpx.Response) -> bytes:
     return bytes(body)
 
 
-def _answer(response: httpx.Response, body: bytes, secrets: Sequence[str]) -> dict[str, Any]:
+def _answer(response: httpx.Response, body: bytes, collector: Collector) -> dict[str, Any]:
     """The JSON object of a good answer; anything else raises."""
     status = response.status_code
     if status >= 400:
-        raise gateway_error(parse_error(body, status, response.headers, secrets=secrets))
+        raise collector.refusal(body)
     what = f"{response.request.method} {response.request.url.path} answered {status}"
     if status >= 300:
         raise ProtocolError(f"{what}, a redirect, which is not followed.", hint="Set base_url to the gateway itself.")
@@ -186,7 +185,7 @@ def _answer(response: httpx.Response, body: bytes, secrets: Sequence[str]) -> di
     if not isinstance(answer, dict):
         raise ProtocolError(f"{what} with JSON that is not an object.")
     if answer.get("error") and not answer.get("choices"):
-        raise gateway_error(parse_error(answer, status, response.headers, secrets=secrets))
+        raise collector.refusal(answer)
     return answer
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from ..errors import ProtocolError
+from ..errors import GatewayError, ProtocolError
 from ..wire.choices import (
     ToolCalls,
     choice_index,
@@ -64,7 +64,9 @@ class Collector:
         self._headers: Mapping[str, str] = {}
         self._streamed = False
         run.chunk_times_ms = []
-        run.ttft_ms = None
+        run.ttft_ms = run.http_status = None
+        # Who failed an earlier attempt says nothing about this one.
+        run.provider = run.model = run.model_deployment = run.is_fallback = run.fallback_index = None
 
     @property
     def received(self) -> bool:
@@ -93,6 +95,15 @@ class Collector:
             self._rest(choice, index)
             pieces.append(Piece(index, text, reasoning, at))
         return pieces
+
+    def refusal(self, body: bytes | dict[str, Any]) -> GatewayError:
+        """The error that a whole answer tells; who failed goes into the run, as from an error inside a stream."""
+        try:
+            content = orjson.loads(body) if isinstance(body, bytes) else body
+        except orjson.JSONDecodeError:  # a page of something in between
+            content = None
+        self._who(_mapping(content))
+        return gateway_error(parse_error(body, self.run.http_status, self._headers, secrets=self.secrets))
 
     def feed(self, payloads: Sequence[bytes], at_ms: float) -> list[Piece]:
         """The event payloads of one block of bytes that arrived at `at_ms`.
