@@ -103,6 +103,18 @@ def test_when_all_fail(client: Client, subject: Subject, stream: bool) -> None:
     assert subject.asked() == ["azure/fast", "azure/always-fails", "openai/none"]
 
 
+@pytest.mark.feature("Fallbacks")
+def test_a_repeated_call_forgets_who_failed(client: Client, subject: Subject) -> None:
+    """After a failed attempt the run says who answered the next one, and nothing of who failed the first."""
+    subject.script(
+        [{"deployment": "azure/fast", "status": 500}, {"deployment": "local/small", "status": 500, "times": 1}]
+    )
+    run = client.complete("azure/fast", PROMPT, fallbacks=["local/small"], max_tokens=8, retries=1)
+    assert [attempt.http_status for attempt in run.attempts] == [500, 200]
+    assert (run.served, run.is_fallback, run.fallback_index) == ("local/small", True, 1)
+    assert run.model_deployment in (None, "small")
+
+
 # -- errors -----------------------------------------------------------------------------------------------------------
 
 
@@ -129,6 +141,7 @@ def test_a_providers_error(
     assert error["message"] in str(found)
     run = found.run
     assert (run.status, run.http_status, run.error_code) == ("error", status, error["code"])
+    assert (run.served, run.is_fallback) == ("azure/fast", False)
     assert run.response is run.total_tokens is run.ttft_ms is None
 
 
@@ -231,53 +244,35 @@ def test_a_provider_that_breaks_off(client: Client, subject: Subject, kind: str)
 # -- time limits and cancelling ---------------------------------------------------------------------------------------
 
 
-SILENT = {"deployment": "impatient/small", "provider_timeout_ms": 300}
-"""Bifrost itself is configured to wait 1 s for this provider."""
-
-
 @pytest.mark.feature("Time limits")
-def test_the_gateways_own_time_limit(client: Client, subject: Subject) -> None:
-    """A provider that never answers ends with the gateway's error, which is not our own time limit."""
-    subject.script([SILENT])
-    found = failed(client, "impatient/small")
-    assert (found.status, found.run.status) == (500 if subject.generation == "1.3" else 504, "error")
-    assert (found.provider, found.run.error_code) == ("impatient", None)
-    assert found.type == (None if subject.generation == "1.3" else "request_timed_out")
-    assert "timed out" in str(found)
-    assert "took too long" in str(found.hint)
+def test_the_gateways_own_time_limit(client: Client, subject: Subject, limit: Limit) -> None:
+    """A provider that goes silent ends with the gateway's error, not with our own time limit, or with a fallback."""
+    # Bifrost itself is configured to wait 1 s for this provider.
+    subject.script([{"deployment": "impatient/small", "provider_timeout_ms": 300}])
 
+    def start(stream: bool, *fallbacks: str) -> Any:
+        options = {"max_tokens": 8, "fallbacks": fallbacks}
+        return client.start(client.prepare("text", "impatient/small", PROMPT, stream, **options))
 
-@pytest.mark.feature("Time limits")
-def test_the_gateways_own_time_limit_of_a_stream(client: Client, subject: Subject, limit: Limit) -> None:
-    """A provider that begins a stream and then goes silent: 1.4 has begun its answer by then, later ones have not."""
-    subject.script([SILENT])
-    found = failed(client, "impatient/small", stream=True)
-    assert isinstance(found, bf.GatewayError)
-    assert "Error reading stream" in str(found)
-    assert "took too long" in str(found.hint)
-    assert found.run.response is None
-    if subject.generation == "1.3":
-        limit("No fallback after a first chunk that is late or an error, when streaming.")
+    jobs = [start(False), start(False, "local/small"), start(True), start(True, "local/small")]
+    alone, helped, alone_stream, helped_stream = (job.result() for job in jobs)
+    early = subject.generation == "1.3"
+    for outcome in (alone, alone_stream):
+        assert isinstance(outcome.error, bf.GatewayError)
+        assert (outcome.run.status, outcome.run.response, outcome.error.provider) == ("error", None, "impatient")
+        assert "took too long" in str(outcome.error.hint)
+    assert (alone.error.status, alone.error.type) == ((500, None) if early else (504, "request_timed_out"))
+    assert (helped.run.status, helped.run.served, helped.run.is_fallback) == ("ok", "local/small", True)
+    assert "Error reading stream" in str(alone_stream.error)
+    if early:
+        limit("A stream's first chunk that is late is an error in the stream: no fallback.")
+        assert helped_stream.run.status == "error"
+    elif subject.real and subject.generation == "1.5":
+        limit("When a stream's first chunk is late, Bifrost 1.5 asks the fallback and loses its answer.")
+        assert helped_stream.error.status == 500
+        assert subject.asked().count("local/small") == 2
     else:
-        assert found.status == 500
-    options: dict[str, Any] = {"fallbacks": ["local/small"], "max_tokens": 8}
-    if subject.real and subject.generation == "1.5":
-        limit("Bifrost 1.5 asks the fallback after a first chunk that is late, and loses its answer.")
-        assert failed(client, "impatient/small", stream=True, **options).status == 500
-        assert subject.asked()[-1] == "local/small"
-    elif subject.generation == "1.3":
-        assert failed(client, "impatient/small", stream=True, **options).provider == "impatient"
-    else:
-        assert streamed(client, "text", "impatient/small", **options).served == "local/small"
-
-
-@pytest.mark.feature("Time limits")
-def test_a_fallback_after_the_gateways_time_limit(client: Client, subject: Subject) -> None:
-    """A provider that never answers is given up for the fallback."""
-    subject.script([SILENT])
-    run = client.complete("impatient/small", PROMPT, fallbacks=["local/small"], max_tokens=8)
-    assert (run.served, run.is_fallback) == ("local/small", True)
-    assert 250 < (run.total_ms or 0) < 5000
+        assert (helped_stream.run.status, helped_stream.run.served) == ("ok", "local/small")
 
 
 @pytest.mark.feature("Time limits")
