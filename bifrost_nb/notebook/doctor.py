@@ -9,11 +9,10 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BifrostError
+from ..errors import BifrostError, GatewayError
+from ..gateway.access import Access
 from ..portal import portal
-from ..transport import get_json
-from ..untrusted import plain
-from .models import fetch
+from .models import all_models
 from .tables import Table
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ PACKAGES = ("bifrost-nb", "ipython", "ipykernel", "jupyterlab", "ipywidgets", "a
 
 
 def examine(client: Client) -> Table:
-    """One row per check: what was looked at, what was found, what to do about it. Sends four small requests."""
+    """One row per check: what was looked at, what was found, what to do about it. Sends a few small requests."""
     rows = [*portal().call(_gateway(client)), *_settings(client), _run_log(client), *_surroundings()]
     return Table(
         ["check", "found", "advice"], [dict(zip(("check", "found", "advice"), row, strict=True)) for row in rows]
@@ -37,32 +36,28 @@ Row = tuple[str, str, str | None]
 
 
 async def _gateway(client: Client) -> list[Row]:
-    address, auth = client.base_url, client._auth()
+    access = Access(client, client.settings)
     try:
-        status, _ = await get_json(address, "/health", auth, seconds=WAIT_S)
+        await access.get("/health", seconds=WAIT_S)
+    except GatewayError as error:
+        health: Row = ("gateway", f"{access.base_url}: {error.message}", error.hint)
     except BifrostError as error:
-        return [
-            ("gateway", f"{address}: {error.message}", "Start it, or set BIFROST_BASE_URL; 'demo' needs no gateway.")
-        ]
-    rows: list[Row] = [("gateway", f"{address} answers ({status})", None)]
-    rows.append(await _version(address, auth))
-    rows += await _models(client)
-    rows.append(await _logs(address, auth))
-    return rows
+        return [("gateway", error.message, error.hint)]
+    else:
+        health = ("gateway", f"{access.base_url} answers", None)
+    return [health, await _version(access), *await _models(access), await _log(access)]
 
 
-async def _version(address: str, auth: dict[str, str]) -> Row:
+async def _version(access: Access) -> Row:
     try:
-        status, body = await get_json(address, "/api/version", auth, seconds=WAIT_S)
+        return ("version", access.safe(await access.get("/api/version", seconds=WAIT_S), 40) or "not told", None)
     except BifrostError as error:
-        return ("version", error.message, None)
-    known = status == 200 and isinstance(body, str)
-    return ("version", plain(body, 40) if known else f"not told ({status})", None)
+        return ("version", error.message, error.hint)
 
 
-async def _models(client: Client) -> list[Row]:
+async def _models(access: Access) -> list[Row]:
     try:
-        found = await fetch(client, WAIT_S)
+        found = await all_models(access)
     except BifrostError as error:
         return [("deployments", error.message, "Check the keys, and the providers in the gateway's configuration.")]
     priced = sum(isinstance(item.get("pricing"), dict) and bool(item["pricing"]) for item in found)
@@ -73,22 +68,18 @@ async def _models(client: Client) -> list[Row]:
     ]
 
 
-async def _logs(address: str, auth: dict[str, str]) -> Row:
+async def _log(access: Access) -> Row:
     try:
-        status, _ = await get_json(address, "/api/logs", auth, {"limit": 1}, WAIT_S)
+        await access.get("/api/logs", {"limit": 1}, seconds=WAIT_S, missing="Switch the gateway's logging on.")
     except BifrostError as error:
-        return ("gateway log", error.message, None)
-    if status == 200:
-        return ("gateway log", "readable: costs that come later are filled in", None)
-    return (
-        "gateway log",
-        f"not readable ({status})",
-        "It needs logging, and a login where one is set.",
-    )
+        return ("gateway log", error.message, error.hint)
+    return ("gateway log", "readable: costs that come later are filled in", None)
 
 
 def _settings(client: Client) -> Iterator[Row]:
     for name, value, origin in client.settings.rows():
+        if name == "run_log":
+            continue  # a check of its own
         yield (name, f"{value} (from {origin})", None)
 
 

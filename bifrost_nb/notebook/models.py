@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from ..errors import BifrostError, GatewayError
+from ..errors import BifrostError
+from ..gateway.access import Access
+from ..gateway.admin import _models as all_models
 from ..portal import Job, portal
-from ..transport import get_json
 from ..untrusted import plain
 
 if TYPE_CHECKING:
     from ..client import Client
 
-__all__ = ["KnownModels", "fetch", "known_models", "refresh"]
+__all__ = ["KnownModels", "all_models", "known_models", "refresh"]
 
 FRESH_S = 600.0
 """A list this old is asked for again."""
 PAUSE_S = 30.0
 """A gateway that did not answer is asked again at most so often."""
-MOST_PAGES = 50
 
 _asked: dict[str, float] = {}
 _job: Job[Any] | None = None
@@ -64,28 +64,12 @@ def refresh(client: Client) -> Job[Any] | None:
     return _job
 
 
-async def fetch(client: Client, seconds: float = 10.0) -> list[dict[str, Any]]:
-    """``GET /v1/models``, all pages: one dict per deployment. Raises BifrostError."""
-    found: list[dict[str, Any]] = []
-    token: str | None = None
-    for _ in range(MOST_PAGES):
-        query = {"page_token": token} if token else {}
-        status, body = await get_json(client.base_url, "/v1/models", client._auth(), query, seconds)
-        if status != 200 or not isinstance(body, dict):
-            raise GatewayError(f"The gateway answered {status} to GET /v1/models.", hint="%bifrost doctor tells more.")
-        data = body.get("data")
-        found += [item for item in data or () if isinstance(item, dict) and isinstance(item.get("id"), str)]
-        token = body.get("next_page_token") or None
-        if not isinstance(token, str):
-            break
-    return found
-
-
 async def _refreshed(client: Client) -> None:
     try:
-        names = sorted({plain(item["id"], 200) for item in await fetch(client)})
+        offered = await all_models(Access(client, client.settings))
     except BifrostError:
         return  # completion then has the old list, or none
+    names = sorted({plain(model["id"], 200) for model in offered})
     lists = _remembered()
     lists[client.settings.base_url] = {"at": time.time(), "deployments": names}
     path = _path()

@@ -13,7 +13,6 @@ from IPython.core.error import UsageError
 from ..errors import BifrostError
 from ..portal import portal
 from ..runs.run import Run
-from ..transport import get_json
 from .asking import ask
 from .copying import FORMS, copy
 from .options import Options, help_text, parse, split
@@ -75,29 +74,11 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{self.prog}: {message}. {' '.join(self.format_usage().split())}")
 
 
-def _models(session: Session, given: argparse.Namespace) -> Table:
-    from .models import fetch
+def _models(session: Session, given: argparse.Namespace) -> Any:
+    from ..gateway.admin import models
 
-    found = portal().call(fetch(session.client))
-    rows = [
-        {
-            "deployment": item["id"],
-            "input_usd_per_mtok": _per_million(item, "prompt"),
-            "output_usd_per_mtok": _per_million(item, "completion"),
-            "context_tokens": item.get("context_length"),
-        }
-        for item in sorted(found, key=lambda item: str(item["id"]))
-        if given.pattern.lower() in str(item["id"]).lower()
-    ]
-    return Table(["deployment", "input_usd_per_mtok", "output_usd_per_mtok", "context_tokens"], rows)
-
-
-def _per_million(item: Mapping[str, Any], kind: str) -> float | None:
-    pricing = item.get("pricing")
-    try:
-        return round(float(pricing[kind]) * 1e6, 6) if isinstance(pricing, dict) else None
-    except (KeyError, TypeError, ValueError):
-        return None
+    found = models(session.client)
+    return found[found["id"].str.contains(given.pattern, case=False, regex=False)].reset_index(drop=True)
 
 
 def _use(session: Session, words: Sequence[str]) -> Text:
@@ -150,22 +131,25 @@ def _cost_row(name: str, runs: Sequence[Run]) -> dict[str, Any]:
 
 def _budgets(session: Session) -> list[dict[str, Any]]:
     """What the gateway says about the virtual key's own budgets (from 1.6 on); nothing where it does not."""
+    from ..gateway.access import Access
+
     client = session.client
     if not client.settings.virtual_key:
         return []
-    path = "/api/governance/virtual-keys/quota"
     try:
-        status, body = portal().call(get_json(client.base_url, path, client._auth(), seconds=5.0))
+        told = portal().call(
+            Access(client, client.settings).get_object("/api/governance/virtual-keys/quota", seconds=5)
+        )
     except BifrostError:
         return []
-    budgets = body.get("budgets") if status == 200 and isinstance(body, dict) else None
+    budgets = told.get("budgets")
     return [
         {
             "of": f"the key's budget per {budget.get('reset_duration') or '?'}",
             "cost_usd": budget.get("current_usage"),
             "limit_usd": budget.get("max_limit"),
         }
-        for budget in budgets or ()
+        for budget in (budgets if isinstance(budgets, list) else ())
         if isinstance(budget, dict)
     ]
 

@@ -102,10 +102,11 @@ def test_use_sets_defaults(run: Cell, sent: Sent) -> None:
 
 def test_models(run: Cell) -> None:
     """Deployments with prices per million tokens; unknown prices are missing, not 0."""
-    rows = {row["deployment"]: row for row in run("%bifrost models").result}
-    assert rows["azure/gpt-4o"]["input_usd_per_mtok"] == 2.5
-    assert rows["ollama/llama3.2"]["input_usd_per_mtok"] is None
-    assert {row["deployment"].split("/")[0] for row in run("%bifrost models groq").result} == {"groq"}
+    frame = run("%bifrost models").result.set_index("id")
+    assert frame.loc["azure/gpt-4o", "input_usd_per_million_tokens"] == 2.5
+    assert frame.isna().loc["ollama/llama3.2", "input_usd_per_million_tokens"]
+    assert list(run("%bifrost models GROQ").result["provider"]) == ["groq"]
+    assert len(run("%bifrost models a.*").result) == 0
 
 
 def test_runs(run: Cell) -> None:
@@ -129,7 +130,7 @@ def test_cost_says_what_it_does_not_know(run: Cell, gateway: LocalGateway) -> No
 def test_doctor_finds_a_gateway(run: Cell) -> None:
     """What answers, its version, deployments, prices, whether its log can be read."""
     rows = {row["check"]: row for row in run("%bifrost doctor").result}
-    assert "answers (200)" in rows["gateway"]["found"]
+    assert "answers" in rows["gateway"]["found"]
     assert rows["version"]["found"].startswith("v2.2")
     assert "readable" in rows["gateway log"]["found"]
     assert int(rows["deployments"]["found"]) >= 5
@@ -140,7 +141,7 @@ def test_doctor_explains_a_dead_gateway(run: Cell, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("BIFROST_BASE_URL", "http://127.0.0.1:9")
     rows = {row["check"]: row for row in run("%bifrost doctor").result}
     assert "127.0.0.1:9" in rows["gateway"]["found"]
-    assert "BIFROST_BASE_URL" in rows["gateway"]["advice"]
+    assert "embedded gateway" in rows["gateway"]["advice"]
     assert "python" in rows
 
 
