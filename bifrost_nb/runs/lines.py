@@ -22,7 +22,7 @@ __all__ = ["BLOCK_BYTES", "LINE_BYTES", "Appender", "Block", "blocks"]
 LINE_BYTES = 32 << 20
 """Longest line that is written or read; a longer one is skipped without being held in memory."""
 
-BLOCK_BYTES = 4 << 20
+BLOCK_BYTES = 8 << 20
 """About how much is read at once."""
 
 _LOCK_SECONDS = 2.0
