@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     )
     from .gateway.local import LocalGateway, local_gateway
     from .nested import allow_nested_loops
-    from .runs.frame import runs, to_frame
-    from .runs.log import RunLog, run_log
-    from .runs.run import Run
+    from .records.frame import runs, to_frame
+    from .records.log import RunLog, run_log
+    from .records.run import Run
     from .streams import AsyncStream, Stream
 
 _HOMES = {
@@ -59,15 +59,15 @@ _HOMES = {
         "local_gateway",
     ),
     "nested": ("allow_nested_loops",),
-    "runs.frame": (
+    "records.frame": (
         "runs",
         "to_frame",
     ),
-    "runs.log": (
+    "records.log": (
         "RunLog",
         "run_log",
     ),
-    "runs.run": ("Run",),
+    "records.run": ("Run",),
     "streams": (
         "AsyncStream",
         "Stream",

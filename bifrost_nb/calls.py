@@ -9,7 +9,7 @@ from typing import Any, Literal, TypedDict
 import orjson
 
 from .errors import BifrostError, ConfigurationError
-from .runs.run import Run
+from .records.run import Run
 from .wire import requests as wire
 
 __all__ = ["Call", "CallOptions", "ChatParameters", "Kind", "Outcome", "TextParameters", "Timeouts", "prepare"]

@@ -81,7 +81,7 @@ def _gateway(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from .runs.log import RunLog, run_log
+    from .records.log import RunLog, run_log
 
     log = run_log() if options.log is None else RunLog(options.log)
     log.export(options.path)

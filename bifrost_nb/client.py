@@ -15,8 +15,8 @@ from . import settings
 from .calls import Call, ChatParameters, Kind, Outcome, TextParameters, Timeouts, prepare
 from .errors import ConfigurationError
 from .portal import Job, portal
-from .runs.log import RunLog, run_log
-from .runs.run import Run
+from .records.log import RunLog, run_log
+from .records.run import Run
 from .sender import Sender
 from .streams import AsyncStream, Stream, finished
 from .transport import Sink

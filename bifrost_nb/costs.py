@@ -13,12 +13,12 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .errors import BifrostError
-from .runs.cost import Price, add_log_cost, add_price_cost
-from .runs.run import Run
+from .records.cost import Price, add_log_cost, add_price_cost
+from .records.run import Run
 from .transport import get_json
 
 if TYPE_CHECKING:
-    from .runs.log import RunLog
+    from .records.log import RunLog
 
 __all__ = ["Costs"]
 

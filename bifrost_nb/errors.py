@@ -24,7 +24,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .runs.run import Run
+    from .records.run import Run
 
 __all__ = [
     "AuthenticationFailed",

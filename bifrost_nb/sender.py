@@ -17,9 +17,9 @@ from .calls import Call, Outcome
 from .costs import Costs
 from .errors import BifrostError, ConnectionFailed, GatewayError, LogError, StreamInterrupted, TimedOut
 from .portal import Portal, portal
-from .runs.collector import Collector, Piece
-from .runs.log import RunLog
-from .runs.run import Attempt, Run, Status, new_id
+from .records.collector import Collector, Piece
+from .records.log import RunLog
+from .records.run import Attempt, Run, Status, new_id
 from .transport import Sink, attempt, get_json
 from .untrusted import plain, redact
 

@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from .runs.collector import Piece
-from .runs.run import Run
+from .records.collector import Piece
+from .records.run import Run
 
 if TYPE_CHECKING:
     from .calls import Call, Outcome

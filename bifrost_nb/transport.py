@@ -19,12 +19,12 @@ import orjson
 
 from .errors import BifrostError, ConnectionFailed, ProtocolError, StreamInterrupted, TimedOut
 from .portal import portal
-from .runs.collector import Collector, Piece
+from .records.collector import Collector, Piece
 from .wire.events import EventDecoder
 
 if TYPE_CHECKING:
     from .calls import Call
-    from .runs.run import Run
+    from .records.run import Run
 
 __all__ = ["MAX_ANSWER_BYTES", "Reply", "Sink", "attempt", "fetch", "get_json", "mapped"]
 

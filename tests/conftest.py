@@ -10,7 +10,7 @@ import pytest
 
 from bifrost_nb import Client
 from bifrost_nb.gateway.local import LocalGateway, local_gateway
-from bifrost_nb.runs.log import RunLog
+from bifrost_nb.records.log import RunLog
 
 NO_SKIP = bool(os.environ.get("BIFROST_NB_NO_SKIP"))
 

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from bifrost_nb.errors import LogError
-from bifrost_nb.runs.columns import NAMES
-from bifrost_nb.runs.evidence import from_notebook
-from bifrost_nb.runs.frame import to_frame
-from bifrost_nb.runs.run import Run
-from bifrost_nb.runs.show import metadata, metadata_many
+from bifrost_nb.records.columns import NAMES
+from bifrost_nb.records.evidence import from_notebook
+from bifrost_nb.records.frame import to_frame
+from bifrost_nb.records.run import Run
+from bifrost_nb.records.show import metadata, metadata_many
 from tests.data.hostile import HOSTILE
 
 from .test_show import answered

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from bifrost_nb.comparing.prompts import escape, render, variables
 from bifrost_nb.errors import TemplateError
-from bifrost_nb.runs.run import Run
+from bifrost_nb.records.run import Run
 
 
 @dataclass

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from bifrost_nb.runs.columns import NAMES
-from bifrost_nb.runs.facts import duration, facts, usd
-from bifrost_nb.runs.run import Run
-from bifrost_nb.runs.show import FORMS, Runs, as_html, as_markdown, as_text, metadata, mimebundle, mimebundle_many
+from bifrost_nb.records.columns import NAMES
+from bifrost_nb.records.facts import duration, facts, usd
+from bifrost_nb.records.run import Run
+from bifrost_nb.records.show import FORMS, Runs, as_html, as_markdown, as_text, metadata, mimebundle, mimebundle_many
 from tests.data.hostile import HOSTILE
 from tests.markup import read
 

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..runs.run import Run
+    from ..records.run import Run
 
 __all__ = ["Budget"]
 

@@ -22,11 +22,11 @@ import orjson
 
 from ..errors import ConfigurationError
 from ..portal import portal
-from ..runs.columns import COLUMNS
-from ..runs.log import RunLog
-from ..runs.record import cell as cell_value
-from ..runs.record import decode, encode
-from ..runs.run import Run
+from ..records.columns import COLUMNS
+from ..records.log import RunLog
+from ..records.record import cell as cell_value
+from ..records.record import decode, encode
+from ..records.run import Run
 from ..untrusted import plain
 from .comparison import Comparison
 from .interrupted import Interrupted

@@ -19,7 +19,7 @@ from .sweep import Sweep
 
 if TYPE_CHECKING:
     from ..client import Client
-    from ..runs.run import Run
+    from ..records.run import Run
     from ..transport import Sink
     from .cluster import Remote
     from .preflight import Preflight

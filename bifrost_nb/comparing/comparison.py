@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Unpack
 
 from ..errors import ConfigurationError
-from ..runs.run import Run
+from ..records.run import Run
 from .plan import Cell, Plan
 from .sweep import Progress
 
@@ -70,7 +70,7 @@ class Comparison:
         """
         import pandas as pd
 
-        from ..runs.frame import to_frame
+        from ..records.frame import to_frame
 
         unknown = sum(run.cost_usd is None for run in self.runs)
         if self._frame is None or self._frame[0] != unknown:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ..client import Client
-    from ..runs.run import Run
+    from ..records.run import Run
 
 __all__ = ["Preflight", "preflight", "tokens_of"]
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from .plan import Plan
 
 if TYPE_CHECKING:
-    from ..runs.log import RunLog
-    from ..runs.run import Run
+    from ..records.log import RunLog
+    from ..records.run import Run
 
 __all__ = ["recorded"]
 

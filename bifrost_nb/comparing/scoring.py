@@ -13,7 +13,7 @@ from ..portal import Portal
 from ..untrusted import plain, redact
 
 if TYPE_CHECKING:
-    from ..runs.run import Run
+    from ..records.run import Run
 
 __all__ = ["Judge", "Score", "judges_of", "scores"]
 

@@ -30,7 +30,7 @@ from .plan import Asked, Cell, Plan
 if TYPE_CHECKING:
     from ..calls import Outcome
     from ..client import Client
-    from ..runs.run import Run
+    from ..records.run import Run
     from ..transport import Sink
 
 __all__ = ["Progress", "Sweep"]

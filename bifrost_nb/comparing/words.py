@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from ..runs.facts import usd
+from ..records.facts import usd
 
 if TYPE_CHECKING:
     from .difference import Difference

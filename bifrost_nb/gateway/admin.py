@@ -110,7 +110,7 @@ class Admin:
         texts: bool = False,
     ) -> pd.DataFrame:
         """See `bifrost_nb.gateway_logs`."""
-        from ..runs.frame import to_frame
+        from ..records.frame import to_frame
 
         query = LogQuery.of(since=since, until=until, provider=provider, model=model, status=status, limit=limit)
         return to_frame(self._run(read_log(self._access(), query, missing=_NO_LOG, texts=texts)))

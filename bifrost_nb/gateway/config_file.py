@@ -11,7 +11,7 @@ from pathlib import PurePath
 from typing import Any
 
 from ..errors import ConfigurationError
-from ..runs.selection import near
+from ..records.selection import near
 from ..untrusted import redact
 
 __all__ = ["Providers", "check_config", "gateway_config"]

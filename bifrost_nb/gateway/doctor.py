@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from ..client import Client
 from ..errors import AuthenticationFailed, BifrostError, GatewayError, NotFound, ProtocolError
 from ..portal import portal
-from ..untrusted import plain
 from .access import Access
 
 if TYPE_CHECKING:
@@ -107,7 +106,7 @@ async def _answers(access: Access) -> Check:
         version = error
     health, told_components = await _health(access)
     if isinstance(version, str):
-        told = f"Bifrost {plain(version, 40)}" + ("" if health == "ok" else f", but /health says {health}")
+        told = f"Bifrost {access.safe(version, 40)}" + ("" if health == "ok" else f", but /health says {health}")
         advice = None if health == "ok" else "Look at the gateway's own log."
         return Check("gateway", "ok" if health == "ok" else "warning", told, advice)
     if told_components or await _asks_for_login(access):
@@ -130,7 +129,7 @@ async def _health(access: Access) -> tuple[str, bool]:
         return "nothing that can be read", False
     if not isinstance(answer, dict) or not isinstance(answer.get("status"), str):
         return "something else", False
-    return plain(answer["status"], 40), isinstance(answer.get("components"), dict)
+    return access.safe(answer["status"], 40) or "nothing", isinstance(answer.get("components"), dict)
 
 
 async def _asks_for_login(access: Access) -> bool:

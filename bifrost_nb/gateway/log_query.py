@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import quote
 
 from ..errors import ConfigurationError, NotFound
-from ..runs.run import Run
-from ..runs.selection import instant, near
+from ..records.run import Run
+from ..records.selection import instant, near
 from .access import Access
 from .log_rows import STATUSES, run_of, with_primaries
 

@@ -11,9 +11,9 @@ from typing import Any, cast
 
 import orjson
 
-from ..runs.cost import add_log_cost
-from ..runs.record import cell
-from ..runs.run import Run, Status
+from ..records.cost import add_log_cost
+from ..records.record import cell
+from ..records.run import Run, Status
 from ..wire.failures import parse_error
 from ..wire.reading import name_of, parse_cache, parse_usage
 

@@ -11,15 +11,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ..errors import ConfigurationError
-from ..runs.record import cell
-from ..runs.selection import near
+from ..records.record import cell
+from ..records.selection import near
 from .access import Access
 from .log_query import LogQuery
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..runs.columns import Dtype
+    from ..records.columns import Dtype
 
 __all__ = ["SERIES", "Kind", "Series", "kind_of", "read_series"]
 

@@ -13,16 +13,16 @@ from datetime import timedelta
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..runs.facts import duration, usd
-from ..runs.frame import to_frame
-from ..runs.log import RunLog
-from ..runs.run import Run
+from ..records.facts import duration, usd
+from ..records.frame import to_frame
+from ..records.log import RunLog
+from ..records.run import Run
 from .tables import Field, as_array
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..runs.columns import Dtype
+    from ..records.columns import Dtype
 
 __all__ = ["MARGIN", "Reconciliation", "reconciled"]
 

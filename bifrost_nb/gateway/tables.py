@@ -13,12 +13,12 @@ from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 
-from ..runs.record import cell
+from ..records.record import cell
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..runs.columns import Dtype
+    from ..records.columns import Dtype
 
 __all__ = ["MODELS", "PROVIDERS", "STATS", "VIRTUAL_KEYS", "Field", "as_array", "frame"]
 

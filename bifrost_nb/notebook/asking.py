@@ -11,14 +11,14 @@ from IPython.core.error import UsageError
 
 from ..comparing.prompts import escape, render, variables
 from ..errors import BifrostError
-from ..runs.show import Runs, metadata_many
+from ..records.show import Runs, metadata_many
 from .options import Options
 from .session import Session
 from .tables import Text
 
 if TYPE_CHECKING:
     from ..calls import Call, Outcome
-    from ..runs.run import Run
+    from ..records.run import Run
 
 __all__ = ["ask", "calls_for", "shorten"]
 

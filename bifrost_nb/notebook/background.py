@@ -9,14 +9,14 @@ from collections.abc import Generator, Sequence
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from ..runs.show import Runs, metadata_many, mimebundle, mimebundle_many
+from ..records.show import Runs, metadata_many, mimebundle, mimebundle_many
 from .options import Options
 from .race import Arrival, Race
 
 if TYPE_CHECKING:
     from ..calls import Call, Outcome
     from ..client import Client
-    from ..runs.run import Run
+    from ..records.run import Run
 
 __all__ = ["Job"]
 

@@ -16,7 +16,7 @@ from .tables import Text
 if TYPE_CHECKING:
     from ..calls import Call
     from ..client import Client
-    from ..runs.run import Run
+    from ..records.run import Run
 
 __all__ = ["FORMS", "copy"]
 

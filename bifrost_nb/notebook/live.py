@@ -9,9 +9,9 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..calls import Call, Outcome
-from ..runs.collector import Piece
-from ..runs.facts import duration
-from ..runs.run import Run
+from ..records.collector import Piece
+from ..records.facts import duration
+from ..records.run import Run
 from .place import place
 from .race import Arrival, Race
 from .wait import Interrupted, Interrupts, drain
@@ -184,7 +184,7 @@ class _InNotebook:
 
 def _static(race: Race, form: str) -> tuple[dict[str, str], dict[str, Any]]:
     """What stays in the notebook, and its metadata: markup and text only, that need no kernel, widget or network."""
-    from ..runs.show import metadata, mimebundle, mimebundle_many
+    from ..records.show import metadata, mimebundle, mimebundle_many
 
     runs = [column.so_far for column in race.columns]
     if len(runs) == 1:

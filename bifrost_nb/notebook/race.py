@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from ..runs.collector import Piece
-from ..runs.facts import duration, trouble, usd
-from ..runs.run import Run
+from ..records.collector import Piece
+from ..records.facts import duration, trouble, usd
+from ..records.run import Run
 from ..untrusted import plain
 
 __all__ = ["Arrival", "Column", "Facts", "Race", "safe"]

@@ -12,7 +12,7 @@ from IPython.core.error import UsageError
 
 from ..errors import BifrostError
 from ..portal import portal
-from ..runs.run import Run
+from ..records.run import Run
 from .asking import ask
 from .copying import FORMS, copy
 from .options import Options, help_text, parse, split

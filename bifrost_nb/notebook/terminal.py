@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import TextIO
 
-from ..runs.facts import line, trouble
+from ..records.facts import line, trouble
 from .race import Column, Race
 
 __all__ = ["Terminal"]

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from .pump import Pump
 
 if TYPE_CHECKING:
-    from ..runs.run import Run
+    from ..records.run import Run
 
 __all__ = ["WAKE", "Interrupted", "Interrupts", "drain"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bifrost_nb import Client
-from bifrost_nb.runs.log import RunLog
+from bifrost_nb.records.log import RunLog
 from bifrost_nb.transport import fetch
 
 

@@ -125,10 +125,10 @@ class Log:
         self.before_page: Callable[[], object] = lambda: None
 
     def page(self, request: Request) -> Any:
-        limit, offset = int(request.query_params["limit"]), int(request.query_params["offset"])
+        limit, offset = int(request.query_params["limit"]), int(request.query_params.get("offset", 0))
         if not 1 <= limit <= 1000:
             return json({"error": {"message": "limit cannot exceed 1000"}}, 400)
         self.before_page()
-        found = sorted(self.rows, key=lambda row: row["timestamp"], reverse=request.query_params["order"] == "desc")
+        found = sorted(self.rows, key=lambda row: row["timestamp"], reverse=request.query_params.get("order") != "asc")
         answer: dict[str, Any] = {"logs": found[offset : offset + min(limit, self.most)] or None}
         return answer | ({"pagination": {"total_count": len(found), "limit": limit}} if self.total else {})

@@ -19,7 +19,7 @@ import pytest
 
 from bifrost_nb import BifrostError, Client, ConfigurationError
 from bifrost_nb.gateway.launch import launch_gateway
-from bifrost_nb.runs.log import RunLog
+from bifrost_nb.records.log import RunLog
 
 from .executables import CRASHING, DOCKER, HANGING, SERVING, STUBBORN, install
 

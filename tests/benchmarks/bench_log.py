@@ -22,9 +22,9 @@ from pathlib import Path
 
 import orjson
 
-from bifrost_nb.runs.log import RunLog
-from bifrost_nb.runs.record import encode
-from bifrost_nb.runs.run import Attempt, Run
+from bifrost_nb.records.log import RunLog
+from bifrost_nb.records.record import encode
+from bifrost_nb.records.run import Attempt, Run
 
 WORDS = """bridge light rainbow river stone morning quiet signal harbour window garden letter winter music paper
 copper lantern distant gentle narrow brilliant ordinary careful sudden open keep carry follow build gather
@@ -39,8 +39,8 @@ WAYS = {
 CHILD = """
 import resource, sys, time
 import numpy, orjson, pandas, pyarrow.dataset, pyarrow.json, pyarrow.parquet
-from bifrost_nb.runs import table
-from bifrost_nb.runs.log import RunLog
+from bifrost_nb.records import table
+from bifrost_nb.records.log import RunLog
 log, parquet = sys.argv[1:3]
 def peak():
     if sys.platform == "linux":  # getrusage would count what the parent had when it started us

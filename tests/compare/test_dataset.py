@@ -10,9 +10,9 @@ import pytest
 
 from bifrost_nb import ConfigurationError
 from bifrost_nb.comparing.dataset import export_dataset
-from bifrost_nb.runs.columns import COLUMNS, NAMES
-from bifrost_nb.runs.frame import to_frame
-from bifrost_nb.runs.run import Run
+from bifrost_nb.records.columns import COLUMNS, NAMES
+from bifrost_nb.records.frame import to_frame
+from bifrost_nb.records.run import Run
 
 
 @pytest.fixture

@@ -17,6 +17,9 @@ from .subjects import EMBEDDED, SUBJECTS, Subject, embedded, engine
 _ENGINES = [pytest.param(f"engine {name}", marks=pytest.mark.gateway) for name in ENGINES.values()]
 _report = Report(list(SUBJECTS))
 
+engines_only = pytest.mark.parametrize("running", _ENGINES, indirect=True)
+"""For what the embedded gateway does not simulate."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "feature(name): the row of the README's table that the test belongs to")

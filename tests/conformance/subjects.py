@@ -30,15 +30,16 @@ SUBJECTS = {f"engine {ENGINES[version]}": version for version in ENGINES} | {
 }
 """Name of each subject -> engine version or dialect."""
 
-PROVIDERS = ("azure", "openai", "anthropic", "local", "impatient", "wrong-key", "refused")
-"""Configured. `impatient` waits 1 s for an answer, `wrong-key` has a key that its provider does not accept, nobody
-listens at the address of `refused`. Other providers that Bifrost knows, like mistral, are not configured."""
+PROVIDERS = ("azure", "openai", "anthropic", "local", "impatient", "persistent", "wrong-key", "refused")
+"""Configured. Of `impatient` the gateway awaits an answer for 1 s, `persistent` it asks again once; `wrong-key` has a
+key that its provider does not accept, nobody listens at the address of `refused`. Other providers that Bifrost knows, like mistral, are not configured."""
 EXTRA = tuple(
     SimulatedDeployment(id=id_, ttft_ms=100, tokens_per_s=300, **facts)
     for id_, facts in {
         "local/small": {},
         "local/thinker": {"kinds": ("chat",), "reasoning": True},
         "impatient/small": {},
+        "persistent/small": {},
         "wrong-key/small": {},
         "refused/small": {},
         "azure/big window": {"context_tokens": 100_000},
@@ -91,6 +92,8 @@ def engine(version: str) -> Iterator[Subject]:
         network = config["providers"]["impatient"]["network_config"]
         network |= dict.fromkeys(network.keys() & {"stream_idle_timeout_in_seconds"}, 1)
         network["default_request_timeout_in_seconds"] = 1
+        again = config["providers"]["persistent"]["network_config"]
+        again |= {"max_retries": 1, "retry_backoff_initial": 100, "retry_backoff_max": 100}
         with Engine(version, config, keys, Path(folder)) as running:
             yield Subject(
                 name=f"engine {running.version}",

@@ -10,6 +10,7 @@ import pytest
 import bifrost_nb as bf
 from bifrost_nb import Client, Run, Timeouts
 
+from .conftest import engines_only
 from .subjects import Subject
 from .test_answers import PROMPT, good, streamed
 
@@ -191,16 +192,32 @@ def test_a_provider_that_is_not_configured(client: Client, subject: Subject) -> 
     assert ("nowhere" if subject.generation == "1.3" else "specify a provider") in str(found)
 
 
+@engines_only
 @pytest.mark.feature("Errors of the gateway")
-@pytest.mark.gateway
 def test_a_provider_at_whose_address_nobody_listens(client: Client, subject: Subject) -> None:
     """The gateway's own network error is told as such."""
-    if not subject.real:
-        return
     found = failed(client, "refused/small")
     assert found.status == (400 if subject.generation == "1.3" else 502)
     assert "network error" in str(found)
     assert "provider" in str(found.hint)
+
+
+@engines_only
+@pytest.mark.feature("The gateway's own retries")
+def test_the_gateway_asks_again(client: Client, subject: Subject, limit: Limit) -> None:
+    """A failure that the gateway cures by asking again is an answer like any other, and only takes longer."""
+    subject.script([{"deployment": "persistent/small", "status": 500, "error": OVERLOADED, "times": 1}])
+    good(client.complete("persistent/small", PROMPT, max_tokens=8), "persistent/small")
+    assert subject.asked() == ["persistent/small"] * 2
+    refused = {"code": "invalid_api_key", "message": "Wrong key"}
+    subject.script([{"deployment": "persistent/small", "status": 401, "error": refused}])
+    found = failed(client, "persistent/small")
+    if subject.generation == "1.3":
+        assert isinstance(found, bf.AuthenticationFailed)
+    else:
+        limit("With retries, a provider's 401 becomes 502 `upstream_credentials_exhausted`.")
+        assert (found.status, found.type) == (502, "upstream_credentials_exhausted")
+        assert "renew" in str(found.hint)
 
 
 # -- streams that break -----------------------------------------------------------------------------------------------

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from bifrost_nb.gateway.local import LocalGateway
-from bifrost_nb.runs.log import RunLog
-from bifrost_nb.runs.run import Run
+from bifrost_nb.records.log import RunLog
+from bifrost_nb.records.run import Run
 
 from .frontend import Cell, FrontEnd
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bifrost_nb.gateway.local import LocalGateway
-from bifrost_nb.runs.run import Run
+from bifrost_nb.records.run import Run
 
 from .frontend import Cell, FrontEnd
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from bifrost_nb.gateway.local import LocalGateway
-from bifrost_nb.runs.run import Run
+from bifrost_nb.records.run import Run
 
 from .frontend import FrontEnd
 from .test_stop import AT_ONCE_S, gone_at

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from bifrost_nb.gateway.local import LocalGateway
-from bifrost_nb.runs.run import Run
+from bifrost_nb.records.run import Run
 
 from .frontend import FrontEnd
 

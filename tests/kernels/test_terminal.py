@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from bifrost_nb.gateway.local import LocalGateway
-from bifrost_nb.runs.run import Run
+from bifrost_nb.records.run import Run
 
 from .conftest import SETUP
 from .test_stop import AT_ONCE_S, gone_at

@@ -16,8 +16,8 @@ from bifrost_nb.gateway.local import LocalGateway
 from bifrost_nb.notebook.pane import Pane
 from bifrost_nb.notebook.race import Arrival, Race
 from bifrost_nb.notebook.wait import drain
-from bifrost_nb.runs.collector import Piece
-from bifrost_nb.runs.run import Run
+from bifrost_nb.records.collector import Piece
+from bifrost_nb.records.run import Run
 
 from .test_race import Clock, asked
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from bifrost_nb import Client
 from bifrost_nb.gateway.local import LocalGateway
 from bifrost_nb.notebook.race import Arrival, Race
-from bifrost_nb.runs.collector import Piece
-from bifrost_nb.runs.run import Run
+from bifrost_nb.records.collector import Piece
+from bifrost_nb.records.run import Run
 
 
 class Clock:

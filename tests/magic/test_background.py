@@ -11,7 +11,7 @@ from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 
 from bifrost_nb import NotFound
 from bifrost_nb.gateway.local import LocalGateway
-from bifrost_nb.runs.log import run_log
+from bifrost_nb.records.log import run_log
 
 from .conftest import TEXT
 

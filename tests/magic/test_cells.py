@@ -14,8 +14,8 @@ from IPython.utils.capture import capture_output
 
 from bifrost_nb import BifrostError, GatewayError, NotFound, Run, TemplateError
 from bifrost_nb.gateway.local import LocalGateway
-from bifrost_nb.runs.log import run_log
-from bifrost_nb.runs.show import Runs
+from bifrost_nb.records.log import run_log
+from bifrost_nb.records.show import Runs
 from tests.test_prompts import UNTOUCHED
 
 from .conftest import CHAT, TEXT

@@ -15,15 +15,15 @@ from pathlib import Path
 import pytest
 
 from bifrost_nb import LogError
-from bifrost_nb.runs import lines
-from bifrost_nb.runs.log import LogWarning, RunLog
-from bifrost_nb.runs.run import Run
+from bifrost_nb.records import lines
+from bifrost_nb.records.log import LogWarning, RunLog
+from bifrost_nb.records.run import Run
 
 # Says each run id on a line of its own once `append` has returned.
 WRITER = """
 import sys
-from bifrost_nb.runs.log import RunLog
-from bifrost_nb.runs.run import Run
+from bifrost_nb.records.log import RunLog
+from bifrost_nb.records.run import Run
 log, name, count = RunLog(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 sys.stdin.readline()
 for number in range(count):
@@ -39,7 +39,7 @@ def python(code: str, *arguments: object) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.filterwarnings("ignore::bifrost_nb.runs.log.LogWarning")
+@pytest.mark.filterwarnings("ignore::bifrost_nb.records.log.LogWarning")
 def test_killed_writers_lose_no_finished_run(log: RunLog) -> None:
     """Four processes append 1,000 runs, two are killed with SIGKILL in the middle: each run whose append had returned
     is in the log exactly once, whole, and the other two are not disturbed."""
@@ -112,8 +112,8 @@ def test_a_full_disk_is_told_and_costs_no_other_run(tmp_path: Path) -> None:
     code = """
 import resource, sys
 from bifrost_nb import LogError
-from bifrost_nb.runs.log import RunLog
-from bifrost_nb.runs.run import Run
+from bifrost_nb.records.log import RunLog
+from bifrost_nb.records.run import Run
 log = RunLog(sys.argv[1])
 log.append(Run(run_id="a"))
 size = log.path.stat().st_size
@@ -165,8 +165,8 @@ def test_a_read_only_folder_is_told() -> None:
     code = """
 import os, sys
 from bifrost_nb import LogError
-from bifrost_nb.runs.log import RunLog
-from bifrost_nb.runs.run import Run
+from bifrost_nb.records.log import RunLog
+from bifrost_nb.records.run import Run
 if os.geteuid() == 0:
     os.setuid(65534)
 try:
@@ -218,8 +218,8 @@ def test_a_fork_goes_on_with_the_log(log: RunLog) -> None:
     """Forked while other threads append, the child appends too; neither waits for the other's lock for ever."""
     code = """
 import os, sys, threading
-from bifrost_nb.runs.log import RunLog
-from bifrost_nb.runs.run import Run
+from bifrost_nb.records.log import RunLog
+from bifrost_nb.records.run import Run
 log = RunLog(sys.argv[1])
 def work(t):
     for n in range(500):
@@ -308,7 +308,7 @@ def test_an_endless_line_is_not_held_in_memory(tmp_path: Path) -> None:
     code = """
 import resource, sys, warnings
 from pathlib import Path
-from bifrost_nb.runs.lines import blocks
+from bifrost_nb.records.lines import blocks
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 ends = [(block.data[:20], block.data[-20:]) for block in blocks(Path(sys.argv[1]))]
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)

@@ -1,6 +1,6 @@
 """The runs that a saved notebook shows, read from its file: no log, no kernel, no gateway needed.
 
-Every answer's output carries its run as display metadata (`bifrost_nb.runs.show.metadata`): under ``bifrost_nb`` the
+Every answer's output carries its run as display metadata (`bifrost_nb.records.show.metadata`): under ``bifrost_nb`` the
 known columns, or ``runs``, a list of them.
 """
 

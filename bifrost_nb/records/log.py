@@ -32,7 +32,7 @@ class LogWarning(UserWarning):
 
 
 class RunLog:
-    """An append-only file of runs, one JSON object per line (format: `bifrost_nb.runs.record`).
+    """An append-only file of runs, one JSON object per line (format: `bifrost_nb.records.record`).
 
     Made at the first append, readable by its owner only. Any number of threads and processes may append at once. A
     later line about a run adds facts to it; the newest known value of each column wins. `path` None is a switched-off
@@ -104,7 +104,7 @@ class RunLog:
     def export(self, path: str | os.PathLike[str], **filters: Unpack[Filters]) -> Path:
         """Write the runs, newest facts merged, to a ``.parquet``, ``.csv`` or ``.jsonl`` file; returns its path.
 
-        See `bifrost_nb.runs.export` for the three formats. The file is readable by its owner only and appears whole or
+        See `bifrost_nb.records.export` for the three formats. The file is readable by its owner only and appears whole or
         not at all. Raises ConfigurationError for another suffix, LogError when it cannot be written.
         """
         from .export import export, writer

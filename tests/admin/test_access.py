@@ -1,0 +1,147 @@
+"""Who opens a protected management API, what is said to those who may not, and what no repr or error shows."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from bifrost_nb import AuthenticationFailed, Client, ConfigurationError, GatewayError, NotFound, ProtocolError
+from bifrost_nb.gateway.admin import Admin, gateway_histogram, providers
+from bifrost_nb.gateway.app import gateway_app
+from bifrost_nb.gateway.deployments import deployments_by_id
+from bifrost_nb.gateway.dialects import DIALECTS
+from bifrost_nb.gateway.local import local_gateway
+from bifrost_nb.gateway.simulator import Simulator
+
+from .servers import Locked, Table, json, served
+
+ClientOf = Callable[..., Client]
+USER, PASSWORD = "administrator", "pässword with: blanks"
+
+
+def simulated() -> Simulator:
+    return Simulator(deployments_by_id(), DIALECTS["2.2"])
+
+
+@pytest.fixture
+def lock() -> Locked:
+    return Locked(gateway_app(simulated()), USER, PASSWORD)
+
+
+@pytest.fixture
+def locked(lock: Locked) -> Iterator[str]:
+    with served(lock) as url:
+        yield url
+
+
+def test_user_and_password_open_it(client_of: ClientOf, locked: str, lock: Locked) -> None:
+    """Basic authentication, whatever the password's characters; no login is needed."""
+    admin = Admin(client_of(locked), admin_user=USER, admin_password=PASSWORD)
+    assert len(admin.providers()) == 9
+    assert len(admin.models()) > 9
+    assert lock.logins == 0
+
+
+def test_the_environment_opens_it(client_of: ClientOf, locked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """BIFROST_ADMIN_USER and BIFROST_ADMIN_PASSWORD are enough for every function."""
+    monkeypatch.setenv("BIFROST_ADMIN_USER", USER)
+    monkeypatch.setenv("BIFROST_ADMIN_PASSWORD", PASSWORD)
+    assert len(providers(client_of(locked))) == 9
+
+
+def test_a_session_token_opens_it(
+    client_of: ClientOf, locked: str, lock: Locked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token goes as bearer; user and password given as arguments count before one of the environment."""
+    monkeypatch.setenv("BIFROST_SESSION_TOKEN", lock.token)
+    assert len(providers(client_of(locked))) == 9
+    with pytest.raises(AuthenticationFailed):
+        Admin(client_of(locked), session_token="another-token").providers()
+    monkeypatch.setenv("BIFROST_SESSION_TOKEN", "an-old-one")
+    assert len(Admin(client_of(locked), admin_user=USER, admin_password=PASSWORD).providers()) == 9
+
+
+@pytest.mark.parametrize("cookie", [False, True], ids=["in the answer", "in a cookie"])
+def test_a_gateway_that_wants_a_login_gets_one(client_of: ClientOf, cookie: bool) -> None:
+    """Where Basic is refused the pair is traded for a token, once; older gateways answer it, newer set a cookie."""
+    lock = Locked(gateway_app(simulated()), USER, PASSWORD, basic=False, cookie=cookie)
+    with served(lock) as url:
+        admin = Admin(client_of(url), admin_user=USER, admin_password=PASSWORD)
+        assert len(admin.providers()) == 9
+        assert lock.logins == 1
+        with pytest.raises(AuthenticationFailed, match="does not know this user"):
+            Admin(client_of(url), admin_user=USER, admin_password="wrong").providers()
+        assert lock.logins == 2
+
+
+def test_who_has_no_credentials_is_told_how(client_of: ClientOf, locked: str) -> None:
+    """The error names the variables and says that a virtual key does not open it."""
+    for options in ({}, {"virtual_key": "sk-bf-demo-0123456789abcdef"}, {"api_key": "some-api-key"}):
+        with pytest.raises(AuthenticationFailed) as caught:
+            providers(client_of(locked, **options))
+        said = str(caught.value)
+        assert "BIFROST_ADMIN_USER" in said
+        assert "virtual key does not open it" in said
+        assert caught.value.status == 401
+        assert "0123456789abcdef" not in said
+        assert "some-api-key" not in said
+
+
+def test_half_a_pair_is_told_before_anything_is_sent(
+    client_of: ClientOf, locked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user without a password, or a user with a colon in the name, is a mistake of the settings."""
+    with pytest.raises(ConfigurationError, match="admin_password is missing"):
+        Admin(client_of(locked), admin_user=USER)
+    with pytest.raises(ConfigurationError, match="colon"):
+        Admin(client_of(locked), admin_user="a:b", admin_password="c")
+    monkeypatch.setenv("BIFROST_ADMIN_PASSWORD", PASSWORD)
+    with pytest.raises(ConfigurationError, match="BIFROST_ADMIN_USER") as caught:
+        providers(client_of(locked))
+    assert PASSWORD not in str(caught.value)
+
+
+def test_credentials_show_nowhere(client_of: ClientOf, locked: str, lock: Locked) -> None:
+    """Neither repr nor settings nor pickles of an Admin hold what it was given."""
+    admin = Admin(client_of(locked), admin_user=USER, admin_password=PASSWORD)
+    token = Admin(client_of(locked), session_token=lock.token)
+    shown = f"{admin!r} {admin.client.settings!r} {token!r} {admin._credentials!r} {token._credentials.rows()}"
+    assert PASSWORD not in shown
+    assert lock.token not in shown
+    assert "configured" in shown
+    for each in (admin, token):
+        with pytest.raises(TypeError, match="credentials"):
+            pickle.dumps(each)
+
+
+def test_an_older_gateway_is_told_as_such(client_of: ClientOf) -> None:
+    """A route that this generation does not have gives NotFound, saying that the gateway is older."""
+    with local_gateway(dialect="1.3") as gateway, pytest.raises(NotFound, match="older than its latency histogram"):
+        gateway_histogram("latency", client=client_of(gateway.url))
+
+
+def test_something_else_than_a_gateway_is_told(client_of: ClientOf) -> None:
+    """A web page, other JSON, a redirect and a broken server are told apart, without their contents."""
+    from starlette.responses import HTMLResponse, RedirectResponse
+
+    answers = {
+        "/api/providers": HTMLResponse("<html>Sign in</html>"),
+        "/api/governance/virtual-keys": ["a", "list"],
+        "/v1/models": RedirectResponse("http://127.0.0.1:1/elsewhere"),
+        "/api/logs": json({"error": {"message": "disk \x1b[31mfull"}, "is_bifrost_error": True}, 500),
+    }
+    with served(Table(answers)) as url:
+        admin = Admin(client_of(url))
+        with pytest.raises(
+            ProtocolError, match=r"/api/providers answered 200 with something that is not JSON \(text/html"
+        ):
+            admin.providers()
+        with pytest.raises(ProtocolError, match="not an object"):
+            admin.virtual_keys()
+        with pytest.raises(ProtocolError, match="answered 307"):
+            admin.models()
+        with pytest.raises(GatewayError, match=r"GET /api/logs: .*disk full") as caught:
+            admin.logs()
+        assert caught.value.status == 500
