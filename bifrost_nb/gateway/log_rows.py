@@ -73,8 +73,8 @@ def with_primaries(runs: Iterable[Run]) -> list[Run]:
 def _add_error(run: Run, details: object, hide: Hide) -> None:
     if isinstance(details, Mapping) and details and run.status != "ok":
         info = parse_error(cast("Mapping[str, Any]", details), None, {})
-        run.http_status, run.error_type, run.error_code = info.status, info.type, info.code
-        run.error_message = hide(info.message)
+        run.http_status, run.error_message = info.status, hide(info.message)
+        run.error_type, run.error_code = _text(info.type, hide), _text(info.code, hide)
 
 
 def _request_type(value: object, hide: Hide) -> str:
