@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from .gateway.local import LocalGateway, local_gateway
     from .nested import allow_nested_loops
+    from .records.evidence import from_notebook
     from .records.frame import runs, to_frame
     from .records.log import RunLog, run_log
     from .records.run import Run
@@ -59,6 +60,7 @@ _HOMES = {
         "local_gateway",
     ),
     "nested": ("allow_nested_loops",),
+    "records.evidence": ("from_notebook",),
     "records.frame": (
         "runs",
         "to_frame",
@@ -100,6 +102,7 @@ __all__ = [
     "Timeouts",
     "allow_nested_loops",
     "compare",
+    "from_notebook",
     "local_gateway",
     "run_log",
     "runs",

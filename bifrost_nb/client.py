@@ -67,8 +67,10 @@ class Client:
 
     @property
     def log(self) -> RunLog:
-        """Where runs are recorded."""
-        return self._log if self._log is not None else run_log()
+        """Where runs are recorded: what was passed, else the log of the settings when the client was first used."""
+        if self._log is None:
+            self._log = run_log()  # reading the settings takes a hundred times as long as writing a line
+        return self._log
 
     def __repr__(self) -> str:
         keys = {name: "configured" for name in ("virtual_key", "api_key") if getattr(self.settings, name)}

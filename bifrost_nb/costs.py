@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import BifrostError
 from .records.cost import Price, add_log_cost, add_price_cost
+from .records.pending import cost_follows, cost_settled
 from .records.run import Run
 from .transport import get_json
 
@@ -51,7 +52,12 @@ class Costs:
             return
         task = asyncio.get_running_loop().create_task(self._find(run, log))
         self._tasks[run.run_id] = task
-        task.add_done_callback(lambda _: self._tasks.pop(run.run_id, None))
+        cost_follows(run)
+        task.add_done_callback(lambda _: self._settled(run))
+
+    def _settled(self, run: Run) -> None:
+        self._tasks.pop(run.run_id, None)
+        cost_settled(run)
 
     async def wait(self, runs: Iterable[Run], seconds: float) -> None:
         """Until the costs of `runs` are known or given up, at most `seconds`."""

@@ -20,7 +20,7 @@ from .portal import Portal, portal
 from .records.collector import Collector, Piece
 from .records.log import RunLog
 from .records.run import Attempt, Run, Status, new_id
-from .transport import Sink, attempt, get_json
+from .transport import Sink, attempt, get_json, pool
 from .untrusted import plain, redact
 
 __all__ = ["Sender"]
@@ -61,6 +61,7 @@ class Sender:
 
     async def send(self, call: Call, sink: Sink | None = None) -> Outcome:
         """Send a call. Being cancelled records the run and raises CancelledError; every other end is an Outcome."""
+        await pool(self.base_url)  # loading it takes a moment that is not the gateway's
         sending = _Sending(call, _guarded(sink))
         version = self._version = self._version or asyncio.create_task(self.version())
         error: BifrostError | None = None

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .calls import Call
     from .records.run import Run
 
-__all__ = ["MAX_ANSWER_BYTES", "Reply", "Sink", "attempt", "fetch", "get_json", "mapped"]
+__all__ = ["MAX_ANSWER_BYTES", "Reply", "Sink", "attempt", "fetch", "get_json", "mapped", "pool"]
 
 Sink = Callable[["Run", list[Piece]], None]
 """Called on the private loop's thread: once when it is known who serves, once per block, once at the end."""
@@ -48,7 +48,7 @@ def proxy_for(base_url: str) -> str | None:
     return proxies.get(parts.scheme) or proxies.get("all")
 
 
-async def _http(base_url: str) -> httpx.AsyncClient:
+async def pool(base_url: str) -> httpx.AsyncClient:
     """The connection pool of the private loop, one for each proxy; made late, since loading aiohttp takes 0.1 s."""
     here, proxy = portal(), proxy_for(base_url)
     client: httpx.AsyncClient | None = here.shared.get(proxy)
@@ -85,7 +85,7 @@ async def attempt(
     """
     limits, run = call.timeouts, call.run
     phase = "first_byte"
-    http = await _http(base_url)
+    http = await pool(base_url)
     loop = asyncio.get_running_loop()
     end = None if limits.total is None else loop.time() + limits.total - (time.monotonic() - began)
 
@@ -280,7 +280,7 @@ async def fetch(
 
     Raises ConnectionFailed and its relatives, ProtocolError for an answer longer than `MAX_ANSWER_BYTES`.
     """
-    http = await _http(base_url)
+    http = await pool(base_url)
     body = None if content is None else orjson.dumps(content)
     sent = {**headers, "content-type": "application/json"} if body is not None else dict(headers)
     try:

@@ -1,7 +1,7 @@
 """Text from outside, made safe to show: no terminal control sequences, no keys.
 
 Model output, gateway errors and log contents are hostile input. HTML escaping is the renderer's work
-(`bifrost_nb.notebook.render`); this module serves every other place: messages, terminals, the log.
+(`bifrost_nb.render`); this module serves every other place: messages, terminals, the log.
 """
 
 from __future__ import annotations

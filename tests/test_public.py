@@ -45,26 +45,24 @@ def _part(path: Path) -> str:
     return first.removesuffix(".py")
 
 
-def _imports(path: Path) -> list[tuple[str, bool]]:
-    """(dotted name, whether it runs when the module is loaded) of each import in a file."""
+def _imports(path: Path) -> list[str]:
+    """The dotted name of each import in a file, those for type checkers alone left out."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     package = ["bifrost_nb", *path.relative_to(PACKAGE).parts[:-1]]
-    late = {
+    for_types = {
         child
         for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
         for child in ast.walk(node)
     }
     found = []
-    for node in ast.walk(tree):
+    for node in (node for node in ast.walk(tree) if node not in for_types):
         if isinstance(node, ast.Import):
-            found += [(alias.name, node not in late) for alias in node.names]
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else []
             module = ".".join([*base, *([node.module] if node.module else [])])
-            names = [f"{module}.{alias.name}" for alias in node.names] if module == "bifrost_nb" else [module]
-            found += [(name, node not in late) for name in names]
+            found += [f"{module}.{alias.name}" for alias in node.names] if module == "bifrost_nb" else [module]
     return found
 
 
@@ -111,10 +109,10 @@ def test_importing_is_light() -> None:
 def test_imports_run_one_way(path: Path) -> None:
     """Lower layers know nothing of higher ones, and each foreign library has one home."""
     part = _part(path)
-    for name, _ in _imports(path):
+    for name in _imports(path):
         top, _, rest = name.partition(".")
         if top == "bifrost_nb" and part in ALLOWED:
             other = rest.partition(".")[0]
             assert not other or other == part or other in ALLOWED[part], f"{part} imports {name}"
         if top in HOMES_OF_LIBRARIES:
-            assert part in HOMES_OF_LIBRARIES[top] | {part if top == "matplotlib" and part == "notebook" else ""}, name
+            assert part in HOMES_OF_LIBRARIES[top], name

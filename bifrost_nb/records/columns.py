@@ -1,7 +1,7 @@
 """The columns of every frame and of every log line, in order: name, dtype, how to get it from a `Run`.
 
 No pandas here: the log writes the same columns without loading it. A new column is one line, and one expected value
-in ``tests/test_frame.py``, where every field differs.
+in ``tests/runs/test_frame.py``, where every field differs.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from ..untrusted import plain, redact
+from .pending import is_pending
 from .run import Run
 
 __all__ = ["duration", "facts", "line", "parts", "trouble", "usd"]
@@ -115,7 +116,7 @@ def _count(value: int | None) -> str:
 
 def _cost(run: Run) -> str:
     if run.cost_usd is None:
-        return "– (unknown)"
+        return "– (pending)" if is_pending(run) else "– (unknown)"
     return usd(run.cost_usd) + _SOURCES.get(run.cost_source or "response", "")
 
 

@@ -41,7 +41,8 @@ def _values(column: Column, runs: list[Run]) -> list[Any]:
 def frame_from_arrow(table: pa.Table) -> pd.DataFrame:
     """The frame of an Arrow table that has the columns (a Parquet export, a part of a log), each of its Arrow type.
 
-    A missing column is NA throughout; others are left out. Texts are not copied.
+    A missing column is NA throughout; others are left out. Texts are not copied; numbers are, since Arrow's memory is
+    read-only and a user may want to change a cell.
     """
     import pandas as pd
     import pyarrow as pa
@@ -55,7 +56,8 @@ def frame_from_arrow(table: pa.Table) -> pd.DataFrame:
             values = table[column.name].cast(kind)
         else:
             values = pa.chunked_array([pa.nulls(len(table), kind)])
-        data[column.name] = _dtype(column.dtype).__from_arrow__(values)
+        array = _dtype(column.dtype).__from_arrow__(values)
+        data[column.name] = array if column.dtype == "string" else array.copy()
     return pd.DataFrame(data, copy=False)
 
 

@@ -104,8 +104,8 @@ class RunLog:
     def export(self, path: str | os.PathLike[str], **filters: Unpack[Filters]) -> Path:
         """Write the runs, newest facts merged, to a ``.parquet``, ``.csv`` or ``.jsonl`` file; returns its path.
 
-        See `bifrost_nb.records.export` for the three formats. The file is readable by its owner only and appears whole or
-        not at all. Raises ConfigurationError for another suffix, LogError when it cannot be written.
+        See `bifrost_nb.records.export` for the three formats. The file is readable by its owner only and appears whole
+        or not at all. Raises ConfigurationError for another suffix, LogError when it cannot be written.
         """
         from .export import export, writer
 

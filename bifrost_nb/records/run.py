@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from .pending import wait_for_cost
+
 __all__ = ["Attempt", "CostSource", "Run", "Status", "new_id"]
 
 Status = Literal["ok", "error", "cancelled", "timeout", "truncated"]
@@ -131,12 +133,14 @@ class Run:
     def __repr__(self) -> str:
         from .show import as_text
 
+        wait_for_cost(self)
         return as_text(self)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         from .show import mimebundle
 
-        return mimebundle(self)
+        wait_for_cost(self)
+        return mimebundle(self, include)
 
 
 def _joined(provider: str | None, model: str | None) -> str | None:

@@ -138,3 +138,12 @@ def test_the_frame_is_the_users_own() -> None:
     assert list(frame["cost_usd"]) == [5.0, 1e-9]
     assert run.rating == "good"
     assert len(COLUMNS) == frame.shape[1]
+
+
+def test_cells_can_be_changed() -> None:
+    """A frame is the user's: every column takes an assignment."""
+    frame = to_frame([Run(run_id="a", total_ms=1.0), Run(run_id="b")])
+    for name in frame.columns:
+        frame.loc[0, name] = frame.loc[1, name]
+    assert frame.loc[0, "run_id"] == "b"
+    assert frame["total_ms"].isna().all()
