@@ -1,0 +1,52 @@
+"""A notebook without anywidget still shows the answer live, and the interrupt key still stops it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from bifrost_nb.gateway.local import LocalGateway
+
+from .frontend import FrontEnd
+from .test_stop import AT_ONCE_S, gone_at
+
+
+@pytest.fixture
+def without(front: FrontEnd) -> Iterator[FrontEnd]:
+    """A kernel in which anywidget cannot be imported."""
+    front.run(
+        "from bifrost_nb.notebook import pane\npane._widget_class.cache_clear()\n"
+        "kept = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split('.')[0] == 'anywidget'}\n"
+        "sys.modules['anywidget'] = None"
+    ).wait()
+    yield front
+    front.run("del sys.modules['anywidget']; sys.modules.update(kept)").wait()
+
+
+def test_without_anywidget(without: FrontEnd, gateway: LocalGateway) -> None:
+    """Escaped HTML is redrawn at most four times a second, and the static answer ends it."""
+    gateway.script([{"prompt": "basic", "text": ["<b>bold</b> "] * 150, "gap_ms": 10, "first_text_ms": 300}])
+    cell = without.run("show('basic');").wait()
+    assert cell.status == "ok"
+    assert not cell.of("comm_open")
+    drawn = [message["content"]["data"]["text/html"] for message in cell.of("display_data", "update_display_data")]
+    assert "waiting for the gateway" in drawn[0]
+    assert 4 <= len(drawn) <= 12
+    assert all("<b>" not in html for html in drawn)
+    assert any("&lt;b&gt;bold&lt;/b&gt;" in html and "served by azure/fast" in html for html in drawn[1:-1])
+    assert "Press ■" in drawn[0]
+    assert "Press ■" not in drawn[-1]
+
+
+def test_interrupt_without_anywidget(without: FrontEnd, slow: LocalGateway) -> None:
+    """The interrupt key closes the connection as quickly as with a pane."""
+    prompt = f"slowly, without widgets {time.monotonic()}"
+    cell = without.run(f"show({prompt!r})")
+    without.until(lambda: any("word" in str(shown) for shown in cell.shown), 10, "text")
+    pressed = without.interrupt()
+    cell.wait()
+    assert gone_at(slow, prompt) - pressed < AT_ONCE_S
+    assert cell.error["ename"] == "Interrupted"
+    assert "word" in cell.shown[0]["text/plain"]
