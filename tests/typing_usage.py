@@ -1,0 +1,104 @@
+"""All that a user may write, for the type checker: never run, always checked. A new public name gets a line here."""
+
+from __future__ import annotations
+
+from typing import assert_type
+
+import pandas as pd
+
+import bifrost_nb as bf
+
+
+def blocking(frame: pd.DataFrame) -> None:
+    """The blocking forms, their options and what they return."""
+    client = bf.Client("demo", virtual_key="sk-bf-1", timeout=bf.Timeouts(total=30), retries=0, headers={"x-team": "a"})
+    run = client.complete(
+        "azure/fast",
+        "Hi",
+        max_tokens=4,
+        temperature=0.0,
+        stop=["\n"],
+        logprobs=2,
+        fallbacks=["openai/x"],
+        tags={"a": 1},
+    )
+    assert_type(run, bf.Run)
+    assert_type(run.total_ms, float | None)
+    assert_type(client.complete("azure/fast", ["Hi", "Ho"], n=2, route="v1", extra={"top_k": 3}).texts, list[str])
+    client.chat("openai/gpt-4o-mini", "Hi", system="Be brief.", max_completion_tokens=20, tools=[{"type": "function"}])
+    client.chat("openai/gpt-4o-mini", messages=[{"role": "user", "content": "Hi"}])
+    with client.stream("azure/fast", "Hi") as stream:
+        for piece in stream:
+            assert_type(piece, str)
+        stream.cancel()
+    assert_type(stream, bf.Stream)
+    with client.stream_chat("openai/gpt-4o-mini", "Hi") as chat:
+        assert_type([piece.at_ms for piece in chat.pieces()], list[float])
+    client.complete("azure/fast", "Hi", max_tokns=4)  # type: ignore[call-arg]
+
+
+async def awaited() -> None:
+    """The async forms take the same."""
+    client = bf.Client()
+    assert_type(await client.acomplete("azure/fast", "Hi", seed=1), bf.Run)
+    assert_type(await client.achat("openai/gpt-4o-mini", "Hi", top_logprobs=2), bf.Run)
+    async with client.astream("azure/fast", "Hi") as stream:
+        async for piece in stream:
+            assert_type(piece, str)
+    assert_type(stream, bf.AsyncStream)
+    async with client.astream_chat("openai/gpt-4o-mini", "Hi") as chat:
+        assert_type(chat.run, bf.Run)
+
+
+def frames() -> None:
+    """The log and its frames."""
+    assert_type(bf.runs(since="1d", deployment="azure/fast", status="ok"), pd.DataFrame)
+    log = bf.run_log()
+    assert_type(log, bf.RunLog)
+    log.export("runs.parquet")
+    assert_type(bf.to_frame(log.read()), pd.DataFrame)
+    assert_type(bf.RunLog("x.jsonl").frame(limit=3), pd.DataFrame)
+
+
+def comparing(inputs: pd.DataFrame) -> None:
+    """Comparisons."""
+    comparison = bf.compare(
+        ["azure/fast", {"deployment": "azure/large", "temperature": 0, "name": "cold"}],
+        {"short": "{{product}}", "long": "Write about {{product}}."},
+        inputs=inputs,
+        repeats=3,
+        max_tokens=60,
+    )
+    assert_type(comparison, bf.Comparison)
+    assert_type(comparison.frame, pd.DataFrame)
+    assert_type(comparison.summary(), pd.DataFrame)
+    comparison.plot.latency(ax=None)
+    print(comparison.difference("azure/fast", "cold", "total_ms").verdict)
+
+
+def gateways() -> None:
+    """The embedded gateway."""
+    with bf.local_gateway(seed=1, dialect="1.5") as gateway:
+        assert_type(gateway, bf.LocalGateway)
+        bf.Client(gateway.url)
+    assert_type(bf.allow_nested_loops(), str)
+
+
+def errors() -> None:
+    """What may be raised, and what it carries."""
+    try:
+        bf.Client().complete("azure/fast", "Hi")
+    except bf.RateLimited as error:
+        assert_type(error.retry_after_s, float | None)
+    except (bf.AuthenticationFailed, bf.BudgetExceeded, bf.NotFound) as error:
+        assert_type(error.status, int | None)
+    except bf.GatewayError as error:
+        assert_type(error.run, bf.Run | None)
+    except bf.TimedOut as error:
+        assert_type(error.phase, str | None)
+    except bf.StreamInterrupted as error:
+        assert_type(error.text, str)
+    except (bf.ConnectionFailed, bf.ProtocolError, bf.LogError, bf.TemplateError, bf.ConfigurationError) as error:
+        assert_type(error.hint, str | None)
+    except bf.BifrostError as error:
+        assert_type(error.message, str)
