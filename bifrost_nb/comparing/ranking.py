@@ -1,0 +1,81 @@
+"""Votes between pairs to one ranking with intervals: the Bradley-Terry model, fitted by `choix`.
+
+`choix.ep_pairwise` gives the posterior of all strengths, whose spread is the uncertainty. A bootstrap would not do: a
+model that won all its three votes wins them in every resample, so its interval would have no width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["COLUMNS", "WINNERS", "ranking"]
+
+WINNERS = ("model_a", "model_b", "tie")
+COLUMNS = ("model", "votes", "wins", "losses", "ties", "strength", "low", "high", "win_chance")
+PRIOR_SD = 2.0
+"""Before any vote a strength is taken to lie within +-4 (log-odds, 95 %): 98 to 2 is believed, 10,000 to 1 is not."""
+
+
+def ranking(votes: pd.DataFrame, models: Sequence[str] = (), confidence: float = 0.95) -> pd.DataFrame:
+    """The models from strongest to weakest: the columns of `COLUMNS`.
+
+    `votes` has ``model_a``, ``model_b`` and ``winner``, one of ``model_a``, ``model_b``, ``tie``; other columns are
+    ignored, and so are rows whose winner is NA. `models` names further ones that may have no vote yet. `strength` is
+    in log-odds against the mean of all models, from `low` to `high` with the probability `confidence`; `win_chance` is
+    the chance to win against a model of mean strength. A tie counts as half a win for each. With no more than one
+    model, or no vote, the three are NA. Takes about a second for 500 votes. Raises ConfigurationError.
+    """
+    import pandas as pd
+
+    if missing := {"model_a", "model_b", "winner"} - set(votes.columns):
+        raise ConfigurationError(f"The votes have no column {sorted(missing)[0]!r}.")
+    if not 0 < confidence < 1:
+        raise ConfigurationError(f"confidence must lie between 0 and 1, not {confidence!r}.")
+    cast = votes.loc[votes["winner"].notna(), ["model_a", "model_b", "winner"]].astype("object")
+    if wrong := set(cast["winner"]) - set(WINNERS):
+        raise ConfigurationError(f"A winner must be one of {', '.join(WINNERS)}, not {sorted(map(str, wrong))[0]!r}.")
+    names = list(dict.fromkeys([*models, *cast["model_a"], *cast["model_b"]]))
+    counts = {name: {"wins": 0, "losses": 0, "ties": 0} for name in names}
+    halves: list[tuple[int, int]] = []  # (winner, loser), two for each vote
+    for a, b, winner in cast.itertuples(index=False):
+        if a == b:
+            raise ConfigurationError(f"A vote between {a!r} and itself says nothing.")
+        first, second = (b, a) if winner == "model_b" else (a, b)
+        pair = names.index(first), names.index(second)
+        halves += [pair, pair[::-1] if winner == "tie" else pair]
+        counts[first]["ties" if winner == "tie" else "wins"] += 1
+        counts[second]["ties" if winner == "tie" else "losses"] += 1
+    table = pd.DataFrame([{"model": name, "votes": sum(counts[name].values()), **counts[name]} for name in names])
+    table = table.reindex(columns=list(COLUMNS))
+    for name, values in _strengths(len(names), halves, confidence).items():
+        table[name] = pd.array(values, dtype="Float64")
+    table = table.astype({"model": "string", **dict.fromkeys(("votes", "wins", "losses", "ties"), "Int64")})
+    return table.sort_values("strength", ascending=False, kind="stable", na_position="last").reset_index(drop=True)
+
+
+def _strengths(count: int, halves: list[tuple[int, int]], confidence: float) -> dict[str, list[float | None]]:
+    if count < 2 or not halves:
+        return dict.fromkeys(("strength", "low", "high", "win_chance"), [None] * count)
+    import choix
+    import numpy as np
+    from scipy import stats
+    from scipy.special import expit
+
+    # Each vote is in there as two halves, so that a tie can be one half each way. That squares the likelihood; with
+    # the prior squared too (twice the precision) the mean stays, and the covariance is half of what it should be.
+    mean, half = choix.ep_pairwise(count, halves, 2 / PRIOR_SD**2, model="logit")
+    centre = np.eye(count) - 1 / count
+    spread = np.sqrt(np.diag(centre @ (2 * half) @ centre.T)) * stats.norm.ppf((1 + confidence) / 2)
+    strength = (centre @ mean).round(9)  # equal ones stay equal, and keep their order
+    return {
+        "strength": strength.tolist(),
+        "low": (strength - spread).tolist(),
+        "high": (strength + spread).tolist(),
+        "win_chance": expit(strength).tolist(),
+    }
