@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from bifrost_nb import Client
 from tests.gateway.engines import ENGINES, missing
 
 from .report import Report
-from .subjects import EMBEDDED, SUBJECTS, Subject, embedded, engine
+from .subjects import EMBEDDED, SUBJECTS, Limit, Subject, embedded, engine
 
 _ENGINES = [pytest.param(f"engine {name}", marks=pytest.mark.gateway) for name in ENGINES.values()]
 _report = Report(list(SUBJECTS))
@@ -53,10 +53,13 @@ def client(subject: Subject, tmp_path: Path) -> Client:
 
 
 @pytest.fixture
-def limit(request: pytest.FixtureRequest, subject: Subject) -> Callable[[str], None]:
-    """`limit(words)`: the gateway itself cannot do this; the table says so in these words."""
+def limit(request: pytest.FixtureRequest, subject: Subject) -> Limit:
+    """`limit(words)`: the gateway itself cannot do this; the table says so in these words.
+
+    With ``lost=True`` it can do nothing of the feature.
+    """
     [feature] = request.node.get_closest_marker("feature").args
-    return lambda words: _report.limit(feature, subject.name, words)
+    return lambda words, lost=False: _report.limit(feature, subject.name, words, lost=lost)
 
 
 @pytest.hookimpl(wrapper=True)

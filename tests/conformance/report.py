@@ -17,13 +17,16 @@ class Report:
         self._gateways = gateways
         self._outcomes: dict[str, dict[str, list[str]]] = {}
         self._limits: dict[tuple[str, str], list[str]] = {}
+        self._lost: set[tuple[str, str]] = set()
 
     def enter(self, feature: str, gateway: str, outcome: str) -> None:
         """One test's outcome: passed, failed or skipped."""
         self._outcomes.setdefault(feature, {}).setdefault(gateway, []).append(outcome)
 
-    def limit(self, feature: str, gateway: str, words: str) -> None:
-        """A part of a feature that this gateway cannot do, as a test has shown."""
+    def limit(self, feature: str, gateway: str, words: str, *, lost: bool) -> None:
+        """A part of a feature that this gateway cannot do, or all of it (`lost`), as a test has shown."""
+        if lost:
+            self._lost.add((feature, gateway))
         limits = self._limits.setdefault((feature, gateway), [])
         if words not in limits:
             limits.append(words)
@@ -59,4 +62,6 @@ class Report:
         if not outcomes:
             return "–"
         numbers = [str(notes.setdefault(words, len(notes) + 1)) for words in self._limits.get((feature, gateway), [])]
-        return "✓" + (f" <sup>{' '.join(numbers)}</sup>" if numbers else "")
+        return ("✗" if (feature, gateway) in self._lost else "✓") + (
+            f" <sup>{' '.join(numbers)}</sup>" if numbers else ""
+        )

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from bifrost_nb import Client, LocalGateway, RunLog, local_gateway
 from bifrost_nb.gateway.deployments import DEFAULT_DEPLOYMENTS, SimulatedDeployment
@@ -20,7 +20,7 @@ from tests.gateway.configs import gateway_config, key_variable
 from tests.gateway.engines import ENGINES, Engine
 from tests.gateway.upstreams import Upstreams
 
-__all__ = ["EMBEDDED", "SUBJECTS", "Subject", "embedded", "engine"]
+__all__ = ["EMBEDDED", "SUBJECTS", "Limit", "Subject", "embedded", "engine"]
 
 SPEED = 20.0
 EMBEDDED = {"1.4": "1.3", "1.5": "1.5", "1.7": "2.2"}
@@ -32,7 +32,8 @@ SUBJECTS = {f"engine {ENGINES[version]}": version for version in ENGINES} | {
 
 PROVIDERS = ("azure", "openai", "anthropic", "local", "impatient", "persistent", "wrong-key", "refused")
 """Configured. Of `impatient` the gateway awaits an answer for 1 s, `persistent` it asks again once; `wrong-key` has a
-key that its provider does not accept, nobody listens at the address of `refused`. Other providers that Bifrost knows, like mistral, are not configured."""
+key that its provider does not accept, nobody listens at the address of `refused`. Other providers that Bifrost knows,
+like xai, are not configured."""
 EXTRA = tuple(
     SimulatedDeployment(id=id_, ttft_ms=100, tokens_per_s=300, **facts)
     for id_, facts in {
@@ -45,6 +46,12 @@ EXTRA = tuple(
         "azure/big window": {"context_tokens": 100_000},
     }.items()
 )
+
+
+class Limit(Protocol):
+    """Notes what a gateway itself cannot do (`lost`: it can do nothing of the feature)."""
+
+    def __call__(self, words: str, lost: bool = False) -> None: ...
 
 
 @dataclass

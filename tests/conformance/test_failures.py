@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,10 +10,9 @@ import bifrost_nb as bf
 from bifrost_nb import Client, Run, Timeouts
 
 from .conftest import engines_only
-from .subjects import Subject
+from .subjects import Limit, Subject
 from .test_answers import PROMPT, good, streamed
 
-Limit = Callable[[str], None]
 OVERLOADED = {"type": "server_error", "code": "overloaded", "message": "The server is overloaded"}
 SLOW_DOWN = {"type": "rate_limit_error", "code": "rate_limit_exceeded", "message": "Slow down"}
 
