@@ -1,0 +1,183 @@
+"""Our run log against the gateway's: joined by every attempt's id, differences, one side only, costs filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bifrost_nb import Client, GatewayError, NotFound
+from bifrost_nb.gateway.admin import reconcile
+from bifrost_nb.gateway.local import LocalGateway
+from bifrost_nb.records.log import RunLog
+from bifrost_nb.records.run import Attempt, Run
+
+from .conftest import logged
+from .servers import Log, Table, log_row, served
+
+ClientOf = Callable[..., Client]
+
+
+def our_run(number: int, **facts: object) -> Run:
+    """A run that fits `log_row(number)`."""
+    run = Run(
+        run_id=f"run-{number}",
+        request_id=f"row-{number}",
+        started_at=datetime(2026, 11, 1, 0, 0, number, tzinfo=UTC),
+        requested_provider="azure",
+        requested_model="fast",
+        provider="azure",
+        model="fast",
+        status="ok",
+        http_status=200,
+        prompt_tokens=3,
+        completion_tokens=5,
+        total_tokens=8,
+        cost_usd=0.25,
+        cost_source="response",
+        total_ms=1000.0,
+        attempts=[Attempt(request_id=f"row-{number}", started_ms=980.0, ended_ms=1000.0, http_status=200)],
+    )
+    for name, value in facts.items():
+        setattr(run, name, value)
+    return run
+
+
+def test_real_runs_are_found_again(client_of: ClientOf, gateway: LocalGateway) -> None:
+    """Completions, streams, retries and fallbacks each meet all their rows; tokens agree; the client took longer."""
+    client = client_of(gateway.url, retries=1)
+    gateway.script([{"deployment": "azure/large", "times": 1, "status": 500}])
+    runs = [client.complete("azure/fast", "Hi", max_tokens=4), client.complete("azure/large", "Hi", max_tokens=4)]
+    with client.stream("azure/fast", "Tell", max_tokens=8) as stream:
+        list(stream)
+    runs += [stream.run, client.complete("azure/always-fails", "Hi", fallbacks=["azure/fast"], max_tokens=4, retries=0)]
+    with pytest.raises(GatewayError):
+        client.complete("azure/always-fails", "Hi", max_tokens=4, retries=1)
+    logged(client, 8)
+    found = reconcile(client=client)
+    joined = found.joined.set_index("run_id")
+    assert len(joined) == 5
+    assert list(joined.loc[[run.run_id for run in runs], "gateway_rows"]) == [1, 2, 1, 2]
+    assert found.only_ours.empty
+    assert found.only_gateway.empty
+    assert found.differences.empty
+    assert (joined["served"] == joined["gateway_served"]).sum() >= 4
+    assert joined["overhead_ms"].gt(0).all()
+    assert joined["overhead_ms"].max() < 3_000
+    assert joined.loc[runs[1].run_id, "client_ms"] < runs[1].total_ms  # the first attempt and the pause are not in it
+    assert "5 in both logs, 0 only in ours, 0 only in the gateway's" in repr(found)
+
+
+def test_what_only_one_side_has(client_of: ClientOf, gateway: LocalGateway, tmp_path: Path) -> None:
+    """A run whose row is missing is only ours, another client's is only the gateway's, an unanswered one is neither."""
+    gateway.script([{"deployment": "azure/large", "log": False}])
+    client = client_of(gateway.url)
+    both = client.complete("azure/fast", "Hi", max_tokens=3)
+    ours = client.complete("azure/large", "Hi", max_tokens=3)
+    theirs = Client(gateway.url, log=RunLog(tmp_path / "other.jsonl")).complete("azure/fast", "Other", max_tokens=3)
+    client.log.append(Run(status="error", request_id="never-arrived"))
+    logged(client, 2)
+    found = reconcile(client=client)
+    assert list(found.joined["run_id"]) == [both.run_id]
+    assert list(found.only_ours["run_id"]) == [ours.run_id]
+    assert list(found.only_gateway["request_id"]) == [theirs.request_id]
+    assert "1 in both logs, 1 only in ours, 1 only in the gateway's" in repr(found)
+
+
+def test_figures_that_differ(client_of: ClientOf) -> None:
+    """Each differing figure is a row; unknown on one side is no difference; a cost may differ by rounding."""
+    rows = [
+        log_row(1),
+        log_row(2, cost=0.5),
+        log_row(3, token_usage={"prompt_tokens": 4, "completion_tokens": 5, "total_tokens": 9}),
+        log_row(4, cost=None),
+        log_row(5, cost=0.25 * (1 + 1e-9)),
+        log_row(6, model="large"),
+    ]
+    with served(Table({"/api/logs": Log(rows).page})) as url:
+        client = client_of(url)
+        for number in range(1, 7):
+            client.log.append(our_run(number))
+        found = reconcile(since=None, client=client)
+    differences = [tuple(row) for row in found.differences.itertuples(index=False)]
+    assert differences == [
+        ("run-2", "row-2", "cost_usd", 0.25, 0.5, -0.25),
+        ("run-3", "row-3", "prompt_tokens", 3.0, 4.0, -1.0),
+        ("run-3", "row-3", "total_tokens", 8.0, 9.0, -1.0),
+    ]
+    told = found.summary()
+    assert told["tokens"] == "2 figures differ"
+    assert told["cost"] == "1 of 5 differ; ours $1.25, the gateway's $1.50"
+    assert told["served by another"] == "1 of 6"
+    assert told["client minus gateway"].startswith("p50 8 ms")  # 20 ms of the attempt, 12.5 of them the gateway's
+
+
+def test_costs_are_filled_in_when_asked(client_of: ClientOf) -> None:
+    """`fill` writes what only the gateway knows, the sum over attempts and fallbacks, and nothing that we know."""
+    retried = our_run(2, cost_usd=None, cost_source=None)
+    retried.attempts.insert(0, Attempt(request_id="row-1", started_ms=0.0, ended_ms=10.0, http_status=500))
+    runs = [retried, our_run(3), our_run(4, cost_usd=None, cost_source=None), our_run(5, cost_usd=None)]
+    rows = [
+        log_row(1, status="error", cost=0.125),
+        log_row(2, status="error", cost=None),
+        log_row(20, id="fallback", parent_request_id="row-2", fallback_index=1, cost=0.5),
+        log_row(3, cost=0.75),
+        log_row(4, cost=None),
+        log_row(5, cost=0.0625),
+    ]
+    with served(Table({"/api/logs": Log(rows).page})) as url:
+        client = client_of(url)
+        for run in runs:
+            client.log.append(run)
+        looked = reconcile(since=None, client=client)
+        assert looked.filled == 0
+        assert "fill=True" in repr(looked)
+        assert client.log.frame()["cost_usd"].isna().sum() == 3
+        found = reconcile(since=None, client=client, fill=True)
+    assert found.filled == 2
+    assert "2 costs, written to our run log" in repr(found)
+    frame = client.log.frame().set_index("run_id")
+    assert frame["cost_usd"].fillna(-1).to_dict() == {"run-2": 0.625, "run-3": 0.25, "run-4": -1.0, "run-5": 0.0625}
+    assert frame["cost_source"].fillna("unknown").to_dict() == {
+        "run-2": "log",
+        "run-3": "response",
+        "run-4": "unknown",
+        "run-5": "log",
+    }
+
+
+def test_the_time_asked_for(client_of: ClientOf) -> None:
+    """Rows just outside the time still join, as clocks differ, but are not reported as only the gateway's."""
+    rows = [log_row(number) for number in (5, 29, 31, 35, 62)]
+    with served(Table({"/api/logs": Log(rows).page})) as url:
+        client = client_of(url)
+        client.log.append(our_run(30, request_id="row-29", attempts=[]))
+        since = datetime(2026, 11, 1, 0, 0, 30, tzinfo=UTC)
+        found = reconcile(since=since, until=since + timedelta(seconds=30), client=client)
+    assert list(found.joined["run_id"]) == ["run-30"]
+    assert list(found.only_gateway["run_id"]) == ["row-31", "row-35"]
+    assert found.joined["client_ms"].iloc[0] == 1000.0
+
+
+def test_nothing_on_both_sides(client_of: ClientOf) -> None:
+    """Empty logs give empty frames with the same columns and dtypes, and a summary."""
+    with served(Table({"/api/logs": Log([log_row(1), log_row(2)]).page})) as url:
+        client = client_of(url)
+        client.log.append(our_run(1))
+        some = reconcile(since=None, client=client)
+    with served(Table({"/api/logs": {"logs": None}})) as url:
+        none = reconcile(client=client_of(url))
+    for name in ("joined", "only_ours", "only_gateway"):
+        pd.testing.assert_series_equal(getattr(none, name).dtypes, getattr(some, name).dtypes)
+    assert "0 in both logs" in repr(none)
+    assert "unknown" in repr(none)
+    assert none._repr_html_().startswith("<table")
+
+
+def test_a_gateway_without_a_log_is_told(client_of: ClientOf) -> None:
+    """There is nothing to reconcile with; the error says that the log is off."""
+    with served(Table({})) as url, pytest.raises(NotFound, match="keeps no log"):
+        reconcile(client=client_of(url))
