@@ -27,7 +27,21 @@ if TYPE_CHECKING:
         TemplateError,
         TimedOut,
     )
+    from .gateway.admin import (
+        Admin,
+        gateway_histogram,
+        gateway_logs,
+        gateway_stats,
+        models,
+        providers,
+        reconcile,
+        virtual_keys,
+    )
+    from .gateway.charts import gateway_chart
+    from .gateway.doctor import Doctor, doctor
+    from .gateway.launch import LaunchedGateway, launch_gateway
     from .gateway.local import LocalGateway, local_gateway
+    from .gateway.reconcile import Reconciliation
     from .nested import allow_nested_loops
     from .records.evidence import from_notebook
     from .records.frame import runs, to_frame
@@ -55,10 +69,24 @@ _HOMES = {
         "TemplateError",
         "TimedOut",
     ),
+    "gateway.admin": (
+        "Admin",
+        "gateway_histogram",
+        "gateway_logs",
+        "gateway_stats",
+        "models",
+        "providers",
+        "reconcile",
+        "virtual_keys",
+    ),
+    "gateway.charts": ("gateway_chart",),
+    "gateway.doctor": ("Doctor", "doctor"),
+    "gateway.launch": ("LaunchedGateway", "launch_gateway"),
     "gateway.local": (
         "LocalGateway",
         "local_gateway",
     ),
+    "gateway.reconcile": ("Reconciliation",),
     "nested": ("allow_nested_loops",),
     "records.evidence": ("from_notebook",),
     "records.frame": (
@@ -79,6 +107,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __version__ = "0.1.0"
 __all__ = [
+    "Admin",
     "AsyncStream",
     "AuthenticationFailed",
     "BifrostError",
@@ -87,12 +116,15 @@ __all__ = [
     "Comparison",
     "ConfigurationError",
     "ConnectionFailed",
+    "Doctor",
     "GatewayError",
+    "LaunchedGateway",
     "LocalGateway",
     "LogError",
     "NotFound",
     "ProtocolError",
     "RateLimited",
+    "Reconciliation",
     "Run",
     "RunLog",
     "Stream",
@@ -102,11 +134,21 @@ __all__ = [
     "Timeouts",
     "allow_nested_loops",
     "compare",
+    "doctor",
     "from_notebook",
+    "gateway_chart",
+    "gateway_histogram",
+    "gateway_logs",
+    "gateway_stats",
+    "launch_gateway",
     "local_gateway",
+    "models",
+    "providers",
+    "reconcile",
     "run_log",
     "runs",
     "to_frame",
+    "virtual_keys",
 ]
 
 

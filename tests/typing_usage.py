@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import assert_type
 
 import pandas as pd
+from matplotlib.axes import Axes
 
 import bifrost_nb as bf
 
@@ -102,3 +103,28 @@ def errors() -> None:
         assert_type(error.hint, str | None)
     except bf.BifrostError as error:
         assert_type(error.message, str)
+
+
+def gateway_data() -> None:
+    """The gateway's own data, and a gateway of one's own."""
+    client = bf.Client("demo")
+    assert_type(bf.models(client), pd.DataFrame)
+    assert_type(bf.providers(), pd.DataFrame)
+    assert_type(bf.virtual_keys(client=client), pd.DataFrame)
+    assert_type(bf.gateway_logs(since="1d", provider=["azure"], status="ok", limit=9, texts=True), pd.DataFrame)
+    assert_type(bf.gateway_stats(since="1d", client=client), pd.DataFrame)
+    frame = bf.gateway_histogram("latency", since="6h", model="fast")
+    assert_type(bf.gateway_chart(frame), Axes)
+    bf.gateway_histogram("latencies")  # type: ignore[arg-type]
+    found = bf.reconcile(since="1h", client=client, fill=True)
+    assert_type(found, bf.Reconciliation)
+    assert_type(found.differences, pd.DataFrame)
+    admin = bf.Admin(client, admin_user="admin", admin_password="word")
+    assert_type(admin.reconcile(since=None), bf.Reconciliation)
+    assert_type(bf.doctor(client), bf.Doctor)
+    assert_type(bf.doctor().healthy, bool)
+    azure = {"key": "env.AZURE_KEY", "endpoint": "https://x.openai.azure.com", "deployments": ["fast"]}
+    with bf.launch_gateway(providers={"openai": "env.OPENAI_API_KEY", "azure": azure}, version="2.2.5") as gateway:
+        assert_type(gateway, bf.LaunchedGateway)
+        assert_type(gateway.url, str)
+    bf.launch_gateway({"providers": {}}, binary="bifrost-http", timeout=30).stop()
