@@ -1,0 +1,31 @@
+"""The notebook about the gateway's own data runs, on the embedded gateway and on the one that the settings name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbclient
+import nbformat
+import pytest
+
+from bifrost_nb.gateway.local import LocalGateway
+
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "02_gateway.ipynb"
+
+
+@pytest.mark.parametrize("configured", [False, True], ids=["demo", "configured"])
+def test_it_runs(gateway: LocalGateway, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, configured: bool) -> None:
+    """Every cell ends well and shows something, and it is saved without output."""
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert len(notebook.cells) < 16
+    assert all(not cell.outputs and cell.execution_count is None for cell in cells)
+    monkeypatch.setenv("BIFROST_RUN_LOG", str(tmp_path / "runs.jsonl"))
+    if configured:
+        monkeypatch.setenv("BIFROST_BASE_URL", gateway.url)
+    nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    assert all(cell.outputs for cell in cells)
+    assert (len(gateway.requests()) > 10) is configured
+    shown = str([cell.outputs for cell in cells])
+    assert "image/png" in shown
+    assert "in both logs, 0 only in ours" in shown
