@@ -134,7 +134,7 @@ def compare(
     else:
         sweep = Sweep(client, plan, done, max_cost_usd=max_cost_usd, sink=live)
         _run(client, sweep)
-    return _judged(plan, sweep, judges)
+    return _judged(client, plan, sweep, judges)
 
 
 def _run(client: Client, sweep: Sweep) -> None:
@@ -153,16 +153,16 @@ def _run(client: Client, sweep: Sweep) -> None:
         job.cancel()
         with contextlib.suppress(KeyboardInterrupt):  # a second one leaves at once
             concurrent.futures.wait([job], timeout=3)
-        raise Interrupted(Comparison(sweep.plan, sweep.results, sweep.progress)) from None
+        raise Interrupted(Comparison(sweep.plan, sweep.results, sweep.progress, log=client.log)) from None
     finally:
         bar.close()
 
 
-def _judged(plan: Plan, sweep: Sweep | Remote, judges: Mapping[str, Judge]) -> Comparison:
+def _judged(client: Client, plan: Plan, sweep: Sweep | Remote, judges: Mapping[str, Judge]) -> Comparison:
     results: Mapping[str, Run] = sweep.results
     work = [(results[cell.cell_id], cell.prompt.values) for cell in plan.cells if cell.cell_id in results]
     found = {name: scores(judge, work) for name, judge in judges.items()}
-    return Comparison(plan, results, sweep.progress, found)
+    return Comparison(plan, results, sweep.progress, found, client.log)
 
 
 def _default_client() -> Client:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+    from ..notebook.grid import GridView
+    from ..records.log import RunLog
     from .answers import TextDiff
     from .difference import Difference, Options
     from .scoring import Score
@@ -35,6 +37,7 @@ class Comparison:
         results: Mapping[str, Run],
         progress: Progress,
         scores: Mapping[str, Sequence[Score]] | None = None,
+        log: RunLog | None = None,
     ) -> None:
         self.plan = plan
         self.progress = progress
@@ -44,6 +47,7 @@ class Comparison:
         self._cells: list[Cell] = [cell for cell in plan.cells if cell.cell_id in results]
         self.runs: list[Run] = [results[cell.cell_id] for cell in self._cells]
         self._scores = scores or {}
+        self._log = log
         self._frame: tuple[int, pd.DataFrame] | None = None
         self.plot = Plots(self)
 
@@ -129,16 +133,55 @@ class Comparison:
         prompt = self._known(self.plan.prompts[0].prompt_id if prompt_id is None else prompt_id)
         answers = self.answers(prompt)
         texts = []
+        self._check_names(a, b)
         for name in (a, b):
-            if name not in self.deployments:
-                raise ConfigurationError(
-                    f"{name!r} is not in this comparison.", hint=f"It has {', '.join(self.deployments)}."
-                )
             given = answers.loc[(answers["deployment"] == name).fillna(value=False), "response"]
             if given.empty:
                 raise ConfigurationError(f"{name} gave no answer to prompt {prompt}.")
             texts.append(str(given.iloc[0]))
         return text_diff(texts[0], texts[1], title=f"{a} → {b}")
+
+    def explain(self, deployment: str, prompt_id: str | None = None, repeat: int = 0) -> str:
+        """What happened to one run, in sentences: who was asked and refused, who served, where time and money went.
+
+        By default the run of the first prompt. Sendings that were answered by 429 and sent again are looked up in the
+        run log.
+        """
+        from .explain import explain
+
+        prompt = self._known(self.plan.prompts[0].prompt_id if prompt_id is None else prompt_id)
+        self._check_names(deployment)
+        for cell, run in zip(self._cells, self.runs, strict=True):
+            if (cell.asked.name, cell.prompt.prompt_id, cell.repeat) == (deployment, prompt, repeat):
+                return explain(run, self._refused_before(cell, run))
+        raise ConfigurationError(f"{deployment} has no run of prompt {prompt} with repeat={repeat}.")
+
+    def grid(self) -> GridView:
+        """Look through the answers: prompts down, deployments across, with filter, order and every answer in full.
+
+        Thumbs and notes given there are written to the run log (``rating``, and the tag ``note``).
+        """
+        from ..notebook.grid import GridView
+
+        pairs = zip(self._cells, self.runs, strict=True)
+        return GridView(((cell.asked.name, run) for cell, run in pairs), self._log)
+
+    def _refused_before(self, cell: Cell, run: Run) -> list[Run]:
+        if self._log is None or self._log.off:
+            return []
+        earlier = self._log.read(comparison_id=self.id, status="error")
+        return [
+            one
+            for one in earlier
+            if one.tags.get("cell") == cell.cell_id and one.http_status == 429 and one.started_at < run.started_at
+        ]
+
+    def _check_names(self, *names: str) -> None:
+        for name in names:
+            if name not in self.deployments:
+                raise ConfigurationError(
+                    f"{name!r} is not in this comparison.", hint=f"It has {', '.join(self.deployments)}."
+                )
 
     def _known(self, prompt_id: str) -> str:
         if not any(prompt.prompt_id == prompt_id for prompt in self.plan.prompts):

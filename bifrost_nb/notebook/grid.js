@@ -1,0 +1,194 @@
+// The grid's page. Texts are set as textContent; the only markup is what Python has rendered and cleaned for an opened
+// answer (`html`) and a word diff (`diff`).
+
+const make = (tag, name, parent, text) => {
+  const node = document.createElement(tag);
+  if (name) node.className = "bifrost-g-" + name;
+  if (text !== undefined) node.textContent = text;
+  if (parent) parent.append(node);
+  return node;
+};
+
+const button = (parent, label, name, press) => {
+  const node = make("button", "button", parent, label);
+  node.type = "button";
+  if (name) node.setAttribute("aria-label", name);
+  node.addEventListener("click", press);
+  return node;
+};
+
+function choice(parent, label, options, change) {
+  const box = make("label", "choice", parent, label + " ");
+  const select = make("select", "select", box);
+  for (const [value, words] of options) make("option", "", select, words).value = value;
+  select.addEventListener("change", () => change(select.value));
+  return select;
+}
+
+// One answer in full: what it says, what is known about it, and the reader's judgement.
+function answerView(parent, answer, rate) {
+  const root = make("section", "answer", parent);
+  root.setAttribute("aria-label", answer.label);
+  make("h4", "label", root, answer.label);
+  const body = make("div", "body", root);
+  if (answer.html) body.innerHTML = answer.html;
+  else make("em", "", body, "(no text)");
+  make("p", "story", root, answer.story);
+  const list = make("dl", "facts", root);
+  for (const [name, said] of answer.facts) {
+    const pair = make("div", "fact", list);
+    make("dt", "", pair, name);
+    make("dd", "", pair, said);
+  }
+  const row = make("form", "judge", root);
+  const thumbs = {};
+  const press = (rating) => {
+    for (const [name, node] of Object.entries(thumbs)) node.setAttribute("aria-pressed", String(name === rating));
+  };
+  for (const [name, sign, words] of [["up", "\u{1F44D}\uFE0E", "Good"], ["down", "\u{1F44E}\uFE0E", "Bad"]]) {
+    thumbs[name] = button(row, sign + " " + words, words + " answer", () => { press(name); rate({ rating: name }); });
+  }
+  press(answer.rating);
+  const note = make("input", "note", row);
+  note.type = "text";
+  note.value = answer.note;
+  note.placeholder = "Note";
+  note.setAttribute("aria-label", "Note on this answer");
+  const save = make("button", "button", row, "Save note");
+  save.type = "submit";
+  const said = make("span", "said", row);
+  said.setAttribute("aria-live", "polite");
+  row.addEventListener("submit", (event) => { event.preventDefault(); rate({ note: note.value }); });
+  return said;
+}
+
+export default () => ({
+  render({ model, el }) {
+    const names = model.get("deployments");
+    const root = make("div", "", el);
+    root.className = "bifrost-board";
+    root.dataset.lmSuppressShortcuts = "true"; // a key pressed here is ours, not the notebook's
+    root.setAttribute("role", "region");
+    root.setAttribute("aria-label", "Answers of the comparison");
+
+    const show = (wish) => model.send({ show: wish });
+    const bar = make("div", "bar", root);
+    const filter = choice(bar, "Show", model.get("filters"), (value) => show({ filter: value }));
+    const sort = choice(bar, "Sort", model.get("sorts"), (value) => show({ sort: value }));
+    const said = make("span", "count", bar);
+    said.setAttribute("aria-live", "polite");
+    const page = () => model.get("page");
+    const back = button(bar, "\u25C0 Previous", "Previous page", () => show({ page: page().page - 1 }));
+    const next = button(bar, "Next \u25B6", "Next page", () => show({ page: page().page + 1 }));
+
+    const scroll = make("div", "scroll", root);
+    const table = make("table", "table", scroll);
+    table.setAttribute("aria-label", "Prompts down, deployments across. Arrow keys move, Enter opens an answer.");
+    const head = make("tr", "", make("thead", "", table));
+    for (const name of ["Prompt", ...names]) make("th", "", head, name).scope = "col";
+    const body = make("tbody", "", table);
+    const detail = make("aside", "detail", root);
+    detail.hidden = true;
+    let boxes = []; // [row][column] of the page
+    let at = [0, 0];
+    let opened = null; // the button whose answer is open
+    let sayings = [];
+
+    // One cell of the table can be reached by Tab; the arrow keys move within.
+    function move(row, column, focus = true) {
+      if (!boxes.length) return;
+      boxes[at[0]]?.[at[1]]?.setAttribute("tabindex", "-1");
+      at = [Math.min(Math.max(row, 0), boxes.length - 1), Math.min(Math.max(column, 0), names.length - 1)];
+      const cell = boxes[at[0]][at[1]];
+      cell.tabIndex = 0;
+      if (focus) cell.focus();
+    }
+
+    function draw() {
+      const view = page();
+      const focused = body.contains(document.activeElement);
+      filter.value = view.filter;
+      sort.value = view.sort;
+      said.textContent = view.said + (view.pages > 1 ? ` \u00B7 page ${view.page + 1} of ${view.pages}` : "");
+      back.disabled = view.page === 0;
+      next.disabled = view.page >= view.pages - 1;
+      body.replaceChildren();
+      boxes = view.rows.map((row) => {
+        const line = make("tr", "", body);
+        const prompt = make("th", "prompt", line, row.prompt);
+        prompt.scope = "row";
+        prompt.dir = "auto";
+        return row.cells.map((cell, column) => {
+          const node = button(make("td", "", line), "", "", () => {
+            move(boxes.findIndex((one) => one.includes(node)), column);
+            opened = [row.row, column];
+            model.send({ open: opened });
+          });
+          node.className = "bifrost-g-cell";
+          node.dataset.state = cell.state;
+          node.tabIndex = -1;
+          node.setAttribute("aria-label", `${names[column]}: ${cell.text} (${cell.said})`);
+          const text = make("span", "text", node, (cell.state === "failed" ? "\u2715 " : "") + cell.text);
+          text.dir = "auto";
+          make("span", "said", node, (cell.state === "mixed" ? "\u25B3 " : "") + cell.said);
+          return node;
+        });
+      });
+      move(...at, focused);
+    }
+
+    const close = () => { detail.hidden = true; detail.replaceChildren(); move(...at); };
+
+    function open(content) {
+      detail.replaceChildren();
+      detail.hidden = false;
+      const name = names[content.deployment];
+      detail.setAttribute("aria-label", `Answers of ${name}`);
+      const top = make("div", "bar", detail);
+      const title = make("h3", "title", top, name);
+      title.tabIndex = -1;
+      const others = names.map((other, i) => [String(i), other]).filter((_, i) => i !== content.deployment);
+      if (others.length) {
+        choice(top, "Compare words with", [["", "\u2013"], ...others], (value) => {
+          diff.replaceChildren();
+          if (value) model.send({ diff: [content.row, content.deployment, Number(value)] });
+        });
+      }
+      button(top, "Close", "Close the answers (Escape)", close);
+      make("div", "asked", detail, content.prompt).dir = "auto";
+      const diff = make("div", "diff", detail);
+      diff.setAttribute("aria-live", "polite");
+      sayings = content.answers.map((answer, i) =>
+        answerView(detail, answer, (judged) => model.send({ rate: [content.row, content.deployment, i], ...judged })));
+      if (content.more) make("p", "", detail, `\u2026 and ${content.more} more distinct answers: comparison.answers() lists all.`);
+      title.focus({ preventScroll: true });
+      detail.scrollIntoView({ block: "nearest" });
+    }
+
+    const hear = (message) => {
+      if (message.detail && opened && message.detail.row === opened[0] && message.detail.deployment === opened[1]) open(message.detail);
+      if (typeof message.diff === "string") { const node = detail.querySelector(".bifrost-g-diff"); if (node) node.innerHTML = message.diff; }
+      if (message.rated && sayings[message.rated[2]]) sayings[message.rated[2]].textContent = message.rated[4];
+      if (message.problem) said.textContent = message.problem;
+    };
+
+    const steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+    const press = (event) => {
+      if (event.key === "Escape" && !detail.hidden) { event.preventDefault(); close(); return; }
+      if (!body.contains(event.target)) return;
+      const step = steps[event.key];
+      if (step) move(at[0] + step[0], at[1] + step[1]);
+      else if (event.key === "Home") move(at[0], 0);
+      else if (event.key === "End") move(at[0], names.length - 1);
+      else if (event.key === "PageDown" && !next.disabled) next.click();
+      else if (event.key === "PageUp" && !back.disabled) back.click();
+      else return;
+      event.preventDefault();
+    };
+    root.addEventListener("keydown", press);
+    model.on("change:page", draw);
+    model.on("msg:custom", hear);
+    draw();
+    return () => { model.off("change:page", draw); model.off("msg:custom", hear); };
+  },
+});
