@@ -219,7 +219,7 @@ class Client:
         """The sender of this process's private loop (a fork has a loop of its own)."""
         base_url = self.base_url  # the embedded gateway has another after it had to be started again
         if self._sender is None or self._sender.portal is not portal() or self._sender.base_url != base_url:
-            self._sender = Sender(base_url, self._auth(), self._secrets, lambda: self.log)
+            self._sender = Sender(base_url, self._auth(), self._secrets, lambda: self.log, self._admin())
         return self._sender
 
     @property
@@ -233,6 +233,12 @@ class Client:
         if self.settings.api_key:
             auth["authorization"] = f"Bearer {self.settings.api_key}"
         return auth
+
+    def _admin(self) -> dict[str, str]:
+        try:
+            return self.settings.admin_headers()
+        except ConfigurationError:  # half a pair is told where the management API is asked for, and stops no completion
+            return {}
 
 
 def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:

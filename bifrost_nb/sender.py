@@ -50,13 +50,23 @@ class _Sending:
 
 
 class Sender:
-    """Sends the calls of one client. Belongs to the private loop it was made on."""
+    """Sends the calls of one client. Belongs to the private loop it was made on.
 
-    def __init__(self, base_url: str, auth: Mapping[str, str], secrets: tuple[str, ...], log: Callable[[], RunLog]):
+    `auth` are the headers of completions; `admin` those that open a protected management API beside them.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        auth: Mapping[str, str],
+        secrets: tuple[str, ...],
+        log: Callable[[], RunLog],
+        admin: Mapping[str, str],
+    ):
         self.portal: Portal = portal()
         self.base_url = base_url
-        self.costs = Costs(base_url, auth)
-        self._auth, self._secrets, self._log = auth, secrets, log
+        self.costs = Costs(base_url, {**auth, **admin})
+        self._auth, self._admin, self._secrets, self._log = auth, admin, secrets, log
         self._version: asyncio.Task[str | None] | None = None
 
     async def send(self, call: Call, sink: Sink | None = None) -> Outcome:
@@ -80,7 +90,7 @@ class Sender:
     async def version(self) -> str | None:
         """The gateway's version; None where it does not say."""
         try:
-            status, answer = await get_json(self.base_url, "/api/version", self._auth, seconds=5.0)
+            status, answer = await get_json(self.base_url, "/api/version", {**self._auth, **self._admin}, seconds=5.0)
         except BifrostError:
             return None
         return plain(answer, 40) if status == 200 and isinstance(answer, str) else None

@@ -148,7 +148,8 @@ class Reconciliation:
             "served by another": f"{other:,} of {len(joined):,}",
             "tokens": f"{tokens:,} figures differ",
             "cost": f"{int(differ.get('cost_usd', 0)):,} of {len(both):,} differ; ours {ours}, the gateway's {theirs}",
-            "cost unknown to us": f"{int(unknown.sum()):,}, of which the gateway knows {fillable:,}",
+            "cost unknown to us": f"{int(unknown.sum()):,}"
+            + (f", of which the gateway knows {fillable:,}" if unknown.any() else ""),
             "client minus gateway": self._overhead(),
         }
         if self.filled:

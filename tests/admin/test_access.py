@@ -89,6 +89,20 @@ def test_who_has_no_credentials_is_told_how(client_of: ClientOf, locked: str) ->
         assert "some-api-key" not in said
 
 
+def test_costs_come_from_a_protected_log(client_of: ClientOf, locked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the administrator's credentials in the settings a run's cost is found in the log, else by the price list."""
+    outside = client_of(locked)
+    run = outside.complete("azure/fast", "Hi", max_tokens=3)
+    outside.wait_costs([run])
+    assert run.cost_source == "prices"
+    monkeypatch.setenv("BIFROST_ADMIN_USER", USER)
+    monkeypatch.setenv("BIFROST_ADMIN_PASSWORD", PASSWORD)
+    inside = client_of(locked)
+    run = inside.complete("azure/fast", "Hi", max_tokens=3)
+    inside.wait_costs([run])
+    assert run.cost_source == "log"
+
+
 def test_half_a_pair_is_told_before_anything_is_sent(
     client_of: ClientOf, locked: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
