@@ -1,0 +1,350 @@
+// The playground's form. The page owns what is typed; Python owns what follows from it.
+//
+// Everything from Python (names of deployments, lines, code) becomes a text node or the value of a control, never markup.
+//
+// Synced values, written by Python only:
+//   form {deployments, chat, system, prompt, values, parameters, fallbacks, repeats, revision}; drawn when revision is new
+//   told {variables: [[name, bound]], problem, calls, rows, running}, models [name], history [[number, line]], line, codes
+// To Python: {form} after a change, {form, do: "run" | "code", as, deployment}, {do: "stop" | "models"},
+//   {do: "restore", number}. From Python as a message: {code: text}.
+
+const SETTLE_MS = 150; // after the last key, before the form is sent
+const LISTED = 60; // deployments drawn at once; the filter finds the others
+const LOOK_MS = 2000; // while no deployment is known, it is asked again so often, a few times
+const LOOKS = 5;
+
+const NUMBERS = [
+  ["temperature", "Temperature", { min: 0, max: 2, step: 0.1 }, true],
+  ["top_p", "Top p", { min: 0, max: 1, step: 0.05 }, true],
+  ["max_tokens", "Max tokens", { min: 1, step: 1 }, false],
+  ["seed", "Seed", { step: 1 }, false],
+  ["n", "Choices (n)", { min: 1, max: 128, step: 1 }, false],
+];
+
+const LABELS = { compare: "Python, bf.compare", curl: "curl", httpx: "httpx", openai: "openai SDK", magic: "%%bifrost" };
+
+let made = 0;
+
+export default {
+  render({ model, el }) {
+    const id = (name) => "bifrost-pg-" + number + "-" + name;
+    const number = ++made;
+    let chosen = [];
+    let values = {}; // typed values by variable, also of those not in the prompt now
+    let others = {}; // parameters without a control here, kept as they are
+    let drawn = null; // the revision on the page
+    let timer = null;
+    let looks = 0;
+
+    function make(tag, name, parent, text) {
+      const node = document.createElement(tag);
+      if (name) node.className = "bifrost-pg-" + name;
+      if (text !== undefined) node.textContent = text;
+      if (parent) parent.append(node);
+      return node;
+    }
+
+    function field(parent, name, label, control) {
+      const box = make("div", "field", parent);
+      const said = make("label", "label", box, label);
+      control.id = id(name);
+      said.htmlFor = control.id;
+      box.append(control);
+      return control;
+    }
+
+    function button(parent, label, name, press) {
+      const node = make("button", name, parent, label);
+      node.type = "button";
+      node.addEventListener("click", press);
+      return node;
+    }
+
+    function input(type, attributes = {}) {
+      const node = document.createElement(type === "textarea" || type === "select" ? type : "input");
+      node.className = "bifrost-pg-input";
+      if (node.tagName === "INPUT") node.type = type;
+      Object.assign(node, attributes);
+      return node;
+    }
+
+    // JupyterLab's shortcuts would take the arrow and letter keys of boxes and lists.
+    const root = make("section", "root", el);
+    root.setAttribute("aria-label", "Playground");
+    root.dataset.lmSuppressShortcuts = "true";
+    const grid = make("div", "grid", root);
+
+    // Deployments
+    const left = make("fieldset", "left", grid);
+    make("legend", "legend", left, "Deployments");
+    const chips = make("ul", "chips", left);
+    chips.setAttribute("aria-label", "Chosen deployments");
+    const filter = field(left, "filter", "Search, or provider/model and Enter", input("search", { autocomplete: "off", spellcheck: false }));
+    const list = make("div", "list", left);
+    list.setAttribute("role", "group");
+    list.setAttribute("aria-label", "Known deployments");
+    const more = make("div", "quiet", left);
+    const fallbacks = field(left, "fallbacks", "Fallbacks, in order", input("text", { placeholder: "provider/model, provider/model", spellcheck: false }));
+
+    // What is asked
+    const right = make("fieldset", "right", grid);
+    make("legend", "legend", right, "Request");
+    const kinds = make("div", "kinds", right);
+    kinds.setAttribute("role", "radiogroup");
+    kinds.setAttribute("aria-label", "Kind of completion");
+    const kind = {};
+    for (const [name, label] of [["text", "Text completion"], ["chat", "Chat"]]) {
+      const said = make("label", "kind", kinds);
+      kind[name] = input("radio", { name: id("kind"), value: name });
+      said.append(kind[name], document.createTextNode(label));
+    }
+    const system = field(right, "system", "System", input("textarea", { rows: 2 }));
+    const prompt = field(right, "prompt", "Prompt; {{name}} makes a variable", input("textarea", { rows: 4 }));
+    const variables = make("div", "variables", right);
+    const inputs = {};
+
+    const details = make("div", "parameters", right);
+    details.setAttribute("role", "group");
+    details.setAttribute("aria-label", "Parameters");
+    const numbers = {};
+    for (const [name, label, limits, slides] of NUMBERS) {
+      const control = field(details, name, label, input("number", { placeholder: "default", ...limits }));
+      numbers[name] = control;
+      if (!slides) continue;
+      const slider = input("range", { ...limits, className: "bifrost-pg-slider" });
+      slider.setAttribute("aria-label", label + ", slider");
+      control.after(slider);
+      const follow = () => { slider.value = control.value === "" ? 1 : control.value; slider.classList.toggle("bifrost-pg-unset", control.value === ""); };
+      slider.addEventListener("input", () => { control.value = slider.value; follow(); });
+      control.addEventListener("input", follow);
+      control.follow = follow;
+    }
+    const stops = field(details, "stops", "Stop, one per line", input("textarea", { rows: 1, placeholder: "\\n is a line end" }));
+    const repeats = field(details, "repeats", "Repeats", input("number", { min: 1, max: 1000, step: 1 }));
+
+    // What to do
+    const bar = make("div", "bar", root);
+    const run = button(bar, "Run", "run", () => start());
+    const halt = button(bar, "Stop", "button", () => model.send({ do: "stop" }));
+    const line = make("span", "line", bar);
+    line.setAttribute("role", "status");
+    const history = input("select");
+    const past = make("span", "group", bar);
+    history.setAttribute("aria-label", "Earlier rounds");
+    past.append(history);
+    button(past, "Restore", "button", () => { if (history.value) model.send({ do: "restore", number: Number(history.value) }); });
+    const forms = input("select");
+    const copying = make("span", "group", bar);
+    forms.setAttribute("aria-label", "Copy as");
+    copying.append(forms);
+    for (const name of model.get("codes")) {
+      const option = make("option", "", forms, LABELS[name] || name);
+      option.value = name;
+    }
+    button(copying, "Copy as code", "button", () => model.send({ form: form(), do: "code", as: forms.value }));
+    const written = make("div", "code", root);
+    written.hidden = true;
+    const code = field(written, "code", "Code", input("textarea", { readOnly: true, rows: 8, spellcheck: false }));
+    const copied = make("span", "quiet", written);
+    copied.setAttribute("role", "status");
+    button(written, "Hide code", "button", () => { written.hidden = true; });
+
+    const number_of = (control) => (control.value.trim() === "" ? null : Number(control.value));
+
+    function form() {
+      const parameters = { ...others };
+      for (const name of Object.keys(numbers)) if (number_of(numbers[name]) !== null) parameters[name] = number_of(numbers[name]);
+      const ends = stops.value.split("\n").filter((each) => each !== "").map((each) => each.replaceAll("\\n", "\n").replaceAll("\\t", "\t"));
+      if (ends.length) parameters.stop = ends;
+      return {
+        deployments: chosen,
+        chat: kind.chat.checked,
+        system: system.value,
+        prompt: prompt.value,
+        values,
+        parameters,
+        fallbacks: fallbacks.value.split(",").map((each) => each.trim()).filter(Boolean),
+        repeats: number_of(repeats) || 1,
+      };
+    }
+
+    function changed() {
+      clearTimeout(timer);
+      timer = setTimeout(() => { timer = null; model.send({ form: form() }); }, SETTLE_MS);
+    }
+
+    function start() {
+      if (run.disabled) return;
+      clearTimeout(timer);
+      timer = null;
+      model.send({ form: form(), do: "run" });
+    }
+
+    function choose(name, wanted) {
+      chosen = chosen.filter((each) => each !== name);
+      if (wanted) chosen.push(name);
+      drawChips();
+      for (const box of list.querySelectorAll("input")) if (box.value === name) box.checked = wanted;
+      changed();
+    }
+
+    function drawChips() {
+      chips.replaceChildren();
+      chips.hidden = !chosen.length;
+      for (const name of chosen) {
+        const chip = make("li", "chip", chips);
+        make("span", "", chip, name);
+        const remove = button(chip, "\u00d7", "remove", () => { choose(name, false); filter.focus(); });
+        remove.setAttribute("aria-label", "Remove " + name);
+      }
+    }
+
+    function drawList() {
+      const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+      const known = model.get("models");
+      const found = known.filter((name) => words.every((word) => name.toLowerCase().includes(word)));
+      list.replaceChildren();
+      for (const name of found.slice(0, LISTED)) {
+        const said = make("label", "option", list);
+        const box = input("checkbox", { value: name, checked: chosen.includes(name) });
+        box.addEventListener("change", () => choose(name, box.checked));
+        said.append(box, document.createTextNode(name));
+      }
+      const rest = found.length - LISTED;
+      more.textContent = !known.length ? "No deployments known yet; write provider/model and press Enter."
+        : !found.length ? "None fits; Enter takes it as written."
+        : rest > 0 ? "\u2026 and " + rest + " more: type to search." : "";
+      more.hidden = !more.textContent;
+      return found;
+    }
+
+    function drawVariables() {
+      const wanted = model.get("told").variables || [];
+      const key = JSON.stringify(wanted);
+      if (variables.dataset.key === key) return;
+      const focused = Object.keys(inputs).find((name) => inputs[name] === document.activeElement);
+      variables.dataset.key = key;
+      variables.replaceChildren();
+      for (const name of Object.keys(inputs)) delete inputs[name];
+      wanted.forEach(([name, bound], place) => {
+        if (bound) {
+          const box = make("div", "field", variables);
+          make("span", "label", box, "{{" + name + "}}");
+          make("span", "quiet", box, "from the bound rows");
+          return;
+        }
+        const control = field(variables, "value-" + place, "{{" + name + "}}", input("textarea", { rows: 1, value: values[name] || "" }));
+        control.addEventListener("input", () => { values = { ...values, [name]: control.value }; changed(); });
+        inputs[name] = control;
+        if (name === focused) control.focus();
+      });
+      variables.hidden = !wanted.length;
+    }
+
+    function drawTold() {
+      const told = model.get("told");
+      run.textContent = told.calls > 1 ? "Run \u00b7 " + told.calls + " calls" : "Run";
+      run.disabled = Boolean(told.running || told.problem);
+      halt.disabled = !told.running;
+      root.setAttribute("aria-busy", String(Boolean(told.running)));
+      drawVariables();
+      drawLine();
+    }
+
+    function drawLine() {
+      const told = model.get("told");
+      const rows = told.rows ? told.rows + " rows bound. " : "";
+      const text = rows + (model.get("line") && (told.running || !told.problem) ? model.get("line") : told.problem || model.get("line"));
+      if (line.textContent !== text) line.textContent = text;
+    }
+
+    function drawHistory() {
+      const entries = model.get("history");
+      history.replaceChildren();
+      for (const [round, said] of entries) {
+        const option = make("option", "", history, said);
+        option.value = String(round);
+      }
+      past.hidden = !entries.length;
+    }
+
+    function drawForm() {
+      const given = model.get("form");
+      if (given.revision === drawn) return; // an echo of what was typed here
+      drawn = given.revision;
+      clearTimeout(timer);
+      timer = null;
+      chosen = [...given.deployments];
+      values = { ...given.values };
+      kind[given.chat ? "chat" : "text"].checked = true;
+      system.value = given.system;
+      prompt.value = given.prompt;
+      fallbacks.value = given.fallbacks.join(", ");
+      repeats.value = given.repeats;
+      const { stop, ...parameters } = given.parameters;
+      for (const name of Object.keys(numbers)) {
+        numbers[name].value = parameters[name] ?? "";
+        if (numbers[name].follow) numbers[name].follow();
+        delete parameters[name];
+      }
+      others = parameters;
+      const ends = stop === undefined ? [] : Array.isArray(stop) ? stop : [stop];
+      stops.value = ends.map((each) => each.replaceAll("\n", "\\n").replaceAll("\t", "\\t")).join("\n");
+      delete variables.dataset.key;
+      drawKind();
+      drawChips();
+      drawList();
+      drawVariables();
+    }
+
+    function drawKind() { system.parentElement.hidden = !kind.chat.checked; }
+
+    async function show(text) {
+      written.hidden = false;
+      code.value = text;
+      code.rows = Math.min(16, text.split("\n").length + 1);
+      try { await navigator.clipboard.writeText(text); copied.textContent = "Copied to the clipboard."; }
+      catch { code.focus(); code.select(); copied.textContent = "Selected: copy it with the keyboard."; }
+    }
+
+    function look() {
+      if (model.get("models").length || looks >= LOOKS) return;
+      looks += 1;
+      model.send({ do: "models" });
+      setTimeout(() => { if (root.isConnected) look(); }, LOOK_MS);
+    }
+
+    grid.addEventListener("input", (event) => { if (event.target !== filter && !list.contains(event.target)) { drawKind(); changed(); } });
+    filter.addEventListener("input", drawList);
+    filter.addEventListener("focus", () => model.send({ do: "models" }), { once: true });
+    filter.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter") return;
+      event.preventDefault();
+      const text = filter.value.trim();
+      const found = drawList();
+      const name = found.length === 1 ? found[0] : found.includes(text) ? text : text.indexOf("/") > 0 ? text : null;
+      if (name === null) return;
+      choose(name, !chosen.includes(name));
+      filter.value = "";
+      drawList();
+    });
+    root.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); start(); }
+    });
+
+    const listeners = [
+      ["change:form", drawForm], ["change:told", drawTold], ["change:models", drawList],
+      ["change:history", drawHistory], ["change:line", drawLine],
+      ["msg:custom", (message) => { if (typeof message.code === "string") show(message.code); }],
+    ];
+    for (const [name, listener] of listeners) model.on(name, listener);
+    drawForm();
+    drawTold();
+    drawHistory();
+    look();
+    return () => {
+      clearTimeout(timer);
+      for (const [name, listener] of listeners) model.off(name, listener);
+    };
+  },
+};
