@@ -93,7 +93,7 @@ class Sender:
             status, answer = await get_json(self.base_url, "/api/version", {**self._auth, **self._admin}, seconds=5.0)
         except BifrostError:
             return None
-        return plain(answer, 40) if status == 200 and isinstance(answer, str) else None
+        return redact(plain(answer, 40), *self._secrets) if status == 200 and isinstance(answer, str) else None
 
     async def _attempts(self, sending: _Sending) -> None:
         retrying = AsyncRetrying(

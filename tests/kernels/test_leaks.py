@@ -34,7 +34,7 @@ def test_nothing_is_left(front: FrontEnd, gateway: LocalGateway) -> None:
     front.run(COUNT).wait()
     front.run("show('brief', 'brief');").wait()
     before = ast.literal_eval(front.value("settled()"))
-    cell = front.run("for _ in range(60): show('brief', 'brief')").wait(60)
+    cell = front.run("for number in range(60): show('brief', 'brief')").wait(60)
     assert cell.status == "ok"
     assert len([message for message in cell.of("comm_open") if "LivePane" in str(message["content"])]) == 60
     after = ast.literal_eval(front.value("settled()"))
