@@ -46,10 +46,16 @@ def subject(running: Subject) -> Subject:
     return running
 
 
+@pytest.fixture(scope="session")
+def one_client(running: Subject, tmp_path_factory: pytest.TempPathFactory) -> Client:
+    """One client for all tests of a gateway: it soon knows that an engine keeps no log, and stops asking for costs."""
+    return running.client(tmp_path_factory.mktemp("log"))
+
+
 @pytest.fixture
-def client(subject: Subject, tmp_path: Path) -> Client:
+def client(subject: Subject, one_client: Client) -> Client:
     """A client of the gateway under test that repeats nothing by itself."""
-    return subject.client(tmp_path)
+    return one_client
 
 
 @pytest.fixture

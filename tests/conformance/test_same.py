@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
 import orjson
 import pytest
 
-from bifrost_nb import Run
+from bifrost_nb import Client, Run
 from tests.gateway.engines import ENGINES, missing
 
 from .subjects import EMBEDDED, Subject, embedded, engine
@@ -57,15 +55,23 @@ CALLS: dict[str, tuple[str, str, bool, dict[str, Any]]] = {
 }
 
 
+class Side(NamedTuple):
+    """One of the two, and who asks it."""
+
+    subject: Subject
+    client: Client
+    http: httpx.Client
+
+
 class Pair(NamedTuple):
     """An engine and the embedded gateway in its dialect."""
 
-    real: Subject
-    ours: Subject
+    real: Side
+    ours: Side
 
 
 @pytest.fixture(scope="module", params=[pytest.param(version, marks=pytest.mark.gateway) for version in ENGINES])
-def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     """Both, with the same rules."""
     if reason := missing(request.param):
         pytest.skip(reason)
@@ -73,7 +79,14 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
         for each in (real, ours):
             each.reset()
             each.script(RULES)
-        yield Pair(real, ours)
+        with (
+            httpx.Client(base_url=real.url, timeout=20) as first,
+            httpx.Client(base_url=ours.url, timeout=20) as second,
+        ):
+            yield Pair(
+                Side(real, real.client(tmp_path_factory.mktemp("real")), first),
+                Side(ours, ours.client(tmp_path_factory.mktemp("ours")), second),
+            )
 
 
 def facts(run: Run) -> dict[str, Any]:
@@ -95,20 +108,18 @@ _TOLD = (
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_the_same_call_becomes_the_same_run(pair: Pair, call: str, tmp_path: Path) -> None:
+def test_the_same_call_becomes_the_same_run(pair: Pair, call: str) -> None:
     """Asked the same, with the same deployments behind them, both are recorded as the same run, word for word."""
     kind, deployment, stream, options = CALLS[call]
 
-    def record(subject: Subject) -> tuple[Run, dict[str, Any]]:
-        client = subject.client(tmp_path / subject.name)
+    def record(side: Side) -> tuple[Run, dict[str, Any]]:
         prompt = "What is the weather in Paris?" if options.get("tools") else PROMPT
-        prepared = client.prepare("text" if kind == "text" else "chat", deployment, prompt, stream, **options)
-        run = client.start(prepared).result().run
+        prepared = side.client.prepare("text" if kind == "text" else "chat", deployment, prompt, stream, **options)
+        run = side.client.start(prepared).result().run
         return run, facts(run)
 
-    with ThreadPoolExecutor() as pool:
-        (real, expected), (ours, found) = pool.map(record, pair)
-    if "log-prob" in call and pair.ours.generation == "1.3":
+    (real, expected), (ours, found) = record(pair.real), record(pair.ours)
+    if "log-prob" in call and pair.ours.subject.generation == "1.3":
         # The specification of that generation has log-probabilities; its engine loses them.
         assert expected.pop("logprobs") is None
         assert found.pop("logprobs") is not None
@@ -143,7 +154,7 @@ def shape(value: Any) -> Any:
     return "empty" if value == "" else type(value).__name__
 
 
-def told(subject: Subject, call: str) -> tuple[int, list[Any]]:
+def told(side: Side, call: str) -> tuple[int, list[Any]]:
     """Status and JSON of the answer to a plain HTTP request: one body, or first, middle and last chunk of a stream."""
     kind, deployment, stream, options = CALLS[call]
     body: dict[str, Any] = {name: value for name, value in options.items() if name not in ("route", "system")}
@@ -152,7 +163,7 @@ def told(subject: Subject, call: str) -> tuple[int, list[Any]]:
         body["max_completion_tokens"] = body.pop("max_tokens")
     body |= {"prompt": PROMPT} if kind == "text" else {"messages": [{"role": "user", "content": PROMPT}]}
     path = "/v1/completions" if kind == "text" else "/v1/chat/completions"
-    answer = httpx.post(subject.url + path, json=body, timeout=20)
+    answer = side.http.post(path, json=body)
     if not answer.headers["content-type"].startswith("text/event-stream"):
         return answer.status_code, [answer.json()]
     payloads = [line[6:] for line in answer.text.splitlines() if line.startswith("data: ")]
@@ -166,7 +177,7 @@ def test_the_same_fields_are_on_the_wire(pair: Pair, call: str) -> None:
     """Every body and chunk of the embedded gateway has the fields of the engine's, and each the same type."""
     (status, real), (our_status, ours) = told(pair.real, call), told(pair.ours, call)
     assert our_status == status
-    if call == "error in a stream" and pair.ours.generation == "1.3":
+    if call == "error in a stream" and pair.ours.subject.generation == "1.3":
         ours[-1] = ours[-1]["error"]  # the gateway program of that generation puts the engine's frame into another
         del ours[-1]["status_code"]
     assert [shape(body) for body in ours] == [shape(body) for body in real]

@@ -39,14 +39,16 @@ class Engine:
         self.version = ENGINES[version]
         path = folder / "config.json"
         path.write_text(json.dumps(config))
-        # Nothing of the surroundings reaches it: no proxy, no key of a real provider.
-        self._process = subprocess.Popen(
-            [binary(version), "-port", "0", "-config", path],
-            env={"PATH": os.environ.get("PATH", ""), "HOME": str(folder), **keys},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        self._complaints = folder / "engine.log"
+        with self._complaints.open("wb") as complaints:
+            # Nothing of the surroundings reaches it: no proxy, no key of a real provider.
+            self._process = subprocess.Popen(
+                [binary(version), "-port", "0", "-config", path],
+                env={"PATH": os.environ.get("PATH", ""), "HOME": str(folder), **keys},
+                stdout=subprocess.PIPE,
+                stderr=complaints,
+                start_new_session=True,
+            )
         try:
             self.url = self._address()
         except BaseException:
@@ -60,7 +62,8 @@ class Engine:
             line = self._process.stdout.readline().decode() if selector.select(_START_S) else ""
         greeting, _, url = line.strip().rpartition(" ")
         if greeting != "listening on":
-            raise RuntimeError(f"engine {self.version} did not start: {line or 'it said nothing'}")
+            said = (line + self._complaints.read_text(errors="replace")).strip()
+            raise RuntimeError(f"engine {self.version} did not start: {said[-500:] or 'it said nothing'}")
         return url
 
     def stop(self) -> None:

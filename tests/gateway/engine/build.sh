@@ -5,6 +5,9 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${BIFROST_NB_CACHE:-$HOME/.cache/bifrost-nb}/engines
 [ $# -gt 0 ] || set -- 1.4 1.5 1.7
+# Where Go's own installer puts it, for shells that do not look there.
+command -v go >/dev/null || PATH=$PATH:/usr/local/go/bin
+command -v go >/dev/null || { echo "Go is needed to build Bifrost's engine: https://go.dev/doc/install" >&2; exit 1; }
 go=$(go env GOVERSION)
 for version; do
     pins=$here/v$version
