@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Unpack
 
 from ..errors import ConfigurationError
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from ..notebook.grid import GridView
+    from ..notebook.vote import Vote
     from ..records.log import RunLog
     from .answers import TextDiff
     from .difference import Difference, Options
@@ -163,8 +164,20 @@ class Comparison:
         """
         from ..notebook.grid import GridView
 
-        pairs = zip(self._cells, self.runs, strict=True)
-        return GridView(((cell.asked.name, run) for cell, run in pairs), self._log)
+        return GridView(self._pairs(), self._log)
+
+    def vote(self, seed: int = 0, limit: int | None = None) -> Vote:
+        """Judge the answers blind, two at a time, without names, times or costs; afterwards a ranking and who was who.
+
+        `seed` decides the order and the sides, `limit` the most pairs. Ratings (``win``, ``loss``, ``tie``) are
+        written to the run log. Raises ConfigurationError where no prompt has two different answers.
+        """
+        from ..notebook.vote import Vote
+
+        return Vote(self._pairs(), seed=seed, limit=limit, log=self._log)
+
+    def _pairs(self) -> Iterator[tuple[str, Run]]:
+        return ((cell.asked.name, run) for cell, run in zip(self._cells, self.runs, strict=True))
 
     def _refused_before(self, cell: Cell, run: Run) -> list[Run]:
         if self._log is None or self._log.off:

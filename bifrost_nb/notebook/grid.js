@@ -20,6 +20,7 @@ const button = (parent, label, name, press) => {
 function choice(parent, label, options, change) {
   const box = make("label", "choice", parent, label + " ");
   const select = make("select", "select", box);
+  select.setAttribute("aria-label", label);
   for (const [value, words] of options) make("option", "", select, words).value = value;
   select.addEventListener("change", () => change(select.value));
   return select;
@@ -67,7 +68,8 @@ export default () => ({
     const names = model.get("deployments");
     const root = make("div", "", el);
     root.className = "bifrost-board";
-    root.dataset.lmSuppressShortcuts = "true"; // a key pressed here is ours, not the notebook's
+    // A key pressed here is ours, not the notebook's (there "x" cuts the cell). Lumino looks at the focused node itself.
+    root.addEventListener("focusin", (event) => { event.target.dataset.lmSuppressShortcuts = "true"; });
     root.setAttribute("role", "region");
     root.setAttribute("aria-label", "Answers of the comparison");
 
@@ -162,7 +164,7 @@ export default () => ({
         answerView(detail, answer, (judged) => model.send({ rate: [content.row, content.deployment, i], ...judged })));
       if (content.more) make("p", "", detail, `\u2026 and ${content.more} more distinct answers: comparison.answers() lists all.`);
       title.focus({ preventScroll: true });
-      detail.scrollIntoView({ block: "nearest" });
+      detail.scrollIntoView({ block: detail.offsetHeight < innerHeight / 2 ? "nearest" : "start" });
     }
 
     const hear = (message) => {

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["FILTERS", "PAGE", "SORTS", "Answer", "Box", "Grid", "Row"]
 
 PAGE = 20
+_ENDS = {None: "in flight", "error": "failed", "timeout": "timed out", "truncated": "cut off"}
 PREVIEW = 220
 SHARE = 0.1
 """The slowest and the dearest are this part of the prompts, at least one."""
@@ -240,13 +242,13 @@ def _cell(box: Box | None) -> dict[str, Any]:
     top, count = box.answers[0], len(box.runs)
     said = [_times(box)] if count > 1 else []
     if box.failed:
-        ends = Counter({None: "open", "ok": "ok"}.get(run.status, run.status) for run in box.runs if run.status != "ok")
-        said.append(", ".join(f"{number} {status}" if count > 1 else str(status) for status, number in ends.items()))
-    times = sorted(run.total_ms for run in box.runs if run.total_ms is not None)
+        ends = Counter(_ENDS.get(run.status, str(run.status)) for run in box.runs if run.status != "ok")
+        said.append(", ".join(f"{number} {status}" if count > 1 else status for status, number in ends.items()))
+    times = [run.total_ms for run in box.runs if run.total_ms is not None]
     if times:
-        said.append(duration(times[len(times) // 2]))
+        said.append(f"median {duration(median(times))}" if count > 1 else duration(times[0]))
     costs = [run.cost_usd for run in box.runs if run.cost_usd is not None]
-    said.append(usd(sum(costs)) if costs else "cost unknown")
+    said.append(f"{usd(sum(costs))}{' in all' if len(costs) > 1 else ''}" if costs else "cost unknown")
     if any(run.is_fallback for run in box.runs):
         said.append("by fallback")
     if rating := next((run.rating for run in top.runs if run.rating), None):

@@ -37,7 +37,11 @@ def small() -> Grid:
             *[("a", run("1", "yes")), ("b", run("1", " yes\n"))],
             *[("a", run("2", text)) for text in ("red", "blue", "red")],
             ("b", run("2", "red", total_ms=900.0)),
-            *[("a", run("3", None)), ("a", run("3", "no", cost_usd=5.0)), ("b", run("3", "no", cost_usd=None))],
+            *[
+                ("a", run("3", None, cost_usd=None)),
+                ("a", run("3", "no", cost_usd=5.0)),
+                ("b", run("3", "no", cost_usd=None)),
+            ],
         ]
     )
 
@@ -82,9 +86,9 @@ def test_repeats_fold_with_counts() -> None:
     grid = small()
     cells = {row["row"]: row["cells"] for row in grid.page()["rows"]}
     assert cells[1][0]["text"] == "red"
-    assert cells[1][0]["said"] == "2 of 3 alike · 100 ms · $0.00300"
+    assert cells[1][0]["said"] == "2 of 3 alike · median 100 ms · $0.00300 in all"
     assert [len(answer.runs) for answer in grid.rows[1].boxes["a"].answers] == [2, 1]
-    assert cells[2][0] == {"text": "no", "said": "1 of 2 alike · 1 error · 100 ms · $5.00", "state": "mixed"}
+    assert cells[2][0] == {"text": "no", "said": "1 of 2 alike · 1 failed · median 100 ms · $5.00", "state": "mixed"}
     assert "cost unknown" in cells[2][1]["said"]
 
 

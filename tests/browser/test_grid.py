@@ -1,0 +1,138 @@
+"""The grid in JupyterLab, clicked through and by keyboard alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bifrost_nb.gateway.local import LocalGateway
+
+from .lab import Cell, Notebook
+from .test_live import WIDGET, contrast
+
+SOURCE = """
+from bifrost_nb.comparing.compare import compare
+deployments = ["azure/fast", "azure/large", "openai/gpt-3.5-turbo-instruct"]
+comparison = compare(deployments, "Name a colour for {{thing}}.", client=client, repeats=3, fresh=True, max_tokens=40,
+                     inputs={"thing": [f"thing {number:02}" for number in range(45)]})
+grid = comparison.grid()
+grid
+"""
+
+
+@pytest.fixture
+def grid(lab: Notebook, gateway: LocalGateway) -> Cell:
+    """A grid of 45 prompts, 3 deployments and 3 repeats; one prompt fails at one deployment."""
+    text = "A **fine** colour: `blue`, as the sea is on a clear morning, and some grey beside it."
+    gateway.script(
+        [
+            {"prompt": "thing 07", "deployment": "azure/large", "status": 500},
+            {"deployment": "azure/fast", "text": text, "first_text_ms": 5, "gap_ms": 0},
+            {"deployment": "azure/large", "text": text.replace("blue", "red"), "first_text_ms": 5, "gap_ms": 0},
+        ]
+    )
+    cell = lab.run(SOURCE)
+    board(cell).wait_for()
+    return cell
+
+
+def board(cell: Cell) -> Any:
+    """The grid in a cell's output."""
+    return cell.output.locator(".bifrost-board")
+
+
+def test_look_through(lab: Notebook, grid: Cell) -> None:
+    """Filter, sort and pages change the rows; an opened answer has text, facts and story; a diff marks words."""
+    root = board(grid)
+    rows, count = root.locator("tbody tr"), root.locator(".bifrost-g-count")
+    lab.until(lambda: rows.count() == 20, 5, "twenty rows")
+    root.get_by_role("button", name="Next page").click()
+    lab.until(lambda: "21 to 40 of 45 prompts" in count.inner_text(), 5, "the second page")
+    root.get_by_label("Show", exact=True).select_option("errors")
+    lab.until(lambda: rows.count() == 1, 5, "the one prompt with errors")
+    assert "3 failed" in rows.inner_text()
+    root.get_by_label("Show", exact=True).select_option("all")
+    root.get_by_label("Sort", exact=True).select_option("errors")
+    lab.until(lambda: "thing 07" in rows.first.inner_text(), 5, "the prompt with errors first")
+    root.get_by_role("button", name="azure/fast: A **fine** colour").first.click()
+    detail = root.locator(".bifrost-g-detail")
+    lab.until(lambda: "Answer, 3 of 3 runs" in detail.inner_text(), 5, "the opened answer")
+    assert detail.locator("strong").inner_text() == "fine"
+    assert "Asked azure/fast. azure/fast served." in detail.inner_text()
+    detail.get_by_label("Compare words with").select_option("openai/gpt-3.5-turbo-instruct")
+    lab.until(lambda: detail.locator("ins").count() > 0, 5, "the word diff")
+    detail.get_by_role("button", name="Good answer").click()
+    lab.until(lambda: "Recorded." in detail.inner_text(), 5, "the rating to be recorded")
+    detail.get_by_label("Note on this answer").fill("a note")
+    detail.get_by_role("button", name="Save note").click()
+    read = "read = comparison._log.read(comparison_id=comparison.id)\n"
+    said = lab.run(read + "print({run.rating for run in read}, {run.tags.get('note') for run in read})").outputs
+    assert "'up'" in said[0]["text"]
+    assert "'a note'" in said[0]["text"]
+
+
+def test_by_keyboard(lab: Notebook, grid: Cell) -> None:
+    """Tab reaches one cell, arrows move, Enter opens, Escape closes, focus returns; no key reaches the Lab."""
+    root, keys = board(grid), lab.page.keyboard
+    focused = "document.activeElement.closest('td')?.cellIndex + ' ' + document.activeElement.closest('tr')?.rowIndex"
+    root.get_by_role("button", name="Next page").focus()
+    keys.press("Tab")
+    assert lab.page.evaluate(focused) == "1 1"
+    for key in ("ArrowDown", "ArrowDown", "ArrowRight"):
+        keys.press(key)
+    assert lab.page.evaluate(focused) == "2 3"
+    keys.press("Enter")
+    detail = root.locator(".bifrost-g-detail")
+    lab.until(lambda: detail.is_visible() and "azure/large" in detail.inner_text(), 5, "the opened answer")
+    keys.press("Escape")
+    lab.until(lambda: not detail.is_visible(), 5, "it to close")
+    assert lab.page.evaluate(focused) == "2 3"
+    before = lab.page.locator(".jp-Cell").count()
+    for key in ("b", "a", "1", "x"):  # in JupyterLab's command mode: new cells, another type, cut
+        keys.press(key)
+    assert lab.page.locator(".jp-Cell").count() == before
+    keys.press("PageDown")
+    lab.until(lambda: "page 2 of 3" in root.locator(".bifrost-g-count").inner_text(), 5, "the second page")
+    assert lab.page.evaluate(focused) == "2 3"
+
+
+def test_every_control_is_named(grid: Cell) -> None:
+    """Each control of the table and of an opened answer has an accessible name."""
+    root = board(grid)
+    root.get_by_role("button", name="azure/fast: A **fine** colour").first.click()
+    root.get_by_role("button", name="Good answer").wait_for()
+    for role in ("button", "combobox", "textbox"):
+        every = root.get_by_role(role).count()
+        assert every > 0
+        unnamed = (
+            "e => [...e.querySelectorAll('button, select, input')].filter(n => !(n.ariaLabel || n.textContent.trim()"
+        )
+        assert root.evaluate(unnamed + " || n.labels?.length)).length") == 0
+
+
+def test_the_saved_notebook_keeps_a_table(lab: Notebook, grid: Cell) -> None:
+    """Beside the widget the file has a static table, for every reader without a kernel."""
+    output = grid.outputs[-1]  # the one before is the progress bar
+    assert "<table" in "".join(output["data"]["text/html"])
+    assert "thing 00" in "".join(output["data"]["text/plain"])
+    assert WIDGET in lab.saved().cells[grid.index].outputs[-1]["data"]
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_pictures(lab: Notebook, grid: Cell, pictures: Path, theme: str) -> None:
+    """Pictures of both themes for people to look at; in both, text and ground differ enough to read."""
+    lab.command("apputils:change-theme", theme=f"JupyterLab {theme}")
+    root = board(grid)
+    root.get_by_label("Sort", exact=True).select_option("errors")
+    lab.until(lambda: "thing 07" in root.locator("tbody tr").first.inner_text(), 5, "the prompt with errors first")
+    lab.picture(pictures / f"grid-{theme.lower()}.png", grid)
+    root.get_by_role("button", name="azure/fast: A **fine** colour").nth(1).click()
+    root.locator(".bifrost-g-detail .bifrost-g-label").first.wait_for()
+    root.get_by_label("Compare words with").select_option("azure/large")
+    root.locator("ins").first.wait_for()
+    for part in (".bifrost-g-said", ".bifrost-g-text", ".bifrost-g-story", ".bifrost-g-count", ".bifrost-g-label"):
+        assert contrast(root.locator(part).first) >= 4.5, (theme, part)
+    lab.picture(pictures / f"grid-detail-{theme.lower()}.png")
+    lab.command("apputils:change-theme", theme="JupyterLab Light")
