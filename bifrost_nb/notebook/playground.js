@@ -128,13 +128,14 @@ export default {
     const halt = button(bar, "Stop", "button", () => model.send({ do: "stop" }));
     const line = make("span", "line", bar);
     line.setAttribute("role", "status");
+    const tools = make("div", "bar", root); // a row of its own, so that nothing moves under the pointer when a round ends
     const history = input("select");
-    const past = make("span", "group", bar);
+    const past = make("span", "group", tools);
     history.setAttribute("aria-label", "Earlier rounds");
     past.append(history);
-    button(past, "Restore", "button", () => { if (history.value) model.send({ do: "restore", number: Number(history.value) }); });
+    const restore = button(past, "Restore", "button", () => { if (history.value) model.send({ do: "restore", number: Number(history.value) }); });
     const forms = input("select");
-    const copying = make("span", "group", bar);
+    const copying = make("span", "group", tools);
     forms.setAttribute("aria-label", "Copy as");
     copying.append(forms);
     for (const name of model.get("codes")) {
@@ -265,7 +266,8 @@ export default {
         const option = make("option", "", history, said);
         option.value = String(round);
       }
-      past.hidden = !entries.length;
+      if (!entries.length) make("option", "", history, "No earlier rounds");
+      history.disabled = restore.disabled = !entries.length;
     }
 
     function drawForm() {

@@ -142,7 +142,8 @@ def test_stop(made: Playground, gateway: LocalGateway) -> None:
     with pytest.raises(ConfigurationError, match="running"):
         made.run()
     with pytest.raises(TimeoutError):
-        made.wait(0.3)
+        made.wait(0.1)
+    until(lambda: made._round is not None and all(column.characters for column in made._round.race.columns))
     made.stop()
     comparison = made.wait(5)
     assert [run.status for run in comparison.runs] == ["cancelled", "cancelled"]
