@@ -72,6 +72,7 @@ def _demo(options: argparse.Namespace) -> None:
         fresh=True,  # a second demo measures again instead of reading the log
     )
     print(comparison)
+    print(f"\nEvery run is a line of {client.log.path}; bf.runs() reads it as a DataFrame.")
 
 
 def _gateway(options: argparse.Namespace) -> None:
