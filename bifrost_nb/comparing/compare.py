@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import importlib.util
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -54,7 +55,7 @@ def compare(
     dry_run: Literal[False] = False,
     max_cost_usd: float | None = None,
     score: Judge | Mapping[str, Judge] | None = None,
-    live: Sink | None = None,
+    live: Sink | bool | None = None,
     cluster: Any = None,
     tags: Mapping[str, Any] | None = None,
     **parameters: Any,
@@ -77,7 +78,7 @@ def compare(
     dry_run: bool = False,
     max_cost_usd: float | None = None,
     score: Judge | Mapping[str, Judge] | None = None,
-    live: Sink | None = None,
+    live: Sink | bool | None = None,
     cluster: Any = None,
     tags: Mapping[str, Any] | None = None,
     **parameters: Any,
@@ -95,8 +96,10 @@ def compare(
     `concurrency` calls at most are open for each deployment; 429 narrows that, success widens it again. `seed` decides
     the order of sending. `dry_run` sends nothing and says what it would take. `max_cost_usd` stops when so much has
     been observed to be spent, at most one wave of calls too late. `score`: a function of the run (and, if it takes
-    two, of the row of inputs) that returns a number, sync or async, or a dict of them. `live` is called as
-    ``live(run, pieces)`` on the private loop. `cluster`: a ``dask.distributed.Client`` to spread the calls over.
+    two, of the row of inputs) that returns a number, sync or async, or a dict of them. `live` True
+    shows in a notebook the answers as they come, or counters where there are many, with Stop; or it is a function that
+    is called as ``live(run, pieces)`` on the private loop. `cluster`: a ``dask.distributed.Client`` to spread
+    the calls over.
 
     Raises ConfigurationError or TemplateError before anything is sent, and `Interrupted` (with ``.comparison``) on the
     interrupt key. A call that fails is a row of the result, not an exception.
@@ -128,11 +131,15 @@ def compare(
     if cluster is not None:
         from .cluster import run_on_cluster
 
-        if live is not None or max_cost_usd is not None:
+        if live or max_cost_usd is not None:
             raise ConfigurationError("live and max_cost_usd do not reach the workers of a cluster; leave them out.")
         sweep: Sweep | Remote = run_on_cluster(cluster, client, plan, done)
+    elif live is True and _in_notebook():
+        from ..notebook.grid_live import run_live
+
+        sweep = run_live(client, plan, done, max_cost_usd)
     else:
-        sweep = Sweep(client, plan, done, max_cost_usd=max_cost_usd, sink=live)
+        sweep = Sweep(client, plan, done, max_cost_usd=max_cost_usd, sink=None if isinstance(live, bool) else live)
         _run(client, sweep)
     return _judged(client, plan, sweep, judges)
 
@@ -163,6 +170,13 @@ def _judged(client: Client, plan: Plan, sweep: Sweep | Remote, judges: Mapping[s
     work = [(results[cell.cell_id], cell.prompt.values) for cell in plan.cells if cell.cell_id in results]
     found = {name: scores(judge, work) for name, judge in judges.items()}
     return Comparison(plan, results, sweep.progress, found, client.log)
+
+
+def _in_notebook() -> bool:
+    """Whether somebody looks on, in a front end with widgets; elsewhere the bar or its last line says how far it is."""
+    from ..notebook.place import place
+
+    return place() == "notebook" and importlib.util.find_spec("anywidget") is not None
 
 
 def _default_client() -> Client:
