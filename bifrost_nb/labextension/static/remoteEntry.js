@@ -11,11 +11,11 @@
   const LANGUAGE = "markdown"; // what CodeMirror then writes into the editor's data-language
   const CLASS = "bifrost-cell";
 
-  // The magic line is no prompt: one quiet colour, whatever Markdown makes of it. A line that is not the cell's first
-  // never is the first child, because CodeMirror puts a gap in the place of lines that are scrolled out.
+  // The magic line is no prompt: one colour that can be read in every theme, whatever Markdown makes of the line.
+  // Only the cell's first line ever is a first child: CodeMirror puts a gap in the place of lines scrolled out.
   const STYLE = `
     .${CLASS} .cm-line:first-child, .${CLASS} .cm-line:first-child * {
-      color: var(--jp-mirror-editor-meta-color) !important;
+      color: var(--jp-content-link-color) !important;
       font-size: inherit !important; font-style: normal !important; font-weight: normal !important;
       text-decoration: none !important;
     }`;
@@ -61,7 +61,8 @@
       if (!cell || !this.watched.has(cell.model)) return;
       this.update(cell.model);
       const language = editor.getAttribute("data-language");
-      if (isOurs(cell.model) && language && language !== LANGUAGE) cell.model.mimeType = "text/plain"; // update() follows
+      if (!isOurs(cell.model) || !language || language === LANGUAGE) return;
+      cell.model.mimeType = "text/plain"; // update() answers with Markdown, which the editor then takes anew
     }
 
     cellOf(condition) {
