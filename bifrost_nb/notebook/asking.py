@@ -68,7 +68,6 @@ def calls_for(
             chat = {"messages": [*start, *session.conversation, {"role": "user", "content": prompt}]}
         else:
             chat = {"system": system}
-    tags = {**({"notebook": session.notebook} if session.notebook else {}), **options.tags}
     return [
         client.prepare(
             "chat" if options.kind == "chat" else "text",
@@ -79,7 +78,7 @@ def calls_for(
             extra=options.extra or None,
             timeout=options.timeout,
             headers=_cache_headers(options.cache),
-            tags=tags,
+            tags=_tags(session, options),
             prompt_id=prompt_id,
             **chat,
             **options.wire,
@@ -167,7 +166,7 @@ def _compared(
         "client": session.client,
         "dry_run": options.dry_run,
         "max_cost_usd": options.max_cost,
-        "tags": options.tags or None,
+        "tags": _tags(session, options) or None,
         "extra": options.extra or None,
         "timeout": options.timeout,
         "headers": _cache_headers(options.cache),
@@ -202,6 +201,11 @@ def _inputs(name: str, template: str, values: Mapping[str, Any]) -> Any:
         count = max((len(column) for column in inputs.values()), default=0)
         return {**inputs, **{each: [value] * count for each, value in more.items()}}
     return inputs.assign(**{each: [value] * len(inputs) for each, value in more.items()})
+
+
+def _tags(session: Session, options: Options) -> dict[str, Any]:
+    """The cell's own tags beside the notebook's name, by which ``%bifrost cost`` finds its runs."""
+    return {**({"notebook": session.notebook} if session.notebook else {}), **options.tags}
 
 
 def _cache_headers(cache: str | None) -> dict[str, str] | None:

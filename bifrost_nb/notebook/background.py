@@ -37,6 +37,7 @@ class Job:
         self.runs = Runs(call.run for call in calls)
         self._inbox: SimpleQueue[Arrival] = SimpleQueue()
         self._race = Race(self.runs, name)
+        self._handle: Any = None
         self._jobs: list[concurrent.futures.Future[Outcome]] = [
             client.start(call, lambda _, pieces, index=index: self._inbox.put(Arrival(index, pieces)))  # type: ignore[misc]
             for index, call in enumerate(calls)
@@ -70,6 +71,7 @@ class Job:
         return self._finished()
 
     def _finished(self) -> Run | Runs:
+        self._draw()  # now and for the cell that waits: unattended tools drop what is sent for an earlier one
         for job in self._jobs:
             if (error := job.result().error) is not None and self._raises:
                 raise error
@@ -98,15 +100,20 @@ class Job:
         shell = get_ipython()
         if shell is None or not hasattr(shell, "kernel"):
             return
-        handle = display(self._bundle(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        self._handle = display(self._bundle(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
         with contextlib.suppress(RuntimeError):  # no loop in this thread: the card stays as it is
-            asyncio.get_running_loop().call_later(REDRAW_S, self._redraw, handle)
+            asyncio.get_running_loop().call_later(REDRAW_S, self._redraw)
 
-    def _redraw(self, handle: Any) -> None:
+    def _redraw(self) -> None:
+        done = self.done  # asked before drawing, so that the last drawing shows the end
+        self._draw()
+        if not done:
+            asyncio.get_running_loop().call_later(REDRAW_S, self._redraw)
+
+    def _draw(self) -> None:
+        if self._handle is None:
+            return
         with contextlib.suppress(Empty):
             while True:
                 self._race.receive([self._inbox.get_nowait()])
-        done = self.done
-        handle.update(self._bundle(), raw=True, metadata=metadata_many(self.runs) if done else {})
-        if not done:
-            asyncio.get_running_loop().call_later(REDRAW_S, self._redraw, handle)
+        self._handle.update(self._bundle(), raw=True, metadata=metadata_many(self.runs) if self.done else {})

@@ -15,7 +15,7 @@ from IPython.core.error import UsageError
 from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 
 from bifrost_nb import Run
-from bifrost_nb.gateway.local import LocalGateway
+from bifrost_nb.gateway.local import LocalGateway, local_gateway
 from bifrost_nb.notebook.copying import FORMS
 from bifrost_nb.notebook.subcommands import COMMANDS
 from bifrost_nb.notebook.tables import Table, Text
@@ -125,6 +125,36 @@ def test_cost_says_what_it_does_not_know(run: Cell, gateway: LocalGateway) -> No
     row = run("%bifrost cost").result[0]
     assert (row["runs"], row["unknown"]) == (2, 1)
     assert row["cost_usd"] == pytest.approx(run("known.cost_usd").result)
+
+
+def test_cost_of_this_notebook(run: Cell, shell: InteractiveShell) -> None:
+    """The notebook's cost holds its single calls and its comparisons, also those of earlier sessions."""
+    shell.user_ns["__vsc_ipynb_file__"] = "/somewhere/mine.ipynb"
+    run("%reload_ext bifrost_nb")
+    run(f"%%bifrost {TEXT} --quiet --max-tokens 2\nhi")
+    run(f"%%bifrost {TEXT} --quiet --max-tokens 2 --repeat 3 --tag a=1\nhi")
+    run("%reload_ext bifrost_nb")
+    session, notebook = run("%bifrost cost").result
+    assert session["runs"] == 0
+    assert (notebook["of"], notebook["runs"]) == ("this notebook (mine.ipynb)", 4)
+
+
+def test_cost_knows_the_keys_budget(run: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a virtual key, its budgets and what is used of them are rows; a key that nobody knows has none."""
+    assert [row["of"] for row in run("%bifrost cost").result] == ["this session"]
+    monkeypatch.setenv("BIFROST_VIRTUAL_KEY", "sk-bf-demo-0123456789abcdef")
+    _, budget = run("%bifrost cost").result
+    assert budget == {"of": "the key's budget per 1M", "cost_usd": 1.25, "limit_usd": 10.0}
+    monkeypatch.setenv("BIFROST_VIRTUAL_KEY", "sk-bf-unknown-0123456789abcdef")
+    assert [row["of"] for row in run("%bifrost cost").result] == ["this session"]
+
+
+def test_cost_where_the_gateway_tells_no_budget(run: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An older gateway has no route for the key's budget: the other rows are told all the same."""
+    monkeypatch.setenv("BIFROST_VIRTUAL_KEY", "sk-bf-demo-0123456789abcdef")
+    with local_gateway(dialect="1.3") as old:
+        monkeypatch.setenv("BIFROST_BASE_URL", old.url)
+        assert [row["of"] for row in run("%bifrost cost").result] == ["this session"]
 
 
 def test_doctor_finds_a_gateway(run: Cell) -> None:
