@@ -23,12 +23,10 @@ const NUMBERS = [
 
 const LABELS = { compare: "Python, bf.compare", curl: "curl", httpx: "httpx", openai: "openai SDK", magic: "%%bifrost" };
 
-let made = 0;
-
 export default {
   render({ model, el }) {
-    const id = (name) => "bifrost-pg-" + number + "-" + name;
-    const number = ++made;
+    const own = Math.random().toString(36).slice(2); // ids hold for the page, on which there may be several playgrounds
+    const id = (name) => "bifrost-pg-" + own + "-" + name;
     let chosen = [];
     let values = {}; // typed values by variable, also of those not in the prompt now
     let others = {}; // parameters without a control here, kept as they are
