@@ -7,6 +7,7 @@ model that won all its three votes wins them in every resample, so its interval 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
@@ -64,18 +65,16 @@ def _strengths(count: int, halves: list[tuple[int, int]], confidence: float) -> 
         return dict.fromkeys(("strength", "low", "high", "win_chance"), [None] * count)
     import choix
     import numpy as np
-    from scipy import stats
-    from scipy.special import expit
 
     # Each vote is in there as two halves, so that a tie can be one half each way. That squares the likelihood; with
     # the prior squared too (twice the precision) the mean stays, and the covariance is half of what it should be.
     mean, half = choix.ep_pairwise(count, halves, 2 / PRIOR_SD**2, model="logit")
     centre = np.eye(count) - 1 / count
-    spread = np.sqrt(np.diag(centre @ (2 * half) @ centre.T)) * stats.norm.ppf((1 + confidence) / 2)
+    spread = np.sqrt(np.diag(centre @ (2 * half) @ centre.T)) * NormalDist().inv_cdf((1 + confidence) / 2)
     strength = (centre @ mean).round(9)  # equal ones stay equal, and keep their order
     return {
         "strength": strength.tolist(),
         "low": (strength - spread).tolist(),
         "high": (strength + spread).tolist(),
-        "win_chance": expit(strength).tolist(),
+        "win_chance": (1 / (1 + np.exp(-strength))).tolist(),
     }

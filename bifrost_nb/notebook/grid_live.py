@@ -199,6 +199,7 @@ class _OverviewView(_View):
 
     def close(self) -> None:
         layout = self.widget.layout
+        self.overview.settle()
         self._replace({"text/plain": self.overview.said(), "text/html": self.overview.as_html()})
         self.widget.on_msg(self._hear, remove=True)
         self.widget.close()

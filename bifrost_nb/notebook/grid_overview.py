@@ -38,6 +38,7 @@ class Overview:
         self._running: set[str] = set()
         self._ended: dict[str, dict[str, Run]] = {name: {} for name in self._totals}
         self._progress = progress
+        self._lacking = "pending"
         for cell_id, run in done.items():
             self._ended[self._names[cell_id]][cell_id] = run
 
@@ -59,6 +60,10 @@ class Overview:
             for name, ended in self._ended.items()
         ]
 
+    def settle(self) -> None:
+        """Nobody waits for costs any more: those not known are unknown."""
+        self._lacking = "unknown"
+
     def said(self) -> str:
         """All deployments in one line."""
         total, ended = sum(self._totals.values()), sum(map(len, self._ended.values()))
@@ -79,18 +84,24 @@ class Overview:
         table = f'<table style="border-collapse:collapse;font-size:90%"><tr>{head}</tr>{body}</table>'
         return f"<div><div>{escape(self.said())}</div>{table}</div>"
 
-    @staticmethod
-    def _row(name: str, ended: list[Run], running: int, total: int) -> dict[str, Any]:
-        answered = sum(run.status == "ok" for run in ended)
-        failed = len(ended) - answered
+    def _row(self, name: str, ended: list[Run], running: int, total: int) -> dict[str, Any]:
+        statuses = [run.status for run in ended]
+        answered, stopped = statuses.count("ok"), statuses.count("cancelled")
+        failed = len(ended) - answered - stopped
         first = [run.ttft_ms for run in ended if run.ttft_ms is not None and not run.cache_hit]
         costs = [run.cost_usd for run in ended if run.cost_usd is not None]
         unknown = answered - sum(run.status == "ok" and run.cost_usd is not None for run in ended)
         return {
             "name": cut(name, 200),
             "share": len(ended) / total if total else 0.0,
-            "ended": f"{answered:,} of {total:,} done" + (f", {failed:,} failed" if failed else ""),
+            "ended": ", ".join(
+                [f"{answered:,} of {total:,} done", *_some(failed, "failed"), *_some(stopped, "stopped")]
+            ),
             "running": f"{running:,}",
             "first": f"median {duration(median(first))}" if first else "–",
-            "cost": (usd(sum(costs)) if costs else "–") + (f" + {unknown:,} pending" if unknown else ""),
+            "cost": " + ".join([*([usd(sum(costs))] if costs else []), *_some(unknown, self._lacking)]) or "–",
         }
+
+
+def _some(count: int, what: str) -> list[str]:
+    return [f"{count:,} {what}"] if count else []

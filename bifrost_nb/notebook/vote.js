@@ -26,7 +26,11 @@ export default () => ({
     count.setAttribute("aria-live", "polite");
     const end = make("button", "g-button", bar, "End and reveal");
     end.type = "button";
-    end.addEventListener("click", () => model.send({ reveal: true }));
+    end.addEventListener("click", () => {
+      end.disabled = true;
+      count.textContent = "Counting the votes\u2026";
+      model.send({ reveal: true });
+    });
     const prompt = make("div", "g-asked", root);
     prompt.dir = "auto";
     const pair = make("div", "v-pair", root);
@@ -74,7 +78,7 @@ export default () => ({
       const choice = KEYS[event.key.toLowerCase()];
       if (choice) { event.preventDefault(); vote(choice); }
     };
-    const hear = (message) => { if (message.problem) count.textContent = message.problem; };
+    const hear = (message) => { if (message.problem) { count.textContent = message.problem; end.disabled = false; } };
     root.addEventListener("keydown", press);
     model.on("change:ballot", draw);
     model.on("msg:custom", hear);

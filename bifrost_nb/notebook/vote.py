@@ -50,6 +50,7 @@ class Vote:
             self._runs.setdefault(name, []).append(run)
         self._widget: Any = None
         self._handle: Any = None
+        self._table: list[list[str]] | None = None
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -139,9 +140,15 @@ class Vote:
         if not state.revealed:
             return f"Blind vote: {state.number} of {len(state.ballots)} pairs done (seed {state.seed})"
         voted = int(state.frame["winner"].notna().sum())
-        return f"Blind vote: {voted} votes, {state.number - voted} skipped (seed {state.seed})"
+        votes = f"{voted} {'vote' if voted == 1 else 'votes'}"
+        return f"Blind vote: {votes}, {state.number - voted} skipped (seed {state.seed})"
 
-    def _ranked(self) -> Iterator[list[str]]:
+    def _ranked(self) -> list[list[str]]:
+        if self._table is None:  # it is shown as text and as markup; nothing changes it after the reveal
+            self._table = list(self._ranks())
+        return self._table
+
+    def _ranks(self) -> Iterator[list[str]]:
         yield ["model", "won", "lost", "tied", "strength (95 % interval)", "median time", "mean cost"]
         for row in self.ranking().astype("object").itertuples(index=False):
             known = isinstance(row.strength, float)

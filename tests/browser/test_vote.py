@@ -54,7 +54,7 @@ def test_vote_by_keyboard(lab: Notebook, vote: Cell) -> None:
     kinds = lab.page.evaluate("window.jupyterapp.shell.currentWidget.content.widgets.map(w => w.model.type)")
     assert set(kinds) == {"code"}  # in JupyterLab's command mode 1 makes a heading of a cell
     keys.press("Enter")  # the focus went to "End and reveal"
-    lab.until(lambda: root.count() == 0, 5, "the static result")
+    lab.until(lambda: root.count() == 0, 20, "the static result")
     assert "azure/fast" in vote.output.inner_text()
     assert "4 votes, 1 skipped (seed 2)" in vote.output.inner_text()
     assert WIDGET not in vote.outputs[-1]["data"]
@@ -76,6 +76,6 @@ def test_pictures(lab: Notebook, vote: Cell, pictures: Path, theme: str) -> None
     root.get_by_role("button", name="1 is better").click()
     lab.until(lambda: "Pair 2 of 5" in count(vote).inner_text(), 5, "the second pair")
     root.get_by_role("button", name="End and reveal").click()
-    lab.until(lambda: root.count() == 0, 5, "the static result")
+    lab.until(lambda: root.count() == 0, 20, "the static result")
     lab.picture(pictures / f"vote-revealed-{theme.lower()}.png", vote)
     lab.command("apputils:change-theme", theme="JupyterLab Light")

@@ -51,12 +51,15 @@ def test_counters(client: Client) -> None:
     assert (first["first"], first["cost"]) == ("median 40 ms", "$0.00100")
     overview.receive([Event(fast[1]), Event(fast[1], run("1", None, cost_usd=None))])
     overview.receive([Event(fast[2], run("1", "x", cost_usd=None))])
+    overview.receive([Event(plan.cells[-1].cell_id, run("1", "half", status="cancelled", cost_usd=None))])
     (first, second) = overview.rows()
     assert first["ended"] == "2 of 3 done, 1 failed"
+    assert second["ended"] == "0 of 3 done, 1 stopped"
     assert first["cost"] == "$0.00100 + 1 pending"
     assert second["cost"] == "–"
-    assert overview.said().startswith("3 of 6 runs, 0 running.")
-    assert "2 of 3 done, 1 failed" in overview.as_html()
+    assert overview.said().startswith("4 of 6 runs, 0 running.")
+    overview.settle()
+    assert "$0.00100 + 1 unknown" in overview.as_html()
 
 
 def test_many_are_counted_with_few_messages(client: Client, wire: Wire) -> None:  # noqa: F811

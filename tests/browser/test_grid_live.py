@@ -1,0 +1,54 @@
+"""`compare(..., live=True)` in JupyterLab: a race for a few calls, counters for many, static markup at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bifrost_nb.gateway.local import LocalGateway
+
+from .lab import Notebook
+from .test_live import WIDGET, contrast
+
+SOURCE = """
+from bifrost_nb.comparing.compare import compare
+comparison = compare(["azure/fast", "azure/large", "openai/gpt-3.5-turbo-instruct"], "Live {{{{n}}}}", client=client,
+                     live=True, fresh=True, concurrency=2, max_tokens=40, inputs={{"n": list(range({prompts}))}})
+print(comparison.missing, comparison.notes)
+"""
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_many(lab: Notebook, gateway: LocalGateway, pictures: Path, theme: str) -> None:
+    """Counters move while the cell runs; Stop all ends it, and a table stays."""
+    lab.command("apputils:change-theme", theme=f"JupyterLab {theme}")
+    gateway.script([{"prompt": "Live", "chunks": 10, "first_text_ms": 300, "gap_ms": 30}])
+    cell = lab.start(SOURCE.format(prompts=40))
+    root = cell.output.locator(".bifrost-board")
+    root.wait_for()
+    lab.until(lambda: "0 of 120 runs" not in root.locator(".bifrost-g-count").inner_text(), 10, "the first runs to end")
+    assert cell.running
+    for part in (".bifrost-g-count", ".bifrost-g-figure span", ".bifrost-g-hint"):
+        assert contrast(root.locator(part).first) >= 4.5, (theme, part)
+    lab.picture(pictures / f"overview-{theme.lower()}.png", cell)
+    root.get_by_role("button", name="Stop all").click()
+    cell.wait(15)
+    assert root.count() == 0
+    assert WIDGET not in cell.outputs[0]["data"]
+    assert "<table" in str(cell.outputs[0]["data"]["text/html"])
+    assert "Stopped by a click." in cell.outputs[-1]["text"]
+    lab.command("apputils:change-theme", theme="JupyterLab Light")
+
+
+def test_few(lab: Notebook, gateway: LocalGateway) -> None:
+    """Three calls are three columns with text before the end; the answers stay."""
+    gateway.script([{"prompt": "Live", "chunks": 60, "first_text_ms": 300, "gap_ms": 30}])
+    cell = lab.start(SOURCE.format(prompts=1))
+    texts = cell.pane.locator(".bifrost-text")
+    lab.until(lambda: texts.count() == 3 and all(map(len, texts.all_inner_texts())), 10, "text in three columns")
+    assert cell.running
+    cell.wait(20)
+    assert cell.pane.count() == 0
+    assert cell.outputs[-1]["text"] == "0 []\n"
+    assert "azure/large" in cell.output.inner_text()
