@@ -66,10 +66,11 @@ export default {
       return node;
     }
 
-    // JupyterLab's shortcuts would take the arrow and letter keys of boxes and lists.
     const root = make("section", "root", el);
     root.setAttribute("aria-label", "Playground");
-    root.dataset.lmSuppressShortcuts = "true";
+    // JupyterLab would take letters and arrows pressed on a box or list for its shortcuts, and insert or delete cells.
+    // It looks for this attribute on the way from the focused control up, which must therefore carry it itself.
+    root.addEventListener("focusin", (event) => { event.target.dataset.lmSuppressShortcuts = "true"; });
     const grid = make("div", "grid", root);
 
     // Deployments

@@ -1,0 +1,268 @@
+"""The playground in JupyterLab and Notebook 7: filled in, run, stopped, restored and copied by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bifrost_nb.gateway.local import LocalGateway
+
+from .lab import Notebook
+from .test_hostile import HOSTILE, canary  # noqa: F401 - a fixture
+from .test_live import contrast
+
+SETUP = "from bifrost_nb.notebook.playground import playground\nplay = playground({arguments})\nplay"
+
+
+class Page:
+    """One playground on the page."""
+
+    def __init__(self, notebook: Notebook, arguments: str = "client=client") -> None:
+        self.notebook = notebook
+        self.cell = notebook.run(SETUP.format(arguments=arguments))
+        self.root = self.cell.output.locator(".bifrost-pg-root")
+        self.root.wait_for()
+
+    def label(self, name: str) -> Any:
+        """The control of that label."""
+        return self.root.get_by_label(name, exact=True)
+
+    def button(self, name: str) -> Any:
+        """The button of that name; Run also says how many calls."""
+        return self.root.locator(".bifrost-pg-run") if name == "Run" else self.root.get_by_role("button", name=name)
+
+    @property
+    def results(self) -> Any:
+        """The rendered answers."""
+        return self.cell.output.locator(".bifrost-results")
+
+    def ready(self) -> None:
+        """Until what was filled in has been checked and can be run."""
+        self.notebook.until(self.button("Run").is_enabled, 10, f"Run: {self.root.inner_text()[-300:]}")
+
+    def run(self) -> None:
+        """Run to the end."""
+        self.ready()
+        before = self.rounds
+        self.button("Run").click()
+        self.notebook.until(lambda: self.rounds > before, 20, "the round to end")
+
+    @property
+    def rounds(self) -> int:
+        """How many earlier rounds are offered."""
+        return int(self.label("Earlier rounds").locator("option[value]:not([value=''])").count())
+
+
+def python(notebook: Notebook, expression: str) -> str:
+    """What Python prints for `expression`."""
+    cell = notebook.run(f"print({expression})")
+    return str(cell.outputs[-1]["text"]).rstrip("\n")
+
+
+def test_a_flow_by_hand(either: Notebook, gateway: LocalGateway) -> None:
+    """Search and choose deployments, type a prompt with a variable, run, read, restore, copy; Python sees all of it."""
+    gateway.script([{"prompt": "green", "text": ["A ", "**green** ", "answer."], "first_text_ms": 400, "gap_ms": 100}])
+    page = Page(either)
+    assert not page.button("Run").is_enabled()
+    options = page.root.locator(".bifrost-pg-option")
+    either.until(lambda: options.count() > 5, 10, "the deployments")
+    search = page.label("Search, or provider/model and Enter")
+    search.fill("fast")
+    either.until(lambda: options.all_inner_texts() == ["azure/fast"], 5, "one deployment")
+    page.label("azure/fast").check()
+    search.fill("azure large")
+    search.press("Enter")
+    assert page.root.locator(".bifrost-pg-chip > span").all_inner_texts() == ["azure/fast", "azure/large"]
+    page.label("Prompt; {{name}} makes a variable").fill("Say {{colour}}.")
+    value = page.label("{{colour}}")
+    value.wait_for()
+    assert "Fill in {{colour}}" in page.root.locator(".bifrost-pg-line").inner_text()
+    value.fill("green")
+    page.label("Max tokens").fill("40")
+    page.label("Temperature").fill("0.5")
+    page.ready()
+    assert page.button("Run").inner_text() == "Run · 2 calls"
+    page.button("Run").click()
+    names = page.cell.pane.locator(".bifrost-name")
+    either.until(lambda: names.all_inner_texts() == ["azure/fast", "azure/large"], 10, "the race")
+    either.until(lambda: page.results.locator("strong", has_text="green").count() == 2, 20, "rendered answers")
+    assert page.cell.pane.count() == 0
+    assert "2 runs: 2 done" in page.root.locator(".bifrost-pg-line").inner_text()
+    assert python(either, "play.frame['response'].tolist()") == str(["A **green** answer."] * 2)
+    assert python(either, "play.request['max_tokens'], play.request['temperature']") == "40 0.5"
+    page.label("Prompt; {{name}} makes a variable").fill("Something else.")
+    page.run()
+    assert python(either, "play.frame['prompt'].unique().tolist()") == "['Something else.']"
+    page.label("Earlier rounds").select_option(index=1)
+    page.button("Restore").click()
+    prompt = page.label("Prompt; {{name}} makes a variable")
+    either.until(lambda: prompt.input_value() == "Say {{colour}}.", 5, "the old prompt")
+    assert page.label("{{colour}}").input_value() == "green"
+    either.until(lambda: page.results.locator("strong", has_text="green").count() == 2, 5, "the old answers")
+    page.button("Copy as code").click()
+    code = page.label("Code")
+    code.wait_for()
+    assert "bf.compare(" in code.input_value()
+    assert "[{'colour': 'green'}]" in code.input_value()
+
+
+def test_by_keyboard(lab: Notebook, gateway: LocalGateway) -> None:
+    """Every control is reached by Tab and has a name; keys act on it and not on the notebook; Ctrl+Enter runs."""
+    gateway.script([{"prompt": "slowly", "chunks": 1000, "first_text_ms": 50, "gap_ms": 20}])
+    page = Page(lab, "'azure/fast', 'slowly {{a}}', values={'a': 'x'}, client=client")
+    cells = lab.page.locator(".jp-Notebook .jp-Cell").count()
+    lab.until(lambda: page.root.locator(".bifrost-pg-option").count() > 5, 10, "the deployments")
+    page.button("Remove azure/fast").focus()
+    lab.page.keyboard.press("Tab")  # from now on the focus is moved by keys, and shown
+    lab.page.keyboard.press("Shift+Tab")
+    names, boxes = [], 0
+    for _ in range(60):
+        name, kind, outline = lab.page.evaluate(
+            """() => { const e = document.activeElement;
+                const label = e.getAttribute('aria-label') || (e.labels && e.labels[0] && e.labels[0].textContent)
+                    || e.textContent;
+                return [label, e.type || e.tagName, getComputedStyle(e).outlineStyle]; }"""
+        )
+        names.append(name)
+        assert name, kind
+        assert outline == "solid", name
+        boxes += kind == "checkbox"
+        if name == "Copy as code":
+            break
+        lab.page.keyboard.press("Tab")
+    assert names[:2] == ["Remove azure/fast", "Search, or provider/model and Enter"]
+    assert boxes > 5
+    expected = ["Fallbacks, in order", "Prompt; {{name}} makes a variable", "{{a}}", "Temperature", "Max tokens"]
+    expected += ["Top p", "Stop, one per line", "Seed", "Choices (n)", "Repeats", "Run", "Copy as", "Copy as code"]
+    assert [name for name in expected if name not in names] == []
+    page.label("azure/large").focus()
+    for key in ("Space", "a", "b", "ArrowDown", "Escape"):
+        lab.page.keyboard.press(key)
+    assert page.label("azure/large").is_checked()
+    page.label("Text completion").focus()
+    lab.page.keyboard.press("ArrowDown")
+    assert page.label("Chat").is_checked()
+    assert page.label("System").is_visible()
+    lab.page.keyboard.press("ArrowUp")
+    page.label("Prompt; {{name}} makes a variable").focus()
+    page.ready()
+    lab.page.keyboard.press("Control+Enter")
+    states = page.cell.pane.locator(".bifrost-state")
+    lab.until(lambda: states.all_inner_texts() == ["answering"] * 2, 10, "two columns")
+    assert lab.kernel == "idle"
+    page.cell.pane.get_by_role("button", name="Stop azure/large", exact=True).press("Enter")
+    lab.until(lambda: states.all_inner_texts() == ["answering", "stopped"], 5, "one column to stop")
+    page.root.get_by_role("button", name="Stop", exact=True).press("Enter")
+    lab.until(lambda: page.cell.pane.count() == 0, 10, "the end")
+    assert python(lab, "play.frame['status'].tolist()") == "['cancelled', 'cancelled']"
+    assert lab.page.locator(".jp-Notebook .jp-Cell").count() == cells + 1
+
+
+def test_cells_run_beside_it(lab: Notebook, gateway: LocalGateway) -> None:
+    """While a round is under way the kernel is free, and Python sees how far it is."""
+    gateway.script([{"prompt": "slowly", "chunks": 1000, "first_text_ms": 50, "gap_ms": 20}])
+    page = Page(lab, "['azure/fast'], 'slowly', client=client")
+    page.ready()
+    page.button("Run").click()
+    text = page.cell.pane.locator(".bifrost-text")
+    lab.until(lambda: text.count() and len(text.inner_text()) > 20, 10, "text")
+    assert python(lab, "play.running") == "True"
+    seen = len(text.inner_text())
+    lab.until(lambda: len(text.inner_text()) > seen, 10, "more text")
+    assert not page.button("Run").is_enabled()
+    lab.run("play.stop()")
+    lab.until(lambda: page.results.inner_text() != "", 10, "the results")
+    assert python(lab, "play.running") == "False"
+
+
+def test_python_changes_the_form(lab: Notebook, gateway: LocalGateway) -> None:
+    """What Python fills in is on the page; typing goes on from there, and a bound frame names its variables."""
+    page = Page(lab, "client=client")
+    lab.run(
+        "import pandas as pd\nplay.update(deployments=['azure/fast'], prompt='{{a}} {{b}}', chat=True, stop=['\\n'],"
+        " inputs=pd.DataFrame({'a': [1, 2]}), values={'b': 'typed'}, repeats=2);"
+    )
+    prompt = page.label("Prompt; {{name}} makes a variable")
+    lab.until(lambda: prompt.input_value() == "{{a}} {{b}}", 5, "the prompt")
+    assert page.label("Chat").is_checked()
+    assert page.label("Stop, one per line").input_value() == "\\n"
+    assert page.label("{{b}}").input_value() == "typed"
+    assert "from the bound rows" in page.root.inner_text()
+    page.ready()
+    assert page.button("Run").inner_text() == "Run · 4 calls"
+    prompt.press("End")
+    prompt.type("!")
+    lab.until(lambda: python(lab, "play.form.prompt") == "{{a}} {{b}}!", 5, "the typed prompt")
+    assert prompt.input_value() == "{{a}} {{b}}!"
+
+
+@pytest.fixture
+def hostile(canary: tuple[str, list[str]]) -> tuple[str, list[str]]:  # noqa: F811 - a fixture
+    """Hostile markup, and who asked the server that it names."""
+    address, asked = canary
+    return HOSTILE.format(canary=address), asked
+
+
+@pytest.mark.parametrize("size", [7, 10_000])
+def test_markup_everywhere(lab: Notebook, gateway: LocalGateway, hostile: tuple[str, list[str]], size: int) -> None:
+    """Markup in answers, prompts, variables, names and history is text in every part of the playground."""
+    text, asked = hostile
+    gateway.script([{"text": [text[start : start + size] for start in range(0, len(text), size)], "gap_ms": 2}])
+    lab.page.evaluate("window.__ran = 0")
+    lab.run(f"markup = {text!r}")
+    page = Page(lab, "['azure/fast', 'azure/<img src=x onerror=\"window.__ran=9\">'], markup, client=client")
+    page.run()
+    lab.until(lambda: "the end" in page.results.inner_text(), 10, "the answers")
+    page.button("Copy as code").click()
+    page.label("Code").wait_for()
+    lab.run("play")
+    active = "script, img, iframe, style, link, object, embed, video, form, base, meta, [onerror], [onload]"
+    shown = page.cell.output.locator(".bifrost-playground-box")
+    assert shown.locator(active).count() == 0
+    assert shown.locator("a[href^=javascript]").count() == 0
+    assert "<script>window.__ran = 1</script>" in page.results.inner_text()
+    lab.page.wait_for_timeout(200)
+    assert lab.page.evaluate("window.__ran") == 0
+    assert asked == []
+
+
+STORY = "The tide turns twice a day, and **nobody** sees it.\n\n* first the sound\n* then the salt\n\nSo be it. "
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_pictures(lab: Notebook, gateway: LocalGateway, pictures: Path, theme: str) -> None:
+    """Pictures of both themes for people to look at; in both, text and ground differ enough to read."""
+    words = [word + " " for word in (STORY * 6).split(" ")]
+    gateway.script([{"prompt": "tide", "text": words, "first_text_ms": 300, "gap_ms": 40}])
+    lab.command("apputils:change-theme", theme=f"JupyterLab {theme}")
+    page = Page(
+        lab,
+        "['azure/fast', 'azure/large', 'openai/gpt-3.5-turbo-instruct'], 'A story about the {{thing}}.',"
+        " values={'thing': 'tide'}, temperature=0.7, client=client",
+    )
+    page.ready()
+    lab.picture(pictures / f"playground-form-{theme.lower()}.png", page.cell)
+    for part in (
+        ".bifrost-pg-legend",
+        ".bifrost-pg-label",
+        ".bifrost-pg-run",
+        ".bifrost-pg-option",
+        ".bifrost-pg-chip",
+    ):
+        assert contrast(page.root.locator(part).first) >= 4.5, (theme, part)
+    page.button("Run").click()
+    texts = page.cell.pane.locator(".bifrost-text")
+    lab.until(lambda: texts.count() == 3 and len(texts.first.inner_text()) > 200, 10, "text")
+    lab.picture(pictures / f"playground-live-{theme.lower()}.png", page.cell)
+    lab.until(lambda: page.rounds, 20, "the results")
+    page.button("Copy as code").click()
+    page.label("Code").wait_for()
+    height = page.cell.output.evaluate("e => e.scrollHeight")
+    lab.page.set_viewport_size({"width": 1280, "height": min(int(height) + 250, 2500)})
+    lab.picture(pictures / f"playground-results-{theme.lower()}.png", page.cell)
+    lab.page.set_viewport_size({"width": 480, "height": 1400})
+    lab.picture(pictures / f"playground-narrow-{theme.lower()}.png", page.cell)
+    lab.page.set_viewport_size({"width": 1280, "height": 900})
+    lab.command("apputils:change-theme", theme="JupyterLab Light")
