@@ -160,10 +160,9 @@ def test_cost_where_the_gateway_tells_no_budget(run: Cell, monkeypatch: pytest.M
 def test_doctor_finds_a_gateway(run: Cell) -> None:
     """What answers, its version, deployments, prices, whether its log can be read."""
     rows = {row["check"]: row for row in run("%bifrost doctor").result}
-    assert "answers" in rows["gateway"]["found"]
-    assert rows["version"]["found"].startswith("v2.2")
-    assert "readable" in rows["gateway log"]["found"]
-    assert int(rows["deployments"]["found"]) >= 5
+    assert "Bifrost v2.2" in rows["gateway"]["found"]
+    assert rows["gateway log"]["found"].startswith("on")
+    assert int(rows["deployments"]["found"].split()[0]) >= 5
 
 
 def test_doctor_explains_a_dead_gateway(run: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +170,7 @@ def test_doctor_explains_a_dead_gateway(run: Cell, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("BIFROST_BASE_URL", "http://127.0.0.1:9")
     rows = {row["check"]: row for row in run("%bifrost doctor").result}
     assert "127.0.0.1:9" in rows["gateway"]["found"]
-    assert "embedded gateway" in rows["gateway"]["advice"]
+    assert "Client('demo')" in rows["gateway"]["advice"]
     assert "python" in rows
 
 
