@@ -62,11 +62,14 @@ LONGEST_HTML = 1_500_000
 LONGEST_COLOURED = 20_000
 DEEPEST = 30
 
-# Colours are given in pairs, so that a dark theme's text colour never meets a light background.
-_PRE = (
-    "background:#f6f8fa;color:#1f2328;padding:8px 10px;border-radius:4px;margin:0.5em 0;overflow-x:auto;"
+_BLOCK = (
+    "padding:8px 10px;border-radius:4px;margin:0.5em 0;overflow-x:auto;"
     "white-space:pre-wrap;overflow-wrap:anywhere;word-break:normal;font-size:90%;line-height:1.4"
 )
+_PRE = f"background:rgba(128,128,128,0.12);{_BLOCK}"
+"""Text of one colour takes the theme's, on a ground that lets the theme's through."""
+_COLOURED = f"background:#f6f8fa;color:#1f2328;{_BLOCK}"
+"""Coloured code has colours for a light ground, so it brings that ground, also into a dark theme."""
 _CELL = "border:1px solid rgba(128,128,128,0.5);padding:3px 8px;vertical-align:top;text-align:"
 _HEADINGS = {"h1": "1.35em", "h2": "1.25em", "h3": "1.15em", "h4": "1.05em", "h5": "1em", "h6": "1em"}
 # By name, not by guessing: lexers of rare languages have had patterns that take minutes on planted text.
@@ -147,7 +150,7 @@ def code(content: str, language: str = "") -> str:
     lexer = get_lexer_by_name(name, stripnl=False, ensurenl=False)
     coloured = highlight(clean, lexer, HtmlFormatter(noclasses=True, nowrap=True))
     coloured = coloured if clean.endswith("\n") else coloured.removesuffix("\n")  # the formatter ends its last line
-    return f'<pre style="{_PRE}">{coloured}</pre>'
+    return f'<pre style="{_COLOURED}">{coloured}</pre>'
 
 
 def text(content: object) -> str:
