@@ -68,10 +68,15 @@ def _strengths(count: int, halves: list[tuple[int, int]], confidence: float) -> 
 
     # Each vote is in there as two halves, so that a tie can be one half each way. That squares the likelihood; with
     # the prior squared too (twice the precision) the mean stays, and the covariance is half of what it should be.
-    mean, half = choix.ep_pairwise(count, halves, 2 / PRIOR_SD**2, model="logit")
+    users = np.random.get_state()  # choix visits the votes in an order drawn from numpy's one global generator
+    np.random.seed(0)
+    try:
+        mean, half = choix.ep_pairwise(count, halves, 2 / PRIOR_SD**2, model="logit")
+    finally:
+        np.random.set_state(users)
     centre = np.eye(count) - 1 / count
     spread = np.sqrt(np.diag(centre @ (2 * half) @ centre.T)) * NormalDist().inv_cdf((1 + confidence) / 2)
-    strength = (centre @ mean).round(9)  # equal ones stay equal, and keep their order
+    strength = (centre @ mean).round(6)  # what the fit is good for; equal ones stay equal, and keep their order
     return {
         "strength": strength.tolist(),
         "low": (strength - spread).tolist(),
