@@ -7,10 +7,10 @@ in full and not by a cache, so that they are a deployment's own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError
+from ..render import text
 from ..untrusted import plain
 from .answers import TextDiff, text_diff
 from .words import amount
@@ -140,14 +140,14 @@ class Replayed:
         rows = "".join(f"<tr>{''.join(_cell(each) for each in row)}</tr>" for row in cells)
         head = "".join(f'<th scope="col" style="{_CELL}">{title}</th>' for title in titles)
         notes = "".join(
-            f'<div style="border-left:3px solid #d1242f;padding:2px 8px;margin-top:4px">{escape(plain(note))}</div>'
+            f'<div style="border-left:3px solid #d1242f;padding:2px 8px;margin-top:4px">{text(note)}</div>'
             for note in self.notes
         )
         shown = "".join(_row_html(row) for row in table.head(SHOWN).itertuples(index=False))
         rest = len(table) - SHOWN
         more = f"<div>… and {rest:,} more in <code>.frame</code></div>" if rest > 0 else ""
         return (
-            f"<div><div><b>{escape(self._head())}</b></div>"
+            f"<div><div><b>{text(self._head())}</b></div>"
             f'<table style="border-collapse:collapse;margin:4px 0"><thead><tr>{head}</tr></thead>'
             f"<tbody>{rows}</tbody></table>{notes}{shown}{more}</div>"
         )
@@ -205,8 +205,8 @@ def _row_html(row: Any) -> str:
     ended = "the same answer" if same else "" if row.status == "ok" else _text(row.status)
     said = " · ".join(part for part in [str(row.deployment), *figures, ended] if part)
     return (
-        f"<details><summary><span>{escape(plain(row.prompt, 120))}</span>"
-        f'<span style="opacity:.75"> · {escape(plain(said))}</span></summary>'
+        f"<details><summary><span>{text(plain(row.prompt, 120))}</span>"
+        f'<span style="opacity:.75"> · {text(said)}</span></summary>'
         f'<div style="padding:4px 16px 8px">{_diff(row)._repr_html_()}</div></details>'
     )
 
@@ -222,5 +222,5 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else "unknown"
 
 
-def _cell(text: str) -> str:
-    return f'<td style="{_CELL}">{escape(plain(text, 200))}</td>'
+def _cell(said: str) -> str:
+    return f'<td style="{_CELL}">{text(plain(said, 200))}</td>'

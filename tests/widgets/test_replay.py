@@ -78,6 +78,8 @@ def test_what_changed(gateway: LocalGateway, client: Client) -> None:
     assert row.total_ms_change == pytest.approx(frame["total_ms_change"].median())
     assert str(replayed.diff(1)) == "The [-old-]{+new+} answer."
     assert "3 of 3 answered, 0 the same" in repr(replayed)
+    html = replayed._repr_html_()
+    assert html.count("$") == html.count("<span>$</span>") > 3  # two dollars in one text node would become a formula
 
 
 def test_what_is_unknown_or_not_its_own(gateway: LocalGateway, client: Client) -> None:
