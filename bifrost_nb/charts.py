@@ -164,6 +164,7 @@ def tradeoff(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.margins(0.15)
     ax.set_xlim(left=0)
     ax.set_ylim(bottom=0)
+    ax.locator_params(axis="x", nbins=4)  # small costs have long numbers
     ax.legend(frameon=False)
     return ax
 

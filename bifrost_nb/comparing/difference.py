@@ -89,6 +89,12 @@ class Difference:
     def __repr__(self) -> str:
         return f"Difference({self.a!r}, {self.b!r}, {self.metric!r}): {self.verdict}"
 
+    def _repr_html_(self) -> str:
+        from ..render import text
+
+        asked = f"{self.a} against {self.b}, {self.metric}"
+        return f"<p><strong>{text(asked)}</strong><br>{text(self.verdict)}</p>"
+
 
 def difference(
     frame: pd.DataFrame,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BifrostError
@@ -58,8 +57,10 @@ class Preflight:
         return f"{self._sentence()}\n\n{plain(self._shown().to_string(index=False))}"
 
     def _repr_html_(self) -> str:
+        from ..render import text
+
         table = self._shown().to_html(index=False, border=0)
-        return f"<div><div>{escape(self._sentence())}</div>{table}</div>"
+        return f"<div><div>{text(self._sentence())}</div>{table}</div>"
 
     def _shown(self) -> pd.DataFrame:
         """The frame in words: dollars, minutes, and a dash for what is unknown."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -112,6 +113,18 @@ def test_frontier_holds_what_no_other_beats() -> None:
     ax = charts.tradeoff(frame(rows))
     frontier = next(line for line in ax.lines if line.get_label() == "efficient frontier")
     assert list(zip(frontier.get_xdata(), frontier.get_ydata(), strict=True)) == [(1, 900), (2, 500), (4, 100)]
+
+
+@pytest.mark.parametrize("name", ["cost", "tradeoff"])
+def test_numbers_of_small_costs_stand_apart(name: str, runs: pd.DataFrame) -> None:
+    """Costs of millionths of a dollar have long numbers; side by side in one figure none runs into the next."""
+    figure = Figure(figsize=(12, 7), layout="constrained")
+    ax = figure.subplots(2, 2)[0, 0]
+    getattr(charts, name)(runs.assign(cost_usd=runs["cost_usd"] / 50), ax=ax)
+    figure.draw_without_rendering()
+    boxes = sorted((label.get_window_extent() for label in ax.get_xticklabels()), key=lambda box: box.x0)
+    assert len(boxes) >= 2
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
 
 
 def test_timeline_has_three_phases_a_run(runs: pd.DataFrame) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from bifrost_nb.comparing.difference import Difference, difference
 from bifrost_nb.errors import ConfigurationError
+from tests.markup import read
 
 from .frames import calls, frame, times
 
@@ -64,6 +65,16 @@ def test_equals_are_rarely_called_different(prompts: int, repeats: int) -> None:
     """With too little data for a verdict, a difference is claimed in at most 7 of 100 seeded trials of equals."""
     outcomes = Counter(compared(prompts, repeats, seed=seed).outcome for seed in range(100))
     assert outcomes["a"] + outcomes["b"] <= 7, outcomes
+
+
+def test_shown_in_a_notebook() -> None:
+    """In a notebook it is a sentence that wraps between words, with names as text."""
+    name = "azure/<img src=x>"
+    a, b = (calls(each, times(0, 12, of=number)) for number, each in enumerate((name, B)))
+    shown = difference(frame(a + b), name, B)._repr_html_()
+    assert read(shown).errors == []
+    assert "azure/&lt;img src=x&gt; against azure/b, total_ms" in shown
+    assert "95% interval" in shown
 
 
 def test_too_few_says_how_many_are_needed() -> None:
