@@ -16,11 +16,14 @@ import orjson
 from ..errors import GatewayError, ProtocolError
 from ..wire.choices import (
     ToolCalls,
+    annotations_of,
+    audio_of,
     choice_index,
     choice_text,
     choices_of,
     finish_reason,
     logprobs_of,
+    merge_audio,
     merge_logprobs,
     reasoning_text,
     tool_calls_of,
@@ -58,6 +61,8 @@ class Collector:
         self._finish: dict[int, str] = {}
         self._logprobs: dict[str, Any] | None = None
         self._tool_calls = ToolCalls()
+        self._annotations: list[dict[str, Any]] = []
+        self._audio: dict[str, Any] | None = None
         self._last: dict[str, Any] | None = None
         self._usage: dict[str, Any] | None = None
         self._extra: dict[str, Any] = {}
@@ -150,11 +155,15 @@ class Collector:
     def _rest(self, choice: dict[str, Any], index: int) -> None:
         if (reason := finish_reason(choice)) is not None:
             self._finish[index] = reason
-        if index == 0:
-            if (logprobs := logprobs_of(choice)) is not None:
-                self._logprobs = merge_logprobs(self._logprobs, logprobs)
+        if index:
+            return
+        if (logprobs := logprobs_of(choice)) is not None:
+            self._logprobs = merge_logprobs(self._logprobs, logprobs)
+        if "delta" in choice or "message" in choice:  # what only a chat has
             if calls := tool_calls_of(choice):
                 self._tool_calls.add(calls)
+            self._annotations += annotations_of(choice)
+            self._audio = merge_audio(self._audio, audio_of(choice))
 
     @property
     def complete(self) -> bool:
@@ -178,6 +187,7 @@ class Collector:
         run.reasoning = "".join(self._reasoning) or None
         run.finish_reason = self._finish.get(0) or next(iter(self._finish.values()), None)
         run.logprobs, run.tool_calls = self._logprobs, self._tool_calls.result()
+        run.annotations, run.audio = self._annotations, self._audio
         run.raw = self._last
         last = self._last or {}
         if isinstance(extra := last.get("extra_fields"), dict):

@@ -27,7 +27,17 @@ __all__ = ["EXTRA", "SCHEMA", "cell", "decode", "encode", "encode_update", "vali
 SCHEMA = 1
 """Version of the line format. Columns may be added under the same number: a reader leaves out what it does not know."""
 
-EXTRA = ("texts", "reasoning", "tool_calls", "logprobs", "usage", "extra_fields", "chunk_times_ms", "attempts")
+EXTRA = (
+    "texts",
+    "reasoning",
+    "tool_calls",
+    "annotations",
+    "logprobs",
+    "usage",
+    "extra_fields",
+    "chunk_times_ms",
+    "attempts",
+)
 
 _JSON_COLUMNS = ("fallbacks", "params", "tags")
 _OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_NAIVE_UTC
@@ -220,6 +230,7 @@ _SHAPES: dict[str, tuple[type, Any]] = {
     "texts": (list, str),
     "reasoning": (str, object),
     "tool_calls": (list, dict),
+    "annotations": (list, dict),
     "logprobs": (dict, object),
     "usage": (dict, object),
     "extra_fields": (dict, object),

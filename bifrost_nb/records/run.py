@@ -102,6 +102,10 @@ class Run:
     """The text of every choice, by index."""
     reasoning: str | None = None
     tool_calls: list[dict[str, Any]] = field(default_factory=list)
+    annotations: list[dict[str, Any]] = field(default_factory=list)
+    """What the answer cites."""
+    audio: dict[str, Any] | None = field(default=None, repr=False)
+    """Spoken audio: ``data`` as base64, ``transcript``. Not written to the log."""
     logprobs: dict[str, Any] | None = None
     """Of the first choice, in the layout received."""
     usage: dict[str, Any] | None = None

@@ -5,16 +5,20 @@ All take any JSON: a value of another type than expected counts as absent.
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import Any
 
 __all__ = [
     "ToolCalls",
+    "annotations_of",
+    "audio_of",
     "choice_index",
     "choice_text",
     "choices_of",
     "finish_reason",
     "logprobs_of",
+    "merge_audio",
     "merge_logprobs",
     "reasoning_text",
     "tool_calls_of",
@@ -118,6 +122,45 @@ def merge_logprobs(into: JsonDict | None, new: JsonDict | None) -> JsonDict | No
         else:
             result[name] = list(value)
     return result
+
+
+def annotations_of(choice: JsonDict) -> list[JsonDict]:
+    """What the answer cites (``url_citation`` and others)."""
+    part = _part(choice)
+    found = None if part is None else part.get("annotations")
+    return [each for each in found if type(each) is dict] if type(found) is list else []
+
+
+def audio_of(choice: JsonDict) -> JsonDict | None:
+    """Spoken audio, or the next piece of it: ``id``, ``data`` (base64), ``expires_at``, ``transcript``."""
+    part = _part(choice)
+    audio = None if part is None else part.get("audio")
+    return audio if type(audio) is dict else None
+
+
+def merge_audio(into: JsonDict | None, new: JsonDict | None) -> JsonDict | None:
+    """The audio of a stream so far and its next piece, as one; changes `into`.
+
+    Transcripts are joined. Each piece of `data` is base64 of its own, so the bytes are joined and encoded again; what
+    cannot be decoded is left as it came.
+    """
+    if new is None:
+        return into
+    result = {} if into is None else into
+    for name, value in new.items():
+        known = result.get(name)
+        if type(known) is str and type(value) is str and name in ("data", "transcript"):
+            result[name] = known + value if name == "transcript" else _joined_base64(known, value)
+        elif value is not None or known is None:
+            result[name] = value
+    return result
+
+
+def _joined_base64(first: str, second: str) -> str:
+    try:
+        return b64encode(b64decode(first, validate=True) + b64decode(second, validate=True)).decode()
+    except ValueError:
+        return first + second
 
 
 class ToolCalls:

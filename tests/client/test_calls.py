@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import pickle
 import threading
 import time
+from base64 import b64encode
 
 import pytest
 
@@ -300,3 +302,29 @@ def test_a_broken_upstream_that_ends_in_good_order_is_truncated(client: Client, 
     with pytest.raises(bf.StreamInterrupted) as caught, client.stream("azure/fast", "Hi") as stream:
         list(stream)
     assert (caught.value.text, stream.run.status, stream.run.total_tokens) == ("Once ", "truncated", None)
+
+
+def test_tool_calls_audio_annotations_and_reasoning_of_a_stream_are_kept(client: Client, gateway: LocalGateway) -> None:
+    """What a chat streams beside its text is put together and kept in the run; the log has all but the sound."""
+    deltas = [
+        {"reasoning": "Let me "},
+        {"reasoning": "see.", "audio": {"id": "a1", "data": b64encode(b"so").decode(), "transcript": "Blue "}},
+        {"audio": {"data": b64encode(b"und").decode(), "transcript": "sky."}},
+        {"tool_calls": [{"index": 0, "id": "c1", "type": "function", "function": {"name": "look", "arguments": "{"}}]},
+        {"tool_calls": [{"index": 0, "function": {"arguments": "}"}}]},
+        {"annotations": [{"type": "url_citation", "url_citation": {"url": "https://example.org"}}]},
+    ]
+    chunks = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
+    chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]})
+    gateway.script([{"frames": [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks] + ["data: [DONE]\n\n"]}])
+    with client.stream_chat("openai/gpt-4o-mini", "Why is the sky blue?") as stream:
+        assert "".join(stream) == "Blue sky."
+    run = stream.run
+    assert run.reasoning == "Let me see."
+    assert run.tool_calls == [
+        {"index": 0, "id": "c1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    ]
+    assert run.annotations[0]["url_citation"]["url"] == "https://example.org"
+    assert run.audio == {"id": "a1", "data": b64encode(b"sound").decode(), "transcript": "Blue sky."}
+    [logged] = client.log.read()
+    assert (logged.tool_calls, logged.annotations, logged.reasoning) == (run.tool_calls, run.annotations, run.reasoning)

@@ -72,6 +72,7 @@ def full_run() -> Run:
         **values,
         texts=["=38, =38", "second choice"],
         reasoning="because 43",
+        annotations=[{"type": "url_citation", "url_citation": {"url": "https://example.org"}}],
         tool_calls=[{"id": "call-44", "function": {"name": "f", "arguments": "{}"}}],
         logprobs={"tokens": ["a"], "token_logprobs": [-0.45]},
         usage={"prompt_tokens": 17, "details": {"audio": 46}},
