@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Job"]
 
 REDRAW_S = 0.25
+COST_WAIT_S = 2.0
+"""How long after the end a cost is waited for that only the gateway's log tells."""
 
 
 class Job:
@@ -37,7 +39,9 @@ class Job:
         self.runs = Runs(call.run for call in calls)
         self._inbox: SimpleQueue[Arrival] = SimpleQueue()
         self._race = Race(self.runs, name)
+        self._client = client
         self._handle: Any = None
+        self._late_s = 0.0
         self._jobs: list[concurrent.futures.Future[Outcome]] = [
             client.start(call, lambda _, pieces, index=index: self._inbox.put(Arrival(index, pieces)))  # type: ignore[misc]
             for index, call in enumerate(calls)
@@ -68,6 +72,7 @@ class Job:
     async def _waited(self) -> Run | Runs:
         # Shielded: interrupting the wait must not end the work.
         await asyncio.gather(*(asyncio.shield(asyncio.wrap_future(job)) for job in self._jobs))
+        await asyncio.to_thread(self._client.wait_costs, self.runs, COST_WAIT_S)
         return self._finished()
 
     def _finished(self) -> Run | Runs:
@@ -107,7 +112,9 @@ class Job:
     def _redraw(self) -> None:
         done = self.done  # asked before drawing, so that the last drawing shows the end
         self._draw()
-        if not done:
+        lacking = done and any(run.cost_usd is None for run in self.runs)
+        self._late_s += REDRAW_S if lacking else 0
+        if not done or (lacking and self._late_s < COST_WAIT_S):
             asyncio.get_running_loop().call_later(REDRAW_S, self._redraw)
 
     def _draw(self) -> None:

@@ -46,3 +46,4 @@ def test_the_file_holds_static_outputs_only(shared_gateway: LocalGateway, tmp_pa
     frame = bf.from_notebook(executed)
     assert len(frame) == 1 + 2 + 4 + 1
     assert set(frame["status"]) == {"ok"}
+    assert frame["cost_usd"].notna().all()
