@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from .client import Client
     from .comparing.compare import compare
     from .comparing.comparison import Comparison
+    from .comparing.replay import replay
+    from .comparing.replayed import Replayed
     from .errors import (
         AuthenticationFailed,
         BifrostError,
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from .gateway.local import LocalGateway, local_gateway
     from .gateway.reconcile import Reconciliation
     from .nested import allow_nested_loops
+    from .notebook.playground import Playground, playground
     from .records.evidence import from_notebook
     from .records.frame import runs, to_frame
     from .records.log import RunLog, run_log
@@ -54,6 +57,8 @@ _HOMES = {
     "client": ("Client",),
     "comparing.compare": ("compare",),
     "comparing.comparison": ("Comparison",),
+    "comparing.replay": ("replay",),
+    "comparing.replayed": ("Replayed",),
     "errors": (
         "AuthenticationFailed",
         "BifrostError",
@@ -80,14 +85,24 @@ _HOMES = {
         "virtual_keys",
     ),
     "gateway.charts": ("gateway_chart",),
-    "gateway.doctor": ("Doctor", "doctor"),
-    "gateway.launch": ("LaunchedGateway", "launch_gateway"),
+    "gateway.doctor": (
+        "Doctor",
+        "doctor",
+    ),
+    "gateway.launch": (
+        "LaunchedGateway",
+        "launch_gateway",
+    ),
     "gateway.local": (
         "LocalGateway",
         "local_gateway",
     ),
     "gateway.reconcile": ("Reconciliation",),
     "nested": ("allow_nested_loops",),
+    "notebook.playground": (
+        "Playground",
+        "playground",
+    ),
     "records.evidence": ("from_notebook",),
     "records.frame": (
         "runs",
@@ -122,9 +137,11 @@ __all__ = [
     "LocalGateway",
     "LogError",
     "NotFound",
+    "Playground",
     "ProtocolError",
     "RateLimited",
     "Reconciliation",
+    "Replayed",
     "Run",
     "RunLog",
     "Stream",
@@ -143,8 +160,10 @@ __all__ = [
     "launch_gateway",
     "local_gateway",
     "models",
+    "playground",
     "providers",
     "reconcile",
+    "replay",
     "run_log",
     "runs",
     "to_frame",

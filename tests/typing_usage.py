@@ -77,6 +77,13 @@ def comparing(inputs: pd.DataFrame) -> None:
     print(comparison.difference("azure/fast", "cold", "total_ms").verdict)
 
 
+def trying(frame: pd.DataFrame) -> None:
+    """Playground and replay."""
+    assert_type(bf.playground(), bf.Playground)
+    assert_type(bf.replay(frame, ["azure/fast"]), bf.Replayed)
+    assert_type(bf.from_notebook("x.ipynb"), pd.DataFrame)
+
+
 def gateways() -> None:
     """The embedded gateway."""
     with bf.local_gateway(seed=1, dialect="1.5") as gateway:

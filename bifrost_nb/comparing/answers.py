@@ -6,9 +6,9 @@ import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING, Literal
 
+from ..render import text as safe
 from ..untrusted import plain
 
 if TYPE_CHECKING:
@@ -82,8 +82,8 @@ class TextDiff:
             "removed": '<del style="background:rgba(213,94,0,0.25)">{}</del>',
             "added": '<ins style="background:rgba(0,114,178,0.25)">{}</ins>',
         }
-        text = "".join(tags[kind].format(escape(plain(text))) for kind, text in self.parts())
-        head = f"<div><b>{escape(plain(self.title))}</b></div>" if self.title else ""
+        text = "".join(tags[kind].format(safe(text)) for kind, text in self.parts())
+        head = f"<div><b>{safe(self.title)}</b></div>" if self.title else ""
         return f'<div>{head}<div style="white-space:pre-wrap;overflow-wrap:anywhere">{text}</div></div>'
 
 

@@ -42,7 +42,7 @@ class Bar:
 
 def summary_line(progress: Progress) -> str:
     """``1,800 runs: 1,080 done, 720 from the log, 2 failed``."""
-    return f"{progress.total:,} runs: {_counts(progress)}"
+    return f"{progress.total:,} {'run' if progress.total == 1 else 'runs'}: {_counts(progress)}"
 
 
 def _counts(progress: Progress) -> str:

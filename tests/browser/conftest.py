@@ -1,4 +1,4 @@
-"""One Jupyter server and one Chromium for the whole session."""
+"""One Jupyter server and one Chromium for this folder: Playwright keeps an event loop running in the main thread."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Any]:
     """A headless Chromium."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -46,7 +46,7 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def context(chromium: Any) -> Iterator[Any]:
     """One browser context: pages share its cache."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
@@ -54,7 +54,7 @@ def context(chromium: Any) -> Iterator[Any]:
     context.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A Jupyter server whose kernels have the checkout under test and a run log of their own."""
     folder = tmp_path_factory.mktemp("jupyter")
@@ -63,7 +63,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where screenshots go: BIFROST_NB_PICTURES, or a temporary folder."""
     named = os.environ.get("BIFROST_NB_PICTURES")
@@ -72,7 +72,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lab_notebook(context: Any, server: Server, shared_gateway: LocalGateway) -> Notebook:
     """A notebook open in JupyterLab, with the toolkit loaded."""
     notebook = Notebook(context, server, "lab", "lab.ipynb")
@@ -80,7 +80,7 @@ def lab_notebook(context: Any, server: Server, shared_gateway: LocalGateway) -> 
     return notebook
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def classic_notebook(context: Any, server: Server, shared_gateway: LocalGateway) -> Notebook:
     """A notebook open in Notebook 7, with the toolkit loaded."""
     notebook = Notebook(context, server, "notebook", "classic.ipynb")
