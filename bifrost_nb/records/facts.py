@@ -37,7 +37,8 @@ def facts(run: Run) -> dict[str, str]:
 def parts(run: Run) -> list[str]:
     """The facts as one line says them: what needs its label has it, what is not known only where it matters."""
     known = facts(run)
-    said = [f"served by {known['served by']}" if run.served else known["served by"].removeprefix("– ").strip("()")]
+    verb = "served by" if run.response or run.status in ("ok", None) else "asked"  # an error serves nothing
+    said = [f"{verb} {known['served by']}" if run.served else known["served by"].removeprefix("– ").strip("()")]
     if run.ttft_ms is not None:
         said.append(f"first text {known['first text']}")
     if run.total_ms is not None:
@@ -45,7 +46,8 @@ def parts(run: Run) -> list[str]:
     said.append(f"tokens {known['tokens']}")
     if run.tokens_per_s is not None:
         said.append(known["speed"])
-    said.append("cost unknown" if run.cost_usd is None else known["cost"])
+    waiting = "cost pending" if is_pending(run) else "cost unknown"
+    said.append(waiting if run.cost_usd is None else known["cost"])
     if known["status"] != "ok":
         said.append(known["status"])
     return said

@@ -151,7 +151,7 @@ def gateway_error(info: ErrorInfo) -> GatewayError:
     error = _class_of(info)(
         f"The gateway answered {info.status or 'with an error'}"
         f"{f' for {info.provider}' if info.provider else ''}{f' ({kinds})' if kinds else ''}: "
-        f"{info.message.rstrip('.')}.",
+        f"{info.message}{'' if info.message.endswith(('.', '!', '?')) else '.'}",
         hint=_hint(info),
     )
     error.status, error.type, error.code = info.status, info.type, info.code
