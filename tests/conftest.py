@@ -15,6 +15,13 @@ from bifrost_nb.records.log import RunLog
 NO_SKIP = bool(os.environ.get("BIFROST_NB_NO_SKIP"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several processes: the browser's tests stay in one, each other file in whichever is free."""
+    for item in items:
+        in_browser = item.path.parent.name == "browser"
+        item.add_marker(pytest.mark.xdist_group("browser" if in_browser else item.path.as_posix()))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  # type: ignore[no-untyped-def]
     """Where BIFROST_NB_NO_SKIP is set everything a test needs is there, so a skip is a failure."""

@@ -114,7 +114,9 @@ def test_columns_wrap_in_even_rows(lab: Notebook, gateway: LocalGateway) -> None
 def test_nothing_jumps(lab: Notebook, gateway: LocalGateway) -> None:
     """From waiting to streaming the pane's header keeps its height, and for short answers the pane does."""
     tokens = ["one ", "two ", "three ", "four ", "five "]
-    gateway.script([{"prompt": "short", "text": tokens, "first_text_ms": 700, "gap_ms": 300}])
+    gateway.script(
+        [{"prompt": "short", "text": tokens, "first_text_ms": 2500, "gap_ms": 400}]
+    )  # seen on a busy machine too
     heights = """e => [...e.querySelectorAll('.bifrost-column')]
         .flatMap(c => [c.offsetHeight, c.querySelector('.bifrost-text').offsetTop])"""
     for source in ("show('short');", "show('short', 'short', 'short', 'short');"):

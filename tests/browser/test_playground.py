@@ -88,8 +88,9 @@ def test_a_flow_by_hand(either: Notebook, gateway: LocalGateway) -> None:
     names = page.cell.pane.locator(".bifrost-name")
     either.until(lambda: names.all_inner_texts() == ["azure/fast", "azure/large"], 10, "the race")
     either.until(lambda: page.results.locator("strong", has_text="green").count() == 2, 20, "rendered answers")
-    assert page.cell.pane.count() == 0
-    assert "2 runs: 2 done" in page.root.locator(".bifrost-pg-line").inner_text()
+    either.until(lambda: page.cell.pane.count() == 0, 5, "the race gone")
+    line = page.root.locator(".bifrost-pg-line")
+    either.until(lambda: "2 runs: 2 done" in line.inner_text(), 5, "the count")
     assert python(either, "play.frame['response'].tolist()") == str(["A **green** answer."] * 2)
     assert python(either, "play.request['max_tokens'], play.request['temperature']") == "40 0.5"
     page.label("Prompt; {{name}} makes a variable").fill("Something else.")

@@ -91,7 +91,7 @@ def test_a_round(wire: Wire, made: Playground, gateway: LocalGateway) -> None:
     assert text == "The **end**."
     assert wire.values(made.view.form)["told"]["running"] is False
     assert wire.values(made.view.form)["history"][0][0] == 1
-    assert wire.values(made.view.form)["line"] == "Done. 1 runs: 1 done"
+    assert wire.values(made.view.form)["line"] == "Done. 1 run: 1 done"
     assert "<strong>end</strong>" in wire.values(made.view._results)["value"]
     assert made.view._live.children == ()
 
