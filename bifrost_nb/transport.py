@@ -50,7 +50,11 @@ def proxy_for(base_url: str) -> str | None:
 
 async def pool(base_url: str) -> httpx.AsyncClient:
     """The connection pool of the private loop, one for each proxy; made late, since loading aiohttp takes 0.1 s."""
-    here, proxy = portal(), proxy_for(base_url)
+    here = portal()
+    known: httpx.AsyncClient | None = here.shared.get(base_url)
+    if known is not None:
+        return known
+    proxy = proxy_for(base_url)
     client: httpx.AsyncClient | None = here.shared.get(proxy)
     if client is None:
         import aiohttp
@@ -67,6 +71,7 @@ async def pool(base_url: str) -> httpx.AsyncClient:
         transport = AiohttpTransport(client=session, proxy=httpx.Proxy(proxy) if proxy else None)
         client = here.shared[proxy] = httpx.AsyncClient(transport=transport, follow_redirects=False)
         here.closers.append(client.aclose)
+    here.shared[base_url] = client  # reading the environment takes as long as sending a request
     return client
 
 
@@ -115,7 +120,7 @@ async def attempt(
                         sink(run, pieces)
                     return
                 decoder = EventDecoder()
-                async for block in response.aiter_bytes():
+                async for block in _blocks(response):
                     at_ms = 1000 * (time.monotonic() - began)
                     phase = "between_chunks"
                     pieces = collector.feed(decoder.feed(block), at_ms)
@@ -151,6 +156,14 @@ async def _sent(http: httpx.AsyncClient, request: httpx.Request) -> AsyncIterato
         yield response
     finally:
         await response.aclose()
+
+
+def _blocks(response: httpx.Response) -> AsyncIterator[bytes]:
+    """The body as it arrives. The transport's own stream where nothing is compressed: httpx wraps it four times."""
+    stream = response.stream
+    if "content-encoding" in response.headers or not isinstance(stream, httpx.AsyncByteStream):
+        return response.aiter_bytes()
+    return stream.__aiter__()
 
 
 def _is_event_stream(response: httpx.Response) -> bool:

@@ -81,7 +81,7 @@ class Collector:
     def headers(self, status: int, headers: Mapping[str, str]) -> None:
         """The answer's head: from gateway 1.5 on it tells who serves before any text."""
         self.run.http_status = status
-        self._headers = headers
+        self._headers = dict(headers)  # httpx's own mapping is slow to ask
         self._who({})
 
     def answer(self, body: dict[str, Any]) -> list[Piece]:
