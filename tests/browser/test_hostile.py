@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import threading
 import time
@@ -33,8 +34,8 @@ $\\href{{javascript:window.__ran = 10}}{{x}}$ `<img src=x onerror="window.__ran 
 the end"""
 
 
-@pytest.fixture
-def canary() -> Iterator[tuple[str, list[str]]]:
+@contextlib.contextmanager
+def listening() -> Iterator[tuple[str, list[str]]]:
     """A server that nobody should ask: its address and the paths asked for."""
     asked: list[str] = []
 
@@ -50,10 +51,19 @@ def canary() -> Iterator[tuple[str, list[str]]]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", asked
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def canary() -> Iterator[tuple[str, list[str]]]:
+    """A canary of this test's own."""
+    with listening() as server:
+        yield server
 
 
 def test_the_traps_work(context: Any, canary: tuple[str, list[str]]) -> None:

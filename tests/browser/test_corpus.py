@@ -1,0 +1,310 @@
+"""The whole corpus of hostile answers in every view, in a real browser: nothing runs, nothing loads, nothing is lost.
+
+Each answer ends with a mark of its own, so that a view which shows less than all of them fails. `corpus.js` looks at
+every element at the moment it is put on the page; a canary stands in for the host that the answers name.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from bifrost_nb.gateway.local import LocalGateway
+from tests.data.hostile import HOSTILE
+
+from .conftest import SETUP
+from .lab import Notebook, Server
+from .test_hostile import listening
+
+WATCH = Path(__file__).with_name("corpus.js").read_text()
+MARKS = {f"mark{number:03}" for number in range(len(HOSTILE))}
+COLUMNS = 8
+pytestmark = pytest.mark.xdist_group("corpus")  # one page for all, and the last test opens what the others left
+KERNEL = """
+from IPython.display import display
+from bifrost_nb.records.run import Run
+from tests.browser.test_corpus import COLUMNS, corpus
+answers = corpus({canary!r})
+def run(text, model="m", **facts):
+    facts = {{"response": text, "texts": [text], "prompt": text, "status": "ok", **facts}}
+    return Run(requested_provider="a", requested_model=model, provider="a", model=model, **facts)
+sendable = [text.replace("\\ud800", "\\ufffd") for text in answers]  # a request cannot carry half a character
+rows = [answers[start:start + COLUMNS] for start in range(0, len(answers), COLUMNS)]
+"""
+
+
+def corpus(canary: str) -> list[str]:
+    """All answers, asking the canary, each with its mark as a paragraph at its end."""
+    host = canary.removeprefix("http://")
+    told = (text.replace("https://attacker.invalid", canary).replace("attacker.invalid", host) for text in HOSTILE)
+    return [f"{text}\n\nmark{number:03}" for number, text in enumerate(told)]
+
+
+class Watched(Notebook):
+    """A notebook whose page is watched."""
+
+    def __init__(self, context: Any, server: Server, name: str, canary: tuple[str, list[str]]) -> None:
+        self.requests: list[str] = []
+        super().__init__(context, server, "lab", name)
+        self.canary, self.asked = canary
+        self.server = server.url
+        self.page.on("request", lambda request: self._heard(request.url, request.resource_type))
+        self.watch()
+
+    def watch(self) -> None:
+        """From now on look at what is put on the page."""
+        self.page.evaluate(WATCH)
+
+    def _heard(self, url: str, kind: str) -> None:
+        ours = url.startswith((self.server, self.server.replace("http", "ws", 1), "data:", "blob:"))
+        if not ours or kind in ("image", "media", "object", "document"):
+            self.requests.append(f"{kind} {url}")
+
+    def check(self, marks: set[str] = MARKS) -> None:
+        """All answers were shown, and none of them did anything."""
+        end = time.monotonic() + 10
+        while missing := sorted(marks - set(self.page.evaluate("[...window.__marks]"))):
+            assert time.monotonic() < end, missing
+            self.page.wait_for_timeout(30)
+        self.page.evaluate("document.querySelectorAll('.jp-OutputArea details').forEach(e => { e.open = true; })")
+        self.page.wait_for_timeout(200)  # time for what must not happen
+        assert self.page.evaluate("window.__suspects") == []
+        assert self.page.evaluate("window.bifrostHacked") is None
+        assert (self.asked, self.requests, self.console) == ([], [], [])
+
+
+@pytest.fixture(scope="module")
+def server_asked() -> Iterator[tuple[str, list[str]]]:
+    """One canary for all views: those that come later show what earlier ones left."""
+    with listening() as canary:
+        yield canary
+
+
+@pytest.fixture
+def alarm() -> Iterator[tuple[str, list[str]]]:
+    """A canary that is to be asked; not the one of the views."""
+    with listening() as canary:
+        yield canary
+
+
+@pytest.fixture(scope="module")
+def opened(context: Any, server: Server, shared_gateway: LocalGateway, server_asked: tuple[str, list[str]]) -> Watched:
+    """The notebook in which every view is shown."""
+    notebook = Watched(context, server, "corpus.ipynb", server_asked)
+    notebook.run(SETUP.format(url=shared_gateway.url) + KERNEL.format(canary=server_asked[0]))
+    return notebook
+
+
+@pytest.fixture
+def page(opened: Watched, gateway: LocalGateway) -> Watched:
+    """That notebook, with nothing seen yet."""
+    opened.page.evaluate("() => { window.__marks.clear(); window.__suspects = []; }")
+    return opened
+
+
+def test_the_watchers_see(context: Any, alarm: tuple[str, list[str]]) -> None:
+    """The same answers taken for HTML do run, do load and are suspected: so the tests below would notice."""
+    address, asked = alarm
+    page = context.new_page()
+    page.goto("about:blank")
+    page.evaluate(WATCH)
+    answers = corpus(address)
+    page.evaluate(
+        """answers => answers.forEach(text => {
+            const frame = document.createElement('iframe'); frame.srcdoc = text; document.body.append(frame); })""",
+        answers,
+    )
+    ran = "[...document.querySelectorAll('iframe')].filter(f => f.contentWindow?.bifrostHacked).length"
+    page.wait_for_function(f"{ran} > 40")
+    found = "[...f.contentDocument.body?.querySelectorAll('*') || []].some(window.suspect)"
+    suspected = f"[...document.querySelectorAll('iframe')].filter(f => f.contentDocument && {found}).length"
+    assert page.evaluate(suspected) > 60
+    page.close()
+    page = context.new_page()
+    naming = [text for text in answers if address in text and "refresh" not in text]
+    page.set_content("".join(f"<div>{text}</div>" for text in naming if "=" in text), wait_until="commit")
+    end = time.monotonic() + 10
+    while len(set(asked)) < 3 and time.monotonic() < end:
+        page.wait_for_timeout(20)
+    assert len(set(asked)) >= 3
+    page.close()
+
+
+STATIC = {
+    "one run": "display(*(run('', texts=row, reasoning='\\n'.join(row), model=row[0]) for row in rows))",
+    "as text": "from bifrost_nb.records.show import mimebundle\n"
+    "for row in rows: display(mimebundle(run('', texts=row), form='text'), raw=True)",
+    "as json": "from bifrost_nb.records.show import mimebundle\n"
+    "for row in rows: display(mimebundle(run('', texts=row), form='json'), raw=True)",
+    "as code": "from bifrost_nb.records.show import mimebundle\n"
+    "for row in rows: display(mimebundle(run('', texts=row), form='code'), raw=True)",
+    "side by side": "from bifrost_nb.records.show import mimebundle_many\n"
+    "for row in rows: display(mimebundle_many([run(text) for text in row]), raw=True)",
+    "errors": "from bifrost_nb.records.show import mimebundle_many\n"
+    "def failed(text): return run('', error_message=text[-150:], status='error', error_type='x', http_status=500)\n"
+    "for row in rows: display(mimebundle_many(map(failed, row)), raw=True)",
+    "word diff": "from bifrost_nb.comparing.answers import text_diff\n"
+    "lines = [sendable[start:start + COLUMNS] for start in range(0, len(sendable), COLUMNS)]\n"
+    "for row in lines: display(text_diff('\\n'.join(row), '\\n'.join(reversed(row)), title=row[0]))",
+    "comparison": """
+from bifrost_nb.comparing.comparison import Comparison
+from bifrost_nb.comparing.plan import make_plan
+from bifrost_nb.comparing.sweep import Progress
+plan = make_plan(client, ["azure/fast"], "{{p}}", inputs={"p": sendable})
+results = {cell.cell_id: run(cell.prompt.text, cell.prompt.text[-70:], total_ms=5.0) for cell in plan.cells}
+Comparison(plan, results, Progress(total=len(answers), notes=sendable))
+""",
+}
+
+
+@pytest.mark.parametrize("source", STATIC.values(), ids=STATIC.keys())
+def test_static(page: Watched, source: str) -> None:
+    """What stays in a notebook: answers in every form and as errors, names, reasoning, word diffs, a comparison."""
+    cell = page.run(source)
+    assert not [one for one in cell.outputs if one["output_type"] == "error"], cell.outputs
+    page.check()
+    assert "script" in cell.output.inner_text()
+
+
+def test_grid(page: Watched) -> None:
+    """Every answer opened in the grid, and the word diff of every prompt."""
+    page.run(
+        """
+from bifrost_nb.notebook.grid import GridView
+pairs = [(["<img src=x onerror=window.bifrostHacked=1>", "<script>b"][place // 12 % 2],
+          run(text, prompt=answers[place // 24], prompt_id=str(place // 24))) for place, text in enumerate(answers)]
+view = GridView(pairs)
+"""
+    )
+    cell = page.run("view")
+    board = cell.output.locator(".bifrost-board")
+    board.wait_for()
+    cells = board.locator(".bifrost-g-cell")
+    detail = board.locator(".bifrost-g-detail")
+    for number in range(cells.count()):
+        detail.evaluate("e => e.replaceChildren()")
+        cells.nth(number).evaluate("e => e.click()")
+        page.until(lambda: detail.locator(".bifrost-g-answer").count() or "no run" in detail.inner_text(), 5, "answers")
+        if number % 2 == 0:
+            detail.get_by_label("Compare words with").select_option(index=1)
+            page.until(lambda: detail.locator(".bifrost-g-diff").inner_text() != "", 5, "the diff")
+    page.check()
+
+
+def test_vote(page: Watched) -> None:
+    """Every pair of a blind vote, and the reveal with its prompts and names."""
+    page.run(
+        """
+from bifrost_nb.notebook.vote import Vote
+names = ["<img src=x onerror=window.bifrostHacked=1>", "<script>b"]
+vote = Vote((names[place % 2], run(text, prompt=text[-150:], prompt_id=str(place // 2)))
+            for place, text in enumerate([*answers, "last"]))
+"""
+    )
+    cell = page.run("vote")
+    board = cell.output.locator(".bifrost-board")
+    board.wait_for()
+    page.page.evaluate(
+        """() => { const board = document.querySelector('.bifrost-board .bifrost-v-pair').closest('.bifrost-board');
+            const keys = ['1', '2', 't', 's'];
+            let pressed = 0, last = '';
+            window.__voting = setInterval(() => {
+                const line = board.querySelector('.bifrost-g-count').textContent;
+                if (line.startsWith('All') || !board.isConnected) { clearInterval(window.__voting); return; }
+                if (line === last) return;
+                last = line;
+                board.dispatchEvent(new KeyboardEvent('keydown', {key: keys[pressed++ % 4], bubbles: true}));
+            }, 5); }"""
+    )
+    page.until(lambda: "pairs are done" in board.locator(".bifrost-g-count").inner_text(), 40, "all pairs")
+    page.check()
+    board.get_by_role("button", name="End and reveal").click()
+    page.until(lambda: board.count() == 0, 30, "the static result")
+    page.check()
+    told, marks = cell.output.inner_text(), sorted(MARKS)  # a pair is revealed under the prompt of one of the two
+    assert [pair for pair in zip(marks[::2], marks[1::2], strict=False) if not any(one in told for one in pair)] == []
+
+
+def joined(canary: str, count: int = COLUMNS) -> list[str]:
+    """The corpus as one long answer for each of `count` columns, as a gateway can send it."""
+    answers = corpus(canary)
+    return ["\n\n".join(answers[column::count]).replace("\ud800", "\ufffd") for column in range(count)]
+
+
+def pieces(text: str, size: int) -> list[str]:
+    """`text` cut into chunks."""
+    return [text[start : start + size] for start in range(0, len(text), size)]
+
+
+@pytest.mark.parametrize("size", [3])
+def test_live(page: Watched, gateway: LocalGateway, size: int) -> None:
+    """Eight columns while they stream, markup cut anywhere, and the static answers that take their place."""
+    columns = enumerate(joined(page.canary))
+    pace = {"first_text_ms": 500, "gap_ms": 4}
+    gateway.script([{"prompt": f"column {n};", "text": pieces(text, size), **pace} for n, text in columns])
+    page.page.evaluate("window.__live.clear()")
+    cell = page.start("runs = show(*(f'column {n};' for n in range(8)));")
+    page.until(lambda: not cell.running, 60, "the end")
+    page.check()
+    assert page.page.evaluate("window.__live.size") > 250  # the last ones may come with the end
+    assert cell.pane.count() == 0
+    page.page.evaluate("window.__marks.clear()")
+    page.run("display(*runs)")
+    page.check()
+
+
+def test_playground(page: Watched, gateway: LocalGateway) -> None:
+    """The playground: live columns, results, a hostile prompt and history."""
+    columns = enumerate(joined(page.canary, 2))
+    names = ["azure/fast", "azure/large"]
+    gateway.script([{"deployment": names[n], "text": pieces(text, 40), "gap_ms": 2} for n, text in columns])
+    source = "from bifrost_nb.notebook.playground import playground\nplay = playground({!r}, answers[0], client=client)"
+    page.run(source.format(names))
+    cell = page.run("play")
+    button = cell.output.locator(".bifrost-pg-run")
+    page.until(button.is_enabled, 10, "Run")
+    button.click()
+    results = cell.output.locator(".bifrost-results")
+    ends = ("mark305", "mark306")
+    page.until(lambda: all(mark in results.inner_text() for mark in ends), 30, "the results")
+    page.check()
+    told = results.inner_text()
+    assert [mark for mark in sorted(MARKS) if mark not in told] == []
+
+
+def test_replay(page: Watched, gateway: LocalGateway) -> None:
+    """Prompts, old answers and new ones in what a replay shows."""
+    answers = [text.replace("\ud800", "\ufffd") for text in corpus(page.canary)]
+    told = zip(answers, [*answers[1:], answers[0]], strict=True)
+    gateway.script([{"prompt": f"mark{n:03}", "text": new, "gap_ms": 0} for n, (_, new) in enumerate(told)])
+    page.run(
+        """
+from bifrost_nb.comparing.replay import replay
+asked = [run(text, request_type="text_completion", params={"max_tokens": 500}) for text in sendable]
+asked = [asked[start:start + 20] for start in range(0, len(asked), 20)]
+replayed = [replay(rows, ["azure/fast"], client=client, fresh=True) for rows in asked]
+print(sum(map(len, replayed)))
+"""
+    )
+    page.page.evaluate("window.__marks.clear()")
+    page.run("display(*replayed)")
+    page.check()
+
+
+def test_reopened_untrusted(context: Any, server: Server, opened: Watched) -> None:
+    """The saved notebook, changed by somebody else and so no longer trusted, opened again."""
+    saved = opened.saved()
+    saved.cells.append(nbformat.v4.new_markdown_cell("Changed."))
+    nbformat.write(saved, server.root / "untrusted.ipynb")
+    opened.page.close()
+    again = Watched(context, server, "untrusted.ipynb", (opened.canary, opened.asked))
+    trusted = "window.jupyterapp.shell.currentWidget.content.widgets.map(w => w.model.trusted)"
+    assert True not in again.page.evaluate(trusted)
+    again.page.evaluate("document.querySelectorAll('.jp-OutputArea').forEach(look)")
+    again.check()
+    again.page.close()
