@@ -15,6 +15,7 @@ from bifrost_nb.records.log import RunLog
 NO_SKIP = bool(os.environ.get("BIFROST_NB_NO_SKIP"))
 
 
+@pytest.hookimpl(tryfirst=True)  # before the marker is read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With several processes: the browser's tests stay in one, each other file in whichever is free."""
     for item in items:

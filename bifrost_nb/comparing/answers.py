@@ -71,7 +71,8 @@ class TextDiff:
 
     def __str__(self) -> str:
         marks = {"same": "{}", "removed": "[-{}-]", "added": "{{+{}+}}"}
-        return "".join(marks[kind].format(plain(text)) for kind, text in self.parts())
+        shown = "".join(marks[kind].format(plain(text)) for kind, text in self.parts())
+        return shown.encode("utf-8", "replace").decode()  # half characters cannot be printed or sent
 
     def __repr__(self) -> str:
         return f"{plain(self.title)}\n{self}" if self.title else str(self)

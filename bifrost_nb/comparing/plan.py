@@ -241,7 +241,10 @@ def _cell_id(gateway: str, kind: Kind, stream: bool, prompt: Prompt, asked: Aske
 
 
 def _digest(content: Any, length: int) -> str:
-    canonical = orjson.dumps(content, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY, default=repr)
+    try:
+        canonical = orjson.dumps(content, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY, default=repr)
+    except TypeError as error:  # half of a character that UTF-16 writes in two
+        raise ConfigurationError(f"A prompt or parameter cannot be sent: {error}.", hint="Repair its text.") from None
     return hashlib.sha256(canonical).hexdigest()[:length]
 
 

@@ -7,9 +7,9 @@ from outside is escaped; the numbers stand beside the bars.
 from __future__ import annotations
 
 from collections.abc import Callable
-from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..render import text as escape
 from ..untrusted import plain
 from .progress import summary_line
 from .words import amount

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
-from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from ..comparing.explain import explain
 from ..errors import BifrostError
 from ..records.facts import facts
 from ..records.run import Run
+from ..render import text as escape
 from ..render import to_html
 from ..untrusted import plain
 from .grid_state import FILTERS, SORTS, Answer, Grid, cut

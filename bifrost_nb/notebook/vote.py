@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator
-from html import escape
 from importlib.resources import files
 from statistics import mean, median
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BifrostError
 from ..records.facts import duration, usd
 from ..records.run import Run
+from ..render import text as escape
 from ..render import to_html
 from ..untrusted import plain
 from .grid_state import cut
