@@ -39,7 +39,7 @@ TIMES += ["gap_p50_ms", "gap_max_ms"]
 def cluster() -> Iterator[Any]:
     """Two worker processes of one thread each, and their nannies."""
     local = distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=logging.CRITICAL
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=logging.CRITICAL
     )
     with local, distributed.Client(local) as client:
         yield client

@@ -41,7 +41,8 @@ def test_nothing_is_left(front: FrontEnd, gateway: LocalGateway) -> None:
     assert after[0] <= before[0]
     assert after[1] <= before[1] + 1  # one more idle connection may be kept
     assert after[2] <= before[2]
-    assert after[3:] == before[3:] == [0, 0]
+    assert after[3] <= before[3]  # an earlier cell of this kernel may still show a progress bar
+    assert after[4] <= before[4]
 
 
 def test_nothing_is_left_after_stops(front: FrontEnd, slow: LocalGateway) -> None:
@@ -64,4 +65,5 @@ def test_nothing_is_left_after_stops(front: FrontEnd, slow: LocalGateway) -> Non
     assert after[0] <= before[0]
     assert after[1] <= before[1] + 1  # one more idle connection may be kept
     assert after[2] <= before[2]
-    assert after[3:] == before[3:] == [0, 0]
+    assert after[3] <= before[3]  # an earlier cell of this kernel may still show a progress bar
+    assert after[4] <= before[4]

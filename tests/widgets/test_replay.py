@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import orjson
 import pytest
 
@@ -146,7 +148,9 @@ def test_rows_of_the_gateways_log(gateway: LocalGateway, client: Client) -> None
     others = Client(gateway.url, log=RunLog(client.log.path.with_name("others.jsonl")))
     others.complete(OLD, "logged", max_tokens=20)
     others.chat(OLD, "logged too", system="Be brief.", max_tokens=20)
-    rows = gateway_logs(client=client, texts=True)
+    end = time.monotonic() + 10
+    while len(rows := gateway_logs(client=client, texts=True)) < 2:  # a row is written a moment after its answer
+        assert time.monotonic() < end
     replayed = replay(rows, [NEW], client=client)
     frame = replayed.frame
     assert replayed.notes == []
