@@ -103,7 +103,7 @@ def test_markup_in_an_answer(
         seen = now or seen
         lab.page.wait_for_timeout(20)
     assert elements <= {"DIV"}
-    assert not seen or seen.startswith("<script>"[: len(seen)])  # a busy machine may not look in time
+    assert size == 10_000 or seen.startswith("<script>window.__ran = 1</script>")
     assert cell.pane.count() == 0
     shown = cell.output.inner_text()
     assert "<script>window.__ran = 1</script>" in shown
