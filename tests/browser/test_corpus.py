@@ -189,10 +189,12 @@ view = GridView(pairs)
     for number in range(cells.count()):
         detail.evaluate("e => e.replaceChildren()")
         cells.nth(number).evaluate("e => e.click()")
-        page.until(lambda: detail.locator(".bifrost-g-answer").count() or "no run" in detail.inner_text(), 5, "answers")
+        page.until(
+            lambda: detail.locator(".bifrost-g-answer").count() or "no run" in detail.inner_text(), 30, "answers"
+        )
         if number % 2 == 0:
             detail.get_by_label("Compare words with").select_option(index=1)
-            page.until(lambda: detail.locator(".bifrost-g-diff").inner_text() != "", 5, "the diff")
+            page.until(lambda: detail.locator(".bifrost-g-diff").inner_text() != "", 30, "the diff")
     page.check()
 
 
@@ -267,7 +269,7 @@ def test_playground(page: Watched, gateway: LocalGateway) -> None:
     page.run(source.format(names))
     cell = page.run("play")
     button = cell.output.locator(".bifrost-pg-run")
-    page.until(button.is_enabled, 10, "Run")
+    page.until(button.is_enabled, 30, "Run")
     button.click()
     results = cell.output.locator(".bifrost-results")
     ends = ("mark305", "mark306")

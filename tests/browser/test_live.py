@@ -24,7 +24,7 @@ def test_live_then_static(either: Notebook, gateway: LocalGateway) -> None:
     cell = either.start("run, = show('a while')")
     cell.pane.wait_for()
     text = cell.pane.locator(".bifrost-text")
-    either.until(lambda: len(text.inner_text()) > 50, 10, "text in the pane")
+    either.until(lambda: len(text.inner_text()) > 50, 30, "text in the pane")
     assert cell.running
     assert cell.pane.locator(".bifrost-name").inner_text() == "azure/fast"
     assert cell.pane.locator(".bifrost-served").inner_text() == "served by azure/fast"
@@ -44,10 +44,10 @@ def test_cancel(either: Notebook, gateway: LocalGateway) -> None:
     slowly(gateway)
     cell = either.start("run, = show('slowly'); print(run.status)")
     text = cell.pane.locator(".bifrost-text")
-    either.until(lambda: cell.pane.count() and len(text.inner_text()) > 30, 10, "text in the pane")
+    either.until(lambda: cell.pane.count() and len(text.inner_text()) > 30, 30, "text in the pane")
     seen = text.inner_text()
     cell.pane.get_by_role("button", name="Cancel", exact=True).click()
-    cell.wait(5)
+    cell.wait()
     assert cell.outputs[-1]["text"] == "cancelled\n"
     assert " ".join(seen.split()[:5]) in " ".join(cell.output.inner_text().split())
 
@@ -57,9 +57,9 @@ def test_interrupt(either: Notebook, gateway: LocalGateway) -> None:
     slowly(gateway)
     cell = either.start("show('slowly')")
     text = cell.pane.locator(".bifrost-text")
-    either.until(lambda: cell.pane.count() and len(text.inner_text()) > 30, 10, "text in the pane")
+    either.until(lambda: cell.pane.count() and len(text.inner_text()) > 30, 30, "text in the pane")
     either.command("notebook:interrupt-kernel")
-    cell.wait(5)
+    cell.wait()
     answer, error = cell.outputs
     assert WIDGET not in answer["data"]
     assert error["ename"] == "Interrupted"
@@ -72,16 +72,16 @@ def test_race_by_keyboard(lab: Notebook, gateway: LocalGateway) -> None:
     names = "azure/fast", "azure/large", "openai/gpt-3.5-turbo-instruct"
     cell = lab.start(f"print(*(run.status for run in show('slowly', deployments={names!r})))")
     texts = cell.pane.locator(".bifrost-text")
-    lab.until(lambda: texts.count() == 3 and all(len(text) > 20 for text in texts.all_inner_texts()), 10, "three texts")
+    lab.until(lambda: texts.count() == 3 and all(len(text) > 20 for text in texts.all_inner_texts()), 30, "three texts")
     assert cell.pane.locator(".bifrost-summary").inner_text() == "0 of 3 finished"
     button = cell.pane.get_by_role("button", name="Stop azure/large", exact=True)
     button.focus()
     lab.page.keyboard.press("Enter")
     states = cell.pane.locator(".bifrost-state")
-    lab.until(lambda: states.all_inner_texts() == ["answering", "stopped", "answering"], 5, "one column to stop")
+    lab.until(lambda: states.all_inner_texts() == ["answering", "stopped", "answering"], 30, "one column to stop")
     assert not button.is_visible()
     cell.pane.get_by_role("button", name="Stop all", exact=True).click()
-    cell.wait(5)
+    cell.wait()
     assert cell.outputs[-1]["text"] == "cancelled cancelled cancelled\n"
 
 
@@ -98,9 +98,9 @@ def test_columns_wrap_in_even_rows(lab: Notebook, gateway: LocalGateway) -> None
     def check(count: int, rows: list[int], width: int = 1280) -> None:
         lab.page.set_viewport_size({"width": width, "height": 900})
         cell = lab.start(f"show(*['slowly {count}'] * {count});")
-        lab.until(lambda: rows_of(cell) == rows, 10, f"{count} columns in rows of {rows}")
+        lab.until(lambda: rows_of(cell) == rows, 30, f"{count} columns in rows of {rows}")
         lab.command("notebook:interrupt-kernel")
-        cell.wait(5)
+        cell.wait()
 
     check(1, [1])
     check(2, [2])
@@ -169,7 +169,7 @@ def test_pictures(lab: Notebook, gateway: LocalGateway, pictures: Path, theme: s
     for name, source in SCENES.items():
         cell = lab.start(source.format("long picture"))
         texts = cell.pane.locator(".bifrost-text")
-        lab.until(lambda: texts.count() and len(texts.first.inner_text()) > 300, 10, "text")  # noqa: B023
+        lab.until(lambda: texts.count() and len(texts.first.inner_text()) > 300, 30, "text")  # noqa: B023
         for part in (".bifrost-text", ".bifrost-name", ".bifrost-served", ".bifrost-cost"):
             assert contrast(cell.pane.locator(part).first) >= 4.5, (theme, part)
         lab.picture(pictures / f"live-{name}-{theme.lower()}.png", cell)

@@ -40,14 +40,14 @@ class Page:
 
     def ready(self) -> None:
         """Until what was filled in has been checked and can be run."""
-        self.notebook.until(self.button("Run").is_enabled, 10, f"Run: {self.root.inner_text()[-300:]}")
+        self.notebook.until(self.button("Run").is_enabled, 30, f"Run: {self.root.inner_text()[-300:]}")
 
     def run(self) -> None:
         """Run to the end."""
         self.ready()
         before = self.rounds
         self.button("Run").click()
-        self.notebook.until(lambda: self.rounds > before, 20, "the round to end")
+        self.notebook.until(lambda: self.rounds > before, 30, "the round to end")
 
     @property
     def rounds(self) -> int:
@@ -67,10 +67,10 @@ def test_a_flow_by_hand(either: Notebook, gateway: LocalGateway) -> None:
     page = Page(either)
     assert not page.button("Run").is_enabled()
     options = page.root.locator(".bifrost-pg-option")
-    either.until(lambda: options.count() > 5, 10, "the deployments")
+    either.until(lambda: options.count() > 5, 30, "the deployments")
     search = page.label("Search, or provider/model and Enter")
     search.fill("fast")
-    either.until(lambda: options.all_inner_texts() == ["azure/fast"], 5, "one deployment")
+    either.until(lambda: options.all_inner_texts() == ["azure/fast"], 30, "one deployment")
     page.label("azure/fast").check()
     search.fill("azure large")
     search.press("Enter")
@@ -86,11 +86,11 @@ def test_a_flow_by_hand(either: Notebook, gateway: LocalGateway) -> None:
     assert page.button("Run").inner_text() == "Run · 2 calls"
     page.button("Run").click()
     names = page.cell.pane.locator(".bifrost-name")
-    either.until(lambda: names.all_inner_texts() == ["azure/fast", "azure/large"], 10, "the race")
-    either.until(lambda: page.results.locator("strong", has_text="green").count() == 2, 20, "rendered answers")
-    either.until(lambda: page.cell.pane.count() == 0, 5, "the race gone")
+    either.until(lambda: names.all_inner_texts() == ["azure/fast", "azure/large"], 30, "the race")
+    either.until(lambda: page.results.locator("strong", has_text="green").count() == 2, 30, "rendered answers")
+    either.until(lambda: page.cell.pane.count() == 0, 30, "the race gone")
     line = page.root.locator(".bifrost-pg-line")
-    either.until(lambda: "2 runs: 2 done" in line.inner_text(), 5, "the count")
+    either.until(lambda: "2 runs: 2 done" in line.inner_text(), 30, "the count")
     assert python(either, "play.frame['response'].tolist()") == str(["A **green** answer."] * 2)
     assert python(either, "play.request['max_tokens'], play.request['temperature']") == "40 0.5"
     page.label("Prompt; {{name}} makes a variable").fill("Something else.")
@@ -99,9 +99,9 @@ def test_a_flow_by_hand(either: Notebook, gateway: LocalGateway) -> None:
     page.label("Earlier rounds").select_option(index=1)
     page.button("Restore").click()
     prompt = page.label("Prompt; {{name}} makes a variable")
-    either.until(lambda: prompt.input_value() == "Say {{colour}}.", 5, "the old prompt")
+    either.until(lambda: prompt.input_value() == "Say {{colour}}.", 30, "the old prompt")
     assert page.label("{{colour}}").input_value() == "green"
-    either.until(lambda: page.results.locator("strong", has_text="green").count() == 2, 5, "the old answers")
+    either.until(lambda: page.results.locator("strong", has_text="green").count() == 2, 30, "the old answers")
     page.button("Copy as code").click()
     code = page.label("Code")
     code.wait_for()
@@ -114,7 +114,7 @@ def test_by_keyboard(lab: Notebook, gateway: LocalGateway) -> None:
     gateway.script([{"prompt": "slowly", "chunks": 1000, "first_text_ms": 50, "gap_ms": 20}])
     page = Page(lab, "'azure/fast', 'slowly {{a}}', values={'a': 'x'}, client=client")
     cells = lab.page.locator(".jp-Notebook .jp-Cell").count()
-    lab.until(lambda: page.root.locator(".bifrost-pg-option").count() > 5, 10, "the deployments")
+    lab.until(lambda: page.root.locator(".bifrost-pg-option").count() > 5, 30, "the deployments")
     page.button("Remove azure/fast").focus()
     lab.page.keyboard.press("Tab")  # from now on the focus is moved by keys, and shown
     lab.page.keyboard.press("Shift+Tab")
@@ -151,12 +151,12 @@ def test_by_keyboard(lab: Notebook, gateway: LocalGateway) -> None:
     page.ready()
     lab.page.keyboard.press("Control+Enter")
     states = page.cell.pane.locator(".bifrost-state")
-    lab.until(lambda: states.all_inner_texts() == ["answering"] * 2, 10, "two columns")
+    lab.until(lambda: states.all_inner_texts() == ["answering"] * 2, 30, "two columns")
     assert lab.kernel == "idle"
     page.cell.pane.get_by_role("button", name="Stop azure/large", exact=True).press("Enter")
-    lab.until(lambda: states.all_inner_texts() == ["answering", "stopped"], 5, "one column to stop")
+    lab.until(lambda: states.all_inner_texts() == ["answering", "stopped"], 30, "one column to stop")
     page.root.get_by_role("button", name="Stop", exact=True).press("Enter")
-    lab.until(lambda: page.cell.pane.count() == 0, 10, "the end")
+    lab.until(lambda: page.cell.pane.count() == 0, 30, "the end")
     assert python(lab, "play.frame['status'].tolist()") == "['cancelled', 'cancelled']"
     assert lab.page.locator(".jp-Notebook .jp-Cell").count() == cells + 1
 
@@ -168,13 +168,13 @@ def test_cells_run_beside_it(lab: Notebook, gateway: LocalGateway) -> None:
     page.ready()
     page.button("Run").click()
     text = page.cell.pane.locator(".bifrost-text")
-    lab.until(lambda: text.count() and len(text.inner_text()) > 20, 10, "text")
+    lab.until(lambda: text.count() and len(text.inner_text()) > 20, 30, "text")
     assert python(lab, "play.running") == "True"
     seen = len(text.inner_text())
-    lab.until(lambda: len(text.inner_text()) > seen, 10, "more text")
+    lab.until(lambda: len(text.inner_text()) > seen, 30, "more text")
     assert not page.button("Run").is_enabled()
     lab.run("play.stop()")
-    lab.until(lambda: page.results.inner_text() != "", 10, "the results")
+    lab.until(lambda: page.results.inner_text() != "", 30, "the results")
     assert python(lab, "play.running") == "False"
 
 
@@ -186,7 +186,7 @@ def test_python_changes_the_form(lab: Notebook, gateway: LocalGateway) -> None:
         " inputs=pd.DataFrame({'a': [1, 2]}), values={'b': 'typed'}, repeats=2);"
     )
     prompt = page.label("Prompt; {{name}} makes a variable")
-    lab.until(lambda: prompt.input_value() == "{{a}} {{b}}", 5, "the prompt")
+    lab.until(lambda: prompt.input_value() == "{{a}} {{b}}", 30, "the prompt")
     assert page.label("Chat").is_checked()
     assert page.label("Stop, one per line").input_value() == "\\n"
     assert page.label("{{b}}").input_value() == "typed"
@@ -195,7 +195,7 @@ def test_python_changes_the_form(lab: Notebook, gateway: LocalGateway) -> None:
     assert page.button("Run").inner_text() == "Run · 4 calls"
     prompt.press("End")
     prompt.type("!")
-    lab.until(lambda: python(lab, "play.form.prompt") == "{{a}} {{b}}!", 5, "the typed prompt")
+    lab.until(lambda: python(lab, "play.form.prompt") == "{{a}} {{b}}!", 30, "the typed prompt")
     assert prompt.input_value() == "{{a}} {{b}}!"
 
 
@@ -215,7 +215,7 @@ def test_markup_everywhere(lab: Notebook, gateway: LocalGateway, hostile: tuple[
     lab.run(f"markup = {text!r}")
     page = Page(lab, "['azure/fast', 'azure/<img src=x onerror=\"window.__ran=9\">'], markup, client=client")
     page.run()
-    lab.until(lambda: "the end" in page.results.inner_text(), 10, "the answers")
+    lab.until(lambda: "the end" in page.results.inner_text(), 30, "the answers")
     page.button("Copy as code").click()
     page.label("Code").wait_for()
     lab.run("play")
@@ -255,9 +255,9 @@ def test_pictures(lab: Notebook, gateway: LocalGateway, pictures: Path, theme: s
         assert contrast(page.root.locator(part).first) >= 4.5, (theme, part)
     page.button("Run").click()
     texts = page.cell.pane.locator(".bifrost-text")
-    lab.until(lambda: texts.count() == 3 and len(texts.first.inner_text()) > 200, 10, "text")
+    lab.until(lambda: texts.count() == 3 and len(texts.first.inner_text()) > 200, 30, "text")
     lab.picture(pictures / f"playground-live-{theme.lower()}.png", page.cell)
-    lab.until(lambda: page.rounds, 20, "the results")
+    lab.until(lambda: page.rounds, 30, "the results")
     page.button("Copy as code").click()
     page.label("Code").wait_for()
     height = page.cell.output.evaluate("e => e.scrollHeight")
