@@ -17,6 +17,7 @@ from .test_live import contrast
 
 SOURCE = Path(__file__).parents[2] / "bifrost_nb" / "labextension"
 TEXT = "azure/gpt-35-turbo-instruct"
+THEMES: tuple[Literal["Dark", "Light"], ...] = ("Dark", "Light")
 _INSERT = """([index, source]) => {
     const notebook = window.jupyterapp.shell.currentWidget.content;
     const at = index ?? notebook.widgets.length;
@@ -103,8 +104,8 @@ def test_an_opened_notebook(opened: Any, pictures: Path, app: Literal["lab", "no
         for index in range(len(others)):
             Editor(notebook, len(ours) + index).reads("python")
     first = Editor(notebook, 0).cell.locator(".cm-line").first
-    for theme in ("Dark", "Light"):
-        notebook.command("apputils:change-theme", theme=f"JupyterLab {theme}")
+    for theme in THEMES:
+        notebook.theme(theme)
         notebook.until(lambda: contrast(first) >= 4.5, 30, "a magic line that can be read")
         notebook.page.screenshot(path=str(pictures / f"highlight-{app}-{theme.lower()}.png"))
     weights = first.evaluate("e => [...e.querySelectorAll('*'), e].map(s => getComputedStyle(s).fontWeight)")

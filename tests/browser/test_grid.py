@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -68,9 +68,13 @@ def test_look_through(lab: Notebook, grid: Cell) -> None:
     detail.get_by_label("Note on this answer").fill("a note")
     detail.get_by_role("button", name="Save note").click()
     read = "read = comparison._log.read(comparison_id=comparison.id)\n"
-    said = lab.run(read + "print({run.rating for run in read}, {run.tags.get('note') for run in read})").outputs
-    assert "'up'" in said[0]["text"]
-    assert "'a note'" in said[0]["text"]
+    read += "print({run.rating for run in read}, {run.tags.get('note') for run in read})"
+
+    def recorded() -> bool:  # a click may reach the kernel after a cell that was started later
+        (said,) = lab.run(read).outputs
+        return "'up'" in said["text"] and "'a note'" in said["text"]
+
+    lab.until(recorded, 30, "rating and note in the log")
 
 
 def test_by_keyboard(lab: Notebook, grid: Cell) -> None:
@@ -121,9 +125,9 @@ def test_the_saved_notebook_keeps_a_table(lab: Notebook, grid: Cell) -> None:
 
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
-def test_pictures(lab: Notebook, grid: Cell, pictures: Path, theme: str) -> None:
+def test_pictures(lab: Notebook, grid: Cell, pictures: Path, theme: Literal["Light", "Dark"]) -> None:
     """Pictures of both themes for people to look at; in both, text and ground differ enough to read."""
-    lab.command("apputils:change-theme", theme=f"JupyterLab {theme}")
+    lab.theme(theme)
     root = board(grid)
     root.get_by_label("Sort", exact=True).select_option("errors")
     lab.until(lambda: "thing 07" in root.locator("tbody tr").first.inner_text(), 30, "the prompt with errors first")
@@ -135,4 +139,4 @@ def test_pictures(lab: Notebook, grid: Cell, pictures: Path, theme: str) -> None
     for part in (".bifrost-g-said", ".bifrost-g-text", ".bifrost-g-story", ".bifrost-g-count", ".bifrost-g-label"):
         assert contrast(root.locator(part).first) >= 4.5, (theme, part)
     lab.picture(pictures / f"grid-detail-{theme.lower()}.png")
-    lab.command("apputils:change-theme", theme="JupyterLab Light")
+    lab.theme("Light")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -63,7 +63,7 @@ def python(notebook: Notebook, expression: str) -> str:
 
 def test_a_flow_by_hand(either: Notebook, gateway: LocalGateway) -> None:
     """Search and choose deployments, type a prompt with a variable, run, read, restore, copy; Python sees all of it."""
-    gateway.script([{"prompt": "green", "text": ["A ", "**green** ", "answer."], "first_text_ms": 400, "gap_ms": 100}])
+    gateway.script([{"prompt": "green", "text": ["A ", "**green** ", "answer."], "hold_after_chunks": 2}])
     page = Page(either)
     assert not page.button("Run").is_enabled()
     options = page.root.locator(".bifrost-pg-option")
@@ -87,6 +87,10 @@ def test_a_flow_by_hand(either: Notebook, gateway: LocalGateway) -> None:
     page.button("Run").click()
     names = page.cell.pane.locator(".bifrost-name")
     either.until(lambda: names.all_inner_texts() == ["azure/fast", "azure/large"], 30, "the race")
+    texts = page.cell.pane.locator(".bifrost-text")
+    either.until(lambda: texts.all_text_contents() == ["A **green** "] * 2, 30, "text")
+    answer = {"text": ["A ", "**green** ", "answer."]}
+    gateway.script([{"prompt": "green", **answer}])
     either.until(lambda: page.results.locator("strong", has_text="green").count() == 2, 30, "rendered answers")
     either.until(lambda: page.cell.pane.count() == 0, 30, "the race gone")
     line = page.root.locator(".bifrost-pg-line")
@@ -111,7 +115,7 @@ def test_a_flow_by_hand(either: Notebook, gateway: LocalGateway) -> None:
 
 def test_by_keyboard(lab: Notebook, gateway: LocalGateway) -> None:
     """Every control is reached by Tab and has a name; keys act on it and not on the notebook; Ctrl+Enter runs."""
-    gateway.script([{"prompt": "slowly", "chunks": 1000, "first_text_ms": 50, "gap_ms": 20}])
+    gateway.script([{"prompt": "slowly", "chunks": 10_000, "first_text_ms": 50, "gap_ms": 20}])
     page = Page(lab, "'azure/fast', 'slowly {{a}}', values={'a': 'x'}, client=client")
     cells = lab.page.locator(".jp-Notebook .jp-Cell").count()
     lab.until(lambda: page.root.locator(".bifrost-pg-option").count() > 5, 30, "the deployments")
@@ -163,7 +167,7 @@ def test_by_keyboard(lab: Notebook, gateway: LocalGateway) -> None:
 
 def test_cells_run_beside_it(lab: Notebook, gateway: LocalGateway) -> None:
     """While a round is under way the kernel is free, and Python sees how far it is."""
-    gateway.script([{"prompt": "slowly", "chunks": 1000, "first_text_ms": 50, "gap_ms": 20}])
+    gateway.script([{"prompt": "slowly", "chunks": 10_000, "first_text_ms": 50, "gap_ms": 20}])
     page = Page(lab, "['azure/fast'], 'slowly', client=client")
     page.ready()
     page.button("Run").click()
@@ -233,11 +237,11 @@ STORY = "The tide turns twice a day, and **nobody** sees it.\n\n* first the soun
 
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
-def test_pictures(lab: Notebook, gateway: LocalGateway, pictures: Path, theme: str) -> None:
+def test_pictures(lab: Notebook, gateway: LocalGateway, pictures: Path, theme: Literal["Light", "Dark"]) -> None:
     """Pictures of both themes for people to look at; in both, text and ground differ enough to read."""
     words = [word + " " for word in (STORY * 6).split(" ")]
-    gateway.script([{"prompt": "tide", "text": words, "first_text_ms": 300, "gap_ms": 40}])
-    lab.command("apputils:change-theme", theme=f"JupyterLab {theme}")
+    gateway.script([{"prompt": "tide", "text": words, "first_text_ms": 300, "gap_ms": 20, "hold_after_chunks": 90}])
+    lab.theme(theme)
     page = Page(
         lab,
         "['azure/fast', 'azure/large', 'openai/gpt-3.5-turbo-instruct'], 'A story about the {{thing}}.',"
@@ -257,6 +261,7 @@ def test_pictures(lab: Notebook, gateway: LocalGateway, pictures: Path, theme: s
     texts = page.cell.pane.locator(".bifrost-text")
     lab.until(lambda: texts.count() == 3 and len(texts.first.inner_text()) > 200, 30, "text")
     lab.picture(pictures / f"playground-live-{theme.lower()}.png", page.cell)
+    gateway.script([])
     lab.until(lambda: page.rounds, 30, "the results")
     page.button("Copy as code").click()
     page.label("Code").wait_for()
@@ -266,4 +271,4 @@ def test_pictures(lab: Notebook, gateway: LocalGateway, pictures: Path, theme: s
     lab.page.set_viewport_size({"width": 480, "height": 1400})
     lab.picture(pictures / f"playground-narrow-{theme.lower()}.png", page.cell)
     lab.page.set_viewport_size({"width": 1280, "height": 900})
-    lab.command("apputils:change-theme", theme="JupyterLab Light")
+    lab.theme("Light")

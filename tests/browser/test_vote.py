@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -64,9 +64,9 @@ def test_vote_by_keyboard(lab: Notebook, vote: Cell) -> None:
 
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
-def test_pictures(lab: Notebook, vote: Cell, pictures: Path, theme: str) -> None:
+def test_pictures(lab: Notebook, vote: Cell, pictures: Path, theme: Literal["Light", "Dark"]) -> None:
     """Pictures of both themes for people to look at; every button is named, and text differs enough from its ground."""
-    lab.command("apputils:change-theme", theme=f"JupyterLab {theme}")
+    lab.theme(theme)
     root = vote.output.locator(".bifrost-board")
     for name in ("1 is better", "2 is better", "Tie", "Skip", "End and reveal"):
         root.get_by_role("button", name=name).wait_for()  # the theme may still be loading
@@ -78,4 +78,4 @@ def test_pictures(lab: Notebook, vote: Cell, pictures: Path, theme: str) -> None
     root.get_by_role("button", name="End and reveal").click()
     lab.until(lambda: root.count() == 0, 30, "the static result")
     lab.picture(pictures / f"vote-revealed-{theme.lower()}.png", vote)
-    lab.command("apputils:change-theme", theme="JupyterLab Light")
+    lab.theme("Light")
