@@ -60,15 +60,14 @@ def watch(
         try:
             jobs += [client.start(call, _sink(inbox, index)) for index, call in enumerate(calls)]
             view.open()
-            interrupted = drain(jobs, inbox, draw, interrupts=interrupts)
-            if not interrupted:
-                _wait_for_costs(client, race, interrupts)
+            drain(jobs, inbox, draw, interrupts=interrupts)
+            _wait_for_costs(client, race, interrupts)
         finally:  # also after a second interrupt: nothing is left running, and what had arrived is shown
             stop(None)
             for column in race.columns:
                 column.cost_settled = True
             view.close()
-    if interrupted:
+    if interrupts.count:
         raise Interrupted(_what_was_stopped(race), [call.run for call in calls])
     return [job.result() for job in jobs]
 
@@ -92,6 +91,8 @@ def _wait_for_costs(client: Client, race: Race, interrupts: Interrupts) -> None:
 def _what_was_stopped(race: Race) -> str:
     count = len(race.columns)
     stopped = sum(column.run.status == "cancelled" for column in race.columns)
+    if not stopped:
+        return "nothing was left to stop; what has arrived is in the run log."
     calls = "the call was stopped" if count == 1 else f"{stopped} of {count} calls were stopped"
     return f"{calls} after {duration(1000 * race.elapsed_s)}; what had arrived is in the run log."
 

@@ -95,7 +95,7 @@ class Options:
             raise UsageError(f"%%bifrost: {min(twice)} is given twice: as an option and with -p.")
         if ours := _NOT_PARAMETERS.keys() & self.parameters.keys():
             name = min(ours)
-            raise UsageError(f"%%bifrost: -p {name}: {name} is no parameter of a deployment; {_NOT_PARAMETERS[name]}.")
+            raise UsageError(f"%%bifrost: {name} cannot be set with -p: {_NOT_PARAMETERS[name]}.")
         return {**named, **self.parameters}
 
 
