@@ -38,6 +38,13 @@ def ask(session: Session, options: Options, body: str | None, local_ns: Mapping[
     template, prompt_id = _template(options, body)
     if body is not None and options.use:
         values = ChainMap({"body": body.strip("\n")}, *values.maps)
+    elif options.save and "body" in variables(template) and "body" not in values:
+        if not options.dry_run:
+            raise UsageError(
+                f"%%bifrost: {prompt_id} is saved and was not sent: its {{{{body}}}} is the text of the cell that says"
+                f" --use {options.save}. Add --dry-run to only save it."
+            )
+        values = ChainMap({"body": "{{body}}"}, *values.maps)
     if options.repeat or options.inputs:
         return _compared(session, options, (template, prompt_id), values, quiet or options.quiet)
     calls = calls_for(session, options, render(template, values), values, prompt_id)

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,8 @@ from bifrost_nb.records.run import Run
 
 from .frontend import Cell, FrontEnd
 
+TEXT = "azure/gpt-35-turbo-instruct"
+CHAT = "openai/gpt-4o-mini"
 VERSIONS = ("6.31", "7.3", "7.4")
 SETUP = """
 import sys, threading, time
@@ -92,6 +95,22 @@ def front(shared_front: FrontEnd, gateway: LocalGateway) -> Iterator[FrontEnd]:
 
 
 @pytest.fixture
+def loaded(front: FrontEnd, gateway: LocalGateway) -> Iterator[FrontEnd]:
+    """A kernel with the extension loaded for this test."""
+    cell = front.run(f"%load_ext bifrost_nb\n%config Bifrost.base_url = {gateway.url!r}").wait()
+    assert cell.status == "ok"
+    assert cell.shown == []
+    assert cell.printed == ""
+    yield front
+    front.run("%unload_ext bifrost_nb\nget_ipython().config.pop('Bifrost', None);").wait()
+
+
+def posts(gateway: LocalGateway) -> list[dict[str, Any]]:
+    """The completions that the gateway was asked for, in order."""
+    return [record for record in gateway.requests() if record["method"] == "POST"]
+
+
+@pytest.fixture
 def slow(gateway: LocalGateway) -> LocalGateway:
     """The gateway answers prompts that hold "slowly" for 20 s, a chunk each 10 ms."""
     gateway.script([{"prompt": "slowly", "chunks": 2000, "first_text_ms": 30, "gap_ms": 10}])
@@ -109,4 +128,4 @@ def logged(kernel_log: RunLog) -> Callable[[str], Run]:
     return find
 
 
-__all__ = ["Cell", "FrontEnd"]
+__all__ = ["CHAT", "TEXT", "Cell", "FrontEnd", "posts"]

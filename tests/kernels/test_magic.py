@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,20 +12,8 @@ import pytest
 from bifrost_nb.gateway.local import LocalGateway
 from bifrost_nb.records.run import Run
 
+from .conftest import TEXT
 from .frontend import Cell, FrontEnd
-
-TEXT = "azure/gpt-35-turbo-instruct"
-
-
-@pytest.fixture
-def loaded(front: FrontEnd, gateway: LocalGateway) -> Iterator[FrontEnd]:
-    """A kernel with the extension loaded for this test."""
-    cell = front.run(f"%load_ext bifrost_nb\n%config Bifrost.base_url = {gateway.url!r}").wait()
-    assert cell.status == "ok"
-    assert cell.shown == []
-    assert cell.printed == ""
-    yield front
-    front.run("%unload_ext bifrost_nb").wait()
 
 
 def completions(front: FrontEnd, text: str) -> list[str]:
@@ -159,10 +147,3 @@ def test_reloading_in_the_kernel(loaded: FrontEnd) -> None:
     loaded.run("%config Bifrost.timeout = -1").wait()
     assert loaded.run("%reload_ext bifrost_nb").wait().status == "ok"
     assert loaded.run(f"%%bifrost {TEXT} --max-tokens 2 --quiet\nhi").wait().status == "ok"
-
-
-@pytest.mark.parametrize("form", ["md", "text", "json", "code"])
-def test_formats(loaded: FrontEnd, form: str) -> None:
-    """--format decides how the static answer is read."""
-    cell = loaded.run(f"%%bifrost {TEXT} --max-tokens 5 --format {form}\nhi").wait()
-    assert ("<pre" in cell.shown[0]["text/html"]) == (form != "md")
