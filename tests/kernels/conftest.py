@@ -20,6 +20,7 @@ from bifrost_nb.records.log import RunLog
 from bifrost_nb.records.run import Run
 
 from .frontend import Cell, FrontEnd
+from .terminal import TerminalIPython
 
 TEXT = "azure/gpt-35-turbo-instruct"
 CHAT = "openai/gpt-4o-mini"
@@ -62,14 +63,14 @@ def kernel_log(tmp_path_factory: pytest.TempPathFactory) -> RunLog:
 
 
 @pytest.fixture(scope="session")
-def new_front(python: Path, kernel_log: RunLog, shared_gateway: LocalGateway) -> Iterator[Callable[[], FrontEnd]]:
-    """Starts a kernel with the toolkit loaded; for tests that leave a kernel changed."""
+def new_front(python: Path, kernel_log: RunLog, shared_gateway: LocalGateway) -> Iterator[Callable[..., FrontEnd]]:
+    """Starts a kernel with the toolkit loaded, or with `setup` run; for tests that leave a kernel changed."""
     opened: list[FrontEnd] = []
 
-    def start() -> FrontEnd:
+    def start(setup: str | None = None) -> FrontEnd:
         front = FrontEnd(python, {"BIFROST_RUN_LOG": str(kernel_log.path)})
         opened.append(front)
-        loaded = front.run(SETUP.format(url=shared_gateway.url)).wait()
+        loaded = front.run(setup or SETUP.format(url=shared_gateway.url)).wait()
         assert loaded.status == "ok", loaded.error
         return front
 
@@ -126,6 +127,20 @@ def logged(kernel_log: RunLog) -> Callable[[str], Run]:
         return run
 
     return find
+
+
+@pytest.fixture
+def ipython(gateway: LocalGateway, kernel_log: RunLog) -> Iterator[TerminalIPython]:
+    """Terminal IPython with the toolkit loaded."""
+    terminal = TerminalIPython({"BIFROST_RUN_LOG": str(kernel_log.path)})
+    try:
+        terminal.read_until(r"In \[1\]: ")
+        source = SETUP.format(url=gateway.url)
+        terminal.type(f"exec({source!r})")
+        terminal.read_until(r"In \[2\]: ")
+        yield terminal
+    finally:
+        terminal.close()
 
 
 __all__ = ["CHAT", "TEXT", "Cell", "FrontEnd", "posts"]

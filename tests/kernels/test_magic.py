@@ -16,12 +16,6 @@ from .conftest import TEXT
 from .frontend import Cell, FrontEnd
 
 
-def completions(front: FrontEnd, text: str) -> list[str]:
-    """What the kernel answers to a front end's completion request at the end of `text`'s mark ``|``."""
-    reply: Any = front.client.complete(text.replace("|", ""), text.index("|"), reply=True, timeout=20)
-    return list(reply["content"]["matches"])
-
-
 def test_the_answer_is_shown_once_and_kept(loaded: FrontEnd) -> None:
     """One display with the static answer, nothing returned beside it; _, Out, _bifrost and -o hold the run."""
     cell = loaded.run(f"%%bifrost {TEXT} --max-tokens 9 -t 0 -o answer\nOnce upon a time").wait()
@@ -130,20 +124,3 @@ def test_a_background_job_can_be_awaited(loaded: FrontEnd) -> None:
     loaded.until(shows_the_answer, 10, "the card to show the answer")
     metadata = redrawn(loaded, cell)[-1]["metadata"]
     assert metadata["bifrost_nb"]["runs"][0]["run_id"] == ast.literal_eval(loaded.value("answer.run_id"))
-
-
-def test_completion_in_the_kernel(loaded: FrontEnd) -> None:
-    """The front end's completion request gets options, deployments and variables."""
-    loaded.run("%bifrost models\ntopic = 1").wait()
-    assert "--fallback" in completions(loaded, "%%bifrost azure/x --fa|\nhi")
-    assert "topic" in completions(loaded, "%%bifrost azure/x\nAbout {{to|")
-    loaded.until(lambda: TEXT in completions(loaded, "%%bifrost azure/g|\nhi"), 10, "the list of deployments")
-
-
-def test_reloading_in_the_kernel(loaded: FrontEnd) -> None:
-    """%reload_ext works any number of times, also after a refused setting."""
-    for _ in range(2):
-        assert loaded.run("%reload_ext bifrost_nb").wait().status == "ok"
-    loaded.run("%config Bifrost.timeout = -1").wait()
-    assert loaded.run("%reload_ext bifrost_nb").wait().status == "ok"
-    assert loaded.run(f"%%bifrost {TEXT} --max-tokens 2 --quiet\nhi").wait().status == "ok"
