@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import ast
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from bifrost_nb.gateway.local import LocalGateway
-from bifrost_nb.records.run import Run
 
 from .conftest import TEXT
 from .frontend import Cell, FrontEnd
@@ -55,55 +53,9 @@ def test_the_prompt_is_what_was_typed(loaded: FrontEnd, gateway: LocalGateway, b
     assert prompts[-1] == mark
 
 
-def test_a_failure_stops_run_all(loaded: FrontEnd) -> None:
-    """A failed cell is one line and typed; cells queued behind it do not run."""
-    loaded.run("after = []").wait()
-    loaded.run("import time; time.sleep(0.5)")  # all three are in the kernel's queue when the first ends
-    failing = loaded.run("%%bifrost azure/nope -o failed\nhi")
-    behind = loaded.run("after.append(1)")
-    assert failing.wait().status == "error"
-    assert failing.error["ename"] == "NotFound"
-    assert len(failing.error["traceback"]) == 1
-    assert behind.wait().status == "aborted"
-    assert loaded.value("(after, failed.status)") == "([], 'error')"
-
-
-def test_bad_usage_stops_run_all(loaded: FrontEnd) -> None:
-    """A wrong option is one line and a UsageError that stops Run All."""
-    loaded.run("import time; time.sleep(0.5)")  # all three are in the kernel's queue when the first ends
-    failing = loaded.run(f"%%bifrost {TEXT} --nope\nhi")
-    behind = loaded.run("1")
-    assert failing.wait().reply["content"]["ename"] == "UsageError"  # type: ignore[index]
-    assert failing.printed.strip().count("\n") == 0
-    assert "no option --nope" in failing.printed
-    assert behind.wait().status == "aborted"
-
-
-def test_an_interrupt_keeps_the_partial_answer(
-    loaded: FrontEnd, slow: LocalGateway, logged: Callable[[str], Run]
-) -> None:
-    """■ ends the cell with one line; -o and _ hold what had arrived; later cells do not run; the next one works."""
-    mark = f"slowly {time.monotonic()}"
-    cell = loaded.run(f"%%bifrost {TEXT} -o part\n{mark}")
-    behind = loaded.run("1")
-    cell.pane().wait_for_text(20)
-    loaded.interrupt()
-    assert cell.wait().error["ename"] == "Interrupted"
-    assert len(cell.error["traceback"]) == 1
-    assert behind.wait().status == "aborted"
-    status, text = ast.literal_eval(loaded.value("(part.status, part.text)"))
-    assert status == "cancelled"
-    assert text
-    assert logged(mark).response == text
-    assert loaded.value("_bifrost is part") == "True"
-    assert loaded.run(f"%%bifrost {TEXT} --max-tokens 2\nhi").wait().status == "ok"
-
-
 def test_a_background_job_lives_beside_other_cells(loaded: FrontEnd, slow: LocalGateway) -> None:
     """--bg returns at once with a card that goes on changing; another cell runs meanwhile; cancel ends both."""
-    began = time.monotonic()
-    cell = loaded.run(f"%%bifrost {TEXT} --bg later\nslowly {began}").wait()
-    assert time.monotonic() - began < 5
+    cell = loaded.run(f"%%bifrost {TEXT} --bg later\nslowly {time.monotonic()}").wait()
     assert loaded.run("6 * 7").wait().shown[0]["text/plain"] == "42"
     loaded.until(lambda: len(redrawn(loaded, cell)) >= 3, 10, "the card to change")
     assert loaded.value("later.done") == "False"
