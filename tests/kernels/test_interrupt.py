@@ -155,12 +155,18 @@ def test_interrupt_while_only_a_cost_is_awaited(loaded: FrontEnd, gateway: Local
     loaded.run("from bifrost_nb.notebook import live; live.COST_WAIT_S = 60").wait()
     cell = loaded.run(f"%%bifrost {TEXT} --max-tokens 2 -o complete\nhi")
     behind = loaded.run("1")
-    gateway.wait_for(lambda requests: any(record["path"].startswith("/api/logs/") for record in requests), 20)
+    gateway.wait_for(looked_up, 20)
     loaded.interrupt()
     assert "nothing was left to stop" in cell.wait().error["evalue"]
     assert behind.wait().status == "aborted"
     assert loaded.value("complete.status") == "'ok'"
     loaded.run("live.COST_WAIT_S = 1.0").wait()
+
+
+def looked_up(requests: list[dict]) -> bool:
+    """Whether the gateway's log was asked about a completion among `requests`, not about one before them."""
+    asked = {record["headers"].get("x-request-id") for record in requests if record["method"] == "POST"}
+    return any(record["path"].removeprefix("/api/logs/") in asked for record in requests)
 
 
 def test_interrupt_of_waiting_leaves_the_job(loaded: FrontEnd, slow: LocalGateway) -> None:
