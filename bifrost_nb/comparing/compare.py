@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
 import importlib.util
-import time
 from collections.abc import Mapping, Sequence
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ..errors import ConfigurationError
@@ -20,7 +20,6 @@ from .sweep import Sweep
 
 if TYPE_CHECKING:
     from ..client import Client
-    from ..notebook.wait import Interrupts
     from ..records.run import Run
     from ..transport import Sink
     from .cluster import Remote
@@ -147,37 +146,23 @@ def compare(
 
 def _run(client: Client, sweep: Sweep) -> None:
     """Run `sweep` on the private loop, showing how far it is. Raises Interrupted."""
-    from ..notebook.wait import Interrupts, drain
-
     if sweep.progress.reused == sweep.progress.total:
         return
-    inbox: SimpleQueue[Any] = SimpleQueue()
-    with Interrupts(inbox) as interrupts:  # before the job starts, so that no interrupt leaves it running
-        bar = Bar(sweep.progress)
-        job = portal().start(sweep.run())
-        try:
-            drain([job], inbox, lambda _: bar.update(), interrupts=interrupts, idle=LOOK_S)
-            _wait_for_costs(client, sweep, interrupts)
-            stopped = interrupts.count > 0
-        except KeyboardInterrupt:  # a second one leaves at once
-            stopped = True
-        finally:
-            job.cancel()
-            bar.close()
-    if stopped:
-        raise Interrupted(Comparison(sweep.plan, sweep.results, sweep.progress, log=client.log))
-    job.result()
-
-
-def _wait_for_costs(client: Client, sweep: Sweep, interrupts: Interrupts) -> None:
-    """In short steps, so that an interrupt ends the wait."""
-    until = time.monotonic() + COSTS_S
-    while not interrupts.count and time.monotonic() < until:
-        pending = [run for run in sweep.results.values() if run.cost_usd is None]
-        began = time.monotonic()
-        client.wait_costs(pending, 0.2)
-        if not pending or time.monotonic() - began < 0.1:  # known, or nobody is looking for them any more
-            return
+    job = portal().start(sweep.run())
+    bar = Bar(sweep.progress)
+    try:
+        while not job.done():
+            concurrent.futures.wait([job], timeout=LOOK_S)
+            bar.update()
+        job.result()
+        client.wait_costs(sweep.results.values(), COSTS_S)
+    except KeyboardInterrupt:
+        job.cancel()
+        with contextlib.suppress(KeyboardInterrupt):  # a second one leaves at once
+            concurrent.futures.wait([job], timeout=3)
+        raise Interrupted(Comparison(sweep.plan, sweep.results, sweep.progress, log=client.log)) from None
+    finally:
+        bar.close()
 
 
 def _judged(client: Client, plan: Plan, sweep: Sweep | Remote, judges: Mapping[str, Judge]) -> Comparison:
