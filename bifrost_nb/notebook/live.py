@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from queue import SimpleQueue
@@ -14,7 +13,7 @@ from ..records.facts import duration
 from ..records.run import Run
 from .place import place
 from .race import Arrival, Race
-from .wait import Interrupted, Interrupts, drain
+from .wait import Interrupted, Interrupts, drain, wait_for_costs
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -61,7 +60,7 @@ def watch(
             jobs += [client.start(call, _sink(inbox, index)) for index, call in enumerate(calls)]
             view.open()
             drain(jobs, inbox, draw, interrupts=interrupts)
-            _wait_for_costs(client, race, interrupts)
+            wait_for_costs(client, [column.run for column in race.columns], COST_WAIT_S, interrupts, step=0.1)
         finally:  # also after a second interrupt: nothing is left running, and what had arrived is shown
             stop(None)
             for column in race.columns:
@@ -75,17 +74,6 @@ def watch(
 def _sink(inbox: SimpleQueue[Arrival], index: int) -> Callable[[Run, list[Piece]], None]:
     """What the private loop calls for column `index`: it only queues, drawing is the cell's thread's work."""
     return lambda _, pieces: inbox.put(Arrival(index, pieces))
-
-
-def _wait_for_costs(client: Client, race: Race, interrupts: Interrupts) -> None:
-    """In short steps, so that an interrupt ends the wait: the answers are complete and recorded already."""
-    until = time.monotonic() + COST_WAIT_S
-    while not interrupts.count and (left := until - time.monotonic()) > 0:
-        pending = [column.run for column in race.columns if column.run.cost_usd is None]
-        began, step = time.monotonic(), min(left, 0.1)
-        client.wait_costs(pending, step)
-        if not pending or time.monotonic() - began < step / 2:  # known, or nobody is looking for them any more
-            return
 
 
 def _what_was_stopped(race: Race) -> str:
