@@ -217,7 +217,7 @@ def timeline(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
         Line2D([], [], color="#666666", linewidth=1, label="to the first text"),
         Line2D([], [], color="#666666", linewidth=4, label="generation"),
     ]
-    ax.legend(handles=handles, frameon=False)
+    ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.4, -0.15), ncols=3, frameon=False)
     return ax
 
 

@@ -104,8 +104,19 @@ class Plan:
             comparison_id=self.comparison_id,
             prompt_id=prompt.prompt_id,
             repeat=cell.repeat,
-            **options,
+            **_with_own_cache_key(options, cell),
         )
+
+
+def _with_own_cache_key(options: dict[str, Any], cell: Cell) -> dict[str, Any]:
+    """Each repeat has a cache key of its own: an answer out of the cache is no second sample."""
+    headers = options.get("headers")
+    if not headers:
+        return options
+    twin = cell.prompt.prompt_id.partition("-")[2]  # the same text once more is a sample of its own, too
+    mark = f"-{cell.repeat}{f'-{twin}' if twin else ''}"
+    own = {name: value + mark if name.lower() == "x-bf-cache-key" else value for name, value in headers.items()}
+    return {**options, "headers": own}
 
 
 def make_plan(

@@ -140,11 +140,11 @@ class Run:
         wait_for_cost(self)
         return as_text(self)
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        from .show import mimebundle
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, Any]]:
+        from .show import metadata, mimebundle
 
         wait_for_cost(self)
-        return mimebundle(self, include)
+        return mimebundle(self, include), metadata(self)
 
 
 def _joined(provider: str | None, model: str | None) -> str | None:
