@@ -62,8 +62,8 @@ class ShownAxes(Axes):
     """Axes of a figure without pyplot, which a notebook would otherwise show as text."""
 
     def _repr_png_(self) -> bytes:
-        figure = self.get_figure(root=True)
-        assert figure is not None, "these axes are made with their figure"  # noqa: S101 - for the type checker
+        figure = self.figure
+        assert isinstance(figure, Figure), "these axes are made with their figure"  # noqa: S101 - for the type checker
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png")
         return buffer.getvalue()
@@ -146,27 +146,34 @@ def tradeoff(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax = _axes(ax, "Cost against time")
     ax.set_xlabel("median cost of a run (USD)")
     ax.set_ylabel("median total time (ms)")
-    medians = {name: (runs["cost_usd"].median(), runs["total_ms"].median()) for name, runs in _series(_clean(frame))}
-    points = {name: (float(x), float(y)) for name, (x, y) in medians.items() if pd.notna(x) and pd.notna(y)}
+    medians = {name: (_median(runs["cost_usd"]), _median(runs["total_ms"])) for name, runs in _series(_clean(frame))}
+    points = {name: (x, y) for name, (x, y) in medians.items() if x is not None and y is not None}
     if not points:
         return _empty(ax, "no run with a known cost")
-    best = sorted(
-        (x, y)
-        for x, y in points.values()
-        if not any(a <= x and b <= y and (a, b) != (x, y) for a, b in points.values())
-    )
-    ax.step(
-        *zip(*best, strict=True), where="post", color="#999999", dashes=(4, 2), zorder=1, label="efficient frontier"
-    )
     look = styles(points)
     for name, (x, y) in points.items():
         ax.plot(x, y, look[name].marker, color=look[name].colour, markersize=9, linestyle="none", label=_text(name))
     ax.margins(0.15)
     ax.set_xlim(left=0)
     ax.set_ylim(bottom=0)
+    best = sorted(
+        (x, y)
+        for x, y in points.values()
+        if not any(a <= x and b <= y and (a, b) != (x, y) for a, b in points.values())
+    )
+    # From edge to edge, so that it is seen where one deployment beats all others.
+    edges = [(best[0][0], ax.get_ylim()[1]), *best, (ax.get_xlim()[1], best[-1][1])]
+    ax.step(
+        *zip(*edges, strict=True), where="post", color="#999999", dashes=(4, 2), zorder=1, label="efficient frontier"
+    )
     ax.locator_params(axis="x", nbins=4)  # small costs have long numbers
     ax.legend(frameon=False)
     return ax
+
+
+def _median(values: pd.Series[Any]) -> float | None:
+    known = values.dropna().to_numpy("float64")
+    return float(np.median(known)) if len(known) else None
 
 
 def over_time(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
