@@ -165,6 +165,8 @@ def prepare(
     endpoint = wire.endpoint(kind, target, route, api_version)
     if isinstance(fallbacks, str):
         raise ConfigurationError(f"fallbacks must be a list of deployments, like [{fallbacks!r}].")
+    if tags is not None and not isinstance(tags, Mapping):
+        raise ConfigurationError(f"tags must be a dict, not {type(tags).__name__}.")
     request: wire.Request
     parameters = {**parameters, "stream": True} if stream else parameters
     if kind == "text":

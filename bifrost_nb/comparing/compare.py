@@ -46,7 +46,6 @@ def compare(
     system: str | None = None,
     fallbacks: Sequence[str] | None = None,
     concurrency: int = 16,
-    requests_per_minute: float | None = None,
     stream: bool = True,
     client: Client | None = None,
     seed: int = 0,
@@ -57,6 +56,7 @@ def compare(
     live: Sink | bool | None = None,
     cluster: Any = None,
     tags: Mapping[str, Any] | None = None,
+    requests_per_minute: float | None = None,
     **parameters: Any,
 ) -> Comparison: ...
 def compare(
@@ -69,7 +69,6 @@ def compare(
     system: str | None = None,
     fallbacks: Sequence[str] | None = None,
     concurrency: int = 16,
-    requests_per_minute: float | None = None,
     stream: bool = True,
     client: Client | None = None,
     seed: int = 0,
@@ -80,6 +79,7 @@ def compare(
     live: Sink | bool | None = None,
     cluster: Any = None,
     tags: Mapping[str, Any] | None = None,
+    requests_per_minute: float | None = None,
     **parameters: Any,
 ) -> Comparison | Preflight:
     """Send every prompt to every deployment, `repeats` times, and compare what comes back.
@@ -103,9 +103,11 @@ def compare(
     Raises ConfigurationError or TemplateError before anything is sent, and `Interrupted` (with ``.comparison``) on the
     interrupt key. A call that fails is a row of the result, not an exception.
     """
-    client = client or _default_client()
+    client = _client(client)
     judges = judges_of(score)
     _check_cost(max_cost_usd)
+    if live is not None and not isinstance(live, bool) and not callable(live):
+        raise ConfigurationError(f"live must be True, False or a function of the run and its pieces, not {live!r}.")
     plan = make_plan(
         client,
         deployments,
@@ -189,10 +191,14 @@ def _in_notebook() -> bool:
     return place() == "notebook" and importlib.util.find_spec("anywidget") is not None
 
 
-def _default_client() -> Client:
+def _client(given: Any) -> Client:
     from ..client import Client
 
-    return Client()
+    if given is not None and not isinstance(given, Client):
+        raise ConfigurationError(
+            f"client must be a bf.Client, not {type(given).__name__}.", hint="Pass client=bf.Client('demo')."
+        )
+    return Client() if given is None else given
 
 
 def _check_cost(max_cost_usd: Any) -> None:
