@@ -19,7 +19,7 @@ from .parameters import Call
 from .script import Rule
 from .tokens import tokenize
 
-__all__ = ["Attempt", "Delivery"]
+__all__ = ["Attempt", "Delivery", "Piece", "merged", "sse"]
 
 _BLOCK = 64 * 1024
 _DONE = b"data: [DONE]\n\n"
@@ -107,7 +107,7 @@ class Delivery:
             total = total if planned is None else planned / 1e3
         await self.link.until(attempt.began + total)
         await self._silence(rule)
-        content = rule.content() if rule.body is not None else orjson.dumps(_merged(self._body(), rule.merge))
+        content = rule.content() if rule.body is not None else orjson.dumps(merged(self._body(), rule.merge))
         headers = {"content-type": "application/json", "content-length": str(len(content))}
         await self.link.start(rule.status or 200, self._headers(headers, rule))
         if rule.drop is not None and rule.drop.after_chunks is not None:
@@ -117,8 +117,7 @@ class Delivery:
     def _body(self) -> dict[str, Any]:
         attempt = self.attempt
         choices = [self._choice(choice) for choice in attempt.answer.choices]
-        latency = round((time.monotonic() - attempt.began) * 1e3)
-        extra = self._extra(latency, 0)
+        extra = self._extra(self._elapsed_ms(), 0)
         return self.dialect.answer(self.call, attempt.route, self.answer_id, choices, attempt.usage, extra)
 
     def _choice(self, choice: Choice) -> dict[str, Any]:
@@ -162,6 +161,8 @@ class Delivery:
         stops = _stops(rule)
         if 0 in stops and await self._stop_at(0, rule):
             return None
+        if opening := self._begin():
+            await link.write(opening)
         if burst is not None:
             await self._play_burst(burst, first)
         elif await self._play(rule, self._plan(first, rule), stops):
@@ -169,7 +170,7 @@ class Delivery:
         if rule.omit_end:
             return await link.write(b"", last=True)
         reason = attempt.answer.choices[0].finish_reason
-        return await link.write(self._closing_frame() + self._last_frame(rule, reason) + _DONE, last=True)
+        return await link.write(self._end(rule, reason), last=True)
 
     async def _play(self, rule: Rule, pieces: list[Piece], stops: set[int]) -> bool:
         """Send each piece at its time, those that are late together. True: a scripted end came first."""
@@ -219,15 +220,26 @@ class Delivery:
             return True
         if rule.provider_cut_after_chunks == chunks:
             self.attempt.usage, self.attempt.cost_usd = {"total_tokens": 0}, None
-            await self.link.write(self._last_frame(rule, finish_reason=None) + _DONE, last=True)
+            await self.link.write(self._end(rule, None), last=True)
             return True
         return False
+
+    def _begin(self) -> bytes:
+        """What comes before any piece."""
+        return b""
+
+    def _end(self, rule: Rule, finish_reason: str | None) -> bytes:
+        """What comes after the last piece; without finish reason where the provider broke off."""
+        closing = self._closing_frame() if finish_reason else b""
+        return closing + self._last_frame(rule, finish_reason) + _DONE
 
     async def _break(self, failure: Failure) -> None:
         """End the stream with an error frame; the native route says ``[DONE]`` all the same."""
         self.failure = failure
-        frame = _sse(self.dialect.error_frame(failure, self.attempt.route))
-        await self.link.write(frame + (_DONE if self.call.route == "v1" else b""), last=True)
+        await self.link.write(self._error(self.dialect.error_frame(failure, self.attempt.route)), last=True)
+
+    def _error(self, frame: dict[str, Any]) -> bytes:
+        return sse(frame) + (_DONE if self.call.route == "v1" else b"")
 
     async def _raw(self, rule: Rule) -> None:
         for frame in rule.frames or []:
@@ -312,6 +324,9 @@ class Delivery:
             for place, delta in enumerate(_tool_deltas(call)):
                 yield Piece(at + place * gap, choice, "tool", delta={"tool_calls": [delta]})
 
+    def _elapsed_ms(self) -> int:
+        return round((time.monotonic() - self.attempt.began) * 1e3)
+
     def _extra(self, latency_ms: Any, chunk_index: Any) -> dict[str, Any]:
         extra = self.dialect.extra_fields(self.attempt.route, latency_ms, chunk_index)
         if self.attempt.cache is not None:
@@ -346,7 +361,7 @@ class Delivery:
 
     def _encoded(self, choice: dict[str, Any], latency_ms: Any, index: Any) -> bytes:
         extra = self._extra(latency_ms, index)
-        return _sse(self.dialect.chunk(self.call, self.attempt.route, self.answer_id, choice, extra))
+        return sse(self.dialect.chunk(self.call, self.attempt.route, self.answer_id, choice, extra))
 
     def _closing_frame(self) -> bytes:
         """A text provider's own last chunk, without text and, by the gateway's doing, without its finish reason."""
@@ -359,16 +374,17 @@ class Delivery:
         choice: dict[str, Any] = {"index": 0} | ({"finish_reason": finish_reason} if finish_reason else {})
         if self.call.kind == "chat":
             choice["delta"] = {}
-        extra = self._extra(round((time.monotonic() - self.attempt.began) * 1e3), self._chunk_index)
+        extra = self._extra(self._elapsed_ms(), self._chunk_index)
         chunk = self.dialect.chunk(self.call, self.attempt.route, self.answer_id, choice, extra)
-        return _sse(_merged(self.dialect.last_chunk(chunk, self.attempt.usage), rule.merge))
+        return sse(merged(self.dialect.last_chunk(chunk, self.attempt.usage), rule.merge))
 
     def _headers(self, headers: Mapping[str, str], rule: Rule) -> dict[str, str]:
         identity = self.dialect.headers(self.attempt.route, (time.monotonic() - self.attempt.began) * 1e3)
         return {**headers, **identity, **{name.lower(): value for name, value in rule.headers.items()}}
 
 
-def _sse(body: Any) -> bytes:
+def sse(body: Any) -> bytes:
+    """One event."""
     return b"data: " + orjson.dumps(body) + b"\n\n"
 
 
@@ -391,10 +407,10 @@ def _tool_deltas(call: dict[str, Any]) -> Iterable[dict[str, Any]]:
         yield {"index": call["index"], "function": {"arguments": token}}
 
 
-def _merged(body: Any, changes: Mapping[str, Any]) -> Any:
+def merged(body: Any, changes: Mapping[str, Any]) -> Any:
     """`body` with `changes`, objects deeply."""
     result = dict(body)
     for name, value in changes.items():
         inner = isinstance(value, Mapping) and isinstance(result.get(name), Mapping)
-        result[name] = _merged(result[name], value) if inner else value
+        result[name] = merged(result[name], value) if inner else value
     return result
