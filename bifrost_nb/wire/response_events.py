@@ -30,7 +30,7 @@ def answer_of(response: JsonDict) -> JsonDict:
     logprobs: list[Any] = []
     calls: list[JsonDict] = []
     for place, item in enumerate(_dicts(response.get("output"))):
-        kind = item.get("type")
+        kind = _text(item.get("type"))
         if kind in _CALLS:
             calls.append(_call(item, place))
         elif kind == "reasoning":
@@ -66,7 +66,7 @@ class ResponseEvents:
         """`event` as a chunk; as an error frame where it tells of one."""
         if event.get("error"):
             return event
-        kind, response = event.get("type"), event.get("response")
+        kind, response = _text(event.get("type")), event.get("response")
         facts = _facts(event)
         if type(response) is dict:
             facts = _facts(response) | facts
@@ -77,7 +77,7 @@ class ResponseEvents:
             return facts | {"error": error or {"message": "The response failed; no reason was given."}}
         if kind in _LAST and type(response) is dict:
             return facts | {"choices": [self._last(response)]}
-        choice = self._choice(str(kind), event)
+        choice = self._choice(kind, event)
         return facts | {"choices": [] if choice is None else [{"index": 0, **choice}]}
 
     def _choice(self, kind: str, event: JsonDict) -> JsonDict | None:
@@ -94,7 +94,7 @@ class ResponseEvents:
             return {"delta": {"tool_calls": [fragment]}}
         if kind == "response.output_item.added":
             item = event.get("item")
-            if type(item) is dict and item.get("type") in _CALLS:
+            if type(item) is dict and _text(item.get("type")) in _CALLS:
                 return {"delta": {"tool_calls": [_call(item, event.get("output_index"))]}}
         if kind == "response.output_text.annotation.added":
             return {"delta": {"annotations": [event.get("annotation")]}}
