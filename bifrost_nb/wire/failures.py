@@ -67,7 +67,7 @@ _HINTS_BY_MESSAGE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         ),
         (
             r"embedding\w*\b.*(not (supported|allowed|work)|unsupported)|generate embeddings",
-            "This deployment has no embeddings; bf.models() lists what each one does.",
+            "This deployment has no embeddings; the column `embedding` of bf.models() tells which ones have.",
         ),
         (
             r"no keys found|no key found|provider .*not (configured|found|supported)|unsupported provider|"

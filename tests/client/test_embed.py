@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import bifrost_nb as bf
@@ -112,6 +113,18 @@ def test_the_async_form_takes_the_same(client: Client) -> None:
 
     found = [run.embeddings[0] for run in asyncio.run(ask())]
     assert found == client.embed(SMALL, TEXTS, dimensions=16).embeddings
+
+
+def test_the_gateways_log_says_the_same(client: Client, log: RunLog) -> None:
+    """Its row has the columns of ours; a count that it leaves out is unknown in both, so nothing differs."""
+    run = client.embed(SMALL, TEXTS)
+    client.wait_costs([run])
+    theirs = bf.gateway_logs(since="1h", client=client).set_index("request_id").loc[run.request_id]
+    assert (theirs["request_type"], theirs["prompt"]) == ("embedding", run.prompt)
+    assert (theirs["total_tokens"], theirs["completion_tokens"] is pd.NA) == (run.total_tokens, True)
+    found = bf.Admin(client).reconcile(since="1h")
+    assert len(found.joined) == 1
+    assert len(found.differences) == 0
 
 
 def test_an_error_is_typed_and_says_what_to_do(client: Client, log: RunLog) -> None:

@@ -93,6 +93,19 @@ def test_whole_and_streamed_are_the_same_run(every_gateway: LocalGateway, log: R
     assert "get_weather" in repr(whole)
 
 
+def test_the_gateways_log_says_the_same(client: Client, log: RunLog) -> None:
+    """Tokens and texts of its rows are those of our runs."""
+    whole = client.respond(MINI, SKY)
+    with client.stream_respond(MINI, SKY) as stream:
+        list(stream)
+    client.wait_costs([whole, stream.run])
+    theirs = bf.gateway_logs(since="1h", client=client).set_index("request_id")
+    for run in (whole, stream.run):
+        row = theirs.loc[run.request_id]
+        assert (row["request_type"], row["prompt"], row["response"]) == ("responses", SKY, run.text)
+    assert len(bf.Admin(client).reconcile(since="1h").differences) == 0
+
+
 def test_a_conversation_goes_on(client: Client, gateway: LocalGateway) -> None:
     """By the id of the answer before, and by items; items are recorded as JSON."""
     first = client.respond(MINI, SKY)
