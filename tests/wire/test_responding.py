@@ -155,7 +155,11 @@ def test_a_whole_answer_is_read_as_a_chat() -> None:
     ("response", "reason"),
     [
         ({"status": "completed", "output": [MESSAGE]}, "stop"),
-        ({"output": [MESSAGE]}, "stop"),
+        ({"output": [MESSAGE]}, None),
+        ({"output": [CALL]}, "tool_calls"),
+        ({"stop_reason": "length", "output": [MESSAGE]}, "length"),
+        ({"status": "completed", "stop_reason": "length", "output": [MESSAGE]}, "length"),
+        ({"stop_reason": "stop", "output": [CALL]}, "tool_calls"),
         ({"status": "completed", "output": [CALL]}, "tool_calls"),
         ({"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}, "length"),
         ({"status": "incomplete", "incomplete_details": {"reason": "content_filter"}}, "content_filter"),
@@ -276,6 +280,13 @@ def test_what_came_in_no_delta_is_taken_from_the_last_event() -> None:
     run = collect({"type": "response.created"}, completed(REASONING, MESSAGE))
     assert (run.text, run.reasoning) == ("The sky is blue.", "First.\n\nThen.\n\nSo.")
     assert (run.ttft_ms, run.chunks) == (1.0, 1)
+
+
+def test_a_stream_that_says_that_it_is_completed_is() -> None:
+    """Also where the response inside has neither status nor reason; a reason that is there counts."""
+    assert collect({"type": "response.completed", "response": {}}).finish_reason == "stop"
+    assert collect({"type": "response.incomplete", "response": {}}).finish_reason == "incomplete"
+    assert collect({"type": "response.completed", "response": {"stop_reason": "length"}}).finish_reason == "length"
 
 
 def test_empty_fields_of_the_gateway_say_nothing() -> None:
