@@ -1,0 +1,26 @@
+"""Sending embedding vectors, whole, as numbers or as base64."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from .delivery import Delivery
+from .embeddings import embedding_data
+
+__all__ = ["EmbeddingDelivery"]
+
+
+class EmbeddingDelivery(Delivery):
+    """The sending of one attempt's vectors."""
+
+    def _body(self) -> dict[str, Any]:
+        attempt = self.attempt
+        latency_ms = round((time.monotonic() - attempt.began) * 1e3)
+        return {
+            "data": embedding_data(attempt.answer.vectors, self.call.get("encoding_format", "float")),
+            "model": self.dialect.model_name(attempt.route),
+            "object": "list",
+            "usage": attempt.usage,
+            "extra_fields": self._extra(latency_ms, 0),
+        }
