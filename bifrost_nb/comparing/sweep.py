@@ -43,6 +43,8 @@ SETBACKS_AT_FIRST = 2
 """The same for a gateway that never answered in this sweep: its address is more likely wrong than it is restarting."""
 HOPELESS = 3
 """The same after so many answers in a row that will not change: a wrong key, no budget, no such deployment."""
+LONGEST_PAUSE_S = 600.0
+"""A deployment that asks for a longer pause than a call may take (this, where a call has no limit) is given up."""
 TICK_S = 0.05
 
 
@@ -213,6 +215,9 @@ class Sweep:
         unreachable = isinstance(error, ConnectionFailed) and outcome.run.http_status is None
         self._answered = self._answered or not unreachable
         if isinstance(error, RateLimited):
+            pause = error.retry_after_s or 0.0
+            if pause > (self.client.timeouts.total or LONGEST_PAUSE_S):
+                self._close([way], f"{way.asked.name} was given up: it asks to wait {pause:,.0f} s.")
             way.lane.throttled(now, started, error.retry_after_s)
             self._throttled[cell.cell_id] = self._throttled.get(cell.cell_id, 0) + 1
         elif unreachable:
