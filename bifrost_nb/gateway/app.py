@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from .formats import Anthropic, Bedrock, Cohere, Format, GenAI
 from .inference import Inference
 from .management import management_routes
 from .simulator import Simulator
@@ -19,6 +20,17 @@ __all__ = ["gateway_app"]
 
 _OPENAI_PREFIXES = ("/openai", "/litellm", "/langchain", "/pydanticai")
 """Integrations that share one set of routes."""
+
+_FRAMEWORKS = ("/litellm", "/langchain", "/pydanticai")
+"""Integrations that speak every format under one prefix."""
+
+_FOREIGN: tuple[tuple[type[Format], str], ...] = (
+    (Anthropic, "/v1/messages"),
+    (GenAI, "/v1beta/models/{rest:path}"),
+    (Bedrock, "/model/{rest:path}"),
+    (Cohere, "/v2/chat"),
+)
+"""The routes of other providers' SDKs, below ``/`` and the format's name or a framework's prefix."""
 
 
 def gateway_app(simulator: Simulator, *, control_token: str | None = None) -> ASGIApp:
@@ -35,6 +47,10 @@ def gateway_app(simulator: Simulator, *, control_token: str | None = None) -> AS
         # An Azure SDK adds a second "openai" to the prefix itself.
         azure = Inference(simulator, None, "openai")
         routes.append(Route(f"{prefix}/openai/deployments/{{rest:path}}", azure, methods=["POST"]))
+    for format, path in _FOREIGN:
+        for prefix in (f"/{format.route}", *_FRAMEWORKS):
+            endpoint = Inference(simulator, "chat", format.route, format())
+            routes.append(Route(f"{prefix}{path}", endpoint, methods=["POST"]))
     routes += management_routes(simulator, control_token)
     return _Guard(Starlette(routes=routes, exception_handlers={404: _plain, 405: _plain}))
 

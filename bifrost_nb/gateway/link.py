@@ -49,6 +49,8 @@ class Link:
         self._waiter: asyncio.Future[None] | None = None
         self._gone = False
         self.record = _record(scope)
+        self.rest: str = scope.get("path_params", {}).get("rest", "")
+        """The path behind the route's fixed part, decoded."""
         self.complete = False
         """The whole answer was handed to the connection."""
         self.drop_after: int | None = None
