@@ -22,15 +22,17 @@ _OPENAI_PREFIXES = ("/openai", "/litellm", "/langchain", "/pydanticai")
 """Integrations that share one set of routes."""
 
 _FRAMEWORKS = ("/litellm", "/langchain", "/pydanticai")
-"""Integrations that speak every format under one prefix."""
+"""Integrations that speak every format under one prefix (integrations/{litellm,langchain,pydanticai}.go)."""
 
-_FOREIGN: tuple[tuple[type[Format], str], ...] = (
-    (Anthropic, "/v1/messages"),
-    (GenAI, "/v1beta/models/{rest:path}"),
-    (Bedrock, "/model/{rest:path}"),
-    (Cohere, "/v2/chat"),
+_FOREIGN: tuple[tuple[Format, str], ...] = (
+    (Anthropic(), "/v1/messages"),
+    (GenAI(streamed=False), "/v1beta/models/{model:path}:generateContent"),
+    (GenAI(streamed=True), "/v1beta/models/{model:path}:streamGenerateContent"),
+    (Bedrock(streamed=False), "/model/{model:path}/converse"),
+    (Bedrock(streamed=True), "/model/{model:path}/converse-stream"),
+    (Cohere(), "/v2/chat"),
 )
-"""The routes of other providers' SDKs, below ``/`` and the format's name or a framework's prefix."""
+"""The routes of other providers' SDKs, below the format's name or a framework's prefix."""
 
 
 def gateway_app(simulator: Simulator, *, control_token: str | None = None) -> ASGIApp:
@@ -49,7 +51,7 @@ def gateway_app(simulator: Simulator, *, control_token: str | None = None) -> AS
         routes.append(Route(f"{prefix}/openai/deployments/{{rest:path}}", azure, methods=["POST"]))
     for format, path in _FOREIGN:
         for prefix in (f"/{format.route}", *_FRAMEWORKS):
-            endpoint = Inference(simulator, "chat", format.route, format())
+            endpoint = Inference(simulator, "chat", format.route, format)
             routes.append(Route(f"{prefix}{path}", endpoint, methods=["POST"]))
     routes += management_routes(simulator, control_token)
     return _Guard(Starlette(routes=routes, exception_handlers={404: _plain, 405: _plain}))

@@ -91,7 +91,7 @@ class Inference:
             request_id=record.id,
             deployment=None,
             resolve=found,
-            convert=lambda body: format.request(body, link.rest),
+            convert=lambda body: format.request(body, link.model),
             operation=format.operation,
         )
 

@@ -25,7 +25,7 @@ class Anthropic(Format):
     route = "anthropic"
     provider = "anthropic"
 
-    def request(self, body: dict[str, Any], rest: str) -> dict[str, Any]:
+    def request(self, body: dict[str, Any], model: str) -> dict[str, Any]:
         chat = {name: body[name] for name in _SAME if name in body}
         chat["messages"] = _messages(body)
         if "stop_sequences" in body:

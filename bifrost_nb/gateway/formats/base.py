@@ -146,9 +146,13 @@ class Format(ABC):
     done: ClassVar[bytes] = b""
     """What ends a stream after its last event."""
 
+    def __init__(self, streamed: bool | None = None) -> None:
+        """`streamed`: whether the answer is a stream, where the path says so; None: the body does."""
+        self.streamed = streamed
+
     @abstractmethod
-    def request(self, body: dict[str, Any], rest: str) -> dict[str, Any]:
-        """The body of the same request as a chat. `rest`: the path behind the route's fixed part. Raises Refused."""
+    def request(self, body: dict[str, Any], model: str) -> dict[str, Any]:
+        """The body of the same request as a chat. `model`: where the path names it."""
 
     def converts(self, provider: str) -> bool:
         """Whether answers of this provider are told in the SDK's words; else in the gateway's own."""

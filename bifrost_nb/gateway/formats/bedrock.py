@@ -9,7 +9,6 @@ import orjson
 
 from ..delivery import merged
 from ..dialects import DialectName
-from ..parameters import Refused
 from .base import Event, Format, Kind, Reply, Stream, Tokens, arguments, function_tool, objects
 from .eventstream import message
 
@@ -34,14 +33,11 @@ class Bedrock(Format):
     }
     comments = False
 
-    def request(self, body: dict[str, Any], rest: str) -> dict[str, Any]:
-        model, _, action = rest.rpartition("/")
-        if action not in ("converse", "converse-stream") or not model:
-            raise Refused(f"unsupported operation {action!r}: only converse is simulated here", 404)
+    def request(self, body: dict[str, Any], model: str) -> dict[str, Any]:
         config = body.get("inferenceConfig")
         config = config if isinstance(config, dict) else {}
         chat = {ours: config[theirs] for theirs, ours in _CONFIG.items() if theirs in config}
-        chat |= {"model": model, "stream": action == "converse-stream", "messages": _messages(body)}
+        chat |= {"model": model, "stream": bool(self.streamed), "messages": _messages(body)}
         if "fallbacks" in body:
             chat["fallbacks"] = body["fallbacks"]
         tools = body.get("toolConfig")

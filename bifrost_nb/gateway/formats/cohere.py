@@ -31,7 +31,7 @@ class Cohere(Format):
     operation = "chat_completion"
     done = b"data: [DONE]\n\n"
 
-    def request(self, body: dict[str, Any], rest: str) -> dict[str, Any]:
+    def request(self, body: dict[str, Any], model: str) -> dict[str, Any]:
         chat = {name: body[name] for name in _SAME if name in body}
         for theirs, ours in (("p", "top_p"), ("stop_sequences", "stop")):
             if theirs in body:

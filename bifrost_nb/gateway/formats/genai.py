@@ -9,7 +9,6 @@ import orjson
 
 from ..delivery import merged
 from ..dialects import DialectName
-from ..parameters import Refused
 from .base import Event, Format, Kind, Reply, Stream, Tokens, arguments, function_tool, objects, sse
 
 __all__ = ["GenAI"]
@@ -32,16 +31,11 @@ class GenAI(Format):
     route = "genai"
     provider = "gemini"
 
-    def request(self, body: dict[str, Any], rest: str) -> dict[str, Any]:
-        model, _, action = rest.rpartition(":")
-        if action not in ("generateContent", "streamGenerateContent") or not model:
-            raise Refused(
-                f"unsupported method {action!r}: generateContent and streamGenerateContent are simulated", 404
-            )
+    def request(self, body: dict[str, Any], model: str) -> dict[str, Any]:
         config = body.get("generationConfig")
         config = config if isinstance(config, dict) else {}
         chat = {ours: config[theirs] for theirs, ours in _CONFIG.items() if theirs in config}
-        chat |= {"model": model, "stream": action == "streamGenerateContent", "messages": _messages(body)}
+        chat |= {"model": model, "stream": bool(self.streamed), "messages": _messages(body)}
         if "fallbacks" in body:
             chat["fallbacks"] = body["fallbacks"]
         if config.get("responseMimeType") == "application/json":
