@@ -177,7 +177,7 @@ def test_an_error_in_the_middle_ends_the_stream(wire: Wire, route: Route) -> Non
     assert not any("usageMetadata" in body for _, body in before)
     if route is BEDROCK:
         headers, body = aws_messages(content)[-1]
-        assert (headers[":message-type"], headers[":exception-type"]) == ("exception", "slow_down")
+        assert (headers[":message-type"], headers[":exception-type"]) == ("exception", "throttlingException")
         assert body == {"message": "too quick"}
     elif route is COHERE:
         assert last[1]["error"]["message"] == "too quick"

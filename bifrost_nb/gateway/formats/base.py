@@ -135,7 +135,7 @@ class Format(ABC):
     """Name of the integration, as `Call.route`."""
     provider: ClassVar[str]
     """Whose models go by bare names here, up to 1.4; later generations look them up."""
-    operation: ClassVar[Literal["responses", "chat_completion"]] = "responses"
+    operation: ClassVar[Literal["responses", "chat_completion", "count_tokens"]] = "responses"
     """What the gateway makes of such a request, which is what its headers and its log call it."""
     stream_headers: ClassVar[Mapping[str, str]] = {
         "content-type": "text/event-stream",

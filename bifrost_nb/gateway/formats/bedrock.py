@@ -19,6 +19,12 @@ _STOP_REASONS = {
     "stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "content_filtered",
 }  # fmt: skip
 
+_EXCEPTIONS = {
+    400: "validationException", 424: "modelStreamErrorException", 429: "throttlingException",
+    500: "internalServerException", 503: "serviceUnavailableException",
+}  # fmt: skip
+"""What AWS calls an error in the middle of a stream, by its status."""
+
 
 class Bedrock(Format):
     """``/bedrock/model/{modelId}/converse`` and ``/converse-stream`` (integrations/bedrock.go)."""
@@ -83,9 +89,11 @@ class Bedrock(Format):
 
     def error_frame(self, error: dict[str, Any], dialect: DialectName) -> bytes:
         """An exception, as integrations/bedrock.go of 2.x has it; before, a ``data:`` line stood in the binary stream,
-        which nobody can read."""
+        which nobody can read. How 2.x names its type was not found: here as AWS does, since boto3 reads no other."""
         body = self.error(error, dialect)
-        headers = {":content-type": "application/json", ":exception-type": body["__type"], ":message-type": "exception"}
+        usual = _EXCEPTIONS.get(error.get("status_code", 500), "internalServerException")
+        kind = body["__type"] if body["__type"] in _EXCEPTIONS.values() else usual
+        headers = {":content-type": "application/json", ":exception-type": kind, ":message-type": "exception"}
         return message(headers, orjson.dumps({"message": body["message"]}))
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..answers import Choice
 from ..delivery import Delivery, Piece
 from ..dialects import Failure
 from ..script import Rule
@@ -22,7 +23,11 @@ class ForeignDelivery(Delivery):
     _stream_of: Stream | None = None
 
     def __post_init__(self) -> None:
-        """The id has the prefix that the format gives it."""
+        attempt = self.attempt
+        if self.format.operation == "count_tokens":  # nothing is generated, and nobody has a price for counting
+            attempt.usage, attempt.cost_usd = self.dialect.usage(attempt.answer.prompt_tokens, 0), None
+            nothing = Choice(index=0, prompt="", tokens=[], finish_reason="stop")
+            attempt.answer = replace(attempt.answer, choices=[nothing])
 
     @property
     def _stream_headers(self) -> Mapping[str, str]:

@@ -158,12 +158,13 @@ def _text(value: Any) -> str:
 
 def _tools(body: dict[str, Any]) -> list[dict[str, Any]]:
     declared = [item for tool in objects(body.get("tools")) for item in objects(tool.get("functionDeclarations"))]
-    return [
-        function_tool(
-            item.get("name"), item.get("description"), _schema(item.get("parametersJsonSchema", item.get("parameters")))
-        )
-        for item in declared
-    ]
+    return [function_tool(item.get("name"), item.get("description"), _parameters(item)) for item in declared]
+
+
+def _parameters(item: dict[str, Any]) -> Any:
+    """A function's parameters, under each of the names by which the SDK sends them."""
+    names = ("parametersJsonSchema", "parameters_json_schema", "parameters")
+    return _schema(next((item[name] for name in names if item.get(name)), None))
 
 
 def _schema(value: Any) -> Any:
