@@ -106,7 +106,9 @@ def _first_text(run: Run) -> str:
 def _tokens(run: Run) -> str:
     if run.prompt_tokens is None and run.completion_tokens is None:
         return f"{run.total_tokens:,}" if run.total_tokens is not None else "– (not reported)"
-    said = [f"{_count(run.prompt_tokens)} in", f"{_count(run.completion_tokens)} out"]
+    said = [f"{_count(run.prompt_tokens)} in"]
+    if run.request_type != "embedding":
+        said.append(f"{_count(run.completion_tokens)} out")
     more = [(run.cached_tokens, "cached"), (run.reasoning_tokens, "reasoning")]
     said += [f"{count:,} {name}" for count, name in more if count]
     return ", ".join(said)

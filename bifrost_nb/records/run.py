@@ -5,9 +5,13 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .pending import wait_for_cost
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 __all__ = ["Attempt", "CostSource", "Run", "Status", "new_id"]
 
@@ -106,6 +110,10 @@ class Run:
     """What the answer cites."""
     audio: dict[str, Any] | None = field(default=None, repr=False)
     """Spoken audio: ``data`` as base64, ``transcript``. Not written to the log."""
+    embeddings: list[list[float]] = field(default_factory=list, repr=False)
+    """The vector of each text that was asked for, in order. Not written to the log."""
+    embedding_shape: list[int] = field(default_factory=list)
+    """How many vectors, and of how many numbers; empty where none were asked for. Written to the log."""
     logprobs: dict[str, Any] | None = None
     """Of the first choice, in the layout received."""
     usage: dict[str, Any] | None = None
@@ -120,6 +128,13 @@ class Run:
     def text(self) -> str:
         """The first choice's text; empty where nothing arrived."""
         return self.response or ""
+
+    @property
+    def embedding_array(self) -> npt.NDArray[np.float64]:
+        """The vectors as the rows of a numpy array."""
+        import numpy as np
+
+        return np.array(self.embeddings, dtype=np.float64) if self.embeddings else np.empty((0, 0))
 
     @property
     def requested(self) -> str | None:

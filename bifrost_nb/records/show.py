@@ -123,6 +123,9 @@ def _answer_text(run: Run) -> str:
 
 
 def _nothing(run: Run) -> str:
+    if len(run.embedding_shape) == 2:
+        count, numbers = run.embedding_shape
+        return f"{count:,} vector{'s' if count != 1 else ''} of {numbers:,} numbers"
     return {None: "no text yet", "ok": "the answer is empty"}.get(run.status, "no text arrived")
 
 

@@ -66,6 +66,10 @@ _HINTS_BY_MESSAGE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             "This provider has no text completions; ask it by chat (client.chat, or --chat in the magic).",
         ),
         (
+            r"embedding\w*\b.*(not (supported|allowed|work)|unsupported)|generate embeddings",
+            "This deployment has no embeddings; bf.models() lists what each one does.",
+        ),
+        (
             r"no keys found|no key found|provider .*not (configured|found|supported)|unsupported provider|"
             r"config(uration)? (for provider )?.*not found",
             "Configure this provider, with a key for the model, in the gateway; bf.providers() lists what it has.",
