@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -49,7 +50,7 @@ class ForeignDelivery(Delivery):
             dialect=self.dialect.name,
             choice=attempt.answer.choices[0],
             usage=attempt.usage,
-            latency_ms=self._elapsed_ms(),
+            latency_ms=round((time.monotonic() - attempt.began) * 1e3),
             merge=attempt.rule.merge,
         )
 
@@ -62,26 +63,28 @@ class ForeignDelivery(Delivery):
     def _burst(self, rule: Rule, first: float) -> list[bytes] | None:
         return None  # a stream of blocks has a state, which bytes kept from another one have not
 
-    def _begin(self) -> bytes:
-        return self._encode(self._events.opening())
+    def _opening(self) -> dict[str, Any] | None:
+        return {}  # what it is, `_frame` knows
 
     def _frame(self, piece: Piece, latency_ms: int) -> bytes:
+        events = self._events
         if piece.kind == "role":
-            return b""  # `_begin` said it
+            return self._encode(events.opening())
         if piece.kind == "tool":
-            return self._encode(self._events.called((piece.delta or {})["tool_calls"][0]))
+            return self._encode(events.called((piece.delta or {})["tool_calls"][0]))
         tokens = piece.choice.reasoning if piece.kind == "reasoning" else piece.choice.tokens
-        return self._encode(self._events.said(piece.kind, "".join(tokens[piece.start : piece.end])))
+        return self._encode(events.said(piece.kind, "".join(tokens[piece.start : piece.end])))
 
-    def _end(self, rule: Rule, finish_reason: str | None) -> bytes:
-        if finish_reason is None:
-            return self.format.done  # a provider that broke off; what is sent then was not measured
-        return self._encode(self._events.ending(finish_reason, self.attempt.usage)) + self.format.done
+    def _ending(self, rule: Rule) -> bytes:
+        attempt = self.attempt
+        events = self._events.ending(attempt.answer.choices[0].finish_reason, attempt.usage)
+        return self._encode(events) + self.format.done
 
-    def _error(self, frame: dict[str, Any]) -> bytes:
-        failure: Failure | None = self.failure
-        error = frame if failure is None else self.dialect.error(failure, self.attempt.route)
-        return self.format.error_frame(error, self.dialect.name)
+    def _cut_off(self, rule: Rule) -> bytes:
+        return self.format.done  # what the gateway sends then was not measured
+
+    def _error_frame(self, failure: Failure) -> bytes:
+        return self.format.error_frame(self.dialect.error(failure, self.attempt.route), self.dialect.name)
 
     def _encode(self, events: Iterable[Event]) -> bytes:
         return b"".join(map(self.format.encode, events))

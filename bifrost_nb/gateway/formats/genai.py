@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
-from ..delivery import merged, sse
+from ..delivery import merged
 from ..dialects import DialectName
-from .base import Event, Format, Kind, Reply, Stream, Tokens, arguments, function_tool, objects
+from .base import Event, Format, Kind, Reply, Stream, Tokens, arguments, function_tool, objects, sse
 
 __all__ = ["GenAI"]
 
