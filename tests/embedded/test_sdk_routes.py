@@ -13,27 +13,21 @@ from .sdk_routes import (
     COHERE,
     GENAI,
     PROMPT,
-    ROUTES,
     Route,
     aws_messages,
+    every_route,
+    row_of,
     stream_events,
     streamed_end,
     streamed_text,
 )
-from .test_management import written
 
-every_route = pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
 REASONS = {  # of the gateway -> of each format
     "anthropic": {"stop": "end_turn", "length": "max_tokens"},
     "genai": {"stop": "STOP", "length": "MAX_TOKENS"},
     "bedrock": {"stop": "end_turn", "length": "max_tokens"},
     "cohere": {"stop": "COMPLETE", "length": "MAX_TOKENS"},
 }
-
-
-def row_of(wire: Wire, record: dict[str, Any]) -> Any:
-    """The log row of a request."""
-    return written(wire, record["id"])
 
 
 @every_route
