@@ -220,6 +220,11 @@ class Collector:
         """Finish reason and usage are here: nothing but ``[DONE]`` can follow, and some gateways never send it."""
         return bool(self._finish) and self._usage is not None
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can follow that would change the run: all is told, or ``[DONE]`` has come."""
+        return self.done or self.told_all
+
     def finish(self, ended_ms: float) -> Run:
         """Write all that is known into the run; also after a failure, with what had arrived by then."""
         run = self.run
