@@ -23,9 +23,11 @@ __all__ = ["AsyncStream", "Stream", "finished"]
 
 
 def finished(outcome: Outcome) -> Run:
-    """The run of an outcome that is good; raises its error otherwise. Warns where the log could not be written."""
+    """The run of an outcome that is good; raises its error otherwise. Warns of its notes and of a log that failed."""
     if outcome.log_error is not None:
         warnings.warn(str(outcome.log_error), RuntimeWarning, stacklevel=3)
+    for note in outcome.run.notes:
+        warnings.warn(note, RuntimeWarning, stacklevel=3)
     if outcome.error is not None:
         raise outcome.error
     return outcome.run

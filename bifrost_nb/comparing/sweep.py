@@ -245,6 +245,8 @@ class Sweep:
             way.hopeless = way.hopeless + 1 if hopeless else 0
             if way.hopeless >= HOPELESS:
                 self._close([way], f"{way.asked.name} was given up: {plain(error, 200)}")
+        if outcome.run.notes:
+            self._note(f"{way.asked.name}: some answers are not as they were sent; their runs say so (run.notes).")
         if isinstance(outcome.log_error, BifrostError):
             self._note(plain(outcome.log_error, 300))
 

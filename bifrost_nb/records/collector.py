@@ -32,6 +32,7 @@ from ..wire.choices import (
 from ..wire.chunks import PlainChoice, plain_choices
 from ..wire.deployments import Deployment
 from ..wire.failures import gateway_error, parse_error
+from ..wire.order import ChunkOrder
 from ..wire.reading import parse_cache, parse_usage, served
 from .cost import add_response_cost
 from .run import Run
@@ -74,6 +75,7 @@ class Collector:
         self._usage: dict[str, Any] | None = None
         self._extra: dict[str, Any] = {}
         self._headers: Mapping[str, str] = {}
+        self._order = ChunkOrder()
         self._streamed = False
         run.chunk_times_ms = []
         run.ttft_ms = run.http_status = None
@@ -176,6 +178,11 @@ class Collector:
         self._last = chunk
         if isinstance(usage := chunk.get("usage"), dict):
             self._usage = usage
+        if type(extra := chunk.get("extra_fields")) is dict and (number := extra.get("chunk_index")) is not None:
+            if number == self._order.due:
+                self._order.due += 1
+            else:
+                self._order.odd(number)
         arrived = False
         for position, choice in enumerate(choices_of(chunk)):
             index = choice_index(choice, position)
@@ -250,6 +257,7 @@ class Collector:
             latency = self._extra.get("latency")  # on an unfinished stream it is only the gap before the last chunk
             run.latency_ms = float(latency) if isinstance(latency, int | float) else None
         add_response_cost(run, {**last, "usage": self._usage or {}, "extra_fields": self._extra}, self._headers)
+        run.notes = [note] if (note := self._order.note()) else []
         self._times(ended_ms)
         return run
 

@@ -37,6 +37,7 @@ EXTRA = (
     "extra_fields",
     "chunk_times_ms",
     "attempts",
+    "notes",
 )
 
 _JSON_COLUMNS = ("fallbacks", "params", "tags")
@@ -236,6 +237,7 @@ _SHAPES: dict[str, tuple[type, Any]] = {
     "extra_fields": (dict, object),
     "chunk_times_ms": (list, (int, float)),
     "attempts": (list, dict),
+    "notes": (list, str),
 }
 _ATTEMPT = tuple(field.name for field in fields(Attempt))
 

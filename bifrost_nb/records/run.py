@@ -115,6 +115,8 @@ class Run:
     chunk_times_ms: list[float] = field(default_factory=list, repr=False)
     """Arrival of each chunk that carried text or reasoning."""
     attempts: list[Attempt] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What is to be known about an answer that is no error: chunks that are missing, say."""
 
     @property
     def text(self) -> str:

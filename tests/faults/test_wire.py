@@ -230,3 +230,27 @@ def test_what_was_paid_for_and_came_whole_is_kept(faulty: Faulty, ask: Any, log:
     [run] = log.read()
     assert (run.status, run.finish_reason) == ("ok", "stop")
     assert server.asked == 1
+
+
+NUMBERED = [chunk(word, at) for at, word in enumerate(("Once ", "upon ", "a ", "time "))]
+
+
+@pytest.mark.parametrize(
+    ("order", "said"),
+    [((0, 1, 3), "1 chunk never came"), ((0, 1, 1, 2, 3), "1 chunk came twice"), ((0, 2, 1, 3), "1 chunk came late")],
+)
+def test_chunks_that_are_missing_doubled_or_out_of_order_are_told(
+    faulty: Faulty, ask: Any, log: RunLog, order: tuple[int, ...], said: str
+) -> None:
+    """The text is as received; caller, log, display and comparison all say that it is not as it was sent."""
+    content = b"".join(NUMBERED[at] for at in order)
+    server = faulty(sends(head() + content + done(4)))
+    with pytest.warns(RuntimeWarning, match=said):
+        text = ask(server.url, True)
+    assert text.split() == [("Once", "upon", "a", "time")[at] for at in order]
+    [run] = log.read()
+    assert (run.status, run.text) == ("ok", text)
+    assert said in run.notes[0]
+    assert said in repr(run)
+    result = bf.compare(["azure/fast"], "Hello", client=bf.Client(server.url, log=log))
+    assert result.notes == ["azure/fast: some answers are not as they were sent; their runs say so (run.notes)."]
