@@ -7,7 +7,8 @@ looks only at what a chunk needs; the rest stays as received until somebody asks
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from contextlib import suppress
+from itertools import pairwise, repeat
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -28,6 +29,7 @@ from ..wire.choices import (
     reasoning_text,
     tool_calls_of,
 )
+from ..wire.chunks import PlainChunk, plain_chunks
 from ..wire.deployments import Deployment
 from ..wire.failures import gateway_error, parse_error
 from ..wire.order import ChunkOrder
@@ -47,6 +49,10 @@ class Piece(NamedTuple):
     at_ms: float
 
 
+_MANY = 8
+"""So many payloads are worth trying to be read together."""
+
+
 class Collector:
     """Fills `run` from one attempt's answer. Make a new one for each attempt."""
 
@@ -64,7 +70,8 @@ class Collector:
         self._tool_calls = ToolCalls()
         self._annotations: list[dict[str, Any]] = []
         self._audio: dict[str, Any] | None = None
-        self._last: dict[str, Any] | None = None
+        self._last: dict[str, Any] | bytes | None = None
+        """The latest chunk; as it came where nothing of it has been needed but the text."""
         self._usage: dict[str, Any] | None = None
         self._extra: dict[str, Any] = {}
         self._headers: Mapping[str, str] = {}
@@ -83,7 +90,7 @@ class Collector:
     def headers(self, status: int, headers: Mapping[str, str]) -> None:
         """The answer's head: from gateway 1.5 on it tells who serves before any text."""
         self.run.http_status = status
-        self._headers = dict(headers)  # httpx's own mapping is slow to ask
+        self._headers = {name.lower(): value for name, value in headers.items()}  # the library's mapping is slow to ask
         self._who({})
 
     def answer(self, body: dict[str, Any]) -> list[Piece]:
@@ -120,6 +127,19 @@ class Collector:
         """
         self._streamed = True
         pieces: list[Piece] = []
+        self._feed(payloads, at_ms, pieces)
+        return pieces
+
+    def _feed(self, payloads: Sequence[bytes], at_ms: float, pieces: list[Piece]) -> None:
+        if len(payloads) >= _MANY:
+            if self._last is not None and (chunks := plain_chunks(payloads)) is not None:
+                self._plain(chunks, at_ms, pieces)
+                self._last = payloads[-1]
+                return
+            middle = len(payloads) // 2  # plain chunks before or after the others are still read together
+            self._feed(payloads[:middle], at_ms, pieces)
+            self._feed(payloads[middle:], at_ms, pieces)
+            return
         for payload in payloads:
             if payload == b"[DONE]":
                 self.done = True
@@ -129,7 +149,31 @@ class Collector:
                 self._who(chunk)
                 raise gateway_error(parse_error(chunk, None, self._headers, secrets=self.secrets))
             self._chunk(chunk, at_ms, pieces)
-        return pieces
+
+    def _plain(self, chunks: list[PlainChunk], at_ms: float, pieces: list[Piece]) -> None:
+        """What `_chunk` does, for many chunks of one plain choice each."""
+        run = self.run
+        extra = [chunk.extra_fields for chunk in chunks]
+        self._order.take([None if each is None else each.chunk_index for each in extra])
+        choices = [chunk.choices[0] for chunk in chunks]
+        written, reasoning = [choice.text or "" for choice in choices], ""
+        if any([choice.delta for choice in choices]):  # a chat
+            written = [choice.written for choice in choices]
+            reasonings = [choice.reasoning for choice in choices]
+            reasoning = "".join(reasonings)
+        if reasoning:
+            self._reasoning.append(reasoning)
+            new = [Piece(0, *both, at_ms) for both in zip(written, reasonings, strict=True) if any(both)]
+        else:
+            new = list(map(Piece._make, zip(repeat(0), filter(None, written), repeat(""), repeat(at_ms))))
+        if text := "".join(written):
+            self._texts.setdefault(0, []).append(text)
+            if run.ttft_ms is None:
+                run.ttft_ms = at_ms
+        pieces += new
+        run.chunk_times_ms += [at_ms] * len(new)
+        for reason in [choice.finish_reason for choice in choices if choice.finish_reason]:
+            self._finish[0] = reason
 
     def _read(self, payload: bytes) -> dict[str, Any]:
         """The chunk of one payload, in the gateway's own shape."""
@@ -204,8 +248,8 @@ class Collector:
         run.finish_reason = self._finish.get(0) or next(iter(self._finish.values()), None)
         run.logprobs, run.tool_calls = self._logprobs, self._tool_calls.result()
         run.annotations, run.audio = self._annotations, self._audio
-        run.raw = self._last
-        last = self._last or {}
+        run.raw = self._latest()
+        last = run.raw or {}
         if isinstance(extra := last.get("extra_fields"), dict):
             self._extra = {**self._extra, **extra}
         self._who(last)
@@ -223,6 +267,13 @@ class Collector:
         run.notes = [note] if (note := self._order.note()) else []
         self._times(ended_ms)
         return run
+
+    def _latest(self) -> dict[str, Any] | None:
+        if isinstance(self._last, bytes):
+            with suppress(ProtocolError):  # a number too large for a float, which `plain_chunks` passes over
+                return _parsed(self._last)
+            return None
+        return self._last
 
     def _times(self, ended_ms: float) -> None:
         run, times = self.run, self.run.chunk_times_ms
