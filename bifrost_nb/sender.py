@@ -6,12 +6,12 @@ Everything here runs on the private loop.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import random
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from .calls import Call, Outcome
 from .costs import Costs
@@ -21,7 +21,7 @@ from .records.collector import Collector, Piece
 from .records.collectors import collector_of
 from .records.log import RunLog
 from .records.run import Attempt, Run, Status, new_id
-from .transport import Sink, attempt, gateway_at, get_json
+from .transport import Sink, attempt, get_json, pool
 from .untrusted import plain, redact
 
 __all__ = ["Sender"]
@@ -30,7 +30,8 @@ LONGEST_RETRY_AFTER_S = 60.0
 """A provider that asks for a longer pause gets no retry: the caller decides."""
 VERSION_WAIT_S = 0.25
 """The first run of a client waits at most so long for the gateway's version."""
-LONGEST_BACKOFF_S = 8.0
+
+_backoff = wait_random_exponential(multiplier=0.5, max=8.0)
 
 
 @dataclass(slots=True)
@@ -75,8 +76,7 @@ class Sender:
 
     async def send(self, call: Call, sink: Sink | None = None) -> Outcome:
         """Send a call. Being cancelled records the run and raises CancelledError; every other end is an Outcome."""
-        with suppress(BifrostError):  # it comes again, and is recorded, where the call is sent
-            await gateway_at(self.base_url)  # loading it takes a moment that is not the gateway's
+        await pool(self.base_url)  # loading it takes a moment that is not the gateway's
         sending = _Sending(call, _guarded(sink))
         version = self._version = self._version or asyncio.create_task(self.version())
         error: BifrostError | None = None
@@ -101,18 +101,14 @@ class Sender:
         return redact(plain(answer, 40), *self._secrets) if status == 200 and isinstance(answer, str) else None
 
     async def _attempts(self, sending: _Sending) -> None:
-        """Send until an attempt is good, its failure will not pass, or no retry is left. Raises the last failure."""
-        run = sending.call.run
-        for number in itertools.count(1):
-            try:
-                await self._attempt(sending)
-                break
-            except BifrostError as error:
-                if number > sending.call.retries or not _worth_retrying(error, sending):
-                    raise
-                pause = _pause_s(error, number)
-            run.attempts[-1].wait_ms = 1000 * pause
-            await asyncio.sleep(pause)
+        retrying = AsyncRetrying(
+            stop=stop_after_attempt(sending.call.retries + 1),
+            wait=_wait,
+            retry=retry_if_exception(lambda error: _worth_retrying(error, sending)),
+            before_sleep=lambda state: _note_wait(state, sending.call.run),
+            reraise=True,
+        )
+        await retrying(self._attempt, sending)
 
     async def _attempt(self, sending: _Sending) -> None:
         call, run = sending.call, sending.call.run
@@ -198,12 +194,15 @@ def _worth_retrying(error: BaseException, sending: _Sending) -> bool:
     return isinstance(error, ConnectionFailed | StreamInterrupted)
 
 
-def _pause_s(error: BifrostError, number: int) -> float:
+def _wait(state: RetryCallState) -> float:
     """Seconds before the next attempt: a little more than the provider asks for, else exponential with jitter."""
-    asked: float | None = getattr(error, "retry_after_s", None)
-    if asked is None:
-        return random.uniform(0.0, min(LONGEST_BACKOFF_S, 0.25 * 2**number))
-    return asked + random.uniform(0.0, 0.25)
+    error = state.outcome.exception() if state.outcome is not None else None
+    asked = getattr(error, "retry_after_s", None)
+    return _backoff(state) if asked is None else float(asked) + random.uniform(0.0, 0.25)
+
+
+def _note_wait(state: RetryCallState, run: Run) -> None:
+    run.attempts[-1].wait_ms = 1000 * (state.upcoming_sleep or 0.0)
 
 
 def _guarded(sink: Sink | None) -> Sink | None:

@@ -1,44 +1,32 @@
 """The only file that opens a connection to a gateway: attempts, time limits, error mapping.
 
-aiohttp carries it: it hands a stream over in blocks of many chunks and stays cheap with many connections. It is used
-without httpx above it, which would take more time for a request than aiohttp and ourselves together. All clients of a
-process share one session, and with it the connections, on the private loop.
+httpx is the API and aiohttp carries the bytes (``httpx-aiohttp``): it hands a stream over in blocks of many chunks
+and stays cheap with many connections. All clients of a process share one pool on the private loop.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import ssl
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+import httpx
 import orjson
 
-from .errors import (
-    BifrostError,
-    ConfigurationError,
-    ConnectionFailed,
-    ProtocolError,
-    StreamInterrupted,
-    TimedOut,
-)
+from .errors import BifrostError, ConnectionFailed, ProtocolError, StreamInterrupted, TimedOut
 from .portal import portal
 from .records.collector import Collector, Piece
 from .wire.events import EventDecoder
 
 if TYPE_CHECKING:
-    import aiohttp
-    from yarl import URL
-
     from .calls import Call
     from .records.run import Run
 
-__all__ = ["MAX_ANSWER_BYTES", "Reply", "Sink", "attempt", "fetch", "gateway_at", "get_json", "mapped"]
+__all__ = ["MAX_ANSWER_BYTES", "Reply", "Sink", "attempt", "fetch", "get_json", "mapped", "pool"]
 
 Sink = Callable[["Run", list[Piece]], None]
 """Called on the private loop's thread: once when it is known who serves, once per block, once at the end."""
@@ -57,95 +45,34 @@ def proxy_for(base_url: str) -> str | None:
     if not parts.hostname or proxy_bypass(parts.hostname):
         return None
     proxies = getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    if not proxy:
-        return None
-    scheme, separator, _ = proxy.partition("://")
-    if separator and scheme.lower() not in ("http", "https"):
-        raise ConfigurationError(
-            f"The environment sets a {scheme} proxy for {base_url}; only HTTP proxies can be used.",
-            hint="Set NO_PROXY for the gateway's host, or name an HTTP proxy.",
-        )
-    return proxy if separator else f"http://{proxy}"
+    return proxies.get(parts.scheme) or proxies.get("all")
 
 
-class Gateway:
-    """How to reach one address."""
-
-    def __init__(self, base_url: str, session: aiohttp.ClientSession) -> None:
-        from yarl import URL
-
-        try:
-            self._base = str(URL(base_url)).rstrip("/")
-        except ValueError:
-            raise _no_address(base_url) from None
-        self._session = session
-        self._proxy = proxy_for(base_url)  # reading the environment takes as long as sending a request
-        self._ssl = _certificates() if base_url.startswith("https:") else True
-
-    def request(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, Any],
-        headers: Mapping[str, str],
-        body: bytes | None,
-        timeout: aiohttp.ClientTimeout,
-    ) -> Any:
-        """A request, to be opened with ``async with``. `path` is percent-encoded. Redirects are not followed."""
-        from yarl import URL
-
-        told = {name: _query_text(value) for name, value in query.items()}
-        url: URL = URL(f"{self._base}{path}{'?' if told else ''}{urlencode(told)}", encoded=True)  # `..` stays `..`
-        return self._session.request(
-            method,
-            url,
-            data=body,
-            headers=headers,
-            allow_redirects=False,
-            timeout=timeout,
-            proxy=self._proxy,
-            ssl=self._ssl,
-        )
-
-
-def _query_text(value: Any) -> str:
-    if value is None:
-        return ""
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _certificates() -> ssl.SSLContext:
-    """The authorities of ``SSL_CERT_FILE`` or ``SSL_CERT_DIR`` where set, else those of certifi."""
-    import certifi
-
-    file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
-    if not file and not folder:
-        file = certifi.where()
-    return ssl.create_default_context(cafile=file or None, capath=folder or None)
-
-
-async def gateway_at(base_url: str) -> Gateway:
-    """The way to the gateway at this address; made late, since loading aiohttp takes 0.1 s.
-
-    Raises ProtocolError for what cannot be an address, ConfigurationError for a proxy of a kind that cannot be used.
-    """
+async def pool(base_url: str) -> httpx.AsyncClient:
+    """The connection pool of the private loop, one for each proxy; made late, since loading aiohttp takes 0.1 s."""
     here = portal()
-    known: Gateway | None = here.shared.get(base_url)
+    known: httpx.AsyncClient | None = here.shared.get(base_url)
     if known is not None:
         return known
-    session: aiohttp.ClientSession | None = here.shared.get("session")
-    if session is None:
+    proxy = proxy_for(base_url)
+    client: httpx.AsyncClient | None = here.shared.get(proxy)
+    if client is None:
         import aiohttp
+        from httpx_aiohttp import AiohttpTransport
 
-        session = here.shared["session"] = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S),
-            read_bufsize=64 * 1024,  # a block that stays in the processor's cache is read a fifth quicker than four of them
-            cookie_jar=aiohttp.DummyCookieJar(),  # a cookie of one gateway must not reach another
-        )
-        here.closers.append(session.close)
-    known = here.shared[base_url] = Gateway(base_url, session)
-    return known
+        def session() -> aiohttp.ClientSession:
+            return aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S, ssl=context),
+                cookie_jar=aiohttp.DummyCookieJar(),  # a cookie of one gateway must not reach another
+                read_bufsize=256 * 1024,
+            )
+
+        context = httpx.create_ssl_context()
+        transport = AiohttpTransport(client=session, proxy=httpx.Proxy(proxy) if proxy else None)
+        client = here.shared[proxy] = httpx.AsyncClient(transport=transport, follow_redirects=False)
+        here.closers.append(client.aclose)
+    here.shared[base_url] = client  # reading the environment takes as long as sending a request
+    return client
 
 
 async def attempt(
@@ -161,11 +88,9 @@ async def attempt(
     `began` is `time.monotonic()` when the call began: all times and the total limit count from there.
     Raises a BifrostError; what had arrived is in the collector.
     """
-    import aiohttp
-
     limits, run = call.timeouts, call.run
     phase = "first_byte"
-    gateway = await gateway_at(base_url)
+    http = await pool(base_url)
     loop = asyncio.get_running_loop()
     end = None if limits.total is None else loop.time() + limits.total - (time.monotonic() - began)
 
@@ -175,21 +100,27 @@ async def attempt(
 
     try:
         async with asyncio.timeout_at(limit(limits.first_byte)) as deadline:
-            body = orjson.dumps(call.body, option=orjson.OPT_NON_STR_KEYS)
-            timeout = aiohttp.ClientTimeout(total=None, sock_connect=limits.connect)
-            async with gateway.request("POST", call.path, call.query, headers, body, timeout) as response:
-                collector.headers(response.status, response.headers)
+            request = http.build_request(
+                "POST",
+                base_url + call.path,
+                params=dict(call.query) or None,
+                content=orjson.dumps(call.body, option=orjson.OPT_NON_STR_KEYS),
+                headers=headers,
+                timeout=httpx.Timeout(None, connect=limits.connect),
+            )
+            async with _sent(http, request) as response:
+                collector.headers(response.status_code, response.headers)
                 streaming = call.stream and _is_event_stream(response)
                 if streaming and sink is not None:
                     sink(run, [])
                 if not streaming:
-                    pieces = collector.answer(_answer(response, await _whole(response), collector))
+                    body = await _whole(response)
+                    pieces = collector.answer(_answer(response, body, collector))
                     if sink is not None:
                         sink(run, pieces)
                     return
-                _check_size(response)
                 decoder, taken, last_words = EventDecoder(), 0, False
-                while block := await response.content.readany():
+                async for block in _blocks(response):
                     at_ms = 1000 * (time.monotonic() - began)
                     phase = "between_chunks"
                     taken = _counted(taken, block)
@@ -201,17 +132,19 @@ async def attempt(
                         sink(run, pieces)
                 with suppress(ProtocolError):  # an event that was cut off: the answer is not complete
                     collector.feed(decoder.end(), 1000 * (time.monotonic() - began))
-    except aiohttp.ServerTimeoutError as error:
-        raise mapped(error, base_url, collector.received, limits.connect) from None
     except TimeoutError:
         if not collector.ended:
             passed = end is not None and loop.time() >= end
             raise _timed_out("total" if passed else phase, limits.total if passed else getattr(limits, phase)) from None
-    except Exception as error:
-        if not _of_the_connection(error):
-            raise
+    except httpx.ConnectTimeout as error:
+        raise mapped(error, base_url, collector.received, limits.connect) from None
+    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
         if not collector.ended:  # else it broke after all had been said
             raise mapped(error, base_url, collector.received) from None
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != "aiohttp":
+            raise
+        raise mapped(error, base_url, collector.received) from None
     if not collector.complete:
         raise StreamInterrupted(
             "The stream ended before the answer was complete: no finish reason and no [DONE] came.",
@@ -219,21 +152,39 @@ async def attempt(
         )
 
 
-def _is_event_stream(response: aiohttp.ClientResponse) -> bool:
-    kind = response.headers.get("content-type", "").lower()
-    return response.status < 300 and kind.startswith("text/event-stream")
+@asynccontextmanager
+async def _sent(http: httpx.AsyncClient, request: httpx.Request) -> AsyncIterator[httpx.Response]:
+    response = await http.send(request, stream=True)
+    try:
+        yield response
+    finally:
+        await response.aclose()
 
 
-async def _whole(response: aiohttp.ClientResponse) -> bytes:
+def _blocks(response: httpx.Response) -> AsyncIterator[bytes]:
+    """The body as it arrives. The transport's own stream where nothing is compressed: httpx wraps it four times."""
     _check_size(response)
-    blocks, taken = [], 0
-    while block := await response.content.readany():
+    stream = response.stream
+    if "content-encoding" in response.headers or not isinstance(stream, httpx.AsyncByteStream):
+        return response.aiter_bytes()
+    return stream.__aiter__()
+
+
+def _is_event_stream(response: httpx.Response) -> bool:
+    kind = response.headers.get("content-type", "").lower()
+    return response.status_code < 300 and kind.startswith("text/event-stream")
+
+
+async def _whole(response: httpx.Response) -> bytes:
+    _check_size(response)
+    body, taken = bytearray(), 0
+    async for block in response.aiter_bytes():
         taken = _counted(taken, block)
-        blocks.append(block)
-    return b"".join(blocks)
+        body += block
+    return bytes(body)
 
 
-def _check_size(response: aiohttp.ClientResponse) -> None:
+def _check_size(response: httpx.Response) -> None:
     """Refuse what its head already says to be too long, or what may unfold without bound."""
     length = response.headers.get("content-length", "")
     if length.isdecimal() and len(length) < 20:
@@ -250,12 +201,12 @@ def _counted(taken: int, block: bytes) -> int:
     return taken
 
 
-def _answer(response: aiohttp.ClientResponse, body: bytes, collector: Collector) -> dict[str, Any]:
+def _answer(response: httpx.Response, body: bytes, collector: Collector) -> dict[str, Any]:
     """The JSON object of a good answer; anything else raises."""
-    status = response.status
+    status = response.status_code
     if status >= 400:
         raise collector.refusal(body)
-    what = f"{response.method} {response.url.path} answered {status}"
+    what = f"{response.request.method} {response.request.url.path} answered {status}"
     if status >= 300:
         raise ProtocolError(f"{what}, a redirect, which is not followed.", hint="Set base_url to the gateway itself.")
     try:
@@ -288,43 +239,35 @@ def _timed_out(phase: str, seconds: float | None) -> TimedOut:
     return error
 
 
-def _of_the_connection(error: Exception) -> bool:
-    """Whether the error comes from aiohttp or the operating system, not from our own code."""
-    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] == "aiohttp"
-
-
 def mapped(
     error: BaseException, base_url: str, received: bool = False, connect_limit: float | None = None
 ) -> BifrostError:
-    """Our error for one of aiohttp's or of the operating system."""
+    """Our error for one of httpx's (or of aiohttp beneath it)."""
     import aiohttp
-    from aiohttp.http_exceptions import ContentEncodingError, HttpProcessingError
 
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
+    cause = error.__cause__ or error
+    if isinstance(cause, aiohttp.ConnectionTimeoutError | httpx.ConnectTimeout | httpx.PoolTimeout):
         return _timed_out("connect", connect_limit)
-    if isinstance(error, aiohttp.ServerTimeoutError):
+    if isinstance(cause, aiohttp.ServerTimeoutError | httpx.TimeoutException):
         return _timed_out("between_chunks" if received else "first_byte", connect_limit)
-    if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError | aiohttp.TooManyRedirects):
-        return _no_address(base_url)
-    if isinstance(error, aiohttp.ClientResponseError | HttpProcessingError) or isinstance(
-        error.__cause__, ContentEncodingError
-    ):  # by what was sent, not by its end
+    broken = isinstance(error, aiohttp.ClientResponseError | httpx.DecodingError)  # by what was sent, not by its end
+    if not broken and (
+        isinstance(cause, aiohttp.ClientPayloadError | httpx.ReadError | httpx.RemoteProtocolError) or received
+    ):
+        return StreamInterrupted(
+            "The connection broke in the middle of the answer.", hint="The text so far is in .text."
+        )
+    if broken or isinstance(cause, aiohttp.ClientResponseError):
         return ProtocolError(
             f"{base_url} answered with something that is not HTTP as a gateway speaks it.",
             hint="Is base_url the address and port of a Bifrost gateway?",
         )
-    if isinstance(error, aiohttp.ClientPayloadError) or received:
-        return StreamInterrupted(
-            "The connection broke in the middle of the answer.", hint="The text so far is in .text."
-        )
+    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.TooManyRedirects):
+        return ProtocolError(f"{base_url} cannot be used as an address.", hint="Check base_url.")
     return ConnectionFailed(
-        f"No gateway answered at {base_url} ({_reason(error)}).",
+        f"No gateway answered at {base_url} ({_reason(cause)}).",
         hint="Start one, check base_url, or use Client('demo') for the embedded gateway.",
     )
-
-
-def _no_address(base_url: str) -> ProtocolError:
-    return ProtocolError(f"{base_url} cannot be used as an address.", hint="Check base_url.")
 
 
 def _reason(cause: BaseException) -> str:
@@ -373,20 +316,21 @@ async def fetch(
 ) -> Reply:
     """One request to the management API, `content` sent as JSON; redirects are not followed.
 
-    `seconds` is the limit for connecting and for each silence. Raises ConnectionFailed and its relatives,
-    ProtocolError for an answer longer than `MAX_ANSWER_BYTES`.
+    Raises ConnectionFailed and its relatives, ProtocolError for an answer longer than `MAX_ANSWER_BYTES`.
     """
-    import aiohttp
-
-    gateway = await gateway_at(base_url)
+    http = await pool(base_url)
     body = None if content is None else orjson.dumps(content)
     sent = {**headers, "content-type": "application/json"} if body is not None else dict(headers)
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=seconds, sock_read=seconds)
     try:
-        async with gateway.request(method, path, params or {}, sent, body, timeout) as response:
-            return Reply(response.status, response.headers, await _whole(response))
+        request = http.build_request(
+            method, base_url + path, params=dict(params or {}), content=body, headers=sent, timeout=seconds
+        )
+        async with _sent(http, request) as response:
+            return Reply(response.status_code, response.headers, await _whole(response))
+    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
+        raise mapped(error, base_url, connect_limit=seconds) from None
     except Exception as error:
-        if not _of_the_connection(error):
+        if type(error).__module__.partition(".")[0] != "aiohttp":
             raise
         raise mapped(error, base_url, connect_limit=seconds) from None
 

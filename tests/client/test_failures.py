@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Any
 
-import aiohttp
+import httpx
 import pytest
 
 import bifrost_nb as bf
@@ -283,36 +283,32 @@ def test_leaving_a_stream_early_cancels_it(client: Client, gateway: LocalGateway
     assert [run.status for run in log.read()] == ["cancelled"]
 
 
-def test_every_error_of_aiohttp_is_mapped() -> None:
-    """Each of aiohttp's errors becomes one of ours; a new one fails here until somebody decides."""
+def test_every_error_of_httpx_is_mapped() -> None:
+    """Each of httpx's errors becomes one of ours; a new one fails here until somebody decides."""
     expected = {
-        "ClientConnectionError": bf.ConnectionFailed, "ClientConnectionResetError": bf.ConnectionFailed,
-        "ClientConnectorCertificateError": bf.ConnectionFailed, "ClientConnectorDNSError": bf.ConnectionFailed,
-        "ClientConnectorError": bf.ConnectionFailed, "ClientConnectorSSLError": bf.ConnectionFailed,
-        "ClientError": bf.ConnectionFailed, "ClientHttpProxyError": bf.ProtocolError,
-        "ClientOSError": bf.ConnectionFailed, "ClientPayloadError": bf.StreamInterrupted,
-        "ClientProxyConnectionError": bf.ConnectionFailed, "ClientResponseError": bf.ProtocolError,
-        "ClientSSLError": bf.ConnectionFailed, "ConnectionTimeoutError": bf.TimedOut,
-        "ContentTypeError": bf.ProtocolError, "InvalidURL": bf.ProtocolError,
-        "InvalidUrlClientError": bf.ProtocolError, "InvalidUrlRedirectClientError": bf.ProtocolError,
-        "NonHttpUrlClientError": bf.ProtocolError, "NonHttpUrlRedirectClientError": bf.ProtocolError,
-        "RedirectClientError": bf.ConnectionFailed, "ServerConnectionError": bf.ConnectionFailed,
-        "ServerDisconnectedError": bf.ConnectionFailed, "ServerFingerprintMismatch": bf.ConnectionFailed,
-        "ServerTimeoutError": bf.TimedOut, "SocketTimeoutError": bf.TimedOut, "TooManyRedirects": bf.ProtocolError,
-        "UnixClientConnectorError": bf.ConnectionFailed, "UploadAbortedError": bf.ConnectionFailed,
-        "WSServerHandshakeError": bf.ProtocolError,
+        "HTTPError": bf.ConnectionFailed, "HTTPStatusError": bf.ConnectionFailed, "RequestError": bf.ConnectionFailed,
+        "TransportError": bf.ConnectionFailed, "NetworkError": bf.ConnectionFailed, "ConnectError": bf.ConnectionFailed,
+        "WriteError": bf.ConnectionFailed, "CloseError": bf.ConnectionFailed, "ProxyError": bf.ConnectionFailed,
+        "ReadError": bf.StreamInterrupted, "RemoteProtocolError": bf.StreamInterrupted,
+        "ProtocolError": bf.ConnectionFailed, "LocalProtocolError": bf.ConnectionFailed,
+        "TimeoutException": bf.TimedOut, "ConnectTimeout": bf.TimedOut, "PoolTimeout": bf.TimedOut,
+        "ReadTimeout": bf.TimedOut, "WriteTimeout": bf.TimedOut, "DecodingError": bf.ProtocolError,
+        "UnsupportedProtocol": bf.ProtocolError, "TooManyRedirects": bf.ProtocolError, "InvalidURL": bf.ProtocolError,
+        "StreamError": bf.ConnectionFailed, "StreamConsumed": bf.ConnectionFailed, "StreamClosed": bf.ConnectionFailed,
+        "ResponseNotRead": bf.ConnectionFailed, "RequestNotRead": bf.ConnectionFailed,
+        "CookieConflict": bf.ConnectionFailed,
     }  # fmt: skip
-    kinds = {
-        name: kind
-        for name, kind in vars(aiohttp.client_exceptions).items()
-        if inspect.isclass(kind) and issubclass(kind, aiohttp.ClientError)
-    }
-    assert kinds.keys() <= expected.keys()  # an older aiohttp has fewer
+    kinds = {name: kind for name, kind in vars(httpx).items() if inspect.isclass(kind) and issubclass(kind, Exception)}
+    assert kinds.keys() == expected.keys()
+    request = httpx.Request("GET", "http://127.0.0.1")
     for name, kind in kinds.items():
-        error = kind.__new__(kind, OSError(111, "refused"))  # its arguments make no difference
-        mine = mapped(error, "http://127.0.0.1:1")
-        assert type(mine) is expected[name], name
-    assert type(mapped(OSError(111, "refused"), "http://127.0.0.1:1")) is bf.ConnectionFailed
+        if name == "HTTPStatusError":
+            error: Exception = kind("x", request=request, response=httpx.Response(500))
+        else:
+            error = (
+                kind() if name in ("StreamConsumed", "StreamClosed", "ResponseNotRead", "RequestNotRead") else kind("x")
+            )
+        assert type(mapped(error, "http://127.0.0.1:1")) is expected[name], name
 
 
 def _wait_until(true: Any, seconds: float = 3.0) -> None:
