@@ -268,7 +268,7 @@ class Collector:
     def _latest(self) -> dict[str, Any] | None:
         if isinstance(self._last, bytes):
             with suppress(ProtocolError):  # a number too large for a float, which `plain_choices` passes over
-                return _parsed(self._last)
+                return parsed(self._last)
             return None
         return self._last
 
