@@ -50,8 +50,8 @@ def test_anthropics_events_in_their_order(wire: Wire) -> None:
         for body in (
             {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
             {"type": "ping"},
-            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "One"}},
-            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": " two"}},
+            {"type": "content_block_delta", "index": 0, "delta": _said("One")},
+            {"type": "content_block_delta", "index": 0, "delta": _said(" two")},
             {"type": "content_block_stop", "index": 0},
             {
                 "type": "message_delta",
@@ -61,6 +61,10 @@ def test_anthropics_events_in_their_order(wire: Wire) -> None:
             {"type": "message_stop"},
         )
     ]
+
+
+def _said(text: str) -> dict[str, Any]:
+    return {"type": "text_delta", "text": text, "stop_sequence": None}
 
 
 def test_another_provider_tells_anthropics_sdk_no_tokens_before_the_end(wire: Wire) -> None:

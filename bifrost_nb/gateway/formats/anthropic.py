@@ -98,7 +98,8 @@ class _Stream(Stream):
     def delta(self, kind: Kind, text: str) -> Iterator[Event]:
         names = {"text": ("text_delta", "text"), "reasoning": ("thinking_delta", "thinking")}
         name, field = names.get(kind, ("input_json_delta", "partial_json"))
-        yield "content_block_delta", {"index": self.index, "delta": {"type": name, field: text}}
+        # Measured: each delta says null of a stop sequence.
+        yield "content_block_delta", {"index": self.index, "delta": {"type": name, field: text, "stop_sequence": None}}
 
     def close(self) -> Iterator[Event]:
         yield "content_block_stop", {"index": self.index}
