@@ -61,13 +61,13 @@ class Bedrock(Format):
         content: list[dict[str, Any]] = []
         if choice.reasoning:
             content.append({"reasoningContent": {"reasoningText": {"text": "".join(choice.reasoning)}}})
-        if choice.text:
+        if choice.text or (reply.dialect == "1.3" and not (choice.reasoning or choice.tool_calls)):
             content.append({"text": choice.text})
         for call in choice.tool_calls:
             content.append({"toolUse": _tool_use(call) | {"input": arguments(call["function"]["arguments"])}})
         return {
             "output": {"message": {"role": "assistant", "content": content}},
-            "stopReason": _STOP_REASONS.get(choice.finish_reason, choice.finish_reason),
+            "stopReason": _STOP_REASONS.get(reply.told_reason, reply.told_reason),
             "usage": _usage(reply.tokens, reply.dialect),
             "metrics": {"latencyMs": reply.latency_ms},
         }

@@ -57,7 +57,7 @@ class GenAI(Format):
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         body: dict[str, Any] = {"createTime": now, "modelVersion": reply.model, "responseId": reply.id}
         if parts:  # providers/gemini/responses.go: an empty answer has no candidate at all
-            body["candidates"] = [_candidate(parts, reply.choice.finish_reason)]
+            body["candidates"] = [_candidate(parts, reply.told_reason)]
         return body | {"usageMetadata": _usage(reply.tokens)}
 
     def stream(self, reply: Reply) -> Stream:
@@ -99,7 +99,7 @@ class _Stream(Stream):
             yield "", {"candidates": [_candidate([_function_call(self._call, self._arguments)])]}
 
     def finish(self, finish_reason: str, tokens: Tokens) -> Iterator[Event]:
-        last = {"candidates": [_candidate([], finish_reason)], "modelVersion": self.reply.model}
+        last = {"candidates": [_candidate([], self.reply.told_reason)], "modelVersion": self.reply.model}
         yield "", merged(last | {"usageMetadata": _usage(tokens)}, self.reply.merge)
 
 
