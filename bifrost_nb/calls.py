@@ -223,6 +223,8 @@ def prepare(
     endpoint = wire.endpoint(kind, target, route, api_version)
     if isinstance(fallbacks, str):
         raise ConfigurationError(f"fallbacks must be a list of deployments, like [{fallbacks!r}].")
+    if tags is not None and not isinstance(tags, Mapping):
+        raise ConfigurationError(f"tags must be a dict, not {type(tags).__name__}.")
     parameters = {**parameters, "stream": True} if stream else parameters
     options: dict[str, Any] = {"fallbacks": fallbacks, "extra": extra, **parameters}
     request = _build(kind, target, prompt, system, messages, options)

@@ -22,6 +22,7 @@ from .tokens import tokenize
 __all__ = ["Attempt", "Delivery", "Piece", "merged"]
 
 _BLOCK = 64 * 1024
+_HOLD_STEP_S = 0.02
 _DONE = b"data: [DONE]\n\n"
 _STREAM_HEADERS = {"content-type": "text/event-stream", "cache-control": "no-cache", "connection": "keep-alive"}
 
@@ -216,11 +217,13 @@ class Delivery:
                 self._sent_text += piece.choice.tokens[piece.start : piece.end]
 
     async def _stop_at(self, chunks: int, rule: Rule) -> bool:
-        """The scripted end after `chunks` chunks: drop, stall or an error frame. True: the stream is over."""
+        """What is scripted after `chunks` chunks: drop, stall, hold or an error frame. True: the stream is over."""
         if rule.drop is not None and rule.drop.after_chunks == chunks:
             await self.link.drop()
         if rule.stall_after_chunks == chunks:
             await self.link.until(None)
+        while rule.hold_after_chunks == chunks and rule.holds:
+            await self.link.until(time.monotonic() + _HOLD_STEP_S)
         if rule.error_after_chunks == chunks:
             await self._break(rule.failure())
             return True
@@ -398,7 +401,13 @@ def _sse(body: Any) -> bytes:
 def _stops(rule: Rule) -> set[int]:
     """Numbers of chunks after which something scripted happens."""
     drop = rule.drop.after_chunks if rule.drop is not None else None
-    stops = (drop, rule.stall_after_chunks, rule.error_after_chunks, rule.provider_cut_after_chunks)
+    stops = (
+        drop,
+        rule.stall_after_chunks,
+        rule.hold_after_chunks,
+        rule.error_after_chunks,
+        rule.provider_cut_after_chunks,
+    )
     return {stop for stop in stops if stop is not None}
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import GatewayError
+from ..wire.choices import ToolCalls
 from ..wire.deployments import Kind
 from ..wire.embedding import vectors_of
 from ..wire.response_events import ResponseEvents, answer_of
@@ -52,8 +53,12 @@ class ResponsesCollector(Collector):
     def finish(self, ended_ms: float) -> Run:
         run = super().finish(ended_ms)
         run.raw = self._received
+        if not any(run.texts):  # calls of tools alone, whole or streamed
+            run.texts, run.response = [], None
         if (final := self._events.final) is not None:  # it holds once more, and whole, what came in parts
-            run.tool_calls = final["message"]["tool_calls"] or run.tool_calls
+            calls = ToolCalls()
+            calls.add(final["message"]["tool_calls"])
+            run.tool_calls = calls.result() or run.tool_calls
             run.annotations = final["message"]["annotations"] or run.annotations
             run.logprobs = final["logprobs"] or run.logprobs
         return run

@@ -61,7 +61,7 @@ def line(run: Run) -> str:
 def trouble(run: Run) -> str:
     """What went wrong; empty where nothing did."""
     if run.status in ("ok", None) or not run.error_message:
-        return ""
+        return plain(" ".join(run.notes), 2_000)
     kind = run.error_code or run.error_type
     return f"{plain(kind, 80)}: {_message(run)}" if kind else _message(run)
 

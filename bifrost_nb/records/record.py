@@ -38,6 +38,7 @@ EXTRA = (
     "extra_fields",
     "chunk_times_ms",
     "attempts",
+    "notes",
 )
 
 _JSON_COLUMNS = ("fallbacks", "params", "tags")
@@ -238,6 +239,7 @@ _SHAPES: dict[str, tuple[type, Any]] = {
     "extra_fields": (dict, object),
     "chunk_times_ms": (list, (int, float)),
     "attempts": (list, dict),
+    "notes": (list, str),
 }
 _ATTEMPT = tuple(field.name for field in fields(Attempt))
 

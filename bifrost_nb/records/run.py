@@ -123,6 +123,8 @@ class Run:
     chunk_times_ms: list[float] = field(default_factory=list, repr=False)
     """Arrival of each chunk that carried text or reasoning."""
     attempts: list[Attempt] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What is to be known about an answer that is no error: chunks that are missing, say."""
 
     @property
     def text(self) -> str:
@@ -155,11 +157,11 @@ class Run:
         wait_for_cost(self)
         return as_text(self)
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        from .show import mimebundle
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, Any]]:
+        from .show import metadata, mimebundle
 
         wait_for_cost(self)
-        return mimebundle(self, include)
+        return mimebundle(self, include), metadata(self)
 
 
 def _joined(provider: str | None, model: str | None) -> str | None:

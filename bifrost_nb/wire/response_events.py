@@ -1,9 +1,12 @@
 """Answers of the Responses API, whole or as events, in the shape of a chat: what reads those reads these.
 
 A completed answer has the finish reason ``stop`` (``tool_calls`` where it calls tools), an incomplete one ``length``
-for ``max_output_tokens`` and else its own reason (``content_filter``, ...), any other its status. Text is that of all
-messages; reasoning is summaries and reasoning text, the parts apart by an empty line. All take any JSON: a value of
-another type than expected counts as absent.
+for ``max_output_tokens`` and else its own reason (``content_filter``, ...), any other its status. What the gateway
+makes of Anthropic's answers has no status but a chat's ``stop_reason``, and up to 1.4 not even that (measured with
+Bifrost's engine 1.4.0 to 1.7.0): then the reason is not known, unless a stream said that it was completed.
+
+Text is that of all messages; reasoning is summaries and reasoning text, the parts apart by an empty line. All take any
+JSON: a value of another type than expected counts as absent.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ def answer_of(response: JsonDict) -> JsonDict:
     logprobs: list[Any] = []
     calls: list[JsonDict] = []
     for place, item in enumerate(_dicts(response.get("output"))):
-        kind = item.get("type")
+        kind = _text(item.get("type"))
         if kind in _CALLS:
             calls.append(_call(item, place))
         elif kind == "reasoning":
@@ -66,7 +69,7 @@ class ResponseEvents:
         """`event` as a chunk; as an error frame where it tells of one."""
         if event.get("error"):
             return event
-        kind, response = event.get("type"), event.get("response")
+        kind, response = _text(event.get("type")), event.get("response")
         facts = _facts(event)
         if type(response) is dict:
             facts = _facts(response) | facts
@@ -76,8 +79,8 @@ class ResponseEvents:
             error = response.get("error") if type(response) is dict else None
             return facts | {"error": error or {"message": "The response failed; no reason was given."}}
         if kind in _LAST and type(response) is dict:
-            return facts | {"choices": [self._last(response)]}
-        choice = self._choice(str(kind), event)
+            return facts | {"choices": [self._last(kind, response)]}
+        choice = self._choice(kind, event)
         return facts | {"choices": [] if choice is None else [{"index": 0, **choice}]}
 
     def _choice(self, kind: str, event: JsonDict) -> JsonDict | None:
@@ -94,7 +97,7 @@ class ResponseEvents:
             return {"delta": {"tool_calls": [fragment]}}
         if kind == "response.output_item.added":
             item = event.get("item")
-            if type(item) is dict and item.get("type") in _CALLS:
+            if type(item) is dict and _text(item.get("type")) in _CALLS:
                 return {"delta": {"tool_calls": [_call(item, event.get("output_index"))]}}
         if kind == "response.output_text.annotation.added":
             return {"delta": {"annotations": [event.get("annotation")]}}
@@ -107,7 +110,7 @@ class ResponseEvents:
         self._reasoned = self._reasoned or bool(delta)
         return f"\n\n{delta}" if new else delta
 
-    def _last(self, response: JsonDict) -> JsonDict:
+    def _last(self, kind: str, response: JsonDict) -> JsonDict:
         """The end of the stream; with text and reasoning of which no delta came."""
         choice = answer_of(response)["choices"][0]
         message = choice["message"]
@@ -117,7 +120,8 @@ class ResponseEvents:
             delta["content"] = message["content"]
         if not self._reasoned:
             delta["reasoning"] = message["reasoning"]
-        return {"index": 0, "delta": delta, "finish_reason": choice["finish_reason"]}
+        told = "stop" if kind == "response.completed" else "incomplete"
+        return {"index": 0, "delta": delta, "finish_reason": choice["finish_reason"] or told}
 
 
 def _facts(body: JsonDict) -> JsonDict:
@@ -143,7 +147,8 @@ def _finish_reason(response: JsonDict, calls: bool) -> str | None:
         reason = _text(details.get("reason")) if type(details) is dict else ""
         return "length" if reason == "max_output_tokens" else reason or "incomplete"
     if status in (None, "completed"):
-        return "tool_calls" if calls else "stop"
+        known = _text(response.get("stop_reason")) or ("stop" if status else "")
+        return "tool_calls" if calls and known in ("", "stop") else known or None
     return _text(status) or None
 
 
