@@ -18,6 +18,7 @@ from .sdk_routes import (
     row_of,
     stream_events,
     streamed_end,
+    streamed_text,
 )
 
 TOOL = {"name": "get_weather", "description": "The weather of a city."}
@@ -50,8 +51,8 @@ def test_anthropics_events_in_their_order(wire: Wire) -> None:
         for body in (
             {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
             {"type": "ping"},
-            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "One"}},
-            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": " two"}},
+            {"type": "content_block_delta", "index": 0, "delta": _said("One")},
+            {"type": "content_block_delta", "index": 0, "delta": _said(" two")},
             {"type": "content_block_stop", "index": 0},
             {
                 "type": "message_delta",
@@ -61,6 +62,40 @@ def test_anthropics_events_in_their_order(wire: Wire) -> None:
             {"type": "message_stop"},
         )
     ]
+
+
+def _said(text: str) -> dict[str, Any]:
+    return {"type": "text_delta", "text": text, "stop_sequence": None}
+
+
+def test_the_oldest_generation_tells_anthropics_end_twice(wires: dict[str, Wire]) -> None:
+    """1.3 sends Anthropic's `message_delta` and then one of its own, and no tokens before; other providers' once."""
+    wires["1.3"].gateway.reset()
+    for model, times in (("anthropic/claude-haiku-4-5", 2), ("azure/fast", 1)):
+        found = stream_events(ANTHROPIC, ANTHROPIC.ask(wires["1.3"], model, stream=True).content)
+        ends = [body for name, body in found if name == "message_delta"]
+        assert ends == [ends[0]] * times
+        assert found[0][1]["message"]["usage"]["input_tokens"] == 0
+
+
+def test_a_stream_without_text_has_an_empty_block(wire: Wire) -> None:
+    """A provider that says nothing still opens and closes a block."""
+    wire.gateway.script([{"text": ""}])
+    names = [name for name, _ in stream_events(ANTHROPIC, ANTHROPIC.ask(wire, stream=True).content)]
+    assert [name for name in names if name != "ping"] == [
+        "message_start", "content_block_start", "content_block_stop", "message_delta", "message_stop",
+    ]  # fmt: skip
+    assert ANTHROPIC.ask(wire).json()["content"] == [{"type": "text", "text": ""}]
+
+
+@every_route
+def test_a_provider_that_breaks_off_is_not_noticed(wire: Wire, route: Route) -> None:
+    """Nothing follows what was said until then: no end, no error, no usage."""
+    wire.gateway.script([{"provider_cut_after_chunks": 2, "chunks": 5, "gap_ms": 1}])
+    found = stream_events(route, route.ask(wire, stream=True).content)
+    assert streamed_text(route, found) == " word0 word1"
+    said = [event for event in found if event != "[DONE]"]
+    assert streamed_text(route, said[-1:]) == " word1"
 
 
 def test_another_provider_tells_anthropics_sdk_no_tokens_before_the_end(wire: Wire) -> None:

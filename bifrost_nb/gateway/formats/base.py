@@ -71,6 +71,12 @@ class Reply:
     def tokens(self) -> Tokens:
         return Tokens.of(self.usage)
 
+    @property
+    def told_reason(self) -> str:
+        """Why the answer ended, as most formats tell it: 1.3 was measured to know only ends and tool calls."""
+        reason = self.choice.finish_reason
+        return "stop" if self.dialect == "1.3" and reason != "tool_calls" else reason
+
 
 class Stream(ABC):
     """The events of one streamed reply. Blocks of reasoning, text and tool calls follow each other."""
@@ -100,8 +106,9 @@ class Stream(ABC):
 
     def ending(self, finish_reason: str, usage: Mapping[str, Any]) -> Iterator[Event]:
         """After all content: `finish_reason` and `usage` as the gateway knows them."""
-        if self.kind is not None:
-            yield from self.close()
+        if self.kind is None:  # a provider that says nothing still says it in a block
+            yield from self._enter("text", None)
+        yield from self.close()
         yield from self.finish(finish_reason, Tokens.of(usage))
 
     def _enter(self, kind: Kind, tool: Mapping[str, Any] | None) -> Iterator[Event]:

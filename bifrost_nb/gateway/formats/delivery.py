@@ -81,10 +81,12 @@ class ForeignDelivery(Delivery):
         return self._encode(events) + self.format.done
 
     def _cut_off(self, rule: Rule) -> bytes:
-        return self.format.done  # what the gateway sends then was not measured
+        return self.format.done  # measured: a provider that broke off is not noticed, and nothing follows
 
     def _error_frame(self, failure: Failure) -> bytes:
-        return self.format.error_frame(self.dialect.error(failure, self.attempt.route), self.dialect.name)
+        error = self.dialect.error(failure, self.attempt.route)
+        error.pop("status_code", None)  # measured: it is known for whole answers only
+        return self.format.error_frame(error, self.dialect.name)
 
     def _encode(self, events: Iterable[Event]) -> bytes:
         return b"".join(map(self.format.encode, events))

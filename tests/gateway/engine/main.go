@@ -6,6 +6,7 @@
 //
 //	POST /v1/completions, /v1/chat/completions, /v1/responses, /v1/embeddings
 //	POST /openai/openai/deployments/{id}/completions, .../chat/completions, .../responses, .../embeddings
+//	the routes of other SDKs, in sdks.go
 //	GET  /health                     {"status":"ok","engine":"1.4.0","gateway":false}
 package main
 
@@ -260,13 +261,16 @@ func send(w http.ResponseWriter, status int, answer any) {
 }
 
 func fail(w http.ResponseWriter, failure *schemas.BifrostError) {
-	status := http.StatusInternalServerError
+	send(w, status(failure), failure)
+}
+
+func status(failure *schemas.BifrostError) int {
 	if failure.StatusCode != nil {
-		status = *failure.StatusCode
+		return *failure.StatusCode
 	} else if !failure.IsBifrostError {
-		status = http.StatusBadRequest
+		return http.StatusBadRequest
 	}
-	send(w, status, failure)
+	return http.StatusInternalServerError
 }
 
 // stream writes one data line for each chunk. After an error the native route still says [DONE], the other one does not.
@@ -355,6 +359,9 @@ func main() {
 		mux.HandleFunc("POST "+prefix+"/responses", f.serve("responses"))
 		mux.HandleFunc("POST "+prefix+"/embeddings", f.serve("embedding"))
 	}
+	mux.HandleFunc("POST /anthropic/v1/messages", f.sdk(forAnthropic))
+	mux.HandleFunc("POST /genai/v1beta/models/{rest...}", f.sdk(forGenAI))
+	mux.HandleFunc("POST /bedrock/model/{rest...}", f.sdk(forBedrock))
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
 		send(w, http.StatusOK, map[string]any{"status": "ok", "engine": coreVersion(), "gateway": false})
 	})
