@@ -442,3 +442,29 @@ def test_live_receives_the_pieces(ask: Any) -> None:
 
     result = ask(live=live)
     assert texts == {run.run_id: run.text for run in result.runs}
+
+
+def test_planted_truths_come_out(ask: Any, gateway: LocalGateway) -> None:
+    """A fifth slower is called slower; ten answers of a cache change no figure; 30 % by a fallback gets no verdict."""
+    hit = {"cache_hit": True, "hit_type": "direct"}
+    gateway.script(
+        [
+            {"deployment": A, "nth": list(range(1, 60, 6)), "first_text_ms": 5, "cache": hit},
+            {"deployment": C, "nth": [n for n in range(1, 61) if n % 10 < 3], "status": 503},
+            {"deployment": B, "first_text_ms": 600},
+            {"first_text_ms": 500},
+        ]
+    )
+    asked = [A, B, {"deployment": C, "fallbacks": ["azure/large"]}]
+    result = ask(asked, inputs={"topic": range(60)}, concurrency=20)
+    table = result.summary().set_index(["deployment", "served"])
+    found = result.difference(A, B)
+    assert (found.winner, found.n) == (A, 50)
+    assert found.excluded["from a cache"] == 10
+    assert (table.loc[(A, A), "runs"], table.loc[(A, A), "cached"]) == (60, 10)
+    assert table.loc[(A, A), "total_ms_mean"] >= 500, "the cached answers took 5 ms"
+    assert table.loc[(C, C), "fallback_share"] == pytest.approx(0.3)
+    assert table.loc[(C, "azure/large"), "runs"] == 18
+    assert result.difference(B, C).outcome == "refused"
+    told = result.difference(B, C, mixed="drop")
+    assert (told.winner, told.n) == (C, 42)
