@@ -66,9 +66,9 @@ run_tests() { # name, further options of pytest
     echo "== $name: $("$folder/$name/bin/python" -c 'import sys, pandas, numpy
 print(f"Python {sys.version.split()[0]}, pandas {pandas.__version__}, NumPy {numpy.__version__}")')"
     "$folder/$name/bin/python" -m pytest -q -p no:cacheprovider "$@" \
-        tests/wire tests/client tests/runs tests/charts tests/magic tests/test_public.py tests/test_show.py \
-        tests/compare/test_plan.py tests/compare/test_compare.py tests/compare/test_statistics.py \
-        tests/compare/test_dataset.py tests/widgets/test_grid.py tests/widgets/test_playground.py
+        tests/wire tests/client/test_calls.py tests/runs/test_frame.py tests/runs/test_log.py tests/runs/test_hostile.py \
+        tests/charts tests/compare/test_plan.py tests/compare/test_compare.py tests/compare/test_statistics.py \
+        tests/compare/test_dataset.py tests/magic/test_cells.py tests/widgets/test_grid.py tests/test_public.py
 }
 
 for name in ${*:-lowest pandas-2 newest}; do
