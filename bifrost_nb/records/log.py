@@ -150,11 +150,11 @@ _logs: dict[str | None, RunLog] = {}
 
 def run_log() -> RunLog:
     """The run log in force: ``BIFROST_RUN_LOG`` (a path or ``off``), else ``runs.jsonl`` in the user's data folder."""
-    chosen = settings.resolve().run_log
-    if chosen is None:
+    chosen = (settings.resolve().run_log or "").strip()
+    if not chosen:
         import platformdirs
 
         path: str | None = str(platformdirs.user_data_path("bifrost-nb", appauthor=False) / "runs.jsonl")
     else:
-        path = None if chosen.strip().lower() == "off" else str(Path(chosen).expanduser().absolute())
+        path = None if chosen.lower() == "off" else str(Path(chosen).expanduser().absolute())
     return _logs.setdefault(path, RunLog(path))

@@ -85,9 +85,9 @@ def test_a_lost_worker_loses_no_finished_run_and_repeats_none(
     workers = list(cluster.scheduler_info()["workers"])
     pids = cluster.run(os.getpid)
     with ThreadPoolExecutor(1) as pool:
-        job = pool.submit(lambda: compare(**question(Client(gateway.url, log=log), 150, cluster=cluster)))
-        end = time.monotonic() + 60
-        while not (log.path and log.path.exists()) or len(log.read()) < 150:
+        job = pool.submit(lambda: compare(**question(Client(gateway.url, log=log), 100, cluster=cluster)))
+        end = time.monotonic() + 120
+        while not (log.path and log.path.exists()) or len(log.read()) < 100:
             assert time.monotonic() < end
             time.sleep(0.02)
         os.kill(pids[workers[0]], signal.SIGKILL)
@@ -96,9 +96,10 @@ def test_a_lost_worker_loses_no_finished_run_and_repeats_none(
     assert result.notes == []
     assert result.frame["status"].eq("ok").all()
     runs = log.read(status="ok")
-    assert len(runs) == len({run.tags["cell"] for run in runs}) == 600
-    # Sent again is only what the lost worker had open: its share of the concurrency for each deployment.
-    assert 600 <= sum(sent(gateway).values()) <= 600 + 2 * 8
+    assert len(runs) == len({run.tags["cell"] for run in runs}) == 400
+    # Sent again is only what the lost worker had open, its share of the concurrency for each deployment, and what it
+    # had finished in the moment before: as much again at most.
+    assert 400 <= sum(sent(gateway).values()) <= 400 + 2 * 2 * 8
 
 
 def test_an_interrupt_stops_the_workers(cluster: Any, gateway: LocalGateway, tmp_path: Path) -> None:
@@ -119,8 +120,10 @@ def test_an_interrupt_stops_the_workers(cluster: Any, gateway: LocalGateway, tmp
     presser.join()
     gateway.wait_for(lambda calls: all(one["ended_at"] or one["disconnected_at"] for one in calls), 20)
     found, calls = stop.value.comparison, sum(sent(gateway).values())
-    assert Counter(run.status for run in found.runs) == {"ok": 4, "cancelled": calls - 4}
-    assert found.progress.cancelled == calls - 4
+    statuses = Counter(run.status for run in found.runs)
+    assert statuses.keys() == {"ok", "cancelled"}
+    assert statuses["ok"] == 4
+    assert found.progress.cancelled == statuses["cancelled"] >= calls - 4  # some had not reached the gateway yet
     assert sorted(run.run_id for run in log.read()) == sorted(run.run_id for run in found.runs)
 
 

@@ -137,11 +137,11 @@ def test_a_quota_that_is_used_up_is_not_waited_for(ask: Any, gateway: LocalGatew
 def test_our_wait_is_not_the_deployments_latency(ask: Any, gateway: LocalGateway) -> None:
     """Waiting for a slot and for Retry-After is queue time; total time stays that of the call alone."""
     gateway.script(
-        [{"deployment": A, "nth": 1, "status": 429, "headers": {"retry-after": "1"}}, {"first_text_ms": 100}]
+        [{"deployment": A, "nth": 1, "status": 429, "headers": {"retry-after": "3"}}, {"first_text_ms": 100}]
     )
     frame = ask([A], concurrency=1).frame
-    assert frame["queue_ms"].max() >= 1000
-    assert frame["total_ms"].max() < 900
+    assert frame["queue_ms"].max() >= 3000
+    assert frame["total_ms"].max() < 2900
     assert frame["total_ms"].min() >= 95
 
 
@@ -206,7 +206,7 @@ def test_without_streaming_there_is_no_time_to_first_text(ask: Any, gateway: Loc
 
 def test_concurrency_is_a_limit_per_deployment(ask: Any, gateway: LocalGateway) -> None:
     """Never more than `concurrency` calls of one deployment are open, and deployments run side by side."""
-    gateway.script([{"first_text_ms": 60}])
+    gateway.script([{"first_text_ms": 300}])
     ask(concurrency=3, repeats=3)
     calls = sent(gateway)
     most = {name: _most_open([one for one in calls if one["deployment"] == name]) for name in (A, B)}
@@ -227,7 +227,7 @@ def test_requests_per_minute_is_kept(ask: Any, gateway: LocalGateway) -> None:
     """600 a minute are sent a tenth of a second apart."""
     ask([A], requests_per_minute=600, repeats=2)
     times = sorted(one["received_at"] for one in sent(gateway))
-    assert times[-1] - times[0] >= 11 * 0.1 * 0.95
+    assert times[-1] - times[0] >= 11 * 0.1 * 0.7, "the first may arrive late, where the machine is busy"
 
 
 def test_a_slow_deployment_holds_the_others_near(ask: Any, gateway: LocalGateway) -> None:
@@ -442,3 +442,29 @@ def test_live_receives_the_pieces(ask: Any) -> None:
 
     result = ask(live=live)
     assert texts == {run.run_id: run.text for run in result.runs}
+
+
+def test_planted_truths_come_out(ask: Any, gateway: LocalGateway) -> None:
+    """A fifth slower is called slower; ten answers of a cache change no figure; 30 % by a fallback gets no verdict."""
+    hit = {"cache_hit": True, "hit_type": "direct"}
+    gateway.script(
+        [
+            {"deployment": A, "nth": list(range(1, 60, 6)), "first_text_ms": 5, "cache": hit},
+            {"deployment": C, "nth": [n for n in range(1, 61) if n % 10 < 3], "status": 503},
+            {"deployment": B, "first_text_ms": 600},
+            {"first_text_ms": 500},
+        ]
+    )
+    asked = [A, B, {"deployment": C, "fallbacks": ["azure/large"]}]
+    result = ask(asked, inputs={"topic": range(60)}, concurrency=20)
+    table = result.summary().set_index(["deployment", "served"])
+    found = result.difference(A, B)
+    assert (found.winner, found.n) == (A, 50)
+    assert found.excluded["from a cache"] == 10
+    assert (table.loc[(A, A), "runs"], table.loc[(A, A), "cached"]) == (60, 10)
+    assert table.loc[(A, A), "total_ms_mean"] >= 500, "the cached answers took 5 ms"
+    assert table.loc[(C, C), "fallback_share"] == pytest.approx(0.3)
+    assert table.loc[(C, "azure/large"), "runs"] == 18
+    assert result.difference(B, C).outcome == "refused"
+    told = result.difference(B, C, mixed="drop")
+    assert (told.winner, told.n) == (C, 42)

@@ -111,7 +111,7 @@ def test_killed_at_40_percent_it_sends_exactly_what_is_missing(gateway: LocalGat
 def test_an_interrupt_keeps_what_was_paid_for(gateway: LocalGateway, log: RunLog, child: Any) -> None:
     """One interrupt ends the sweep: answers are in the log, open calls recorded as cancelled, no more is sent."""
     gateway.script([{"first_text_ms": 50}])
-    process = child(200)
+    process = child(60)
     wait_for_runs(log, 100, process)
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=60)
@@ -122,13 +122,13 @@ def test_an_interrupt_keeps_what_was_paid_for(gateway: LocalGateway, log: RunLog
     assert int(made) == len(log.read())
     answered = len(log.read(status="ok"))
     assert f"'ok': {answered}" in counts
-    assert f"{answered:,} of 1,800 calls were answered and are in the run log; run the cell again" in output
-    assert re.fullmatch(rf"1,800 runs: {answered:,} done, {int(made) - answered} cancelled\n", errors), "one line"
+    assert f"{answered:,} of 540 calls were answered and are in the run log; run the cell again" in output
+    assert re.fullmatch(rf"540 runs: {answered:,} done, {int(made) - answered} cancelled\n", errors), "one line"
     assert len(sent(gateway)) == int(made)
     gateway.script([])
     paid, before = len(completed(log)), len(gateway.requests())
-    result = compare(**question(Client(gateway.url, log=log), 200))
-    assert len(sent(gateway, before)) == 1800 - paid
+    result = compare(**question(Client(gateway.url, log=log), 60))
+    assert len(sent(gateway, before)) == 540 - paid
     assert result.missing == 0
 
 

@@ -340,6 +340,8 @@ def test_the_default_log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     assert default.path.parent.name == "bifrost-nb"
     if sys.platform == "linux":
         assert default.path == tmp_path / "data" / "bifrost-nb" / "runs.jsonl"
+    monkeypatch.setenv("BIFROST_RUN_LOG", " ")
+    assert run_log() is default, "blank is not set"
 
 
 @pytest.mark.parametrize("path", ["", "a\0b"])

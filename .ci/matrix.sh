@@ -1,0 +1,99 @@
+#!/bin/sh
+# The suites that libraries and Python itself can break, on what users may have instead of the newest of everything:
+#
+#   lowest     every dependency at the lower bound that pyproject.toml states
+#   pandas-2   the newest of everything else with pandas 2
+#   newest     pandas 3 on the newest Python that is here, 3.13 or later (said and left out where there is none)
+#
+#   .ci/matrix.sh [name ...]      all of them, or those named
+#
+# An environment that is complete and was made for this pyproject.toml is used again. The package is installed editable
+# for its dependencies' sake: `python -m pytest` puts the checkout under test first, so several checkouts can share one.
+#
+# BIFROST_NB_CACHE  where environments are kept (default ~/.cache/bifrost-nb)
+# PYTHON            interpreter of the first two (default python3.11, else python3)
+set -eu
+cd "$(dirname "$0")/.."
+
+hash_of() { (sha256sum "$1" 2>/dev/null || shasum -a 256 "$1") | cut -c1-12; }
+
+cache=${BIFROST_NB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bifrost-nb}
+dependencies=$(hash_of pyproject.toml)
+folder=$cache/matrix/$dependencies
+mkdir -p "$folder"
+
+works() { "$1" -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+
+usual_python() {
+    for candidate in ${PYTHON:+"$PYTHON"} python3.11 python3; do
+        if works "$candidate"; then command -v "$candidate"; return; fi
+    done
+    echo "There is no Python 3.11 or later; name one in PYTHON." >&2
+    exit 1
+}
+
+newest_python() { # a shim of pyenv can be on PATH for a version that is not in use, so each is tried
+    for minor in 15 14 13; do
+        for candidate in "python3.$minor" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.$minor.*/bin/python; do
+            if works "$candidate"; then command -v "$candidate"; return; fi
+        done
+    done
+}
+
+# Only uv resolves to lower bounds; it never fetches an interpreter here.
+if command -v uv >/dev/null 2>&1; then
+    uv=uv
+else
+    uv=$cache/matrix/uv/bin/uv
+    [ -x "$uv" ] || { "$(usual_python)" -m venv "$cache/matrix/uv" && "$cache/matrix/uv/bin/pip" install -q uv; } >&2
+fi
+export UV_PYTHON_DOWNLOADS=never
+
+make_environment() { # name, interpreter, what to install
+    target=$folder/$1
+    python=$2
+    shift 2
+    [ "$(cat "$target/complete" 2>/dev/null)" = "$python" ] && return
+    rm -rf "$target"
+    "$uv" venv --quiet --python "$python" "$target"
+    "$uv" pip install --quiet --python "$target/bin/python" "$@"
+    echo "$python" >"$target/complete"
+}
+
+run_tests() { # name, further options of pytest
+    name=$1
+    shift
+    echo "== $name: $("$folder/$name/bin/python" -c 'import sys, pandas, numpy
+print(f"Python {sys.version.split()[0]}, pandas {pandas.__version__}, NumPy {numpy.__version__}")')"
+    "$folder/$name/bin/python" -m pytest -q -p no:cacheprovider "$@" \
+        tests/wire tests/client/test_calls.py tests/runs/test_frame.py tests/runs/test_log.py tests/runs/test_hostile.py \
+        tests/charts tests/compare/test_plan.py tests/compare/test_compare.py tests/compare/test_statistics.py \
+        tests/compare/test_dataset.py tests/magic/test_cells.py tests/widgets/test_grid.py tests/test_public.py
+}
+
+for name in ${*:-lowest pandas-2 newest}; do
+    case $name in
+    lowest)
+        make_environment lowest "$(usual_python)" --resolution lowest-direct -e '.[test]'
+        # What was current then warns of what is current now.
+        run_tests lowest -W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning
+        ;;
+    pandas-2)
+        make_environment pandas-2 "$(usual_python)" -e '.[test]' 'pandas<3'
+        run_tests pandas-2
+        ;;
+    newest)
+        python=$(newest_python)
+        if [ -z "$python" ]; then
+            echo "== newest: left out, since neither PATH nor pyenv has a Python 3.13 or later"
+            continue
+        fi
+        make_environment newest "$python" -e '.[test]' 'pandas>=3'
+        run_tests newest
+        ;;
+    *)
+        echo "There is no $name; it is lowest, pandas-2 or newest." >&2
+        exit 2
+        ;;
+    esac
+done
