@@ -47,7 +47,7 @@ FAULTS = """() => {
     }
     return [...new Set(faults)];
 }"""
-"""Texts of outputs that differ too little from their ground (4.5 is the accessibility guidelines' figure) or are cut."""
+"""Texts of outputs that are cut, or have less contrast than the 4.5 of the accessibility guidelines."""
 
 
 @pytest.mark.parametrize("app", ["lab", "notebook"])

@@ -153,6 +153,34 @@ def test_redraws_are_few_and_the_last_one_comes(loaded: FrontEnd, gateway: Local
     assert text.strip() in cell.shown[0]["text/plain"]
 
 
+def test_a_long_answer_stays_responsive(loaded: FrontEnd, gateway: LocalGateway) -> None:
+    """20,000 characters of tables and formulas: widgets answer meanwhile, the page is sent little beside the text."""
+    piece = "| a | b |\n|---|---|\n| $x^2$ | `code` |\n\nFrom $0.004 … $0.01 a call, and $$\\int x$$.\n\n"
+    tokens = [word + " " for word in (piece * (20_000 // len(piece) + 1)).split(" ")]
+    rule = {"prompt": "long", "text": tokens, "first_text_ms": 0, "gap_ms": 1, "hold_after_chunks": len(tokens) - 9}
+    gateway.script([rule])
+    made = loaded.run(
+        "import ipywidgets\nslider = ipywidgets.IntSlider()\n"
+        "slider.observe(lambda change: print('moved to', change['new']), 'value')\nprint(slider.comm.comm_id)"
+    ).wait()
+    cell = loaded.run(f"%%bifrost {TEXT} -o long\nlong")
+    pane = cell.pane()
+    pane.wait_for_text(19_000)
+    start = len(loaded.messages)
+    loaded.send_comm(made.printed.strip(), {"method": "update", "state": {"value": 7}})
+    loaded.until(lambda: "moved to 7" in str(loaded.messages[start:]), 20, "the slider's answer")
+    assert cell.reply is None
+    gateway.script([])
+    assert cell.wait().status == "ok"
+    text = "".join(tokens)
+    assert pane.text() == text
+    assert sum(len(json.dumps(frame)) for frame in pane.frames) < 3 * len(text)
+    shown = read(cell.shown[0]["text/html"])
+    assert shown.errors == []
+    assert "table" in shown.seen
+    assert {formula for formula in shown.formulas if formula} == {"$x^2$", "$$\\int x$$"}
+
+
 # Places
 
 
