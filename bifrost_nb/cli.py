@@ -32,15 +32,16 @@ def _parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(prog="bifrost-nb", description="Compare deployments behind a Bifrost gateway.")
     parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(title="commands", required=True)
+    parser.set_defaults(run=lambda _: parser.print_help())
+    commands = parser.add_subparsers(title="commands")
 
     demo = commands.add_parser("demo", help="stream and compare three deployments of the embedded gateway")
-    demo.add_argument("--repeats", type=int, default=3)
+    demo.add_argument("--repeats", type=int, default=3, help="calls of each prompt and deployment (default 3)")
     demo.set_defaults(run=_demo)
 
     gateway = commands.add_parser("gateway", help="serve the embedded gateway on this machine")
-    gateway.add_argument("--port", type=int, default=8080)
-    gateway.add_argument("--seed", type=int, default=0)
+    gateway.add_argument("--port", type=int, default=8080, help="on the loopback address (default 8080; 0: a free one)")
+    gateway.add_argument("--seed", type=int, default=0, help="decides texts, times and errors")
     gateway.add_argument("--dialect", choices=("1.3", "1.5", "2.2"), default="2.2", help="which gateway to speak like")
     gateway.add_argument("--speed", type=float, default=1.0, help="so many times quicker than a real provider")
     gateway.set_defaults(run=_gateway)
@@ -58,6 +59,7 @@ def _demo(options: argparse.Namespace) -> None:
 
     client = Client("demo")
     print("azure/gpt-35-turbo-instruct writes:\n")
+    print("Once upon a time", end="", flush=True)
     with client.stream("azure/gpt-35-turbo-instruct", "Once upon a time", max_tokens=60) as stream:
         for piece in stream:
             print(piece, end="", flush=True)

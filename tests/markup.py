@@ -13,7 +13,7 @@ _STYLE = set(
     re.findall(
         r"\S+",
         "background background-color border border-left border-top border-collapse border-radius color font-family"
-        " font-size font-style font-weight line-height margin overflow-wrap overflow-x padding text-align"
+        " font-size font-style font-weight line-height margin overflow-wrap overflow-x padding table-layout text-align"
         " text-decoration vertical-align"
         " white-space width min-width word-break",
     )

@@ -39,6 +39,7 @@ FORMS = ("md", "text", "json", "code")
 
 _RULE = "rgba(128,128,128,0.5)"
 _SMALL = "font-size:90%;line-height:1.5"
+_ANSWER = '<div style="margin:0.5em 0">answer</div>'  # on one line with the answer's first paragraph
 _TROUBLE = "border-left:3px solid #d1242f;padding:2px 8px;margin:0.5em 0;overflow-wrap:anywhere"
 
 
@@ -199,7 +200,7 @@ def _many_as_html(runs: Sequence[Run], form: str) -> str:
     if not runs:
         return "<p>No runs.</p>"
     cell = f"border:1px solid {_RULE};padding:6px 10px;text-align:left;vertical-align:top;white-space:normal"
-    answer = f"{cell};width:{88 // len(runs)}%;min-width:16em"
+    answer = f"{cell};width:{88 // len(runs)}%;min-width:12em"
 
     def row(label: str, cells: Iterable[str], style: str = cell) -> str:
         head = f'<th style="{cell};width:1%;font-weight:400;white-space:nowrap">{label}</th>'
@@ -209,10 +210,11 @@ def _many_as_html(runs: Sequence[Run], form: str) -> str:
     told = [facts(run) for run in runs]
     rows = [
         row("", (f"<strong>{text(plain(run.requested or '?', 200))}</strong>" for run in runs)),
-        row("answer", (_answer_html(run, form) + _trouble_html(run) for run in runs), answer),
+        row(_ANSWER, (_answer_html(run, form) + _trouble_html(run) for run in runs), answer),
         *(row(label, (text(each[label]) for each in told)) for label in told[0]),
     ]
-    style = f"border-collapse:collapse;width:100%;margin:0.5em 0;{_SMALL}"
+    # JupyterLab lays its tables out with columns of equal width, whatever is in them.
+    style = f"border-collapse:collapse;table-layout:auto;width:100%;margin:0.5em 0;{_SMALL}"
     return f'<div style="overflow-x:auto"><table style="{style}"><tbody>{"".join(rows)}</tbody></table></div>'
 
 

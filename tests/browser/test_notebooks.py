@@ -1,4 +1,4 @@
-"""Every notebook of the project runs in JupyterLab without an error, and is photographed."""
+"""Every notebook of the project runs in JupyterLab and Notebook 7, reads well in both themes, and is photographed."""
 
 from __future__ import annotations
 
@@ -8,25 +8,76 @@ from typing import Any
 
 import pytest
 
-from .lab import Notebook, Server
+from .lab import App, Notebook, Server
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 BROKEN = ("Error displaying widget", "Error creating widget", "Failed to load model class", "Javascript Error")
+FAULTS = """() => {
+    const parse = colour => {
+        const canvas = document.createElement('canvas');
+        canvas.width = canvas.height = 1;
+        const c = canvas.getContext('2d');
+        c.fillStyle = colour;
+        c.fillRect(0, 0, 1, 1);
+        const [r, g, b, a] = c.getImageData(0, 0, 1, 1).data;
+        return [r, g, b, a / 255];
+    };
+    const over = ([r, g, b, a], below) => [r, g, b].map((v, i) => v * a + below[i] * (1 - a));
+    const ground = node => {
+        const layers = [];
+        for (; node; node = node.parentElement) layers.push(parse(getComputedStyle(node).backgroundColor));
+        return layers.reverse().reduce((below, layer) => over(layer, below), [255, 255, 255]);
+    };
+    const light = rgb => rgb.map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+    const faults = [];
+    for (const output of document.querySelectorAll('.jp-OutputArea-output')) {
+        const texts = document.createTreeWalker(output, NodeFilter.SHOW_TEXT);
+        while (texts.nextNode()) {
+            const node = texts.currentNode.parentElement, words = texts.currentNode.textContent.trim().slice(0, 40);
+            const unseen = 'button:disabled, [aria-live], script, style';
+            if (!words || !node.checkVisibility() || node.closest(unseen)) continue;
+            const below = ground(node), [bright, dark] = [light(over(parse(getComputedStyle(node).color), below)),
+                light(below)].sort((a, b) => b - a);
+            const contrast = (bright + 0.05) / (dark + 0.05);
+            if (contrast < 4.5) faults.push(`hard to read (${contrast.toFixed(1)}): ${words}`);
+            const clips = ['hidden', 'clip'].includes(getComputedStyle(node).overflowX);
+            if (clips && node.scrollWidth > node.clientWidth + 1) faults.push(`clipped: ${words}`);
+        }
+    }
+    return [...new Set(faults)];
+}"""
+"""Texts of outputs that are cut, or have less contrast than the 4.5 of the accessibility guidelines."""
 
 
+@pytest.mark.parametrize("app", ["lab", "notebook"])
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_runs(context: Any, server: Server, pictures: Path, path: Path) -> None:
-    """All cells run, none shows an error or a widget that cannot be drawn, and the console stays free of errors."""
-    shutil.copy(path, server.root / path.name)
-    notebook = Notebook(context, server, "lab", path.name)
+def test_runs(context: Any, server: Server, pictures: Path, path: Path, app: App) -> None:
+    """All cells run, nothing shows an error or cannot be drawn, every text can be read in the light and the dark."""
+    name = f"{app}-{path.name}"
+    shutil.copy(path, server.root / name)
+    notebook = Notebook(context, server, app, name)
+    notebook.console.clear()  # Notebook 7 has errors of its own while it starts
     cells = notebook.run_all()
     errors = [output["evalue"] for cell in cells for output in cell.outputs if output["output_type"] == "error"]
     assert errors == []
-    assert notebook.console == []
     text = notebook.page.inner_text(".jp-Notebook")
     assert [words for words in BROKEN if words in text] == []
-    height = notebook.page.evaluate("document.querySelector('.jp-WindowedPanel-outer').scrollHeight")
-    notebook.page.set_viewport_size({"width": 1280, "height": min(height + 120, 12_000)})
-    notebook.picture(pictures / f"{path.stem}.png")
+    assert notebook.console == []
+    height = notebook.page.evaluate(
+        "Math.max(...[...document.querySelectorAll('.jp-WindowedPanel-outer, .jp-Notebook')].map(e => e.scrollHeight))"
+    )
+    notebook.page.set_viewport_size({"width": 1280, "height": min(height + 160, 12_000)})
+    for theme in ("Dark", "Light"):
+        notebook.command("apputils:change-theme", theme=f"JupyterLab {theme}")
+        notebook.until(lambda: dark(notebook) == (theme == "Dark"), 10, f"the {theme} theme")  # noqa: B023
+        notebook.picture(pictures / f"{path.stem}-{app}-{theme.lower()}.png")
+        assert notebook.page.evaluate(FAULTS) == [], theme
     notebook.command("kernelmenu:shutdown")
     notebook.page.close()
+
+
+def dark(notebook: Notebook) -> bool:
+    """Whether the page's ground is dark by now: a theme's style sheet takes a moment to arrive."""
+    colour: str = notebook.page.evaluate("getComputedStyle(document.querySelector('.jp-Notebook')).backgroundColor")
+    return sum(int(value) for value in colour.partition("(")[2].rstrip(")").split(",")[:3]) < 3 * 128

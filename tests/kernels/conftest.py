@@ -106,6 +106,12 @@ def loaded(front: FrontEnd, gateway: LocalGateway) -> Iterator[FrontEnd]:
     front.run("%unload_ext bifrost_nb\nget_ipython().config.pop('Bifrost', None);").wait()
 
 
+def heard(gateway: LocalGateway) -> list[str]:
+    """What the gateway was asked, without looks at its log: those of an earlier test's runs may come as late as now."""
+    paths = (record["path"] for record in gateway.requests())
+    return [path for path in paths if not path.startswith("/api/logs")]
+
+
 def posts(gateway: LocalGateway) -> list[dict[str, Any]]:
     """The completions that the gateway was asked for, in order."""
     return [record for record in gateway.requests() if record["method"] == "POST"]
@@ -113,8 +119,8 @@ def posts(gateway: LocalGateway) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def slow(gateway: LocalGateway) -> LocalGateway:
-    """The gateway answers prompts that hold "slowly" for 20 s, a chunk each 10 ms."""
-    gateway.script([{"prompt": "slowly", "chunks": 2000, "first_text_ms": 30, "gap_ms": 10}])
+    """The gateway answers prompts that hold "slowly" for a minute, a chunk each 10 ms."""
+    gateway.script([{"prompt": "slowly", "chunks": 6000, "first_text_ms": 30, "gap_ms": 10}])
     return gateway
 
 
@@ -143,4 +149,4 @@ def ipython(gateway: LocalGateway, kernel_log: RunLog) -> Iterator[TerminalIPyth
         terminal.close()
 
 
-__all__ = ["CHAT", "TEXT", "Cell", "FrontEnd", "posts"]
+__all__ = ["CHAT", "TEXT", "Cell", "FrontEnd", "heard", "posts"]

@@ -34,7 +34,7 @@ class Cell:
     reply: Message | None = None
     idle_at: float | None = None
 
-    def wait(self, seconds: float = 20) -> Cell:
+    def wait(self, seconds: float = 60) -> Cell:
         """Until the kernel has replied and is idle again."""
         self.front.until(lambda: self.reply is not None and self.idle_at is not None, seconds, f"cell {self.id} to end")
         return self
@@ -71,7 +71,7 @@ class Cell:
 
     def pane(self) -> Pane:
         """The live pane that it shows, once it is there."""
-        self.front.until(lambda: bool(_panes(self.front, self.messages)), 20, "a live pane")
+        self.front.until(lambda: bool(_panes(self.front, self.messages)), 60, "a live pane")
         return _panes(self.front, self.messages)[-1]
 
 
@@ -100,7 +100,7 @@ class Pane:
 
     def wait_for_text(self, length: int = 1, column: int = 0) -> None:
         """Until the column shows so many characters."""
-        self.front.until(lambda: len(self.text(column)) >= length, 20, "text in the live pane")
+        self.front.until(lambda: len(self.text(column)) >= length, 60, "text in the live pane")
 
     def send(self, content: dict[str, Any], route: Route = "main") -> float:
         """What a click sends; the time at which it was sent."""

@@ -43,7 +43,7 @@ class TerminalIPython:
         os.write(self.master, b"\x03")
         return at
 
-    def read_until(self, pattern: str, seconds: float = 20) -> str:
+    def read_until(self, pattern: str, seconds: float = 60) -> str:
         """What was written from the last call's end up to the pattern."""
         end = time.monotonic() + seconds
         while (found := re.search(pattern, self.seen)) is None:

@@ -64,7 +64,7 @@ def test_interrupt_before_the_first_text(front: FrontEnd, gateway: LocalGateway,
     prompt = f"silent {time.monotonic()}"
     gateway.script([{"prompt": "silent", "silent": True}])
     cell = front.run(f"show({prompt!r})")
-    gateway.wait_for(lambda requests: any(prompt in str(request["body"]) for request in requests))
+    gateway.wait_for(lambda requests: any(prompt in str(request["body"]) for request in requests), 20)
     cell.pane()
     pressed = front.interrupt()
     cell.wait()

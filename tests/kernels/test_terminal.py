@@ -47,6 +47,27 @@ def test_ctrl_c(ipython: TerminalIPython, slow: LocalGateway, logged: Callable[[
     ipython.read_until("42")
 
 
+def test_the_magic_in_a_terminal(ipython: TerminalIPython, slow: LocalGateway) -> None:
+    """Text as it comes and Ctrl-C with what had come; a failure is one line with what to do; the prompt is back."""
+    ask = "get_ipython().run_cell_magic('bifrost', 'azure/fast -o part', 'slowly')"
+    ipython.type("%load_ext bifrost_nb")
+    ipython.read_until(r"In \[\d+\]: ")
+    ipython.type(f"%config Bifrost.base_url = {slow.url!r}")
+    ipython.read_until(r"In \[\d+\]: ")
+    ipython.type(ask)
+    ipython.read_until(r"served by azure/fast\r\n.{20}")
+    ipython.press_ctrl_c()
+    said = ipython.read_until(r"In \[\d+\]: ")
+    assert "Interrupted: the call was stopped after" in said
+    assert "Traceback" not in said
+    ipython.type("print(part.status, len(part.text) >= 20)")
+    assert "cancelled True" in ipython.read_until(r"In \[\d+\]: ")
+    ipython.type('%bifrost azure/nope "hi"')
+    said = ipython.read_until(r"In \[\d+\]: ")
+    assert "Check the deployment's name" in said
+    assert "Traceback" not in said
+
+
 def test_plain_python(gateway: LocalGateway, tmp_path: Path) -> None:
     """Plain Python writes several answers one after the other, each whole with its header, and loads no IPython."""
     source = SETUP.format(url=gateway.url) + (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -20,22 +19,20 @@ Cell = Callable[[str], ExecutionResult]
 
 @pytest.fixture
 def slow(gateway: LocalGateway) -> LocalGateway:
-    """Prompts with "slowly" are answered for 20 s, a chunk each 10 ms."""
-    gateway.script([{"prompt": "slowly", "chunks": 2000, "first_text_ms": 30, "gap_ms": 10}])
+    """Prompts with "slowly" are answered for a minute, a chunk each 10 ms."""
+    gateway.script([{"prompt": "slowly", "chunks": 6000, "first_text_ms": 30, "gap_ms": 10}])
     return gateway
 
 
 def test_the_cell_returns_at_once(run: Cell, shell: InteractiveShell, slow: LocalGateway) -> None:
     """The job is there while the answer still comes; cancelling ends it, with its partial text in the log."""
-    began = time.monotonic()
     assert run(f"%%bifrost {TEXT} --bg later\nslowly").success
-    assert time.monotonic() - began < 5
     job: Any = shell.user_ns["later"]
     assert not job.done
-    slow.wait_for(lambda requests: [each for each in requests if each["chunks"] > 5])
+    slow.wait_for(lambda requests: [each for each in requests if each["chunks"] > 5], 20)
     assert [row["state"] for row in run("%bifrost jobs").result] == ["running"]
     run("%bifrost cancel later")
-    finished = job.result(5)
+    finished = job.result(20)
     assert finished.status == "cancelled"
     assert finished.text
     assert run_log().read(run_id=finished.run_id)[0].response == finished.text
@@ -71,14 +68,33 @@ def test_waiting_can_have_a_limit(shell: InteractiveShell, run: Cell, slow: Loca
         job.result(0.1)
     assert not job.done
     job.cancel()
-    job.result(5)
+    job.result(20)
 
 
 def test_unloading_ends_jobs(run: Cell, shell: InteractiveShell, slow: LocalGateway) -> None:
     """%unload_ext cancels what runs; it is recorded as cancelled."""
     run(f"%%bifrost {TEXT} --bg later\nslowly")
-    slow.wait_for(lambda requests: [each for each in requests if each["chunks"] > 2])
+    slow.wait_for(lambda requests: [each for each in requests if each["chunks"] > 2], 20)
     run("%unload_ext bifrost_nb")
     job: Any = shell.user_ns["later"]
-    assert job.result(5).status == "cancelled"
-    slow.wait_for(lambda requests: [each for each in requests if each["disconnected_at"]])
+    assert job.result(20).status == "cancelled"
+    slow.wait_for(lambda requests: [each for each in requests if each["disconnected_at"]], 20)
+
+
+def test_a_running_job_keeps_its_name(run: Cell, shell: InteractiveShell, slow: LocalGateway) -> None:
+    """A second job of that name would leave the first one without a handle: refused until it has ended."""
+    run(f"%%bifrost {TEXT} --bg later\nslowly")
+    first: Any = shell.user_ns["later"]
+    refused = run(f"%%bifrost {TEXT} --bg later\nhi").error_in_exec
+    assert "%bifrost cancel later ends it" in str(refused)
+    assert shell.user_ns["later"] is first
+    first.cancel()
+    first.result(20)
+    assert run(f"%%bifrost {TEXT} --bg later --max-tokens 2\nhi").success
+    assert shell.user_ns["later"].result(20).status == "ok"
+
+
+@pytest.mark.parametrize(("options", "words"), [("--history --chat", "ask without --bg"), ("-o x", "x = await later")])
+def test_what_does_not_go_with_a_job(run: Cell, options: str, words: str) -> None:
+    """A chat goes on from complete answers, and a job's result has its own way: said before anything is sent."""
+    assert words in str(run(f"%%bifrost {TEXT} --bg later {options}\nhi").error_in_exec)
