@@ -199,7 +199,7 @@ def _widget_class() -> type[Any]:
 
     class GridWidget(anywidget.AnyWidget):
         # As text, not as paths: anywidget keeps every widget alive that was made from a file.
-        _esm = here.joinpath("grid.js").read_text(encoding="utf-8")
+        _esm = "".join(here.joinpath(name).read_text(encoding="utf-8") for name in ("safe.js", "grid.js"))
         _css = here.joinpath("grid.css").read_text(encoding="utf-8")
         page = traitlets.Dict().tag(sync=True)
         deployments = traitlets.List(traitlets.Unicode()).tag(sync=True)

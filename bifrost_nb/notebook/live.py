@@ -62,7 +62,7 @@ def watch(
             view.open()
             interrupted = drain(jobs, inbox, draw, interrupts=interrupts)
             if not interrupted:
-                _wait_for_costs(client, race, interrupts)
+                _wait_for_costs(client, race, interrupts, view)
         finally:  # also after a second interrupt: nothing is left running, and what had arrived is shown
             stop(None)
             for column in race.columns:
@@ -78,13 +78,14 @@ def _sink(inbox: SimpleQueue[Arrival], index: int) -> Callable[[Run, list[Piece]
     return lambda _, pieces: inbox.put(Arrival(index, pieces))
 
 
-def _wait_for_costs(client: Client, race: Race, interrupts: Interrupts) -> None:
+def _wait_for_costs(client: Client, race: Race, interrupts: Interrupts, view: _View) -> None:
     """In short steps, so that an interrupt ends the wait: the answers are complete and recorded already."""
     until = time.monotonic() + COST_WAIT_S
     while not interrupts.count and (left := until - time.monotonic()) > 0:
         pending = [column.run for column in race.columns if column.run.cost_usd is None]
         began, step = time.monotonic(), min(left, 0.1)
         client.wait_costs(pending, step)
+        view.update()
         if not pending or time.monotonic() - began < step / 2:  # known, or nobody is looking for them any more
             return
 
@@ -157,7 +158,7 @@ class _InNotebook:
         try:
             from .pane import Pane
 
-            self._pane = Pane(race, stop)
+            self._pane = Pane(race, stop, form)
         except Exception:  # noqa: BLE001 - widgets missing, broken or of another version: show it without
             from .basic import Basic
 

@@ -193,7 +193,7 @@ def _widget_class() -> type[Any]:
 
     class VoteWidget(anywidget.AnyWidget):
         # As text, not as paths: anywidget keeps every widget alive that was made from a file.
-        _esm = here.joinpath("vote.js").read_text(encoding="utf-8")
+        _esm = "".join(here.joinpath(name).read_text(encoding="utf-8") for name in ("safe.js", "vote.js"))
         _css = "\n".join(here.joinpath(name).read_text(encoding="utf-8") for name in ("grid.css", "vote.css"))
         ballot = traitlets.Dict().tag(sync=True)
 

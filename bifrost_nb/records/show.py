@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMS",
     "Runs",
+    "answer_html",
     "as_html",
     "as_markdown",
     "as_text",
@@ -72,9 +73,27 @@ def as_html(run: Run, form: str = "md") -> str:
 
     told = " · ".join(text(part) for part in parts(run))
     return (
-        f'<div style="overflow-x:auto">{_answer_html(run, form)}</div>{_trouble_html(run)}'
+        f'<div style="overflow-x:auto">{answer_html(run, form)}</div>{_trouble_html(run)}'
         f'<div style="border-top:1px solid {_RULE};margin:0.5em 0;padding:4px 0;{_SMALL}">{told}</div>'
     )
+
+
+def answer_html(run: Run, form: str = "md") -> str:
+    """All that `run` says (reasoning, choices, calls), rendered; words where it says nothing. `form` as in `FORMS`."""
+    from ..render import preformatted, text
+
+    shown = _reader(form)
+    parts = []
+    if run.reasoning:
+        parts.append(f"<details><summary>Reasoning</summary>{preformatted(run.reasoning)}</details>")
+    if len(run.texts) > 1:
+        label = '<p style="font-weight:600">Choice {}</p>'
+        parts += [label.format(index) + shown(each) for index, each in enumerate(run.texts)]
+    elif run.text:
+        parts.append(shown(run.text))
+    if calls := _calls(run):
+        parts.append(preformatted(calls))
+    return "".join(parts) or f"<p><em>{text(_nothing(run))}</em></p>"
 
 
 def mimebundle(run: Run, include: Collection[str] | None = None, form: str = "md") -> dict[str, str]:
@@ -133,23 +152,6 @@ def _calls(run: Run) -> str:
     return "\n".join(plain(f"{call.get('name', '?')}({call.get('arguments', '')})", 4_000) for call in named)
 
 
-def _answer_html(run: Run, form: str) -> str:
-    from ..render import preformatted, text
-
-    shown = _reader(form)
-    parts = []
-    if run.reasoning:
-        parts.append(f"<details><summary>Reasoning</summary>{preformatted(run.reasoning)}</details>")
-    if len(run.texts) > 1:
-        label = '<p style="font-weight:600">Choice {}</p>'
-        parts += [label.format(index) + shown(each) for index, each in enumerate(run.texts)]
-    elif run.text:
-        parts.append(shown(run.text))
-    if calls := _calls(run):
-        parts.append(preformatted(calls))
-    return "".join(parts) or f"<p><em>{text(_nothing(run))}</em></p>"
-
-
 def _reader(form: str) -> Callable[[str], str]:
     from .. import render
 
@@ -202,7 +204,7 @@ def _many_as_html(runs: Sequence[Run], form: str) -> str:
     told = [facts(run) for run in runs]
     rows = [
         row("", (f"<strong>{text(plain(run.requested or '?', 200))}</strong>" for run in runs)),
-        row("answer", (_answer_html(run, form) + _trouble_html(run) for run in runs), answer),
+        row("answer", (answer_html(run, form) + _trouble_html(run) for run in runs), answer),
         *(row(label, (text(each[label]) for each in told)) for label in told[0]),
     ]
     style = f"border-collapse:collapse;width:100%;margin:0.5em 0;{_SMALL}"

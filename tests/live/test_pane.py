@@ -19,6 +19,7 @@ from bifrost_nb.notebook.wait import drain
 from bifrost_nb.records.collector import Piece
 from bifrost_nb.records.run import Run
 
+from ..panes import frames, text
 from .test_race import Clock, asked
 
 
@@ -26,17 +27,20 @@ class Wire(list[tuple[str, Any]]):
     """What was sent over all comms, as (message type, data)."""
 
     @property
+    def customs(self) -> list[tuple[Any, list[bytes]]]:
+        """Content and buffers of the custom messages."""
+        messages = [data for kind, data in self if kind == "comm_msg" and data.get("method") == "custom"]
+        return [(message["content"], message["buffers"]) for message in messages]
+
+    @property
     def frames(self) -> list[dict[str, Any]]:
         """The pane's custom messages."""
-        messages = [data for kind, data in self if kind == "comm_msg" and data.get("method") == "custom"]
-        return [message["content"] for message in messages]
+        return frames(self.customs)
 
     @property
     def bytes(self) -> int:
-        """Of all custom messages, as JSON."""
-        return sum(
-            len(json.dumps(data)) for kind, data in self if kind == "comm_msg" and data.get("method") == "custom"
-        )
+        """Of all custom messages: JSON and buffers."""
+        return sum(len(json.dumps(content)) + sum(map(len, buffers)) for content, buffers in self.customs)
 
 
 @pytest.fixture
@@ -45,8 +49,10 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
     wire = Wire()
 
     class Recording(comm.base_comm.BaseComm):
-        def publish_msg(self, msg_type: str, data: Any = None, **_: Any) -> None:  # type: ignore[override]
-            wire.append((msg_type, json.loads(json.dumps(data))))
+        def publish_msg(  # type: ignore[override]
+            self, msg_type: str, data: Any = None, metadata: Any = None, buffers: Any = None, **_: Any
+        ) -> None:
+            wire.append((msg_type, {**json.loads(json.dumps(data)), "buffers": list(buffers or ())}))
 
     monkeypatch.setattr(comm, "create_comm", Recording)
     return wire
@@ -54,12 +60,8 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
 
 def text_of(frames: list[dict[str, Any]], column: int = 0) -> str:
     """What a page shows that got all frames."""
-    text = ""
-    for number, frame in enumerate(frames):
-        assert frame["n"] == number
-        text = frame["w"][column] if "w" in frame else text
-        text += "".join(new for index, new in frame.get("t", []) if index == column)
-    return text
+    assert [frame["n"] for frame in frames] == list(range(len(frames)))
+    return text(frames, column)
 
 
 def click(pane: Pane, content: Any) -> None:
