@@ -185,13 +185,12 @@ class _InNotebook:
 
 def _static(race: Race, form: str) -> tuple[dict[str, str], dict[str, Any]]:
     """What stays in the notebook, and its metadata: markup and text only, that need no kernel, widget or network."""
-    from ..records.show import metadata, mimebundle, mimebundle_many
+    from ..records.show import metadata, metadata_many, mimebundle, mimebundle_many, without_texts
 
     runs = [column.so_far for column in race.columns]
-    if len(runs) == 1:
-        return mimebundle(runs[0], form=form), metadata(runs[0])
-    facts = [metadata(run)["bifrost_nb"] for run in runs]
-    return mimebundle_many(runs, form=form), {"bifrost_nb": {"schema": 1, "runs": facts}}
+    one = len(runs) == 1
+    bundle = mimebundle(runs[0], form=form) if one else mimebundle_many(runs, form=form)
+    return bundle, without_texts(metadata(runs[0]) if one else metadata_many(runs), runs, bundle["text/plain"])
 
 
 def _display(bundle: dict[str, Any], metadata: dict[str, Any] | None = None) -> Any:

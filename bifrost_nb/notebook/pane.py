@@ -17,11 +17,11 @@ import functools
 import json
 import zlib
 from collections.abc import Callable
-from importlib.resources import files
 from typing import Any
 
 from ..records.show import answer_html
 from ..render import LONGEST_MARKDOWN
+from .page import page
 from .race import Column, Facts, Race
 
 __all__ = ["Pane"]
@@ -31,7 +31,7 @@ HEARTBEAT_S = 1.0
 """A frame is sent at least so often: without one for three seconds the page's clocks stand still."""
 FACTS_S = 0.4
 """Speed and the like are not redrawn more often than this; who serves and how it ended are sent at once."""
-PATIENCE_S = 0.09, 0.5
+PATIENCE_S = 0.09, 0.7
 """Text is collected for so long at first, and at most."""
 
 
@@ -109,7 +109,7 @@ class Pane:
         """
         sent = sum(self._sent)
         least, most = PATIENCE_S
-        return 0.0 if sent == 0 else min(least + sent / 60_000, most)
+        return 0.0 if sent == 0 else min(least + sent / 40_000, most)
 
     def _newly_rendered(self) -> list[tuple[int, str]]:
         """Complete answers as HTML, each once. What was complete last is left out at first: as a rule the static
@@ -200,12 +200,9 @@ def _widget_class() -> type[Any]:
     import anywidget
     import traitlets
 
-    here = files("bifrost_nb.notebook")
-
     class LivePane(anywidget.AnyWidget):
-        # As text, not as paths: anywidget keeps every widget alive that was made from a file.
-        _esm = "".join(here.joinpath(name).read_text(encoding="utf-8") for name in ("safe.js", "pane.js"))
-        _css = here.joinpath("pane.css").read_text(encoding="utf-8")
+        _esm = page("safe.js", "pane.js")
+        _css = page("pane.css")
         columns = traitlets.List(traitlets.Dict()).tag(sync=True)
         title = traitlets.Unicode().tag(sync=True)
 

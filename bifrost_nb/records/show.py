@@ -30,10 +30,14 @@ __all__ = [
     "metadata_many",
     "mimebundle",
     "mimebundle_many",
+    "without_texts",
 ]
 
 FORMS = ("md", "text", "json", "code")
 """How an answer may be read: as Markdown, as it is, as JSON, as program code."""
+
+SHORT = 200
+"""Answers of so many characters are in the metadata themselves."""
 
 _RULE = "rgba(128,128,128,0.5)"
 _SMALL = "font-size:90%;line-height:1.5"
@@ -126,6 +130,24 @@ def metadata(run: Run) -> dict[str, Any]:
 def metadata_many(runs: Iterable[Run]) -> dict[str, Any]:
     """`metadata` of several runs that one output shows."""
     return {"bifrost_nb": {"schema": 1, "runs": [metadata(run)["bifrost_nb"] for run in runs]}}
+
+
+def without_texts(facts: dict[str, Any], runs: Iterable[Run], plain_text: str) -> dict[str, Any]:
+    """Metadata of `runs` that says where the output's ``text/plain`` has a long answer, instead of repeating it.
+
+    ``response_at`` is [first character, number of characters]; `evidence.from_notebook` puts the answer back.
+    """
+    kept = facts["bifrost_nb"]
+    end = 0
+    for row, run in zip(kept.get("runs", [kept]), runs, strict=True):
+        answer = _sendable(plain(run.text))
+        if len(answer) <= SHORT or redact(answer) != row.get("response"):
+            continue
+        if (start := plain_text.find(answer, end)) >= 0:
+            end = start + len(answer)
+            del row["response"]
+            row["response_at"] = [start, len(answer)]
+    return facts
 
 
 def _trouble_html(run: Run) -> str:
