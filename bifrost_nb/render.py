@@ -135,7 +135,7 @@ def preformatted(content: str) -> str:
     cut = clean[:LONGEST_SHOWN]
     rest = len(clean) - len(cut)
     more = f"<p>… and {rest:,} more characters, not shown here.</p>" if rest else ""
-    return f'<pre style="{_PRE}">{escape(cut)}</pre>{more}'
+    return f'<pre style="{_PRE}">{escape(cut, quote=False)}</pre>{more}'
 
 
 def code(content: str, language: str = "") -> str:

@@ -14,14 +14,15 @@ from bifrost_nb.records.columns import NAMES
 from bifrost_nb.records.evidence import from_notebook
 from bifrost_nb.records.frame import to_frame
 from bifrost_nb.records.run import Run
-from bifrost_nb.records.show import metadata, metadata_many
+from bifrost_nb.records.show import metadata, metadata_many, mimebundle_many, without_texts
 from tests.data.hostile import HOSTILE
 
 from .test_show import answered
 
 
-def notebook(path: Path, *metadatas: Any) -> Path:
-    outputs = [{"output_type": "display_data", "data": {}, "metadata": each} for each in metadatas]
+def notebook(path: Path, *metadatas: Any, text: Any = "") -> Path:
+    data = {"text/plain": text}
+    outputs = [{"output_type": "display_data", "data": data, "metadata": each} for each in metadatas]
     cells = [{"cell_type": "markdown", "source": ""}, {"cell_type": "code", "source": "", "outputs": outputs}]
     path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}))
     return path
@@ -33,6 +34,26 @@ def test_the_frame_is_rebuilt(tmp_path: Path) -> None:
     two, three = answered(requested_model="two"), Run(requested_provider="x", status="error", error_message="no")
     path = notebook(tmp_path / "n.ipynb", metadata(one), {}, metadata_many([two, three]), metadata(one))
     pd.testing.assert_frame_equal(from_notebook(path), to_frame([one, two, three]))
+
+
+@pytest.mark.parametrize("lines", [False, True])
+def test_long_answers_are_kept_once(tmp_path: Path, lines: bool) -> None:
+    """A long answer is in the output's text alone, which may be kept as lines, and the frame has it all the same."""
+    longer = [answered(response=f"{name}: " + "a tide, 'twice'\n" * 50) for name in ("one", "two")]
+    runs = [*longer, answered(response="short"), answered(response=longer[0].text), answered(response="\x1b[2Jx" * 90)]
+    text = mimebundle_many(runs)["text/plain"]
+    facts = without_texts(metadata_many(runs), runs, text)
+    assert json.dumps(facts).count("twice") == 0
+    assert ["response_at" in row for row in facts["bifrost_nb"]["runs"]] == [True, True, False, True, False]
+    path = notebook(tmp_path / "n.ipynb", facts, text=text.splitlines(keepends=True) if lines else text)
+    pd.testing.assert_frame_equal(from_notebook(path), to_frame(runs))
+
+
+@pytest.mark.parametrize("at", [None, 5, [], [1], [0, 4, 4], [-1, 2], [0, True], ["0", "4"], [3, 4], [1 << 70, 1]])
+def test_a_wrong_place_of_an_answer(tmp_path: Path, at: Any) -> None:
+    """A place that is none, or where the text does not reach, leaves the answer unknown."""
+    row = {"run_id": "x", "response_at": at}
+    assert from_notebook(notebook(tmp_path / "n.ipynb", {"bifrost_nb": row}, text="four"))["response"].isna().all()
 
 
 def test_a_notebook_without_runs_gives_an_empty_frame(tmp_path: Path) -> None:

@@ -176,6 +176,8 @@ class Delivery:
             await self._play_burst(burst, first)
         elif await self._play(rule, self._plan(first, rule), stops):
             return None
+        if rule.hold_after_chunks is not None:  # the answer has fewer chunks
+            await self._hold(rule)
         if rule.omit_end:
             return await link.write(b"", last=True)
         return await link.write(self._ending(rule), last=True)
@@ -222,8 +224,8 @@ class Delivery:
             await self.link.drop()
         if rule.stall_after_chunks == chunks:
             await self.link.until(None)
-        while rule.hold_after_chunks == chunks and rule.holds:
-            await self.link.until(time.monotonic() + _HOLD_STEP_S)
+        if rule.hold_after_chunks == chunks:
+            await self._hold(rule)
         if rule.error_after_chunks == chunks:
             await self._break(rule.failure())
             return True
@@ -232,6 +234,10 @@ class Delivery:
             await self.link.write(self._cut_off(rule), last=True)
             return True
         return False
+
+    async def _hold(self, rule: Rule) -> None:
+        while rule.holds:
+            await self.link.until(time.monotonic() + _HOLD_STEP_S)
 
     async def _break(self, failure: Failure) -> None:
         """End the stream with an error frame."""

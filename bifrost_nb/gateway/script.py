@@ -130,7 +130,7 @@ class Rule(_Strict):
     stall_after_chunks: int | None = Field(None, ge=0)
     """A stream stops after so many chunks, with the connection open."""
     hold_after_chunks: int | None = Field(None, ge=0)
-    """A stream waits after so many chunks until the rules are replaced (`Script.replace`), and then goes on."""
+    """A stream waits after so many chunks, or all there are, until the rules are replaced; then it goes on."""
     provider_cut_after_chunks: int | None = Field(None, ge=0)
     """The provider breaks off a stream after so many chunks. The gateway does not notice: it ends the stream in good
     order, with a last chunk that knows neither finish reason nor tokens."""

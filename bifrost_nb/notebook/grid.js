@@ -1,5 +1,5 @@
-// The grid's page. Texts are set as textContent; the only markup is what Python has rendered and cleaned for an opened
-// answer (`html`) and a word diff (`diff`).
+// The grid's page. Texts are set as textContent; the only markup is what Python has rendered for an opened answer (`html`)
+// and a word diff (`diff`), put in `place` (safe.js).
 
 const make = (tag, name, parent, text) => {
   const node = document.createElement(tag);
@@ -32,7 +32,7 @@ function answerView(parent, answer, rate) {
   root.setAttribute("aria-label", answer.label);
   make("h4", "label", root, answer.label);
   const body = make("div", "body", root);
-  if (answer.html) body.innerHTML = answer.html;
+  if (answer.html) place(body, answer.html);
   else make("em", "", body, "(no text)");
   make("p", "story", root, answer.story);
   const list = make("dl", "facts", root);
@@ -169,7 +169,7 @@ export default () => ({
 
     const hear = (message) => {
       if (message.detail && opened && message.detail.row === opened[0] && message.detail.deployment === opened[1]) open(message.detail);
-      if (typeof message.diff === "string") { const node = detail.querySelector(".bifrost-g-diff"); if (node) node.innerHTML = message.diff; }
+      if (typeof message.diff === "string") { const node = detail.querySelector(".bifrost-g-diff"); if (node) place(node, message.diff); }
       if (message.rated && sayings[message.rated[2]]) sayings[message.rated[2]].textContent = message.rated[4];
       if (message.problem) said.textContent = message.problem;
     };

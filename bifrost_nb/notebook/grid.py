@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from ..comparing.answers import text_diff
@@ -20,6 +19,7 @@ from ..render import text as escape
 from ..render import to_html
 from ..untrusted import plain
 from .grid_state import FILTERS, SORTS, Answer, Grid, cut
+from .page import page
 from .place import place
 
 if TYPE_CHECKING:
@@ -195,12 +195,9 @@ def _widget_class() -> type[Any]:
     import anywidget
     import traitlets
 
-    here = files("bifrost_nb.notebook")
-
     class GridWidget(anywidget.AnyWidget):
-        # As text, not as paths: anywidget keeps every widget alive that was made from a file.
-        _esm = here.joinpath("grid.js").read_text(encoding="utf-8")
-        _css = here.joinpath("grid.css").read_text(encoding="utf-8")
+        _esm = page("safe.js", "grid.js")
+        _css = page("grid.css")
         page = traitlets.Dict().tag(sync=True)
         deployments = traitlets.List(traitlets.Unicode()).tag(sync=True)
         filters = traitlets.List(traitlets.List()).tag(sync=True)

@@ -9,7 +9,6 @@ import asyncio
 import functools
 import time
 from collections.abc import Callable, Mapping
-from importlib.resources import files
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +20,7 @@ from ..portal import portal
 from ..records.collector import Piece
 from ..records.run import Run
 from .grid_overview import TITLES, Event, Overview
+from .page import page
 from .pane import WIDGET_MIME, Pane
 from .race import Arrival, Column, Race
 from .wait import Interrupts, drain, wait_for_costs
@@ -159,13 +159,14 @@ class _RaceView(_View):
         self._pane.update()
 
     def close(self) -> None:
-        from ..records.show import metadata_many, mimebundle_many
+        from ..records.show import metadata_many, mimebundle_many, without_texts
 
         for column in self._race.columns:
             column.cost_settled = True
         self._pane.update(final=True)
         runs = [column.so_far for column in self._race.columns]
-        self._replace(mimebundle_many(runs), metadata_many(runs))
+        bundle = mimebundle_many(runs)
+        self._replace(bundle, without_texts(metadata_many(runs), runs, bundle["text/plain"]))
         self._pane.close()
 
 
@@ -209,12 +210,9 @@ def _widget_class() -> type[Any]:
     import anywidget
     import traitlets
 
-    here = files("bifrost_nb.notebook")
-
     class OverviewWidget(anywidget.AnyWidget):
-        # As text, not as paths: anywidget keeps every widget alive that was made from a file.
-        _esm = here.joinpath("grid_overview.js").read_text(encoding="utf-8")
-        _css = here.joinpath("grid.css").read_text(encoding="utf-8")
+        _esm = page("grid_overview.js")
+        _css = page("grid.css")
         titles = traitlets.List(traitlets.Unicode()).tag(sync=True)
         rows = traitlets.List(traitlets.Dict()).tag(sync=True)
         said = traitlets.Unicode().tag(sync=True)

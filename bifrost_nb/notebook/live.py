@@ -60,7 +60,8 @@ def watch(
             jobs += [client.start(call, _sink(inbox, index)) for index, call in enumerate(calls)]
             view.open()
             drain(jobs, inbox, draw, interrupts=interrupts)
-            wait_for_costs(client, [column.run for column in race.columns], COST_WAIT_S, interrupts, step=0.1)
+            asked = [column.run for column in race.columns]
+            wait_for_costs(client, asked, COST_WAIT_S, interrupts, view.update, step=0.1)
         finally:  # also after a second interrupt: nothing is left running, and what had arrived is shown
             stop(None)
             for column in race.columns:
@@ -146,7 +147,7 @@ class _InNotebook:
         try:
             from .pane import Pane
 
-            self._pane = Pane(race, stop)
+            self._pane = Pane(race, stop, form)
         except Exception:  # noqa: BLE001 - widgets missing, broken or of another version: show it without
             from .basic import Basic
 
@@ -173,13 +174,12 @@ class _InNotebook:
 
 def _static(race: Race, form: str) -> tuple[dict[str, str], dict[str, Any]]:
     """What stays in the notebook, and its metadata: markup and text only, that need no kernel, widget or network."""
-    from ..records.show import metadata, mimebundle, mimebundle_many
+    from ..records.show import metadata, metadata_many, mimebundle, mimebundle_many, without_texts
 
     runs = [column.so_far for column in race.columns]
-    if len(runs) == 1:
-        return mimebundle(runs[0], form=form), metadata(runs[0])
-    facts = [metadata(run)["bifrost_nb"] for run in runs]
-    return mimebundle_many(runs, form=form), {"bifrost_nb": {"schema": 1, "runs": facts}}
+    one = len(runs) == 1
+    bundle = mimebundle(runs[0], form=form) if one else mimebundle_many(runs, form=form)
+    return bundle, without_texts(metadata(runs[0]) if one else metadata_many(runs), runs, bundle["text/plain"])
 
 
 def _display(bundle: dict[str, Any], metadata: dict[str, Any] | None = None) -> Any:

@@ -1,11 +1,13 @@
 // The live pane: one column per call, filled from numbered frames, until the static answer replaces it.
 //
-// Model text is hostile: it only ever becomes a text node. Nothing here parses markup, and nothing is loaded.
+// Model text is hostile: while it comes it only ever becomes a text node, and nothing is loaded. A complete answer is what
+// Python has rendered, put in `place` (safe.js).
 //
-// From Python, as custom messages (see pane.py):
-//   {n, at, t: [[column, text], ...], f: {column: {fact: words}}, s: summary}  frame n: new text and changed facts
-//   {n, at, w: [text, ...], f: {...}, s}                                       the same, with the whole text of each column
-// To Python: {stop: column | "all"} and {whole: true} after a frame was lost or came before this page did.
+// From Python, as custom messages (see pane.py): {n, begin} with the next bytes of a deflated stream, which holds a line
+// of JSON for each message; `begin` starts a new stream. To a page that cannot inflate: {n, begin, frame}. A frame:
+//   {at, t: [[column, text], ...], f: {column: {fact: words}}, s: summary, h: [[column, html]]}  what is new
+//   {at, w: [text, ...], f, s, h}                                      the same, with the whole text of each column
+// To Python: {stop: column | "all"} and {whole: true, plain} after a frame was lost or came before this page did.
 
 const SILENCE_MS = 3000; // a clock that hears nothing for so long stands still: the kernel may be gone
 const BLOCK = 4000; // characters in one text block before a new one is begun at a line end: only the last is laid out again
@@ -29,15 +31,37 @@ function makeSpeaker() {
       root.append(saying);
       while (root.childElementCount > 20) root.firstChild.remove();
     },
-    leave() { setTimeout(() => root.remove(), HEARD_MS); },
+    leave(then) { setTimeout(() => { root.remove(); then(); }, HEARD_MS); },
+  };
+}
+
+// Takes a deflated stream in pieces and hands on the frames in it.
+function inflate(take, failed) {
+  const stream = new DecompressionStream("deflate-raw");
+  const writer = stream.writable.getWriter();
+  let open = true;
+  const read = async () => {
+    const reader = stream.readable.pipeThrough(new TextDecoderStream()).getReader();
+    for (let rest = "", lines; open; ) {
+      const { value, done } = await reader.read();
+      if (done || !open) return;
+      [rest, ...lines] = (rest + value).split("\n").reverse();
+      lines.reverse().forEach((line) => take(JSON.parse(line)));
+    }
+  };
+  read().catch(() => { if (open) failed(); });
+  return {
+    write(bytes) { writer.write(bytes).catch(() => {}); }, // `read` tells
+    leave() { open = false; writer.abort().catch(() => {}); },
   };
 }
 
 export default () => {
-  const columns = []; // {facts, parts: [text]}
+  const columns = []; // {facts, parts: [text], html}
   const views = new Set();
   let expected = 0;
   let asked = false; // for the whole text
+  let stream = null;
   let clock = { at: 0, heard: performance.now() };
   let summary = "";
 
@@ -49,16 +73,32 @@ export default () => {
 
   const now = () => clock.at + Math.min(performance.now() - clock.heard, SILENCE_MS) / 1000;
 
-  function receive(frame, model) {
-    if (frame.w === undefined && frame.n !== expected) {
-      if (!asked) { asked = true; model.send({ whole: true }); }
+  function ask(model) {
+    if (asked) return;
+    asked = true;
+    model.send({ whole: true, plain: typeof DecompressionStream === "undefined" });
+  }
+
+  function hear(message, buffers, model) {
+    const packed = message.frame === undefined;
+    if ((!message.begin && message.n !== expected) || (packed && typeof DecompressionStream === "undefined")) {
+      ask(model);
       return;
     }
-    expected = frame.n + 1;
+    expected = message.n + 1;
+    if (message.begin) {
+      asked = false;
+      if (stream) stream.leave();
+      stream = packed ? inflate(receive, () => { expected = -1; ask(model); }) : null;
+    }
+    if (packed) stream.write(buffers[0]);
+    else receive(message.frame);
+  }
+
+  function receive(frame) {
     clock = { at: frame.at, heard: performance.now() };
     if (frame.w !== undefined) {
-      asked = false;
-      frame.w.forEach((text, i) => { columns[i].parts = [text]; });
+      frame.w.forEach((text, i) => { columns[i].parts = [text]; columns[i].html = undefined; });
       views.forEach((view) => view.reset());
     }
     for (const [i, text] of frame.t || []) {
@@ -68,6 +108,10 @@ export default () => {
     for (const [i, facts] of Object.entries(frame.f || {})) {
       Object.assign(columns[i].facts, facts);
       views.forEach((view) => view.facts(Number(i)));
+    }
+    for (const [i, html] of frame.h || []) {
+      columns[i].html = html;
+      views.forEach((view) => view.html(i));
     }
     if (frame.s !== undefined) summary = frame.s;
     views.forEach((view) => view.head());
@@ -147,7 +191,21 @@ export default () => {
 
     return {
       text(text) { pending += text; listen(text); },
-      reset() { body.replaceChildren(); block = null; size = 0; pending = columns[i].parts.join(""); },
+      reset() {
+        body.replaceChildren();
+        body.classList.remove("bifrost-rendered");
+        block = null;
+        size = 0;
+        pending = columns[i].parts.join("");
+      },
+      html() {
+        const wanted = columns[i].html;
+        if (wanted === undefined) return;
+        pending = "";
+        block = null;
+        body.classList.add("bifrost-rendered");
+        place(body, wanted);
+      },
       // Reading the layout and writing to it are separate steps, so that eight columns cost one layout, not eight.
       measure() { return pending && body.scrollHeight - body.scrollTop - body.clientHeight < 24; },
       flush() { if (pending) { append(pending); pending = ""; } },
@@ -178,7 +236,7 @@ export default () => {
   return {
     initialize({ model }) {
       for (const facts of model.get("columns")) columns.push({ facts: { ...facts }, parts: [] });
-      const listener = (message) => receive(message, model);
+      const listener = (message, buffers) => hear(message, buffers, model);
       model.on("msg:custom", listener);
       return () => model.off("msg:custom", listener);
     },
@@ -213,6 +271,7 @@ export default () => {
         text(i, text) { parts[i].text(text); schedule(); },
         reset() { parts.forEach((part) => part.reset()); schedule(); },
         facts(i) { parts[i].facts(); },
+        html(i) { parts[i].html(); },
         head() {
           count.textContent = several ? summary : "";
           const busy = columns.some((column) => running(column.facts));
@@ -227,16 +286,16 @@ export default () => {
         grid.style.setProperty("--bifrost-columns", Math.ceil(columns.length / rows));
       });
       fit.observe(root);
-      parts.forEach((part) => { part.reset(); part.facts(); });
+      parts.forEach((part) => { part.reset(); part.facts(); part.html(); });
       view.head();
       schedule();
       views.add(view);
       timer = setInterval(() => parts.forEach((part) => part.tick()), 100);
       return () => {
-        views.delete(view);
+        // What is still being inflated will be said, though no longer shown.
+        speaker.leave(() => views.delete(view));
         clearInterval(timer);
         fit.disconnect();
-        speaker.leave();
         if (frame !== null) cancelAnimationFrame(frame);
       };
     },

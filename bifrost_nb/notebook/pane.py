@@ -2,8 +2,10 @@
 
 Sending the whole text each time would cost bytes with the square of its length, and one message per token would drown
 the server, which drops widget messages above 1,000 a second. So a frame carries the new text of all columns; the
-longer the answer already is, the longer frames are collected (`_patience`). Frames are numbered: a page that misses one
-asks for the whole text once.
+longer the answer already is, the longer frames are collected (`_patience`). All frames together are one deflated
+stream, which halves the text. They are numbered: a page that misses one asks for the whole text once.
+
+A column that has ended while others go on gets its answer rendered (`bifrost_nb.render`), as it will stay.
 
 Only the thread that runs the cell sends. Clicks may be delivered on another one (JupyterLab's subshells), so they
 only cancel, which is safe from anywhere, or leave a wish that the cell's thread fulfils.
@@ -12,10 +14,14 @@ only cancel, which is safe from anywhere, or leave a wish that the cell's thread
 from __future__ import annotations
 
 import functools
+import json
+import zlib
 from collections.abc import Callable
-from importlib.resources import files
 from typing import Any
 
+from ..records.show import answer_html
+from ..render import LONGEST_MARKDOWN
+from .page import page
 from .race import Column, Facts, Race
 
 __all__ = ["Pane"]
@@ -25,16 +31,29 @@ HEARTBEAT_S = 1.0
 """A frame is sent at least so often: without one for three seconds the page's clocks stand still."""
 FACTS_S = 0.4
 """Speed and the like are not redrawn more often than this; who serves and how it ended are sent at once."""
+PATIENCE_S = 0.09, 0.7
+"""Text is collected for so long at first, and at most."""
 
 
 class Pane:
-    """Shows a race while it runs. `stop(column)` is called, on any thread, for a click; None stands for all."""
+    """Shows a race while it runs. `stop(column)` is called, on any thread, for a click; None stands for all.
 
-    def __init__(self, race: Race, stop: Callable[[int | None], None]) -> None:
+    `form` is how an answer is read once it is complete (`records.show.FORMS`).
+    """
+
+    def __init__(self, race: Race, stop: Callable[[int | None], None], form: str = "md") -> None:
         self.race = race
         self._stop = stop
+        self._form = form
         self._number = 0
+        self._deflate: Any = zlib.compressobj(9, zlib.DEFLATED, -15)
+        self._rendered: dict[int, str] = {}
+        """Of ended columns by their place; empty for one that stays as it is."""
+        self._end_seen = False
         self._whole_wanted = False
+        self._plain = False
+        """The page cannot inflate."""
+        self._drawn = list(race.columns)
         self._known: list[Facts | None] = [None] * len(race.columns)
         self._summary = ""
         self._sent_at = 0.0
@@ -53,19 +72,24 @@ class Pane:
     def update(self, final: bool = False) -> None:
         """Send what is new, if it is time to."""
         now = self.race.elapsed_s
-        if self._whole_wanted:
-            self._whole_wanted = False
+        if self._whole_wanted or self._drawn != self.race.columns:  # a call that is sent again has a column of its own
             self._send_whole(now)
             return
-        facts = self._changed_facts(now, final)
-        fresh = sum(column.characters for column in self.race.columns) - sum(self._sent)
-        if not (final or facts or now - self._sent_at >= (self._patience() if fresh else HEARTBEAT_S)):
+        fresh = sum(column.characters for column in self.race.columns) > sum(self._sent)
+        rendered = [] if final else self._newly_rendered()
+        facts, urgent = self._changed_facts(now)
+        if not (final or urgent or now - self._facts_at >= FACTS_S):
+            facts = {}
+        wait = self._patience() if fresh else FACTS_S if facts else HEARTBEAT_S
+        if not (final or urgent or rendered or now - self._sent_at >= wait):
             return
         frame = self._frame(facts, now)
         taken = ((index, self._taken(index, column)) for index, column in enumerate(self.race.columns))
         if texts := [[index, text] for index, text in taken if text]:
             frame["t"] = texts
-        self.widget.send(frame)
+        if rendered:
+            frame["h"] = rendered
+        self._send(frame)
 
     def close(self) -> None:
         """Let go of the widget on both sides; ipywidgets would keep it, and its layout, for ever."""
@@ -79,54 +103,89 @@ class Pane:
         return column.take()
 
     def _patience(self) -> float:
-        """Seconds to collect text: none for the first of it, then 0.09, up to 0.4 in a very long answer.
+        """Seconds to collect text: none for the first of it, then more and more.
 
-        A frame costs some hundred bytes besides its text; so its share stays small where it would add up.
+        A message costs some 700 bytes besides its text; so their share stays small where it would add up.
         """
         sent = sum(self._sent)
-        return 0.0 if sent == 0 else min(0.09 + sent / 200_000, 0.4)
+        least, most = PATIENCE_S
+        return 0.0 if sent == 0 else min(least + sent / 40_000, most)
 
-    def _changed_facts(self, now: float, final: bool) -> dict[int, dict[str, str]]:
-        """For each column the facts the page does not have yet. Its clocks run by themselves."""
-        current = [column.facts(now) for column in self.race.columns]
-        due = final or now - self._facts_at >= FACTS_S
+    def _newly_rendered(self) -> list[tuple[int, str]]:
+        """Complete answers as HTML, each once. What was complete last is left out at first: as a rule the static
+        answers follow at once. So are answers that would be shown as they are, for their length."""
+        if self.race.ended and not self._end_seen:
+            self._end_seen = True
+            return []
+        columns = enumerate(self.race.columns)
+        complete = [(index, column) for index, column in columns if column.ended and index not in self._rendered]
+        for index, column in complete:
+            short = column.characters <= LONGEST_MARKDOWN
+            self._rendered[index] = answer_html(column.run, self._form) if short else ""
+        return [(index, html) for index, _ in complete if (html := self._rendered[index])]
+
+    def _changed_facts(self, now: float) -> tuple[dict[int, dict[str, str]], bool]:
+        """For each column the facts the page does not have yet, and whether they must not wait: who serves, the end.
+
+        The clocks of the page run by themselves.
+        """
         changed: dict[int, dict[str, str]] = {}
-        for index, (known, facts) in enumerate(zip(self._known, current, strict=True)):
-            moved = known is None or (known.state, known.served) != (facts.state, facts.served)
-            if not (moved or due):
-                continue
+        urgent = False
+        for index, (known, column) in enumerate(zip(self._known, self.race.columns, strict=True)):
+            facts = column.facts(now)
             fresh = {name: value for name, value in facts._asdict().items() if getattr(known, name, None) != value}
-            if known is not None and not self.race.columns[index].ended:
+            urgent = urgent or "state" in fresh or "served" in fresh
+            if known is not None and not column.ended:
                 fresh.pop("time", None)
             if fresh:
-                changed[index], self._known[index] = fresh, facts
-        if changed:
-            self._facts_at = now
-        return changed
+                changed[index] = fresh
+        return changed, urgent
 
     def _frame(self, facts: dict[int, dict[str, str]], now: float) -> dict[str, Any]:
-        frame: dict[str, Any] = {"n": self._number, "at": round(now, 2)}
+        frame: dict[str, Any] = {"at": round(now, 2)}
         if facts:
             frame["f"] = facts
+            self._facts_at = now
+            for index in facts:
+                self._known[index] = self.race.columns[index].facts(now)
         if len(self.race.columns) > 1 and self.race.summary != self._summary:
             frame["s"] = self._summary = self.race.summary
-        self._number += 1
         self._sent_at = now
         return frame
 
     def _send_whole(self, now: float) -> None:
+        """All text and facts, for a page that may know nothing, as the beginning of a new stream."""
+        self._whole_wanted = False
+        self._deflate = None if self._plain else zlib.compressobj(9, zlib.DEFLATED, -15)
+        replaced = (index for index, column in enumerate(self.race.columns) if column is not self._drawn[index])
+        for index in replaced:
+            self._rendered.pop(index, None)
+        self._drawn = list(self.race.columns)
         self._known, self._summary = [None] * len(self.race.columns), ""
-        frame = self._frame(self._changed_facts(now, True), now)
+        frame = self._frame(self._changed_facts(now)[0], now)
         for index, column in enumerate(self.race.columns):
             self._taken(index, column)
         frame["w"] = [column.text for column in self.race.columns]
-        self.widget.send(frame)
+        frame["h"] = [(index, html) for index, html in self._rendered.items() if html]
+        self._send(frame, begin=True)
+
+    def _send(self, frame: dict[str, Any], begin: bool = False) -> None:
+        head: dict[str, Any] = {"n": self._number}
+        if begin or self._number == 0:
+            head["begin"] = True
+        self._number += 1
+        if self._deflate is None:
+            self.widget.send({**head, "frame": frame})
+            return
+        line = json.dumps(frame, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
+        self.widget.send(head, [self._deflate.compress(line) + self._deflate.flush(zlib.Z_SYNC_FLUSH)])
 
     def _hear(self, _: Any, content: Any, __: Any) -> None:
         """A message of the page; it may be anybody's, so nothing of it is trusted."""
         if not isinstance(content, dict):
             return
         if content.get("whole") is True:
+            self._plain = self._plain or content.get("plain") is True
             self._whole_wanted = True
         wish = content.get("stop")
         if wish == "all":
@@ -141,12 +200,9 @@ def _widget_class() -> type[Any]:
     import anywidget
     import traitlets
 
-    here = files("bifrost_nb.notebook")
-
     class LivePane(anywidget.AnyWidget):
-        # As text, not as paths: anywidget keeps every widget alive that was made from a file.
-        _esm = here.joinpath("pane.js").read_text(encoding="utf-8")
-        _css = here.joinpath("pane.css").read_text(encoding="utf-8")
+        _esm = page("safe.js", "pane.js")
+        _css = page("pane.css")
         columns = traitlets.List(traitlets.Dict()).tag(sync=True)
         title = traitlets.Unicode().tag(sync=True)
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import functools
 import threading
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BifrostError, ConfigurationError, TemplateError
 from ..untrusted import plain, redact
+from .page import page
 from .pane import WIDGET_MIME, Pane
 from .playground_form import Form
 
@@ -191,12 +191,9 @@ def _widget_class() -> type[Any]:
 
     from .playground import CODE
 
-    here = files("bifrost_nb.notebook")
-
     class PlaygroundForm(anywidget.AnyWidget):
-        # As text, not as paths: anywidget keeps every widget alive that was made from a file.
-        _esm = here.joinpath("playground.js").read_text(encoding="utf-8")
-        _css = here.joinpath("playground.css").read_text(encoding="utf-8")
+        _esm = page("playground.js")
+        _css = page("playground.css")
         form = traitlets.Dict().tag(sync=True)
         told = traitlets.Dict().tag(sync=True)
         models: Any = traitlets.List().tag(sync=True)

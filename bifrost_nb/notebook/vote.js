@@ -1,5 +1,5 @@
 // The blind vote's page: a prompt, two answers without names, one key each. The answers' markup is what Python has
-// rendered and cleaned; everything else is textContent.
+// rendered, put in `place` (safe.js); everything else is textContent.
 
 const make = (tag, name, parent, text) => {
   const node = document.createElement(tag);
@@ -69,7 +69,7 @@ export default () => ({
         : `All ${ballot.total} pairs are done. End and reveal shows who was who.`;
       for (const node of [prompt, pair, acts]) node.hidden = !ballot.open;
       prompt.textContent = ballot.prompt || "";
-      sides.forEach((side, i) => { side.innerHTML = ballot.answers ? ballot.answers[i] : ""; side.scrollTop = 0; });
+      sides.forEach((side, i) => { place(side, ballot.answers ? ballot.answers[i] : ""); side.scrollTop = 0; });
       if (!ballot.open && root.contains(document.activeElement)) end.focus();
     }
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator
-from importlib.resources import files
 from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from ..render import text as escape
 from ..render import to_html
 from ..untrusted import plain
 from .grid_state import cut
+from .page import page
 from .place import place
 from .vote_state import Ballots
 
@@ -189,12 +189,9 @@ def _widget_class() -> type[Any]:
     import anywidget
     import traitlets
 
-    here = files("bifrost_nb.notebook")
-
     class VoteWidget(anywidget.AnyWidget):
-        # As text, not as paths: anywidget keeps every widget alive that was made from a file.
-        _esm = here.joinpath("vote.js").read_text(encoding="utf-8")
-        _css = "\n".join(here.joinpath(name).read_text(encoding="utf-8") for name in ("grid.css", "vote.css"))
+        _esm = page("safe.js", "vote.js")
+        _css = page("grid.css", "vote.css")
         ballot = traitlets.Dict().tag(sync=True)
 
     return VoteWidget

@@ -1,7 +1,8 @@
 """The runs that a saved notebook shows, read from its file: no log, no kernel, no gateway needed.
 
 Every answer's output carries its run as display metadata (`bifrost_nb.records.show.metadata`): under ``bifrost_nb`` the
-known columns, or ``runs``, a list of them.
+known columns, or ``runs``, a list of them. A long answer is not repeated there: ``response_at`` says where the output's
+``text/plain`` has it (`bifrost_nb.records.show.without_texts`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from ..errors import LogError
+from ..untrusted import redact
 from .columns import COLUMNS
 from .frame import to_frame
 from .record import cell, decode
@@ -50,4 +52,22 @@ def _rows(cells: list[Any]) -> Iterator[Any]:
             kept = metadata.get("bifrost_nb") if isinstance(metadata, dict) else None
             if isinstance(kept, dict):
                 several = kept.get("runs")
-                yield from several if isinstance(several, list) else (kept,)
+                text = _plain_text(output.get("data"))
+                yield from (_with_text(row, text) for row in (several if isinstance(several, list) else (kept,)))
+
+
+def _plain_text(data: Any) -> str:
+    """An output's ``text/plain``; a notebook file may have it as a list of lines."""
+    text = data.get("text/plain") if isinstance(data, dict) else None
+    lines = text if isinstance(text, list) else [text]
+    return "".join(line for line in lines if isinstance(line, str))
+
+
+def _with_text(row: Any, text: str) -> Any:
+    """`row` with the answer that it has left in `text`."""
+    at = row.get("response_at") if isinstance(row, dict) else None
+    if not (isinstance(at, list) and len(at) == 2 and all(type(one) is int and one >= 0 for one in at)):
+        return row
+    start, length = at
+    found = text[start : start + length]
+    return {**row, "response": redact(found)} if len(found) == length else row

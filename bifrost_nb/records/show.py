@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMS",
     "Runs",
+    "answer_html",
     "as_html",
     "as_markdown",
     "as_text",
@@ -30,12 +31,16 @@ __all__ = [
     "metadata_many",
     "mimebundle",
     "mimebundle_many",
+    "without_texts",
 ]
 
 MOST_EVIDENCE = 500
 """Runs of one output that the notebook file keeps; the run log has all."""
 FORMS = ("md", "text", "json", "code")
 """How an answer may be read: as Markdown, as it is, as JSON, as program code."""
+
+SHORT = 200
+"""Answers of so many characters are in the metadata themselves."""
 
 _RULE = "rgba(128,128,128,0.5)"
 _SMALL = "font-size:90%;line-height:1.5"
@@ -76,9 +81,27 @@ def as_html(run: Run, form: str = "md") -> str:
 
     told = " · ".join(text(part) for part in parts(run))
     return (
-        f'<div style="overflow-x:auto">{_answer_html(run, form)}</div>{_trouble_html(run)}'
+        f'<div style="overflow-x:auto">{answer_html(run, form)}</div>{_trouble_html(run)}'
         f'<div style="border-top:1px solid {_RULE};margin:0.5em 0;padding:4px 0;{_SMALL}">{told}</div>'
     )
+
+
+def answer_html(run: Run, form: str = "md") -> str:
+    """All that `run` says (reasoning, choices, calls), rendered; words where it says nothing. `form` as in `FORMS`."""
+    from ..render import preformatted, text
+
+    shown = _reader(form)
+    parts = []
+    if run.reasoning:
+        parts.append(f"<details><summary>Reasoning</summary>{preformatted(run.reasoning)}</details>")
+    if len(run.texts) > 1:
+        label = '<p style="font-weight:600">Choice {}</p>'
+        parts += [label.format(index) + shown(each) for index, each in enumerate(run.texts)]
+    elif run.text:
+        parts.append(shown(run.text))
+    if calls := _calls(run):
+        parts.append(preformatted(calls))
+    return "".join(parts) or f"<p><em>{text(_nothing(run))}</em></p>"
 
 
 def mimebundle(run: Run, include: Collection[str] | None = None, form: str = "md") -> dict[str, str]:
@@ -114,6 +137,24 @@ def metadata_many(runs: Iterable[Run]) -> dict[str, Any]:
     return {"bifrost_nb": {"schema": 1, "runs": [metadata(run)["bifrost_nb"] for run in kept]}}
 
 
+def without_texts(facts: dict[str, Any], runs: Iterable[Run], plain_text: str) -> dict[str, Any]:
+    """Metadata of `runs` that says where the output's ``text/plain`` has a long answer, instead of repeating it.
+
+    ``response_at`` is [first character, number of characters]; `evidence.from_notebook` puts the answer back.
+    """
+    kept = facts["bifrost_nb"]
+    end = 0
+    for row, run in zip(kept.get("runs", [kept]), runs, strict=False):  # of many only the first are kept
+        answer = _sendable(plain(run.text))
+        if len(answer) <= SHORT or redact(answer) != row.get("response"):
+            continue
+        if (start := plain_text.find(answer, end)) >= 0:
+            end = start + len(answer)
+            del row["response"]
+            row["response_at"] = [start, len(answer)]
+    return facts
+
+
 def _trouble_html(run: Run) -> str:
     from ..render import text
 
@@ -139,23 +180,6 @@ def _calls(run: Run) -> str:
     called = (call.get("function") for call in run.tool_calls)
     named = (call for call in called if isinstance(call, dict))  # it comes from outside
     return "\n".join(plain(f"{call.get('name', '?')}({call.get('arguments', '')})", 4_000) for call in named)
-
-
-def _answer_html(run: Run, form: str) -> str:
-    from ..render import preformatted, text
-
-    shown = _reader(form)
-    parts = []
-    if run.reasoning:
-        parts.append(f"<details><summary>Reasoning</summary>{preformatted(run.reasoning)}</details>")
-    if len(run.texts) > 1:
-        label = '<p style="font-weight:600">Choice {}</p>'
-        parts += [label.format(index) + shown(each) for index, each in enumerate(run.texts)]
-    elif run.text:
-        parts.append(shown(run.text))
-    if calls := _calls(run):
-        parts.append(preformatted(calls))
-    return "".join(parts) or f"<p><em>{text(_nothing(run))}</em></p>"
 
 
 def _reader(form: str) -> Callable[[str], str]:
@@ -210,7 +234,7 @@ def _many_as_html(runs: Sequence[Run], form: str) -> str:
     told = [facts(run) for run in runs]
     rows = [
         row("", (f"<strong>{text(plain(run.requested or '?', 200))}</strong>" for run in runs)),
-        row(_ANSWER, (_answer_html(run, form) + _trouble_html(run) for run in runs), answer),
+        row(_ANSWER, (answer_html(run, form) + _trouble_html(run) for run in runs), answer),
         *(row(label, (text(each[label]) for each in told)) for label in told[0]),
     ]
     # JupyterLab lays its tables out with columns of equal width, whatever is in them.

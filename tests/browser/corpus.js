@@ -29,10 +29,12 @@
   window.__suspects = [];
   window.__marks = new Set();
   window.__live = new Set(); // those that were seen while they streamed
+  window.__rendered = new Set(); // and as rendered in the pane
   const look = window.look = (node) => {
     for (const [mark] of (node.textContent || "").matchAll(/mark\d{3}/g)) {
       window.__marks.add(mark);
-      if (node.parentElement?.closest(".bifrost-text")) window.__live.add(mark);
+      const pane = node.parentElement?.closest(".bifrost-text");
+      if (pane) (pane.matches(".bifrost-rendered") ? window.__rendered : window.__live).add(mark);
     }
     if (node.nodeType !== Node.ELEMENT_NODE) return;
     for (const one of [node, ...node.querySelectorAll("*")]) {

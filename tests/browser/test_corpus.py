@@ -243,17 +243,24 @@ def pieces(text: str, size: int) -> list[str]:
     return [text[start : start + size] for start in range(0, len(text), size)]
 
 
-@pytest.mark.parametrize("size", [3])
+@pytest.mark.parametrize("size", [1, 3, 7, 100_000])
 def test_live(page: Watched, gateway: LocalGateway, size: int) -> None:
-    """Eight columns while they stream, markup cut anywhere, and the static answers that take their place."""
+    """Eight columns while they stream, markup cut anywhere, then rendered while a ninth goes on, then static."""
     told = [pieces(text, size) for text in joined(page.canary)]
-    held = [{"text": text, "first_text_ms": 100, "gap_ms": 2, "hold_after_chunks": len(text)} for text in told]
-    gateway.script([{"prompt": f"column {n};", **rule} for n, rule in enumerate(held)])
-    page.page.evaluate("window.__live.clear()")
-    cell = page.start("runs = show(*(f'column {n};' for n in range(8)));")
-    page.until(lambda: page.page.evaluate("window.__live.size") == len(MARKS), 60, "all answers in the pane")
+    held = [{"text": text, "first_text_ms": 100, "gap_ms": 1, "hold_after_chunks": len(text)} for text in told]
+    rules = [{"prompt": f"column {n};", **rule} for n, rule in enumerate(held)]
+    gateway.script([*rules, {"prompt": "column 8;", "chunks": 9, "stall_after_chunks": 9}])
+    page.page.evaluate("window.__live.clear(); window.__rendered.clear()")
+    cell = page.start("runs = show(*(f'column {n};' for n in range(9)));")
+    page.until(lambda: page.page.evaluate("window.__live.size") == len(MARKS), 90, "all answers in the pane")
     page.check()
+    assert cell.pane.locator(".bifrost-rendered").count() == 0
     gateway.script([])
+    page.until(lambda: cell.pane.locator(".bifrost-rendered").count() == 8, 90, "eight columns to be rendered")
+    assert page.page.evaluate("window.__rendered.size") == len(MARKS)
+    page.check()
+    assert cell.pane.locator(".bifrost-rendered strong, .bifrost-rendered code").count() > 20
+    cell.pane.get_by_role("button", name="Stop all").click()
     cell.wait()
     assert cell.pane.count() == 0
     page.page.evaluate("window.__marks.clear()")

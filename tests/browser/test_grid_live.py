@@ -46,7 +46,7 @@ def test_many(lab: Notebook, gateway: LocalGateway, pictures: Path, theme: Liter
 
 def test_few(lab: Notebook, gateway: LocalGateway) -> None:
     """Three calls are three columns with text before the end; the answers stay."""
-    gateway.script([{"prompt": "Live", "chunks": 60, "first_text_ms": 300, "gap_ms": 5, "hold_after_chunks": 50}])
+    gateway.script([{"prompt": "Live", "chunks": 60, "first_text_ms": 300, "gap_ms": 5, "hold_after_chunks": 30}])
     cell = lab.start(SOURCE.format(prompts=1))
     texts = cell.pane.locator(".bifrost-text")
     lab.until(lambda: texts.count() == 3 and all(map(len, texts.all_inner_texts())), 30, "text in three columns")

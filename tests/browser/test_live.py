@@ -165,7 +165,13 @@ def test_pictures(lab: Notebook, gateway: LocalGateway, pictures: Path, theme: L
     gateway.script(
         [
             {"deployment": "azure/large", "prompt": "picture", **failing},
-            {"prompt": "long picture", "text": words, "first_text_ms": 300, "gap_ms": 15, "hold_after_chunks": 90},
+            {
+                "prompt": "long picture",
+                "text": words,
+                "first_text_ms": 300,
+                "gap_ms": 15,
+                "hold_after_chunks": len(words),
+            },
             {"prompt": "picture", "text": words, "first_text_ms": 300, "gap_ms": 5},
         ]
     )

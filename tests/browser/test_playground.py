@@ -240,7 +240,9 @@ STORY = "The tide turns twice a day, and **nobody** sees it.\n\n* first the soun
 def test_pictures(lab: Notebook, gateway: LocalGateway, pictures: Path, theme: Literal["Light", "Dark"]) -> None:
     """Pictures of both themes for people to look at; in both, text and ground differ enough to read."""
     words = [word + " " for word in (STORY * 6).split(" ")]
-    gateway.script([{"prompt": "tide", "text": words, "first_text_ms": 300, "gap_ms": 20, "hold_after_chunks": 90}])
+    gateway.script(
+        [{"prompt": "tide", "text": words, "first_text_ms": 300, "gap_ms": 20, "hold_after_chunks": len(words)}]
+    )
     lab.theme(theme)
     page = Page(
         lab,

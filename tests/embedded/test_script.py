@@ -163,8 +163,8 @@ def test_a_stream_can_stall(wire: Wire) -> None:
 def test_a_stream_can_be_held(wire: Wire) -> None:
     """After so many chunks a stream waits for the next script, or a reset, and then goes on to its end."""
     tokens = ["a", "b", "c"]
-    for held, release in ((1, lambda: wire.gateway.script([])), (3, wire.gateway.reset)):
-        wire.gateway.script([{"text": tokens, "first_text_ms": 0, "gap_ms": 1, "hold_after_chunks": held}])
+    for limit, held, release in ((1, 1, lambda: wire.gateway.script([])), (9, 3, wire.gateway.reset)):
+        wire.gateway.script([{"text": tokens, "first_text_ms": 0, "gap_ms": 1, "hold_after_chunks": limit}])
         with ThreadPoolExecutor() as pool:
             answer = pool.submit(wire.post, "/v1/completions", STREAM)
             wire.gateway.wait_for(lambda found: found and found[-1]["chunks"] == held)  # noqa: B023

@@ -16,6 +16,8 @@ from typing import Any, Literal
 
 from jupyter_client.manager import KernelManager
 
+from ..panes import frames, text
+
 ROOT = Path(__file__).parents[2]
 _HELD = """import os, time
 while not os.path.exists({gate!r}): time.sleep(0.01)
@@ -85,18 +87,14 @@ class Pane:
     @property
     def frames(self) -> list[dict[str, Any]]:
         """The custom messages received so far."""
-        messages = [m["content"] for m in self.front.messages if m["msg_type"] == "comm_msg"]
-        datas = [content["data"] for content in messages if content["comm_id"] == self.comm_id]
-        return [data["content"] for data in datas if data.get("method") == "custom"]
+        messages = [message for message in self.front.messages if message["msg_type"] == "comm_msg"]
+        ours = [message for message in messages if message["content"]["comm_id"] == self.comm_id]
+        customs = [message for message in ours if message["content"]["data"].get("method") == "custom"]
+        return frames((message["content"]["data"]["content"], message["buffers"]) for message in customs)
 
     def text(self, column: int = 0) -> str:
         """What the column would show."""
-        text = ""
-        for frame in self.frames:
-            if "w" in frame:
-                text = frame["w"][column]
-            text += "".join(new for index, new in frame.get("t", []) if index == column)
-        return text
+        return text(self.frames, column)
 
     def wait_for_text(self, length: int = 1, column: int = 0) -> None:
         """Until the column shows so many characters."""

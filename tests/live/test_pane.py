@@ -14,11 +14,13 @@ import pytest
 from bifrost_nb import Client
 from bifrost_nb.gateway.local import LocalGateway
 from bifrost_nb.notebook.pane import Pane
-from bifrost_nb.notebook.race import Arrival, Race
+from bifrost_nb.notebook.race import Arrival, Column, Race
 from bifrost_nb.notebook.wait import drain
 from bifrost_nb.records.collector import Piece
 from bifrost_nb.records.run import Run
+from bifrost_nb.render import LONGEST_MARKDOWN, to_html
 
+from ..panes import frames, text
 from .test_race import Clock, asked
 
 
@@ -26,17 +28,20 @@ class Wire(list[tuple[str, Any]]):
     """What was sent over all comms, as (message type, data)."""
 
     @property
+    def customs(self) -> list[tuple[Any, list[bytes]]]:
+        """Content and buffers of the custom messages."""
+        messages = [data for kind, data in self if kind == "comm_msg" and data.get("method") == "custom"]
+        return [(message["content"], message["buffers"]) for message in messages]
+
+    @property
     def frames(self) -> list[dict[str, Any]]:
         """The pane's custom messages."""
-        messages = [data for kind, data in self if kind == "comm_msg" and data.get("method") == "custom"]
-        return [message["content"] for message in messages]
+        return frames(self.customs)
 
     @property
     def bytes(self) -> int:
-        """Of all custom messages, as JSON."""
-        return sum(
-            len(json.dumps(data)) for kind, data in self if kind == "comm_msg" and data.get("method") == "custom"
-        )
+        """Of all custom messages: JSON and buffers."""
+        return sum(len(json.dumps(content)) + sum(map(len, buffers)) for content, buffers in self.customs)
 
 
 @pytest.fixture
@@ -45,8 +50,10 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
     wire = Wire()
 
     class Recording(comm.base_comm.BaseComm):
-        def publish_msg(self, msg_type: str, data: Any = None, **_: Any) -> None:  # type: ignore[override]
-            wire.append((msg_type, json.loads(json.dumps(data))))
+        def publish_msg(  # type: ignore[override]
+            self, msg_type: str, data: Any = None, metadata: Any = None, buffers: Any = None, **_: Any
+        ) -> None:
+            wire.append((msg_type, {**json.loads(json.dumps(data)), "buffers": list(buffers or ())}))
 
     monkeypatch.setattr(comm, "create_comm", Recording)
     return wire
@@ -54,12 +61,8 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
 
 def text_of(frames: list[dict[str, Any]], column: int = 0) -> str:
     """What a page shows that got all frames."""
-    text = ""
-    for number, frame in enumerate(frames):
-        assert frame["n"] == number
-        text = frame["w"][column] if "w" in frame else text
-        text += "".join(new for index, new in frame.get("t", []) if index == column)
-    return text
+    assert [frame["n"] for frame in frames] == list(range(len(frames)))
+    return text(frames, column)
 
 
 def click(pane: Pane, content: Any) -> None:
@@ -159,6 +162,79 @@ def test_whole_text_on_request(wire: Wire) -> None:
     race.receive([Arrival(1, [Piece(0, " end", "", 3.0)])])
     pane.update(final=True)
     assert (text_of(wire.frames, 0), text_of(wire.frames, 1)) == ("zero more", "one end")
+    pane.close()
+
+
+def test_a_page_that_cannot_inflate(wire: Wire) -> None:
+    """A page that says so gets frames as they are, all text first."""
+    race = Race([asked()])
+    pane = Pane(race, lambda column: None)
+    race.receive([Arrival(0, [Piece(0, "zero", "", 1.0)])])
+    pane.update()
+    click(pane, {"whole": True, "plain": True})
+    pane.update()
+    race.receive([Arrival(0, [Piece(0, " more", "", 2.0)])])
+    pane.update(final=True)
+    assert [bool(buffers) for _, buffers in wire.customs] == [True, False, False]
+    assert wire.customs[1][0]["frame"]["w"] == ["zero"]
+    assert text_of(wire.frames) == "zero more"
+    pane.close()
+
+
+def test_finished_columns_are_rendered(wire: Wire) -> None:
+    """An answer is sent as sanitised HTML once it is complete while another goes on, once, and again with the whole."""
+    one, two = asked(), asked()
+    race = Race([one, two])
+    pane = Pane(race, lambda column: None)
+    answer = "**bold** <img src=x onerror=alert(1)>"
+    race.receive([Arrival(0, [Piece(0, answer, "", 1.0)]), Arrival(1, [Piece(0, "late", "", 1.0)])])
+    pane.update()
+    assert not [frame for frame in wire.frames if frame.get("h")]
+    one.status, one.response, one.texts = "ok", answer, [answer]
+    race.receive([Arrival(0, [])])
+    pane.update()
+    pane.update()
+    (html,) = [frame["h"] for frame in wire.frames if frame.get("h")]
+    assert html == [[0, to_html(answer)]]
+    assert "<img" not in html[0][1]
+    click(pane, {"whole": True})
+    pane.update()
+    assert wire.frames[-1]["h"] == html
+    two.status, two.response, two.texts = "ok", "late", ["late"]
+    race.receive([Arrival(1, [])])
+    pane.update(final=True)  # the static answers follow
+    assert "h" not in wire.frames[-1]
+    pane.close()
+
+
+def test_the_last_one_is_rendered_while_its_cost_is_awaited(wire: Wire) -> None:
+    """What the static answers do not replace at once is rendered; a very long answer stays as it is."""
+    for answer, rendered in (("**short**", True), ("long " * LONGEST_MARKDOWN, False)):
+        run = asked(status="ok", response=answer, texts=[answer])
+        race = Race([run])
+        pane = Pane(race, lambda column: None)
+        wire.clear()
+        race.receive([Arrival(0, [Piece(0, answer, "", 1.0)])])
+        pane.update()
+        assert not [frame for frame in wire.frames if frame.get("h")]
+        pane.update()
+        pane.update()
+        assert len([frame for frame in wire.frames if frame.get("h")]) == rendered
+        pane.close()
+
+
+def test_a_call_that_is_sent_again(wire: Wire) -> None:
+    """Its column begins anew on the page too, without what the first sending had left."""
+    race = Race([asked(status="error"), asked()])
+    pane = Pane(race, lambda column: None)
+    race.receive([Arrival(0, [Piece(0, "half an", "", 1.0)]), Arrival(1, [Piece(0, "other", "", 1.0)])])
+    pane.update()
+    assert [frame["h"][0][0] for frame in wire.frames if frame.get("h")] == [0]
+    race.columns[0] = Column(asked())
+    race.receive([Arrival(0, [Piece(0, "answer", "", 1.0)])])
+    pane.update(final=True)
+    assert (text_of(wire.frames, 0), text_of(wire.frames, 1)) == ("answer", "other")
+    assert wire.frames[-1]["h"] == []
     pane.close()
 
 

@@ -18,6 +18,7 @@ from bifrost_nb.notebook.grid_live import run_live
 from bifrost_nb.notebook.grid_overview import Event, Overview
 
 from ..live.test_pane import Wire, wire  # noqa: F401
+from ..panes import text
 from .test_grid import run
 
 TWO = ["azure/fast", "azure/large"]
@@ -80,10 +81,7 @@ def test_few_are_a_race(client: Client, gateway: LocalGateway, wire: Wire) -> No
     gateway.script([{"deployment": "azure/fast", "times": 1, "status": 429, "headers": {"retry-after": "0"}}])
     plan = plan_of(client, 2)
     sweep = run_live(client, plan, {})
-    texts = {0: "", 1: "", 2: "", 3: ""}
-    for frame in wire.frames:
-        for column, text in frame.get("t", []):
-            texts[column] += text
+    texts = {column: text(wire.frames, column) for column in range(4)}
     assert texts == {place: sweep.results[cell.cell_id].text for place, cell in enumerate(plan.cells)}
     assert all(texts.values())
     assert sweep.progress.resent == 1

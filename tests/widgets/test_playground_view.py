@@ -14,6 +14,7 @@ from bifrost_nb import Client
 from bifrost_nb.gateway.local import LocalGateway
 from bifrost_nb.notebook.playground import Playground, playground
 from tests.data.hostile import HOSTILE
+from tests.panes import frames, text
 
 
 class Wire(list[tuple[str, str, Any]]):
@@ -29,11 +30,11 @@ class Wire(list[tuple[str, str, Any]]):
 
     def customs(self, model_id: str) -> list[Any]:
         """The custom messages to a widget, which may be closed by now."""
-        return [
-            data["content"]
+        return frames(
+            (data["content"], data["buffers"])
             for sender, kind, data in self
             if sender == model_id and kind == "comm_msg" and data["method"] == "custom"
-        ]
+        )
 
 
 @pytest.fixture
@@ -42,8 +43,10 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
     wire = Wire()
 
     class Recording(comm.base_comm.BaseComm):
-        def publish_msg(self, msg_type: str, data: Any = None, **_: Any) -> None:  # type: ignore[override]
-            wire.append((self.comm_id, msg_type, json.loads(json.dumps(data))))
+        def publish_msg(  # type: ignore[override]
+            self, msg_type: str, data: Any = None, metadata: Any = None, buffers: Any = None, **_: Any
+        ) -> None:
+            wire.append((self.comm_id, msg_type, {**json.loads(json.dumps(data)), "buffers": list(buffers or ())}))
 
     monkeypatch.setattr(comm, "create_comm", Recording)
     return wire
@@ -89,8 +92,7 @@ def test_a_round(wire: Wire, made: Playground, gateway: LocalGateway) -> None:
     gateway.script([])  # until here the answer was held
     made.wait(20)
     assert len(made.history) == 1
-    text = "".join(new for frame in wire.customs(pane) for _, new in frame.get("t", []))
-    assert text == "The **end**."
+    assert text(wire.customs(pane)) == "The **end**."
     assert wire.values(made.view.form)["told"]["running"] is False
     assert wire.values(made.view.form)["history"][0][0] == 1
     assert wire.values(made.view.form)["line"] == "Done. 1 run: 1 done"

@@ -119,7 +119,7 @@ def test_rows_that_cannot_be_sent(gateway: LocalGateway, client: Client) -> None
         replay(to_frame([]).drop(columns="request_type"), [NEW], client=client)
     with pytest.raises(ConfigurationError, match="int"):
         replay(3, [NEW], client=client)
-    assert gateway.requests() == []
+    assert [asked for asked in gateway.requests() if asked["method"] == "POST"] == []  # a cost may still be looked up
 
 
 def test_nothing_is_paid_twice(gateway: LocalGateway, client: Client) -> None:
