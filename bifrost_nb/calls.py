@@ -132,6 +132,7 @@ class Call:
     query: Mapping[str, str]
     body: dict[str, Any]
     headers: Mapping[str, str]
+    """Keys among them are `Secret`."""
     timeouts: Timeouts
     retries: int
     run: Run = field(default_factory=Run)
