@@ -190,6 +190,7 @@ class Call:
     query: Mapping[str, str]
     body: dict[str, Any]
     headers: Mapping[str, str]
+    """Keys among them are `Secret`."""
     timeouts: Timeouts
     retries: int
     run: Run = field(default_factory=Run)

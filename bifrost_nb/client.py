@@ -27,11 +27,12 @@ from .calls import (
 from .errors import ConfigurationError
 from .portal import Job, portal
 from .records.log import RunLog, run_log
+from .records.redaction import Redact, dropping
 from .records.run import Run
 from .sender import Sender
 from .streams import AsyncStream, Stream, finished
 from .transport import Sink
-from .untrusted import plain
+from .untrusted import Secret, guarded, plain, secrets_in
 
 __all__ = ["Client"]
 
@@ -43,6 +44,10 @@ class Client:
     comes from the settings (environment ``BIFROST_BASE_URL``, ``BIFROST_VIRTUAL_KEY``, ...). `timeout` is seconds
     for a whole call or `Timeouts`; `retries` repeats a call after connection failures, 408, 429 and 5xx, never
     after its first text. Keys show nowhere.
+
+    `redact` decides what of each run's texts is written to files: ``redact(text, what)`` with `what` ``"prompt"`` or
+    ``"response"`` returns the text to write, or None to write none. It is called on the private loop, so it must be
+    quick; the run that you get is whole. Without it, ``BIFROST_REDACT`` counts.
     """
 
     def __init__(
@@ -56,7 +61,9 @@ class Client:
         timeout: float | Timeouts | None = None,
         retries: int = 2,
         log: RunLog | None = None,
+        redact: Redact | None = None,
     ) -> None:
+        base_url, virtual_key, api_key, headers = _guarded(base_url, virtual_key, api_key, headers)
         limit = timeout if isinstance(timeout, int | float) else None
         self.settings = settings.resolve(
             base_url=base_url, virtual_key=virtual_key, api_key=api_key, api_version=api_version, timeout=limit
@@ -65,6 +72,11 @@ class Client:
         self.retries = retries
         self._headers = _checked_headers(headers or {})
         self._log = log
+        if redact is not None and not callable(redact):
+            raise ConfigurationError(f"redact must be a function of (text, what), not {type(redact).__name__}.")
+        dropped = self.settings.redact
+        self.redact = redact or (dropping(dropped.split(",")) if dropped else None)
+        """What decides which texts of a run are written; None: all are."""
         self._sender: Sender | None = None
 
     @property
@@ -84,6 +96,8 @@ class Client:
         return self._log
 
     def __repr__(self) -> str:
+        if not hasattr(self, "settings"):  # a traceback shows it that could not be made
+            return "<Client, not made>"
         keys = {name: "configured" for name in ("virtual_key", "api_key") if getattr(self.settings, name)}
         return f"Client({self.settings.base_url!r}{''.join(f', {name}={shown}' for name, shown in keys.items())})"
 
@@ -97,6 +111,7 @@ class Client:
 
         Raises BifrostError (its `.run` is what was recorded), ConfigurationError before anything is sent.
         """
+        _hide(options)
         return self._wait(self.prepare("text", deployment, prompt, **options))
 
     def chat(
@@ -109,6 +124,7 @@ class Client:
         **options: Unpack[ChatParameters],
     ) -> Run:
         """A chat completion of one `prompt` (with an optional `system` message) or of `messages`."""
+        _hide(options)
         return self._wait(self.prepare("chat", deployment, prompt, system=system, messages=messages, **options))
 
     def respond(
@@ -123,6 +139,7 @@ class Client:
 
     def stream(self, deployment: str, prompt: str | Sequence[str], **options: Unpack[TextParameters]) -> Stream:
         """A text completion that arrives piece by piece: ``with client.stream(...) as stream: for piece in stream``."""
+        _hide(options)
         return Stream(self, self.prepare("text", deployment, prompt, stream=True, **options))
 
     def stream_chat(
@@ -135,6 +152,7 @@ class Client:
         **options: Unpack[ChatParameters],
     ) -> Stream:
         """A chat completion that arrives piece by piece."""
+        _hide(options)
         return Stream(self, self.prepare("chat", deployment, prompt, True, system=system, messages=messages, **options))
 
     def stream_respond(
@@ -147,6 +165,7 @@ class Client:
 
     async def acomplete(self, deployment: str, prompt: str | Sequence[str], **options: Unpack[TextParameters]) -> Run:
         """`complete` for async code."""
+        _hide(options)
         return await self._awaited(self.prepare("text", deployment, prompt, **options))
 
     async def achat(
@@ -159,6 +178,7 @@ class Client:
         **options: Unpack[ChatParameters],
     ) -> Run:
         """`chat` for async code."""
+        _hide(options)
         return await self._awaited(
             self.prepare("chat", deployment, prompt, system=system, messages=messages, **options)
         )
@@ -175,6 +195,7 @@ class Client:
 
     def astream(self, deployment: str, prompt: str | Sequence[str], **options: Unpack[TextParameters]) -> AsyncStream:
         """`stream` for async code: ``async with client.astream(...) as stream: async for piece in stream``."""
+        _hide(options)
         return AsyncStream(self, self.prepare("text", deployment, prompt, stream=True, **options))
 
     def astream_chat(
@@ -187,6 +208,7 @@ class Client:
         **options: Unpack[ChatParameters],
     ) -> AsyncStream:
         """`stream_chat` for async code."""
+        _hide(options)
         return AsyncStream(
             self, self.prepare("chat", deployment, prompt, True, system=system, messages=messages, **options)
         )
@@ -230,6 +252,10 @@ class Client:
         """`start` for code that already runs on the private loop. Being cancelled raises CancelledError."""
         return await self._on_loop().send(call, sink)
 
+    def record(self, run: Run) -> None:
+        """Write a finished run to the log, as `redact` wants it and without keys. Raises LogError."""
+        self.log.append(run, redact=self.redact, secrets=self._secrets)
+
     def wait_costs(self, runs: Iterable[Run], seconds: float = 5.0) -> None:
         """Wait until the costs of `runs` that come from the gateway's log are filled in, at most `seconds`."""
 
@@ -262,19 +288,20 @@ class Client:
         """The sender of this process's private loop (a fork has a loop of its own)."""
         base_url = self.base_url  # the embedded gateway has another after it had to be started again
         if self._sender is None or self._sender.portal is not portal() or self._sender.base_url != base_url:
-            self._sender = Sender(base_url, self._auth(), self._secrets, lambda: self.log, self._admin())
+            self._sender = Sender(base_url, self._auth(), self._secrets, lambda: self.log, self._admin(), self.redact)
         return self._sender
 
     @property
     def _secrets(self) -> tuple[str, ...]:
-        return tuple(key for key in (self.settings.virtual_key, self.settings.api_key) if key)
+        keys = tuple(key for key in (self.settings.virtual_key, self.settings.api_key) if key)
+        return (*keys, *secrets_in(self._headers))
 
     def _auth(self) -> dict[str, str]:
         auth = {}
         if self.settings.virtual_key:
             auth["x-bf-vk"] = self.settings.virtual_key
         if self.settings.api_key:
-            auth["authorization"] = f"Bearer {self.settings.api_key}"
+            auth["authorization"] = Secret(f"Bearer {self.settings.api_key}")
         return auth
 
     def _admin(self) -> dict[str, str]:
@@ -295,4 +322,18 @@ def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
                 "x-request-id is set by the client, so that a run can be found in the gateway's log.",
                 hint="Read it from run.request_id; keep an id of your own in tags={...}.",
             )
-    return {name.lower(): value for name, value in headers.items()}
+    return guarded({name.lower(): value for name, value in headers.items()})
+
+
+def _guarded(
+    base_url: str | None, virtual_key: str | None, api_key: str | None, headers: Mapping[str, str] | None
+) -> tuple[Any, Any, Any, Any]:
+    """The same, so that no traceback shows a key among the variables of our frames."""
+    found = settings.masked({"base_url": base_url, "virtual_key": virtual_key, "api_key": api_key})
+    return *found.values(), guarded(headers) if isinstance(headers, Mapping) else headers
+
+
+def _hide(options: Any) -> None:
+    """The same for the keyword arguments of one call, in place: they are a dictionary of the calling frame alone."""
+    if isinstance(given := options.get("headers"), Mapping):
+        options["headers"] = guarded(given)

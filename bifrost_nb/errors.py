@@ -21,7 +21,7 @@ Every error that reached the gateway has `.run`, already in the run log.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from .records.run import Run
@@ -56,6 +56,11 @@ class BifrostError(Exception):
         super().__init__(message)
         self.hint = hint
         self.run = run
+
+    def bare(self) -> Self:
+        """This error without the frames it came through and without what caused it: their variables may hold keys."""
+        self.__context__ = self.__cause__ = None
+        return self.with_traceback(None)
 
     @property
     def message(self) -> str:

@@ -15,6 +15,8 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
+from .errors import BifrostError
+
 __all__ = ["Job", "Portal", "portal"]
 
 T = TypeVar("T")
@@ -45,7 +47,7 @@ class Job(concurrent.futures.Future[T], Generic[T]):
             super().cancel()
             self.set_running_or_notify_cancel()
         elif (error := task.exception()) is not None:
-            self.set_exception(error)
+            self.set_exception(error.bare() if isinstance(error, BifrostError) else error)
         else:
             self.set_result(task.result())
 

@@ -20,9 +20,10 @@ from .portal import Portal, portal
 from .records.collector import Collector, Piece
 from .records.collectors import collector_of
 from .records.log import RunLog
+from .records.redaction import Redact
 from .records.run import Attempt, Run, Status, new_id
 from .transport import Sink, attempt, get_json, pool
-from .untrusted import plain, redact
+from .untrusted import plain, redact, secrets_in
 
 __all__ = ["Sender"]
 
@@ -67,11 +68,13 @@ class Sender:
         secrets: tuple[str, ...],
         log: Callable[[], RunLog],
         admin: Mapping[str, str],
+        redact: Redact | None = None,
     ):
         self.portal: Portal = portal()
         self.base_url = base_url
         self.costs = Costs(base_url, {**auth, **admin})
         self._auth, self._admin, self._secrets, self._log = auth, admin, secrets, log
+        self._redact = redact
         self._version: asyncio.Task[str | None] | None = None
 
     async def send(self, call: Call, sink: Sink | None = None) -> Outcome:
@@ -112,7 +115,7 @@ class Sender:
 
     async def _attempt(self, sending: _Sending) -> None:
         call, run = sending.call, sending.call.run
-        sending.collector = sending.collect(sending.now_ms(), self._secrets)
+        sending.collector = sending.collect(sending.now_ms(), self._hidden(call))
         run.request_id = new_id()
         note = Attempt(request_id=run.request_id, started_ms=sending.now_ms())
         run.attempts.append(note)
@@ -147,11 +150,11 @@ class Sender:
         if self._version is not None and self._version.done() and not self._version.cancelled():
             run.gateway_version = self._version.result()
         if error is not None:
-            self._describe(run, error)
+            self._describe(run, error, self._hidden(sending.call))
         run.status = status
         outcome = Outcome(run, error)
         try:
-            log.append(run)
+            log.append(run, redact=self._redact, secrets=self._hidden(sending.call))
         except LogError as failure:
             outcome.log_error = failure
         self.costs.follow(run, log)
@@ -159,9 +162,13 @@ class Sender:
             sending.sink(run, [])
         return outcome
 
-    def _describe(self, run: Run, error: BifrostError) -> None:
+    def _hidden(self, call: Call) -> tuple[str, ...]:
+        """The keys that go out with `call`: the client's, and those among the call's own headers."""
+        return (*self._secrets, *secrets_in(call.headers))
+
+    def _describe(self, run: Run, error: BifrostError, secrets: tuple[str, ...]) -> None:
         """The error's facts into the run, the run into the error; keys out of both."""
-        error.args = (redact(error.message, *self._secrets),)
+        error.bare().args = (redact(error.message, *secrets),)
         error.run = run
         run.error_message = str(error)
         run.error_type, run.error_code = type(error).__name__, None

@@ -16,8 +16,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .errors import ConfigurationError
+from .untrusted import Secret, plain
 
-__all__ = ["DEFAULTS", "SECRETS", "Settings", "resolve", "use_notebook_config"]
+__all__ = ["DEFAULTS", "SECRETS", "Settings", "masked", "resolve", "use_notebook_config"]
 
 DEFAULTS: dict[str, str | None] = {
     "base_url": "http://localhost:8080",
@@ -29,6 +30,7 @@ DEFAULTS: dict[str, str | None] = {
     "admin_user": None,
     "admin_password": None,
     "session_token": None,
+    "redact": None,
 }
 SECRETS = frozenset({"virtual_key", "api_key", "admin_password", "session_token"})
 
@@ -56,6 +58,8 @@ class Settings:
     admin_password: str | None
     session_token: str | None
     """Instead of the two: a token that the gateway's login gave."""
+    redact: str | None
+    """What no run log is to hold: ``prompt``, ``response`` or both, with a comma between them."""
     origins: Mapping[str, str]
 
     def admin_headers(self) -> dict[str, str]:
@@ -64,7 +68,7 @@ class Settings:
         Raises ConfigurationError for a user without a password, or the other way round.
         """
         if self.session_token:
-            return {"authorization": f"Bearer {self.session_token}"}
+            return {"authorization": Secret(f"Bearer {self.session_token}")}
         if self.admin_user is None and self.admin_password is None:
             return {}
         if self.admin_user is None or self.admin_password is None:
@@ -73,8 +77,8 @@ class Settings:
                 f"The management API needs a user and a password; {missing} is missing.",
                 hint=f"Set BIFROST_{missing.upper()} as well.",
             )
-        pair = f"{self.admin_user}:{self.admin_password}".encode()
-        return {"authorization": f"Basic {base64.b64encode(pair).decode()}"}
+        pair = base64.b64encode(f"{self.admin_user}:{self.admin_password}".encode()).decode()
+        return {"authorization": Secret(f"Basic {pair}")}
 
     def rows(self) -> list[tuple[str, str, str]]:
         """(name, value, origin) of each setting, secrets shown as ``configured``."""
@@ -97,11 +101,12 @@ def resolve(**arguments: Any) -> Settings:
 
     Raises ConfigurationError for a value that cannot be used, naming the layer it came from.
     """
+    arguments = masked(arguments)
     layers: list[tuple[str, Mapping[str, Any]]] = [
         ("argument", arguments),
-        ("%config", _notebook_config()),
+        ("%config", masked(_notebook_config())),
         _project_file(),
-        ("environment", {name: os.environ.get(f"BIFROST_{name.upper()}") or None for name in DEFAULTS}),
+        ("environment", masked({name: os.environ.get(f"BIFROST_{name.upper()}") or None for name in DEFAULTS})),
         ("default", DEFAULTS),
     ]
     values: dict[str, Any] = {}
@@ -112,6 +117,15 @@ def resolve(**arguments: Any) -> Settings:
         values[name] = _checked(name, value, origin)
         origins[name] = f"environment BIFROST_{name.upper()}" if origin == "environment" else origin
     return Settings(**values, origins=origins)
+
+
+def masked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` with each key, and an address that holds one, as `Secret`: no traceback shows it."""
+
+    def secret(name: str, value: Any) -> bool:
+        return isinstance(value, str) and (name in SECRETS or (name == "base_url" and "@" in value))
+
+    return {name: Secret(value) if secret(name, value) else value for name, value in values.items()}
 
 
 def _checked(name: str, value: Any, origin: str) -> Any:
@@ -129,6 +143,8 @@ def _checked(name: str, value: Any, origin: str) -> Any:
         raise ConfigurationError(f"{name} must be text, not {type(value).__name__} (from {origin}).")
     if name == "base_url":
         return _url(value, origin)
+    if name == "redact":
+        return _redacted(value, origin)
     if name == "admin_user" and ":" in value:
         raise ConfigurationError(f"admin_user (from {origin}) holds a colon, which HTTP does not allow there.")
     if name == "admin_password":  # sent as base64: any character will do
@@ -144,18 +160,29 @@ def _checked(name: str, value: Any, origin: str) -> Any:
 def _url(value: str, origin: str) -> str:
     if value == "demo":
         return value
+    if "@" in value.partition("://")[2].partition("/")[0]:
+        raise ConfigurationError(
+            f"base_url (from {origin}) holds a user name or password.",
+            hint="Pass keys as virtual_key= or api_key=, so that they never show in an address.",
+        )
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ConfigurationError(
             f"base_url {_without_password(value)!r} (from {origin}) is not an address of a gateway.",
             hint="Write it like http://localhost:8080, or 'demo' for the embedded gateway.",
         )
-    if parts.username or parts.password:
-        raise ConfigurationError(
-            f"base_url (from {origin}) holds a user name or password.",
-            hint="Pass keys as virtual_key= or api_key=, so that they never show in an address.",
-        )
     return value.rstrip("/")
+
+
+def _redacted(value: str, origin: str) -> str | None:
+    """The words sorted, so that equal settings are equal."""
+    words = sorted({word.strip() for word in value.split(",")} - {""})
+    if set(words) - {"prompt", "response"}:
+        raise ConfigurationError(
+            f"redact must be prompt, response, or both with a comma, not {plain(value, 80)!r} (from {origin}).",
+            hint="A function goes to Client(redact=...) or RunLog(path, redact=...).",
+        )
+    return ",".join(words) or None
 
 
 def _without_password(url: str) -> str:

@@ -29,7 +29,7 @@ def finished(outcome: Outcome) -> Run:
     for note in outcome.run.notes:
         warnings.warn(note, RuntimeWarning, stacklevel=3)
     if outcome.error is not None:
-        raise outcome.error
+        raise outcome.error.bare()
     return outcome.run
 
 

@@ -32,6 +32,7 @@ from .comparison import Comparison
 from .interrupted import Interrupted
 from .plan import Cell, Plan
 from .progress import Bar
+from .resume import notes_on
 from .sweep import Progress, Sweep
 
 if TYPE_CHECKING:
@@ -57,14 +58,15 @@ class Remote:
         self.client, self.plan = client, plan
         self.results: dict[str, Run] = dict(done)
         self.settled: set[str] = set(done)
-        self.progress = Progress(total=len(plan.cells), reused=len(done))
+        self.progress = Progress(total=len(plan.cells), reused=len(done), notes=notes_on(done))
 
     def receive(self, event: tuple[float, Mapping[str, Any]]) -> None:
         """A run from a worker: into the log, then into the results. Called on Dask's own thread."""
         line, final = event[1]["run"], event[1]["final"]
         run = _decoded(line)
+        run.written = {}  # this process writes, so its hook decides
         try:
-            self.client.log.append(run)
+            self.client.record(run)
         except Exception as error:  # noqa: BLE001 - the run itself is here; why the log lacks it is a note
             self.note(plain(error, 300))
         cell_id = str(run.tags.get("cell"))

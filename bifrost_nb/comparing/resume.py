@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from .plan import Plan
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     from ..records.log import RunLog
     from ..records.run import Run
 
-__all__ = ["recorded"]
+__all__ = ["notes_on", "recorded"]
 
 
 def recorded(plan: Plan, log: RunLog) -> dict[str, Run]:
@@ -27,3 +28,11 @@ def recorded(plan: Plan, log: RunLog) -> dict[str, Run]:
             run.comparison_id, run.tags = plan.comparison_id, plan.tags_of(cell)
             found[cell.cell_id] = run
     return found
+
+
+def notes_on(done: Mapping[str, Run]) -> list[str]:
+    """What is to be said about answers out of the log: they may not be there as they were given."""
+    count = sum("response" in run.redacted for run in done.values())
+    if not count:
+        return []
+    return [f"{count} answers come from the log, where a redact hook had changed or left out their text: no scores."]

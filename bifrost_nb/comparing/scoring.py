@@ -54,6 +54,8 @@ def scores(judge: Judge, work: Sequence[tuple[Run, Mapping[str, Any]]]) -> list[
     with_row = _takes_row(judge)
 
     def called(run: Run, row: Mapping[str, Any]) -> Any:
+        if "response" in run.written and run.written["response"] == run.response:
+            raise LookupError("the answer comes from the log, where a redact hook had changed or left out its text")
         return judge(run, row) if with_row else judge(run)
 
     asynchronous = inspect.iscoroutinefunction(judge) or inspect.iscoroutinefunction(type(judge).__call__)

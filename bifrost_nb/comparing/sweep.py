@@ -27,6 +27,7 @@ from ..untrusted import plain
 from .budget import Budget
 from .lanes import Lane
 from .plan import Asked, Cell, Plan
+from .resume import notes_on
 
 if TYPE_CHECKING:
     from ..calls import Outcome
@@ -109,7 +110,7 @@ class Sweep:
     ) -> None:
         self.client, self.plan, self.sink, self.finished = client, plan, sink, finished
         self.results: dict[str, Run] = dict(done)
-        self.progress = Progress(total=len(plan.cells), reused=len(done))
+        self.progress = Progress(total=len(plan.cells), reused=len(done), notes=notes_on(done))
         self._ways = {
             asked.name: _Way(asked, Lane(asked.concurrency, asked.requests_per_minute)) for asked in plan.asked
         }
@@ -254,8 +255,9 @@ class Sweep:
             way.hopeless = way.hopeless + 1 if hopeless else 0
             if way.hopeless >= HOPELESS:
                 self._close([way], f"{way.asked.name} was given up: {plain(error, 200)}")
-        if outcome.run.notes:
-            self._note(f"{way.asked.name}: some answers are not as they were sent; their runs say so (run.notes).")
+        told = f"{way.asked.name}: some runs have something to say (run.notes), for example: "
+        if outcome.run.notes and not any(note.startswith(told) for note in self.progress.notes):
+            self._note(told + outcome.run.notes[0])
         if isinstance(outcome.log_error, BifrostError):
             self._note(plain(outcome.log_error, 300))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import GatewayError, ProtocolError
 from ..settings import Settings
 from ..transport import Reply, fetch
-from ..untrusted import plain, redact
+from ..untrusted import Secret, plain, redact, secrets_in
 from ..wire.failures import gateway_error, parse_error
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ class Access:
         self._credentials = credentials
         self._client = {**client._headers, **client._auth()}
         self._admin = credentials.admin_headers()
-        pair = self._admin.get("authorization", "").partition(" ")[2]
-        self._secrets = (*client._secrets, credentials.admin_password, credentials.session_token, pair)
+        own = (credentials.admin_password, credentials.session_token, *secrets_in(self._admin))
+        self._secrets = (*client._secrets, *own)
         self._signed_in = False
 
     def safe(self, value: object, limit: int | None = None) -> str | None:
@@ -106,7 +106,7 @@ class Access:
         token = _token(reply) if reply.status < 300 else None
         if token is None:
             return False
-        self._admin = {"authorization": f"Bearer {token}"}
+        self._admin = {"authorization": Secret(f"Bearer {token}")}
         self._secrets = (*self._secrets, token)
         return True
 
@@ -131,4 +131,4 @@ def _token(reply: Reply) -> str | None:
         except CookieError:
             cookie = None
         token = cookie.value if cookie is not None else ""
-    return token if re.fullmatch(r"[!-~]+", token) else None
+    return Secret(token) if re.fullmatch(r"[!-~]+", token) else None

@@ -61,8 +61,11 @@ class Admin:
         admin_password: str | None = None,
         session_token: str | None = None,
     ) -> None:
+        own = settings.masked(
+            {"admin_user": admin_user, "admin_password": admin_password, "session_token": session_token}
+        )
+        admin_user, admin_password, session_token = own.values()  # so that no traceback shows them
         self.client = client if client is not None else Client()
-        own = {"admin_user": admin_user, "admin_password": admin_password, "session_token": session_token}
         known = {
             name: value if value is not None else getattr(self.client.settings, name) for name, value in own.items()
         }
@@ -73,6 +76,8 @@ class Admin:
         resolved.admin_headers()  # half a pair is told now, not at the first request
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_credentials"):  # a traceback shows it that could not be made
+            return "<Admin, not made>"
         names = ("admin_user", "admin_password", "session_token")
         given = [name for name in names if getattr(self._credentials, name)]
         return f"Admin({self.client!r}{''.join(f', {name}=configured' for name in given)})"

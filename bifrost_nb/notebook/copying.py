@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from ..errors import ConfigurationError
-from ..untrusted import plain, redact
+from ..untrusted import Secret, plain, redact
 from .tables import Text
 
 if TYPE_CHECKING:
@@ -68,9 +69,9 @@ def _url(call: Call) -> str:
     return call.path + (f"?{query}" if query else "")
 
 
-def _keys(client: Client) -> dict[str, str]:
-    """Header and environment variable of each key that is configured."""
-    keys = {}
+def _keys(client: Client, call: Call) -> dict[str, str]:
+    """Header and environment variable of each key that is configured, or was given as a header."""
+    keys = {name: re.sub(r"\W", "_", name).upper() for name, value in call.headers.items() if isinstance(value, Secret)}
     if client.settings.virtual_key:
         keys["x-bf-vk"] = "BIFROST_VIRTUAL_KEY"
     if client.settings.api_key:
@@ -79,10 +80,11 @@ def _keys(client: Client) -> dict[str, str]:
 
 
 def _curl(client: Client, call: Call, run: Run) -> str:
-    headers = ["content-type: application/json", *(f"{name}: {value}" for name, value in call.headers.items())]
+    plain_headers = ((name, value) for name, value in call.headers.items() if not isinstance(value, Secret))
+    headers = ["content-type: application/json", *(f"{name}: {value}" for name, value in plain_headers)]
     keys = [
-        f'  -H "{name}: {"Bearer " if name == "authorization" else ""}${variable}"'
-        for name, variable in _keys(client).items()
+        f'  -H "{name}: {"Bearer " if variable == "BIFROST_API_KEY" else ""}${variable}"'
+        for name, variable in _keys(client, call).items()
     ]
     lines = [
         f"curl{' -N' if call.stream else ''} {shlex.quote(client.base_url + _url(call))}",
@@ -94,9 +96,13 @@ def _curl(client: Client, call: Call, run: Run) -> str:
 
 
 def _httpx(client: Client, call: Call, run: Run) -> str:
-    headers = [f"    {json.dumps(name)}: {json.dumps(value)}," for name, value in call.headers.items()]
-    for name, variable in _keys(client).items():
-        start = '"Bearer " + ' if name == "authorization" else ""
+    headers = [
+        f"    {json.dumps(name)}: {json.dumps(value)},"
+        for name, value in call.headers.items()
+        if not isinstance(value, Secret)
+    ]
+    for name, variable in _keys(client, call).items():
+        start = '"Bearer " + ' if variable == "BIFROST_API_KEY" else ""
         headers.append(f'    "{name}": {start}os.environ["{variable}"],')
     body = {name: value for name, value in call.body.items() if name != "stream"}
     return "\n".join(

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from ..errors import GatewayError, ProtocolError
+from ..untrusted import HIDDEN, SHORTEST_SECRET
 from ..wire.choices import (
     ToolCalls,
     annotations_of,
@@ -239,9 +240,9 @@ class Collector:
     def finish(self, ended_ms: float) -> Run:
         """Write all that is known into the run; also after a failure, with what had arrived by then."""
         run = self.run
-        run.texts = ["".join(self._texts[index]) for index in sorted(self._texts)]
+        run.texts = [self._without_keys("".join(self._texts[index])) for index in sorted(self._texts)]
         run.response = run.texts[0] if run.texts else None
-        run.reasoning = "".join(self._reasoning) or None
+        run.reasoning = self._without_keys("".join(self._reasoning)) or None
         run.finish_reason = self._finish.get(0) or next(iter(self._finish.values()), None)
         run.logprobs, run.tool_calls = self._logprobs, self._tool_calls.result()
         run.annotations, run.audio = self._annotations, self._audio
@@ -271,6 +272,13 @@ class Collector:
                 return parsed(self._last)
             return None
         return self._last
+
+    def _without_keys(self, text: str) -> str:
+        """No model knows our keys; a gateway that repeats them is not helped to spread them."""
+        for secret in self.secrets:
+            if len(secret) >= SHORTEST_SECRET:
+                text = text.replace(secret, HIDDEN)
+        return text
 
     def _times(self, ended_ms: float) -> None:
         run, times = self.run, self.run.chunk_times_ms

@@ -129,12 +129,24 @@ if sys.platform != "win32":
 
 def _open(path: Path) -> int:
     try:
-        return os.open(path, _APPEND, 0o600)
+        return _made(path)
     except FileNotFoundError:
         missing = [folder for folder in path.parents if not folder.exists()]
         for folder in reversed(missing):
             folder.mkdir(0o700, exist_ok=True)
+            folder.chmod(0o700)  # whatever the umask
+        return _made(path)
+
+
+def _made(path: Path) -> int:
+    """The open file, made if missing: for its owner, who can read and write it whatever the umask."""
+    try:
+        descriptor = os.open(path, _APPEND | os.O_EXCL, 0o600)
+    except FileExistsError:
         return os.open(path, _APPEND, 0o600)
+    if hasattr(os, "fchmod"):
+        os.fchmod(descriptor, 0o600)
+    return descriptor
 
 
 def _ends_whole(descriptor: int, size: int) -> bool:

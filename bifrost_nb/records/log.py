@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from .. import settings
 from ..errors import ConfigurationError, LogError
+from ..untrusted import hidden
 from .columns import COLUMNS
 from .lines import Appender, blocks
 from .record import cell, decode, encode, encode_update, json_text
+from .redaction import Redact, as_written, decide, dropping
 from .run import Run
 from .selection import Filters, near, selection, shows_filters
 
@@ -37,9 +40,12 @@ class RunLog:
     Made at the first append, readable by its owner only. Any number of threads and processes may append at once. A
     later line about a run adds facts to it; the newest known value of each column wins. `path` None is a switched-off
     log: it takes every run and keeps none.
+
+    `redact` decides what is written of each run's texts (see `bifrost_nb.records.redaction`): ``redact(text, what)``,
+    `what` being ``"prompt"`` or ``"response"``, returns the text to write or None.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None) -> None:
+    def __init__(self, path: str | os.PathLike[str] | None, *, redact: Redact | None = None) -> None:
         if path is not None and (not (text := os.fspath(path)) or "\0" in text):
             raise ConfigurationError(
                 f"{text!r} is no path for a run log.", hint="Give a file name, or None for no log."
@@ -47,6 +53,9 @@ class RunLog:
         # Absolute now: a notebook that changes its folder later goes on with the same log.
         self.path = None if path is None else Path(path).expanduser().absolute()
         """The file; None if the log is off."""
+        if redact is not None and not callable(redact):
+            raise ConfigurationError(f"redact must be a function of (text, what), not {type(redact).__name__}.")
+        self.redact = redact
         self._appender = None if self.path is None else Appender(self.path)
         self._reported: Counter[str] = Counter()
 
@@ -58,13 +67,16 @@ class RunLog:
     def __repr__(self) -> str:
         return f"RunLog({None if self.path is None else str(self.path)!r})"
 
-    def append(self, run: Run) -> None:
+    def append(self, run: Run, *, redact: Redact | None = None, secrets: Iterable[str] = ()) -> None:
         """Record a finished run; when this returns, the operating system has the whole line.
 
-        Raises LogError if it could not be written; the run itself is unharmed.
+        `redact` is asked before this log's own hook. `secrets` are keys that the line must not hold, whoever repeats
+        them. Raises LogError if it could not be written; the run itself is unharmed.
         """
+        if redact is not None or self.redact is not None:  # also where nothing is logged: a notebook keeps runs too
+            decide(run, (hook for hook in (redact, self.redact) if hook is not None))
         if self._appender is not None:
-            self._appender.append(encode(run))
+            self._appender.append(hidden(encode(as_written(run)), secrets))
 
     def update(self, run_id: str, /, **facts: Any) -> None:
         """Add what was learned later about a recorded run: a cost that arrived, a rating. None means nothing learned.
@@ -145,16 +157,22 @@ def _fact(name: str, value: Any) -> Any:
     return fact
 
 
-_logs: dict[str | None, RunLog] = {}
+_logs: dict[tuple[str | None, str | None], RunLog] = {}
 
 
 def run_log() -> RunLog:
-    """The run log in force: ``BIFROST_RUN_LOG`` (a path or ``off``), else ``runs.jsonl`` in the user's data folder."""
-    chosen = (settings.resolve().run_log or "").strip()
+    """The run log in force: ``BIFROST_RUN_LOG`` (a path or ``off``), else ``runs.jsonl`` in the user's data folder.
+
+    ``BIFROST_REDACT`` (``prompt``, ``response`` or both) says what it is not to hold.
+    """
+    found = settings.resolve()
+    chosen, dropped = (found.run_log or "").strip(), found.redact
     if not chosen:
         import platformdirs
 
         path: str | None = str(platformdirs.user_data_path("bifrost-nb", appauthor=False) / "runs.jsonl")
     else:
         path = None if chosen.lower() == "off" else str(Path(chosen).expanduser().absolute())
-    return _logs.setdefault(path, RunLog(path))
+    if (path, dropped) not in _logs:
+        _logs[path, dropped] = RunLog(path, redact=dropping(dropped.split(",")) if dropped else None)
+    return _logs[path, dropped]

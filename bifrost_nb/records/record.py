@@ -39,6 +39,7 @@ EXTRA = (
     "chunk_times_ms",
     "attempts",
     "notes",
+    "redacted",
 )
 
 _JSON_COLUMNS = ("fallbacks", "params", "tags")
@@ -201,8 +202,12 @@ def decode(columns: Mapping[str, Any], extra: Any) -> Run:
     for name in _JSON_COLUMNS:
         _restore(run, name, _parsed(columns.get(name)))
     if isinstance(extra, dict):
-        for name in EXTRA:
+        for name in _STORED:
             _restore(run, name, extra.get(name))
+        told = extra.get("redacted")
+        for name in told if isinstance(told, list) else ():
+            if name in _TEXTS:
+                run.written[name] = getattr(run, name)
     return run
 
 
@@ -241,6 +246,8 @@ _SHAPES: dict[str, tuple[type, Any]] = {
     "attempts": (list, dict),
     "notes": (list, str),
 }
+_STORED = tuple(name for name in EXTRA if name in _SHAPES)
+_TEXTS = ("prompt", "response", "params", "error_message", *_STORED)
 _ATTEMPT = tuple(field.name for field in fields(Attempt))
 
 

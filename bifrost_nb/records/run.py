@@ -125,6 +125,13 @@ class Run:
     attempts: list[Attempt] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What is to be known about an answer that is no error: chunks that are missing, say."""
+    written: dict[str, Any] = field(default_factory=dict, repr=False)
+    """Where a `redact` hook is in force: what is written to files instead of these fields."""
+
+    @property
+    def redacted(self) -> list[str]:
+        """The fields that a `redact` hook changed or left out where the run was written."""
+        return list(self.written)
 
     @property
     def text(self) -> str:

@@ -15,6 +15,7 @@ from ..untrusted import plain, redact
 from .columns import COLUMNS
 from .facts import facts, line, parts, trouble
 from .record import column_value
+from .redaction import as_written
 from .run import Run
 
 if TYPE_CHECKING:
@@ -122,10 +123,14 @@ def mimebundle_many(runs: Iterable[Run], form: str = "md") -> dict[str, str]:
 
 
 def metadata(run: Run) -> dict[str, Any]:
-    """What a saved notebook keeps of `run` beside its picture: every known column, as JSON values, without keys."""
+    """What a saved notebook keeps of `run` beside its picture: every known column, as JSON values, without keys.
+
+    A `redact` hook counts here as it does for the log; what the picture itself shows is what somebody wanted to see.
+    """
     known: dict[str, Any] = {}
+    written = as_written(run)
     for column in COLUMNS:
-        value = column_value(column, run)
+        value = column_value(column, written)
         if value is not None:
             known[column.name] = redact(value) if isinstance(value, str) else _json_value(value)
     return {"bifrost_nb": {"schema": 1, **known}}

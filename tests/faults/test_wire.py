@@ -253,4 +253,5 @@ def test_chunks_that_are_missing_doubled_or_out_of_order_are_told(
     assert said in run.notes[0]
     assert said in repr(run)
     result = bf.compare(["azure/fast"], "Hello", client=bf.Client(server.url, log=log))
-    assert result.notes == ["azure/fast: some answers are not as they were sent; their runs say so (run.notes)."]
+    [note] = result.notes
+    assert note.startswith("azure/fast: some runs have something to say (run.notes), for example: By the gateway's")

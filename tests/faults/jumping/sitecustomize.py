@@ -1,4 +1,4 @@
-"""For a child process (this folder on PYTHONPATH): a time of day that leaps by years at each look, no other clock."""
+"""For a child process (this folder on PYTHONPATH): a time of day that leaps by years at each look."""
 
 from __future__ import annotations
 
