@@ -49,7 +49,7 @@ class Comparison:
         self.runs: list[Run] = [results[cell.cell_id] for cell in self._cells]
         self._scores = scores or {}
         self._log = log
-        self._frame: tuple[int, pd.DataFrame] | None = None
+        self._frame: tuple[list[Any], pd.DataFrame] | None = None
         self.plot = Plots(self)
 
     @property
@@ -71,19 +71,19 @@ class Comparison:
     def frame(self) -> pd.DataFrame:
         """One row per run: the columns of every frame, then ``score`` and ``score_error`` where answers were scored.
 
-        Costs that arrive later are in it the next time it is read.
+        Costs, ratings and notes that come later are in it the next time it is read.
         """
         import pandas as pd
 
         from ..records.frame import to_frame
 
-        unknown = sum(run.cost_usd is None for run in self.runs)
-        if self._frame is None or self._frame[0] != unknown:
+        later = [(run.cost_usd, run.rating, run.tags.get("note")) for run in self.runs]
+        if self._frame is None or self._frame[0] != later:
             frame = to_frame(self.runs)
             for name, values in self._scores.items():
                 frame[name] = pd.array([one.value for one in values], dtype="Float64")
                 frame[f"{name}_error"] = pd.Series([one.error for one in values], dtype=frame["prompt"].dtype)
-            self._frame = unknown, frame
+            self._frame = later, frame
         return self._frame[1].copy()
 
     @property

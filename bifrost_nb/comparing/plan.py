@@ -155,10 +155,11 @@ def make_plan(
     asked = _asked(deployments, shared)
     gateway = client.settings.base_url
     prompts = _prompts(prompts_of(prompt, inputs), [kind, system])
+    contents = _contents(asked)
     cells = tuple(
-        Cell(_cell_id(gateway, kind, stream, one, who, repeat), one, who, repeat)
+        Cell(_digest([gateway, kind, stream, one.prompt_id, *content, repeat], 16), one, who, repeat)
         for one in prompts
-        for who in asked
+        for who, content in zip(asked, contents, strict=True)
         for repeat in range(repeats)
     )
     templates = sorted(prompt.values()) if isinstance(prompt, Mapping) else [prompt]
@@ -252,10 +253,31 @@ def _one(entry: Any, shared: Mapping[str, Any]) -> Asked:
     return Asked(name, deployment, parameters, tuple(fallbacks), _whole("concurrency", settings["concurrency"]), pace)
 
 
-def _cell_id(gateway: str, kind: Kind, stream: bool, prompt: Prompt, asked: Asked, repeat: int) -> str:
-    parameters = {name: value for name, value in asked.parameters.items() if name not in _NOT_IDENTITY}
-    content = [gateway, kind, stream, prompt.prompt_id, asked.deployment, parameters, asked.fallbacks, repeat]
-    return _digest(content, 16)
+def _contents(asked: Sequence[Asked]) -> list[list[Any]]:
+    """What each deployment adds to a cell's identity.
+
+    One that is there twice under two names, to see how far apart equals come out, is two samples.
+    """
+    seen: Counter[str] = Counter()
+    contents = []
+    for one in asked:
+        parameters = {name: _same(value) for name, value in one.parameters.items() if name not in _NOT_IDENTITY}
+        if isinstance(stop := parameters.get("stop"), str):
+            parameters["stop"] = [stop]  # as it is sent
+        content: list[Any] = [one.deployment, parameters, one.fallbacks]
+        digest = _digest(content, 16)
+        seen[digest] += 1
+        contents.append(content if seen[digest] == 1 else [*content, seen[digest]])
+    return contents
+
+
+def _same(value: Any) -> Any:
+    """0 and 0.0 are the same number."""
+    if isinstance(value, Mapping):
+        return {key: _same(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_same(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
 
 
 def _digest(content: Any, length: int) -> str:

@@ -18,14 +18,15 @@ def recorded(plan: Plan, log: RunLog) -> dict[str, Run]:
     """The newest completed run of each cell that the log has one for, by the cell's identity.
 
     A run that failed, was cut off or cancelled is none: its cell is sent again. The runs are named as `plan` names
-    them, whatever comparison they were first made for.
+    them, whatever comparison they were first made for; a note that somebody gave an answer stays with it.
     """
     cells = {cell.cell_id: cell for cell in plan.cells}
     found: dict[str, Run] = {}
     for run in log.read(prompt_id={cell.prompt.prompt_id for cell in plan.cells}, status="ok"):
         cell = cells.get(str(run.tags.get("cell")))
         if cell is not None:
-            run.comparison_id, run.tags = plan.comparison_id, plan.tags_of(cell)
+            note = {"note": run.tags["note"]} if "note" in run.tags else {}
+            run.comparison_id, run.tags = plan.comparison_id, {**plan.tags_of(cell), **note}
             found[cell.cell_id] = run
     return found
 

@@ -189,6 +189,35 @@ def test_variants_of_one_deployment(ask: Any) -> None:
         assert result.difference("cold", "hot").n == 6
 
 
+def test_one_deployment_twice_is_two_samples(ask: Any, gateway: LocalGateway) -> None:
+    """The same settings under two names show how far apart equals come out: each gets calls of its own, and resumes."""
+    for _ in range(2):
+        result = ask([A, {"deployment": A, "name": "again"}])
+        assert len(sent(gateway)) == 12
+        assert result.summary()["runs"].tolist() == [6, 6]
+        assert result.frame["run_id"].nunique() == 12
+        assert result.difference(A, "again").n == 6
+
+
+def test_the_same_request_written_otherwise_is_the_same(ask: Any, gateway: LocalGateway) -> None:
+    """0 is 0.0, one stop text is a list of one, None is not there: nothing is sent twice."""
+    ask(temperature=0, stop="x", logit_bias={"1": 2}, fallbacks=[C])
+    ask(temperature=0.0, stop=["x"], logit_bias={"1": 2.0}, fallbacks=(C,), top_p=None)
+    assert len(sent(gateway)) == 12
+
+
+def test_ratings_and_notes_show_in_the_frame(ask: Any, client: Client) -> None:
+    """A judgement given after the frame was first read is in it, at once and when the cell runs again."""
+    result = ask()
+    assert result.frame["rating"].isna().all()
+    grid = result.grid().state
+    grid.rate(grid.answer(0, 0, 0), "up", "good")
+    for one in (result, ask()):
+        rated = one.frame[one.frame["rating"].notna()]
+        assert set(rated["rating"]) == {"up"}
+        assert '"note":"good"' in rated["tags"].iloc[0]
+
+
 def test_chat_with_a_system_message(ask: Any, gateway: LocalGateway) -> None:
     """`chat=True` sends chat completions, the system message first."""
     result = ask(["openai/gpt-4o-mini"], chat=True, system="Be brief.", inputs={"topic": ["tea"]})
