@@ -15,15 +15,31 @@ _FRONT_ENDS = ("JPY_SESSION_NAME", "VSCODE_PID", "VSCODE_CWD", "COLAB_RELEASE_TA
 
 
 class Bar:
-    """A `tqdm` bar over the cells of a comparison; updated by the thread that runs the cell, which owns the output."""
+    """A `tqdm` bar over the cells of a comparison; updated by the thread that runs the cell, which owns the output.
+
+    In a notebook the bar is made of widgets, which a line of text replaces at the end: widgets are kept for ever, and
+    no saved notebook can show them.
+    """
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._bar: Any = None
+        self._handle: Any = None
         if progress.reused < progress.total and _watched():
-            from tqdm.auto import tqdm
+            options = {"total": progress.total, "initial": progress.reused, "unit": "run", "dynamic_ncols": True}
+            self._bar = (_in_notebook() and self._widgets(options)) or _plain_bar(options)
 
-            self._bar = tqdm(total=progress.total, initial=progress.reused, unit="run", dynamic_ncols=True)
+    def _widgets(self, options: dict[str, Any]) -> Any:
+        """A bar of widgets on the page, or None where there are none."""
+        try:
+            from IPython.display import display
+            from tqdm.notebook import tqdm_notebook
+
+            bar = tqdm_notebook(**options, display=False)
+        except ImportError:  # no ipywidgets
+            return None
+        self._handle = display(bar.container, display_id=True)  # type: ignore[no-untyped-call]
+        return bar
 
     def update(self) -> None:
         """Draw what is new; tqdm itself redraws ten times a second at most."""
@@ -36,8 +52,26 @@ class Bar:
         self.update()
         if self._bar is not None:
             self._bar.close()
-        elif self._progress.total > self._progress.reused:
+        if self._handle is not None:
+            self._handle.update({"text/plain": summary_line(self._progress)}, raw=True)
+            _let_go(self._bar.container)
+        elif self._bar is None and self._progress.total > self._progress.reused:
             sys.stderr.write(summary_line(self._progress) + "\n")
+
+
+def _plain_bar(options: dict[str, Any]) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(**options)
+
+
+def _let_go(container: Any) -> None:
+    """Close a bar's widgets with what belongs to them; ipywidgets would keep them."""
+    for widget in (*container.children, container):
+        parts = widget.layout, getattr(widget, "style", None)
+        for each in (widget, *parts):
+            if each is not None:
+                each.close()
 
 
 def summary_line(progress: Progress) -> str:
@@ -57,7 +91,11 @@ def _counts(progress: Progress) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count or name == "done")
 
 
+def _in_notebook() -> bool:
+    return any(os.environ.get(name) for name in _FRONT_ENDS) and "ipykernel" in sys.modules
+
+
 def _watched() -> bool:
-    if any(os.environ.get(name) for name in _FRONT_ENDS) and "ipykernel" in sys.modules:
+    if _in_notebook():
         return True
     return bool(getattr(sys.stderr, "isatty", bool)())

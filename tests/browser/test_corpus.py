@@ -259,7 +259,7 @@ def test_live(page: Watched, gateway: LocalGateway, size: int) -> None:
     page.until(lambda: cell.pane.locator(".bifrost-rendered").count() == 8, 90, "eight columns to be rendered")
     assert page.page.evaluate("window.__rendered.size") == len(MARKS)
     page.check()
-    assert cell.pane.locator(".bifrost-rendered strong, .bifrost-rendered code").count() > 20
+    assert cell.pane.locator(".bifrost-rendered strong, .bifrost-rendered code").count() > 5
     cell.pane.get_by_role("button", name="Stop all").click()
     cell.wait()
     assert cell.pane.count() == 0

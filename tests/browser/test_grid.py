@@ -1,4 +1,4 @@
-"""The grid in JupyterLab, clicked through and by keyboard alone."""
+"""The grid in JupyterLab and Notebook 7, clicked through and by keyboard alone."""
 
 from __future__ import annotations
 
@@ -24,6 +24,11 @@ grid
 
 @pytest.fixture
 def grid(lab: Notebook, gateway: LocalGateway) -> Cell:
+    """A grid in JupyterLab."""
+    return shown(lab, gateway)
+
+
+def shown(notebook: Notebook, gateway: LocalGateway) -> Cell:
     """A grid of 45 prompts, 3 deployments and 3 repeats; one prompt fails at one deployment."""
     text = "A **fine** colour: `blue`, as the sea is on a clear morning, and some grey beside it."
     gateway.script(
@@ -33,7 +38,7 @@ def grid(lab: Notebook, gateway: LocalGateway) -> Cell:
             {"deployment": "azure/large", "text": text.replace("blue", "red"), "first_text_ms": 5, "gap_ms": 0},
         ]
     )
-    cell = lab.run(SOURCE)
+    cell = notebook.run(SOURCE)
     board(cell).wait_for()
     return cell
 
@@ -43,38 +48,38 @@ def board(cell: Cell) -> Any:
     return cell.output.locator(".bifrost-board")
 
 
-def test_look_through(lab: Notebook, grid: Cell) -> None:
+def test_look_through(either: Notebook, gateway: LocalGateway) -> None:
     """Filter, sort and pages change the rows; an opened answer has text, facts and story; a diff marks words."""
-    root = board(grid)
+    root = board(shown(either, gateway))
     rows, count = root.locator("tbody tr"), root.locator(".bifrost-g-count")
-    lab.until(lambda: rows.count() == 20, 30, "twenty rows")
+    either.until(lambda: rows.count() == 20, 30, "twenty rows")
     root.get_by_role("button", name="Next page").click()
-    lab.until(lambda: "21 to 40 of 45 prompts" in count.inner_text(), 30, "the second page")
+    either.until(lambda: "21 to 40 of 45 prompts" in count.inner_text(), 30, "the second page")
     root.get_by_label("Show", exact=True).select_option("errors")
-    lab.until(lambda: rows.count() == 1, 30, "the one prompt with errors")
+    either.until(lambda: rows.count() == 1, 30, "the one prompt with errors")
     assert "3 failed" in rows.inner_text()
     root.get_by_label("Show", exact=True).select_option("all")
     root.get_by_label("Sort", exact=True).select_option("errors")
-    lab.until(lambda: "thing 07" in rows.first.inner_text(), 30, "the prompt with errors first")
+    either.until(lambda: "thing 07" in rows.first.inner_text(), 30, "the prompt with errors first")
     root.get_by_role("button", name="azure/fast: A **fine** colour").first.click()
     detail = root.locator(".bifrost-g-detail")
-    lab.until(lambda: "Answer, 3 of 3 runs" in detail.inner_text(), 30, "the opened answer")
+    either.until(lambda: "Answer, 3 of 3 runs" in detail.inner_text(), 30, "the opened answer")
     assert detail.locator("strong").inner_text() == "fine"
     assert "Asked azure/fast. azure/fast served." in detail.inner_text()
     detail.get_by_label("Compare words with").select_option("openai/gpt-3.5-turbo-instruct")
-    lab.until(lambda: detail.locator("ins").count() > 0, 30, "the word diff")
+    either.until(lambda: detail.locator("ins").count() > 0, 30, "the word diff")
     detail.get_by_role("button", name="Good answer").click()
-    lab.until(lambda: "Recorded." in detail.inner_text(), 30, "the rating to be recorded")
+    either.until(lambda: "Recorded." in detail.inner_text(), 30, "the rating to be recorded")
     detail.get_by_label("Note on this answer").fill("a note")
     detail.get_by_role("button", name="Save note").click()
     read = "read = comparison._log.read(comparison_id=comparison.id)\n"
     read += "print({run.rating for run in read}, {run.tags.get('note') for run in read})"
 
     def recorded() -> bool:  # a click may reach the kernel after a cell that was started later
-        (said,) = lab.run(read).outputs
+        (said,) = either.run(read).outputs
         return "'up'" in said["text"] and "'a note'" in said["text"]
 
-    lab.until(recorded, 30, "rating and note in the log")
+    either.until(recorded, 30, "rating and note in the log")
 
 
 def test_by_keyboard(lab: Notebook, grid: Cell) -> None:

@@ -190,6 +190,66 @@ def test_pictures(lab: Notebook, gateway: LocalGateway, pictures: Path, theme: L
     lab.theme("Light")
 
 
+RICH = """# A heading
+
+A [link](https://example.org/a), `code`, **bold**.
+
+| a | b |
+|---|---|
+| 1 | 2 |
+
+```python
+def tide(hours: float) -> str:  # twice a day
+    return "high" if hours % 12.4 < 6 else "low"
+```
+"""
+EIGHT = "show(*(f'eight {number};' for number in range(8)), retries=0, fallbacks=None, title='Eight');"
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_eight_columns(lab: Notebook, gateway: LocalGateway, pictures: Path, theme: Literal["Light", "Dark"]) -> None:
+    """Complete columns are rendered while others go on; all can be read, are named in words and fit their width."""
+    words = [word + " " for word in (STORY * 4).split(" ")]
+    gateway.script(
+        [
+            {"prompt": "eight 0;", "text": RICH, "first_text_ms": 10},
+            {"prompt": "eight 1;", "status": 429, "error": {"message": "Too many requests."}},
+            {"prompt": "eight 2;", "text": STORY, "first_text_ms": 10},
+            {"prompt": "eight 7;", "silent": True},
+            {"prompt": "eight", "text": words, "first_text_ms": 100, "gap_ms": 5, "stall_after_chunks": len(words)},
+        ]
+    )
+    lab.theme(theme)
+    cell = lab.start(EIGHT)
+    pane, texts = cell.pane, cell.pane.locator(".bifrost-text")
+    whole = "".join(words)
+    lab.until(lambda: texts.all_text_contents()[3:7] == [whole] * 4, 60, "the texts")
+    lab.until(lambda: pane.locator(".bifrost-rendered").count() == 3, 60, "three rendered columns")
+    first = texts.first
+    assert first.locator("[role=heading]").inner_text() == "A heading"
+    assert first.locator("a").get_attribute("rel") == "noopener noreferrer nofollow"
+    states = pane.locator(".bifrost-state").all_inner_texts()
+    assert states == ["done", "failed", "done", *["answering"] * 4, "waiting"]
+    said = [".bifrost-hint", ".bifrost-summary", ".bifrost-heading", ".bifrost-stop", ".bifrost-note", ".bifrost-state"]
+    rich = ["p", "a", "code", "strong", "th", "td", "pre", "pre span >> nth=0", "pre span >> nth=3", "[role=heading]"]
+    for part in (*said, *(f".bifrost-rendered {name}" for name in rich)):
+        assert contrast(pane.locator(part).locator("visible=true").first) >= 4.5, (theme, part)
+    names = pane.get_by_role("button").evaluate_all("all => all.map(e => e.getAttribute('aria-label'))")
+    assert names == ["Stop all", *["Stop azure/fast"] * 5]
+    assert pane.get_by_role("region", name="Answer of azure/fast").count() == 8
+    for width in (1280, 420):
+        lab.page.set_viewport_size({"width": width, "height": 1000})
+        rows = [1] * 8 if width == 420 else [4, 4]
+        lab.until(lambda: rows_of(cell) == rows, 30, f"columns in rows of {rows}")  # noqa: B023
+        inner = "e => [...e.querySelectorAll('.bifrost-column')].every(c => c.scrollWidth <= c.clientWidth)"
+        assert pane.evaluate(inner)
+        lab.picture(pictures / f"live-eight-{width}-{theme.lower()}.png", cell)
+    lab.page.set_viewport_size({"width": 1280, "height": 900})
+    pane.get_by_role("button", name="Stop all").click()
+    cell.wait()
+    lab.theme("Light")
+
+
 def contrast(locator: object) -> float:
     """The ratio of luminances of text and ground, as the accessibility guidelines define it."""
     colours = locator.evaluate(  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The blind vote in JupyterLab, by keyboard."""
+"""The blind vote in JupyterLab and Notebook 7, by keyboard."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ vote
 
 @pytest.fixture
 def vote(lab: Notebook, gateway: LocalGateway) -> Cell:
+    """A vote in JupyterLab."""
+    return shown(lab, gateway)
+
+
+def shown(notebook: Notebook, gateway: LocalGateway) -> Cell:
     """A vote of five pairs; azure/fast is known by its code."""
     first, second = "Use `code` and a **bold** word.", "A table helps:\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"
     gateway.script(
@@ -31,7 +36,7 @@ def vote(lab: Notebook, gateway: LocalGateway) -> Cell:
             {"deployment": "azure/large", "text": second, "first_text_ms": 5, "gap_ms": 0},
         ]
     )
-    cell = lab.run(SOURCE)
+    cell = notebook.run(SOURCE)
     cell.output.locator(".bifrost-board").wait_for()
     return cell
 
@@ -41,26 +46,27 @@ def count(cell: Cell) -> Any:
     return cell.output.locator(".bifrost-g-count")
 
 
-def test_vote_by_keyboard(lab: Notebook, vote: Cell) -> None:
+def test_vote_by_keyboard(either: Notebook, gateway: LocalGateway) -> None:
     """1, 2, 0, t and s vote while no name is shown; the reveal is static, names all, and the frame has the votes."""
-    root, keys = vote.output.locator(".bifrost-board"), lab.page.keyboard
+    vote = shown(either, gateway)
+    root, keys = vote.output.locator(".bifrost-board"), either.page.keyboard
     root.focus()
     for number, key in enumerate("120ts"):
-        lab.until(lambda n=number: f"Pair {n + 1} of 5" in count(vote).inner_text(), 30, f"pair {number + 1}")
+        either.until(lambda n=number: f"Pair {n + 1} of 5" in count(vote).inner_text(), 30, f"pair {number + 1}")
         assert "azure" not in root.inner_text()
         assert root.locator(".bifrost-v-body").first.inner_text()
         keys.press(key)
-    lab.until(lambda: "All 5 pairs are done" in count(vote).inner_text(), 30, "the end")
-    kinds = lab.page.evaluate("window.jupyterapp.shell.currentWidget.content.widgets.map(w => w.model.type)")
+    either.until(lambda: "All 5 pairs are done" in count(vote).inner_text(), 30, "the end")
+    kinds = either.page.evaluate("window.jupyterapp.shell.currentWidget.content.widgets.map(w => w.model.type)")
     assert set(kinds) == {"code"}  # in JupyterLab's command mode 1 makes a heading of a cell
     keys.press("Enter")  # the focus went to "End and reveal"
-    lab.until(lambda: root.count() == 0, 30, "the static result")
+    either.until(lambda: root.count() == 0, 30, "the static result")
     assert "azure/fast" in vote.output.inner_text()
     assert "4 votes, 1 skipped (seed 2)" in vote.output.inner_text()
     assert WIDGET not in vote.outputs[-1]["data"]
-    said = lab.run("print(vote.frame['winner'].fillna('-').tolist())").outputs[0]["text"]
+    said = either.run("print(vote.frame['winner'].fillna('-').tolist())").outputs[0]["text"]
     assert said == "['model_a', 'model_b', 'tie', 'tie', '-']\n"
-    assert "4 votes" in str(lab.saved().cells[vote.index].outputs[-1]["data"]["text/html"])
+    assert "4 votes" in str(either.saved().cells[vote.index].outputs[-1]["data"]["text/html"])
 
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])

@@ -41,7 +41,7 @@ def test_nothing_is_left(front: FrontEnd, gateway: LocalGateway) -> None:
     assert after[0] <= before[0]
     assert after[1] <= before[1] + 1  # one more idle connection may be kept
     assert after[2] <= before[2]
-    assert after[3] <= before[3]  # an earlier cell of this kernel may still show a progress bar
+    assert after[3] <= before[3]
     assert after[4] <= before[4]
 
 
@@ -65,5 +65,17 @@ def test_nothing_is_left_after_stops(front: FrontEnd, slow: LocalGateway) -> Non
     assert after[0] <= before[0]
     assert after[1] <= before[1] + 1  # one more idle connection may be kept
     assert after[2] <= before[2]
-    assert after[3] <= before[3]  # an earlier cell of this kernel may still show a progress bar
+    assert after[3] <= before[3]
     assert after[4] <= before[4]
+
+
+def test_a_comparison_leaves_no_bar(front: FrontEnd, gateway: LocalGateway) -> None:
+    """The widgets of a comparison's bar are closed, and a line of text is what stays in the output."""
+    front.run(COUNT + "os.environ['JPY_SESSION_NAME'] = 'x'\nfrom bifrost_nb import compare").wait()
+    before = ast.literal_eval(front.value("settled()"))
+    source = "for number in range(3): compare(['azure/fast'], f'bar {number}', client=client, fresh=True, max_tokens=3)"
+    cell = front.run(f"{source}\ndel os.environ['JPY_SESSION_NAME']").wait(60)
+    assert cell.status == "ok", cell.error
+    after = ast.literal_eval(front.value("settled()"))
+    assert after[3] <= before[3]
+    assert cell.shown == [{"text/plain": "1 run: 1 done"}] * 3
