@@ -140,7 +140,7 @@ async def gateway_at(base_url: str) -> Gateway:
 
         session = here.shared["session"] = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S),
-            read_bufsize=64 * 1024,  # a block that stays in the processor's cache is read a fifth quicker than four of them
+            read_bufsize=64 * 1024,  # a block that stays in the processor's cache is read a fifth quicker
             cookie_jar=aiohttp.DummyCookieJar(),  # a cookie of one gateway must not reach another
         )
         here.closers.append(session.close)

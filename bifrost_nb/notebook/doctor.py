@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["examine"]
 
-PACKAGES = ("bifrost-nb", "ipython", "ipykernel", "jupyterlab", "ipywidgets", "anywidget", "httpx", "pandas")
+PACKAGES = ("bifrost-nb", "ipython", "ipykernel", "jupyterlab", "ipywidgets", "anywidget", "aiohttp", "pandas")
 
 
 def examine(client: Client) -> Table:

@@ -157,7 +157,7 @@ class Collector:
         self._order.take([None if each is None else each.chunk_index for each in extra])
         choices = [chunk.choices[0] for chunk in chunks]
         written, reasoning = [choice.text or "" for choice in choices], ""
-        if any([choice.delta for choice in choices]):  # a chat
+        if any(choice.delta for choice in choices):  # a chat
             written = [choice.written for choice in choices]
             reasonings = [choice.reasoning for choice in choices]
             reasoning = "".join(reasonings)
