@@ -169,6 +169,10 @@ async def attempt(
     loop = asyncio.get_running_loop()
     end = None if limits.total is None else loop.time() + limits.total - (time.monotonic() - began)
 
+    # Silence between chunks may last a fiftieth longer than its limit, so that not every chunk sets a new timer.
+    slack = 0.0 if limits.between_chunks is None else limits.between_chunks / 50
+    slow = None if limits.between_chunks is None else limits.between_chunks + slack
+
     def limit(seconds: float | None) -> float | None:
         now = None if seconds is None else loop.time() + seconds
         return min((when for when in (now, end) if when is not None), default=None)
@@ -188,15 +192,18 @@ async def attempt(
                         sink(run, pieces)
                     return
                 _check_size(response)
-                decoder, taken, last_words = EventDecoder(), 0, False
+                decoder, taken, last_words, soon = EventDecoder(), 0, False, 0.0
                 while block := await response.content.readany():
-                    at_ms = 1000 * (time.monotonic() - began)
+                    now = time.monotonic()
+                    at_ms = 1000 * (now - began)
                     phase = "between_chunks"
                     taken = _counted(taken, block)
                     pieces = collector.feed(decoder.feed(block), at_ms)
                     if not last_words:  # only once: heartbeats after the end must not prolong it
                         last_words = collector.ended
-                        deadline.reschedule(limit(LAST_WORD_S if last_words else limits.between_chunks))
+                        if last_words or now >= soon:  # setting a timer takes as long as reading a chunk
+                            deadline.reschedule(limit(LAST_WORD_S if last_words else slow))
+                            soon = now + slack
                     if pieces and sink is not None:
                         sink(run, pieces)
                 with suppress(ProtocolError):  # an event that was cut off: the answer is not complete
