@@ -1,6 +1,6 @@
 """CPU time of one short completion, recorded in the log, beside the openai SDK that records nothing.
 
-    python tests/benchmarks/bench_calls.py [--calls 200] [--rounds 9]
+    python tests/benchmarks/bench_calls.py [--calls 200] [--rounds 7]
 
 One after another and blocking, and 64 at once in async code; the server is `chunk_server.py`, whose own time is not
 counted. It has no log of its own, so no cost is looked up. Needs the openai SDK; without it only ours is told.
@@ -86,6 +86,6 @@ def rows(calls: int, rounds: int) -> list[Row]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--calls", type=int, default=200)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     told(rows(options.calls, options.rounds))

@@ -1,6 +1,6 @@
 """What `import bifrost_nb`, and a first `Client`, add to a bare interpreter.
 
-    python tests/benchmarks/bench_import.py [--rounds 11]
+    python tests/benchmarks/bench_import.py [--rounds 7]
 
 CPU time of whole processes, with a bare interpreter's taken off; all are started in turn.
 """
@@ -64,5 +64,5 @@ def rows(rounds: int) -> list[Row]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--rounds", type=int, default=7)
     told(rows(parser.parse_args().rounds))

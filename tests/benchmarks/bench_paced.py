@@ -1,6 +1,6 @@
 """100 streams at once, 200 chunks each, one every 5 ms: how much longer than that do they take?
 
-    python tests/benchmarks/bench_paced.py [--rounds 5]
+    python tests/benchmarks/bench_paced.py [--rounds 3]
 
 The ideal is 1 s: all chunks of all streams are then handled as they come. `beside` are the openai SDK (where it is
 installed) and aiohttp alone with json, which shows what server and machine allow. The error of the time to the first
@@ -143,5 +143,5 @@ def rows(rounds: int) -> list[Row]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     told(rows(parser.parse_args().rounds))
