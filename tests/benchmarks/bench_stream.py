@@ -1,6 +1,6 @@
 """Streamed chunks parsed per second, side by side with what users would otherwise pick.
 
-    python tests/benchmarks/bench_stream.py [--chunks 20000] [--rounds 5]
+    python tests/benchmarks/bench_stream.py [--chunks 10000] [--rounds 5]
 
 All ways read the same bytes from the same server in the same run, in turn. The openai SDK takes part where it is
 installed. Ratios are of CPU time: whoever parses has the processor to itself all the time, and what else runs on the
@@ -108,7 +108,7 @@ def rows(chunks: int, rounds: int) -> list[Row]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--chunks", type=int, default=20_000)
+    parser.add_argument("--chunks", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     told(rows(options.chunks, options.rounds))
