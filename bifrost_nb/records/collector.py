@@ -30,7 +30,7 @@ from ..wire.choices import (
     reasoning_text,
     tool_calls_of,
 )
-from ..wire.chunks import PlainChoice, plain_choices
+from ..wire.chunks import PlainChunk, plain_chunks
 from ..wire.deployments import Deployment
 from ..wire.failures import gateway_error, parse_error
 from ..wire.order import ChunkOrder
@@ -91,7 +91,7 @@ class Collector:
     def headers(self, status: int, headers: Mapping[str, str]) -> None:
         """The answer's head: from gateway 1.5 on it tells who serves before any text."""
         self.run.http_status = status
-        self._headers = dict(headers)  # httpx's own mapping is slow to ask
+        self._headers = {name.lower(): value for name, value in headers.items()}  # the library's mapping is slow to ask
         self._who({})
 
     def answer(self, body: dict[str, Any]) -> list[Piece]:
@@ -133,8 +133,8 @@ class Collector:
 
     def _feed(self, payloads: Sequence[bytes], at_ms: float, pieces: list[Piece]) -> None:
         if len(payloads) >= _MANY:
-            if self._last is not None and (choices := plain_choices(payloads)) is not None:
-                self._plain(choices, at_ms, pieces)
+            if self._last is not None and (chunks := plain_chunks(payloads)) is not None:
+                self._plain(chunks, at_ms, pieces)
                 self._last = payloads[-1]
                 return
             middle = len(payloads) // 2  # plain chunks before or after the others are still read together
@@ -151,11 +151,14 @@ class Collector:
                 raise gateway_error(parse_error(chunk, None, self._headers, secrets=self.secrets))
             self._chunk(chunk, at_ms, pieces)
 
-    def _plain(self, choices: list[PlainChoice], at_ms: float, pieces: list[Piece]) -> None:
+    def _plain(self, chunks: list[PlainChunk], at_ms: float, pieces: list[Piece]) -> None:
         """What `_chunk` does, for many chunks of one plain choice each."""
         run = self.run
+        extra = [chunk.extra_fields for chunk in chunks]
+        self._order.take([None if each is None else each.chunk_index for each in extra])
+        choices = [chunk.choices[0] for chunk in chunks]
         written, reasoning = [choice.text or "" for choice in choices], ""
-        if any(choice.delta is not None for choice in choices):  # a chat
+        if any(choice.delta for choice in choices):  # a chat
             written = [choice.written for choice in choices]
             reasonings = [choice.reasoning for choice in choices]
             reasoning = "".join(reasonings)
@@ -268,7 +271,7 @@ class Collector:
 
     def _latest(self) -> dict[str, Any] | None:
         if isinstance(self._last, bytes):
-            with suppress(ProtocolError):  # a number too large for a float, which `plain_choices` passes over
+            with suppress(ProtocolError):  # a number too large for a float, which `plain_chunks` passes over
                 return parsed(self._last)
             return None
         return self._last

@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["PlainChoice", "plain_choices"]
+__all__ = ["PlainChunk", "plain_chunks"]
 
 
 class _Delta(msgspec.Struct, gc=False):
@@ -26,7 +26,7 @@ class _Delta(msgspec.Struct, gc=False):
     tool_calls: None = None
 
 
-class PlainChoice(msgspec.Struct, gc=False):
+class _Choice(msgspec.Struct, gc=False):
     """The one choice of a plain chunk."""
 
     finish_reason: str | None = None
@@ -50,25 +50,35 @@ class PlainChoice(msgspec.Struct, gc=False):
         return (self.delta and (self.delta.reasoning or self.delta.reasoning_content)) or ""
 
 
-class _Chunk(msgspec.Struct, gc=False):
-    choices: tuple[PlainChoice]
+class _ExtraFields(msgspec.Struct, gc=False):
+    chunk_index: int | None = None
+
+
+class PlainChunk(msgspec.Struct, gc=False):
+    """A chunk of one choice that holds text, reasoning and a finish reason, or less."""
+
+    choices: tuple[_Choice]
     error: None = None
     usage: None = None
+    extra_fields: _ExtraFields | None = None
 
 
-_decoder = msgspec.json.Decoder(_Chunk)
+_decoder = msgspec.json.Decoder(PlainChunk)
 
 
-def plain_choices(payloads: Sequence[bytes]) -> list[PlainChoice] | None:
-    """The choice of each chunk; None if any payload is not a plain chunk."""
+def plain_chunks(payloads: Sequence[bytes]) -> list[PlainChunk] | None:
+    """The chunks of these payloads; None if any payload is not a plain chunk."""
     lines = b"\n".join(payloads)
-    if lines.count(b"\n") != len(payloads) - 1 or b"\\ud" in lines or b"\\uD" in lines:
-        return None  # as for bytes that are not UTF-8: msgspec would not look at them in what it passes over
+    if lines.count(b"\n") != len(payloads) - 1:
+        return None
+    # In what it passes over, msgspec looks neither for halves of characters nor for bytes that are not UTF-8.
+    if b"\\" in lines and (b"\\ud" in lines or b"\\uD" in lines):
+        return None
     try:
         if not lines.isascii():
             lines.decode()
-        chunks = _decoder.decode_lines(lines)
+        chunks: list[PlainChunk] = _decoder.decode_lines(lines)
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
         return None
     # Each value ends its line, so as many values as lines means one whole value in every line.
-    return [chunk.choices[0] for chunk in chunks] if len(chunks) == len(payloads) else None
+    return chunks if len(chunks) == len(payloads) else None

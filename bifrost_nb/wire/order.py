@@ -22,6 +22,17 @@ class ChunkOrder:
         self._twice = self._late = 0
         self._senseless = False
 
+    def take(self, numbers: list[int | None]) -> None:
+        """The numbers of many chunks, in the order they came; None: it has none."""
+        if numbers == list(range(self.due, self.due + len(numbers))):
+            self.due += len(numbers)
+            return
+        for number in numbers:
+            if number == self.due:
+                self.due += 1
+            elif number is not None:
+                self.odd(number)
+
     def odd(self, number: object) -> None:
         """A chunk whose number is not the one that is due."""
         if type(number) is not int or number < 0:

@@ -2,7 +2,8 @@
 
 Run with ``python tests/benchmarks/bench_log.py --rows 1000000``. Each way of reading runs in a process of its own, so
 that its peak memory is its own; the memory said is what the peak adds to a process that has its imports done. Ratios
-are taken within one run: absolute times move with the machine.
+are taken within one run: absolute times move with the machine. Those of reading are of CPU time, which other work on
+the machine leaves alone (pandas reads on one processor, we on all there are).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import orjson
+from rows import Row, at_least, at_most, row, told
 
 from bifrost_nb.records.log import RunLog
 from bifrost_nb.records.record import encode
@@ -29,13 +31,18 @@ from bifrost_nb.records.run import Attempt, Run
 WORDS = """bridge light rainbow river stone morning quiet signal harbour window garden letter winter music paper
 copper lantern distant gentle narrow brilliant ordinary careful sudden open keep carry follow build gather
 whisper travel remember between beyond under against toward never always almost often""".split()  # noqa: SIM905  a list of words reads better as words
+BY_LINE = "the same, line by line"
 WAYS = {
     "pandas.read_json(lines=True)": "frame = pandas.read_json(log, lines=True)",
     "RunLog.frame()": "frame = RunLog(log).frame()",
-    "the same, line by line": "table.parse_quickly = lambda block: None; frame = RunLog(log).frame()",
+    BY_LINE: "table.parse_quickly = lambda block: None; frame = RunLog(log).frame()",
     "pandas.read_parquet, exported": "frame = pandas.read_parquet(parquet)",
     "the same, three columns": "frame = pandas.read_parquet(parquet, columns=['model', 'total_ms', 'cost_usd'])",
 }
+DISTINCT = 100_000
+"""So many runs differ in all: more than a dictionary or a compressor of Parquet looks back."""
+JSON_BOUND = "pyarrow's JSON reader takes three quarters of the time; it reads the part it leaves out as well."
+PARQUET_BOUND = "Decompressing (zstd) and copying texts that nearly all differ."
 CHILD = """
 import resource, sys, time
 import numpy, orjson, pandas, pyarrow.dataset, pyarrow.json, pyarrow.parquet
@@ -55,9 +62,9 @@ print(time.perf_counter() - start, time.process_time() - cpu, peak() - before, l
 """
 
 
-def sample(rng: random.Random, number: int) -> Run:
-    """A run as the client records it: an answer of about forty words, 31 chunks, one attempt."""
-    text = " ".join(rng.choices(WORDS, k=40))
+def sample(rng: random.Random, number: int, words: int = 40, chunks: int = 31) -> Run:
+    """A run as the client records it: an answer of so many words in so many chunks, one attempt."""
+    text = " ".join(rng.choices(WORDS, k=words))
     total = rng.uniform(200, 3000)
     provider, model = rng.choice(["azure/fast", "azure/large", "openai/gpt-3.5-turbo-instruct"]).split("/")
     prompt_tokens, completion_tokens = rng.randint(5, 50), rng.randint(20, 60)
@@ -94,7 +101,7 @@ def sample(rng: random.Random, number: int) -> Run:
         latency_ms=round(total - 3),
         gap_p50_ms=round(rng.random() * 20, 3),
         gap_max_ms=round(rng.random() * 90, 3),
-        chunks=31,
+        chunks=chunks,
         tokens_per_s=round(completion_tokens / total * 1000, 2),
         cache_hit=False,
         prompt=f"Write a tagline for {rng.choice(WORDS)} {rng.choice(WORDS)}.",
@@ -102,7 +109,7 @@ def sample(rng: random.Random, number: int) -> Run:
         params={"max_tokens": 60, "temperature": 0.7},
         gateway_version="2.2.5",
         texts=[text],
-        chunk_times_ms=[round(total / 4 + n * 20, 2) for n in range(31)],
+        chunk_times_ms=[round(total / 4 + n * 20, 2) for n in range(chunks)],
         attempts=[Attempt(request_id=request, started_ms=0.1, ended_ms=round(total, 3), http_status=200)],
     )
 
@@ -119,28 +126,55 @@ def measure(code: str, log: Path, parquet: Path) -> tuple[float, float, float]:
     return seconds, cpu, megabytes
 
 
-def reading(rows: int, folder: Path, rounds: int) -> None:
-    """Print the table of ways to read `rows` runs."""
+def reading(rows: int, folder: Path, rounds: int) -> list[Row]:
+    """Print the table of ways to read `rows` runs; its rows for the README."""
     log, rng = folder / "runs.jsonl", random.Random(0)
+    lines = [encode(sample(rng, number, words=8, chunks=0)) for number in range(min(rows, DISTINCT))]
+    start = lines[0].index(b'"run_id":"') + len(b'"run_id":"')
     with log.open("wb") as file:
-        for number in range(rows):
-            file.write(encode(sample(rng, number)))
+        for number in range(rows):  # runs that differ in all, and then once more under other ids
+            line = lines[number % DISTINCT]
+            file.write(b"%s%032x%s" % (line[:start], rng.getrandbits(128), line[start + 32 :]))
     parquet = RunLog(log).export(folder / "runs.parquet")
     size = {path.suffix: path.stat().st_size / 1e6 for path in (log, parquet)}
     print(f"\n{rows:,} runs to a DataFrame; log {size['.jsonl']:,.0f} MB, Parquet {size['.parquet']:,.0f} MB\n")
     print(
         "| way | s | CPU s | peak MB added | times quicker | by CPU | share of memory |\n|---|---|---|---|---|---|---|"
     )
+    found: dict[str, tuple[float, float, float]] = {}
     base: tuple[float, float, float] | None = None
     for name, code in WAYS.items():
+        if name == BY_LINE and rows > 200_000:
+            continue
         times = [measure(code, log, parquet) for _ in range(1 if base is None else rounds)]
-        median = tuple(statistics.median(column) for column in zip(*times, strict=True))
-        seconds, cpu, megabytes = median
-        base = base or (seconds, cpu, megabytes)
+        seconds, cpu, megabytes = found[name] = tuple(statistics.median(column) for column in zip(*times, strict=True))
+        base = base or found[name]
         print(
             f"| {name} | {seconds:.2f} | {cpu:.2f} | {megabytes:,.0f} "
-            f"| {base[0] / seconds:.1f} | {base[1] / cpu:.1f} | {megabytes / base[2]:.2f} |"
+            f"| {base[0] / seconds:.1f} | {base[1] / cpu:.1f} | {megabytes / base[2]:.2f} |",
+            flush=True,
         )
+    assert base is not None
+    frame, parquet_s = found["RunLog.frame()"], found["pandas.read_parquet, exported"]
+    what = f"{rows:,} logged runs of {size['.jsonl'] * 1e6 / rows:,.0f} bytes to a typed DataFrame (`bench_log.py`)"
+    beside = f"`pandas.read_json(lines=True)` {base[0]:.1f} s, {base[1]:.1f} s of CPU, {base[2]:,.0f} MB"
+    mine = f"{frame[0]:.2f} s, {frame[1]:.2f} s of CPU"
+    return [
+        row(what, mine, beside, *at_least(base[1] / frame[1], 6), JSON_BOUND),
+        row(
+            "the same: peak memory added",
+            f"{frame[2]:,.0f} MB",
+            f"{base[2]:,.0f} MB",
+            *at_most(frame[2] / base[2], 0.2),
+        ),
+        row(
+            "the same from the Parquet export",
+            f"{parquet_s[0]:.2f} s, {parquet_s[1]:.2f} s of CPU",
+            beside,
+            *at_least(base[1] / parquet_s[1], 60),
+            PARQUET_BOUND,
+        ),
+    ]
 
 
 def per_call(function: Callable[[], object], calls: int = 300, rounds: int = 100) -> float:
@@ -154,7 +188,7 @@ def per_call(function: Callable[[], object], calls: int = 300, rounds: int = 100
     return best * 1e6
 
 
-def appending(folder: Path) -> None:
+def appending(folder: Path) -> list[Row]:
     """Print what one durable append costs beside the bare encoding and writing of the same run."""
     run = sample(random.Random(0), 0)
     log = RunLog(folder / "append.jsonl")
@@ -169,12 +203,15 @@ def appending(folder: Path) -> None:
         "its encoding alone": lambda: encode(run),
     }
     print(f"\nOne append, {len(line):,} bytes\n\n| way | µs | times the first |\n|---|---|---|")
-    base = None
+    found: dict[str, float] = {}
     for name, function in ways.items():
-        microseconds = per_call(function)
-        base = base or microseconds
-        print(f"| {name} | {microseconds:.1f} | {microseconds / base:.2f} |")
+        found[name] = per_call(function)
+        base = found["orjson.dumps of the run, os.write"]
+        print(f"| {name} | {found[name]:.1f} | {found[name] / base:.2f} |")
     os.close(descriptor)
+    mine = found["RunLog.append"]
+    what = f"one durable append of a run of {len(line):,} bytes (`bench_log.py`)"
+    return [row(what, f"{mine:.1f} µs", f"bare encode and write {base:.1f} µs", *at_most(mine / base, 2))]
 
 
 def main() -> None:
@@ -184,12 +221,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each way but the first; the median counts")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        appending(Path(folder))
-        reading(options.rows, Path(folder), options.rounds)
+        rows = appending(Path(folder)) + reading(options.rows, Path(folder), options.rounds)
     print(
         f"\n{time.strftime('%Y-%m-%d')}, Python {sys.version.split()[0]}, {os.cpu_count()} cores, "
         f"peak of this process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB"
     )
+    told(rows)
 
 
 if __name__ == "__main__":

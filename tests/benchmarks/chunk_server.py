@@ -4,7 +4,8 @@
 
 Prints its port and serves until its standard input closes. A request for a stream gets CHUNKS chunks as quickly as
 the socket takes them, or one every GAP_MS; any other POST gets a short completion. Of a paced stream, the time from
-the request to the first text is kept by its ``x-request-id``; GET /times tells them, in ms.
+the request to the first text is kept by its ``x-request-id``; GET /times tells them, in ms. Any other GET gets 405:
+here is no log to look for costs in.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class Connection(asyncio.Protocol):
         self._received = b""
         if head.startswith(b"GET"):
             told = self._answers.times_ms if b" /times " in head else None
-            self._transport.write(_json(told, "200 OK" if told is not None else "404 Not Found"))
+            self._transport.write(_json(told, "200 OK" if told is not None else "405 Method Not Allowed"))
         elif not re.search(rb'"stream": ?true', body):
             self._transport.write(self._answers.completion)
         elif not self._answers.gap_s:

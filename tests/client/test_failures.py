@@ -283,6 +283,26 @@ def test_leaving_a_stream_early_cancels_it(client: Client, gateway: LocalGateway
     assert [run.status for run in log.read()] == ["cancelled"]
 
 
+def test_a_proxy_of_another_kind_is_named(log: RunLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A SOCKS proxy cannot be used: one error that says so and what to do, and nothing is sent."""
+    monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1080")
+    with pytest.raises(bf.ConfigurationError, match="socks5") as caught:
+        Client("http://gateway.invalid", log=log).complete("azure/fast", "Hi")
+    assert "NO_PROXY" in str(caught.value)
+
+
+def test_a_proxy_of_the_environment_is_asked(
+    gateway: LocalGateway, log: RunLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The request for a gateway elsewhere goes to the HTTP proxy, whole address included; a scheme may be missing."""
+    proxy = gateway.url.partition("://")[2]  # any HTTP server will do: it gets the request
+    monkeypatch.setenv("http_proxy", proxy)
+    with pytest.raises(bf.BifrostError):
+        Client("http://gateway.invalid", log=log, retries=0).complete("azure/other", "Hi", route="v1", timeout=5)
+    [run] = log.read()
+    assert run.http_status is not None, "the proxy answered; nobody looked up gateway.invalid"
+
+
 def test_every_error_of_httpx_is_mapped() -> None:
     """Each of httpx's errors becomes one of ours; a new one fails here until somebody decides."""
     expected = {

@@ -1,0 +1,91 @@
+"""CPU time of one short completion, recorded in the log, beside the openai SDK that records nothing.
+
+    python tests/benchmarks/bench_calls.py [--calls 200] [--rounds 7]
+
+One after another and blocking, and 64 at once in async code; the server is `chunk_server.py`, whose own time is not
+counted. It has no log of its own, so no cost is looked up. Needs the openai SDK; without it only ours is told.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib.util
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from rows import Row, at_most, chunk_server, interleaved, row, told
+
+import bifrost_nb as bf
+
+AT_ONCE = 64
+BOUND = "Two threads: the call waits while the private loop works, and each hand-over costs a switch."
+
+
+async def _at_once(calls: int, call: Callable[[], Awaitable[object]]) -> None:
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def one() -> None:
+        async with room:
+            await call()
+
+    await asyncio.gather(*(one() for _ in range(calls)))
+
+
+def ours(client: bf.Client, calls: int) -> None:
+    for _ in range(calls):
+        client.complete("azure/fast", "x", max_tokens=10)
+
+
+def ours_at_once(client: bf.Client, calls: int) -> None:
+    asyncio.run(_at_once(calls, lambda: client.acomplete("azure/fast", "x", max_tokens=10)))
+
+
+def openai_sdk(url: str, calls: int) -> None:
+    import openai
+
+    with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
+        for _ in range(calls):
+            client.completions.create(model="azure/fast", prompt="x", max_tokens=10)
+
+
+def openai_sdk_at_once(url: str, calls: int) -> None:
+    import openai
+
+    async def sweep() -> None:
+        async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
+            await _at_once(calls, lambda: client.completions.create(model="azure/fast", prompt="x", max_tokens=10))
+
+    asyncio.run(sweep())
+
+
+def rows(calls: int, rounds: int) -> list[Row]:
+    with tempfile.TemporaryDirectory() as folder, chunk_server(1) as url:
+        log = bf.RunLog(Path(folder) / "runs.jsonl")
+        client = bf.Client(url, log=log)
+        ways: dict[str, Callable[[], None]] = {
+            "one after another": lambda: ours(client, calls),
+            f"{AT_ONCE} at once": lambda: ours_at_once(client, calls),
+        }
+        if importlib.util.find_spec("openai"):
+            ways["openai SDK, one after another"] = lambda: openai_sdk(url, calls)
+            ways[f"openai SDK, {AT_ONCE} at once"] = lambda: openai_sdk_at_once(url, calls)
+        taken = interleaved(ways, rounds)
+        assert len(log.read(status="ok")) == 2 * calls * (rounds + 1)
+    found = []
+    for kind in ("one after another", f"{AT_ONCE} at once"):
+        mine, theirs = taken[kind].cpu_s, taken.get(f"openai SDK, {kind}")
+        told_of = f"openai SDK {1e6 * theirs.cpu_s / calls:,.0f} µs" if theirs else "-"
+        target, met = at_most(mine / theirs.cpu_s, 0.7) if theirs else ("", None)
+        what = f"a short completion, {kind}, run logged (`bench_calls.py`)"
+        found.append(row(what, f"{1e6 * mine / calls:,.0f} µs of CPU", told_of, target, met, BOUND))
+    return found
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--calls", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args()
+    told(rows(options.calls, options.rounds))
