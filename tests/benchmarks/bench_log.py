@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -177,15 +177,16 @@ def reading(rows: int, folder: Path, rounds: int) -> list[Row]:
     ]
 
 
-def per_call(function: Callable[[], object], calls: int = 300, rounds: int = 100) -> float:
-    """Microseconds of one call: the best of many short rounds, which other work on the machine leaves alone."""
-    best = float("inf")
+def per_call(ways: Mapping[str, Callable[[], object]], calls: int = 300, rounds: int = 100) -> dict[str, float]:
+    """CPU microseconds of one call of each way: the best of many rounds in turn, which other work leaves be."""
+    best = dict.fromkeys(ways, float("inf"))
     for _ in range(rounds):
-        start = time.perf_counter()
-        for _ in range(calls):
-            function()
-        best = min(best, (time.perf_counter() - start) / calls)
-    return best * 1e6
+        for name, function in ways.items():
+            start = time.process_time()
+            for _ in range(calls):
+                function()
+            best[name] = min(best[name], 1e6 * (time.process_time() - start) / calls)
+    return best
 
 
 def appending(folder: Path) -> list[Row]:
@@ -202,11 +203,10 @@ def appending(folder: Path) -> list[Row]:
         "RunLog.append": lambda: log.append(run),
         "its encoding alone": lambda: encode(run),
     }
-    print(f"\nOne append, {len(line):,} bytes\n\n| way | µs | times the first |\n|---|---|---|")
-    found: dict[str, float] = {}
-    for name, function in ways.items():
-        found[name] = per_call(function)
-        base = found["orjson.dumps of the run, os.write"]
+    print(f"\nOne append, {len(line):,} bytes\n\n| way | µs of CPU | times the first |\n|---|---|---|")
+    found = per_call(ways)
+    base = found["orjson.dumps of the run, os.write"]
+    for name in ways:
         print(f"| {name} | {found[name]:.1f} | {found[name] / base:.2f} |")
     os.close(descriptor)
     mine = found["RunLog.append"]
