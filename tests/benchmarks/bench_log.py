@@ -2,8 +2,8 @@
 
 Run with ``python tests/benchmarks/bench_log.py --rows 1000000``. Each way of reading runs in a process of its own, so
 that its peak memory is its own; the memory said is what the peak adds to a process that has its imports done. Ratios
-are taken within one run: absolute times move with the machine. Those of reading are of CPU time, which other work on
-the machine leaves alone (pandas reads on one processor, we on all there are).
+are taken within one run: absolute times move with the machine. Those of reading are of time on the clock, since pandas
+reads on one processor and we on all there are; the ratio of CPU time stands beside it.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def reading(rows: int, folder: Path, rounds: int) -> list[Row]:
     beside = f"`pandas.read_json(lines=True)` {base[0]:.1f} s, {base[1]:.1f} s of CPU, {base[2]:,.0f} MB"
     mine = f"{frame[0]:.2f} s, {frame[1]:.2f} s of CPU"
     return [
-        row(what, mine, beside, *at_least(base[1] / frame[1], 6), JSON_BOUND),
+        row(what, mine, beside, *_quicker(base, frame, 6), JSON_BOUND),
         row(
             "the same: peak memory added",
             f"{frame[2]:,.0f} MB",
@@ -171,10 +171,15 @@ def reading(rows: int, folder: Path, rounds: int) -> list[Row]:
             "the same from the Parquet export",
             f"{parquet_s[0]:.2f} s, {parquet_s[1]:.2f} s of CPU",
             beside,
-            *at_least(base[1] / parquet_s[1], 60),
+            *_quicker(base, parquet_s, 60),
             PARQUET_BOUND,
         ),
     ]
+
+
+def _quicker(base: tuple[float, ...], mine: tuple[float, ...], wanted: float) -> tuple[str, bool]:
+    target, met = at_least(base[0] / mine[0], wanted)
+    return f"{target} (by CPU time {base[1] / mine[1]:.2g})", met
 
 
 def per_call(ways: Mapping[str, Callable[[], object]], calls: int = 300, rounds: int = 100) -> dict[str, float]:
