@@ -22,14 +22,14 @@ HEADERS: dict[str, str] = {"x-bifrost-provider": "azure", "retry-after": "1"}
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just("azure") | st.just("stop")
 )
-NAMES = st.sampled_from(
-    ["choices", "index", "text", "delta", "message", "content", "finish_reason", "usage", "extra_fields", "error",
-     "type", "code", "provider", "model", "chunk_index", "latency", "logprobs", "tool_calls", "function",
-     "arguments", "annotations", "audio", "data", "transcript", "reasoning", "refusal", "prompt_tokens",
-     "completion_tokens", "total_tokens", "prompt_tokens_details", "cached_tokens", "cost", "total_cost",
-     "cache_debug", "cache_hit", "similarity", "routing_info", "is_fallback", "resolved_key_alias", "model_id", "status_code", "is_bifrost_error",
-     "request_type", "object", "tokens", "token_logprobs", "top_logprobs", "text_offset", "id", "name"]
-)  # fmt: skip
+_FIELDS = """
+choices index text delta message content finish_reason usage extra_fields error type code provider model
+chunk_index latency logprobs tool_calls function arguments annotations audio data transcript reasoning
+refusal prompt_tokens completion_tokens total_tokens prompt_tokens_details cached_tokens cost total_cost
+cache_debug cache_hit similarity routing_info is_fallback resolved_key_alias model_id status_code
+is_bifrost_error request_type object tokens token_logprobs top_logprobs text_offset id name
+"""
+NAMES = st.sampled_from(_FIELDS.split())
 JSON = st.recursive(
     SCALARS,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES | st.text(max_size=5), inner, max_size=6),
