@@ -11,6 +11,7 @@ from tests.benchmarks import load
 pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory and descriptors are read from /proc"),
     pytest.mark.usefixtures("_warm"),
+    pytest.mark.timeout(600),  # a busy machine is no fault
 ]
 
 

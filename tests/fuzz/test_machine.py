@@ -173,4 +173,4 @@ class Stream(RuleBasedStateMachine):
 
 
 Stream.TestCase.settings = cases(0.02, stateful_step_count=STEPS)  # one case is a whole history
-TestStream = Stream.TestCase
+TestStream = pytest.mark.timeout(0)(Stream.TestCase)  # the number of cases decides

@@ -21,6 +21,8 @@ from bifrost_nb.wire.reading import parse_cache, parse_cost, parse_usage, served
 from .conftest import cases
 from .streams import ANSWERS, HEADERS, JSON, OBJECTS, STREAMS, check, cut, mutated, read
 
+pytestmark = pytest.mark.timeout(0)  # the number of cases decides
+
 
 def events(*strategies: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
     return st.lists(st.one_of(*strategies), max_size=12).map(

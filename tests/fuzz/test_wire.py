@@ -16,6 +16,7 @@ from tests.faults.server import FaultServer, Wire, head
 from .conftest import cases
 from .streams import ANSWERS, STREAMS, mutated
 
+pytestmark = pytest.mark.timeout(0)  # the number of cases decides
 LIMITS = Timeouts(connect=60, first_byte=60, between_chunks=60, total=60)
 HEADS = [
     head(),

