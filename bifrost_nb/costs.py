@@ -133,19 +133,28 @@ class Costs:
             status, answer = await get_json(self.base_url, "/v1/models", self._headers, params)
             if status != 200 or not isinstance(answer, dict):
                 break
-            for model in answer.get("data") or []:
-                if isinstance(model, dict) and isinstance(pricing := model.get("pricing"), dict):
-                    found[str(model.get("id"))] = Price(
-                        _number(pricing.get("prompt")),
-                        _number(pricing.get("completion")),
-                        _number(pricing.get("request")),
-                        _number(pricing.get("input_cache_read")),
-                    )
+            found |= self.prices_in([answer])
             following = answer.get("next_page_token")
             if not isinstance(following, str) or not following or following == token:
                 break
             token = following
         return found
+
+    @staticmethod
+    def prices_in(pages: Iterable[object]) -> dict[str, Price]:
+        """The prices on pages of ``/v1/models``; what is no price is left out."""
+        lists = (page.get("data") for page in pages if isinstance(page, dict))
+        models = (model for listed in lists if isinstance(listed, list) for model in listed if isinstance(model, dict))
+        return {
+            str(model.get("id")): Price(
+                _number(pricing.get("prompt")),
+                _number(pricing.get("completion")),
+                _number(pricing.get("request")),
+                _number(pricing.get("input_cache_read")),
+            )
+            for model in models
+            if isinstance(pricing := model.get("pricing"), dict)
+        }
 
 
 def _number(value: Any) -> float | None:

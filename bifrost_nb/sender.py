@@ -90,6 +90,10 @@ class Sender:
         except asyncio.CancelledError:
             self._finish(sending, "cancelled", None)
             raise
+        except Exception as defect:  # of ours or of a library: what was sent is recorded all the same
+            call.run.error_type = type(defect).__name__
+            self._finish(sending, "error", None)
+            raise
         ended_ms = sending.now_ms()
         if error is None and not version.done():
             await asyncio.wait([version], timeout=VERSION_WAIT_S)

@@ -170,7 +170,12 @@ async def attempt(
 
 @asynccontextmanager
 async def _sent(http: httpx.AsyncClient, request: httpx.Request) -> AsyncIterator[httpx.Response]:
-    response = await http.send(request, stream=True)
+    try:
+        response = await http.send(request, stream=True)
+    except UnicodeError:  # out of the transport, which takes the reason of a status line for UTF-8
+        raise ProtocolError(
+            "The answer begins with bytes that are no text.", hint="Is base_url the address of a Bifrost gateway?"
+        ) from None
     try:
         yield response
     finally:

@@ -13,6 +13,7 @@ import bifrost_nb as bf
 def blocking(frame: pd.DataFrame) -> None:
     """The blocking forms, their options and what they return."""
     client = bf.Client("demo", virtual_key="sk-bf-1", timeout=bf.Timeouts(total=30), retries=0, headers={"x-team": "a"})
+    bf.Client("demo", redact=lambda text, what: None if what == "prompt" else text.lower())
     run = client.complete(
         "azure/fast",
         "Hi",
@@ -73,6 +74,7 @@ def frames() -> None:
     log.export("runs.parquet")
     assert_type(bf.to_frame(log.read()), pd.DataFrame)
     assert_type(bf.RunLog("x.jsonl").frame(limit=3), pd.DataFrame)
+    assert_type(bf.RunLog("x.jsonl", redact=lambda text, what: text).read()[0].redacted, list[str])
 
 
 def comparing(inputs: pd.DataFrame) -> None:

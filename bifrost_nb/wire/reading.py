@@ -150,7 +150,7 @@ def parse_usage(usage: object) -> Tokens:
         completion = total - prompt
     elif total is not None and completion is not None and prompt is None and total >= completion:
         prompt = total - completion
-    elif total == 0:
+    elif total == 0 and not (prompt == 0 and completion == 0):
         total = None
     of_prompt = _object(counts.get("prompt_tokens_details") or counts.get("input_tokens_details"))
     of_completion = _object(counts.get("completion_tokens_details") or counts.get("output_tokens_details"))

@@ -123,6 +123,7 @@ FAULTS = [
     Fault("no HTTP", sends(b"SSH-2.0-OpenSSH_9.6\r\n"), bf.ProtocolError),
     Fault("a TLS alert", sends(b"\x15\x03\x01\x00\x02\x02\x46"), bf.ProtocolError),
     Fault("two lengths", sends(body(JSON, WHOLE, "200 OK", "content-length: 3")), bf.ProtocolError),
+    Fault("a reason that is no text", sends(b"HTTP/1.1 200 \x80OK\r\ncontent-length: 0\r\n\r\n"), bf.ProtocolError),
     Fault("a status without number", sends(b"HTTP/1.1 OK\r\n\r\n"), bf.ProtocolError),
     Fault("no content", sends(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n"), bf.ProtocolError),
     Fault("not gzip", sends(body(JSON, WHOLE, "200 OK", "content-encoding: gzip")), bf.ProtocolError),

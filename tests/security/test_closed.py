@@ -1,0 +1,91 @@
+"""Files are their owner's, whatever the umask; gateways are this machine's, whoever asks."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from bifrost_nb import LocalGateway, local_gateway
+
+UMASKED = """
+import os, sys
+from pathlib import Path
+os.umask(int(sys.argv[2], 8))
+from bifrost_nb import Run, RunLog
+from bifrost_nb.notebook.saved import SavedPrompts
+folder = Path(sys.argv[1])
+log = RunLog(folder / "deep" / "er" / "runs.jsonl")
+log.append(Run(run_id="a", prompt="x", response="y"))
+RunLog(log.path).append(Run(run_id="b"))
+assert len(log.read()) == 2
+for kind in ("csv", "jsonl", "parquet"):
+    log.export(log.path.with_name(f"export.{kind}"))
+SavedPrompts(log.path.with_name("prompts.jsonl")).save("name", "text")
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+@pytest.mark.parametrize("umask", ["000", "022", "077", "177"])
+def test_files_are_their_owners(tmp_path: Path, umask: str) -> None:
+    """Log, exports and saved prompts are 0600, folders made for them 0700, whatever the umask."""
+    done = subprocess.run([sys.executable, "-c", UMASKED, str(tmp_path), umask], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) == 5
+    assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in files} == {path.name: 0o600 for path in files}
+    folders = [tmp_path / "deep", tmp_path / "deep" / "er"]
+    assert [stat.S_IMODE(path.stat().st_mode) for path in folders] == [0o700] * 2
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="Linux lists what is listened on")
+def test_the_embedded_gateway_listens_on_loopback_only() -> None:
+    """Every socket that its process listens on is bound to 127.0.0.1."""
+    with local_gateway() as gateway:
+        inodes = set()
+        for descriptor in Path(f"/proc/{gateway.pid}/fd").iterdir():
+            name = str(descriptor.readlink())
+            if name.startswith("socket:["):
+                inodes.add(name[8:-1])
+        lines = (line for kind in ("tcp", "tcp6") for line in Path(f"/proc/net/{kind}").read_text().splitlines()[1:])
+        rows = [line.split() for line in lines]
+        listening = [row[1] for row in rows if row[3] == "0A" and row[9] in inodes]
+    port = urlsplit(gateway.url).port
+    assert listening == [f"0100007F:{port:04X}"]
+
+
+def test_other_addresses_of_this_machine_reach_nothing(gateway: LocalGateway) -> None:
+    """The port is closed on whatever other address this machine has."""
+    port = urlsplit(gateway.url).port
+    others = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None)} - {"127.0.0.1", "::1"}
+    for other in others:
+        with socket.socket(socket.AF_INET6 if ":" in str(other) else socket.AF_INET) as probe:
+            probe.settimeout(1)
+            assert probe.connect_ex((str(other), port)) != 0
+
+
+ROUTES = ["/v1/models", "/api/logs", "/api/providers", "/health", "/metrics", "/_embedded/requests", "/nowhere"]
+
+
+@pytest.mark.parametrize(
+    "host", ["attacker.example", "127.0.0.1.attacker.example", "localhost.attacker.example:80", "0.0.0.0"]
+)
+def test_a_foreign_host_is_refused_on_every_route(gateway: LocalGateway, host: str) -> None:
+    """A web page whose name was made to point here reads nothing and asks nothing."""
+    port = urlsplit(gateway.url).port
+    for path in ROUTES:
+        for named in (host, f"{host}:{port}"):
+            assert httpx.get(gateway.url + path, headers={"host": named}).status_code == 403
+    body = {"model": "azure/fast", "prompt": "Hi"}
+    before = len(gateway.requests())
+    for headers in ({"host": host}, {"origin": f"http://{host}"}, {"origin": "null"}):
+        answer = httpx.post(f"{gateway.url}/v1/completions", json=body, headers=headers)
+        assert answer.status_code == 403
+    assert [one for one in gateway.requests()[before:] if one["path"] == "/v1/completions"] == []
