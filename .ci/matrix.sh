@@ -5,7 +5,7 @@
 #   pandas-2   the newest of everything else with pandas 2
 #   newest     pandas 3 on the newest Python that is here, 3.13 or later (said and left out where there is none)
 #
-#   .ci/matrix.sh [name ...]      all of them, or those named
+#   .ci/matrix.sh [name ...]      all of them, or those named; some 100 s of CPU for each
 #
 # An environment that is complete and was made for this pyproject.toml is used again. The package is installed editable
 # for its dependencies' sake: `python -m pytest` puts the checkout under test first, so several checkouts can share one.
