@@ -2,8 +2,8 @@
 
     python tests/benchmarks/bench_pane.py [--seconds 10]
 
-Three views in JupyterLab in headless Chromium: the race of eight calls, the counters of a comparison (80 calls, eight
-at once for each of four deployments), and a grid of 10,000 runs that is paged through. Before them the page alone, since
+Three views in JupyterLab in Chromium: the race of eight calls, the counters of a comparison (80 calls, eight at once
+for each of four deployments), and a grid of 10,000 runs that is paged through. Before them the page alone, since
 other work on the machine delays frames too; the processor time of the page's longest task does not depend on that. The
 first two seconds, in which the view is loaded, are left out. Needs what the browser tests need.
 """
