@@ -17,29 +17,17 @@ _FRONT_ENDS = ("JPY_SESSION_NAME", "VSCODE_PID", "VSCODE_CWD", "COLAB_RELEASE_TA
 class Bar:
     """A `tqdm` bar over the cells of a comparison; updated by the thread that runs the cell, which owns the output.
 
-    In a notebook the bar is made of widgets, which a line of text replaces at the end: widgets are kept for ever, and
-    no saved notebook can show them.
+    In a notebook the bar is made of widgets (`bifrost_nb.notebook.bar`), of which a line of text stays.
     """
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._bar: Any = None
-        self._handle: Any = None
+        self._widgets: Any = None
         if progress.reused < progress.total and _watched():
             options = {"total": progress.total, "initial": progress.reused, "unit": "run", "dynamic_ncols": True}
-            self._bar = (_in_notebook() and self._widgets(options)) or _plain_bar(options)
-
-    def _widgets(self, options: dict[str, Any]) -> Any:
-        """A bar of widgets on the page, or None where there are none."""
-        try:
-            from IPython.display import display
-            from tqdm.notebook import tqdm_notebook
-
-            bar = tqdm_notebook(**options, display=False)
-        except ImportError:  # no ipywidgets
-            return None
-        self._handle = display(bar.container, display_id=True)  # type: ignore[no-untyped-call]
-        return bar
+            self._widgets = _widgets(options) if _in_notebook() else None
+            self._bar = self._widgets.bar if self._widgets else _plain_bar(options)
 
     def update(self) -> None:
         """Draw what is new; tqdm itself redraws ten times a second at most."""
@@ -50,28 +38,28 @@ class Bar:
     def close(self) -> None:
         """The last state stays; without a bar one line says it."""
         self.update()
-        if self._bar is not None:
+        if self._widgets is not None:
+            self._widgets.close(summary_line(self._progress))
+        elif self._bar is not None:
             self._bar.close()
-        if self._handle is not None:
-            self._handle.update({"text/plain": summary_line(self._progress)}, raw=True)
-            _let_go(self._bar.container)
-        elif self._bar is None and self._progress.total > self._progress.reused:
+        elif self._progress.total > self._progress.reused:
             sys.stderr.write(summary_line(self._progress) + "\n")
+
+
+def _widgets(options: dict[str, Any]) -> Any:
+    """A bar of widgets, or None where there are none."""
+    from ..notebook.bar import WidgetBar
+
+    try:
+        return WidgetBar(**options)
+    except ImportError:
+        return None
 
 
 def _plain_bar(options: dict[str, Any]) -> Any:
     from tqdm import tqdm
 
     return tqdm(**options)
-
-
-def _let_go(container: Any) -> None:
-    """Close a bar's widgets with what belongs to them; ipywidgets would keep them."""
-    for widget in (*container.children, container):
-        parts = widget.layout, getattr(widget, "style", None)
-        for each in (widget, *parts):
-            if each is not None:
-                each.close()
 
 
 def summary_line(progress: Progress) -> str:

@@ -31,7 +31,7 @@ HEARTBEAT_S = 1.0
 """A frame is sent at least so often: without one for three seconds the page's clocks stand still."""
 FACTS_S = 0.4
 """Speed and the like are not redrawn more often than this; who serves and how it ended are sent at once."""
-PATIENCE_S = 0.09, 0.7
+PATIENCE_S = 0.09, 0.8
 """Text is collected for so long at first, and at most."""
 
 
@@ -109,7 +109,7 @@ class Pane:
         """
         sent = sum(self._sent)
         least, most = PATIENCE_S
-        return 0.0 if sent == 0 else min(least + sent / 40_000, most)
+        return 0.0 if sent == 0 else min(least + sent / 30_000, most)
 
     def _newly_rendered(self) -> list[tuple[int, str]]:
         """Complete answers as HTML, each once. What was complete last is left out at first: as a rule the static
