@@ -34,7 +34,7 @@ from ..wire.reading import parse_cache, parse_usage, served
 from .cost import add_response_cost
 from .run import Run
 
-__all__ = ["Collector", "Piece"]
+__all__ = ["Collector", "Piece", "parsed"]
 
 
 class Piece(NamedTuple):
@@ -122,12 +122,16 @@ class Collector:
             if payload == b"[DONE]":
                 self.done = True
                 continue
-            chunk = _parsed(payload)
+            chunk = self._read(payload)
             if chunk.get("error") is not None:
                 self._who(chunk)
                 raise gateway_error(parse_error(chunk, None, self._headers, secrets=self.secrets))
             self._chunk(chunk, at_ms, pieces)
         return pieces
+
+    def _read(self, payload: bytes) -> dict[str, Any]:
+        """The chunk of one payload, in the gateway's own shape."""
+        return parsed(payload)
 
     def _chunk(self, chunk: dict[str, Any], at_ms: float, pieces: list[Piece]) -> None:
         if self._last is None:
@@ -230,7 +234,8 @@ class Collector:
             run.is_fallback, run.fallback_index = told.is_fallback, told.fallback_index
 
 
-def _parsed(payload: bytes) -> dict[str, Any]:
+def parsed(payload: bytes) -> dict[str, Any]:
+    """The JSON object of one event of a stream. Raises ProtocolError."""
     try:
         chunk = orjson.loads(payload)
     except orjson.JSONDecodeError as error:
