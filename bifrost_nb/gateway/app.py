@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from .formats import Anthropic, Bedrock, Cohere, Format, GenAI
 from .inference import Inference
 from .management import management_routes
 from .simulator import Simulator
@@ -19,6 +20,19 @@ __all__ = ["gateway_app"]
 
 _OPENAI_PREFIXES = ("/openai", "/litellm", "/langchain", "/pydanticai")
 """Integrations that share one set of routes."""
+
+_FRAMEWORKS = ("/litellm", "/langchain", "/pydanticai")
+"""Integrations that speak every format under one prefix (integrations/{litellm,langchain,pydanticai}.go)."""
+
+_FOREIGN: tuple[tuple[Format, str], ...] = (
+    (Anthropic(), "/v1/messages"),
+    (GenAI(streamed=False), "/v1beta/models/{model:path}:generateContent"),
+    (GenAI(streamed=True), "/v1beta/models/{model:path}:streamGenerateContent"),
+    (Bedrock(streamed=False), "/model/{model:path}/converse"),
+    (Bedrock(streamed=True), "/model/{model:path}/converse-stream"),
+    (Cohere(), "/v2/chat"),
+)
+"""The routes of other providers' SDKs, below the format's name or a framework's prefix."""
 
 
 def gateway_app(simulator: Simulator, *, control_token: str | None = None) -> ASGIApp:
@@ -35,6 +49,10 @@ def gateway_app(simulator: Simulator, *, control_token: str | None = None) -> AS
         # An Azure SDK adds a second "openai" to the prefix itself.
         azure = Inference(simulator, None, "openai")
         routes.append(Route(f"{prefix}/openai/deployments/{{rest:path}}", azure, methods=["POST"]))
+    for format, path in _FOREIGN:
+        for prefix in (f"/{format.route}", *_FRAMEWORKS):
+            endpoint = Inference(simulator, "chat", format.route, format)
+            routes.append(Route(f"{prefix}{path}", endpoint, methods=["POST"]))
     routes += management_routes(simulator, control_token)
     return _Guard(Starlette(routes=routes, exception_handlers={404: _plain, 405: _plain}))
 

@@ -19,7 +19,7 @@ from .parameters import Call
 from .script import Rule
 from .tokens import tokenize
 
-__all__ = ["Attempt", "Delivery"]
+__all__ = ["Attempt", "Delivery", "Piece", "merged"]
 
 _BLOCK = 64 * 1024
 _DONE = b"data: [DONE]\n\n"
@@ -78,6 +78,15 @@ class Delivery:
     def __post_init__(self) -> None:
         self.answer_id = ("cmpl-" if self.call.kind == "text" else "chatcmpl-") + self.answer_id
 
+    @property
+    def _stream_headers(self) -> Mapping[str, str]:
+        return _STREAM_HEADERS
+
+    @property
+    def _heartbeat_s(self) -> float | None:
+        scripted_ms = self.attempt.rule.heartbeat_ms
+        return self.dialect.heartbeat_s if scripted_ms is None else scripted_ms / 1e3
+
     async def run(self) -> None:
         """Send everything. Raises ClientGone, Dropped. Afterwards `failure` tells whether the stream broke."""
         rule = self.attempt.rule
@@ -107,7 +116,7 @@ class Delivery:
             total = total if planned is None else planned / 1e3
         await self.link.until(attempt.began + total)
         await self._silence(rule)
-        content = rule.content() if rule.body is not None else orjson.dumps(_merged(self._body(), rule.merge))
+        content = rule.content() if rule.body is not None else orjson.dumps(merged(self._body(), rule.merge))
         headers = {"content-type": "application/json", "content-length": str(len(content))}
         await self.link.start(rule.status or 200, self._headers(headers, rule))
         if rule.drop is not None and rule.drop.after_chunks is not None:
@@ -153,10 +162,10 @@ class Delivery:
         await self._silence(rule)
         if rule.provider_timeout_ms is not None:  # 1.3 has begun its answer by then; later ones answer with a status
             await link.until(attempt.began + rule.provider_timeout_ms / 1e3)
-            await link.start(200, self._headers(_STREAM_HEADERS, rule))
+            await link.start(200, self._headers(self._stream_headers, rule))
             return await self._break(self.dialect.gave_up(stream=True))
         burst = self._burst(rule, first)
-        await link.start(rule.status if rule.status and rule.frames else 200, self._headers(_STREAM_HEADERS, rule))
+        await link.start(rule.status if rule.status and rule.frames else 200, self._headers(self._stream_headers, rule))
         if rule.frames is not None:
             return await self._raw(rule)
         stops = _stops(rule)
@@ -168,16 +177,14 @@ class Delivery:
             return None
         if rule.omit_end:
             return await link.write(b"", last=True)
-        reason = attempt.answer.choices[0].finish_reason
-        return await link.write(self._closing_frame() + self._last_frame(rule, reason) + _DONE, last=True)
+        return await link.write(self._ending(rule), last=True)
 
     async def _play(self, rule: Rule, pieces: list[Piece], stops: set[int]) -> bool:
         """Send each piece at its time, those that are late together. True: a scripted end came first."""
         link, record, began = self.link, self.link.record, self.attempt.began
-        heartbeat = self.dialect.heartbeat_s if rule.heartbeat_ms is None else rule.heartbeat_ms / 1e3
         place, before = 0, began
         while place < len(pieces):
-            await link.idle(began + pieces[place].at, heartbeat)
+            await link.idle(began + pieces[place].at, self._heartbeat_s)
             now = time.monotonic()
             block: list[bytes] = []
             size, due = 0, now - began + 0.0002
@@ -219,15 +226,14 @@ class Delivery:
             return True
         if rule.provider_cut_after_chunks == chunks:
             self.attempt.usage, self.attempt.cost_usd = {"total_tokens": 0}, None
-            await self.link.write(self._last_frame(rule, finish_reason=None) + _DONE, last=True)
+            await self.link.write(self._cut_off(rule), last=True)
             return True
         return False
 
     async def _break(self, failure: Failure) -> None:
-        """End the stream with an error frame; the native route says ``[DONE]`` all the same."""
+        """End the stream with an error frame."""
         self.failure = failure
-        frame = _sse(self.dialect.error_frame(failure, self.attempt.route))
-        await self.link.write(frame + (_DONE if self.call.route == "v1" else b""), last=True)
+        await self.link.write(self._error_frame(failure), last=True)
 
     async def _raw(self, rule: Rule) -> None:
         for frame in rule.frames or []:
@@ -271,7 +277,7 @@ class Delivery:
         return blocks
 
     async def _play_burst(self, blocks: list[bytes], first: float) -> None:
-        await self.link.idle(self.attempt.began + first, self.dialect.heartbeat_s)
+        await self.link.idle(self.attempt.began + first, self._heartbeat_s)
         record = self.link.record
         record.first_text_at = time.monotonic()
         record.chunks = self._chunk_index
@@ -297,7 +303,7 @@ class Delivery:
         gap = size * attempt.token_s if rule.gap_ms is None else rule.gap_ms / 1e3
         jitter = 0.0 if rule.gap_ms is not None else 0.35
         at = first
-        if self.call.kind == "chat" and (opening := self.dialect.opening(attempt.route)):
+        if (opening := self._opening()) is not None:
             yield Piece(first * 0.98, choice, "role", delta=opening)
         kinds: tuple[tuple[Literal["reasoning", "text"], list[str]], ...]
         kinds = (("reasoning", choice.reasoning), ("text", choice.tokens))
@@ -311,6 +317,10 @@ class Delivery:
         for call in choice.tool_calls:
             for place, delta in enumerate(_tool_deltas(call)):
                 yield Piece(at + place * gap, choice, "tool", delta={"tool_calls": [delta]})
+
+    def _opening(self) -> dict[str, Any] | None:
+        """The delta before any content; None where there is none."""
+        return self.dialect.opening(self.attempt.route) if self.call.kind == "chat" else None
 
     def _extra(self, latency_ms: Any, chunk_index: Any) -> dict[str, Any]:
         extra = self.dialect.extra_fields(self.attempt.route, latency_ms, chunk_index)
@@ -348,6 +358,19 @@ class Delivery:
         extra = self._extra(latency_ms, index)
         return _sse(self.dialect.chunk(self.call, self.attempt.route, self.answer_id, choice, extra))
 
+    def _ending(self, rule: Rule) -> bytes:
+        """All that follows the content of a stream."""
+        return self._closing_frame() + self._last_frame(rule, self.attempt.answer.choices[0].finish_reason) + _DONE
+
+    def _cut_off(self, rule: Rule) -> bytes:
+        """What the gateway ends a stream with whose provider broke off."""
+        return self._last_frame(rule, finish_reason=None) + _DONE
+
+    def _error_frame(self, failure: Failure) -> bytes:
+        """An error in the middle of a stream; the native route says ``[DONE]`` all the same."""
+        frame = _sse(self.dialect.error_frame(failure, self.attempt.route))
+        return frame + (_DONE if self.call.route == "v1" else b"")
+
     def _closing_frame(self) -> bytes:
         """A text provider's own last chunk, without text and, by the gateway's doing, without its finish reason."""
         if self.call.kind == "chat":
@@ -361,7 +384,7 @@ class Delivery:
             choice["delta"] = {}
         extra = self._extra(round((time.monotonic() - self.attempt.began) * 1e3), self._chunk_index)
         chunk = self.dialect.chunk(self.call, self.attempt.route, self.answer_id, choice, extra)
-        return _sse(_merged(self.dialect.last_chunk(chunk, self.attempt.usage), rule.merge))
+        return _sse(merged(self.dialect.last_chunk(chunk, self.attempt.usage), rule.merge))
 
     def _headers(self, headers: Mapping[str, str], rule: Rule) -> dict[str, str]:
         identity = self.dialect.headers(self.attempt.route, (time.monotonic() - self.attempt.began) * 1e3)
@@ -391,10 +414,10 @@ def _tool_deltas(call: dict[str, Any]) -> Iterable[dict[str, Any]]:
         yield {"index": call["index"], "function": {"arguments": token}}
 
 
-def _merged(body: Any, changes: Mapping[str, Any]) -> Any:
+def merged(body: Any, changes: Mapping[str, Any]) -> Any:
     """`body` with `changes`, objects deeply."""
     result = dict(body)
     for name, value in changes.items():
         inner = isinstance(value, Mapping) and isinstance(result.get(name), Mapping)
-        result[name] = _merged(result[name], value) if inner else value
+        result[name] = merged(result[name], value) if inner else value
     return result

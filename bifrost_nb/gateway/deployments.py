@@ -124,6 +124,14 @@ DEFAULT_DEPLOYMENTS: tuple[SimulatedDeployment, ...] = (
         context_tokens=128_000, style="formal", verbosity=0.9,
     ),
     _deployment(
+        "gemini/gemini-2.5-flash", "chat", ttft_ms=240, tokens_per_s=190, chunk_tokens=6, input_usd=0.3, output_usd=2.5,
+        cached_input_usd=0.03, context_tokens=1_048_576, max_output_tokens=65_536, reasoning=True, style="plain",
+    ),
+    _deployment(
+        "bedrock/amazon.nova-lite-v1:0", "chat", ttft_ms=210, tokens_per_s=140, chunk_tokens=2, input_usd=0.06,
+        output_usd=0.24, cached_input_usd=0.015, context_tokens=300_000, max_output_tokens=5_120, style="terse",
+    ),
+    _deployment(
         "perplexity/sonar", "chat", ttft_ms=350, tokens_per_s=120, chunk_tokens=3, input_usd=1.0, output_usd=1.0,
         context_tokens=127_072, reports_cost="object", style="plain",
     ),

@@ -12,21 +12,24 @@ from starlette.types import Receive, Scope, Send
 from .delivery import Attempt, Delivery
 from .deployments import Kind
 from .dialects import Failure, Route
+from .formats import ForeignDelivery, Format
 from .link import BodyTooLarge, ClientGone, Dropped, Link
 from .parameters import PROVIDERS, UNRESOLVED, Call, Refused, azure_target, read_call
 from .script import Rule
-from .simulator import VIRTUAL_KEYS, Simulator
+from .simulator import Simulator, virtual_key
 
 __all__ = ["Inference"]
 
 
 @dataclass(slots=True)
 class Inference:
-    """The ASGI endpoint of one inference route. `kind` None: the path names deployment and operation, as Azure does."""
+    """The ASGI endpoint of one inference route. `kind` None: the path names deployment and operation, as Azure does.
+    `format`: the words of another SDK, in which the route is spoken."""
 
     simulator: Simulator
     kind: Kind | None
     route: str
+    format: Format | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         link = Link(scope, receive, send)
@@ -42,7 +45,7 @@ class Inference:
         try:
             content = await link.body()
             link.watch()
-            call = self._read(link, content)
+            call = self._read(link, content) if self.format is None else self._read_foreign(link, content, self.format)
         except BodyTooLarge:
             return await self._send_error(link, Failure(status=413, message="Request body too large"), None)
         except Refused as refused:
@@ -74,6 +77,23 @@ class Inference:
         if kind == "chat" and self.simulator.dialect.name == "1.3":
             call.body.pop("n", None)  # measured: this generation does not know it in a chat
         return call
+
+    def _read_foreign(self, link: Link, content: bytes, format: Format) -> Call:
+        """The chat that a request in another SDK's words amounts to."""
+        record, simulator = link.record, self.simulator
+        record.body = _readable(content)
+        found = simulator.resolve if simulator.dialect.resolves_bare_models else f"{format.provider}/{{}}".format
+        return read_call(
+            "chat",
+            format.route,
+            content,
+            record.headers,
+            request_id=record.id,
+            deployment=None,
+            resolve=found,
+            convert=lambda body: format.request(body, link.model),
+            operation=format.operation,
+        )
 
     async def _answer(self, link: Link, call: Call) -> None:
         """Try the primary, then each fallback; when all fail, the primary's error is the one to tell."""
@@ -131,7 +151,11 @@ class Inference:
                 await link.drop()
 
     async def _deliver(self, link: Link, call: Call, attempt: Attempt) -> None:
-        delivery = Delivery(self.simulator.dialect, call, attempt, link)
+        dialect, format = self.simulator.dialect, self.format
+        if format is None or not format.converts(attempt.route.provider):
+            delivery = Delivery(dialect, call, attempt, link)
+        else:
+            delivery = ForeignDelivery(dialect, call, attempt, link, format=format)
         try:
             await delivery.run()
         finally:
@@ -163,7 +187,8 @@ class Inference:
     async def _send_error(self, link: Link, failure: Failure, route: Route | None) -> None:
         dialect, content = self.simulator.dialect, failure.content
         if content is None:
-            content = orjson.dumps(dialect.error(failure, route))
+            error = dialect.error(failure, route)
+            content = orjson.dumps(error if self.format is None else self.format.error(error, dialect.name))
         headers = {"content-type": "application/json"}
         if route is not None:
             headers |= dialect.headers(route, (time.monotonic() - link.record.received_at) * 1e3)
@@ -182,8 +207,7 @@ def _unresolved(route: Route) -> tuple[Failure, Route]:
 
 def _key_refused(call: Call, dialect: str) -> Failure | None:
     """What governance says about a planted virtual key; other keys are not looked at."""
-    header = call.headers.get("x-bf-vk") or call.headers.get("authorization", "").removeprefix("Bearer ")
-    key = VIRTUAL_KEYS.get(header)
+    key = virtual_key(call.headers)
     if key is None:
         return None
     if not key["is_active"]:

@@ -49,6 +49,8 @@ class Link:
         self._waiter: asyncio.Future[None] | None = None
         self._gone = False
         self.record = _record(scope)
+        self.model: str = scope.get("path_params", {}).get("model", "")
+        """The model that the path names, decoded; "" where it names none."""
         self.complete = False
         """The whole answer was handed to the connection."""
         self.drop_after: int | None = None

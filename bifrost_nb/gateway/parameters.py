@@ -48,7 +48,7 @@ class Call:
 
     kind: Kind
     route: str
-    """``v1`` or ``openai``: they differ in how a stream ends and in how bare model names are read."""
+    """``v1``, ``openai`` or another SDK's: they differ in how a stream ends and in how bare model names are read."""
     request_id: str
     targets: list[str]
     stream: bool
@@ -56,6 +56,8 @@ class Call:
     messages: list[dict[str, Any]] = field(default_factory=list)
     body: dict[str, Any]
     headers: Mapping[str, str]
+    operation: str = ""
+    """What the gateway calls the request where the route, not the kind, says so."""
 
     @property
     def prompt(self) -> str:
@@ -65,7 +67,8 @@ class Call:
     @property
     def request_type(self) -> str:
         """The gateway's name for this sort of request."""
-        return ("text_completion" if self.kind == "text" else "chat_completion") + ("_stream" if self.stream else "")
+        operation = self.operation or ("text_completion" if self.kind == "text" else "chat_completion")
+        return operation + ("_stream" if self.stream else "")
 
     @property
     def max_tokens(self) -> int | None:
@@ -131,10 +134,13 @@ def read_call(
     request_id: str,
     deployment: str | None,
     resolve: Callable[[str], str],
+    convert: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+    operation: str = "",
 ) -> Call:
-    """Decode a request. `deployment` is the ``provider/model`` its path names; `resolve` finds a bare model's one.
+    """Decode a request. `deployment` is the ``provider/model`` its path names; `resolve` finds a bare model's one;
+    `convert` makes our body of another SDK's.
 
-    Raises Refused as the gateway would, `resolve` too.
+    Raises Refused as the gateway would, `resolve` and `convert` too.
     """
     label = "Invalid request payload" if route == "v1" else "invalid request format"
     try:
@@ -143,6 +149,7 @@ def read_call(
         raise Refused(f"{label}: the body is not JSON") from None
     if not isinstance(body, dict):
         raise Refused(f"{label}: the body is not an object")
+    body = convert(body)
     for name, (holds, wanted) in _FIELDS[kind].items():
         if body.get(name) is not None and not holds(body[name]):
             raise Refused(f"{label}: {name} must be {wanted}")
@@ -154,6 +161,7 @@ def read_call(
         stream=bool(body.get("stream")),
         body=body,
         headers=headers,
+        operation=operation,
     )
     if kind == "text":
         call.prompts = _prompts(body.get("prompt"), label)

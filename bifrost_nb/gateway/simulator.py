@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter, deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -19,7 +20,7 @@ from .parameters import UNRESOLVED, Call, Refused, out_of_bounds
 from .records import LogRow, LogStore, Recorder
 from .script import Rule, Script
 
-__all__ = ["VIRTUAL_KEYS", "Simulator"]
+__all__ = ["VIRTUAL_KEYS", "Simulator", "virtual_key"]
 
 VIRTUAL_KEYS: dict[str, dict[str, Any]] = {
     "sk-bf-demo-0123456789abcdef": {"id": "vk-demo", "name": "demo", "is_active": True, "spent": 1.25},
@@ -27,6 +28,8 @@ VIRTUAL_KEYS: dict[str, dict[str, Any]] = {
     "sk-bf-blocked-0123456789abcdef": {"id": "vk-blocked", "name": "blocked", "is_active": False, "spent": 0.0},
 }
 """The planted virtual keys: one that works, one without budget left, one switched off. Others are not looked at."""
+
+_KEY_HEADERS = ("x-bf-vk", "authorization", "x-api-key", "x-goog-api-key", "api-key")
 
 
 @dataclass(slots=True)
@@ -231,7 +234,7 @@ class Simulator:
             delay = rule.log_delay_ms / 1e3
         if status == "cancelled" and self.dialect.name == "1.3":
             status = "error"
-        key = VIRTUAL_KEYS.get(call.headers.get("x-bf-vk", ""))
+        key = virtual_key(call.headers)
         row = {
             "id": route.log_id,
             "parent_request_id": call.request_id if route.log_id != call.request_id else None,
@@ -256,6 +259,12 @@ class Simulator:
         facts = {name: value for name, value in facts.items() if value is not None}
         timestamp = time.time() - (now - began)
         self.logs.add(LogRow(written_at=now + delay, timestamp=timestamp, facts=row | facts))
+
+
+def virtual_key(headers: Mapping[str, str]) -> dict[str, Any] | None:
+    """The planted virtual key of a request, from any of the headers in which an SDK sends its key."""
+    sent = (headers.get(name, "").removeprefix("Bearer ") for name in _KEY_HEADERS)
+    return next((VIRTUAL_KEYS[key] for key in sent if key in VIRTUAL_KEYS), None)
 
 
 def _log_normal(random: Random, sigma: float) -> float:

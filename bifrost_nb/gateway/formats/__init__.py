@@ -1,0 +1,10 @@
+"""The words of other providers' SDKs, which the gateway speaks on routes of their own."""
+
+from .anthropic import Anthropic
+from .base import Format
+from .bedrock import Bedrock
+from .cohere import Cohere
+from .delivery import ForeignDelivery
+from .genai import GenAI
+
+__all__ = ["Anthropic", "Bedrock", "Cohere", "ForeignDelivery", "Format", "GenAI"]

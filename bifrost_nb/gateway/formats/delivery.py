@@ -1,0 +1,85 @@
+"""Sending one answer in an SDK's own words: the times, the scripts and the record are those of every delivery."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..delivery import Delivery, Piece
+from ..dialects import Failure
+from ..script import Rule
+from .base import Event, Format, Reply, Stream
+
+__all__ = ["ForeignDelivery"]
+
+
+@dataclass  # without slots, for super()
+class ForeignDelivery(Delivery):
+    """The sending of one attempt's answer as `format` has it."""
+
+    format: Format = field(kw_only=True)
+    _stream_of: Stream | None = None
+
+    def __post_init__(self) -> None:
+        """The id has the prefix that the format gives it."""
+
+    @property
+    def _stream_headers(self) -> Mapping[str, str]:
+        return self.format.stream_headers
+
+    @property
+    def _heartbeat_s(self) -> float | None:
+        return super()._heartbeat_s if self.format.comments else None
+
+    def _body(self) -> dict[str, Any]:
+        return self.format.answer(self._reply())
+
+    def _reply(self) -> Reply:
+        attempt, route = self.attempt, self.attempt.route
+        return Reply(
+            id=self.answer_id,
+            model=route.upstream_model if self.dialect.name == "1.3" else route.model,
+            provider=route.provider,
+            dialect=self.dialect.name,
+            choice=attempt.answer.choices[0],
+            usage=attempt.usage,
+            latency_ms=round((time.monotonic() - attempt.began) * 1e3),
+            merge=attempt.rule.merge,
+        )
+
+    @property
+    def _events(self) -> Stream:
+        if self._stream_of is None:
+            self._stream_of = self.format.stream(self._reply())
+        return self._stream_of
+
+    def _burst(self, rule: Rule, first: float) -> list[bytes] | None:
+        return None  # a stream of blocks has a state, which bytes kept from another one have not
+
+    def _opening(self) -> dict[str, Any] | None:
+        return {}
+
+    def _frame(self, piece: Piece, latency_ms: int) -> bytes:
+        events = self._events
+        if piece.kind == "role":
+            return self._encode(events.opening())
+        if piece.kind == "tool":
+            return self._encode(events.called((piece.delta or {})["tool_calls"][0]))
+        tokens = piece.choice.reasoning if piece.kind == "reasoning" else piece.choice.tokens
+        return self._encode(events.said(piece.kind, "".join(tokens[piece.start : piece.end])))
+
+    def _ending(self, rule: Rule) -> bytes:
+        attempt = self.attempt
+        events = self._events.ending(attempt.answer.choices[0].finish_reason, attempt.usage)
+        return self._encode(events) + self.format.done
+
+    def _cut_off(self, rule: Rule) -> bytes:
+        return self.format.done  # what is left of a stream whose provider broke off; not measured
+
+    def _error_frame(self, failure: Failure) -> bytes:
+        return self.format.error_frame(self.dialect.error(failure, self.attempt.route), self.dialect.name)
+
+    def _encode(self, events: Iterable[Event]) -> bytes:
+        return b"".join(map(self.format.encode, events))
