@@ -31,22 +31,8 @@ ALLOWED = {  # part -> the parts of this package it may import when it is loaded
 HOMES_OF_LIBRARIES = {  # library -> the parts that may import it
     "httpx": {"transport", "sdks"},  # sdks: clients of other people's SDKs, which do not carry our own calls
     "httpx2": {"sdks"},
-    **{
-        library: {"sdks"}
-        for library in (
-            [
-                "openai",
-                "anthropic",
-                "google",
-                "cohere",
-                "boto3",
-                "botocore",
-                "langchain_openai",
-                "litellm",
-                "pydantic_ai",
-            ]
-        )
-    },
+    **{sdk: {"sdks"} for sdk in ("openai", "anthropic", "google", "cohere", "boto3", "botocore")},
+    **{sdk: {"sdks"} for sdk in ("langchain_openai", "litellm", "pydantic_ai")},
     "aiohttp": {"transport"},
     "IPython": {"notebook"},
     "ipywidgets": {"notebook"},

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from .deployments import SimulatedDeployment
+from .embeddings import vector
 from .parameters import Call
 from .prose import Brief, think, write
 from .script import Rule
@@ -92,6 +93,8 @@ class Answer:
     completion_tokens: int
     reasoning_tokens: int | None
     wants_logprobs: bool
+    vectors: list[list[float]] = field(default_factory=list)
+    """Of an embedding: one for each prompt. Its only choice is empty."""
 
     @property
     def slowest(self) -> int:
@@ -101,6 +104,8 @@ class Answer:
 
 def compose(call: Call, deployment: SimulatedDeployment, rule: Rule | None, seed: int, occurrence: int) -> Answer:
     """The answer to `call`. `occurrence` counts equal requests, so that a repeat without a seed differs."""
+    if call.kind == "embedding":
+        return _embed(call, deployment, seed)
     wants = _wanted_logprobs(call)
     n, kept = call.get("n", 1), call.get("n", 1)
     if call.kind == "text":
@@ -126,6 +131,18 @@ def compose(call: Call, deployment: SimulatedDeployment, rule: Rule | None, seed
         completion_tokens=written,
         reasoning_tokens=reasoning if deployment.reasoning and call.kind == "chat" else None,
         wants_logprobs=wants is not None,
+    )
+
+
+def _embed(call: Call, deployment: SimulatedDeployment, seed: int) -> Answer:
+    dimensions, space = call.get("dimensions", deployment.dimensions), f"{seed} {deployment.id}"
+    return Answer(
+        choices=[Choice(index=0, prompt="", tokens=[], finish_reason="")],
+        prompt_tokens=prompt_tokens(call),
+        completion_tokens=0,
+        reasoning_tokens=None,
+        wants_logprobs=False,
+        vectors=[vector(text, dimensions, space) for text in call.prompts],
     )
 
 

@@ -40,14 +40,20 @@ def gateway_app(simulator: Simulator, *, control_token: str | None = None) -> AS
     routes = [
         Route("/v1/completions", Inference(simulator, "text", "v1"), methods=["POST"]),
         Route("/v1/chat/completions", Inference(simulator, "chat", "v1"), methods=["POST"]),
+        Route("/v1/responses", Inference(simulator, "responses", "v1"), methods=["POST"]),
+        Route("/v1/embeddings", Inference(simulator, "embedding", "v1"), methods=["POST"]),
     ]
     for prefix in _OPENAI_PREFIXES:
         for version in ("", "/v1"):
             text, chat = Inference(simulator, "text", "openai"), Inference(simulator, "chat", "openai")
             routes.append(Route(f"{prefix}{version}/completions", text, methods=["POST"]))
             routes.append(Route(f"{prefix}{version}/chat/completions", chat, methods=["POST"]))
+            responses, embed = Inference(simulator, "responses", "openai"), Inference(simulator, "embedding", "openai")
+            routes.append(Route(f"{prefix}{version}/responses", responses, methods=["POST"]))
+            routes.append(Route(f"{prefix}{version}/embeddings", embed, methods=["POST"]))
         # An Azure SDK adds a second "openai" to the prefix itself.
         azure = Inference(simulator, None, "openai")
+        routes.append(Route(f"{prefix}/openai/responses", responses, methods=["POST"]))
         routes.append(Route(f"{prefix}/openai/deployments/{{rest:path}}", azure, methods=["POST"]))
     for format, path in _FOREIGN:
         for prefix in (f"/{format.route}", *_FRAMEWORKS):

@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = ["DEFAULT_DEPLOYMENTS", "Kind", "SimulatedDeployment", "deployments_by_id"]
 
-Kind = Literal["text", "chat"]
+Kind = Literal["text", "chat", "responses", "embedding"]
+"""What is asked for; a deployment that chats answers ``responses`` too, as the gateway converts between the two."""
 
 
 class SimulatedDeployment(BaseModel):
@@ -26,6 +27,8 @@ class SimulatedDeployment(BaseModel):
     """``provider/model``, split at the first slash."""
     kinds: tuple[Kind, ...] = ("text", "chat")
     """Which routes it answers; the others get an error, as from a real provider."""
+    dimensions: int = Field(1_536, ge=8, le=4_096)
+    """Numbers in each of its embedding vectors; a request may ask for fewer."""
     upstream_model: str | None = None
     """What the provider itself calls it, where a gateway key maps the name to another one."""
     ttft_ms: float = Field(180, ge=0)
@@ -62,6 +65,10 @@ class SimulatedDeployment(BaseModel):
     def model(self) -> str:
         """The part after the first slash."""
         return self.id.partition("/")[2]
+
+    def answers(self, kind: Kind) -> bool:
+        """Whether it serves this kind of request."""
+        return kind in self.kinds or (kind == "responses" and "chat" in self.kinds)
 
     def cost(self, prompt: int, completion: int, cached: int = 0) -> tuple[float, float] | None:
         """US dollars for (prompt, completion) tokens; None where there is no price."""
@@ -142,6 +149,16 @@ DEFAULT_DEPLOYMENTS: tuple[SimulatedDeployment, ...] = (
     _deployment(
         "ollama/llama3.2", "text chat", ttft_ms=130, tokens_per_s=60, input_usd=None, output_usd=None,
         context_tokens=8_192, style="playful", verbosity=0.8,
+    ),
+    _deployment(
+        "openai/text-embedding-3-small", "embedding", ttft_ms=60, input_usd=0.02, output_usd=0, context_tokens=8_192,
+    ),
+    _deployment(
+        "azure/embeddings", "embedding", upstream_model="text-embedding-3-large", ttft_ms=90, dimensions=3_072,
+        input_usd=0.13, output_usd=0, context_tokens=8_192,
+    ),
+    _deployment(
+        "cohere/embed-v4.0", "embedding", ttft_ms=70, input_usd=0.12, output_usd=0, context_tokens=128_000,
     ),
 )  # fmt: skip
 

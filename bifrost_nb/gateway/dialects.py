@@ -113,7 +113,7 @@ class Dialect:
     def _envelope(self, call: Call, route: Route, answer_id: str, kind: str) -> dict[str, Any]:
         body: dict[str, Any] = {"id": answer_id, "object": kind}
         # From 1.5 on the asked-for name replaces the provider's own.
-        body["model"] = route.upstream_model if self.name == "1.3" else route.model
+        body["model"] = self.model_name(route)
         if self.created_on_text or call.kind == "chat":
             body["created"] = int(time.time())
         if route.provider != "anthropic":
@@ -121,6 +121,10 @@ class Dialect:
         body["system_fingerprint"] = ""
         # Measured: the chunks of this provider know neither their model nor their time.
         return body | {"model": "", "created": 0} if route.stream else body
+
+    def model_name(self, route: Route) -> str:
+        """An answer's own `model`."""
+        return route.upstream_model if self.name == "1.3" else route.model
 
     def extra_fields(self, route: Route, latency_ms: Any, chunk_index: Any = 0) -> dict[str, Any]:
         """The gateway's own fields. `latency_ms`: the total, or for a content chunk the time since the one before."""

@@ -12,13 +12,24 @@ from starlette.types import Receive, Scope, Send
 from .delivery import Attempt, Delivery
 from .deployments import Kind
 from .dialects import Failure, Route
+from .embedding_delivery import EmbeddingDelivery
 from .formats import ForeignDelivery, Format
 from .link import BodyTooLarge, ClientGone, Dropped, Link
 from .parameters import PROVIDERS, UNRESOLVED, Call, Refused, azure_target, read_call
+from .responses_delivery import ResponsesDelivery
 from .script import Rule
 from .simulator import Simulator, virtual_key
 
 __all__ = ["Inference"]
+
+_OPERATIONS: dict[str, Kind] = {
+    "completions": "text",
+    "chat/completions": "chat",
+    "responses": "responses",
+    "embeddings": "embedding",
+}
+"""What may follow the deployment in an Azure path."""
+_DELIVERIES: dict[Kind, type[Delivery]] = {"responses": ResponsesDelivery, "embedding": EmbeddingDelivery}
 
 
 @dataclass(slots=True)
@@ -62,9 +73,9 @@ class Inference:
             several = self.simulator.dialect.name != "1.3"
             rest = record.raw_path.partition("?")[0].partition("/deployments/")[2]
             deployment, operation = azure_target(rest, several_segments=several)
-            if operation not in ("completions", "chat/completions"):
+            kind = _OPERATIONS.get(operation)
+            if kind is None:
                 raise Refused(f"unsupported operation {operation!r}", 404)
-            kind = "chat" if operation == "chat/completions" else "text"
         call = read_call(
             kind,
             self.route,
@@ -76,6 +87,8 @@ class Inference:
         )
         if kind == "chat" and self.simulator.dialect.name == "1.3":
             call.body.pop("n", None)  # measured: this generation does not know it in a chat
+        if kind == "responses":
+            call.messages = self.simulator.conversations.get(call.get("previous_response_id", ""), []) + call.messages
         return call
 
     def _read_foreign(self, link: Link, content: bytes, format: Format) -> Call:
@@ -153,13 +166,16 @@ class Inference:
     async def _deliver(self, link: Link, call: Call, attempt: Attempt) -> None:
         dialect, format = self.simulator.dialect, self.format
         if format is None or not format.converts(attempt.route.provider):
-            delivery = Delivery(dialect, call, attempt, link)
+            delivery = _DELIVERIES.get(call.kind, Delivery)(dialect, call, attempt, link)
         else:
             delivery = ForeignDelivery(dialect, call, attempt, link, format=format)
         try:
             await delivery.run()
         finally:
             self._log(delivery)
+            if call.kind == "responses" and link.complete and call.get("store", True):
+                said = {"role": "assistant", "content": delivery.text()}
+                self.simulator.remember(delivery.answer_id, [*call.messages, said])
 
     def _log(self, delivery: Delivery) -> None:
         call, attempt, link = delivery.call, delivery.attempt, delivery.link
@@ -179,8 +195,8 @@ class Inference:
             cost=cost,
             cache_debug=attempt.cache,
             token_usage={name: value for name, value in usage.items() if name != "cost"},
-            stop_reason=attempt.answer.choices[0].finish_reason if status == "success" else None,
-            output_message={"role": "assistant", "content": delivery.text()},
+            stop_reason=attempt.answer.choices[0].finish_reason or None if status == "success" else None,
+            output_message={"role": "assistant", "content": delivery.text()} if call.kind != "embedding" else None,
             error_details=details,
         )
 

@@ -7,13 +7,14 @@ come back as that provider's error.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote
 
 import orjson
 
 from .deployments import Kind
+from .responding import chat_body, chat_messages
 from .tokens import message_text
 
 __all__ = ["PROVIDERS", "UNRESOLVED", "Call", "Refused", "azure_target", "out_of_bounds", "read_call"]
@@ -25,6 +26,13 @@ PROVIDERS = frozenset(
     )
 )  # fmt: skip
 """The providers that the gateway knows by name."""
+
+_REQUEST_TYPES: dict[Kind, str] = {
+    "text": "text_completion",
+    "chat": "chat_completion",
+    "responses": "responses",
+    "embedding": "embedding",
+}
 
 UNRESOLVED = "could not auto resolve a provider for the request, please specify a provider explicitly"
 
@@ -62,13 +70,16 @@ class Call:
     @property
     def prompt(self) -> str:
         """All the prompt's text."""
-        return "\n".join(self.prompts) if self.kind == "text" else "\n".join(map(message_text, self.messages))
+        return "\n".join(self.prompts or map(message_text, self.messages))
 
     @property
     def request_type(self) -> str:
         """The gateway's name for this sort of request."""
-        operation = self.operation or ("text_completion" if self.kind == "text" else "chat_completion")
-        return operation + ("_stream" if self.stream else "")
+        return (self.operation or _REQUEST_TYPES[self.kind]) + ("_stream" if self.stream else "")
+
+    def as_chat(self) -> Call:
+        """A call of the Responses API as the chat that is simulated for it; every other one as it is."""
+        return replace(self, kind="chat", body=chat_body(self.body)) if self.kind == "responses" else self
 
     @property
     def max_tokens(self) -> int | None:
@@ -110,6 +121,7 @@ _TEXTS: _Check = (_is_texts, "a list of strings")
 _FLAG: _Check = (lambda value: isinstance(value, bool), "a boolean")
 _BIAS: _Check = (_is_bias, "an object of numbers")
 _LIST: _Check = (lambda value: isinstance(value, list), "a list")
+_OBJECT: _Check = (lambda value: isinstance(value, dict), "an object")
 
 _SHARED: dict[str, _Check] = {
     "model": _TEXT, "stream": _FLAG, "max_tokens": _INTEGER, "temperature": _NUMBER, "top_p": _NUMBER,
@@ -121,6 +133,15 @@ _FIELDS: dict[Kind, dict[str, _Check]] = {
     "chat": _SHARED | {
         "messages": _LIST, "max_completion_tokens": _INTEGER, "logprobs": _FLAG, "top_logprobs": _INTEGER,
         "tools": _LIST,
+    },
+    "responses": {
+        "model": _TEXT, "stream": _FLAG, "fallbacks": _TEXTS, "instructions": _TEXT, "max_output_tokens": _INTEGER,
+        "max_tool_calls": _INTEGER, "temperature": _NUMBER, "top_p": _NUMBER, "top_logprobs": _INTEGER,
+        "tools": _LIST, "parallel_tool_calls": _FLAG, "reasoning": _OBJECT, "text": _OBJECT, "metadata": _OBJECT,
+        "previous_response_id": _TEXT, "include": _TEXTS, "store": _FLAG, "truncation": _TEXT, "user": _TEXT,
+    },
+    "embedding": {
+        "model": _TEXT, "fallbacks": _TEXTS, "encoding_format": _TEXT, "dimensions": _INTEGER, "user": _TEXT,
     },
 }  # fmt: skip
 
@@ -157,25 +178,37 @@ def read_call(
         kind=kind,
         route=route,
         request_id=request_id,
-        targets=[deployment or _primary(body.get("model") or "", route, resolve)],
-        stream=bool(body.get("stream")),
+        targets=[deployment or _primary(body.get("model") or "", route, resolve, _default(kind, headers))],
+        stream=bool(body.get("stream")) and kind != "embedding",
         body=body,
         headers=headers,
         operation=operation,
     )
     if kind == "text":
         call.prompts = _prompts(body.get("prompt"), label)
+    elif kind == "embedding":
+        call.prompts = _inputs(body.get("input"), label)
+    elif kind == "responses":
+        try:
+            call.messages = chat_messages(body)
+        except ValueError as error:
+            raise Refused(f"{label}: {error}") from None
     else:
         call.messages = _messages(body.get("messages"), label)
     call.targets += _fallbacks(body.get("fallbacks") or [], route, call.targets[0])
     return call
 
 
-def _primary(model: str, route: str, resolve: Callable[[str], str]) -> str:
+def _default(kind: Kind, headers: Mapping[str, str]) -> str:
+    """The provider of a bare name on ``/openai``. Azure's SDK has no deployment in the path of the Responses API."""
+    return "azure" if kind == "responses" and "AzureOpenAI" in headers.get("user-agent", "") else "openai"
+
+
+def _primary(model: str, route: str, resolve: Callable[[str], str], default: str) -> str:
     if "/" in model and not model.startswith("/"):
         return model
     if route == "openai" and model:
-        return f"openai/{model}"
+        return f"{default}/{model}"
     return resolve(model)
 
 
@@ -187,6 +220,20 @@ def _prompts(prompt: Any, label: str) -> list[str]:
     if not _is_texts(prompt):
         raise Refused(f"{label}: invalid text completion input")
     return list(prompt)
+
+
+def _inputs(given: Any, label: str) -> list[str]:
+    """The texts to embed. Token numbers, which OpenAI-style providers take too, become words of their own."""
+    if given is None or given in ("", []):
+        raise Refused("input is required for embeddings")
+    if isinstance(given, str):
+        return [given]
+    if isinstance(given, list):
+        items = [given] if all(map(_is_integer, given)) else given
+        texts = [" ".join(map(str, item)) if isinstance(item, list) and item else item for item in items]
+        if _is_texts(texts):
+            return texts
+    raise Refused(f"{label}: invalid embedding input")
 
 
 def _messages(messages: Any, label: str) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from .answers import Answer, compose, prompt_tokens, seeded
 from .delivery import Attempt
 from .deployments import SimulatedDeployment
 from .dialects import Dialect, Failure, Route
+from .embeddings import refused_embedding
 from .parameters import UNRESOLVED, Call, Refused, out_of_bounds
 from .records import LogRow, LogStore, Recorder
 from .script import Rule, Script
@@ -44,6 +45,8 @@ class Simulator:
     recorder: Recorder = field(default_factory=lambda: Recorder(enabled=False))
     script: Script = field(default_factory=Script)
     logs: LogStore = field(default_factory=LogStore)
+    conversations: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """The messages up to and with each stored answer of the Responses API, by its id."""
     _seen: Counter[Any] = field(default_factory=Counter)
     _recent: dict[str, deque[float]] = field(default_factory=dict)
     _prefixes: dict[int, None] = field(default_factory=dict)
@@ -54,7 +57,7 @@ class Simulator:
         self.recorder.records.clear()
         self.script.rules = []
         self.logs.rows.clear()
-        for state in (self._seen, self._recent, self._prefixes, self._cache):
+        for state in (self._seen, self._recent, self._prefixes, self._cache, self.conversations):
             state.clear()
 
     def resolve(self, model: str) -> str:
@@ -140,9 +143,23 @@ class Simulator:
         priced = _priced(attempt.deployment, usage)
         return None if self.dialect.name == "1.3" or priced is None else sum(priced)
 
+    def remember(self, response_id: str, messages: list[dict[str, Any]]) -> None:
+        """Keep a conversation, so that a later request can go on from it."""
+        self.conversations[response_id] = [each for each in messages if each["role"] != "system"]
+        if len(self.conversations) > 1_000:
+            del self.conversations[next(iter(self.conversations))]
+
     def _rejection(self, call: Call, deployment: SimulatedDeployment) -> Failure | None:
-        if call.kind not in deployment.kinds and not self._converts(call):
+        if not deployment.answers(call.kind) and not self._converts(call):
             return _unsupported(call, deployment)
+        if call.kind == "embedding" and (refused := refused_embedding(call, deployment)):
+            return refused
+        if (previous := call.body.get("previous_response_id")) and previous not in self.conversations:
+            return Failure(
+                status=400, type="invalid_request_error", code="previous_response_not_found",
+                param="previous_response_id", message=f"Previous response with id '{previous}' not found.",
+            )  # fmt: skip
+        call = call.as_chat()
         if wrong := out_of_bounds(call):
             return Failure(status=400, type="invalid_request_error", param=wrong[0], message=wrong[1])
         asked = prompt_tokens(call)
@@ -185,10 +202,10 @@ class Simulator:
     ) -> tuple[Answer, dict[str, Any] | None]:
         """The answer and ``cache_debug``: with ``x-bf-cache-key`` an equal request is answered from the cache."""
         if rule.cache is not None:
-            return compose(call, deployment, rule, self.seed, occurrence), rule.cache
+            return compose(call.as_chat(), deployment, rule, self.seed, occurrence), rule.cache
         cache_key = call.headers.get("x-bf-cache-key")
         if not cache_key:
-            return compose(call, deployment, rule, self.seed, occurrence), None
+            return compose(call.as_chat(), deployment, rule, self.seed, occurrence), None
         asked = {name: value for name, value in call.body.items() if name != "fallbacks"}
         key = (cache_key, deployment.id, orjson.dumps(asked, option=orjson.OPT_SORT_KEYS))
         facts = {
@@ -204,7 +221,7 @@ class Simulator:
                 "model_used": deployment.model,
             }
             return self._cache[key], facts | hit
-        answer = compose(call, deployment, rule, self.seed, occurrence)
+        answer = compose(call.as_chat(), deployment, rule, self.seed, occurrence)
         if call.headers.get("x-bf-cache-no-store") != "true" and len(self._cache) < 10_000:
             self._cache[key] = answer
         return answer, facts | {"cache_hit": False}
@@ -249,7 +266,9 @@ class Simulator:
             "virtual_key_name": key and key["name"],
             "input_history": call.messages or [{"role": "user", "content": prompt} for prompt in call.prompts],
             "params": {
-                name: value for name, value in call.body.items() if name not in ("prompt", "messages", "fallbacks")
+                name: value
+                for name, value in call.body.items()
+                if name not in ("prompt", "messages", "input", "fallbacks")
             },
             "latency": (now - began) * 1e3,
             "status": status,
@@ -311,10 +330,13 @@ def _unsupported(call: Call, deployment: SimulatedDeployment) -> Failure:
     """A text completion of a chat model or the reverse, in the words of the provider."""
     text = call.kind == "text"
     if deployment.provider == "azure":
-        operation = "completion" if text else "chatCompletion"
+        operation = {"text": "completion", "embedding": "embeddings"}.get(call.kind, "chatCompletion")
         message = f"The {operation} operation does not work with the specified model, {deployment.model}. "
         message += "Please choose different model and try again."
         return Failure(status=400, code="OperationNotSupported", message=message)
+    if deployment.provider == "openai" and call.kind == "embedding":
+        message = "You are not allowed to generate embeddings from this model"
+        return Failure(status=403, type="invalid_request_error", message=message)
     if deployment.provider == "openai":
         asked, other = ("v1/completions", "v1/chat/completions") if text else ("v1/chat/completions", "v1/completions")
         message = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -41,6 +42,20 @@ class Wire:
         assert answer.status_code == 200, answer.text
         assert answer.headers["content-type"] == "text/event-stream"
         return events(answer.content)
+
+    def row(self, request_id: str, *, parent: bool = False) -> Any:
+        """The row of the gateway's log for a request, or of the fallback that served it, once it is written."""
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            if not parent:
+                answer = self.http.get(f"/api/logs/{request_id}")
+                rows = [answer.json()] if answer.status_code == 200 else []
+            else:
+                rows = self.http.get("/api/logs", params={"parent_request_id": request_id}).json()["logs"]
+            if rows:
+                return rows[0]
+            time.sleep(0.01)
+        raise AssertionError(f"no row for {request_id}")
 
     def _ok(self, path: str, body: dict[str, Any], headers: dict[str, str] | None) -> Any:
         answer = self.http.post(path, json=body, headers=headers)
