@@ -19,7 +19,7 @@ from .parameters import Call
 from .script import Rule
 from .tokens import tokenize
 
-__all__ = ["Attempt", "Delivery", "Piece", "merged"]
+__all__ = ["Attempt", "Delivery", "Piece", "merged", "sse"]
 
 _BLOCK = 64 * 1024
 _DONE = b"data: [DONE]\n\n"
@@ -126,8 +126,7 @@ class Delivery:
     def _body(self) -> dict[str, Any]:
         attempt = self.attempt
         choices = [self._choice(choice) for choice in attempt.answer.choices]
-        latency = round((time.monotonic() - attempt.began) * 1e3)
-        extra = self._extra(latency, 0)
+        extra = self._extra(self._elapsed_ms(), 0)
         return self.dialect.answer(self.call, attempt.route, self.answer_id, choices, attempt.usage, extra)
 
     def _choice(self, choice: Choice) -> dict[str, Any]:
@@ -171,13 +170,16 @@ class Delivery:
         stops = _stops(rule)
         if 0 in stops and await self._stop_at(0, rule):
             return None
+        if opening := self._begin():
+            await link.write(opening)
         if burst is not None:
             await self._play_burst(burst, first)
         elif await self._play(rule, self._plan(first, rule), stops):
             return None
         if rule.omit_end:
             return await link.write(b"", last=True)
-        return await link.write(self._ending(rule), last=True)
+        reason = attempt.answer.choices[0].finish_reason
+        return await link.write(self._end(rule, reason), last=True)
 
     async def _play(self, rule: Rule, pieces: list[Piece], stops: set[int]) -> bool:
         """Send each piece at its time, those that are late together. True: a scripted end came first."""
@@ -226,14 +228,26 @@ class Delivery:
             return True
         if rule.provider_cut_after_chunks == chunks:
             self.attempt.usage, self.attempt.cost_usd = {"total_tokens": 0}, None
-            await self.link.write(self._cut_off(rule), last=True)
+            await self.link.write(self._end(rule, None), last=True)
             return True
         return False
 
+    def _begin(self) -> bytes:
+        """What comes before any piece."""
+        return b""
+
+    def _end(self, rule: Rule, finish_reason: str | None) -> bytes:
+        """What comes after the last piece; without finish reason where the provider broke off."""
+        closing = self._closing_frame() if finish_reason else b""
+        return closing + self._last_frame(rule, finish_reason) + _DONE
+
     async def _break(self, failure: Failure) -> None:
-        """End the stream with an error frame."""
+        """End the stream with an error frame; the native route says ``[DONE]`` all the same."""
         self.failure = failure
-        await self.link.write(self._error_frame(failure), last=True)
+        await self.link.write(self._error(self.dialect.error_frame(failure, self.attempt.route)), last=True)
+
+    def _error(self, frame: dict[str, Any]) -> bytes:
+        return sse(frame) + (_DONE if self.call.route == "v1" else b"")
 
     async def _raw(self, rule: Rule) -> None:
         for frame in rule.frames or []:
@@ -303,7 +317,7 @@ class Delivery:
         gap = size * attempt.token_s if rule.gap_ms is None else rule.gap_ms / 1e3
         jitter = 0.0 if rule.gap_ms is not None else 0.35
         at = first
-        if (opening := self._opening()) is not None:
+        if self.call.kind == "chat" and (opening := self.dialect.opening(attempt.route)):
             yield Piece(first * 0.98, choice, "role", delta=opening)
         kinds: tuple[tuple[Literal["reasoning", "text"], list[str]], ...]
         kinds = (("reasoning", choice.reasoning), ("text", choice.tokens))
@@ -318,9 +332,8 @@ class Delivery:
             for place, delta in enumerate(_tool_deltas(call)):
                 yield Piece(at + place * gap, choice, "tool", delta={"tool_calls": [delta]})
 
-    def _opening(self) -> dict[str, Any] | None:
-        """The delta before any content; None where there is none."""
-        return self.dialect.opening(self.attempt.route) if self.call.kind == "chat" else None
+    def _elapsed_ms(self) -> int:
+        return round((time.monotonic() - self.attempt.began) * 1e3)
 
     def _extra(self, latency_ms: Any, chunk_index: Any) -> dict[str, Any]:
         extra = self.dialect.extra_fields(self.attempt.route, latency_ms, chunk_index)
@@ -356,20 +369,7 @@ class Delivery:
 
     def _encoded(self, choice: dict[str, Any], latency_ms: Any, index: Any) -> bytes:
         extra = self._extra(latency_ms, index)
-        return _sse(self.dialect.chunk(self.call, self.attempt.route, self.answer_id, choice, extra))
-
-    def _ending(self, rule: Rule) -> bytes:
-        """All that follows the content of a stream."""
-        return self._closing_frame() + self._last_frame(rule, self.attempt.answer.choices[0].finish_reason) + _DONE
-
-    def _cut_off(self, rule: Rule) -> bytes:
-        """What the gateway ends a stream with whose provider broke off."""
-        return self._last_frame(rule, finish_reason=None) + _DONE
-
-    def _error_frame(self, failure: Failure) -> bytes:
-        """An error in the middle of a stream; the native route says ``[DONE]`` all the same."""
-        frame = _sse(self.dialect.error_frame(failure, self.attempt.route))
-        return frame + (_DONE if self.call.route == "v1" else b"")
+        return sse(self.dialect.chunk(self.call, self.attempt.route, self.answer_id, choice, extra))
 
     def _closing_frame(self) -> bytes:
         """A text provider's own last chunk, without text and, by the gateway's doing, without its finish reason."""
@@ -382,16 +382,17 @@ class Delivery:
         choice: dict[str, Any] = {"index": 0} | ({"finish_reason": finish_reason} if finish_reason else {})
         if self.call.kind == "chat":
             choice["delta"] = {}
-        extra = self._extra(round((time.monotonic() - self.attempt.began) * 1e3), self._chunk_index)
+        extra = self._extra(self._elapsed_ms(), self._chunk_index)
         chunk = self.dialect.chunk(self.call, self.attempt.route, self.answer_id, choice, extra)
-        return _sse(merged(self.dialect.last_chunk(chunk, self.attempt.usage), rule.merge))
+        return sse(merged(self.dialect.last_chunk(chunk, self.attempt.usage), rule.merge))
 
     def _headers(self, headers: Mapping[str, str], rule: Rule) -> dict[str, str]:
         identity = self.dialect.headers(self.attempt.route, (time.monotonic() - self.attempt.began) * 1e3)
         return {**headers, **identity, **{name.lower(): value for name, value in rule.headers.items()}}
 
 
-def _sse(body: Any) -> bytes:
+def sse(body: Any) -> bytes:
+    """One event."""
     return b"data: " + orjson.dumps(body) + b"\n\n"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import time
 from base64 import b64encode
 from typing import Any
 
@@ -18,7 +17,6 @@ class EmbeddingDelivery(Delivery):
     def _body(self) -> dict[str, Any]:
         encode = _base64 if self.call.get("encoding_format", "float") == "base64" else list
         vectors = self.attempt.answer.vectors
-        latency_ms = round((time.monotonic() - self.attempt.began) * 1e3)
         return {
             "data": [
                 {"index": index, "object": "embedding", "embedding": encode(numbers)}
@@ -27,7 +25,7 @@ class EmbeddingDelivery(Delivery):
             "model": self.dialect.model_name(self.attempt.route),
             "object": "list",
             "usage": self.attempt.usage,
-            "extra_fields": self._extra(latency_ms, 0),
+            "extra_fields": self._extra(self._elapsed_ms(), 0),
         }
 
 

@@ -165,10 +165,10 @@ class Inference:
 
     async def _deliver(self, link: Link, call: Call, attempt: Attempt) -> None:
         dialect, format = self.simulator.dialect, self.format
-        if format is None or not format.converts(attempt.route.provider):
-            delivery = _DELIVERIES.get(call.kind, Delivery)(dialect, call, attempt, link)
+        if format is not None and format.converts(attempt.route.provider):
+            delivery: Delivery = ForeignDelivery(dialect, call, attempt, link, format=format)
         else:
-            delivery = ForeignDelivery(dialect, call, attempt, link, format=format)
+            delivery = _DELIVERIES.get(call.kind, Delivery)(dialect, call, attempt, link)
         try:
             await delivery.run()
         finally:

@@ -16,7 +16,6 @@ from typing import Any
 import orjson
 
 from .delivery import Delivery, Piece, merged
-from .dialects import Failure
 from .responding import response_object, response_usage
 from .script import Rule
 
@@ -24,8 +23,6 @@ __all__ = ["ResponsesDelivery"]
 
 _EMPTY = {"request_type": "", "latency": 0, "chunk_index": 0}
 """``extra_fields`` where the gateway has filled in nothing: of the inner object, and of events on ``/openai``."""
-
-_BEGINNING = ("created", "in_progress")
 
 Json = dict[str, Any]
 
@@ -87,14 +84,13 @@ class ResponsesDelivery(Delivery):
     def _burst(self, rule: Rule, first: float) -> list[bytes] | None:
         return None  # its events are numbered, and nobody measures with them
 
-    def _opening(self) -> Json | None:
-        return {}
+    def _begin(self) -> bytes:
+        response = self._response(None)
+        return b"".join(self._event(f"response.{name}", 0, response=response) for name in ("created", "in_progress"))
 
     def _frame(self, piece: Piece, latency_ms: int) -> bytes:
         """The events that one piece of text, reasoning or a call brings, with those that begin and end an item."""
-        if piece.kind == "role":
-            known = self._response(None)
-            return b"".join(self._event(f"response.{name}", latency_ms, response=known) for name in _BEGINNING)
+        self._chunk_index += 1
         place = self._place(piece)
         before = b"" if place == self._open else self._close() + self._start(place)
         item = self._items[place]
@@ -158,21 +154,16 @@ class ResponsesDelivery(Delivery):
             events = self._event("response.function_call_arguments.done", 0, **where, **facts)
         return events + self._event("response.output_item.done", 0, output_index=place, item=item)
 
-    def _ending(self, rule: Rule) -> bytes:
+    def _end(self, rule: Rule, finish_reason: str | None) -> bytes:
+        if finish_reason is None:
+            return b""
         events = self._close()
-        response = self._response(self._reason)
+        response = self._response(finish_reason)
         kind = f"response.{response['status']}"
         return events + self._event(kind, self._elapsed_ms(), changes=rule.merge, response=response)
 
-    def _cut_off(self, rule: Rule) -> bytes:
-        return b""
-
-    def _error_frame(self, failure: Failure) -> bytes:
-        frame = self.dialect.error_frame(failure, self.attempt.route)
+    def _error(self, frame: Json) -> bytes:
         return b"event: error\ndata: " + orjson.dumps(frame) + b"\n\n"
-
-    def _elapsed_ms(self) -> int:
-        return round((time.monotonic() - self.attempt.began) * 1e3)
 
     def _event(self, kind: str, latency_ms: int, changes: Mapping[str, Any] | None = None, **facts: Any) -> bytes:
         number, self._sequence = self._sequence, self._sequence + 1

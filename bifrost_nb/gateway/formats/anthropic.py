@@ -9,7 +9,7 @@ import orjson
 
 from ..delivery import merged
 from ..dialects import DialectName
-from .base import Event, Format, Kind, Reply, Stream, Tokens, arguments, function_tool, objects, sse
+from .base import Event, Format, Kind, Reply, Stream, Tokens, arguments, function_tool, named_sse, objects
 
 __all__ = ["Anthropic"]
 
@@ -68,10 +68,10 @@ class Anthropic(Format):
 
     def encode(self, event: Event) -> bytes:
         name, content = event
-        return sse({"type": name} | content, name)
+        return named_sse({"type": name} | content, name)
 
     def error_frame(self, error: dict[str, Any], dialect: DialectName) -> bytes:
-        return sse(self.error(error, dialect), "error")
+        return named_sse(self.error(error, dialect), "error")
 
 
 class _Stream(Stream):

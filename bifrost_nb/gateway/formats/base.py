@@ -16,9 +16,10 @@ from typing import Any, ClassVar, Literal
 import orjson
 
 from ..answers import Choice
+from ..delivery import sse
 from ..dialects import DialectName
 
-__all__ = ["Event", "Format", "Reply", "Stream", "Tokens", "arguments", "function_tool", "objects", "sse"]
+__all__ = ["Event", "Format", "Reply", "Stream", "Tokens", "arguments", "function_tool", "named_sse", "objects"]
 
 Event = tuple[str, dict[str, Any]]
 """Name and content of one event of a stream."""
@@ -179,9 +180,9 @@ class Format(ABC):
         """An error in the middle of a stream, which it ends."""
 
 
-def sse(content: Any, name: str = "") -> bytes:
-    """One server-sent event."""
-    return (f"event: {name}\n".encode() if name else b"") + b"data: " + orjson.dumps(content) + b"\n\n"
+def named_sse(content: Any, name: str) -> bytes:
+    """One server-sent event with a name."""
+    return b"event: " + name.encode() + b"\n" + sse(content)
 
 
 def objects(value: Any) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,15 +36,15 @@ class ForeignDelivery(Delivery):
         return self.format.answer(self._reply())
 
     def _reply(self) -> Reply:
-        attempt, route = self.attempt, self.attempt.route
+        attempt = self.attempt
         return Reply(
             id=self.answer_id,
-            model=route.upstream_model if self.dialect.name == "1.3" else route.model,
-            provider=route.provider,
+            model=self.dialect.model_name(attempt.route),
+            provider=attempt.route.provider,
             dialect=self.dialect.name,
             choice=attempt.answer.choices[0],
             usage=attempt.usage,
-            latency_ms=round((time.monotonic() - attempt.began) * 1e3),
+            latency_ms=self._elapsed_ms(),
             merge=attempt.rule.merge,
         )
 
@@ -58,28 +57,26 @@ class ForeignDelivery(Delivery):
     def _burst(self, rule: Rule, first: float) -> list[bytes] | None:
         return None  # a stream of blocks has a state, which bytes kept from another one have not
 
-    def _opening(self) -> dict[str, Any] | None:
-        return {}
+    def _begin(self) -> bytes:
+        return self._encode(self._events.opening())
 
     def _frame(self, piece: Piece, latency_ms: int) -> bytes:
-        events = self._events
         if piece.kind == "role":
-            return self._encode(events.opening())
+            return b""  # `_begin` said it
         if piece.kind == "tool":
-            return self._encode(events.called((piece.delta or {})["tool_calls"][0]))
+            return self._encode(self._events.called((piece.delta or {})["tool_calls"][0]))
         tokens = piece.choice.reasoning if piece.kind == "reasoning" else piece.choice.tokens
-        return self._encode(events.said(piece.kind, "".join(tokens[piece.start : piece.end])))
+        return self._encode(self._events.said(piece.kind, "".join(tokens[piece.start : piece.end])))
 
-    def _ending(self, rule: Rule) -> bytes:
-        attempt = self.attempt
-        events = self._events.ending(attempt.answer.choices[0].finish_reason, attempt.usage)
-        return self._encode(events) + self.format.done
+    def _end(self, rule: Rule, finish_reason: str | None) -> bytes:
+        if finish_reason is None:
+            return self.format.done  # a provider that broke off; what is sent then was not measured
+        return self._encode(self._events.ending(finish_reason, self.attempt.usage)) + self.format.done
 
-    def _cut_off(self, rule: Rule) -> bytes:
-        return self.format.done  # what is left of a stream whose provider broke off; not measured
-
-    def _error_frame(self, failure: Failure) -> bytes:
-        return self.format.error_frame(self.dialect.error(failure, self.attempt.route), self.dialect.name)
+    def _error(self, frame: dict[str, Any]) -> bytes:
+        failure: Failure | None = self.failure
+        error = frame if failure is None else self.dialect.error(failure, self.attempt.route)
+        return self.format.error_frame(error, self.dialect.name)
 
     def _encode(self, events: Iterable[Event]) -> bytes:
         return b"".join(map(self.format.encode, events))

@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
-from ..delivery import merged
+from ..delivery import merged, sse
 from ..dialects import DialectName
-from .base import Event, Format, Kind, Reply, Stream, Tokens, arguments, function_tool, objects, sse
+from .base import Event, Format, Kind, Reply, Stream, Tokens, arguments, function_tool, objects
 
 __all__ = ["GenAI"]
 

@@ -77,6 +77,8 @@ def text_of(value: object) -> str:
 
 def count(value: object) -> int | None:
     """A count of tokens; None where it is none."""
+    if type(value) is float and value.is_integer():  # Cohere writes its counts so
+        value = int(value)
     return value if type(value) is int and 0 <= value < 1 << 63 else None
 
 
