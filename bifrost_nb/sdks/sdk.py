@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Literal, NamedTuple
 
 from ..client import Client
 from ..errors import ConfigurationError
 from .boto import record_boto3
 from .clients import record
+from .loops import per_loop_client
 from .recorder import NO_KEY, Recorder
 from .routes import PREFIXES
 
@@ -96,12 +98,13 @@ def _anthropic(place: _Place, options: Options) -> Any:
 def _genai(place: _Place, options: Options) -> Any:
     from google import genai
 
-    library = _installed("httpx", "httpx")
+    library = "httpx2" if find_spec("httpx2") else "httpx"  # as the SDK itself chooses
     given = options.pop("http_options", {})
     http = {
         "base_url": place.url,
-        "httpx_client": place.recorded(library.Client(follow_redirects=True)),
-        "httpx_async_client": place.recorded(library.AsyncClient(follow_redirects=True)),
+        "api_version": "v1beta",  # the gateway's route; the SDK's own default changes
+        "httpx_client": place.recorded(import_module(library).Client(follow_redirects=True)),
+        "httpx_async_client": per_loop_client(library, place.recorder, follow_redirects=True),
         **(given if isinstance(given, dict) else given.model_dump(exclude_unset=True)),
     }
     client = genai.Client(**{"api_key": place.key, "vertexai": False, "http_options": http, **options})
