@@ -30,7 +30,7 @@ from ..wire.choices import (
 )
 from ..wire.deployments import Deployment
 from ..wire.failures import gateway_error, parse_error
-from ..wire.reading import parse_cache, parse_usage, served
+from ..wire.reading import LowerNames, parse_cache, parse_usage, served
 from .cost import add_response_cost
 from .run import Run
 
@@ -81,7 +81,8 @@ class Collector:
     def headers(self, status: int, headers: Mapping[str, str]) -> None:
         """The answer's head: from gateway 1.5 on it tells who serves before any text."""
         self.run.http_status = status
-        self._headers = dict(headers)  # httpx's own mapping is slow to ask
+        # httpx's own mapping is slow to ask
+        self._headers = LowerNames((name.lower(), value) for name, value in headers.items())
         self._who({})
 
     def answer(self, body: dict[str, Any]) -> list[Piece]:

@@ -77,10 +77,11 @@ class _Watch:
         exchange = recorder.begin(request.method, url.scheme, url.hostname or "", url.port, url.path, body, attempt)
         if exchange is None:
             return
-        for name, value in recorder.headers(exchange, request.headers)[0].items():
+        given = {name.lower(): value for name, value in request.headers.items()}
+        for name, value in recorder.headers(exchange, given)[0].items():
             request.headers[name] = value
         key = recorder.client.settings.api_key
-        if key and "authorization" not in request.headers:
+        if key and "authorization" not in given:
             request.headers["authorization"] = f"Bearer {key}"
         self._current.pending = _Pending(exchange, recorder)
 
@@ -90,7 +91,8 @@ class _Watch:
         if pending is None:
             return
         exchange, body = pending.exchange, response_dict["body"]
-        exchange.head(response_dict["status_code"], response_dict["headers"])
+        headers = response_dict["headers"].items()
+        exchange.head(response_dict["status_code"], [(name.encode(), value.encode()) for name, value in headers])
         self._current.pending = None
         if isinstance(body, bytes):
             exchange.take(body)

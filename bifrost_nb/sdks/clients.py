@@ -91,31 +91,37 @@ def _library(name: str) -> Any:
         raise ConfigurationError(f"{name} is not installed.", hint=f"pip install {name}") from None
 
 
-class _Watch:
-    """One exchange between a request and the end of its body; of both kinds of transport."""
+class _Sent:
+    """The headers that a request has while it is sent, and not a moment longer: a redirect or a retry is made from the
+    same request, and must not carry our key elsewhere. (A copy of the request would cost ten times as much.)
+    """
 
     def __init__(self, recorder: Recorder, request: Any) -> None:
-        self.recorder = recorder
         url, headers = request.url, request.headers
+        self.headers = headers
+        given = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in headers.raw}
         try:
             question = request.content
         except Exception:  # noqa: BLE001 - a body that is read while it is sent: each library has its own error
             question = b""
         path = url.raw_path.partition(b"?")[0].decode("ascii")
-        attempt = headers.get("x-stainless-retry-count")
+        attempt = given.get("x-stainless-retry-count")
         self.exchange = recorder.begin(request.method, url.scheme, url.host, url.port, path, question, attempt)
+        if self.exchange is not None:
+            self.added, dropped = recorder.headers(self.exchange, given)
+            self.dropped = {name: given[name] for name in dropped}
 
-    def request(self, request: Any) -> Any:
-        """The request to send: a copy, so that no redirect and no retry carries our headers elsewhere."""
-        assert self.exchange is not None  # noqa: S101 - asked before
-        added, dropped = self.recorder.headers(self.exchange, request.headers)
-        headers = request.headers.copy()
-        headers.update(added)
-        for name in dropped:
-            del headers[name]
-        return type(request)(
-            request.method, request.url, headers=headers, stream=request.stream, extensions=request.extensions
-        )
+    def __enter__(self) -> None:
+        for name, value in self.added.items():
+            self.headers[name] = value
+        for name in self.dropped:
+            del self.headers[name]
+
+    def __exit__(self, *exception: object) -> None:
+        for name in self.added:
+            del self.headers[name]
+        for name, value in self.dropped.items():
+            self.headers[name] = value
 
 
 class _Transport:
@@ -125,16 +131,17 @@ class _Transport:
         self._inner, self._recorder, self._stream = inner, recorder, stream
 
     def handle_request(self, request: Any) -> Any:
-        watch = _Watch(self._recorder, request)
-        exchange = watch.exchange
+        sent = _Sent(self._recorder, request)
+        exchange = sent.exchange
         if exchange is None:
             return self._inner.handle_request(request)
         try:
-            response = self._inner.handle_request(watch.request(request))
+            with sent:
+                response = self._inner.handle_request(request)
         except BaseException as failure:
             self._recorder.end(exchange, failure)
             raise
-        exchange.head(response.status_code, response.headers)
+        exchange.head(response.status_code, response.headers.raw)
         response.stream = self._stream(response.stream, exchange, self._recorder)
         return response
 
@@ -156,16 +163,17 @@ class _AsyncTransport:
         self._inner, self._recorder, self._stream = inner, recorder, stream
 
     async def handle_async_request(self, request: Any) -> Any:
-        watch = _Watch(self._recorder, request)
-        exchange = watch.exchange
+        sent = _Sent(self._recorder, request)
+        exchange = sent.exchange
         if exchange is None:
             return await self._inner.handle_async_request(request)
         try:
-            response = await self._inner.handle_async_request(watch.request(request))
+            with sent:
+                response = await self._inner.handle_async_request(request)
         except BaseException as failure:
             self._recorder.end(exchange, failure)
             raise
-        exchange.head(response.status_code, response.headers)
+        exchange.head(response.status_code, response.headers.raw)
         response.stream = self._stream(response.stream, exchange, self._recorder)
         return response
 

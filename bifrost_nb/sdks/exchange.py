@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from ..records.run import new_id
+from ..wire.reading import LowerNames
 
 __all__ = ["KEPT_BYTES", "Exchange"]
 
@@ -29,8 +30,8 @@ class Exchange:
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     began: float = field(default_factory=time.monotonic)
     status: int | None = None
-    headers: dict[str, str] = field(default_factory=dict)
-    """Of the answer, names in lower case."""
+    headers: LowerNames = field(default_factory=LowerNames)
+    """Of the answer."""
     blocks: list[tuple[float, bytes]] = field(default_factory=list)
     """The body as it came, each block with its arrival."""
     size: int = 0
@@ -44,10 +45,10 @@ class Exchange:
     def now_ms(self) -> float:
         return 1000 * (time.monotonic() - self.began)
 
-    def head(self, status: int, headers: Mapping[str, str]) -> None:
-        """The answer's status and headers."""
+    def head(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """The answer's status and raw headers."""
         self.status = status
-        self.headers = {name.lower(): value for name, value in headers.items()}
+        self.headers = LowerNames((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers)
 
     def take(self, block: bytes) -> None:
         """A block of the body has arrived."""

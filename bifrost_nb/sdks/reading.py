@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 import orjson
 
@@ -16,10 +15,12 @@ from ..untrusted import plain
 from ..wire.events import EventDecoder
 from .exchange import Exchange
 from .formats.shape import Format, Json, object_of
+from .frames import FrameDecoder
 from .routes import OTHER, asked_of, operation
 
 __all__ = ["read"]
 
+_TEXT_ONLY = {"role", "content", "reasoning"}
 _CANCELLED = {"CancelledError", "GeneratorExit", "KeyboardInterrupt"}
 _TIMEOUTS = {
     "ConnectTimeout": "connect",
@@ -71,8 +72,18 @@ class _SdkCollector(Collector):
     def __init__(self, run: Run, form: Format, secrets: Sequence[str]) -> None:
         super().__init__(run, secrets=secrets)
         self.form = form
+        self._last = {}  # who served is read once, at the end: nobody looks at the run before
         self.usage: Json = {}
         """As it came, put together from what several events said."""
+
+    def _rest(self, choice: Json, index: int) -> None:
+        delta = choice.get("delta")  # most chunks have nothing but text
+        if delta and choice.get("finish_reason") is None and "logprobs" not in choice and delta.keys() <= _TEXT_ONLY:
+            return
+        super()._rest(choice, index)
+
+    def headers(self, status: int, headers: Mapping[str, str]) -> None:
+        self.run.http_status, self._headers = status, headers
 
     @property
     def streamed(self) -> bool:
@@ -82,7 +93,8 @@ class _SdkCollector(Collector):
         return super().answer(self._counted(self.form.answer(body)))
 
     def _read(self, payload: bytes | Json) -> Json:
-        return self._counted(self.form.event(payload if isinstance(payload, dict) else parsed(payload)))
+        chunk = self.form.event(payload if type(payload) is dict else parsed(payload))  # type: ignore[arg-type]
+        return self._counted(chunk) if chunk.get("usage") else chunk
 
     def _counted(self, body: Json) -> Json:
         """`body` with all that is known of its usage, in the gateway's names."""
@@ -133,23 +145,9 @@ def _take_events(exchange: Exchange, collector: _SdkCollector) -> None:
 
 def _take_frames(exchange: Exchange, collector: _SdkCollector) -> None:
     """Amazon's event stream: binary frames, each with a kind and a JSON payload."""
-    from botocore.eventstream import EventStreamBuffer, ParserError
-
-    frames = EventStreamBuffer()
+    frames = FrameDecoder()
     for at, block in exchange.blocks:
-        frames.add_data(block)
-        try:
-            events = [_event(frame.headers, frame.payload) for frame in frames]
-        except ParserError as error:
-            raise ProtocolError(f"The stream holds a damaged frame: {error}.") from None
-        collector.feed(events, at)
-
-
-def _event(headers: dict[str, Any], payload: bytes) -> Any:
-    if headers.get(":message-type") == "error":
-        return {"exception": {"message": headers.get(":error-message") or headers.get(":error-code")}}
-    kind = headers.get(":event-type") or headers.get(":exception-type") or ""
-    return {kind: _json(payload)}
+        collector.feed(frames.feed(block), at)
 
 
 def _typed(error: GatewayError, content: bytes, exchange: Exchange) -> GatewayError:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import threading
 import time
 from collections import OrderedDict
@@ -16,17 +15,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..client import Client
-from ..portal import portal
-from ..records.run import Run
 from .exchange import Exchange
 from .reading import read
+from .settling import Settling
 
 __all__ = ["NO_KEY", "Recorder"]
 
 NO_KEY = "bifrost-nb-without-key"
 """Given to SDKs that insist on a key where none is configured; never sent."""
-SETTLE_S = 0.05
-"""Costs are looked for in batches of so long: waking the private loop costs as much as recording a call."""
 RETRY_S = 120.0
 """The same request within so long after a failure is a retry of it, where the SDK does not number its attempts."""
 
@@ -50,12 +46,7 @@ class Recorder:
         self._key = settings.virtual_key
         self._secrets = tuple(key for key in (settings.virtual_key, settings.api_key) if key)
         self._failed: OrderedDict[Any, tuple[str, int, float]] = OrderedDict()
-        self._lock = threading.Lock()
-        self._waiting: list[Run] = []
-        self._settling: int | None = None
-        """The process in which the waiting runs will be looked at."""
-        self._version: str | None = None
-        self._asked_version = False
+        self._settling = Settling(self.client)
 
     def __repr__(self) -> str:
         return f"<Recorder of {self.base_url}>"
@@ -76,7 +67,7 @@ class Recorder:
         return exchange
 
     def headers(self, exchange: Exchange, given: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-        """(headers to add, names of headers to leave out) for a request that has the headers `given`."""
+        """(headers to add, names of headers to leave out) for a request; `given` has its headers in lower case."""
         added = {}
         if told := given.get("x-request-id"):
             exchange.request_id = told
@@ -84,7 +75,7 @@ class Recorder:
             added["x-request-id"] = exchange.request_id
         if self._key and "x-bf-vk" not in given:
             added["x-bf-vk"] = self._key
-        return added, [name for name in _KEY_HEADERS if NO_KEY in (given.get(name) or "")]
+        return added, [name for name in _KEY_HEADERS if name in given and NO_KEY in given[name]]
 
     def end(
         self, exchange: Exchange, failure: BaseException | None = None, *, exhausted: bool = False, late: bool = False
@@ -100,9 +91,9 @@ class Recorder:
         try:
             self._remember(exchange)
             run, log = read(exchange, self._secrets), self.client.log
-            run.gateway_version = self._version
+            run.gateway_version = self._settling.version
             log.append(run)
-            self._follow(run)
+            self._settling.add(run)
         except Exception:  # the call of the SDK is worth more than our record of it
             _logger.exception("bifrost-nb: a call could not be recorded")
 
@@ -122,30 +113,6 @@ class Recorder:
             self._failed[_fingerprint(exchange)] = (tags["sdk_call"], tags["attempt"], time.monotonic())
             if len(self._failed) > 1000:
                 self._failed.popitem(last=False)
-
-    # What comes later: the gateway's version, and costs from its log
-
-    def _follow(self, run: Run) -> None:
-        if self._asked_version and (run.cost_usd is not None or run.http_status is None):
-            return
-        with self._lock:
-            self._waiting.append(run)
-            waking, self._settling = self._settling != os.getpid(), os.getpid()  # a fork has a loop of its own
-        if waking:
-            portal().start(self._settle())
-
-    async def _settle(self) -> None:
-        await asyncio.sleep(SETTLE_S)
-        with self._lock:
-            runs, self._waiting, self._settling = self._waiting, [], None
-        sender, log = self.client._on_loop(), self.client.log
-        if not self._asked_version:
-            self._version, self._asked_version = await sender.version(), True
-        for run in runs:
-            if run.gateway_version is None and self._version is not None:
-                run.gateway_version = self._version
-                log.update(run.run_id, gateway_version=self._version)
-            sender.costs.follow(run, log)
 
 
 def _fingerprint(exchange: Exchange) -> Any:
