@@ -12,10 +12,31 @@ from .errors import BifrostError, ConfigurationError
 from .records.run import Run
 from .wire import requests as wire
 
-__all__ = ["Call", "CallOptions", "ChatParameters", "Kind", "Outcome", "TextParameters", "Timeouts", "prepare"]
+__all__ = [
+    "Asked",
+    "Call",
+    "CallOptions",
+    "ChatParameters",
+    "EmbeddingParameters",
+    "Kind",
+    "Outcome",
+    "ResponsesParameters",
+    "TextParameters",
+    "Timeouts",
+    "prepare",
+]
 
-Kind = Literal["text", "chat"]
+Kind = wire.Kind
 Message = Mapping[str, Any]
+Asked = str | Sequence[str] | Sequence[Message] | None
+"""A prompt, several of them, or the items of a call of the Responses API."""
+
+_REQUEST_TYPES: Mapping[Kind, str] = {
+    "text": "text_completion",
+    "chat": "chat_completion",
+    "responses": "responses",
+    "embedding": "embedding",
+}
 
 
 class CallOptions(TypedDict, total=False):
@@ -80,6 +101,43 @@ class ChatParameters(_Shared, total=False):
     stream_options: Mapping[str, Any] | None
 
 
+class ResponsesParameters(CallOptions, total=False):
+    """Parameters of a call of the Responses API; `wire.responding` says what each one is."""
+
+    instructions: str | None
+    max_output_tokens: int | None
+    max_tool_calls: int | None
+    temperature: float | None
+    top_p: float | None
+    top_logprobs: int | None
+    tools: Sequence[Mapping[str, Any]] | None
+    tool_choice: str | Mapping[str, Any] | None
+    parallel_tool_calls: bool | None
+    reasoning: Mapping[str, Any] | None
+    text: Mapping[str, Any] | None
+    previous_response_id: str | None
+    conversation: str | Mapping[str, Any] | None
+    include: Sequence[str] | None
+    store: bool | None
+    metadata: Mapping[str, Any] | None
+    prompt_cache_key: str | None
+    safety_identifier: str | None
+    service_tier: str | None
+    stream_options: Mapping[str, Any] | None
+    truncation: str | None
+    user: str | None
+
+
+class EmbeddingParameters(CallOptions, total=False):
+    """Parameters of embeddings."""
+
+    dimensions: int | None
+    """Numbers in each vector, where the model can do with fewer than it has."""
+    encoding_format: Literal["float", "base64"] | None
+    """How vectors travel; the run holds numbers in both cases."""
+    user: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """Time limits in seconds; None: no limit.
@@ -140,7 +198,7 @@ class Call:
 def prepare(
     kind: Kind,
     deployment: str,
-    prompt: str | Sequence[str] | None,
+    prompt: Asked,
     *,
     stream: bool = False,
     system: str | None = None,
@@ -165,21 +223,11 @@ def prepare(
     endpoint = wire.endpoint(kind, target, route, api_version)
     if isinstance(fallbacks, str):
         raise ConfigurationError(f"fallbacks must be a list of deployments, like [{fallbacks!r}].")
-    request: wire.Request
+    if tags is not None and not isinstance(tags, Mapping):
+        raise ConfigurationError(f"tags must be a dict, not {type(tags).__name__}.")
     parameters = {**parameters, "stream": True} if stream else parameters
-    if kind == "text":
-        if system is not None or messages is not None or prompt is None:
-            raise ConfigurationError(
-                "A text completion takes a prompt, and neither system nor messages.", hint="Use chat for those."
-            )
-        request = wire.build_text(target, prompt, fallbacks=fallbacks, extra=extra, **parameters)
-        asked = prompt if isinstance(prompt, str) else orjson.dumps(prompt).decode()
-    else:
-        if prompt is not None and not isinstance(prompt, str):
-            raise ConfigurationError("A chat takes one prompt as text.", hint="Pass several turns as messages=[...].")
-        conversation = wire.chat_messages(prompt, system=system, messages=messages)
-        request = wire.build_chat(target, conversation, fallbacks=fallbacks, extra=extra, **parameters)
-        asked = _asked(conversation)
+    options: dict[str, Any] = {"fallbacks": fallbacks, "extra": extra, **parameters}
+    request = _build(kind, target, prompt, system, messages, options)
     retries = default_retries if retries is None else retries
     if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
         raise ConfigurationError(f"retries must be a whole number from 0, not {retries!r}.")
@@ -188,11 +236,11 @@ def prepare(
         comparison_id=comparison_id,
         prompt_id=prompt_id,
         repeat=repeat,
-        request_type="text_completion" if kind == "text" else "chat_completion",
+        request_type=_REQUEST_TYPES[kind],
         requested_provider=target.provider,
         requested_model=target.model,
         fallbacks=list(request.fallbacks or ()),
-        prompt=asked,
+        prompt=_asked(request),
         params={
             **{name: value for name, value in parameters.items() if value is not None},
             **({"route": route} if route else {}),
@@ -213,10 +261,40 @@ def prepare(
     )
 
 
-def _asked(conversation: list[dict[str, Any]]) -> str:
-    """One user turn as its text, anything more as JSON."""
-    if len(conversation) == 1 and conversation[0].get("role") == "user":
-        content = conversation[0].get("content")
-        if isinstance(content, str):
-            return content
-    return orjson.dumps(conversation, default=str).decode()
+def _build(
+    kind: Kind,
+    target: wire.Deployment,
+    prompt: Any,
+    system: str | None,
+    messages: Sequence[Message] | None,
+    options: dict[str, Any],
+) -> wire.Request:
+    """The request, checked."""
+    if kind == "chat":
+        if prompt is not None and not isinstance(prompt, str):
+            raise ConfigurationError("A chat takes one prompt as text.", hint="Pass several turns as messages=[...].")
+        return wire.build_chat(target, wire.chat_messages(prompt, system=system, messages=messages), **options)
+    if system is not None or messages is not None or prompt is None:
+        what = {"text": "A text completion takes a prompt", "responses": "The Responses API takes an input"}
+        hint = (
+            "Pass instructions=..., and a list of messages as input." if kind == "responses" else "Use chat for those."
+        )
+        raise ConfigurationError(
+            f"{what.get(kind, 'Embeddings take texts')}, and neither system nor messages.", hint=hint
+        )
+    if kind == "responses":
+        return wire.build_responses(target, prompt, **options)
+    if kind == "embedding":
+        return wire.build_embedding(target, prompt, **options)
+    return wire.build_text(target, prompt, **options)
+
+
+def _asked(request: wire.Request) -> str:
+    """One text, or one user turn, as it is; anything more as JSON."""
+    if isinstance(request, wire.ChatCompletionRequest):
+        asked: Any = request.messages
+        if len(asked) == 1 and asked[0].get("role") == "user" and isinstance(asked[0].get("content"), str):
+            asked = asked[0]["content"]
+    else:
+        asked = request.prompt if isinstance(request, wire.TextCompletionRequest) else request.input
+    return asked if isinstance(asked, str) else orjson.dumps(asked).decode()

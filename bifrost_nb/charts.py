@@ -12,6 +12,7 @@ in every chart.
 from __future__ import annotations
 
 import io
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
+from matplotlib.transforms import ScaledTranslation
 
 __all__ = ["Style", "cost", "errors", "latency", "over_time", "styles", "timeline", "tokens", "tradeoff", "ttft"]
 
@@ -47,6 +49,12 @@ _STYLES = (
     Style("#333333", (0, (3, 1, 1, 1)), "X", "---"),
     Style("#8B5A2B", (0, (8, 3)), "*", "|||"),
 )
+_HEIGHT = 4.5
+"""Inches of a figure of our own, before its legend makes it higher."""
+_LINE, _LONGEST = 36, 144
+"""Signs of a name in one line of a label, and at most."""
+_PIECES = re.compile(rf".{{1,{_LINE}}}$|.{{{_LINE // 2},{_LINE - 1}}}[-/._: ]|.{{1,{_LINE}}}")
+"""A name's lines: broken behind a sign that ends a part of it, where there is one."""
 _OUTCOMES = {
     "answered": ("#009E73", ""),
     "by a fallback": ("#56B4E9", "///"),
@@ -62,21 +70,31 @@ class ShownAxes(Axes):
     """Axes of a figure without pyplot, which a notebook would otherwise show as text."""
 
     def _repr_png_(self) -> bytes:
-        figure = self.get_figure(root=True)
-        assert figure is not None, "these axes are made with their figure"  # noqa: S101 - for the type checker
+        figure = self.figure
+        assert isinstance(figure, Figure), "these axes are made with their figure"  # noqa: S101 - for the type checker
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png")
         return buffer.getvalue()
 
 
 def styles(names: Iterable[str]) -> dict[str, Style]:
-    """A style for each name: always the same one, unless two names of the same chart would share it."""
+    """A style for each name: always the same one, unless two names of the same chart would share it.
+
+    Beyond eight names the colours come again, with another line, marker and hatch.
+    """
+    count = len(_STYLES)
     taken: dict[str, int] = {}
     for name in sorted(set(names)):
-        place = zlib.crc32(name.encode()) % len(_STYLES)
-        free = (at for step in range(len(_STYLES)) if (at := (place + step) % len(_STYLES)) not in taken.values())
+        place = zlib.crc32(name.encode()) % count
+        free = (at for step in range(count**2) if (at := (place + step) % count**2) not in taken.values())
         taken[name] = next(free, place)
-    return {name: _STYLES[place] for name, place in taken.items()}
+    return {name: _style(place) for name, place in taken.items()}
+
+
+def _style(place: int) -> Style:
+    turn, first = divmod(place, len(_STYLES))
+    other = _STYLES[(first + turn) % len(_STYLES)]
+    return other._replace(colour=_STYLES[first].colour)
 
 
 def latency(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -109,7 +127,7 @@ def cost(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
         note = f" total {known.sum():.4g} USD" if len(known) else " cost unknown"
         note += f", {len(values) - len(known):,} runs unknown" if 0 < len(known) < len(values) else ""
         ax.annotate(note, (mean, row), va="center", fontsize="small")
-    ax.set_yticks(range(len(groups)), [_text(name) for name, _ in groups])
+    _name_rows(ax, [name for name, _ in groups])
     ax.invert_yaxis()
     ax.set_xlim(0, 1.4 * ax.get_xlim()[1])  # room for the notes
     return ax
@@ -126,7 +144,8 @@ def errors(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     answered = ended == "answered"
     ended = ended.mask(answered & frame["is_fallback"].fillna(value=False), "by a fallback")
     ended = ended.mask(answered & frame["cache_hit"].fillna(value=False), "from a cache")
-    counts = pd.crosstab(_asked(frame).fillna("unknown"), ended).iloc[::-1]
+    asked = _asked(frame).fillna("unknown")
+    counts = pd.crosstab(asked, ended).loc[asked.unique()[::-1]]
     shares = counts.div(counts.sum(axis="columns"), axis="index")
     left = np.zeros(len(shares))
     for outcome, (colour, hatch) in _OUTCOMES.items():
@@ -135,9 +154,9 @@ def errors(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
             label = f"{outcome} ({int(counts[outcome].sum()):,})"
             ax.barh(range(len(shares)), width, left=left, color=colour, hatch=hatch, edgecolor="white", label=label)
             left += width
-    ax.set_yticks(range(len(shares)), [_text(name) for name in shares.index])
+    _name_rows(ax, shares.index)
     ax.set_xlim(0, 1)
-    ax.legend(loc="upper center", bbox_to_anchor=(0.4, -0.15), ncols=3, frameon=False)
+    _legend_below(ax, columns=3)
     return ax
 
 
@@ -146,27 +165,34 @@ def tradeoff(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax = _axes(ax, "Cost against time")
     ax.set_xlabel("median cost of a run (USD)")
     ax.set_ylabel("median total time (ms)")
-    medians = {name: (runs["cost_usd"].median(), runs["total_ms"].median()) for name, runs in _series(_clean(frame))}
-    points = {name: (float(x), float(y)) for name, (x, y) in medians.items() if pd.notna(x) and pd.notna(y)}
+    medians = {name: (_median(runs["cost_usd"]), _median(runs["total_ms"])) for name, runs in _series(_clean(frame))}
+    points = {name: (x, y) for name, (x, y) in medians.items() if x is not None and y is not None}
     if not points:
         return _empty(ax, "no run with a known cost")
-    best = sorted(
-        (x, y)
-        for x, y in points.values()
-        if not any(a <= x and b <= y and (a, b) != (x, y) for a, b in points.values())
-    )
-    ax.step(
-        *zip(*best, strict=True), where="post", color="#999999", dashes=(4, 2), zorder=1, label="efficient frontier"
-    )
     look = styles(points)
     for name, (x, y) in points.items():
         ax.plot(x, y, look[name].marker, color=look[name].colour, markersize=9, linestyle="none", label=_text(name))
     ax.margins(0.15)
     ax.set_xlim(left=0)
     ax.set_ylim(bottom=0)
+    best = sorted(
+        (x, y)
+        for x, y in points.values()
+        if not any(a <= x and b <= y and (a, b) != (x, y) for a, b in points.values())
+    )
+    # From edge to edge, so that it is seen where one deployment beats all others.
+    edges = [(best[0][0], ax.get_ylim()[1]), *best, (ax.get_xlim()[1], best[-1][1])]
+    ax.step(
+        *zip(*edges, strict=True), where="post", color="#999999", dashes=(4, 2), zorder=1, label="efficient frontier"
+    )
     ax.locator_params(axis="x", nbins=4)  # small costs have long numbers
-    ax.legend(frameon=False)
+    _legend_below(ax, columns=2)
     return ax
+
+
+def _median(values: pd.Series[Any]) -> float | None:
+    known = values.dropna().to_numpy("float64")
+    return float(np.median(known)) if len(known) else None
 
 
 def over_time(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -184,8 +210,8 @@ def over_time(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax.plot(when, values, look[name].marker, color=look[name].colour, markersize=3, alpha=0.35, linestyle="none")
         running = values.rolling(max(3, len(values) // 20), center=True, min_periods=1).median()
         ax.plot(when, running, color=look[name].colour, linestyle=look[name].dash, label=_text(name))
-    ax.legend(frameon=False)
     ax.tick_params(axis="x", rotation=30)
+    _legend_below(ax, columns=2, points=62)  # below the slanted dates
     return ax
 
 
@@ -197,7 +223,8 @@ def timeline(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     runs = frame.dropna(subset=["started_at", "total_ms"])
     if runs.empty:
         return _empty(ax)
-    runs = runs.assign(_asked=_asked(runs).fillna("unknown")).sort_values(["_asked", "started_at"], kind="stable")
+    runs = runs.assign(_asked=_asked(runs).fillna("unknown"))
+    runs = runs.assign(_place=pd.factorize(runs["_asked"])[0]).sort_values(["_place", "started_at"], kind="stable")
     sent = (runs["started_at"] - runs["started_at"].min()).dt.total_seconds().to_numpy()
     queued = sent - runs["queue_ms"].fillna(0).to_numpy("float64") / 1000
     ended = sent + runs["total_ms"].to_numpy("float64") / 1000
@@ -210,14 +237,14 @@ def timeline(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.hlines(rows, sent, first, colors=colours, linewidth=width * 0.4)
     ax.hlines(rows, first, ended, colors=colours, linewidth=width)
     starts = np.flatnonzero(~runs["_asked"].duplicated())
-    ax.set_yticks(starts, [_text(runs["_asked"].iloc[row]) for row in starts], va="top")
+    _name_rows(ax, runs["_asked"].iloc[starts], starts, va="top")
     ax.invert_yaxis()
     handles = [
         Line2D([], [], color="#666666", linewidth=1, linestyle=":", label="in our queue"),
         Line2D([], [], color="#666666", linewidth=1, label="to the first text"),
         Line2D([], [], color="#666666", linewidth=4, label="generation"),
     ]
-    ax.legend(handles=handles, frameon=False)
+    _legend_below(ax, columns=3, handles=handles)
     return ax
 
 
@@ -239,7 +266,7 @@ def _distribution(frame: pd.DataFrame, metric: str, title: str, unit: str, ax: A
     for share in (0.5, 0.95):
         ax.axhline(share, color="#CCCCCC", linewidth=0.8, zorder=0)
     ax.set_xlim(left=0)
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), frameon=False)
+    _legend_below(ax)
     return ax
 
 
@@ -265,7 +292,7 @@ def _series(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 
 def _axes(ax: Axes | None, title: str) -> Axes:
     if ax is None:
-        figure = Figure(figsize=(7.5, 4.5), layout="constrained")
+        figure = Figure(figsize=(7.5, _HEIGHT), layout="constrained")
         FigureCanvasAgg(figure)
         ax = figure.add_subplot(axes_class=ShownAxes)
     ax.set_title(title)
@@ -277,7 +304,41 @@ def _empty(ax: Axes, reason: str = "no runs") -> Axes:
     return ax
 
 
+def _legend_below(ax: Axes, *, columns: int = 1, points: float = 36, handles: list[Line2D] | None = None) -> None:
+    """A legend that covers no data, `points` below the axes; a figure of our own grows with it."""
+    figure = ax.figure
+    below = ax.transAxes + ScaledTranslation(0, -points / 72, figure.dpi_scale_trans)
+    legend = ax.legend(
+        handles=ax.get_legend_handles_labels()[0] if handles is None else handles,
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0),
+        bbox_transform=below,
+        frameon=False,
+        fontsize="small",
+        ncols=columns,
+        borderaxespad=0,
+    )
+    if isinstance(ax, ShownAxes) and isinstance(figure, Figure):
+        lines = sum(1 + text.get_text().count("\n") for text in legend.get_texts()) / columns
+        figure.set_figheight(figure.get_figheight() + 0.2 * max(0.0, lines - 3))
+
+
+def _name_rows(ax: Axes, names: Iterable[str], rows: Any = None, **look: Any) -> None:
+    """Names beside rows of bars; a figure of our own grows until long ones have room."""
+    labels = [_text(name) for name in names]
+    ax.set_yticks(range(len(labels)) if rows is None else rows, labels, **look)
+    if isinstance(ax, ShownAxes) and isinstance(ax.figure, Figure):
+        tallest = max(1 + label.count("\n") for label in labels)
+        ax.figure.set_figheight(max(_HEIGHT, 1.2 + 0.2 * tallest * len(labels)))
+
+
 def _text(name: object) -> str:
-    """A name from outside as a label: matplotlib would set ``$...$`` as a formula and hide a leading underscore."""
-    shown = "".join(sign if sign.isprintable() else " " for sign in str(name)).replace("$", r"\$")
+    """A name from outside as a label, a long one in lines.
+
+    matplotlib would set ``$...$`` as a formula and hide a leading underscore.
+    """
+    shown = "".join(sign if sign.isprintable() else " " for sign in str(name))
+    if len(shown) > _LONGEST:
+        shown = f"{shown[: _LONGEST // 2]}…{shown[-_LONGEST // 2 :]}"
+    shown = "\n".join(_PIECES.findall(shown)).replace("$", r"\$")
     return "\u200b" + shown if shown.startswith("_") else shown

@@ -12,7 +12,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Unpack
 
 from . import settings
-from .calls import Call, ChatParameters, Kind, Outcome, TextParameters, Timeouts, prepare
+from .calls import (
+    Asked,
+    Call,
+    ChatParameters,
+    EmbeddingParameters,
+    Kind,
+    Outcome,
+    ResponsesParameters,
+    TextParameters,
+    Timeouts,
+    prepare,
+)
 from .errors import ConfigurationError
 from .portal import Job, portal
 from .records.log import RunLog, run_log
@@ -100,6 +111,16 @@ class Client:
         """A chat completion of one `prompt` (with an optional `system` message) or of `messages`."""
         return self._wait(self.prepare("chat", deployment, prompt, system=system, messages=messages, **options))
 
+    def respond(
+        self, deployment: str, input: str | Sequence[Mapping[str, Any]], **options: Unpack[ResponsesParameters]
+    ) -> Run:
+        """A call of the Responses API; `input` is text, or a list of messages and results of tools."""
+        return self._wait(self.prepare("responses", deployment, input, **options))
+
+    def embed(self, deployment: str, input: str | Sequence[str], **options: Unpack[EmbeddingParameters]) -> Run:
+        """The embedding of each text of `input`: `run.embeddings`, in order; they are not written to the log."""
+        return self._wait(self.prepare("embedding", deployment, input, **options))
+
     def stream(self, deployment: str, prompt: str | Sequence[str], **options: Unpack[TextParameters]) -> Stream:
         """A text completion that arrives piece by piece: ``with client.stream(...) as stream: for piece in stream``."""
         return Stream(self, self.prepare("text", deployment, prompt, stream=True, **options))
@@ -115,6 +136,12 @@ class Client:
     ) -> Stream:
         """A chat completion that arrives piece by piece."""
         return Stream(self, self.prepare("chat", deployment, prompt, True, system=system, messages=messages, **options))
+
+    def stream_respond(
+        self, deployment: str, input: str | Sequence[Mapping[str, Any]], **options: Unpack[ResponsesParameters]
+    ) -> Stream:
+        """A call of the Responses API whose text arrives piece by piece."""
+        return Stream(self, self.prepare("responses", deployment, input, stream=True, **options))
 
     # Async, on any event loop
 
@@ -136,6 +163,16 @@ class Client:
             self.prepare("chat", deployment, prompt, system=system, messages=messages, **options)
         )
 
+    async def arespond(
+        self, deployment: str, input: str | Sequence[Mapping[str, Any]], **options: Unpack[ResponsesParameters]
+    ) -> Run:
+        """`respond` for async code."""
+        return await self._awaited(self.prepare("responses", deployment, input, **options))
+
+    async def aembed(self, deployment: str, input: str | Sequence[str], **options: Unpack[EmbeddingParameters]) -> Run:
+        """`embed` for async code."""
+        return await self._awaited(self.prepare("embedding", deployment, input, **options))
+
     def astream(self, deployment: str, prompt: str | Sequence[str], **options: Unpack[TextParameters]) -> AsyncStream:
         """`stream` for async code: ``async with client.astream(...) as stream: async for piece in stream``."""
         return AsyncStream(self, self.prepare("text", deployment, prompt, stream=True, **options))
@@ -154,13 +191,19 @@ class Client:
             self, self.prepare("chat", deployment, prompt, True, system=system, messages=messages, **options)
         )
 
+    def astream_respond(
+        self, deployment: str, input: str | Sequence[Mapping[str, Any]], **options: Unpack[ResponsesParameters]
+    ) -> AsyncStream:
+        """`stream_respond` for async code."""
+        return AsyncStream(self, self.prepare("responses", deployment, input, stream=True, **options))
+
     # The layer that the magic, comparisons and widgets stand on
 
     def prepare(
         self,
         kind: Kind,
         deployment: str,
-        prompt: str | Sequence[str] | None = None,
+        prompt: Asked = None,
         stream: bool = False,
         **options: Any,
     ) -> Call:

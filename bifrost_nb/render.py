@@ -195,6 +195,10 @@ def _parser() -> MarkdownIt:
             address = escape(str(tokens[index].attrGet("href") or ""), quote=True)
             return f'<a href="{address}" target="_blank" rel="noopener noreferrer nofollow">'
 
+        def paragraph_open(self, tokens: Sequence[Token], index: int, *_: Any) -> str:
+            # The same distance above and below, in every front end's style sheet, in cells of tables too.
+            return "" if tokens[index].hidden else '<p style="margin:0.5em 0">'
+
         def heading_open(self, tokens: Sequence[Token], index: int, *_: Any) -> str:
             # Not <h1>: an answer's headings do not belong into the notebook's table of contents.
             tag = tokens[index].tag

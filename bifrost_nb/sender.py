@@ -18,6 +18,7 @@ from .costs import Costs
 from .errors import BifrostError, ConnectionFailed, GatewayError, LogError, StreamInterrupted, TimedOut
 from .portal import Portal, portal
 from .records.collector import Collector, Piece
+from .records.collectors import collector_of
 from .records.log import RunLog
 from .records.run import Attempt, Run, Status, new_id
 from .transport import Sink, attempt, get_json, pool
@@ -43,7 +44,11 @@ class _Sending:
     collector: Collector = field(init=False)
 
     def __post_init__(self) -> None:
-        self.collector = Collector(self.call.run)
+        self.collector = self.collect(0.0, ())
+
+    def collect(self, began_ms: float, secrets: tuple[str, ...]) -> Collector:
+        """A collector for an attempt that begins now."""
+        return collector_of(self.call.kind, self.call.run, began_ms, secrets, self.call.body.get("input"))
 
     def now_ms(self) -> float:
         return 1000 * (time.monotonic() - self.began)
@@ -107,7 +112,7 @@ class Sender:
 
     async def _attempt(self, sending: _Sending) -> None:
         call, run = sending.call, sending.call.run
-        sending.collector = Collector(run, sending.now_ms(), self._secrets)
+        sending.collector = sending.collect(sending.now_ms(), self._secrets)
         run.request_id = new_id()
         note = Attempt(request_id=run.request_id, started_ms=sending.now_ms())
         run.attempts.append(note)

@@ -23,9 +23,11 @@ __all__ = ["AsyncStream", "Stream", "finished"]
 
 
 def finished(outcome: Outcome) -> Run:
-    """The run of an outcome that is good; raises its error otherwise. Warns where the log could not be written."""
+    """The run of an outcome that is good; raises its error otherwise. Warns of its notes and of a log that failed."""
     if outcome.log_error is not None:
         warnings.warn(str(outcome.log_error), RuntimeWarning, stacklevel=3)
+    for note in outcome.run.notes:
+        warnings.warn(note, RuntimeWarning, stacklevel=3)
     if outcome.error is not None:
         raise outcome.error
     return outcome.run
@@ -70,24 +72,28 @@ class Stream(_Base):
             concurrent.futures.wait([self._job], timeout=2)
 
     def __iter__(self) -> Iterator[str]:
-        return (piece.text for piece in self.pieces() if piece.choice == 0 and piece.text)
+        for batch in self._batches():
+            for choice, text, _, _ in batch:
+                if choice == 0 and text:
+                    yield text
 
     def pieces(self) -> Iterator[Piece]:
         """What each chunk added, for every choice, reasoning included."""
+        for batch in self._batches():
+            yield from batch
+
+    def _batches(self) -> Iterator[list[Piece]]:
+        """What arrived together, handed over together."""
         if self._job is None:
             with self:
-                yield from self._pieces()
-        else:
-            yield from self._pieces()
-
-    def _pieces(self) -> Iterator[Piece]:
-        assert self._job is not None  # noqa: S101 - set by __enter__
+                yield from self._batches()
+            return
         while not (self._job.done() and self._queue.empty()):
             with contextlib.suppress(queue.Empty):
                 batch = self._queue.get(timeout=0.5)  # a wait without limit cannot be interrupted on Windows
                 if batch is None:
                     break
-                yield from batch
+                yield batch
         finished(self._job.result())
 
 
@@ -118,16 +124,21 @@ class AsyncStream(_Base):
         return self._texts()
 
     async def _texts(self) -> AsyncIterator[str]:
-        async for piece in self.pieces():
-            if piece.choice == 0 and piece.text:
-                yield piece.text
+        async for batch in self._batches():
+            for choice, text, _, _ in batch:
+                if choice == 0 and text:
+                    yield text
 
     async def pieces(self) -> AsyncIterator[Piece]:
         """What each chunk added, for every choice, reasoning included. Inside ``async with``."""
+        async for batch in self._batches():
+            for piece in batch:
+                yield piece
+
+    async def _batches(self) -> AsyncIterator[list[Piece]]:
         if self._job is None:
             raise RuntimeError("Read an async stream inside `async with client.astream(...) as stream:`.")
         while (batch := await self._queue.get()) is not None:
-            for piece in batch:
-                yield piece
+            yield batch
         self._queue.put_nowait(None)  # reading again ends at once
         finished(self._job.result())

@@ -119,25 +119,28 @@ async def attempt(
                     if sink is not None:
                         sink(run, pieces)
                     return
-                decoder = EventDecoder()
+                decoder, taken, last_words = EventDecoder(), 0, False
                 async for block in _blocks(response):
                     at_ms = 1000 * (time.monotonic() - began)
                     phase = "between_chunks"
+                    taken = _counted(taken, block)
                     pieces = collector.feed(decoder.feed(block), at_ms)
-                    deadline.reschedule(limit(LAST_WORD_S if collector.told_all else limits.between_chunks))
+                    if not last_words:  # only once: heartbeats after the end must not prolong it
+                        last_words = collector.ended
+                        deadline.reschedule(limit(LAST_WORD_S if last_words else limits.between_chunks))
                     if pieces and sink is not None:
                         sink(run, pieces)
                 with suppress(ProtocolError):  # an event that was cut off: the answer is not complete
                     collector.feed(decoder.end(), 1000 * (time.monotonic() - began))
     except TimeoutError:
-        if collector.told_all:
-            return
-        passed = end is not None and loop.time() >= end
-        raise _timed_out("total" if passed else phase, limits.total if passed else getattr(limits, phase)) from None
+        if not collector.ended:
+            passed = end is not None and loop.time() >= end
+            raise _timed_out("total" if passed else phase, limits.total if passed else getattr(limits, phase)) from None
     except httpx.ConnectTimeout as error:
         raise mapped(error, base_url, collector.received, limits.connect) from None
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
-        raise mapped(error, base_url, collector.received) from None
+        if not collector.ended:  # else it broke after all had been said
+            raise mapped(error, base_url, collector.received) from None
     except Exception as error:
         if type(error).__module__.partition(".")[0] != "aiohttp":
             raise
@@ -160,6 +163,7 @@ async def _sent(http: httpx.AsyncClient, request: httpx.Request) -> AsyncIterato
 
 def _blocks(response: httpx.Response) -> AsyncIterator[bytes]:
     """The body as it arrives. The transport's own stream where nothing is compressed: httpx wraps it four times."""
+    _check_size(response)
     stream = response.stream
     if "content-encoding" in response.headers or not isinstance(stream, httpx.AsyncByteStream):
         return response.aiter_bytes()
@@ -167,16 +171,34 @@ def _blocks(response: httpx.Response) -> AsyncIterator[bytes]:
 
 
 def _is_event_stream(response: httpx.Response) -> bool:
-    return response.status_code < 300 and response.headers.get("content-type", "").startswith("text/event-stream")
+    kind = response.headers.get("content-type", "").lower()
+    return response.status_code < 300 and kind.startswith("text/event-stream")
 
 
 async def _whole(response: httpx.Response) -> bytes:
-    body = bytearray()
+    _check_size(response)
+    body, taken = bytearray(), 0
     async for block in response.aiter_bytes():
+        taken = _counted(taken, block)
         body += block
-        if len(body) > MAX_ANSWER_BYTES:
-            raise ProtocolError(f"The answer is longer than {MAX_ANSWER_BYTES // 2**20} MiB and was refused.")
     return bytes(body)
+
+
+def _check_size(response: httpx.Response) -> None:
+    """Refuse what its head already says to be too long, or what may unfold without bound."""
+    length = response.headers.get("content-length", "")
+    if length.isdecimal() and len(length) < 20:
+        _counted(int(length), b"")
+    if "," in response.headers.get("content-encoding", ""):
+        raise ProtocolError("The answer is compressed several times over and was refused.")
+
+
+def _counted(taken: int, block: bytes) -> int:
+    """Bytes of a body so far. Raises ProtocolError above the limit."""
+    taken += len(block)
+    if taken > MAX_ANSWER_BYTES:
+        raise ProtocolError(f"The answer is longer than {MAX_ANSWER_BYTES // 2**20} MiB and was refused.")
+    return taken
 
 
 def _answer(response: httpx.Response, body: bytes, collector: Collector) -> dict[str, Any]:
@@ -228,11 +250,14 @@ def mapped(
         return _timed_out("connect", connect_limit)
     if isinstance(cause, aiohttp.ServerTimeoutError | httpx.TimeoutException):
         return _timed_out("between_chunks" if received else "first_byte", connect_limit)
-    if isinstance(cause, aiohttp.ClientPayloadError | httpx.ReadError | httpx.RemoteProtocolError) or received:
+    broken = isinstance(error, aiohttp.ClientResponseError | httpx.DecodingError)  # by what was sent, not by its end
+    if not broken and (
+        isinstance(cause, aiohttp.ClientPayloadError | httpx.ReadError | httpx.RemoteProtocolError) or received
+    ):
         return StreamInterrupted(
             "The connection broke in the middle of the answer.", hint="The text so far is in .text."
         )
-    if isinstance(cause, aiohttp.ClientResponseError | httpx.DecodingError):
+    if broken or isinstance(cause, aiohttp.ClientResponseError):
         return ProtocolError(
             f"{base_url} answered with something that is not HTTP as a gateway speaks it.",
             hint="Is base_url the address and port of a Bifrost gateway?",

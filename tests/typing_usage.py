@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import assert_type
+from typing import Any, assert_type
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -35,7 +35,17 @@ def blocking(frame: pd.DataFrame) -> None:
     assert_type(stream, bf.Stream)
     with client.stream_chat("openai/gpt-4o-mini", "Hi") as chat:
         assert_type([piece.at_ms for piece in chat.pieces()], list[float])
+    assert_type(client.respond("openai/gpt-4o-mini", "Hi", instructions="Be brief.", max_output_tokens=20), bf.Run)
+    client.respond("openai/gpt-4o-mini", [{"role": "user", "content": "Hi"}], previous_response_id="resp_1", tools=[])
+    with client.stream_respond("openai/gpt-4o-mini", "Hi", reasoning={"effort": "low"}, text={}) as response:
+        assert_type(list(response), list[str])
+    embedded = client.embed("openai/text-embedding-3-small", ["Hi", "Ho"], dimensions=64, encoding_format="base64")
+    assert_type(embedded.embeddings, list[list[float]])
+    assert_type(embedded.embedding_shape, list[int])
+    assert_type(embedded.embedding_array.shape, tuple[Any, ...])
     client.complete("azure/fast", "Hi", max_tokns=4)  # type: ignore[call-arg]
+    client.respond("azure/fast", "Hi", max_tokens=4)  # type: ignore[call-arg]
+    client.embed("azure/embeddings", "Hi", encoding_format="hex")  # type: ignore[arg-type]
 
 
 async def awaited() -> None:
@@ -43,6 +53,10 @@ async def awaited() -> None:
     client = bf.Client()
     assert_type(await client.acomplete("azure/fast", "Hi", seed=1), bf.Run)
     assert_type(await client.achat("openai/gpt-4o-mini", "Hi", top_logprobs=2), bf.Run)
+    assert_type(await client.arespond("openai/gpt-4o-mini", "Hi", store=False), bf.Run)
+    assert_type(await client.aembed("openai/text-embedding-3-small", "Hi"), bf.Run)
+    async with client.astream_respond("openai/gpt-4o-mini", "Hi") as response:
+        assert_type(response, bf.AsyncStream)
     async with client.astream("azure/fast", "Hi") as stream:
         async for piece in stream:
             assert_type(piece, str)

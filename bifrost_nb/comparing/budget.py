@@ -29,10 +29,10 @@ class Budget:
         self._blind = False
 
     def add(self, run: Run) -> None:
-        """A run has ended. Only what can have cost something counts: it reached a provider, and no cache."""
+        """A run has ended. Only what can have cost something counts: it may have reached a provider, and no cache."""
         if run.cost_usd is not None:
             self._learn(run.cost_usd)
-        elif run.status == "ok" and not run.cache_hit:
+        elif run.status in ("ok", "truncated", "timeout") and not run.cache_hit:
             self._pending.append((time.monotonic(), run))
 
     def room(self, in_flight: int) -> bool:

@@ -11,11 +11,11 @@ No key travels: a worker takes its keys from its own settings.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -36,11 +36,16 @@ from .sweep import Progress, Sweep
 
 if TYPE_CHECKING:
     from ..client import Client
+    from ..notebook.wait import Interrupts
 
 __all__ = ["Remote", "run_on_cluster"]
 
 CELLS_PER_SHARD = 60
 STOP_LOOK_S = 0.5
+GRACE_S = 5.0
+"""After an interrupt, shards that have not ended by then are left behind."""
+COSTS_S = 8.0
+"""Costs that come from the gateway's log are waited for so long after the last answer."""
 LOST_AT_MOST = 5
 """A shard whose workers were lost so often in a row, without one new run, is left unsent."""
 
@@ -65,6 +70,9 @@ class Remote:
         cell_id = str(run.tags.get("cell"))
         self.results[cell_id] = run
         portal().start(self._follow_cost(run))
+        if run.status == "cancelled":
+            self.progress.cancelled += 1
+            return
         if not final:
             self.progress.resent += 1
             return
@@ -93,29 +101,32 @@ def run_on_cluster(cluster: Any, client: Client, plan: Plan, done: Mapping[str, 
     `concurrency` is shared out over the workers' threads. Raises ConfigurationError before anything is sent, and
     `Interrupted`.
     """
+    from ..notebook.wait import Interrupts, wait_for_costs
+
     _check(cluster, client)
     remote = Remote(client, plan, done)
     topic = f"bifrost-nb-{uuid.uuid4().hex}"
-    bar = Bar(remote.progress)
-    cluster.subscribe_topic(topic, remote.receive)
-    try:
-        _until_done(cluster, remote, topic, bar)
-        client.wait_costs(remote.results.values())
-    except KeyboardInterrupt:
-        cluster.log_event(f"{topic}-stop", "stop")
-        with contextlib.suppress(KeyboardInterrupt):  # what is open is cancelled there and comes back as such
-            time.sleep(2 * STOP_LOOK_S)
-        raise Interrupted(Comparison(plan, remote.results, remote.progress)) from None
-    finally:
-        cluster.unsubscribe_topic(topic)
-        bar.close()
+    with Interrupts(SimpleQueue()) as interrupts:
+        bar = Bar(remote.progress)
+        cluster.subscribe_topic(topic, remote.receive)
+        try:
+            _until_done(cluster, remote, topic, bar, interrupts)
+            wait_for_costs(client, remote.results.values(), COSTS_S, interrupts)
+        except KeyboardInterrupt:  # a second one: left at once
+            raise Interrupted(Comparison(plan, remote.results, remote.progress, log=client.log)) from None
+        finally:
+            cluster.log_event(f"{topic}-stop", "stop")  # nothing is left running, whatever ended this
+            cluster.unsubscribe_topic(topic)
+            bar.close()
+    if interrupts.count:
+        raise Interrupted(Comparison(plan, remote.results, remote.progress, log=client.log))
     return remote
 
 
-def _until_done(cluster: Any, remote: Remote, topic: str, bar: Bar) -> None:
+def _until_done(cluster: Any, remote: Remote, topic: str, bar: Bar, interrupts: Interrupts) -> None:
     """Send out shards of what is open until nothing is, or until workers are lost again and again."""
     lost = 0
-    while (cells := remote.open_cells()) and lost < LOST_AT_MOST:
+    while (cells := remote.open_cells()) and lost < LOST_AT_MOST and not interrupts.count:
         before = len(remote.settled)
         threads = max(1, sum(cluster.nthreads().values()))
         shards = _shards(cells, threads)
@@ -133,9 +144,7 @@ def _until_done(cluster: Any, remote: Remote, topic: str, bar: Bar) -> None:
             for shard in shards
         ]
         try:
-            while not all(future.done() for future in futures):
-                time.sleep(0.05)
-                bar.update()
+            _wait(cluster, futures, topic, bar, interrupts)
             failures = [future for future in futures if future.status == "error"]
             for future in failures:
                 remote.note(plain(f"A shard failed: {future.exception()}", 300))
@@ -147,8 +156,21 @@ def _until_done(cluster: Any, remote: Remote, topic: str, bar: Bar) -> None:
         if notes or failures:
             return
         lost = 0 if len(remote.settled) > before else lost + 1
-    if remote.open_cells():
+    if remote.open_cells() and not interrupts.count:
         remote.note("Workers were lost again and again; the rest was not sent.")
+
+
+def _wait(cluster: Any, futures: Sequence[Any], topic: str, bar: Bar, interrupts: Interrupts) -> None:
+    """Until every shard has ended. An interrupt stops them; what they had open comes back as cancelled."""
+    give_up: float | None = None
+    while not all(future.done() for future in futures):
+        if interrupts.count and give_up is None:
+            give_up = time.monotonic() + GRACE_S
+            cluster.log_event(f"{topic}-stop", "stop")
+        if give_up is not None and time.monotonic() > give_up:
+            return
+        time.sleep(0.05)
+        bar.update()
 
 
 def _shards(cells: Sequence[Cell], threads: int) -> list[list[Cell]]:
@@ -190,6 +212,8 @@ def _run_shard(plan: Plan, base_url: str, topic: str, mark: str) -> list[str] | 
     async def shard() -> list[str] | None:
         if await scheduler("events", topic=f"{topic}-{mark}"):
             return None
+        if await scheduler("events", topic=f"{topic}-stop"):
+            return []
         await scheduler("log_event", topic=f"{topic}-{mark}", msg="begun")
         reports: set[asyncio.Task[Any]] = set()
 

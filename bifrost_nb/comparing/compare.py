@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import concurrent.futures
-import contextlib
 import importlib.util
 from collections.abc import Mapping, Sequence
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ..errors import ConfigurationError
@@ -15,7 +14,7 @@ from .interrupted import Interrupted
 from .plan import Plan, make_plan
 from .progress import Bar
 from .resume import recorded
-from .scoring import Judge, judges_of, scores
+from .scoring import Judge, Score, judges_of, scores
 from .sweep import Sweep
 
 if TYPE_CHECKING:
@@ -47,7 +46,6 @@ def compare(
     system: str | None = None,
     fallbacks: Sequence[str] | None = None,
     concurrency: int = 16,
-    requests_per_minute: float | None = None,
     stream: bool = True,
     client: Client | None = None,
     seed: int = 0,
@@ -58,6 +56,7 @@ def compare(
     live: Sink | bool | None = None,
     cluster: Any = None,
     tags: Mapping[str, Any] | None = None,
+    requests_per_minute: float | None = None,
     **parameters: Any,
 ) -> Comparison: ...
 def compare(
@@ -70,7 +69,6 @@ def compare(
     system: str | None = None,
     fallbacks: Sequence[str] | None = None,
     concurrency: int = 16,
-    requests_per_minute: float | None = None,
     stream: bool = True,
     client: Client | None = None,
     seed: int = 0,
@@ -81,6 +79,7 @@ def compare(
     live: Sink | bool | None = None,
     cluster: Any = None,
     tags: Mapping[str, Any] | None = None,
+    requests_per_minute: float | None = None,
     **parameters: Any,
 ) -> Comparison | Preflight:
     """Send every prompt to every deployment, `repeats` times, and compare what comes back.
@@ -104,9 +103,11 @@ def compare(
     Raises ConfigurationError or TemplateError before anything is sent, and `Interrupted` (with ``.comparison``) on the
     interrupt key. A call that fails is a row of the result, not an exception.
     """
-    client = client or _default_client()
+    client = _client(client)
     judges = judges_of(score)
     _check_cost(max_cost_usd)
+    if live is not None and not isinstance(live, bool) and not callable(live):
+        raise ConfigurationError(f"live must be True, False or a function of the run and its pieces, not {live!r}.")
     plan = make_plan(
         client,
         deployments,
@@ -145,30 +146,41 @@ def compare(
 
 
 def _run(client: Client, sweep: Sweep) -> None:
-    """Run `sweep` on the private loop, showing how far it is. Raises Interrupted."""
+    """Run `sweep` on the private loop, showing how far it is. Raises Interrupted.
+
+    The first interrupt cancels every call and waits for their records, a second one leaves at once.
+    """
+    from ..notebook.wait import Interrupts, drain, wait_for_costs
+
     if sweep.progress.reused == sweep.progress.total:
         return
-    job = portal().start(sweep.run())
-    bar = Bar(sweep.progress)
-    try:
-        while not job.done():
-            concurrent.futures.wait([job], timeout=LOOK_S)
-            bar.update()
-        job.result()
-        client.wait_costs(sweep.results.values(), COSTS_S)
-    except KeyboardInterrupt:
-        job.cancel()
-        with contextlib.suppress(KeyboardInterrupt):  # a second one leaves at once
-            concurrent.futures.wait([job], timeout=3)
-        raise Interrupted(Comparison(sweep.plan, sweep.results, sweep.progress, log=client.log)) from None
-    finally:
-        bar.close()
+    inbox: SimpleQueue[Any] = SimpleQueue()
+    with Interrupts(inbox) as interrupts:
+        job = portal().start(sweep.run())
+        bar = Bar(sweep.progress)
+        try:
+            drain([job], inbox, lambda _: bar.update(), interrupts=interrupts, interval=LOOK_S, idle=LOOK_S)
+            if not interrupts.count:
+                job.result()
+                wait_for_costs(client, sweep.results.values(), COSTS_S, interrupts)
+        except KeyboardInterrupt:
+            raise Interrupted(Comparison(sweep.plan, sweep.results, sweep.progress, log=client.log)) from None
+        finally:
+            job.cancel()
+            bar.close()
+    if interrupts.count:
+        raise Interrupted(Comparison(sweep.plan, sweep.results, sweep.progress, log=client.log))
 
 
 def _judged(client: Client, plan: Plan, sweep: Sweep | Remote, judges: Mapping[str, Judge]) -> Comparison:
     results: Mapping[str, Run] = sweep.results
     work = [(results[cell.cell_id], cell.prompt.values) for cell in plan.cells if cell.cell_id in results]
-    found = {name: scores(judge, work) for name, judge in judges.items()}
+    found: dict[str, list[Score]] = {}
+    try:
+        for name, judge in judges.items():
+            found[name] = scores(judge, work)
+    except KeyboardInterrupt:  # judges can take long; the answers are there
+        raise Interrupted(Comparison(plan, results, sweep.progress, found, client.log)) from None
     return Comparison(plan, results, sweep.progress, found, client.log)
 
 
@@ -179,10 +191,14 @@ def _in_notebook() -> bool:
     return place() == "notebook" and importlib.util.find_spec("anywidget") is not None
 
 
-def _default_client() -> Client:
+def _client(given: Any) -> Client:
     from ..client import Client
 
-    return Client()
+    if given is not None and not isinstance(given, Client):
+        raise ConfigurationError(
+            f"client must be a bf.Client, not {type(given).__name__}.", hint="Pass client=bf.Client('demo')."
+        )
+    return Client() if given is None else given
 
 
 def _check_cost(max_cost_usd: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from ..errors import ConfigurationError
 from ..records.run import Run
@@ -222,6 +222,12 @@ class Comparison:
         from .view import as_html
 
         return as_html(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, Any]]:
+        """Only the evidence that the notebook file keeps; the two methods above give text and HTML."""
+        from ..records.show import metadata_many
+
+        return {}, metadata_many(self.runs)
 
 
 class Plots:

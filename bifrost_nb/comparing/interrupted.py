@@ -17,9 +17,11 @@ class Interrupted(KeyboardInterrupt):
     """
 
     def __init__(self, comparison: Comparison) -> None:
-        done, total = len(comparison), len(comparison.plan.cells)
+        answered = sum(run.status == "ok" for run in comparison.runs)
+        total = len(comparison.plan.cells)
+        rest = "run the cell again for the rest" if answered < total else "running the cell again sends nothing"
         super().__init__(
-            f"{done:,} of {total:,} runs were made and are in the run log; run the cell again for the rest."
+            f"{answered:,} of {total:,} calls were answered and are in the run log; {rest}."
             " (import sys; sys.last_value.comparison shows them.)"
         )
         self.comparison = comparison

@@ -62,17 +62,21 @@ class Lane:
         self.answered()
         self.limit = min(float(self.ceiling), self.limit + 1.0 / self.limit)
 
-    def throttled(self, now: float, started_at: float, retry_after_s: float | None) -> None:
+    def throttled(self, now: float, started_at: float) -> None:
         """A 429: half as wide, and a pause."""
         self._unreachable = False
-        self._set_back(now, started_at, retry_after_s, narrower=True)
+        self._set_back(now, started_at, narrower=True)
+
+    def hold(self, now: float, seconds: float) -> None:
+        """The provider named a time to wait: nothing starts before it."""
+        self._not_before = max(self._not_before, now + seconds)
 
     def unreachable(self, now: float, started_at: float) -> None:
         """Nobody answered at the gateway's address: a pause, then one call at a time until there is an answer."""
         self._unreachable = True
-        self._set_back(now, started_at, None, narrower=False)
+        self._set_back(now, started_at, narrower=False)
 
-    def _set_back(self, now: float, started_at: float, retry_after_s: float | None, *, narrower: bool) -> None:
+    def _set_back(self, now: float, started_at: float, *, narrower: bool) -> None:
         # All calls that were in flight together are refused together: that is one setback.
         if started_at >= self._set_back_at:
             self._set_back_at = now
@@ -80,6 +84,4 @@ class Lane:
             if narrower:
                 self.limit = max(1.0, self.limit / 2)
             pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** (self.setbacks - 1)) * random.uniform(0.5, 1.0)
-            self._not_before = max(self._not_before, now + pause)
-        if retry_after_s is not None:
-            self._not_before = max(self._not_before, now + retry_after_s)
+            self.hold(now, pause)

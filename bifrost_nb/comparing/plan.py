@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -28,6 +29,7 @@ __all__ = ["TAGS", "Asked", "Cell", "Plan", "Prompt", "make_plan"]
 TAGS = ("cell", "variant", "template")
 """Tags that a comparison sets on its runs: the cell's identity, a deployment's name, a template's name."""
 _OWN = ("deployment", "name", "fallbacks", "concurrency", "requests_per_minute")
+_INSTEAD = "compare itself takes prompt, system, stream and tags, and counts repeats; the rest it sets."
 _NOT_IDENTITY = ("timeout", "retries")
 
 
@@ -104,8 +106,19 @@ class Plan:
             comparison_id=self.comparison_id,
             prompt_id=prompt.prompt_id,
             repeat=cell.repeat,
-            **options,
+            **_with_own_cache_key(options, cell),
         )
+
+
+def _with_own_cache_key(options: dict[str, Any], cell: Cell) -> dict[str, Any]:
+    """Each repeat has a cache key of its own: an answer out of the cache is no second sample."""
+    headers = options.get("headers")
+    if not headers:
+        return options
+    twin = cell.prompt.prompt_id.partition("-")[2]  # the same text once more is a sample of its own, too
+    mark = f"-{cell.repeat}{f'-{twin}' if twin else ''}"
+    own = {name: value + mark if name.lower() == "x-bf-cache-key" else value for name, value in headers.items()}
+    return {**options, "headers": own}
 
 
 def make_plan(
@@ -126,7 +139,9 @@ def make_plan(
     parameters: Mapping[str, Any] | None = None,
 ) -> Plan:
     """The plan of a comparison. Raises ConfigurationError or TemplateError; sends nothing."""
-    _whole("repeats", repeats)
+    repeats, seed = _whole("repeats", repeats), _whole("seed", seed, least=None)
+    if tags is not None and not isinstance(tags, Mapping):
+        raise ConfigurationError(f"tags must be a dict, not {type(tags).__name__}.")
     if found := sorted(TAGS & (tags or {}).keys()):
         raise ConfigurationError(f"The tag {found[0]!r} is set by the comparison itself.", hint="Use another name.")
     if kind == "text" and system is not None:
@@ -197,6 +212,8 @@ def _shuffled(cells: Sequence[Cell], seed: int) -> tuple[Cell, ...]:
 def _asked(deployments: Any, shared: Mapping[str, Any]) -> tuple[Asked, ...]:
     if isinstance(deployments, (str, Mapping)):
         deployments = [deployments]
+    if deployments is None or not isinstance(deployments, Iterable):
+        raise ConfigurationError(f"deployments must be a list like ['azure/fast'], not {deployments!r}.")
     entries = list(deployments)
     if not entries:
         raise ConfigurationError("There is no deployment to compare.", hint="Pass a list like ['azure/fast'].")
@@ -218,8 +235,9 @@ def _one(entry: Any, shared: Mapping[str, Any]) -> Asked:
         )
     settings = {**shared, **own}
     fallbacks = settings["fallbacks"] or ()
-    if isinstance(fallbacks, str):
-        raise ConfigurationError(f"fallbacks must be a list of deployments, like [{fallbacks!r}].")
+    if isinstance(fallbacks, str) or not isinstance(fallbacks, Sequence):
+        example = fallbacks if isinstance(fallbacks, str) else "openai/gpt-4o-mini"
+        raise ConfigurationError(f"fallbacks must be a list of deployments, like [{example!r}].")
     name = settings.get("name", deployment)
     if not isinstance(name, str) or not name.strip():
         raise ConfigurationError(f"The name of {deployment} must be text, not {name!r}.")
@@ -230,7 +248,7 @@ def _one(entry: Any, shared: Mapping[str, Any]) -> Asked:
     if reserved := sorted(
         {"comparison_id", "prompt_id", "repeat", "tags", "stream", "messages", "system"} & parameters.keys()
     ):
-        raise ConfigurationError(f"{reserved[0]} cannot be set for one deployment of a comparison.")
+        raise ConfigurationError(f"{reserved[0]} cannot be a parameter of a comparison's calls.", hint=_INSTEAD)
     return Asked(name, deployment, parameters, tuple(fallbacks), _whole("concurrency", settings["concurrency"]), pace)
 
 
@@ -248,7 +266,9 @@ def _digest(content: Any, length: int) -> str:
     return hashlib.sha256(canonical).hexdigest()[:length]
 
 
-def _whole(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"{name} must be a whole number from 1, not {value!r}.")
-    return value
+def _whole(name: str, value: Any, least: int | None = 1) -> int:
+    """`value` as an int; a cell of a DataFrame is one too."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or (least is not None and value < least):
+        bound = "" if least is None else f" from {least}"
+        raise ConfigurationError(f"{name} must be a whole number{bound}, not {value!r}.")
+    return int(value)

@@ -79,7 +79,10 @@ class Preflight:
         cost, minutes = self.cost_range_usd, self.minutes
         said = [f"Nothing was sent. {send:,} of {cells:,} calls are to be made"]
         said.append("cost unknown" if cost is None else " to ".join(amount(one, "cost_usd") for one in cost))
-        said.append("time unknown" if minutes is None else f"about {minutes:.1f} minutes")
+        if minutes is None:
+            said.append("time unknown")
+        else:
+            said.append(f"about {minutes:.1f} minutes" if minutes >= 1 else f"about {math.ceil(60 * minutes)} s")
         if long := int(self.frame["too_long"].fillna(0).sum()):
             said.append(f"{long:,} prompts are too long for their deployment")
         return ", ".join(said) + "."
@@ -111,7 +114,7 @@ def _row(
     send = [cell for cell in cells if cell.cell_id not in done]
     system = tokens_of(plan.system) if plan.system else 0
     prompt_tokens = sum(system + tokens_of(cell.prompt.text) for cell in send)
-    answers = (asked.parameters.get("n") or 1) * len(send)
+    answers = max(asked.parameters.get(name) or 1 for name in ("n", "best_of")) * len(send)
     longest = asked.parameters.get("max_tokens") or asked.parameters.get("max_completion_tokens")
     longest = longest or _positive(model, "max_output_tokens")
     pricing = (model or {}).get("pricing")

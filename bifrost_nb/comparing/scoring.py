@@ -37,6 +37,8 @@ def judges_of(score: Any) -> dict[str, Judge]:
         {f"score_{name}": judge for name, judge in score.items()} if isinstance(score, Mapping) else {"score": score}
     )
     for name, judge in named.items():
+        if f"{name}_error" in named:
+            raise ConfigurationError(f"{name}_error holds the reasons of {name}.", hint="Give that judge another name.")
         if not callable(judge):
             raise ConfigurationError(f"{name} must be a function of the run, not {type(judge).__name__}.")
     return named

@@ -19,6 +19,7 @@ from ..errors import (
     BifrostError,
     BudgetExceeded,
     ConnectionFailed,
+    GatewayError,
     NotFound,
     RateLimited,
 )
@@ -43,6 +44,8 @@ SETBACKS_AT_FIRST = 2
 """The same for a gateway that never answered in this sweep: its address is more likely wrong than it is restarting."""
 HOPELESS = 3
 """The same after so many answers in a row that will not change: a wrong key, no budget, no such deployment."""
+LONGEST_RETRY_AFTER_S = 300.0
+"""A deployment that asks for a longer pause has used up its quota: its other cells stay unsent."""
 TICK_S = 0.05
 
 
@@ -213,7 +216,7 @@ class Sweep:
         unreachable = isinstance(error, ConnectionFailed) and outcome.run.http_status is None
         self._answered = self._answered or not unreachable
         if isinstance(error, RateLimited):
-            way.lane.throttled(now, started, error.retry_after_s)
+            way.lane.throttled(now, started)
             self._throttled[cell.cell_id] = self._throttled.get(cell.cell_id, 0) + 1
         elif unreachable:
             way.lane.unreachable(now, started)
@@ -222,6 +225,12 @@ class Sweep:
             return False
         else:
             way.lane.answered()
+        pause = error.retry_after_s if isinstance(error, GatewayError) else None
+        if pause is not None:
+            way.lane.hold(now, pause)
+            if pause > LONGEST_RETRY_AFTER_S:
+                self._close([way], f"{way.asked.name} was given up: it asks to wait for {pause:,.0f} s.")
+        if not isinstance(error, RateLimited) and not unreachable:
             return False
         if way.lane.setbacks > (SETBACKS if self._answered else SETBACKS_AT_FIRST):
             self._close([way], f"{way.asked.name} was given up: {plain(error, 200)}")
@@ -245,6 +254,8 @@ class Sweep:
             way.hopeless = way.hopeless + 1 if hopeless else 0
             if way.hopeless >= HOPELESS:
                 self._close([way], f"{way.asked.name} was given up: {plain(error, 200)}")
+        if outcome.run.notes:
+            self._note(f"{way.asked.name}: some answers are not as they were sent; their runs say so (run.notes).")
         if isinstance(outcome.log_error, BifrostError):
             self._note(plain(outcome.log_error, 300))
 

@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .formats import Anthropic, Bedrock, Cohere, Format, GenAI
+from .formats import Anthropic, AnthropicCount, Bedrock, Cohere, Format, GenAI, GenAICount
 from .inference import Inference
 from .management import management_routes
 from .simulator import Simulator
@@ -26,8 +26,10 @@ _FRAMEWORKS = ("/litellm", "/langchain", "/pydanticai")
 
 _FOREIGN: tuple[tuple[Format, str], ...] = (
     (Anthropic(), "/v1/messages"),
+    (AnthropicCount(), "/v1/messages/count_tokens"),
     (GenAI(streamed=False), "/v1beta/models/{model:path}:generateContent"),
     (GenAI(streamed=True), "/v1beta/models/{model:path}:streamGenerateContent"),
+    (GenAICount(streamed=False), "/v1beta/models/{model:path}:countTokens"),
     (Bedrock(streamed=False), "/model/{model:path}/converse"),
     (Bedrock(streamed=True), "/model/{model:path}/converse-stream"),
     (Cohere(), "/v2/chat"),

@@ -19,9 +19,10 @@ from .parameters import Call
 from .script import Rule
 from .tokens import tokenize
 
-__all__ = ["Attempt", "Delivery", "Piece", "merged", "sse"]
+__all__ = ["Attempt", "Delivery", "Piece", "merged"]
 
 _BLOCK = 64 * 1024
+_HOLD_STEP_S = 0.02
 _DONE = b"data: [DONE]\n\n"
 _STREAM_HEADERS = {"content-type": "text/event-stream", "cache-control": "no-cache", "connection": "keep-alive"}
 
@@ -126,7 +127,8 @@ class Delivery:
     def _body(self) -> dict[str, Any]:
         attempt = self.attempt
         choices = [self._choice(choice) for choice in attempt.answer.choices]
-        extra = self._extra(self._elapsed_ms(), 0)
+        latency = round((time.monotonic() - attempt.began) * 1e3)
+        extra = self._extra(latency, 0)
         return self.dialect.answer(self.call, attempt.route, self.answer_id, choices, attempt.usage, extra)
 
     def _choice(self, choice: Choice) -> dict[str, Any]:
@@ -170,16 +172,13 @@ class Delivery:
         stops = _stops(rule)
         if 0 in stops and await self._stop_at(0, rule):
             return None
-        if opening := self._begin():
-            await link.write(opening)
         if burst is not None:
             await self._play_burst(burst, first)
         elif await self._play(rule, self._plan(first, rule), stops):
             return None
         if rule.omit_end:
             return await link.write(b"", last=True)
-        reason = attempt.answer.choices[0].finish_reason
-        return await link.write(self._end(rule, reason), last=True)
+        return await link.write(self._ending(rule), last=True)
 
     async def _play(self, rule: Rule, pieces: list[Piece], stops: set[int]) -> bool:
         """Send each piece at its time, those that are late together. True: a scripted end came first."""
@@ -218,36 +217,26 @@ class Delivery:
                 self._sent_text += piece.choice.tokens[piece.start : piece.end]
 
     async def _stop_at(self, chunks: int, rule: Rule) -> bool:
-        """The scripted end after `chunks` chunks: drop, stall or an error frame. True: the stream is over."""
+        """What is scripted after `chunks` chunks: drop, stall, hold or an error frame. True: the stream is over."""
         if rule.drop is not None and rule.drop.after_chunks == chunks:
             await self.link.drop()
         if rule.stall_after_chunks == chunks:
             await self.link.until(None)
+        while rule.hold_after_chunks == chunks and rule.holds:
+            await self.link.until(time.monotonic() + _HOLD_STEP_S)
         if rule.error_after_chunks == chunks:
             await self._break(rule.failure())
             return True
         if rule.provider_cut_after_chunks == chunks:
             self.attempt.usage, self.attempt.cost_usd = {"total_tokens": 0}, None
-            await self.link.write(self._end(rule, None), last=True)
+            await self.link.write(self._cut_off(rule), last=True)
             return True
         return False
 
-    def _begin(self) -> bytes:
-        """What comes before any piece."""
-        return b""
-
-    def _end(self, rule: Rule, finish_reason: str | None) -> bytes:
-        """What comes after the last piece; without finish reason where the provider broke off."""
-        closing = self._closing_frame() if finish_reason else b""
-        return closing + self._last_frame(rule, finish_reason) + _DONE
-
     async def _break(self, failure: Failure) -> None:
-        """End the stream with an error frame; the native route says ``[DONE]`` all the same."""
+        """End the stream with an error frame."""
         self.failure = failure
-        await self.link.write(self._error(self.dialect.error_frame(failure, self.attempt.route)), last=True)
-
-    def _error(self, frame: dict[str, Any]) -> bytes:
-        return sse(frame) + (_DONE if self.call.route == "v1" else b"")
+        await self.link.write(self._error_frame(failure), last=True)
 
     async def _raw(self, rule: Rule) -> None:
         for frame in rule.frames or []:
@@ -317,7 +306,7 @@ class Delivery:
         gap = size * attempt.token_s if rule.gap_ms is None else rule.gap_ms / 1e3
         jitter = 0.0 if rule.gap_ms is not None else 0.35
         at = first
-        if self.call.kind == "chat" and (opening := self.dialect.opening(attempt.route)):
+        if (opening := self._opening()) is not None:
             yield Piece(first * 0.98, choice, "role", delta=opening)
         kinds: tuple[tuple[Literal["reasoning", "text"], list[str]], ...]
         kinds = (("reasoning", choice.reasoning), ("text", choice.tokens))
@@ -332,8 +321,9 @@ class Delivery:
             for place, delta in enumerate(_tool_deltas(call)):
                 yield Piece(at + place * gap, choice, "tool", delta={"tool_calls": [delta]})
 
-    def _elapsed_ms(self) -> int:
-        return round((time.monotonic() - self.attempt.began) * 1e3)
+    def _opening(self) -> dict[str, Any] | None:
+        """The delta before any content; None where there is none."""
+        return self.dialect.opening(self.attempt.route) if self.call.kind == "chat" else None
 
     def _extra(self, latency_ms: Any, chunk_index: Any) -> dict[str, Any]:
         extra = self.dialect.extra_fields(self.attempt.route, latency_ms, chunk_index)
@@ -369,7 +359,20 @@ class Delivery:
 
     def _encoded(self, choice: dict[str, Any], latency_ms: Any, index: Any) -> bytes:
         extra = self._extra(latency_ms, index)
-        return sse(self.dialect.chunk(self.call, self.attempt.route, self.answer_id, choice, extra))
+        return _sse(self.dialect.chunk(self.call, self.attempt.route, self.answer_id, choice, extra))
+
+    def _ending(self, rule: Rule) -> bytes:
+        """All that follows the content of a stream."""
+        return self._closing_frame() + self._last_frame(rule, self.attempt.answer.choices[0].finish_reason) + _DONE
+
+    def _cut_off(self, rule: Rule) -> bytes:
+        """What the gateway ends a stream with whose provider broke off."""
+        return self._last_frame(rule, finish_reason=None) + _DONE
+
+    def _error_frame(self, failure: Failure) -> bytes:
+        """An error in the middle of a stream; the native route says ``[DONE]`` all the same."""
+        frame = _sse(self.dialect.error_frame(failure, self.attempt.route))
+        return frame + (_DONE if self.call.route == "v1" else b"")
 
     def _closing_frame(self) -> bytes:
         """A text provider's own last chunk, without text and, by the gateway's doing, without its finish reason."""
@@ -382,24 +385,29 @@ class Delivery:
         choice: dict[str, Any] = {"index": 0} | ({"finish_reason": finish_reason} if finish_reason else {})
         if self.call.kind == "chat":
             choice["delta"] = {}
-        extra = self._extra(self._elapsed_ms(), self._chunk_index)
+        extra = self._extra(round((time.monotonic() - self.attempt.began) * 1e3), self._chunk_index)
         chunk = self.dialect.chunk(self.call, self.attempt.route, self.answer_id, choice, extra)
-        return sse(merged(self.dialect.last_chunk(chunk, self.attempt.usage), rule.merge))
+        return _sse(merged(self.dialect.last_chunk(chunk, self.attempt.usage), rule.merge))
 
     def _headers(self, headers: Mapping[str, str], rule: Rule) -> dict[str, str]:
         identity = self.dialect.headers(self.attempt.route, (time.monotonic() - self.attempt.began) * 1e3)
         return {**headers, **identity, **{name.lower(): value for name, value in rule.headers.items()}}
 
 
-def sse(body: Any) -> bytes:
-    """One event."""
+def _sse(body: Any) -> bytes:
     return b"data: " + orjson.dumps(body) + b"\n\n"
 
 
 def _stops(rule: Rule) -> set[int]:
     """Numbers of chunks after which something scripted happens."""
     drop = rule.drop.after_chunks if rule.drop is not None else None
-    stops = (drop, rule.stall_after_chunks, rule.error_after_chunks, rule.provider_cut_after_chunks)
+    stops = (
+        drop,
+        rule.stall_after_chunks,
+        rule.hold_after_chunks,
+        rule.error_after_chunks,
+        rule.provider_cut_after_chunks,
+    )
     return {stop for stop in stops if stop is not None}
 
 

@@ -59,8 +59,9 @@ class Doctor(tuple[Check, ...]):
         from ..render import text
 
         cell = "border:1px solid rgba(128,128,128,0.5);padding:3px 8px;text-align:left;vertical-align:top"
+        columns = 4 if any(check.advice for check in self) else 3  # where all is well there is no advice
         rows = "".join(
-            "<tr>" + "".join(f'<td style="{cell}">{text(each)}</td>' for each in _cells(check)) + "</tr>"
+            "<tr>" + "".join(f'<td style="{cell}">{text(each)}</td>' for each in _cells(check)[:columns]) + "</tr>"
             for check in self
         )
         return f'<table style="border-collapse:collapse"><tbody>{rows}</tbody></table>'

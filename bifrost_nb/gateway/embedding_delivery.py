@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import struct
-from base64 import b64encode
+import time
 from typing import Any
 
 from .delivery import Delivery
+from .embeddings import embedding_data
 
 __all__ = ["EmbeddingDelivery"]
 
@@ -15,20 +15,12 @@ class EmbeddingDelivery(Delivery):
     """The sending of one attempt's vectors."""
 
     def _body(self) -> dict[str, Any]:
-        encode = _base64 if self.call.get("encoding_format", "float") == "base64" else list
-        vectors = self.attempt.answer.vectors
+        attempt = self.attempt
+        latency_ms = round((time.monotonic() - attempt.began) * 1e3)
         return {
-            "data": [
-                {"index": index, "object": "embedding", "embedding": encode(numbers)}
-                for index, numbers in enumerate(vectors)
-            ],
-            "model": self.dialect.model_name(self.attempt.route),
+            "data": embedding_data(attempt.answer.vectors, self.call.get("encoding_format", "float")),
+            "model": self.dialect.model_name(attempt.route),
             "object": "list",
-            "usage": self.attempt.usage,
-            "extra_fields": self._extra(self._elapsed_ms(), 0),
+            "usage": attempt.usage,
+            "extra_fields": self._extra(latency_ms, 0),
         }
-
-
-def _base64(numbers: list[float]) -> str:
-    """Little-endian numbers of 32 bits, as providers do."""
-    return b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode()

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 from array import array
+from base64 import b64encode
 from collections import Counter
 from hashlib import blake2b
 from itertools import pairwise
+from typing import Any
 
 from .deployments import SimulatedDeployment
 from .dialects import Failure
 from .parameters import Call
 
-__all__ = ["refused_embedding", "vector"]
+__all__ = ["embedding_data", "refused_embedding", "vector"]
 
 _MOST_INPUTS = 2_048
 _PLACES = 8
@@ -47,6 +50,19 @@ def _features(text: str) -> Counter[str]:
         padded = f"<{word}>"
         found.update(f"g{padded[start : start + 3]}" for start in range(len(padded) - 2))
     return found
+
+
+def embedding_data(vectors: list[list[float]], encoding_format: str) -> list[dict[str, Any]]:
+    """``data`` of an answer: numbers, or base64 of little-endian numbers of 32 bits, as providers send them."""
+
+    def encoded(numbers: list[float]) -> Any:
+        if encoding_format != "base64":
+            return numbers
+        return b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode()
+
+    return [
+        {"index": index, "object": "embedding", "embedding": encoded(numbers)} for index, numbers in enumerate(vectors)
+    ]
 
 
 def refused_embedding(call: Call, deployment: SimulatedDeployment) -> Failure | None:

@@ -50,6 +50,8 @@ def run_of(row: Mapping[str, Any], hide: Hide) -> Run:
     tokens = parse_usage(row.get("token_usage"))
     run.prompt_tokens, run.completion_tokens, run.total_tokens = tokens.prompt, tokens.completion, tokens.total
     run.cached_tokens, run.reasoning_tokens = tokens.cached, tokens.reasoning
+    if run.request_type == "embedding":
+        run.completion_tokens = None  # nothing is written; in our own log neither
     run.latency_ms = cell(row.get("latency"), "Float64")
     cache = parse_cache(row)
     run.cache_hit, run.cache_hit_type, run.cache_similarity = cache.hit, cache.type, cache.similarity
@@ -93,7 +95,7 @@ def _prompt(row: Mapping[str, Any], request_type: str | None, hide: Hide) -> str
         contents = [content for _, content in turns]
         if len(contents) == 1:
             return hide(contents[0] or "")
-        if request_type == "text_completion":
+        if request_type in ("text_completion", "embedding"):
             return hide(_json(contents))
     return hide(_json(messages))
 

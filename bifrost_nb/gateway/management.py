@@ -254,7 +254,7 @@ class _Control:
         if self._forbidden(request):
             return Response(status_code=403)
         try:
-            self.simulator.script.rules = Script.parse(orjson.loads(await request.body()))
+            self.simulator.script.replace(Script.parse(orjson.loads(await request.body())))
         except ValueError as error:
             return _json({"error": str(error)}, 400)
         return _json({"rules": len(self.simulator.script.rules)})

@@ -129,6 +129,8 @@ class Rule(_Strict):
     """A stream breaks with an error frame (see `error`, `status`) after so many chunks."""
     stall_after_chunks: int | None = Field(None, ge=0)
     """A stream stops after so many chunks, with the connection open."""
+    hold_after_chunks: int | None = Field(None, ge=0)
+    """A stream waits after so many chunks until the rules are replaced (`Script.replace`), and then goes on."""
     provider_cut_after_chunks: int | None = Field(None, ge=0)
     """The provider breaks off a stream after so many chunks. The gateway does not notice: it ends the stream in good
     order, with a last chunk that knows neither finish reason nor tokens."""
@@ -152,6 +154,7 @@ class Rule(_Strict):
     log_delay_ms: float | None = Field(None, ge=0)
     """From the end of the answer to the row."""
 
+    _replaced: bool = PrivateAttr(False)
     _held: int = PrivateAttr(0)
     _used: int = PrivateAttr(0)
     _burst: dict[Any, tuple[int, list[bytes]]] = PrivateAttr(default_factory=dict)
@@ -161,6 +164,11 @@ class Rule(_Strict):
         """(number of chunks, blocks of bytes) of streams without gaps: encoded once, so that a benchmark measures
         its client."""
         return self._burst
+
+    @property
+    def holds(self) -> bool:
+        """Whether streams still wait at `hold_after_chunks`."""
+        return not self._replaced
 
     @property
     def replaces_answer(self) -> bool:
@@ -214,6 +222,12 @@ class Script:
 
     def __init__(self) -> None:
         self.rules: list[Rule] = []
+
+    def replace(self, rules: list[Rule]) -> None:
+        """From now on `rules`; streams that the old ones hold go on."""
+        for rule in self.rules:
+            rule._replaced = True
+        self.rules = rules
 
     @staticmethod
     def parse(rules: Any) -> list[Rule]:

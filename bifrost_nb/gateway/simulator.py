@@ -55,7 +55,7 @@ class Simulator:
     def reset(self) -> None:
         """Forget requests, rules, log, caches and counts: the same requests get the same answers again."""
         self.recorder.records.clear()
-        self.script.rules = []
+        self.script.replace([])
         self.logs.rows.clear()
         for state in (self._seen, self._recent, self._prefixes, self._cache, self.conversations):
             state.clear()

@@ -147,6 +147,7 @@ MODELS = (
     Field("upstream_model", "string", _text("deployment")),
     Field("text", "boolean", _answers("text_completion")),
     Field("chat", "boolean", _answers("chat_completion")),
+    Field("embedding", "boolean", _answers("embedding")),
     Field("context_tokens", "Int64", _number("context_length")),
     Field("max_input_tokens", "Int64", _number("max_input_tokens")),
     Field("max_output_tokens", "Int64", _number("max_output_tokens")),

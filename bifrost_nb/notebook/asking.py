@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import warnings
 from collections import ChainMap
 from collections.abc import Mapping
@@ -11,19 +12,19 @@ from IPython.core.error import UsageError
 
 from ..comparing.prompts import escape, render, variables
 from ..errors import BifrostError
-from ..records.show import Runs, metadata_many
+from ..records.facts import trouble
+from ..records.show import Runs
+from .caching import cache_headers
 from .options import Options
 from .session import Session
 from .tables import Text
 
 if TYPE_CHECKING:
     from ..calls import Call, Outcome
+    from ..comparing.comparison import Comparison
     from ..records.run import Run
 
 __all__ = ["ask", "calls_for", "shorten"]
-
-MOST_EVIDENCE = 500
-"""Runs of a comparison that the notebook file keeps; the run log has all."""
 
 
 def ask(session: Session, options: Options, body: str | None, local_ns: Mapping[str, Any] | None, quiet: bool) -> Any:
@@ -32,13 +33,20 @@ def ask(session: Session, options: Options, body: str | None, local_ns: Mapping[
     `body` is the cell's text, None in the line form. Raises UsageError, BifrostError, and Interrupted after the
     interrupt key; what had arrived by then is kept all the same.
     """
-    _check(options)
-    values: Mapping[str, Any] = ChainMap(dict(local_ns or {}), session.shell.user_ns)
+    _check(session, options)
+    values: ChainMap[str, Any] = ChainMap(dict(local_ns or {}), session.shell.user_ns)
     template, prompt_id = _template(options, body)
+    if body is not None and options.use:
+        values = ChainMap({"body": body.strip("\n")}, *values.maps)
+    elif options.save and "body" in variables(template) and "body" not in values:
+        if not options.dry_run:
+            raise UsageError(
+                f"%%bifrost: {prompt_id} is saved and was not sent: its {{{{body}}}} is the text of the cell that says"
+                f" --use {options.save}. Add --dry-run to only save it."
+            )
+        values = ChainMap({"body": "{{body}}"}, *values.maps)
     if options.repeat or options.inputs:
         return _compared(session, options, (template, prompt_id), values, quiet or options.quiet)
-    if body is not None and options.use:
-        values = {**values, "body": body.strip("\n")}
     calls = calls_for(session, options, render(template, values), values, prompt_id)
     if options.dry_run:
         shown = Text("\n\n".join(_as_sent(session, call) for call in calls))
@@ -77,7 +85,7 @@ def calls_for(
             fallbacks=options.fallbacks or None,
             extra=options.extra or None,
             timeout=options.timeout,
-            headers=_cache_headers(options.cache),
+            headers=cache_headers(options.cache),
             tags=_tags(session, options),
             prompt_id=prompt_id,
             **chat,
@@ -87,7 +95,7 @@ def calls_for(
     ]
 
 
-def _check(options: Options) -> None:
+def _check(session: Session, options: Options) -> None:
     if not options.deployments:
         raise UsageError("%%bifrost: name a deployment, like azure/gpt-35-turbo-instruct. %bifrost models lists them.")
     if options.history and len(options.deployments) > 1:
@@ -97,6 +105,15 @@ def _check(options: Options) -> None:
         raise UsageError("%%bifrost: --max-cost limits a comparison; use it with --repeat or --inputs.")
     if comparing and (options.history or options.bg):
         raise UsageError(f"%%bifrost: {'--history' if options.history else '--bg'} does not go with a comparison.")
+    if options.bg and options.history:
+        raise UsageError("%%bifrost: --history goes on when an answer is complete; ask without --bg.")
+    if options.bg and options.out:
+        raise UsageError(f"%%bifrost: --bg {options.bg} names the job; {options.out} = await {options.bg} its result.")
+    if options.bg and (running := session.jobs.get(options.bg)) is not None and not running.done:
+        raise UsageError(
+            f"%%bifrost: the job {options.bg} is still running; %bifrost cancel {options.bg} ends it,"
+            " or give this one another name."
+        )
 
 
 def _template(options: Options, body: str | None) -> tuple[str, str | None]:
@@ -106,7 +123,10 @@ def _template(options: Options, body: str | None) -> tuple[str, str | None]:
     if options.use:
         saved = saved_prompts().get(options.use)
         if body and body.strip() and "body" not in variables(saved.template):
-            raise UsageError(f"%%bifrost: the saved prompt {saved.id} has no {{{{body}}}} for this cell's text.")
+            raise UsageError(
+                f"%%bifrost: the saved prompt {saved.id} has no {{{{body}}}} for this cell's text;"
+                f" use it in one line: %bifrost DEPLOYMENT --use {options.use}"
+            )
         return saved.template, saved.id
     if body is None or not body.strip():
         raise UsageError("%%bifrost: the prompt is empty; write it below the line.")
@@ -169,25 +189,41 @@ def _compared(
         "tags": _tags(session, options) or None,
         "extra": options.extra or None,
         "timeout": options.timeout,
-        "headers": _cache_headers(options.cache),
-        **options.wire,
+        "headers": cache_headers(options.cache),
     }
+    # With each deployment, because `compare` has a seed of its own: the one that orders the calls.
+    asking = [{"deployment": deployment, **options.wire} for deployment in options.deployments]
     try:
-        compared: Any = compare(options.deployments, {prompt_id: prompt} if prompt_id else prompt, **asked)
+        compared: Any = compare(asking, {prompt_id: prompt} if prompt_id else prompt, **asked)
     except Interrupted as interrupted:
         session.keep(interrupted.comparison, options.out)
         raise
     session.keep(compared, options.out)
     if not quiet:
-        _display(compared, None if options.dry_run else compared.runs)
+        _display(compared)
+    if not (options.dry_run or options.no_raise):
+        _raise_if_all_failed(compared)
     return compared
+
+
+def _raise_if_all_failed(compared: Comparison) -> None:
+    """Failures are rows of a comparison; but one without a single answer must stop Run All."""
+    runs = compared.runs
+    if not runs or any(run.status not in ("error", "timeout") for run in runs):
+        return
+    first = runs[0]
+    raise BifrostError(f"None of {len(runs)} calls was answered; {first.requested}: {trouble(first)}", run=first)
 
 
 def _inputs(name: str, template: str, values: Mapping[str, Any]) -> Any:
     """The variable `name`, with what the template needs beyond its columns taken from the notebook."""
     if name not in values:
-        raise UsageError(f"%%bifrost: --inputs {name}: there is no such variable.")
+        near = difflib.get_close_matches(name, [each for each in values if not each.startswith("_")], n=1)
+        meant = f"did you mean {near[0]}?" if near else "assign a DataFrame, a dict or a list of dicts to it first."
+        raise UsageError(f"%%bifrost: --inputs {name}: there is no such variable; {meant}")
     inputs = values[name]
+    if not (isinstance(inputs, list | Mapping) or hasattr(inputs, "columns")):
+        return inputs  # `compare` says what it takes
     if isinstance(inputs, list):
         columns = {str(key) for row in inputs if isinstance(row, Mapping) for key in row}
     else:
@@ -198,7 +234,7 @@ def _inputs(name: str, template: str, values: Mapping[str, Any]) -> Any:
     if isinstance(inputs, list):
         return [{**more, **row} for row in inputs]
     if isinstance(inputs, Mapping):
-        count = max((len(column) for column in inputs.values()), default=0)
+        count = max((len(column) for column in inputs.values() if hasattr(column, "__len__")), default=0)
         return {**inputs, **{each: [value] * count for each, value in more.items()}}
     return inputs.assign(**{each: [value] * len(inputs) for each, value in more.items()})
 
@@ -208,19 +244,10 @@ def _tags(session: Session, options: Options) -> dict[str, Any]:
     return {**({"notebook": session.notebook} if session.notebook else {}), **options.tags}
 
 
-def _cache_headers(cache: str | None) -> dict[str, str] | None:
-    """The gateway caches only what has a cache key; ``off`` also keeps this answer out of it."""
-    if cache is None:
-        return None
-    return {"x-bf-cache-key": "bifrost-nb"} if cache == "on" else {"x-bf-cache-no-store": "true"}
-
-
-def _display(result: Any, runs: list[Run] | None = None) -> None:
-    """Show `result` once; the evidence of its `runs` goes into the notebook file."""
+def _display(result: Any) -> None:
     from IPython.display import display
 
-    facts = metadata_many(runs[:MOST_EVIDENCE]) if runs else None
-    display(result, metadata=facts)  # type: ignore[no-untyped-call]
+    display(result)  # type: ignore[no-untyped-call]
 
 
 def _as_sent(session: Session, call: Call) -> str:

@@ -82,12 +82,19 @@ class Job:
                 raise error
         return self.runs[0] if len(self.runs) == 1 else self.runs
 
-    def __repr__(self) -> str:
-        states = ", ".join(f"{run.requested}: {run.status or 'in flight'}" for run in self.runs)
-        return f"<{self.name}: {states}>"
+    @property
+    def states(self) -> str:
+        """How far each run is, in words."""
+        return ", ".join(f"{run.requested}: {run.status or 'in flight'}" for run in self.runs)
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return self._bundle()
+    def __repr__(self) -> str:
+        return f"<{self.name}: {self.states}>"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, Any]]:
+        return self._bundle(), self._evidence()
+
+    def _evidence(self) -> dict[str, Any]:
+        return metadata_many(self.runs) if self.done else {}
 
     def _bundle(self) -> dict[str, str]:
         if not self.done:
@@ -123,4 +130,4 @@ class Job:
         with contextlib.suppress(Empty):
             while True:
                 self._race.receive([self._inbox.get_nowait()])
-        self._handle.update(self._bundle(), raw=True, metadata=metadata_many(self.runs) if self.done else {})
+        self._handle.update(self._bundle(), raw=True, metadata=self._evidence())

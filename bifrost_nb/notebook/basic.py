@@ -47,5 +47,5 @@ def _column(column: Column, elapsed: float) -> str:
     return (
         '<section style="border:1px solid rgba(128,128,128,.5);border-radius:6px;padding:8px 12px;margin:4px 0">'
         f'<strong>{escape(facts.asked)}</strong> <span style="opacity:.75">{escape(said)}</span>'
-        f'<div style="white-space:pre-wrap;overflow-wrap:anywhere;min-height:9em">{escape(shown)}</div></section>'
+        f'<div style="white-space:pre-wrap;overflow-wrap:anywhere;min-height:4.5em">{escape(shown)}</div></section>'
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import SimpleCompletion, context_matcher
 
+from .. import settings
 from ..errors import BifrostError
 from .options import Option, options
 from .session import Session
@@ -133,10 +134,10 @@ def _starting(fragment: str, offered: Iterable[tuple[str, str]]) -> list[tuple[s
 
 
 def _deployments(session: Session) -> list[str]:
-    from .models import known_models
+    from .models import remembered
 
     with contextlib.suppress(BifrostError):  # a wrong setting is told when a cell runs, not while typing
-        return known_models(session.client).deployments
+        return remembered(settings.resolve().base_url, lambda: session.client).deployments
     return []
 
 

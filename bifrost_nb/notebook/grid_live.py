@@ -23,7 +23,7 @@ from ..records.run import Run
 from .grid_overview import TITLES, Event, Overview
 from .pane import WIDGET_MIME, Pane
 from .race import Arrival, Column, Race
-from .wait import Interrupts, drain
+from .wait import Interrupts, drain, wait_for_costs
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -96,30 +96,20 @@ def run_live(client: Client, plan: Plan, done: dict[str, Run], max_cost_usd: flo
         view.open()
         job = portal().start(sweep.run())
         try:
-            interrupted = drain([job], sweep.inbox, view.draw, interrupts=interrupts, interval=0.1)
-            _wait_for_costs(client, sweep, view, interrupts)
-        finally:  # also after a second interrupt
+            drain([job], sweep.inbox, view.draw, interrupts=interrupts, interval=0.1)
+            wait_for_costs(client, sweep.results.values(), COSTS_S, interrupts, lambda: view.draw([]))
+        except KeyboardInterrupt:  # a second one: left at once
+            raise Interrupted(Comparison(plan, sweep.results, sweep.progress, log=client.log)) from None
+        finally:
             job.cancel()
             view.close()
-    if interrupted:
+    if interrupts.count:
         raise Interrupted(Comparison(plan, sweep.results, sweep.progress, log=client.log))
     if job.cancelled():
         sweep.progress.notes.append("Stopped by a click.")
     else:
         job.result()
     return sweep
-
-
-def _wait_for_costs(client: Client, sweep: Sweep, view: Any, interrupts: Interrupts) -> None:
-    """In short steps, so that an interrupt ends the wait: the answers are complete and recorded already."""
-    until = time.monotonic() + COSTS_S
-    while not interrupts.count and time.monotonic() < until:
-        pending = [run for run in sweep.results.values() if run.cost_usd is None]
-        began = time.monotonic()
-        client.wait_costs(pending, 0.2)
-        view.draw([])
-        if not pending or time.monotonic() - began < 0.1:  # known, or nobody is looking for them any more
-            return
 
 
 class _View:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from queue import SimpleQueue
@@ -14,7 +13,7 @@ from ..records.facts import duration
 from ..records.run import Run
 from .place import place
 from .race import Arrival, Race
-from .wait import Interrupted, Interrupts, drain
+from .wait import Interrupted, Interrupts, drain, wait_for_costs
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -60,15 +59,14 @@ def watch(
         try:
             jobs += [client.start(call, _sink(inbox, index)) for index, call in enumerate(calls)]
             view.open()
-            interrupted = drain(jobs, inbox, draw, interrupts=interrupts)
-            if not interrupted:
-                _wait_for_costs(client, race, interrupts)
+            drain(jobs, inbox, draw, interrupts=interrupts)
+            wait_for_costs(client, [column.run for column in race.columns], COST_WAIT_S, interrupts, step=0.1)
         finally:  # also after a second interrupt: nothing is left running, and what had arrived is shown
             stop(None)
             for column in race.columns:
                 column.cost_settled = True
             view.close()
-    if interrupted:
+    if interrupts.count:
         raise Interrupted(_what_was_stopped(race), [call.run for call in calls])
     return [job.result() for job in jobs]
 
@@ -78,20 +76,11 @@ def _sink(inbox: SimpleQueue[Arrival], index: int) -> Callable[[Run, list[Piece]
     return lambda _, pieces: inbox.put(Arrival(index, pieces))
 
 
-def _wait_for_costs(client: Client, race: Race, interrupts: Interrupts) -> None:
-    """In short steps, so that an interrupt ends the wait: the answers are complete and recorded already."""
-    until = time.monotonic() + COST_WAIT_S
-    while not interrupts.count and (left := until - time.monotonic()) > 0:
-        pending = [column.run for column in race.columns if column.run.cost_usd is None]
-        began, step = time.monotonic(), min(left, 0.1)
-        client.wait_costs(pending, step)
-        if not pending or time.monotonic() - began < step / 2:  # known, or nobody is looking for them any more
-            return
-
-
 def _what_was_stopped(race: Race) -> str:
     count = len(race.columns)
     stopped = sum(column.run.status == "cancelled" for column in race.columns)
+    if not stopped:
+        return "nothing was left to stop; what has arrived is in the run log."
     calls = "the call was stopped" if count == 1 else f"{stopped} of {count} calls were stopped"
     return f"{calls} after {duration(1000 * race.elapsed_s)}; what had arrived is in the run log."
 

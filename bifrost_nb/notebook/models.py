@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
 from ..errors import BifrostError
-from ..gateway.access import Access
-from ..gateway.admin import _models as all_models
-from ..portal import Job, portal
 from ..untrusted import plain
 
 if TYPE_CHECKING:
     from ..client import Client
+    from ..portal import Job
 
-__all__ = ["KnownModels", "all_models", "known_models", "refresh"]
+# What asks a gateway is imported where it is used: it takes longer than a completion may.
+__all__ = ["KnownModels", "known_models", "refresh", "remembered"]
 
 FRESH_S = 600.0
 """A list this old is asked for again."""
@@ -38,7 +39,17 @@ class KnownModels(NamedTuple):
 
 def known_models(client: Client) -> KnownModels:
     """The remembered list of the client's gateway; asks for a new one in the background where it is old or missing."""
-    address = client.settings.base_url
+    found = remembered(client.settings.base_url)
+    if found.age_s is None or found.age_s > FRESH_S:
+        refresh(client)
+    return found
+
+
+def remembered(address: str, client: Callable[[], Client] | None = None) -> KnownModels:
+    """The remembered list of the gateway at `address`. Answers at once, without a client.
+
+    With `client`, which makes one, a list that is old or missing is asked for again by a thread of its own.
+    """
     if address == "demo":
         from ..gateway.deployments import DEFAULT_DEPLOYMENTS
 
@@ -48,23 +59,39 @@ def known_models(client: Client) -> KnownModels:
     if isinstance(entry, dict) and isinstance(entry.get("at"), int | float):
         found = [name for name in entry.get("deployments", ()) if isinstance(name, str)]
         age = max(0.0, time.time() - entry["at"])
-    if age is None or age > FRESH_S:
-        refresh(client)
+    if client is not None and (age is None or age > FRESH_S) and _is_due(address):
+
+        def ask() -> None:
+            with contextlib.suppress(BifrostError):  # a wrong setting is told when a cell runs
+                refresh(client())
+
+        threading.Thread(target=ask, name="bifrost-nb models", daemon=True).start()
     return KnownModels(found, age)
+
+
+def _is_due(address: str) -> bool:
+    """Whether nobody is asked just now, and this gateway was not a moment ago."""
+    asked = _asked.get(address)
+    return (_job is None or _job.done()) and (asked is None or time.monotonic() - asked >= PAUSE_S)
 
 
 def refresh(client: Client) -> Job[Any] | None:
     """Ask the gateway in the background; the job, or None where it was asked a moment ago."""
     global _job
-    address, now = client.settings.base_url, time.monotonic()
-    if (_job is not None and not _job.done()) or now - _asked.get(address, -PAUSE_S) < PAUSE_S:
+    from ..portal import portal
+
+    address = client.settings.base_url
+    if not _is_due(address):
         return None
-    _asked[address] = now
+    _asked[address] = time.monotonic()
     _job = portal().start(_refreshed(client))
     return _job
 
 
 async def _refreshed(client: Client) -> None:
+    from ..gateway.access import Access
+    from ..gateway.admin import _models as all_models
+
     try:
         offered = await all_models(Access(client, client.settings))
     except BifrostError:

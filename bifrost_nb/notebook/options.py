@@ -20,6 +20,30 @@ from IPython.core.error import UsageError
 __all__ = ["Option", "Options", "help_text", "literal", "options", "parse", "split"]
 
 
+_NOT_PARAMETERS = {
+    "prompt": "the cell's text is the prompt",
+    "messages": "use --system and --history",
+    "system": "use --system",
+    "stream": "the magic always streams",
+    "fallbacks": "use --fallback",
+    "extra": "use --extra",
+    "timeout": "use --timeout",
+    "tags": "use --tag",
+    "headers": "pass headers= to bf.Client",
+    "repeat": "use --repeat",
+    "prompt_id": "use --save",
+    "comparison_id": "a comparison sets it",
+    "deployment": "write it as provider/model",
+    "model": "write it as provider/model",
+    "name": "use --tag",
+    "kind": "use --chat",
+    "api_version": "use %config Bifrost.api_version",
+    "default_timeouts": "use --timeout",
+    "default_retries": "use -p retries=0",
+}
+"""What ``-p`` cannot set, because the call itself has it, and what to write instead."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Options:
     """One magic line, parsed. None and empty mean: not given."""
@@ -68,7 +92,10 @@ class Options:
         if self.stop:
             named["stop"] = self.stop
         if twice := named.keys() & self.parameters.keys():
-            raise UsageError(f"{min(twice)} is given twice: as an option and with -p.")
+            raise UsageError(f"%%bifrost: {min(twice)} is given twice: as an option and with -p.")
+        if ours := _NOT_PARAMETERS.keys() & self.parameters.keys():
+            name = min(ours)
+            raise UsageError(f"%%bifrost: {name} cannot be set with -p: {_NOT_PARAMETERS[name]}.")
         return {**named, **self.parameters}
 
 
@@ -195,7 +222,7 @@ def _declare() -> _Parser:
     once("--use", of="NAME[@VERSION]", help="a saved prompt; its {{body}} is this cell's text")
     several("--tag", dest="tags", type=_pair, metavar="NAME=VALUE", help="kept with the run in the log; repeat")
     once("--timeout", type=float, of="SECONDS", help="longest time for a whole call")
-    once("--cache", choices=("on", "off"), of=None, help="the gateway's cache for this call")
+    once("--cache", choices=("on", "off"), of=None, help="the gateway's cache for this call; on: a cache of your own")
     flag("--dry-run", help="show what would be sent, send nothing")
     once("--bg", type=_name, of="NAME", help="run in the background; NAME can be awaited and cancelled")
     flag("--quiet", help="show nothing")

@@ -11,6 +11,27 @@ const SILENCE_MS = 3000; // a clock that hears nothing for so long stands still:
 const BLOCK = 4000; // characters in one text block before a new one is begun at a line end: only the last is laid out again
 const SENTENCE = /[.!?:;\u3002\uff01\uff1f]["'\u2019\u201d)\]]*\s|\n/g;
 const MIN_COLUMN_PX = 250;
+const HEARD_MS = 60000; // what was said stays for a screen reader that is still busy with earlier words
+const HIDDEN = "position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap";
+
+// Says things to a screen reader. It stands beside the pane, which is taken away in the moment in which its end is said,
+// and each saying is an element of its own, so that two in one moment are both heard.
+function makeSpeaker() {
+  const root = document.createElement("div");
+  root.className = "bifrost-speaker";
+  root.style.cssText = HIDDEN; // the style sheet may be gone before it
+  root.setAttribute("aria-live", "polite");
+  document.body.append(root);
+  return {
+    say(words) {
+      const saying = document.createElement("p");
+      saying.textContent = words.trim();
+      root.append(saying);
+      while (root.childElementCount > 20) root.firstChild.remove();
+    },
+    leave() { setTimeout(() => root.remove(), HEARD_MS); },
+  };
+}
 
 export default () => {
   const columns = []; // {facts, parts: [text]}
@@ -175,10 +196,8 @@ export default () => {
       if (several) bar.append(hint);
       bar.hidden = !several && !model.get("title");
       const grid = make("div", "grid", root);
-      const speaker = make("div", "speaker", root);
-      speaker.setAttribute("aria-live", "polite");
-      const speak = (words) => { speaker.textContent = words.trim(); };
-      const parts = columns.map((_, i) => columnView(model, i, several, grid, speak));
+      const speaker = makeSpeaker();
+      const parts = columns.map((_, i) => columnView(model, i, several, grid, speaker.say));
       if (!several) grid.querySelector(".bifrost-act").append(hint);
       let frame = null;
       let timer = null;
@@ -217,6 +236,7 @@ export default () => {
         views.delete(view);
         clearInterval(timer);
         fit.disconnect();
+        speaker.leave();
         if (frame !== null) cancelAnimationFrame(frame);
       };
     },

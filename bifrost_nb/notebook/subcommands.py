@@ -38,7 +38,7 @@ def run(session: Session, line: str, local_ns: Mapping[str, Any] | None = None) 
     Raises UsageError and BifrostError.
     """
     words = split(line.partition(" -- ")[0])
-    if not words and not line.strip():
+    if (not words and not line.strip()) or words in (["--help"], ["-h"]):
         return COMMANDS["help"].do(session, argparse.Namespace())
     first = words[0] if words else ""
     if first in COMMANDS:
@@ -156,7 +156,7 @@ def _budgets(session: Session) -> list[dict[str, Any]]:
 
 def _jobs(session: Session, given: argparse.Namespace) -> Table:
     rows = (
-        {"name": name, "state": "done" if job.done else "running", "runs": repr(job)}
+        {"name": name, "state": "done" if job.done else "running", "runs": job.states}
         for name, job in session.jobs.items()
     )
     return Table(["name", "state", "runs"], rows)
@@ -194,7 +194,9 @@ def _copy(session: Session, given: argparse.Namespace) -> Text:
     if isinstance(found, str):
         run = next(iter(session.client.log.read(run_id=found)), None)
     if not isinstance(run, Run):
-        raise UsageError(f"%bifrost copy: {given.name or 'the last result'} is no run.")
+        raise UsageError(
+            f"%bifrost copy: {given.name or 'the last result'} is no run; name a variable that holds one or its run_id."
+        )
     return copy(session.client, run, given.form)
 
 

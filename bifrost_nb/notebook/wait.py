@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any
 from .pump import Pump
 
 if TYPE_CHECKING:
+    from ..client import Client
     from ..records.run import Run
 
-__all__ = ["WAKE", "Interrupted", "Interrupts", "drain"]
+__all__ = ["WAKE", "Interrupted", "Interrupts", "drain", "wait_for_costs"]
 
 WAKE: Any = object()
 """An item that only wakes the waiting thread; `drain` never hands it on."""
@@ -118,6 +119,29 @@ def drain(
             waiting += _take(inbox, min(poll, max(0.0, next_due - time.monotonic())) if waiting else poll)
         on_batch(waiting + _take(inbox, 0.0))
     return hits.count > 0
+
+
+def wait_for_costs(
+    client: Client,
+    runs: Iterable[Run],
+    seconds: float,
+    interrupts: Interrupts,
+    look: Callable[[], object] = lambda: None,
+    *,
+    step: float = 0.2,
+) -> None:
+    """Wait until the costs of `runs` that come from the gateway's log are there, at most `seconds`.
+
+    In short steps with a `look` after each, so that an interrupt ends the wait: the answers are complete and recorded.
+    """
+    runs, until = list(runs), time.monotonic() + seconds
+    while not interrupts.count and (left := until - time.monotonic()) > 0:
+        pending = [run for run in runs if run.cost_usd is None]
+        began, pause = time.monotonic(), min(left, step)
+        client.wait_costs(pending, pause)
+        look()
+        if not pending or time.monotonic() - began < pause / 2:  # known, or nobody is looking for them any more
+            return
 
 
 def _take(inbox: SimpleQueue[Any], seconds: float) -> list[Any]:

@@ -7,7 +7,8 @@ looks only at what a chunk needs; the rest stays as received until somebody asks
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from contextlib import suppress
+from itertools import pairwise, repeat
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -28,8 +29,10 @@ from ..wire.choices import (
     reasoning_text,
     tool_calls_of,
 )
+from ..wire.chunks import PlainChoice, plain_choices
 from ..wire.deployments import Deployment
 from ..wire.failures import gateway_error, parse_error
+from ..wire.order import ChunkOrder
 from ..wire.reading import LowerNames, parse_cache, parse_usage, served
 from .cost import add_response_cost
 from .run import Run
@@ -44,6 +47,10 @@ class Piece(NamedTuple):
     text: str
     reasoning: str
     at_ms: float
+
+
+_MANY = 8
+"""So many payloads are worth trying to be read together."""
 
 
 class Collector:
@@ -63,10 +70,12 @@ class Collector:
         self._tool_calls = ToolCalls()
         self._annotations: list[dict[str, Any]] = []
         self._audio: dict[str, Any] | None = None
-        self._last: dict[str, Any] | None = None
+        self._last: dict[str, Any] | bytes | None = None
+        """The latest chunk; as it came where nothing of it has been needed but the text."""
         self._usage: dict[str, Any] | None = None
         self._extra: dict[str, Any] = {}
         self._headers: Mapping[str, str] = {}
+        self._order = ChunkOrder()
         self._streamed = False
         run.chunk_times_ms = []
         run.ttft_ms = run.http_status = None
@@ -119,6 +128,19 @@ class Collector:
         """
         self._streamed = True
         pieces: list[Piece] = []
+        self._feed(payloads, at_ms, pieces)
+        return pieces
+
+    def _feed(self, payloads: Sequence[bytes], at_ms: float, pieces: list[Piece]) -> None:
+        if len(payloads) >= _MANY:
+            if self._last is not None and (choices := plain_choices(payloads)) is not None:
+                self._plain(choices, at_ms, pieces)
+                self._last = payloads[-1]
+                return
+            middle = len(payloads) // 2  # plain chunks before or after the others are still read together
+            self._feed(payloads[:middle], at_ms, pieces)
+            self._feed(payloads[middle:], at_ms, pieces)
+            return
         for payload in payloads:
             if payload == b"[DONE]":
                 self.done = True
@@ -128,7 +150,28 @@ class Collector:
                 self._who(chunk)
                 raise gateway_error(parse_error(chunk, None, self._headers, secrets=self.secrets))
             self._chunk(chunk, at_ms, pieces)
-        return pieces
+
+    def _plain(self, choices: list[PlainChoice], at_ms: float, pieces: list[Piece]) -> None:
+        """What `_chunk` does, for many chunks of one plain choice each."""
+        run = self.run
+        written, reasoning = [choice.text or "" for choice in choices], ""
+        if any(choice.delta is not None for choice in choices):  # a chat
+            written = [choice.written for choice in choices]
+            reasonings = [choice.reasoning for choice in choices]
+            reasoning = "".join(reasonings)
+        if reasoning:
+            self._reasoning.append(reasoning)
+            new = [Piece(0, *both, at_ms) for both in zip(written, reasonings, strict=True) if any(both)]
+        else:
+            new = list(map(Piece._make, zip(repeat(0), filter(None, written), repeat(""), repeat(at_ms))))
+        if text := "".join(written):
+            self._texts.setdefault(0, []).append(text)
+            if run.ttft_ms is None:
+                run.ttft_ms = at_ms
+        pieces += new
+        run.chunk_times_ms += [at_ms] * len(new)
+        for reason in [choice.finish_reason for choice in choices if choice.finish_reason]:
+            self._finish[0] = reason
 
     def _read(self, payload: bytes) -> dict[str, Any]:
         """The chunk of one payload, in the gateway's own shape."""
@@ -140,6 +183,11 @@ class Collector:
         self._last = chunk
         if isinstance(usage := chunk.get("usage"), dict):
             self._usage = usage
+        if type(extra := chunk.get("extra_fields")) is dict and (number := extra.get("chunk_index")) is not None:
+            if number == self._order.due:
+                self._order.due += 1
+            else:
+                self._order.odd(number)
         arrived = False
         for position, choice in enumerate(choices_of(chunk)):
             index = choice_index(choice, position)
@@ -184,6 +232,11 @@ class Collector:
         """Finish reason and usage are here: nothing but ``[DONE]`` can follow, and some gateways never send it."""
         return bool(self._finish) and self._usage is not None
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can follow that would change the run: all is told, or ``[DONE]`` has come."""
+        return self.done or self.told_all
+
     def finish(self, ended_ms: float) -> Run:
         """Write all that is known into the run; also after a failure, with what had arrived by then."""
         run = self.run
@@ -193,8 +246,8 @@ class Collector:
         run.finish_reason = self._finish.get(0) or next(iter(self._finish.values()), None)
         run.logprobs, run.tool_calls = self._logprobs, self._tool_calls.result()
         run.annotations, run.audio = self._annotations, self._audio
-        run.raw = self._last
-        last = self._last or {}
+        run.raw = self._latest()
+        last = run.raw or {}
         if isinstance(extra := last.get("extra_fields"), dict):
             self._extra = {**self._extra, **extra}
         self._who(last)
@@ -209,8 +262,16 @@ class Collector:
             latency = self._extra.get("latency")  # on an unfinished stream it is only the gap before the last chunk
             run.latency_ms = float(latency) if isinstance(latency, int | float) else None
         add_response_cost(run, {**last, "usage": self._usage or {}, "extra_fields": self._extra}, self._headers)
+        run.notes = [note] if (note := self._order.note()) else []
         self._times(ended_ms)
         return run
+
+    def _latest(self) -> dict[str, Any] | None:
+        if isinstance(self._last, bytes):
+            with suppress(ProtocolError):  # a number too large for a float, which `plain_choices` passes over
+                return parsed(self._last)
+            return None
+        return self._last
 
     def _times(self, ended_ms: float) -> None:
         run, times = self.run, self.run.chunk_times_ms

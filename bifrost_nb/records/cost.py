@@ -50,13 +50,15 @@ def add_log_cost(run: Run, row: Mapping[str, Any]) -> bool:
 
 def add_price_cost(run: Run, price: Price) -> bool:
     """The cost from a price list and the tokens counted; False where either is unknown."""
-    if price.prompt is None or price.completion is None:
+    embedding = run.request_type == "embedding"  # nothing is written, so nothing of it has a price
+    if price.prompt is None or (price.completion is None and not embedding):
         return False
-    if run.prompt_tokens is None or run.completion_tokens is None:
+    if run.prompt_tokens is None or (run.completion_tokens is None and not embedding):
         return False
     cached = run.cached_tokens or 0 if price.cache_read is not None else 0
     run.input_cost_usd = (run.prompt_tokens - cached) * price.prompt + cached * (price.cache_read or 0.0)
-    run.output_cost_usd = run.completion_tokens * price.completion
-    run.cost_usd = run.input_cost_usd + run.output_cost_usd + (price.request or 0.0)
+    made = 0.0 if embedding else (run.completion_tokens or 0) * (price.completion or 0.0)
+    run.output_cost_usd = None if embedding else made
+    run.cost_usd = run.input_cost_usd + made + (price.request or 0.0)
     run.cost_source = "prices"
     return True

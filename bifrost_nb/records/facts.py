@@ -61,7 +61,7 @@ def line(run: Run) -> str:
 def trouble(run: Run) -> str:
     """What went wrong; empty where nothing did."""
     if run.status in ("ok", None) or not run.error_message:
-        return ""
+        return plain(" ".join(run.notes), 2_000)
     kind = run.error_code or run.error_type
     return f"{plain(kind, 80)}: {_message(run)}" if kind else _message(run)
 
@@ -106,7 +106,9 @@ def _first_text(run: Run) -> str:
 def _tokens(run: Run) -> str:
     if run.prompt_tokens is None and run.completion_tokens is None:
         return f"{run.total_tokens:,}" if run.total_tokens is not None else "– (not reported)"
-    said = [f"{_count(run.prompt_tokens)} in", f"{_count(run.completion_tokens)} out"]
+    said = [f"{_count(run.prompt_tokens)} in"]
+    if run.request_type != "embedding":
+        said.append(f"{_count(run.completion_tokens)} out")
     more = [(run.cached_tokens, "cached"), (run.reasoning_tokens, "reasoning")]
     said += [f"{count:,} {name}" for count, name in more if count]
     return ", ".join(said)

@@ -32,11 +32,13 @@ EXTRA = (
     "reasoning",
     "tool_calls",
     "annotations",
+    "embedding_shape",
     "logprobs",
     "usage",
     "extra_fields",
     "chunk_times_ms",
     "attempts",
+    "notes",
 )
 
 _JSON_COLUMNS = ("fallbacks", "params", "tags")
@@ -231,11 +233,13 @@ _SHAPES: dict[str, tuple[type, Any]] = {
     "reasoning": (str, object),
     "tool_calls": (list, dict),
     "annotations": (list, dict),
+    "embedding_shape": (list, int),
     "logprobs": (dict, object),
     "usage": (dict, object),
     "extra_fields": (dict, object),
     "chunk_times_ms": (list, (int, float)),
     "attempts": (list, dict),
+    "notes": (list, str),
 }
 _ATTEMPT = tuple(field.name for field in fields(Attempt))
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .pending import wait_for_cost
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 __all__ = ["Attempt", "CostSource", "Run", "Status", "new_id"]
 
@@ -106,6 +110,10 @@ class Run:
     """What the answer cites."""
     audio: dict[str, Any] | None = field(default=None, repr=False)
     """Spoken audio: ``data`` as base64, ``transcript``. Not written to the log."""
+    embeddings: list[list[float]] = field(default_factory=list, repr=False)
+    """The vector of each text that was asked for, in order. Not written to the log."""
+    embedding_shape: list[int] = field(default_factory=list)
+    """How many vectors, and of how many numbers; empty where none were asked for. Written to the log."""
     logprobs: dict[str, Any] | None = None
     """Of the first choice, in the layout received."""
     usage: dict[str, Any] | None = None
@@ -115,11 +123,20 @@ class Run:
     chunk_times_ms: list[float] = field(default_factory=list, repr=False)
     """Arrival of each chunk that carried text or reasoning."""
     attempts: list[Attempt] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What is to be known about an answer that is no error: chunks that are missing, say."""
 
     @property
     def text(self) -> str:
         """The first choice's text; empty where nothing arrived."""
         return self.response or ""
+
+    @property
+    def embedding_array(self) -> npt.NDArray[np.float64]:
+        """The vectors as the rows of a numpy array."""
+        import numpy as np
+
+        return np.array(self.embeddings, dtype=np.float64) if self.embeddings else np.empty((0, 0))
 
     @property
     def requested(self) -> str | None:
@@ -140,11 +157,11 @@ class Run:
         wait_for_cost(self)
         return as_text(self)
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        from .show import mimebundle
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, Any]]:
+        from .show import metadata, mimebundle
 
         wait_for_cost(self)
-        return mimebundle(self, include)
+        return mimebundle(self, include), metadata(self)
 
 
 def _joined(provider: str | None, model: str | None) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ..untrusted import plain, redact
@@ -31,6 +32,8 @@ __all__ = [
     "mimebundle_many",
 ]
 
+MOST_EVIDENCE = 500
+"""Runs of one output that the notebook file keeps; the run log has all."""
 FORMS = ("md", "text", "json", "code")
 """How an answer may be read: as Markdown, as it is, as JSON, as program code."""
 
@@ -52,8 +55,8 @@ class Runs(list[Run]):
     def __repr__(self) -> str:
         return _many_as_text(self)
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return mimebundle_many(self)
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, Any]]:
+        return mimebundle_many(self), metadata_many(self)
 
 
 def as_text(run: Run) -> str:
@@ -105,8 +108,9 @@ def metadata(run: Run) -> dict[str, Any]:
 
 
 def metadata_many(runs: Iterable[Run]) -> dict[str, Any]:
-    """`metadata` of several runs that one output shows."""
-    return {"bifrost_nb": {"schema": 1, "runs": [metadata(run)["bifrost_nb"] for run in runs]}}
+    """`metadata` of several runs that one output shows, at most `MOST_EVIDENCE` of them."""
+    kept = islice(runs, MOST_EVIDENCE)
+    return {"bifrost_nb": {"schema": 1, "runs": [metadata(run)["bifrost_nb"] for run in kept]}}
 
 
 def _trouble_html(run: Run) -> str:
@@ -123,6 +127,9 @@ def _answer_text(run: Run) -> str:
 
 
 def _nothing(run: Run) -> str:
+    if len(run.embedding_shape) == 2:
+        count, numbers = run.embedding_shape
+        return f"{count:,} vector{'s' if count != 1 else ''} of {numbers:,} numbers"
     return {None: "no text yet", "ok": "the answer is empty"}.get(run.status, "no text arrived")
 
 
@@ -195,7 +202,7 @@ def _many_as_html(runs: Sequence[Run], form: str) -> str:
     answer = f"{cell};width:{88 // len(runs)}%;min-width:16em"
 
     def row(label: str, cells: Iterable[str], style: str = cell) -> str:
-        head = f'<th style="{cell};font-weight:400">{label}</th>'
+        head = f'<th style="{cell};width:1%;font-weight:400;white-space:nowrap">{label}</th>'
         rest = (f'<td style="{style};overflow-wrap:anywhere">{each}</td>' for each in cells)
         return f"<tr>{head}{''.join(rest)}</tr>"
 

@@ -14,7 +14,7 @@ from ..sender import describe, status_of
 from ..untrusted import plain
 from ..wire.events import EventDecoder
 from .exchange import Exchange
-from .formats.shape import Format, Json, object_of
+from .formats.shape import Format, Json, as_it_came, object_of
 from .frames import FrameDecoder
 from .routes import OTHER, asked_of, operation
 
@@ -60,6 +60,8 @@ def read(exchange: Exchange, secrets: Sequence[str] = ()) -> Run:
         error, status = failure, status_of(failure)
     run.total_ms = _total_ms(exchange, collector)
     collector.finish(run.total_ms or 0.0)
+    if run.request_type == "embedding":
+        run.completion_tokens = None  # the gateway leaves it out, as it does a 0
     if error is not None:
         describe(run, error, secrets)
     run.status = status
@@ -72,6 +74,7 @@ class _SdkCollector(Collector):
     def __init__(self, run: Run, form: Format, secrets: Sequence[str]) -> None:
         super().__init__(run, secrets=secrets)
         self.form = form
+        self._event = form.events()
         self._last = {}  # who served is read once, at the end: nobody looks at the run before
         self.usage: Json = {}
         """As it came, put together from what several events said."""
@@ -92,8 +95,15 @@ class _SdkCollector(Collector):
     def answer(self, body: Json) -> list[Piece]:
         return super().answer(self._counted(self.form.answer(body)))
 
+    def _feed(self, payloads: Sequence[bytes | Json], at_ms: float, pieces: list[Piece]) -> None:
+        if self._event is as_it_came:  # the gateway's own shape, of which plain chunks are read many at once
+            return super()._feed(payloads, at_ms, pieces)  # type: ignore[arg-type]
+        for payload in payloads:
+            super()._feed([payload], at_ms, pieces)  # type: ignore[list-item]
+        return None
+
     def _read(self, payload: bytes | Json) -> Json:
-        chunk = self.form.event(payload if type(payload) is dict else parsed(payload))  # type: ignore[arg-type]
+        chunk = self._event(payload if type(payload) is dict else parsed(payload))  # type: ignore[arg-type]
         return self._counted(chunk) if chunk.get("usage") else chunk
 
     def _counted(self, body: Json) -> Json:

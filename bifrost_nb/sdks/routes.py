@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from ..wire.deployments import Deployment
 from .formats import anthropic, bedrock, cohere, genai, openai
-from .formats.shape import Format, Question, as_it_came
+from .formats.shape import Format, Question, as_it_came, stateless
 
 __all__ = ["OTHER", "PREFIXES", "Operation", "asked_of", "operation"]
 
@@ -42,7 +42,12 @@ class Operation(NamedTuple):
     """Where the path names it."""
 
 
-OTHER = Format(lambda body: Question(model if type(model := body.get("model")) is str else None), *[as_it_came] * 3)
+OTHER = Format(
+    lambda body: Question(model if type(model := body.get("model")) is str else None),
+    as_it_came,
+    stateless(as_it_came),
+    as_it_came,
+)
 """What is not a completion: neither prompt nor parameters are read, model and usage where they look as usual."""
 
 _ROWS: tuple[tuple[str, str, Format, str], ...] = (

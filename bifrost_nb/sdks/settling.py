@@ -8,14 +8,16 @@ our own calls (`bifrost_nb.costs`), and so are few runs.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BifrostError
+from ..errors import BifrostError, LogError
 from ..portal import portal
 from ..records.cost import add_log_cost
+from ..records.pending import cost_follows, cost_settled
 from ..records.run import Run
 from ..transport import get_json
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SETTLE_S", "Settling"]
 
-SETTLE_S = 0.5
+SETTLE_S = 0.3
 """Runs are looked at so long after the first of them; rows of the log are there after 0.03 to 2 s."""
 FEW = 4
 """So many runs are quicker looked for one by one."""
@@ -49,6 +51,8 @@ class Settling:
         """Look later for what `run`, which is in the log, does not know yet."""
         if self._asked_version and (run.cost_usd is not None or run.http_status is None):
             return
+        if run.cost_usd is None and run.http_status is not None:
+            cost_follows(run, portal().thread)
         with self._lock:
             self._waiting.append(run)
             waking, self._process = self._process != os.getpid(), os.getpid()
@@ -68,9 +72,12 @@ class Settling:
             old = {name: getattr(run, name) for name in FACTS}
             run.gateway_version = run.gateway_version or self.version
             row = rows.get(run.request_id or "")
-            settled = run in missing and row is not None and _is_of(row, run) and add_log_cost(run, row)
-            log.update(run.run_id, **{name: fact for name in FACTS if (fact := getattr(run, name)) != old[name]})
-            if not settled:
+            found = row is not None and run.cost_usd is None and _is_of(row, run) and add_log_cost(run, row)
+            with contextlib.suppress(LogError):  # as where a single cost is looked for
+                log.update(run.run_id, **{name: fact for name in FACTS if (fact := getattr(run, name)) != old[name]})
+            if found or run.cost_usd is not None or run.http_status is None or run.cache_hit:
+                cost_settled(run)
+            else:
                 sender.costs.follow(run, log)
 
     async def _page(self, runs: list[Run]) -> dict[str, Any]:

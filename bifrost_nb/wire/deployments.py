@@ -13,10 +13,15 @@ from ..untrusted import plain, redact
 
 __all__ = ["Deployment", "Endpoint", "Kind", "Route", "endpoint"]
 
-Kind = Literal["text", "chat"]
+Kind = Literal["text", "chat", "responses", "embedding"]
 Route = Literal["azure", "v1"]
 
-_OPERATION: dict[Kind, str] = {"text": "completions", "chat": "chat/completions"}
+_OPERATION: dict[Kind, str] = {
+    "text": "completions",
+    "chat": "chat/completions",
+    "responses": "responses",
+    "embedding": "embeddings",
+}
 
 
 @dataclass(frozen=True, slots=True)

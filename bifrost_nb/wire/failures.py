@@ -60,10 +60,14 @@ _HINTS_BY_MESSAGE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             r"network error occurred|connection refused",
             "The gateway did not reach the provider; its address is set there.",
         ),
-        (r"timed out|timeout", "The provider took too long; try again, or name fallbacks=[...]."),
+        (r"timed out|timeout", "The provider took too long; try again, or name a fallback."),
         (
             r"(text.?completion|operation).*(not supported|unsupported)|unsupported operation",
             "This provider has no text completions; ask it by chat (client.chat, or --chat in the magic).",
+        ),
+        (
+            r"embedding\w*\b.*(not (supported|allowed|work)|unsupported)|generate embeddings",
+            "This deployment has no embeddings; the column `embedding` of bf.models() tells which ones have.",
         ),
         (
             r"no keys found|no key found|provider .*not (configured|found|supported)|unsupported provider|"
@@ -79,11 +83,11 @@ _HINTS_BY_STATUS: dict[int, str] = {
     404: "Check the deployment's name against bf.models().",
     405: "Check base_url: it is the gateway's own address, without /v1.",
     408: "Try again, or ask for a shorter answer.",
-    429: "Wait and try again, or name fallbacks=[...].",
-    500: "The gateway or the provider failed; try again, or name fallbacks=[...].",
-    502: "The gateway did not reach the provider; try again, or name fallbacks=[...].",
-    503: "The gateway or the provider is overloaded; try again, or name fallbacks=[...].",
-    504: "The provider took too long; try again, or name fallbacks=[...].",
+    429: "Wait and try again, or name a fallback.",
+    500: "The gateway or the provider failed; try again, or name a fallback.",
+    502: "The gateway did not reach the provider; try again, or name a fallback.",
+    503: "The gateway or the provider is overloaded; try again, or name a fallback.",
+    504: "The provider took too long; try again, or name a fallback.",
 }
 
 
@@ -203,7 +207,7 @@ def _hint(info: ErrorInfo) -> str | None:
         if pattern.search(info.message):
             return hint
     if info.status == 429 and info.retry_after_s is not None:
-        return f"Wait {info.retry_after_s:g} s and try again, or name fallbacks=[...]."
+        return f"Wait {info.retry_after_s:g} s and try again, or name a fallback."
     if info.status in (401, 403) and info.provider:  # governance, which is about our key, names its kind
         return "The provider refused the key that the gateway (or you, by api_key=) has for it."
     return _HINTS_BY_STATUS.get(info.status or 0)

@@ -181,7 +181,8 @@ def configuration_error(error: ValidationError, model: type[BaseModel], given: I
     if unknown:
         passed = ", ".join(f"{plain(repr(name), 60)}: ..." for name in unknown[:3])
         hint = f"Pass a provider's own parameters as extra={{{passed}}}."
-    return ConfigurationError("; ".join(problems.values()) + ".", hint=hint)
+    said = "; ".join(problems.values())
+    return ConfigurationError(said if said.endswith("?") else f"{said}.", hint=hint)
 
 
 def _unknown(name: str, known: list[str]) -> str:

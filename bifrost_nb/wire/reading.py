@@ -160,7 +160,8 @@ def parse_usage(usage: object) -> Tokens:
         total = None
     of_prompt = _object(counts.get("prompt_tokens_details") or counts.get("input_tokens_details"))
     of_completion = _object(counts.get("completion_tokens_details") or counts.get("output_tokens_details"))
-    cached = _count(of_prompt, "cached_tokens", "cached_read_tokens")
+    # From 1.5 on `cached_tokens` of the Responses API counts what was written to the cache too (core 1.7's source).
+    cached = _count(of_prompt, "cached_read_tokens", "cached_tokens")
     return Tokens(prompt, completion, total, cached, _count(of_completion, "reasoning_tokens"))
 
 

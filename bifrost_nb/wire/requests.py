@@ -1,55 +1,39 @@
 """Requests, strict: a wrong name or value is one clear ConfigurationError before anything is sent.
 
 Format: the gateway's OpenAPI specification for ``POST /openai/openai/deployments/{deployment-id}/completions``;
-``/v1/completions`` takes the same body, ``/v1/chat/completions`` the chat form. Where the running gateway is
+``/v1/completions`` takes the same body, ``/v1/chat/completions`` the chat form; `responding` and `embedding` hold the
+requests of the other two routes. Where the running gateway is
 narrower than its specification (``stop`` as one string, fallbacks without a provider), what it accepts is sent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, model_validator
 
 from ..errors import ConfigurationError
+from .base import BaseRequest, build
 from .deployments import Deployment, Endpoint, Kind, Route, endpoint
-from .fields import (
-    RAW_FIELDS,
-    Count,
-    Fallbacks,
-    Index,
-    JsonObject,
-    LogitBias,
-    Penalty,
-    Probability,
-    Prompt,
-    Seed,
-    Stop,
-    Temperature,
-    configuration_error,
-    field_value,
-)
+from .embedding import EmbeddingRequest, build_embedding
+from .fields import Count, Index, JsonObject, LogitBias, Penalty, Probability, Prompt, Seed, Stop, Temperature
+from .responding import ResponsesRequest, build_responses
 
 __all__ = [
     "ChatCompletionRequest",
     "Deployment",
+    "EmbeddingRequest",
     "Endpoint",
     "Kind",
     "Request",
+    "ResponsesRequest",
     "Route",
     "TextCompletionRequest",
     "body",
     "build_chat",
+    "build_embedding",
+    "build_responses",
     "build_text",
     "chat_messages",
     "endpoint",
@@ -60,13 +44,11 @@ _PASSTHROUGH = {"x-bf-passthrough-extra-params": "true"}
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
 
-class _Request(BaseModel):
+class _Request(BaseRequest):
     """What both kinds share. None means: not sent."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
+    reserved: ClassVar[frozenset[str]] = frozenset({"prompt", "messages", "max_tokens", "extra_params"})
 
-    model: str
-    """``provider/model``."""
     stream: bool | None = None
     temperature: Temperature | None = None
     top_p: Probability | None = None
@@ -77,23 +59,6 @@ class _Request(BaseModel):
     stop: Stop | None = None
     user: str | None = None
     seed: Seed | None = None
-    fallbacks: Fallbacks | None = None
-    """Asked in this order when the primary fails; ``provider/model`` each."""
-    extra: JsonObject = Field(default_factory=dict)
-    """A provider's own parameters."""
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _json(cls, value: Any, info: ValidationInfo) -> Any:
-        name = info.field_name or ""
-        return value if name in RAW_FIELDS else field_value(value, name)
-
-    @model_validator(mode="after")
-    def _no_clash(self) -> _Request:
-        known = (type(self).model_fields.keys() | {"prompt", "messages", "max_tokens", "extra_params"}) - {"extra"}
-        if clash := sorted(known & self.extra.keys()):
-            raise ValueError(f"extra holds {', '.join(map(repr, clash))}; pass it as an argument of that name")
-        return self
 
 
 class TextCompletionRequest(_Request):
@@ -164,8 +129,7 @@ class ChatCompletionRequest(_Request):
         return self
 
 
-Request = TextCompletionRequest | ChatCompletionRequest
-_R = TypeVar("_R", TextCompletionRequest, ChatCompletionRequest)
+Request = TextCompletionRequest | ChatCompletionRequest | ResponsesRequest | EmbeddingRequest
 
 
 def build_text(
@@ -177,7 +141,7 @@ def build_text(
     **parameters: Any,
 ) -> TextCompletionRequest:
     """A text completion of `prompt`; raises one ConfigurationError that names all that is wrong."""
-    return _build(TextCompletionRequest, deployment, {"prompt": prompt}, fallbacks, extra, parameters)
+    return build(TextCompletionRequest, deployment, {"prompt": prompt}, fallbacks, extra, parameters)
 
 
 def build_chat(
@@ -199,7 +163,7 @@ def build_chat(
         parameters["max_completion_tokens"] = limits[0] if limits[1] is None else limits[1]
         del parameters["max_tokens"]
     try:
-        return _build(ChatCompletionRequest, deployment, {"messages": messages}, fallbacks, extra, parameters)
+        return build(ChatCompletionRequest, deployment, {"messages": messages}, fallbacks, extra, parameters)
     except ConfigurationError as error:
         if not short:
             raise
@@ -255,21 +219,3 @@ def headers(request: Request, address: Endpoint) -> dict[str, str]:
     them in silence without it.
     """
     return dict(_PASSTHROUGH) if request.extra else {}
-
-
-def _build(
-    model: type[_R],
-    deployment: Deployment | str,
-    content: dict[str, Any],
-    fallbacks: Sequence[str] | None,
-    extra: Mapping[str, Any] | None,
-    parameters: Mapping[str, Any],
-) -> _R:
-    if "model" in parameters:
-        raise ConfigurationError("model is part of the deployment.", hint="Write the deployment as provider/model.")
-    values = {name: value for name, value in parameters.items() if value is not None}
-    values |= content | {"model": str(Deployment.parse(deployment)), "fallbacks": fallbacks or None}
-    try:
-        return model.model_validate(values | {"extra": {} if extra is None else extra})
-    except ValidationError as error:
-        raise configuration_error(error, model, values) from None

@@ -66,7 +66,7 @@ def test_what_a_model_does_not_tell_is_unknown(client_of: ClientOf) -> None:
     assert known(frame) == {"id": "a/free", "provider": "a", "model": "free", "input_usd_per_million_tokens": 0.0}
     assert known(frame, 1) == {"id": "a/odd", "provider": "a", "model": "odd"}
     embed = known(frame, 2)
-    assert (embed["text"], embed["chat"]) == (False, False)
+    assert (embed["text"], embed["chat"], embed["embedding"]) == (False, False, True)
     assert embed["input_usd_per_million_tokens"] == 0.15
     assert embed["request_usd"] == 0.01
 

@@ -28,7 +28,10 @@ import bifrost_nb as bf
 def plain_httpx(url: str) -> int:
     """What one writes by hand: httpx's lines, json, the text of each chunk."""
     count = 0
-    with httpx.Client(timeout=60) as client, client.stream("POST", f"{url}/v1/completions", json={}) as response:
+    with (
+        httpx.Client(timeout=60) as client,
+        client.stream("POST", f"{url}/v1/completions", json={"stream": True}) as response,
+    ):
         for line in response.iter_lines():
             if line.startswith("data: {") and json.loads(line[6:])["choices"][0]["text"]:
                 count += 1
@@ -39,7 +42,7 @@ async def plain_httpx_async(url: str) -> int:
     count = 0
     async with (
         httpx.AsyncClient(timeout=60) as client,
-        client.stream("POST", f"{url}/v1/completions", json={}) as response,
+        client.stream("POST", f"{url}/v1/completions", json={"stream": True}) as response,
     ):
         async for line in response.aiter_lines():
             if line.startswith("data: {") and json.loads(line[6:])["choices"][0]["text"]:

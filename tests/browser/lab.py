@@ -41,6 +41,13 @@ _SETTINGS = {
     "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none", "scrollPastEnd": False},
 }  # fmt: skip
 _NOTEBOOK = "window.jupyterapp.shell.currentWidget"
+_PAPER_IS_LIGHT = """() => {
+    const style = getComputedStyle(document.body), text = document.createElement('canvas').getContext('2d');
+    const [paper, ink] = ['--jp-layout-color1', '--jp-content-font-color1'].map(n => style.getPropertyValue(n).trim());
+    if (!paper || !ink) return null;
+    text.fillStyle = paper; text.fillRect(0, 0, 1, 1);
+    return text.getImageData(0, 0, 1, 1).data[1] > 128;
+}"""
 _APPEND_AND_RUN = """async source => {
     const notebook = window.jupyterapp.shell.currentWidget.content, model = notebook.model.sharedModel;
     const empty = notebook.widgets.length === 1 && !model.getCell(0).getSource();
@@ -191,6 +198,12 @@ class Notebook:
     def command(self, name: str, **arguments: Any) -> None:
         """Run a JupyterLab command to its end."""
         self.page.evaluate("([n, a]) => window.jupyterapp.commands.execute(n, a).then(() => null)", [name, arguments])
+
+    def theme(self, name: Literal["Light", "Dark"]) -> None:
+        """Change to JupyterLab's theme of that name and wait until its style sheet is in force."""
+        self.command("apputils:change-theme", theme=f"JupyterLab {name}")
+        in_force = f"() => ({_PAPER_IS_LIGHT})() === {str(name == 'Light').lower()}"
+        self.until(lambda: self.page.evaluate(in_force), 30, f"the {name} theme")
 
     def start(self, source: str) -> Cell:
         """Append a cell and start it."""

@@ -17,6 +17,7 @@ from .test_live import contrast
 
 SOURCE = Path(__file__).parents[2] / "bifrost_nb" / "labextension"
 TEXT = "azure/gpt-35-turbo-instruct"
+THEMES: tuple[Literal["Dark", "Light"], ...] = ("Dark", "Light")
 _INSERT = """([index, source]) => {
     const notebook = window.jupyterapp.shell.currentWidget.content;
     const at = index ?? notebook.widgets.length;
@@ -103,9 +104,9 @@ def test_an_opened_notebook(opened: Any, pictures: Path, app: Literal["lab", "no
         for index in range(len(others)):
             Editor(notebook, len(ours) + index).reads("python")
     first = Editor(notebook, 0).cell.locator(".cm-line").first
-    for theme in ("Dark", "Light"):
-        notebook.command("apputils:change-theme", theme=f"JupyterLab {theme}")
-        notebook.until(lambda: contrast(first) >= 4.5, 5, "a magic line that can be read")
+    for theme in THEMES:
+        notebook.theme(theme)
+        notebook.until(lambda: contrast(first) >= 4.5, 30, "a magic line that can be read")
         notebook.page.screenshot(path=str(pictures / f"highlight-{app}-{theme.lower()}.png"))
     weights = first.evaluate("e => [...e.querySelectorAll('*'), e].map(s => getComputedStyle(s).fontWeight)")
     assert set(weights) == {"400"}  # the magic line itself is no Markdown
@@ -194,7 +195,7 @@ def test_completion(loaded: Notebook, pictures: Path, typed: str, offered: set[s
         loaded.page.wait_for_timeout(300)
         return False
 
-    loaded.until(answered, 20, f"{offered} in the popup")
+    loaded.until(answered, 30, f"{offered} in the popup")
     if accepted is None:
         assert not any(name.startswith(("__", "abs")) for name in shown())  # nothing of Python's
         loaded.page.screenshot(path=str(pictures / f"completion-{len(offered)}-{typed[1:3].strip('%')}.png"))
@@ -202,6 +203,6 @@ def test_completion(loaded: Notebook, pictures: Path, typed: str, offered: set[s
     else:
         if accepted not in text.inner_text():
             editor.page.keyboard.press("Enter")
-        loaded.until(lambda: text.inner_text().rstrip("\n").endswith(accepted), 5, f"{accepted} in the cell")
+        loaded.until(lambda: text.inner_text().rstrip("\n").endswith(accepted), 30, f"{accepted} in the cell")
     editor.page.keyboard.press("Escape")
     loaded.command("notebook:delete-cell")

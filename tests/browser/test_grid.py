@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -47,30 +47,34 @@ def test_look_through(lab: Notebook, grid: Cell) -> None:
     """Filter, sort and pages change the rows; an opened answer has text, facts and story; a diff marks words."""
     root = board(grid)
     rows, count = root.locator("tbody tr"), root.locator(".bifrost-g-count")
-    lab.until(lambda: rows.count() == 20, 5, "twenty rows")
+    lab.until(lambda: rows.count() == 20, 30, "twenty rows")
     root.get_by_role("button", name="Next page").click()
-    lab.until(lambda: "21 to 40 of 45 prompts" in count.inner_text(), 5, "the second page")
+    lab.until(lambda: "21 to 40 of 45 prompts" in count.inner_text(), 30, "the second page")
     root.get_by_label("Show", exact=True).select_option("errors")
-    lab.until(lambda: rows.count() == 1, 5, "the one prompt with errors")
+    lab.until(lambda: rows.count() == 1, 30, "the one prompt with errors")
     assert "3 failed" in rows.inner_text()
     root.get_by_label("Show", exact=True).select_option("all")
     root.get_by_label("Sort", exact=True).select_option("errors")
-    lab.until(lambda: "thing 07" in rows.first.inner_text(), 5, "the prompt with errors first")
+    lab.until(lambda: "thing 07" in rows.first.inner_text(), 30, "the prompt with errors first")
     root.get_by_role("button", name="azure/fast: A **fine** colour").first.click()
     detail = root.locator(".bifrost-g-detail")
-    lab.until(lambda: "Answer, 3 of 3 runs" in detail.inner_text(), 5, "the opened answer")
+    lab.until(lambda: "Answer, 3 of 3 runs" in detail.inner_text(), 30, "the opened answer")
     assert detail.locator("strong").inner_text() == "fine"
     assert "Asked azure/fast. azure/fast served." in detail.inner_text()
     detail.get_by_label("Compare words with").select_option("openai/gpt-3.5-turbo-instruct")
-    lab.until(lambda: detail.locator("ins").count() > 0, 5, "the word diff")
+    lab.until(lambda: detail.locator("ins").count() > 0, 30, "the word diff")
     detail.get_by_role("button", name="Good answer").click()
-    lab.until(lambda: "Recorded." in detail.inner_text(), 5, "the rating to be recorded")
+    lab.until(lambda: "Recorded." in detail.inner_text(), 30, "the rating to be recorded")
     detail.get_by_label("Note on this answer").fill("a note")
     detail.get_by_role("button", name="Save note").click()
     read = "read = comparison._log.read(comparison_id=comparison.id)\n"
-    said = lab.run(read + "print({run.rating for run in read}, {run.tags.get('note') for run in read})").outputs
-    assert "'up'" in said[0]["text"]
-    assert "'a note'" in said[0]["text"]
+    read += "print({run.rating for run in read}, {run.tags.get('note') for run in read})"
+
+    def recorded() -> bool:  # a click may reach the kernel after a cell that was started later
+        (said,) = lab.run(read).outputs
+        return "'up'" in said["text"] and "'a note'" in said["text"]
+
+    lab.until(recorded, 30, "rating and note in the log")
 
 
 def test_by_keyboard(lab: Notebook, grid: Cell) -> None:
@@ -85,16 +89,16 @@ def test_by_keyboard(lab: Notebook, grid: Cell) -> None:
     assert lab.page.evaluate(focused) == "2 3"
     keys.press("Enter")
     detail = root.locator(".bifrost-g-detail")
-    lab.until(lambda: detail.is_visible() and "azure/large" in detail.inner_text(), 5, "the opened answer")
+    lab.until(lambda: detail.is_visible() and "azure/large" in detail.inner_text(), 30, "the opened answer")
     keys.press("Escape")
-    lab.until(lambda: not detail.is_visible(), 5, "it to close")
+    lab.until(lambda: not detail.is_visible(), 30, "it to close")
     assert lab.page.evaluate(focused) == "2 3"
     before = lab.page.locator(".jp-Cell").count()
     for key in ("b", "a", "1", "x"):  # in JupyterLab's command mode: new cells, another type, cut
         keys.press(key)
     assert lab.page.locator(".jp-Cell").count() == before
     keys.press("PageDown")
-    lab.until(lambda: "page 2 of 3" in root.locator(".bifrost-g-count").inner_text(), 5, "the second page")
+    lab.until(lambda: "page 2 of 3" in root.locator(".bifrost-g-count").inner_text(), 30, "the second page")
     assert lab.page.evaluate(focused) == "2 3"
 
 
@@ -121,12 +125,12 @@ def test_the_saved_notebook_keeps_a_table(lab: Notebook, grid: Cell) -> None:
 
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
-def test_pictures(lab: Notebook, grid: Cell, pictures: Path, theme: str) -> None:
+def test_pictures(lab: Notebook, grid: Cell, pictures: Path, theme: Literal["Light", "Dark"]) -> None:
     """Pictures of both themes for people to look at; in both, text and ground differ enough to read."""
-    lab.command("apputils:change-theme", theme=f"JupyterLab {theme}")
+    lab.theme(theme)
     root = board(grid)
     root.get_by_label("Sort", exact=True).select_option("errors")
-    lab.until(lambda: "thing 07" in root.locator("tbody tr").first.inner_text(), 5, "the prompt with errors first")
+    lab.until(lambda: "thing 07" in root.locator("tbody tr").first.inner_text(), 30, "the prompt with errors first")
     lab.picture(pictures / f"grid-{theme.lower()}.png", grid)
     root.get_by_role("button", name="azure/fast: A **fine** colour").nth(1).click()
     root.locator(".bifrost-g-detail .bifrost-g-label").first.wait_for()
@@ -135,4 +139,4 @@ def test_pictures(lab: Notebook, grid: Cell, pictures: Path, theme: str) -> None
     for part in (".bifrost-g-said", ".bifrost-g-text", ".bifrost-g-story", ".bifrost-g-count", ".bifrost-g-label"):
         assert contrast(root.locator(part).first) >= 4.5, (theme, part)
     lab.picture(pictures / f"grid-detail-{theme.lower()}.png")
-    lab.command("apputils:change-theme", theme="JupyterLab Light")
+    lab.theme("Light")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -20,35 +21,38 @@ print(comparison.missing, comparison.notes)
 
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
-def test_many(lab: Notebook, gateway: LocalGateway, pictures: Path, theme: str) -> None:
+def test_many(lab: Notebook, gateway: LocalGateway, pictures: Path, theme: Literal["Light", "Dark"]) -> None:
     """Counters move while the cell runs; Stop all ends it, and a table stays."""
-    lab.command("apputils:change-theme", theme=f"JupyterLab {theme}")
-    gateway.script([{"prompt": "Live", "chunks": 10, "first_text_ms": 300, "gap_ms": 30}])
+    lab.theme(theme)
+    quick = {"prompt": "Live", "chunks": 10, "first_text_ms": 300, "gap_ms": 5}
+    gateway.script([{**quick, "times": 7}, {**quick, "hold_after_chunks": 5}])
     cell = lab.start(SOURCE.format(prompts=40))
     root = cell.output.locator(".bifrost-board")
     root.wait_for()
-    lab.until(lambda: "0 of 120 runs" not in root.locator(".bifrost-g-count").inner_text(), 10, "the first runs to end")
+    count = root.locator(".bifrost-g-count")
+    lab.until(lambda: count.inner_text().startswith("7 of 120 runs"), 30, "the first runs to end")
     assert cell.running
     for part in (".bifrost-g-count", ".bifrost-g-figure span", ".bifrost-g-hint"):
         assert contrast(root.locator(part).first) >= 4.5, (theme, part)
     lab.picture(pictures / f"overview-{theme.lower()}.png", cell)
     root.get_by_role("button", name="Stop all").click()
-    cell.wait(15)
+    cell.wait()
     assert root.count() == 0
     assert WIDGET not in cell.outputs[0]["data"]
     assert "<table" in str(cell.outputs[0]["data"]["text/html"])
     assert "Stopped by a click." in cell.outputs[-1]["text"]
-    lab.command("apputils:change-theme", theme="JupyterLab Light")
+    lab.theme("Light")
 
 
 def test_few(lab: Notebook, gateway: LocalGateway) -> None:
     """Three calls are three columns with text before the end; the answers stay."""
-    gateway.script([{"prompt": "Live", "chunks": 60, "first_text_ms": 300, "gap_ms": 30}])
+    gateway.script([{"prompt": "Live", "chunks": 60, "first_text_ms": 300, "gap_ms": 5, "hold_after_chunks": 50}])
     cell = lab.start(SOURCE.format(prompts=1))
     texts = cell.pane.locator(".bifrost-text")
-    lab.until(lambda: texts.count() == 3 and all(map(len, texts.all_inner_texts())), 10, "text in three columns")
+    lab.until(lambda: texts.count() == 3 and all(map(len, texts.all_inner_texts())), 30, "text in three columns")
     assert cell.running
-    cell.wait(20)
+    gateway.script([])
+    cell.wait()
     assert cell.pane.count() == 0
     assert cell.outputs[-1]["text"] == "0 []\n"
     assert "azure/large" in cell.output.inner_text()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -40,14 +40,14 @@ class Page:
 
     def ready(self) -> None:
         """Until what was filled in has been checked and can be run."""
-        self.notebook.until(self.button("Run").is_enabled, 10, f"Run: {self.root.inner_text()[-300:]}")
+        self.notebook.until(self.button("Run").is_enabled, 30, f"Run: {self.root.inner_text()[-300:]}")
 
     def run(self) -> None:
         """Run to the end."""
         self.ready()
         before = self.rounds
         self.button("Run").click()
-        self.notebook.until(lambda: self.rounds > before, 20, "the round to end")
+        self.notebook.until(lambda: self.rounds > before, 30, "the round to end")
 
     @property
     def rounds(self) -> int:
@@ -63,14 +63,14 @@ def python(notebook: Notebook, expression: str) -> str:
 
 def test_a_flow_by_hand(either: Notebook, gateway: LocalGateway) -> None:
     """Search and choose deployments, type a prompt with a variable, run, read, restore, copy; Python sees all of it."""
-    gateway.script([{"prompt": "green", "text": ["A ", "**green** ", "answer."], "first_text_ms": 400, "gap_ms": 100}])
+    gateway.script([{"prompt": "green", "text": ["A ", "**green** ", "answer."], "hold_after_chunks": 2}])
     page = Page(either)
     assert not page.button("Run").is_enabled()
     options = page.root.locator(".bifrost-pg-option")
-    either.until(lambda: options.count() > 5, 10, "the deployments")
+    either.until(lambda: options.count() > 5, 30, "the deployments")
     search = page.label("Search, or provider/model and Enter")
     search.fill("fast")
-    either.until(lambda: options.all_inner_texts() == ["azure/fast"], 5, "one deployment")
+    either.until(lambda: options.all_inner_texts() == ["azure/fast"], 30, "one deployment")
     page.label("azure/fast").check()
     search.fill("azure large")
     search.press("Enter")
@@ -86,11 +86,15 @@ def test_a_flow_by_hand(either: Notebook, gateway: LocalGateway) -> None:
     assert page.button("Run").inner_text() == "Run · 2 calls"
     page.button("Run").click()
     names = page.cell.pane.locator(".bifrost-name")
-    either.until(lambda: names.all_inner_texts() == ["azure/fast", "azure/large"], 10, "the race")
-    either.until(lambda: page.results.locator("strong", has_text="green").count() == 2, 20, "rendered answers")
-    either.until(lambda: page.cell.pane.count() == 0, 5, "the race gone")
+    either.until(lambda: names.all_inner_texts() == ["azure/fast", "azure/large"], 30, "the race")
+    texts = page.cell.pane.locator(".bifrost-text")
+    either.until(lambda: texts.all_text_contents() == ["A **green** "] * 2, 30, "text")
+    answer = {"text": ["A ", "**green** ", "answer."]}
+    gateway.script([{"prompt": "green", **answer}])
+    either.until(lambda: page.results.locator("strong", has_text="green").count() == 2, 30, "rendered answers")
+    either.until(lambda: page.cell.pane.count() == 0, 30, "the race gone")
     line = page.root.locator(".bifrost-pg-line")
-    either.until(lambda: "2 runs: 2 done" in line.inner_text(), 5, "the count")
+    either.until(lambda: "2 runs: 2 done" in line.inner_text(), 30, "the count")
     assert python(either, "play.frame['response'].tolist()") == str(["A **green** answer."] * 2)
     assert python(either, "play.request['max_tokens'], play.request['temperature']") == "40 0.5"
     page.label("Prompt; {{name}} makes a variable").fill("Something else.")
@@ -99,9 +103,9 @@ def test_a_flow_by_hand(either: Notebook, gateway: LocalGateway) -> None:
     page.label("Earlier rounds").select_option(index=1)
     page.button("Restore").click()
     prompt = page.label("Prompt; {{name}} makes a variable")
-    either.until(lambda: prompt.input_value() == "Say {{colour}}.", 5, "the old prompt")
+    either.until(lambda: prompt.input_value() == "Say {{colour}}.", 30, "the old prompt")
     assert page.label("{{colour}}").input_value() == "green"
-    either.until(lambda: page.results.locator("strong", has_text="green").count() == 2, 5, "the old answers")
+    either.until(lambda: page.results.locator("strong", has_text="green").count() == 2, 30, "the old answers")
     page.button("Copy as code").click()
     code = page.label("Code")
     code.wait_for()
@@ -111,10 +115,10 @@ def test_a_flow_by_hand(either: Notebook, gateway: LocalGateway) -> None:
 
 def test_by_keyboard(lab: Notebook, gateway: LocalGateway) -> None:
     """Every control is reached by Tab and has a name; keys act on it and not on the notebook; Ctrl+Enter runs."""
-    gateway.script([{"prompt": "slowly", "chunks": 1000, "first_text_ms": 50, "gap_ms": 20}])
+    gateway.script([{"prompt": "slowly", "chunks": 10_000, "first_text_ms": 50, "gap_ms": 20}])
     page = Page(lab, "'azure/fast', 'slowly {{a}}', values={'a': 'x'}, client=client")
     cells = lab.page.locator(".jp-Notebook .jp-Cell").count()
-    lab.until(lambda: page.root.locator(".bifrost-pg-option").count() > 5, 10, "the deployments")
+    lab.until(lambda: page.root.locator(".bifrost-pg-option").count() > 5, 30, "the deployments")
     page.button("Remove azure/fast").focus()
     lab.page.keyboard.press("Tab")  # from now on the focus is moved by keys, and shown
     lab.page.keyboard.press("Shift+Tab")
@@ -151,30 +155,30 @@ def test_by_keyboard(lab: Notebook, gateway: LocalGateway) -> None:
     page.ready()
     lab.page.keyboard.press("Control+Enter")
     states = page.cell.pane.locator(".bifrost-state")
-    lab.until(lambda: states.all_inner_texts() == ["answering"] * 2, 10, "two columns")
+    lab.until(lambda: states.all_inner_texts() == ["answering"] * 2, 30, "two columns")
     assert lab.kernel == "idle"
     page.cell.pane.get_by_role("button", name="Stop azure/large", exact=True).press("Enter")
-    lab.until(lambda: states.all_inner_texts() == ["answering", "stopped"], 5, "one column to stop")
+    lab.until(lambda: states.all_inner_texts() == ["answering", "stopped"], 30, "one column to stop")
     page.root.get_by_role("button", name="Stop", exact=True).press("Enter")
-    lab.until(lambda: page.cell.pane.count() == 0, 10, "the end")
+    lab.until(lambda: page.cell.pane.count() == 0, 30, "the end")
     assert python(lab, "play.frame['status'].tolist()") == "['cancelled', 'cancelled']"
     assert lab.page.locator(".jp-Notebook .jp-Cell").count() == cells + 1
 
 
 def test_cells_run_beside_it(lab: Notebook, gateway: LocalGateway) -> None:
     """While a round is under way the kernel is free, and Python sees how far it is."""
-    gateway.script([{"prompt": "slowly", "chunks": 1000, "first_text_ms": 50, "gap_ms": 20}])
+    gateway.script([{"prompt": "slowly", "chunks": 10_000, "first_text_ms": 50, "gap_ms": 20}])
     page = Page(lab, "['azure/fast'], 'slowly', client=client")
     page.ready()
     page.button("Run").click()
     text = page.cell.pane.locator(".bifrost-text")
-    lab.until(lambda: text.count() and len(text.inner_text()) > 20, 10, "text")
+    lab.until(lambda: text.count() and len(text.inner_text()) > 20, 30, "text")
     assert python(lab, "play.running") == "True"
     seen = len(text.inner_text())
-    lab.until(lambda: len(text.inner_text()) > seen, 10, "more text")
+    lab.until(lambda: len(text.inner_text()) > seen, 30, "more text")
     assert not page.button("Run").is_enabled()
     lab.run("play.stop()")
-    lab.until(lambda: page.results.inner_text() != "", 10, "the results")
+    lab.until(lambda: page.results.inner_text() != "", 30, "the results")
     assert python(lab, "play.running") == "False"
 
 
@@ -186,7 +190,7 @@ def test_python_changes_the_form(lab: Notebook, gateway: LocalGateway) -> None:
         " inputs=pd.DataFrame({'a': [1, 2]}), values={'b': 'typed'}, repeats=2);"
     )
     prompt = page.label("Prompt; {{name}} makes a variable")
-    lab.until(lambda: prompt.input_value() == "{{a}} {{b}}", 5, "the prompt")
+    lab.until(lambda: prompt.input_value() == "{{a}} {{b}}", 30, "the prompt")
     assert page.label("Chat").is_checked()
     assert page.label("Stop, one per line").input_value() == "\\n"
     assert page.label("{{b}}").input_value() == "typed"
@@ -195,7 +199,7 @@ def test_python_changes_the_form(lab: Notebook, gateway: LocalGateway) -> None:
     assert page.button("Run").inner_text() == "Run · 4 calls"
     prompt.press("End")
     prompt.type("!")
-    lab.until(lambda: python(lab, "play.form.prompt") == "{{a}} {{b}}!", 5, "the typed prompt")
+    lab.until(lambda: python(lab, "play.form.prompt") == "{{a}} {{b}}!", 30, "the typed prompt")
     assert prompt.input_value() == "{{a}} {{b}}!"
 
 
@@ -215,7 +219,7 @@ def test_markup_everywhere(lab: Notebook, gateway: LocalGateway, hostile: tuple[
     lab.run(f"markup = {text!r}")
     page = Page(lab, "['azure/fast', 'azure/<img src=x onerror=\"window.__ran=9\">'], markup, client=client")
     page.run()
-    lab.until(lambda: "the end" in page.results.inner_text(), 10, "the answers")
+    lab.until(lambda: "the end" in page.results.inner_text(), 30, "the answers")
     page.button("Copy as code").click()
     page.label("Code").wait_for()
     lab.run("play")
@@ -233,11 +237,11 @@ STORY = "The tide turns twice a day, and **nobody** sees it.\n\n* first the soun
 
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
-def test_pictures(lab: Notebook, gateway: LocalGateway, pictures: Path, theme: str) -> None:
+def test_pictures(lab: Notebook, gateway: LocalGateway, pictures: Path, theme: Literal["Light", "Dark"]) -> None:
     """Pictures of both themes for people to look at; in both, text and ground differ enough to read."""
     words = [word + " " for word in (STORY * 6).split(" ")]
-    gateway.script([{"prompt": "tide", "text": words, "first_text_ms": 300, "gap_ms": 40}])
-    lab.command("apputils:change-theme", theme=f"JupyterLab {theme}")
+    gateway.script([{"prompt": "tide", "text": words, "first_text_ms": 300, "gap_ms": 20, "hold_after_chunks": 90}])
+    lab.theme(theme)
     page = Page(
         lab,
         "['azure/fast', 'azure/large', 'openai/gpt-3.5-turbo-instruct'], 'A story about the {{thing}}.',"
@@ -255,9 +259,10 @@ def test_pictures(lab: Notebook, gateway: LocalGateway, pictures: Path, theme: s
         assert contrast(page.root.locator(part).first) >= 4.5, (theme, part)
     page.button("Run").click()
     texts = page.cell.pane.locator(".bifrost-text")
-    lab.until(lambda: texts.count() == 3 and len(texts.first.inner_text()) > 200, 10, "text")
+    lab.until(lambda: texts.count() == 3 and len(texts.first.inner_text()) > 200, 30, "text")
     lab.picture(pictures / f"playground-live-{theme.lower()}.png", page.cell)
-    lab.until(lambda: page.rounds, 20, "the results")
+    gateway.script([])
+    lab.until(lambda: page.rounds, 30, "the results")
     page.button("Copy as code").click()
     page.label("Code").wait_for()
     height = page.cell.output.evaluate("e => e.scrollHeight")
@@ -266,4 +271,4 @@ def test_pictures(lab: Notebook, gateway: LocalGateway, pictures: Path, theme: s
     lab.page.set_viewport_size({"width": 480, "height": 1400})
     lab.picture(pictures / f"playground-narrow-{theme.lower()}.png", page.cell)
     lab.page.set_viewport_size({"width": 1280, "height": 900})
-    lab.command("apputils:change-theme", theme="JupyterLab Light")
+    lab.theme("Light")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -46,15 +46,15 @@ def test_vote_by_keyboard(lab: Notebook, vote: Cell) -> None:
     root, keys = vote.output.locator(".bifrost-board"), lab.page.keyboard
     root.focus()
     for number, key in enumerate("120ts"):
-        lab.until(lambda n=number: f"Pair {n + 1} of 5" in count(vote).inner_text(), 5, f"pair {number + 1}")
+        lab.until(lambda n=number: f"Pair {n + 1} of 5" in count(vote).inner_text(), 30, f"pair {number + 1}")
         assert "azure" not in root.inner_text()
         assert root.locator(".bifrost-v-body").first.inner_text()
         keys.press(key)
-    lab.until(lambda: "All 5 pairs are done" in count(vote).inner_text(), 5, "the end")
+    lab.until(lambda: "All 5 pairs are done" in count(vote).inner_text(), 30, "the end")
     kinds = lab.page.evaluate("window.jupyterapp.shell.currentWidget.content.widgets.map(w => w.model.type)")
     assert set(kinds) == {"code"}  # in JupyterLab's command mode 1 makes a heading of a cell
     keys.press("Enter")  # the focus went to "End and reveal"
-    lab.until(lambda: root.count() == 0, 20, "the static result")
+    lab.until(lambda: root.count() == 0, 30, "the static result")
     assert "azure/fast" in vote.output.inner_text()
     assert "4 votes, 1 skipped (seed 2)" in vote.output.inner_text()
     assert WIDGET not in vote.outputs[-1]["data"]
@@ -64,9 +64,9 @@ def test_vote_by_keyboard(lab: Notebook, vote: Cell) -> None:
 
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
-def test_pictures(lab: Notebook, vote: Cell, pictures: Path, theme: str) -> None:
+def test_pictures(lab: Notebook, vote: Cell, pictures: Path, theme: Literal["Light", "Dark"]) -> None:
     """Pictures of both themes for people to look at; every button is named, and text differs enough from its ground."""
-    lab.command("apputils:change-theme", theme=f"JupyterLab {theme}")
+    lab.theme(theme)
     root = vote.output.locator(".bifrost-board")
     for name in ("1 is better", "2 is better", "Tie", "Skip", "End and reveal"):
         root.get_by_role("button", name=name).wait_for()  # the theme may still be loading
@@ -74,8 +74,8 @@ def test_pictures(lab: Notebook, vote: Cell, pictures: Path, theme: str) -> None
         assert contrast(root.locator(part).first) >= 4.5, (theme, part)
     lab.picture(pictures / f"vote-{theme.lower()}.png", vote)
     root.get_by_role("button", name="1 is better").click()
-    lab.until(lambda: "Pair 2 of 5" in count(vote).inner_text(), 5, "the second pair")
+    lab.until(lambda: "Pair 2 of 5" in count(vote).inner_text(), 30, "the second pair")
     root.get_by_role("button", name="End and reveal").click()
-    lab.until(lambda: root.count() == 0, 20, "the static result")
+    lab.until(lambda: root.count() == 0, 30, "the static result")
     lab.picture(pictures / f"vote-revealed-{theme.lower()}.png", vote)
-    lab.command("apputils:change-theme", theme="JupyterLab Light")
+    lab.theme("Light")

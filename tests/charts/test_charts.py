@@ -106,13 +106,14 @@ def test_errors_add_up_to_all_runs(runs: pd.DataFrame) -> None:
 
 
 def test_frontier_holds_what_no_other_beats() -> None:
-    """The efficient frontier joins exactly the deployments that nothing beats in both cost and time."""
+    """The efficient frontier joins exactly the deployments that nothing beats in both cost and time, edge to edge."""
     rows: list[dict[str, Any]] = []
     for name, price, time in (("x/cheap", 1, 900), ("x/mid", 2, 500), ("x/bad", 3, 600), ("x/fast", 4, 100)):
         rows += calls(name, np.full(3, float(time)), cost_usd=float(price))
     ax = charts.tradeoff(frame(rows))
     frontier = next(line for line in ax.lines if line.get_label() == "efficient frontier")
-    assert list(zip(frontier.get_xdata(), frontier.get_ydata(), strict=True)) == [(1, 900), (2, 500), (4, 100)]
+    points = list(zip(frontier.get_xdata(), frontier.get_ydata(), strict=True))
+    assert points == [(1, ax.get_ylim()[1]), (1, 900), (2, 500), (4, 100), (ax.get_xlim()[1], 100)]
 
 
 @pytest.mark.parametrize("name", ["cost", "tradeoff"])
@@ -183,3 +184,42 @@ def test_no_pyplot_and_nothing_of_ours() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+LONG = [
+    f"azure/gpt-35-turbo-instruct-{place}-with-a-name-of-{number:,}-signs" for number, place in enumerate("abcdefghij")
+]
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_many_long_names_are_whole_and_cover_nothing(name: str) -> None:
+    """Ten deployments with long names: no text leaves the figure, overlaps another of its kind, or covers the data."""
+    rows = [row for number, name in enumerate(LONG) for row in calls(name, 100.0 * np.arange(1, 6) * (number + 1))]
+    runs = frame(rows).assign(cost_usd=0.001, ttft_ms=50.0, tokens_per_s=10.0, queue_ms=1.0)
+    runs["started_at"] = pd.date_range("2026-11-20", periods=len(runs), freq="s", tz="UTC").astype(
+        "datetime64[us, UTC]"
+    )
+    for columns in ("cost_usd", "ttft_ms", "tokens_per_s", "queue_ms"):
+        runs[columns] = runs[columns].astype("Float64")
+    ax = getattr(charts, name)(runs)
+    figure = ax.figure
+    figure.draw_without_rendering()
+    plot, canvas = ax.get_window_extent(), figure.bbox
+    assert plot.width > canvas.width / 3
+    assert plot.height > canvas.height / 3
+    legend = ax.get_legend()
+    across, up = sorted(ax.get_xlim()), sorted(ax.get_ylim())  # ticks outside these are not drawn
+    beside = [label for label in ax.get_yticklabels() if up[0] <= label.get_position()[1] <= up[1]]
+    under = [label for label in ax.get_xticklabels() if across[0] <= label.get_position()[0] <= across[1]]
+    texts = [*beside, *under, ax.title, ax.xaxis.label, ax.yaxis.label, *ax.texts]
+    texts += legend.get_texts() if legend else []
+    for text in [text for text in texts if text.get_text()]:
+        box = text.get_window_extent()
+        assert canvas.x0 <= box.x0, text
+        assert box.x1 <= canvas.x1, text
+        assert canvas.y0 <= box.y0, text
+        assert box.y1 <= canvas.y1, text
+    rows_of_names = sorted((label.get_window_extent() for label in beside), key=lambda box: box.y0)
+    assert all(low.y1 <= high.y0 + 1 for low, high in pairwise(rows_of_names))
+    assert legend is None or legend.get_window_extent().y1 < plot.y0
+    assert {text.get_text().replace("\n", "").partition(":")[0] for text in texts} >= set(LONG)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ import pandas as pd
 import pytest
 
 from bifrost_nb import Client, ConfigurationError, LocalGateway, RunLog
-from bifrost_nb.comparing.compare import compare
+from bifrost_nb.comparing.compare import Interrupted, compare
 
 distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
 
@@ -98,6 +99,29 @@ def test_a_lost_worker_loses_no_finished_run_and_repeats_none(
     assert len(runs) == len({run.tags["cell"] for run in runs}) == 600
     # Sent again is only what the lost worker had open: its share of the concurrency for each deployment.
     assert 600 <= sum(sent(gateway).values()) <= 600 + 2 * 8
+
+
+def test_an_interrupt_stops_the_workers(cluster: Any, gateway: LocalGateway, tmp_path: Path) -> None:
+    """What is open on the workers is cancelled and recorded, nothing more is sent, and what was answered is kept."""
+    gateway.script([{"nth": [1, 2, 3, 4], "text": "Quick."}, {"first_text_ms": 60_000}])
+    log = RunLog(tmp_path / "runs.jsonl")
+
+    def press() -> None:
+        end = time.monotonic() + 60
+        while time.monotonic() < end and (len(log.read()) < 4 or sum(sent(gateway).values()) < 8):
+            time.sleep(0.05)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    presser = threading.Thread(target=press)
+    presser.start()
+    with pytest.raises(Interrupted) as stop:
+        compare(**question(Client(gateway.url, log=log), 40, cluster=cluster))
+    presser.join()
+    gateway.wait_for(lambda calls: all(one["ended_at"] or one["disconnected_at"] for one in calls), 20)
+    found, calls = stop.value.comparison, sum(sent(gateway).values())
+    assert Counter(run.status for run in found.runs) == {"ok": 4, "cancelled": calls - 4}
+    assert found.progress.cancelled == calls - 4
+    assert sorted(run.run_id for run in log.read()) == sorted(run.run_id for run in found.runs)
 
 
 def test_keys_are_not_sent_to_a_cluster(cluster: Any, gateway: LocalGateway) -> None:

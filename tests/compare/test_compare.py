@@ -115,6 +115,25 @@ def test_429_is_sent_again_and_no_call_is_lost(ask: Any, gateway: LocalGateway) 
     assert min(one["received_at"] for one in accepted if one not in before) >= last_refusal + 0.9
 
 
+def test_retry_after_of_a_5xx_is_honoured_without_narrowing(ask: Any, gateway: LocalGateway) -> None:
+    """A 503 that names a time holds the next call back so long; the call itself stays an error."""
+    gateway.script([{"deployment": A, "nth": 1, "status": 503, "headers": {"retry-after": "1"}}])
+    result = ask([A], concurrency=1)
+    assert result.frame["status"].eq("ok").sum() == 5
+    calls = sent(gateway)
+    assert len(calls) == 6
+    assert calls[1]["received_at"] >= calls[0]["ended_at"] + 0.9
+
+
+def test_a_quota_that_is_used_up_is_not_waited_for(ask: Any, gateway: LocalGateway) -> None:
+    """A deployment that asks to wait for a day ends its part at once; the others go on, and the result says so."""
+    gateway.script([{"deployment": A, "status": 429, "headers": {"retry-after": "86400"}}])
+    result = ask(concurrency=1)
+    assert "it asks to wait for 86,400 s" in result.notes[0]
+    assert result.frame["status"].eq("ok").sum() == 6
+    assert result.missing == 5
+
+
 def test_our_wait_is_not_the_deployments_latency(ask: Any, gateway: LocalGateway) -> None:
     """Waiting for a slot and for Retry-After is queue time; total time stays that of the call alone."""
     gateway.script(
@@ -239,6 +258,16 @@ def test_max_cost_counts_costs_that_come_later(ask: Any, gateway: LocalGateway) 
     assert result.frame["cost_source"].eq("log").all()
 
 
+def test_max_cost_counts_calls_that_were_cut_off(gateway: LocalGateway, log: RunLog) -> None:
+    """A call that broke off or ran out of time may have been paid for, so it is not taken to be free."""
+    unknown = [{"path": "/api/logs/*", "status": 404}, {"path": "/v1/models", "status": 404}]
+    gateway.script([*unknown, {"drop": {"after_chunks": 2, "how": "fin"}, "chunks": 5}])
+    client = Client(gateway.url, log=log)
+    result = compare([A], "Hello {{n}}", inputs={"n": range(20)}, client=client, concurrency=2, max_cost_usd=1)
+    assert len(sent(gateway)) == 2
+    assert result.frame["status"].eq("truncated").all()
+
+
 def test_max_cost_without_any_price_refuses_to_guess(log: RunLog, gateway: LocalGateway) -> None:
     """A budget that cannot be observed stops after one wave instead of being ignored."""
     gateway.script([{"path": "/v1/models", "status": 404}, {"path": "/api/logs/*", "status": 404}])
@@ -341,10 +370,20 @@ def test_dry_run_without_a_gateway(log: RunLog) -> None:
 
 def test_nothing_is_sent_for_a_wrong_question(ask: Any, gateway: LocalGateway) -> None:
     """Mistakes are told before the first call."""
-    for wrong in ({"inputs": None}, {"max_tokens": 0}, {"score": 5}, {"max_cost_usd": -1}, {"repeats": 0}):
+    for wrong in (
+        *({"inputs": None}, {"max_tokens": 0}, {"max_cost_usd": -1}, {"repeats": 0}, {"seed": "a"}, {"messages": []}),
+        *({"deployments": None}, {"deployments": 5}, {"client": "demo"}, {"fallbacks": 5}, {"tags": ["a"]}),
+        *({"score": 5}, {"score": {"x": len, "x_error": len}}, {"live": "yes"}),
+    ):
         with pytest.raises((ConfigurationError, TemplateError)):
             ask(**wrong)
     assert not sent(gateway)
+
+
+def test_whole_numbers_of_a_frame_count(ask: Any, gateway: LocalGateway) -> None:
+    """Numbers that come out of pandas and NumPy are numbers."""
+    two = pd.Series([2]).iloc[0]
+    assert len(ask(repeats=two, seed=two, concurrency=two, max_tokens=two)) == len(sent(gateway)) == 24
 
 
 def test_hostile_names_and_answers_are_only_text(ask: Any, gateway: LocalGateway) -> None:

@@ -34,12 +34,12 @@ def test_one_burst_of_refusals_halves_once() -> None:
     filled(lane, 0)
     for _ in range(16):
         lane.ended()
-        lane.throttled(1, 0, None)
+        lane.throttled(1, 0)
     assert (lane.limit, lane.setbacks) == (8, 1)
-    lane.throttled(60, 50, None)
+    lane.throttled(60, 50)
     assert (lane.limit, lane.setbacks) == (4, 2)
     for start in range(100, 900, 100):
-        lane.throttled(start + 1, start, None)
+        lane.throttled(start + 1, start)
     assert lane.limit == 1
 
 
@@ -58,8 +58,10 @@ def test_grows_back_by_one_per_round_of_answers() -> None:
 def test_retry_after_is_honoured() -> None:
     """Nothing starts before the time the provider named, also when a later answer names a shorter one."""
     lane = Lane(4)
-    lane.throttled(10, 9, 20)
-    lane.throttled(10.5, 9, 1)
+    lane.throttled(10, 9)
+    lane.hold(10, 20)
+    lane.throttled(10.5, 9)
+    lane.hold(10.5, 1)
     assert lane.wait_s(10.5) == pytest.approx(19.5)
     assert lane.wait_s(30.1) == 0
 
@@ -68,13 +70,13 @@ def test_pauses_double_up_to_a_bound_and_success_forgets_them() -> None:
     """Without a named time each setback waits longer, at most 30 s; one success starts afresh."""
     lane, waits = Lane(4), []
     for start in range(0, 1000, 100):
-        lane.throttled(start, start, None)
+        lane.throttled(start, start)
         waits.append(lane.wait_s(start) or 0)
     assert 0.25 <= waits[0] <= 0.5
     assert 1 <= waits[2] <= 2
     assert LONGEST_PAUSE_S / 2 <= waits[-1] <= LONGEST_PAUSE_S
     lane.succeeded()
-    lane.throttled(2000, 2000, None)
+    lane.throttled(2000, 2000)
     assert (lane.wait_s(2000) or 0) <= 0.5
 
 

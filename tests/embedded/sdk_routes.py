@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+import pytest
 
 from .conftest import Wire, events
+from .test_management import written
 
 PROMPT = "Explain tides briefly"
 
@@ -114,6 +116,12 @@ COHERE = Route(
     ),
 )
 ROUTES = (ANTHROPIC, GENAI, BEDROCK, COHERE)
+every_route = pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+
+
+def row_of(wire: Wire, record: dict[str, Any]) -> Any:
+    """The log row of a request, once it is written."""
+    return written(wire, record["id"])
 
 
 def aws_messages(content: bytes) -> list[tuple[dict[str, str], Any]]:

@@ -123,6 +123,17 @@ def test_a_limit_makes_an_answer_incomplete(wire: Wire) -> None:
     assert (last["type"], last["response"]["usage"]["output_tokens"]) == ("response.incomplete", 20)
 
 
+def test_anthropics_answers_have_no_status(each: Wire) -> None:
+    """As measured: a chat's finish reason instead, which 1.3 tells in streams only."""
+    body = ASKED | {"model": "anthropic/claude-haiku-4-5", "max_output_tokens": 20}
+    whole = each.post("/v1/responses", body).json()
+    last = stream(each, body)[-1]
+    assert last["type"] == "response.completed"
+    assert last["response"]["stop_reason"] == "length"
+    assert whole.get("stop_reason") == (None if each.gateway.dialect == "1.3" else "length")
+    assert all("status" not in answer and not answer["incomplete_details"] for answer in (whole, last["response"]))
+
+
 def test_usage_has_the_names_of_its_generation(each: Wire) -> None:
     """Input and output; what was read from the provider's cache is split from 1.5 on."""
     long = ASKED | {"input": "Explain tides. " * 400}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -157,6 +158,19 @@ def test_a_stream_can_stall(wire: Wire) -> None:
     with pytest.raises(httpx.ReadTimeout):
         wire.http.post("/v1/completions", json=STREAM, timeout=0.3)
     assert wire.gateway.requests()[0]["chunks"] == 2
+
+
+def test_a_stream_can_be_held(wire: Wire) -> None:
+    """After so many chunks a stream waits for the next script, or a reset, and then goes on to its end."""
+    tokens = ["a", "b", "c"]
+    for held, release in ((1, lambda: wire.gateway.script([])), (3, wire.gateway.reset)):
+        wire.gateway.script([{"text": tokens, "first_text_ms": 0, "gap_ms": 1, "hold_after_chunks": held}])
+        with ThreadPoolExecutor() as pool:
+            answer = pool.submit(wire.post, "/v1/completions", STREAM)
+            wire.gateway.wait_for(lambda found: found and found[-1]["chunks"] == held)  # noqa: B023
+            assert not answer.done()
+            release()
+            assert joined(events(answer.result(10).content)) == "abc"
 
 
 def test_a_stream_can_lack_its_end(wire: Wire) -> None:

@@ -14,7 +14,10 @@ import orjson
 from bifrost_nb.gateway.answers import Choice
 from bifrost_nb.gateway.delivery import Attempt
 from bifrost_nb.gateway.dialects import Failure
+from bifrost_nb.gateway.embeddings import embedding_data
 from bifrost_nb.gateway.parameters import Call
+from bifrost_nb.gateway.responding import chat_messages, response_usage
+from bifrost_nb.gateway.response_writer import ResponseWriter
 
 CREATED = 1_790_000_000
 _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
@@ -33,7 +36,8 @@ class OpenAI:
 
     def call(self, kind: Any, deployment: str, body: dict[str, Any], headers: Mapping[str, str], number: int) -> Call:
         """The request, as the simulator of deployments takes it."""
-        prompt = body.get("prompt")
+        prompt = body.get("input" if kind == "embedding" else "prompt")
+        messages = chat_messages(body) if kind == "responses" else body.get("messages") or []
         return Call(
             kind=kind,
             route="v1",
@@ -41,7 +45,7 @@ class OpenAI:
             targets=[deployment],
             stream=bool(body.get("stream")),
             prompts=[prompt] if isinstance(prompt, str) else list(prompt or ()),
-            messages=body.get("messages") or [],
+            messages=messages,
             body=body,
             headers=headers,
         )
@@ -54,12 +58,20 @@ class OpenAI:
 
     def whole(self, call: Call, attempt: Attempt) -> dict[str, Any]:
         """A whole answer."""
+        if call.kind == "responses":
+            return _writer(call, attempt).response(response_usage(attempt.usage, splits_cached=False))
+        if call.kind == "embedding":
+            data = embedding_data(attempt.answer.vectors, call.get("encoding_format", "float"))
+            return {"object": "list", "data": data, "model": attempt.route.model, "usage": _usage(attempt)}
         choices = [self._choice(call, choice) for choice in attempt.answer.choices]
         kind = "text_completion" if call.kind == "text" else "chat.completion"
         return self._envelope(call, attempt, kind) | {"choices": choices, "usage": _usage(attempt)}
 
     def frames(self, call: Call, attempt: Attempt, size: int) -> Iterator[Frame]:
         """The events of a stream, `size` tokens in each; the choices take turns."""
+        if call.kind == "responses":
+            yield from _response_frames(call, attempt, size)
+            return
         kind = "text_completion" if call.kind == "text" else "chat.completion.chunk"
 
         def frame(choices: list[Any], *, text: bool = False, **facts: Any) -> Frame:
@@ -118,6 +130,32 @@ class OpenAI:
 
     def _part(self, call: Call, index: int, content: Any) -> dict[str, Any]:
         return {"index": index, "text" if call.kind == "text" else "delta": content, "finish_reason": None}
+
+
+def _writer(call: Call, attempt: Attempt) -> ResponseWriter:
+    facts = {"id": f"resp_{call.request_id}", "object": "response", "created_at": CREATED}
+    return ResponseWriter(attempt.answer, call.body, facts | {"model": attempt.route.model})
+
+
+def _response_frames(call: Call, attempt: Attempt, size: int) -> Iterator[Frame]:
+    writer, choice, number = _writer(call, attempt), attempt.answer.choices[0], 0
+
+    def frames(events: list[dict[str, Any]]) -> Iterator[Frame]:
+        nonlocal number
+        for event in events:
+            data = b"event: %b\n%b" % (event["type"].encode(), _data(event | {"sequence_number": number}))
+            yield Frame(data, text=event["type"].endswith("delta"))
+            number += 1
+
+    yield from frames(writer.opening())
+    for kind, tokens in (("reasoning", choice.reasoning), ("text", choice.tokens)):
+        for start in range(0, len(tokens), size):
+            yield from frames(writer.said(kind, start, min(start + size, len(tokens))))
+    for place, tool in enumerate(choice.tool_calls):
+        arguments = tool["function"]["arguments"]
+        for start in range(0, len(arguments), 8):
+            yield from frames(writer.called(place, arguments[start : start + 8]))
+    yield from frames(writer.ending(response_usage(attempt.usage, splits_cached=False)))
 
 
 class Anthropic:

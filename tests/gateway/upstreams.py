@@ -129,7 +129,8 @@ class Upstreams:
         record.body = body = orjson.loads(content)
         provider, _, path = record.path.strip("/").partition("/")
         style = Anthropic() if path in ("v1/messages", "v1/complete") else OpenAI()
-        kind = "chat" if path.endswith(("chat/completions", "messages")) else "text"
+        endings = {"chat/completions": "chat", "messages": "chat", "responses": "responses", "embeddings": "embedding"}
+        kind = next((kind for ending, kind in endings.items() if path.endswith(ending)), "text")
         segments = path.split("/")
         model = segments[2] if segments[:2] == ["openai", "deployments"] else body["model"]
         record.deployment = f"{provider}/{model}"

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,10 @@ from bifrost_nb.records.log import RunLog
 from bifrost_nb.records.run import Run
 
 from .frontend import Cell, FrontEnd
+from .terminal import TerminalIPython
 
+TEXT = "azure/gpt-35-turbo-instruct"
+CHAT = "openai/gpt-4o-mini"
 VERSIONS = ("6.31", "7.3", "7.4")
 SETUP = """
 import sys, threading, time
@@ -59,14 +63,14 @@ def kernel_log(tmp_path_factory: pytest.TempPathFactory) -> RunLog:
 
 
 @pytest.fixture(scope="session")
-def new_front(python: Path, kernel_log: RunLog, shared_gateway: LocalGateway) -> Iterator[Callable[[], FrontEnd]]:
-    """Starts a kernel with the toolkit loaded; for tests that leave a kernel changed."""
+def new_front(python: Path, kernel_log: RunLog, shared_gateway: LocalGateway) -> Iterator[Callable[..., FrontEnd]]:
+    """Starts a kernel with the toolkit loaded, or with `setup` run; for tests that leave a kernel changed."""
     opened: list[FrontEnd] = []
 
-    def start() -> FrontEnd:
+    def start(setup: str | None = None) -> FrontEnd:
         front = FrontEnd(python, {"BIFROST_RUN_LOG": str(kernel_log.path)})
         opened.append(front)
-        loaded = front.run(SETUP.format(url=shared_gateway.url)).wait()
+        loaded = front.run(setup or SETUP.format(url=shared_gateway.url)).wait()
         assert loaded.status == "ok", loaded.error
         return front
 
@@ -92,6 +96,22 @@ def front(shared_front: FrontEnd, gateway: LocalGateway) -> Iterator[FrontEnd]:
 
 
 @pytest.fixture
+def loaded(front: FrontEnd, gateway: LocalGateway) -> Iterator[FrontEnd]:
+    """A kernel with the extension loaded for this test."""
+    cell = front.run(f"%load_ext bifrost_nb\n%config Bifrost.base_url = {gateway.url!r}").wait()
+    assert cell.status == "ok"
+    assert cell.shown == []
+    assert cell.printed == ""
+    yield front
+    front.run("%unload_ext bifrost_nb\nget_ipython().config.pop('Bifrost', None);").wait()
+
+
+def posts(gateway: LocalGateway) -> list[dict[str, Any]]:
+    """The completions that the gateway was asked for, in order."""
+    return [record for record in gateway.requests() if record["method"] == "POST"]
+
+
+@pytest.fixture
 def slow(gateway: LocalGateway) -> LocalGateway:
     """The gateway answers prompts that hold "slowly" for 20 s, a chunk each 10 ms."""
     gateway.script([{"prompt": "slowly", "chunks": 2000, "first_text_ms": 30, "gap_ms": 10}])
@@ -109,4 +129,18 @@ def logged(kernel_log: RunLog) -> Callable[[str], Run]:
     return find
 
 
-__all__ = ["Cell", "FrontEnd"]
+@pytest.fixture
+def ipython(gateway: LocalGateway, kernel_log: RunLog) -> Iterator[TerminalIPython]:
+    """Terminal IPython with the toolkit loaded."""
+    terminal = TerminalIPython({"BIFROST_RUN_LOG": str(kernel_log.path)})
+    try:
+        terminal.read_until(r"In \[1\]: ")
+        source = SETUP.format(url=gateway.url)
+        terminal.type(f"exec({source!r})")
+        terminal.read_until(r"In \[2\]: ")
+        yield terminal
+    finally:
+        terminal.close()
+
+
+__all__ = ["CHAT", "TEXT", "Cell", "FrontEnd", "posts"]

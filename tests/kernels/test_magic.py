@@ -4,34 +4,14 @@ from __future__ import annotations
 
 import ast
 import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from bifrost_nb.gateway.local import LocalGateway
-from bifrost_nb.records.run import Run
 
+from .conftest import TEXT
 from .frontend import Cell, FrontEnd
-
-TEXT = "azure/gpt-35-turbo-instruct"
-
-
-@pytest.fixture
-def loaded(front: FrontEnd, gateway: LocalGateway) -> Iterator[FrontEnd]:
-    """A kernel with the extension loaded for this test."""
-    cell = front.run(f"%load_ext bifrost_nb\n%config Bifrost.base_url = {gateway.url!r}").wait()
-    assert cell.status == "ok"
-    assert cell.shown == []
-    assert cell.printed == ""
-    yield front
-    front.run("%unload_ext bifrost_nb").wait()
-
-
-def completions(front: FrontEnd, text: str) -> list[str]:
-    """What the kernel answers to a front end's completion request at the end of `text`'s mark ``|``."""
-    reply: Any = front.client.complete(text.replace("|", ""), text.index("|"), reply=True, timeout=20)
-    return list(reply["content"]["matches"])
 
 
 def test_the_answer_is_shown_once_and_kept(loaded: FrontEnd) -> None:
@@ -73,55 +53,9 @@ def test_the_prompt_is_what_was_typed(loaded: FrontEnd, gateway: LocalGateway, b
     assert prompts[-1] == mark
 
 
-def test_a_failure_stops_run_all(loaded: FrontEnd) -> None:
-    """A failed cell is one line and typed; cells queued behind it do not run."""
-    loaded.run("after = []").wait()
-    loaded.run("import time; time.sleep(0.5)")  # all three are in the kernel's queue when the first ends
-    failing = loaded.run("%%bifrost azure/nope -o failed\nhi")
-    behind = loaded.run("after.append(1)")
-    assert failing.wait().status == "error"
-    assert failing.error["ename"] == "NotFound"
-    assert len(failing.error["traceback"]) == 1
-    assert behind.wait().status == "aborted"
-    assert loaded.value("(after, failed.status)") == "([], 'error')"
-
-
-def test_bad_usage_stops_run_all(loaded: FrontEnd) -> None:
-    """A wrong option is one line and a UsageError that stops Run All."""
-    loaded.run("import time; time.sleep(0.5)")  # all three are in the kernel's queue when the first ends
-    failing = loaded.run(f"%%bifrost {TEXT} --nope\nhi")
-    behind = loaded.run("1")
-    assert failing.wait().reply["content"]["ename"] == "UsageError"  # type: ignore[index]
-    assert failing.printed.strip().count("\n") == 0
-    assert "no option --nope" in failing.printed
-    assert behind.wait().status == "aborted"
-
-
-def test_an_interrupt_keeps_the_partial_answer(
-    loaded: FrontEnd, slow: LocalGateway, logged: Callable[[str], Run]
-) -> None:
-    """■ ends the cell with one line; -o and _ hold what had arrived; later cells do not run; the next one works."""
-    mark = f"slowly {time.monotonic()}"
-    cell = loaded.run(f"%%bifrost {TEXT} -o part\n{mark}")
-    behind = loaded.run("1")
-    cell.pane().wait_for_text(20)
-    loaded.interrupt()
-    assert cell.wait().error["ename"] == "Interrupted"
-    assert len(cell.error["traceback"]) == 1
-    assert behind.wait().status == "aborted"
-    status, text = ast.literal_eval(loaded.value("(part.status, part.text)"))
-    assert status == "cancelled"
-    assert text
-    assert logged(mark).response == text
-    assert loaded.value("_bifrost is part") == "True"
-    assert loaded.run(f"%%bifrost {TEXT} --max-tokens 2\nhi").wait().status == "ok"
-
-
 def test_a_background_job_lives_beside_other_cells(loaded: FrontEnd, slow: LocalGateway) -> None:
     """--bg returns at once with a card that goes on changing; another cell runs meanwhile; cancel ends both."""
-    began = time.monotonic()
-    cell = loaded.run(f"%%bifrost {TEXT} --bg later\nslowly {began}").wait()
-    assert time.monotonic() - began < 5
+    cell = loaded.run(f"%%bifrost {TEXT} --bg later\nslowly {time.monotonic()}").wait()
     assert loaded.run("6 * 7").wait().shown[0]["text/plain"] == "42"
     loaded.until(lambda: len(redrawn(loaded, cell)) >= 3, 10, "the card to change")
     assert loaded.value("later.done") == "False"
@@ -142,27 +76,3 @@ def test_a_background_job_can_be_awaited(loaded: FrontEnd) -> None:
     loaded.until(shows_the_answer, 10, "the card to show the answer")
     metadata = redrawn(loaded, cell)[-1]["metadata"]
     assert metadata["bifrost_nb"]["runs"][0]["run_id"] == ast.literal_eval(loaded.value("answer.run_id"))
-
-
-def test_completion_in_the_kernel(loaded: FrontEnd) -> None:
-    """The front end's completion request gets options, deployments and variables."""
-    loaded.run("%bifrost models\ntopic = 1").wait()
-    assert "--fallback" in completions(loaded, "%%bifrost azure/x --fa|\nhi")
-    assert "topic" in completions(loaded, "%%bifrost azure/x\nAbout {{to|")
-    loaded.until(lambda: TEXT in completions(loaded, "%%bifrost azure/g|\nhi"), 10, "the list of deployments")
-
-
-def test_reloading_in_the_kernel(loaded: FrontEnd) -> None:
-    """%reload_ext works any number of times, also after a refused setting."""
-    for _ in range(2):
-        assert loaded.run("%reload_ext bifrost_nb").wait().status == "ok"
-    loaded.run("%config Bifrost.timeout = -1").wait()
-    assert loaded.run("%reload_ext bifrost_nb").wait().status == "ok"
-    assert loaded.run(f"%%bifrost {TEXT} --max-tokens 2 --quiet\nhi").wait().status == "ok"
-
-
-@pytest.mark.parametrize("form", ["md", "text", "json", "code"])
-def test_formats(loaded: FrontEnd, form: str) -> None:
-    """--format decides how the static answer is read."""
-    cell = loaded.run(f"%%bifrost {TEXT} --max-tokens 5 --format {form}\nhi").wait()
-    assert ("<pre" in cell.shown[0]["text/html"]) == (form != "md")

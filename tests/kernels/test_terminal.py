@@ -3,79 +3,18 @@
 from __future__ import annotations
 
 import os
-import pty
-import re
-import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 from bifrost_nb.gateway.local import LocalGateway
 from bifrost_nb.records.run import Run
 
 from .conftest import SETUP
+from .terminal import TerminalIPython
 from .test_stop import AT_ONCE_S, gone_at
-
-
-class TerminalIPython:
-    """An `ipython` in a pseudo-terminal."""
-
-    def __init__(self, environment: dict[str, str]) -> None:
-        self.master, slave = pty.openpty()
-        command = [sys.executable, "-m", "IPython", "--simple-prompt", "--no-banner", "--colors=nocolor"]
-        self.process = subprocess.Popen(
-            command,
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TERM": "dumb", **environment},
-            start_new_session=True,
-            # The pseudo-terminal becomes the controlling one, so that Ctrl-C is a signal.
-            preexec_fn=lambda: __import__("fcntl").ioctl(0, __import__("termios").TIOCSCTTY, 0),
-        )
-        os.close(slave)
-        self.seen = ""
-
-    def type(self, line: str) -> None:
-        os.write(self.master, line.encode() + b"\n")
-
-    def press_ctrl_c(self) -> float:
-        at = time.monotonic()
-        os.write(self.master, b"\x03")
-        return at
-
-    def read_until(self, pattern: str, seconds: float = 20) -> str:
-        """What was written from the last call's end up to the pattern."""
-        end = time.monotonic() + seconds
-        while (found := re.search(pattern, self.seen)) is None:
-            assert time.monotonic() < end, f"waited for {pattern!r}; got {self.seen!r}"
-            if select.select([self.master], [], [], 0.1)[0]:
-                self.seen += os.read(self.master, 65536).decode("utf-8", "replace")
-        text, self.seen = self.seen[: found.end()], self.seen[found.end() :]
-        return text
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        os.close(self.master)
-
-
-@pytest.fixture
-def ipython(gateway: LocalGateway, kernel_log: object) -> Iterator[TerminalIPython]:
-    """Terminal IPython with the toolkit loaded."""
-    terminal = TerminalIPython({"BIFROST_RUN_LOG": str(kernel_log.path)})  # type: ignore[attr-defined]
-    try:
-        terminal.read_until(r"In \[1\]: ")
-        source = SETUP.format(url=gateway.url)
-        terminal.type(f"exec({source!r})")
-        terminal.read_until(r"In \[2\]: ")
-        yield terminal
-    finally:
-        terminal.close()
 
 
 def test_text_streams(ipython: TerminalIPython, gateway: LocalGateway) -> None:

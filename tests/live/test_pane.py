@@ -116,7 +116,7 @@ def test_frames_are_few_and_prompt(wire: Wire) -> None:
 
 def test_a_real_call(wire: Wire, client: Client, gateway: LocalGateway) -> None:
     """Frames of a real call show its text, who served before any text, and its end with the final facts."""
-    gateway.script([{"prompt": "real", "chunks": 400, "first_text_ms": 200, "gap_ms": 2}])
+    gateway.script([{"prompt": "real", "chunks": 400, "delay_ms": 0, "gap_ms": 2, "hold_after_chunks": 0}])
     call = client.prepare("text", "azure/fast", "real", stream=True)
     race = Race([call.run])
     pane = Pane(race, lambda column: None)
@@ -125,6 +125,8 @@ def test_a_real_call(wire: Wire, client: Client, gateway: LocalGateway) -> None:
     def draw(batch: list[Arrival]) -> None:
         race.receive(batch)
         pane.update()
+        if "served by" in str(wire.frames[-1]):
+            gateway.script([])  # now the text may come
 
     drain([client.start(call, lambda _, pieces: inbox.put(Arrival(0, pieces)))], inbox, draw)
     pane.update(final=True)

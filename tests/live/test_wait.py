@@ -7,7 +7,6 @@ import signal
 import threading
 import time
 from collections.abc import Coroutine
-from itertools import pairwise
 from queue import SimpleQueue
 from typing import Any
 
@@ -21,10 +20,31 @@ def start(work: Coroutine[Any, Any, Any]) -> Any:
     return portal().start(work)
 
 
-def press_interrupt_after(seconds: float) -> threading.Timer:
-    timer = threading.Timer(seconds, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT])
-    timer.start()
-    return timer
+class Presses:
+    """Presses the interrupt key so many times while `drain` is at work, never before: each after the last was seen."""
+
+    def __init__(self, count: int = 1) -> None:
+        self.inbox: SimpleQueue[Any] = SimpleQueue()
+        self.interrupts = Interrupts(self.inbox)
+        self._count = count
+        self._thread: threading.Thread | None = None
+
+    def begin(self, _: list[Any]) -> None:
+        """What `drain` calls when nothing has arrived for a while, so surely while it waits."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._press)
+            self._thread.start()
+
+    def _press(self) -> None:
+        for number in range(self._count):
+            while self.interrupts.count < number:
+                time.sleep(0.01)
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    def join(self) -> None:
+        """Until all are pressed."""
+        assert self._thread is not None
+        self._thread.join()
 
 
 async def chatter(inbox: SimpleQueue[int], count: int, pause: float) -> None:
@@ -36,25 +56,33 @@ async def chatter(inbox: SimpleQueue[int], count: int, pause: float) -> None:
 def test_everything_arrives_in_order_and_in_batches() -> None:
     """Each item is handed on once, in order, in the caller's thread, with at most one batch per interval."""
     inbox: SimpleQueue[int] = SimpleQueue()
-    batches: list[tuple[float, list[int], str]] = []
+    batches: list[tuple[list[int], str]] = []
     job = start(chatter(inbox, 300, 0.001))
+    began = time.monotonic()
     interrupted = drain(
         [job],
         inbox,
-        lambda items: batches.append((time.monotonic(), items, threading.current_thread().name)),
+        lambda items: batches.append((items, threading.current_thread().name)),
         interval=0.1,
     )
+    took = time.monotonic() - began
     assert interrupted is False
-    assert [item for _, items, _ in batches for item in items] == list(range(300))
-    assert {name for *_, name in batches} == {threading.current_thread().name}
-    times = [at for at, *_ in batches[:-1]]  # the last batch comes at the end, whenever that is
-    assert all(later - earlier > 0.095 for earlier, later in pairwise(times))
+    assert [item for items, _ in batches for item in items] == list(range(300))
+    assert {name for _, name in batches} == {threading.current_thread().name}
+    assert len(batches) <= took / 0.1 + 2  # the first and the last, whenever that is
 
 
 def test_idle_batches() -> None:
     """In silence an empty batch lets clocks move."""
     batches: list[list[int]] = []
-    drain([start(asyncio.sleep(0.5))], SimpleQueue(), batches.append, idle=0.1)
+    job = start(asyncio.sleep(60))
+
+    def draw(batch: list[int]) -> None:
+        batches.append(batch)
+        if len(batches) == 3:
+            job.cancel()
+
+    drain([job], SimpleQueue(), draw, idle=0.1)
     assert batches[:3] == [[], [], []]
 
 
@@ -70,12 +98,14 @@ def test_interrupt_cancels_and_waits_for_the_clean_up() -> None:
             await asyncio.sleep(0.1)
             cleaned.append(number)
 
-    timer = press_interrupt_after(0.2)
+    key = Presses()
     began = time.monotonic()
-    interrupted = drain([start(work(number)) for number in range(3)], SimpleQueue(), lambda items: None)
-    timer.join()
+    with key.interrupts:
+        jobs = [start(work(number)) for number in range(3)]
+        interrupted = drain(jobs, key.inbox, key.begin, interrupts=key.interrupts, idle=0.1, grace=15)
+    key.join()
     assert interrupted is True
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 15
     assert sorted(cleaned) == [0, 1, 2]
     assert signal.getsignal(signal.SIGINT) is before
 
@@ -92,31 +122,33 @@ def test_work_that_does_not_end() -> None:
                 continue
 
     job = start(stubborn())
-    timer = press_interrupt_after(0.1)
+    key = Presses()
     began = time.monotonic()
-    assert drain([job], SimpleQueue(), lambda items: None, grace=0.5) is True
-    assert 0.5 < time.monotonic() - began < 2
+    with key.interrupts:
+        assert drain([job], key.inbox, key.begin, interrupts=key.interrupts, idle=0.1, grace=0.5) is True
+    assert time.monotonic() - began > 0.5
+    assert not job.done()
     released.set()
-    timer.join()
-    job.result(2)
+    key.join()
+    job.result(30)
 
 
 def test_second_interrupt_raises_at_once() -> None:
     """The second interrupt raises from wherever the code is, as one line."""
-    job = start(asyncio.sleep(20))
-    timers = [press_interrupt_after(0.1), press_interrupt_after(0.3)]
+    job = start(asyncio.sleep(60))
+    key = Presses(2)
     began = time.monotonic()
 
     def blocked(items: list[Any]) -> None:
-        time.sleep(5)
+        key.begin(items)
+        time.sleep(30)
 
-    with pytest.raises(Interrupted) as caught:
-        drain([job], SimpleQueue(), blocked, idle=0.05)
-    assert time.monotonic() - began < 2
+    with pytest.raises(Interrupted) as caught, key.interrupts:
+        drain([job], key.inbox, blocked, interrupts=key.interrupts, idle=0.05)
+    assert time.monotonic() - began < 15
     assert len(caught.value._render_traceback_()) == 1
     assert isinstance(caught.value, KeyboardInterrupt)
-    for timer in timers:
-        timer.join()
+    key.join()
     job.cancel()
 
 
@@ -128,7 +160,7 @@ def test_an_interrupt_before_the_wait_counts() -> None:
         job = start(asyncio.sleep(20))
         began = time.monotonic()
         assert drain([job], inbox, lambda items: None, interrupts=interrupts) is True
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 10
     assert job.cancelled()
 
 
@@ -139,5 +171,5 @@ def test_outside_the_main_thread() -> None:
         target=lambda: results.append(drain([start(asyncio.sleep(0.1))], SimpleQueue(), lambda items: None))
     )
     thread.start()
-    thread.join(5)
+    thread.join(30)
     assert results == [False]

@@ -92,18 +92,19 @@ def test_few_are_a_race(client: Client, gateway: LocalGateway, wire: Wire) -> No
 @pytest.mark.parametrize(("prompts", "wish", "left"), [(30, "all", 0), (2, "all", 0), (2, 1, 3)])
 def test_stop(client: Client, gateway: LocalGateway, prompts: int, wish: Any, left: int, wire: Wire) -> None:  # noqa: F811
     """Stop all ends what runs and sends nothing more; a column's Stop ends that one call; both are recorded."""
-    slow = {"chunks": 8, "first_text_ms": 600, "gap_ms": 100}
-    gateway.script([{"deployment": name, **slow} for name in TWO])
+    held = {"chunks": 8, "first_text_ms": 0, "gap_ms": 1, "hold_after_chunks": 4}
+    gateway.script([{"deployment": name, **held} for name in TWO])
     plan = plan_of(client, prompts)
 
     def click() -> None:
         from ipywidgets.widgets import widget
 
-        until = time.monotonic() + 10
-        while time.monotonic() < until and not len(gateway.requests()) >= min(4, len(plan.cells)):
-            time.sleep(0.02)
+        gateway.wait_for(lambda found: sum(one["chunks"] == 4 for one in found) >= min(4, len(plan.cells)), 30)
         (live,) = (one for one in widget._instances.values() if hasattr(one, "_esm"))
         live.comm.handle_msg({"content": {"data": {"method": "custom", "content": {"stop": wish}}}, "buffers": []})
+
+        gateway.wait_for(lambda found: any(one["disconnected_at"] for one in found), 30)
+        gateway.script([])
 
     clicker = threading.Thread(target=click)
     clicker.start()

@@ -23,7 +23,7 @@ def sent(gateway: LocalGateway) -> list[dict[str, Any]]:
     return [record["body"] for record in gateway.requests() if record["method"] == "POST"]
 
 
-def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+def until(condition: Callable[[], bool], seconds: float = 30) -> None:
     """Wait for `condition`."""
     end = time.monotonic() + seconds
     while not condition():
@@ -145,7 +145,7 @@ def test_stop(made: Playground, gateway: LocalGateway) -> None:
         made.wait(0.1)
     until(lambda: made._round is not None and all(column.characters for column in made._round.race.columns))
     made.stop()
-    comparison = made.wait(5)
+    comparison = made.wait(20)
     assert [run.status for run in comparison.runs] == ["cancelled", "cancelled"]
     assert all(run.text for run in comparison.runs)
     assert list(made.client.log.frame()["status"]) == ["cancelled", "cancelled"]
@@ -159,7 +159,7 @@ def test_stopping_at_once(made: Playground, gateway: LocalGateway) -> None:
     gateway.script([{"prompt": "hello", "chunks": 2000, "gap_ms": 20}])
     made.update(max_tokens=None).run()
     made.stop()
-    assert [run.status for run in made.wait(5).runs if run.status != "cancelled"] == []
+    assert [run.status for run in made.wait(20).runs if run.status != "cancelled"] == []
 
 
 def test_stopping_one(made: Playground, gateway: LocalGateway) -> None:

@@ -79,12 +79,14 @@ def test_typing(wire: Wire, made: Playground) -> None:
 
 def test_a_round(wire: Wire, made: Playground, gateway: LocalGateway) -> None:
     """Run returns at once; the race's frames come from the private loop; at the end the answers take their place."""
-    gateway.script([{"prompt": "Say", "text": ["The ", "**end**."], "first_text_ms": 200}])
+    gateway.script([{"prompt": "Say", "text": ["The ", "**end**."], "hold_after_chunks": 1}])
     say(made, {"form": {"values": {"a": "x"}}, "do": "run"})
     assert made.running
     assert wire.values(made.view.form)["told"]["running"] is True
     (pane,) = [child.model_id for child in made.view._live.children]
     say(made, {"do": "run"})  # a second click
+    gateway.wait_for(lambda found: any(one["chunks"] for one in found), 30)
+    gateway.script([])  # until here the answer was held
     made.wait(20)
     assert len(made.history) == 1
     text = "".join(new for frame in wire.customs(pane) for _, new in frame.get("t", []))
@@ -101,7 +103,7 @@ def test_wishes(wire: Wire, made: Playground, gateway: LocalGateway) -> None:
     gateway.script([{"prompt": "Say", "chunks": 1000, "first_text_ms": 1, "gap_ms": 20}])
     say(made, {"form": {"values": {"a": "x"}, "parameters": {}}, "do": "run"})
     say(made, {"do": "stop"})
-    assert {run.status for run in made.wait(5).runs} <= {"cancelled"}
+    assert {run.status for run in made.wait(20).runs} <= {"cancelled"}
     say(made, {"form": {"prompt": "other"}})
     say(made, {"do": "restore", "number": 1})
     assert made.form.prompt == "Say {{a}}"

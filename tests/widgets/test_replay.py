@@ -148,7 +148,7 @@ def test_rows_of_the_gateways_log(gateway: LocalGateway, client: Client) -> None
     others = Client(gateway.url, log=RunLog(client.log.path.with_name("others.jsonl")))
     others.complete(OLD, "logged", max_tokens=20)
     others.chat(OLD, "logged too", system="Be brief.", max_tokens=20)
-    end = time.monotonic() + 10
+    end = time.monotonic() + 30
     while len(rows := gateway_logs(client=client, texts=True)) < 2:  # a row is written a moment after its answer
         assert time.monotonic() < end
     replayed = replay(rows, [NEW], client=client)

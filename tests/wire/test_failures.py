@@ -179,7 +179,7 @@ def test_the_exception_fits_the_error(info: dict[str, Any], kind: type[GatewayEr
         ({"error": {"code": "upstream_credentials_exhausted", "message": "m"}}, 502, "refused every key"),
         ({"error": {"message": "m"}, "extra_fields": {"provider": "azure"}}, 401, "The provider refused the key"),
         (b"Method Not Allowed", 405, "without /v1"),
-        ({"error": {"message": "m"}}, 503, "fallbacks"),
+        ({"error": {"message": "m"}}, 503, "name a fallback"),
     ],
 )
 def test_the_hint_says_what_to_do(body: Any, status: int, words: str) -> None:

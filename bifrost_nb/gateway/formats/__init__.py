@@ -4,7 +4,8 @@ from .anthropic import Anthropic
 from .base import Format
 from .bedrock import Bedrock
 from .cohere import Cohere
+from .counting import AnthropicCount, GenAICount
 from .delivery import ForeignDelivery
 from .genai import GenAI
 
-__all__ = ["Anthropic", "Bedrock", "Cohere", "ForeignDelivery", "Format", "GenAI"]
+__all__ = ["Anthropic", "AnthropicCount", "Bedrock", "Cohere", "ForeignDelivery", "Format", "GenAI", "GenAICount"]

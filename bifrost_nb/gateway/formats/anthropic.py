@@ -9,7 +9,7 @@ import orjson
 
 from ..delivery import merged
 from ..dialects import DialectName
-from .base import Event, Format, Kind, Reply, Stream, Tokens, arguments, function_tool, named_sse, objects
+from .base import Event, Format, Kind, Reply, Stream, Tokens, arguments, function_tool, objects, sse
 
 __all__ = ["Anthropic"]
 
@@ -43,17 +43,14 @@ class Anthropic(Format):
         content: list[dict[str, Any]] = []
         if choice.reasoning:
             content.append({"type": "thinking", "thinking": "".join(choice.reasoning), "signature": ""})
-        if choice.text:
+        if choice.text or not (choice.reasoning or choice.tool_calls):
             content.append({"type": "text", "text": choice.text})
         for call in choice.tool_calls:
             function = call["function"]
             content.append(_tool_use(call) | {"input": arguments(function["arguments"])})
-        reason = choice.finish_reason
-        if reply.dialect == "1.3" and reason != "tool_calls":
-            reason = "stop"  # providers/anthropic/responses.go of 1.4.0 knows no other reason
         return _message(reply) | {
             "content": content,
-            "stop_reason": _STOP_REASONS.get(reason, reason),
+            "stop_reason": _STOP_REASONS.get(reply.told_reason, reply.told_reason),
             "usage": _usage(reply.tokens, reply.dialect),
         }
 
@@ -68,18 +65,23 @@ class Anthropic(Format):
 
     def encode(self, event: Event) -> bytes:
         name, content = event
-        return named_sse({"type": name} | content, name)
+        return sse({"type": name} | content, name)
 
     def error_frame(self, error: dict[str, Any], dialect: DialectName) -> bytes:
-        return named_sse(self.error(error, dialect), "error")
+        return sse(self.error(error, dialect), "error")
 
 
 class _Stream(Stream):
     """providers/anthropic/responses.go, ToAnthropicResponsesStreamResponse."""
 
+    @property
+    def _native(self) -> bool:
+        """Whether Anthropic itself speaks."""
+        return self.reply.provider == "anthropic"
+
     def opening(self) -> Iterator[Event]:
         reply, usage = self.reply, Tokens.of({})
-        if reply.provider == "anthropic":  # only this provider tells the prompt's tokens before the answer
+        if self._native and reply.dialect != "1.3":  # only this provider tells the prompt's tokens before the answer
             usage = Tokens.of({**reply.usage, "completion_tokens": 1})
         start = _message(reply) | {"content": [], "usage": _usage(usage, reply.dialect)}
         yield "message_start", {"message": start}
@@ -92,21 +94,24 @@ class _Stream(Stream):
         else:
             block = {"type": "text", "text": ""}
         yield "content_block_start", {"index": self.index, "content_block": block}
-        if self.index == 0 and self.reply.provider == "anthropic":
+        if self.index == 0 and self._native:
             yield "ping", {}  # that provider's own, passed on
 
     def delta(self, kind: Kind, text: str) -> Iterator[Event]:
         names = {"text": ("text_delta", "text"), "reasoning": ("thinking_delta", "thinking")}
         name, field = names.get(kind, ("input_json_delta", "partial_json"))
-        yield "content_block_delta", {"index": self.index, "delta": {"type": name, field: text}}
+        # Measured: each delta says null of a stop sequence.
+        yield "content_block_delta", {"index": self.index, "delta": {"type": name, field: text, "stop_sequence": None}}
 
     def close(self) -> Iterator[Event]:
         yield "content_block_stop", {"index": self.index}
 
     def finish(self, finish_reason: str, tokens: Tokens) -> Iterator[Event]:
         delta = {"stop_reason": _STOP_REASONS.get(finish_reason, finish_reason), "stop_sequence": None}
-        usage = _usage(tokens, self.reply.dialect)
-        yield "message_delta", merged({"delta": delta, "usage": usage}, self.reply.merge)
+        end = merged({"delta": delta, "usage": _usage(tokens, self.reply.dialect)}, self.reply.merge)
+        if self._native and self.reply.dialect == "1.3":
+            yield "message_delta", end  # measured: the provider's own, and then the gateway's
+        yield "message_delta", end
         yield "message_stop", {}
 
 
@@ -116,16 +121,12 @@ def _message(reply: Reply) -> dict[str, Any]:
 
 def _usage(tokens: Tokens, dialect: str) -> dict[str, Any]:
     """From 1.5 on as Anthropic counts: ``input_tokens`` leaves out what the cache had. In 1.3 it has everything."""
-    usage = {
-        "input_tokens": tokens.prompt,
+    cached = 0 if dialect == "1.3" else tokens.cache_read + tokens.cache_write
+    return {
+        "input_tokens": tokens.prompt - cached,
         "output_tokens": tokens.completion,
         "cache_read_input_tokens": tokens.cache_read,
         "cache_creation_input_tokens": tokens.cache_write,
-    }
-    if dialect == "1.3":
-        return usage
-    return usage | {
-        "input_tokens": tokens.prompt - tokens.cache_read - tokens.cache_write,
         "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
     }
 

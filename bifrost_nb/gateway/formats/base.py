@@ -16,10 +16,9 @@ from typing import Any, ClassVar, Literal
 import orjson
 
 from ..answers import Choice
-from ..delivery import sse
 from ..dialects import DialectName
 
-__all__ = ["Event", "Format", "Reply", "Stream", "Tokens", "arguments", "function_tool", "named_sse", "objects"]
+__all__ = ["Event", "Format", "Reply", "Stream", "Tokens", "arguments", "function_tool", "objects", "sse"]
 
 Event = tuple[str, dict[str, Any]]
 """Name and content of one event of a stream."""
@@ -72,6 +71,12 @@ class Reply:
     def tokens(self) -> Tokens:
         return Tokens.of(self.usage)
 
+    @property
+    def told_reason(self) -> str:
+        """Why the answer ended, as most formats tell it: 1.3 was measured to know only ends and tool calls."""
+        reason = self.choice.finish_reason
+        return "stop" if self.dialect == "1.3" and reason != "tool_calls" else reason
+
 
 class Stream(ABC):
     """The events of one streamed reply. Blocks of reasoning, text and tool calls follow each other."""
@@ -101,8 +106,9 @@ class Stream(ABC):
 
     def ending(self, finish_reason: str, usage: Mapping[str, Any]) -> Iterator[Event]:
         """After all content: `finish_reason` and `usage` as the gateway knows them."""
-        if self.kind is not None:
-            yield from self.close()
+        if self.kind is None:  # a provider that says nothing still says it in a block
+            yield from self._enter("text", None)
+        yield from self.close()
         yield from self.finish(finish_reason, Tokens.of(usage))
 
     def _enter(self, kind: Kind, tool: Mapping[str, Any] | None) -> Iterator[Event]:
@@ -135,7 +141,7 @@ class Format(ABC):
     """Name of the integration, as `Call.route`."""
     provider: ClassVar[str]
     """Whose models go by bare names here, up to 1.4; later generations look them up."""
-    operation: ClassVar[Literal["responses", "chat_completion"]] = "responses"
+    operation: ClassVar[Literal["responses", "chat_completion", "count_tokens"]] = "responses"
     """What the gateway makes of such a request, which is what its headers and its log call it."""
     stream_headers: ClassVar[Mapping[str, str]] = {
         "content-type": "text/event-stream",
@@ -180,9 +186,9 @@ class Format(ABC):
         """An error in the middle of a stream, which it ends."""
 
 
-def named_sse(content: Any, name: str) -> bytes:
-    """One server-sent event with a name."""
-    return b"event: " + name.encode() + b"\n" + sse(content)
+def sse(content: Any, name: str = "") -> bytes:
+    """One server-sent event."""
+    return (f"event: {name}\n".encode() if name else b"") + b"data: " + orjson.dumps(content) + b"\n\n"
 
 
 def objects(value: Any) -> list[dict[str, Any]]:

@@ -19,6 +19,12 @@ _STOP_REASONS = {
     "stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "content_filtered",
 }  # fmt: skip
 
+_EXCEPTIONS = (
+    "internalServerException", "modelStreamErrorException", "serviceUnavailableException", "throttlingException",
+    "validationException",
+)  # fmt: skip
+"""What AWS calls an error in the middle of a stream; boto3 reads no other."""
+
 
 class Bedrock(Format):
     """``/bedrock/model/{modelId}/converse`` and ``/converse-stream`` (integrations/bedrock.go)."""
@@ -55,13 +61,13 @@ class Bedrock(Format):
         content: list[dict[str, Any]] = []
         if choice.reasoning:
             content.append({"reasoningContent": {"reasoningText": {"text": "".join(choice.reasoning)}}})
-        if choice.text:
+        if choice.text or (reply.dialect == "1.3" and not (choice.reasoning or choice.tool_calls)):
             content.append({"text": choice.text})
         for call in choice.tool_calls:
             content.append({"toolUse": _tool_use(call) | {"input": arguments(call["function"]["arguments"])}})
         return {
             "output": {"message": {"role": "assistant", "content": content}},
-            "stopReason": _STOP_REASONS.get(choice.finish_reason, choice.finish_reason),
+            "stopReason": _STOP_REASONS.get(reply.told_reason, reply.told_reason),
             "usage": _usage(reply.tokens, reply.dialect),
             "metrics": {"latencyMs": reply.latency_ms},
         }
@@ -83,9 +89,10 @@ class Bedrock(Format):
 
     def error_frame(self, error: dict[str, Any], dialect: DialectName) -> bytes:
         """An exception, as integrations/bedrock.go of 2.x has it; before, a ``data:`` line stood in the binary stream,
-        which nobody can read."""
+        which nobody can read. How 2.x names its type was not found: here as AWS does."""
         body = self.error(error, dialect)
-        headers = {":content-type": "application/json", ":exception-type": body["__type"], ":message-type": "exception"}
+        kind = body["__type"] if body["__type"] in _EXCEPTIONS else _EXCEPTIONS[0]
+        headers = {":content-type": "application/json", ":exception-type": kind, ":message-type": "exception"}
         return message(headers, orjson.dumps({"message": body["message"]}))
 
 
@@ -109,8 +116,8 @@ class _Stream(Stream):
             yield "contentBlockStop", {"contentBlockIndex": self.index}
 
     def finish(self, finish_reason: str, tokens: Tokens) -> Iterator[Event]:
-        # Up to core 1.7.0 a stream tells only that it ran out of tokens: a tool call ends like a turn.
-        yield "messageStop", {"stopReason": "max_tokens" if finish_reason == "length" else "end_turn"}
+        # Measured up to core 1.7.0: whatever ended it, a stream says this.
+        yield "messageStop", {"stopReason": "end_turn"}
         yield "metadata", merged({"usage": _usage(tokens, self.reply.dialect)}, self.reply.merge)
 
 

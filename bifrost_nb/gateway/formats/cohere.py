@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..delivery import merged, sse
+from ..delivery import merged
 from ..dialects import DialectName
-from .base import Event, Format, Kind, Reply, Stream, Tokens
+from .base import Event, Format, Kind, Reply, Stream, Tokens, sse
 
 __all__ = ["Cohere"]
 

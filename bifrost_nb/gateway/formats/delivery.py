@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..answers import Choice
 from ..delivery import Delivery, Piece
 from ..dialects import Failure
 from ..script import Rule
@@ -22,7 +24,11 @@ class ForeignDelivery(Delivery):
     _stream_of: Stream | None = None
 
     def __post_init__(self) -> None:
-        """The id has the prefix that the format gives it."""
+        attempt = self.attempt
+        if self.format.operation == "count_tokens":  # nothing is generated, and nobody has a price for counting
+            attempt.usage, attempt.cost_usd = self.dialect.usage(attempt.answer.prompt_tokens, 0), None
+            nothing = Choice(index=0, prompt="", tokens=[], finish_reason="stop")
+            attempt.answer = replace(attempt.answer, choices=[nothing])
 
     @property
     def _stream_headers(self) -> Mapping[str, str]:
@@ -44,7 +50,7 @@ class ForeignDelivery(Delivery):
             dialect=self.dialect.name,
             choice=attempt.answer.choices[0],
             usage=attempt.usage,
-            latency_ms=self._elapsed_ms(),
+            latency_ms=round((time.monotonic() - attempt.began) * 1e3),
             merge=attempt.rule.merge,
         )
 
@@ -57,25 +63,29 @@ class ForeignDelivery(Delivery):
     def _burst(self, rule: Rule, first: float) -> list[bytes] | None:
         return None  # a stream of blocks has a state, which bytes kept from another one have not
 
-    def _begin(self) -> bytes:
-        return self._encode(self._events.opening())
+    def _opening(self) -> dict[str, Any] | None:
+        return {}  # what it is, `_frame` knows
 
     def _frame(self, piece: Piece, latency_ms: int) -> bytes:
+        events = self._events
         if piece.kind == "role":
-            return b""  # `_begin` said it
+            return self._encode(events.opening())
         if piece.kind == "tool":
-            return self._encode(self._events.called((piece.delta or {})["tool_calls"][0]))
+            return self._encode(events.called((piece.delta or {})["tool_calls"][0]))
         tokens = piece.choice.reasoning if piece.kind == "reasoning" else piece.choice.tokens
-        return self._encode(self._events.said(piece.kind, "".join(tokens[piece.start : piece.end])))
+        return self._encode(events.said(piece.kind, "".join(tokens[piece.start : piece.end])))
 
-    def _end(self, rule: Rule, finish_reason: str | None) -> bytes:
-        if finish_reason is None:
-            return self.format.done  # a provider that broke off; what is sent then was not measured
-        return self._encode(self._events.ending(finish_reason, self.attempt.usage)) + self.format.done
+    def _ending(self, rule: Rule) -> bytes:
+        attempt = self.attempt
+        events = self._events.ending(attempt.answer.choices[0].finish_reason, attempt.usage)
+        return self._encode(events) + self.format.done
 
-    def _error(self, frame: dict[str, Any]) -> bytes:
-        failure: Failure | None = self.failure
-        error = frame if failure is None else self.dialect.error(failure, self.attempt.route)
+    def _cut_off(self, rule: Rule) -> bytes:
+        return self.format.done  # measured: a provider that broke off is not noticed, and nothing follows
+
+    def _error_frame(self, failure: Failure) -> bytes:
+        error = self.dialect.error(failure, self.attempt.route)
+        error.pop("status_code", None)  # measured: it is known for whole answers only
         return self.format.error_frame(error, self.dialect.name)
 
     def _encode(self, events: Iterable[Event]) -> bytes:

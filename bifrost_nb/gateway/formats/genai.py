@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
-from ..delivery import merged, sse
+from ..delivery import merged
 from ..dialects import DialectName
-from .base import Event, Format, Kind, Reply, Stream, Tokens, arguments, function_tool, objects
+from .base import Event, Format, Kind, Reply, Stream, Tokens, arguments, function_tool, objects, sse
 
 __all__ = ["GenAI"]
 
@@ -53,9 +54,10 @@ class GenAI(Format):
         if reply.choice.text:
             parts.append({"text": reply.choice.text})
         parts += [_function_call(call, call["function"]["arguments"]) for call in reply.choice.tool_calls]
-        body: dict[str, Any] = {"modelVersion": reply.model, "responseId": reply.id}
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        body: dict[str, Any] = {"createTime": now, "modelVersion": reply.model, "responseId": reply.id}
         if parts:  # providers/gemini/responses.go: an empty answer has no candidate at all
-            body["candidates"] = [_candidate(parts, reply.choice.finish_reason)]
+            body["candidates"] = [_candidate(parts, reply.told_reason)]
         return body | {"usageMetadata": _usage(reply.tokens)}
 
     def stream(self, reply: Reply) -> Stream:
@@ -65,7 +67,7 @@ class GenAI(Format):
         """providers/gemini/errors.go; an error of the engine itself has code 500, whatever its status line says."""
         details = error["error"]
         known = {"code": error.get("status_code", 500), "message": details["message"]}
-        return {"error": known | {"status": details.get("type") or ""}}
+        return {"error": known | {"status": details.get("type") or "", "details": None}}
 
     def encode(self, event: Event) -> bytes:
         return sse(event[1])
@@ -97,7 +99,7 @@ class _Stream(Stream):
             yield "", {"candidates": [_candidate([_function_call(self._call, self._arguments)])]}
 
     def finish(self, finish_reason: str, tokens: Tokens) -> Iterator[Event]:
-        last = {"candidates": [_candidate([], finish_reason)], "modelVersion": self.reply.model}
+        last = {"candidates": [_candidate([], self.reply.told_reason)], "modelVersion": self.reply.model}
         yield "", merged(last | {"usageMetadata": _usage(tokens)}, self.reply.merge)
 
 
@@ -158,12 +160,13 @@ def _text(value: Any) -> str:
 
 def _tools(body: dict[str, Any]) -> list[dict[str, Any]]:
     declared = [item for tool in objects(body.get("tools")) for item in objects(tool.get("functionDeclarations"))]
-    return [
-        function_tool(
-            item.get("name"), item.get("description"), _schema(item.get("parametersJsonSchema", item.get("parameters")))
-        )
-        for item in declared
-    ]
+    return [function_tool(item.get("name"), item.get("description"), _parameters(item)) for item in declared]
+
+
+def _parameters(item: dict[str, Any]) -> Any:
+    """A function's parameters, under each of the names by which the SDK sends them."""
+    names = ("parametersJsonSchema", "parameters_json_schema", "parameters")
+    return _schema(next((item[name] for name in names if item.get(name)), None))
 
 
 def _schema(value: Any) -> Any:

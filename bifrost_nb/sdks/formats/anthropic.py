@@ -13,6 +13,7 @@ from .shape import (
     items,
     object_of,
     others,
+    stateless,
     text_of,
     tokens,
     tool_call,
@@ -92,4 +93,4 @@ def _usage(usage: Json) -> Json:
     return {**counted, "cost": usage.get("cost")}
 
 
-MESSAGES = Format(_question, _answer, _event, _usage)
+MESSAGES = Format(_question, _answer, stateless(_event), _usage)

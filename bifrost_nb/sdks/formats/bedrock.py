@@ -13,6 +13,7 @@ from .shape import (
     items,
     object_of,
     others,
+    stateless,
     text_of,
     tokens,
     tool_call,
@@ -104,4 +105,4 @@ def _usage(usage: Json) -> Json:
     return {**tokens(prompt, made, cached=read, written=written), "cost": usage.get("cost")}
 
 
-CONVERSE = Format(_question, _answer, _event, _usage)
+CONVERSE = Format(_question, _answer, stateless(_event), _usage)

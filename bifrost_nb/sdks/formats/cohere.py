@@ -15,6 +15,7 @@ from .shape import (
     items,
     object_of,
     others,
+    stateless,
     text_of,
     tokens,
     tool_call,
@@ -97,5 +98,5 @@ def _usage(usage: Json) -> Json:
     return {**total, "cost": usage.get("cost")}
 
 
-CHAT = Format(_question, _answer, _event, _usage)
-EMBED = Format(_embed_question, _answer, _event, _usage)
+CHAT = Format(_question, _answer, stateless(_event), _usage)
+EMBED = Format(_embed_question, _answer, stateless(_event), _usage)

@@ -13,6 +13,7 @@ from .shape import (
     items,
     object_of,
     others,
+    stateless,
     text_of,
     tokens,
     tool_call,
@@ -81,5 +82,5 @@ def _usage(usage: Json) -> Json:
     return {**tokens(prompt, completion, total=total, cached=cached, reasoning=thoughts), "cost": usage.get("cost")}
 
 
-GENERATE = Format(_question, _answer, _answer, _usage)
-EMBED = Format(_embed_question, _answer, _answer, _usage)
+GENERATE = Format(_question, _answer, stateless(_answer), _usage)
+EMBED = Format(_embed_question, _answer, stateless(_answer), _usage)

@@ -25,6 +25,7 @@ __all__ = [
     "items",
     "object_of",
     "others",
+    "stateless",
     "text_of",
     "tokens",
     "tool_call",
@@ -49,10 +50,15 @@ class Format(NamedTuple):
     question: Callable[[Json], Question]
     answer: Callable[[Json], Json]
     """A whole answer, in the gateway's shape; its ``usage`` still as it came."""
-    event: Callable[[Json], Json]
-    """The same for one event of a stream. Usage may come in parts, which are put together before `usage` sees them."""
+    events: Callable[[], Callable[[Json], Json]]
+    """For one stream: the same for each of its events. Usage may come in parts, put together before `usage` sees it."""
     usage: Callable[[Json], Json]
     """Token counts in the gateway's names."""
+
+
+def stateless(event: Callable[[Json], Json]) -> Callable[[], Callable[[Json], Json]]:
+    """`Format.events` where an event needs nothing of those before it."""
+    return lambda: event
 
 
 def as_it_came(value: Json) -> Json:

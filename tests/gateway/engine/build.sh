@@ -12,13 +12,13 @@ go=$(go env GOVERSION)
 for version; do
     pins=$here/v$version
     [ -f "$pins/go.sum" ] || { echo "no pinned modules for engine $version in $here" >&2; exit 1; }
-    key=$({ cat "$pins/go.mod" "$pins/go.sum" "$here/main.go"; echo "$go"; } | sha256sum | cut -c1-16)
+    key=$({ cat "$pins/go.mod" "$pins/go.sum" "$here"/*.go; echo "$go"; } | sha256sum | cut -c1-16)
     target=$cache/$version/bifrost-engine
     if [ ! -x "$target" ] || [ "$(cat "$target.key" 2>/dev/null)" != "$key" ]; then
         mkdir -p "$cache/$version"
         work=$(mktemp -d)
         trap 'rm -rf "$work"' EXIT
-        cp "$pins/go.mod" "$pins/go.sum" "$here/main.go" "$work/"
+        cp "$pins/go.mod" "$pins/go.sum" "$here"/*.go "$work/"
         # Under a name of its own until whole: two builds at once never hand out half a file.
         (cd "$work" && CGO_ENABLED=0 go build -mod=readonly -trimpath -buildvcs=false -ldflags=-s -p "${BIFROST_NB_JOBS:-2}" -o "$target.$$" .) >&2
         mv "$target.$$" "$target"

@@ -4,8 +4,9 @@
 // inside a JSON body, every call to a provider, every retry and fallback is Bifrost's code. Routes, status lines,
 // headers and the framing of streams are ours, after what the gateway's documentation says of them.
 //
-//	POST /v1/completions, /v1/chat/completions
-//	POST /openai/openai/deployments/{id}/completions, .../chat/completions
+//	POST /v1/completions, /v1/chat/completions, /v1/responses, /v1/embeddings
+//	POST /openai/openai/deployments/{id}/completions, .../chat/completions, .../responses, .../embeddings
+//	the routes of other SDKs, in sdks.go
 //	GET  /health                     {"status":"ok","engine":"1.4.0","gateway":false}
 package main
 
@@ -105,9 +106,21 @@ type request struct {
 	Fallbacks []string                     `json:"fallbacks"`
 	Prompt    *schemas.TextCompletionInput `json:"prompt"`
 	Messages  []schemas.ChatMessage        `json:"messages"`
+	Input     json.RawMessage              `json:"input"`
 }
 
-func (f front) serve(chat bool) http.HandlerFunc {
+// items is the input of a call of the Responses API: one text is one message of the user's.
+func (q request) items() ([]schemas.ResponsesMessage, error) {
+	var text string
+	if sonic.Unmarshal(q.Input, &text) == nil {
+		role := schemas.ResponsesInputMessageRoleUser
+		return []schemas.ResponsesMessage{{Role: &role, Content: &schemas.ResponsesMessageContent{ContentStr: &text}}}, nil
+	}
+	var list []schemas.ResponsesMessage
+	return list, sonic.Unmarshal(q.Input, &list)
+}
+
+func (f front) serve(kind string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		native := strings.HasPrefix(r.URL.Path, "/v1/")
 		body, err := io.ReadAll(io.LimitReader(r.Body, f.max))
@@ -117,10 +130,25 @@ func (f front) serve(chat bool) http.HandlerFunc {
 		}
 		var text schemas.TextCompletionParameters
 		var talk schemas.ChatParameters
-		if err == nil && chat {
-			err = sonic.Unmarshal(body, &talk)
-		} else if err == nil {
-			err = sonic.Unmarshal(body, &text)
+		var reply schemas.ResponsesParameters
+		var embed schemas.EmbeddingParameters
+		var items []schemas.ResponsesMessage
+		var texts *schemas.EmbeddingInput
+		if err == nil {
+			switch kind {
+			case "text":
+				err = sonic.Unmarshal(body, &text)
+			case "chat":
+				err = sonic.Unmarshal(body, &talk)
+			case "responses":
+				if err = sonic.Unmarshal(body, &reply); err == nil {
+					items, err = q.items()
+				}
+			case "embedding":
+				if err = sonic.Unmarshal(body, &embed); err == nil {
+					err = sonic.Unmarshal(q.Input, &texts)
+				}
+			}
 		}
 		if err != nil {
 			status := http.StatusBadRequest
@@ -145,6 +173,7 @@ func (f front) serve(chat bool) http.HandlerFunc {
 		defer cancel()
 		if native { // the other route takes no fields that it does not know
 			text.ExtraParams, talk.ExtraParams = unknown(body, q, text), unknown(body, q, talk)
+			reply.ExtraParams, embed.ExtraParams = unknown(body, q, reply), unknown(body, q, embed)
 		}
 		if r.Header.Get("x-bf-passthrough-extra-params") == "true" {
 			ctx.SetValue(schemas.BifrostContextKeyPassthroughExtraParams, true)
@@ -162,24 +191,41 @@ func (f front) serve(chat bool) http.HandlerFunc {
 		var answer any
 		var chunks chan *schemas.BifrostStreamChunk
 		var failure *schemas.BifrostError
-		if chat {
+		switch kind {
+		case "chat":
 			ask := &schemas.BifrostChatRequest{Provider: provider, Model: model, Input: q.Messages, Params: &talk, Fallbacks: fallbacks}
 			if q.Stream {
 				chunks, failure = f.engine.ChatCompletionStreamRequest(ctx, ask)
 			} else {
 				answer, failure = f.engine.ChatCompletionRequest(ctx, ask)
 			}
-		} else {
+		case "text":
 			ask := &schemas.BifrostTextCompletionRequest{Provider: provider, Model: model, Input: q.Prompt, Params: &text, Fallbacks: fallbacks}
 			if q.Stream {
 				chunks, failure = f.engine.TextCompletionStreamRequest(ctx, ask)
 			} else {
 				answer, failure = f.engine.TextCompletionRequest(ctx, ask)
 			}
+		case "responses":
+			ask := &schemas.BifrostResponsesRequest{Provider: provider, Model: model, Input: items, Params: &reply, Fallbacks: fallbacks}
+			if q.Stream {
+				chunks, failure = f.engine.ResponsesStreamRequest(ctx, ask)
+			} else {
+				var whole *schemas.BifrostResponsesResponse
+				if whole, failure = f.engine.ResponsesRequest(ctx, ask); !native {
+					whole = whole.WithDefaults() // as the gateway's own route does
+				}
+				answer = whole
+			}
+		case "embedding":
+			ask := &schemas.BifrostEmbeddingRequest{Provider: provider, Model: model, Input: texts, Params: &embed, Fallbacks: fallbacks}
+			answer, failure = f.engine.EmbeddingRequest(ctx, ask)
 		}
 		switch {
 		case failure != nil:
 			fail(w, failure)
+		case kind == "responses" && q.Stream:
+			events(w, chunks, native)
 		case q.Stream:
 			stream(w, chunks, native)
 		default:
@@ -215,13 +261,16 @@ func send(w http.ResponseWriter, status int, answer any) {
 }
 
 func fail(w http.ResponseWriter, failure *schemas.BifrostError) {
-	status := http.StatusInternalServerError
+	send(w, status(failure), failure)
+}
+
+func status(failure *schemas.BifrostError) int {
 	if failure.StatusCode != nil {
-		status = *failure.StatusCode
+		return *failure.StatusCode
 	} else if !failure.IsBifrostError {
-		status = http.StatusBadRequest
+		return http.StatusBadRequest
 	}
-	send(w, status, failure)
+	return http.StatusInternalServerError
 }
 
 // stream writes one data line for each chunk. After an error the native route still says [DONE], the other one does not.
@@ -241,6 +290,32 @@ func stream(w http.ResponseWriter, chunks chan *schemas.BifrostStreamChunk, nati
 	}
 	if native || !failed {
 		fmt.Fprint(w, "data: [DONE]\n\n")
+	}
+}
+
+// events writes the stream of a call of the Responses API: each event is named, and no [DONE] ends it.
+func events(w http.ResponseWriter, chunks chan *schemas.BifrostStreamChunk, native bool) {
+	w.Header().Set("content-type", "text/event-stream")
+	w.Header().Set("cache-control", "no-cache")
+	flush := http.NewResponseController(w)
+	for chunk := range chunks {
+		var content any = chunk
+		name := "error"
+		if event := chunk.BifrostResponsesStreamResponse; event != nil {
+			name = string(event.Type)
+			if !native { // as the gateway's own route does
+				if event = event.WithDefaults(); event == nil {
+					continue
+				}
+				content = event
+			}
+		}
+		body, err := sonic.Marshal(content)
+		if err != nil {
+			continue
+		}
+		fmt.Fprintf(w, "event: %s\ndata: %s\n\n", name, body)
+		flush.Flush()
 	}
 }
 
@@ -279,9 +354,14 @@ func main() {
 	f := front{engine, 64 << 20}
 	mux := http.NewServeMux()
 	for _, prefix := range []string{"/v1", "/openai/openai/deployments/{id}"} {
-		mux.HandleFunc("POST "+prefix+"/completions", f.serve(false))
-		mux.HandleFunc("POST "+prefix+"/chat/completions", f.serve(true))
+		mux.HandleFunc("POST "+prefix+"/completions", f.serve("text"))
+		mux.HandleFunc("POST "+prefix+"/chat/completions", f.serve("chat"))
+		mux.HandleFunc("POST "+prefix+"/responses", f.serve("responses"))
+		mux.HandleFunc("POST "+prefix+"/embeddings", f.serve("embedding"))
 	}
+	mux.HandleFunc("POST /anthropic/v1/messages", f.sdk(forAnthropic))
+	mux.HandleFunc("POST /genai/v1beta/models/{rest...}", f.sdk(forGenAI))
+	mux.HandleFunc("POST /bedrock/model/{rest...}", f.sdk(forBedrock))
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
 		send(w, http.StatusOK, map[string]any{"status": "ok", "engine": coreVersion(), "gateway": false})
 	})

@@ -1,0 +1,166 @@
+"""Answers of the Responses API, whole or as events, in the shape of a chat: what reads those reads these.
+
+A completed answer has the finish reason ``stop`` (``tool_calls`` where it calls tools), an incomplete one ``length``
+for ``max_output_tokens`` and else its own reason (``content_filter``, ...), any other its status. What the gateway
+makes of Anthropic's answers has no status but a chat's ``stop_reason``, and up to 1.4 not even that (measured with
+Bifrost's engine 1.4.0 to 1.7.0): then the reason is not known, unless a stream said that it was completed.
+
+Text is that of all messages; reasoning is summaries and reasoning text, the parts apart by an empty line. All take any
+JSON: a value of another type than expected counts as absent.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["ResponseEvents", "answer_of"]
+
+JsonDict = dict[str, Any]
+
+_TEXT = frozenset({"response.output_text.delta", "response.refusal.delta"})
+_REASONING = frozenset({"response.reasoning_summary_text.delta", "response.reasoning_text.delta"})
+_ARGUMENTS = frozenset({"response.function_call_arguments.delta", "response.custom_tool_call_input.delta"})
+_LAST = frozenset({"response.completed", "response.incomplete"})
+_CALLS = {"function_call": ("function", "arguments"), "custom_tool_call": ("custom", "input")}
+"""Items that are calls of the user's tools: the type that a chat gives them, and where the arguments are."""
+
+
+def answer_of(response: JsonDict) -> JsonDict:
+    """A whole ``response`` as a whole chat."""
+    texts: list[str] = []
+    reasoning: list[str] = []
+    annotations: list[JsonDict] = []
+    logprobs: list[Any] = []
+    calls: list[JsonDict] = []
+    for place, item in enumerate(_dicts(response.get("output"))):
+        kind = _text(item.get("type"))
+        if kind in _CALLS:
+            calls.append(_call(item, place))
+        elif kind == "reasoning":
+            parts = _dicts(item.get("summary")) + _dicts(item.get("content"))
+            reasoning += [text for part in parts if (text := _text(part.get("text")))]
+        elif kind == "message":
+            for part in _dicts(item.get("content")):
+                texts.append(_text(part.get("text")) or _text(part.get("refusal")))
+                annotations += _dicts(part.get("annotations"))
+                logprobs += part["logprobs"] if type(part.get("logprobs")) is list else []
+    message = {
+        "content": "".join(texts),
+        "reasoning": "\n\n".join(reasoning),
+        "annotations": annotations,
+        "tool_calls": calls,
+    }
+    choice = {"index": 0, "message": message, "finish_reason": _finish_reason(response, bool(calls))}
+    if logprobs:
+        choice["logprobs"] = {"content": logprobs}
+    return _facts(response) | {"choices": [choice]}
+
+
+class ResponseEvents:
+    """The events of one stream, each as a chunk of a chat."""
+
+    def __init__(self) -> None:
+        self.final: JsonDict | None = None
+        """The message and the log-probabilities of the last event, which holds everything once more."""
+        self._said = self._reasoned = False
+        self._part: tuple[Any, ...] = ()
+
+    def chunk(self, event: JsonDict) -> JsonDict:
+        """`event` as a chunk; as an error frame where it tells of one."""
+        if event.get("error"):
+            return event
+        kind, response = _text(event.get("type")), event.get("response")
+        facts = _facts(event)
+        if type(response) is dict:
+            facts = _facts(response) | facts
+        if kind == "error":
+            return facts | {"error": {name: event.get(name) for name in ("code", "message", "param")}}
+        if kind == "response.failed":
+            error = response.get("error") if type(response) is dict else None
+            return facts | {"error": error or {"message": "The response failed; no reason was given."}}
+        if kind in _LAST and type(response) is dict:
+            return facts | {"choices": [self._last(kind, response)]}
+        choice = self._choice(kind, event)
+        return facts | {"choices": [] if choice is None else [{"index": 0, **choice}]}
+
+    def _choice(self, kind: str, event: JsonDict) -> JsonDict | None:
+        delta = _text(event.get("delta"))
+        if kind in _TEXT:
+            self._said = self._said or bool(delta)
+            logprobs = event.get("logprobs")
+            told = {"logprobs": {"content": logprobs}} if type(logprobs) is list and logprobs else {}
+            return {"delta": {"content": delta}, **told}
+        if kind in _REASONING:
+            return {"delta": {"reasoning": self._separated(event, delta)}}
+        if kind in _ARGUMENTS:
+            fragment = {"index": event.get("output_index"), "function": {"arguments": delta}}
+            return {"delta": {"tool_calls": [fragment]}}
+        if kind == "response.output_item.added":
+            item = event.get("item")
+            if type(item) is dict and _text(item.get("type")) in _CALLS:
+                return {"delta": {"tool_calls": [_call(item, event.get("output_index"))]}}
+        if kind == "response.output_text.annotation.added":
+            return {"delta": {"annotations": [event.get("annotation")]}}
+        return None
+
+    def _separated(self, event: JsonDict, delta: str) -> str:
+        """`delta`, after an empty line where another part of the reasoning begins."""
+        part = tuple(event.get(name) for name in ("output_index", "type", "summary_index", "content_index"))
+        new, self._part = part != self._part and self._reasoned, part
+        self._reasoned = self._reasoned or bool(delta)
+        return f"\n\n{delta}" if new else delta
+
+    def _last(self, kind: str, response: JsonDict) -> JsonDict:
+        """The end of the stream; with text and reasoning of which no delta came."""
+        choice = answer_of(response)["choices"][0]
+        message = choice["message"]
+        self.final = {"message": message, "logprobs": choice.get("logprobs")}
+        delta: JsonDict = {}
+        if not self._said:
+            delta["content"] = message["content"]
+        if not self._reasoned:
+            delta["reasoning"] = message["reasoning"]
+        told = "stop" if kind == "response.completed" else "incomplete"
+        return {"index": 0, "delta": delta, "finish_reason": choice["finish_reason"] or told}
+
+
+def _facts(body: JsonDict) -> JsonDict:
+    """Model, usage and the gateway's own fields, where they say something.
+
+    The gateway's ``/openai`` routes, and the response inside an event, have ``extra_fields`` in which all is empty.
+    """
+    facts: JsonDict = {}
+    if _text(body.get("model")):
+        facts["model"] = body["model"]
+    if type(body.get("usage")) is dict:
+        facts["usage"] = body["usage"]
+    extra = body.get("extra_fields")
+    if type(extra) is dict and extra.get("request_type"):
+        facts["extra_fields"] = extra
+    return facts
+
+
+def _finish_reason(response: JsonDict, calls: bool) -> str | None:
+    status = response.get("status")
+    if status == "incomplete":
+        details = response.get("incomplete_details")
+        reason = _text(details.get("reason")) if type(details) is dict else ""
+        return "length" if reason == "max_output_tokens" else reason or "incomplete"
+    if status in (None, "completed"):
+        known = _text(response.get("stop_reason")) or ("stop" if status else "")
+        return "tool_calls" if calls and known in ("", "stop") else known or None
+    return _text(status) or None
+
+
+def _call(item: JsonDict, place: Any) -> JsonDict:
+    kind, arguments = _CALLS[item["type"]]
+    function = {"name": item.get("name"), "arguments": item.get(arguments) or ""}
+    return {"index": place, "type": kind, "id": item.get("call_id"), "function": function}
+
+
+def _dicts(value: Any) -> list[JsonDict]:
+    return [each for each in value if type(each) is dict] if type(value) is list else []
+
+
+def _text(value: Any) -> str:
+    return value if type(value) is str else ""
