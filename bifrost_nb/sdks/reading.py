@@ -60,6 +60,8 @@ def read(exchange: Exchange, secrets: Sequence[str] = ()) -> Run:
         error, status = failure, status_of(failure)
     run.total_ms = _total_ms(exchange, collector)
     collector.finish(run.total_ms or 0.0)
+    if collector.streamed and not collector.complete:
+        run.completion_tokens = run.total_tokens = run.tokens_per_s = None  # what was counted so far is not all
     if run.request_type == "embedding":
         run.completion_tokens = None  # the gateway leaves it out, as it does a 0
     if error is not None:
@@ -78,6 +80,8 @@ class _SdkCollector(Collector):
         self._last = {}  # who served is read once, at the end: nobody looks at the run before
         self.usage: Json = {}
         """As it came, put together from what several events said."""
+        self._model: object = None
+        """Some APIs name it in the first event alone."""
 
     def _rest(self, choice: Json, index: int) -> None:
         delta = choice.get("delta")  # most chunks have nothing but text
@@ -96,7 +100,9 @@ class _SdkCollector(Collector):
         return super().answer(self._counted(self.form.answer(body)))
 
     def _feed(self, payloads: Sequence[bytes | Json], at_ms: float, pieces: list[Piece]) -> None:
-        if self._event is as_it_came:  # the gateway's own shape, of which plain chunks are read many at once
+        if (
+            self._event is as_it_came and type(next(iter(payloads), b"")) is bytes
+        ):  # the gateway's own shape, of which plain chunks are read many at once
             return super()._feed(payloads, at_ms, pieces)  # type: ignore[arg-type]
         for payload in payloads:
             super()._feed([payload], at_ms, pieces)  # type: ignore[list-item]
@@ -104,7 +110,12 @@ class _SdkCollector(Collector):
 
     def _read(self, payload: bytes | Json) -> Json:
         chunk = self._event(payload if type(payload) is dict else parsed(payload))  # type: ignore[arg-type]
+        if self._model is None:
+            self._model = chunk.get("model")
         return self._counted(chunk) if chunk.get("usage") else chunk
+
+    def _latest(self) -> Json:
+        return {"model": self._model, **(super()._latest() or {})}
 
     def _counted(self, body: Json) -> Json:
         """`body` with all that is known of its usage, in the gateway's names."""
@@ -156,7 +167,8 @@ def _take_events(exchange: Exchange, collector: _SdkCollector) -> None:
 def _take_frames(exchange: Exchange, collector: _SdkCollector) -> None:
     """Amazon's event stream: binary frames, each with a kind and a JSON payload."""
     frames = FrameDecoder()
-    for at, block in exchange.blocks:
+    collector.feed([], 0.0)  # a stream, also where nothing came
+    for at, block in _decoded(exchange):
         collector.feed(frames.feed(block), at)
 
 
