@@ -38,6 +38,7 @@ class Exchange:
     ended_ms: float | None = None
     """When it was seen to end."""
     over: bool = False
+    """Recorded already, or not to be recorded."""
     exhausted: bool = False
     """The body came to its own end, rather than being closed by the SDK."""
     failure: BaseException | None = None
@@ -52,6 +53,8 @@ class Exchange:
 
     def take(self, block: bytes) -> None:
         """A block of the body has arrived."""
+        if self.over:
+            return
         self.size += len(block)
         if self.size <= KEPT_BYTES:
             self.blocks.append((1000 * (time.monotonic() - self.began), block))

@@ -54,16 +54,17 @@ class Recorder:
     def begin(
         self, method: str, scheme: str, host: str, port: int | None, path: str, question: bytes, attempt: str | None
     ) -> Exchange | None:
-        """An exchange for a request that is about to be sent; None where it is none of ours.
+        """An exchange for a request that is about to be sent; None for one to another address.
 
         `attempt` is what the SDK itself says of its retries: ``"0"`` for a first attempt; None where it says nothing.
         """
-        if method != "POST" or (scheme, host, port or _PORTS.get(scheme)) != self._origin:
-            return None
-        if not path.startswith(self._below + "/"):
+        if (scheme, host, port or _PORTS.get(scheme)) != self._origin or not path.startswith(self._below + "/"):
             return None
         exchange = Exchange(path[len(self._below) :], question)
-        self._link(exchange, attempt)
+        if method == "POST":
+            self._link(exchange, attempt)
+        else:
+            exchange.over = True  # lists of models and the like need the key, and are no runs
         return exchange
 
     def headers(self, exchange: Exchange, given: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
