@@ -10,7 +10,7 @@ import pytest
 from bifrost_nb import AuthenticationFailed, Client, ConfigurationError, GatewayError, NotFound, ProtocolError
 from bifrost_nb.gateway.admin import Admin, gateway_histogram, providers
 from bifrost_nb.gateway.app import gateway_app
-from bifrost_nb.gateway.deployments import deployments_by_id
+from bifrost_nb.gateway.deployments import DEFAULT_DEPLOYMENTS, deployments_by_id
 from bifrost_nb.gateway.dialects import DIALECTS
 from bifrost_nb.gateway.local import local_gateway
 from bifrost_nb.gateway.simulator import Simulator
@@ -19,6 +19,7 @@ from .servers import Locked, Table, json, served
 
 ClientOf = Callable[..., Client]
 USER, PASSWORD = "administrator", "pässword with: blanks"
+PROVIDERS = len({deployment.provider for deployment in DEFAULT_DEPLOYMENTS})
 
 
 def simulated() -> Simulator:
@@ -39,8 +40,8 @@ def locked(lock: Locked) -> Iterator[str]:
 def test_user_and_password_open_it(client_of: ClientOf, locked: str, lock: Locked) -> None:
     """Basic authentication, whatever the password's characters; no login is needed."""
     admin = Admin(client_of(locked), admin_user=USER, admin_password=PASSWORD)
-    assert len(admin.providers()) == 9
-    assert len(admin.models()) > 9
+    assert len(admin.providers()) == PROVIDERS
+    assert len(admin.models()) > PROVIDERS
     assert lock.logins == 0
 
 
@@ -48,7 +49,7 @@ def test_the_environment_opens_it(client_of: ClientOf, locked: str, monkeypatch:
     """BIFROST_ADMIN_USER and BIFROST_ADMIN_PASSWORD are enough for every function."""
     monkeypatch.setenv("BIFROST_ADMIN_USER", USER)
     monkeypatch.setenv("BIFROST_ADMIN_PASSWORD", PASSWORD)
-    assert len(providers(client_of(locked))) == 9
+    assert len(providers(client_of(locked))) == PROVIDERS
 
 
 def test_a_session_token_opens_it(
@@ -56,11 +57,11 @@ def test_a_session_token_opens_it(
 ) -> None:
     """A token goes as bearer; user and password given as arguments count before one of the environment."""
     monkeypatch.setenv("BIFROST_SESSION_TOKEN", lock.token)
-    assert len(providers(client_of(locked))) == 9
+    assert len(providers(client_of(locked))) == PROVIDERS
     with pytest.raises(AuthenticationFailed):
         Admin(client_of(locked), session_token="another-token").providers()
     monkeypatch.setenv("BIFROST_SESSION_TOKEN", "an-old-one")
-    assert len(Admin(client_of(locked), admin_user=USER, admin_password=PASSWORD).providers()) == 9
+    assert len(Admin(client_of(locked), admin_user=USER, admin_password=PASSWORD).providers()) == PROVIDERS
 
 
 @pytest.mark.parametrize("cookie", [False, True], ids=["in the answer", "in a cookie"])
@@ -69,7 +70,7 @@ def test_a_gateway_that_wants_a_login_gets_one(client_of: ClientOf, cookie: bool
     lock = Locked(gateway_app(simulated()), USER, PASSWORD, basic=False, cookie=cookie)
     with served(lock) as url:
         admin = Admin(client_of(url), admin_user=USER, admin_password=PASSWORD)
-        assert len(admin.providers()) == 9
+        assert len(admin.providers()) == PROVIDERS
         assert lock.logins == 1
         with pytest.raises(AuthenticationFailed, match="does not know this user"):
             Admin(client_of(url), admin_user=USER, admin_password="wrong").providers()

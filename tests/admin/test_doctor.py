@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bifrost_nb import Client
+from bifrost_nb.gateway.deployments import DEFAULT_DEPLOYMENTS
 from bifrost_nb.gateway.doctor import Doctor, doctor
 from bifrost_nb.gateway.local import LocalGateway, local_gateway
 
@@ -45,7 +46,7 @@ def test_a_healthy_gateway(client_of: ClientOf, dialect: str) -> None:
     assert found.healthy
     assert {check.state for check in found} == {"ok"}
     assert state(found, "gateway")[1].startswith(f"Bifrost v{dialect}")
-    assert state(found, "deployments")[1] == "17"
+    assert state(found, "deployments")[1] == str(len(DEFAULT_DEPLOYMENTS))
     assert state(found, "gateway log")[1] == "on; 1 of the last 1 answered requests have a cost"
 
 

@@ -71,7 +71,7 @@ def test_a_run_says_what_it_holds(client: Client) -> None:
     assert "1 vector of 8 numbers" in shown
     assert "in" in shown
     assert " out" not in shown
-    assert "1 vector of 8 numbers" in run._repr_mimebundle_()["text/html"]
+    assert "1 vector of 8 numbers" in run._repr_mimebundle_()[0]["text/html"]
 
 
 def test_base64_gives_the_same_numbers(client: Client, gateway: LocalGateway) -> None:

@@ -22,28 +22,13 @@ Asked = tuple[str, int, int, str | None]
 
 
 def langchain(url: str) -> Iterable[tuple[str, Asked]]:
-    from langchain_anthropic import ChatAnthropic
-    from langchain_aws import ChatBedrockConverse
-    from langchain_cohere import ChatCohere
-    from langchain_google_genai import ChatGoogleGenerativeAI
     from langchain_openai import ChatOpenAI
 
-    def text(message: Any) -> str:
-        blocks = [{"type": "text", "text": message.content}] if isinstance(message.content, str) else message.content
-        return "".join(block["text"] for block in blocks if block.get("type") == "text")
-
-    models = {
-        "openai": ChatOpenAI(model="gpt-4o-mini", base_url=f"{url}/v1", api_key="k"),
-        "anthropic": ChatAnthropic(model="claude-haiku-4-5", base_url=url, api_key="k", max_tokens=500),
-        "genai": ChatGoogleGenerativeAI(model="gemini-2.5-flash", base_url=url, google_api_key="k"),
-        "bedrock": ChatBedrockConverse(model=NOVA, endpoint_url=url, region_name="us-east-1", **AWS),
-        "cohere": ChatCohere(model="command-r", base_url=url, cohere_api_key="k"),
-    }
-    for name, model in models.items():
-        answer = model.invoke(PROMPT)
-        usage = answer.usage_metadata
-        streamed = "".join(map(text, model.stream(PROMPT)))
-        yield name, (text(answer), usage["input_tokens"], usage["output_tokens"], streamed)
+    model = ChatOpenAI(model="gpt-4o-mini", base_url=f"{url}/v1", api_key="k")
+    answer = model.invoke(PROMPT)
+    usage = answer.usage_metadata
+    streamed = "".join(chunk.content for chunk in model.stream(PROMPT))
+    yield "openai", (answer.content, usage["input_tokens"], usage["output_tokens"], streamed)
 
 
 def litellm(url: str) -> Iterable[tuple[str, Asked]]:

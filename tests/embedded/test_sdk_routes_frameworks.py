@@ -14,12 +14,10 @@ from .conftest import Wire
 from .sdk_routes import row_of
 
 PACKAGES = {
-    "langchain": (
-        "langchain_openai", "langchain_anthropic", "langchain_google_genai", "langchain_aws", "langchain_cohere",
-    ),
+    "langchain": ("langchain_openai",),
     "litellm": ("litellm", "boto3"),
     "pydanticai": ("pydantic_ai", "openai", "anthropic", "google.genai", "boto3", "cohere"),
-}  # fmt: skip
+}
 PATHS = {
     "openai": "v1/chat/completions",
     "responses": "v1/responses",
@@ -36,15 +34,16 @@ def missing(packages: tuple[str, ...]) -> list[str]:
     return outer or [name for name in packages if importlib.util.find_spec(name) is None]
 
 
+@pytest.mark.timeout(400)  # a busy machine takes its time to import them
 @pytest.mark.parametrize("framework", PACKAGES)
 def test_a_framework_speaks_each_format(wire: Wire, framework: str) -> None:
-    """Each of its model classes reaches the route of its format below the framework's prefix, and finds the text and
-    the tokens that the gateway's log has, whole and streamed."""
+    """Each of its model classes that comes without more packages reaches the route of its format below the framework's
+    prefix, and finds the text and the tokens that the gateway's log has, whole and streamed."""
     if absent := missing(PACKAGES[framework]):
         pytest.skip(f"not installed: {', '.join(absent)}")
     program = Path(__file__).with_name("framework_calls.py")
     command = [sys.executable, str(program), framework, wire.gateway.url]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-2_000:]
     records = iter(wire.gateway.requests())
     for name, (text, prompt, completion, streamed) in json.loads(done.stdout.splitlines()[-1]).items():
