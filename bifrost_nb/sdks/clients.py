@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import ConfigurationError
 from .exchange import Exchange
-from .recorder import Recorder
+from .recorder import ASKED_HEADERS, Recorder
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -91,6 +91,9 @@ def _library(name: str) -> Any:
         raise ConfigurationError(f"{name} is not installed.", hint=f"pip install {name}") from None
 
 
+_ASKED = tuple((name.encode(), name) for name in (*ASKED_HEADERS, "x-stainless-retry-count"))
+
+
 class _Sent:
     """The headers that a request has while it is sent, and not a moment longer: a redirect or a retry is made from the
     same request, and must not carry our key elsewhere. (A copy of the request would cost ten times as much.)
@@ -99,7 +102,8 @@ class _Sent:
     def __init__(self, recorder: Recorder, request: Any) -> None:
         url, headers = request.url, request.headers
         self.headers = headers
-        given = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in headers.raw}
+        raw = {name.lower(): value for name, value in headers.raw}
+        given = {name: raw[key].decode("latin-1") for key, name in _ASKED if key in raw}
         try:
             question = request.content
         except Exception:  # noqa: BLE001 - a body that is read while it is sent: each library has its own error

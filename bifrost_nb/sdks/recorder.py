@@ -19,7 +19,7 @@ from .exchange import Exchange
 from .reading import read
 from .settling import Settling
 
-__all__ = ["NO_KEY", "Recorder"]
+__all__ = ["ASKED_HEADERS", "NO_KEY", "Recorder"]
 
 NO_KEY = "bifrost-nb-without-key"
 """Given to SDKs that insist on a key where none is configured; never sent."""
@@ -27,6 +27,8 @@ RETRY_S = 120.0
 """The same request within so long after a failure is a retry of it, where the SDK does not number its attempts."""
 
 _KEY_HEADERS = ("authorization", "x-api-key", "x-goog-api-key")
+ASKED_HEADERS = ("x-request-id", "x-bf-vk", *_KEY_HEADERS)
+"""What `Recorder.headers` wants to know of a request."""
 _RETRIED = {408, 409, 429}
 _PORTS = {"http": 80, "https": 443}
 _logger = logging.getLogger("bifrost_nb.sdks")
@@ -68,7 +70,7 @@ class Recorder:
         return exchange
 
     def headers(self, exchange: Exchange, given: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-        """(headers to add, names of headers to leave out) for a request; `given` has its headers in lower case."""
+        """(headers to add, names of headers to leave out) for a request; `given` has its `ASKED_HEADERS`."""
         added = {}
         if told := given.get("x-request-id"):
             exchange.request_id = told

@@ -1,10 +1,12 @@
 """What the recorder costs: CPU of an SDK's call with it, beside the same call without it, in one process.
 
-    python tests/benchmarks/bench_recorder.py [SDK ...] [--calls 60] [--rounds 9] [--profile SDK]
+    python tests/benchmarks/bench_recorder.py [SDK ...] [--calls 60] [--rounds 40] [--profile]
 
-Both ways take turns on the embedded gateway, which is another process. Three figures for each SDK, medians of the
-rounds: CPU of the whole process per call without the recorder; what the recorder adds on the calling thread; and what
-the process spends in all, the search for costs in the gateway's log included. Each round waits until that has ended.
+Both ways take turns on the embedded gateway, which is another process. Two ratios for each SDK and kind of call:
+
+- of the calling thread, in many short rounds: the tenth percentiles of both ways compared, since whatever else the
+  machine does only ever adds;
+- of the whole process, in a few long rounds (medians): the search for costs in the gateway's log included.
 """
 
 from __future__ import annotations
@@ -32,6 +34,9 @@ Work = Callable[[], object]
 CHUNKS = 100
 SETTLE_S = 1.5
 """Seconds after which costs have been looked for."""
+SHORT = 5
+"""Calls of a short round."""
+LONG_ROUNDS = 3
 
 
 def whole(driver: Driver, client: Any, loop: asyncio.AbstractEventLoop) -> Work:
@@ -50,30 +55,32 @@ def streamed(driver: Driver, client: Any, loop: asyncio.AbstractEventLoop) -> Wo
     return lambda: loop.run_until_complete(read())
 
 
-def spent(work: Work, calls: int, settle_s: float) -> tuple[float, float]:
-    """CPU microseconds per call: (of this thread, of the whole process with what follows)."""
-    gc.collect()
-    process, thread = time.process_time(), time.thread_time()
+def thread_us(work: Work, calls: int) -> float:
+    """CPU microseconds of this thread per call."""
+    began = time.thread_time()
     for _ in range(calls):
         work()
-    thread = time.thread_time() - thread
-    time.sleep(settle_s)
-    return 1e6 * thread / calls, 1e6 * (time.process_time() - process) / calls
+    return 1e6 * (time.thread_time() - began) / calls
 
 
-def compare(alone: Work, recorded: Work, calls: int, rounds: int, settle_s: float) -> tuple[float, float, float]:
-    """(CPU of the call, ratio on the calling thread, ratio of the process), medians; the first round is not counted."""
-    base, on_thread, in_all = [], [], []
-    for number in range(rounds + 1):
-        pair = [
-            (work, spent(work, calls, settle_s)) for work in ((alone, recorded) if number % 2 else (recorded, alone))
-        ]
-        found = dict(pair)
-        if number:
-            base.append(found[alone][1])
-            on_thread.append(found[recorded][0] / found[alone][0])
-            in_all.append(found[recorded][1] / found[alone][1])
-    return statistics.median(base), statistics.median(on_thread), statistics.median(in_all)
+def process_us(work: Work, calls: int) -> float:
+    """CPU microseconds of the whole process per call, until all costs have been looked for."""
+    gc.collect()
+    began = time.process_time()
+    for _ in range(calls):
+        work()
+    time.sleep(SETTLE_S)
+    return 1e6 * (time.process_time() - began) / calls
+
+
+def compare(alone: Work, recorded: Work, calls: int, rounds: int) -> tuple[float, float, float]:
+    """(CPU of the call alone, ratio on the calling thread, ratio of the process)."""
+    for work in (alone, recorded):  # what is loaded late
+        thread_us(work, SHORT)
+    short = [(thread_us(alone, SHORT), thread_us(recorded, SHORT)) for _ in range(rounds)]
+    base, ours = (statistics.quantiles(figures, n=10)[0] for figures in zip(*short, strict=True))
+    long = [process_us(recorded, calls) / process_us(alone, calls) for _ in range(LONG_ROUNDS)]
+    return base, ours / base, statistics.median(long)
 
 
 def main() -> None:
@@ -81,7 +88,7 @@ def main() -> None:
     names = [type(driver).__name__ for driver in DRIVERS]
     parser.add_argument("sdks", nargs="*", metavar="SDK", help=", ".join(names))
     parser.add_argument("--calls", type=int, default=60)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--profile", action="store_true", help="show where the recorded calls of each SDK spend time")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -98,7 +105,7 @@ def main() -> None:
             for kind, make in (("answer", whole), ("stream", streamed)):
                 calls = options.calls if kind == "answer" else max(5, options.calls // 6)
                 works = make(driver, alone, loop), make(driver, ours, loop)
-                figures = compare(*works, calls, options.rounds, SETTLE_S)
+                base, on_thread, in_all = compare(*works, calls, options.rounds)
                 print(
                     f"{type(driver).__name__:12}{kind:10}{figures[0]:14,.0f}{figures[1]:14.3f}{figures[2]:15.3f}",
                     flush=True,
