@@ -32,6 +32,7 @@ FEW = 4
 """So many runs are quicker looked for one by one."""
 PAGE = 1000
 """Rows of a page; the gateway allows no more."""
+AT_ONCE = 16
 FACTS = ("input_cost_usd", "output_cost_usd", "cost_usd", "cost_source", "gateway_version")
 
 
@@ -63,22 +64,32 @@ class Settling:
         await asyncio.sleep(SETTLE_S)
         with self._lock:
             runs, self._waiting, self._process = self._waiting, [], None
-        sender, log = self._client._on_loop(), self._client.log
-        if not self._asked_version:
-            self.version, self._asked_version = await sender.version(), True
-        missing = [run for run in runs if run.cost_usd is None and run.http_status is not None]
-        rows = await self._page(missing) if len(missing) > FEW else {}
-        for run in runs:
-            old = {name: getattr(run, name) for name in FACTS}
-            run.gateway_version = run.gateway_version or self.version
-            row = rows.get(run.request_id or "")
-            found = row is not None and run.cost_usd is None and _is_of(row, run) and add_log_cost(run, row)
-            with contextlib.suppress(LogError):  # as where a single cost is looked for
-                log.update(run.run_id, **{name: fact for name in FACTS if (fact := getattr(run, name)) != old[name]})
-            if found or run.cost_usd is not None or run.http_status is None or run.cache_hit:
+        try:
+            if not self._asked_version:
+                self.version, self._asked_version = await self._client._on_loop().version(), True
+            missing = [run for run in runs if run.cost_usd is None and run.http_status is not None]
+            rows = await self._page(missing) if len(missing) > FEW else {}
+            for number, run in enumerate(runs):
+                self._learn(run, rows.get(run.request_id or ""))
+                if number % AT_ONCE == AT_ONCE - 1:
+                    await asyncio.sleep(0)  # our own calls are timed on this loop
+        except BaseException:
+            for run in runs:  # so that nobody waits for what will not come
                 cost_settled(run)
-            else:
-                sender.costs.follow(run, log)
+            raise
+
+    def _learn(self, run: Run, row: dict[str, Any] | None) -> None:
+        """What is known now, into the run and its line of the log; a cost that is not is looked for on its own."""
+        old = {name: getattr(run, name) for name in FACTS}
+        run.gateway_version = run.gateway_version or self.version
+        found = row is not None and run.cost_usd is None and _is_of(row, run) and add_log_cost(run, row)
+        log = self._client.log
+        with contextlib.suppress(LogError):  # as where a single cost is looked for
+            log.update(run.run_id, **{name: fact for name in FACTS if (fact := getattr(run, name)) != old[name]})
+        if found or run.cost_usd is not None or run.http_status is None or run.cache_hit:
+            cost_settled(run)
+        else:
+            self._client._on_loop().costs.follow(run, log)
 
     async def _page(self, runs: list[Run]) -> dict[str, Any]:
         """The newest rows of the gateway's log since the first of `runs` began, by id; empty where it has none."""
