@@ -10,7 +10,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
 from typing import Any
@@ -147,10 +147,26 @@ class Way:
                             break
                     return response.status_code, response.headers, b"".join(blocks), response.request
 
-            def send(*arguments: Any, **given: Any) -> Any:
-                return asyncio.run_coroutine_threadsafe(asend(*arguments, **given), loop).result(30)
+            asked: asyncio.Queue[Any] = asyncio.Queue()
 
-            return await asyncio.to_thread(work, send)
+            async def serve() -> None:  # all calls in one task, as an SDK's retries are
+                while True:
+                    arguments, given, future = await asked.get()
+                    try:
+                        future.set_result(await asend(*arguments, **given))
+                    except Exception as error:
+                        future.set_exception(error)
+
+            def send(*arguments: Any, **given: Any) -> Any:
+                future: Future[Any] = Future()
+                loop.call_soon_threadsafe(asked.put_nowait, (arguments, given, future))
+                return future.result(30)
+
+            task = asyncio.create_task(serve())
+            try:
+                return await asyncio.to_thread(work, send)
+            finally:
+                task.cancel()
 
 
 def _ways() -> list[Any]:
