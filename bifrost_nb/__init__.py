@@ -50,6 +50,9 @@ if TYPE_CHECKING:
     from .records.frame import runs, to_frame
     from .records.log import RunLog, run_log
     from .records.run import Run
+    from .sdks.boto import recording_boto3
+    from .sdks.clients import recording_async_client, recording_client
+    from .sdks.sdk import sdk
     from .streams import AsyncStream, Stream
 
 _HOMES = {
@@ -113,6 +116,12 @@ _HOMES = {
         "run_log",
     ),
     "records.run": ("Run",),
+    "sdks.boto": ("recording_boto3",),
+    "sdks.clients": (
+        "recording_async_client",
+        "recording_client",
+    ),
+    "sdks.sdk": ("sdk",),
     "streams": (
         "AsyncStream",
         "Stream",
@@ -163,9 +172,13 @@ __all__ = [
     "playground",
     "providers",
     "reconcile",
+    "recording_async_client",
+    "recording_boto3",
+    "recording_client",
     "replay",
     "run_log",
     "runs",
+    "sdk",
     "to_frame",
     "virtual_keys",
 ]

@@ -37,7 +37,7 @@ class Costs:
 
     def __init__(self, base_url: str, headers: Mapping[str, str]) -> None:
         self.base_url = base_url
-        self._headers = headers
+        self.headers = headers
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._room = asyncio.Semaphore(PARALLEL)
         self._misses = 0
@@ -100,13 +100,13 @@ class Costs:
         is the primary's failure.
         """
         if not run.is_fallback:
-            status, row = await get_json(self.base_url, f"/api/logs/{run.request_id}", self._headers)
+            status, row = await get_json(self.base_url, f"/api/logs/{run.request_id}", self.headers)
             if status != 200 or not isinstance(row, dict):
                 return status, None
             if run.status != "ok" or row.get("status") == "success" or run.is_fallback is False:
                 return status, row
         query = {"parent_request_id": run.request_id, "limit": 100}
-        status, found = await get_json(self.base_url, "/api/logs", self._headers, query)
+        status, found = await get_json(self.base_url, "/api/logs", self.headers, query)
         rows = found.get("logs") if status == 200 and isinstance(found, dict) else None
         children = [row for row in rows or () if isinstance(row, dict) and row.get("status") == "success"]
         return status, next((row for row in children if row.get("parent_request_id") == run.request_id), None)
@@ -130,7 +130,7 @@ class Costs:
         token: str | None = None
         for _ in range(100):  # pages
             params = {"page_size": 1000, **({"page_token": token} if token else {})}
-            status, answer = await get_json(self.base_url, "/v1/models", self._headers, params)
+            status, answer = await get_json(self.base_url, "/v1/models", self.headers, params)
             if status != 200 or not isinstance(answer, dict):
                 break
             found |= self.prices_in([answer])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
@@ -25,7 +25,7 @@ from .records.run import Attempt, Run, Status, new_id
 from .transport import Sink, attempt, get_json, pool
 from .untrusted import plain, redact, secrets_in
 
-__all__ = ["Sender"]
+__all__ = ["Sender", "describe", "status_of"]
 
 LONGEST_RETRY_AFTER_S = 60.0
 """A provider that asks for a longer pause gets no retry: the caller decides."""
@@ -97,7 +97,7 @@ class Sender:
         ended_ms = sending.now_ms()
         if error is None and not version.done():
             await asyncio.wait([version], timeout=VERSION_WAIT_S)
-        return self._finish(sending, _status(error), error, ended_ms)
+        return self._finish(sending, status_of(error), error, ended_ms)
 
     async def version(self) -> str | None:
         """The gateway's version; None where it does not say."""
@@ -154,7 +154,7 @@ class Sender:
         if self._version is not None and self._version.done() and not self._version.cancelled():
             run.gateway_version = self._version.result()
         if error is not None:
-            self._describe(run, error, self._hidden(sending.call))
+            describe(run, error, self._hidden(sending.call))
         run.status = status
         outcome = Outcome(run, error)
         try:
@@ -170,19 +170,21 @@ class Sender:
         """The keys that go out with `call`: the client's, and those among the call's own headers."""
         return (*self._secrets, *secrets_in(call.headers))
 
-    def _describe(self, run: Run, error: BifrostError, secrets: tuple[str, ...]) -> None:
-        """The error's facts into the run, the run into the error; keys out of both."""
-        error.bare().args = (redact(error.message, *secrets),)
-        error.run = run
-        run.error_message = str(error)
-        run.error_type, run.error_code = type(error).__name__, None
-        if isinstance(error, GatewayError):
-            run.http_status = error.status or run.http_status
-            run.error_type, run.error_code = error.type or run.error_type, error.code
-            error.request_id = run.request_id  # the one sent: a provider's own may stand in the headers
+
+def describe(run: Run, error: BifrostError, secrets: Sequence[str]) -> None:
+    """The error's facts into the run, the run into the error; keys out of both."""
+    error.bare().args = (redact(error.message, *secrets),)
+    error.run = run
+    run.error_message = str(error)
+    run.error_type, run.error_code = type(error).__name__, None
+    if isinstance(error, GatewayError):
+        run.http_status = error.status or run.http_status
+        run.error_type, run.error_code = error.type or run.error_type, error.code
+        error.request_id = run.request_id  # the one sent: a provider's own may stand in the headers
 
 
-def _status(error: BifrostError | None) -> Status:
+def status_of(error: BifrostError | None) -> Status:
+    """How a call ended."""
     if error is None:
         return "ok"
     if isinstance(error, TimedOut):

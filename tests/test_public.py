@@ -29,7 +29,10 @@ ALLOWED = {  # part -> the parts of this package it may import when it is loaded
     "charts": set(),
 }
 HOMES_OF_LIBRARIES = {  # library -> the parts that may import it
-    "httpx": {"transport"},
+    "httpx": {"transport", "sdks"},  # sdks: clients of other people's SDKs, which do not carry our own calls
+    "httpx2": {"sdks"},
+    **{sdk: {"sdks"} for sdk in ("openai", "anthropic", "google", "cohere", "boto3", "botocore")},
+    **{sdk: {"sdks"} for sdk in ("langchain_openai", "litellm", "pydantic_ai")},
     "aiohttp": {"transport"},
     "IPython": {"notebook"},
     "ipywidgets": {"notebook"},
@@ -103,6 +106,10 @@ def test_importing_is_light() -> None:
     bare = "import bifrost_nb, sys, json; print(json.dumps(sorted(sys.modules)))"
     loaded = set(json.loads(subprocess.run([sys.executable, "-c", bare], capture_output=True, check=True).stdout))
     assert not (heavy | {"httpx", "pydantic", "aiohttp", "numpy", "msgspec"}) & loaded
+    named = "import bifrost_nb as bf, sys, json; bf.sdk, bf.recording_boto3; print(json.dumps(sorted(sys.modules)))"
+    loaded = set(json.loads(subprocess.run([sys.executable, "-c", named], capture_output=True, check=True).stdout))
+    foreign = {"httpx2", "openai", "anthropic", "google.genai", "cohere", "boto3", "litellm", "pydantic_ai"}
+    assert not (foreign | {"botocore", "langchain_openai"}) & loaded  # an SDK is loaded when it is asked for
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))

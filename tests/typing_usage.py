@@ -151,3 +151,15 @@ def gateway_data() -> None:
         assert_type(gateway, bf.LaunchedGateway)
         assert_type(gateway.url, str)
     bf.launch_gateway({"providers": {}}, binary="bifrost-http", timeout=30).stop()
+
+
+def other_sdks(boto3_client: object) -> None:
+    """Other people's clients, recorded."""
+    client = bf.Client("demo")
+    bf.sdk("openai", client=client, tags={"team": "a"}, max_retries=0).chat.completions.create()
+    bf.sdk("anthropic", asynchronous=True).messages.create()
+    bf.sdk("langchain", model="azure/fast").invoke("Hi")
+    bf.sdk("open-ai")  # type: ignore[arg-type]
+    bf.recording_client(client, library="httpx2", timeout=30).close()
+    bf.recording_async_client(tags={"team": "a"}).build_request("GET", "/")
+    bf.recording_boto3(boto3_client, client).converse()

@@ -34,7 +34,7 @@ from ..wire.chunks import PlainChunk, plain_chunks
 from ..wire.deployments import Deployment
 from ..wire.failures import gateway_error, parse_error
 from ..wire.order import ChunkOrder
-from ..wire.reading import parse_cache, parse_usage, served
+from ..wire.reading import LowerNames, parse_cache, parse_usage, served
 from .cost import add_response_cost
 from .run import Run
 
@@ -91,7 +91,8 @@ class Collector:
     def headers(self, status: int, headers: Mapping[str, str]) -> None:
         """The answer's head: from gateway 1.5 on it tells who serves before any text."""
         self.run.http_status = status
-        self._headers = {name.lower(): value for name, value in headers.items()}  # the library's mapping is slow to ask
+        # httpx's own mapping is slow to ask
+        self._headers = LowerNames((name.lower(), value) for name, value in headers.items())
         self._who({})
 
     def answer(self, body: dict[str, Any]) -> list[Piece]:

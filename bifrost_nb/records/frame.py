@@ -76,5 +76,7 @@ def _dtype(dtype: Dtype) -> Any:
 def runs(**filters: Unpack[Filters]) -> pd.DataFrame:
     """The run log in force as a DataFrame, one row per run; `Filters` says what each filter takes."""
     from .log import run_log
+    from .pending import wait_for_costs
 
+    wait_for_costs()  # those of the calls just made come a moment after their answers
     return run_log().frame(**filters)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ..untrusted import plain
@@ -15,6 +16,7 @@ from .deployments import Deployment
 __all__ = [
     "Cache",
     "Cost",
+    "LowerNames",
     "Served",
     "Tokens",
     "header",
@@ -27,6 +29,10 @@ __all__ = [
 
 _NAME_LIMIT = 200
 _NOTHING: Mapping[str, Any] = {}
+
+
+class LowerNames(dict[str, str]):
+    """Headers whose names are known to be in lower case: asking for one that is not there needs no search."""
 
 
 class Served(NamedTuple):
@@ -169,15 +175,18 @@ def parse_cache(extra_fields: object) -> Cache:
 def header(headers: Mapping[str, str], name: str) -> str | None:
     """A header whatever its case; None where absent."""
     value = headers.get(name)
-    if value is None:
+    if value is None and type(headers) is not LowerNames:
         value = next((value for key, value in headers.items() if key.lower() == name), None)
     return value
 
 
 def name_of(value: object) -> str | None:
     """A name from outside, made safe to show; None where it is not text or empty."""
-    if not isinstance(value, str):
-        return None
+    return _safe_name(value) if isinstance(value, str) else None
+
+
+@lru_cache(maxsize=1024)  # a gateway has few names, and says them in every answer
+def _safe_name(value: str) -> str | None:
     return plain(value, _NAME_LIMIT).strip() or None
 
 

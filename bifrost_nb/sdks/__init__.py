@@ -1,0 +1,1 @@
+"""Other SDKs through the gateway, recorded in the same run log: `clients` (httpx), `boto` and `sdk` are for users."""

@@ -1,0 +1,1 @@
+"""How each provider's API writes requests, answers, streams and token counts: JSON in, facts out."""

@@ -1,0 +1,14 @@
+"""SDKs leave sockets and clients in reference cycles: they are collected after each test, not in somebody else's."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _collected() -> Iterator[None]:
+    yield
+    gc.collect()

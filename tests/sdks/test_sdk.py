@@ -1,0 +1,135 @@
+"""`bf.sdk` itself, retries of the real SDKs, and boto3's events."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+import bifrost_nb as bf
+from bifrost_nb import Client, ConfigurationError, RunLog
+from bifrost_nb.gateway.local import LocalGateway
+
+PACKAGES = {
+    "openai": ("openai", "openai"),
+    "anthropic": ("anthropic", "anthropic"),
+    "genai": ("google.genai", "google-genai"),
+    "cohere": ("cohere", "cohere"),
+    "bedrock": ("boto3", "boto3"),
+    "langchain": ("langchain_openai", "langchain-openai"),
+    "litellm": ("litellm", "litellm"),
+    "pydanticai": ("pydantic_ai", "pydantic-ai-slim"),
+}
+needs_sdks = pytest.mark.skipif(importlib.util.find_spec("cohere") is None, reason="the SDKs are not installed (sdks)")
+MESSAGES = [{"role": "user", "content": "Hi"}]
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_a_missing_package_is_one_line(name: Any, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An SDK that is not installed is one error that names the `pip install`."""
+    module, package = PACKAGES[name]
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ConfigurationError, match=rf"pip install '?{package}") as caught:
+        bf.sdk(name, client=client)
+    assert "\n" not in str(caught.value)
+
+
+@needs_sdks
+def test_wrong_arguments(client: Client) -> None:
+    """An unknown name lists those there are; a framework wants a model; boto3 is not async."""
+    with pytest.raises(ConfigurationError, match="openai, anthropic"):
+        bf.sdk("open-ai", client=client)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="model='openai/gpt-4o-mini'"):
+        bf.sdk("pydanticai", client=client)
+    with pytest.raises(ConfigurationError, match="async"):
+        bf.sdk("bedrock", asynchronous=True, client=client)
+
+
+@needs_sdks
+def test_an_sdk_loads_no_other(gateway: LocalGateway) -> None:
+    """Asking for one SDK imports that one."""
+    code = f"""
+import sys, bifrost_nb as bf
+bf.sdk("cohere", client=bf.Client({gateway.url!r}))
+others = {{"openai", "anthropic", "google.genai", "boto3", "litellm", "pydantic_ai"}}
+print(*sorted(others & sys.modules.keys()))
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert found.stdout.strip() == ""
+
+
+@needs_sdks
+def test_keys(gateway: LocalGateway, log: RunLog) -> None:
+    """The configured keys are sent as our own client sends them; without one no stand-in leaves."""
+    for key in (None, "sk-own-key"):
+        gateway.reset()
+        ours = Client(gateway.url, log=log, virtual_key="sk-bf-sdk", api_key=key)
+        bf.sdk("openai", client=ours).chat.completions.create(model="azure/fast", messages=MESSAGES)
+        turns = [{"role": "user", "content": [{"text": "Hi"}]}]
+        bf.sdk("bedrock", client=ours).converse(modelId="azure/fast", messages=turns)
+        for request in (each for each in gateway.requests() if each["method"] == "POST"):
+            assert request["headers"]["x-bf-vk"] == "sk-bf-sdk"
+            assert request["headers"].get("authorization") == (key and f"Bearer {key}")
+
+
+@needs_sdks
+def test_retries_of_the_sdks(client: Client, gateway: LocalGateway, log: RunLog) -> None:
+    """Each attempt of an SDK's own retries is a run; number and link tell the call they belong to."""
+    import boto3
+    import botocore
+    from botocore.config import Config
+
+    gateway.script([{"times": 1, "status": 503, "headers": {"retry-after-ms": "1"}}])
+    bf.sdk("openai", client=client, tags={"team": "a"}).chat.completions.create(model="azure/fast", messages=MESSAGES)
+    gateway.script([{"times": 1, "status": 503}])
+    turns = [{"role": "user", "content": [{"text": "Hi"}]}]
+    config = Config(signature_version=botocore.UNSIGNED, retries={"mode": "standard", "total_max_attempts": 2})
+    made = boto3.client("bedrock-runtime", endpoint_url=f"{gateway.url}/bedrock", region_name="x", config=config)
+    assert bf.recording_boto3(made, client) is made
+    made.converse(modelId="azure/fast", messages=turns)
+    runs = log.read()
+    assert [(run.status, run.http_status, run.tags["attempt"]) for run in runs] == [
+        ("error", 503, 1), ("ok", 200, 2), ("error", 503, 1), ("ok", 200, 2),
+    ]  # fmt: skip
+    assert [run.tags["sdk_call"] for run in runs] == [runs[place].request_id for place in (0, 0, 2, 2)]
+    assert (runs[0].tags["sdk"], runs[0].tags["team"]) == ("openai", "a")
+    assert "sdk" not in runs[2].tags
+
+
+@needs_sdks
+def test_boto3_time_limits_and_strangers(client: Client, gateway: LocalGateway, log: RunLog) -> None:
+    """A time limit of boto3 is a timeout; another service's client is refused; another endpoint is left alone."""
+    import boto3
+    import botocore
+    from botocore.config import Config
+    from botocore.exceptions import ReadTimeoutError
+
+    with pytest.raises(ConfigurationError, match="bedrock-runtime"):
+        bf.recording_boto3(boto3.client("s3", region_name="eu-west-1"), client)
+    config = Config(read_timeout=0.2, retries={"total_max_attempts": 1})
+    turns = [{"role": "user", "content": [{"text": "Hi"}]}]
+    gateway.script([{"silent": True}])
+    with pytest.raises(ReadTimeoutError):
+        bf.sdk("bedrock", client=client, config=config).converse(modelId="azure/fast", messages=turns)
+    (run,) = log.read()
+    assert (run.status, run.http_status, run.error_type) == ("timeout", None, "TimedOut")
+    gateway.reset()
+    unsigned = Config(signature_version=botocore.UNSIGNED)
+    made = boto3.client("bedrock-runtime", endpoint_url=f"{gateway.url}/bedrock", region_name="x", config=unsigned)
+    bf.recording_boto3(made, Client("http://127.0.0.1:9", virtual_key="sk-bf-other", log=log))
+    made.converse(modelId="azure/fast", messages=turns)
+    assert len(log.read()) == 1
+    assert "x-bf-vk" not in gateway.requests()[0]["headers"]
+
+
+@needs_sdks
+def test_embeddings(client: Client, log: RunLog) -> None:
+    """Embeddings of an SDK are runs too, with the tokens that the SDK tells."""
+    openai = bf.sdk("openai", client=client)
+    answer = openai.embeddings.create(model="openai/text-embedding-3-small", input=["a tide", "a moon"])
+    (run,) = log.read()
+    assert (run.status, run.request_type, run.prompt) == ("ok", "embedding", '["a tide","a moon"]')
+    assert (run.prompt_tokens, run.completion_tokens) == (answer.usage.prompt_tokens, None)
