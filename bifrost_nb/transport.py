@@ -7,6 +7,7 @@ and stays cheap with many connections. All clients of a process share one pool o
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -35,6 +36,9 @@ MAX_ANSWER_BYTES = 256 * 1024 * 1024
 """A longer answer is refused, so that a broken server cannot fill the memory."""
 
 KEEPALIVE_S = 30.0
+_PROXY_NAMES = tuple(
+    name for scheme in ("http", "https", "all", "no") for name in (f"{scheme}_proxy", f"{scheme}_proxy".upper())
+)
 LAST_WORD_S = 1.0
 """How long to wait for ``[DONE]`` after finish reason and usage."""
 
@@ -60,7 +64,8 @@ def proxy_for(base_url: str) -> str | None:
 async def pool(base_url: str) -> httpx.AsyncClient:
     """The connection pool of the private loop, one for each proxy; made late, since loading aiohttp takes 0.1 s."""
     here = portal()
-    known: httpx.AsyncClient | None = here.shared.get(base_url)
+    asked = (base_url, *map(os.environ.get, _PROXY_NAMES))  # a cell may set a proxy at any time
+    known: httpx.AsyncClient | None = here.shared.get(asked)
     if known is not None:
         return known
     proxy = proxy_for(base_url)
@@ -80,7 +85,7 @@ async def pool(base_url: str) -> httpx.AsyncClient:
         transport = AiohttpTransport(client=session, proxy=httpx.Proxy(proxy) if proxy else None)
         client = here.shared[proxy] = httpx.AsyncClient(transport=transport, follow_redirects=False)
         here.closers.append(client.aclose)
-    here.shared[base_url] = client  # reading the environment takes as long as sending a request
+    here.shared[asked] = client  # working out which proxy is meant takes as long as sending a request
     return client
 
 
