@@ -33,14 +33,11 @@ class Job(concurrent.futures.Future[T], Generic[T]):
         super().__init__()
         self._loop = loop
         self._task: asyncio.Task[T] | None = None
-        self._asked = False
         loop.call_soon_threadsafe(self._begin, work)
 
     def _begin(self, work: Coroutine[Any, Any, T]) -> None:
         self._task = self._loop.create_task(work)
         self._task.add_done_callback(self._end)
-        if self._asked:  # asked before the task existed: let it reach its first await, so that its clean-up runs
-            self._loop.call_soon(self._task.cancel)
 
     def _end(self, task: asyncio.Task[T]) -> None:
         if task.cancelled():
@@ -55,14 +52,13 @@ class Job(concurrent.futures.Future[T], Generic[T]):
         """Ask the task to end at once; from any thread. False if it had already ended."""
         if self.done():
             return False
-        self._asked = True
         with contextlib.suppress(RuntimeError):  # the loop has been closed
             self._loop.call_soon_threadsafe(self._cancel)
         return True
 
     def _cancel(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
+        if self._task is not None:  # a task that has just begun first reaches an await, so that its clean-up runs
+            self._loop.call_soon(self._task.cancel)
 
 
 class Portal:

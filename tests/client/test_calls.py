@@ -14,6 +14,7 @@ import pytest
 
 import bifrost_nb as bf
 from bifrost_nb import Client, LocalGateway, RunLog, Timeouts, local_gateway
+from bifrost_nb.portal import portal
 
 
 def test_a_completion_is_answered_and_recorded(client: Client, gateway: LocalGateway, log: RunLog) -> None:
@@ -328,3 +329,12 @@ def test_tool_calls_audio_annotations_and_reasoning_of_a_stream_are_kept(client:
     assert run.audio == {"id": "a1", "data": b64encode(b"sound").decode(), "transcript": "Blue sky."}
     [logged] = client.log.read()
     assert (logged.tool_calls, logged.annotations, logged.reasoning) == (run.tool_calls, run.annotations, run.reasoning)
+
+
+def test_cancelled_before_it_began(client: Client, log: RunLog) -> None:
+    """A call that is cancelled while the private loop is busy with something else is recorded all the same."""
+    portal().loop.call_soon_threadsafe(time.sleep, 0.2)
+    job = client.start(client.prepare("text", "azure/fast", "Hi"))
+    job.cancel()
+    assert job.result(20).run.status == "cancelled"
+    assert [run.status for run in log.read()] == ["cancelled"]

@@ -59,6 +59,7 @@ def litellm(url: str) -> Iterable[tuple[str, Asked]]:
 def pydanticai(url: str) -> Iterable[tuple[str, Asked]]:
     import anthropic
     import cohere
+    from google import genai
     from pydantic_ai import Agent
     from pydantic_ai.models.anthropic import AnthropicModel
     from pydantic_ai.models.bedrock import BedrockConverseModel
@@ -73,13 +74,14 @@ def pydanticai(url: str) -> Iterable[tuple[str, Asked]]:
 
     claude = AnthropicProvider(anthropic_client=anthropic.AsyncAnthropic(base_url=url, api_key="k"))
     command = CohereProvider(cohere_client=cohere.AsyncClientV2(base_url=url, api_key="k"))
+    google = genai.Client(api_key="k", http_options={"base_url": url, "api_version": "v1beta"})
     nova = BedrockProvider(base_url=url, region_name="us-east-1", **AWS)
     openai = OpenAIProvider(base_url=f"{url}/v1", api_key="k")
     models = {
         "openai": OpenAIChatModel("gpt-4o-mini", provider=openai),
         "responses": OpenAIResponsesModel("gpt-4o-mini", provider=openai),
         "anthropic": AnthropicModel("claude-haiku-4-5", provider=claude),
-        "genai": GoogleModel("gemini-2.5-flash", provider=GoogleProvider(api_key="k", base_url=url)),
+        "genai": GoogleModel("gemini-2.5-flash", provider=GoogleProvider(client=google)),
         "bedrock": BedrockConverseModel(NOVA, provider=nova),
         "cohere": CohereModel("command-r", provider=command),
     }

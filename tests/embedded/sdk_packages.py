@@ -99,7 +99,8 @@ class GenAISdk(Sdk):
 
     def __init__(self, url: str) -> None:
         genai = pytest.importorskip("google.genai", reason=REASON)
-        options = genai.types.HttpOptions(base_url=f"{url}/genai", retry_options=None)
+        # The gateway has v1beta alone; the SDK's own default changes from version to version.
+        options = genai.types.HttpOptions(base_url=f"{url}/genai", api_version="v1beta", retry_options=None)
         self.types, self.client = genai.types, genai.Client(api_key=KEY, http_options=options)
 
     def answer(self, model: str, prompt: str = PROMPT, limit: int = 200) -> Any:
