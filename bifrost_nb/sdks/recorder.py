@@ -93,9 +93,9 @@ class Recorder:
         exchange.ended_ms = None if late else exchange.now_ms()
         try:
             self._remember(exchange)
-            run, log = read(exchange, self._secrets), self.client.log
+            run = read(exchange, self._secrets)
             run.gateway_version = self._settling.version
-            log.append(run)
+            self.client.record(run)
             self._settling.add(run)
         except Exception:  # the call of the SDK is worth more than our record of it
             _logger.exception("bifrost-nb: a call could not be recorded")

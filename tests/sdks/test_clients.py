@@ -424,6 +424,19 @@ def test_a_log_that_cannot_be_written(server: Server, tmp_path: Any, caplog: pyt
     assert "could not be recorded" in caplog.text
 
 
+def test_what_is_redacted(server: Server, log: RunLog) -> None:
+    """The client's hook is asked before anything is written, and a key inside a prompt is hidden."""
+    told = {**OPENAI.question, "messages": [{"role": "user", "content": "sk-bf-clients is a key"}]}
+    for redact in (None, lambda _, what: None if what == "prompt" else "an answer"):
+        ours = Client(server.url, log=log, virtual_key="sk-bf-clients", redact=redact)
+        with bf.recording_client(ours) as http:
+            http.post(server.url + PATH, content=json.dumps(told).encode())
+    hidden, redacted = log.read()
+    assert "[hidden] is a key" in str(hidden.prompt)
+    assert (redacted.prompt, redacted.text) == (None, "an answer")
+    assert "sk-bf-clients" not in log.path.read_text()
+
+
 def test_a_gateway_below_a_path(server: Server, log: RunLog) -> None:
     """A gateway below a path has its own requests recorded, not those of its neighbours."""
     ours = Client(f"{server.url}/team/bifrost", log=log, virtual_key="sk-bf-clients")
