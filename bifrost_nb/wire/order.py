@@ -53,7 +53,8 @@ class ChunkOrder:
     def note(self) -> str | None:
         """What was wrong, in words; None where nothing was, or where the numbers do not count chunks."""
         # An event without text before Anthropic's last one is counted and not sent on (engine 1.4.0 to 1.7.0).
-        missing = len(self._missing - {self.due - 2})
+        counted = self.due - 2 in self._missing and self.due - 3 not in self._missing
+        missing = len(self._missing) - counted
         told = [
             f"{count} {'chunk' if count == 1 else 'chunks'} {what}"
             for count, what in (
