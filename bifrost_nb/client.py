@@ -131,10 +131,12 @@ class Client:
         self, deployment: str, input: str | Sequence[Mapping[str, Any]], **options: Unpack[ResponsesParameters]
     ) -> Run:
         """A call of the Responses API; `input` is text, or a list of messages and results of tools."""
+        _hide(options)
         return self._wait(self.prepare("responses", deployment, input, **options))
 
     def embed(self, deployment: str, input: str | Sequence[str], **options: Unpack[EmbeddingParameters]) -> Run:
         """The embedding of each text of `input`: `run.embeddings`, in order; they are not written to the log."""
+        _hide(options)
         return self._wait(self.prepare("embedding", deployment, input, **options))
 
     def stream(self, deployment: str, prompt: str | Sequence[str], **options: Unpack[TextParameters]) -> Stream:
@@ -159,6 +161,7 @@ class Client:
         self, deployment: str, input: str | Sequence[Mapping[str, Any]], **options: Unpack[ResponsesParameters]
     ) -> Stream:
         """A call of the Responses API whose text arrives piece by piece."""
+        _hide(options)
         return Stream(self, self.prepare("responses", deployment, input, stream=True, **options))
 
     # Async, on any event loop
@@ -187,10 +190,12 @@ class Client:
         self, deployment: str, input: str | Sequence[Mapping[str, Any]], **options: Unpack[ResponsesParameters]
     ) -> Run:
         """`respond` for async code."""
+        _hide(options)
         return await self._awaited(self.prepare("responses", deployment, input, **options))
 
     async def aembed(self, deployment: str, input: str | Sequence[str], **options: Unpack[EmbeddingParameters]) -> Run:
         """`embed` for async code."""
+        _hide(options)
         return await self._awaited(self.prepare("embedding", deployment, input, **options))
 
     def astream(self, deployment: str, prompt: str | Sequence[str], **options: Unpack[TextParameters]) -> AsyncStream:
@@ -217,6 +222,7 @@ class Client:
         self, deployment: str, input: str | Sequence[Mapping[str, Any]], **options: Unpack[ResponsesParameters]
     ) -> AsyncStream:
         """`stream_respond` for async code."""
+        _hide(options)
         return AsyncStream(self, self.prepare("responses", deployment, input, stream=True, **options))
 
     # The layer that the magic, comparisons and widgets stand on

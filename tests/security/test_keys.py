@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import io
 import pickle
@@ -96,6 +97,12 @@ def fails(planted: Planted, echo: Callable[[int], str]) -> dict[str, Callable[[]
         "broken gateway": lambda: streamed(500),
         "moved": lambda: planted(echo(302)).complete("azure/fast", "Hi", headers=call_headers()),
         "nobody there": lambda: client.complete("azure/fast", "Hi", headers=call_headers()),
+        "no response": lambda: client.respond("azure/fast", "Hi", headers=call_headers()),
+        "no streamed response": lambda: client.stream_respond("fast", "Hi", headers=call_headers()),
+        "no embedding": lambda: client.embed("azure/fast", "Hi", headers=call_headers()),
+        "no awaited response": lambda: asyncio.run(client.arespond("azure/fast", "Hi", headers=call_headers())),
+        "no awaited stream": lambda: client.astream_respond("fast", "Hi", headers=call_headers()),
+        "no awaited embedding": lambda: asyncio.run(client.aembed("azure/fast", "Hi", headers=call_headers())),
         "timed out": timed_out,
         "management": signing_in,
         "wrong parameter": lambda: client.complete("azure/fast", "Hi", max_tokens=-1, headers=call_headers()),
