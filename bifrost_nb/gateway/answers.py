@@ -150,7 +150,8 @@ def prompt_tokens(call: Call) -> int:
     """Tokens of everything that was asked."""
     if call.kind == "chat":
         return count_messages(call.messages) + sum(count(orjson.dumps(tool).decode()) for tool in call.get("tools", []))
-    return sum(map(count, call.prompts)) + count(call.get("suffix", ""))
+    suffix = call.get("suffix", "") if call.kind == "text" else ""
+    return sum(map(count, call.prompts)) + count(suffix)
 
 
 def _wanted_logprobs(call: Call) -> int | None:

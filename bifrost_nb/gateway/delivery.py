@@ -14,17 +14,16 @@ import orjson
 from .answers import Answer, Choice
 from .deployments import SimulatedDeployment
 from .dialects import Dialect, Failure, Route
+from .framing import DONE, STREAM_HEADERS, merged, sse
 from .link import Link
 from .parameters import Call
 from .script import Rule
-from .tokens import tokenize
+from .tools import tool_deltas
 
-__all__ = ["Attempt", "Delivery", "Piece", "merged"]
+__all__ = ["Attempt", "Delivery", "Piece"]
 
 _BLOCK = 64 * 1024
 _HOLD_STEP_S = 0.02
-_DONE = b"data: [DONE]\n\n"
-_STREAM_HEADERS = {"content-type": "text/event-stream", "cache-control": "no-cache", "connection": "keep-alive"}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,7 +80,7 @@ class Delivery:
 
     @property
     def _stream_headers(self) -> Mapping[str, str]:
-        return _STREAM_HEADERS
+        return STREAM_HEADERS
 
     @property
     def _heartbeat_s(self) -> float | None:
@@ -169,7 +168,7 @@ class Delivery:
         await link.start(rule.status if rule.status and rule.frames else 200, self._headers(self._stream_headers, rule))
         if rule.frames is not None:
             return await self._raw(rule)
-        stops = _stops(rule)
+        stops = rule.stops
         if 0 in stops and await self._stop_at(0, rule):
             return None
         if burst is not None:
@@ -269,7 +268,7 @@ class Delivery:
 
     def _burst(self, rule: Rule, first: float) -> list[bytes] | None:
         """The content chunks as blocks of bytes, when they are sent without gaps and nothing stops them on the way."""
-        if rule.gap_ms != 0 or _stops(rule):
+        if rule.gap_ms != 0 or rule.stops:
             return None
         key = (self.call.kind, self.call.route, self.attempt.route.fallback_index, orjson.dumps(self.call.body))
         if key not in rule.burst:
@@ -324,7 +323,7 @@ class Delivery:
                 yield Piece(at + number * gap + late, choice, kind, start, min(start + size, len(tokens)))
                 number += 1
         for call in choice.tool_calls:
-            for place, delta in enumerate(_tool_deltas(call)):
+            for place, delta in enumerate(tool_deltas(call)):
                 yield Piece(at + place * gap, choice, "tool", delta={"tool_calls": [delta]})
 
     def _opening(self) -> dict[str, Any] | None:
@@ -365,20 +364,20 @@ class Delivery:
 
     def _encoded(self, choice: dict[str, Any], latency_ms: Any, index: Any) -> bytes:
         extra = self._extra(latency_ms, index)
-        return _sse(self.dialect.chunk(self.call, self.attempt.route, self.answer_id, choice, extra))
+        return sse(self.dialect.chunk(self.call, self.attempt.route, self.answer_id, choice, extra))
 
     def _ending(self, rule: Rule) -> bytes:
         """All that follows the content of a stream."""
-        return self._closing_frame() + self._last_frame(rule, self.attempt.answer.choices[0].finish_reason) + _DONE
+        return self._closing_frame() + self._last_frame(rule, self.attempt.answer.choices[0].finish_reason) + DONE
 
     def _cut_off(self, rule: Rule) -> bytes:
         """What the gateway ends a stream with whose provider broke off."""
-        return self._last_frame(rule, finish_reason=None) + _DONE
+        return self._last_frame(rule, finish_reason=None) + DONE
 
     def _error_frame(self, failure: Failure) -> bytes:
         """An error in the middle of a stream; the native route says ``[DONE]`` all the same."""
-        frame = _sse(self.dialect.error_frame(failure, self.attempt.route))
-        return frame + (_DONE if self.call.route == "v1" else b"")
+        frame = sse(self.dialect.error_frame(failure, self.attempt.route))
+        return frame + (DONE if self.call.route == "v1" else b"")
 
     def _closing_frame(self) -> bytes:
         """A text provider's own last chunk, without text and, by the gateway's doing, without its finish reason."""
@@ -393,46 +392,12 @@ class Delivery:
             choice["delta"] = {}
         extra = self._extra(round((time.monotonic() - self.attempt.began) * 1e3), self._chunk_index)
         chunk = self.dialect.chunk(self.call, self.attempt.route, self.answer_id, choice, extra)
-        return _sse(merged(self.dialect.last_chunk(chunk, self.attempt.usage), rule.merge))
+        return sse(merged(self.dialect.last_chunk(chunk, self.attempt.usage), rule.merge))
 
     def _headers(self, headers: Mapping[str, str], rule: Rule) -> dict[str, str]:
         identity = self.dialect.headers(self.attempt.route, (time.monotonic() - self.attempt.began) * 1e3)
         return {**headers, **identity, **{name.lower(): value for name, value in rule.headers.items()}}
 
 
-def _sse(body: Any) -> bytes:
-    return b"data: " + orjson.dumps(body) + b"\n\n"
-
-
-def _stops(rule: Rule) -> set[int]:
-    """Numbers of chunks after which something scripted happens."""
-    drop = rule.drop.after_chunks if rule.drop is not None else None
-    stops = (
-        drop,
-        rule.stall_after_chunks,
-        rule.hold_after_chunks,
-        rule.error_after_chunks,
-        rule.provider_cut_after_chunks,
-    )
-    return {stop for stop in stops if stop is not None}
-
-
 def _reasoning(text: str) -> dict[str, Any]:
     return {"reasoning": text, "reasoning_details": [{"index": 0, "type": "reasoning.text", "text": text}]}
-
-
-def _tool_deltas(call: dict[str, Any]) -> Iterable[dict[str, Any]]:
-    """A tool call in parts: who is called first, then the arguments token by token."""
-    function = call["function"]
-    yield call | {"function": {"name": function["name"], "arguments": ""}}
-    for token in tokenize(function["arguments"]):
-        yield {"index": call["index"], "function": {"arguments": token}}
-
-
-def merged(body: Any, changes: Mapping[str, Any]) -> Any:
-    """`body` with `changes`, objects deeply."""
-    result = dict(body)
-    for name, value in changes.items():
-        inner = isinstance(value, Mapping) and isinstance(result.get(name), Mapping)
-        result[name] = merged(result[name], value) if inner else value
-    return result

@@ -173,7 +173,8 @@ class Inference:
             await delivery.run()
         finally:
             self._log(delivery)
-            if call.kind == "responses" and link.complete and call.get("store", True):
+            whole = link.complete and delivery.failure is None
+            if call.kind == "responses" and whole and call.get("store", True):
                 said = {"role": "assistant", "content": delivery.text()}
                 self.simulator.remember(delivery.answer_id, [*call.messages, said])
 

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from .deployments import SimulatedDeployment
 from .link import ClientGone, Dropped, Link
 from .management_series import series_routes
+from .parameters import REQUEST_TYPES
 from .records import LogRow
 from .script import Script
 from .simulator import VIRTUAL_KEYS, Simulator
@@ -271,9 +272,6 @@ class _Control:
         return _json({})
 
 
-_METHODS = {"text": "text_completion", "chat": "chat_completion", "embedding": "embedding", "responses": "responses"}
-
-
 def _model(item: SimulatedDeployment) -> dict[str, Any]:
     prices = {"prompt": _usd(item.input_usd), "completion": _usd(item.output_usd)}
     prices["input_cache_read"] = _usd(item.cached_input_usd)
@@ -286,7 +284,7 @@ def _model(item: SimulatedDeployment) -> dict[str, Any]:
         "max_output_tokens": item.max_output_tokens,
         "architecture": {"modality": "text->text", "input_modalities": ["text"], "output_modalities": ["text"]},
         "owned_by": item.provider,
-        "supported_methods": [_METHODS[kind] for kind in item.kinds],
+        "supported_methods": [REQUEST_TYPES[kind] for kind in item.kinds],
     }
     if item.input_usd is not None:
         model["pricing"] = {name: price for name, price in prices.items() if price is not None}

@@ -17,7 +17,7 @@ from .deployments import Kind
 from .responding import chat_body, chat_messages
 from .tokens import message_text
 
-__all__ = ["PROVIDERS", "UNRESOLVED", "Call", "Refused", "azure_target", "out_of_bounds", "read_call"]
+__all__ = ["PROVIDERS", "REQUEST_TYPES", "UNRESOLVED", "Call", "Refused", "azure_target", "out_of_bounds", "read_call"]
 
 PROVIDERS = frozenset(
     (
@@ -27,7 +27,7 @@ PROVIDERS = frozenset(
 )  # fmt: skip
 """The providers that the gateway knows by name."""
 
-_REQUEST_TYPES: dict[Kind, str] = {
+REQUEST_TYPES: dict[Kind, str] = {
     "text": "text_completion",
     "chat": "chat_completion",
     "responses": "responses",
@@ -75,7 +75,7 @@ class Call:
     @property
     def request_type(self) -> str:
         """The gateway's name for this sort of request."""
-        return (self.operation or _REQUEST_TYPES[self.kind]) + ("_stream" if self.stream else "")
+        return (self.operation or REQUEST_TYPES[self.kind]) + ("_stream" if self.stream else "")
 
     def as_chat(self) -> Call:
         """A call of the Responses API as the chat that is simulated for it; every other one as it is."""
@@ -84,6 +84,8 @@ class Call:
     @property
     def max_tokens(self) -> int | None:
         """The limit on the answer's tokens. The gateway raises a chat's ``max_completion_tokens`` to at least 16."""
+        if self.kind == "embedding":
+            return None
         limit = self.body.get("max_completion_tokens") if self.kind == "chat" else None
         return max(16, limit) if limit is not None else self.body.get("max_tokens")
 
@@ -139,9 +141,11 @@ _FIELDS: dict[Kind, dict[str, _Check]] = {
         "max_tool_calls": _INTEGER, "temperature": _NUMBER, "top_p": _NUMBER, "top_logprobs": _INTEGER,
         "tools": _LIST, "parallel_tool_calls": _FLAG, "reasoning": _OBJECT, "text": _OBJECT, "metadata": _OBJECT,
         "previous_response_id": _TEXT, "include": _TEXTS, "store": _FLAG, "truncation": _TEXT, "user": _TEXT,
+        "seed": _INTEGER,
     },
     "embedding": {
         "model": _TEXT, "fallbacks": _TEXTS, "encoding_format": _TEXT, "dimensions": _INTEGER, "user": _TEXT,
+        "seed": _INTEGER,
     },
 }  # fmt: skip
 
@@ -280,6 +284,8 @@ _BOUNDS: dict[str, tuple[float, float]] = {
 
 def out_of_bounds(call: Call) -> tuple[str, str] | None:
     """(field, what is wrong) of the first value that no provider accepts."""
+    if call.kind == "embedding":
+        return None  # none of these is known there
     bounds = _BOUNDS | ({"logprobs": (0, 5)} if call.kind == "text" else {"top_logprobs": (0, 20)})
     for name, (low, high) in bounds.items():
         value = call.body.get(name)

@@ -61,7 +61,7 @@ def chat_body(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def response_usage(usage: Mapping[str, Any], *, splits_cached: bool) -> dict[str, Any]:
     """Token counts under the names of the Responses API. `splits_cached`: from gateway 1.5 on."""
-    prompt, completion = usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0)
+    prompt, completion = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
     details = usage.get("prompt_tokens_details") or {}
     cached = details.get("cached_tokens") or details.get("cached_read_tokens") or 0
     result: dict[str, Any] = {"input_tokens": prompt, "input_tokens_details": {"cached_tokens": cached}}

@@ -72,7 +72,11 @@ class ResponseWriter:
     def ending(self, usage: Json) -> list[Json]:
         """What comes after the last piece."""
         response = self.response(usage)
-        return [*self._close(), {"type": f"response.{response['status']}", "response": response}]
+        return [
+            *self._turn_to(len(self.items) - 1),
+            *self._close(),
+            {"type": f"response.{response['status']}", "response": response},
+        ]
 
     def _probabilities(self, start: int, end: int) -> list[Any]:
         if not self._answer.wants_logprobs or self._choice.probabilities is None:

@@ -13,10 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
-from .delivery import Delivery, Piece, merged
+from .delivery import Delivery, Piece
 from .dialects import Failure
+from .framing import merged, sse
 from .responding import response_usage
 from .response_writer import ResponseWriter
 from .script import Rule
@@ -93,8 +92,7 @@ class ResponsesDelivery(Delivery):
         return b""
 
     def _error_frame(self, failure: Failure) -> bytes:
-        frame = self.dialect.error_frame(failure, self.attempt.route)
-        return b"event: error\ndata: " + orjson.dumps(frame) + b"\n\n"
+        return sse(self.dialect.error_frame(failure, self.attempt.route), "error")
 
     def _encode(self, events: Iterable[Json], latency_ms: int) -> bytes:
         encoded = b""
@@ -102,5 +100,5 @@ class ResponsesDelivery(Delivery):
             number, self._sequence = self._sequence, self._sequence + 1
             extra = self._extra(latency_ms, number) if self.call.route == "v1" else self._empty
             content = {**event, "sequence_number": number, "extra_fields": extra}
-            encoded += b"event: %b\ndata: %b\n\n" % (str(event["type"]).encode(), orjson.dumps(content))
+            encoded += sse(content, str(event["type"]))
         return encoded

@@ -175,6 +175,19 @@ class Rule(_Strict):
         """Whether status and body, not a simulated answer, are sent."""
         return self.status is not None and self.error_after_chunks is None and self.frames is None
 
+    @property
+    def stops(self) -> set[int]:
+        """Numbers of chunks after which something scripted happens."""
+        drop = self.drop.after_chunks if self.drop is not None else None
+        stops = (
+            drop,
+            self.stall_after_chunks,
+            self.hold_after_chunks,
+            self.error_after_chunks,
+            self.provider_cut_after_chunks,
+        )
+        return {stop for stop in stops if stop is not None}
+
     def failure(self) -> Failure:
         """The error that `status`, `error`, `headers` and `body` describe."""
         status = self.status or 500

@@ -154,7 +154,8 @@ class Simulator:
             return _unsupported(call, deployment)
         if call.kind == "embedding" and (refused := refused_embedding(call, deployment)):
             return refused
-        if (previous := call.body.get("previous_response_id")) and previous not in self.conversations:
+        previous = call.body.get("previous_response_id") if call.kind == "responses" else None
+        if previous and previous not in self.conversations:
             return Failure(
                 status=400, type="invalid_request_error", code="previous_response_not_found",
                 param="previous_response_id", message=f"Previous response with id '{previous}' not found.",
@@ -201,12 +202,15 @@ class Simulator:
         self, call: Call, deployment: SimulatedDeployment, rule: Rule, occurrence: int
     ) -> tuple[Answer, dict[str, Any] | None]:
         """The answer and ``cache_debug``: with ``x-bf-cache-key`` an equal request is answered from the cache."""
+        chat = call.as_chat()
         if rule.cache is not None:
-            return compose(call.as_chat(), deployment, rule, self.seed, occurrence), rule.cache
+            return compose(chat, deployment, rule, self.seed, occurrence), rule.cache
         cache_key = call.headers.get("x-bf-cache-key")
         if not cache_key:
-            return compose(call.as_chat(), deployment, rule, self.seed, occurrence), None
+            return compose(chat, deployment, rule, self.seed, occurrence), None
         asked = {name: value for name, value in call.body.items() if name != "fallbacks"}
+        if call.kind == "embedding":  # its body may be that of a call of the Responses API
+            asked["kind"] = call.kind
         key = (cache_key, deployment.id, orjson.dumps(asked, option=orjson.OPT_SORT_KEYS))
         facts = {
             "cache_id": str(uuid.UUID(int=seeded(key).getrandbits(128))),
@@ -221,7 +225,7 @@ class Simulator:
                 "model_used": deployment.model,
             }
             return self._cache[key], facts | hit
-        answer = compose(call.as_chat(), deployment, rule, self.seed, occurrence)
+        answer = compose(chat, deployment, rule, self.seed, occurrence)
         if call.headers.get("x-bf-cache-no-store") != "true" and len(self._cache) < 10_000:
             self._cache[key] = answer
         return answer, facts | {"cache_hit": False}

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from random import Random
 from typing import Any
 
 from .parameters import Call
 from .prose import subject
+from .tokens import tokenize
 
-__all__ = ["chosen_tool", "fill_arguments"]
+__all__ = ["chosen_tool", "fill_arguments", "tool_deltas"]
 
 
 def chosen_tool(call: Call, prompt: str) -> dict[str, Any] | None:
@@ -55,3 +57,11 @@ def fill_arguments(schema: Any, prompt: str, rng: Random) -> dict[str, Any]:
         else:
             values[name] = names[0] if names else topic
     return values
+
+
+def tool_deltas(call: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    """A tool call in parts: who is called first, then the arguments token by token."""
+    function = call["function"]
+    yield call | {"function": {"name": function["name"], "arguments": ""}}
+    for token in tokenize(function["arguments"]):
+        yield {"index": call["index"], "function": {"arguments": token}}

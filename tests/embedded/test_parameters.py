@@ -263,3 +263,30 @@ def test_a_chunk_can_hold_several_tokens(wire: Wire) -> None:
     answer = wire.post("/v1/chat/completions", body | {"stream": True})
     chunks = events(answer.content)
     assert len(chunks) < chunks[-2]["usage"]["completion_tokens"]
+
+
+TURN = [{"role": "user", "content": "Hi"}]
+TOOL = {"toolSpec": {"name": "t", "inputSchema": [1]}}
+CONTENTS = [{"parts": [{"text": "Hi"}]}]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        *(
+            ("/v1/embeddings", {"model": "openai/text-embedding-3-small", "input": "Hi", **odd})
+            for odd in ({"suffix": 5}, {"temperature": "hot"}, {"max_tokens": "9"}, {"stop": 5}, {"seed": [1]})
+        ),
+        ("/v1/responses", {"model": "openai/gpt-4o-mini", "input": "Hi", "seed": [1]}),
+        ("/v1/chat/completions", {"model": "openai/gpt-4o-mini", "messages": TURN, "previous_response_id": [1]}),
+        ("/bedrock/model/amazon.nova-lite-v1:0/converse", {"messages": [], "toolConfig": {"tools": [TOOL]}}),
+        ("/bedrock/model/amazon.nova-lite-v1:0/converse", {"messages": [], "toolConfig": {"toolChoice": "auto"}}),
+        (
+            "/genai/v1beta/models/gemini-2.5-flash:generateContent",
+            {"contents": CONTENTS, "tools": [{"functionDeclarations": [{"name": "t"}]}], "toolConfig": [1]},
+        ),
+    ],
+)
+def test_a_field_of_a_wrong_type_breaks_nothing(wire: Wire, path: str, body: Any) -> None:
+    """It is refused or, where it means nothing, passed over."""
+    assert wire.post(path, body).status_code in (200, 400)

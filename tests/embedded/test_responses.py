@@ -254,3 +254,12 @@ def test_the_gateways_log_has_the_call(wire: Wire) -> None:
     assert row["token_usage"]["prompt_tokens"] == answer["usage"]["input_tokens"]
     assert row["output_message"]["content"] == answer["output"][0]["content"][0]["text"]
     assert row["cost"] > 0
+
+
+def test_an_answer_without_a_word_is_begun_and_ended(wire: Wire) -> None:
+    """Every item of the final response has been opened and closed before."""
+    wire.gateway.script([{"text": []}])
+    told = wire.stream("/v1/responses", {"model": "openai/gpt-4o-mini", "input": "Hi", "stream": True})
+    output = told[-1]["response"]["output"]
+    for end in ("added", "done"):
+        assert len([event for event in told if event["type"] == f"response.output_item.{end}"]) == len(output) > 0

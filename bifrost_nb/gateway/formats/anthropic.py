@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import orjson
-
-from ..delivery import merged
 from ..dialects import DialectName
-from .base import Event, Format, Kind, Reply, Stream, Tokens, arguments, function_tool, objects, sse
+from ..framing import merged, sse
+from .base import (
+    Event,
+    Format,
+    Kind,
+    Reply,
+    Stream,
+    Tokens,
+    arguments,
+    conversation,
+    function_tool,
+    objects,
+    tool_call,
+)
 
 __all__ = ["Anthropic"]
 
@@ -27,7 +37,7 @@ class Anthropic(Format):
 
     def request(self, body: dict[str, Any], model: str) -> dict[str, Any]:
         chat = {name: body[name] for name in _SAME if name in body}
-        chat["messages"] = _messages(body)
+        chat["messages"] = conversation(body.get("messages"), body.get("system"), _chat_messages)
         if "stop_sequences" in body:
             chat["stop"] = body["stop_sequences"]
         if tools := objects(body.get("tools")):
@@ -141,15 +151,6 @@ def _tool_choice(choice: dict[str, Any]) -> Any:
     return {"any": "required"}.get(str(choice.get("type")), choice.get("type"))
 
 
-def _messages(body: dict[str, Any]) -> Any:
-    """The chat's messages; what is no list is left to whoever checks the fields."""
-    messages = body.get("messages")
-    if not isinstance(messages, list):
-        return messages
-    system = [{"role": "system", "content": body["system"]}] if body.get("system") else []
-    return system + [part for message in messages for part in _chat_messages(message)]
-
-
 def _chat_messages(message: Any) -> list[Any]:
     """One message as the chat has it: tool results are messages of their own there."""
     blocks = objects(message.get("content")) if isinstance(message, dict) else []
@@ -159,7 +160,7 @@ def _chat_messages(message: Any) -> list[Any]:
         if block.get("type") == "tool_result"
     ]
     calls = [
-        {"id": block.get("id"), "type": "function", "function": _called(block)}
+        tool_call(block.get("id"), block.get("name"), block.get("input"))
         for block in blocks
         if block.get("type") == "tool_use"
     ]
@@ -168,7 +169,3 @@ def _chat_messages(message: Any) -> list[Any]:
         return [message]
     spoken = [{"role": message.get("role"), "content": rest} | ({"tool_calls": calls} if calls else {})]
     return results + (spoken if rest or calls else [])
-
-
-def _called(block: dict[str, Any]) -> dict[str, Any]:
-    return {"name": block.get("name"), "arguments": orjson.dumps(block.get("input") or {}).decode()}

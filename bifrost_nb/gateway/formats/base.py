@@ -9,7 +9,7 @@ None of these answers carries the gateway's own ``extra_fields``: who served is 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -17,8 +17,22 @@ import orjson
 
 from ..answers import Choice
 from ..dialects import DialectName
+from ..framing import STREAM_HEADERS
 
-__all__ = ["Event", "Format", "Reply", "Stream", "Tokens", "arguments", "function_tool", "objects", "sse"]
+__all__ = [
+    "Event",
+    "Format",
+    "Kind",
+    "Reply",
+    "Stream",
+    "Tokens",
+    "arguments",
+    "conversation",
+    "fields",
+    "function_tool",
+    "objects",
+    "tool_call",
+]
 
 Event = tuple[str, dict[str, Any]]
 """Name and content of one event of a stream."""
@@ -143,11 +157,7 @@ class Format(ABC):
     """Whose models go by bare names here, up to 1.4; later generations look them up."""
     operation: ClassVar[Literal["responses", "chat_completion", "count_tokens"]] = "responses"
     """What the gateway makes of such a request, which is what its headers and its log call it."""
-    stream_headers: ClassVar[Mapping[str, str]] = {
-        "content-type": "text/event-stream",
-        "cache-control": "no-cache",
-        "connection": "keep-alive",
-    }
+    stream_headers: ClassVar[Mapping[str, str]] = STREAM_HEADERS
     comments: ClassVar[bool] = True
     """Whether a stream can carry heartbeats, which are comment lines."""
     done: ClassVar[bytes] = b""
@@ -186,14 +196,28 @@ class Format(ABC):
         """An error in the middle of a stream, which it ends."""
 
 
-def sse(content: Any, name: str = "") -> bytes:
-    """One server-sent event."""
-    return (f"event: {name}\n".encode() if name else b"") + b"data: " + orjson.dumps(content) + b"\n\n"
-
-
 def objects(value: Any) -> list[dict[str, Any]]:
     """The objects of a list; none where `value` is no list."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def fields(value: Any) -> dict[str, Any]:
+    """The fields of an object; none where `value` is no object."""
+    return value if isinstance(value, dict) else {}
+
+
+def conversation(messages: Any, system: Any, convert: Callable[[Any], list[Any]]) -> Any:
+    """A chat's messages, `system` first; what is no list is left to whoever checks the fields."""
+    if not isinstance(messages, list):
+        return messages
+    spoken = [{"role": "system", "content": system}] if system else []
+    return spoken + [part for message in messages for part in convert(message)]
+
+
+def tool_call(id: Any, name: Any, given: Any) -> dict[str, Any]:
+    """A tool call as a chat has it, from one whose arguments are an object."""
+    function = {"name": name, "arguments": orjson.dumps(given or {}).decode()}
+    return {"id": id, "type": "function", "function": function}
 
 
 def arguments(text: str) -> Any:

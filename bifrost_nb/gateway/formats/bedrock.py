@@ -7,9 +7,22 @@ from typing import Any, ClassVar
 
 import orjson
 
-from ..delivery import merged
 from ..dialects import DialectName
-from .base import Event, Format, Kind, Reply, Stream, Tokens, arguments, function_tool, objects
+from ..framing import merged
+from .base import (
+    Event,
+    Format,
+    Kind,
+    Reply,
+    Stream,
+    Tokens,
+    arguments,
+    conversation,
+    fields,
+    function_tool,
+    objects,
+    tool_call,
+)
 from .eventstream import message
 
 __all__ = ["Bedrock"]
@@ -40,20 +53,20 @@ class Bedrock(Format):
     comments = False
 
     def request(self, body: dict[str, Any], model: str) -> dict[str, Any]:
-        config = body.get("inferenceConfig")
-        config = config if isinstance(config, dict) else {}
+        config = fields(body.get("inferenceConfig"))
+        spoken = conversation(body.get("messages"), body.get("system"), _chat_messages)
         chat = {ours: config[theirs] for theirs, ours in _CONFIG.items() if theirs in config}
-        chat |= {"model": model, "stream": bool(self.streamed), "messages": _messages(body)}
+        chat |= {"model": model, "stream": bool(self.streamed), "messages": spoken}
         if "fallbacks" in body:
             chat["fallbacks"] = body["fallbacks"]
         tools = body.get("toolConfig")
         if isinstance(tools, dict):
             specs = [tool["toolSpec"] for tool in objects(tools.get("tools")) if isinstance(tool.get("toolSpec"), dict)]
             chat["tools"] = [
-                function_tool(spec.get("name"), spec.get("description"), (spec.get("inputSchema") or {}).get("json"))
+                function_tool(spec.get("name"), spec.get("description"), fields(spec.get("inputSchema")).get("json"))
                 for spec in specs
             ]
-            chat["tool_choice"] = _tool_choice(tools.get("toolChoice") or {})
+            chat["tool_choice"] = _tool_choice(fields(tools.get("toolChoice")))
         return chat
 
     def answer(self, reply: Reply) -> dict[str, Any]:
@@ -143,14 +156,6 @@ def _tool_choice(choice: Mapping[str, Any]) -> Any:
     return "required" if "any" in choice else "auto"
 
 
-def _messages(body: dict[str, Any]) -> Any:
-    messages = body.get("messages")
-    if not isinstance(messages, list):
-        return messages
-    system = [{"role": "system", "content": body["system"]}] if body.get("system") else []
-    return system + [part for message in messages for part in _chat_messages(message)]
-
-
 def _chat_messages(message: Any) -> list[Any]:
     """One message as the chat has it: tool results are messages of their own there."""
     blocks = objects(message.get("content")) if isinstance(message, dict) else []
@@ -163,10 +168,7 @@ def _chat_messages(message: Any) -> list[Any]:
         {"role": "tool", "tool_call_id": result.get("toolUseId"), "content": _result(result)} for result in results
     ]
     if rest or calls:
-        functions = [
-            {"name": call.get("name"), "arguments": orjson.dumps(call.get("input") or {}).decode()} for call in calls
-        ]
-        called = [{"type": "function", "function": function} for function in functions]
+        called = [tool_call(call.get("toolUseId"), call.get("name"), call.get("input")) for call in calls]
         told.append({"role": message.get("role"), "content": rest} | ({"tool_calls": called} if called else {}))
     return told
 

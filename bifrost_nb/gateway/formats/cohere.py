@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..delivery import merged
 from ..dialects import DialectName
-from .base import Event, Format, Kind, Reply, Stream, Tokens, sse
+from ..framing import DONE, merged, sse
+from .base import Event, Format, Kind, Reply, Stream, Tokens
 
 __all__ = ["Cohere"]
 
@@ -29,7 +29,7 @@ class Cohere(Format):
     route = "cohere"
     provider = "cohere"
     operation = "chat_completion"
-    done = b"data: [DONE]\n\n"
+    done = DONE
 
     def request(self, body: dict[str, Any], model: str) -> dict[str, Any]:
         chat = {name: body[name] for name in _SAME if name in body}

@@ -8,9 +8,22 @@ from typing import Any
 
 import orjson
 
-from ..delivery import merged
 from ..dialects import DialectName
-from .base import Event, Format, Kind, Reply, Stream, Tokens, arguments, function_tool, objects, sse
+from ..framing import merged, sse
+from .base import (
+    Event,
+    Format,
+    Kind,
+    Reply,
+    Stream,
+    Tokens,
+    arguments,
+    conversation,
+    fields,
+    function_tool,
+    objects,
+    tool_call,
+)
 
 __all__ = ["GenAI"]
 
@@ -33,17 +46,18 @@ class GenAI(Format):
     provider = "gemini"
 
     def request(self, body: dict[str, Any], model: str) -> dict[str, Any]:
-        config = body.get("generationConfig")
-        config = config if isinstance(config, dict) else {}
+        config = fields(body.get("generationConfig"))
+        system = objects(fields(body.get("systemInstruction")).get("parts"))
+        spoken = conversation(body.get("contents"), system, _chat_messages)
         chat = {ours: config[theirs] for theirs, ours in _CONFIG.items() if theirs in config}
-        chat |= {"model": model, "stream": bool(self.streamed), "messages": _messages(body)}
+        chat |= {"model": model, "stream": bool(self.streamed), "messages": spoken}
         if "fallbacks" in body:
             chat["fallbacks"] = body["fallbacks"]
         if config.get("responseMimeType") == "application/json":
             chat["response_format"] = {"type": "json_object"}
         if tools := _tools(body):
             chat["tools"] = tools
-            calling = (body.get("toolConfig") or {}).get("functionCallingConfig") or {}
+            calling = fields(fields(body.get("toolConfig")).get("functionCallingConfig"))
             chat["tool_choice"] = _MODES.get(str(calling.get("mode")), "auto")
         return chat
 
@@ -125,15 +139,6 @@ def _function_call(call: Mapping[str, Any], text: str) -> dict[str, Any]:
     return {"functionCall": {"id": call["id"], "name": call["function"]["name"], "args": arguments(text)}}
 
 
-def _messages(body: dict[str, Any]) -> Any:
-    contents = body.get("contents")
-    if not isinstance(contents, list):
-        return contents
-    system = body.get("systemInstruction")
-    spoken = [{"role": "system", "content": objects(system.get("parts"))}] if isinstance(system, dict) else []
-    return spoken + [part for content in contents for part in _chat_messages(content)]
-
-
 def _chat_messages(content: Any) -> list[Any]:
     """One content as the chat has it: function responses are messages of their own there."""
     if not isinstance(content, dict):
@@ -148,8 +153,7 @@ def _chat_messages(content: Any) -> list[Any]:
     ]
     if rest or calls or not results:
         role = "assistant" if content.get("role") == "model" else "user"
-        functions = [{"name": call.get("name"), "arguments": _text(call.get("args"))} for call in calls]
-        called = [{"type": "function", "function": function} for function in functions]
+        called = [tool_call(call.get("id"), call.get("name"), call.get("args")) for call in calls]
         messages.append({"role": role, "content": rest} | ({"tool_calls": called} if called else {}))
     return messages
 
