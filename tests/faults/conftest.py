@@ -64,6 +64,8 @@ def _warm(tmp_path_factory: pytest.TempPathFactory) -> None:
         for url in (server.url, server.url.replace("127.0.0.1", "localhost")):
             with Client(url, log=client.log).stream("azure/fast", "Hi") as stream:
                 list(stream)
+    gc.collect()
+    gc.freeze()  # the modules that other tests loaded are not looked through again for each fault
 
 
 @pytest.fixture

@@ -127,6 +127,14 @@ def quick() -> Iterator[LocalGateway]:
         yield gateway
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _loops() -> Iterator[None]:
+    """The loops of the awaited cases end with the last of them."""
+    yield
+    for case in CASES.args[1]:
+        case.values[0].runner.close()
+
+
 @pytest.fixture
 def gateway(quick: LocalGateway) -> LocalGateway:
     quick.reset()

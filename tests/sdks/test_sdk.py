@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -67,9 +68,11 @@ def test_keys(gateway: LocalGateway, log: RunLog) -> None:
     for key in (None, "sk-own-key"):
         gateway.reset()
         ours = Client(gateway.url, log=log, virtual_key="sk-bf-sdk", api_key=key)
-        bf.sdk("openai", client=ours).chat.completions.create(model="azure/fast", messages=MESSAGES)
+        with bf.sdk("openai", client=ours) as openai:
+            openai.chat.completions.create(model="azure/fast", messages=MESSAGES)
         turns = [{"role": "user", "content": [{"text": "Hi"}]}]
-        bf.sdk("bedrock", client=ours).converse(modelId="azure/fast", messages=turns)
+        with closing(bf.sdk("bedrock", client=ours)) as bedrock:
+            bedrock.converse(modelId="azure/fast", messages=turns)
         for request in (each for each in gateway.requests() if each["method"] == "POST"):
             assert request["headers"]["x-bf-vk"] == "sk-bf-sdk"
             assert request["headers"].get("authorization") == (key and f"Bearer {key}")
@@ -83,13 +86,15 @@ def test_retries_of_the_sdks(client: Client, gateway: LocalGateway, log: RunLog)
     from botocore.config import Config
 
     gateway.script([{"times": 1, "status": 503, "headers": {"retry-after-ms": "1"}}])
-    bf.sdk("openai", client=client, tags={"team": "a"}).chat.completions.create(model="azure/fast", messages=MESSAGES)
+    with bf.sdk("openai", client=client, tags={"team": "a"}) as openai:
+        openai.chat.completions.create(model="azure/fast", messages=MESSAGES)
     gateway.script([{"times": 1, "status": 503}])
     turns = [{"role": "user", "content": [{"text": "Hi"}]}]
     config = Config(signature_version=botocore.UNSIGNED, retries={"mode": "standard", "total_max_attempts": 2})
     made = boto3.client("bedrock-runtime", endpoint_url=f"{gateway.url}/bedrock", region_name="x", config=config)
     assert bf.recording_boto3(made, client) is made
-    made.converse(modelId="azure/fast", messages=turns)
+    with closing(made):
+        made.converse(modelId="azure/fast", messages=turns)
     runs = log.read()
     assert [(run.status, run.http_status, run.tags["attempt"]) for run in runs] == [
         ("error", 503, 1), ("ok", 200, 2), ("error", 503, 1), ("ok", 200, 2),
@@ -112,15 +117,16 @@ def test_boto3_time_limits_and_strangers(client: Client, gateway: LocalGateway, 
     config = Config(read_timeout=0.2, retries={"total_max_attempts": 1})
     turns = [{"role": "user", "content": [{"text": "Hi"}]}]
     gateway.script([{"silent": True}])
-    with pytest.raises(ReadTimeoutError):
-        bf.sdk("bedrock", client=client, config=config).converse(modelId="azure/fast", messages=turns)
+    with closing(bf.sdk("bedrock", client=client, config=config)) as bedrock, pytest.raises(ReadTimeoutError):
+        bedrock.converse(modelId="azure/fast", messages=turns)
     (run,) = log.read()
     assert (run.status, run.http_status, run.error_type) == ("timeout", None, "TimedOut")
     gateway.reset()
     unsigned = Config(signature_version=botocore.UNSIGNED)
     made = boto3.client("bedrock-runtime", endpoint_url=f"{gateway.url}/bedrock", region_name="x", config=unsigned)
     bf.recording_boto3(made, Client("http://127.0.0.1:9", virtual_key="sk-bf-other", log=log))
-    made.converse(modelId="azure/fast", messages=turns)
+    with closing(made):
+        made.converse(modelId="azure/fast", messages=turns)
     assert len(log.read()) == 1
     assert "x-bf-vk" not in gateway.requests()[0]["headers"]
 
@@ -128,8 +134,8 @@ def test_boto3_time_limits_and_strangers(client: Client, gateway: LocalGateway, 
 @needs_sdks
 def test_embeddings(client: Client, log: RunLog) -> None:
     """Embeddings of an SDK are runs too, with the tokens that the SDK tells."""
-    openai = bf.sdk("openai", client=client)
-    answer = openai.embeddings.create(model="openai/text-embedding-3-small", input=["a tide", "a moon"])
+    with bf.sdk("openai", client=client) as openai:
+        answer = openai.embeddings.create(model="openai/text-embedding-3-small", input=["a tide", "a moon"])
     (run,) = log.read()
     assert (run.status, run.request_type, run.prompt) == ("ok", "embedding", '["a tide","a moon"]')
     assert (run.prompt_tokens, run.completion_tokens) == (answer.usage.prompt_tokens, None)
