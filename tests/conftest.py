@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,12 +17,23 @@ from bifrost_nb.records.log import RunLog
 NO_SKIP = bool(os.environ.get("BIFROST_NB_NO_SKIP"))
 
 
-@pytest.hookimpl(tryfirst=True)  # before the marker is read
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes: the browser's tests stay in one, each other file in whichever is free."""
-    for item in items:
-        in_browser = item.path.parent.name == "browser"
-        item.add_marker(pytest.mark.xdist_group("browser" if in_browser else item.path.as_posix()))
+@pytest.hookimpl(optionalhook=True)  # there may be no pytest-xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With several processes: the browser's tests stay in one, its notebooks in another, all else is free.
+
+    These two run for minutes and each opens a Jupyter server and Chromium of its own, so they come first. Marks, which
+    `--dist loadgroup` reads, are lost with pytest 9.2 (pytest-xdist issue 1386).
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):  # begins with what has most tests
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            if not file.startswith("tests/browser/"):
+                return nodeid
+            return file if file.endswith("test_notebooks.py") else "tests/browser"
+
+    return Scheduling(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
