@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
+from httpx import AsyncBaseTransport
 
 from .calls import Call, Outcome
 from .costs import Costs
@@ -29,10 +29,10 @@ __all__ = ["Sender", "describe", "status_of"]
 
 LONGEST_RETRY_AFTER_S = 60.0
 """A provider that asks for a longer pause gets no retry: the caller decides."""
+FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 8.0
+"""Where the provider names no pause: a random one, up to the first, twice as long after each attempt."""
 VERSION_WAIT_S = 0.25
 """The first run of a client waits at most so long for the gateway's version."""
-
-_backoff = wait_random_exponential(multiplier=0.5, max=8.0)
 
 
 @dataclass(slots=True)
@@ -79,12 +79,12 @@ class Sender:
 
     async def send(self, call: Call, sink: Sink | None = None) -> Outcome:
         """Send a call. Being cancelled records the run and raises CancelledError; every other end is an Outcome."""
-        await pool(self.base_url)  # loading it takes a moment that is not the gateway's
+        http = await pool(self.base_url)  # loading it takes a moment that is not the gateway's
         sending = _Sending(call, _guarded(sink))
         version = self._version = self._version or asyncio.create_task(self.version())
         error: BifrostError | None = None
         try:
-            await self._attempts(sending)
+            await self._attempts(sending, http)
         except BifrostError as failure:
             error = failure
         except asyncio.CancelledError:
@@ -107,17 +107,20 @@ class Sender:
             return None
         return redact(plain(answer, 40), *self._secrets) if status == 200 and isinstance(answer, str) else None
 
-    async def _attempts(self, sending: _Sending) -> None:
-        retrying = AsyncRetrying(
-            stop=stop_after_attempt(sending.call.retries + 1),
-            wait=_wait,
-            retry=retry_if_exception(lambda error: _worth_retrying(error, sending)),
-            before_sleep=lambda state: _note_wait(state, sending.call.run),
-            reraise=True,
-        )
-        await retrying(self._attempt, sending)
+    async def _attempts(self, sending: _Sending, http: AsyncBaseTransport) -> None:
+        # A loop of our own: tenacity's cost as much processor time as all other recording of a call that just works.
+        for number in range(sending.call.retries + 1):
+            try:
+                await self._attempt(sending, http)
+                return
+            except BifrostError as error:
+                if number == sending.call.retries or not _worth_retrying(error, sending):
+                    raise
+                pause = _pause_s(error, number)
+            sending.call.run.attempts[-1].wait_ms = 1000 * pause
+            await asyncio.sleep(pause)
 
-    async def _attempt(self, sending: _Sending) -> None:
+    async def _attempt(self, sending: _Sending, http: AsyncBaseTransport) -> None:
         call, run = sending.call, sending.call.run
         sending.collector = sending.collect(sending.now_ms(), self._hidden(call))
         run.request_id = new_id()
@@ -133,7 +136,7 @@ class Sender:
         if call.stream:
             headers["accept-encoding"] = "identity"  # a compressing proxy would hold chunks back
         try:
-            await attempt(self.base_url, call, headers, sending.collector, sending.began, sending.sink)
+            await attempt(http, self.base_url, call, headers, sending.collector, sending.began, sending.sink)
         except BifrostError as error:
             note.error = type(error).__name__
             raise
@@ -207,15 +210,12 @@ def _worth_retrying(error: BaseException, sending: _Sending) -> bool:
     return isinstance(error, ConnectionFailed | StreamInterrupted)
 
 
-def _wait(state: RetryCallState) -> float:
-    """Seconds before the next attempt: a little more than the provider asks for, else exponential with jitter."""
-    error = state.outcome.exception() if state.outcome is not None else None
+def _pause_s(error: BifrostError, number: int) -> float:
+    """Seconds after attempt `number` (from 0): a little more than the provider asks for, else random and growing."""
     asked = getattr(error, "retry_after_s", None)
-    return _backoff(state) if asked is None else float(asked) + random.uniform(0.0, 0.25)
-
-
-def _note_wait(state: RetryCallState, run: Run) -> None:
-    run.attempts[-1].wait_ms = 1000 * (state.upcoming_sleep or 0.0)
+    if asked is not None:
+        return float(asked) + random.uniform(0.0, 0.25)
+    return random.uniform(0.0, min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2.0 ** min(number, 10)))
 
 
 def _guarded(sink: Sink | None) -> Sink | None:

@@ -34,7 +34,7 @@ from ..wire.chunks import PlainChunk, plain_chunks
 from ..wire.deployments import Deployment
 from ..wire.failures import gateway_error, parse_error
 from ..wire.order import ChunkOrder
-from ..wire.reading import LowerNames, parse_cache, parse_usage, served
+from ..wire.reading import parse_cache, parse_usage, served
 from .cost import add_response_cost
 from .run import Run
 
@@ -89,10 +89,11 @@ class Collector:
         return bool(self.run.chunk_times_ms or self._texts)
 
     def headers(self, status: int, headers: Mapping[str, str]) -> None:
-        """The answer's head: from gateway 1.5 on it tells who serves before any text."""
-        self.run.http_status = status
-        # httpx's own mapping is slow to ask
-        self._headers = LowerNames((name.lower(), value) for name, value in headers.items())
+        """The answer's head."""
+        self.run.http_status, self._headers = status, headers
+
+    def who_serves(self) -> None:
+        """Into the run what the head alone says of it: from gateway 1.5 on that is known before any text."""
         self._who({})
 
     def answer(self, body: dict[str, Any]) -> list[Piece]:

@@ -49,7 +49,7 @@ class Exchange:
     def head(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """The answer's status and raw headers."""
         self.status = status
-        self.headers = LowerNames((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers)
+        self.headers = LowerNames.of(headers)
 
     def take(self, block: bytes) -> None:
         """A block of the body has arrived."""

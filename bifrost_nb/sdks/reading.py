@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import orjson
 
@@ -88,9 +88,6 @@ class _SdkCollector(Collector):
         if delta and choice.get("finish_reason") is None and "logprobs" not in choice and delta.keys() <= _TEXT_ONLY:
             return
         super()._rest(choice, index)
-
-    def headers(self, status: int, headers: Mapping[str, str]) -> None:
-        self.run.http_status, self._headers = status, headers
 
     @property
     def streamed(self) -> bool:

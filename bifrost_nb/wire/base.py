@@ -37,6 +37,8 @@ class BaseRequest(BaseModel):
 
     @model_validator(mode="after")
     def _no_clash(self) -> BaseRequest:
+        if not self.extra:
+            return self
         known = (type(self).model_fields.keys() | self.reserved) - {"extra"}
         if clash := sorted(known & self.extra.keys()):
             raise ValueError(f"extra holds {', '.join(map(repr, clash))}; pass it as an argument of that name")

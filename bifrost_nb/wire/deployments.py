@@ -23,6 +23,8 @@ _OPERATION: dict[Kind, str] = {
     "embedding": "embeddings",
 }
 
+_NAME = re.compile(r"[!-.0-~]+/[!-~]+").fullmatch
+
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
@@ -39,6 +41,9 @@ class Deployment:
         """``provider/model`` taken apart; raises ConfigurationError, which calls the argument `what`."""
         if isinstance(text, Deployment):
             return text
+        if type(text) is str and _NAME(text):  # what nearly every name is like
+            provider, _, model = text.partition("/")
+            return cls(provider, model)
         if not isinstance(text, str):
             raise ConfigurationError(
                 f"{what} must be text like 'azure/my-deployment', not {type(text).__name__}.",

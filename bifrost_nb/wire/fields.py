@@ -36,6 +36,7 @@ __all__ = [
     "json_value",
 ]
 
+_PLAIN = frozenset({bool, int, float, str, list, dict, type(None)})
 _DEEPEST = 100  # levels of nesting; the gateway's own JSON reader gives up long after
 
 
@@ -45,7 +46,7 @@ def json_value(value: Any, where: str, depth: int = 0) -> Any:
     Raises ValueError that names the place of what JSON cannot carry.
     """
     value = _number(value)
-    if value is None or isinstance(value, bool):
+    if value is None or type(value) is bool:
         return value
     if isinstance(value, str):
         if not _is_unicode(value):
@@ -79,7 +80,7 @@ def field_value(value: Any, name: str) -> Any:
 
 def _number(value: Any) -> Any:
     """Any kind of number as Python's own; everything else, bool too, as it is."""
-    if type(value) in (bool, int, float):
+    if type(value) in _PLAIN:  # asking for an abstract kind of number takes longer than all else here
         return value
     if isinstance(value, numbers.Integral):
         return int(value)

@@ -6,7 +6,7 @@ Unknown is None, never 0. Names come from outside: control sequences are removed
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -33,6 +33,11 @@ _NOTHING: Mapping[str, Any] = {}
 
 class LowerNames(dict[str, str]):
     """Headers whose names are known to be in lower case: asking for one that is not there needs no search."""
+
+    @classmethod
+    def of(cls, raw: Iterable[tuple[bytes, bytes]]) -> LowerNames:
+        """Those of an answer as it came; of one that is there twice, the last."""
+        return cls([(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in raw])
 
 
 class Served(NamedTuple):
@@ -97,7 +102,8 @@ def served(
     alias = _object(routing.get("resolved_key_alias"))
 
     def told(name: str) -> str | None:
-        return name_of(header(headers, f"x-bifrost-{name}"))
+        value = header(headers, f"x-bifrost-{name}")
+        return None if value is None else name_of(value)
 
     provider = _first(routing, "provider") or _first(extra, "provider")
     provider = provider or told("routing-info-provider") or told("provider")
@@ -269,7 +275,7 @@ def _amount_of(value: Mapping[str, Any], *names: str) -> float | None:
 
 def _amount(value: object) -> float | None:
     """A number that is not negative; None for everything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if value is None or isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
         number = float(value)
@@ -287,8 +293,13 @@ def _count(counts: Mapping[str, Any], *names: str) -> int | None:
 
 
 def _object(value: object) -> Mapping[str, Any]:
+    if type(value) is dict:  # as JSON gives it: asking for the abstract kind takes ten times as long
+        return value
     return value if isinstance(value, Mapping) else _NOTHING
 
 
 def _first(values: Mapping[str, Any], *names: str) -> str | None:
-    return next((found for name in names if (found := name_of(values.get(name)))), None)
+    for name in names:  # a generator would take longer than the reading
+        if (value := values.get(name)) is not None and (found := name_of(value)):
+            return found
+    return None
