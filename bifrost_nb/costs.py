@@ -48,12 +48,18 @@ class Costs:
 
     def follow(self, run: Run, log: RunLog) -> None:
         """Look for the cost of a finished run in the background, if it has none yet and may have one."""
-        if run.cost_usd is not None or run.http_status is None or run.cache_hit:
+        if run.cost_usd is not None or run.http_status is None or run.cache_hit or self._in_vain(run):
             return
         task = asyncio.get_running_loop().create_task(self._find(run, log))
         self._tasks[run.run_id] = task
         cost_follows(run)
         task.add_done_callback(lambda _: self._settled(run))
+
+    def _in_vain(self, run: Run) -> bool:
+        """Whether it is known that neither the gateway's log nor its price list would tell."""
+        if time.monotonic() >= min(self._silent_until, self._prices_until):
+            return False
+        return run.status != "ok" or run.prompt_tokens is None or run.served not in self._prices
 
     def _settled(self, run: Run) -> None:
         self._tasks.pop(run.run_id, None)

@@ -41,15 +41,17 @@ class _Sending:
 
     call: Call
     sink: Sink | None
+    secrets: tuple[str, ...]
+    """The keys that go out with it: the client's, and those among the call's own headers."""
     began: float = field(default_factory=time.monotonic)
     collector: Collector = field(init=False)
 
     def __post_init__(self) -> None:
-        self.collector = self.collect(0.0, ())
+        self.collector = self.collect(0.0)
 
-    def collect(self, began_ms: float, secrets: tuple[str, ...]) -> Collector:
-        """A collector for an attempt that begins now."""
-        return collector_of(self.call.kind, self.call.run, began_ms, secrets, self.call.body.get("input"))
+    def collect(self, began_ms: float) -> Collector:
+        """A collector for an attempt that begins then."""
+        return collector_of(self.call.kind, self.call.run, began_ms, self.secrets, self.call.body.get("input"))
 
     def now_ms(self) -> float:
         return 1000 * (time.monotonic() - self.began)
@@ -80,7 +82,7 @@ class Sender:
     async def send(self, call: Call, sink: Sink | None = None) -> Outcome:
         """Send a call. Being cancelled records the run and raises CancelledError; every other end is an Outcome."""
         http = await pool(self.base_url)  # loading it takes a moment that is not the gateway's
-        sending = _Sending(call, _guarded(sink))
+        sending = _Sending(call, _guarded(sink), (*self._secrets, *secrets_in(call.headers)))
         version = self._version = self._version or asyncio.create_task(self.version())
         error: BifrostError | None = None
         try:
@@ -122,7 +124,8 @@ class Sender:
 
     async def _attempt(self, sending: _Sending, http: AsyncBaseTransport) -> None:
         call, run = sending.call, sending.call.run
-        sending.collector = sending.collect(sending.now_ms(), self._hidden(call))
+        if run.attempts:
+            sending.collector = sending.collect(sending.now_ms())
         run.request_id = new_id()
         note = Attempt(request_id=run.request_id, started_ms=sending.now_ms())
         run.attempts.append(note)
@@ -157,21 +160,17 @@ class Sender:
         if self._version is not None and self._version.done() and not self._version.cancelled():
             run.gateway_version = self._version.result()
         if error is not None:
-            describe(run, error, self._hidden(sending.call))
+            describe(run, error, sending.secrets)
         run.status = status
         outcome = Outcome(run, error)
         try:
-            log.append(run, redact=self._redact, secrets=self._hidden(sending.call))
+            log.append(run, redact=self._redact, secrets=sending.secrets)
         except LogError as failure:
             outcome.log_error = failure
         self.costs.follow(run, log)
         if sending.sink is not None:
             sending.sink(run, [])
         return outcome
-
-    def _hidden(self, call: Call) -> tuple[str, ...]:
-        """The keys that go out with `call`: the client's, and those among the call's own headers."""
-        return (*self._secrets, *secrets_in(call.headers))
 
 
 def describe(run: Run, error: BifrostError, secrets: Sequence[str]) -> None:
