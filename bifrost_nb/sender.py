@@ -10,8 +10,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-
-from httpx import AsyncBaseTransport
+from typing import TYPE_CHECKING
 
 from .calls import Call, Outcome
 from .costs import Costs
@@ -24,6 +23,9 @@ from .records.redaction import Redact
 from .records.run import Attempt, Run, Status, new_id
 from .transport import Sink, attempt, get_json, pool
 from .untrusted import plain, redact, secrets_in
+
+if TYPE_CHECKING:
+    from httpx import AsyncBaseTransport
 
 __all__ = ["Sender", "describe", "status_of"]
 
