@@ -45,9 +45,7 @@ def _verdict(found: Difference) -> str:
             )
         return f"Not compared: {found.reason}."
     basis = f"n = {found.n}" if found.unit == "pairs" else f"n = {found.n} prompts"
-    interval = (
-        f"{found.confidence:.0%} interval {amount(found.low, found.metric)} to {amount(found.high, found.metric)}"
-    )
+    interval = _interval(found, found.low, found.high)
     if found.outcome == "unsure":
         more = f"; about {found.needed:,} needed to see a difference of {found.margin:.0%}" if found.needed else ""
         return f"Cannot tell with {basis}{more} (median difference {amount(found.estimate, found.metric)}, {interval})."
@@ -60,10 +58,15 @@ def _verdict(found: Difference) -> str:
     less, more = _WORDS.get(found.metric.rpartition("_")[2], ("lower", "higher"))
     word, share = (less, found.a_lower) if found.estimate < 0 else (more, found.a_higher)
     percent = "" if found.relative != found.relative else f" ({abs(found.relative):.0%})"
+    ends = sorted((abs(found.low), abs(found.high)))  # both on the side that the word says, or it would not be said
     return (
-        f"{a} is {word} than {b} by {amount(abs(found.estimate), found.metric)}{percent} in {found.metric},"
-        f" {word} in {share:.0%} of {found.unit} ({interval}, {basis})."
+        f"{a} is {word} than {b} by {amount(abs(found.estimate), found.metric)}{percent} in {found.metric}"
+        f" ({_interval(found, *ends)}, {basis}), {word} in {share:.0%} of {found.unit}."
     )
+
+
+def _interval(found: Difference, low: float, high: float) -> str:
+    return f"{found.confidence:.0%} interval {amount(low, found.metric)} to {amount(high, found.metric)}"
 
 
 def _left_out(found: Difference) -> str:

@@ -77,6 +77,15 @@ def test_shown_in_a_notebook() -> None:
     assert "95% interval" in shown
 
 
+def test_the_verdict_reads_one_way() -> None:
+    """Estimate and interval count in the direction of the verdict's word, whichever side is named first."""
+    rows = calls(A, times(1, 40, of=1)) + calls(B, times(1, 40, of=1) + 100)
+    for found, word in ((difference(frame(rows), A, B), "faster"), (difference(frame(rows), B, A), "slower")):
+        assert f"is {word} than" in found.verdict
+        assert "by 100 ms (" in found.verdict
+        assert "95% interval 100 ms to 100 ms" in found.verdict
+
+
 def test_too_few_says_how_many_are_needed() -> None:
     """An open verdict names the number of prompts that would settle it."""
     found = compared(12, seed=3)
