@@ -82,13 +82,13 @@ class ResponsesDelivery(Delivery):
             events = self._writer.said(piece.kind, piece.start, piece.end)
         return self._encode(events, latency_ms)
 
-    def _ending(self, rule: Rule) -> bytes:
+    def _ending(self) -> bytes:
         *others, last = self._writer.ending(self._usage())
         if self.attempt.route.provider == "anthropic":
             last = {"type": "response.completed", "response": self._converted(last["response"], told=True)}
-        return self._encode(others, 0) + self._encode([merged(last, rule.merge)], self._elapsed_ms())
+        return self._encode(others, 0) + self._encode([merged(last, self.attempt.rule.merge)], self._elapsed_ms())
 
-    def _cut_off(self, rule: Rule) -> bytes:
+    def _cut_off(self) -> bytes:
         return b""
 
     def _error_frame(self, failure: Failure) -> bytes:

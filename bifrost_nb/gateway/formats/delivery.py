@@ -75,12 +75,10 @@ class ForeignDelivery(Delivery):
         tokens = piece.choice.reasoning if piece.kind == "reasoning" else piece.choice.tokens
         return self._encode(events.said(piece.kind, "".join(tokens[piece.start : piece.end])))
 
-    def _ending(self, rule: Rule) -> bytes:
-        attempt = self.attempt
-        events = self._events.ending(attempt.answer.choices[0].finish_reason, attempt.usage)
-        return self._encode(events) + self.format.done
+    def _ending(self) -> bytes:
+        return self._encode(self._events.ending()) + self.format.done
 
-    def _cut_off(self, rule: Rule) -> bytes:
+    def _cut_off(self) -> bytes:
         return self.format.done  # measured: a provider that broke off is not noticed, and nothing follows
 
     def _error_frame(self, failure: Failure) -> bytes:
