@@ -46,6 +46,11 @@ class Attempt:
     """Mean time per token."""
     random: Random
 
+    @property
+    def elapsed_ms(self) -> float:
+        """Since `began`."""
+        return (time.monotonic() - self.began) * 1e3
+
 
 @dataclass(slots=True)
 class Piece:
@@ -126,8 +131,7 @@ class Delivery:
     def _body(self) -> dict[str, Any]:
         attempt = self.attempt
         choices = [self._choice(choice) for choice in attempt.answer.choices]
-        latency = round((time.monotonic() - attempt.began) * 1e3)
-        extra = self._extra(latency, 0)
+        extra = self._extra(round(attempt.elapsed_ms), 0)
         return self.dialect.answer(self.call, attempt.route, self.answer_id, choices, attempt.usage, extra)
 
     def _choice(self, choice: Choice) -> dict[str, Any]:
@@ -390,12 +394,12 @@ class Delivery:
         choice: dict[str, Any] = {"index": 0} | ({"finish_reason": finish_reason} if finish_reason else {})
         if self.call.kind == "chat":
             choice["delta"] = {}
-        extra = self._extra(round((time.monotonic() - self.attempt.began) * 1e3), self._chunk_index)
+        extra = self._extra(round(self.attempt.elapsed_ms), self._chunk_index)
         chunk = self.dialect.chunk(self.call, self.attempt.route, self.answer_id, choice, extra)
         return sse(merged(self.dialect.last_chunk(chunk, self.attempt.usage), self.attempt.rule.merge))
 
     def _headers(self, headers: Mapping[str, str], rule: Rule) -> dict[str, str]:
-        identity = self.dialect.headers(self.attempt.route, (time.monotonic() - self.attempt.began) * 1e3)
+        identity = self.dialect.headers(self.attempt.route, self.attempt.elapsed_ms)
         return {**headers, **identity, **{name.lower(): value for name, value in rule.headers.items()}}
 
 

@@ -78,6 +78,7 @@ class Reply:
     """The first and only one: these routes know no ``n``."""
     usage: Mapping[str, Any]
     latency_ms: int = 0
+    """Since the attempt began; only a whole answer tells it."""
     merge: Mapping[str, Any]
     """Scripted changes of the object that carries the usage."""
 

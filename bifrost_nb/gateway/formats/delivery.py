@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -50,7 +49,7 @@ class ForeignDelivery(Delivery):
             dialect=self.dialect.name,
             choice=attempt.answer.choices[0],
             usage=attempt.usage,
-            latency_ms=round((time.monotonic() - attempt.began) * 1e3),
+            latency_ms=round(attempt.elapsed_ms),
             merge=attempt.rule.merge,
         )
 
