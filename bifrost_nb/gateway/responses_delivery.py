@@ -82,7 +82,10 @@ class ResponsesDelivery(Delivery):
     def _ending(self) -> bytes:
         *others, last = self._writer.ending(self._usage())
         if self.attempt.route.provider == "anthropic":
-            last = {"type": "response.completed", "response": self._converted(last["response"], told=True)}
+            response = self._converted(last["response"], told=True)
+            if self.dialect.name == "1.3":
+                response["output"] = None  # measured: only the events before it say what was answered
+            last = {"type": "response.completed", "response": response}
         return self._encode(others, 0) + self._encode(
             [merged(last, self.attempt.rule.merge)], round(self.attempt.elapsed_ms)
         )
