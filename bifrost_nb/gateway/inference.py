@@ -18,7 +18,7 @@ from .link import BodyTooLarge, ClientGone, Dropped, Link
 from .parameters import PROVIDERS, UNRESOLVED, Call, Refused, azure_target, read_call
 from .responses_delivery import ResponsesDelivery
 from .script import Rule
-from .simulator import Simulator, virtual_key
+from .simulator import BUDGET_USD, Simulator, virtual_key
 
 __all__ = ["OPERATIONS", "Inference"]
 
@@ -229,7 +229,7 @@ def _key_refused(call: Call, dialect: str) -> Failure | None:
     if not key["is_active"]:
         kind = "access_blocked" if dialect == "2.2" else "virtual_key_blocked"
         return Failure(status=403, top_type=kind, message="Virtual key is inactive")
-    if key["spent"] >= 10:
+    if key["spent"] >= BUDGET_USD:
         return Failure(
             status=402, top_type="budget_exceeded", message="Budget exceeded: budget exceeded: 10.00 >= 10.00 dollars"
         )

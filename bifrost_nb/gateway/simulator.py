@@ -21,8 +21,10 @@ from .parameters import UNRESOLVED, Call, Refused, out_of_bounds
 from .records import LogRow, LogStore, Recorder
 from .script import Rule, Script
 
-__all__ = ["VIRTUAL_KEYS", "Simulator", "virtual_key"]
+__all__ = ["BUDGET_USD", "VIRTUAL_KEYS", "Simulator", "virtual_key"]
 
+BUDGET_USD = 10.0
+"""What each planted virtual key may spend."""
 VIRTUAL_KEYS: dict[str, dict[str, Any]] = {
     "sk-bf-demo-0123456789abcdef": {"id": "vk-demo", "name": "demo", "is_active": True, "spent": 1.25},
     "sk-bf-spent-0123456789abcdef": {"id": "vk-spent", "name": "spent", "is_active": True, "spent": 10.0},
