@@ -1,4 +1,7 @@
-"""Sending one answer as the dialect has it, whole or as a stream, at the times planned for each piece."""
+"""Sending one answer as the dialect has it, whole or as a stream, at the times planned for each piece.
+
+In one file, as the other deliveries replace single steps of what is planned, encoded and sent here.
+"""
 
 from __future__ import annotations
 

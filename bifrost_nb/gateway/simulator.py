@@ -1,4 +1,7 @@
-"""The state behind all routes of the embedded gateway, and what one deployment does with one call."""
+"""The state behind all routes of the embedded gateway, and what one deployment does with one call.
+
+In one file, as whether, when and for how much a deployment answers all depend on that state.
+"""
 
 from __future__ import annotations
 
