@@ -234,7 +234,7 @@ def _inputs(given: Any, label: str) -> list[str]:
     """The texts to embed. Token numbers, which OpenAI-style providers take too, become words of their own.
 
     Raises Refused for all but a text, a list of texts, a list of integers and a list of such lists: nothing mixed
-    (core/schemas/embedding.go).
+    (core/schemas/embedding.go in an older version; newer ones also take parts of several media, not simulated).
     """
     if given is None or given in ("", []):
         raise Refused("input is required for embeddings")
