@@ -3,6 +3,8 @@
 Each function asks the gateway of `client` (None: the one that the settings name). Where the management API asks for
 credentials they are ``BIFROST_ADMIN_USER`` and ``BIFROST_ADMIN_PASSWORD``, or ``BIFROST_SESSION_TOKEN``, or arguments
 of an `Admin`. No frame holds a key, whole or masked.
+
+In one file, as half of it documents a function for each route, and the rest does the same for an `Admin`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .formats import Anthropic, AnthropicCount, Bedrock, Cohere, Format, GenAI, GenAICount
-from .inference import Inference
+from .inference import OPERATIONS, Inference
 from .management import management_routes
 from .simulator import Simulator
 
@@ -40,21 +40,16 @@ _FOREIGN: tuple[tuple[Format, str], ...] = (
 def gateway_app(simulator: Simulator, *, control_token: str | None = None) -> ASGIApp:
     """The application. `control_token` opens the routes by which tests script it; None: there are none."""
     routes = [
-        Route("/v1/completions", Inference(simulator, "text", "v1"), methods=["POST"]),
-        Route("/v1/chat/completions", Inference(simulator, "chat", "v1"), methods=["POST"]),
-        Route("/v1/responses", Inference(simulator, "responses", "v1"), methods=["POST"]),
-        Route("/v1/embeddings", Inference(simulator, "embedding", "v1"), methods=["POST"]),
+        Route(f"/v1/{operation}", Inference(simulator, kind, "v1"), methods=["POST"])
+        for operation, kind in OPERATIONS.items()
     ]
     for prefix in _OPENAI_PREFIXES:
-        for version in ("", "/v1"):
-            text, chat = Inference(simulator, "text", "openai"), Inference(simulator, "chat", "openai")
-            routes.append(Route(f"{prefix}{version}/completions", text, methods=["POST"]))
-            routes.append(Route(f"{prefix}{version}/chat/completions", chat, methods=["POST"]))
-            responses, embed = Inference(simulator, "responses", "openai"), Inference(simulator, "embedding", "openai")
-            routes.append(Route(f"{prefix}{version}/responses", responses, methods=["POST"]))
-            routes.append(Route(f"{prefix}{version}/embeddings", embed, methods=["POST"]))
+        for operation, kind in OPERATIONS.items():
+            endpoint = Inference(simulator, kind, "openai")
+            for version in ("", "/v1"):
+                routes.append(Route(f"{prefix}{version}/{operation}", endpoint, methods=["POST"]))
         # An Azure SDK adds a second "openai" to the prefix itself.
-        azure = Inference(simulator, None, "openai")
+        azure, responses = Inference(simulator, None, "openai"), Inference(simulator, "responses", "openai")
         routes.append(Route(f"{prefix}/openai/responses", responses, methods=["POST"]))
         routes.append(Route(f"{prefix}/openai/deployments/{{rest:path}}", azure, methods=["POST"]))
     for format, path in _FOREIGN:

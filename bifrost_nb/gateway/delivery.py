@@ -1,4 +1,7 @@
-"""Sending one answer as the dialect has it, whole or as a stream, at the times planned for each piece."""
+"""Sending one answer as the dialect has it, whole or as a stream, at the times planned for each piece.
+
+In one file, as the other deliveries replace single steps of what is planned, encoded and sent here.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +48,11 @@ class Attempt:
     token_s: float
     """Mean time per token."""
     random: Random
+
+    @property
+    def elapsed_ms(self) -> float:
+        """Since `began`."""
+        return (time.monotonic() - self.began) * 1e3
 
 
 @dataclass(slots=True)
@@ -126,8 +134,7 @@ class Delivery:
     def _body(self) -> dict[str, Any]:
         attempt = self.attempt
         choices = [self._choice(choice) for choice in attempt.answer.choices]
-        latency = round((time.monotonic() - attempt.began) * 1e3)
-        extra = self._extra(latency, 0)
+        extra = self._extra(round(attempt.elapsed_ms), 0)
         return self.dialect.answer(self.call, attempt.route, self.answer_id, choices, attempt.usage, extra)
 
     def _choice(self, choice: Choice) -> dict[str, Any]:
@@ -179,7 +186,7 @@ class Delivery:
             await self._hold(rule)
         if rule.omit_end:
             return await link.write(b"", last=True)
-        return await link.write(self._ending(rule), last=True)
+        return await link.write(self._ending(), last=True)
 
     async def _play(self, rule: Rule, pieces: list[Piece], stops: set[int]) -> bool:
         """Send each piece at its time, those that are late together. True: a scripted end came first."""
@@ -230,7 +237,7 @@ class Delivery:
             return True
         if rule.provider_cut_after_chunks == chunks:
             self.attempt.usage, self.attempt.cost_usd = {"total_tokens": 0}, None
-            await self.link.write(self._cut_off(rule), last=True)
+            await self.link.write(self._cut_off(), last=True)
             return True
         return False
 
@@ -366,13 +373,13 @@ class Delivery:
         extra = self._extra(latency_ms, index)
         return sse(self.dialect.chunk(self.call, self.attempt.route, self.answer_id, choice, extra))
 
-    def _ending(self, rule: Rule) -> bytes:
+    def _ending(self) -> bytes:
         """All that follows the content of a stream."""
-        return self._closing_frame() + self._last_frame(rule, self.attempt.answer.choices[0].finish_reason) + DONE
+        return self._closing_frame() + self._last_frame(self.attempt.answer.choices[0].finish_reason) + DONE
 
-    def _cut_off(self, rule: Rule) -> bytes:
+    def _cut_off(self) -> bytes:
         """What the gateway ends a stream with whose provider broke off."""
-        return self._last_frame(rule, finish_reason=None) + DONE
+        return self._last_frame(finish_reason=None) + DONE
 
     def _error_frame(self, failure: Failure) -> bytes:
         """An error in the middle of a stream; the native route says ``[DONE]`` all the same."""
@@ -385,17 +392,17 @@ class Delivery:
             return b""
         return self._frame(Piece(0, self.attempt.answer.choices[0], "text"), 0)
 
-    def _last_frame(self, rule: Rule, finish_reason: str | None) -> bytes:
+    def _last_frame(self, finish_reason: str | None) -> bytes:
         """The synthesized last chunk: finish reason of the first choice only, usage, the total latency."""
         choice: dict[str, Any] = {"index": 0} | ({"finish_reason": finish_reason} if finish_reason else {})
         if self.call.kind == "chat":
             choice["delta"] = {}
-        extra = self._extra(round((time.monotonic() - self.attempt.began) * 1e3), self._chunk_index)
+        extra = self._extra(round(self.attempt.elapsed_ms), self._chunk_index)
         chunk = self.dialect.chunk(self.call, self.attempt.route, self.answer_id, choice, extra)
-        return sse(merged(self.dialect.last_chunk(chunk, self.attempt.usage), rule.merge))
+        return sse(merged(self.dialect.last_chunk(chunk, self.attempt.usage), self.attempt.rule.merge))
 
     def _headers(self, headers: Mapping[str, str], rule: Rule) -> dict[str, str]:
-        identity = self.dialect.headers(self.attempt.route, (time.monotonic() - self.attempt.began) * 1e3)
+        identity = self.dialect.headers(self.attempt.route, self.attempt.elapsed_ms)
         return {**headers, **identity, **{name.lower(): value for name, value in rule.headers.items()}}
 
 

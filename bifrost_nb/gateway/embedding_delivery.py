@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from .delivery import Delivery
@@ -16,11 +15,10 @@ class EmbeddingDelivery(Delivery):
 
     def _body(self) -> dict[str, Any]:
         attempt = self.attempt
-        latency_ms = round((time.monotonic() - attempt.began) * 1e3)
         return {
             "data": embedding_data(attempt.answer.vectors, self.call.get("encoding_format", "float")),
             "model": self.dialect.model_name(attempt.route),
             "object": "list",
             "usage": attempt.usage,
-            "extra_fields": self._extra(latency_ms, 0),
+            "extra_fields": self._extra(round(attempt.elapsed_ms), 0),
         }

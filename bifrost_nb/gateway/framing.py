@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
+from starlette.responses import Response
 
-__all__ = ["DONE", "STREAM_HEADERS", "merged", "sse"]
+__all__ = ["DONE", "STREAM_HEADERS", "json_response", "merged", "sse"]
 
 DONE = b"data: [DONE]\n\n"
 STREAM_HEADERS = {"content-type": "text/event-stream", "cache-control": "no-cache", "connection": "keep-alive"}
@@ -16,6 +17,11 @@ STREAM_HEADERS = {"content-type": "text/event-stream", "cache-control": "no-cach
 def sse(content: Any, name: str = "") -> bytes:
     """One server-sent event."""
     return (f"event: {name}\n".encode() if name else b"") + b"data: " + orjson.dumps(content) + b"\n\n"
+
+
+def json_response(content: Any, status: int = 200) -> Response:
+    """`content` as a whole JSON answer."""
+    return Response(orjson.dumps(content), status, media_type="application/json")
 
 
 def merged(body: Any, changes: Mapping[str, Any]) -> Any:

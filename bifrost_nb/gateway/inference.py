@@ -18,17 +18,17 @@ from .link import BodyTooLarge, ClientGone, Dropped, Link
 from .parameters import PROVIDERS, UNRESOLVED, Call, Refused, azure_target, read_call
 from .responses_delivery import ResponsesDelivery
 from .script import Rule
-from .simulator import Simulator, virtual_key
+from .simulator import BUDGET_USD, Simulator, virtual_key
 
-__all__ = ["Inference"]
+__all__ = ["OPERATIONS", "Inference"]
 
-_OPERATIONS: dict[str, Kind] = {
+OPERATIONS: dict[str, Kind] = {
     "completions": "text",
     "chat/completions": "chat",
     "responses": "responses",
     "embeddings": "embedding",
 }
-"""What may follow the deployment in an Azure path."""
+"""What is asked for, by how a route's path ends; an Azure path has it behind the deployment."""
 _DELIVERIES: dict[Kind, type[Delivery]] = {"responses": ResponsesDelivery, "embedding": EmbeddingDelivery}
 
 
@@ -55,6 +55,7 @@ class Inference:
     async def _serve(self, link: Link) -> None:
         try:
             content = await link.body()
+            link.record.body = _readable(content)
             link.watch()
             call = self._read(link, content) if self.format is None else self._read_foreign(link, content, self.format)
         except BodyTooLarge:
@@ -68,12 +69,11 @@ class Inference:
 
     def _read(self, link: Link, content: bytes) -> Call:
         record, kind, deployment = link.record, self.kind, None
-        record.body = _readable(content)
         if kind is None:
             several = self.simulator.dialect.name != "1.3"
             rest = record.raw_path.partition("?")[0].partition("/deployments/")[2]
             deployment, operation = azure_target(rest, several_segments=several)
-            kind = _OPERATIONS.get(operation)
+            kind = OPERATIONS.get(operation)
             if kind is None:
                 raise Refused(f"unsupported operation {operation!r}", 404)
         call = read_call(
@@ -94,7 +94,6 @@ class Inference:
     def _read_foreign(self, link: Link, content: bytes, format: Format) -> Call:
         """The chat that a request in another SDK's words amounts to."""
         record, simulator = link.record, self.simulator
-        record.body = _readable(content)
         found = simulator.resolve if simulator.dialect.resolves_bare_models else f"{format.provider}/{{}}".format
         return read_call(
             "chat",
@@ -230,7 +229,7 @@ def _key_refused(call: Call, dialect: str) -> Failure | None:
     if not key["is_active"]:
         kind = "access_blocked" if dialect == "2.2" else "virtual_key_blocked"
         return Failure(status=403, top_type=kind, message="Virtual key is inactive")
-    if key["spent"] >= 10:
+    if key["spent"] >= BUDGET_USD:
         return Failure(
             status=402, top_type="budget_exceeded", message="Budget exceeded: budget exceeded: 10.00 >= 10.00 dollars"
         )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -14,20 +12,15 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .deployments import SimulatedDeployment
+from .framing import json_response
 from .link import ClientGone, Dropped, Link
+from .management_log import SORTS, found_rows, statistics, told_row
 from .management_series import series_routes
 from .parameters import REQUEST_TYPES
-from .records import LogRow
 from .script import Script
-from .simulator import VIRTUAL_KEYS, Simulator
+from .simulator import BUDGET_USD, VIRTUAL_KEYS, Simulator
 
 __all__ = ["Management", "management_routes"]
-
-_BUDGET_USD = 10.0
-
-
-def _json(content: Any, status: int = 200) -> Response:
-    return Response(orjson.dumps(content), status, media_type="application/json")
 
 
 def _usd(per_million: float | None) -> str | None:
@@ -46,7 +39,7 @@ def management_routes(simulator: Simulator, control_token: str | None) -> list[R
         Route("/api/version", handlers.version),
         Route("/api/logs", handlers.logs),
         Route("/api/logs/stats", handlers.stats),
-        *series_routes(handlers),
+        *series_routes(simulator),
         Route("/api/logs/{log_id:path}", handlers.log),
         Route("/api/providers", handlers.providers),
         Route("/api/providers/{provider}/keys", handlers.provider_keys),
@@ -112,10 +105,10 @@ class Management:
         self.simulator = simulator
 
     async def health(self, request: Request) -> Response:
-        return _json({"status": "ok", "components": {"db_pings": "ok"}})
+        return json_response({"status": "ok", "components": {"db_pings": "ok"}})
 
     async def version(self, request: Request) -> Response:
-        return _json(self.simulator.dialect.version)
+        return json_response(self.simulator.dialect.version)
 
     async def models(self, request: Request) -> Response:
         """Pages of `page_size`; the token is the place of the next one."""
@@ -130,12 +123,12 @@ class Management:
         }
         if start + size < len(found):
             body["next_page_token"] = str(start + size)
-        return _json(body)
+        return json_response(body)
 
     async def openai_models(self, request: Request) -> Response:
         items = self.simulator.deployments.values()
         data = [{"id": item.id, "object": "model", "created": 0, "owned_by": item.provider} for item in items]
-        return _json({"object": "list", "data": data})
+        return json_response({"object": "list", "data": data})
 
     async def model_names(self, request: Request) -> Response:
         query, wanted = request.query_params.get("query", ""), request.query_params.get("provider")
@@ -144,7 +137,7 @@ class Management:
             for item in self.simulator.deployments.values()
             if query in item.model and wanted in (None, "", item.provider)
         ]
-        return _json({"models": found[: _integer(request, "limit", 5)], "total": len(found)})
+        return json_response({"models": found[: _integer(request, "limit", 5)], "total": len(found)})
 
     # -- the log ----------------------------------------------------------------------------------------------------
 
@@ -153,34 +146,40 @@ class Management:
         try:
             limit, offset = int(parameters.get("limit", 50)), int(parameters.get("offset", 0))
         except ValueError:
-            return _json({"error": {"message": "limit and offset must be integers"}, "is_bifrost_error": False}, 400)
+            return json_response(
+                {"error": {"message": "limit and offset must be integers"}, "is_bifrost_error": False}, 400
+            )
         if not 1 <= limit <= 1000 or offset < 0:
-            return _json({"error": {"message": "limit must be between 1 and 1000"}, "is_bifrost_error": False}, 400)
+            return json_response(
+                {"error": {"message": "limit must be between 1 and 1000"}, "is_bifrost_error": False}, 400
+            )
         sort_by, order = parameters.get("sort_by", "timestamp"), parameters.get("order", "desc")
-        rows = sorted(self._filtered(request), key=_SORTS.get(sort_by, _SORTS["timestamp"]), reverse=order != "asc")
-        return _json(
+        rows = sorted(
+            found_rows(self.simulator.logs, request.query_params),
+            key=SORTS.get(sort_by, SORTS["timestamp"]),
+            reverse=order != "asc",
+        )
+        return json_response(
             {
-                "logs": [_row(row) for row in rows[offset : offset + limit]],
+                "logs": [told_row(row) for row in rows[offset : offset + limit]],
                 "pagination": {
                     "limit": limit, "offset": offset, "sort_by": sort_by, "order": order, "total_count": len(rows),
                 },
-                "stats": _stats(rows),
+                "stats": statistics(rows),
                 "has_logs": bool(self.simulator.logs.rows),
             }
         )  # fmt: skip
 
     async def stats(self, request: Request) -> Response:
-        return _json(_stats(self._filtered(request)))
+        return json_response(statistics(found_rows(self.simulator.logs, request.query_params)))
 
     async def log(self, request: Request) -> Response:
         row = self.simulator.logs.get(request.path_params["log_id"])
         if row is None:
-            return _json({"error": {"message": "log not found"}, "is_bifrost_error": False, "status_code": 404}, 404)
-        return _json(_row(row))
-
-    def _filtered(self, request: Request) -> list[LogRow]:
-        checks = [check for check in (_filter(*item) for item in request.query_params.multi_items()) if check]
-        return [row for row in self.simulator.logs.written() if all(check(row) for check in checks)]
+            return json_response(
+                {"error": {"message": "log not found"}, "is_bifrost_error": False, "status_code": 404}, 404
+            )
+        return json_response(told_row(row))
 
     # -- providers and keys -----------------------------------------------------------------------------------------
 
@@ -198,16 +197,16 @@ class Management:
             if self.simulator.dialect.name == "1.3":
                 provider["keys"] = [self._key(name)]
             found.append(provider)
-        return _json({"providers": found, "total": len(found)})
+        return json_response({"providers": found, "total": len(found)})
 
     async def provider_keys(self, request: Request) -> Response:
         name = request.path_params["provider"]
         if name not in self.simulator.providers:
-            return _json({"error": {"message": "provider not found"}, "is_bifrost_error": False}, 404)
-        return _json({"keys": [self._key(name)], "total": 1})
+            return json_response({"error": {"message": "provider not found"}, "is_bifrost_error": False}, 404)
+        return json_response({"keys": [self._key(name)], "total": 1})
 
     async def keys(self, request: Request) -> Response:
-        return _json([self._key(name) for name in self.simulator.providers])
+        return json_response([self._key(name) for name in self.simulator.providers])
 
     def _key(self, provider: str) -> dict[str, Any]:
         names = [item.model for item in self.simulator.deployments.values() if item.provider == provider]
@@ -233,12 +232,12 @@ class Management:
     async def virtual_keys(self, request: Request) -> Response:
         found = []
         for value, facts in VIRTUAL_KEYS.items():
-            budget = {"id": f"budget-{facts['id']}", "max_limit": _BUDGET_USD, "current_usage": facts["spent"]}
+            budget = {"id": f"budget-{facts['id']}", "max_limit": BUDGET_USD, "current_usage": facts["spent"]}
             budget |= {"reset_duration": "1M", "last_reset": "2026-11-01T00:00:00Z"}
             key = {"id": facts["id"], "name": facts["name"], "description": "", "value": value}
             key |= {"is_active": facts["is_active"], "provider_configs": [], "created_at": "2026-11-01T00:00:00Z"}
             found.append(key | ({"budget": budget} if self.simulator.dialect.name == "1.3" else {"budgets": [budget]}))
-        return _json({"virtual_keys": found, "count": len(found)})
+        return json_response({"virtual_keys": found, "count": len(found)})
 
 
 class _Control:
@@ -257,19 +256,19 @@ class _Control:
         try:
             self.simulator.script.replace(Script.parse(orjson.loads(await request.body())))
         except ValueError as error:
-            return _json({"error": str(error)}, 400)
-        return _json({"rules": len(self.simulator.script.rules)})
+            return json_response({"error": str(error)}, 400)
+        return json_response({"rules": len(self.simulator.script.rules)})
 
     async def requests(self, request: Request) -> Response:
         if self._forbidden(request):
             return Response(status_code=403)
-        return _json(self.simulator.recorder.dump(_integer(request, "start", 0)))
+        return json_response(self.simulator.recorder.dump(_integer(request, "start", 0)))
 
     async def reset(self, request: Request) -> Response:
         if self._forbidden(request):
             return Response(status_code=403)
         self.simulator.reset()
-        return _json({})
+        return json_response({})
 
 
 def _model(item: SimulatedDeployment) -> dict[str, Any]:
@@ -298,74 +297,3 @@ def _integer(request: Request, name: str, otherwise: int) -> int:
         return max(0, int(request.query_params.get(name, otherwise)))
     except ValueError:
         return otherwise
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
-
-
-def _row(row: LogRow) -> dict[str, Any]:
-    return {**row.facts, "timestamp": _time(row.timestamp), "created_at": _time(row.timestamp)}
-
-
-_SORTS: dict[str, Callable[[LogRow], float]] = {
-    "timestamp": lambda row: row.timestamp,
-    "latency": lambda row: row.facts.get("latency") or 0,
-    "tokens": lambda row: row.tokens,
-    "cost": lambda row: row.facts.get("cost") or 0,
-}
-_LISTS = {
-    "providers": "provider", "models": "model", "status": "status", "objects": "object", "stop_reasons": "stop_reason",
-    "virtual_key_ids": "virtual_key_id", "selected_key_ids": "selected_key_id",
-}  # fmt: skip
-_EXACT = {"parent_request_id": "parent_request_id", "request_id": "id"}
-_PERIODS = {"1h": 3_600, "6h": 21_600, "24h": 86_400, "7d": 604_800, "30d": 2_592_000}
-
-
-def _filter(name: str, value: str) -> Callable[[LogRow], bool] | None:
-    """The check behind one query parameter; None: it filters nothing (an unreadable time is ignored)."""
-    if name in _LISTS:
-        wanted = value.split(",")
-        return lambda row: row.facts.get(_LISTS[name]) in wanted
-    if name in _EXACT:
-        return lambda row: row.facts.get(_EXACT[name]) == value
-    if name in ("start_time", "end_time"):
-        try:
-            moment = datetime.fromisoformat(value).timestamp()
-        except ValueError:
-            return None
-        return (lambda row: row.timestamp >= moment) if name == "start_time" else (lambda row: row.timestamp <= moment)
-    if name == "period" and value in _PERIODS:
-        return lambda row: row.timestamp >= time.time() - _PERIODS[value]
-    if name == "content_search":
-        return lambda row: value in str(row.facts.get("input_history")) + str(row.facts.get("output_message"))
-    if name.startswith("metadata_"):
-        return lambda row: (row.facts.get("metadata") or {}).get(name[9:]) == value
-    if name == "missing_cost_only" and value == "true":
-        return lambda row: row.facts.get("cost") is None
-    side, _, figure = name.partition("_")
-    if side in ("min", "max") and figure in ("latency", "tokens", "cost"):
-        return _bound(side, _SORTS[figure], value)
-    return None
-
-
-def _bound(side: str, figure: Callable[[LogRow], float], value: str) -> Callable[[LogRow], bool] | None:
-    try:
-        limit = float(value)
-    except ValueError:
-        return None
-    return (lambda row: figure(row) >= limit) if side == "min" else (lambda row: figure(row) <= limit)
-
-
-def _stats(rows: list[LogRow]) -> dict[str, Any]:
-    usages = [row.facts.get("token_usage") or {} for row in rows]
-    succeeded = sum(row.facts["status"] == "success" for row in rows)
-    return {
-        "total_requests": len(rows),
-        "success_rate": 100 * succeeded / len(rows) if rows else 0,
-        "average_latency": sum(row.facts["latency"] for row in rows) / len(rows) if rows else 0,
-        "total_tokens": sum(usage.get("total_tokens") or 0 for usage in usages),
-        "prompt_tokens": sum(usage.get("prompt_tokens") or 0 for usage in usages),
-        "completion_tokens": sum(usage.get("completion_tokens") or 0 for usage in usages),
-        "total_cost": sum(row.facts.get("cost") or 0 for row in rows),
-    }

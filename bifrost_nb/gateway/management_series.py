@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from .framing import json_response
+from .management_log import found_rows, rfc3339
 from .records import LogRow
-from .simulator import VIRTUAL_KEYS
-
-if TYPE_CHECKING:
-    from .management import Management
+from .simulator import BUDGET_USD, VIRTUAL_KEYS, Simulator
 
 __all__ = ["series_routes"]
 
-_BUDGET_USD = 10.0
 # The gateway's own rule (handlers/logging.go): seconds of the range, seconds of a bucket.
 _BUCKETS = ((365 * 86_400, 30 * 86_400), (90 * 86_400, 7 * 86_400), (31 * 86_400 + 1, 3 * 86_400), (7 * 86_400, 86_400),
             (3 * 86_400, 8 * 3_600), (86_400, 3_600), (7_200, 600), (0, 60))  # fmt: skip
@@ -28,9 +25,9 @@ _BUCKETS = ((365 * 86_400, 30 * 86_400), (90 * 86_400, 7 * 86_400), (31 * 86_400
 Bucket = dict[str, Any]
 
 
-def series_routes(management: Management) -> list[Route]:
+def series_routes(simulator: Simulator) -> list[Route]:
     """The routes; those that a generation of the gateway does not have are left out."""
-    old = management.simulator.dialect.name == "1.3"
+    old = simulator.dialect.name == "1.3"
     histograms: dict[str, Callable[[list[LogRow]], Bucket]] = {
         "": _requests(old),
         "/tokens": _tokens,
@@ -39,21 +36,17 @@ def series_routes(management: Management) -> list[Route]:
     }
     if not old:
         histograms["/latency"] = _latency
-    routes = [Route(f"/api/logs/histogram{name}", _series(management, count)) for name, count in histograms.items()]
+    routes = [Route(f"/api/logs/histogram{name}", _series(simulator, count)) for name, count in histograms.items()]
     routes.append(Route("/api/logs/dropped", _answers({"dropped_requests": 0})))
     routes.append(Route("/api/session/is-auth-enabled", _answers({"is_auth_enabled": False, "has_valid_token": False})))
-    if management.simulator.dialect.name == "2.2":
+    if simulator.dialect.name == "2.2":
         routes.append(Route("/api/governance/virtual-keys/quota", _quota))
     return routes
 
 
-def _json(content: Any, status: int = 200) -> Response:
-    return Response(orjson.dumps(content), status, media_type="application/json")
-
-
 def _answers(content: Any) -> Callable[[Request], Response]:
     def answer(request: Request) -> Response:
-        return _json(content)
+        return json_response(content)
 
     return answer
 
@@ -62,16 +55,16 @@ def _quota(request: Request) -> Response:
     """What the asking key may still spend; for everybody who has it."""
     facts = VIRTUAL_KEYS.get(request.headers.get("x-bf-vk", ""))
     if facts is None:
-        return _json({"error": "virtual key not found"}, 401)
-    budget = {"max_limit": _BUDGET_USD, "current_usage": facts["spent"], "reset_duration": "1M"}
-    return _json({"virtual_key_name": facts["name"], "is_active": facts["is_active"], "budgets": [budget]})
+        return json_response({"error": "virtual key not found"}, 401)
+    budget = {"max_limit": BUDGET_USD, "current_usage": facts["spent"], "reset_duration": "1M"}
+    return json_response({"virtual_key_name": facts["name"], "is_active": facts["is_active"], "budgets": [budget]})
 
 
-def _series(management: Management, count: Callable[[list[LogRow]], Bucket]) -> Callable[[Request], Response]:
+def _series(simulator: Simulator, count: Callable[[list[LogRow]], Bucket]) -> Callable[[Request], Response]:
     """A handler that counts the rows of each bucket of time."""
 
     def answer(request: Request) -> Response:
-        rows = management._filtered(request)
+        rows = found_rows(simulator.logs, request.query_params)
         start, end = _moment(request, "start_time"), _moment(request, "end_time")
         width = 3_600
         if start is not None and end is not None:
@@ -82,11 +75,11 @@ def _series(management: Management, count: Callable[[list[LogRow]], Bucket]) -> 
         by_bucket: dict[int, list[LogRow]] = {each: [] for each in starts}
         for row in rows:
             by_bucket.setdefault(int(row.timestamp) // width * width, []).append(row)
-        buckets = [{"timestamp": _time(each)} | count(found) for each, found in sorted(by_bucket.items())]
+        buckets = [{"timestamp": rfc3339(each)} | count(found) for each, found in sorted(by_bucket.items())]
         body: dict[str, Any] = {"buckets": buckets, "bucket_size_seconds": width}
         if count in (_cost, _models):
             body["models"] = sorted({row.facts["model"] for row in rows})
-        return _json(body)
+        return json_response(body)
 
     return answer
 
@@ -97,10 +90,6 @@ def _moment(request: Request, name: str) -> float | None:
         return min(datetime.fromisoformat(request.query_params.get(name, "")).timestamp(), time.time() + 86_400)
     except ValueError:
         return None
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
 
 
 def _requests(old: bool) -> Callable[[list[LogRow]], Bucket]:

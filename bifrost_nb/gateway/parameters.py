@@ -111,6 +111,10 @@ def _is_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
+def _is_integers(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_is_integer, value))
+
+
 def _is_bias(value: Any) -> bool:
     return isinstance(value, dict) and all(map(_is_number, value.values()))
 
@@ -227,16 +231,20 @@ def _prompts(prompt: Any, label: str) -> list[str]:
 
 
 def _inputs(given: Any, label: str) -> list[str]:
-    """The texts to embed. Token numbers, which OpenAI-style providers take too, become words of their own."""
+    """The texts to embed. Token numbers, which OpenAI-style providers take too, become words of their own.
+
+    Raises Refused for all but a text, a list of texts, a list of integers and a list of such lists: nothing mixed
+    (core/schemas/embedding.go in an older version; newer ones also take parts of several media, not simulated).
+    """
     if given is None or given in ("", []):
         raise Refused("input is required for embeddings")
     if isinstance(given, str):
         return [given]
-    if isinstance(given, list):
-        items = [given] if all(map(_is_integer, given)) else given
-        texts = [" ".join(map(str, item)) if isinstance(item, list) and item else item for item in items]
-        if _is_texts(texts):
-            return texts
+    if _is_texts(given):
+        return list(given)
+    lists = [given] if _is_integers(given) else given
+    if isinstance(lists, list) and all(map(_is_integers, lists)):
+        return [" ".join(map(str, numbers)) for numbers in lists]
     raise Refused(f"{label}: invalid embedding input")
 
 

@@ -49,12 +49,9 @@ class ResponsesDelivery(Delivery):
     def _usage(self) -> Json:
         return response_usage(self.attempt.usage, splits_cached=self.dialect.name != "1.3")
 
-    def _elapsed_ms(self) -> int:
-        return round((time.monotonic() - self.attempt.began) * 1e3)
-
     def _body(self) -> Json:
         response = self._converted(self._writer.response(self._usage()), told=self.dialect.name != "1.3")
-        return response | {"extra_fields": self._extra(self._elapsed_ms(), 0)}
+        return response | {"extra_fields": self._extra(round(self.attempt.elapsed_ms), 0)}
 
     def _converted(self, response: Json, *, told: bool) -> Json:
         """What becomes of an answer of Anthropic's: no status; a chat's finish reason where it is `told`."""
@@ -82,13 +79,18 @@ class ResponsesDelivery(Delivery):
             events = self._writer.said(piece.kind, piece.start, piece.end)
         return self._encode(events, latency_ms)
 
-    def _ending(self, rule: Rule) -> bytes:
+    def _ending(self) -> bytes:
         *others, last = self._writer.ending(self._usage())
         if self.attempt.route.provider == "anthropic":
-            last = {"type": "response.completed", "response": self._converted(last["response"], told=True)}
-        return self._encode(others, 0) + self._encode([merged(last, rule.merge)], self._elapsed_ms())
+            response = self._converted(last["response"], told=True)
+            if self.dialect.name == "1.3":
+                response["output"] = None  # measured: only the events before it say what was answered
+            last = {"type": "response.completed", "response": response}
+        return self._encode(others, 0) + self._encode(
+            [merged(last, self.attempt.rule.merge)], round(self.attempt.elapsed_ms)
+        )
 
-    def _cut_off(self, rule: Rule) -> bytes:
+    def _cut_off(self) -> bytes:
         return b""
 
     def _error_frame(self, failure: Failure) -> bytes:

@@ -1,4 +1,7 @@
-"""The state behind all routes of the embedded gateway, and what one deployment does with one call."""
+"""The state behind all routes of the embedded gateway, and what one deployment does with one call.
+
+In one file, as whether, when and for how much a deployment answers all depend on that state.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,10 @@ from .parameters import UNRESOLVED, Call, Refused, out_of_bounds
 from .records import LogRow, LogStore, Recorder
 from .script import Rule, Script
 
-__all__ = ["VIRTUAL_KEYS", "Simulator", "virtual_key"]
+__all__ = ["BUDGET_USD", "VIRTUAL_KEYS", "Simulator", "virtual_key"]
 
+BUDGET_USD = 10.0
+"""What each planted virtual key may spend."""
 VIRTUAL_KEYS: dict[str, dict[str, Any]] = {
     "sk-bf-demo-0123456789abcdef": {"id": "vk-demo", "name": "demo", "is_active": True, "spent": 1.25},
     "sk-bf-spent-0123456789abcdef": {"id": "vk-spent", "name": "spent", "is_active": True, "spent": 10.0},

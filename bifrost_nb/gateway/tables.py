@@ -1,7 +1,7 @@
 """What the management API tells about models, providers and virtual keys, as columns: name, dtype, small function.
 
 Field names follow the gateway's ``docs/openapi/schemas/management`` from 1.3 to 2.x. Nothing here reads the value of a
-key, whole or masked.
+key, whole or masked. In one file, as the tables share the small functions that read a field.
 """
 
 from __future__ import annotations

@@ -124,12 +124,14 @@ def test_a_limit_makes_an_answer_incomplete(wire: Wire) -> None:
 
 
 def test_anthropics_answers_have_no_status(each: Wire) -> None:
-    """As measured: a chat's finish reason instead, which 1.3 tells in streams only."""
+    """As measured: a chat's finish reason instead, which 1.3 tells in streams only, and there without the output."""
     body = ASKED | {"model": "anthropic/claude-haiku-4-5", "max_output_tokens": 20}
     whole = each.post("/v1/responses", body).json()
     last = stream(each, body)[-1]
     assert last["type"] == "response.completed"
     assert last["response"]["stop_reason"] == "length"
+    assert (last["response"]["output"] is None) == (each.gateway.dialect == "1.3")
+    assert whole["output"]
     assert whole.get("stop_reason") == (None if each.gateway.dialect == "1.3" else "length")
     assert all("status" not in answer and not answer["incomplete_details"] for answer in (whole, last["response"]))
 

@@ -116,9 +116,10 @@ class _Stream(Stream):
     def close(self) -> Iterator[Event]:
         yield "content_block_stop", {"index": self.index}
 
-    def finish(self, finish_reason: str, tokens: Tokens) -> Iterator[Event]:
-        delta = {"stop_reason": _STOP_REASONS.get(finish_reason, finish_reason), "stop_sequence": None}
-        end = merged({"delta": delta, "usage": _usage(tokens, self.reply.dialect)}, self.reply.merge)
+    def finish(self) -> Iterator[Event]:
+        reason = self.reply.choice.finish_reason
+        delta = {"stop_reason": _STOP_REASONS.get(reason, reason), "stop_sequence": None}
+        end = merged({"delta": delta, "usage": _usage(self.reply.tokens, self.reply.dialect)}, self.reply.merge)
         if self._native and self.reply.dialect == "1.3":
             yield "message_delta", end  # measured: the provider's own, and then the gateway's
         yield "message_delta", end

@@ -78,6 +78,7 @@ class Reply:
     """The first and only one: these routes know no ``n``."""
     usage: Mapping[str, Any]
     latency_ms: int = 0
+    """Since the attempt began; only a whole answer tells it."""
     merge: Mapping[str, Any]
     """Scripted changes of the object that carries the usage."""
 
@@ -118,12 +119,12 @@ class Stream(ABC):
         else:
             yield from self.delta("tool", part["function"]["arguments"])
 
-    def ending(self, finish_reason: str, usage: Mapping[str, Any]) -> Iterator[Event]:
-        """After all content: `finish_reason` and `usage` as the gateway knows them."""
+    def ending(self) -> Iterator[Event]:
+        """After all content."""
         if self.kind is None:  # a provider that says nothing still says it in a block
             yield from self._enter("text", None)
         yield from self.close()
-        yield from self.finish(finish_reason, Tokens.of(usage))
+        yield from self.finish()
 
     def _enter(self, kind: Kind, tool: Mapping[str, Any] | None) -> Iterator[Event]:
         if self.kind is not None:
@@ -144,8 +145,8 @@ class Stream(ABC):
         """More of block `index`; `text` of a tool call is a part of its arguments' JSON."""
 
     @abstractmethod
-    def finish(self, finish_reason: str, tokens: Tokens) -> Iterator[Event]:
-        """The end of the reply."""
+    def finish(self) -> Iterator[Event]:
+        """The end of the reply: why it ended, and its tokens."""
 
 
 class Format(ABC):

@@ -128,10 +128,10 @@ class _Stream(Stream):
         if self.reply.dialect == "2.2":  # core 1.4.0 and 1.5.22 never close a block
             yield "contentBlockStop", {"contentBlockIndex": self.index}
 
-    def finish(self, finish_reason: str, tokens: Tokens) -> Iterator[Event]:
+    def finish(self) -> Iterator[Event]:
         # Measured up to core 1.7.0: whatever ended it, a stream says this.
         yield "messageStop", {"stopReason": "end_turn"}
-        yield "metadata", merged({"usage": _usage(tokens, self.reply.dialect)}, self.reply.merge)
+        yield "metadata", merged({"usage": _usage(self.reply.tokens, self.reply.dialect)}, self.reply.merge)
 
 
 def _usage(tokens: Tokens, dialect: str) -> dict[str, int]:

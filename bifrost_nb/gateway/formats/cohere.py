@@ -92,8 +92,9 @@ class _Stream(Stream):
         else:
             yield "content-delta", self._message({"content": {"text" if kind == "text" else "thinking": text}})
 
-    def finish(self, finish_reason: str, tokens: Tokens) -> Iterator[Event]:
-        delta = {"finish_reason": _FINISH_REASONS.get(finish_reason, finish_reason), "usage": _usage(tokens)}
+    def finish(self) -> Iterator[Event]:
+        reason = self.reply.choice.finish_reason
+        delta = {"finish_reason": _FINISH_REASONS.get(reason, reason), "usage": _usage(self.reply.tokens)}
         yield "message-end", merged({"delta": delta}, self.reply.merge)
 
     def _message(self, message: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -50,7 +49,7 @@ class ForeignDelivery(Delivery):
             dialect=self.dialect.name,
             choice=attempt.answer.choices[0],
             usage=attempt.usage,
-            latency_ms=round((time.monotonic() - attempt.began) * 1e3),
+            latency_ms=round(attempt.elapsed_ms),
             merge=attempt.rule.merge,
         )
 
@@ -75,12 +74,10 @@ class ForeignDelivery(Delivery):
         tokens = piece.choice.reasoning if piece.kind == "reasoning" else piece.choice.tokens
         return self._encode(events.said(piece.kind, "".join(tokens[piece.start : piece.end])))
 
-    def _ending(self, rule: Rule) -> bytes:
-        attempt = self.attempt
-        events = self._events.ending(attempt.answer.choices[0].finish_reason, attempt.usage)
-        return self._encode(events) + self.format.done
+    def _ending(self) -> bytes:
+        return self._encode(self._events.ending()) + self.format.done
 
-    def _cut_off(self, rule: Rule) -> bytes:
+    def _cut_off(self) -> bytes:
         return self.format.done  # measured: a provider that broke off is not noticed, and nothing follows
 
     def _error_frame(self, failure: Failure) -> bytes:

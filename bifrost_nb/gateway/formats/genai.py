@@ -112,9 +112,9 @@ class _Stream(Stream):
         if self.kind == "tool":
             yield "", {"candidates": [_candidate([_function_call(self._call, self._arguments)])]}
 
-    def finish(self, finish_reason: str, tokens: Tokens) -> Iterator[Event]:
+    def finish(self) -> Iterator[Event]:
         last = {"candidates": [_candidate([], self.reply.told_reason)], "modelVersion": self.reply.model}
-        yield "", merged(last | {"usageMetadata": _usage(tokens)}, self.reply.merge)
+        yield "", merged(last | {"usageMetadata": _usage(self.reply.tokens)}, self.reply.merge)
 
 
 def _candidate(parts: list[dict[str, Any]], finish_reason: str | None = None) -> dict[str, Any]:
