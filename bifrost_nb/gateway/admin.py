@@ -284,7 +284,7 @@ async def _models(access: Access) -> list[Mapping[str, Any]]:
     params: dict[str, Any] = {"page_size": 1000}
     for _ in range(MOST_PAGES):
         answer = await access.get_object("/v1/models", params)
-        found |= {row["id"]: row for row in _objects(answer.get("data")) if isinstance(row.get("id"), str)}
+        found |= {row["id"]: row for row in tables.objects(answer.get("data")) if isinstance(row.get("id"), str)}
         token = answer.get("next_page_token")
         if not isinstance(token, str) or not token or token == params.get("page_token"):
             break
@@ -294,7 +294,7 @@ async def _models(access: Access) -> list[Mapping[str, Any]]:
 
 async def _providers(access: Access) -> list[Mapping[str, Any]]:
     answer = await access.get_object("/api/providers")
-    found = [dict(row) for row in _objects(answer.get("providers")) if isinstance(row.get("name"), str)]
+    found = [dict(row) for row in tables.objects(answer.get("providers")) if isinstance(row.get("name"), str)]
 
     async def add_keys(row: dict[str, Any]) -> None:
         if not isinstance(row.get("keys"), list):  # from 1.5 on they have a route of their own
@@ -315,7 +315,7 @@ async def _virtual_keys(access: Access, *, own: bool) -> list[Mapping[str, Any]]
         for _ in range(MOST_PAGES):
             params = {"limit": 100, "offset": len(found)}
             answer = await access.get_object("/api/governance/virtual-keys", params)
-            page = [row for row in _objects(answer.get("virtual_keys")) if isinstance(row.get("id"), str)]
+            page = [row for row in tables.objects(answer.get("virtual_keys")) if isinstance(row.get("id"), str)]
             new = {row["id"]: row for row in page if row["id"] not in found}
             found |= new
             if not new or len(page) != 100:
@@ -338,10 +338,6 @@ async def _stats(access: Access, query: LogQuery) -> Mapping[str, Any]:
     except (NotFound, AuthenticationFailed):
         return row
     return {**row, "dropped_requests": dropped.get("dropped_requests")}
-
-
-def _objects(value: Any) -> list[Mapping[str, Any]]:
-    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
 
 
 def _segment(name: str) -> str:

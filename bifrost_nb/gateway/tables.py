@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ..records.columns import Dtype
 
-__all__ = ["MODELS", "PROVIDERS", "STATS", "VIRTUAL_KEYS", "Field", "as_array", "frame"]
+__all__ = ["MODELS", "PROVIDERS", "STATS", "VIRTUAL_KEYS", "Field", "as_array", "frame", "objects"]
 
 Row = Mapping[str, Any]
 
@@ -112,7 +112,8 @@ def _names(values: Iterable[Any]) -> str | None:
     return ", ".join(dict.fromkeys(value for value in values if isinstance(value, str) and value)) or None
 
 
-def _objects(value: Any) -> list[Row]:
+def objects(value: Any) -> list[Row]:
+    """The objects of a list; none where it is no list."""
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
 
 
@@ -164,7 +165,7 @@ MODELS = (
 
 def _keys(row: Row) -> list[Row] | None:
     """The provider's keys (gateway up to 1.4: inline; later asked for); None where nobody told."""
-    return _objects(row["keys"]) if isinstance(row.get("keys"), list) else None
+    return objects(row["keys"]) if isinstance(row.get("keys"), list) else None
 
 
 def _of_keys(read: Callable[[Row], Any]) -> Callable[[Row], str | None]:
@@ -231,7 +232,7 @@ PROVIDERS = (
 def _budgets(row: Row) -> list[Row]:
     """The key's own budgets: a list, or up to 1.4 a single one."""
     single = row.get("budget")
-    return _objects(row.get("budgets")) or ([single] if isinstance(single, Mapping) else [])
+    return objects(row.get("budgets")) or ([single] if isinstance(single, Mapping) else [])
 
 
 def _tightest(name: str) -> Callable[[Row], Any]:
@@ -263,7 +264,7 @@ def _all_budgets(row: Row) -> str | None:
             yield {name: fact for name, fact in told.items() if fact is not None}
 
     found = list(facts(_budgets(row)))
-    for config in _objects(row.get("provider_configs")):
+    for config in objects(row.get("provider_configs")):
         found += facts(_budgets(config), config.get("provider"))
     return orjson.dumps(found, default=str).decode() if found else None
 
@@ -271,7 +272,7 @@ def _all_budgets(row: Row) -> str | None:
 def _of_configs(name: str) -> Callable[[Row], str | None]:
     def value(row: Row) -> str | None:
         found: list[Any] = []
-        for config in _objects(row.get("provider_configs")):
+        for config in objects(row.get("provider_configs")):
             told = config.get(name)
             found += told if isinstance(told, list) else [told]
         return _names(found)
