@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ConfigurationError
 from ..portal import Job, portal
-from ..records.show import mimebundle, mimebundle_many
+from ..records.show import as_html, mimebundle_many
 from ..untrusted import plain
 from .copying import FORMS, copy
 from .place import place
@@ -308,7 +308,7 @@ class Playground:
 def results_html(current: Round, comparison: Comparison) -> str:
     """The answers to the first prompt side by side, under the figures of all where there are more."""
     runs = current.shown
-    html = mimebundle(runs[0])["text/html"] if len(runs) == 1 else mimebundle_many(runs)["text/html"]
+    html = as_html(runs[0]) if len(runs) == 1 else mimebundle_many(runs)["text/html"]
     plan = comparison.plan
     notes = ""
     if len(plan.cells) > len(runs):

@@ -109,8 +109,11 @@ def mimebundle(run: Run, include: Collection[str] | None = None, form: str = "md
     """`run` for a notebook output: static types only, so that the saved file needs no kernel and no widget.
 
     Markdown is given only where `include` asks for it: a front end that prefers it to HTML would run the HTML in it.
+    An answer too long to be rendered has no HTML, which would only be the same text again.
     """
-    bundle = {"text/plain": as_text(run), "text/html": as_html(run, form)}
+    bundle = {"text/plain": as_text(run)}
+    if not _text_says_all(run, form):
+        bundle["text/html"] = as_html(run, form)
     if include and "text/markdown" in include:
         bundle["text/markdown"] = as_markdown(run)
     return bundle
@@ -158,6 +161,14 @@ def without_texts(facts: dict[str, Any], runs: Iterable[Run], plain_text: str) -
             del row["response"]
             row["response_at"] = [start, len(answer)]
     return facts
+
+
+def _text_says_all(run: Run, form: str) -> bool:
+    """Whether the HTML would be one long answer as it is; what is longer still is cut there."""
+    from ..render import LONGEST_MARKDOWN, LONGEST_SHOWN
+
+    alone = len(run.texts) <= 1 and not run.reasoning and not run.tool_calls
+    return alone and form in ("md", "text") and LONGEST_MARKDOWN < len(run.text) <= LONGEST_SHOWN
 
 
 def _trouble_html(run: Run) -> str:

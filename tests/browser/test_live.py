@@ -114,25 +114,6 @@ def test_columns_wrap_in_even_rows(lab: Notebook, gateway: LocalGateway) -> None
     lab.page.set_viewport_size({"width": 1280, "height": 900})
 
 
-def test_nothing_jumps(lab: Notebook, gateway: LocalGateway) -> None:
-    """From waiting to streaming the pane's header keeps its height, and for short answers the pane does."""
-    tokens = ["one ", "two ", "three ", "four ", "five "]
-    heights = """e => [...e.querySelectorAll('.bifrost-column')]
-        .flatMap(c => [c.offsetHeight, c.querySelector('.bifrost-text').offsetTop])"""
-    for source in ("show('short');", "show('short', 'short', 'short', 'short');"):
-        seen: set[tuple[int, ...]] = set()
-        for count in (0, 1, 5):  # held before the first text, after it, and at the end
-            gateway.script([{"prompt": "short", "text": tokens, "first_text_ms": 0, "hold_after_chunks": count}])
-            cell = lab.start(source)
-            texts, shown = cell.pane.locator(".bifrost-text"), "".join(tokens[:count])
-            lab.until(lambda: set(texts.all_text_contents()) == {shown}, 30, f"{shown!r}")  # noqa: B023
-            lab.page.evaluate("new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
-            seen.add(tuple(cell.output.evaluate(heights)))
-            gateway.script([])
-            cell.wait()
-        assert len(seen) == 1, seen
-
-
 def test_said_aloud(lab: Notebook, gateway: LocalGateway) -> None:
     """A screen reader hears sentences when they are complete, then the end, from a place that outlives the pane."""
     tokens = ["The ", "tide ", "turns. ", "Nobody ", "sees ", "it. ", "So ", "be it."]
