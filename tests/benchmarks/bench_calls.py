@@ -20,7 +20,6 @@ from rows import Row, at_most, chunk_server, interleaved, row, told
 import bifrost_nb as bf
 
 AT_ONCE = 64
-BOUND = "Two threads: the call waits while the private loop works, and each hand-over costs a switch."
 
 
 async def _at_once(calls: int, call: Callable[[], Awaitable[object]]) -> None:
@@ -79,7 +78,7 @@ def rows(calls: int, rounds: int) -> list[Row]:
         told_of = f"openai SDK {1e6 * theirs.cpu_s / calls:,.0f} µs" if theirs else "-"
         target, met = at_most(mine / theirs.cpu_s, 0.7) if theirs else ("", None)
         what = f"a short completion, {kind}, run logged (`bench_calls.py`)"
-        found.append(row(what, f"{1e6 * mine / calls:,.0f} µs of CPU", told_of, target, met, BOUND))
+        found.append(row(what, f"{1e6 * mine / calls:,.0f} µs of CPU", told_of, target, met))
     return found
 
 

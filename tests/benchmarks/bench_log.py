@@ -22,7 +22,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import orjson
-from rows import Row, at_least, at_most, row, told
+from rows import Row, at_least, at_most, row, told, two_digits
 
 from bifrost_nb.records.log import RunLog
 from bifrost_nb.records.record import encode
@@ -179,7 +179,7 @@ def reading(rows: int, folder: Path, rounds: int) -> list[Row]:
 
 def _quicker(base: tuple[float, ...], mine: tuple[float, ...], wanted: float) -> tuple[str, bool]:
     target, met = at_least(base[0] / mine[0], wanted)
-    return f"{target} (by CPU time {base[1] / mine[1]:.2g})", met
+    return f"{target} (by CPU time {two_digits(base[1] / mine[1])})", met
 
 
 def per_call(ways: Mapping[str, Callable[[], object]], calls: int = 300, rounds: int = 100) -> dict[str, float]:

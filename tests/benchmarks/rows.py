@@ -50,11 +50,18 @@ def row(what: str, ours: str, beside: str, target: str = "", met: bool | None = 
 
 def at_least(ratio: float, wanted: float) -> tuple[str, bool]:
     """The target cell, and whether it is met."""
-    return f"at least {wanted:g} times: {ratio:.2g}", ratio >= wanted
+    return f"at least {wanted:g} times: {two_digits(ratio)}", ratio >= wanted
 
 
 def at_most(ratio: float, wanted: float, unit: str = " times") -> tuple[str, bool]:
-    return f"at most {wanted:g}{unit}: {ratio:.2g}", ratio <= wanted
+    return f"at most {wanted:g}{unit}: {two_digits(ratio)}", ratio <= wanted
+
+
+def two_digits(ratio: float) -> str:
+    """`ratio` to two digits, or whole from 100 on. To three between 1 and 2, where an overhead is told apart."""
+    if ratio >= 100:
+        return f"{ratio:.0f}"
+    return f"{ratio:.3g}" if 1 <= ratio < 2 else f"{ratio:.2g}"
 
 
 def told(rows: list[Row]) -> None:
