@@ -176,6 +176,7 @@ class Notebook:
             kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
             nbformat.write(nbformat.v4.new_notebook(metadata={"kernelspec": kernel}), path)
         self.path = path
+        self.app = app
         self.console: list[str] = []
         self.page = context.new_page()
         self.page.on("console", lambda message: message.type == "error" and self.console.append(message.text[:500]))

@@ -235,12 +235,12 @@ def contrast(locator: object) -> float:
     """The ratio of luminances of text and ground, as the accessibility guidelines define it."""
     colours = locator.evaluate(  # type: ignore[attr-defined]
         """e => {
-            const ground = n => { for (; n; n = n.parentElement) { const c = getComputedStyle(n).backgroundColor;
-                if (!/, 0\\)$|transparent/.test(c)) return c; } return 'rgb(255, 255, 255)'; };
-            const paint = c => { const x = document.createElement('canvas').getContext('2d');
-                x.fillStyle = ground(e); x.fillRect(0, 0, 1, 1); x.fillStyle = c; x.fillRect(0, 0, 1, 1);
+            const grounds = ['rgb(255, 255, 255)']; // what lies below first; each may let it shine through
+            for (let n = e; n; n = n.parentElement) grounds.splice(1, 0, getComputedStyle(n).backgroundColor);
+            const paint = (...over) => { const x = document.createElement('canvas').getContext('2d');
+                for (const c of [...grounds, ...over]) { x.fillStyle = c; x.fillRect(0, 0, 1, 1); }
                 return [...x.getImageData(0, 0, 1, 1).data].slice(0, 3); };
-            return [paint(getComputedStyle(e).color), paint(ground(e))]; }"""
+            return [paint(getComputedStyle(e).color), paint()]; }"""
     )
 
     def luminance(rgb: list[int]) -> float:
