@@ -146,6 +146,14 @@ def test_a_long_answer_is_there_once() -> None:
     assert set(mimebundle(answered(**alone, tool_calls=[{"function": {"name": "f"}}]))) == both
     assert set(mimebundle(answered(response=long, texts=[long, "other"]))) == both
     assert set(mimebundle(answered(response=long * 6, texts=[long * 6]))) == both
+    for end, kept in {
+        "https://a.b": False,
+        "data: x": False,
+        "data:text/html,x": True,
+        "java\x00script://a": True,
+    }.items():
+        linked = long + end
+        assert ("text/html" in mimebundle(answered(response=linked, texts=[linked]))) == kept, end
 
 
 def test_html_holds_on_any_background() -> None:
