@@ -214,6 +214,7 @@ class Notebook:
         self.command("apputils:change-theme", theme=f"JupyterLab {name}")
         in_force = f"() => ({_PAPER_IS_LIGHT})() === {str(name == 'Light').lower()}"
         self.until(lambda: self.page.evaluate(in_force), 30, f"the {name} theme")
+        self.until(lambda: self.page.locator("#jupyterlab-splash").count() == 0, 30, "the splash screen to go")
 
     def start(self, source: str) -> Cell:
         """Append a cell and start it."""
