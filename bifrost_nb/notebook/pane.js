@@ -119,6 +119,7 @@ export default () => {
     let block = null;
     let size = 0;
     let pending = "";
+    let unplaced = false; // the answer is complete, but still shown as it came
     let steps = 1; // in which what is pending is drawn
     let came = -LONGEST_MS; // when there was text
     let heard = "";
@@ -165,17 +166,23 @@ export default () => {
         body.classList.remove("bifrost-rendered");
         block = null;
         size = 0;
+        unplaced = false;
         pending = columns[i].parts.join("");
         steps = 1;
         if (pending) came = performance.now();
       },
       html() {
-        const wanted = columns[i].html;
-        if (wanted === undefined) return;
-        pending = "";
+        unplaced = columns[i].html !== undefined;
+        if (unplaced) pending = "";
+      },
+      // Puts the complete answer in place of its text. Returns whether there was one.
+      render() {
+        if (!unplaced) return false;
+        unplaced = false;
         block = null;
         body.classList.add("bifrost-rendered");
-        place(body, wanted);
+        place(body, columns[i].html);
+        return true;
       },
       // Reading the layout and writing to it are separate steps, so that eight columns cost one layout, not eight.
       measure() { return pending && body.scrollHeight - body.scrollTop - body.clientHeight < 24; },
@@ -245,13 +252,14 @@ export default () => {
         const follow = parts.map((part) => part.measure());
         left = parts.map((part) => part.flush()).includes(true);
         parts.forEach((part, i) => follow[i] && part.follow());
+        if (parts.some((part) => part.render())) schedule(); // one in a frame: several would make it a long one
       };
       const schedule = () => { if (frame === null) frame = requestAnimationFrame(draw); };
       const view = {
         text(i, text) { parts[i].text(text); schedule(); },
         reset() { parts.forEach((part) => part.reset()); schedule(); },
         facts(i) { parts[i].facts(); },
-        html(i) { parts[i].html(); },
+        html(i) { parts[i].html(); schedule(); },
         head() {
           count.textContent = several ? summary : "";
           const busy = columns.some((column) => running(column.facts));
