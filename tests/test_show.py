@@ -11,6 +11,7 @@ from bifrost_nb.records.columns import NAMES
 from bifrost_nb.records.facts import duration, facts, usd
 from bifrost_nb.records.run import Run
 from bifrost_nb.records.show import FORMS, Runs, as_html, as_markdown, as_text, metadata, mimebundle, mimebundle_many
+from bifrost_nb.render import LONGEST_MARKDOWN, LONGEST_SHOWN
 from tests.data.hostile import HOSTILE
 from tests.markup import read
 
@@ -127,6 +128,32 @@ def test_types_are_static() -> None:
     assert set(mimebundle(answered())) == {"text/plain", "text/html"}
     assert set(mimebundle(answered(), include={"text/markdown"})) == {"text/plain", "text/html", "text/markdown"}
     assert set(mimebundle_many([answered()])) == {"text/plain", "text/html"}
+
+
+def test_a_long_answer_is_there_once() -> None:
+    """An answer too long to be rendered is text alone, with its facts; all that the text does not say has HTML."""
+    long = "A **word** and a <b>tag</b>.\n" * 3_000
+    assert LONGEST_MARKDOWN < len(long) < LONGEST_SHOWN
+    alone = {"response": long, "texts": [long]}
+    for form in ("md", "text"):
+        bundle = mimebundle(answered(**alone, total_ms=1234.0), form=form)
+        assert set(bundle) == {"text/plain"}
+        assert bundle["text/plain"].startswith(long)
+        assert "azure/fast" in bundle["text/plain"].removeprefix(long)
+    both = {"text/plain", "text/html"}
+    assert set(mimebundle(answered(**alone), form="json")) == both
+    assert set(mimebundle(answered(**alone, reasoning="Hm."))) == both
+    assert set(mimebundle(answered(**alone, tool_calls=[{"function": {"name": "f"}}]))) == both
+    assert set(mimebundle(answered(response=long, texts=[long, "other"]))) == both
+    assert set(mimebundle(answered(response=long * 6, texts=[long * 6]))) == both
+    for end, kept in {
+        "https://a.b": False,
+        "data: x": False,
+        "data:text/html,x": True,
+        "java\x00script://a": True,
+    }.items():
+        linked = long + end
+        assert ("text/html" in mimebundle(answered(response=linked, texts=[linked]))) == kept, end
 
 
 def test_html_holds_on_any_background() -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from html import escape
-
+from ..render import text as escape
 from .race import Column, Race
 
 __all__ = ["Basic"]

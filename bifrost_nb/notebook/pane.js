@@ -9,52 +9,13 @@
 //   {at, w: [text, ...], f, s, h}                                      the same, with the whole text of each column
 // To Python: {stop: column | "all"} and {whole: true, plain} after a frame was lost or came before this page did.
 
-const SILENCE_MS = 3000; // a clock that hears nothing for so long stands still: the kernel may be gone
+const SILENCE_MS = 10_000; // a clock that hears nothing for so long stands still: the kernel may be gone
+const TICK_MS = 100;
+const LONGEST_MS = 4500; // text is collected no longer than this (HEARTBEAT_S); after more there was silence
+const LEAST = 15; // characters drawn in a tick, while there are as many
 const BLOCK = 4000; // characters in one text block before a new one is begun at a line end: only the last is laid out again
 const SENTENCE = /[.!?:;\u3002\uff01\uff1f]["'\u2019\u201d)\]]*\s|\n/g;
 const MIN_COLUMN_PX = 250;
-const HEARD_MS = 60000; // what was said stays for a screen reader that is still busy with earlier words
-const HIDDEN = "position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap";
-
-// Says things to a screen reader. It stands beside the pane, which is taken away in the moment in which its end is said,
-// and each saying is an element of its own, so that two in one moment are both heard.
-function makeSpeaker() {
-  const root = document.createElement("div");
-  root.className = "bifrost-speaker";
-  root.style.cssText = HIDDEN; // the style sheet may be gone before it
-  root.setAttribute("aria-live", "polite");
-  document.body.append(root);
-  return {
-    say(words) {
-      const saying = document.createElement("p");
-      saying.textContent = words.trim();
-      root.append(saying);
-      while (root.childElementCount > 20) root.firstChild.remove();
-    },
-    leave(then) { setTimeout(() => { root.remove(); then(); }, HEARD_MS); },
-  };
-}
-
-// Takes a deflated stream in pieces and hands on the frames in it.
-function inflate(take, failed) {
-  const stream = new DecompressionStream("deflate-raw");
-  const writer = stream.writable.getWriter();
-  let open = true;
-  const read = async () => {
-    const reader = stream.readable.pipeThrough(new TextDecoderStream()).getReader();
-    for (let rest = "", lines; open; ) {
-      const { value, done } = await reader.read();
-      if (done || !open) return;
-      [rest, ...lines] = (rest + value).split("\n").reverse();
-      lines.reverse().forEach((line) => take(JSON.parse(line)));
-    }
-  };
-  read().catch(() => { if (open) failed(); });
-  return {
-    write(bytes) { writer.write(bytes).catch(() => {}); }, // `read` tells
-    leave() { open = false; writer.abort().catch(() => {}); },
-  };
-}
 
 export default () => {
   const columns = []; // {facts, parts: [text], html}
@@ -158,6 +119,9 @@ export default () => {
     let block = null;
     let size = 0;
     let pending = "";
+    let unplaced = false; // the answer is complete, but still shown as it came
+    let steps = 1; // in which what is pending is drawn
+    let came = -LONGEST_MS; // when there was text
     let heard = "";
     let said = "";
 
@@ -190,25 +154,47 @@ export default () => {
     }
 
     return {
-      text(text) { pending += text; listen(text); },
+      text(text) {
+        const collected = performance.now() - came; // and about so long until there is more
+        came += collected;
+        pending += text;
+        steps = collected > LONGEST_MS ? 1 : Math.min(Math.ceil(collected / TICK_MS), Math.ceil(pending.length / LEAST));
+        listen(text);
+      },
       reset() {
         body.replaceChildren();
         body.classList.remove("bifrost-rendered");
         block = null;
         size = 0;
+        unplaced = false;
         pending = columns[i].parts.join("");
+        steps = 1;
+        if (pending) came = performance.now();
       },
       html() {
-        const wanted = columns[i].html;
-        if (wanted === undefined) return;
-        pending = "";
+        unplaced = columns[i].html !== undefined;
+        if (unplaced) pending = "";
+      },
+      // Puts the complete answer in place of its text. Returns whether there was one.
+      render() {
+        if (!unplaced) return false;
+        unplaced = false;
         block = null;
         body.classList.add("bifrost-rendered");
-        place(body, wanted);
+        place(body, columns[i].html);
+        return true;
       },
       // Reading the layout and writing to it are separate steps, so that eight columns cost one layout, not eight.
       measure() { return pending && body.scrollHeight - body.scrollTop - body.clientHeight < 24; },
-      flush() { if (pending) { append(pending); pending = ""; } },
+      // Text that was collected for a while is drawn evenly until there may be more. Returns whether something is left.
+      flush() {
+        let end = running(columns[i].facts) ? Math.ceil(pending.length / steps) : pending.length;
+        if (pending.codePointAt(end - 1) > 0xffff) end += 1; // not between the halves of a character
+        append(pending.slice(0, end));
+        pending = pending.slice(end);
+        steps = Math.max(steps - 1, 1);
+        return pending !== "";
+      },
       follow() { body.scrollTop = body.scrollHeight; },
       facts() {
         const facts = columns[i].facts;
@@ -258,20 +244,22 @@ export default () => {
       const parts = columns.map((_, i) => columnView(model, i, several, grid, speaker.say));
       if (!several) grid.querySelector(".bifrost-act").append(hint);
       let frame = null;
+      let left = false;
       let timer = null;
 
       const draw = () => {
         frame = null;
         const follow = parts.map((part) => part.measure());
-        parts.forEach((part) => part.flush());
+        left = parts.map((part) => part.flush()).includes(true);
         parts.forEach((part, i) => follow[i] && part.follow());
+        if (parts.some((part) => part.render())) schedule(); // one in a frame: several would make it a long one
       };
       const schedule = () => { if (frame === null) frame = requestAnimationFrame(draw); };
       const view = {
         text(i, text) { parts[i].text(text); schedule(); },
         reset() { parts.forEach((part) => part.reset()); schedule(); },
         facts(i) { parts[i].facts(); },
-        html(i) { parts[i].html(); },
+        html(i) { parts[i].html(); schedule(); },
         head() {
           count.textContent = several ? summary : "";
           const busy = columns.some((column) => running(column.facts));
@@ -290,7 +278,10 @@ export default () => {
       view.head();
       schedule();
       views.add(view);
-      timer = setInterval(() => parts.forEach((part) => part.tick()), 100);
+      timer = setInterval(() => {
+        parts.forEach((part) => part.tick());
+        if (left) schedule();
+      }, TICK_MS);
       return () => {
         // What is still being inflated will be said, though no longer shown.
         speaker.leave(() => views.delete(view));

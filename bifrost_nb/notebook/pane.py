@@ -2,8 +2,9 @@
 
 Sending the whole text each time would cost bytes with the square of its length, and one message per token would drown
 the server, which drops widget messages above 1,000 a second. So a frame carries the new text of all columns; the
-longer the answer already is, the longer frames are collected (`_patience`). All frames together are one deflated
-stream, which halves the text. They are numbered: a page that misses one asks for the whole text once.
+longer the answer already is, the longer frames are collected (`_patience`), and the page draws what it gets at the
+pace at which it came. All frames together are one deflated stream, which halves the text. They are numbered: a page
+that misses one asks for the whole text once.
 
 A column that has ended while others go on gets its answer rendered (`bifrost_nb.render`), as it will stay.
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -27,12 +29,12 @@ from .race import Column, Facts, Race
 __all__ = ["Pane"]
 
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
-HEARTBEAT_S = 1.0
-"""A frame is sent at least so often: without one for three seconds the page's clocks stand still."""
+HEARTBEAT_S = 4.0
+"""A frame is sent at least so often: without one for ten seconds the page's clocks stand still."""
 FACTS_S = 0.4
 """Speed and the like are not redrawn more often than this; who serves and how it ended are sent at once."""
-PATIENCE_S = 0.09, 0.8
-"""Text is collected for so long at first, and at most."""
+LEAST_S = 0.09
+"""Text is collected for so long at least, the first of it excepted."""
 
 
 class Pane:
@@ -75,12 +77,12 @@ class Pane:
         if self._whole_wanted or self._drawn != self.race.columns:  # a call that is sent again has a column of its own
             self._send_whole(now)
             return
-        fresh = sum(column.characters for column in self.race.columns) > sum(self._sent)
+        fresh = sum(column.characters for column in self.race.columns) - sum(self._sent)
         rendered = [] if final else self._newly_rendered()
         facts, urgent = self._changed_facts(now)
         if not (final or urgent or now - self._facts_at >= FACTS_S):
             facts = {}
-        wait = self._patience() if fresh else FACTS_S if facts else HEARTBEAT_S
+        wait = self._patience(fresh) if fresh else FACTS_S if facts else HEARTBEAT_S
         if not (final or urgent or rendered or now - self._sent_at >= wait):
             return
         frame = self._frame(facts, now)
@@ -102,14 +104,17 @@ class Pane:
         self._sent[index] = column.characters
         return column.take()
 
-    def _patience(self) -> float:
+    def _patience(self, fresh: int) -> float:
         """Seconds to collect text: none for the first of it, then more and more.
 
-        A message costs some 700 bytes besides its text; so their share stays small where it would add up.
+        A message costs some 600 bytes besides its text. To keep their share small however slowly a long answer comes,
+        a frame is due when its text has grown with the root of what was sent: so there are few of them, most of them
+        early. At a pace at which that takes long, time decides.
         """
         sent = sum(self._sent)
-        least, most = PATIENCE_S
-        return 0.0 if sent == 0 else min(least + sent / 30_000, most)
+        if sent == 0:
+            return 0.0
+        return LEAST_S if fresh >= 4.5 * math.sqrt(sent) else min(LEAST_S + sent / 3_000, HEARTBEAT_S)
 
     def _newly_rendered(self) -> list[tuple[int, str]]:
         """Complete answers as HTML, each once. What was complete last is left out at first: as a rule the static
@@ -201,7 +206,7 @@ def _widget_class() -> type[Any]:
     import traitlets
 
     class LivePane(anywidget.AnyWidget):
-        _esm = page("safe.js", "pane.js")
+        _esm = page("safe.js", "pane_parts.js", "pane.js")
         _css = page("pane.css")
         columns = traitlets.List(traitlets.Dict()).tag(sync=True)
         title = traitlets.Unicode().tag(sync=True)

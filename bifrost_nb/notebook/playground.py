@@ -9,12 +9,12 @@ from __future__ import annotations
 import concurrent.futures
 import threading
 from datetime import datetime
-from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ConfigurationError
 from ..portal import Job, portal
-from ..records.show import mimebundle, mimebundle_many
+from ..records.show import as_html, mimebundle_many
+from ..render import text as escape
 from ..untrusted import plain
 from .copying import FORMS, copy
 from .place import place
@@ -251,7 +251,7 @@ class Playground:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         last = self.history[-1].html if self.history else ""
         note = "The form needs a running kernel: run the cell to get it back."
-        prompt = f'<div style="white-space:pre-wrap;overflow-wrap:anywhere">{escape(plain(self.form.prompt))}</div>'
+        prompt = f'<div style="white-space:pre-wrap;overflow-wrap:anywhere">{escape(self.form.prompt)}</div>'
         html = f'<div><div><b>{escape(repr(self))}</b></div>{prompt}<div style="opacity:.75">{note}</div>{last}</div>'
         bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": html}
         if place() == "notebook":
@@ -308,7 +308,7 @@ class Playground:
 def results_html(current: Round, comparison: Comparison) -> str:
     """The answers to the first prompt side by side, under the figures of all where there are more."""
     runs = current.shown
-    html = mimebundle(runs[0])["text/html"] if len(runs) == 1 else mimebundle_many(runs)["text/html"]
+    html = as_html(runs[0]) if len(runs) == 1 else mimebundle_many(runs)["text/html"]
     plan = comparison.plan
     notes = ""
     if len(plan.cells) > len(runs):

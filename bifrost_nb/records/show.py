@@ -6,6 +6,7 @@ inherited text, so that it holds in light and dark themes, in exports and in a n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from itertools import islice
@@ -43,6 +44,8 @@ FORMS = ("md", "text", "json", "code")
 SHORT = 200
 """Answers of so many characters are in the metadata themselves."""
 
+_LINKED = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]{2,40}://|data:(?=\S)")
+"""What JupyterLab begins a link at in plain text."""
 _RULE = "rgba(128,128,128,0.5)"
 _SMALL = "font-size:90%;line-height:1.5"
 _ANSWER = '<div style="margin:0.5em 0">answer</div>'  # on one line with the answer's first paragraph
@@ -109,8 +112,11 @@ def mimebundle(run: Run, include: Collection[str] | None = None, form: str = "md
     """`run` for a notebook output: static types only, so that the saved file needs no kernel and no widget.
 
     Markdown is given only where `include` asks for it: a front end that prefers it to HTML would run the HTML in it.
+    An answer too long to be rendered has no HTML, which would only be the same text again.
     """
-    bundle = {"text/plain": as_text(run), "text/html": as_html(run, form)}
+    bundle = {"text/plain": as_text(run)}
+    if not _text_says_all(run, form, bundle["text/plain"]):
+        bundle["text/html"] = as_html(run, form)
     if include and "text/markdown" in include:
         bundle["text/markdown"] = as_markdown(run)
     return bundle
@@ -158,6 +164,19 @@ def without_texts(facts: dict[str, Any], runs: Iterable[Run], plain_text: str) -
             del row["response"]
             row["response_at"] = [start, len(answer)]
     return facts
+
+
+def _text_says_all(run: Run, form: str, shown: str) -> bool:
+    """Whether the HTML would be one long answer as it is, and the text is as safe to show.
+
+    An answer that is longer still is cut in HTML. In plain text JupyterLab links ``javascript://`` and the like.
+    """
+    from ..render import LONGEST_MARKDOWN, LONGEST_SHOWN
+
+    alone = len(run.texts) <= 1 and not run.reasoning and not run.tool_calls
+    if not alone or form not in ("md", "text") or not LONGEST_MARKDOWN < len(run.text) <= LONGEST_SHOWN:
+        return False
+    return {found.lower() for found in _LINKED.findall(shown)} <= {"http://", "https://"}
 
 
 def _trouble_html(run: Run) -> str:

@@ -176,6 +176,7 @@ class Notebook:
             kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
             nbformat.write(nbformat.v4.new_notebook(metadata={"kernelspec": kernel}), path)
         self.path = path
+        self.app = app
         self.console: list[str] = []
         self.page = context.new_page()
         self.page.on("console", lambda message: message.type == "error" and self.console.append(message.text[:500]))
@@ -213,6 +214,7 @@ class Notebook:
         self.command("apputils:change-theme", theme=f"JupyterLab {name}")
         in_force = f"() => ({_PAPER_IS_LIGHT})() === {str(name == 'Light').lower()}"
         self.until(lambda: self.page.evaluate(in_force), 30, f"the {name} theme")
+        self.until(lambda: self.page.locator("#jupyterlab-splash").count() == 0, 30, "the splash screen to go")
 
     def start(self, source: str) -> Cell:
         """Append a cell and start it."""

@@ -1,81 +1,22 @@
-"""The whole corpus of hostile answers in every view, in a real browser: nothing runs, nothing loads, nothing is lost.
-
-Each answer ends with a mark of its own, so that a view which shows less than all of them fails. `corpus.js` looks at
-every element at the moment it is put on the page; a canary stands in for the host that the answers name.
-"""
+"""The corpus of hostile answers in every view, in a real browser: nothing runs, nothing loads, nothing is lost."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
 
 from bifrost_nb.gateway.local import LocalGateway
-from tests.data.hostile import HOSTILE
 
 from .conftest import SETUP
-from .lab import Notebook, Server
+from .lab import Server
 from .test_hostile import listening
+from .watched import KERNEL, MARKS, WATCH, Watched, corpus, joined, pieces
 
-WATCH = Path(__file__).with_name("corpus.js").read_text()
-MARKS = {f"mark{number:03}" for number in range(len(HOSTILE))}
-COLUMNS = 8
 pytestmark = pytest.mark.xdist_group("corpus")  # one page for all, and the last test opens what the others left
-KERNEL = """
-from IPython.display import display
-from bifrost_nb.records.run import Run
-from tests.browser.test_corpus import COLUMNS, corpus
-answers = corpus({canary!r})
-def run(text, model="m", **facts):
-    facts = {{"response": text, "texts": [text], "prompt": text, "status": "ok", **facts}}
-    return Run(requested_provider="a", requested_model=model, provider="a", model=model, **facts)
-sendable = [text.replace("\\ud800", "\\ufffd") for text in answers]  # a request cannot carry half a character
-rows = [answers[start:start + COLUMNS] for start in range(0, len(answers), COLUMNS)]
-"""
-
-
-def corpus(canary: str) -> list[str]:
-    """All answers, asking the canary, each with its mark as a paragraph at its end."""
-    host = canary.removeprefix("http://")
-    told = (text.replace("https://attacker.invalid", canary).replace("attacker.invalid", host) for text in HOSTILE)
-    return [f"{text}\n\nmark{number:03}" for number, text in enumerate(told)]
-
-
-class Watched(Notebook):
-    """A notebook whose page is watched."""
-
-    def __init__(self, context: Any, server: Server, name: str, canary: tuple[str, list[str]]) -> None:
-        self.requests: list[str] = []
-        super().__init__(context, server, "lab", name)
-        self.canary, self.asked = canary
-        self.server = server.url
-        self.page.on("request", lambda request: self._heard(request.url, request.resource_type))
-        self.watch()
-
-    def watch(self) -> None:
-        """From now on look at what is put on the page."""
-        self.page.evaluate(WATCH)
-
-    def _heard(self, url: str, kind: str) -> None:
-        ours = url.startswith((self.server, self.server.replace("http", "ws", 1), "data:", "blob:"))
-        if not ours or kind in ("image", "media", "object", "document"):
-            self.requests.append(f"{kind} {url}")
-
-    def check(self, marks: set[str] = MARKS) -> None:
-        """All answers were shown, and none of them did anything."""
-        end = time.monotonic() + 30
-        while missing := sorted(marks - set(self.page.evaluate("[...window.__marks]"))):
-            assert time.monotonic() < end, missing
-            self.page.wait_for_timeout(30)
-        self.page.evaluate("document.querySelectorAll('.jp-OutputArea details').forEach(e => { e.open = true; })")
-        self.page.wait_for_timeout(200)  # time for what must not happen
-        assert self.page.evaluate("window.__suspects") == []
-        assert self.page.evaluate("window.bifrostHacked") is None
-        assert (self.asked, self.requests, self.console) == ([], [], [])
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +86,21 @@ STATIC = {
     "for row in rows: display(mimebundle(run('', texts=row), form='code'), raw=True)",
     "side by side": "from bifrost_nb.records.show import mimebundle_many\n"
     "for row in rows: display(mimebundle_many([run(text) for text in row]), raw=True)",
+    "a long answer": """
+from bifrost_nb.render import LONGEST_MARKDOWN
+for told in ("\\n\\n".join(answers), "\\n\\n".join(answers).replace(":", " ")):
+    long = run(told + "\\n\\nlong" * LONGEST_MARKDOWN)
+    display(long)
+assert set(long._repr_mimebundle_()[0]) == {"text/plain"}
+""",
+    "without widgets": """
+from bifrost_nb.notebook.basic import Basic
+from bifrost_nb.notebook.race import Arrival, Piece, Race
+for row in (sendable[start:start + COLUMNS] for start in range(0, len(sendable), COLUMNS)):
+    race = Race([run("", model=text, status=None) for text in row], title=row[0])
+    race.receive(Arrival(place, [Piece(0, text, "", 1.0)]) for place, text in enumerate(row))
+    display(Basic(race).bundle(), raw=True)
+""",
     "errors": "from bifrost_nb.records.show import mimebundle_many\n"
     "def failed(text): return run('', error_message=text[-150:], status='error', error_type='x', http_status=500)\n"
     "for row in rows: display(mimebundle_many(map(failed, row)), raw=True)",
@@ -232,17 +188,6 @@ vote = Vote((names[place % 2], run(text, prompt=text[-150:], prompt_id=str(place
     assert [pair for pair in zip(marks[::2], marks[1::2], strict=False) if not any(one in told for one in pair)] == []
 
 
-def joined(canary: str, count: int = COLUMNS) -> list[str]:
-    """The corpus as one long answer for each of `count` columns, as a gateway can send it."""
-    answers = corpus(canary)
-    return ["\n\n".join(answers[column::count]).replace("\ud800", "\ufffd") for column in range(count)]
-
-
-def pieces(text: str, size: int) -> list[str]:
-    """`text` cut into chunks."""
-    return [text[start : start + size] for start in range(0, len(text), size)]
-
-
 @pytest.mark.parametrize("size", [1, 3, 7, 100_000])
 def test_live(page: Watched, gateway: LocalGateway, size: int) -> None:
     """Eight columns while they stream, markup cut anywhere, then rendered while a ninth goes on, then static."""
@@ -266,6 +211,27 @@ def test_live(page: Watched, gateway: LocalGateway, size: int) -> None:
     page.page.evaluate("window.__marks.clear()")
     page.run("display(*runs)")
     page.check()
+
+
+def test_magic(page: Watched, gateway: LocalGateway) -> None:
+    """All answers in the one column of a magic cell, live and as it stays, and from the commands that show it again."""
+    (whole,) = joined(page.canary, 1)
+    text = pieces(whole, 5)
+    gateway.script([{"prompt": "magic", "text": text, "gap_ms": 0, "hold_after_chunks": len(text)}])
+    page.run(f"%load_ext bifrost_nb\n%config Bifrost.base_url = {gateway.url!r}")
+    page.page.evaluate("window.__live.clear()")
+    cell = page.start("%%bifrost azure/fast -o told\nmagic <script>window.bifrostHacked = 1</script>")
+    page.until(lambda: page.page.evaluate("window.__live.size") == len(MARKS), 90, "all answers in the pane")
+    page.check()
+    gateway.script([])
+    cell.wait()
+    assert cell.pane.count() == 0
+    for source in ("told", "%bifrost last", "%bifrost copy told"):
+        page.page.evaluate("window.__marks.clear()")
+        shown = page.run(source)
+        assert not [one for one in shown.outputs if one["output_type"] == "error"], shown.outputs
+        page.check(MARKS if source != "%bifrost copy told" else set())
+    page.run("%unload_ext bifrost_nb")
 
 
 def test_playground(page: Watched, gateway: LocalGateway) -> None:
