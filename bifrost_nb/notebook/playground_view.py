@@ -141,11 +141,13 @@ class View:
         if state.running:
             progress = current.progress if current is not None else None
             return f"Running: {progress.finished:,} of {progress.total:,} answered." if progress else "Running."
-        if not state.history:
+        shown = next((entry for entry in state.history if entry.comparison is state.comparison), None)
+        if shown is None:
             return ""
         from ..comparing.progress import summary_line
 
-        return f"Done. {summary_line(state.history[-1].comparison.progress)}"
+        how = "Done." if shown is state.history[-1] else f"Round {shown.number}, restored."
+        return f"{how} {summary_line(shown.comparison.progress)}"
 
     def _hear(self, _: Any, content: Any, __: Any) -> None:
         """A message of the page; it may be anybody's, so nothing of it is trusted."""

@@ -109,6 +109,12 @@ def test_wishes(wire: Wire, made: Playground, gateway: LocalGateway) -> None:
     say(made, {"form": {"prompt": "other"}})
     say(made, {"do": "restore", "number": 1})
     assert made.form.prompt == "Say {{a}}"
+    gateway.script([])
+    say(made, {"form": {"prompt": "other", "repeats": 2}, "do": "run"})
+    made.wait(20)
+    assert made.view.form.line.startswith("Done. 2 runs: 2 done")
+    say(made, {"do": "restore", "number": 1})
+    assert made.view.form.line.startswith("Round 1, restored. 1 run: ")  # of the answers that are shown
     say(made, {"do": "code", "as": "compare"})
     assert "bf.compare(" in wire.customs(made.view.form.model_id)[-1]["code"]
 
