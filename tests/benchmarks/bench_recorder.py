@@ -38,7 +38,7 @@ SETTLE_S = 1.5
 """Seconds after which costs have been looked for."""
 SHORT = 5
 """Calls of a short round."""
-LONG_ROUNDS = 3
+LONG_ROUNDS = 7
 BOUND = (
     "A record that is in the file when the call returns. By parts, for a call of 970 µs: 45 µs for what passes by, 110 "
     "for reading it, 90 for the line (lock, look, write, unlock), then on another thread 65 for the cost that the "

@@ -47,7 +47,7 @@ def scripts() -> list[Script]:
         Script("bench_calls.py"),
         Script("bench_paced.py"),
         Script("bench_import.py"),
-        Script("bench_recorder.py", ("OpenAI", "Anthropic", "Bedrock"), 200),
+        Script("bench_recorder.py", ("OpenAI", "Anthropic", "Bedrock", "--calls", "150"), 300),
         Script("bench_log.py", ("--rows", rows, "--rounds", "1"), 240),
     ]
 
