@@ -16,7 +16,7 @@ from .lab import Server
 from .test_hostile import listening
 from .watched import KERNEL, MARKS, WATCH, Watched, corpus, joined, pieces
 
-pytestmark = pytest.mark.xdist_group("corpus")  # one page for all, and the last test opens what the others left
+# One page for all, and the last test opens what the others left: they stay in one process (`tests/conftest.py`).
 
 
 @pytest.fixture(scope="module")

@@ -13,21 +13,27 @@ from .lab import Notebook, Server
 
 def test_nothing_jumps(lab: Notebook, gateway: LocalGateway) -> None:
     """From waiting to streaming the pane's header keeps its height, and for short answers the pane does."""
-    tokens = ["one ", "two ", "three ", "four ", "five "]
-    heights = """e => [...e.querySelectorAll('.bifrost-column')]
-        .flatMap(c => [c.offsetHeight, c.querySelector('.bifrost-text').offsetTop])"""
     for source in ("show('short');", "show('short', 'short', 'short', 'short');"):
-        seen: set[tuple[int, ...]] = set()
-        for count in (0, 1, 5):  # held before the first text, after it, and at the end
-            gateway.script([{"prompt": "short", "text": tokens, "first_text_ms": 0, "hold_after_chunks": count}])
-            cell = lab.start(source)
-            texts, shown = cell.pane.locator(".bifrost-text"), "".join(tokens[:count])
-            lab.until(lambda: set(texts.all_text_contents()) == {shown}, 30, f"{shown!r}")  # noqa: B023
-            lab.page.evaluate("new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
-            seen.add(tuple(cell.output.evaluate(heights)))
-            gateway.script([])
-            cell.wait()
+        # Held before the first text, after it, and at the end.
+        seen = {heights(lab, gateway, source, count) for count in (0, 1, 5)}
         assert len(seen) == 1, seen
+
+
+def heights(lab: Notebook, gateway: LocalGateway, source: str, count: int) -> tuple[int, ...]:
+    """How high the columns are and where their text begins, after `count` chunks."""
+    tokens = ["one ", "two ", "three ", "four ", "five "]
+    gateway.script([{"prompt": "short", "text": tokens, "first_text_ms": 0, "hold_after_chunks": count}])
+    cell = lab.start(source)
+    texts, shown = cell.pane.locator(".bifrost-text"), "".join(tokens[:count])
+    lab.until(lambda: set(texts.all_text_contents()) == {shown}, 30, f"{shown!r}")
+    lab.page.evaluate("new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+    found = cell.output.evaluate(
+        """e => [...e.querySelectorAll('.bifrost-column')]
+            .flatMap(c => [c.offsetHeight, c.querySelector('.bifrost-text').offsetTop])"""
+    )
+    gateway.script([])
+    cell.wait()
+    return tuple(found)
 
 
 def test_collected_text_is_drawn_evenly(lab: Notebook, gateway: LocalGateway) -> None:
