@@ -98,12 +98,15 @@ def front(shared_front: FrontEnd, gateway: LocalGateway) -> Iterator[FrontEnd]:
 @pytest.fixture
 def loaded(front: FrontEnd, gateway: LocalGateway) -> Iterator[FrontEnd]:
     """A kernel with the extension loaded for this test."""
-    cell = front.run(f"%load_ext bifrost_nb\n%config Bifrost.base_url = {gateway.url!r}").wait()
-    assert cell.status == "ok"
-    assert cell.shown == []
-    assert cell.printed == ""
-    yield front
-    front.run("%unload_ext bifrost_nb\nget_ipython().config.pop('Bifrost', None);").wait()
+    try:
+        cell = front.run(f"%load_ext bifrost_nb\n%config Bifrost.base_url = {gateway.url!r}").wait()
+        assert (cell.status, cell.printed) == ("ok", ""), cell.messages
+        # Cards of an earlier test's background jobs may still be updated, under whatever cell runs then.
+        assert not cell.of("display_data", "execute_result"), cell.messages
+        yield front
+    finally:  # or one test's trouble would be that of all that follow
+        cell = front.run("%unload_ext bifrost_nb\nget_ipython().config.pop('Bifrost', None);").wait()
+    assert (cell.status, cell.printed) == ("ok", ""), cell.messages
 
 
 def heard(gateway: LocalGateway) -> list[str]:
