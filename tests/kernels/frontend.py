@@ -58,11 +58,16 @@ class Cell:
 
     @property
     def shown(self) -> list[dict[str, Any]]:
-        """Its displays in order, each as last updated."""
+        """Its displays in order, each as last updated.
+
+        An earlier cell's display may be updated meanwhile, by a background job; front ends change it where it is.
+        """
         displays: dict[str, dict[str, Any]] = {}
         for number, message in enumerate(self.of("display_data", "update_display_data", "execute_result")):
             content = message["content"]
-            displays[content.get("transient", {}).get("display_id") or str(number)] = content["data"]
+            name = content.get("transient", {}).get("display_id") or str(number)
+            if message["msg_type"] != "update_display_data" or name in displays:
+                displays[name] = content["data"]
         return list(displays.values())
 
     @property
