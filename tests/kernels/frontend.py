@@ -57,18 +57,23 @@ class Cell:
         return "".join(message["content"]["text"] for message in self.of("stream"))
 
     @property
-    def shown(self) -> list[dict[str, Any]]:
-        """Its displays in order, each as last updated.
+    def displays(self) -> list[dict[str, Any]]:
+        """The contents of its displays in order, each as last updated, as a front end saves them.
 
         An earlier cell's display may be updated meanwhile, by a background job; front ends change it where it is.
         """
-        displays: dict[str, dict[str, Any]] = {}
+        kept: dict[str, dict[str, Any]] = {}
         for number, message in enumerate(self.of("display_data", "update_display_data", "execute_result")):
             content = message["content"]
             name = content.get("transient", {}).get("display_id") or str(number)
-            if message["msg_type"] != "update_display_data" or name in displays:
-                displays[name] = content["data"]
-        return list(displays.values())
+            if message["msg_type"] != "update_display_data" or name in kept:
+                kept[name] = content
+        return list(kept.values())
+
+    @property
+    def shown(self) -> list[dict[str, Any]]:
+        """The data of its displays, by media type."""
+        return [content["data"] for content in self.displays]
 
     @property
     def error(self) -> dict[str, Any]:

@@ -84,13 +84,12 @@ def test_the_first_completion_is_as_quick(new_front: Callable[..., FrontEnd]) ->
 
     The best of a few kernels, on a busy machine.
     """
-
-    def first() -> float:
+    taken: list[float] = []
+    while len(taken) < 6 and min(taken, default=WITHIN_S) >= WITHIN_S:
         front = new_front("%load_ext bifrost_nb\n%config Bifrost.base_url = 'http://10.255.255.1:9'")
         assert front.client.complete("zzz", 3, reply=True, timeout=60)  # IPython's own first use takes seconds
-        return seconds(front, "%%bifrost az|\nhi")
-
-    assert any(first() < WITHIN_S for _ in range(6))
+        taken.append(seconds(front, "%%bifrost az|\nhi"))
+    assert min(taken) < WITHIN_S, taken
 
 
 def seconds(front: FrontEnd, text: str) -> float:

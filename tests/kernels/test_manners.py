@@ -249,10 +249,5 @@ def test_the_file_alone_gives_the_runs_back(loaded: FrontEnd, tmp_path: Path) ->
 
 
 def outputs(cell: Cell) -> list[Any]:
-    """The cell's outputs as a front end saves them: each display as it was last updated."""
-    kept: dict[str, Any] = {}
-    for number, message in enumerate(cell.of("display_data", "update_display_data", "execute_result")):
-        content = message["content"]
-        where = content.get("transient", {}).get("display_id") or str(number)
-        kept[where] = nbformat.v4.new_output("display_data", content["data"], metadata=content["metadata"])
-    return list(kept.values())
+    """The cell's outputs as a front end saves them."""
+    return [nbformat.v4.new_output("display_data", each["data"], metadata=each["metadata"]) for each in cell.displays]
