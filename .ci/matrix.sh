@@ -84,7 +84,7 @@ print(f"Python {sys.version.split()[0]}, pandas {pandas.__version__}, NumPy {num
     "$folder/$name/bin/python" -m pytest -q -p no:cacheprovider "$@" \
         tests/wire tests/client/test_calls.py tests/runs/test_frame.py tests/runs/test_log.py tests/runs/test_hostile.py \
         tests/charts tests/compare/test_plan.py tests/compare/test_compare.py tests/compare/test_statistics.py \
-        tests/compare/test_dataset.py tests/magic/test_cells.py tests/widgets/test_grid.py tests/test_public.py
+        tests/compare/test_dataset.py tests/notebook/magic/test_cells.py tests/notebook/widgets/test_grid.py tests/test_public.py
 }
 
 for name in ${*:-lowest pandas-2 newest}; do

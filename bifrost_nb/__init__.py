@@ -8,12 +8,37 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .calls import Timeouts
-    from .client import Client
-    from .comparing.compare import compare
-    from .comparing.comparison import Comparison
-    from .comparing.replay import replay
-    from .comparing.replayed import Replayed
+    from ._admin.api import (
+        Admin,
+        gateway_histogram,
+        gateway_logs,
+        gateway_stats,
+        models,
+        providers,
+        reconcile,
+        virtual_keys,
+    )
+    from ._admin.doctor import Doctor, doctor
+    from ._admin.reconcile import Reconciliation
+    from ._client.calls import Timeouts
+    from ._client.client import Client
+    from ._client.streams import AsyncStream, Stream
+    from ._compare.compare import compare
+    from ._compare.comparison import Comparison
+    from ._compare.replay import replay
+    from ._compare.replay_result import Replayed
+    from ._display.evidence import from_notebook
+    from ._launch.launch import LaunchedGateway, launch_gateway
+    from ._nested import allow_nested_loops
+    from ._notebook.playground.playground import Playground, playground
+    from ._runs.frame import runs, to_frame
+    from ._runs.log.log import RunLog, run_log
+    from ._runs.run import Run
+    from ._sdks.boto3_client import recording_boto3
+    from ._sdks.factory import sdk
+    from ._sdks.httpx_clients import recording_async_client, recording_client
+    from ._simulator.process import LocalGateway, local_gateway
+    from .charts.gateway import gateway_chart
     from .errors import (
         AuthenticationFailed,
         BifrostError,
@@ -29,39 +54,14 @@ if TYPE_CHECKING:
         TemplateError,
         TimedOut,
     )
-    from .gateway.admin import (
-        Admin,
-        gateway_histogram,
-        gateway_logs,
-        gateway_stats,
-        models,
-        providers,
-        reconcile,
-        virtual_keys,
-    )
-    from .gateway.charts import gateway_chart
-    from .gateway.doctor import Doctor, doctor
-    from .gateway.launch import LaunchedGateway, launch_gateway
-    from .gateway.local import LocalGateway, local_gateway
-    from .gateway.reconcile import Reconciliation
-    from .nested import allow_nested_loops
-    from .notebook.playground import Playground, playground
-    from .records.evidence import from_notebook
-    from .records.frame import runs, to_frame
-    from .records.log import RunLog, run_log
-    from .records.run import Run
-    from .sdks.boto import recording_boto3
-    from .sdks.clients import recording_async_client, recording_client
-    from .sdks.sdk import sdk
-    from .streams import AsyncStream, Stream
 
 _HOMES = {
-    "calls": ("Timeouts",),
-    "client": ("Client",),
-    "comparing.compare": ("compare",),
-    "comparing.comparison": ("Comparison",),
-    "comparing.replay": ("replay",),
-    "comparing.replayed": ("Replayed",),
+    "_client.calls": ("Timeouts",),
+    "_client.client": ("Client",),
+    "_compare.compare": ("compare",),
+    "_compare.comparison": ("Comparison",),
+    "_compare.replay": ("replay",),
+    "_compare.replay_result": ("Replayed",),
     "errors": (
         "AuthenticationFailed",
         "BifrostError",
@@ -77,7 +77,7 @@ _HOMES = {
         "TemplateError",
         "TimedOut",
     ),
-    "gateway.admin": (
+    "_admin.api": (
         "Admin",
         "gateway_histogram",
         "gateway_logs",
@@ -87,42 +87,42 @@ _HOMES = {
         "reconcile",
         "virtual_keys",
     ),
-    "gateway.charts": ("gateway_chart",),
-    "gateway.doctor": (
+    "charts.gateway": ("gateway_chart",),
+    "_admin.doctor": (
         "Doctor",
         "doctor",
     ),
-    "gateway.launch": (
+    "_launch.launch": (
         "LaunchedGateway",
         "launch_gateway",
     ),
-    "gateway.local": (
+    "_simulator.process": (
         "LocalGateway",
         "local_gateway",
     ),
-    "gateway.reconcile": ("Reconciliation",),
-    "nested": ("allow_nested_loops",),
-    "notebook.playground": (
+    "_admin.reconcile": ("Reconciliation",),
+    "_nested": ("allow_nested_loops",),
+    "_notebook.playground.playground": (
         "Playground",
         "playground",
     ),
-    "records.evidence": ("from_notebook",),
-    "records.frame": (
+    "_display.evidence": ("from_notebook",),
+    "_runs.frame": (
         "runs",
         "to_frame",
     ),
-    "records.log": (
+    "_runs.log.log": (
         "RunLog",
         "run_log",
     ),
-    "records.run": ("Run",),
-    "sdks.boto": ("recording_boto3",),
-    "sdks.clients": (
+    "_runs.run": ("Run",),
+    "_sdks.boto3_client": ("recording_boto3",),
+    "_sdks.httpx_clients": (
         "recording_async_client",
         "recording_client",
     ),
-    "sdks.sdk": ("sdk",),
-    "streams": (
+    "_sdks.factory": ("sdk",),
+    "_client.streams": (
         "AsyncStream",
         "Stream",
     ),
@@ -202,13 +202,13 @@ def __dir__() -> list[str]:
 
 def load_ipython_extension(shell: Any) -> None:
     """``%load_ext bifrost_nb``: register ``%%bifrost`` and ``%bifrost``. Sends nothing, prints nothing."""
-    from .notebook.magic import load
+    from ._notebook.magic.magic import load
 
     load(shell)
 
 
 def unload_ipython_extension(shell: Any) -> None:
     """``%unload_ext bifrost_nb``: remove all that loading registered."""
-    from .notebook.magic import unload
+    from ._notebook.magic.magic import unload
 
     unload(shell)

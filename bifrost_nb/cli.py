@@ -78,13 +78,13 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _gateway(options: argparse.Namespace) -> None:
-    from .gateway.serve import serve
+    from ._simulator.serve import serve
 
     serve(port=options.port, seed=options.seed, dialect=options.dialect, speed=options.speed)
 
 
 def _export(options: argparse.Namespace) -> None:
-    from .records.log import RunLog, run_log
+    from ._runs.log.log import RunLog, run_log
 
     log = run_log() if options.log is None else RunLog(options.log)
     log.export(options.path)

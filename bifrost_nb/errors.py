@@ -24,7 +24,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from .records.run import Run
+    from ._runs.run import Run
 
 __all__ = [
     "AuthenticationFailed",

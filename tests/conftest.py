@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from bifrost_nb import Client
-from bifrost_nb.gateway.local import LocalGateway, local_gateway
-from bifrost_nb.records.log import RunLog
+from bifrost_nb._runs.log.log import RunLog
+from bifrost_nb._simulator.process import LocalGateway, local_gateway
 
 NO_SKIP = bool(os.environ.get("BIFROST_NB_NO_SKIP"))
 

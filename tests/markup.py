@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
-from bifrost_nb.render import ATTRIBUTES, ELEMENTS
+from bifrost_nb._display.markdown import ATTRIBUTES, ELEMENTS
 
 __all__ = ["Reader", "read"]
 

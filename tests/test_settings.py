@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bifrost_nb import Client, ConfigurationError, settings
+from bifrost_nb import Client, ConfigurationError
+from bifrost_nb import _settings as settings
 
 
 @pytest.fixture(autouse=True)

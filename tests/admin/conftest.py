@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bifrost_nb import Client
-from bifrost_nb.records.log import RunLog
-from bifrost_nb.transport import fetch
+from bifrost_nb._client.transport import fetch
+from bifrost_nb._runs.log.log import RunLog
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def client_of(tmp_path: Path) -> Callable[..., Client]:
 
 def logged(client: Client, count: int, seconds: float = 10.0) -> None:
     """Wait until the gateway's log has `count` rows: it writes them a moment late."""
-    from bifrost_nb.portal import portal
+    from bifrost_nb._client.portal import portal
 
     end = time.monotonic() + seconds
     while True:

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from bifrost_nb import AuthenticationFailed, Client, ConfigurationError, GatewayError, NotFound, ProtocolError
-from bifrost_nb.gateway.admin import Admin, gateway_histogram, providers
-from bifrost_nb.gateway.app import gateway_app
-from bifrost_nb.gateway.deployments import DEFAULT_DEPLOYMENTS, deployments_by_id
-from bifrost_nb.gateway.dialects import DIALECTS
-from bifrost_nb.gateway.local import local_gateway
-from bifrost_nb.gateway.simulator import Simulator
+from bifrost_nb._admin.api import Admin, gateway_histogram, providers
+from bifrost_nb._simulator.app import gateway_app
+from bifrost_nb._simulator.deployments import DEFAULT_DEPLOYMENTS, deployments_by_id
+from bifrost_nb._simulator.dialects import DIALECTS
+from bifrost_nb._simulator.process import local_gateway
+from bifrost_nb._simulator.state import Simulator
 
 from .servers import Locked, Table, json, served
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from bifrost_nb import Client
-from bifrost_nb.gateway.deployments import DEFAULT_DEPLOYMENTS
-from bifrost_nb.gateway.doctor import Doctor, doctor
-from bifrost_nb.gateway.local import LocalGateway, local_gateway
+from bifrost_nb._admin.doctor import Doctor, doctor
+from bifrost_nb._simulator.deployments import DEFAULT_DEPLOYMENTS
+from bifrost_nb._simulator.process import LocalGateway, local_gateway
 
 from .conftest import logged
 from .servers import Locked, Table, json, log_row, served

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from bifrost_nb import Client, ConfigurationError, NotFound, to_frame
-from bifrost_nb.gateway.admin import gateway_logs
-from bifrost_nb.gateway.local import LocalGateway, local_gateway
+from bifrost_nb._admin.api import gateway_logs
+from bifrost_nb._simulator.process import LocalGateway, local_gateway
 
 from .conftest import logged
 from .servers import Log, Table, log_row, served

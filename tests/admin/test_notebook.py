@@ -8,7 +8,7 @@ import nbclient
 import nbformat
 import pytest
 
-from bifrost_nb.gateway.local import LocalGateway
+from bifrost_nb._simulator.process import LocalGateway
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "02_gateway.ipynb"
 

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from bifrost_nb import Client, GatewayError, NotFound
-from bifrost_nb.gateway.admin import reconcile
-from bifrost_nb.gateway.local import LocalGateway
-from bifrost_nb.records.log import RunLog
-from bifrost_nb.records.run import Attempt, Run
+from bifrost_nb._admin.api import reconcile
+from bifrost_nb._runs.log.log import RunLog
+from bifrost_nb._runs.run import Attempt, Run
+from bifrost_nb._simulator.process import LocalGateway
 
 from .conftest import logged
 from .servers import Log, Table, log_row, served

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from bifrost_nb import BifrostError, Client
-from bifrost_nb.gateway.admin import Admin
-from bifrost_nb.gateway.charts import gateway_chart
-from bifrost_nb.gateway.doctor import doctor
+from bifrost_nb._admin.api import Admin
+from bifrost_nb._admin.doctor import doctor
+from bifrost_nb.charts.gateway import gateway_chart
 
 from .servers import Log, Table, json, log_row, served
 

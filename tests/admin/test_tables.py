@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from bifrost_nb import AuthenticationFailed, Client, ConnectionFailed
-from bifrost_nb.gateway import tables
-from bifrost_nb.gateway.admin import Admin, gateway_stats, models, providers, virtual_keys
-from bifrost_nb.gateway.local import LocalGateway, local_gateway
+from bifrost_nb._admin import tables
+from bifrost_nb._admin.api import Admin, gateway_stats, models, providers, virtual_keys
+from bifrost_nb._simulator.process import LocalGateway, local_gateway
 
 from .conftest import logged
 from .servers import Locked, Table, served
@@ -160,10 +160,10 @@ def test_more_than_a_hundred_virtual_keys(client_of: ClientOf, pages: bool) -> N
 
 def test_the_owner_of_a_key_sees_its_own(client_of: ClientOf, gateway: LocalGateway) -> None:
     """Who may not list the keys but has one gets the row of that one; with an unknown key it is an error."""
-    from bifrost_nb.gateway.app import gateway_app
-    from bifrost_nb.gateway.deployments import deployments_by_id
-    from bifrost_nb.gateway.dialects import DIALECTS
-    from bifrost_nb.gateway.simulator import Simulator
+    from bifrost_nb._simulator.app import gateway_app
+    from bifrost_nb._simulator.deployments import deployments_by_id
+    from bifrost_nb._simulator.dialects import DIALECTS
+    from bifrost_nb._simulator.state import Simulator
 
     app = gateway_app(Simulator(deployments_by_id(), DIALECTS["2.2"]))
     with served(Locked(app, "admin", "password")) as url:

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import bifrost_nb as bf
-from bifrost_nb.comparing.compare import compare
+from bifrost_nb._compare.compare import compare
 
 DEPLOYMENT = "openai/gpt-3.5-turbo-instruct"
 STREAMS = {"first_text_ms": 200, "gap_ms": 5, "chunks": 200}

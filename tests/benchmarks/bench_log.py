@@ -24,9 +24,9 @@ from pathlib import Path
 import orjson
 from rows import Row, at_least, at_most, row, told, two_digits
 
-from bifrost_nb.records.log import RunLog
-from bifrost_nb.records.record import encode
-from bifrost_nb.records.run import Attempt, Run
+from bifrost_nb._runs.log.codec import encode
+from bifrost_nb._runs.log.log import RunLog
+from bifrost_nb._runs.run import Attempt, Run
 
 WORDS = """bridge light rainbow river stone morning quiet signal harbour window garden letter winter music paper
 copper lantern distant gentle narrow brilliant ordinary careful sudden open keep carry follow build gather
@@ -46,8 +46,8 @@ PARQUET_BOUND = "Decompressing (zstd) and copying texts that nearly all differ."
 CHILD = """
 import resource, sys, time
 import numpy, orjson, pandas, pyarrow.dataset, pyarrow.json, pyarrow.parquet
-from bifrost_nb.records import table
-from bifrost_nb.records.log import RunLog
+from bifrost_nb._runs.log import reader as table
+from bifrost_nb._runs.log.log import RunLog
 log, parquet = sys.argv[1:3]
 def peak():
     if sys.platform == "linux":  # getrusage would count what the parent had when it started us

@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 from playwright.sync_api import sync_playwright  # noqa: E402
 
-from bifrost_nb.gateway.local import local_gateway  # noqa: E402
+from bifrost_nb._simulator.process import local_gateway  # noqa: E402
 from tests.browser.conftest import SETUP  # noqa: E402
 from tests.browser.lab import CHROMIUM, CHROMIUM_FLAGS, Notebook, Server  # noqa: E402
 
@@ -42,8 +42,8 @@ compare(names, "column {{{{n}}}}", client=client, live=True, fresh=True, concurr
         inputs={{"n": list(range(20))}});
 """
 GRID = """
-from bifrost_nb.notebook.grid import GridView
-from bifrost_nb.records.run import Run
+from bifrost_nb._notebook.widgets.grid import GridView
+from bifrost_nb._runs.run import Run
 pairs = [(f"a/m{place % 5}", Run(requested_provider="a", requested_model=f"m{place % 5}", status="ok", total_ms=5.0,
           prompt=f"prompt {place // 5}", prompt_id=str(place // 5), response="An **answer** of some words. " * 20))
          for place in range(10_000)]

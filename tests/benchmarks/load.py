@@ -28,8 +28,8 @@ from pathlib import Path
 from typing import Any
 
 import bifrost_nb as bf
-from bifrost_nb.calls import Outcome
-from bifrost_nb.portal import portal
+from bifrost_nb._client.calls import Outcome
+from bifrost_nb._client.portal import portal
 
 DEPLOYMENT = "azure/fast"
 

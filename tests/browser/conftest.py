@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bifrost_nb.gateway.local import LocalGateway
+from bifrost_nb._simulator.process import LocalGateway
 
 from .lab import CHROMIUM, CHROMIUM_FLAGS, Notebook, Server
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 SETUP = """
 import time
 from bifrost_nb import Client
-from bifrost_nb.notebook.live import watch
+from bifrost_nb._notebook.live.watch import watch
 client = Client({url!r})
 def show(*prompts, deployments=("azure/fast",), title=None, **options):
     names = list(deployments) if len(prompts) == 1 else list(deployments) * len(prompts)

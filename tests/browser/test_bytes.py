@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bifrost_nb.gateway.local import LocalGateway
-from bifrost_nb.records.evidence import from_notebook
-from bifrost_nb.untrusted import redact
+from bifrost_nb._display.evidence import from_notebook
+from bifrost_nb._safe_text import redact
+from bifrost_nb._simulator.process import LocalGateway
 
 from .conftest import SETUP
 from .lab import Notebook, Server

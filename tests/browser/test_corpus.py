@@ -9,7 +9,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from bifrost_nb.gateway.local import LocalGateway
+from bifrost_nb._simulator.process import LocalGateway
 
 from .conftest import SETUP
 from .lab import Server
@@ -78,39 +78,39 @@ def test_the_watchers_see(context: Any, alarm: tuple[str, list[str]]) -> None:
 
 STATIC = {
     "one run": "display(*(run('', texts=row, reasoning='\\n'.join(row), model=row[0]) for row in rows))",
-    "as text": "from bifrost_nb.records.show import mimebundle\n"
+    "as text": "from bifrost_nb._display.run import mimebundle\n"
     "for row in rows: display(mimebundle(run('', texts=row), form='text'), raw=True)",
-    "as json": "from bifrost_nb.records.show import mimebundle\n"
+    "as json": "from bifrost_nb._display.run import mimebundle\n"
     "for row in rows: display(mimebundle(run('', texts=row), form='json'), raw=True)",
-    "as code": "from bifrost_nb.records.show import mimebundle\n"
+    "as code": "from bifrost_nb._display.run import mimebundle\n"
     "for row in rows: display(mimebundle(run('', texts=row), form='code'), raw=True)",
-    "side by side": "from bifrost_nb.records.show import mimebundle_many\n"
+    "side by side": "from bifrost_nb._display.run import mimebundle_many\n"
     "for row in rows: display(mimebundle_many([run(text) for text in row]), raw=True)",
     "a long answer": """
-from bifrost_nb.render import LONGEST_MARKDOWN
+from bifrost_nb._display.markdown import LONGEST_MARKDOWN
 for told in ("\\n\\n".join(answers), "\\n\\n".join(answers).replace(":", " ")):
     long = run(told + "\\n\\nlong" * LONGEST_MARKDOWN)
     display(long)
 assert set(long._repr_mimebundle_()[0]) == {"text/plain"}
 """,
     "without widgets": """
-from bifrost_nb.notebook.basic import Basic
-from bifrost_nb.notebook.race import Arrival, Piece, Race
+from bifrost_nb._notebook.live.html_view import Basic
+from bifrost_nb._notebook.live.race import Arrival, Piece, Race
 for row in (sendable[start:start + COLUMNS] for start in range(0, len(sendable), COLUMNS)):
     race = Race([run("", model=text, status=None) for text in row], title=row[0])
     race.receive(Arrival(place, [Piece(0, text, "", 1.0)]) for place, text in enumerate(row))
     display(Basic(race).bundle(), raw=True)
 """,
-    "errors": "from bifrost_nb.records.show import mimebundle_many\n"
+    "errors": "from bifrost_nb._display.run import mimebundle_many\n"
     "def failed(text): return run('', error_message=text[-150:], status='error', error_type='x', http_status=500)\n"
     "for row in rows: display(mimebundle_many(map(failed, row)), raw=True)",
-    "word diff": "from bifrost_nb.comparing.answers import text_diff\n"
+    "word diff": "from bifrost_nb._compare.text_diff import text_diff\n"
     "lines = [sendable[start:start + COLUMNS] for start in range(0, len(sendable), COLUMNS)]\n"
     "for row in lines: display(text_diff('\\n'.join(row), '\\n'.join(reversed(row)), title=row[0]))",
     "comparison": """
-from bifrost_nb.comparing.comparison import Comparison
-from bifrost_nb.comparing.plan import make_plan
-from bifrost_nb.comparing.sweep import Progress
+from bifrost_nb._compare.comparison import Comparison
+from bifrost_nb._compare.plan import make_plan
+from bifrost_nb._compare.sweep import Progress
 plan = make_plan(client, ["azure/fast"], "{{p}}", inputs={"p": sendable})
 results = {cell.cell_id: run(cell.prompt.text, cell.prompt.text[-70:], total_ms=5.0) for cell in plan.cells}
 Comparison(plan, results, Progress(total=len(answers), notes=sendable))
@@ -131,7 +131,7 @@ def test_grid(page: Watched) -> None:
     """Every answer opened in the grid, and the word diff of every prompt."""
     page.run(
         """
-from bifrost_nb.notebook.grid import GridView
+from bifrost_nb._notebook.widgets.grid import GridView
 pairs = [(["<img src=x onerror=window.bifrostHacked=1>", "<script>b"][place // 12 % 2],
           run(text, prompt=answers[place // 24], prompt_id=str(place // 24))) for place, text in enumerate(answers)]
 view = GridView(pairs)
@@ -158,7 +158,7 @@ def test_vote(page: Watched) -> None:
     """Every pair of a blind vote, and the reveal with its prompts and names."""
     page.run(
         """
-from bifrost_nb.notebook.vote import Vote
+from bifrost_nb._notebook.widgets.vote import Vote
 names = ["<img src=x onerror=window.bifrostHacked=1>", "<script>b"]
 vote = Vote((names[place % 2], run(text, prompt=text[-150:], prompt_id=str(place // 2)))
             for place, text in enumerate([*answers, "last"]))
@@ -239,7 +239,7 @@ def test_playground(page: Watched, gateway: LocalGateway) -> None:
     columns = enumerate(joined(page.canary, 2))
     names = ["azure/fast", "azure/large"]
     gateway.script([{"deployment": names[n], "text": pieces(text, 40), "gap_ms": 2} for n, text in columns])
-    source = "from bifrost_nb.notebook.playground import playground\nplay = playground({!r}, answers[0], client=client)"
+    source = "from bifrost_nb import playground\nplay = playground({!r}, answers[0], client=client)"
     page.run(source.format(names))
     cell = page.run("play")
     button = cell.output.locator(".bifrost-pg-run")
@@ -260,7 +260,7 @@ def test_replay(page: Watched, gateway: LocalGateway) -> None:
     gateway.script([{"prompt": f"mark{n:03}", "text": new, "gap_ms": 0} for n, (_, new) in enumerate(told)])
     page.run(
         """
-from bifrost_nb.comparing.replay import replay
+from bifrost_nb._compare.replay import replay
 asked = [run(text, request_type="text_completion", params={"max_tokens": 500}) for text in sendable]
 asked = [asked[start:start + 20] for start in range(0, len(asked), 20)]
 replayed = [replay(rows, ["azure/fast"], client=client, fresh=True) for rows in asked]

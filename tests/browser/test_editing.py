@@ -10,7 +10,7 @@ from typing import Any, Literal
 import nbformat
 import pytest
 
-from bifrost_nb.gateway.local import LocalGateway
+from bifrost_nb._simulator.process import LocalGateway
 
 from .lab import Notebook, Server
 from .test_live import contrast

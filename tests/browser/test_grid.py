@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 import pytest
 
-from bifrost_nb.gateway.local import LocalGateway
+from bifrost_nb._simulator.process import LocalGateway
 
 from .lab import Cell, Notebook
 from .test_live import WIDGET, contrast
 
 SOURCE = """
-from bifrost_nb.comparing.compare import compare
+from bifrost_nb._compare.compare import compare
 deployments = ["azure/fast", "azure/large", "openai/gpt-3.5-turbo-instruct"]
 comparison = compare(deployments, "Name a colour for {{thing}}.", client=client, repeats=3, fresh=True, max_tokens=40,
                      inputs={"thing": [f"thing {number:02}" for number in range(45)]})

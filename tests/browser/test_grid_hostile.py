@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from bifrost_nb.gateway.local import LocalGateway
+from bifrost_nb._simulator.process import LocalGateway
 
 from .lab import Notebook
 from .test_hostile import HOSTILE, canary  # noqa: F401
 
 SOURCE = """
-from bifrost_nb.comparing.compare import compare
+from bifrost_nb._compare.compare import compare
 comparison = compare(["azure/fast", "azure/large"], "{{p}}", client=client, fresh=True, inputs={"p": [hostile]})
 """
 ACTIVE = "script, img[src^=http], svg, iframe, style, link, object, embed, video, base, meta, [onerror], [onload]"

@@ -7,13 +7,13 @@ from typing import Literal
 
 import pytest
 
-from bifrost_nb.gateway.local import LocalGateway
+from bifrost_nb._simulator.process import LocalGateway
 
 from .lab import Notebook
 from .test_live import WIDGET, contrast
 
 SOURCE = """
-from bifrost_nb.comparing.compare import compare
+from bifrost_nb._compare.compare import compare
 comparison = compare(["azure/fast", "azure/large", "openai/gpt-3.5-turbo-instruct"], "Live {{{{n}}}}", client=client,
                      live=True, fresh=True, concurrency=2, max_tokens=40, inputs={{"n": list(range({prompts}))}})
 print(comparison.missing, comparison.notes)

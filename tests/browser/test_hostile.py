@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bifrost_nb.gateway.local import LocalGateway
+from bifrost_nb._simulator.process import LocalGateway
 
 from .lab import Notebook
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from bifrost_nb.gateway.local import LocalGateway
+from bifrost_nb._simulator.process import LocalGateway
 
 from .lab import Cell, Notebook
 

@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 import pytest
 
-from bifrost_nb.gateway.local import LocalGateway
+from bifrost_nb._simulator.process import LocalGateway
 
 from .lab import Notebook
 from .test_hostile import HOSTILE, canary  # noqa: F401 - a fixture
 from .test_live import contrast
 
-SETUP = "from bifrost_nb.notebook.playground import playground\nplay = playground({arguments})\nplay"
+SETUP = "from bifrost_nb._notebook.playground.playground import playground\nplay = playground({arguments})\nplay"
 
 
 class Page:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from bifrost_nb.gateway.local import LocalGateway
+from bifrost_nb._simulator.process import LocalGateway
 
 from .lab import Notebook
 from .test_grid import board

@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 import pytest
 
-from bifrost_nb.gateway.local import LocalGateway
+from bifrost_nb._simulator.process import LocalGateway
 
 from .lab import Cell, Notebook
 from .test_live import WIDGET, contrast
 
 SOURCE = """
-from bifrost_nb.comparing.compare import compare
+from bifrost_nb._compare.compare import compare
 comparison = compare(["azure/fast", "azure/large"], "Explain {{thing}}.", client=client, fresh=True, max_tokens=60,
                      inputs={"thing": [f"thing {number}" for number in range(5)]})
 vote = comparison.vote(seed=2)

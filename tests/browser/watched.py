@@ -21,7 +21,7 @@ MARKS = {f"mark{number:03}" for number in range(len(HOSTILE))}
 COLUMNS = 8
 KERNEL = """
 from IPython.display import display
-from bifrost_nb.records.run import Run
+from bifrost_nb._runs.run import Run
 from tests.browser.watched import COLUMNS, corpus
 answers = corpus({canary!r})
 def run(text, model="m", **facts):

@@ -179,7 +179,7 @@ def test_no_pyplot_and_nothing_of_ours() -> None:
         "from bifrost_nb import charts\n"
         "ours = {name for name in sys.modules if name.startswith('bifrost_nb')}\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
-        "assert ours == {'bifrost_nb', 'bifrost_nb.charts'}, ours\n"
+        "assert ours == {'bifrost_nb', 'bifrost_nb.charts', 'bifrost_nb.charts.runs'}, ours\n"
         "assert matplotlib.rcParams.copy() == before\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -14,7 +14,7 @@ import pytest
 
 import bifrost_nb as bf
 from bifrost_nb import Client, LocalGateway, RunLog, Timeouts, local_gateway
-from bifrost_nb.portal import portal
+from bifrost_nb._client.portal import portal
 
 
 def test_a_completion_is_answered_and_recorded(client: Client, gateway: LocalGateway, log: RunLog) -> None:

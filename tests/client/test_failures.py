@@ -14,7 +14,7 @@ import pytest
 
 import bifrost_nb as bf
 from bifrost_nb import Client, LocalGateway, RunLog, Timeouts
-from bifrost_nb.transport import mapped
+from bifrost_nb._client.transport import mapped
 
 HTML = {"content-type": "text/html"}
 LONG = {"text": "data: " + "x" * 1000, "repeat": 10_500}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bifrost_nb.records.columns import COLUMNS
+from bifrost_nb._runs.columns import COLUMNS
 
 
 def frame(rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bifrost_nb import Client, LocalGateway, RunLog
-from bifrost_nb.comparing.compare import compare
+from bifrost_nb._compare.compare import compare
 
 
 def test_our_clock_covers_what_the_server_saw(gateway: LocalGateway) -> None:

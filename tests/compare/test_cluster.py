@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from bifrost_nb import Client, ConfigurationError, LocalGateway, RunLog
-from bifrost_nb.comparing.compare import Interrupted, compare
+from bifrost_nb._compare.compare import Interrupted, compare
 
 distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
 

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from bifrost_nb import Client, ConfigurationError, LocalGateway, LogError, RunLog, TemplateError
-from bifrost_nb.comparing.compare import compare
-from bifrost_nb.comparing.comparison import Comparison
-from bifrost_nb.comparing.preflight import tokens_of
-from bifrost_nb.records.columns import NAMES
+from bifrost_nb._compare.compare import compare
+from bifrost_nb._compare.comparison import Comparison
+from bifrost_nb._compare.preflight import tokens_of
+from bifrost_nb._runs.columns import NAMES
 
 A, B, C = "azure/gpt-35-turbo-instruct", "openai/gpt-3.5-turbo-instruct", "azure/fast"
 TOPICS = {"topic": [f"topic {number}" for number in range(6)]}

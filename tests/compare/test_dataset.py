@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from bifrost_nb import ConfigurationError
-from bifrost_nb.comparing.dataset import export_dataset
-from bifrost_nb.records.columns import COLUMNS, NAMES
-from bifrost_nb.records.frame import to_frame
-from bifrost_nb.records.run import Run
+from bifrost_nb._runs.columns import COLUMNS, NAMES
+from bifrost_nb._runs.frame import to_frame
+from bifrost_nb._runs.log.dataset import export_dataset
+from bifrost_nb._runs.run import Run
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bifrost_nb.comparing.difference import Difference, difference
+from bifrost_nb._compare.difference import Difference, difference
 from bifrost_nb.errors import ConfigurationError
 from tests.markup import read
 

@@ -18,13 +18,13 @@ import pandas as pd
 import pytest
 
 from bifrost_nb import Client, LocalGateway, Run, RunLog, local_gateway
-from bifrost_nb.comparing.compare import Interrupted, compare
+from bifrost_nb._compare.compare import Interrupted, compare
 
 DEPLOYMENTS = ["azure/gpt-35-turbo-instruct", "openai/gpt-3.5-turbo-instruct", "azure/fast"]
 PROGRAM = """
 import sys
 from bifrost_nb import Client, RunLog
-from bifrost_nb.comparing.compare import Interrupted, compare
+from bifrost_nb._compare.compare import Interrupted, compare
 from tests.compare.test_interrupted import question
 
 url, path, size, how = sys.argv[1:]

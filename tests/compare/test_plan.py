@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from bifrost_nb import Client, ConfigurationError, TemplateError
-from bifrost_nb.comparing.plan import Plan, make_plan
-from bifrost_nb.records.log import RunLog
+from bifrost_nb._compare.plan import Plan, make_plan
+from bifrost_nb._runs.log.log import RunLog
 
 NOWHERE = Client("http://127.0.0.1:9", log=RunLog(None))
 A, B, C = "azure/a", "azure/b", "openai/c"

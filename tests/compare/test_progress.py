@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from bifrost_nb.comparing.progress import Bar, summary_line
-from bifrost_nb.comparing.sweep import Progress
+from bifrost_nb._compare.progress import Bar, summary_line
+from bifrost_nb._compare.sweep import Progress
 
 
 class Terminal(io.StringIO):

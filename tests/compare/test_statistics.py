@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bifrost_nb.comparing.statistics import METRICS, deployments, served, summary
+from bifrost_nb._compare.statistics import METRICS, deployments, served, summary
 
 from .frames import calls, frame, times
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bifrost_nb import Client
-from tests.gateway.engines import ENGINES, missing
+from tests.engine.engines import ENGINES, missing
 
 from .report import Report
 from .subjects import EMBEDDED, SUBJECTS, Limit, Subject, embedded, engine

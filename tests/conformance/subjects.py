@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bifrost_nb import Client, LocalGateway, RunLog, local_gateway
-from bifrost_nb.gateway.deployments import DEFAULT_DEPLOYMENTS, SimulatedDeployment
-from tests.gateway.configs import gateway_config, key_variable
-from tests.gateway.engines import ENGINES, Engine
-from tests.gateway.upstreams import Upstreams
+from bifrost_nb._simulator.deployments import DEFAULT_DEPLOYMENTS, SimulatedDeployment
+from tests.engine.configs import gateway_config, key_variable
+from tests.engine.engines import ENGINES, Engine
+from tests.engine.upstreams import Upstreams
 
 __all__ = ["EMBEDDED", "SUBJECTS", "Limit", "Subject", "embedded", "engine"]
 

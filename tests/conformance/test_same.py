@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from bifrost_nb import Client, Run
-from tests.gateway.engines import ENGINES, missing
+from tests.engine.engines import ENGINES, missing
 
 from .subjects import EMBEDDED, Subject, embedded, engine
 from .test_answers import PROMPT, WEATHER

@@ -11,7 +11,7 @@ import pytest
 
 from bifrost_nb import Client, LocalGateway, RunLog, local_gateway
 
-FOLDER = Path(__file__).parents[1] / "gateway" / "samples"
+FOLDER = Path(__file__).parents[1] / "engine" / "samples"
 FILES = sorted(path for path in FOLDER.glob("core-*/*") if path.stem != "calls")
 CALLS: dict[str, dict[str, Any]] = {
     folder.name: orjson.loads((folder / "calls.json").read_bytes()) for folder in FOLDER.glob("core-*")

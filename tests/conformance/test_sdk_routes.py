@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.embedded.sdk_routes import ANTHROPIC, BEDROCK, GENAI, Route, aws_messages, stream_events
-from tests.gateway.engines import ENGINES, missing
+from tests.engine.engines import ENGINES, missing
+from tests.simulator.sdk_routes import ANTHROPIC, BEDROCK, GENAI, Route, aws_messages, stream_events
 
 from .subjects import EMBEDDED, Subject, embedded, engine
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from bifrost_nb import Client, RunLog
-from bifrost_nb.portal import portal
+from bifrost_nb._client.portal import portal
 
 from .server import FaultServer, Wire, done, head
 

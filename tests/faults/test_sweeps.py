@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from bifrost_nb import Client, LocalGateway, RunLog, local_gateway
-from bifrost_nb.comparing.compare import compare
-from bifrost_nb.records.log import LogWarning
+from bifrost_nb._compare.compare import compare
+from bifrost_nb._runs.log.log import LogWarning
 
 from .conftest import nothing_left
 
@@ -85,7 +85,7 @@ CHILD = """
 import json, os, resource, sys, tempfile
 from pathlib import Path
 from bifrost_nb import Client, RunLog
-from bifrost_nb.comparing.compare import compare
+from bifrost_nb._compare.compare import compare
 from tests.faults.test_sweeps import at_run, question
 
 url, path, how = sys.argv[1:]

@@ -13,7 +13,7 @@ import pytest
 
 import bifrost_nb as bf
 from bifrost_nb import RunLog, Timeouts
-from bifrost_nb.transport import MAX_ANSWER_BYTES
+from bifrost_nb._client.transport import MAX_ANSWER_BYTES
 
 from .server import FaultServer, Wire, chunk, done, event, head, http_chunk
 

@@ -8,13 +8,13 @@ from typing import Any
 from hypothesis import strategies as st
 
 from bifrost_nb import BifrostError
+from bifrost_nb._runs.collector import Collector, Piece
+from bifrost_nb._runs.log.codec import decode, encode
+from bifrost_nb._runs.run import Run
+from bifrost_nb._wire.sse import EventDecoder
 from bifrost_nb.errors import GatewayError, ProtocolError
-from bifrost_nb.records.collector import Collector, Piece
-from bifrost_nb.records.record import decode, encode
-from bifrost_nb.records.run import Run
-from bifrost_nb.wire.events import EventDecoder
 
-SAMPLES = Path(__file__).parents[1] / "gateway" / "samples"
+SAMPLES = Path(__file__).parents[1] / "engine" / "samples"
 STREAMS = [path.read_bytes() for path in sorted(SAMPLES.glob("*/*.sse"))]
 ANSWERS = [path.read_bytes() for path in sorted(SAMPLES.glob("*/*.json"))]
 HEADERS: dict[str, str] = {"x-bifrost-provider": "azure", "retry-after": "1"}

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from bifrost_nb._runs.collector import Collector, Piece
+from bifrost_nb._runs.run import Run
+from bifrost_nb._wire.sse import EventDecoder
 from bifrost_nb.errors import GatewayError, ProtocolError
-from bifrost_nb.records.collector import Collector, Piece
-from bifrost_nb.records.run import Run
-from bifrost_nb.wire.events import EventDecoder
 
 from .conftest import cases
 from .streams import JSON, as_logged, check

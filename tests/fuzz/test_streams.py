@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bifrost_nb.costs import Costs
+from bifrost_nb._client.costs import Costs
+from bifrost_nb._runs.collector import Collector
+from bifrost_nb._runs.cost import add_log_cost
+from bifrost_nb._runs.run import Run
+from bifrost_nb._wire.errors import gateway_error, parse_error
+from bifrost_nb._wire.metadata import parse_cache, parse_cost, parse_usage, served
+from bifrost_nb._wire.sse import EventDecoder
 from bifrost_nb.errors import GatewayError, ProtocolError
-from bifrost_nb.records.collector import Collector
-from bifrost_nb.records.cost import add_log_cost
-from bifrost_nb.records.run import Run
-from bifrost_nb.wire.events import EventDecoder
-from bifrost_nb.wire.failures import gateway_error, parse_error
-from bifrost_nb.wire.reading import parse_cache, parse_cost, parse_usage, served
 
 from .conftest import cases
 from .streams import ANSWERS, HEADERS, JSON, OBJECTS, STREAMS, check, cut, mutated, read

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from bifrost_nb.gateway.local import LocalGateway
-from bifrost_nb.records.log import RunLog
-from bifrost_nb.records.run import Run
+from bifrost_nb._runs.log.log import RunLog
+from bifrost_nb._runs.run import Run
+from bifrost_nb._simulator.process import LocalGateway
 
 from .frontend import Cell, FrontEnd
 from .terminal import TerminalIPython
@@ -28,7 +28,7 @@ VERSIONS = ("6.31", "7.3", "7.4")
 SETUP = """
 import sys, threading, time
 from bifrost_nb import Client
-from bifrost_nb.notebook.live import watch
+from bifrost_nb._notebook.live.watch import watch
 client = Client({url!r})
 def show(*prompts, deployment="azure/fast", **options):
     calls = [client.prepare("text", deployment, prompt, stream=True, retries=0, **options) for prompt in prompts]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bifrost_nb.gateway.local import LocalGateway
+from bifrost_nb._simulator.process import LocalGateway
 
 from .frontend import FrontEnd
 from .test_stop import AT_ONCE_S, gone_at
@@ -17,7 +17,7 @@ from .test_stop import AT_ONCE_S, gone_at
 def without(front: FrontEnd) -> Iterator[FrontEnd]:
     """A kernel in which anywidget cannot be imported."""
     front.run(
-        "from bifrost_nb.notebook import pane\npane._widget_class.cache_clear()\n"
+        "from bifrost_nb._notebook.live import live_widget as pane\npane._widget_class.cache_clear()\n"
         "kept = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split('.')[0] == 'anywidget'}\n"
         "sys.modules['anywidget'] = None"
     ).wait()

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from bifrost_nb.gateway.local import LocalGateway
-from bifrost_nb.records.log import RunLog
+from bifrost_nb._runs.log.log import RunLog
+from bifrost_nb._simulator.process import LocalGateway
 
 from .frontend import FrontEnd
 

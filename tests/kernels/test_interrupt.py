@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from bifrost_nb.gateway.local import LocalGateway
-from bifrost_nb.records.log import RunLog
-from bifrost_nb.records.run import Run
+from bifrost_nb._runs.log.log import RunLog
+from bifrost_nb._runs.run import Run
+from bifrost_nb._simulator.process import LocalGateway
 
 from .conftest import TEXT
 from .frontend import FrontEnd
@@ -77,7 +77,7 @@ def test_interrupt_before_the_first_text(front: FrontEnd, gateway: LocalGateway,
 def test_second_interrupt(front: FrontEnd, slow: LocalGateway) -> None:
     """Where the first interrupt cannot finish (the private loop is stuck), the second one ends the cell at once."""
     made = front.run(
-        "import ipywidgets, threading\nfrom bifrost_nb.portal import portal\n"
+        "import ipywidgets, threading\nfrom bifrost_nb._client.portal import portal\n"
         "stuck, free, button = threading.Event(), threading.Event(), ipywidgets.Button()\n"
         "def stick(): stuck.set(); free.wait(60)\n"
         "button.on_click(lambda _: (portal().loop.call_soon_threadsafe(stick), stuck.wait(20), print('stuck')))\n"
@@ -111,7 +111,7 @@ def test_interrupts_work_again_afterwards(front: FrontEnd, slow: LocalGateway) -
 
 
 TASKS = """[name for name in (task.get_coro().__qualname__ for task in __import__("asyncio").all_tasks(
-    __import__("bifrost_nb.portal").portal.portal().loop)) if "Costs." not in name]"""
+    __import__("bifrost_nb._client.portal").portal.portal().loop)) if "Costs." not in name]"""
 """What runs on the private loop, in the kernel's Python; looking up a cost goes on for seconds."""
 MAGIC = {  # a cell, and the runs that it leaves behind
     "one": (f"%%bifrost {TEXT} -o part\nMARK", "[part]"),
@@ -152,7 +152,7 @@ def test_interrupt_of_the_magic(loaded: FrontEnd, slow: LocalGateway, kernel_log
 def test_interrupt_while_only_a_cost_is_awaited(loaded: FrontEnd, gateway: LocalGateway) -> None:
     """The answer is complete and kept; the interrupt still stops the cells behind it."""
     gateway.script([{"path": "/api/logs/*", "silent": True}])
-    loaded.run("from bifrost_nb.notebook import live; live.COST_WAIT_S = 60").wait()
+    loaded.run("from bifrost_nb._notebook.live import watch as live; live.COST_WAIT_S = 60").wait()
     cell = loaded.run(f"%%bifrost {TEXT} --max-tokens 2 -o complete\nhi")
     behind = loaded.run("1")
     gateway.wait_for(looked_up, 20)

@@ -6,21 +6,21 @@ import ast
 
 import pytest
 
-from bifrost_nb.gateway.local import LocalGateway
+from bifrost_nb._simulator.process import LocalGateway
 
 from .frontend import FrontEnd
 
 COUNT = """
 import gc, os, asyncio, ipywidgets
 from bifrost_nb import charts, to_frame
-from bifrost_nb.portal import portal
+from bifrost_nb._client.portal import portal
 def count():
     gc.collect()
     tasks = [task for task in asyncio.all_tasks(portal().loop) if not task.done()]
     widgets = ipywidgets.widgets.widget._instances
     ours = ("LivePane", "Race", "Column", "Pane")
     kinds = [(type(thing).__module__, type(thing).__name__) for thing in gc.get_objects()]
-    live = sum(str(module).startswith("bifrost_nb.notebook.") and name in ours for module, name in kinds)
+    live = sum(str(module).startswith("bifrost_nb._notebook.") and name in ours for module, name in kinds)
     figures = sum(kind == ("matplotlib.figure", "Figure") for kind in kinds)
     threads = sorted(thread.name for thread in threading.enumerate())
     return [threads, len(os.listdir("/proc/self/fd")), len(tasks), len(widgets), live, figures]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bifrost_nb.gateway.local import LocalGateway
-from bifrost_nb.notebook.config import SETTINGS
+from bifrost_nb._notebook.magic.config import SETTINGS
+from bifrost_nb._simulator.process import LocalGateway
 
 from .conftest import TEXT, heard
 from .frontend import FrontEnd

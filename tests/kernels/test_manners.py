@@ -14,10 +14,10 @@ import nbformat
 import pytest
 
 import bifrost_nb as bf
-from bifrost_nb.gateway.local import LocalGateway
+from bifrost_nb._simulator.process import LocalGateway
+from tests.compare.test_template import UNTOUCHED
 from tests.data.hostile import HOSTILE
 from tests.markup import read
-from tests.test_prompts import UNTOUCHED
 
 from .conftest import CHAT, TEXT, posts
 from .frontend import Cell, FrontEnd

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from bifrost_nb.gateway.local import LocalGateway
-from bifrost_nb.records.run import Run
+from bifrost_nb._runs.run import Run
+from bifrost_nb._simulator.process import LocalGateway
 
 from .frontend import FrontEnd
 from .test_stop import AT_ONCE_S, gone_at

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from bifrost_nb.gateway.local import LocalGateway
-from bifrost_nb.notebook.options import options
+from bifrost_nb._notebook.magic.options import options
+from bifrost_nb._simulator.process import LocalGateway
 
 from .conftest import CHAT, TEXT, posts
 from .frontend import FrontEnd

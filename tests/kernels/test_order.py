@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import time
 
-from bifrost_nb.gateway.local import LocalGateway
+from bifrost_nb._simulator.process import LocalGateway
 
 from .frontend import FrontEnd
 

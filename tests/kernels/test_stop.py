@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from bifrost_nb.gateway.local import LocalGateway
-from bifrost_nb.records.run import Run
+from bifrost_nb._runs.run import Run
+from bifrost_nb._simulator.process import LocalGateway
 
 from .frontend import FrontEnd
 

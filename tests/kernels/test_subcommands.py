@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import pytest
 
-from bifrost_nb.gateway.local import LocalGateway
-from bifrost_nb.notebook.copying import FORMS
-from bifrost_nb.notebook.subcommands import COMMANDS
-from bifrost_nb.records.columns import NAMES
+from bifrost_nb._notebook.code_export import FORMS
+from bifrost_nb._notebook.magic.subcommands import COMMANDS
+from bifrost_nb._runs.columns import NAMES
+from bifrost_nb._simulator.process import LocalGateway
 
 from .conftest import CHAT, TEXT, posts
 from .frontend import FrontEnd

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bifrost_nb.gateway.local import LocalGateway
-from bifrost_nb.records.run import Run
+from bifrost_nb._runs.run import Run
+from bifrost_nb._simulator.process import LocalGateway
 
 from .conftest import SETUP
 from .terminal import TerminalIPython

@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 
 import bifrost_nb as bf
-from bifrost_nb.gateway.local import LocalGateway
+from bifrost_nb._simulator.process import LocalGateway
 
 CELLS = [
     "%load_ext bifrost_nb\nproducts = {{'product': ['tea', 'boots']}}\n%config Bifrost.base_url = {url!r}",

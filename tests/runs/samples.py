@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-from bifrost_nb.records.run import Attempt, Run
+from bifrost_nb._runs.run import Attempt, Run
 
 STARTED = datetime(2026, 3, 4, 5, 6, 7, 890123, tzinfo=UTC)
 

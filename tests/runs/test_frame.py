@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bifrost_nb.records.columns import COLUMNS, NAMES
-from bifrost_nb.records.frame import frame_from_arrow, table_of, to_frame
-from bifrost_nb.records.run import Run
+from bifrost_nb._runs.columns import COLUMNS, NAMES
+from bifrost_nb._runs.frame import frame_from_arrow, table_of, to_frame
+from bifrost_nb._runs.run import Run
 
 from .samples import EXPECTED, full_run
 

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bifrost_nb import BifrostError
-from bifrost_nb.records.columns import COLUMNS
-from bifrost_nb.records.lines import Block
-from bifrost_nb.records.log import LogWarning, RunLog
-from bifrost_nb.records.record import encode
-from bifrost_nb.records.run import Run
-from bifrost_nb.records.table import merge, parse_quickly, parse_tolerantly
+from bifrost_nb._runs.columns import COLUMNS
+from bifrost_nb._runs.log.append import Block
+from bifrost_nb._runs.log.codec import encode
+from bifrost_nb._runs.log.log import LogWarning, RunLog
+from bifrost_nb._runs.log.reader import merge, parse_quickly, parse_tolerantly
+from bifrost_nb._runs.run import Run
 
 from .samples import full_run
 from .test_frame import assert_contract
@@ -74,7 +74,7 @@ HOSTILE = {
 }
 
 
-@pytest.mark.filterwarnings("ignore::bifrost_nb.records.log.LogWarning")
+@pytest.mark.filterwarnings("ignore::bifrost_nb._runs.log.log.LogWarning")
 @pytest.mark.parametrize("line", HOSTILE.values(), ids=HOSTILE.keys())
 def test_a_hostile_line_spoils_no_other(log: RunLog, line: bytes) -> None:
     """Wherever it stands, the line is skipped or has NA cells, and the good lines are whole."""
@@ -89,7 +89,7 @@ def test_a_hostile_line_spoils_no_other(log: RunLog, line: bytes) -> None:
         readers_agree(content)
 
 
-@pytest.mark.filterwarnings("ignore::bifrost_nb.records.log.LogWarning")
+@pytest.mark.filterwarnings("ignore::bifrost_nb._runs.log.log.LogWarning")
 def test_a_log_of_hostile_lines_works(log: RunLog, tmp_path: Path) -> None:
     """All of them in one log: it is read, filtered, exported and appended to."""
     assert log.path is not None

@@ -19,10 +19,10 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from bifrost_nb import ConfigurationError, LogError
-from bifrost_nb.records.columns import NAMES
-from bifrost_nb.records.frame import frame_from_arrow, runs, to_frame
-from bifrost_nb.records.log import LogWarning, RunLog, run_log
-from bifrost_nb.records.run import Run
+from bifrost_nb._runs.columns import NAMES
+from bifrost_nb._runs.frame import frame_from_arrow, runs, to_frame
+from bifrost_nb._runs.log.log import LogWarning, RunLog, run_log
+from bifrost_nb._runs.run import Run
 
 from .samples import EXPECTED, STARTED, full_run
 from .test_frame import assert_contract
@@ -396,7 +396,7 @@ def test_import_stays_light() -> None:
     import subprocess
 
     code = (
-        "import sys, bifrost_nb.records.log as log, bifrost_nb.records.run as run\n"
+        "import sys, bifrost_nb._runs.log.log as log, bifrost_nb._runs.run as run\n"
         "log.RunLog('/dev/null').append(run.Run())\n"
         "print([name for name in ('pandas', 'numpy', 'pyarrow') if name in sys.modules])"
     )

@@ -19,9 +19,9 @@ import pytest
 
 import bifrost_nb as bf
 from bifrost_nb import Client, ConfigurationError, Run, RunLog
-from bifrost_nb.gateway.local import LocalGateway, local_gateway
-from bifrost_nb.records.pending import wait_for_costs
-from bifrost_nb.sdks.recorder import NO_KEY
+from bifrost_nb._runs.pending import wait_for_costs
+from bifrost_nb._sdks.recorder import NO_KEY
+from bifrost_nb._simulator.process import LocalGateway, local_gateway
 
 from .wires import OPENAI
 
@@ -457,8 +457,8 @@ def test_a_body_read_while_it_is_sent(server: Server, ours: Client, log: RunLog)
 
 def test_wrong_arguments(ours: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrong library, or one that is not installed, is one line; a client that is none of theirs is named."""
-    from bifrost_nb.sdks.clients import record
-    from bifrost_nb.sdks.recorder import Recorder
+    from bifrost_nb._sdks.httpx_clients import record
+    from bifrost_nb._sdks.recorder import Recorder
 
     with pytest.raises(ConfigurationError, match="'httpx' or 'httpx2', not 'requests'"):
         bf.recording_client(ours, library="requests")  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ import pytest
 
 import bifrost_nb as bf
 from bifrost_nb import Client, Run, RunLog
-from bifrost_nb.gateway.local import LocalGateway, local_gateway
+from bifrost_nb._simulator.process import LocalGateway, local_gateway
 
 from .drivers import DRIVERS, PROMPT, Driver, plain
 

@@ -12,7 +12,7 @@ import pytest
 
 import bifrost_nb as bf
 from bifrost_nb import Client, ConfigurationError, RunLog
-from bifrost_nb.gateway.local import LocalGateway
+from bifrost_nb._simulator.process import LocalGateway
 
 PACKAGES = {
     "openai": ("openai", "openai"),

@@ -1,7 +1,7 @@
 """What the providers' APIs put on the wire, as their documentation shows it: one question and its answers each.
 
 `whole` and `stream` say the same thing twice, so that reading them must give the same run. Amazon's frames are made
-here, since their bytes are not readable; `tests/embedded/sdk_routes.py` reads such frames another way.
+here, since their bytes are not readable; `tests/simulator/sdk_routes.py` reads such frames another way.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ import os, sys
 from pathlib import Path
 os.umask(int(sys.argv[2], 8))
 from bifrost_nb import Run, RunLog
-from bifrost_nb.notebook.saved import SavedPrompts
+from bifrost_nb._notebook.magic.saved_prompts import SavedPrompts
 folder = Path(sys.argv[1])
 log = RunLog(folder / "deep" / "er" / "runs.jsonl")
 log.append(Run(run_id="a", prompt="x", response="y"))

@@ -11,8 +11,8 @@ import pytest
 
 import bifrost_nb as bf
 from bifrost_nb import Client, LocalGateway, RunLog
-from bifrost_nb.comparing.compare import compare
-from bifrost_nb.records.show import metadata, metadata_many, mimebundle
+from bifrost_nb._compare.compare import compare
+from bifrost_nb._display.run import metadata, metadata_many, mimebundle
 
 QUESTION = "Write to anna@example.org about the merger."
 ANSWER = "Dear anna@example.org, the merger is off."

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from bifrost_nb.wire.choices import (
+from bifrost_nb._wire.choices import (
     ToolCalls,
     choice_index,
     choice_text,

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bifrost_nb.wire.choices import choice_text, choices_of, finish_reason, logprobs_of, reasoning_text, tool_calls_of
-from bifrost_nb.wire.failures import is_error, parse_error
-from bifrost_nb.wire.reading import parse_cache, parse_cost, parse_usage, served
-from bifrost_nb.wire.requests import Deployment, TextCompletionRequest, body, build_text, endpoint
-from bifrost_nb.wire.responses import Chunk, Completion, ErrorBody, _Answer
+from bifrost_nb._wire.choices import choice_text, choices_of, finish_reason, logprobs_of, reasoning_text, tool_calls_of
+from bifrost_nb._wire.errors import is_error, parse_error
+from bifrost_nb._wire.metadata import parse_cache, parse_cost, parse_usage, served
+from bifrost_nb._wire.models import Chunk, Completion, ErrorBody, _Answer
+from bifrost_nb._wire.requests import Deployment, TextCompletionRequest, body, build_text, endpoint
 
 from . import spec
 

@@ -14,8 +14,8 @@ from httpx_aiohttp import AiohttpTransport
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bifrost_nb._wire.requests import Deployment, endpoint
 from bifrost_nb.errors import ConfigurationError
-from bifrost_nb.wire.requests import Deployment, endpoint
 
 PREFIX = "/openai/openai/deployments/"
 NAMES = [

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bifrost_nb.wire.order import ChunkOrder
+from bifrost_nb._wire.chunk_sequence import ChunkOrder
 
 
 def note(numbers: Iterable[object]) -> str | None:

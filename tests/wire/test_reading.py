@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bifrost_nb.wire.deployments import Deployment
-from bifrost_nb.wire.reading import Cache, Cost, Served, Tokens, parse_cache, parse_cost, parse_usage, served
-from bifrost_nb.wire.responses import Completion
+from bifrost_nb._wire.deployments import Deployment
+from bifrost_nb._wire.metadata import Cache, Cost, Served, Tokens, parse_cache, parse_cost, parse_usage, served
+from bifrost_nb._wire.models import Completion
 
 from .spec import anything
 

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bifrost_nb.calls import ChatParameters, TextParameters
-from bifrost_nb.errors import ConfigurationError
-from bifrost_nb.wire.requests import (
+from bifrost_nb._client.calls import ChatParameters, TextParameters
+from bifrost_nb._wire.requests import (
     ChatCompletionRequest,
     Deployment,
     Request,
@@ -24,6 +23,7 @@ from bifrost_nb.wire.requests import (
     endpoint,
     headers,
 )
+from bifrost_nb.errors import ConfigurationError
 
 AZURE = Deployment("azure", "fast")
 USER = [{"role": "user", "content": "Hi"}]

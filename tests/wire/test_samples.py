@@ -8,15 +8,15 @@ from typing import Any
 import orjson
 import pytest
 
+from bifrost_nb._wire.choices import choice_text, choices_of, finish_reason, logprobs_of, merge_logprobs
+from bifrost_nb._wire.deployments import Deployment
+from bifrost_nb._wire.errors import gateway_error, is_error, parse_error
+from bifrost_nb._wire.metadata import Served, parse_usage, served
+from bifrost_nb._wire.models import Chunk, Completion, ErrorBody
+from bifrost_nb._wire.sse import DONE, EventDecoder
 from bifrost_nb.errors import GatewayError
-from bifrost_nb.wire.choices import choice_text, choices_of, finish_reason, logprobs_of, merge_logprobs
-from bifrost_nb.wire.deployments import Deployment
-from bifrost_nb.wire.events import DONE, EventDecoder
-from bifrost_nb.wire.failures import gateway_error, is_error, parse_error
-from bifrost_nb.wire.reading import Served, parse_usage, served
-from bifrost_nb.wire.responses import Chunk, Completion, ErrorBody
 
-FOLDER = Path(__file__).parents[1] / "gateway" / "samples"
+FOLDER = Path(__file__).parents[1] / "engine" / "samples"
 VERSIONS = sorted(path.name for path in FOLDER.glob("core-*"))
 FILES = sorted(path for path in FOLDER.glob("core-*/*") if path.stem != "calls")
 

@@ -1,0 +1,134 @@
+"""Access to a gateway's management API: who asks, which errors come back, reading page by page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from http.cookies import CookieError, SimpleCookie
+from typing import TYPE_CHECKING, Any
+
+from .._client.transport import Reply, fetch
+from .._safe_text import Secret, plain, redact, secrets_in
+from .._settings import Settings
+from .._wire.errors import gateway_error, parse_error
+from ..errors import GatewayError, ProtocolError
+
+if TYPE_CHECKING:
+    from .._client.client import Client
+
+__all__ = ["Access"]
+
+SECONDS = 30.0
+"""A page of 1,000 log rows may take a while."""
+
+_LOG_IN = (
+    "The gateway protects its management API: set BIFROST_ADMIN_USER and BIFROST_ADMIN_PASSWORD, or "
+    "BIFROST_SESSION_TOKEN, or pass them to bf.Admin(...). A virtual key does not open it."
+)
+_WRONG = "The gateway does not know this user and password or session token; check BIFROST_ADMIN_* and sign in again."
+
+
+class Access:
+    """Reads the management API with the client's address and headers and the administrator's credentials."""
+
+    def __init__(self, client: Client, credentials: Settings) -> None:
+        self.base_url = client.base_url
+        self._credentials = credentials
+        self._client = {**client._headers, **client._auth()}
+        self._admin = credentials.admin_headers()
+        own = (credentials.admin_password, credentials.session_token, *secrets_in(self._admin))
+        self._secrets = (*client._secrets, *own)
+        self._signed_in = False
+
+    def safe(self, value: object, limit: int | None = None) -> str | None:
+        """Text from the gateway without control sequences and keys; None where it is not text, or empty."""
+        if not isinstance(value, str):
+            return None
+        return plain(redact(plain(value), *self._secrets), limit).strip() or None
+
+    def hide(self, text: str) -> str:
+        """`text` without control sequences and keys, blanks kept."""
+        return redact(plain(text), *self._secrets)
+
+    async def get(
+        self,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        missing: str | None = None,
+        seconds: float = SECONDS,
+    ) -> Any:
+        """The JSON at `path`. `missing` is the hint of a 404: which gateways have this route.
+
+        Raises AuthenticationFailed, NotFound and other GatewayErrors, ConnectionFailed, TimedOut, ProtocolError.
+        """
+        reply = await self._fetch(path, params, seconds)
+        if reply.status in (401, 403) and await self._sign_in():
+            reply = await self._fetch(path, params, seconds)
+        if reply.status >= 400:
+            raise self._error(path, reply, missing)
+        answer = reply.json()
+        if answer is None or reply.status >= 300:
+            kind = plain(reply.headers.get("content-type") or "no content type", 60)
+            raise ProtocolError(
+                f"GET {path} answered {reply.status} with something that is not JSON ({kind}).",
+                hint=missing or "Is base_url the address of a Bifrost gateway?",
+            )
+        return answer
+
+    async def get_object(
+        self,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        missing: str | None = None,
+        seconds: float = SECONDS,
+    ) -> dict[str, Any]:
+        """`get` for a route that answers with an object."""
+        answer = await self.get(path, params, missing=missing, seconds=seconds)
+        if not isinstance(answer, dict):
+            raise ProtocolError(f"GET {path} answered with JSON that is not an object.")
+        return answer
+
+    async def _fetch(self, path: str, params: Mapping[str, Any] | None, seconds: float) -> Reply:
+        # Behind /api only the administrator counts; the inference routes know nothing of him but may sit behind him.
+        auth = {**self._client, **self._admin} if path.startswith("/api/") else {**self._admin, **self._client}
+        return await fetch(self.base_url, path, {"accept": "application/json", **auth}, params, seconds=seconds)
+
+    async def _sign_in(self) -> bool:
+        """Trade user and password for a session token, once, where the gateway does not take them as they are."""
+        user, password = self._credentials.admin_user, self._credentials.admin_password
+        if self._signed_in or not user or not password or not self._admin["authorization"].startswith("Basic "):
+            return False
+        self._signed_in = True
+        content = {"username": user, "password": password}
+        reply = await fetch(self.base_url, "/api/session/login", {}, method="POST", content=content, seconds=SECONDS)
+        token = _token(reply) if reply.status < 300 else None
+        if token is None:
+            return False
+        self._admin = {"authorization": Secret(f"Bearer {token}")}
+        self._secrets = (*self._secrets, token)
+        return True
+
+    def _error(self, path: str, reply: Reply, missing: str | None) -> GatewayError:
+        secrets = [secret for secret in self._secrets if secret]
+        error = gateway_error(parse_error(reply.body, reply.status, reply.headers, secrets=secrets))
+        error.args = (f"GET {path}: {error.message}",)
+        if reply.status in (401, 403) and path.startswith("/api/"):
+            error.hint = _WRONG if self._admin else _LOG_IN
+        elif reply.status in (404, 405):
+            error.hint = missing or "The gateway is older than this route."
+        return error
+
+
+def _token(reply: Reply) -> str | None:
+    """The session token of a login: in the body, from gateway 2.x on only in the cookie."""
+    answer = reply.json()
+    token = answer.get("token") if isinstance(answer, dict) else None
+    if not isinstance(token, str) or not token:
+        try:
+            cookie = SimpleCookie(reply.headers.get("set-cookie") or "").get("token")
+        except CookieError:
+            cookie = None
+        token = cookie.value if cookie is not None else ""
+    return Secret(token) if re.fullmatch(r"[!-~]+", token) else None

@@ -1,0 +1,346 @@
+"""The gateway's own data as DataFrames: models and prices, providers, virtual keys, its log and its statistics.
+
+Each function asks the gateway of `client` (None: the one that the settings name). Where the management API asks for
+credentials they are ``BIFROST_ADMIN_USER`` and ``BIFROST_ADMIN_PASSWORD``, or ``BIFROST_SESSION_TOKEN``, or arguments
+of an `Admin`. No frame holds a key, whole or masked.
+
+In one file, as half of it documents a function for each route, and the rest does the same for an `Admin`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .. import _settings as settings
+from .._client.client import Client
+from .._client.portal import portal
+from ..errors import AuthenticationFailed, NotFound
+from . import tables
+from .access import Access
+from .histograms import Kind, kind_of, read_series
+from .log_query import LogQuery, read_log
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .reconcile import Reconciliation
+
+__all__ = [
+    "Admin",
+    "gateway_histogram",
+    "gateway_logs",
+    "gateway_stats",
+    "models",
+    "providers",
+    "reconcile",
+    "virtual_keys",
+]
+
+T = TypeVar("T")
+When = str | datetime | timedelta | None
+Names = str | Iterable[str] | None
+
+MOST_PAGES = 200
+_NO_LOG = "The gateway keeps no log (its logs_store is switched off), or is older than this route."
+
+
+class Admin:
+    """A gateway's management API, with an administrator's credentials.
+
+    `client` None: a new one by the settings. What is not passed comes from the settings; a user and a password given
+    here count before a session token of the environment. Raises ConfigurationError for a user without a password.
+    """
+
+    def __init__(
+        self,
+        client: Client | None = None,
+        *,
+        admin_user: str | None = None,
+        admin_password: str | None = None,
+        session_token: str | None = None,
+    ) -> None:
+        own = settings.masked(
+            {"admin_user": admin_user, "admin_password": admin_password, "session_token": session_token}
+        )
+        admin_user, admin_password, session_token = own.values()  # so that no traceback shows them
+        self.client = client if client is not None else Client()
+        known = {
+            name: value if value is not None else getattr(self.client.settings, name) for name, value in own.items()
+        }
+        resolved = settings.resolve(**known)
+        if session_token is None and (admin_user is not None or admin_password is not None):
+            resolved = replace(resolved, session_token=None)
+        self._credentials = resolved
+        resolved.admin_headers()  # half a pair is told now, not at the first request
+
+    def __repr__(self) -> str:
+        if not hasattr(self, "_credentials"):  # a traceback shows it that could not be made
+            return "<Admin, not made>"
+        names = ("admin_user", "admin_password", "session_token")
+        given = [name for name in names if getattr(self._credentials, name)]
+        return f"Admin({self.client!r}{''.join(f', {name}=configured' for name in given)})"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("An Admin holds credentials and is not pickled; make a new one where it is needed.")
+
+    def models(self) -> pd.DataFrame:
+        """See `bifrost_nb.models`."""
+        access = self._access()
+        rows = self._run(_models(access))
+        return tables.frame(tables.MODELS, rows, access.hide)
+
+    def providers(self) -> pd.DataFrame:
+        """See `bifrost_nb.providers`."""
+        access = self._access()
+        rows = self._run(_providers(access))
+        return tables.frame(tables.PROVIDERS, rows, access.hide)
+
+    def virtual_keys(self) -> pd.DataFrame:
+        """See `bifrost_nb.virtual_keys`."""
+        access = self._access()
+        rows = self._run(_virtual_keys(access, own=self.client.settings.virtual_key is not None))
+        return tables.frame(tables.VIRTUAL_KEYS, rows, access.hide)
+
+    def logs(
+        self,
+        *,
+        since: When = None,
+        until: When = None,
+        provider: Names = None,
+        model: Names = None,
+        status: Names = None,
+        limit: int | None = None,
+        texts: bool = False,
+    ) -> pd.DataFrame:
+        """See `bifrost_nb.gateway_logs`."""
+        from .._runs.frame import to_frame
+
+        query = LogQuery.of(since=since, until=until, provider=provider, model=model, status=status, limit=limit)
+        return to_frame(self._run(read_log(self._access(), query, missing=_NO_LOG, texts=texts)))
+
+    def stats(
+        self,
+        *,
+        since: When = None,
+        until: When = None,
+        provider: Names = None,
+        model: Names = None,
+        status: Names = None,
+    ) -> pd.DataFrame:
+        """See `bifrost_nb.gateway_stats`."""
+        query = LogQuery.of(since=since, until=until, provider=provider, model=model, status=status)
+        access = self._access()
+        row = self._run(_stats(access, query))
+        return tables.frame(tables.STATS, [row], access.hide)
+
+    def histogram(
+        self,
+        kind: Kind,
+        *,
+        since: When = "24h",
+        until: When = None,
+        provider: Names = None,
+        model: Names = None,
+        status: Names = None,
+    ) -> pd.DataFrame:
+        """See `bifrost_nb.gateway_histogram`."""
+        series = kind_of(kind)
+        query = LogQuery.of(since=since, until=until, provider=provider, model=model, status=status)
+        return self._run(read_series(self._access(), series, query, _NO_LOG))
+
+    def reconcile(self, *, since: When = "24h", until: When = None, fill: bool = False) -> Reconciliation:
+        """See `bifrost_nb.reconcile`."""
+        from .reconcile import MARGIN, reconciled
+
+        asked = LogQuery.of(since=since, until=until)
+        wider = replace(
+            asked,
+            since=None if asked.since is None else asked.since - MARGIN,
+            until=None if asked.until is None else asked.until + MARGIN,
+        )
+        log = self.client.log
+        runs = log.read(since=asked.since, until=asked.until)
+        rows = self._run(read_log(self._access(), wider, missing=_NO_LOG))
+        return reconciled(runs, rows, asked.keeps, log if fill else None)
+
+    def _access(self) -> Access:
+        return Access(self.client, self._credentials)
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return portal().call(work)
+
+
+def models(client: Client | None = None) -> pd.DataFrame:
+    """The deployments that the gateway offers, one row each.
+
+    `id` is what a call names (``provider/model``), `upstream_model` what the provider calls it. `text` and `chat` say
+    which calls it takes. Prices are US dollars per million tokens (`request_usd`: per request). NA where the gateway
+    does not tell.
+    """
+    return Admin(client).models()
+
+
+def providers(client: Client | None = None) -> pd.DataFrame:
+    """The gateway's providers, one row each: state, address, keys by name, models, limits.
+
+    `speaks` is the API that a custom provider is called by. NA where the gateway does not tell.
+    """
+    return Admin(client).providers()
+
+
+def virtual_keys(client: Client | None = None) -> pd.DataFrame:
+    """The gateway's virtual keys, one row each: what they may use, budgets in US dollars, limits and what is used up.
+
+    Of several budgets the columns tell the one of which the least is left, `budgets` has all as JSON. Who may not see
+    the list but has a virtual key gets the row of that key (gateway 1.6 and later).
+    """
+    return Admin(client).virtual_keys()
+
+
+def gateway_logs(
+    *,
+    since: When = None,
+    until: When = None,
+    provider: Names = None,
+    model: Names = None,
+    status: Names = None,
+    limit: int | None = None,
+    texts: bool = False,
+    client: Client | None = None,
+) -> pd.DataFrame:
+    """The gateway's own log, everybody's requests, in the columns of every frame; oldest first.
+
+    `since` and `until` are ages (``"24h"``), datetimes or ISO texts; `provider`, `model` and `status` (``ok``,
+    ``error``, ``cancelled``) take one or several; `limit` keeps the newest. Each attempt at a provider is a row:
+    `run_id` is the row's own id, `request_id` that of the request (our ``x-request-id``), which a fallback shares with
+    its primary. `latency_ms` is the gateway's; what only a client can measure is NA.
+
+    Newer gateways leave the answer and all but the last message out of the list; `texts` asks for each row's own.
+    Raises ConfigurationError, AuthenticationFailed, NotFound (no log there), ConnectionFailed.
+    """
+    return Admin(client).logs(
+        since=since, until=until, provider=provider, model=model, status=status, limit=limit, texts=texts
+    )
+
+
+def gateway_stats(
+    *,
+    since: When = None,
+    until: When = None,
+    provider: Names = None,
+    model: Names = None,
+    status: Names = None,
+    client: Client | None = None,
+) -> pd.DataFrame:
+    """What the gateway's log adds up to, as one row: requests, shares from 0 to 1, tokens, US dollars.
+
+    `success_share` counts attempts, `user_success_share` requests: a fallback that answers saves the request.
+    """
+    return Admin(client).stats(since=since, until=until, provider=provider, model=model, status=status)
+
+
+def gateway_histogram(
+    kind: Kind,
+    *,
+    since: When = "24h",
+    until: When = None,
+    provider: Names = None,
+    model: Names = None,
+    status: Names = None,
+    client: Client | None = None,
+) -> pd.DataFrame:
+    """A time series of the gateway's log, one row per bucket of time and series; `gateway_chart` draws it.
+
+    `kind` is ``requests`` (by status), ``tokens`` (prompt and completion), ``cost`` (by model), ``latency`` (mean and
+    percentiles) or ``models`` (requests by model and status). `bucket_start` is UTC, `bucket_s` the width in seconds,
+    which the gateway chooses; the last column is the figure, with its unit in its name.
+    """
+    return Admin(client).histogram(kind, since=since, until=until, provider=provider, model=model, status=status)
+
+
+def reconcile(
+    *, since: When = "24h", until: When = None, client: Client | None = None, fill: bool = False
+) -> Reconciliation:
+    """Compare our run log with the gateway's log, run by run, by request id.
+
+    Tells runs seen only on one side, figures that differ, and client minus gateway time; see `Reconciliation`. `fill`
+    writes costs that only the gateway knows into our run log. Runs sent to another gateway show as only ours. The
+    gateway writes its rows up to a few seconds late.
+
+    Raises ConfigurationError, AuthenticationFailed, NotFound (the gateway keeps no log), ConnectionFailed, LogError.
+    """
+    return Admin(client).reconcile(since=since, until=until, fill=fill)
+
+
+# -- what the functions ask for -----------------------------------------------------------------------------------
+
+
+async def _models(access: Access) -> list[Mapping[str, Any]]:
+    found: dict[str, Mapping[str, Any]] = {}
+    params: dict[str, Any] = {"page_size": 1000}
+    for _ in range(MOST_PAGES):
+        answer = await access.get_object("/v1/models", params)
+        found |= {row["id"]: row for row in tables.objects(answer.get("data")) if isinstance(row.get("id"), str)}
+        token = answer.get("next_page_token")
+        if not isinstance(token, str) or not token or token == params.get("page_token"):
+            break
+        params["page_token"] = token
+    return list(found.values())
+
+
+async def _providers(access: Access) -> list[Mapping[str, Any]]:
+    answer = await access.get_object("/api/providers")
+    found = [dict(row) for row in tables.objects(answer.get("providers")) if isinstance(row.get("name"), str)]
+
+    async def add_keys(row: dict[str, Any]) -> None:
+        if not isinstance(row.get("keys"), list):  # from 1.5 on they have a route of their own
+            try:
+                told = await access.get_object(f"/api/providers/{_segment(row['name'])}/keys")
+            except NotFound:
+                return
+            row["keys"] = told.get("keys")
+
+    await asyncio.gather(*(add_keys(row) for row in found))
+    return list(found)
+
+
+async def _virtual_keys(access: Access, *, own: bool) -> list[Mapping[str, Any]]:
+    """All keys in pages of 100; a gateway without paging sends all each time."""
+    found: dict[str, Mapping[str, Any]] = {}
+    try:
+        for _ in range(MOST_PAGES):
+            params = {"limit": 100, "offset": len(found)}
+            answer = await access.get_object("/api/governance/virtual-keys", params)
+            page = [row for row in tables.objects(answer.get("virtual_keys")) if isinstance(row.get("id"), str)]
+            new = {row["id"]: row for row in page if row["id"] not in found}
+            found |= new
+            if not new or len(page) != 100:
+                break
+    except AuthenticationFailed:
+        if not own:
+            raise
+        try:
+            return [await access.get_object("/api/governance/virtual-keys/quota")]
+        except (AuthenticationFailed, NotFound):
+            pass
+        raise
+    return list(found.values())
+
+
+async def _stats(access: Access, query: LogQuery) -> Mapping[str, Any]:
+    row = await access.get_object("/api/logs/stats", query.params(), missing=_NO_LOG)
+    try:
+        dropped = await access.get_object("/api/logs/dropped")
+    except (NotFound, AuthenticationFailed):
+        return row
+    return {**row, "dropped_requests": dropped.get("dropped_requests")}
+
+
+def _segment(name: str) -> str:
+    from urllib.parse import quote
+
+    return quote(name, safe="")

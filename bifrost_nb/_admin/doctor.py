@@ -1,0 +1,232 @@
+"""What answers at the gateway's address, which version it is, whether keys work, whether log and prices are on."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from .._client.client import Client
+from .._client.portal import portal
+from ..errors import AuthenticationFailed, BifrostError, GatewayError, NotFound, ProtocolError
+from .access import Access
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Check", "Doctor", "doctor"]
+
+SECONDS = 5.0
+State = Literal["ok", "warning", "problem"]
+_SIGNS = {"ok": "✓", "warning": "!", "problem": "✗"}
+
+
+class Check(NamedTuple):
+    """One thing looked at: what was found, and what to do about it (None: nothing)."""
+
+    check: str
+    state: State
+    result: str
+    advice: str | None = None
+
+
+class Doctor(tuple[Check, ...]):
+    """The checks in the order in which one depends on the other; shows itself as text and HTML."""
+
+    __slots__ = ()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether completions can be sent: no check found a problem."""
+        return all(check.state != "problem" for check in self)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The checks as a DataFrame: check, state, result, advice."""
+        import pandas as pd
+
+        return pd.DataFrame(list(self), columns=list(Check._fields), dtype="string")
+
+    def __repr__(self) -> str:
+        width = max((len(check.check) for check in self), default=0)
+        lines = []
+        for check in self:
+            lines.append(f"{_SIGNS[check.state]} {check.check:<{width}}  {check.result}")
+            if check.advice:
+                lines.append(f"  {'':<{width}}  → {check.advice}")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        from .._display.markdown import text
+
+        cell = "border:1px solid rgba(128,128,128,0.5);padding:3px 8px;text-align:left;vertical-align:top"
+        columns = 4 if any(check.advice for check in self) else 3  # where all is well there is no advice
+        rows = "".join(
+            "<tr>" + "".join(f'<td style="{cell}">{text(each)}</td>' for each in _cells(check)[:columns]) + "</tr>"
+            for check in self
+        )
+        return f'<table style="border-collapse:collapse"><tbody>{rows}</tbody></table>'
+
+
+def _cells(check: Check) -> tuple[str, ...]:
+    return _SIGNS[check.state], check.check, check.result, check.advice or ""
+
+
+def doctor(client: Client | None = None) -> Doctor:
+    """Look at the gateway of `client` (None: the one that the settings name). Sends about eight small requests.
+
+    Costs nothing: no completion is sent. Never raises for what the gateway does; ConfigurationError for settings that
+    cannot be used.
+    """
+    client = client if client is not None else Client()
+    return Doctor(portal().call(_examined(client, Access(client, client.settings))))
+
+
+async def _examined(client: Client, access: Access) -> list[Check]:
+    origin = client.settings.origins["base_url"]
+    address = Check("address", "ok", f"{client.settings.base_url} (from {origin})")
+    answers = await _answers(access)
+    if answers.state == "problem":
+        return [address, answers]
+    found = await asyncio.gather(
+        _deployments(client, access), _virtual_key(client, access), _management(client, access), _log(access)
+    )
+    return [address, answers, *(check for checks in found for check in checks)]
+
+
+async def _answers(access: Access) -> Check:
+    """Whether a Bifrost answers, and which; a web server, another API or nothing is told apart."""
+    try:
+        version = await _ask(access, "/api/version")
+    except GatewayError as error:
+        version = error
+    except BifrostError as error:
+        if not isinstance(error, ProtocolError):
+            return Check(
+                "gateway", "problem", error.message, "Start it, or correct base_url; Client('demo') needs none."
+            )
+        version = error
+    health, told_components = await _health(access)
+    if isinstance(version, str):
+        told = f"Bifrost {access.safe(version, 40)}" + ("" if health == "ok" else f", but /health says {health}")
+        advice = None if health == "ok" else "Look at the gateway's own log."
+        return Check("gateway", "ok" if health == "ok" else "warning", told, advice)
+    if told_components or await _asks_for_login(access):
+        return Check("gateway", "ok", "Bifrost of unknown version (an old one, or it does not tell everybody)")
+    return Check(
+        "gateway",
+        "problem",
+        f"Something answers at {access.base_url}, but it is no Bifrost gateway (/health says {health}).",
+        "base_url is the gateway's own address, like http://localhost:8080, without a path.",
+    )
+
+
+async def _health(access: Access) -> tuple[str, bool]:
+    """What ``/health`` says, and whether it tells components, as only Bifrost does."""
+    try:
+        answer = await _ask(access, "/health")
+    except GatewayError as error:
+        return str(error.status), False
+    except BifrostError:
+        return "nothing that can be read", False
+    if not isinstance(answer, dict) or not isinstance(answer.get("status"), str):
+        return "something else", False
+    return access.safe(answer["status"], 40) or "nothing", isinstance(answer.get("components"), dict)
+
+
+async def _asks_for_login(access: Access) -> bool:
+    try:
+        answer = await _ask(access, "/api/session/is-auth-enabled")
+    except BifrostError:
+        return False
+    return isinstance(answer, dict) and "is_auth_enabled" in answer
+
+
+async def _deployments(client: Client, access: Access) -> list[Check]:
+    try:
+        answer = await access.get_object("/v1/models", {"page_size": 1000}, seconds=SECONDS)
+    except AuthenticationFailed as error:
+        advice = "Set BIFROST_VIRTUAL_KEY, or BIFROST_API_KEY where the gateway wants that."
+        return [Check("keys", "problem", error.message, advice)]
+    except BifrostError as error:
+        return [Check("deployments", "warning", error.message, "Without the list, deployments are named by heart.")]
+    rows = [row for row in answer.get("data") or () if isinstance(row, dict)]
+    more = " or more" if answer.get("next_page_token") else ""
+    if not rows:
+        advice = "Configure a provider in the gateway, or a virtual key that may use one."
+        return [Check("deployments", "problem", "none", advice)]
+    priced = sum(bool(row.get("pricing")) for row in rows)
+    unpriced = None if priced else "The gateway has no price list; costs are known only where the provider tells them."
+    keys = (
+        "accepted" if client.settings.virtual_key or client.settings.api_key else "none configured, none needed to list"
+    )
+    return [
+        Check("keys", "ok", keys),
+        Check("deployments", "ok", f"{len(rows):,}{more}"),
+        Check("prices", "ok" if priced else "warning", f"for {priced:,} of {len(rows):,} deployments", unpriced),
+    ]
+
+
+async def _virtual_key(client: Client, access: Access) -> list[Check]:
+    if client.settings.virtual_key is None:
+        return []
+    try:
+        row = await access.get_object("/api/governance/virtual-keys/quota", seconds=SECONDS)
+    except AuthenticationFailed:
+        return [Check("virtual key", "problem", "the gateway does not know it", "Check BIFROST_VIRTUAL_KEY.")]
+    except BifrostError:
+        return [Check("virtual key", "ok", "configured (this gateway does not tell what is left)")]
+    if row.get("is_active") is False:
+        return [Check("virtual key", "problem", "switched off or expired", "Its owner can renew it in the gateway.")]
+    from .tables import VIRTUAL_KEYS
+
+    told: dict[str, Any] = {field.name: field.value(row) for field in VIRTUAL_KEYS}
+    if told["budget_usd"] is None:
+        return [Check("virtual key", "ok", "active")]
+    left = told["budget_usd"] - (told["used_usd"] or 0.0)
+    result = f"active, ${left:,.2f} left of ${told['budget_usd']:,.2f}"
+    advice = "The budget is used up until it is reset." if left <= 0 else None
+    return [Check("virtual key", "problem" if left <= 0 else "ok", result, advice)]
+
+
+async def _management(client: Client, access: Access) -> list[Check]:
+    configured = bool(client.settings.admin_headers())
+    try:
+        answer = await access.get_object("/api/providers", seconds=SECONDS)
+    except AuthenticationFailed as error:
+        said = "refuses these credentials" if configured else "asks for credentials"
+        return [Check("management API", "warning", said, error.hint)]
+    except BifrostError as error:
+        return [Check("management API", "warning", error.message, error.hint)]
+    rows = [row for row in answer.get("providers") or () if isinstance(row, dict)]
+    failing = [access.safe(row.get("name"), 60) or "?" for row in rows if row.get("provider_status") == "error"]
+    checks = [Check("management API", "ok", "open" if not configured else "open with these credentials")]
+    if failing:
+        advice = "bf.providers() tells more; the gateway's log says why."
+        checks.append(Check("providers", "warning", f"in error: {', '.join(failing)}", advice))
+    else:
+        checks.append(Check("providers", "ok", f"{len(rows):,}"))
+    return checks
+
+
+async def _log(access: Access) -> list[Check]:
+    try:
+        answer = await access.get_object("/api/logs", {"limit": 50}, seconds=SECONDS)
+    except AuthenticationFailed as error:
+        return [Check("gateway log", "warning", "not readable: costs that come later are not filled in", error.hint)]
+    except NotFound:
+        advice = "Switch on logs_store and client.enable_logging in the gateway, or live with costs by price list."
+        return [Check("gateway log", "warning", "off", advice)]
+    except BifrostError as error:
+        return [Check("gateway log", "warning", error.message, error.hint)]
+    rows = [row for row in answer.get("logs") or () if isinstance(row, dict)]
+    done = [row for row in rows if row.get("status") == "success"]
+    if not done:
+        return [Check("gateway log", "ok", "on; no answered request in it yet")]
+    costs = sum(isinstance(row.get("cost"), int | float) and row["cost"] > 0 for row in done)
+    result = f"on; {costs} of the last {len(done)} answered requests have a cost"
+    unpriced = None if costs else "The gateway knows no prices, so its log has no costs."
+    return [Check("gateway log", "ok" if costs else "warning", result, unpriced)]
+
+
+async def _ask(access: Access, path: str) -> Any:
+    return await access.get(path, seconds=SECONDS)

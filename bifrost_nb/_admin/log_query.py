@@ -1,0 +1,149 @@
+"""Asking the gateway's log: filters checked before they are sent, pages of 1,000 rows, each row once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from .._runs.log.filters import instant, near
+from .._runs.run import Run
+from ..errors import ConfigurationError, NotFound
+from .access import Access
+from .log_rows import STATUSES, run_of, with_primaries
+
+__all__ = ["LogQuery", "read_log"]
+
+PAGE = 1000
+"""The gateway refuses more."""
+DETAILS_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class LogQuery:
+    """Checked filters. The gateway silently ignores what it cannot read or does not know, so `keeps` asks again."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    providers: tuple[str, ...] | None = None
+    models: tuple[str, ...] | None = None
+    statuses: tuple[str, ...] | None = None
+    """In our words."""
+    limit: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        since: Any = None,
+        until: Any = None,
+        provider: Any = None,
+        model: Any = None,
+        status: Any = None,
+        limit: Any = None,
+    ) -> LogQuery:
+        """Raises ConfigurationError, naming the filter and what it takes."""
+        start, end = instant("since", since), instant("until", until)
+        if start is not None and end is not None and start >= end:
+            raise ConfigurationError(
+                f"since ({start.isoformat()}) is not before until ({end.isoformat()}): nothing can be between them.",
+                hint="An age counts back from now: since='2d', until='1d' is the day before yesterday.",
+            )
+        statuses = _names("status", status)
+        for name in statuses or ():
+            if name not in STATUSES.values():
+                raise ConfigurationError(
+                    f"There is no status {name!r} in the gateway's log.{near(name, STATUSES.values())}",
+                    hint=f"It is {', '.join(STATUSES.values())}.",
+                )
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
+            raise ConfigurationError(f"limit takes a number of rows, not {limit!r}.")
+        return cls(start, end, _names("provider", provider), _names("model", model), statuses, limit)
+
+    def params(self) -> dict[str, str]:
+        """The query parameters, as the gateway names them."""
+        words: dict[str, str] = {ours: theirs for theirs, ours in STATUSES.items()}
+        told = {
+            "start_time": None if self.since is None else _rfc3339(self.since),
+            "end_time": None if self.until is None else _rfc3339(self.until),
+            "providers": None if self.providers is None else ",".join(self.providers),
+            "models": None if self.models is None else ",".join(self.models),
+            "status": None if self.statuses is None else ",".join(words[name] for name in self.statuses),
+        }
+        return {name: value for name, value in told.items() if value is not None}
+
+    def keeps(self, run: Run) -> bool:
+        """Whether a row passes every filter. A time that the row does not tell passes."""
+        started = run.started_at
+        return (
+            (self.since is None or started is None or started >= self.since)
+            and (self.until is None or started is None or started < self.until)
+            and (self.providers is None or run.provider in self.providers)
+            and (self.models is None or run.model in self.models or run.model_deployment in self.models)
+            and (self.statuses is None or run.status in self.statuses)
+        )
+
+
+async def read_log(access: Access, query: LogQuery, *, missing: str, texts: bool = False) -> list[Run]:
+    """The rows that `query` keeps, oldest first; with `texts` each with its whole prompt and its answer.
+
+    Newest first while reading, so that rows written meanwhile move others to later pages, where they are met a second
+    time, and none is missed.
+    """
+    found: list[Run] = []
+    seen: set[str] = set()
+    while query.limit is None or len(found) < query.limit:
+        params = {**query.params(), "limit": PAGE, "offset": len(seen), "sort_by": "timestamp", "order": "desc"}
+        answer = await access.get_object("/api/logs", params, missing=missing)
+        page = answer.get("logs")
+        rows = {row["id"]: row for row in page or () if isinstance(row, Mapping) and isinstance(row.get("id"), str)}
+        runs = [run_of(row, access.hide) for row_id, row in rows.items() if row_id not in seen]
+        seen |= rows.keys()
+        found += [run for run in runs if query.keeps(run)]
+        total = _total(answer)
+        if not runs or (total is not None and len(rows) < PAGE and len(seen) >= total):
+            break
+    newest = found[: query.limit]
+    if texts:
+        newest = await _with_texts(access, newest)
+    return with_primaries(reversed(newest))
+
+
+async def _with_texts(access: Access, runs: list[Run]) -> list[Run]:
+    room = asyncio.Semaphore(DETAILS_AT_ONCE)
+
+    async def whole(run: Run) -> Run:
+        async with room:
+            try:
+                return run_of(await access.get_object(f"/api/logs/{quote(run.run_id, safe='')}"), access.hide)
+            except NotFound:  # deleted meanwhile
+                return run
+
+    return list(await asyncio.gather(*(whole(run) for run in runs)))
+
+
+def _total(answer: Mapping[str, Any]) -> int | None:
+    """How many rows there are. It may lag behind, so it only ends the reading together with a short page."""
+    for holder, name in (("pagination", "total_count"), ("stats", "total_requests")):
+        part = answer.get(holder)
+        total = part.get(name) if isinstance(part, Mapping) else None
+        if isinstance(total, int) and not isinstance(total, bool) and total > 0:
+            return total
+    return None
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def _names(what: str, value: Any) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else (value,)
+    for name in names:
+        if not isinstance(name, str) or not name.strip() or "," in name:
+            raise ConfigurationError(f"{what} takes a name or several names without commas, not {name!r}.")
+    return names

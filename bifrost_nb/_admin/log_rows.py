@@ -1,0 +1,146 @@
+"""Rows of the gateway's own log as `Run` records, so that both logs have the same columns.
+
+The row's shape is that of ``GET /api/logs`` from gateway 1.3 to 2.x (framework/logstore/tables.go). Newer gateways
+leave long texts out of the list: a row has the last message only and no answer there; ``GET /api/logs/{id}`` has both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, cast
+
+import orjson
+
+from .._runs.cost import add_log_cost
+from .._runs.log.codec import cell
+from .._runs.run import Run, Status
+from .._wire.errors import parse_error
+from .._wire.metadata import name_of, parse_cache, parse_usage
+
+__all__ = ["STATUSES", "run_of", "with_primaries"]
+
+STATUSES: Mapping[str, Status] = {"success": "ok", "error": "error", "cancelled": "cancelled"}
+"""The gateway's word for how a request ended, and ours; ``processing`` has no end yet."""
+
+Hide = Callable[[str], str]
+
+
+def run_of(row: Mapping[str, Any], hide: Hide) -> Run:
+    """A row as a record: `run_id` is the row's own id, `request_id` that of the request, which fallbacks share.
+
+    `hide` removes control sequences and keys from texts. Times of our own clock, and what the gateway does not log,
+    stay None.
+    """
+    row_id = _text(row.get("id"), hide) or ""
+    index = cell(row.get("fallback_index"), "Int64")
+    asked = _text(row.get("alias"), hide) or _text(row.get("model"), hide)
+    run = Run(run_id=row_id, request_id=row_id)
+    if index:  # a fallback's row has a new id; its parent is the request
+        run.request_id = _text(row.get("parent_request_id"), hide) or row_id
+    run.started_at = cell(row.get("timestamp"), "datetime64[us, UTC]")
+    run.request_type = _request_type(row.get("object"), hide)
+    run.provider, run.model = _text(row.get("provider"), hide), asked
+    run.model_deployment = _text(row.get("model"), hide) if row.get("alias") else None
+    run.is_fallback, run.fallback_index = None if index is None else index > 0, index
+    if index == 0:
+        run.requested_provider, run.requested_model = run.provider, run.model
+    run.status = STATUSES.get(str(row.get("status")))
+    run.finish_reason = _text(row.get("stop_reason"), hide)
+    _add_error(run, row.get("error_details"), hide)
+    tokens = parse_usage(row.get("token_usage"))
+    run.prompt_tokens, run.completion_tokens, run.total_tokens = tokens.prompt, tokens.completion, tokens.total
+    run.cached_tokens, run.reasoning_tokens = tokens.cached, tokens.reasoning
+    if run.request_type == "embedding":
+        run.completion_tokens = None  # nothing is written; in our own log neither
+    run.latency_ms = cell(row.get("latency"), "Float64")
+    cache = parse_cache(row)
+    run.cache_hit, run.cache_hit_type, run.cache_similarity = cache.hit, cache.type, cache.similarity
+    if not add_log_cost(run, row) and run.cache_hit and row.get("cost") == 0:
+        run.cost_usd, run.cost_source = 0.0, "log"  # the answer of a cache costs nothing
+    run.prompt, run.response = _prompt(row, run.request_type, hide), _response(row, hide)
+    run.params, run.tags = _object(row.get("params"), hide), _object(row.get("metadata"), hide)
+    return run
+
+
+def with_primaries(runs: Iterable[Run]) -> list[Run]:
+    """Name in each fallback's record who had been asked, where the primary's record is among `runs`."""
+    found = list(runs)
+    primaries = {run.run_id: run for run in found}
+    for run in found:
+        if run.is_fallback and (primary := primaries.get(run.request_id or "")) is not None:
+            run.requested_provider, run.requested_model = primary.provider, primary.model
+    return found
+
+
+def _add_error(run: Run, details: object, hide: Hide) -> None:
+    if isinstance(details, Mapping) and details and run.status != "ok":
+        info = parse_error(cast("Mapping[str, Any]", details), None, {})
+        run.http_status, run.error_message = info.status, hide(info.message)
+        run.error_type, run.error_code = _text(info.type, hide), _text(info.code, hide)
+
+
+def _request_type(value: object, hide: Hide) -> str:
+    """``chat.completion.chunk`` (1.3) and ``chat_completion_stream`` (2.x) are both a chat_completion."""
+    name = (_text(value, hide) or "").replace(".", "_").removesuffix("_stream").removesuffix("_chunk")
+    return "responses" if name == "response" else cast(str, name or None)
+
+
+def _prompt(row: Mapping[str, Any], request_type: str | None, hide: Hide) -> str | None:
+    """As our own log writes it: one user turn as its text, several prompts or messages as JSON."""
+    messages = row.get("input_history") or row.get("responses_input_history")
+    if not isinstance(messages, list) or not messages:
+        return None
+    turns = [(item.get("role"), _content(item.get("content"))) for item in messages if isinstance(item, Mapping)]
+    if len(turns) == len(messages) and all(role == "user" and content is not None for role, content in turns):
+        contents = [content for _, content in turns]
+        if len(contents) == 1:
+            return hide(contents[0] or "")
+        if request_type in ("text_completion", "embedding"):
+            return hide(_json(contents))
+    return hide(_json(messages))
+
+
+def _response(row: Mapping[str, Any], hide: Hide) -> str | None:
+    message = row.get("output_message")
+    if isinstance(message, Mapping):
+        content = _content(message.get("content"))
+    else:
+        turns = row.get("responses_output")
+        parts = [_content(item.get("content")) for item in turns or () if isinstance(item, Mapping)]
+        content = "".join(part for part in parts if part) or None
+    return None if content is None else hide(content)
+
+
+def _content(content: object) -> str | None:
+    """Text, or the text of blocks that are nothing else; None for images, tool calls and the like."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list) and content:
+        texts = [block.get("text") if isinstance(block, Mapping) else None for block in content]
+        if all(isinstance(text, str) for text in texts):
+            return "".join(cast("list[str]", texts))
+    return None
+
+
+def _object(value: object, hide: Hide) -> dict[str, Any]:
+    """A JSON object without keys and control sequences in its texts."""
+    if not isinstance(value, Mapping) or not value:
+        return {}
+    return cast("dict[str, Any]", _hidden(value, hide))
+
+
+def _hidden(value: object, hide: Hide) -> Any:
+    if isinstance(value, str):
+        return hide(value)
+    if isinstance(value, Mapping):
+        return {hide(str(name)): _hidden(each, hide) for name, each in value.items()}
+    return [_hidden(each, hide) for each in value] if isinstance(value, list) else value
+
+
+def _text(value: object, hide: Hide) -> str | None:
+    name = name_of(value)
+    return hide(name) if name is not None else None
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value, default=str).decode()

@@ -1,0 +1,238 @@
+"""Our run log against the gateway's, joined by request id: what only one has, tokens, costs, and the time between.
+
+The id is the ``x-request-id`` that the client sends with each attempt; the gateway writes a row under it, and rows with
+ids of their own for fallbacks, whose parent it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .._display.describe import duration, usd
+from .._runs.frame import to_frame
+from .._runs.log.log import RunLog
+from .._runs.run import Run
+from .tables import Field, as_array
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .._runs.columns import Dtype
+
+__all__ = ["MARGIN", "Reconciliation", "reconciled"]
+
+MARGIN = timedelta(minutes=1)
+"""The two clocks may differ so much; rows of the gateway's log are read that far beyond the time asked for."""
+_SAME_USD = 1e-9
+_FIGURES = ("prompt_tokens", "completion_tokens", "total_tokens", "cost_usd")
+
+
+@dataclass(slots=True)
+class _Pair:
+    """One of our runs and the gateway's rows of all its attempts."""
+
+    run: Run
+    rows: list[Run] = field(default_factory=list)
+
+    @property
+    def last(self) -> list[Run]:
+        """The rows of the last attempt: the primary's and its fallbacks'."""
+        return [row for row in self.rows if row.request_id == self.run.request_id]
+
+    @property
+    def served(self) -> Run:
+        """The row that answered; where none did, the last that tried."""
+        rows = sorted(self.last or self.rows, key=lambda row: row.fallback_index or 0)
+        return next((row for row in rows if row.status == "ok"), rows[-1])
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What all attempts cost together: a retry or a failed primary may be billed, too."""
+        known = [row.cost_usd for row in self.rows if row.cost_usd is not None]
+        return math.fsum(known) if known else None
+
+    @property
+    def client_ms(self) -> float | None:
+        """Our time of the last attempt, without retries before it and their pauses."""
+        attempt = self.run.attempts[-1] if self.run.attempts else None
+        if attempt is None or attempt.ended_ms is None:
+            return self.run.total_ms
+        return attempt.ended_ms - attempt.started_ms
+
+    @property
+    def gateway_ms(self) -> float | None:
+        """The gateway's time of the last attempt: primary and fallbacks one after the other."""
+        known = [row.latency_ms for row in self.last if row.latency_ms is not None]
+        return math.fsum(known) if known else None
+
+    @property
+    def overhead_ms(self) -> float | None:
+        """Client minus gateway: the way there and back, and what the gateway does around its own clock."""
+        client, gateway = self.client_ms, self.gateway_ms
+        return None if client is None or gateway is None else client - gateway
+
+
+class _Column(NamedTuple):
+    """A column of `Reconciliation.joined`."""
+
+    name: str
+    dtype: Dtype
+    value: Callable[[_Pair], Any]
+
+
+_JOINED: tuple[_Column, ...] = (
+    _Column("run_id", "string", lambda pair: pair.run.run_id),
+    _Column("request_id", "string", lambda pair: pair.run.request_id),
+    _Column("started_at", "datetime64[us, UTC]", lambda pair: pair.run.started_at),
+    _Column("deployment", "string", lambda pair: pair.run.requested),
+    _Column("served", "string", lambda pair: pair.run.served),
+    _Column("gateway_served", "string", lambda pair: pair.served.served),
+    _Column("status", "string", lambda pair: pair.run.status),
+    _Column("gateway_status", "string", lambda pair: pair.served.status),
+    _Column("attempts", "Int64", lambda pair: len(pair.run.attempts) or None),
+    _Column("gateway_rows", "Int64", lambda pair: len(pair.rows)),
+    _Column("prompt_tokens", "Int64", lambda pair: pair.run.prompt_tokens),
+    _Column("gateway_prompt_tokens", "Int64", lambda pair: pair.served.prompt_tokens),
+    _Column("completion_tokens", "Int64", lambda pair: pair.run.completion_tokens),
+    _Column("gateway_completion_tokens", "Int64", lambda pair: pair.served.completion_tokens),
+    _Column("total_tokens", "Int64", lambda pair: pair.run.total_tokens),
+    _Column("gateway_total_tokens", "Int64", lambda pair: pair.served.total_tokens),
+    _Column("cost_usd", "Float64", lambda pair: pair.run.cost_usd),
+    _Column("cost_source", "string", lambda pair: pair.run.cost_source),
+    _Column("gateway_cost_usd", "Float64", lambda pair: pair.cost_usd),
+    _Column("client_ms", "Float64", lambda pair: pair.client_ms),
+    _Column("gateway_ms", "Float64", lambda pair: pair.gateway_ms),
+    _Column("overhead_ms", "Float64", lambda pair: pair.overhead_ms),
+)
+
+
+_DIFFERENCES = (
+    *(Field(name, "string", itemgetter(name)) for name in ("run_id", "request_id", "figure")),
+    *(Field(name, "Float64", itemgetter(name)) for name in ("ours", "gateway", "difference")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """What `reconcile` found; it shows itself as a summary.
+
+    `joined` has a row for each of our runs that the gateway logged, our figures beside the gateway's; `overhead_ms` is
+    client minus gateway time. `only_ours` (runs that a gateway answered) and `only_gateway` (everybody else's requests
+    are there, too) have the columns of every frame. `differences` has a row for each figure that differs: ``run_id``,
+    ``request_id``, ``figure``, ``ours``, ``gateway``, ``difference``. `filled` counts the costs written to our log.
+    """
+
+    joined: pd.DataFrame
+    only_ours: pd.DataFrame
+    only_gateway: pd.DataFrame
+    differences: pd.DataFrame
+    filled: int
+
+    def summary(self) -> dict[str, str]:
+        """The findings in words, by what they are about."""
+        joined, differ = self.joined, self.differences["figure"].value_counts()
+        other = (joined["served"] != joined["gateway_served"]).fillna(value=False).sum()
+        unknown = joined["cost_usd"].isna()
+        fillable = int((unknown & joined["gateway_cost_usd"].notna()).sum())
+        tokens = int(sum(differ.get(name, 0) for name in _FIGURES[:3]))
+        both = joined[~unknown & joined["gateway_cost_usd"].notna()]
+        ours, theirs = (usd(float(both[name].sum())) for name in ("cost_usd", "gateway_cost_usd"))
+        told = {
+            "runs": f"{len(joined):,} in both logs, {len(self.only_ours):,} only in ours, "
+            f"{len(self.only_gateway):,} only in the gateway's",
+            "served by another": f"{other:,} of {len(joined):,}",
+            "tokens": f"{tokens:,} figures differ",
+            "cost": f"{int(differ.get('cost_usd', 0)):,} of {len(both):,} differ; ours {ours}, the gateway's {theirs}",
+            "cost unknown to us": f"{int(unknown.sum()):,}"
+            + (f", of which the gateway knows {fillable:,}" if unknown.any() else ""),
+            "client minus gateway": self._overhead(),
+        }
+        if self.filled:
+            told["filled in"] = f"{self.filled:,} costs, written to our run log"
+        elif fillable:
+            told["cost unknown to us"] += " (fill=True writes them to our run log)"
+        return told
+
+    def _overhead(self) -> str:
+        known = self.joined["overhead_ms"].dropna().astype("float64")
+        if known.empty:
+            return "unknown"
+        p50, p95 = known.quantile([0.5, 0.95])
+        return f"p50 {duration(p50)}, p95 {duration(p95)}, n = {len(known):,}"
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name + ':':<22}{said}" for name, said in self.summary().items())
+
+    def _repr_html_(self) -> str:
+        from .._display.markdown import text
+
+        cell = "border:1px solid rgba(128,128,128,0.5);padding:3px 8px;text-align:left"
+        rows = "".join(
+            f'<tr><th style="{cell};font-weight:400">{text(name)}</th><td style="{cell}">{text(said)}</td></tr>'
+            for name, said in self.summary().items()
+        )
+        return f'<table style="border-collapse:collapse"><tbody>{rows}</tbody></table>'
+
+
+def reconciled(
+    runs: Iterable[Run], rows: Iterable[Run], inside: Callable[[Run], bool], fill: RunLog | None
+) -> Reconciliation:
+    """Join `runs` and the gateway's `rows`; `inside` says which rows belong to the time asked for.
+
+    With `fill` the costs that only the gateway knows are written there. Raises LogError.
+    """
+    by_request: dict[str, list[Run]] = {}
+    for row in rows:
+        by_request.setdefault(row.request_id or row.run_id, []).append(row)
+    pairs, alone = [], []
+    for run in runs:
+        ids = [attempt.request_id for attempt in run.attempts] or [run.request_id or ""]
+        pair = _Pair(run, [row for request_id in dict.fromkeys(ids) for row in by_request.pop(request_id, ())])
+        if pair.rows:
+            pairs.append(pair)
+        elif run.http_status is not None:  # what no gateway answered is in no gateway's log
+            alone.append(run)
+    others = [row for left in by_request.values() for row in left if inside(row)]
+    return Reconciliation(
+        joined=_frame(_JOINED, pairs),
+        only_ours=to_frame(alone),
+        only_gateway=to_frame(others),
+        differences=_differences(pairs),
+        filled=0 if fill is None else _fill(pairs, fill),
+    )
+
+
+def _fill(pairs: Iterable[_Pair], log: RunLog) -> int:
+    filled = 0
+    for pair in pairs:
+        if pair.run.cost_usd is None and (cost := pair.cost_usd) is not None:
+            log.update(pair.run.run_id, cost_usd=cost, cost_source="log")
+            filled += 1
+    return filled
+
+
+def _differences(pairs: Iterable[_Pair]) -> pd.DataFrame:
+    found: list[dict[str, Any]] = []
+    for pair in pairs:
+        for name in _FIGURES:
+            ours = getattr(pair.run, name)
+            theirs = pair.cost_usd if name == "cost_usd" else getattr(pair.served, name)
+            if ours is None or theirs is None:
+                continue
+            same = math.isclose(ours, theirs, rel_tol=1e-6, abs_tol=_SAME_USD) if name == "cost_usd" else ours == theirs
+            if not same:
+                told = {"run_id": pair.run.run_id, "request_id": pair.run.request_id, "figure": name}
+                found.append(told | {"ours": float(ours), "gateway": float(theirs), "difference": float(ours - theirs)})
+    return _frame(_DIFFERENCES, found)
+
+
+def _frame(fields: Iterable[Field | _Column], rows: Iterable[Any]) -> pd.DataFrame:
+    import pandas as pd
+
+    found = list(rows)
+    return pd.DataFrame({each.name: as_array([each.value(row) for row in found], each.dtype) for each in fields})

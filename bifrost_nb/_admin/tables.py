@@ -1,0 +1,337 @@
+"""What the management API tells about models, providers and virtual keys, as columns: name, dtype, small function.
+
+Field names follow the gateway's ``docs/openapi/schemas/management`` from 1.3 to 2.x. Nothing here reads the value of a
+key, whole or masked. In one file, as the tables share the small functions that read a field.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit, urlunsplit
+
+import orjson
+
+from .._runs.log.codec import cell
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .._runs.columns import Dtype
+
+__all__ = ["MODELS", "PROVIDERS", "STATS", "VIRTUAL_KEYS", "Field", "as_array", "frame", "objects"]
+
+Row = Mapping[str, Any]
+
+
+class Field(NamedTuple):
+    """One column: `value(row)` is None where unknown."""
+
+    name: str
+    dtype: Dtype
+    value: Callable[[Row], Any]
+
+
+def frame(fields: Iterable[Field], rows: Iterable[Row], hide: Callable[[str], str]) -> pd.DataFrame:
+    """One row per entry of `rows`; texts without control sequences and keys, NA for what does not fit its column."""
+    import pandas as pd
+
+    found = list(rows)
+    return pd.DataFrame({field.name: _column(field, found, hide) for field in fields})
+
+
+def _column(field: Field, rows: list[Row], hide: Callable[[str], str]) -> Any:
+    values = [field.value(row) for row in rows]
+    return as_array([hide(value) if isinstance(value, str) else value for value in values], field.dtype)
+
+
+def as_array(values: Iterable[Any], dtype: Dtype) -> Any:
+    """A pandas array of one of the dtypes of every frame, NA for what does not fit it."""
+    import pandas as pd
+
+    kind: Any = pd.StringDtype("pyarrow") if dtype == "string" else pd.api.types.pandas_dtype(dtype)
+    return pd.array([cell(value, dtype) for value in values], dtype=kind)
+
+
+# -- reading ------------------------------------------------------------------------------------------------------
+
+
+def _get(*path: str) -> Callable[[Row], Any]:
+    """The value under `path`; None where a step is missing or the value is empty text."""
+
+    def value(row: Row) -> Any:
+        found: Any = row
+        for name in path:
+            found = found.get(name) if isinstance(found, Mapping) else None
+        return None if found == "" else found
+
+    return value
+
+
+def _text(*path: str) -> Callable[[Row], str | None]:
+    get = _get(*path)
+    return lambda row: found if isinstance(found := get(row), str) else None
+
+
+def _flag(*path: str) -> Callable[[Row], bool | None]:
+    get = _get(*path)
+    return lambda row: found if isinstance(found := get(row), bool) else None
+
+
+def _number(*path: str) -> Callable[[Row], float | None]:
+    """A number that is not negative, or text that holds one."""
+    get = _get(*path)
+
+    def value(row: Row) -> float | None:
+        found = get(row)
+        if isinstance(found, bool) or not isinstance(found, int | float | str):
+            return None
+        try:
+            number = float(found)
+        except (ValueError, OverflowError):
+            return None
+        return number if math.isfinite(number) and number >= 0 else None
+
+    return value
+
+
+def _million(*path: str) -> Callable[[Row], float | None]:
+    """A price per token as price per million tokens, without the noise that the product of floats brings."""
+    number = _number(*path)
+    return lambda row: None if (price := number(row)) is None else float(f"{price * 1e6:.12g}")
+
+
+def _joined(*path: str) -> Callable[[Row], str | None]:
+    """A list of names as one text."""
+    get = _get(*path)
+    return lambda row: _names(found) if isinstance(found := get(row), list) else None
+
+
+def _names(values: Iterable[Any]) -> str | None:
+    return ", ".join(dict.fromkeys(value for value in values if isinstance(value, str) and value)) or None
+
+
+def objects(value: Any) -> list[Row]:
+    """The objects of a list; none where it is no list."""
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+
+
+# -- models -------------------------------------------------------------------------------------------------------
+
+_METHODS = frozenset({"text_completion", "chat_completion", "responses", "embedding"})
+
+
+def _answers(method: str) -> Callable[[Row], bool | None]:
+    """Whether the model takes such requests; None where its list of methods names none that we know."""
+
+    def value(row: Row) -> bool | None:
+        told = row.get("supported_methods")
+        names = {str(name).removesuffix("_stream") for name in told} if isinstance(told, list) else set()
+        return method in names if names & _METHODS else None
+
+    return value
+
+
+def _split(part: int) -> Callable[[Row], str | None]:
+    def value(row: Row) -> str | None:
+        provider, slash, model = str(row.get("id")).partition("/")
+        return (provider, model)[part] if slash else (None, provider)[part]
+
+    return value
+
+
+MODELS = (
+    Field("id", "string", _text("id")),
+    Field("provider", "string", _split(0)),
+    Field("model", "string", _split(1)),
+    Field("upstream_model", "string", _text("deployment")),
+    Field("text", "boolean", _answers("text_completion")),
+    Field("chat", "boolean", _answers("chat_completion")),
+    Field("embedding", "boolean", _answers("embedding")),
+    Field("context_tokens", "Int64", _number("context_length")),
+    Field("max_input_tokens", "Int64", _number("max_input_tokens")),
+    Field("max_output_tokens", "Int64", _number("max_output_tokens")),
+    Field("input_usd_per_million_tokens", "Float64", _million("pricing", "prompt")),
+    Field("output_usd_per_million_tokens", "Float64", _million("pricing", "completion")),
+    Field("cached_usd_per_million_tokens", "Float64", _million("pricing", "input_cache_read")),
+    Field("request_usd", "Float64", _number("pricing", "request")),
+    Field("input_modalities", "string", _joined("architecture", "input_modalities")),
+    Field("output_modalities", "string", _joined("architecture", "output_modalities")),
+)
+
+# -- providers ----------------------------------------------------------------------------------------------------
+
+
+def _keys(row: Row) -> list[Row] | None:
+    """The provider's keys (gateway up to 1.4: inline; later asked for); None where nobody told."""
+    return objects(row["keys"]) if isinstance(row.get("keys"), list) else None
+
+
+def _of_keys(read: Callable[[Row], Any]) -> Callable[[Row], str | None]:
+    """What `read` finds in the keys (a name or a list of names), as one text."""
+
+    def value(row: Row) -> str | None:
+        found: list[Any] = []
+        for key in _keys(row) or ():
+            told = read(key)
+            found += told if isinstance(told, list) else [told]
+        return _names(found)
+
+    return value
+
+
+def _aliases(key: Row) -> list[str]:
+    """``name → upstream name`` of each deployment that the key maps (up to 1.4 in its Azure part)."""
+    mapped = key.get("aliases") or _get("azure_key_config", "deployments")(key)
+    return [f"{name} → {_alias(target)}" for name, target in mapped.items()] if isinstance(mapped, Mapping) else []
+
+
+def _alias(target: Any) -> str:
+    return str(target.get("model_id") if isinstance(target, Mapping) else target)
+
+
+def _address(row: Row) -> str | None:
+    """Where the provider is reached, without user name, password and query."""
+    url = _text("network_config", "base_url")(row)
+    if url is None:
+        addresses = (_text("azure_key_config", "endpoint")(key) for key in _keys(row) or ())
+        url = next((address for address in addresses if address), None)
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+PROVIDERS = (
+    Field("provider", "string", _text("name")),
+    Field("status", "string", lambda row: _text("provider_status")(row) or _text("status")(row)),
+    Field(
+        "speaks", "string", lambda row: _text("custom_provider_config", "base_provider_type")(row) or row.get("name")
+    ),
+    Field("custom", "boolean", lambda row: bool(row.get("custom_provider_config"))),
+    Field("base_url", "string", _address),
+    Field("keys", "Int64", lambda row: None if (keys := _keys(row)) is None else len(keys)),
+    Field("key_names", "string", _of_keys(_get("name"))),
+    Field("models", "string", _of_keys(_get("models"))),
+    Field("aliases", "string", _of_keys(_aliases)),
+    Field("timeout_s", "Float64", _number("network_config", "default_request_timeout_in_seconds")),
+    Field("max_retries", "Int64", _number("network_config", "max_retries")),
+    Field("concurrency", "Int64", _number("concurrency_and_buffer_size", "concurrency")),
+    Field("buffer_size", "Int64", _number("concurrency_and_buffer_size", "buffer_size")),
+    Field("raw_response", "boolean", _flag("send_back_raw_response")),
+    Field("description", "string", _text("description")),
+)
+
+# -- virtual keys -------------------------------------------------------------------------------------------------
+
+
+def _budgets(row: Row) -> list[Row]:
+    """The key's own budgets: a list, or up to 1.4 a single one."""
+    single = row.get("budget")
+    return objects(row.get("budgets")) or ([single] if isinstance(single, Mapping) else [])
+
+
+def _tightest(name: str) -> Callable[[Row], Any]:
+    """A field of the budget of which the least is left: that one ends first."""
+
+    def left(budget: Row) -> float:
+        limit, used = _number("max_limit")(budget), _number("current_usage")(budget)
+        return math.inf if limit is None else limit - (used or 0.0)
+
+    def value(row: Row) -> Any:
+        budgets = _budgets(row)
+        return min(budgets, key=left).get(name) if budgets else None
+
+    return value
+
+
+def _all_budgets(row: Row) -> str | None:
+    """Every budget as JSON, those of the key's providers with their provider."""
+
+    def facts(budgets: Iterable[Row], provider: Any = None) -> Iterator[dict[str, Any]]:
+        for budget in budgets:
+            told = {
+                "provider": provider,
+                "limit_usd": _number("max_limit")(budget),
+                "used_usd": _number("current_usage")(budget),
+                "reset": _text("reset_duration")(budget),
+                "last_reset": _text("last_reset")(budget),
+            }
+            yield {name: fact for name, fact in told.items() if fact is not None}
+
+    found = list(facts(_budgets(row)))
+    for config in objects(row.get("provider_configs")):
+        found += facts(_budgets(config), config.get("provider"))
+    return orjson.dumps(found, default=str).decode() if found else None
+
+
+def _of_configs(name: str) -> Callable[[Row], str | None]:
+    def value(row: Row) -> str | None:
+        found: list[Any] = []
+        for config in objects(row.get("provider_configs")):
+            told = config.get(name)
+            found += told if isinstance(told, list) else [told]
+        return _names(found)
+
+    return value
+
+
+VIRTUAL_KEYS = (
+    Field("id", "string", _text("id")),
+    Field("name", "string", lambda row: _text("name")(row) or _text("virtual_key_name")(row)),
+    Field("description", "string", _text("description")),
+    Field("is_active", "boolean", _flag("is_active")),
+    Field("expires_at", "datetime64[us, UTC]", _text("expires_at")),
+    Field("providers", "string", _of_configs("provider")),
+    Field("models", "string", _of_configs("allowed_models")),
+    Field("team_id", "string", _text("team_id")),
+    Field("customer_id", "string", _text("customer_id")),
+    Field("budget_usd", "Float64", lambda row: _number("max_limit")({"max_limit": _tightest("max_limit")(row)})),
+    Field("used_usd", "Float64", lambda row: _number("used")({"used": _tightest("current_usage")(row)})),
+    Field("budget_reset", "string", _tightest("reset_duration")),
+    Field("budget_last_reset", "datetime64[us, UTC]", _tightest("last_reset")),
+    Field("budgets", "string", _all_budgets),
+    Field("token_limit", "Int64", _number("rate_limit", "token_max_limit")),
+    Field("used_tokens", "Int64", _number("rate_limit", "token_current_usage")),
+    Field("token_reset", "string", _text("rate_limit", "token_reset_duration")),
+    Field("request_limit", "Int64", _number("rate_limit", "request_max_limit")),
+    Field("used_requests", "Int64", _number("rate_limit", "request_current_usage")),
+    Field("request_reset", "string", _text("rate_limit", "request_reset_duration")),
+    Field("created_at", "datetime64[us, UTC]", _text("created_at")),
+    Field("updated_at", "datetime64[us, UTC]", _text("updated_at")),
+)
+"""`budget_usd` and its neighbours are those of the budget of which the least is left; `budgets` has all, as JSON."""
+
+# -- statistics ---------------------------------------------------------------------------------------------------
+
+
+def _share(name: str) -> Callable[[Row], float | None]:
+    """A percentage as a share from 0 to 1; unknown where there was no request to have a share of."""
+    number, total = _number(name), _number("total_requests")
+    return lambda row: None if (percent := number(row)) is None or not total(row) else percent / 100
+
+
+def _of_some(*path: str) -> Callable[[Row], float | None]:
+    """A mean; unknown where it would be one of nothing."""
+    number, total = _number(*path), _number("total_requests")
+    return lambda row: number(row) if total(row) else None
+
+
+STATS = (
+    Field("requests", "Int64", _number("total_requests")),
+    Field("success_share", "Float64", _share("success_rate")),
+    Field("user_success_share", "Float64", _share("user_facing_success_rate")),
+    Field("latency_ms_mean", "Float64", _of_some("average_latency")),
+    Field("prompt_tokens", "Int64", _number("prompt_tokens")),
+    Field("completion_tokens", "Int64", _number("completion_tokens")),
+    Field("total_tokens", "Int64", _number("total_tokens")),
+    Field("cost_usd_total", "Float64", _number("total_cost")),
+    Field("direct_cache_hits", "Int64", _number("direct_cache_hits")),
+    Field("semantic_cache_hits", "Int64", _number("semantic_cache_hits")),
+    Field("dropped_requests", "Int64", _number("dropped_requests")),
+)
+"""`success_share` counts attempts, `user_success_share` requests: a fallback that answers saves the request."""

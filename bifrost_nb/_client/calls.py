@@ -1,0 +1,301 @@
+"""`Call`: one completion, checked and ready to send, with the `Run` it will fill. Nothing is sent here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypedDict
+
+import orjson
+
+from .._runs.run import Run
+from .._wire import requests as wire
+from ..errors import BifrostError, ConfigurationError
+
+__all__ = [
+    "Asked",
+    "Call",
+    "CallOptions",
+    "ChatParameters",
+    "EmbeddingParameters",
+    "Kind",
+    "Outcome",
+    "ResponsesParameters",
+    "TextParameters",
+    "Timeouts",
+    "prepare",
+]
+
+Kind = wire.Kind
+Message = Mapping[str, Any]
+Asked = str | Sequence[str] | Sequence[Message] | None
+"""A prompt, several of them, or the items of a call of the Responses API."""
+
+_REQUEST_TYPES: Mapping[Kind, str] = {
+    "text": "text_completion",
+    "chat": "chat_completion",
+    "responses": "responses",
+    "embedding": "embedding",
+}
+
+
+class CallOptions(TypedDict, total=False):
+    """What every call takes beside its parameters."""
+
+    fallbacks: Sequence[str] | None
+    """Deployments tried in order when the asked one fails, each ``provider/model``."""
+    route: Literal["azure", "v1"] | None
+    """Overrides the choice of route: ``azure/...`` text completions use the Azure route, all else ``/v1``."""
+    extra: Mapping[str, Any] | None
+    """Provider parameters that the gateway's API does not name."""
+    timeout: float | Timeouts | None
+    """Seconds for the whole call, or all four limits."""
+    retries: int | None
+    headers: Mapping[str, str] | None
+    tags: Mapping[str, Any] | None
+    """Kept with the run, as JSON in the frame; not sent."""
+    comparison_id: str | None
+    prompt_id: str | None
+    repeat: int | None
+
+
+class _Shared(CallOptions, total=False):
+    temperature: float | None
+    top_p: float | None
+    frequency_penalty: float | None
+    presence_penalty: float | None
+    max_tokens: int | None
+    logit_bias: Mapping[str, float] | None
+    n: int | None
+    stop: str | Sequence[str] | None
+    seed: int | None
+    user: str | None
+
+
+class TextParameters(_Shared, total=False):
+    """Parameters of a text completion (the specification's names and bounds)."""
+
+    logprobs: int | None
+    suffix: str | None
+    echo: bool | None
+    best_of: int | None
+
+
+class ChatParameters(_Shared, total=False):
+    """Parameters of a chat completion."""
+
+    max_completion_tokens: int | None
+    logprobs: bool | None
+    top_logprobs: int | None
+    tools: Sequence[Mapping[str, Any]] | None
+    tool_choice: str | Mapping[str, Any] | None
+    parallel_tool_calls: bool | None
+    response_format: Mapping[str, Any] | None
+    reasoning: Mapping[str, Any] | None
+    reasoning_effort: str | None
+    modalities: Sequence[str] | None
+    audio: Mapping[str, Any] | None
+    service_tier: str | None
+    store: bool | None
+    metadata: Mapping[str, Any] | None
+    stream_options: Mapping[str, Any] | None
+
+
+class ResponsesParameters(CallOptions, total=False):
+    """Parameters of a call of the Responses API; `wire.responding` says what each one is."""
+
+    instructions: str | None
+    max_output_tokens: int | None
+    max_tool_calls: int | None
+    temperature: float | None
+    top_p: float | None
+    top_logprobs: int | None
+    tools: Sequence[Mapping[str, Any]] | None
+    tool_choice: str | Mapping[str, Any] | None
+    parallel_tool_calls: bool | None
+    reasoning: Mapping[str, Any] | None
+    text: Mapping[str, Any] | None
+    previous_response_id: str | None
+    conversation: str | Mapping[str, Any] | None
+    include: Sequence[str] | None
+    store: bool | None
+    metadata: Mapping[str, Any] | None
+    prompt_cache_key: str | None
+    safety_identifier: str | None
+    service_tier: str | None
+    stream_options: Mapping[str, Any] | None
+    truncation: str | None
+    user: str | None
+
+
+class EmbeddingParameters(CallOptions, total=False):
+    """Parameters of embeddings."""
+
+    dimensions: int | None
+    """Numbers in each vector, where the model can do with fewer than it has."""
+    encoding_format: Literal["float", "base64"] | None
+    """How vectors travel; the run holds numbers in both cases."""
+    user: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Time limits in seconds; None: no limit.
+
+    `first_byte` counts from sending to the first bytes of the answer, which without streaming is the whole
+    generation. `between_chunks` is silence inside a stream; a gateway's heartbeat is a sign of life and not silence.
+    `total` covers everything, retries and their waits included.
+    """
+
+    connect: float | None = 10.0
+    first_byte: float | None = 300.0
+    between_chunks: float | None = 120.0
+    total: float | None = 600.0
+
+    def __post_init__(self) -> None:
+        for name in ("connect", "first_byte", "between_chunks", "total"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+                raise ConfigurationError(f"timeout: {name} must be seconds above 0 or None, not {value!r}.")
+
+    @classmethod
+    def of(cls, value: float | Timeouts | None, default: Timeouts | None = None) -> Timeouts:
+        """A number is the limit for the whole call."""
+        base = default or cls()
+        if value is None:
+            return base
+        return value if isinstance(value, Timeouts) else replace(base, total=value)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a call ended: always a run, and the error where it did not end well."""
+
+    run: Run
+    error: BifrostError | None = None
+    log_error: BifrostError | None = None
+    """The run could not be written to the log; it is complete all the same."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """A checked request. `run` is its record: in flight while `run.status` is None."""
+
+    kind: Kind
+    stream: bool
+    path: str
+    """Percent-encoded, below the base URL."""
+    query: Mapping[str, str]
+    body: dict[str, Any]
+    headers: Mapping[str, str]
+    """Keys among them are `Secret`."""
+    timeouts: Timeouts
+    retries: int
+    run: Run = field(default_factory=Run)
+
+
+def prepare(
+    kind: Kind,
+    deployment: str,
+    prompt: Asked,
+    *,
+    stream: bool = False,
+    system: str | None = None,
+    messages: Sequence[Message] | None = None,
+    api_version: str | None = None,
+    default_timeouts: Timeouts | None = None,
+    default_retries: int = 2,
+    fallbacks: Sequence[str] | None = None,
+    route: Literal["azure", "v1"] | None = None,
+    extra: Mapping[str, Any] | None = None,
+    timeout: float | Timeouts | None = None,
+    retries: int | None = None,
+    headers: Mapping[str, str] | None = None,
+    tags: Mapping[str, Any] | None = None,
+    comparison_id: str | None = None,
+    prompt_id: str | None = None,
+    repeat: int | None = None,
+    **parameters: Any,
+) -> Call:
+    """Check everything that can be checked before sending. Raises ConfigurationError."""
+    target = wire.Deployment.parse(deployment)
+    endpoint = wire.endpoint(kind, target, route, api_version)
+    if isinstance(fallbacks, str):
+        raise ConfigurationError(f"fallbacks must be a list of deployments, like [{fallbacks!r}].")
+    if tags is not None and not isinstance(tags, Mapping):
+        raise ConfigurationError(f"tags must be a dict, not {type(tags).__name__}.")
+    parameters = {**parameters, "stream": True} if stream else parameters
+    options: dict[str, Any] = {"fallbacks": fallbacks, "extra": extra, **parameters}
+    request = _build(kind, target, prompt, system, messages, options)
+    retries = default_retries if retries is None else retries
+    if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
+        raise ConfigurationError(f"retries must be a whole number from 0, not {retries!r}.")
+    body = wire.body(request, target, endpoint)
+    run = Run(
+        comparison_id=comparison_id,
+        prompt_id=prompt_id,
+        repeat=repeat,
+        request_type=_REQUEST_TYPES[kind],
+        requested_provider=target.provider,
+        requested_model=target.model,
+        fallbacks=list(request.fallbacks or ()),
+        prompt=_asked(request),
+        params={
+            **{name: value for name, value in parameters.items() if value is not None},
+            **({"route": route} if route else {}),
+            **({"extra": dict(extra)} if extra else {}),
+        },
+        tags=dict(tags or {}),
+    )
+    return Call(
+        kind=kind,
+        stream=stream,
+        path=endpoint.path,
+        query=endpoint.query,
+        body=body,
+        headers={**wire.headers(request, endpoint), **(headers or {})},
+        timeouts=Timeouts.of(timeout, default_timeouts),
+        retries=retries,
+        run=run,
+    )
+
+
+def _build(
+    kind: Kind,
+    target: wire.Deployment,
+    prompt: Any,
+    system: str | None,
+    messages: Sequence[Message] | None,
+    options: dict[str, Any],
+) -> wire.Request:
+    """The request, checked."""
+    if kind == "chat":
+        if prompt is not None and not isinstance(prompt, str):
+            raise ConfigurationError("A chat takes one prompt as text.", hint="Pass several turns as messages=[...].")
+        return wire.build_chat(target, wire.chat_messages(prompt, system=system, messages=messages), **options)
+    if system is not None or messages is not None or prompt is None:
+        what = {"text": "A text completion takes a prompt", "responses": "The Responses API takes an input"}
+        hint = (
+            "Pass instructions=..., and a list of messages as input." if kind == "responses" else "Use chat for those."
+        )
+        raise ConfigurationError(
+            f"{what.get(kind, 'Embeddings take texts')}, and neither system nor messages.", hint=hint
+        )
+    if kind == "responses":
+        return wire.build_responses(target, prompt, **options)
+    if kind == "embedding":
+        return wire.build_embedding(target, prompt, **options)
+    return wire.build_text(target, prompt, **options)
+
+
+def _asked(request: wire.Request) -> str:
+    """One text, or one user turn, as it is; anything more as JSON."""
+    if isinstance(request, wire.ChatCompletionRequest):
+        asked: Any = request.messages
+        if len(asked) == 1 and asked[0].get("role") == "user" and isinstance(asked[0].get("content"), str):
+            asked = asked[0]["content"]
+    else:
+        asked = request.prompt if isinstance(request, wire.TextCompletionRequest) else request.input
+    return asked if isinstance(asked, str) else orjson.dumps(asked).decode()

@@ -1,0 +1,345 @@
+"""`Client`: completions through a Bifrost gateway, each one recorded as a `Run`.
+
+Every call runs on the private loop (`bifrost_nb._client.portal`), so that the blocking and the async forms are the same
+code, and each finished run is in the run log before the caller gets it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Unpack
+
+from .. import _settings as settings
+from .._runs.log.log import RunLog, run_log
+from .._runs.redaction import Redact, dropping
+from .._runs.run import Run
+from .._safe_text import Secret, guarded, plain, secrets_in
+from ..errors import ConfigurationError
+from .calls import (
+    Asked,
+    Call,
+    ChatParameters,
+    EmbeddingParameters,
+    Kind,
+    Outcome,
+    ResponsesParameters,
+    TextParameters,
+    Timeouts,
+    prepare,
+)
+from .dispatch import Sender
+from .portal import Job, portal
+from .streams import AsyncStream, Stream, finished
+from .transport import Sink
+
+__all__ = ["Client"]
+
+
+class Client:
+    """A client of one gateway.
+
+    `base_url` is the gateway's address, or ``"demo"`` for the embedded one (no key, no network). What is not passed
+    comes from the settings (environment ``BIFROST_BASE_URL``, ``BIFROST_VIRTUAL_KEY``, ...). `timeout` is seconds
+    for a whole call or `Timeouts`; `retries` repeats a call after connection failures, 408, 429 and 5xx, never
+    after its first text. Keys show nowhere.
+
+    `redact` decides what of each run's texts is written to files: ``redact(text, what)`` with `what` ``"prompt"`` or
+    ``"response"`` returns the text to write, or None to write none. It is called on the private loop, so it must be
+    quick; the run that you get is whole. Without it, ``BIFROST_REDACT`` counts.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        virtual_key: str | None = None,
+        api_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        api_version: str | None = None,
+        timeout: float | Timeouts | None = None,
+        retries: int = 2,
+        log: RunLog | None = None,
+        redact: Redact | None = None,
+    ) -> None:
+        base_url, virtual_key, api_key, headers = _guarded(base_url, virtual_key, api_key, headers)
+        limit = timeout if isinstance(timeout, int | float) else None
+        self.settings = settings.resolve(
+            base_url=base_url, virtual_key=virtual_key, api_key=api_key, api_version=api_version, timeout=limit
+        )
+        self.timeouts = Timeouts.of(timeout if isinstance(timeout, Timeouts) else self.settings.timeout)
+        self.retries = retries
+        self._headers = _checked_headers(headers or {})
+        self._log = log
+        if redact is not None and not callable(redact):
+            raise ConfigurationError(f"redact must be a function of (text, what), not {type(redact).__name__}.")
+        dropped = self.settings.redact
+        self.redact = redact or (dropping(dropped.split(",")) if dropped else None)
+        """What decides which texts of a run are written; None: all are."""
+        self._sender: Sender | None = None
+
+    @property
+    def base_url(self) -> str:
+        """The gateway's address; for ``"demo"`` the embedded gateway's, which this starts."""
+        if self.settings.base_url != "demo":
+            return self.settings.base_url
+        from .._simulator.process import demo_url
+
+        return demo_url()
+
+    @property
+    def log(self) -> RunLog:
+        """Where runs are recorded: what was passed, else the log of the settings when the client was first used."""
+        if self._log is None:
+            self._log = run_log()  # reading the settings takes a hundred times as long as writing a line
+        return self._log
+
+    def __repr__(self) -> str:
+        if not hasattr(self, "settings"):  # a traceback shows it that could not be made
+            return "<Client, not made>"
+        keys = {name: "configured" for name in ("virtual_key", "api_key") if getattr(self.settings, name)}
+        return f"Client({self.settings.base_url!r}{''.join(f', {name}={shown}' for name, shown in keys.items())})"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("A Client holds keys and is not pickled; make a new one where it is needed.")
+
+    # Blocking
+
+    def complete(self, deployment: str, prompt: str | Sequence[str], **options: Unpack[TextParameters]) -> Run:
+        """A text completion of `prompt` by `deployment` (``provider/model``); the finished `Run`.
+
+        Raises BifrostError (its `.run` is what was recorded), ConfigurationError before anything is sent.
+        """
+        _hide(options)
+        return self._wait(self.prepare("text", deployment, prompt, **options))
+
+    def chat(
+        self,
+        deployment: str,
+        prompt: str | None = None,
+        *,
+        system: str | None = None,
+        messages: Sequence[Mapping[str, Any]] | None = None,
+        **options: Unpack[ChatParameters],
+    ) -> Run:
+        """A chat completion of one `prompt` (with an optional `system` message) or of `messages`."""
+        _hide(options)
+        return self._wait(self.prepare("chat", deployment, prompt, system=system, messages=messages, **options))
+
+    def respond(
+        self, deployment: str, input: str | Sequence[Mapping[str, Any]], **options: Unpack[ResponsesParameters]
+    ) -> Run:
+        """A call of the Responses API; `input` is text, or a list of messages and results of tools."""
+        _hide(options)
+        return self._wait(self.prepare("responses", deployment, input, **options))
+
+    def embed(self, deployment: str, input: str | Sequence[str], **options: Unpack[EmbeddingParameters]) -> Run:
+        """The embedding of each text of `input`: `run.embeddings`, in order; they are not written to the log."""
+        _hide(options)
+        return self._wait(self.prepare("embedding", deployment, input, **options))
+
+    def stream(self, deployment: str, prompt: str | Sequence[str], **options: Unpack[TextParameters]) -> Stream:
+        """A text completion that arrives piece by piece: ``with client.stream(...) as stream: for piece in stream``."""
+        _hide(options)
+        return Stream(self, self.prepare("text", deployment, prompt, stream=True, **options))
+
+    def stream_chat(
+        self,
+        deployment: str,
+        prompt: str | None = None,
+        *,
+        system: str | None = None,
+        messages: Sequence[Mapping[str, Any]] | None = None,
+        **options: Unpack[ChatParameters],
+    ) -> Stream:
+        """A chat completion that arrives piece by piece."""
+        _hide(options)
+        return Stream(self, self.prepare("chat", deployment, prompt, True, system=system, messages=messages, **options))
+
+    def stream_respond(
+        self, deployment: str, input: str | Sequence[Mapping[str, Any]], **options: Unpack[ResponsesParameters]
+    ) -> Stream:
+        """A call of the Responses API whose text arrives piece by piece."""
+        _hide(options)
+        return Stream(self, self.prepare("responses", deployment, input, stream=True, **options))
+
+    # Async, on any event loop
+
+    async def acomplete(self, deployment: str, prompt: str | Sequence[str], **options: Unpack[TextParameters]) -> Run:
+        """`complete` for async code."""
+        _hide(options)
+        return await self._awaited(self.prepare("text", deployment, prompt, **options))
+
+    async def achat(
+        self,
+        deployment: str,
+        prompt: str | None = None,
+        *,
+        system: str | None = None,
+        messages: Sequence[Mapping[str, Any]] | None = None,
+        **options: Unpack[ChatParameters],
+    ) -> Run:
+        """`chat` for async code."""
+        _hide(options)
+        return await self._awaited(
+            self.prepare("chat", deployment, prompt, system=system, messages=messages, **options)
+        )
+
+    async def arespond(
+        self, deployment: str, input: str | Sequence[Mapping[str, Any]], **options: Unpack[ResponsesParameters]
+    ) -> Run:
+        """`respond` for async code."""
+        _hide(options)
+        return await self._awaited(self.prepare("responses", deployment, input, **options))
+
+    async def aembed(self, deployment: str, input: str | Sequence[str], **options: Unpack[EmbeddingParameters]) -> Run:
+        """`embed` for async code."""
+        _hide(options)
+        return await self._awaited(self.prepare("embedding", deployment, input, **options))
+
+    def astream(self, deployment: str, prompt: str | Sequence[str], **options: Unpack[TextParameters]) -> AsyncStream:
+        """`stream` for async code: ``async with client.astream(...) as stream: async for piece in stream``."""
+        _hide(options)
+        return AsyncStream(self, self.prepare("text", deployment, prompt, stream=True, **options))
+
+    def astream_chat(
+        self,
+        deployment: str,
+        prompt: str | None = None,
+        *,
+        system: str | None = None,
+        messages: Sequence[Mapping[str, Any]] | None = None,
+        **options: Unpack[ChatParameters],
+    ) -> AsyncStream:
+        """`stream_chat` for async code."""
+        _hide(options)
+        return AsyncStream(
+            self, self.prepare("chat", deployment, prompt, True, system=system, messages=messages, **options)
+        )
+
+    def astream_respond(
+        self, deployment: str, input: str | Sequence[Mapping[str, Any]], **options: Unpack[ResponsesParameters]
+    ) -> AsyncStream:
+        """`stream_respond` for async code."""
+        _hide(options)
+        return AsyncStream(self, self.prepare("responses", deployment, input, stream=True, **options))
+
+    # The layer that the magic, comparisons and widgets stand on
+
+    def prepare(
+        self,
+        kind: Kind,
+        deployment: str,
+        prompt: Asked = None,
+        stream: bool = False,
+        **options: Any,
+    ) -> Call:
+        """Check a call without sending it. Raises ConfigurationError."""
+        options["headers"] = _checked_headers({**self._headers, **(options.get("headers") or {})})
+        call = prepare(
+            kind,
+            deployment,
+            prompt,
+            stream=stream,
+            api_version=self.settings.api_version,
+            default_timeouts=self.timeouts,
+            default_retries=self.retries,
+            **options,
+        )
+        _ = self.base_url  # starts the embedded gateway here rather than on the private loop, which it would hold up
+        return call
+
+    def start(self, call: Call, sink: Sink | None = None) -> Job[Outcome]:
+        """Send a prepared call; the job's result is always an `Outcome`, also after `cancel`."""
+        return portal().start(self._started(call, sink))
+
+    async def send(self, call: Call, sink: Sink | None = None) -> Outcome:
+        """`start` for code that already runs on the private loop. Being cancelled raises CancelledError."""
+        return await self._on_loop().send(call, sink)
+
+    def record(self, run: Run) -> None:
+        """Write a finished run to the log, as `redact` wants it and without keys. Raises LogError."""
+        self.log.append(run, redact=self.redact, secrets=self._secrets)
+
+    def wait_costs(self, runs: Iterable[Run], seconds: float = 5.0) -> None:
+        """Wait until the costs of `runs` that come from the gateway's log are filled in, at most `seconds`."""
+
+        async def wait() -> None:
+            await self._on_loop().costs.wait(runs, seconds)
+
+        portal().call(wait())
+
+    def version(self) -> str | None:
+        """The gateway's version; None where it does not say (before 1.4, or no gateway)."""
+
+        async def ask() -> str | None:
+            return await self._on_loop().version()
+
+        return portal().call(ask())
+
+    def _wait(self, call: Call) -> Run:
+        return finished(portal().call(self.send(call)))
+
+    async def _awaited(self, call: Call) -> Run:
+        return finished(await asyncio.wrap_future(portal().start(self.send(call))))
+
+    async def _started(self, call: Call, sink: Sink | None) -> Outcome:
+        try:
+            return await self.send(call, sink)
+        except asyncio.CancelledError:
+            return Outcome(call.run)
+
+    def _on_loop(self) -> Sender:
+        """The sender of this process's private loop (a fork has a loop of its own)."""
+        base_url = self.base_url  # the embedded gateway has another after it had to be started again
+        if self._sender is None or self._sender.portal is not portal() or self._sender.base_url != base_url:
+            self._sender = Sender(base_url, self._auth(), self._secrets, lambda: self.log, self._admin(), self.redact)
+        return self._sender
+
+    @property
+    def _secrets(self) -> tuple[str, ...]:
+        keys = tuple(key for key in (self.settings.virtual_key, self.settings.api_key) if key)
+        return (*keys, *secrets_in(self._headers))
+
+    def _auth(self) -> dict[str, str]:
+        auth = {}
+        if self.settings.virtual_key:
+            auth["x-bf-vk"] = self.settings.virtual_key
+        if self.settings.api_key:
+            auth["authorization"] = Secret(f"Bearer {self.settings.api_key}")
+        return auth
+
+    def _admin(self) -> dict[str, str]:
+        try:
+            return self.settings.admin_headers()
+        except ConfigurationError:  # half a pair is told where the management API is asked for, and stops no completion
+            return {}
+
+
+def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    for name, value in headers.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise ConfigurationError(f"headers must map names to text; {name!r} does not.")
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or re.search(r"[\r\n\0]", value):
+            raise ConfigurationError(f"The header {plain(name, 40)!r} holds characters that HTTP does not allow.")
+        if name.lower() == "x-request-id":
+            raise ConfigurationError(
+                "x-request-id is set by the client, so that a run can be found in the gateway's log.",
+                hint="Read it from run.request_id; keep an id of your own in tags={...}.",
+            )
+    return guarded({name.lower(): value for name, value in headers.items()})
+
+
+def _guarded(
+    base_url: str | None, virtual_key: str | None, api_key: str | None, headers: Mapping[str, str] | None
+) -> tuple[Any, Any, Any, Any]:
+    """The same, so that no traceback shows a key among the variables of our frames."""
+    found = settings.masked({"base_url": base_url, "virtual_key": virtual_key, "api_key": api_key})
+    return *found.values(), guarded(headers) if isinstance(headers, Mapping) else headers
+
+
+def _hide(options: Any) -> None:
+    """The same for the keyword arguments of one call, in place: they are a dictionary of the calling frame alone."""
+    if isinstance(given := options.get("headers"), Mapping):
+        options["headers"] = guarded(given)

@@ -1,0 +1,238 @@
+"""One call from sending to the recorded run: attempts with backoff, the run log, the cost that comes later.
+
+Everything here runs on the private loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .._runs.collector import Collector, Piece
+from .._runs.log.log import RunLog
+from .._runs.redaction import Redact
+from .._runs.route_collectors import collector_of
+from .._runs.run import Attempt, Run, Status, new_id
+from .._safe_text import plain, redact, secrets_in
+from ..errors import BifrostError, ConnectionFailed, GatewayError, LogError, StreamInterrupted, TimedOut
+from .calls import Call, Outcome
+from .costs import Costs
+from .portal import Portal, portal
+from .transport import Sink, attempt, get_json, pool
+
+if TYPE_CHECKING:
+    from httpx import AsyncBaseTransport
+
+__all__ = ["Sender", "describe", "status_of"]
+
+LONGEST_RETRY_AFTER_S = 60.0
+"""A provider that asks for a longer pause gets no retry: the caller decides."""
+FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 8.0
+"""Where the provider names no pause: a random one, up to the first, twice as long after each attempt."""
+VERSION_WAIT_S = 0.25
+"""The first run of a client waits at most so long for the gateway's version."""
+
+
+@dataclass(slots=True)
+class _Sending:
+    """The state of one call while it is sent."""
+
+    call: Call
+    sink: Sink | None
+    secrets: tuple[str, ...]
+    """The keys that go out with it: the client's, and those among the call's own headers."""
+    began: float = field(default_factory=time.monotonic)
+    collector: Collector = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.collector = self.collect(0.0)
+
+    def collect(self, began_ms: float) -> Collector:
+        """A collector for an attempt that begins then."""
+        return collector_of(self.call.kind, self.call.run, began_ms, self.secrets, self.call.body.get("input"))
+
+    def now_ms(self) -> float:
+        return 1000 * (time.monotonic() - self.began)
+
+
+class Sender:
+    """Sends the calls of one client. Belongs to the private loop it was made on.
+
+    `auth` are the headers of completions; `admin` those that open a protected management API beside them.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        auth: Mapping[str, str],
+        secrets: tuple[str, ...],
+        log: Callable[[], RunLog],
+        admin: Mapping[str, str],
+        redact: Redact | None = None,
+    ):
+        self.portal: Portal = portal()
+        self.base_url = base_url
+        self.costs = Costs(base_url, {**auth, **admin})
+        self._auth, self._admin, self._secrets, self._log = auth, admin, secrets, log
+        self._redact = redact
+        self._version: asyncio.Task[str | None] | None = None
+
+    async def send(self, call: Call, sink: Sink | None = None) -> Outcome:
+        """Send a call. Being cancelled records the run and raises CancelledError; every other end is an Outcome."""
+        http = await pool(self.base_url)  # loading it takes a moment that is not the gateway's
+        sending = _Sending(call, _guarded(sink), (*self._secrets, *secrets_in(call.headers)))
+        version = self._version = self._version or asyncio.create_task(self.version())
+        error: BifrostError | None = None
+        try:
+            await self._attempts(sending, http)
+        except BifrostError as failure:
+            error = failure
+        except asyncio.CancelledError:
+            self._finish(sending, "cancelled", None)
+            raise
+        except Exception as defect:  # of ours or of a library: what was sent is recorded all the same
+            call.run.error_type = type(defect).__name__
+            self._finish(sending, "error", None)
+            raise
+        ended_ms = sending.now_ms()
+        if error is None and not version.done():
+            await asyncio.wait([version], timeout=VERSION_WAIT_S)
+        return self._finish(sending, status_of(error), error, ended_ms)
+
+    async def version(self) -> str | None:
+        """The gateway's version; None where it does not say."""
+        try:
+            status, answer = await get_json(self.base_url, "/api/version", {**self._auth, **self._admin}, seconds=5.0)
+        except BifrostError:
+            return None
+        return redact(plain(answer, 40), *self._secrets) if status == 200 and isinstance(answer, str) else None
+
+    async def _attempts(self, sending: _Sending, http: AsyncBaseTransport) -> None:
+        # A loop of our own: tenacity's cost as much processor time as all other recording of a call that just works.
+        for number in range(sending.call.retries + 1):
+            try:
+                await self._attempt(sending, http)
+                return
+            except BifrostError as error:
+                if number == sending.call.retries or not _worth_retrying(error, sending):
+                    raise
+                pause = _pause_s(error, number)
+            sending.call.run.attempts[-1].wait_ms = 1000 * pause
+            await asyncio.sleep(pause)
+
+    async def _attempt(self, sending: _Sending, http: AsyncBaseTransport) -> None:
+        call, run = sending.call, sending.call.run
+        if run.attempts:
+            sending.collector = sending.collect(sending.now_ms())
+        run.request_id = new_id()
+        note = Attempt(request_id=run.request_id, started_ms=sending.now_ms())
+        run.attempts.append(note)
+        headers = {
+            "content-type": "application/json",
+            "accept": "text/event-stream" if call.stream else "application/json",
+            **call.headers,
+            **self._auth,
+            "x-request-id": run.request_id,
+        }
+        if call.stream:
+            headers["accept-encoding"] = "identity"  # a compressing proxy would hold chunks back
+        try:
+            await attempt(http, self.base_url, call, headers, sending.collector, sending.began, sending.sink)
+        except BifrostError as error:
+            note.error = type(error).__name__
+            raise
+        except asyncio.CancelledError:
+            note.error = "cancelled"
+            raise
+        finally:
+            note.ended_ms = sending.now_ms()
+            note.http_status = run.http_status
+
+    def _finish(
+        self, sending: _Sending, status: Status, error: BifrostError | None, ended_ms: float | None = None
+    ) -> Outcome:
+        """Complete the run, write it to the log, look for its cost, tell the view, without an await between."""
+        run, log = sending.call.run, self._log()
+        run.total_ms = sending.now_ms() if ended_ms is None else ended_ms
+        sending.collector.finish(run.total_ms)
+        if self._version is not None and self._version.done() and not self._version.cancelled():
+            run.gateway_version = self._version.result()
+        if error is not None:
+            describe(run, error, sending.secrets)
+        run.status = status
+        outcome = Outcome(run, error)
+        try:
+            log.append(run, redact=self._redact, secrets=sending.secrets)
+        except LogError as failure:
+            outcome.log_error = failure
+        self.costs.follow(run, log)
+        if sending.sink is not None:
+            sending.sink(run, [])
+        return outcome
+
+
+def describe(run: Run, error: BifrostError, secrets: Sequence[str]) -> None:
+    """The error's facts into the run, the run into the error; keys out of both."""
+    error.bare().args = (redact(error.message, *secrets),)
+    error.run = run
+    run.error_message = str(error)
+    run.error_type, run.error_code = type(error).__name__, None
+    if isinstance(error, GatewayError):
+        run.http_status = error.status or run.http_status
+        run.error_type, run.error_code = error.type or run.error_type, error.code
+        error.request_id = run.request_id  # the one sent: a provider's own may stand in the headers
+
+
+def status_of(error: BifrostError | None) -> Status:
+    """How a call ended."""
+    if error is None:
+        return "ok"
+    if isinstance(error, TimedOut):
+        return "timeout"
+    return "truncated" if isinstance(error, StreamInterrupted) else "error"
+
+
+def _worth_retrying(error: BaseException, sending: _Sending) -> bool:
+    """Connection failures, 408, 429 and 5xx, before the first text and inside the total limit."""
+    if sending.collector.received:
+        return False
+    if isinstance(error, GatewayError):
+        if not (error.status in (408, 429) or (error.status or 0) >= 500):
+            return False
+        pause = error.retry_after_s or 0.0
+        total = sending.call.timeouts.total
+        return pause <= LONGEST_RETRY_AFTER_S and (total is None or sending.now_ms() / 1000 + pause < total)
+    if isinstance(error, TimedOut):
+        return error.phase == "connect"
+    return isinstance(error, ConnectionFailed | StreamInterrupted)
+
+
+def _pause_s(error: BifrostError, number: int) -> float:
+    """Seconds after attempt `number` (from 0): a little more than the provider asks for, else random and growing."""
+    asked = getattr(error, "retry_after_s", None)
+    if asked is not None:
+        return float(asked) + random.uniform(0.0, 0.25)
+    return random.uniform(0.0, min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2.0 ** min(number, 10)))
+
+
+def _guarded(sink: Sink | None) -> Sink | None:
+    """A view that fails must not cost the run: its first exception is reported and the view is left alone."""
+    if sink is None:
+        return None
+    broken = False
+
+    def call(run: Run, pieces: list[Piece]) -> None:
+        nonlocal broken
+        if not broken:
+            try:
+                sink(run, pieces)
+            except Exception as error:  # noqa: BLE001 - any bug of a view
+                broken = True
+                context = {"message": "bifrost-nb: a live view failed", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(context)
+
+    return call

@@ -1,0 +1,141 @@
+"""One private event loop on a daemon thread: all network work runs there, whatever the caller's own loop is doing.
+
+A notebook cell blocks the kernel's loop, a script has none, an async application has its own. Work handed to this
+loop behaves the same in all three, and a cancelled job has really ended when its result is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import concurrent.futures
+import contextlib
+import os
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Generic, TypeVar
+
+from ..errors import BifrostError
+
+__all__ = ["Job", "Portal", "portal"]
+
+T = TypeVar("T")
+
+
+class Job(concurrent.futures.Future[T], Generic[T]):
+    """A task on the private loop, seen from any thread.
+
+    Unlike the future of `asyncio.run_coroutine_threadsafe`, `cancel` only asks: the job is done when the task is,
+    its clean-up included, so that whoever waits finds the connection closed and the run in the log.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> None:
+        super().__init__()
+        self._loop = loop
+        self._task: asyncio.Task[T] | None = None
+        loop.call_soon_threadsafe(self._begin, work)
+
+    def _begin(self, work: Coroutine[Any, Any, T]) -> None:
+        self._task = self._loop.create_task(work)
+        self._task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[T]) -> None:
+        if task.cancelled():
+            super().cancel()
+            self.set_running_or_notify_cancel()
+        elif (error := task.exception()) is not None:
+            self.set_exception(error.bare() if isinstance(error, BifrostError) else error)
+        else:
+            self.set_result(task.result())
+
+    def cancel(self) -> bool:
+        """Ask the task to end at once; from any thread. False if it had already ended."""
+        if self.done():
+            return False
+        with contextlib.suppress(RuntimeError):  # the loop has been closed
+            self._loop.call_soon_threadsafe(self._cancel)
+        return True
+
+    def _cancel(self) -> None:
+        if self._task is not None:  # a task that has just begun first reaches an await, so that its clean-up runs
+            self._loop.call_soon(self._task.cancel)
+
+
+class Portal:
+    """An event loop on its own daemon thread, belonging to one process (a fork makes a new one)."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.loop = asyncio.new_event_loop()
+        self.closers: list[Callable[[], Awaitable[object]]] = []
+        """Awaited when the portal stops: what lives as long as it does."""
+        self.shared: dict[Any, Any] = {}
+        """What the work on this loop keeps from one call to the next, such as its connection pool."""
+        self.thread = threading.Thread(target=self._serve, name="bifrost-nb-io", daemon=True)
+        self.thread.start()
+        atexit.register(self.stop)
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+        self.loop.close()
+
+    def start(self, work: Coroutine[Any, Any, T]) -> Job[T]:
+        """Run `work` on the private loop."""
+        return Job(self.loop, work)
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run `work` and wait for its result. An interrupt cancels it, waits for its end, and is raised again.
+
+        Raises RuntimeError on the private loop's own thread, where waiting would never end.
+        """
+        if threading.current_thread() is self.thread:
+            work.close()
+            raise RuntimeError("A blocking call was made on bifrost-nb's own event loop; use the async form there.")
+        job = self.start(work)
+        try:
+            while True:  # with a limit, since a wait without one cannot be interrupted on Windows
+                with contextlib.suppress(concurrent.futures.TimeoutError):
+                    return job.result(0.5)
+                if job.done():
+                    return job.result()
+        except KeyboardInterrupt:
+            job.cancel()
+            concurrent.futures.wait([job], timeout=2)
+            raise
+
+    def stop(self) -> None:
+        """Cancel what runs, let it clean up, close what was opened, end the thread."""
+        atexit.unregister(self.stop)
+        if self.pid != os.getpid() or not self.loop.is_running():
+            return
+
+        async def finish() -> None:
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks, timeout=1)
+            for close in self.closers:
+                await close()
+
+        with contextlib.suppress(Exception):
+            self.start(finish()).result(3)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(2)
+
+
+_current: Portal | None = None
+_lock = threading.Lock()
+
+
+def portal() -> Portal:
+    """This process's portal, started at the first use and again after a fork."""
+    global _current, _lock
+    if _current is not None and _current.pid != os.getpid():
+        _lock = threading.Lock()  # the parent may have held it when it forked
+        _current = None
+    with _lock:
+        if _current is None or not _current.thread.is_alive():
+            _current = Portal()
+        return _current

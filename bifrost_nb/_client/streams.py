@@ -1,0 +1,175 @@
+"""A running completion whose text can be read while it arrives: `Stream` for any code, `AsyncStream` for async code."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import concurrent.futures
+import contextlib
+import queue
+import warnings
+import weakref
+from collections.abc import AsyncIterator, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from .._runs.collector import Piece
+from .._runs.run import Run
+
+if TYPE_CHECKING:
+    from .calls import Call, Outcome
+    from .client import Client
+    from .portal import Job
+
+__all__ = ["AsyncStream", "Stream", "finished"]
+
+
+def finished(outcome: Outcome) -> Run:
+    """The run of an outcome that is good; raises its error otherwise. Warns of its notes and of a log that failed."""
+    if outcome.log_error is not None:
+        warnings.warn(str(outcome.log_error), RuntimeWarning, stacklevel=3)
+    for note in outcome.run.notes:
+        warnings.warn(note, RuntimeWarning, stacklevel=3)
+    if outcome.error is not None:
+        raise outcome.error.bare()
+    return outcome.run
+
+
+class _Base:
+    def __init__(self, client: Client, call: Call) -> None:
+        self._client, self._call = client, call
+        self._job: Job[Outcome] | None = None
+
+    @property
+    def run(self) -> Run:
+        """The run: in flight while `run.status` is None, complete after the stream has ended."""
+        return self._call.run
+
+    def cancel(self) -> None:
+        """End the call now: the connection is closed and the run is logged as ``cancelled``. From any thread."""
+        if self._job is not None:
+            self._job.cancel()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.run.requested} {self.run.status or 'in flight'}>"
+
+
+class Stream(_Base):
+    """Iterate for the first choice's text, as it arrives; `pieces()` gives every choice with times.
+
+    Leaving the ``with`` block early cancels the call. Errors are raised where the text is read.
+    """
+
+    def __enter__(self) -> Self:
+        self._queue: queue.SimpleQueue[list[Piece] | None] = queue.SimpleQueue()
+        self._job = self._client.start(self._call, lambda _, pieces: self._queue.put(pieces))
+        self._job.add_done_callback(lambda _: self._queue.put(None))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._job is not None and not self._job.done():
+            self._job.cancel()
+            concurrent.futures.wait([self._job], timeout=2)
+
+    def __iter__(self) -> Iterator[str]:
+        for batch in self._batches():
+            for choice, text, _, _ in batch:
+                if choice == 0 and text:
+                    yield text
+
+    def pieces(self) -> Iterator[Piece]:
+        """What each chunk added, for every choice, reasoning included."""
+        for batch in self._batches():
+            yield from batch
+
+    def _batches(self) -> Iterator[list[Piece]]:
+        """What arrived together, handed over together."""
+        if self._job is None:
+            with self:
+                yield from self._batches()
+            return
+        while not (self._job.done() and self._queue.empty()):
+            with contextlib.suppress(queue.Empty):
+                batch = self._queue.get(timeout=0.5)  # a wait without limit cannot be interrupted on Windows
+                if batch is None:
+                    break
+                yield batch
+        finished(self._job.result())
+
+
+_Batches = asyncio.Queue[list[Piece] | None]
+
+
+class _Inbox:
+    """What arrives on the private loop for the streams of another loop.
+
+    That loop is woken once for all that has come until it runs: waking it takes longer than reading a chunk.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = weakref.ref(loop)
+        self._arrived: collections.deque[tuple[_Batches, list[Piece] | None]] = collections.deque()
+
+    def put(self, queue: _Batches, batch: list[Piece] | None) -> None:
+        self._arrived.append((queue, batch))
+        loop = self._loop()
+        if len(self._arrived) == 1 and loop is not None:  # else it has been woken and has not taken all
+            with contextlib.suppress(RuntimeError):  # the caller's loop has been closed
+                loop.call_soon_threadsafe(self._deliver)
+
+    def _deliver(self) -> None:
+        while self._arrived:
+            queue, batch = self._arrived.popleft()
+            queue.put_nowait(batch)
+
+
+_inboxes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Inbox] = weakref.WeakKeyDictionary()
+
+
+def _inbox(loop: asyncio.AbstractEventLoop) -> _Inbox:
+    inbox = _inboxes.get(loop)
+    return _inboxes.setdefault(loop, _Inbox(loop)) if inbox is None else inbox
+
+
+class AsyncStream(_Base):
+    """The same for ``async with`` and ``async for``, on any event loop."""
+
+    async def __aenter__(self) -> Self:
+        inbox = _inbox(asyncio.get_running_loop())
+        self._queue: _Batches = asyncio.Queue()
+        self._job = self._client.start(self._call, lambda _, pieces: inbox.put(self._queue, pieces))
+        self._job.add_done_callback(lambda _: inbox.put(self._queue, None))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._job is not None and not self._job.done():
+            self._job.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([asyncio.wrap_future(self._job)], timeout=2)
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self._texts()
+
+    async def _texts(self) -> AsyncIterator[str]:
+        async for batch in self._batches():
+            for choice, text, _, _ in batch:
+                if choice == 0 and text:
+                    yield text
+
+    async def pieces(self) -> AsyncIterator[Piece]:
+        """What each chunk added, for every choice, reasoning included. Inside ``async with``."""
+        async for batch in self._batches():
+            for piece in batch:
+                yield piece
+
+    async def _batches(self) -> AsyncIterator[list[Piece]]:
+        if self._job is None:
+            raise RuntimeError("Read an async stream inside `async with client.astream(...) as stream:`.")
+        while (batch := await self._queue.get()) is not None:
+            yield batch
+        self._queue.put_nowait(None)  # reading again ends at once
+        finished(self._job.result())

@@ -1,0 +1,81 @@
+"""What httpx and aiohttp raise, as our errors."""
+
+from __future__ import annotations
+
+import httpx
+
+from ...errors import BifrostError, ConnectionFailed, ProtocolError, StreamInterrupted, TimedOut
+
+__all__ = ["foreign", "mapped", "timed_out"]
+
+
+def foreign(error: BaseException) -> bool:
+    """Whether httpx, aiohttp, which httpx-aiohttp lets through, or the operating system raised it."""
+    kinds = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
+    return isinstance(error, kinds) or type(error).__module__.partition(".")[0] == "aiohttp"
+
+
+def timed_out(phase: str, seconds: float | None) -> TimedOut:
+    """The error for a limit of `seconds` (None: the connection's own) that passed in `phase`, a name of `Timeouts`."""
+    what = {
+        "connect": "The gateway did not accept the connection",
+        "first_byte": "The gateway sent nothing",
+        "between_chunks": "The stream sent nothing more",
+        "total": "The call did not finish",
+    }[phase]
+    error = TimedOut(
+        f"{what} within {seconds:g} s." if seconds is not None else f"{what} in time.",
+        hint=f"Raise the limit with timeout=Timeouts({phase}=...), or look at the load.",
+    )
+    error.phase, error.seconds = phase, seconds
+    return error
+
+
+def mapped(
+    error: BaseException, base_url: str, received: bool = False, connect_limit: float | None = None
+) -> BifrostError:
+    """Our error for one of httpx's (or of aiohttp beneath it)."""
+    import aiohttp  # late, as its pool is made: loading it takes 0.1 s
+
+    cause = error.__cause__ or error
+    if isinstance(cause, aiohttp.ConnectionTimeoutError | httpx.ConnectTimeout | httpx.PoolTimeout):
+        return timed_out("connect", connect_limit)
+    if isinstance(cause, aiohttp.ServerTimeoutError | httpx.TimeoutException):
+        return timed_out("between_chunks" if received else "first_byte", connect_limit)
+    broken = isinstance(error, aiohttp.ClientResponseError | httpx.DecodingError)  # by what was sent, not by its end
+    if not broken and (
+        isinstance(cause, aiohttp.ClientPayloadError | httpx.ReadError | httpx.RemoteProtocolError) or received
+    ):
+        return StreamInterrupted(
+            "The connection broke in the middle of the answer.", hint="The text so far is in .text."
+        )
+    if broken or isinstance(cause, aiohttp.ClientResponseError):
+        return ProtocolError(
+            f"{base_url} answered with something that is not HTTP as a gateway speaks it.",
+            hint="Is base_url the address and port of a Bifrost gateway?",
+        )
+    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.TooManyRedirects):
+        return ProtocolError(f"{base_url} cannot be used as an address.", hint="Check base_url.")
+    return ConnectionFailed(
+        f"No gateway answered at {base_url} ({_reason(cause)}).",
+        hint="Start one, check base_url, or use Client('demo') for the embedded gateway.",
+    )
+
+
+def _reason(cause: BaseException) -> str:
+    import aiohttp
+
+    if isinstance(cause, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
+        return f"TLS: {cause.__cause__ or type(cause).__name__}"
+    if isinstance(cause, aiohttp.ClientConnectorDNSError):
+        return "unknown host"
+    if isinstance(cause, aiohttp.ServerDisconnectedError):
+        return "it closed the connection without an answer"
+    number = cause.__cause__ if isinstance(cause.__cause__, OSError) else cause
+    if isinstance(number, ConnectionRefusedError):
+        return "connection refused"
+    if isinstance(number, ConnectionResetError):
+        return "connection reset"
+    if isinstance(number, OSError) and number.strerror:
+        return str(number.strerror)
+    return type(cause).__name__

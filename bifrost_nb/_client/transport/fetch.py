@@ -1,0 +1,72 @@
+"""Single requests to the gateway's management API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import httpx
+import orjson
+
+from .body import HEADERS, sent, whole
+from .error_map import foreign, mapped
+from .pool import pool
+
+__all__ = ["Reply", "fetch", "get_json"]
+
+
+class Reply(NamedTuple):
+    """An answer of the management API, whatever its status."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """The decoded body; None where it is not JSON."""
+        try:
+            return orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            return None
+
+
+async def fetch(
+    base_url: str,
+    path: str,
+    headers: Mapping[str, str],
+    params: Mapping[str, Any] | None = None,
+    *,
+    method: str = "GET",
+    content: Any = None,
+    seconds: float = 10.0,
+) -> Reply:
+    """One request to the management API, `content` sent as JSON; redirects are not followed.
+
+    Raises ConnectionFailed and its relatives, ProtocolError for an answer longer than `MAX_ANSWER_BYTES`.
+    """
+    http = await pool(base_url)
+    body = None if content is None else orjson.dumps(content)
+    all_headers = {**HEADERS, **headers} if body is None else {**HEADERS, **headers, "content-type": "application/json"}
+    try:
+        request = httpx.Request(
+            method,
+            base_url + path,
+            params=dict(params or {}),
+            content=body,
+            headers=all_headers,
+            extensions={"timeout": httpx.Timeout(seconds).as_dict()},
+        )
+        async with sent(http, request) as response:
+            return Reply(response.status_code, response.headers, await whole(response))
+    except Exception as error:
+        if not foreign(error):
+            raise
+        raise mapped(error, base_url, connect_limit=seconds) from None
+
+
+async def get_json(
+    base_url: str, path: str, headers: Mapping[str, str], params: Mapping[str, Any] | None = None, seconds: float = 10.0
+) -> tuple[int, Any]:
+    """GET a management resource: (status, decoded JSON or None). Raises as `fetch` does."""
+    reply = await fetch(base_url, path, headers, params, seconds=seconds)
+    return reply.status, reply.json()

@@ -1,0 +1,260 @@
+"""The same plan on Dask: shards to the workers, every finished run back at once, into one log.
+
+A worker runs the engine that also runs here (`sweep`). Each finished run goes to the scheduler before anything else
+happens to it, and from there to this process, which alone writes the log. Dask runs a lost worker's task again of its
+own accord, which here would pay twice; so a task first leaves its mark at the scheduler, and one that finds a mark
+gives up. This process then sends out again what it has no run for.
+
+No key travels: a worker takes its keys from its own settings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from .._client.portal import portal
+from .._runs.columns import COLUMNS
+from .._runs.log.codec import cell as cell_value
+from .._runs.log.codec import decode, encode
+from .._runs.log.log import RunLog
+from .._runs.run import Run
+from .._safe_text import plain
+from ..errors import ConfigurationError
+from .comparison import Comparison
+from .interrupted import Interrupted
+from .plan import Cell, Plan
+from .progress import Bar
+from .resume import notes_on
+from .sweep import Progress, Sweep
+
+if TYPE_CHECKING:
+    from .._client.client import Client
+    from .._foreground.wait import Interrupts
+
+__all__ = ["Remote", "run_on_cluster"]
+
+CELLS_PER_SHARD = 60
+STOP_LOOK_S = 0.5
+GRACE_S = 5.0
+"""After an interrupt, shards that have not ended by then are left behind."""
+COSTS_S = 8.0
+"""Costs that come from the gateway's log are waited for so long after the last answer."""
+LOST_AT_MOST = 5
+"""A shard whose workers were lost so often in a row, without one new run, is left unsent."""
+
+
+class Remote:
+    """The driver's side: what has come back so far. Looks like a finished `Sweep`."""
+
+    def __init__(self, client: Client, plan: Plan, done: Mapping[str, Run]) -> None:
+        self.client, self.plan = client, plan
+        self.results: dict[str, Run] = dict(done)
+        self.settled: set[str] = set(done)
+        self.progress = Progress(total=len(plan.cells), reused=len(done), notes=notes_on(done))
+
+    def receive(self, event: tuple[float, Mapping[str, Any]]) -> None:
+        """A run from a worker: into the log, then into the results. Called on Dask's own thread."""
+        line, final = event[1]["run"], event[1]["final"]
+        run = _decoded(line)
+        run.written = {}  # this process writes, so its hook decides
+        try:
+            self.client.record(run)
+        except Exception as error:  # noqa: BLE001 - the run itself is here; why the log lacks it is a note
+            self.note(plain(error, 300))
+        cell_id = str(run.tags.get("cell"))
+        self.results[cell_id] = run
+        portal().start(self._follow_cost(run))
+        if run.status == "cancelled":
+            self.progress.cancelled += 1
+            return
+        if not final:
+            self.progress.resent += 1
+            return
+        self.settled.add(cell_id)
+        self.progress.done += run.status == "ok"
+        self.progress.failed += run.status != "ok"
+        self.progress.cached += bool(run.cache_hit)
+
+    async def _follow_cost(self, run: Run) -> None:
+        # The worker is gone before the gateway's log has the cost; this process asks for it as for its own runs.
+        self.client._on_loop().costs.follow(run, self.client.log)
+
+    def note(self, text: str) -> None:
+        """Say something about the whole comparison, once."""
+        if text not in self.progress.notes:
+            self.progress.notes.append(text)
+
+    def open_cells(self) -> list[Cell]:
+        """What no worker has brought to an end, in the order of sending."""
+        return [cell for cell in self.plan.order if cell.cell_id not in self.settled]
+
+
+def run_on_cluster(cluster: Any, client: Client, plan: Plan, done: Mapping[str, Run]) -> Remote:
+    """Run `plan` on the workers of a ``dask.distributed.Client``.
+
+    `concurrency` is shared out over the workers' threads. Raises ConfigurationError before anything is sent, and
+    `Interrupted`.
+    """
+    from .._foreground.wait import Interrupts, wait_for_costs
+
+    _check(cluster, client)
+    remote = Remote(client, plan, done)
+    topic = f"bifrost-nb-{uuid.uuid4().hex}"
+    with Interrupts(SimpleQueue()) as interrupts:
+        bar = Bar(remote.progress)
+        cluster.subscribe_topic(topic, remote.receive)
+        try:
+            _until_done(cluster, remote, topic, bar, interrupts)
+            wait_for_costs(client, remote.results.values(), COSTS_S, interrupts)
+        except KeyboardInterrupt:  # a second one: left at once
+            raise Interrupted(Comparison(plan, remote.results, remote.progress, log=client.log)) from None
+        finally:
+            cluster.log_event(f"{topic}-stop", "stop")  # nothing is left running, whatever ended this
+            cluster.unsubscribe_topic(topic)
+            bar.close()
+    if interrupts.count:
+        raise Interrupted(Comparison(plan, remote.results, remote.progress, log=client.log))
+    return remote
+
+
+def _until_done(cluster: Any, remote: Remote, topic: str, bar: Bar, interrupts: Interrupts) -> None:
+    """Send out shards of what is open until nothing is, or until workers are lost again and again."""
+    lost = 0
+    while (cells := remote.open_cells()) and lost < LOST_AT_MOST and not interrupts.count:
+        before = len(remote.settled)
+        threads = max(1, sum(cluster.nthreads().values()))
+        shards = _shards(cells, threads)
+        width = min(threads, len(shards))
+        futures = [
+            cluster.submit(
+                _run_shard,
+                _lean(remote.plan, shard, width),
+                remote.client.base_url,
+                topic,
+                uuid.uuid4().hex,
+                pure=False,
+                retries=0,
+            )
+            for shard in shards
+        ]
+        try:
+            _wait(cluster, futures, topic, bar, interrupts)
+            failures = [future for future in futures if future.status == "error"]
+            for future in failures:
+                remote.note(plain(f"A shard failed: {future.exception()}", 300))
+            notes = {note for future in futures if future.status == "finished" for note in future.result() or ()}
+        finally:
+            cluster.cancel(futures)
+        for note in sorted(notes):
+            remote.note(note)
+        if notes or failures:
+            return
+        lost = 0 if len(remote.settled) > before else lost + 1
+    if remote.open_cells() and not interrupts.count:
+        remote.note("Workers were lost again and again; the rest was not sent.")
+
+
+def _wait(cluster: Any, futures: Sequence[Any], topic: str, bar: Bar, interrupts: Interrupts) -> None:
+    """Until every shard has ended. An interrupt stops them; what they had open comes back as cancelled."""
+    give_up: float | None = None
+    while not all(future.done() for future in futures):
+        if interrupts.count and give_up is None:
+            give_up = time.monotonic() + GRACE_S
+            cluster.log_event(f"{topic}-stop", "stop")
+        if give_up is not None and time.monotonic() > give_up:
+            return
+        time.sleep(0.05)
+        bar.update()
+
+
+def _shards(cells: Sequence[Cell], threads: int) -> list[list[Cell]]:
+    """The cells by prompt identity, so that all deployments of a prompt run on the same worker, close in time."""
+    count = max(min(threads, len(cells)), -(-len(cells) // CELLS_PER_SHARD))
+    shards: list[list[Cell]] = [[] for _ in range(count)]
+    for cell in cells:
+        shards[int(cell.prompt.prompt_id[:12], 16) % count].append(cell)
+    return [shard for shard in shards if shard]
+
+
+def _lean(plan: Plan, cells: Sequence[Cell], width: int) -> Plan:
+    """The part of `plan` that a worker needs: its cells, without the rows of inputs, and its share of the pace."""
+    lean = tuple(dataclasses.replace(cell, prompt=dataclasses.replace(cell.prompt, values={})) for cell in cells)
+    asked = tuple(
+        dataclasses.replace(
+            one,
+            concurrency=max(1, one.concurrency // width),
+            requests_per_minute=None if one.requests_per_minute is None else one.requests_per_minute / width,
+        )
+        for one in plan.asked
+    )
+    return dataclasses.replace(plan, asked=asked, prompts=(), cells=lean, order=lean)
+
+
+def _run_shard(plan: Plan, base_url: str, topic: str, mark: str) -> list[str] | None:
+    """On a worker: run the shard and report each run. None if a lost worker had begun it before."""
+    from distributed import get_worker
+
+    from .._client.client import Client
+
+    worker = get_worker()
+    loop: asyncio.AbstractEventLoop = worker.loop.asyncio_loop  # type: ignore[attr-defined]
+
+    async def scheduler(operation: str, **arguments: Any) -> Any:
+        call = getattr(worker.scheduler, operation)(**arguments)
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(call, loop))
+
+    async def shard() -> list[str] | None:
+        if await scheduler("events", topic=f"{topic}-{mark}"):
+            return None
+        if await scheduler("events", topic=f"{topic}-stop"):
+            return []
+        await scheduler("log_event", topic=f"{topic}-{mark}", msg="begun")
+        reports: set[asyncio.Task[Any]] = set()
+
+        def report(run: Run, final: bool) -> None:
+            message = {"run": encode(run), "final": final}
+            reports.add(asyncio.get_running_loop().create_task(scheduler("log_event", topic=topic, msg=message)))
+
+        client = Client(base_url, log=RunLog(None))
+        sweep = Sweep(client, plan, {}, finished=report)
+        running = asyncio.get_running_loop().create_task(sweep.run())
+        while not (await asyncio.wait([running], timeout=STOP_LOOK_S))[0]:
+            if await scheduler("events", topic=f"{topic}-stop"):
+                running.cancel()
+        if running.cancelled():
+            for run in sweep.results.values():
+                if run.status == "cancelled":
+                    report(run, False)
+        await asyncio.gather(*reports)
+        if not running.cancelled():
+            running.result()
+        return sweep.progress.notes
+
+    return portal().call(shard())
+
+
+def _decoded(line: bytes) -> Run:
+    record = orjson.loads(line)
+    columns = {column.name: cell_value(record.get(column.name), column.dtype) for column in COLUMNS}
+    return decode(columns, record.get("extra"))
+
+
+def _check(cluster: Any, client: Client) -> None:
+    if not hasattr(cluster, "subscribe_topic") or not hasattr(cluster, "submit"):
+        raise ConfigurationError(f"cluster must be a dask.distributed.Client, not {type(cluster).__name__}.")
+    passed = [name for name in ("virtual_key", "api_key") if client.settings.origins.get(name) == "argument"]
+    if passed:
+        raise ConfigurationError(
+            f"{passed[0]} was passed to this client, and keys are not sent to a cluster.",
+            hint=f"Set BIFROST_{passed[0].upper()} in the environment of the workers and of this process.",
+        )
+    if not cluster.nthreads():
+        raise ConfigurationError("The cluster has no workers.", hint="Scale it up first.")

@@ -1,0 +1,275 @@
+"""`Comparison`: the runs of a plan, as a table, as numbers, as pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Unpack
+
+from .._runs.run import Run
+from ..errors import ConfigurationError
+from .plan import Cell, Plan
+from .sweep import Progress
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from .._notebook.widgets.grid import GridView
+    from .._notebook.widgets.vote import Vote
+    from .._runs.log.log import RunLog
+    from .difference import Difference, Options
+    from .scoring import Score
+    from .text_diff import TextDiff
+
+__all__ = ["Comparison", "Plots"]
+
+
+class Comparison:
+    """What `compare` returns.
+
+    `runs` holds one `Run` per cell that was sent, in the order of the table: prompt by prompt, deployment by
+    deployment, repeat by repeat; for a cell that was sent more than once the last. The same question answered in one
+    go or in several gives an equal object.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        results: Mapping[str, Run],
+        progress: Progress,
+        scores: Mapping[str, Sequence[Score]] | None = None,
+        log: RunLog | None = None,
+    ) -> None:
+        self.plan = plan
+        self.progress = progress
+        """How many were done, failed, cached, taken from the log, cancelled."""
+        self.notes: list[str] = progress.notes
+        """Why it is not complete, in words; empty where it is."""
+        self._cells: list[Cell] = [cell for cell in plan.cells if cell.cell_id in results]
+        self.runs: list[Run] = [results[cell.cell_id] for cell in self._cells]
+        self._scores = scores or {}
+        self._log = log
+        self._frame: tuple[list[Any], pd.DataFrame] | None = None
+        self.plot = Plots(self)
+
+    @property
+    def id(self) -> str:
+        """The ``comparison_id`` of the runs."""
+        return self.plan.comparison_id
+
+    @property
+    def missing(self) -> int:
+        """How many cells have no run: it was interrupted, out of budget, or a deployment was given up."""
+        return len(self.plan.cells) - len(self.runs)
+
+    @property
+    def deployments(self) -> list[str]:
+        """The names of the deployments compared, in order."""
+        return [asked.name for asked in self.plan.asked]
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row per run: the columns of every frame, then ``score`` and ``score_error`` where answers were scored.
+
+        Costs, ratings and notes that come later are in it the next time it is read.
+        """
+        import pandas as pd
+
+        from .._runs.frame import to_frame
+
+        later = [(run.cost_usd, run.rating, run.tags.get("note")) for run in self.runs]
+        if self._frame is None or self._frame[0] != later:
+            frame = to_frame(self.runs)
+            for name, values in self._scores.items():
+                frame[name] = pd.array([one.value for one in values], dtype="Float64")
+                frame[f"{name}_error"] = pd.Series([one.error for one in values], dtype=frame["prompt"].dtype)
+            self._frame = later, frame
+        return self._frame[1].copy()
+
+    @property
+    def prompts(self) -> pd.DataFrame:
+        """One row per prompt: ``prompt_id``, ``template``, ``prompt`` and the columns of the inputs."""
+        import pandas as pd
+
+        rows = [
+            {**one.values, "prompt_id": one.prompt_id, "template": one.template, "prompt": one.text}
+            for one in self.plan.prompts
+        ]
+        table = pd.DataFrame(rows)
+        first = ["prompt_id", "template", "prompt"]
+        return table[[*first, *(name for name in table.columns if name not in first)]]
+
+    def summary(self) -> pd.DataFrame:
+        """One row per (deployment asked, deployment that served); see `bifrost_nb._compare.statistics.summary`."""
+        from .statistics import summary
+
+        return summary(self.frame)
+
+    def difference(self, a: str, b: str, metric: str = "total_ms", **options: Unpack[Options]) -> Difference:
+        """Whether `a` and `b` differ in `metric`, paired by prompt and repeat.
+
+        See `bifrost_nb._compare.difference.difference` for the options and the verdict.
+        """
+        from .difference import difference
+
+        return difference(self.frame, a, b, metric, **options)
+
+    def answers(self, prompt_id: str | None = None) -> pd.DataFrame:
+        """Every distinct answer with how often it was given, of one prompt or of all.
+
+        Columns: ``prompt_id``, ``deployment``, ``response``, ``count``, ``share``.
+        """
+        from .text_diff import folded
+
+        frame = self._named()
+        return folded(frame if prompt_id is None else frame[frame["prompt_id"] == self._known(prompt_id)])
+
+    def diff(self, a: str, b: str, prompt_id: str | None = None) -> TextDiff:
+        """How the answer of `b` differs from that of `a`, word by word, to one prompt (by default the first).
+
+        Of several repeats the most frequent answer counts.
+        """
+        from .text_diff import text_diff
+
+        prompt = self._known(self.plan.prompts[0].prompt_id if prompt_id is None else prompt_id)
+        answers = self.answers(prompt)
+        texts = []
+        self._check_names(a, b)
+        for name in (a, b):
+            given = answers.loc[(answers["deployment"] == name).fillna(value=False), "response"]
+            if given.empty:
+                raise ConfigurationError(f"{name} gave no answer to prompt {prompt}.")
+            texts.append(str(given.iloc[0]))
+        return text_diff(texts[0], texts[1], title=f"{a} → {b}")
+
+    def explain(self, deployment: str, prompt_id: str | None = None, repeat: int = 0) -> str:
+        """What happened to one run, in sentences: who was asked and refused, who served, where time and money went.
+
+        By default the run of the first prompt. Sendings that were answered by 429 and sent again are looked up in the
+        run log.
+        """
+        from .._display.explain import explain
+
+        prompt = self._known(self.plan.prompts[0].prompt_id if prompt_id is None else prompt_id)
+        self._check_names(deployment)
+        for cell, run in zip(self._cells, self.runs, strict=True):
+            if (cell.asked.name, cell.prompt.prompt_id, cell.repeat) == (deployment, prompt, repeat):
+                return explain(run, self._refused_before(cell, run))
+        raise ConfigurationError(f"{deployment} has no run of prompt {prompt} with repeat={repeat}.")
+
+    def grid(self) -> GridView:
+        """Look through the answers: prompts down, deployments across, with filter, order and every answer in full.
+
+        Thumbs and notes given there are written to the run log (``rating``, and the tag ``note``).
+        """
+        from .._notebook.widgets.grid import GridView
+
+        return GridView(self._pairs(), self._log)
+
+    def vote(self, seed: int = 0, limit: int | None = None) -> Vote:
+        """Judge the answers blind, two at a time, without names, times or costs; afterwards a ranking and who was who.
+
+        `seed` decides the order and the sides, `limit` the most pairs. Ratings (``win``, ``loss``, ``tie``) are
+        written to the run log. Raises ConfigurationError where no prompt has two different answers.
+        """
+        from .._notebook.widgets.vote import Vote
+
+        return Vote(self._pairs(), seed=seed, limit=limit, log=self._log)
+
+    def _pairs(self) -> Iterator[tuple[str, Run]]:
+        return ((cell.asked.name, run) for cell, run in zip(self._cells, self.runs, strict=True))
+
+    def _refused_before(self, cell: Cell, run: Run) -> list[Run]:
+        if self._log is None or self._log.off:
+            return []
+        earlier = self._log.read(comparison_id=self.id, status="error")
+        return [
+            one
+            for one in earlier
+            if one.tags.get("cell") == cell.cell_id and one.http_status == 429 and one.started_at < run.started_at
+        ]
+
+    def _check_names(self, *names: str) -> None:
+        for name in names:
+            if name not in self.deployments:
+                raise ConfigurationError(
+                    f"{name!r} is not in this comparison.", hint=f"It has {', '.join(self.deployments)}."
+                )
+
+    def _known(self, prompt_id: str) -> str:
+        if not any(prompt.prompt_id == prompt_id for prompt in self.plan.prompts):
+            raise ConfigurationError(
+                f"{prompt_id!r} is no prompt of this comparison.", hint="comparison.prompts lists them."
+            )
+        return prompt_id
+
+    def _named(self) -> pd.DataFrame:
+        """The frame with the column ``deployment``: who was asked, by the name given."""
+        from .statistics import deployments
+
+        frame = self.frame
+        return frame.assign(deployment=deployments(frame))
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    def __repr__(self) -> str:
+        from .comparison_view import as_text
+
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        from .comparison_view import as_html
+
+        return as_html(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, Any]]:
+        """Only the evidence that the notebook file keeps; the two methods above give text and HTML."""
+        from .._display.run import metadata_many
+
+        return {}, metadata_many(self.runs)
+
+
+class Plots:
+    """The charts of one comparison; each takes `ax` and returns the Axes. See `bifrost_nb.charts`."""
+
+    def __init__(self, comparison: Comparison) -> None:
+        self._comparison = comparison
+
+    def latency(self, ax: Axes | None = None) -> Axes:
+        """The distribution of the whole time, with p50 and p95."""
+        return self._draw("latency", ax)
+
+    def ttft(self, ax: Axes | None = None) -> Axes:
+        """The distribution of the time to the first text."""
+        return self._draw("ttft", ax)
+
+    def tokens(self, ax: Axes | None = None) -> Axes:
+        """The distribution of tokens per second."""
+        return self._draw("tokens", ax)
+
+    def cost(self, ax: Axes | None = None) -> Axes:
+        """The mean cost of a run, the total, and how many are unknown."""
+        return self._draw("cost", ax)
+
+    def errors(self, ax: Axes | None = None) -> Axes:
+        """How the runs ended."""
+        return self._draw("errors", ax)
+
+    def tradeoff(self, ax: Axes | None = None) -> Axes:
+        """Median cost against median time, with the efficient frontier."""
+        return self._draw("tradeoff", ax)
+
+    def over_time(self, ax: Axes | None = None) -> Axes:
+        """Each run's time against when it began."""
+        return self._draw("over_time", ax)
+
+    def timeline(self, ax: Axes | None = None) -> Axes:
+        """Queue, first text and generation of each run."""
+        return self._draw("timeline", ax)
+
+    def _draw(self, name: str, ax: Axes | None) -> Axes:
+        from .. import charts
+
+        axes: Axes = getattr(charts, name)(self._comparison._named(), ax=ax)
+        return axes

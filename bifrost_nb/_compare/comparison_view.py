@@ -1,0 +1,141 @@
+"""How a comparison shows itself: one row per deployment and server, with small bars for time and cost.
+
+The HTML uses inline literal styles only, so that a saved, exported or untrusted notebook shows the same. Every text
+from outside is escaped; the numbers stand beside the bars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .._display.markdown import text as escape
+from .._safe_text import plain
+from .progress import summary_line
+from .verdict import amount
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .comparison import Comparison
+
+__all__ = ["as_html", "as_text"]
+
+Row = Any
+"""A row of the summary, by attribute."""
+
+
+class _Column(NamedTuple):
+    title: str
+    text: Callable[[Row], str]
+    bar: str | None = None
+    """The summary's column whose value, as a share of the largest, is drawn under the text."""
+
+
+def _known(value: Any) -> float | None:
+    """A cell of the summary as a number; None for NA."""
+    import pandas as pd
+
+    return None if pd.isna(value) else float(value)
+
+
+def _figure(name: str, metric: str) -> Callable[[Row], str]:
+    return lambda row: amount(_known(getattr(row, name)), metric)
+
+
+def _who(row: Row) -> str:
+    import pandas as pd
+
+    deployment = "unknown" if pd.isna(row.deployment) else str(row.deployment)
+    if pd.isna(row.served):
+        return f"{deployment} → nobody" if row.ok == 0 else f"{deployment} → unknown"
+    return deployment if row.served == deployment else f"{deployment} → {row.served}"
+
+
+def _runs(row: Row) -> str:
+    said = [f"{row.ok:,} ok"] if row.ok or not row.errors else []
+    said += [f"{row.errors:,} failed"] if row.errors else []
+    said += [f"{row.cached:,} cached"] if row.cached else []
+    return ", ".join(said)
+
+
+def _fallbacks(row: Row) -> str:
+    share = _known(row.fallback_share)
+    return "–" if share is None else f"{share:.0%}"
+
+
+def _total(row: Row) -> str:
+    unknown = f" + {row.cost_usd_unknown:,} unknown" if row.cost_usd_unknown else ""
+    return amount(_known(row.cost_usd_total), "cost_usd") + unknown
+
+
+COLUMNS = (
+    _Column("asked → served", _who),
+    _Column("runs", _runs),
+    _Column("by fallback", _fallbacks),
+    _Column("total p50", _figure("total_ms_p50", "total_ms"), "total_ms_p50"),
+    _Column("p95", _figure("total_ms_p95", "total_ms"), "total_ms_p95"),
+    _Column("first text p50", _figure("ttft_ms_p50", "ttft_ms"), "ttft_ms_p50"),
+    _Column("tokens/s", lambda row: amount(_known(row.tokens_per_s_p50), "number"), "tokens_per_s_p50"),
+    _Column("cost a run", _figure("cost_usd_mean", "cost_usd"), "cost_usd_mean"),
+    _Column("cost", _total),
+)
+
+
+def as_text(comparison: Comparison) -> str:
+    """A table for terminals: the summary, then what was left out and why."""
+    table = comparison.summary()
+    rows = [[column.title for column in COLUMNS]]
+    rows += [[plain(column.text(row), 80) for column in COLUMNS] for row in table.itertuples(index=False)]
+    widths = [max(len(row[place]) for row in rows) for place in range(len(COLUMNS))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines.insert(1, "  ".join("─" * width for width in widths))
+    return "\n".join([_head(comparison), "", *lines, *("! " + plain(note) for note in _notes(comparison))])
+
+
+def as_html(comparison: Comparison) -> str:
+    """The same table as HTML."""
+    table = comparison.summary()
+    cell = "padding:4px 10px;text-align:left;vertical-align:top;border-bottom:1px solid rgba(128,128,128,0.3)"
+    head = "".join(f'<th scope="col" style="{cell}">{escape(column.title)}</th>' for column in COLUMNS)
+    body = "".join(
+        "<tr>" + "".join(f'<td style="{cell}">{_cell(column, row, table)}</td>' for column in COLUMNS) + "</tr>"
+        for row in table.itertuples(index=False)
+    )
+    notes = "".join(
+        f'<div style="border-left:3px solid #d1242f;padding:2px 8px;margin-top:4px">{escape(plain(note))}</div>'
+        for note in _notes(comparison)
+    )
+    return (
+        f"<div><div><b>{escape(_head(comparison))}</b></div>"
+        f'<table style="border-collapse:collapse;margin:4px 0"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table>{notes}</div>"
+    )
+
+
+def _cell(column: _Column, row: Row, table: pd.DataFrame) -> str:
+    text = escape(plain(column.text(row), 120))
+    value = None if column.bar is None else _known(getattr(row, column.bar))
+    if column.bar is None or value is None:
+        return text
+    largest = _known(table[column.bar].max()) or 0.0
+    width = round(100 * value / largest) if largest > 0 else 0
+    # A rule under the number: its length is the value, its colour says nothing.
+    rule = f'<div style="height:4px;width:{width}%;background:#0072B2"></div>'
+    return f'{text}<div style="height:4px;min-width:60px">{rule}</div>'
+
+
+def _head(comparison: Comparison) -> str:
+    plan = comparison.plan
+    sizes = {"prompt": len(plan.prompts), "deployment": len(plan.asked), "repeat": plan.repeats}
+    shape = " x ".join(f"{size:,} {name}{'' if size == 1 else 's'}" for name, size in sizes.items())
+    return f"{shape} · {summary_line(comparison.progress)}"
+
+
+def _notes(comparison: Comparison) -> list[str]:
+    notes = list(comparison.notes)
+    if comparison.missing:
+        notes.append(
+            f"{comparison.missing:,} of {len(comparison.plan.cells):,} runs are missing; run it again to add them."
+        )
+    return notes

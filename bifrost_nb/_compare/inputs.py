@@ -1,0 +1,104 @@
+"""Templates x rows of inputs: every prompt of a comparison, or one error that names all that is missing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..errors import ConfigurationError, TemplateError
+from .template import ESCAPE, render, variables
+
+__all__ = ["prompts_of", "rows_of"]
+
+Rendered = tuple[str | None, str, Mapping[str, Any]]
+
+
+def prompts_of(prompt: str | Mapping[str, str], inputs: Any) -> list[Rendered]:
+    """(template name, rendered text, row) of every prompt, template by template; the name is None if there is one.
+
+    `inputs` is a DataFrame, a dict of lists or a list of dicts. Raises ConfigurationError and TemplateError.
+    """
+    templates = _templates(prompt)
+    used = {name: variables(template) for name, template in templates.items()}
+    if inputs is None and (needed := sorted({name for names in used.values() for name in names})):
+        shown = ", ".join(f"{{{{{name}}}}}" for name in needed)
+        raise TemplateError(f"No value for {shown}.", hint=f"Pass inputs={{{needed[0]!r}: [...]}}. {ESCAPE}")
+    rows = rows_of(inputs)
+    if len(rows) > 1 and not any(used.values()):
+        raise ConfigurationError(
+            f"inputs has {len(rows)} rows, but the prompt uses none of its columns"
+            f" ({', '.join(rows[0]) or 'there are none'}).",
+            hint="Write {{name}} where a value belongs, or use repeats= to send the same prompt again.",
+        )
+    rendered: list[Rendered] = []
+    for name, template in templates.items():
+        for number, row in enumerate(rows):
+            place = f"row {number} of inputs" if name is None else f"template {name!r}, row {number} of inputs"
+            text = render(template, row, where=place)
+            if not text.strip():
+                raise TemplateError(f"The prompt is empty ({place}).")
+            rendered.append((name, text, row))
+    return rendered
+
+
+def rows_of(inputs: Any) -> list[Mapping[str, Any]]:
+    """`inputs` as a list of rows (name to value); one row without values where there are none."""
+    if inputs is None:
+        return [{}]
+    if hasattr(inputs, "columns") and hasattr(inputs, "to_dict"):
+        doubled = [str(name) for name, count in Counter(inputs.columns).items() if count > 1]
+        if doubled:
+            raise ConfigurationError(
+                f"inputs has the column {doubled[0]!r} more than once.", hint="Rename one of them."
+            )
+        rows: list[Any] = inputs.to_dict("records")
+    elif isinstance(inputs, Mapping):
+        rows = _from_columns(inputs)
+    elif isinstance(inputs, Sequence) and not isinstance(inputs, (str, bytes)):
+        rows = list(inputs)
+    else:
+        raise ConfigurationError(
+            f"inputs must be a DataFrame, a dict of lists or a list of dicts, not {type(inputs).__name__}."
+        )
+    for number, row in enumerate(rows):
+        if not isinstance(row, Mapping) or not all(isinstance(name, str) for name in row):
+            raise ConfigurationError(f"Row {number} of inputs must map names to values, not {_shown(row)}.")
+    if not rows:
+        raise ConfigurationError("inputs has no rows: there is nothing to send.")
+    return rows
+
+
+def _from_columns(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
+    lengths = {}
+    for name, values in columns.items():
+        if isinstance(values, (str, bytes)) or not hasattr(values, "__len__") or not hasattr(values, "__iter__"):
+            raise ConfigurationError(f"inputs[{name!r}] must be a list of values.", hint=f"Write [{_shown(values)}].")
+        lengths[name] = len(values)
+    if len(set(lengths.values())) > 1:
+        shown = ", ".join(f"{name}: {length}" for name, length in lengths.items())
+        raise ConfigurationError(f"The lists of inputs differ in length ({shown}).")
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _templates(prompt: Any) -> dict[str | None, str]:
+    templates = dict(prompt) if isinstance(prompt, Mapping) else {None: prompt}
+    for name, template in templates.items():
+        if not isinstance(template, str):
+            raise ConfigurationError(f"The prompt{_of(name)} must be text, not {type(template).__name__}.")
+        if not template.strip():
+            raise ConfigurationError(f"The prompt{_of(name)} is empty.")
+        if name is not None and not isinstance(name, str):
+            raise ConfigurationError(f"A template's name must be text, not {name!r}.")
+    if not templates:
+        raise ConfigurationError("There is no prompt to send.")
+    return templates
+
+
+def _of(name: str | None) -> str:
+    return "" if name is None else f" of template {name!r}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(dict(value)) if isinstance(value, Mapping) else repr(value)
+    return text if len(text) <= 80 else text[:79] + "…"

@@ -1,0 +1,296 @@
+"""What a comparison will send: prompts x deployments x repeats, each cell with an identity by content.
+
+Everything that can be wrong is found here, before anything is sent. Two cells have the same identity only if they ask
+the same gateway the same thing for the same time; that is what lets a second run of the same notebook cell send only
+what is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from .._client.calls import Call, Kind
+from ..errors import ConfigurationError
+from .inputs import prompts_of
+
+if TYPE_CHECKING:
+    from .._client.client import Client
+
+__all__ = ["TAGS", "Asked", "Cell", "Plan", "Prompt", "make_plan"]
+
+TAGS = ("cell", "variant", "template")
+"""Tags that a comparison sets on its runs: the cell's identity, a deployment's name, a template's name."""
+_OWN = ("deployment", "name", "fallbacks", "concurrency", "requests_per_minute")
+_INSTEAD = "compare itself takes prompt, system, stream and tags, and counts repeats; the rest it sets."
+_NOT_IDENTITY = ("timeout", "retries")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """A deployment with the settings it is asked with."""
+
+    name: str
+    """What tables and charts call it; ``provider/model`` unless a name was given."""
+    deployment: str
+    parameters: Mapping[str, Any]
+    fallbacks: tuple[str, ...]
+    concurrency: int
+    requests_per_minute: float | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prompt:
+    """One prompt, rendered. `values` is its row of inputs, `template` the template's name (None: there is one)."""
+
+    prompt_id: str
+    text: str
+    template: str | None
+    values: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cell:
+    """One call to make."""
+
+    cell_id: str
+    prompt: Prompt
+    asked: Asked
+    repeat: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Plan:
+    """All calls of a comparison. `cells` are in the order of the table, `order` in the order of sending."""
+
+    comparison_id: str
+    kind: Kind
+    stream: bool
+    system: str | None
+    tags: Mapping[str, Any]
+    asked: tuple[Asked, ...]
+    prompts: tuple[Prompt, ...]
+    repeats: int
+    cells: tuple[Cell, ...] = field(repr=False)
+    order: tuple[Cell, ...] = field(repr=False)
+
+    def tags_of(self, cell: Cell) -> dict[str, Any]:
+        """The tags of a cell's run: the user's, the cell's identity, and the names given in the comparison."""
+        tags = {**self.tags, "cell": cell.cell_id}
+        if cell.asked.name != cell.asked.deployment:
+            tags["variant"] = cell.asked.name
+        if cell.prompt.template is not None:
+            tags["template"] = cell.prompt.template
+        return tags
+
+    def call(self, client: Client, cell: Cell) -> Call:
+        """The checked call of a cell, with a fresh run that carries the cell's identity."""
+        asked, prompt = cell.asked, cell.prompt
+        options: dict[str, Any] = {"retries": 0, **asked.parameters}
+        if self.system is not None:
+            options["system"] = self.system
+        return client.prepare(
+            self.kind,
+            asked.deployment,
+            prompt.text,
+            stream=self.stream,
+            fallbacks=list(asked.fallbacks) or None,
+            tags=self.tags_of(cell),
+            comparison_id=self.comparison_id,
+            prompt_id=prompt.prompt_id,
+            repeat=cell.repeat,
+            **_with_own_cache_key(options, cell),
+        )
+
+
+def _with_own_cache_key(options: dict[str, Any], cell: Cell) -> dict[str, Any]:
+    """Each repeat has a cache key of its own: an answer out of the cache is no second sample."""
+    headers = options.get("headers")
+    if not headers:
+        return options
+    twin = cell.prompt.prompt_id.partition("-")[2]  # the same text once more is a sample of its own, too
+    mark = f"-{cell.repeat}{f'-{twin}' if twin else ''}"
+    own = {name: value + mark if name.lower() == "x-bf-cache-key" else value for name, value in headers.items()}
+    return {**options, "headers": own}
+
+
+def make_plan(
+    client: Client,
+    deployments: Any,
+    prompt: str | Mapping[str, str],
+    *,
+    inputs: Any = None,
+    repeats: int = 1,
+    kind: Kind = "text",
+    stream: bool = True,
+    system: str | None = None,
+    fallbacks: Sequence[str] | None = None,
+    concurrency: int = 16,
+    requests_per_minute: float | None = None,
+    seed: int = 0,
+    tags: Mapping[str, Any] | None = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> Plan:
+    """The plan of a comparison. Raises ConfigurationError or TemplateError; sends nothing."""
+    repeats, seed = _whole("repeats", repeats), _whole("seed", seed, least=None)
+    if tags is not None and not isinstance(tags, Mapping):
+        raise ConfigurationError(f"tags must be a dict, not {type(tags).__name__}.")
+    if found := sorted(TAGS & (tags or {}).keys()):
+        raise ConfigurationError(f"The tag {found[0]!r} is set by the comparison itself.", hint="Use another name.")
+    if kind == "text" and system is not None:
+        raise ConfigurationError("A text completion takes no system message.", hint="Pass chat=True.")
+    shared = {
+        "fallbacks": fallbacks,
+        "concurrency": concurrency,
+        "requests_per_minute": requests_per_minute,
+        **(parameters or {}),
+    }
+    asked = _asked(deployments, shared)
+    gateway = client.settings.base_url
+    prompts = _prompts(prompts_of(prompt, inputs), [kind, system])
+    contents = _contents(asked)
+    cells = tuple(
+        Cell(_digest([gateway, kind, stream, one.prompt_id, *content, repeat], 16), one, who, repeat)
+        for one in prompts
+        for who, content in zip(asked, contents, strict=True)
+        for repeat in range(repeats)
+    )
+    templates = sorted(prompt.values()) if isinstance(prompt, Mapping) else [prompt]
+    plan = Plan(
+        comparison_id=_digest([gateway, kind, system, templates], 16),
+        kind=kind,
+        stream=stream,
+        system=system,
+        tags=dict(tags or {}),
+        asked=asked,
+        prompts=prompts,
+        repeats=repeats,
+        cells=cells,
+        order=_shuffled(cells, seed),
+    )
+    for who in asked:  # what the parameters get wrong shows before the first call
+        plan.call(client, next(cell for cell in cells if cell.asked is who))
+    return plan
+
+
+def _prompts(rendered: list[tuple[str | None, str, Mapping[str, Any]]], context: list[Any]) -> tuple[Prompt, ...]:
+    """Prompts with their ids. The same text twice is two prompts: the second is a sample of its own."""
+    seen: Counter[str] = Counter()
+    prompts = []
+    for template, text, values in rendered:
+        digest = _digest([*context, text], 12)
+        seen[digest] += 1
+        prompt_id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
+        prompts.append(Prompt(prompt_id, text, template, values))
+    return tuple(prompts)
+
+
+def _shuffled(cells: Sequence[Cell], seed: int) -> tuple[Cell, ...]:
+    """Round by round of repeats, each round with its prompts in random order and all deployments of a prompt together.
+
+    So a drift of the gateway or the network during the sweep hits all deployments alike, and the two runs of a pair
+    are close in time.
+    """
+    rng = random.Random(seed)
+    blocks: dict[tuple[int, str], list[Cell]] = {}
+    for cell in cells:
+        blocks.setdefault((cell.repeat, cell.prompt.prompt_id), []).append(cell)
+    keys = sorted(blocks, key=lambda key: (key[0], rng.random()))
+    order: list[Cell] = []
+    for key in keys:
+        rng.shuffle(blocks[key])
+        order += blocks[key]
+    return tuple(order)
+
+
+def _asked(deployments: Any, shared: Mapping[str, Any]) -> tuple[Asked, ...]:
+    if isinstance(deployments, (str, Mapping)):
+        deployments = [deployments]
+    if deployments is None or not isinstance(deployments, Iterable):
+        raise ConfigurationError(f"deployments must be a list like ['azure/fast'], not {deployments!r}.")
+    entries = list(deployments)
+    if not entries:
+        raise ConfigurationError("There is no deployment to compare.", hint="Pass a list like ['azure/fast'].")
+    asked = tuple(_one(entry, shared) for entry in entries)
+    for name, count in Counter(who.name for who in asked).items():
+        if count > 1:
+            raise ConfigurationError(
+                f"{count} deployments are called {name!r}.", hint="Give each a name of its own: {'name': ...}."
+            )
+    return asked
+
+
+def _one(entry: Any, shared: Mapping[str, Any]) -> Asked:
+    own = dict(entry) if isinstance(entry, Mapping) else {"deployment": entry}
+    deployment = own.get("deployment")
+    if not isinstance(deployment, str):
+        raise ConfigurationError(
+            f"A deployment is written 'provider/model' or {{'deployment': 'provider/model', ...}}, not {entry!r}."
+        )
+    settings = {**shared, **own}
+    fallbacks = settings["fallbacks"] or ()
+    if isinstance(fallbacks, str) or not isinstance(fallbacks, Sequence):
+        example = fallbacks if isinstance(fallbacks, str) else "openai/gpt-4o-mini"
+        raise ConfigurationError(f"fallbacks must be a list of deployments, like [{example!r}].")
+    name = settings.get("name", deployment)
+    if not isinstance(name, str) or not name.strip():
+        raise ConfigurationError(f"The name of {deployment} must be text, not {name!r}.")
+    pace = settings["requests_per_minute"]
+    if pace is not None and (isinstance(pace, bool) or not isinstance(pace, int | float) or not 0 < pace < 1e9):
+        raise ConfigurationError(f"requests_per_minute must be a number above 0, not {pace!r}.")
+    parameters = {key: value for key, value in settings.items() if key not in _OWN and value is not None}
+    if reserved := sorted(
+        {"comparison_id", "prompt_id", "repeat", "tags", "stream", "messages", "system"} & parameters.keys()
+    ):
+        raise ConfigurationError(f"{reserved[0]} cannot be a parameter of a comparison's calls.", hint=_INSTEAD)
+    return Asked(name, deployment, parameters, tuple(fallbacks), _whole("concurrency", settings["concurrency"]), pace)
+
+
+def _contents(asked: Sequence[Asked]) -> list[list[Any]]:
+    """What each deployment adds to a cell's identity.
+
+    One that is there twice under two names, to see how far apart equals come out, is two samples.
+    """
+    seen: Counter[str] = Counter()
+    contents = []
+    for one in asked:
+        parameters = {name: _same(value) for name, value in one.parameters.items() if name not in _NOT_IDENTITY}
+        if isinstance(stop := parameters.get("stop"), str):
+            parameters["stop"] = [stop]  # as it is sent
+        content: list[Any] = [one.deployment, parameters, one.fallbacks]
+        digest = _digest(content, 16)
+        seen[digest] += 1
+        contents.append(content if seen[digest] == 1 else [*content, seen[digest]])
+    return contents
+
+
+def _same(value: Any) -> Any:
+    """0 and 0.0 are the same number."""
+    if isinstance(value, Mapping):
+        return {key: _same(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_same(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
+
+
+def _digest(content: Any, length: int) -> str:
+    try:
+        canonical = orjson.dumps(content, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY, default=repr)
+    except TypeError as error:  # half of a character that UTF-16 writes in two
+        raise ConfigurationError(f"A prompt or parameter cannot be sent: {error}.", hint="Repair its text.") from None
+    return hashlib.sha256(canonical).hexdigest()[:length]
+
+
+def _whole(name: str, value: Any, least: int | None = 1) -> int:
+    """`value` as an int; a cell of a DataFrame is one too."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or (least is not None and value < least):
+        bound = "" if least is None else f" from {least}"
+        raise ConfigurationError(f"{name} must be a whole number{bound}, not {value!r}.")
+    return int(value)

@@ -1,0 +1,199 @@
+"""What a comparison would take, before it is sent: calls, tokens, dollars, minutes, prompts that are too long.
+
+Estimates, and named so: a token is counted per four bytes of UTF-8 (no tokenizer of the provider is at hand), and an
+answer has between one token and ``max_tokens``. Prices and context lengths are the gateway's own, from ``/v1/models``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from .._client.portal import portal
+from .._client.transport import get_json
+from .._safe_text import plain
+from ..errors import BifrostError
+from .plan import Asked, Cell, Plan
+from .verdict import amount
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .._client.client import Client
+    from .._runs.run import Run
+
+__all__ = ["Preflight", "preflight", "tokens_of"]
+
+BYTES_PER_TOKEN = 4
+RECENT = 200
+"""The expected time comes from so many of a deployment's newest runs in the log."""
+
+
+class Preflight:
+    """The estimate of one plan. `frame` has one row per deployment; unknown is NA.
+
+    Columns: ``deployment``, ``cells``, ``recorded`` (taken from the log), ``to_send``, ``prompt_tokens`` (estimated,
+    of all calls to send), ``max_completion_tokens``, ``cost_low_usd``, ``cost_high_usd``, ``minutes``, ``too_long``
+    (prompts that do not fit the context length together with their answer).
+    """
+
+    def __init__(self, plan: Plan, frame: pd.DataFrame) -> None:
+        self.plan, self.frame = plan, frame
+
+    @property
+    def cost_range_usd(self) -> tuple[float, float] | None:
+        """Least and most that all calls together may cost; None where a price or a bound is unknown."""
+        low, high = self.frame["cost_low_usd"], self.frame["cost_high_usd"]
+        return None if low.isna().any() or high.isna().any() else (float(low.sum()), float(high.sum()))
+
+    @property
+    def minutes(self) -> float | None:
+        """How long it will take: deployments run side by side, so the slowest counts. None where unknown."""
+        minutes = self.frame["minutes"]
+        return None if minutes.isna().any() else float(minutes.max())
+
+    def __repr__(self) -> str:
+        return f"{self._sentence()}\n\n{plain(self._shown().to_string(index=False))}"
+
+    def _repr_html_(self) -> str:
+        from .._display.markdown import text
+
+        table = self._shown().to_html(index=False, border=0)
+        return f"<div><div>{text(self._sentence())}</div>{table}</div>"
+
+    def _shown(self) -> pd.DataFrame:
+        """The frame in words: dollars, minutes, and a dash for what is unknown."""
+        shown = self.frame.astype(object).where(self.frame.notna(), None)
+        for name in shown.columns:
+            if name.endswith("_usd"):
+                shown[name] = [amount(value, name) for value in shown[name]]
+            elif name == "minutes":
+                shown[name] = ["–" if value is None else f"{value:.1f}" for value in shown[name]]
+            elif name != "deployment":
+                shown[name] = ["–" if value is None else f"{value:,}" for value in shown[name]]
+        return shown.map(plain)
+
+    def _sentence(self) -> str:
+        send, cells = int(self.frame["to_send"].sum()), len(self.plan.cells)
+        cost, minutes = self.cost_range_usd, self.minutes
+        said = [f"Nothing was sent. {send:,} of {cells:,} calls are to be made"]
+        said.append("cost unknown" if cost is None else " to ".join(amount(one, "cost_usd") for one in cost))
+        if minutes is None:
+            said.append("time unknown")
+        else:
+            said.append(f"about {minutes:.1f} minutes" if minutes >= 1 else f"about {math.ceil(60 * minutes)} s")
+        if long := int(self.frame["too_long"].fillna(0).sum()):
+            said.append(f"{long:,} prompts are too long for their deployment")
+        return ", ".join(said) + "."
+
+
+def preflight(client: Client, plan: Plan, done: Mapping[str, Run]) -> Preflight:
+    """The estimate of `plan`, where `done` holds what need not be sent."""
+    import pandas as pd
+
+    models = _models(client)
+    times = _times(client, plan)
+    rows = [_row(asked, plan, done, models.get(asked.deployment), times.get(asked.deployment)) for asked in plan.asked]
+    frame = pd.DataFrame(rows)
+    counts = ["cells", "recorded", "to_send", "prompt_tokens", "max_completion_tokens", "too_long"]
+    amounts = ["cost_low_usd", "cost_high_usd", "minutes"]
+    dtypes = {"deployment": "string", **dict.fromkeys(counts, "Int64"), **dict.fromkeys(amounts, "Float64")}
+    return Preflight(plan, frame.astype(dtypes))
+
+
+def tokens_of(text: str) -> int:
+    """The estimated number of tokens of `text`: one per four bytes, at least one."""
+    return max(1, math.ceil(len(text.encode("utf-8", "replace")) / BYTES_PER_TOKEN))
+
+
+def _row(
+    asked: Asked, plan: Plan, done: Mapping[str, Run], model: Mapping[str, Any] | None, seconds: float | None
+) -> dict[str, Any]:
+    cells = [cell for cell in plan.cells if cell.asked is asked]
+    send = [cell for cell in cells if cell.cell_id not in done]
+    system = tokens_of(plan.system) if plan.system else 0
+    prompt_tokens = sum(system + tokens_of(cell.prompt.text) for cell in send)
+    answers = max(asked.parameters.get(name) or 1 for name in ("n", "best_of")) * len(send)
+    longest = asked.parameters.get("max_tokens") or asked.parameters.get("max_completion_tokens")
+    longest = longest or _positive(model, "max_output_tokens")
+    pricing = (model or {}).get("pricing")
+    price_in, price_out = (_number(pricing.get(name)) if isinstance(pricing, dict) else None for name in _PRICES)
+    low = high = None
+    if price_in is not None and price_out is not None:
+        low = prompt_tokens * price_in + answers * price_out
+        high = None if longest is None else prompt_tokens * price_in + answers * longest * price_out
+    return {
+        "deployment": asked.name,
+        "cells": len(cells),
+        "recorded": len(cells) - len(send),
+        "to_send": len(send),
+        "prompt_tokens": prompt_tokens,
+        "max_completion_tokens": None if longest is None else answers * longest,
+        "cost_low_usd": low,
+        "cost_high_usd": high,
+        "minutes": _minutes(asked, len(send), seconds),
+        "too_long": _too_long(send, system + (longest or 0), _positive(model, "context_length")),
+    }
+
+
+_PRICES = ("prompt", "completion")
+
+
+def _too_long(cells: Iterable[Cell], other: int, context: int | None) -> int | None:
+    if context is None:
+        return None
+    return len({cell.prompt.prompt_id for cell in cells if tokens_of(cell.prompt.text) + other > context})
+
+
+def _minutes(asked: Asked, calls: int, seconds: float | None) -> float | None:
+    paced = 0.0 if asked.requests_per_minute is None else calls / asked.requests_per_minute
+    if calls == 0:
+        return 0.0
+    return None if seconds is None else max(paced, math.ceil(calls / asked.concurrency) * seconds / 60)
+
+
+def _times(client: Client, plan: Plan) -> dict[str, float]:
+    """Median seconds of each deployment's newest completed runs of this kind."""
+    names = list({asked.deployment for asked in plan.asked})
+    frame = client.log.frame(deployment=names, status="ok", limit=RECENT * len(names))
+    frame = frame[(frame["request_type"] == f"{plan.kind}_completion") & frame["total_ms"].notna()]
+    asked = frame["requested_provider"] + "/" + frame["requested_model"]
+    return {str(name): float(ms) / 1000 for name, ms in frame["total_ms"].groupby(asked).median().items()}
+
+
+def _models(client: Client) -> dict[str, Mapping[str, Any]]:
+    """The gateway's models by id; empty where it does not answer, so that a plan can be looked at without it."""
+
+    async def pages() -> dict[str, Mapping[str, Any]]:
+        found: dict[str, Mapping[str, Any]] = {}
+        token: str | None = None
+        for _ in range(100):
+            params = {"page_size": 1000, **({"page_token": token} if token else {})}
+            status, answer = await get_json(client.base_url, "/v1/models", client._auth(), params)
+            listed = answer.get("data") if status == 200 and isinstance(answer, dict) else None
+            found.update({str(one.get("id")): one for one in listed or [] if isinstance(one, dict)})
+            following = answer.get("next_page_token") if listed else None
+            if not isinstance(following, str) or not following or following == token:
+                break
+            token = following
+        return found
+
+    try:
+        return portal().call(pages())
+    except BifrostError:
+        return {}
+
+
+def _number(value: Any) -> float | None:
+    """The price list writes numbers as text."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if 0 <= number < math.inf else None
+
+
+def _positive(model: Mapping[str, Any] | None, name: str) -> int | None:
+    number = _number((model or {}).get(name))
+    return int(number) if number else None

@@ -1,0 +1,89 @@
+"""Show how far a comparison is: a bar where somebody watches, one line at the end where nobody does."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from .sweep import Progress
+
+__all__ = ["Bar", "summary_line"]
+
+_FRONT_ENDS = ("JPY_SESSION_NAME", "VSCODE_PID", "VSCODE_CWD", "COLAB_RELEASE_TAG")
+"""Set by the front ends that show a bar; nbconvert, papermill and scripts set none of them."""
+
+
+class Bar:
+    """A `tqdm` bar over the cells of a comparison; updated by the thread that runs the cell, which owns the output.
+
+    In a notebook the bar is made of widgets (`bifrost_nb._foreground.widget_bar`), of which a line of text stays.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._bar: Any = None
+        self._widgets: Any = None
+        if progress.reused < progress.total and _watched():
+            options = {"total": progress.total, "initial": progress.reused, "unit": "run", "dynamic_ncols": True}
+            self._widgets = _widgets(options) if _in_notebook() else None
+            self._bar = self._widgets.bar if self._widgets else _plain_bar(options)
+
+    def update(self) -> None:
+        """Draw what is new; tqdm itself redraws ten times a second at most."""
+        if self._bar is not None:
+            self._bar.set_postfix_str(_counts(self._progress), refresh=False)
+            self._bar.update(self._progress.finished - self._bar.n)
+
+    def close(self) -> None:
+        """The last state stays; without a bar one line says it."""
+        self.update()
+        if self._widgets is not None:
+            self._widgets.close(summary_line(self._progress))
+        elif self._bar is not None:
+            self._bar.close()
+        elif self._progress.total > self._progress.reused:
+            sys.stderr.write(summary_line(self._progress) + "\n")
+
+
+def _widgets(options: dict[str, Any]) -> Any:
+    """A bar of widgets, or None where there are none."""
+    from .._foreground.widget_bar import WidgetBar
+
+    try:
+        return WidgetBar(**options)
+    except ImportError:
+        return None
+
+
+def _plain_bar(options: dict[str, Any]) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(**options)
+
+
+def summary_line(progress: Progress) -> str:
+    """``1,800 runs: 1,080 done, 720 from the log, 2 failed``."""
+    return f"{progress.total:,} {'run' if progress.total == 1 else 'runs'}: {_counts(progress)}"
+
+
+def _counts(progress: Progress) -> str:
+    counts = {
+        "done": progress.done,
+        "from the log": progress.reused,
+        "failed": progress.failed,
+        "cached": progress.cached,
+        "cancelled": progress.cancelled,
+        "sent again": progress.resent,
+    }
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count or name == "done")
+
+
+def _in_notebook() -> bool:
+    return any(os.environ.get(name) for name in _FRONT_ENDS) and "ipykernel" in sys.modules
+
+
+def _watched() -> bool:
+    if _in_notebook():
+        return True
+    return bool(getattr(sys.stderr, "isatty", bool)())

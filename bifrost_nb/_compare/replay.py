@@ -1,0 +1,255 @@
+"""`replay`: send what was asked before to other deployments, and see what would change: answers, time, cost.
+
+The questions are rows of `runs` or `gateway_logs`; they go through the same engine as `compare` (pace, resume,
+interrupt), each with its own kind, messages and parameters.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import orjson
+
+from .._client.calls import Call, Kind
+from .._safe_text import plain
+from ..errors import ConfigurationError
+from .plan import TAGS, Asked, Cell, Plan, Prompt, _asked, _digest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .._client.client import Client
+    from .replay_result import Replayed
+
+__all__ = ["Source", "replay"]
+
+_KINDS: Mapping[str, Kind] = {"text_completion": "text", "chat_completion": "chat"}
+_NEEDED = ("request_type", "prompt", "params")
+_NOT_SENT_AGAIN = ("stream", "stream_options", "route", "model", "prompt", "messages", "fallbacks")
+"""What recorded parameters hold besides: how the answer came, the way to the old deployment; a gateway's log also has
+the fields that rows tell elsewhere."""
+
+_LIMITS = {"max_tokens", "max_completion_tokens"}
+
+
+class Source(NamedTuple):
+    """One question as it was asked. `place` is its row in the frame that was given."""
+
+    place: int
+    kind: Kind
+    asked: Mapping[str, Any]
+    """``prompt`` or ``messages``."""
+    parameters: Mapping[str, Any]
+    stream: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _ReplayPlan(Plan):
+    """A plan whose cells ask each in its own way."""
+
+    sources: Mapping[str, Source]
+    """By ``prompt_id``."""
+
+    def call(self, client: Client, cell: Cell) -> Call:
+        """The old question to the new deployment."""
+        source = self.sources[cell.prompt.prompt_id]
+        return client.prepare(
+            source.kind,
+            cell.asked.deployment,
+            stream=source.stream,
+            fallbacks=list(cell.asked.fallbacks) or None,
+            tags=self.tags_of(cell),
+            comparison_id=self.comparison_id,
+            prompt_id=cell.prompt.prompt_id,
+            repeat=cell.repeat,
+            **source.asked,
+            **{"retries": 0, **_parameters(source, cell.asked)},
+        )
+
+
+def replay(
+    rows: Any,
+    deployments: Any,
+    *,
+    fallbacks: Sequence[str] | None = None,
+    concurrency: int = 16,
+    requests_per_minute: float | None = None,
+    client: Client | None = None,
+    fresh: bool = False,
+    tags: Mapping[str, Any] | None = None,
+    **parameters: Any,
+) -> Replayed:
+    """Send the questions of `rows` to `deployments`, and compare the answers with those that were given.
+
+    `rows`: a frame of `runs` or `gateway_logs` (all or some of its rows), a list of `Run`, or whatever has such a
+    ``.frame``. `deployments`: as for `compare`. Each question keeps its kind (text or chat), messages and parameters;
+    `parameters` given here come in place of recorded ones. The old fallbacks are not asked again.
+
+    Rows that are no completion, have no prompt, or cannot be sent are left out, and the result's `notes` say which and
+    why. What the run log already holds of this replay is not sent again, unless `fresh`.
+
+    Raises ConfigurationError before anything is sent, also where no row is left, and `Interrupted` on the interrupt
+    key. A call that fails is a row of the result.
+    """
+    from .._client.client import Client
+    from .compare import _run
+    from .replay_result import Replayed
+    from .resume import recorded
+    from .sweep import Sweep
+
+    client = client or Client()
+    frame = _frame_of(rows)
+    shared = {
+        "fallbacks": fallbacks,
+        "concurrency": concurrency,
+        "requests_per_minute": requests_per_minute,
+        **parameters,
+    }
+    if found := sorted(TAGS & (tags or {}).keys()):
+        raise ConfigurationError(f"The tag {found[0]!r} is set by the replay itself.", hint="Use another name.")
+    plan, notes = _plan(client, frame, _asked(deployments, shared), tags or {})
+    sweep = Sweep(client, plan, {} if fresh else recorded(plan, client.log))
+    sweep.progress.notes.extend(notes)
+    _run(client, sweep)
+    from .comparison import Comparison
+
+    return Replayed(frame, plan.sources, Comparison(plan, sweep.results, sweep.progress))
+
+
+def _frame_of(rows: Any) -> pd.DataFrame:
+    """`rows` as a frame with a clean index. Raises ConfigurationError."""
+    from .._runs.frame import to_frame
+    from .._runs.run import Run
+
+    if isinstance(rows, Run):
+        rows = [rows]
+    if isinstance(rows, list | tuple) and all(isinstance(each, Run) for each in rows):
+        rows = to_frame(rows)
+    if not hasattr(rows, "columns"):
+        rows = getattr(rows, "frame", rows)
+    if not hasattr(rows, "columns"):
+        raise ConfigurationError(
+            f"There is nothing to replay in a {type(rows).__name__}.",
+            hint="Pass rows of runs() or gateway_logs(), or a list of Run.",
+        )
+    if missing := [name for name in _NEEDED if name not in rows.columns]:
+        raise ConfigurationError(
+            f"The frame has no column {missing[0]!r}.", hint="Pass rows of runs() or gateway_logs() with all columns."
+        )
+    from .._runs.columns import COLUMNS
+
+    # A subset of columns is enough to ask; what else was not given is unknown.
+    return cast("pd.DataFrame", rows.reset_index(drop=True).reindex(columns=[column.name for column in COLUMNS]))
+
+
+def _plan(
+    client: Client, frame: pd.DataFrame, asked: tuple[Asked, ...], tags: Mapping[str, Any]
+) -> tuple[_ReplayPlan, list[str]]:
+    """All calls to make, and why rows were left out."""
+    left_out: Counter[str] = Counter()
+    first: dict[str, int] = {}
+    prompts: list[Prompt] = []
+    sources: dict[str, Source] = {}
+    seen: Counter[str] = Counter()
+    for place, row in enumerate(frame[list(_NEEDED)].itertuples(index=False)):
+        try:
+            source = _source(place, row)
+            for who in asked:
+                _check(client, source, who)
+        except ConfigurationError as error:
+            reason = plain(error.message, 200)
+            left_out[reason] += 1
+            first.setdefault(reason, place)
+            continue
+        digest = _digest(["replay", source.kind, source.asked, source.parameters, source.stream], 12)
+        seen[digest] += 1
+        prompt_id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
+        prompts.append(Prompt(prompt_id, str(row.prompt), None, {"row": place}))
+        sources[prompt_id] = source
+    notes = [_told(count, first[reason], reason) for reason, count in left_out.items()]
+    if not prompts:
+        raise ConfigurationError(
+            f"There is nothing to replay: {notes[0] if notes else 'the frame has no rows.'}",
+            hint="Pass rows of completions with their prompts, such as runs(status='ok').",
+        )
+    return _ReplayPlan(**_cells(client, prompts, asked, sources), tags=dict(tags), sources=sources), notes
+
+
+def _cells(
+    client: Client, prompts: Sequence[Prompt], asked: tuple[Asked, ...], sources: Mapping[str, Source]
+) -> dict[str, Any]:
+    gateway = client.settings.base_url
+    cells = tuple(
+        Cell(
+            _digest(["replay", gateway, one.prompt_id, who.deployment, who.parameters, who.fallbacks], 16), one, who, 0
+        )
+        for one in prompts
+        for who in asked
+    )
+    kinds = {source.kind for source in sources.values()}
+    return {
+        "comparison_id": _digest(["replay", gateway, [one.prompt_id for one in prompts]], 16),
+        "kind": "chat" if kinds == {"chat"} else "text",
+        "stream": any(source.stream for source in sources.values()),
+        "system": None,
+        "asked": asked,
+        "prompts": tuple(prompts),
+        "repeats": 1,
+        "cells": cells,
+        "order": cells,
+    }
+
+
+def _told(count: int, place: int, reason: str) -> str:
+    rows = f"row {place} was" if count == 1 else f"{count:,} rows (the first is row {place}) were"
+    return f"{rows} left out: {reason}"
+
+
+def _source(place: int, row: Any) -> Source:
+    """The question in a row. Raises ConfigurationError where there is none."""
+    kind = _KINDS.get(str(row.request_type))
+    if kind is None:
+        raise ConfigurationError(f"requests of type {plain(row.request_type, 40)} cannot be replayed.")
+    if not isinstance(row.prompt, str) or not row.prompt:
+        raise ConfigurationError("the prompt is not recorded.")
+    recorded = _decoded(row.params) if isinstance(row.params, str) else {}
+    if not isinstance(recorded, dict):
+        raise ConfigurationError("its parameters are not a JSON object.")
+    parameters = {name: value for name, value in recorded.items() if value is not None and name not in _NOT_SENT_AGAIN}
+    return Source(place, kind, _question(kind, row.prompt), parameters, bool(recorded.get("stream", False)))
+
+
+def _question(kind: Kind, prompt: str) -> dict[str, Any]:
+    """A run records one prompt or user turn as its text, several prompts or messages as a JSON list."""
+    found = _decoded(prompt) if prompt.startswith("[") else None
+    if isinstance(found, list) and found:
+        if kind == "chat" and all(isinstance(each, dict) and "role" in each for each in found):
+            return {"prompt": None, "messages": found}
+        if kind == "text" and all(isinstance(each, str) for each in found):
+            return {"prompt": found}
+    return {"prompt": prompt}
+
+
+def _check(client: Client, source: Source, asked: Asked) -> None:
+    """Raises ConfigurationError where the question cannot be put to `asked`."""
+    fallbacks = list(asked.fallbacks) or None
+    options = {**source.asked, **_parameters(source, asked)}
+    client.prepare(source.kind, asked.deployment, stream=source.stream, fallbacks=fallbacks, **options)
+
+
+def _parameters(source: Source, asked: Asked) -> dict[str, Any]:
+    """The recorded parameters, with those given now in their place, also where the two names say the same."""
+    recorded = dict(source.parameters)
+    if _LIMITS & asked.parameters.keys():
+        recorded = {name: value for name, value in recorded.items() if name not in _LIMITS}
+    return {**recorded, **asked.parameters}
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None

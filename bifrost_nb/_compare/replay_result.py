@@ -1,0 +1,226 @@
+"""`Replayed`: answers before and after, with what changed in words, time and cost, per prompt and in total.
+
+A change is the new value minus the old one, and known only where both are. Times count only where the answer was given
+in full and not by a cache, so that they are a deployment's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from .._display.markdown import text
+from .._safe_text import plain
+from ..errors import ConfigurationError
+from .text_diff import TextDiff, text_diff
+from .verdict import amount
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .comparison import Comparison
+    from .replay import Source
+
+__all__ = ["Replayed"]
+
+METRICS = ("cost_usd", "total_ms", "latency_ms")
+_CELL = "padding:4px 10px;text-align:left;vertical-align:top;border-bottom:1px solid rgba(128,128,128,0.3)"
+SHOWN = 20
+"""Differences that the HTML spells out; all are in the frame."""
+
+
+class Replayed:
+    """What `replay` returns. `comparison` holds the new runs, `notes` what was left out and why."""
+
+    def __init__(self, before: pd.DataFrame, sources: Mapping[str, Source], comparison: Comparison) -> None:
+        self.comparison = comparison
+        self._before, self._sources = before, sources
+
+    @property
+    def notes(self) -> list[str]:
+        """Which rows were not sent and why, and whether the replay is incomplete."""
+        return self.comparison.notes
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row per old answer and new deployment; NA where unknown.
+
+        Columns: ``row`` (of the frame that was given), ``prompt_id``, ``prompt``, ``before`` and ``after`` (who
+        answered; before: else who was asked), ``deployment`` (who was asked now), ``status_before``, ``status``,
+        ``response_before``, ``response``, ``same`` (boolean), ``similarity`` (0 to 1, by words), and for ``cost_usd``,
+        ``total_ms``, ``latency_ms`` (the gateway's) the columns ``<name>_before``, ``<name>`` and ``<name>_change``.
+        """
+        import pandas as pd
+
+        from .statistics import deployments, measured, served
+
+        after = self.comparison.frame
+        places = [self._sources[prompt].place for prompt in after["prompt_id"]]
+        before = self._before.iloc[places].reset_index(drop=True).astype(_dtypes(after))
+        table = pd.DataFrame(
+            {
+                "row": pd.array(places, dtype="Int64"),
+                "prompt_id": after["prompt_id"],
+                "prompt": before["prompt"],
+                "before": served(before).fillna(deployments(before)),
+                "deployment": deployments(after),
+                "after": served(after),
+                "status_before": before["status"],
+                "status": after["status"],
+                "response_before": before["response"],
+                "response": after["response"],
+            }
+        )
+        table["same"] = (before["response"] == after["response"]).astype("boolean")
+        pairs = zip(before["response"], after["response"], strict=True)
+        table["similarity"] = pd.array([_similarity(old, new) for old, new in pairs], dtype="Float64")
+        for name in METRICS:
+            old, new = before[name].astype("Float64"), after[name].astype("Float64")
+            if name != "cost_usd":
+                old, new = old.where(measured(before)), new.where(measured(after))
+            table[f"{name}_before"], table[name], table[f"{name}_change"] = old, new, new - old
+        return table
+
+    def summary(self) -> pd.DataFrame:
+        """One row per deployment asked.
+
+        Columns: ``deployment``, ``prompts``, ``ok``, ``same`` (answers equal to the old ones), ``similarity`` (mean);
+        ``cost_usd_before``, ``cost_usd``, ``cost_usd_change``: totals over the ``cost_usd_pairs`` where both costs are
+        known; ``total_ms_change`` and ``latency_ms_change``: medians over ``total_ms_pairs`` and ``latency_ms_pairs``.
+        """
+        import pandas as pd
+
+        rows = []
+        for name, group in self.frame.groupby("deployment", sort=False):
+            paired = group[group["cost_usd_change"].notna()]
+            row: dict[str, Any] = {
+                "deployment": name,
+                "prompts": len(group),
+                "ok": int((group["status"] == "ok").fillna(value=False).sum()),
+                "same": int(group["same"].fillna(value=False).sum()),
+                "similarity": group["similarity"].mean(),
+                "cost_usd_pairs": len(paired),
+            }
+            for column in ("cost_usd_before", "cost_usd", "cost_usd_change"):
+                row[column] = paired[column].sum() if len(paired) else pd.NA
+            for metric in ("total_ms", "latency_ms"):
+                changes = group[f"{metric}_change"].dropna()
+                row[f"{metric}_pairs"] = len(changes)
+                row[f"{metric}_change"] = changes.median() if len(changes) else pd.NA
+            rows.append(row)
+        table = pd.DataFrame(rows)
+        counts = ("prompts", "ok", "same", *(f"{metric}_pairs" for metric in METRICS))
+        return table.astype({
+            name: "string" if name == "deployment" else "Int64" if name in counts else "Float64" for name in table
+        })  # fmt: skip
+
+    def diff(self, row: int = 0, deployment: str | None = None) -> TextDiff:
+        """What to change in the old answer of `row` to get that of `deployment` (by default the first), by words."""
+        table = self.frame
+        found = table[(table["row"] == row) & (table["deployment"] == (deployment or self.comparison.deployments[0]))]
+        if found.empty:
+            raise ConfigurationError(
+                f"Row {row} was not replayed{f' to {deployment}' if deployment else ''}.",
+                hint=f"It has {', '.join(self.comparison.deployments)} for rows "
+                f"{', '.join(str(each) for each in sorted(set(table['row']))[:20])}.",
+            )
+        return _diff(next(found.itertuples(index=False)))
+
+    def __len__(self) -> int:
+        return len(self.comparison)
+
+    def __repr__(self) -> str:
+        lines = [self._head(), *(f"  {plain(name, 80)}: {said}" for name, said in self._said())]
+        return "\n".join([*lines, *("! " + plain(note) for note in self.notes)])
+
+    def _repr_html_(self) -> str:
+        table = self.frame
+        cells = [[name, *parts] for name, parts in self._figures()]
+        titles = ("asked now", "answers", "cost", "time")
+        rows = "".join(f"<tr>{''.join(_cell(each) for each in row)}</tr>" for row in cells)
+        head = "".join(f'<th scope="col" style="{_CELL}">{title}</th>' for title in titles)
+        notes = "".join(
+            f'<div style="border-left:3px solid #d1242f;padding:2px 8px;margin-top:4px">{text(note)}</div>'
+            for note in self.notes
+        )
+        shown = "".join(_row_html(row) for row in table.head(SHOWN).itertuples(index=False))
+        rest = len(table) - SHOWN
+        more = f"<div>… and {rest:,} more in <code>.frame</code></div>" if rest > 0 else ""
+        return (
+            f"<div><div><b>{text(self._head())}</b></div>"
+            f'<table style="border-collapse:collapse;margin:4px 0"><thead><tr>{head}</tr></thead>'
+            f"<tbody>{rows}</tbody></table>{notes}{shown}{more}</div>"
+        )
+
+    def _head(self) -> str:
+        prompts, names = len(self._sources), self.comparison.deployments
+        return f"{prompts:,} {'prompt' if prompts == 1 else 'prompts'} sent again to {', '.join(names)}"
+
+    def _said(self) -> list[tuple[str, str]]:
+        return [(name, "; ".join(parts)) for name, parts in self._figures()]
+
+    def _figures(self) -> list[tuple[str, list[str]]]:
+        """For each deployment what is said of answers, cost and time."""
+        import pandas as pd
+
+        figures = []
+        for row in self.summary().to_dict("records"):
+            alike = "" if pd.isna(row["similarity"]) else f", {row['similarity']:.0%} of the words alike"
+            answers = f"{row['ok']:,} of {row['prompts']:,} answered, {row['same']:,} the same{alike}"
+            cost = "cost change unknown"
+            if row["cost_usd_pairs"]:
+                before, after = amount(row["cost_usd_before"], "cost_usd"), amount(row["cost_usd"], "cost_usd")
+                share = f", {row['cost_usd_change'] / row['cost_usd_before']:+.0%}" if row["cost_usd_before"] else ""
+                cost = f"{before} → {after} ({_signed(row['cost_usd_change'], 'cost_usd')}{share})"
+                if unknown := row["prompts"] - row["cost_usd_pairs"]:
+                    cost += f", {unknown:,} unknown"
+            metric = "total_ms" if row["total_ms_pairs"] else "latency_ms"
+            time = "time change unknown"
+            if row[f"{metric}_pairs"]:
+                of = "" if metric == "total_ms" else " of the gateway's own time"
+                time = f"{_signed(row[f'{metric}_change'], metric)} median{of} over {row[f'{metric}_pairs']:,}"
+            figures.append((str(row["deployment"]), [answers, cost, time]))
+        return figures
+
+
+def _dtypes(frame: pd.DataFrame) -> dict[str, Any]:
+    """The columns' own types: a frame that was cut to fewer columns has lost those of the others."""
+    return {str(name): dtype for name, dtype in frame.dtypes.items()}
+
+
+def _similarity(old: Any, new: Any) -> float | None:
+    return text_diff(old, new).similarity if isinstance(old, str) and isinstance(new, str) else None
+
+
+def _diff(row: Any) -> TextDiff:
+    old, new = (each if isinstance(each, str) else "" for each in (row.response_before, row.response))
+    return text_diff(old, new, title=f"{_text(row.before)} → {row.deployment}")
+
+
+def _row_html(row: Any) -> str:
+    """One prompt, folded: what changed in figures, then the word diff."""
+    metric = "total_ms" if isinstance(row.total_ms_change, float) else "latency_ms"
+    figures = [_signed(row.cost_usd_change, "cost_usd"), _signed(getattr(row, f"{metric}_change"), metric)]
+    same = isinstance(row.response_before, str) and row.response_before == row.response
+    ended = "the same answer" if same else "" if row.status == "ok" else _text(row.status)
+    said = " · ".join(part for part in [str(row.deployment), *figures, ended] if part)
+    return (
+        f"<details><summary><span>{text(plain(row.prompt, 120))}</span>"
+        f'<span style="opacity:.75"> · {text(said)}</span></summary>'
+        f'<div style="padding:4px 16px 8px">{_diff(row)._repr_html_()}</div></details>'
+    )
+
+
+def _signed(value: Any, metric: str) -> str:
+    """A change with its sign; ``–`` where unknown."""
+    if not isinstance(value, float | int) or value != value:
+        return "–"
+    return ("+" if value > 0 else "±" if value == 0 else "") + amount(float(value), metric)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else "unknown"
+
+
+def _cell(said: str) -> str:
+    return f'<td style="{_CELL}">{text(plain(said, 200))}</td>'

@@ -1,0 +1,39 @@
+"""What the run log already holds of a plan: the cells that need not be paid for again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from .plan import Plan
+
+if TYPE_CHECKING:
+    from .._runs.log.log import RunLog
+    from .._runs.run import Run
+
+__all__ = ["notes_on", "recorded"]
+
+
+def recorded(plan: Plan, log: RunLog) -> dict[str, Run]:
+    """The newest completed run of each cell that the log has one for, by the cell's identity.
+
+    A run that failed, was cut off or cancelled is none: its cell is sent again. The runs are named as `plan` names
+    them, whatever comparison they were first made for; a note that somebody gave an answer stays with it.
+    """
+    cells = {cell.cell_id: cell for cell in plan.cells}
+    found: dict[str, Run] = {}
+    for run in log.read(prompt_id={cell.prompt.prompt_id for cell in plan.cells}, status="ok"):
+        cell = cells.get(str(run.tags.get("cell")))
+        if cell is not None:
+            note = {"note": run.tags["note"]} if "note" in run.tags else {}
+            run.comparison_id, run.tags = plan.comparison_id, {**plan.tags_of(cell), **note}
+            found[cell.cell_id] = run
+    return found
+
+
+def notes_on(done: Mapping[str, Run]) -> list[str]:
+    """What is to be said about answers out of the log: they may not be there as they were given."""
+    count = sum("response" in run.redacted for run in done.values())
+    if not count:
+        return []
+    return [f"{count} answers come from the log, where a redact hook had changed or left out their text: no scores."]

@@ -1,0 +1,275 @@
+"""Run the calls of a plan on the private loop: at the pace of each deployment, within a budget, one result a cell.
+
+One task decides what starts next; nothing waits in line with a connection or a clock running. A call's own times begin
+when it is sent, its time in our queue is kept apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .._safe_text import plain
+from ..errors import (
+    AuthenticationFailed,
+    BifrostError,
+    BudgetExceeded,
+    ConnectionFailed,
+    GatewayError,
+    NotFound,
+    RateLimited,
+)
+from .budget import Budget
+from .plan import Asked, Cell, Plan
+from .rate_limit import Lane
+from .resume import notes_on
+
+if TYPE_CHECKING:
+    from .._client.calls import Outcome
+    from .._client.client import Client
+    from .._client.transport import Sink
+    from .._runs.run import Run
+
+__all__ = ["Progress", "Sweep"]
+
+SENDINGS = 6
+"""A cell that is answered by 429 is sent so often at most."""
+SETBACKS = 8
+"""So many bursts of refusals without an answer between them, some 90 s: the deployment's other cells stay unsent."""
+SETBACKS_AT_FIRST = 2
+"""The same for a gateway that never answered in this sweep: its address is more likely wrong than it is restarting."""
+HOPELESS = 3
+"""The same after so many answers in a row that will not change: a wrong key, no budget, no such deployment."""
+LONGEST_RETRY_AFTER_S = 300.0
+"""A deployment that asks for a longer pause has used up its quota: its other cells stay unsent."""
+TICK_S = 0.05
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a comparison is. Written on the private loop, read anywhere."""
+
+    total: int
+    reused: int = 0
+    """Taken from the run log."""
+    done: int = 0
+    failed: int = 0
+    cached: int = 0
+    cancelled: int = 0
+    resent: int = 0
+    """Sendings beyond the first of a cell."""
+    notes: list[str] = field(default_factory=list)
+    """What the user should know: a deployment given up, the budget reached."""
+
+    @property
+    def finished(self) -> int:
+        """Cells with a final result."""
+        return self.reused + self.done + self.failed
+
+
+@dataclass(slots=True, eq=False)
+class _Way:
+    """One deployment's cells that wait, and its lane."""
+
+    asked: Asked
+    lane: Lane
+    waiting: deque[tuple[int, Cell]] = field(default_factory=deque)
+    """(place in the order, cell)."""
+    head_since: float = 0.0
+    hopeless: int = 0
+    closed: str | None = None
+    """Why nothing more is sent."""
+
+    @property
+    def open(self) -> bool:
+        return self.closed is None and bool(self.waiting)
+
+
+class Sweep:
+    """One pass over the cells of `plan` that are not in `done` yet.
+
+    `results` maps a cell's identity to its run; it is complete for what was paid for at any moment, also after the
+    sweep was cancelled. `finished(run, final)` is called on the private loop for every run that ends (not final: its
+    cell is sent again), `sink` gets the pieces.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        plan: Plan,
+        done: dict[str, Run],
+        *,
+        max_cost_usd: float | None = None,
+        sink: Sink | None = None,
+        finished: Callable[[Run, bool], None] | None = None,
+    ) -> None:
+        self.client, self.plan, self.sink, self.finished = client, plan, sink, finished
+        self.results: dict[str, Run] = dict(done)
+        self.progress = Progress(total=len(plan.cells), reused=len(done), notes=notes_on(done))
+        self._ways = {
+            asked.name: _Way(asked, Lane(asked.concurrency, asked.requests_per_minute)) for asked in plan.asked
+        }
+        for place, cell in enumerate(plan.order):
+            if cell.cell_id not in done:
+                self._ways[cell.asked.name].waiting.append((place, cell))
+        # How far one deployment may run ahead of the slowest. All end with the slowest anyway, so this costs no time,
+        # and it keeps the runs of a pair close together.
+        self._lead = 2 * sum(asked.concurrency for asked in plan.asked)
+        self._budget = None if max_cost_usd is None else Budget(max_cost_usd, wave=self._lead // 2)
+        self._throttled: dict[str, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._answered = False
+        self._defect: BaseException | None = None
+
+    async def run(self) -> None:
+        """Send everything. Being cancelled cancels what is in flight, whose runs are recorded, and is raised again."""
+        now = time.monotonic()
+        for way in self._ways.values():
+            way.head_since = now
+        try:
+            while self._tasks or any(way.open for way in self._ways.values()):
+                self._wake.clear()
+                pause = self._start_next()
+                if pause == 0:
+                    # On its way before the next one is built: a call's clock must not run while others are prepared.
+                    await asyncio.sleep(0)
+                    continue
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), pause)
+                if self._budget is not None and (reason := self._budget.exhausted()):
+                    self._close(self._ways.values(), reason)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            if self._tasks:
+                await asyncio.wait(self._tasks)
+        if self._defect is not None:
+            raise self._defect
+
+    def _start_next(self) -> float | None:
+        """Start the next call in order that may start, and return 0.
+
+        Else the seconds until one may, None when a call must end first.
+        """
+        ways = sorted((way for way in self._ways.values() if way.open), key=lambda way: way.waiting[0][0])
+        pauses: list[float] = []
+        for way in ways:
+            if way.waiting[0][0] > ways[0].waiting[0][0] + self._lead:
+                break
+            if self._budget is not None and not self._budget.room(len(self._tasks)):
+                return TICK_S
+            wait = way.lane.wait_s(time.monotonic())
+            if wait == 0:
+                self._start(way)
+                return 0
+            if wait is not None:
+                pauses.append(wait)
+        return min(pauses) if pauses else None
+
+    def _start(self, way: _Way) -> None:
+        place, cell = way.waiting.popleft()
+        now = time.monotonic()
+        way.lane.started(now)
+        task = asyncio.get_running_loop().create_task(self._one(way, place, cell, 1000 * (now - way.head_since)))
+        way.head_since = now
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._wake.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # The client turns every failure of a call into an outcome, so this is a prompt that cannot be sent, or a
+            # defect of ours. What is in flight may end; then it is raised.
+            self._defect = self._defect or error
+            self._close(self._ways.values(), f"{type(error).__name__}: {plain(error, 200)}")
+
+    async def _one(self, way: _Way, place: int, cell: Cell, queue_ms: float) -> None:
+        call = self.plan.call(self.client, cell)
+        call.run.queue_ms = queue_ms
+        started = time.monotonic()
+        try:
+            outcome = await self.client.send(call, self.sink)
+        except asyncio.CancelledError:
+            self.results[cell.cell_id] = call.run
+            self.progress.cancelled += 1
+            raise
+        finally:
+            way.lane.ended()
+        if self._budget is not None:
+            self._budget.add(outcome.run)
+        self.results[cell.cell_id] = outcome.run
+        again = self._again(way, place, cell, outcome, started)
+        if not again:
+            self._count(way, outcome)
+        if self.finished is not None:
+            self.finished(outcome.run, not again)
+
+    def _again(self, way: _Way, place: int, cell: Cell, outcome: Outcome, started: float) -> bool:
+        """Adapt the lane to how a call ended; put the cell back in front if it is to be sent again."""
+        now, error = time.monotonic(), outcome.error
+        unreachable = isinstance(error, ConnectionFailed) and outcome.run.http_status is None
+        self._answered = self._answered or not unreachable
+        if isinstance(error, RateLimited):
+            way.lane.throttled(now, started)
+            self._throttled[cell.cell_id] = self._throttled.get(cell.cell_id, 0) + 1
+        elif unreachable:
+            way.lane.unreachable(now, started)
+        elif error is None:
+            way.lane.succeeded()
+            return False
+        else:
+            way.lane.answered()
+        pause = error.retry_after_s if isinstance(error, GatewayError) else None
+        if pause is not None:
+            way.lane.hold(now, pause)
+            if pause > LONGEST_RETRY_AFTER_S:
+                self._close([way], f"{way.asked.name} was given up: it asks to wait for {pause:,.0f} s.")
+        if not isinstance(error, RateLimited) and not unreachable:
+            return False
+        if way.lane.setbacks > (SETBACKS if self._answered else SETBACKS_AT_FIRST):
+            self._close([way], f"{way.asked.name} was given up: {plain(error, 200)}")
+        if way.closed is not None or self._throttled.get(cell.cell_id, 0) >= SENDINGS:
+            return False
+        if not way.waiting:
+            way.head_since = now
+        way.waiting.appendleft((place, cell))
+        self.progress.resent += 1
+        return True
+
+    def _count(self, way: _Way, outcome: Outcome) -> None:
+        error = outcome.error
+        if error is None:
+            way.hopeless = 0
+            self.progress.done += 1
+            self.progress.cached += bool(outcome.run.cache_hit)
+        else:
+            self.progress.failed += 1
+            hopeless = isinstance(error, (AuthenticationFailed, BudgetExceeded, NotFound))
+            way.hopeless = way.hopeless + 1 if hopeless else 0
+            if way.hopeless >= HOPELESS:
+                self._close([way], f"{way.asked.name} was given up: {plain(error, 200)}")
+        told = f"{way.asked.name}: some runs have something to say (run.notes), for example: "
+        if outcome.run.notes and not any(note.startswith(told) for note in self.progress.notes):
+            self._note(told + outcome.run.notes[0])
+        if isinstance(outcome.log_error, BifrostError):
+            self._note(plain(outcome.log_error, 300))
+
+    def _close(self, ways: Iterable[_Way], reason: str) -> None:
+        """Send nothing more on `ways`; what is in flight ends by itself."""
+        for way in ways:
+            if way.closed is None:
+                way.closed = reason
+                # Refused once and never sent again: their last answer stands.
+                self.progress.failed += sum(cell.cell_id in self.results for _, cell in way.waiting)
+        self._note(reason)
+
+    def _note(self, text: str) -> None:
+        if text not in self.progress.notes:
+            self.progress.notes.append(text)

@@ -1,0 +1,187 @@
+r"""``{{placeholders}}`` in prompts: names, attributes and items, nothing else.
+
+``{{name}}``, ``{{row.name}}``, ``{{row["a b"]}}``, ``{{items[0]}}``; blanks inside the braces are allowed. Only exactly
+this form is a placeholder. Every other brace, dollar, percent sign and quote is the prompt's own, so JSON, code, LaTeX
+and other template languages pass through unchanged.
+
+To write a placeholder that is *not* filled in, double its braces: ``{{{{name}}}}`` becomes ``{{name}}``, as in
+`str.format`. The rule applies only to what would be a placeholder, so four braces elsewhere stay four.
+
+A template may come from a stranger. Filling it in reads values and calls nothing: no calls, no expressions, no
+attributes with a leading underscore, nothing of modules, classes and functions.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import sys
+from collections.abc import Callable, Collection, Mapping
+from datetime import date
+from decimal import Decimal
+from inspect import isclass, isroutine
+from numbers import Number
+from types import ModuleType
+from typing import Any
+
+from .._safe_text import plain
+from ..errors import TemplateError
+
+__all__ = ["ESCAPE", "escape", "render", "variables"]
+
+ESCAPE = "To send the braces themselves, double them: {{{{name}}}}."
+
+_NAME = r"[^\W\d]\w*"
+_STEP = rf"\.{_NAME}|\[\s*(?:-?\d{{1,9}}|\"[^\"\n{{}}]*\"|'[^'\n{{}}]*')\s*\]"
+_PATH = rf"{_NAME}(?:{_STEP})*"
+_PLACEHOLDER = re.compile(
+    rf"(?P<escaped>\{{\{{\{{\{{[ \t]*{_PATH}[ \t]*\}}\}}\}}\}})|\{{\{{[ \t]*(?P<path>{_PATH})[ \t]*\}}\}}"
+)
+_STEPS = re.compile(_STEP)
+_MISSING = object()
+
+
+def variables(template: str) -> list[str]:
+    """The names that `template` needs, each once, in order of appearance."""
+    paths = (match["path"] for match in _PLACEHOLDER.finditer(template))
+    return list(dict.fromkeys(re.split(r"[.\[]", path, maxsplit=1)[0] for path in paths if path))
+
+
+def render(template: str, values: Mapping[str, Any], *, where: str | None = None) -> str:
+    """`template` with every placeholder filled in from `values`.
+
+    Text goes in as it is; numbers, dates and all that has a text form of its own by `str`; lists and mappings as JSON;
+    a DataFrame or Series whole. None, NaN and NA are no text, nor are functions, classes, modules and objects whose
+    only text is their address.
+
+    Raises one TemplateError that names every placeholder without a value, with near matches; `where` (such as
+    ``row 3``) says for which inputs.
+    """
+    faults: dict[str, str] = {}
+
+    def filled(match: re.Match[str]) -> str:
+        if match["escaped"]:
+            return match["escaped"][2:-2]
+        path = match["path"]
+        try:
+            return _text(_value(path, values))
+        except _Fault as fault:
+            faults[path] = f"{{{{{path}}}}} {fault}"
+            return ""
+
+    text = _PLACEHOLDER.sub(filled, template)
+    if faults:
+        place = f" ({where})" if where else ""
+        raise TemplateError(f"{'; '.join(faults.values())}{place}.", hint=ESCAPE)
+    return text
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if _is_missing(value):
+        raise _Fault(f"is {'None' if value is None else 'NA'}, which is no text")
+    if isinstance(value, ModuleType) or isclass(value) or isroutine(value):
+        raise _Fault(f"is a {type(value).__name__}, which is no text")
+    if isinstance(value, bool | Number | date | bytes):
+        return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    if isinstance(value, Mapping | list | tuple | set | frozenset):
+        return _as_json(value)
+    if callable(whole := getattr(type(value), "to_string", None)) and _is_pandas(value):
+        return str(whole(value))
+    own: Any = type(value)
+    if own.__str__ is object.__str__ and own.__repr__ is object.__repr__:
+        raise _Fault(f"is a {type(value).__name__}, which has no text of its own")
+    return str(value)
+
+
+class _Fault(Exception):
+    """What is wrong with one placeholder: the predicate of a sentence about it."""
+
+
+def _value(path: str, values: Mapping[str, Any]) -> Any:
+    name, *_ = re.split(r"[.\[]", path, maxsplit=1)
+    if name.startswith("__"):
+        raise _Fault("reads a name of Python's own, which templates may not")
+    if name not in values:
+        raise _Fault(f"is not defined{_near(name, values)}")
+    value, walked = values[name], name
+    for step in _STEPS.findall(path[len(name) :]):
+        found = _attribute(value, step[1:]) if step[0] == "." else _item(value, step[1:-1].strip())
+        if found is _MISSING:
+            raise _Fault(f"has no {step.strip('.')} in {walked}{_near(step.strip('.'), _names(value))}")
+        value, walked = found, walked + step
+    return value
+
+
+def _attribute(value: Any, name: str) -> Any:
+    """``value.name``: a mapping's item or an object's attribute, so that a row reads alike in both forms."""
+    if name.startswith("_"):
+        raise _Fault("reads a name with a leading underscore, which templates may not")
+    if isinstance(value, ModuleType) or isclass(value) or isroutine(value):
+        raise _Fault(f"reads from a {type(value).__name__}, which templates may not")
+    if isinstance(value, Mapping):
+        return value.get(name, _MISSING)
+    if _is_pandas(value) and name in value:  # a column called "name" comes before pandas' own `name`
+        return value[name]
+    return _guarded(lambda: getattr(value, name))
+
+
+def _item(value: Any, written: str) -> Any:
+    key: Any = written[1:-1] if written[0] in "\"'" else int(written)
+    if isinstance(value, ModuleType) or isclass(value) or isroutine(value):
+        raise _Fault(f"reads from a {type(value).__name__}, which templates may not")
+    return _guarded(lambda: value[key])
+
+
+def _guarded(read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except (AttributeError, LookupError, TypeError):
+        return _MISSING
+    except Exception as error:  # noqa: BLE001 - a property may fail in any way; the placeholder is what to name
+        raise _Fault(f"cannot be read: {type(error).__name__}: {plain(error, 200)}") from None
+
+
+def _names(value: Any) -> Collection[str]:
+    if isinstance(value, Mapping):
+        return [str(key) for key in value]
+    columns = getattr(value, "columns", None) if _is_pandas(value) else None
+    return [str(each) for each in (dir(value) if columns is None else columns) if not str(each).startswith("_")]
+
+
+def _near(name: str, known: Collection[str] | Mapping[str, Any]) -> str:
+    wanted = name.strip("[]\"' ")
+    names = [each for each in known if isinstance(each, str) and not each.startswith("_")]
+    lowered = {each.lower(): each for each in names}
+    close = [lowered[each] for each in difflib.get_close_matches(wanted.lower(), lowered, n=2, cutoff=0.6)]
+    return f" (did you mean {' or '.join(close)}?)" if close else ""
+
+
+def _is_missing(value: Any) -> bool:
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float | Decimal | Number) and bool(value != value)  # NaN, of Python, numpy or decimal
+
+
+def _is_pandas(value: Any) -> bool:
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(value, pandas.DataFrame | pandas.Series)
+
+
+def _as_json(value: Any) -> str:
+    def other(each: Any) -> Any:
+        return sorted(each, key=str) if isinstance(each, set | frozenset) else _text(each)
+
+    if isinstance(value, set | frozenset):
+        value = other(value)
+    try:
+        return json.dumps(dict(value) if isinstance(value, Mapping) else value, ensure_ascii=False, default=other)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise _Fault(f"cannot be written as JSON: {plain(error, 100)}") from None
+
+
+def escape(text: str) -> str:
+    """`text` as a template that renders to `text`."""
+    return _PLACEHOLDER.sub(lambda match: f"{{{{{match[0]}}}}}", text)

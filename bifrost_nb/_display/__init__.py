@@ -1,0 +1,1 @@
+"""How our objects show themselves: text, Markdown and HTML, made safe."""

@@ -1,0 +1,139 @@
+"""What is known about a `Run`, in words for people. Unknown is ``–`` with the reason, never 0."""
+
+from __future__ import annotations
+
+import math
+
+from .._runs.pending import is_pending
+from .._runs.run import Run
+from .._safe_text import plain, redact
+
+__all__ = ["duration", "facts", "line", "parts", "trouble", "usd"]
+
+_SOURCES = {"response": "", "log": " (gateway log)", "prices": " (from prices)"}
+_STATUS = {
+    "ok": "ok",
+    "error": "failed",
+    "cancelled": "cancelled",
+    "timeout": "timed out",
+    "truncated": "cut off",
+    None: "in flight",
+}
+
+
+def facts(run: Run) -> dict[str, str]:
+    """What is known about `run`, in words for people, in the order in which it is shown. Safe as plain text."""
+    return {
+        "served by": _served(run),
+        "first text": _first_text(run),
+        "total": "–" if run.total_ms is None else duration(run.total_ms),
+        "tokens": _tokens(run),
+        "speed": "–" if run.tokens_per_s is None else f"{run.tokens_per_s:.0f} tokens/s",
+        "cost": _cost(run),
+        "status": _status(run),
+    }
+
+
+def parts(run: Run) -> list[str]:
+    """The facts as one line says them: what needs its label has it, what is not known only where it matters."""
+    known = facts(run)
+    verb = "served by" if run.response or run.status in ("ok", None) else "asked"  # an error serves nothing
+    said = [f"{verb} {known['served by']}" if run.served else known["served by"].removeprefix("– ").strip("()")]
+    if run.ttft_ms is not None:
+        said.append(f"first text {known['first text']}")
+    if run.total_ms is not None:
+        said.append(f"total {known['total']}")
+    said.append(f"tokens {known['tokens']}")
+    if run.tokens_per_s is not None:
+        said.append(known["speed"])
+    waiting = "cost pending" if is_pending(run) else "cost unknown"
+    said.append(waiting if run.cost_usd is None else known["cost"])
+    if known["status"] != "ok":
+        said.append(known["status"])
+    return said
+
+
+def line(run: Run) -> str:
+    """The facts in one line."""
+    return " · ".join(parts(run))
+
+
+def trouble(run: Run) -> str:
+    """What went wrong; empty where nothing did."""
+    if run.status in ("ok", None) or not run.error_message:
+        return plain(" ".join(run.notes), 2_000)
+    kind = run.error_code or run.error_type
+    return f"{plain(kind, 80)}: {_message(run)}" if kind else _message(run)
+
+
+def duration(milliseconds: float) -> str:
+    """A time for people: ``310 ms``, ``12.4 s``, ``2:05 min``."""
+    if milliseconds < 1_000:
+        return f"{milliseconds:.0f} ms"
+    if milliseconds < 60_000:
+        return f"{milliseconds / 1_000:.1f} s"
+    minutes, seconds = divmod(round(milliseconds / 1_000), 60)
+    return f"{minutes}:{seconds:02d} min"
+
+
+def usd(amount: float) -> str:
+    """Dollars for people, three significant digits below a dollar and no exponent: ``$0.000124``."""
+    if amount == 0 or abs(amount) >= 1:
+        return f"${amount:,.2f}"
+    places = min(12, 2 - math.floor(math.log10(abs(amount))))
+    return f"{'-' if amount < 0 else ''}${abs(amount):.{places}f}"
+
+
+def _served(run: Run) -> str:
+    if run.served is None:
+        asked = f"{plain(run.requested, 200)} was asked" if run.requested else "the gateway does not say"
+        return f"– ({asked})"
+    served = plain(run.served, 200)
+    if run.is_fallback:
+        number = "" if run.fallback_index is None else f" {run.fallback_index}"
+        return f"{served} (fallback{number} for {plain(run.requested, 200)})"
+    return served
+
+
+def _first_text(run: Run) -> str:
+    if run.ttft_ms is not None:
+        return duration(run.ttft_ms)
+    if run.chunks is None and run.status == "ok":
+        return "– (not streamed)"
+    return "–" if run.status is None else "– (no text came)"
+
+
+def _tokens(run: Run) -> str:
+    if run.prompt_tokens is None and run.completion_tokens is None:
+        return f"{run.total_tokens:,}" if run.total_tokens is not None else "– (not reported)"
+    said = [f"{_count(run.prompt_tokens)} in"]
+    if run.request_type != "embedding":
+        said.append(f"{_count(run.completion_tokens)} out")
+    more = [(run.cached_tokens, "cached"), (run.reasoning_tokens, "reasoning")]
+    said += [f"{count:,} {name}" for count, name in more if count]
+    return ", ".join(said)
+
+
+def _count(value: int | None) -> str:
+    return "–" if value is None else f"{value:,}"
+
+
+def _cost(run: Run) -> str:
+    if run.cost_usd is None:
+        return "– (pending)" if is_pending(run) else "– (unknown)"
+    return usd(run.cost_usd) + _SOURCES.get(run.cost_source or "response", "")
+
+
+def _status(run: Run) -> str:
+    said = _STATUS.get(run.status, str(run.status))
+    if run.status == "ok" and run.finish_reason not in (None, "stop"):
+        said += f" ({'token limit' if run.finish_reason == 'length' else plain(run.finish_reason, 40)})"
+    if run.status not in ("ok", None) and run.http_status is not None and run.http_status >= 400:
+        said += f" ({run.http_status})"
+    if run.cache_hit:
+        said += f", from the gateway's cache{f' ({plain(run.cache_hit_type, 20)})' if run.cache_hit_type else ''}"
+    return said
+
+
+def _message(run: Run) -> str:
+    return redact(plain(run.error_message, 2_000))

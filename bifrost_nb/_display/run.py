@@ -1,0 +1,275 @@
+"""How a `Run` shows itself: as text, as HTML for a notebook, side by side with others, and as metadata of a display.
+
+One table of facts (`facts.py`) feeds all of them. The HTML uses inline literal styles and no fixed background under
+inherited text, so that it holds in light and dark themes, in exports and in a notebook re-opened elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from .._runs.columns import COLUMNS
+from .._runs.log.codec import column_value
+from .._runs.redaction import as_written
+from .._runs.run import Run
+from .._safe_text import plain, redact
+from .describe import facts, line, parts, trouble
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "FORMS",
+    "Runs",
+    "answer_html",
+    "as_html",
+    "as_markdown",
+    "as_text",
+    "metadata",
+    "metadata_many",
+    "mimebundle",
+    "mimebundle_many",
+    "without_texts",
+]
+
+MOST_EVIDENCE = 500
+"""Runs of one output that the notebook file keeps; the run log has all."""
+FORMS = ("md", "text", "json", "code")
+"""How an answer may be read: as Markdown, as it is, as JSON, as program code."""
+
+SHORT = 200
+"""Answers of so many characters are in the metadata themselves."""
+
+_LINKED = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]{2,40}://|data:(?=\S)")
+"""What JupyterLab begins a link at in plain text."""
+_RULE = "rgba(128,128,128,0.5)"
+_SMALL = "font-size:90%;line-height:1.5"
+_ANSWER = '<div style="margin:0.5em 0">answer</div>'  # on one line with the answer's first paragraph
+_TROUBLE = "border-left:3px solid #d1242f;padding:2px 8px;margin:0.5em 0;overflow-wrap:anywhere"
+
+
+class Runs(list[Run]):
+    """Several runs that belong together; a list that shows itself side by side. `frame` has one row per run."""
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The runs as a DataFrame with the columns of every frame."""
+        from .._runs.frame import to_frame
+
+        return to_frame(self)
+
+    def __repr__(self) -> str:
+        return _many_as_text(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, Any]]:
+        return mimebundle_many(self), metadata_many(self)
+
+
+def as_text(run: Run) -> str:
+    """The answer, then one line of facts, and one more where something went wrong."""
+    return _sendable("\n".join(part for part in (_answer_text(run), line(run), trouble(run)) if part))
+
+
+def as_markdown(run: Run) -> str:
+    """The answer as received, then the facts: for reports. It is text from outside; a notebook shows `as_html`."""
+    return _sendable("\n\n".join(part for part in (plain(run.text), f"*{line(run)}*", trouble(run)) if part))
+
+
+def as_html(run: Run, form: str = "md") -> str:
+    """The answer rendered, then what went wrong, then the facts. `form` is one of `FORMS`."""
+    from .markdown import text
+
+    told = " · ".join(text(part) for part in parts(run))
+    return (
+        f'<div style="overflow-x:auto">{answer_html(run, form)}</div>{_trouble_html(run)}'
+        f'<div style="border-top:1px solid {_RULE};margin:0.5em 0;padding:4px 0;{_SMALL}">{told}</div>'
+    )
+
+
+def answer_html(run: Run, form: str = "md") -> str:
+    """All that `run` says (reasoning, choices, calls), rendered; words where it says nothing. `form` as in `FORMS`."""
+    from .markdown import preformatted, text
+
+    shown = _reader(form)
+    parts = []
+    if run.reasoning:
+        parts.append(f"<details><summary>Reasoning</summary>{preformatted(run.reasoning)}</details>")
+    if len(run.texts) > 1:
+        label = '<p style="font-weight:600">Choice {}</p>'
+        parts += [label.format(index) + shown(each) for index, each in enumerate(run.texts)]
+    elif run.text:
+        parts.append(shown(run.text))
+    if calls := _calls(run):
+        parts.append(preformatted(calls))
+    return "".join(parts) or f"<p><em>{text(_nothing(run))}</em></p>"
+
+
+def mimebundle(run: Run, include: Collection[str] | None = None, form: str = "md") -> dict[str, str]:
+    """`run` for a notebook output: static types only, so that the saved file needs no kernel and no widget.
+
+    Markdown is given only where `include` asks for it: a front end that prefers it to HTML would run the HTML in it.
+    An answer too long to be rendered has no HTML, which would only be the same text again.
+    """
+    bundle = {"text/plain": as_text(run)}
+    if not _text_says_all(run, form, bundle["text/plain"]):
+        bundle["text/html"] = as_html(run, form)
+    if include and "text/markdown" in include:
+        bundle["text/markdown"] = as_markdown(run)
+    return bundle
+
+
+def mimebundle_many(runs: Iterable[Run], form: str = "md") -> dict[str, str]:
+    """Runs side by side: a column each with the answer, and the facts in rows below, for comparison."""
+    listed = list(runs)
+    return {"text/plain": _many_as_text(listed), "text/html": _many_as_html(listed, form)}
+
+
+def metadata(run: Run) -> dict[str, Any]:
+    """What a saved notebook keeps of `run` beside its picture: every known column, as JSON values, without keys.
+
+    A `redact` hook counts here as it does for the log; what the picture itself shows is what somebody wanted to see.
+    """
+    known: dict[str, Any] = {}
+    written = as_written(run)
+    for column in COLUMNS:
+        value = column_value(column, written)
+        if value is not None:
+            known[column.name] = redact(value) if isinstance(value, str) else _json_value(value)
+    return {"bifrost_nb": {"schema": 1, **known}}
+
+
+def metadata_many(runs: Iterable[Run]) -> dict[str, Any]:
+    """`metadata` of several runs that one output shows, at most `MOST_EVIDENCE` of them."""
+    kept = islice(runs, MOST_EVIDENCE)
+    return {"bifrost_nb": {"schema": 1, "runs": [metadata(run)["bifrost_nb"] for run in kept]}}
+
+
+def without_texts(facts: dict[str, Any], runs: Iterable[Run], plain_text: str) -> dict[str, Any]:
+    """Metadata of `runs` that says where the output's ``text/plain`` has a long answer, instead of repeating it.
+
+    ``response_at`` is [first character, number of characters]; `evidence.from_notebook` puts the answer back.
+    """
+    kept = facts["bifrost_nb"]
+    end = 0
+    for row, run in zip(kept.get("runs", [kept]), runs, strict=False):  # of many only the first are kept
+        answer = _sendable(plain(run.text))
+        if len(answer) <= SHORT or redact(answer) != row.get("response"):
+            continue
+        if (start := plain_text.find(answer, end)) >= 0:
+            end = start + len(answer)
+            del row["response"]
+            row["response_at"] = [start, len(answer)]
+    return facts
+
+
+def _text_says_all(run: Run, form: str, shown: str) -> bool:
+    """Whether the HTML would be one long answer as it is, and the text is as safe to show.
+
+    An answer that is longer still is cut in HTML. In plain text JupyterLab links ``javascript://`` and the like.
+    """
+    from .markdown import LONGEST_MARKDOWN, LONGEST_SHOWN
+
+    alone = len(run.texts) <= 1 and not run.reasoning and not run.tool_calls
+    if not alone or form not in ("md", "text") or not LONGEST_MARKDOWN < len(run.text) <= LONGEST_SHOWN:
+        return False
+    return {found.lower() for found in _LINKED.findall(shown)} <= {"http://", "https://"}
+
+
+def _trouble_html(run: Run) -> str:
+    from .markdown import text
+
+    said = trouble(run)
+    return f'<div style="{_TROUBLE}">{text(said)}</div>' if said else ""
+
+
+def _answer_text(run: Run) -> str:
+    if len(run.texts) > 1:
+        return "\n\n".join(f"[{index}] {plain(each)}" for index, each in enumerate(run.texts))
+    return plain(run.text) or _calls(run) or f"({_nothing(run)})"
+
+
+def _nothing(run: Run) -> str:
+    if len(run.embedding_shape) == 2:
+        count, numbers = run.embedding_shape
+        return f"{count:,} vector{'s' if count != 1 else ''} of {numbers:,} numbers"
+    return {None: "no text yet", "ok": "the answer is empty"}.get(run.status, "no text arrived")
+
+
+def _calls(run: Run) -> str:
+    """The tools that the model wants called, one line each."""
+    called = (call.get("function") for call in run.tool_calls)
+    named = (call for call in called if isinstance(call, dict))  # it comes from outside
+    return "\n".join(plain(f"{call.get('name', '?')}({call.get('arguments', '')})", 4_000) for call in named)
+
+
+def _reader(form: str) -> Callable[[str], str]:
+    from . import markdown as render
+
+    if form == "json":
+        return lambda content: render.code(_indented(content), "json")
+    if form == "code":
+        return lambda content: render.code(*_fenced(content))
+    return render.preformatted if form == "text" else render.to_html
+
+
+def _indented(content: str) -> str:
+    """JSON with one value per line; anything else as it is."""
+    import orjson
+
+    source, _ = _fenced(content)
+    try:
+        return orjson.dumps(orjson.loads(source), option=orjson.OPT_INDENT_2).decode()
+    except orjson.JSONDecodeError:
+        return content
+
+
+def _fenced(content: str) -> tuple[str, str]:
+    """What stands between the fences, and its language, where the answer is one fenced block; else all of it."""
+    lines = content.strip().split("\n")
+    fenced = len(lines) > 1 and lines[0].startswith("```") and lines[-1].strip() == "```"
+    if not fenced or any(line.startswith("```") for line in lines[1:-1]):
+        return content, "python"
+    return "\n".join(lines[1:-1]), lines[0][3:].strip() or "python"
+
+
+def _many_as_text(runs: Sequence[Run]) -> str:
+    if not runs:
+        return "(no runs)"
+    return "\n\n".join(f"── {_sendable(plain(run.requested or '?', 200))} ──\n{as_text(run)}" for run in runs)
+
+
+def _many_as_html(runs: Sequence[Run], form: str) -> str:
+    from .markdown import text
+
+    if not runs:
+        return "<p>No runs.</p>"
+    cell = f"border:1px solid {_RULE};padding:6px 10px;text-align:left;vertical-align:top;white-space:normal"
+    answer = f"{cell};width:{88 // len(runs)}%;min-width:12em"
+
+    def row(label: str, cells: Iterable[str], style: str = cell) -> str:
+        head = f'<th style="{cell};width:1%;font-weight:400;white-space:nowrap">{label}</th>'
+        rest = (f'<td style="{style};overflow-wrap:anywhere">{each}</td>' for each in cells)
+        return f"<tr>{head}{''.join(rest)}</tr>"
+
+    told = [facts(run) for run in runs]
+    rows = [
+        row("", (f"<strong>{text(plain(run.requested or '?', 200))}</strong>" for run in runs)),
+        row(_ANSWER, (answer_html(run, form) + _trouble_html(run) for run in runs), answer),
+        *(row(label, (text(each[label]) for each in told)) for label in told[0]),
+    ]
+    # JupyterLab lays its tables out with columns of equal width, whatever is in them.
+    style = f"border-collapse:collapse;table-layout:auto;width:100%;margin:0.5em 0;{_SMALL}"
+    return f'<div style="overflow-x:auto"><table style="{style}"><tbody>{"".join(rows)}</tbody></table></div>'
+
+
+def _sendable(text: str) -> str:
+    """`text` without half characters, which no message to a front end can carry."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _json_value(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value

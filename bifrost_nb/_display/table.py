@@ -1,0 +1,68 @@
+"""Small results of ``%bifrost``: they show themselves and are plain lists and text for Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .._safe_text import plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Table", "Text"]
+
+_CELL = "border:1px solid rgba(128,128,128,0.5);padding:3px 8px;text-align:left;vertical-align:top"
+
+
+class Text(str):
+    """Text that shows itself as it is, not quoted."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        from .markdown import preformatted
+
+        return preformatted(str(self))
+
+
+class Table(list[dict[str, Any]]):
+    """Rows by column name; None shows as ``–``. `frame` makes a DataFrame of it."""
+
+    def __init__(self, columns: Sequence[str], rows: Iterable[Mapping[str, Any]] = (), *, title: str = "") -> None:
+        super().__init__(dict(row) for row in rows)
+        self.columns = list(columns)
+        self.title = title
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The rows as a DataFrame."""
+        import pandas as pd
+
+        return pd.DataFrame(list(self), columns=self.columns)
+
+    def __repr__(self) -> str:
+        rows = [self.columns, *(self._cells(row) for row in self)]
+        widths = [max(len(row[place]) for row in rows) for place in range(len(self.columns))]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        return "\n".join([*([self.title] if self.title else []), *lines])
+
+    def _repr_html_(self) -> str:
+        from .markdown import text
+
+        head = "".join(f'<th style="{_CELL}">{text(name)}</th>' for name in self.columns)
+        body = "".join(
+            "<tr>" + "".join(f'<td style="{_CELL}">{text(cell)}</td>' for cell in self._cells(row)) + "</tr>"
+            for row in self
+        )
+        title = f'<p style="font-weight:600">{text(self.title)}</p>' if self.title else ""
+        return (
+            f'{title}<div style="overflow-x:auto"><table style="border-collapse:collapse">'
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        )
+
+    def _cells(self, row: Mapping[str, Any]) -> list[str]:
+        return ["–" if row.get(name) is None else plain(row[name], 200).replace("\n", " ") for name in self.columns]

@@ -1,0 +1,185 @@
+"""`launch_gateway`: a real Bifrost gateway as a process of this notebook, from what the machine has.
+
+Tried in this order: the binary given (or ``BIFROST_BINARY``), ``bifrost-http`` on PATH, a binary that the npm package
+downloaded earlier, the npm package itself, Docker. The gateway serves this machine only and ends with this process.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import weakref
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePath
+from typing import Any
+
+from ..errors import BifrostError, ConfigurationError
+from .config_file import Providers, check_config
+from .methods import HOST, PACKAGE, Plan, Way, ways
+from .start import as_json, config_for, end_process, started, told_version
+
+__all__ = ["LaunchedGateway", "launch_gateway"]
+
+
+class LaunchedGateway:
+    """A running gateway: a context manager. It ends at `stop`, or with this process."""
+
+    def __init__(self, process: subprocess.Popen[bytes], plan: Plan, way: Way, version: str | None, own: bool) -> None:
+        self.url = plan.url
+        """Its address, for ``bf.Client(url)``."""
+        self.app_dir = plan.folder
+        """Where it keeps its config and databases; a folder that was made for it goes with it."""
+        self.log_path = plan.folder / "gateway.log"
+        """What it prints."""
+        self.way = way.name
+        """How it was started."""
+        self.version = version
+        """As it says itself; None where it does not."""
+        self._process = process
+        self._owner = os.getpid()
+        self._end = weakref.finalize(
+            self, end_process, process, self._owner, way.container, plan.folder if own else None
+        )
+
+    @property
+    def running(self) -> bool:
+        """Whether it lives and belongs to this process."""
+        return self._owner == os.getpid() and self._process.poll() is None
+
+    def stop(self) -> None:
+        """End the gateway and wait until it is gone. A second call does nothing."""
+        self._end()
+
+    def __enter__(self) -> LaunchedGateway:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        state = "running" if self.running else "stopped"
+        return f"<LaunchedGateway {self.url} {self.version or 'of unknown version'}, by {self.way}, {state}>"
+
+
+def launch_gateway(
+    config: Mapping[str, Any] | None = None,
+    *,
+    providers: Providers | None = None,
+    binary: str | os.PathLike[str] | None = None,
+    version: str | None = None,
+    port: int = 0,
+    app_dir: str | os.PathLike[str] | None = None,
+    prices: str | os.PathLike[str] | None = None,
+    timeout: float = 60.0,
+) -> LaunchedGateway:
+    """Start a real Bifrost gateway and wait until it answers; use it in a ``with`` statement or call `stop`.
+
+    `providers` names providers (``["openai"]``, the key is in ``OPENAI_API_KEY``) or maps names to ``"env.VARIABLE"``
+    or to options: ``{"azure": {"endpoint": ..., "deployments": [...], "key": "env.AZURE_KEY"}}``; a name of your own
+    with a ``base_url`` is an OpenAI-style provider. `config` is a whole ``config.json`` instead. Keys are references to
+    the environment; a key itself is refused. `prices` is a local price list, for machines without internet.
+
+    `binary` is the only one tried; `version` (``"1.5.16"``) wants that one. `port` 0 takes a free one. `app_dir` keeps
+    config, databases and log; without it a folder is made, readable by its owner only, that goes when the gateway does.
+    `timeout` is in seconds, for all that is tried.
+
+    Raises ConfigurationError for an argument that cannot be used, BifrostError with every way that was tried and why it
+    failed.
+    """
+    if config is not None and providers is not None:
+        raise ConfigurationError("Pass config or providers, not both.")
+    wanted = _version(version)
+    price_file = _existing("prices", prices)
+    if not isinstance(timeout, int | float) or not 0 < timeout < float("inf"):
+        raise ConfigurationError(f"timeout must be seconds above 0, not {timeout!r}.")
+    variables = check_config(config if config is not None else config_for(providers, PurePath(), wanted, price_file))
+    if missing := [name for name in variables if not os.environ.get(name)]:
+        raise ConfigurationError(
+            f"Not set in the environment: {', '.join(missing)}.", hint="Set what the keys refer to."
+        )
+    chosen, free = _port(port), app_dir is None
+    folder = Path(tempfile.mkdtemp(prefix="bifrost-nb-gateway-")) if app_dir is None else _folder(Path(app_dir))
+    if not free and (config or providers is not None):
+        _leave_alone(folder / "config.json", config or config_for(providers, folder, wanted, price_file))
+    plan = Plan(chosen, folder, config, providers, price_file, wanted, time.monotonic() + timeout, variables)
+    try:
+        return _first_that_works(plan, ways(binary, plan), own=free)
+    except BaseException:
+        if free:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _first_that_works(plan: Plan, ways: Iterator[Way], *, own: bool) -> LaunchedGateway:
+    tried = []
+    for way in ways:
+        reason = way.reason
+        if not reason and time.monotonic() >= plan.end:
+            reason = "not tried: the time was used up"
+        if not reason:
+            process, reason = started(plan, way)
+            if process is not None:
+                return LaunchedGateway(process, plan, way, told_version(plan), own)
+        tried.append(f"  {way.name}: {reason}")
+    raise BifrostError(
+        "No Bifrost gateway could be started:\n" + "\n".join(tried) + "\n",
+        hint=f"Put bifrost-http on PATH, set BIFROST_BINARY, or install Node (npx -y {PACKAGE}) or Docker. "
+        "bf.local_gateway() needs none of them: it simulates one.",
+    )
+
+
+def _folder(path: Path) -> Path:
+    """An app dir that the caller names, made if missing."""
+    path = path.expanduser().absolute()
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"app_dir {path} cannot be made: {error.strerror}.") from None
+    return path
+
+
+def _leave_alone(path: Path, config: Mapping[str, Any]) -> None:
+    """Nobody's config is written over; the gateway would go by its database, which has the old one, anyway."""
+    if path.exists() and path.read_bytes() != as_json(config):
+        raise ConfigurationError(
+            f"{path} is there already, with another config.",
+            hint="Choose another app_dir, or pass neither config nor providers to start with what is there.",
+        )
+
+
+def _version(version: str | None) -> str | None:
+    if version is None:
+        return None
+    if not isinstance(version, str) or not re.fullmatch(r"v?\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?", version):
+        raise ConfigurationError(f"version is written like '1.5.16', not {version!r}.")
+    return "v" + version.removeprefix("v")
+
+
+def _existing(name: str, path: str | os.PathLike[str] | None) -> Path | None:
+    if path is None:
+        return None
+    found = Path(path).expanduser().absolute()
+    if not found.is_file():
+        raise ConfigurationError(f"{name}: there is no file {found}.")
+    return found
+
+
+def _port(port: int) -> int:
+    """A port that is free now; the gateway takes it a moment later."""
+    if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port < 65_536:
+        raise ConfigurationError(f"port must be a number from 0 to 65535, not {port!r}.")
+    with socket.socket() as probe:
+        if os.name == "posix":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise ConfigurationError(
+                f"Port {port} cannot be used: {error.strerror}.", hint="Choose another, or 0 for any free one."
+            ) from None
+        return int(probe.getsockname()[1])

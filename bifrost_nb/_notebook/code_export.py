@@ -1,0 +1,188 @@
+"""A run as code that repeats it: curl, httpx, the openai SDK, ``%%bifrost``. Keys are environment variables."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from .._display.table import Text
+from .._safe_text import Secret, plain, redact
+from ..errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from .._client.calls import Call
+    from .._client.client import Client
+    from .._runs.run import Run
+
+__all__ = ["FORMS", "copy"]
+
+# What the openai SDK takes by name; the rest goes into its extra_body.
+_SDK_NAMES = {"messages", "prompt", "model", "temperature", "top_p", "stop", "seed", "n", "user"}
+_SDK_NAMES |= {"max_tokens", "max_completion_tokens"}
+
+
+def copy(client: Client, run: Run, form: str = "curl") -> Text:
+    """`run` as code in one of `FORMS`. Raises ConfigurationError for a run that was no completion."""
+    written = plain(redact(FORMS[form](client, _call(client, run), run)))
+    return Text(written)
+
+
+def _call(client: Client, run: Run) -> Call:
+    """The request that `run` came from, made again from what was recorded."""
+    kinds = {"text_completion": "text", "chat_completion": "chat"}
+    if run.request_type not in kinds or run.requested is None or run.prompt is None:
+        raise ConfigurationError(f"A run of type {run.request_type} cannot be copied.")
+    options = dict(run.params)
+    asked: dict[str, Any] = {"prompt": run.prompt}
+    if run.request_type == "chat_completion" and (turns := _decoded(run.prompt)):
+        asked = {"messages": turns}
+    elif run.request_type == "text_completion" and all(isinstance(each, str) for each in _decoded(run.prompt) or [0]):
+        asked = {"prompt": _decoded(run.prompt)}
+    streamed = bool(options.pop("stream", False))
+    return client.prepare(
+        "chat" if run.request_type == "chat_completion" else "text",
+        run.requested,
+        stream=streamed,
+        fallbacks=run.fallbacks or None,
+        **asked,
+        **options,
+    )
+
+
+def _decoded(prompt: str) -> list[Any]:
+    """Messages or several prompts, which a run records as a JSON list; empty for plain text."""
+    try:
+        found = orjson.loads(prompt) if prompt.startswith("[") else None
+    except orjson.JSONDecodeError:
+        return []
+    turns = isinstance(found, list) and all(isinstance(each, str) or "role" in each for each in found)
+    return found if turns and found else []
+
+
+def _url(call: Call) -> str:
+    query = "&".join(f"{name}={value}" for name, value in call.query.items())
+    return call.path + (f"?{query}" if query else "")
+
+
+def _keys(client: Client, call: Call) -> dict[str, str]:
+    """Header and environment variable of each key that is configured, or was given as a header."""
+    keys = {name: re.sub(r"\W", "_", name).upper() for name, value in call.headers.items() if isinstance(value, Secret)}
+    if client.settings.virtual_key:
+        keys["x-bf-vk"] = "BIFROST_VIRTUAL_KEY"
+    if client.settings.api_key:
+        keys["authorization"] = "BIFROST_API_KEY"
+    return keys
+
+
+def _curl(client: Client, call: Call, run: Run) -> str:
+    plain_headers = ((name, value) for name, value in call.headers.items() if not isinstance(value, Secret))
+    headers = ["content-type: application/json", *(f"{name}: {value}" for name, value in plain_headers)]
+    keys = [
+        f'  -H "{name}: {"Bearer " if variable == "BIFROST_API_KEY" else ""}${variable}"'
+        for name, variable in _keys(client, call).items()
+    ]
+    lines = [
+        f"curl{' -N' if call.stream else ''} {shlex.quote(client.base_url + _url(call))}",
+        *(f"  -H {shlex.quote(header)}" for header in headers),
+        *keys,
+        f"  -d {shlex.quote(orjson.dumps(call.body).decode())}",
+    ]
+    return " \\\n".join(lines)
+
+
+def _httpx(client: Client, call: Call, run: Run) -> str:
+    headers = [
+        f"    {json.dumps(name)}: {json.dumps(value)},"
+        for name, value in call.headers.items()
+        if not isinstance(value, Secret)
+    ]
+    for name, variable in _keys(client, call).items():
+        start = '"Bearer " + ' if variable == "BIFROST_API_KEY" else ""
+        headers.append(f'    "{name}": {start}os.environ["{variable}"],')
+    body = {name: value for name, value in call.body.items() if name != "stream"}
+    return "\n".join(
+        [
+            "import os\n\nimport httpx\n",
+            f"body = {_python(body)}",
+            "response = httpx.post(",
+            f"    {json.dumps(client.base_url + _url(call))},",
+            "    json=body,",
+            *(["    headers={", *(f"    {line}" for line in headers), "    },"] if headers else []),
+            "    timeout=600,",
+            ")",
+            "response.raise_for_status()",
+            "print(response.json())",
+        ]
+    )
+
+
+def _openai(client: Client, call: Call, run: Run) -> str:
+    body = {**call.body, "model": run.requested}
+    extra = {name: body.pop(name) for name in list(body) if name not in _SDK_NAMES and name != "stream"}
+    body.pop("stream", None)
+    lines = [f"    {name}={_python(value)}," for name, value in body.items()]
+    if extra:
+        lines.append(f"    extra_body={_python(extra)},")
+    kind, answer = ("chat.completions", ".message.content") if call.kind == "chat" else ("completions", ".text")
+    key = "BIFROST_API_KEY" if client.settings.api_key else None
+    header = ', default_headers={"x-bf-vk": os.environ["BIFROST_VIRTUAL_KEY"]}' if client.settings.virtual_key else ""
+    return "\n".join(
+        [
+            "import os\n\nfrom openai import OpenAI\n",
+            f"client = OpenAI(base_url={json.dumps(client.base_url + '/v1')},"
+            f" api_key={f'os.environ[{json.dumps(key)}]' if key else json.dumps('none')}{header})",
+            f"answer = client.{kind}.create(",
+            *lines,
+            ")",
+            f"print(answer.choices[0]{answer})",
+        ]
+    )
+
+
+def _magic(client: Client, call: Call, run: Run) -> str:
+    flags = {"temperature": "-t", "max_tokens": "--max-tokens", "top_p": "--top-p", "seed": "--seed", "n": "-n"}
+    words = ["%%bifrost", run.requested or ""]
+    for fallback in run.fallbacks:
+        words += ["--fallback", fallback]
+    prompt = run.prompt or ""
+    if call.kind == "chat":
+        turns = call.body["messages"]
+        words.append("--chat")
+        if len(turns) == 2 and turns[0].get("role") == "system" and isinstance(turns[1].get("content"), str):
+            words += ["--system", str(turns[0]["content"])]
+            prompt = turns[1]["content"]
+    for name, value in run.params.items():
+        if name in flags:
+            words += [flags[name], str(value)]
+        elif name == "extra":
+            words += [word for key, each in value.items() for word in ("--extra", f"{key}={json.dumps(each)}")]
+        elif name not in ("stream", "route"):
+            words += ["-p", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
+    return f"{shlex.join(words)}\n{_as_template(prompt)}"
+
+
+def _as_template(prompt: str) -> str:
+    """`prompt` so that the magic sends it unchanged: what looks like a placeholder is doubled."""
+    from .._compare.template import escape
+
+    return escape(prompt)
+
+
+def _python(value: Any) -> str:
+    from pprint import pformat
+
+    return pformat(value, width=100, sort_dicts=False)
+
+
+FORMS: dict[str, Callable[[Client, Call, Run], str]] = {
+    "curl": _curl,
+    "httpx": _httpx,
+    "openai": _openai,
+    "magic": _magic,
+}
+"""How a run can be copied."""

@@ -1,0 +1,133 @@
+"""``--bg NAME``: calls that go on while other cells run."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+from collections.abc import Generator, Sequence
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from ..._display.run import Runs, metadata_many, mimebundle, mimebundle_many
+from ..magic.options import Options
+from .race import Arrival, Race
+
+if TYPE_CHECKING:
+    from ..._client.calls import Call, Outcome
+    from ..._client.client import Client
+    from ..._runs.run import Run
+
+__all__ = ["Job"]
+
+REDRAW_S = 0.25
+COST_WAIT_S = 2.0
+"""How long after the end a cost is waited for that only the gateway's log tells."""
+
+
+class Job:
+    """Calls in the background: ``await job`` gives their result, ``job.cancel()`` ends them.
+
+    `runs` are their records, in flight while ``status`` is None. Each is in the run log when it ends, whether or not
+    anybody looks. The card under the cell is redrawn by the kernel's own loop between cells; without such a loop
+    (terminal) there is no card.
+    """
+
+    def __init__(self, client: Client, calls: Sequence[Call], options: Options) -> None:
+        self.name = name = options.bg or "job"
+        self._form, self._raises = options.format, not options.no_raise
+        self.runs = Runs(call.run for call in calls)
+        self._inbox: SimpleQueue[Arrival] = SimpleQueue()
+        self._race = Race(self.runs, name)
+        self._client = client
+        self._handle: Any = None
+        self._late_s = 0.0
+        self._jobs: list[concurrent.futures.Future[Outcome]] = [
+            client.start(call, lambda _, pieces, index=index: self._inbox.put(Arrival(index, pieces)))  # type: ignore[misc]
+            for index, call in enumerate(calls)
+        ]
+        if not options.quiet:
+            self._show()
+
+    @property
+    def done(self) -> bool:
+        """Whether every call has ended and is recorded."""
+        return all(job.done() for job in self._jobs)
+
+    def cancel(self) -> None:
+        """End what still runs; what had arrived is kept and recorded with status ``cancelled``."""
+        for job in self._jobs:
+            job.cancel()
+
+    def result(self, timeout: float | None = None) -> Run | Runs:
+        """Wait for the end, at most `timeout` seconds; the run, or all runs. Raises the first error."""
+        waiting = concurrent.futures.wait(self._jobs, timeout).not_done
+        if waiting:
+            raise TimeoutError(f"{self.name} is still running; {self._race.summary}.")
+        return self._finished()
+
+    def __await__(self) -> Generator[Any, None, Run | Runs]:
+        return self._waited().__await__()
+
+    async def _waited(self) -> Run | Runs:
+        # Shielded: interrupting the wait must not end the work.
+        await asyncio.gather(*(asyncio.shield(asyncio.wrap_future(job)) for job in self._jobs))
+        await asyncio.to_thread(self._client.wait_costs, self.runs, COST_WAIT_S)
+        return self._finished()
+
+    def _finished(self) -> Run | Runs:
+        self._draw()  # now and for the cell that waits: unattended tools drop what is sent for an earlier one
+        for job in self._jobs:
+            if (error := job.result().error) is not None and self._raises:
+                raise error
+        return self.runs[0] if len(self.runs) == 1 else self.runs
+
+    @property
+    def states(self) -> str:
+        """How far each run is, in words."""
+        return ", ".join(f"{run.requested}: {run.status or 'in flight'}" for run in self.runs)
+
+    def __repr__(self) -> str:
+        return f"<{self.name}: {self.states}>"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, Any]]:
+        return self._bundle(), self._evidence()
+
+    def _evidence(self) -> dict[str, Any]:
+        return metadata_many(self.runs) if self.done else {}
+
+    def _bundle(self) -> dict[str, str]:
+        if not self.done:
+            from .html_view import Basic
+
+            return {**Basic(self._race).bundle(), "text/plain": repr(self)}
+        if len(self.runs) == 1:
+            return mimebundle(self.runs[0], form=self._form)
+        return mimebundle_many(self.runs, form=self._form)
+
+    def _show(self) -> None:
+        from IPython.core.getipython import get_ipython
+        from IPython.display import display
+
+        shell = get_ipython()
+        if shell is None or not hasattr(shell, "kernel"):
+            return
+        self._handle = display(self._bundle(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        with contextlib.suppress(RuntimeError):  # no loop in this thread: the card stays as it is
+            asyncio.get_running_loop().call_later(REDRAW_S, self._redraw)
+
+    def _redraw(self) -> None:
+        done = self.done  # asked before drawing, so that the last drawing shows the end
+        self._draw()
+        lacking = done and any(run.cost_usd is None for run in self.runs)
+        self._late_s += REDRAW_S if lacking else 0
+        if not done or (lacking and self._late_s < COST_WAIT_S):
+            asyncio.get_running_loop().call_later(REDRAW_S, self._redraw)
+
+    def _draw(self) -> None:
+        if self._handle is None:
+            return
+        with contextlib.suppress(Empty):
+            while True:
+                self._race.receive([self._inbox.get_nowait()])
+        self._handle.update(self._bundle(), raw=True, metadata=self._evidence())

@@ -1,0 +1,264 @@
+"""From a parsed magic line and a cell to a result: prompt, calls, live view, error."""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from collections import ChainMap
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError
+
+from ..._compare.template import escape, render, variables
+from ..._display.describe import trouble
+from ..._display.run import Runs
+from ..._display.table import Text
+from ...errors import BifrostError
+from .cache_key import cache_headers
+from .options import Options
+from .session import Session
+
+if TYPE_CHECKING:
+    from ..._client.calls import Call, Outcome
+    from ..._compare.comparison import Comparison
+    from ..._runs.run import Run
+
+__all__ = ["ask", "calls_for", "shorten"]
+
+
+def ask(session: Session, options: Options, body: str | None, local_ns: Mapping[str, Any] | None, quiet: bool) -> Any:
+    """Do what a magic line asks for; the result is kept (`Session.keep`) and returned.
+
+    `body` is the cell's text, None in the line form. Raises UsageError, BifrostError, and Interrupted after the
+    interrupt key; what had arrived by then is kept all the same.
+    """
+    _check(session, options)
+    values: ChainMap[str, Any] = ChainMap(dict(local_ns or {}), session.shell.user_ns)
+    template, prompt_id = _template(options, body)
+    if body is not None and options.use:
+        values = ChainMap({"body": body.strip("\n")}, *values.maps)
+    elif options.save and "body" in variables(template) and "body" not in values:
+        if not options.dry_run:
+            raise UsageError(
+                f"%%bifrost: {prompt_id} is saved and was not sent: its {{{{body}}}} is the text of the cell that says"
+                f" --use {options.save}. Add --dry-run to only save it."
+            )
+        values = ChainMap({"body": "{{body}}"}, *values.maps)
+    if options.repeat or options.inputs:
+        return _compared(session, options, (template, prompt_id), values, quiet or options.quiet)
+    calls = calls_for(session, options, render(template, values), values, prompt_id)
+    if options.dry_run:
+        shown = Text("\n\n".join(_as_sent(session, call) for call in calls))
+        session.keep(shown, options.out)
+        if not (quiet or options.quiet):
+            _display(shown)
+        return shown
+    if options.bg:
+        from ..live.background import Job
+
+        job = session.jobs[options.bg] = Job(session.client, calls, options)
+        session.shell.user_ns[options.bg] = job
+        return job
+    return _watched(session, options, calls, quiet or options.quiet)
+
+
+def calls_for(
+    session: Session, options: Options, prompt: str, values: Mapping[str, Any], prompt_id: str | None = None
+) -> list[Call]:
+    """One checked call per deployment; nothing is sent. Raises ConfigurationError."""
+    client = session.client
+    chat: dict[str, Any] = {}
+    if options.kind == "chat":
+        system = None if options.system is None else render(options.system, values)
+        if options.history:
+            start = [{"role": "system", "content": system}] if system is not None and not session.conversation else []
+            chat = {"messages": [*start, *session.conversation, {"role": "user", "content": prompt}]}
+        else:
+            chat = {"system": system}
+    return [
+        client.prepare(
+            "chat" if options.kind == "chat" else "text",
+            deployment,
+            None if options.history else prompt,
+            stream=True,
+            fallbacks=options.fallbacks or None,
+            extra=options.extra or None,
+            timeout=options.timeout,
+            headers=cache_headers(options.cache),
+            tags=_tags(session, options),
+            prompt_id=prompt_id,
+            **chat,
+            **options.wire,
+        )
+        for deployment in options.deployments
+    ]
+
+
+def _check(session: Session, options: Options) -> None:
+    if not options.deployments:
+        raise UsageError("%%bifrost: name a deployment, like azure/gpt-35-turbo-instruct. %bifrost models lists them.")
+    if options.history and len(options.deployments) > 1:
+        raise UsageError("%%bifrost: --history continues one chat; name one deployment.")
+    comparing = options.repeat or options.inputs
+    if options.max_cost is not None and not comparing:
+        raise UsageError("%%bifrost: --max-cost limits a comparison; use it with --repeat or --inputs.")
+    if comparing and (options.history or options.bg):
+        raise UsageError(f"%%bifrost: {'--history' if options.history else '--bg'} does not go with a comparison.")
+    if options.bg and options.history:
+        raise UsageError("%%bifrost: --history goes on when an answer is complete; ask without --bg.")
+    if options.bg and options.out:
+        raise UsageError(f"%%bifrost: --bg {options.bg} names the job; {options.out} = await {options.bg} its result.")
+    if options.bg and (running := session.jobs.get(options.bg)) is not None and not running.done:
+        raise UsageError(
+            f"%%bifrost: the job {options.bg} is still running; %bifrost cancel {options.bg} ends it,"
+            " or give this one another name."
+        )
+
+
+def _template(options: Options, body: str | None) -> tuple[str, str | None]:
+    """The prompt's template and, where it is a saved one, its id."""
+    from .saved_prompts import saved_prompts
+
+    if options.use:
+        saved = saved_prompts().get(options.use)
+        if body and body.strip() and "body" not in variables(saved.template):
+            raise UsageError(
+                f"%%bifrost: the saved prompt {saved.id} has no {{{{body}}}} for this cell's text;"
+                f" use it in one line: %bifrost DEPLOYMENT --use {options.use}"
+            )
+        return saved.template, saved.id
+    if body is None or not body.strip():
+        raise UsageError("%%bifrost: the prompt is empty; write it below the line.")
+    if options.save:
+        return body, saved_prompts().save(options.save, body).id
+    return body, None
+
+
+def _watched(session: Session, options: Options, calls: list[Call], quiet: bool) -> Run | Runs:
+    from ..live.watch import watch
+
+    runs = [call.run for call in calls]
+    result: Run | Runs = runs[0] if len(runs) == 1 else Runs(runs)
+    try:
+        outcomes = watch(session.client, calls, quiet=quiet, form=options.format)
+    finally:  # also after an interrupt: what had arrived is the result
+        session.keep(result, options.out)
+    for outcome in outcomes:
+        if outcome.log_error is not None:
+            warnings.warn(str(outcome.log_error), stacklevel=2)
+    if options.history and runs[0].status == "ok":
+        said = {"role": "assistant", "content": runs[0].text}
+        session.conversation = [*calls[0].body["messages"], said]
+    if not options.no_raise:
+        _raise_first(outcomes)
+    return result
+
+
+def _raise_first(outcomes: list[Outcome]) -> None:
+    """Raise the first failure, so that Run All stops; of several calls it says how many failed."""
+    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+    if not errors:
+        return
+    error = errors[0]
+    if len(outcomes) > 1:
+        asked = error.run.requested if error.run is not None else "?"
+        error.args = (f"{len(errors)} of {len(outcomes)} deployments failed; {asked}: {error.message}",)
+    raise error
+
+
+def _compared(
+    session: Session, options: Options, template: tuple[str, str | None], values: Mapping[str, Any], quiet: bool
+) -> Any:
+    """A comparison: every row of the inputs, so many times. What an interrupt left is kept, too."""
+    from ..._compare.compare import Interrupted, compare
+
+    prompt, prompt_id = template
+    inputs = _inputs(options.inputs, prompt, values) if options.inputs else None
+    if inputs is None:  # the notebook's own values go in here; what comes out is no template any more
+        prompt = escape(render(prompt, values))
+    asked: dict[str, Any] = {
+        "inputs": inputs,
+        "repeats": options.repeat or 1,
+        "chat": options.kind == "chat",
+        "system": options.system,
+        "fallbacks": options.fallbacks or None,
+        "client": session.client,
+        "dry_run": options.dry_run,
+        "max_cost_usd": options.max_cost,
+        "tags": _tags(session, options) or None,
+        "extra": options.extra or None,
+        "timeout": options.timeout,
+        "headers": cache_headers(options.cache),
+    }
+    # With each deployment, because `compare` has a seed of its own: the one that orders the calls.
+    asking = [{"deployment": deployment, **options.wire} for deployment in options.deployments]
+    try:
+        compared: Any = compare(asking, {prompt_id: prompt} if prompt_id else prompt, **asked)
+    except Interrupted as interrupted:
+        session.keep(interrupted.comparison, options.out)
+        raise
+    session.keep(compared, options.out)
+    if not quiet:
+        _display(compared)
+    if not (options.dry_run or options.no_raise):
+        _raise_if_all_failed(compared)
+    return compared
+
+
+def _raise_if_all_failed(compared: Comparison) -> None:
+    """Failures are rows of a comparison; but one without a single answer must stop Run All."""
+    runs = compared.runs
+    if not runs or any(run.status not in ("error", "timeout") for run in runs):
+        return
+    first = runs[0]
+    raise BifrostError(f"None of {len(runs)} calls was answered; {first.requested}: {trouble(first)}", run=first)
+
+
+def _inputs(name: str, template: str, values: Mapping[str, Any]) -> Any:
+    """The variable `name`, with what the template needs beyond its columns taken from the notebook."""
+    if name not in values:
+        near = difflib.get_close_matches(name, [each for each in values if not each.startswith("_")], n=1)
+        meant = f"did you mean {near[0]}?" if near else "assign a DataFrame, a dict or a list of dicts to it first."
+        raise UsageError(f"%%bifrost: --inputs {name}: there is no such variable; {meant}")
+    inputs = values[name]
+    if not (isinstance(inputs, list | Mapping) or hasattr(inputs, "columns")):
+        return inputs  # `compare` says what it takes
+    if isinstance(inputs, list):
+        columns = {str(key) for row in inputs if isinstance(row, Mapping) for key in row}
+    else:
+        columns = {str(key) for key in getattr(inputs, "columns", inputs)}
+    more = {each: values[each] for each in variables(template) if each not in columns and each in values}
+    if not more:
+        return inputs
+    if isinstance(inputs, list):
+        return [{**more, **row} for row in inputs]
+    if isinstance(inputs, Mapping):
+        count = max((len(column) for column in inputs.values() if hasattr(column, "__len__")), default=0)
+        return {**inputs, **{each: [value] * count for each, value in more.items()}}
+    return inputs.assign(**{each: [value] * len(inputs) for each, value in more.items()})
+
+
+def _tags(session: Session, options: Options) -> dict[str, Any]:
+    """The cell's own tags beside the notebook's name, by which ``%bifrost cost`` finds its runs."""
+    return {**({"notebook": session.notebook} if session.notebook else {}), **options.tags}
+
+
+def _display(result: Any) -> None:
+    from IPython.display import display
+
+    display(result)  # type: ignore[no-untyped-call]
+
+
+def _as_sent(session: Session, call: Call) -> str:
+    """A call as it would be sent, without keys."""
+    import orjson
+
+    query = "&".join(f"{name}={value}" for name, value in call.query.items())
+    address = session.client.settings.base_url + call.path + (f"?{query}" if query else "")
+    return f"POST {address}\n{orjson.dumps(call.body, option=orjson.OPT_INDENT_2).decode()}"
+
+
+def shorten(error: BifrostError, line: str) -> None:
+    """Let IPython show `error` as `line` instead of a traceback; the exception itself stays what it is."""
+    vars(error)["_render_traceback_"] = lambda *_, **__: [line]

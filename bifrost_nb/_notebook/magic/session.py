@@ -1,0 +1,72 @@
+"""What the magic remembers between cells: the client, defaults, the conversation, the last result, background jobs."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from ... import _settings as settings
+from .config import Bifrost
+from .options import Options
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from ..._client.client import Client
+    from ..live.background import Job
+
+__all__ = ["Session"]
+
+
+class Session:
+    """One loaded extension in one shell."""
+
+    def __init__(self, shell: InteractiveShell, config: Bifrost) -> None:
+        self.shell = shell
+        self.config = config
+        self.started_at = datetime.now(UTC)
+        self.defaults = Options()
+        """What ``%bifrost use`` set."""
+        self.conversation: list[dict[str, Any]] = []
+        """Messages that ``--history`` continues."""
+        self.last: Any = None
+        """The last result: a Run, Runs or a Comparison."""
+        self.jobs: dict[str, Job] = {}
+        self._client: Client | None = None
+
+    @property
+    def client(self) -> Client:
+        """A client with the settings now in force; a new one only when they have changed. Raises ConfigurationError."""
+        from ..._client.client import Client
+
+        if self._client is None or self._client.settings != settings.resolve():
+            self._client = Client()
+        return self._client
+
+    @property
+    def notebook(self) -> str | None:
+        """The notebook's file name where the server or the editor tells it; None elsewhere."""
+        path = self.shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
+        name = PurePath(path).name if isinstance(path, str) else ""
+        return name if name.endswith(".ipynb") else None
+
+    def keep(self, result: Any, name: str | None) -> None:
+        """Make `result` the last one: ``_bifrost``, the variable `name`, and ``_``, ``_N`` and ``Out[N]``.
+
+        The magic itself returns nothing, because the answer is on screen already and a returned value would be shown
+        a second time; IPython's own history is filled in here instead.
+        """
+        self.last = result
+        self.shell.user_ns["_bifrost"] = result
+        if name is not None:
+            self.shell.user_ns[name] = result
+        hook: Any = self.shell.displayhook
+        hook.update_user_ns(result)
+        hook.fill_exec_result(result)
+
+    def close(self) -> None:
+        """Cancel what still runs; it is recorded as cancelled."""
+        for job in self.jobs.values():
+            job.cancel()

@@ -1,0 +1,181 @@
+"""What is filled in on a playground: plain fields, and the request that they make. No widget, nothing is sent."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pprint import pformat
+from typing import TYPE_CHECKING, Any
+
+from ..._compare.inputs import rows_of
+from ..._compare.plan import Plan, make_plan
+from ..._compare.template import variables
+from ..._safe_text import plain, redact
+from ...errors import ConfigurationError, TemplateError
+
+if TYPE_CHECKING:
+    from ..._client.client import Client
+
+__all__ = ["PARAMETERS", "Form"]
+
+PARAMETERS = ("temperature", "max_tokens", "top_p", "stop", "seed", "n")
+"""Parameters that the page has controls for; a form may hold any other that the client takes."""
+_ARGUMENTS = ("deployments", "prompt", "inputs", "repeats", "system", "fallbacks")
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The fields. An empty text or list means: not set; a parameter of None means the provider's default."""
+
+    deployments: tuple[str, ...] = ()
+    """``provider/model`` each, in the order in which they were chosen."""
+    chat: bool = False
+    system: str = ""
+    """Sent for a chat only; kept while text is asked for."""
+    prompt: str = ""
+    """A template with ``{{variables}}``."""
+    values: Mapping[str, str] = field(default_factory=dict)
+    """Of the prompt's variables; also of those that it does not use at the moment."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    fallbacks: tuple[str, ...] = ()
+    repeats: int = 1
+
+    def changed(self, **given: Any) -> Form:
+        """The form with some fields set anew. Raises ConfigurationError for unknown fields and wrong types."""
+        known = [each.name for each in fields(self)]
+        for name in given:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                asked = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(known)}."
+                raise ConfigurationError(f"A playground has no field {plain(name, 60)!r}{asked}")
+        return replace(self, **{name: _CHECKS[name](name, value) for name, value in given.items()})
+
+    @property
+    def variables(self) -> list[str]:
+        """The names in the prompt, in order."""
+        return variables(self.prompt)
+
+    def rows(self, inputs: Any) -> int:
+        """How many prompts the form makes with the bound `inputs`."""
+        return len(rows_of(inputs)) if inputs is not None and self.variables else 1
+
+    def request(self, inputs: Any = None) -> dict[str, Any]:
+        """The arguments of `compare` that ask the same; what is not set is left out.
+
+        `inputs` are rows bound to the playground; variables without a column of theirs take the typed value.
+        """
+        seed = self.parameters.get("seed")
+        # compare's own seed is the order of sending, so the model's goes with each deployment
+        asked = [name if seed is None else {"deployment": name, "seed": seed} for name in self.deployments]
+        system = self.system if self.chat and self.system.strip() else None
+        shared = {name: value for name, value in self.parameters.items() if name != "seed" and value is not None}
+        optional = {
+            "inputs": self._filled(inputs),
+            "chat": self.chat or None,
+            "system": system,
+            "fallbacks": list(self.fallbacks) or None,
+            "repeats": self.repeats if self.repeats > 1 else None,
+        }
+        set_ones = {name: value for name, value in optional.items() if value is not None}
+        return {"deployments": asked, "prompt": self.prompt, **set_ones, **shared}
+
+    def plan(self, client: Client, inputs: Any = None) -> Plan:
+        """All calls of the request, checked by the client. Raises ConfigurationError and TemplateError."""
+        if not self.deployments:
+            raise ConfigurationError("Choose a deployment.")
+        if not self.prompt.strip():
+            raise ConfigurationError("Write a prompt.")
+        rest = self.request(inputs)
+        named = {name: rest.pop(name) for name in _ARGUMENTS if name in rest}
+        return make_plan(client, kind="chat" if rest.pop("chat", False) else "text", parameters=rest, **named)
+
+    def problem(self, client: Client, inputs: Any = None) -> str | None:
+        """Why this cannot be sent, in words; None where it can. Looks at the first row of `inputs` only."""
+        try:
+            first = None if inputs is None else rows_of(inputs)[:1]
+            replace(self, repeats=1).plan(client, first)
+        except (ConfigurationError, TemplateError) as error:
+            return plain(redact(error), 400)
+        return None
+
+    def code(self, inputs: Any = None) -> str:
+        """Python that asks the same; bound inputs are named, not written out."""
+        asked = self.request(inputs)
+        note = ""
+        if inputs is not None and "inputs" in asked:
+            note = "# inputs: the rows bound to the playground\n"
+            asked["inputs"] = _Name("inputs")
+        lines = [f"    {name}={pformat(value, width=90, sort_dicts=False)}," for name, value in asked.items()]
+        written = "\n".join(["import bifrost_nb as bf\n", f"{note}comparison = bf.compare(", *lines, ")", "comparison"])
+        return plain(redact(written))
+
+    def _filled(self, inputs: Any) -> Any:
+        names = self.variables
+        if not names:
+            return None
+        if inputs is None:
+            if empty := [name for name in names if not self.values.get(name, "")]:
+                raise TemplateError(f"Fill in {', '.join(f'{{{{{name}}}}}' for name in empty)}.")
+            return [{name: self.values[name] for name in names}]
+        rows = rows_of(inputs)
+        typed = {name: self.values[name] for name in names if name not in rows[0] and self.values.get(name, "")}
+        return [{**typed, **row} for row in rows] if typed else inputs
+
+
+class _Name(str):
+    """A name in written code, without quotes."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise ConfigurationError(f"{name} must be text, not {type(value).__name__}.")
+    return value
+
+
+def _names(name: str, value: Any) -> tuple[str, ...]:
+    listed = [value] if isinstance(value, str) else value
+    if not isinstance(listed, list | tuple) or not all(isinstance(each, str) for each in listed):
+        raise ConfigurationError(f"{name} must be a list like ['azure/fast'], not {plain(repr(value), 60)}.")
+    return tuple(dict.fromkeys(each.strip() for each in listed if each.strip()))
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name} must be True or False, not {plain(repr(value), 60)}.")
+    return value
+
+
+def _values(name: str, value: Any) -> dict[str, str]:
+    if not isinstance(value, Mapping) or not all(isinstance(each, str) for each in value):
+        raise ConfigurationError(f"{name} must be a dict of name to text, not {plain(repr(value), 60)}.")
+    return {key: each if isinstance(each, str) else str(each) for key, each in value.items()}
+
+
+def _parameters(name: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(each, str) for each in value):
+        raise ConfigurationError(f"{name} must be a dict like {{'temperature': 0.2}}, not {plain(repr(value), 60)}.")
+    return {key: each for key, each in value.items() if each is not None and each != []}
+
+
+def _count(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1000:
+        raise ConfigurationError(f"{name} must be a whole number from 1 to 1000, not {plain(repr(value), 60)}.")
+    return value
+
+
+_CHECKS: Mapping[str, Any] = {
+    "deployments": _names,
+    "chat": _flag,
+    "system": _text,
+    "prompt": _text,
+    "values": _values,
+    "parameters": _parameters,
+    "fallbacks": _names,
+    "repeats": _count,
+}

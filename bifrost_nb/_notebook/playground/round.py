@@ -1,0 +1,118 @@
+"""One press of Run: every call of a playground's request, while they run and afterwards.
+
+All of it happens on the private loop, so that the cell or callback that started it is free at once. There the pieces
+arrive, there the race's state changes, and from there the view is told to draw.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING
+
+from ..._client.portal import portal
+from ..._compare.comparison import Comparison
+from ..._compare.plan import Plan
+from ..._compare.sweep import Progress, Sweep
+from ..live.race import Column, Race
+
+if TYPE_CHECKING:
+    from ..._client.client import Client
+    from ..._runs.collector import Piece
+    from ..._runs.run import Run
+
+__all__ = ["Round"]
+
+TICK_S = 0.05
+COST_WAIT_S = 1.0
+"""The results wait at most so long for costs that come from the gateway's log; later ones are in the frame."""
+
+
+class Round:
+    """The calls of `plan`: a sweep for each deployment, so that each can be stopped by itself.
+
+    `race` shows one column per deployment: its answer to the first prompt. `progress` counts all calls.
+    """
+
+    def __init__(self, client: Client, plan: Plan) -> None:
+        self.client, self.plan = client, plan
+        first = [next(cell for cell in plan.cells if cell.asked is asked) for asked in plan.asked]
+        self._columns = {cell.cell_id: place for place, cell in enumerate(first)}
+        self.race = Race(plan.call(client, cell).run for cell in first)
+        self._sweeps = [Sweep(client, _part(plan, place), {}, sink=self._arrived) for place in range(len(plan.asked))]
+        self._tasks: list[asyncio.Task[None]] = []
+        self._unwanted: set[int] = set()
+        self.ended = False
+
+    @property
+    def progress(self) -> Progress:
+        """Counts over all deployments; notes each once."""
+        total = Progress(total=0)
+        for each in fields(Progress):
+            if each.name != "notes":
+                setattr(total, each.name, sum(getattr(sweep.progress, each.name) for sweep in self._sweeps))
+        total.notes = list(dict.fromkeys(note for sweep in self._sweeps for note in sweep.progress.notes))
+        return total
+
+    @property
+    def comparison(self) -> Comparison:
+        """What has been answered so far."""
+        results = {name: run for sweep in self._sweeps for name, run in list(sweep.results.items())}
+        return Comparison(self.plan, results, self.progress)
+
+    @property
+    def shown(self) -> list[Run]:
+        """The runs of the race's columns."""
+        return [column.so_far for column in self.race.columns]
+
+    def stop(self, column: int | None = None) -> None:
+        """Stop one deployment, or all; from any thread. What had arrived is recorded as cancelled."""
+        places = range(len(self._sweeps)) if column is None else [column]
+        portal().loop.call_soon_threadsafe(self._cancel, set(places))
+
+    async def run(self, draw: Callable[[], None]) -> None:
+        """Send everything and call `draw` twenty times a second; on the private loop. Raises what was our own defect.
+
+        Ends when every call has ended or was stopped and is recorded.
+        """
+        self._tasks = [asyncio.create_task(sweep.run()) for sweep in self._sweeps]
+        self._cancel(self._unwanted)
+        try:
+            open_ones = set(self._tasks)
+            while open_ones:
+                _, open_ones = await asyncio.wait(open_ones, timeout=TICK_S)
+                draw()
+            await asyncio.to_thread(self.client.wait_costs, self.comparison.runs, COST_WAIT_S)
+        finally:  # also where this itself is cancelled: nothing is left running
+            for task in self._tasks:
+                task.cancel()
+            ends = await asyncio.gather(*self._tasks, return_exceptions=True)
+            for column in self.race.columns:
+                column.cost_settled = True
+            self.ended = True
+        for end in ends:
+            if isinstance(end, BaseException) and not isinstance(end, asyncio.CancelledError):
+                raise end
+
+    def _cancel(self, places: set[int]) -> None:
+        self._unwanted |= places
+        for place, task in enumerate(self._tasks):
+            # A task that has not begun yet would end without recording anything; there is nothing to record.
+            if place in places:
+                task.cancel()
+
+    def _arrived(self, run: Run, pieces: list[Piece]) -> None:
+        place = self._columns.get(str(run.tags.get("cell")))
+        if place is None:
+            return
+        if self.race.columns[place].run is not run:  # the first that is heard of it, or it is sent again after a 429
+            self.race.columns[place] = Column(run)
+        self.race.columns[place].receive(pieces, self.race.elapsed_s)
+
+
+def _part(plan: Plan, place: int) -> Plan:
+    """The calls of one deployment."""
+    asked = plan.asked[place]
+    cells = tuple(cell for cell in plan.cells if cell.asked is asked)
+    return replace(plan, asked=(asked,), cells=cells, order=tuple(cell for cell in plan.order if cell.asked is asked))

@@ -1,0 +1,206 @@
+"""A playground in a notebook: the form (an anywidget), the live pane of the race, the rendered answers.
+
+The page sends whole forms and wishes as custom messages and never changes a synced value itself. Python answers through
+synced values, which a page that is opened later gets too. Messages come on the kernel's threads, the race is drawn from
+the private loop: each only sets values, under one lock.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from typing import TYPE_CHECKING, Any
+
+from ..._safe_text import plain, redact
+from ...errors import BifrostError, ConfigurationError, TemplateError
+from ..assets import page
+from ..live.live_widget import WIDGET_MIME, Pane
+from .form import Form
+
+if TYPE_CHECKING:
+    from .playground import Playground
+    from .round import Round
+
+__all__ = ["View"]
+
+_FIELDS = tuple(Form.__dataclass_fields__)
+LINE_S = 0.5
+"""The line that says how far it is changes at most so often."""
+
+
+class View:
+    """The widgets of one playground."""
+
+    def __init__(self, playground: Playground) -> None:
+        import ipywidgets
+
+        self.playground = playground
+        self._lock = threading.RLock()
+        self._pane: Pane | None = None
+        self._said_at = 0.0
+        self._shout = ""
+        """What a wish of the page could not do; said until the next change."""
+        self.form = _widget_class()()
+        self.form.on_msg(self._hear)
+        self._live = ipywidgets.VBox([])
+        self._results = ipywidgets.HTMLMath("")  # only what `render` made safe goes in here
+        self._results.add_class("bifrost-results")
+        self.box = ipywidgets.VBox([self.form, self._live, self._results])
+        self.box.add_class("bifrost-playground-box")
+        if playground.history:
+            self._results.value = playground.history[-1].html
+        self.publish()
+
+    def bundle(self) -> dict[str, Any]:
+        """What to display."""
+        return {WIDGET_MIME: {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}}
+
+    def publish(self) -> None:
+        """Tell the page what is filled in, and what follows from it."""
+        from ..known_models import known_models
+
+        state = self.playground
+        form = {name: getattr(state.form, name) for name in _FIELDS}
+        form |= {name: list(form[name]) for name in ("deployments", "fallbacks")}
+        form |= {name: dict(form[name]) for name in ("values", "parameters")}
+        columns = _columns(state.inputs)
+        told = {
+            "variables": [[name, name in columns] for name in state.form.variables],
+            "problem": state.problem or "",
+            "calls": len(state.form.deployments) * state.form.repeats * state.form.rows(state.inputs),
+            "rows": state.form.rows(state.inputs) if state.inputs is not None else None,
+            "running": state.running,
+        }
+        try:
+            models = known_models(state.client).deployments
+        except BifrostError:
+            models = []
+        with self._lock:
+            self.form.models = models
+            self.form.form = {**form, "revision": state.revision}
+            self.form.told = told
+            self.form.history = [[entry.number, entry.line] for entry in reversed(state.history)]
+            self.form.line = self._line()
+
+    def began(self, current: Round) -> None:
+        """Show the race of `current` in place of the last answers."""
+        with self._lock:
+            self._let_go()
+            self._shout = ""
+            self._pane = Pane(current.race, current.stop)
+            self._live.children = (self._pane.widget,)
+            self._results.value = ""
+            self._pane.update()
+
+    def draw(self, current: Round) -> None:
+        """Send what is new of the race; on the private loop."""
+        with self._lock:
+            if self._pane is not None:
+                self._pane.update()
+            if current.race.elapsed_s - self._said_at >= LINE_S or current.race.elapsed_s < self._said_at:
+                self._said_at = current.race.elapsed_s
+                self.form.line = self._line(current)
+
+    def ended(self, current: Round, html: str) -> None:
+        """Put the rendered answers in the place of the race."""
+        with self._lock:
+            if self._pane is not None:
+                self._pane.update(final=True)
+            self._results.value = html
+            self._live.children = ()
+            self._let_go()
+            self.publish()
+
+    def results(self, html: str) -> None:
+        """Show answers of the history."""
+        with self._lock:
+            self._results.value = html
+
+    def close(self) -> None:
+        """Let go of all widgets, on both sides."""
+        with self._lock:
+            self._let_go()
+            self.form.on_msg(self._hear, remove=True)
+            for widget in (self.box, self.form, self._live, self._results):
+                parts = widget.layout, getattr(widget, "style", None)
+                widget.close()
+                for part in parts:
+                    if part is not None:
+                        part.close()
+
+    def _let_go(self) -> None:
+        pane, self._pane = self._pane, None
+        if pane is not None:
+            pane.close()
+
+    def _line(self, current: Round | None = None) -> str:
+        """What the status line says."""
+        if self._shout:
+            return self._shout
+        state = self.playground
+        if state.running:
+            progress = current.progress if current is not None else None
+            return f"Running: {progress.finished:,} of {progress.total:,} answered." if progress else "Running."
+        shown = next((entry for entry in state.history if entry.comparison is state.comparison), None)
+        if shown is None:
+            return ""
+        from ..._compare.progress import summary_line
+
+        how = "Done." if shown is state.history[-1] else f"Round {shown.number}, restored."
+        return f"{how} {summary_line(shown.comparison.progress)}"
+
+    def _hear(self, _: Any, content: Any, __: Any) -> None:
+        """A message of the page; it may be anybody's, so nothing of it is trusted."""
+        if not isinstance(content, dict):
+            return
+        state = self.playground
+        try:
+            self._shout = ""
+            if isinstance(content.get("form"), dict):
+                state.edited({name: value for name, value in content["form"].items() if name in _FIELDS})
+            wish = content.get("do")
+            if wish == "run" and not state.running:  # a second click changes nothing
+                state.run()
+            elif wish == "stop":
+                state.stop()
+            elif wish == "restore":
+                number = content.get("number")
+                state.restore(number if type(number) is int else 0)
+            elif wish == "code":
+                code = state.code(str(content.get("as")), content.get("deployment") or None)
+                self.form.send({"code": str(code)})
+            elif wish == "models":
+                state.view.publish()
+        except (ConfigurationError, TemplateError) as error:
+            with self._lock:
+                self._shout = plain(redact(error), 400)
+                self.form.line = self._shout
+
+
+def _columns(inputs: Any) -> set[str]:
+    if inputs is None:
+        return set()
+    from ..._compare.inputs import rows_of
+
+    return set(rows_of(inputs)[0])
+
+
+@functools.cache
+def _widget_class() -> type[Any]:
+    """Made at the first use: importing anywidget takes a while, and `import bifrost_nb` must not load it."""
+    import anywidget
+    import traitlets
+
+    from .playground import CODE
+
+    class PlaygroundForm(anywidget.AnyWidget):
+        _esm = page("playground.js")
+        _css = page("playground.css")
+        form = traitlets.Dict().tag(sync=True)
+        told = traitlets.Dict().tag(sync=True)
+        models: Any = traitlets.List().tag(sync=True)
+        history: Any = traitlets.List().tag(sync=True)
+        line = traitlets.Unicode().tag(sync=True)
+        codes = traitlets.List(list(CODE)).tag(sync=True)
+
+    return PlaygroundForm

@@ -1,0 +1,206 @@
+"""The grid in a notebook: an anywidget that shows the visible page and asks for everything else.
+
+The page crosses as the widget's state; an opened answer crosses alone, as a message, when it is opened. The saved
+notebook keeps a static table beside the widget, frozen when the grid was displayed.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from ..._compare.text_diff import text_diff
+from ..._display.describe import facts
+from ..._display.explain import explain
+from ..._display.markdown import text as escape
+from ..._display.markdown import to_html
+from ..._foreground.environment import place
+from ..._runs.run import Run
+from ..._safe_text import plain
+from ...errors import BifrostError
+from ..assets import page
+from .grid_state import FILTERS, SORTS, Answer, Grid, cut
+
+if TYPE_CHECKING:
+    from ..._runs.log.log import RunLog
+
+__all__ = ["GridView"]
+
+WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
+ANSWERS = 12
+"""So many distinct answers of one prompt and deployment are shown in full."""
+STATIC_ROWS = 20
+NOTE = 2_000
+"""The longest note, in characters."""
+_RULE = "1px solid rgba(128,128,128,0.5)"
+
+
+class GridView:
+    """Shows a comparison's answers, prompts down and deployments across. `state` is what it shows (`Grid`).
+
+    It shows itself as the last expression of a cell; `close` lets go of the widget, which ipywidgets would keep.
+    """
+
+    def __init__(self, runs: Iterable[tuple[str, Run]], log: RunLog | None = None) -> None:
+        self.state = Grid(runs, log)
+        self._widget: Any = None
+
+    @property
+    def widget(self) -> Any:
+        """The widget, made at the first use."""
+        if self._widget is None:
+            self._widget = _widget_class()(
+                page=self.state.page(),
+                deployments=[cut(name, 200) for name in self.state.deployments],
+                filters=[list(item) for item in FILTERS.items()],
+                sorts=[[name, words] for name, (words, _) in SORTS.items()],
+            )
+            self._widget.on_msg(self._hear)
+        return self._widget
+
+    def close(self) -> None:
+        """Let go of the widget on both sides."""
+        if self._widget is not None:
+            layout = self._widget.layout
+            self._widget.on_msg(self._hear, remove=True)
+            self._widget.close()
+            layout.close()
+            self._widget = None
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": self._repr_html_()}
+        if place() == "notebook":
+            bundle[WIDGET_MIME] = {"version_major": 2, "version_minor": 0, "model_id": self.widget.model_id}
+        return bundle
+
+    def __repr__(self) -> str:
+        state = self.state
+        lines = [f"{state.said()} x {len(state.deployments)} deployments"]
+        for row in state.page()["rows"]:
+            lines += ["", f"» {' '.join(row['prompt'].split())}"]
+            for name, cell in zip(state.deployments, row["cells"], strict=True):
+                lines.append(f"  {cut(name, 80)}: {' '.join(cell['text'].split())} [{cell['said']}]")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        cell = f"border:{_RULE};padding:4px 8px;text-align:left;vertical-align:top;overflow-wrap:anywhere"
+        wrap = "white-space:pre-wrap"
+        page = self.state.page()
+        head = "".join(
+            f'<th scope="col" style="{cell}">{escape(cut(name, 200))}</th>' for name in self.state.deployments
+        )
+        body = "".join(
+            f'<tr><th scope="row" style="{cell};{wrap};font-weight:400;width:24%">{escape(row["prompt"])}</th>'
+            + "".join(
+                f'<td style="{cell}"><div style="{wrap}">{escape(one["text"])}</div>'
+                f'<div style="opacity:0.8;font-size:90%">{escape(one["said"])}</div></td>'
+                for one in row["cells"]
+            )
+            + "</tr>"
+            for row in page["rows"][:STATIC_ROWS]
+        )
+        return (
+            f"<div><div>{escape(page['said'])}</div>"
+            '<div style="overflow-x:auto"><table style="border-collapse:collapse;width:100%;font-size:90%">'
+            f'<thead><tr><th scope="col" style="{cell}">prompt</th>{head}</tr></thead>'
+            f"<tbody>{body}</tbody></table></div></div>"
+        )
+
+    def _hear(self, _: Any, content: Any, __: Any) -> None:
+        """A message of the page; it may be anybody's, so nothing of it is trusted."""
+        if not isinstance(content, dict):
+            return
+        try:
+            if isinstance(content.get("show"), dict):
+                self._choose(content["show"])
+            elif (at := _places(content.get("open"), 2)) is not None:
+                self.widget.send({"detail": self.detail(*at)})
+            elif (at := _places(content.get("diff"), 3)) is not None:
+                self.widget.send({"diff": self.diff(*at)})
+            elif (at := _places(content.get("rate"), 3)) is not None:
+                self._rate(at, content)
+        except (IndexError, KeyError):
+            self.widget.send({"problem": "That answer is not in this comparison."})
+        except BifrostError as error:
+            self.widget.send({"problem": plain(error, 300)})
+
+    def _choose(self, wish: dict[str, Any]) -> None:
+        texts = {name: wish[name] for name in ("filter", "sort") if isinstance(wish.get(name), str)}
+        number = wish.get("page")
+        self.state.show(**texts, page=number if type(number) is int else None)
+        self.widget.page = self.state.page()
+
+    def _rate(self, at: tuple[int, ...], content: dict[str, Any]) -> None:
+        row, deployment, answer = at
+        rating, note = content.get("rating"), content.get("note")
+        self.state.rate(
+            self.state.answer(row, deployment, answer),
+            rating=rating if rating in ("up", "down") else None,
+            note=note[:NOTE] if isinstance(note, str) else None,
+        )
+        self.widget.page = self.state.page()
+        self.widget.send(
+            {"rated": [*at, rating, "Recorded." if self.state.log is not None else "Kept, but not logged."]}
+        )
+
+    def detail(self, row: int, deployment: int) -> dict[str, Any]:
+        """Every answer of a prompt and a deployment in full, with its facts and its story, as JSON values."""
+        asked = self.state.rows[row]
+        box = asked.boxes[self.state.deployments[deployment]]
+        shown = box.answers[:ANSWERS]
+        return {
+            "row": row,
+            "deployment": deployment,
+            "prompt": cut(asked.prompt, 20_000),
+            "answers": [_answer(answer, len(box.runs)) for answer in shown],
+            "more": len(box.answers) - len(shown),
+        }
+
+    def diff(self, row: int, a: int, b: int) -> str:
+        """The most frequent answers of two deployments as a word diff in HTML; words where there is none."""
+        boxes = [self.state.rows[row].boxes.get(self.state.deployments[place]) for place in (a, b)]
+        texts = [None if box is None else box.top for box in boxes]
+        if texts[0] is None or texts[1] is None:
+            return "<p>One of the two gave no answer.</p>"
+        names = [cut(self.state.deployments[place], 200) for place in (a, b)]
+        changed = text_diff(texts[0], texts[1], title=f"{names[0]} → {names[1]}")
+        return cut(changed._repr_html_(), 400_000)
+
+
+def _answer(answer: Answer, of: int) -> dict[str, Any]:
+    run = answer.runs[0]
+    count = len(answer.runs)
+    return {
+        "label": f"{'Answer' if answer.text is not None else 'Failure'}, {count:,} of {of:,} runs"
+        if of > 1
+        else ("Answer" if answer.text is not None else "Failure"),
+        "html": to_html(run.text) if run.text else "",
+        "facts": [[name, cut(said, 400)] for name, said in facts(run).items()],
+        "story": cut(explain(run), 4_000),
+        "rating": run.rating if run.rating in ("up", "down") else "",
+        "note": cut(str(run.tags.get("note", "")), NOTE),
+    }
+
+
+def _places(value: Any, count: int) -> tuple[int, ...] | None:
+    """`value` if it is a list of `count` indices."""
+    good = isinstance(value, list) and len(value) == count and all(type(one) is int and one >= 0 for one in value)
+    return tuple(value) if good else None
+
+
+@functools.cache
+def _widget_class() -> type[Any]:
+    """Made at the first use: importing anywidget takes a while, and `import bifrost_nb` must not load it."""
+    import anywidget
+    import traitlets
+
+    class GridWidget(anywidget.AnyWidget):
+        _esm = page("safe.js", "grid.js")
+        _css = page("grid.css")
+        page = traitlets.Dict().tag(sync=True)
+        deployments = traitlets.List(traitlets.Unicode()).tag(sync=True)
+        filters = traitlets.List(traitlets.List()).tag(sync=True)
+        sorts = traitlets.List(traitlets.List()).tag(sync=True)
+
+    return GridWidget

@@ -1,0 +1,202 @@
+"""The blind vote in a notebook: one pair at a time, by key or click, then who was who with time, cost and a ranking.
+
+Until the vote is revealed nothing that crosses to the browser says which deployment an answer is of, how long it took
+or what it cost. Revealing replaces the widget by static markup, which survives saving.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator
+from statistics import mean, median
+from typing import TYPE_CHECKING, Any
+
+from ..._display.describe import duration, usd
+from ..._display.markdown import text as escape
+from ..._display.markdown import to_html
+from ..._foreground.environment import place
+from ..._runs.run import Run
+from ..._safe_text import plain
+from ...errors import BifrostError
+from ..assets import page
+from .grid_state import cut
+from .vote_state import Ballots
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..._runs.log.log import RunLog
+
+__all__ = ["Vote"]
+
+WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
+CHOICES = ("1", "2", "tie", "skip")
+_CELL = "border:1px solid rgba(128,128,128,0.5);padding:4px 8px;text-align:left;vertical-align:top"
+
+
+class Vote:
+    """A blind vote between the answers of a comparison. `state` holds the ballots and the votes (`Ballots`).
+
+    It shows itself as the last expression of a cell. `frame` has the votes so far, `ranking()` the models in order.
+    """
+
+    def __init__(
+        self, runs: Iterable[tuple[str, Run]], *, seed: int = 0, limit: int | None = None, log: RunLog | None = None
+    ) -> None:
+        pairs = list(runs)
+        self.state = Ballots(pairs, seed=seed, limit=limit, log=log)
+        self._runs: dict[str, list[Run]] = {}
+        for name, run in pairs:
+            self._runs.setdefault(name, []).append(run)
+        self._widget: Any = None
+        self._handle: Any = None
+        self._table: list[list[str]] | None = None
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row per vote, with the columns of `bifrost_nb._notebook.widgets.vote_state.COLUMNS`."""
+        return self.state.frame
+
+    def ranking(self, confidence: float = 0.95) -> pd.DataFrame:
+        """The models from strongest to weakest; see `bifrost_nb._compare.ranking.ranking`."""
+        return self.state.ranking(confidence)
+
+    def reveal(self) -> None:
+        """End the vote and show who was who."""
+        self.state.reveal()
+        if self._handle is not None:
+            self._handle.update(self._static(), raw=True)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the widget on both sides."""
+        if self._widget is not None:
+            layout = self._widget.layout
+            self._widget.on_msg(self._hear, remove=True)
+            self._widget.close()
+            layout.close()
+            self._widget = None
+
+    @property
+    def widget(self) -> Any:
+        """The widget, made at the first use."""
+        if self._widget is None:
+            self._widget = _widget_class()(ballot=self._ballot())
+            self._widget.on_msg(self._hear)
+        return self._widget
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        bundle: dict[str, Any] = self._static()
+        if place() == "notebook" and not self.state.revealed:
+            bundle[WIDGET_MIME] = {"version_major": 2, "version_minor": 0, "model_id": self.widget.model_id}
+        self._handle = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+
+    def _ballot(self) -> dict[str, Any]:
+        """What the page shows: the current pair without names, times or costs."""
+        state = self.state
+        shown: dict[str, Any] = {"number": state.number, "total": len(state.ballots), "open": False}
+        if (ballot := state.current) is not None:
+            answers = [to_html(run.text) for run in (ballot.run_a, ballot.run_b)]
+            shown |= {"open": True, "prompt": cut(ballot.prompt, 20_000), "answers": answers}
+        return shown
+
+    def _hear(self, _: Any, content: Any, __: Any) -> None:
+        """A message of the page; it may be anybody's, so nothing of it is trusted."""
+        if not isinstance(content, dict):
+            return
+        choice = content.get("vote")
+        try:
+            # The number says which pair was seen: a key that was hit twice must not vote on the next pair.
+            if choice in CHOICES and content.get("number") == self.state.number and self.state.current is not None:
+                try:
+                    self.state.choose(choice)
+                finally:
+                    self.widget.ballot = self._ballot()
+            elif content.get("reveal") is True:
+                self.reveal()
+        except BifrostError as error:
+            if self._widget is not None:
+                self._widget.send({"problem": plain(error, 300)})
+
+    def _static(self) -> dict[str, str]:
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
+
+    def __repr__(self) -> str:
+        if not self.state.revealed:
+            return self._said()
+        lines = [self._said(), "", *("  ".join(row) for row in self._ranked())]
+        return "\n".join([*lines, "", *(" | ".join(" ".join(cell.split()) for cell in row) for row in self._told())])
+
+    def _repr_html_(self) -> str:
+        said = f"<div><b>{escape(self._said())}</b></div>"
+        if not self.state.revealed:
+            return said
+        return f"<div>{said}{_table(self._ranked())}{_table(self._told())}</div>"
+
+    def _said(self) -> str:
+        state = self.state
+        if not state.revealed:
+            return f"Blind vote: {state.number} of {len(state.ballots)} pairs done (seed {state.seed})"
+        voted = int(state.frame["winner"].notna().sum())
+        votes = f"{voted} {'vote' if voted == 1 else 'votes'}"
+        return f"Blind vote: {votes}, {state.number - voted} skipped (seed {state.seed})"
+
+    def _ranked(self) -> list[list[str]]:
+        if self._table is None:  # it is shown as text and as markup; nothing changes it after the reveal
+            self._table = list(self._ranks())
+        return self._table
+
+    def _ranks(self) -> Iterator[list[str]]:
+        yield ["model", "won", "lost", "tied", "strength (95 % interval)", "median time", "mean cost"]
+        for row in self.ranking().astype("object").itertuples(index=False):
+            known = isinstance(row.strength, float)
+            strength = f"{_signed(row.strength)} ({_signed(row.low)} to {_signed(row.high)})" if known else "–"
+            counts = [str(row.wins), str(row.losses), str(row.ties)]
+            yield [cut(str(row.model), 200), *counts, strength, *_measures(self._runs[str(row.model)])]
+
+    def _told(self) -> Iterator[list[str]]:
+        """Every ballot that was voted on: who was 1 and 2, what was chosen, what each took and cost."""
+        yield ["prompt", "answer 1", "answer 2", "your vote"]
+        winners = {"model_a": "1", "model_b": "2", "tie": "tie"}
+        for ballot, winner in zip(self.state.ballots, self.state.frame["winner"], strict=False):
+            sides = ((ballot.model_a, ballot.run_a), (ballot.model_b, ballot.run_b))
+            who = [f"{cut(name, 200)}: {', '.join(_measures([run]))}" for name, run in sides]
+            yield [cut(ballot.prompt, 160), *who, winners.get(str(winner), "skipped")]
+
+
+def _signed(value: Any) -> str:
+    """Two digits with their sign; nothing is less than zero by less than that."""
+    return f"{round(value, 2) + 0.0:+.2f}"
+
+
+def _measures(runs: list[Run]) -> list[str]:
+    times = [run.total_ms for run in runs if run.total_ms is not None and not run.cache_hit]
+    costs = [run.cost_usd for run in runs if run.cost_usd is not None]
+    return [duration(median(times)) if times else "time unknown", usd(mean(costs)) if costs else "cost unknown"]
+
+
+def _table(rows: Iterable[list[str]]) -> str:
+    head, *body = rows
+    titles = "".join(f'<th scope="col" style="{_CELL}">{escape(name)}</th>' for name in head)
+    lines = "".join(
+        "<tr>" + "".join(f'<td style="{_CELL};overflow-wrap:anywhere">{escape(cell)}</td>' for cell in row) + "</tr>"
+        for row in body
+    )
+    style = "border-collapse:collapse;margin:6px 0;font-size:90%"
+    return f'<table style="{style}"><thead><tr>{titles}</tr></thead><tbody>{lines}</tbody></table>'
+
+
+@functools.cache
+def _widget_class() -> type[Any]:
+    """Made at the first use: importing anywidget takes a while, and `import bifrost_nb` must not load it."""
+    import anywidget
+    import traitlets
+
+    class VoteWidget(anywidget.AnyWidget):
+        _esm = page("safe.js", "vote.js")
+        _css = page("grid.css", "vote.css")
+        ballot = traitlets.Dict().tag(sync=True)
+
+    return VoteWidget

@@ -1,0 +1,141 @@
+"""A blind vote as plain Python: pairs of answers, shuffled and unlabelled, until the votes are in.
+
+Each ballot is one prompt and two models; which answer stands on which side, which repeat is shown and the order of the
+ballots come from `seed` alone, so a vote can be set up again as it was.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..._runs.run import Run
+from ...errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..._runs.log.log import RunLog
+
+__all__ = ["COLUMNS", "Ballot", "Ballots", "Choice"]
+
+Choice = Literal["1", "2", "tie", "skip"]
+_WINNERS: dict[str, str | None] = {"1": "model_a", "2": "model_b", "tie": "tie", "skip": None}
+_RATINGS: dict[str, tuple[str, str]] = {"1": ("win", "loss"), "2": ("loss", "win"), "tie": ("tie", "tie")}
+COLUMNS = ("model_a", "model_b", "winner", "prompt_id", "seed", "at", "run_a", "run_b")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ballot:
+    """One question to the voter: answer 1 is model a's, answer 2 model b's."""
+
+    prompt_id: str
+    prompt: str
+    model_a: str
+    model_b: str
+    run_a: Run
+    run_b: Run
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Vote:
+    ballot: Ballot
+    choice: Choice
+    at: datetime
+
+
+class Ballots:
+    """The ballots of a vote, and the votes. `runs` are (model's name, run) pairs; only answered ones are voted on.
+
+    Two equal answers make no ballot. `limit` is the most ballots; None asks about every pair of every prompt. `log` is
+    where ratings go (``win``, ``loss``, ``tie``; of an answer that was on several ballots the last).
+    """
+
+    def __init__(
+        self, runs: Iterable[tuple[str, Run]], *, seed: int = 0, limit: int | None = None, log: RunLog | None = None
+    ) -> None:
+        if limit is not None and (type(limit) is not int or limit < 1):
+            raise ConfigurationError(f"limit must be a number of ballots from 1, not {limit!r}.")
+        self.seed, self.log = seed, log
+        answered: dict[str, dict[str, list[Run]]] = {}
+        for name, run in runs:
+            if run.status == "ok" and run.text.strip():
+                answered.setdefault(run.prompt_id or run.prompt or "", {}).setdefault(name, []).append(run)
+        self.models = list(dict.fromkeys(name for models in answered.values() for name in models))
+        self.ballots = _shuffled(answered, random.Random(seed))[:limit]
+        if not self.ballots:
+            raise ConfigurationError(
+                "There is nothing to vote on: no prompt has different answers of two deployments.",
+                hint="Compare two deployments or more, on prompts that they answer differently.",
+            )
+        self._votes: list[_Vote] = []
+        self.revealed = False
+
+    @property
+    def current(self) -> Ballot | None:
+        """The ballot to be voted on; None when all are done or the vote was revealed."""
+        return None if self.revealed or len(self._votes) == len(self.ballots) else self.ballots[len(self._votes)]
+
+    @property
+    def number(self) -> int:
+        """How many ballots are behind, skipped ones included."""
+        return len(self._votes)
+
+    def choose(self, choice: Choice) -> None:
+        """Vote on the current ballot: ``1``, ``2``, ``tie``, or ``skip``.
+
+        Raises ConfigurationError for another choice or when no ballot is left, LogError where the log cannot be
+        written; the vote counts all the same.
+        """
+        ballot = self.current
+        if choice not in _WINNERS:
+            raise ConfigurationError(f"A vote is one of {', '.join(_WINNERS)}, not {choice!r}.")
+        if ballot is None:
+            raise ConfigurationError("The vote is closed: every ballot is done, or it was revealed.")
+        self._votes.append(_Vote(ballot, choice, datetime.now(UTC)))
+        if choice in _RATINGS:
+            ratings = _RATINGS[choice]
+            ballot.run_a.rating, ballot.run_b.rating = ratings
+            if self.log is not None:
+                for run, rating in zip((ballot.run_a, ballot.run_b), ratings, strict=True):
+                    self.log.update(run.run_id, rating=rating)
+
+    def reveal(self) -> None:
+        """End the vote: what follows shows who is who, so nothing after it would be blind."""
+        self.revealed = True
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row per vote, columns `COLUMNS`; `winner` is ``model_a``, ``model_b`` or ``tie``, NA where skipped."""
+        import pandas as pd
+
+        rows = [
+            (one.ballot.model_a, one.ballot.model_b, _WINNERS[one.choice], one.ballot.prompt_id, self.seed, one.at,
+             one.ballot.run_a.run_id, one.ballot.run_b.run_id)
+            for one in self._votes
+        ]  # fmt: skip
+        table = pd.DataFrame(rows, columns=list(COLUMNS))
+        types: dict[str, Any] = dict.fromkeys(COLUMNS, "string")
+        return table.astype({**types, "seed": "Int64", "at": "datetime64[us, UTC]"})
+
+    def ranking(self, confidence: float = 0.95) -> pd.DataFrame:
+        """The models from strongest to weakest; see `bifrost_nb._compare.ranking.ranking`."""
+        from ..._compare.ranking import ranking
+
+        return ranking(self.frame, self.models, confidence)
+
+
+def _shuffled(answered: dict[str, dict[str, list[Run]]], draw: random.Random) -> list[Ballot]:
+    ballots = []
+    for prompt_id, models in answered.items():
+        for pair in combinations(models, 2):
+            a, b = draw.sample(pair, 2)
+            run_a, run_b = draw.choice(models[a]), draw.choice(models[b])
+            if run_a.text.strip() != run_b.text.strip():
+                ballots.append(Ballot(prompt_id, run_a.prompt or "", a, b, run_a, run_b))
+    draw.shuffle(ballots)
+    return ballots

@@ -1,0 +1,330 @@
+"""What arrives for one call becomes its `Run`: pieces of text, times on our clock, tokens, cost, who answered.
+
+No I/O: the transport hands in headers, whole answers and event payloads with their arrival times. The chunk path
+looks only at what a chunk needs; the rest stays as received until somebody asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from itertools import pairwise, repeat
+from statistics import median
+from typing import Any, NamedTuple
+
+import orjson
+
+from .._safe_text import HIDDEN, SHORTEST_SECRET
+from .._wire.choices import (
+    ToolCalls,
+    annotations_of,
+    audio_of,
+    choice_index,
+    choice_text,
+    choices_of,
+    finish_reason,
+    logprobs_of,
+    merge_audio,
+    merge_logprobs,
+    reasoning_text,
+    tool_calls_of,
+)
+from .._wire.chunk_sequence import ChunkOrder
+from .._wire.deployments import Deployment
+from .._wire.errors import gateway_error, parse_error
+from .._wire.fast_chunks import PlainChunk, plain_chunks
+from .._wire.metadata import parse_cache, parse_usage, served
+from ..errors import GatewayError, ProtocolError
+from .cost import add_response_cost
+from .run import Run
+
+__all__ = ["Collector", "Piece", "parsed"]
+
+
+class Piece(NamedTuple):
+    """What one chunk added to one choice. `at_ms`: arrival, in ms since the call began."""
+
+    choice: int
+    text: str
+    reasoning: str
+    at_ms: float
+
+
+_MANY = 8
+"""So many payloads are worth trying to be read together."""
+
+
+class Collector:
+    """Fills `run` from one attempt's answer. Make a new one for each attempt."""
+
+    def __init__(self, run: Run, began_ms: float = 0.0, secrets: Sequence[str] = ()) -> None:
+        self.run = run
+        self.began_ms = began_ms
+        self.secrets = secrets
+        """Keys that no error message may repeat."""
+        self.done = False
+        """The stream said that it is complete (``[DONE]``)."""
+        self._texts: dict[int, list[str]] = {}
+        self._reasoning: list[str] = []
+        self._finish: dict[int, str] = {}
+        self._logprobs: dict[str, Any] | None = None
+        self._tool_calls = ToolCalls()
+        self._annotations: list[dict[str, Any]] = []
+        self._audio: dict[str, Any] | None = None
+        self._last: dict[str, Any] | bytes | None = None
+        """The latest chunk; as it came where nothing of it has been needed but the text."""
+        self._usage: dict[str, Any] | None = None
+        self._extra: dict[str, Any] = {}
+        self._headers: Mapping[str, str] = {}
+        self._order = ChunkOrder()
+        self._streamed = False
+        run.chunk_times_ms = []
+        run.ttft_ms = run.http_status = None
+        # Who failed an earlier attempt says nothing about this one.
+        run.provider = run.model = run.model_deployment = run.is_fallback = run.fallback_index = None
+
+    @property
+    def received(self) -> bool:
+        """Whether any text or reasoning has arrived."""
+        return bool(self.run.chunk_times_ms or self._texts)
+
+    def headers(self, status: int, headers: Mapping[str, str]) -> None:
+        """The answer's head."""
+        self.run.http_status, self._headers = status, headers
+
+    def who_serves(self) -> None:
+        """Into the run what the head alone says of it: from gateway 1.5 on that is known before any text."""
+        self._who({})
+
+    def answer(self, body: dict[str, Any]) -> list[Piece]:
+        """A whole answer that was not streamed."""
+        self._last = body
+        self._extra = _mapping(body.get("extra_fields"))
+        self._usage = _mapping(body.get("usage")) or None
+        at = self.began_ms
+        pieces = []
+        for position, choice in enumerate(choices_of(body)):
+            index = choice_index(choice, position)
+            text, reasoning = choice_text(choice), reasoning_text(choice)
+            self._texts.setdefault(index, []).append(text)
+            if reasoning and index == 0:
+                self._reasoning.append(reasoning)
+            self._rest(choice, index)
+            pieces.append(Piece(index, text, reasoning, at))
+        return pieces
+
+    def refusal(self, body: bytes | dict[str, Any]) -> GatewayError:
+        """The error that a whole answer tells; who failed goes into the run, as from an error inside a stream."""
+        try:
+            content = orjson.loads(body) if isinstance(body, bytes) else body
+        except orjson.JSONDecodeError:  # a page of something in between
+            content = None
+        self._who(_mapping(content))
+        return gateway_error(parse_error(body, self.run.http_status, self._headers, secrets=self.secrets))
+
+    def feed(self, payloads: Sequence[bytes], at_ms: float) -> list[Piece]:
+        """The event payloads of one block of bytes that arrived at `at_ms`.
+
+        Raises GatewayError for an error frame and ProtocolError for a payload that is no JSON object; what came
+        before stays in the run.
+        """
+        self._streamed = True
+        pieces: list[Piece] = []
+        self._feed(payloads, at_ms, pieces)
+        return pieces
+
+    def _feed(self, payloads: Sequence[bytes], at_ms: float, pieces: list[Piece]) -> None:
+        if len(payloads) >= _MANY:
+            if self._last is not None and (chunks := plain_chunks(payloads)) is not None:
+                self._plain(chunks, at_ms, pieces)
+                self._last = payloads[-1]
+                return
+            middle = len(payloads) // 2  # plain chunks before or after the others are still read together
+            self._feed(payloads[:middle], at_ms, pieces)
+            self._feed(payloads[middle:], at_ms, pieces)
+            return
+        for payload in payloads:
+            if payload == b"[DONE]":
+                self.done = True
+                continue
+            chunk = self._read(payload)
+            if chunk.get("error") is not None:
+                self._who(chunk)
+                raise gateway_error(parse_error(chunk, None, self._headers, secrets=self.secrets))
+            self._chunk(chunk, at_ms, pieces)
+
+    def _plain(self, chunks: list[PlainChunk], at_ms: float, pieces: list[Piece]) -> None:
+        """What `_chunk` does, for many chunks of one plain choice each."""
+        run = self.run
+        extra = [chunk.extra_fields for chunk in chunks]
+        self._order.take([None if each is None else each.chunk_index for each in extra])
+        choices = [chunk.choices[0] for chunk in chunks]
+        written, reasoning = [choice.text or "" for choice in choices], ""
+        if any(choice.delta for choice in choices):  # a chat
+            written = [choice.written for choice in choices]
+            reasonings = [choice.reasoning for choice in choices]
+            reasoning = "".join(reasonings)
+        if reasoning:
+            self._reasoning.append(reasoning)
+            new = [Piece(0, *both, at_ms) for both in zip(written, reasonings, strict=True) if any(both)]
+        else:
+            new = list(map(Piece._make, zip(repeat(0), filter(None, written), repeat(""), repeat(at_ms))))
+        if text := "".join(written):
+            self._texts.setdefault(0, []).append(text)
+            if run.ttft_ms is None:
+                run.ttft_ms = at_ms
+        pieces += new
+        run.chunk_times_ms += [at_ms] * len(new)
+        for reason in [choice.finish_reason for choice in choices if choice.finish_reason]:
+            self._finish[0] = reason
+
+    def _read(self, payload: bytes) -> dict[str, Any]:
+        """The chunk of one payload, in the gateway's own shape."""
+        return parsed(payload)
+
+    def _chunk(self, chunk: dict[str, Any], at_ms: float, pieces: list[Piece]) -> None:
+        if self._last is None:
+            self._who(chunk)
+        self._last = chunk
+        if isinstance(usage := chunk.get("usage"), dict):
+            self._usage = usage
+        if type(extra := chunk.get("extra_fields")) is dict and (number := extra.get("chunk_index")) is not None:
+            if number == self._order.due:
+                self._order.due += 1
+            else:
+                self._order.odd(number)
+        arrived = False
+        for position, choice in enumerate(choices_of(chunk)):
+            index = choice_index(choice, position)
+            text, reasoning = choice_text(choice), reasoning_text(choice)
+            if text:
+                self._texts.setdefault(index, []).append(text)
+                if self.run.ttft_ms is None:
+                    self.run.ttft_ms = at_ms
+            if reasoning and index == 0:
+                self._reasoning.append(reasoning)
+            if text or reasoning:
+                arrived = True
+                pieces.append(Piece(index, text, reasoning, at_ms))
+            self._rest(choice, index)
+        if arrived:
+            self.run.chunk_times_ms.append(at_ms)
+
+    def _rest(self, choice: dict[str, Any], index: int) -> None:
+        if (reason := finish_reason(choice)) is not None:
+            self._finish[index] = reason
+        if index:
+            return
+        if (logprobs := logprobs_of(choice)) is not None:
+            self._logprobs = merge_logprobs(self._logprobs, logprobs)
+        if "delta" in choice or "message" in choice:  # what only a chat has
+            if calls := tool_calls_of(choice):
+                self._tool_calls.add(calls)
+            self._annotations += annotations_of(choice)
+            self._audio = merge_audio(self._audio, audio_of(choice))
+
+    @property
+    def complete(self) -> bool:
+        """Whether the answer ended as an answer does: with a finish reason, or with ``[DONE]`` alone.
+
+        When a provider breaks off, the gateway ends its stream in good order all the same, but with a last chunk
+        without finish reason that counts no tokens (measured with Bifrost's engine 1.4.0 to 1.7.0).
+        """
+        return bool(self._finish) or (self.done and self._usage != {"total_tokens": 0})
+
+    @property
+    def told_all(self) -> bool:
+        """Finish reason and usage are here: nothing but ``[DONE]`` can follow, and some gateways never send it."""
+        return bool(self._finish) and self._usage is not None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can follow that would change the run: all is told, or ``[DONE]`` has come."""
+        return self.done or self.told_all
+
+    def finish(self, ended_ms: float) -> Run:
+        """Write all that is known into the run; also after a failure, with what had arrived by then."""
+        run = self.run
+        run.texts = [self._without_keys("".join(self._texts[index])) for index in sorted(self._texts)]
+        run.response = run.texts[0] if run.texts else None
+        run.reasoning = self._without_keys("".join(self._reasoning)) or None
+        run.finish_reason = self._finish.get(0) or next(iter(self._finish.values()), None)
+        run.logprobs, run.tool_calls = self._logprobs, self._tool_calls.result()
+        run.annotations, run.audio = self._annotations, self._audio
+        run.raw = self._latest()
+        last = run.raw or {}
+        if isinstance(extra := last.get("extra_fields"), dict):
+            self._extra = {**self._extra, **extra}
+        self._who(last)
+        run.extra_fields = self._extra or None
+        run.usage = self._usage
+        tokens = parse_usage(self._usage)
+        run.prompt_tokens, run.completion_tokens, run.total_tokens = tokens.prompt, tokens.completion, tokens.total
+        run.cached_tokens, run.reasoning_tokens = tokens.cached, tokens.reasoning
+        cache = parse_cache(self._extra)
+        run.cache_hit, run.cache_hit_type, run.cache_similarity = cache.hit, cache.type, cache.similarity
+        if self.complete or not self._streamed:
+            latency = self._extra.get("latency")  # on an unfinished stream it is only the gap before the last chunk
+            run.latency_ms = float(latency) if isinstance(latency, int | float) else None
+        add_response_cost(run, {**last, "usage": self._usage or {}, "extra_fields": self._extra}, self._headers)
+        run.notes = [note] if (note := self._order.note()) else []
+        self._times(ended_ms)
+        return run
+
+    def _latest(self) -> dict[str, Any] | None:
+        if isinstance(self._last, bytes):
+            with suppress(ProtocolError):  # a number too large for a float, which `plain_chunks` passes over
+                return parsed(self._last)
+            return None
+        return self._last
+
+    def _without_keys(self, text: str) -> str:
+        """No model knows our keys; a gateway that repeats them is not helped to spread them."""
+        for secret in self.secrets:
+            if len(secret) >= SHORTEST_SECRET:
+                text = text.replace(secret, HIDDEN)
+        return text
+
+    def _times(self, ended_ms: float) -> None:
+        run, times = self.run, self.run.chunk_times_ms
+        if self._streamed:
+            run.chunks = len(times)
+            gaps = [later - earlier for earlier, later in pairwise(times)]
+            run.gap_p50_ms, run.gap_max_ms = (median(gaps), max(gaps)) if gaps else (None, None)
+            tokens, span = (run.completion_tokens or 0) - 1, times[-1] - times[0] if times else 0.0
+        else:
+            tokens, span = run.completion_tokens or 0, ended_ms - self.began_ms
+        # A stream that came in one block has no measurable speed.
+        run.tokens_per_s = 1000 * tokens / span if tokens > 0 and span > 0 else None
+
+    def _who(self, body: Mapping[str, Any]) -> None:
+        run = self.run
+        asked = Deployment(run.requested_provider or "", run.requested_model or "")
+        told = served(body, self._headers, requested=asked, fallbacks=run.fallbacks)
+        run.provider = told.provider or run.provider
+        run.model = told.model or run.model
+        run.model_deployment = told.deployment or run.model_deployment
+        if told.is_fallback is not None:
+            run.is_fallback, run.fallback_index = told.is_fallback, told.fallback_index
+
+
+def parsed(payload: bytes) -> dict[str, Any]:
+    """The JSON object of one event of a stream. Raises ProtocolError."""
+    try:
+        chunk = orjson.loads(payload)
+    except orjson.JSONDecodeError as error:
+        raise ProtocolError(
+            f"The stream holds a chunk that is not JSON ({error}): {_start(payload)}",
+            hint="Something between here and the gateway may change the stream; the text before it is kept in .run.",
+        ) from None
+    if not isinstance(chunk, dict):
+        raise ProtocolError(f"The stream holds a chunk that is not an object: {_start(payload)}")
+    return chunk
+
+
+def _start(payload: bytes) -> str:
+    return repr(payload[:80].decode("utf-8", "replace"))
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,82 @@
+"""Runs as a pandas DataFrame: the same columns, order and dtypes for none, one or a million."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Unpack
+
+from .columns import COLUMNS, Column, Dtype
+from .log.codec import column_value
+from .log.filters import Filters, shows_filters
+from .run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+__all__ = ["frame_from_arrow", "runs", "table_of", "to_frame"]
+
+
+def to_frame(runs: Iterable[Run]) -> pd.DataFrame:
+    """One row per run, one column per entry of `COLUMNS`, NA where unknown or not of the column's type."""
+    return frame_from_arrow(table_of(list(runs)))
+
+
+def table_of(runs: list[Run]) -> pa.Table:
+    """The columns of `runs` as an Arrow table."""
+    import pyarrow as pa
+
+    from .log.reader import column_array, schema
+
+    return pa.table([column_array(_values(column, runs), column.dtype) for column in COLUMNS], schema=schema())
+
+
+def _values(column: Column, runs: list[Run]) -> list[Any]:
+    try:
+        return [column.value(run) for run in runs]
+    except (TypeError, ValueError, AttributeError, RecursionError):  # a run holds what JSON cannot carry
+        return [column_value(column, run) for run in runs]
+
+
+def frame_from_arrow(table: pa.Table) -> pd.DataFrame:
+    """The frame of an Arrow table that has the columns (a Parquet export, a part of a log), each of its Arrow type.
+
+    A missing column is NA throughout; others are left out. Texts are not copied; numbers are, since Arrow's memory is
+    read-only and a user may want to change a cell.
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    from .log.reader import ARROW_TYPES
+
+    data: dict[str, Any] = {}
+    for column in COLUMNS:
+        kind = ARROW_TYPES[column.dtype]
+        if column.name in table.column_names:
+            values = table[column.name].cast(kind)
+        else:
+            values = pa.chunked_array([pa.nulls(len(table), kind)])
+        array = _dtype(column.dtype).__from_arrow__(values)
+        data[column.name] = array if column.dtype == "string" else array.copy()
+    return pd.DataFrame(data, copy=False)
+
+
+def _dtype(dtype: Dtype) -> Any:
+    """The pandas dtype object of a column.
+
+    Named ``"string"``, pandas 2 would hold a Python object per cell and pandas 3 whatever its options say. Asked for by
+    storage it is Arrow's in both, with `pandas.NA`: texts pass from the log to the frame without a copy.
+    """
+    import pandas as pd
+
+    return pd.StringDtype("pyarrow") if dtype == "string" else pd.api.types.pandas_dtype(dtype)
+
+
+@shows_filters
+def runs(**filters: Unpack[Filters]) -> pd.DataFrame:
+    """The run log in force as a DataFrame, one row per run; `Filters` says what each filter takes."""
+    from .log.log import run_log
+    from .pending import wait_for_costs
+
+    wait_for_costs()  # those of the calls just made come a moment after their answers
+    return run_log().frame(**filters)

@@ -1,0 +1,258 @@
+"""A file of lines that several processes append to: durable, owner-only, never torn into each other.
+
+Knows nothing of runs. One line is one `os.write` to a file opened for appending, under an advisory lock.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from ...errors import LogError
+
+__all__ = ["BLOCK_BYTES", "LINE_BYTES", "Appender", "Block", "blocks"]
+
+LINE_BYTES = 32 << 20
+"""Longest line that is written or read; a longer one is skipped without being held in memory."""
+
+BLOCK_BYTES = 8 << 20
+"""About how much is read at once."""
+
+_LOCK_SECONDS = 2.0
+_HELD_BY_ANOTHER = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
+_APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)  # readable, to see how the file ends
+
+
+class Block(NamedTuple):
+    """Whole lines of a file: the 1-based number of the first, and how many newlines there are.
+
+    Only the last line of a file may be without one.
+    """
+
+    first: int
+    newlines: int
+    data: bytes
+
+
+class Appender:
+    """Appends lines to the file at `path`, from any thread; a forked process goes on with a file of its own.
+
+    The file (0600) and its folder (0700) are made where missing, again whenever they were deleted or moved away.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._mutex = threading.Lock()
+        self._descriptor: int | None = None
+        self._end = -1  # size after our last line; -1: unknown
+        self._look_again = 0.0
+        _appenders.add(self)
+
+    def append(self, line: bytes) -> None:
+        """Append `line`, which ends in a newline. If the file ends inside a line, a new line is started first.
+
+        Raises LogError when not all of the line was written.
+        """
+        try:
+            with self._mutex:
+                # Once more where the file was gone, and again should it vanish between opening and locking it.
+                if not (self._append(line) or self._append(line) or self._append(line)):
+                    raise FileNotFoundError(errno.ENOENT, "it is deleted again and again")
+        except OSError as error:
+            raise _failed(self._path, error) from None
+
+    def _append(self, line: bytes) -> bool:
+        """False if the open file is no longer the one at the path; it is then closed and opened afresh next time."""
+        descriptor = self._descriptor
+        if descriptor is None:
+            self._descriptor = descriptor = _open(self._path)
+            self._end, self._look_again = -1, 0.0
+        locked = _lock_or_go_on(descriptor)
+        try:
+            found = os.fstat(descriptor)
+            if found.st_nlink == 0 or self._moved_away(found):
+                self._descriptor = None
+                return False
+            if found.st_size != self._end and not _ends_whole(descriptor, found.st_size):
+                line = b"\n" + line
+            self._end = -1
+            _write(descriptor, line)
+            self._end = found.st_size + len(line)
+            return True
+        finally:
+            if locked:  # explicitly: a process forked meanwhile shares the open file, and with it the lock
+                _unlock(descriptor)
+            if self._descriptor is None:
+                os.close(descriptor)
+
+    def _moved_away(self, opened: os.stat_result) -> bool:
+        """Whether the path now names another file. Looked at five times a second: what is moved loses no line."""
+        now = time.monotonic()
+        if now < self._look_again:
+            return False
+        self._look_again = now + 0.2
+        try:
+            return not os.path.samestat(opened, self._path.stat())
+        except FileNotFoundError:
+            return True
+
+    def _after_fork(self) -> None:
+        """Start without an open file: its lock is shared with the parent, and so may be the state of our mutex."""
+        self._mutex = threading.Lock()
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def __del__(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+
+
+_appenders: weakref.WeakSet[Appender] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for appender in tuple(_appenders):
+        appender._after_fork()
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _open(path: Path) -> int:
+    try:
+        return _made(path)
+    except FileNotFoundError:
+        missing = [folder for folder in path.parents if not folder.exists()]
+        for folder in reversed(missing):
+            folder.mkdir(0o700, exist_ok=True)
+            folder.chmod(0o700)  # whatever the umask
+        return _made(path)
+
+
+def _made(path: Path) -> int:
+    """The open file, made if missing: for its owner, who can read and write it whatever the umask."""
+    try:
+        descriptor = os.open(path, _APPEND | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return os.open(path, _APPEND, 0o600)
+    if hasattr(os, "fchmod"):
+        os.fchmod(descriptor, 0o600)
+    return descriptor
+
+
+def _ends_whole(descriptor: int, size: int) -> bool:
+    if size == 0:
+        return True
+    os.lseek(descriptor, size - 1, os.SEEK_SET)  # where to write is decided by O_APPEND, not by this position
+    return os.read(descriptor, 1) == b"\n"
+
+
+def _write(descriptor: int, line: bytes) -> None:
+    written = os.write(descriptor, line)
+    while written < len(line):  # a full disk takes a part first and refuses the rest; the next line starts afresh
+        line = line[written:]
+        written = os.write(descriptor, line)
+
+
+def _failed(path: Path, error: OSError) -> LogError:
+    reason = error.strerror or str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        hint = "Free some space, or set BIFROST_RUN_LOG to a file on another disk."
+    else:
+        hint = "Set BIFROST_RUN_LOG to a file that can be written, or to 'off'."
+    return LogError(f"The run log {path} cannot be written: {reason}.", hint=hint)
+
+
+def _lock_or_go_on(descriptor: int, *, shared: bool = False) -> bool:
+    """Take the advisory lock; after two seconds, or where the file system has none, go on without it (False).
+
+    A process that was stopped while it held the lock must not stop all others, and a line is one appending write,
+    which local file systems keep whole by themselves.
+    """
+    give_up = 0.0
+    while True:
+        try:
+            _lock(descriptor, shared)
+            return True
+        except OSError as error:
+            if error.errno not in _HELD_BY_ANOTHER:
+                return False
+            now = time.monotonic()
+            give_up = give_up or now + _LOCK_SECONDS
+            if now > give_up:
+                return False
+            time.sleep(0.0005)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    _LOCKED_BYTE = 1 << 62  # Windows locks bytes, and forbids others to read them: one that no log reaches
+
+    def _lock(descriptor: int, shared: bool) -> None:
+        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+    def _unlock(descriptor: int) -> None:
+        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(descriptor: int, shared: bool) -> None:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+
+    def _unlock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def blocks(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
+    """The lines that `path` holds now, in blocks of about `block_bytes`; none if there is no such file.
+
+    A line above LINE_BYTES comes as one NUL byte, which no reader takes for content. Raises LogError.
+    """
+    try:
+        with path.open("rb", buffering=0) as file:
+            left = _whole_size(file.fileno())
+            first, rest = 1, b""
+            while left > 0 and (data := file.read(min(block_bytes, left))):
+                left -= len(data)
+                end = data.rfind(b"\n") + 1
+                if end:
+                    newlines = data.count(b"\n")
+                    yield Block(first, newlines, rest + data[:end])
+                    first += newlines
+                    rest = data[end:]
+                else:
+                    rest += data
+                if len(rest) > LINE_BYTES:
+                    rest = b"\0"
+            if rest:
+                yield Block(first, 0, rest)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise LogError(
+            f"The run log {path} cannot be read: {error.strerror or error}.",
+            hint="Set BIFROST_RUN_LOG to a file that can be read.",
+        ) from None
+
+
+def _whole_size(descriptor: int) -> int:
+    """Bytes of the file at a moment when nobody is in the middle of writing a line."""
+    locked = _lock_or_go_on(descriptor, shared=True)
+    try:
+        return os.fstat(descriptor).st_size
+    finally:
+        if locked:
+            _unlock(descriptor)

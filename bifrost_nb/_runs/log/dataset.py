@@ -1,0 +1,57 @@
+"""Runs as a folder of Parquet files, one partition a day, for engines that read many files at once.
+
+The layout is Hive's (``day=2026-11-22/part-0.parquet``). `dask.dataframe`, DuckDB, pyarrow and pandas read it; the
+frame's columns keep their types, and ``day`` is added by the reader from the folder's name.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...errors import ConfigurationError, LogError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["export_dataset"]
+
+
+def export_dataset(frame: pd.DataFrame, folder: str | os.PathLike[str]) -> Path:
+    """Write the runs of `frame` (``bf.runs(...)``, ``comparison.frame``) into `folder`; returns its path.
+
+    A day that is already there is replaced as a whole, other days stay. The files are readable by their owner only.
+    Raises ConfigurationError for a folder that is a file, LogError when it cannot be written.
+    """
+    import pyarrow as pa
+    import pyarrow.dataset
+
+    target = Path(folder).expanduser().absolute()
+    if target.exists() and not target.is_dir():
+        raise ConfigurationError(f"{target} is a file.", hint="Name a folder, or use RunLog.export for one file.")
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    days = frame["started_at"].dt.strftime("%Y-%m-%d").fillna("unknown")
+    table = table.append_column("day", pa.array(days, pa.string()))
+
+    def owner_only(written: pa.dataset.WrittenFile) -> None:
+        Path(written.path).chmod(0o600)
+
+    try:
+        target.mkdir(0o700, parents=True, exist_ok=True)
+        pa.dataset.write_dataset(
+            table,
+            target,
+            format="parquet",
+            partitioning=pa.dataset.partitioning(pa.schema([("day", pa.string())]), flavor="hive"),
+            existing_data_behavior="delete_matching",
+            basename_template="part-{i}.parquet",
+            file_visitor=owner_only,
+            max_rows_per_file=1_000_000,
+            max_rows_per_group=100_000,
+        )
+    except OSError as error:
+        raise LogError(
+            f"{target} cannot be written: {error.strerror or error}.", hint="Export to another place."
+        ) from None
+    return target

@@ -1,0 +1,178 @@
+"""The run log: one durable line per finished run, and the runs back as objects, a frame or a file."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+from ... import _settings as settings
+from ..._safe_text import hidden
+from ...errors import ConfigurationError, LogError
+from ..columns import COLUMNS
+from ..redaction import Redact, as_written, decide, dropping
+from ..run import Run
+from .append import Appender, blocks
+from .codec import cell, decode, encode, encode_update, json_text
+from .filters import Filters, near, selection, shows_filters
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from .reader import Skipped
+
+__all__ = ["LogWarning", "RunLog", "run_log"]
+
+_DTYPES = {column.name: column.dtype for column in COLUMNS if column.name != "run_id"}
+
+
+class LogWarning(UserWarning):
+    """Lines of a run log were skipped: cut off, damaged, or written by a newer version."""
+
+
+class RunLog:
+    """An append-only file of runs, one JSON object per line (format: `bifrost_nb._runs.log.codec`).
+
+    Made at the first append, readable by its owner only. Any number of threads and processes may append at once. A
+    later line about a run adds facts to it; the newest known value of each column wins. `path` None is a switched-off
+    log: it takes every run and keeps none.
+
+    `redact` decides what is written of each run's texts (see `bifrost_nb._runs.redaction`): ``redact(text, what)``,
+    `what` being ``"prompt"`` or ``"response"``, returns the text to write or None.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None, *, redact: Redact | None = None) -> None:
+        if path is not None and (not (text := os.fspath(path)) or "\0" in text):
+            raise ConfigurationError(
+                f"{text!r} is no path for a run log.", hint="Give a file name, or None for no log."
+            )
+        # Absolute now: a notebook that changes its folder later goes on with the same log.
+        self.path = None if path is None else Path(path).expanduser().absolute()
+        """The file; None if the log is off."""
+        if redact is not None and not callable(redact):
+            raise ConfigurationError(f"redact must be a function of (text, what), not {type(redact).__name__}.")
+        self.redact = redact
+        self._appender = None if self.path is None else Appender(self.path)
+        self._reported: Counter[str] = Counter()
+
+    @property
+    def off(self) -> bool:
+        """Whether nothing is recorded."""
+        return self.path is None
+
+    def __repr__(self) -> str:
+        return f"RunLog({None if self.path is None else str(self.path)!r})"
+
+    def append(self, run: Run, *, redact: Redact | None = None, secrets: Iterable[str] = ()) -> None:
+        """Record a finished run; when this returns, the operating system has the whole line.
+
+        `redact` is asked before this log's own hook. `secrets` are keys that the line must not hold, whoever repeats
+        them. Raises LogError if it could not be written; the run itself is unharmed.
+        """
+        if redact is not None or self.redact is not None:  # also where nothing is logged: a notebook keeps runs too
+            decide(run, (hook for hook in (redact, self.redact) if hook is not None))
+        if self._appender is not None:
+            self._appender.append(hidden(encode(as_written(run)), secrets))
+
+    def update(self, run_id: str, /, **facts: Any) -> None:
+        """Add what was learned later about a recorded run: a cost that arrived, a rating. None means nothing learned.
+
+        `facts` are columns of the frame; ``tags``, ``params`` and ``fallbacks`` as objects. Raises
+        ConfigurationError for an unknown column or a value that its type cannot hold, LogError as `append` does.
+        """
+        if not isinstance(run_id, str) or not run_id:
+            raise ConfigurationError(f"run_id must be the id of a recorded run, not {run_id!r}.")
+        cells = {name: _fact(name, value) for name, value in facts.items() if value is not None}
+        if cells and self._appender is not None:
+            self._appender.append(encode_update(run_id, cells))
+
+    @shows_filters
+    def read(self, **filters: Unpack[Filters]) -> list[Run]:
+        """The recorded runs in the order in which they finished, each with its newest facts."""
+        from .reader import LINE, pick
+
+        table = self._table(**filters)
+        if self.path is None or len(table) == 0:
+            return []
+        records = pick(blocks(self.path), set(table[LINE].to_pylist()))
+        runs = []
+        for row in table.to_pylist():
+            record = records.get(row.pop(LINE), {})
+            runs.append(decode(row, record.get("extra") if record.get("run_id") == row["run_id"] else None))
+        return runs
+
+    @shows_filters
+    def frame(self, **filters: Unpack[Filters]) -> pd.DataFrame:
+        """The recorded runs as a DataFrame, one row per run: the columns of every frame, NA where unknown."""
+        from ..frame import frame_from_arrow
+
+        return frame_from_arrow(self._table(**filters))
+
+    @shows_filters
+    def export(self, path: str | os.PathLike[str], **filters: Unpack[Filters]) -> Path:
+        """Write the runs, newest facts merged, to a ``.parquet``, ``.csv`` or ``.jsonl`` file; returns its path.
+
+        See `bifrost_nb._runs.log.export` for the formats. The file is readable by its owner only and appears whole or
+        not at all. Raises ConfigurationError for another suffix, LogError when it cannot be written.
+        """
+        from .export import export, writer
+
+        if self.path is None:
+            raise LogError("The run log is off: there is nothing to export.", hint="Set BIFROST_RUN_LOG to a file.")
+        target = Path(path).expanduser().absolute()
+        if target == self.path or (target.exists() and self.path.exists() and target.samefile(self.path)):
+            raise ConfigurationError(f"{target} is the run log itself.", hint="Export to another file.")
+        write = writer(target)  # a wrong suffix is told before a long log is read
+        return export(self._table(**filters), target, write)
+
+    def _table(self, **filters: Any) -> pa.Table:
+        from .reader import merge
+
+        chosen = selection(**filters)  # before reading: a wrong filter is told at once
+        table, skipped = merge(() if self.path is None else blocks(self.path))
+        self._report(skipped)
+        return chosen.apply(table)
+
+    def _report(self, skipped: Skipped) -> None:
+        """Warn of lines that were skipped, once for each."""
+        if skipped.counts <= self._reported:
+            return
+        self._reported = skipped.counts
+        warnings.warn(f"{self.path}: lines were skipped: {skipped}. All others are read.", LogWarning, stacklevel=4)
+
+
+def _fact(name: str, value: Any) -> Any:
+    if name not in _DTYPES:
+        raise ConfigurationError(
+            f"A run has no column {name!r} that can be updated.{near(name, _DTYPES)}",
+            hint="Use tags={...} for facts of your own.",
+        )
+    fact = json_text(value) if isinstance(value, (dict, list)) else cell(value, _DTYPES[name])
+    if fact is None:
+        raise ConfigurationError(f"{name}={value!r} does not fit its column, which is {_DTYPES[name]}.")
+    return fact
+
+
+_logs: dict[tuple[str | None, str | None], RunLog] = {}
+
+
+def run_log() -> RunLog:
+    """The run log in force: ``BIFROST_RUN_LOG`` (a path or ``off``), else ``runs.jsonl`` in the user's data folder.
+
+    ``BIFROST_REDACT`` (``prompt``, ``response`` or both) says what it is not to hold.
+    """
+    found = settings.resolve()
+    chosen, dropped = (found.run_log or "").strip(), found.redact
+    if not chosen:
+        import platformdirs
+
+        path: str | None = str(platformdirs.user_data_path("bifrost-nb", appauthor=False) / "runs.jsonl")
+    else:
+        path = None if chosen.lower() == "off" else str(Path(chosen).expanduser().absolute())
+    if (path, dropped) not in _logs:
+        _logs[path, dropped] = RunLog(path, redact=dropping(dropped.split(",")) if dropped else None)
+    return _logs[path, dropped]

@@ -1,0 +1,101 @@
+"""What of a run is written, where a `redact` hook decides: the run itself stays as it is in memory.
+
+The hook is called as ``redact(text, what)`` for every text of a run, `what` being ``"prompt"`` or ``"response"``, and
+returns the text to write, or None to write none. Identities, times, tokens, costs and names are not texts and stay, so
+that a comparison finds its answers again.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+from .log.codec import EXTRA
+from .run import Run
+
+__all__ = ["WHATS", "Redact", "What", "as_written", "decide", "dropping"]
+
+What = Literal["prompt", "response"]
+Redact = Callable[[str, What], str | None]
+
+WHATS: tuple[What, ...] = ("prompt", "response")
+_RESPONSE = ("response", "texts", "reasoning", "tool_calls", "annotations")
+_NO_TEXT = ("usage", "chunk_times_ms", "attempts", "notes", "redacted", "embedding_shape")
+_WORDS = ("route", "reasoning_effort", "service_tier", "modalities")
+"""Parameters whose texts are words of the API and say nothing about the prompt."""
+_QUOTING = ("ConnectionFailed", "TimedOut", "StreamInterrupted")
+"""Errors that quote nobody: their message is ours alone."""
+
+
+def dropping(whats: Iterable[str]) -> Redact:
+    """A hook that writes no text of these kinds and leaves all others."""
+    dropped = frozenset(whats)
+    return lambda text, what: None if what in dropped else text
+
+
+def decide(run: Run, hooks: Iterable[Redact]) -> None:
+    """Ask each hook in turn and note in `run.written` what is to be written instead.
+
+    If one fails, or returns something else than a text, nothing of what the run says is written, and `run.notes` tells.
+    """
+    hooks = tuple(hooks)
+    try:
+        run.written = _changed(run, lambda text, what: _through(hooks, text, what))
+    except BaseException as error:  # noqa: BLE001 - even SystemExit must neither cost the run nor leak it
+        run.written = _changed(run, dropping(WHATS))
+        # Not its message, which may quote the text.
+        kind = type(error).__name__
+        run.notes.append(
+            f"The redact hook failed ({kind}): prompt, answer and parameters of this run were not written."
+        )
+
+
+def as_written(run: Run) -> Run:
+    """`run` as files may hold it."""
+    if not run.written:
+        return run
+    written = copy.copy(run)
+    for name, value in run.written.items():
+        setattr(written, name, value)
+    return written
+
+
+def _through(hooks: Iterable[Redact], text: str, what: What) -> str | None:
+    found: str | None = text
+    for hook in hooks:
+        if found is None:
+            return None
+        found = hook(found, what)
+        if found is not None and not isinstance(found, str):
+            raise TypeError
+    return found
+
+
+def _changed(run: Run, hook: Redact) -> dict[str, Any]:
+    """The fields of `run` that hold text, as the hook wants them, where they differ."""
+    wanted: dict[str, Any] = {"prompt": _deep(run.prompt, hook, "prompt")}
+    wanted["params"] = {
+        name: value if name in _WORDS else _deep(value, hook, "prompt") for name, value in run.params.items()
+    }
+    for name in _RESPONSE:
+        wanted[name] = _deep(getattr(run, name), hook, "response")
+    wanted["texts"] = [text for text in wanted["texts"] if text is not None]
+    if run.error_type not in _QUOTING:  # else it may quote either
+        wanted["error_message"] = _deep(_deep(run.error_message, hook, "prompt"), hook, "response")
+    changed = {name: value for name, value in wanted.items() if value != getattr(run, name)}
+    if changed:
+        # What holds the same texts in pieces, or as the provider wrote them: it cannot be gone through.
+        changed |= {name: None for name in EXTRA if name not in wanted and name not in _NO_TEXT}
+    return changed
+
+
+def _deep(value: Any, hook: Redact, what: What) -> Any:
+    """Every text inside JSON values; what is dropped from a list or object leaves None."""
+    if isinstance(value, str):
+        return hook(value, what)
+    if isinstance(value, dict):
+        return {name: _deep(item, hook, what) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)([_deep(item, hook, what) for item in value])
+    return value

@@ -1,0 +1,177 @@
+"""`Run`: one record for the answer, the log line and the table row."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from .pending import wait_for_cost
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+__all__ = ["Attempt", "CostSource", "Run", "Status", "new_id"]
+
+Status = Literal["ok", "error", "cancelled", "timeout", "truncated"]
+CostSource = Literal["response", "log", "prices"]
+
+
+def new_id() -> str:
+    """A random identity; the gateway accepts it as its log id."""
+    return str(uuid.uuid4())
+
+
+@dataclass(slots=True, kw_only=True)
+class Attempt:
+    """One sending of a call: retries make several. Times in ms since the call began."""
+
+    request_id: str
+    started_ms: float
+    ended_ms: float | None = None
+    http_status: int | None = None
+    error: str | None = None
+    wait_ms: float | None = None
+    """Backoff before the next attempt; None after the last one."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """One completion: what was asked, who answered, how long it took, what it cost. Unknown is None, never 0.
+
+    The fields down to `gateway_version` are the columns of every frame, under the same names. Milliseconds are of our
+    own monotonic clock and count from the moment the call began to be sent (retries included, our queue excluded),
+    except `latency_ms`, which is the gateway's. `status` is None while the call is in flight.
+    """
+
+    run_id: str = field(default_factory=new_id)
+    request_id: str | None = None
+    """``x-request-id`` of the last attempt: the id of the gateway's log row."""
+    comparison_id: str | None = None
+    prompt_id: str | None = None
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    request_type: str = "text_completion"
+    requested_provider: str | None = None
+    requested_model: str | None = None
+    fallbacks: list[str] = field(default_factory=list)
+    repeat: int | None = None
+    provider: str | None = None
+    model: str | None = None
+    model_deployment: str | None = None
+    is_fallback: bool | None = None
+    fallback_index: int | None = None
+    """1-based position in the fallbacks that answered; 0 when the primary did; None where the gateway does not tell."""
+    status: Status | None = None
+    finish_reason: str | None = None
+    http_status: int | None = None
+    error_type: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    input_cost_usd: float | None = None
+    output_cost_usd: float | None = None
+    cost_usd: float | None = None
+    cost_source: CostSource | None = None
+    queue_ms: float | None = None
+    ttft_ms: float | None = None
+    """Time to the first text; None for a call that was not streamed."""
+    total_ms: float | None = None
+    latency_ms: float | None = None
+    gap_p50_ms: float | None = None
+    gap_max_ms: float | None = None
+    """Median and longest time between two chunks with text."""
+    chunks: int | None = None
+    """Chunks that carried text or reasoning. A chunk is not a token."""
+    tokens_per_s: float | None = None
+    """Completion tokens per second: after the first text when streamed, over the whole call otherwise."""
+    cache_hit: bool | None = None
+    cache_hit_type: str | None = None
+    cache_similarity: float | None = None
+    prompt: str | None = None
+    """The prompt as text; several prompts, or messages beyond one user turn, as JSON."""
+    response: str | None = None
+    params: dict[str, Any] = field(default_factory=dict)
+    tags: dict[str, Any] = field(default_factory=dict)
+    rating: str | None = None
+    gateway_version: str | None = None
+
+    # Beyond the columns
+    texts: list[str] = field(default_factory=list)
+    """The text of every choice, by index."""
+    reasoning: str | None = None
+    tool_calls: list[dict[str, Any]] = field(default_factory=list)
+    annotations: list[dict[str, Any]] = field(default_factory=list)
+    """What the answer cites."""
+    audio: dict[str, Any] | None = field(default=None, repr=False)
+    """Spoken audio: ``data`` as base64, ``transcript``. Not written to the log."""
+    embeddings: list[list[float]] = field(default_factory=list, repr=False)
+    """The vector of each text that was asked for, in order. Not written to the log."""
+    embedding_shape: list[int] = field(default_factory=list)
+    """How many vectors, and of how many numbers; empty where none were asked for. Written to the log."""
+    logprobs: dict[str, Any] | None = None
+    """Of the first choice, in the layout received."""
+    usage: dict[str, Any] | None = None
+    extra_fields: dict[str, Any] | None = None
+    raw: dict[str, Any] | None = field(default=None, repr=False)
+    """The response as received; for a stream the last chunk. Not written to the log."""
+    chunk_times_ms: list[float] = field(default_factory=list, repr=False)
+    """Arrival of each chunk that carried text or reasoning."""
+    attempts: list[Attempt] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What is to be known about an answer that is no error: chunks that are missing, say."""
+    written: dict[str, Any] = field(default_factory=dict, repr=False)
+    """Where a `redact` hook is in force: what is written to files instead of these fields."""
+
+    @property
+    def redacted(self) -> list[str]:
+        """The fields that a `redact` hook changed or left out where the run was written."""
+        return list(self.written)
+
+    @property
+    def text(self) -> str:
+        """The first choice's text; empty where nothing arrived."""
+        return self.response or ""
+
+    @property
+    def embedding_array(self) -> npt.NDArray[np.float64]:
+        """The vectors as the rows of a numpy array."""
+        import numpy as np
+
+        return np.array(self.embeddings, dtype=np.float64) if self.embeddings else np.empty((0, 0))
+
+    @property
+    def requested(self) -> str | None:
+        """Who was asked, as ``provider/model``."""
+        return _joined(self.requested_provider, self.requested_model)
+
+    @property
+    def served(self) -> str | None:
+        """Who answered, as ``provider/model``; None where unknown."""
+        return _joined(self.provider, self.model)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        from .._display.run import as_text
+
+        wait_for_cost(self)
+        return as_text(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, Any]]:
+        from .._display.run import metadata, mimebundle
+
+        wait_for_cost(self)
+        return mimebundle(self, include), metadata(self)
+
+
+def _joined(provider: str | None, model: str | None) -> str | None:
+    if model is None:
+        return provider
+    return f"{provider}/{model}" if provider else model

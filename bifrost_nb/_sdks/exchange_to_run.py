@@ -1,0 +1,241 @@
+"""An `Exchange` that has ended becomes its `Run`. No I/O: all that came is at hand, with its times."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+import orjson
+
+from .._client.dispatch import describe, status_of
+from .._runs.collector import Collector, Piece, parsed
+from .._runs.run import Run, Status
+from .._safe_text import plain
+from .._wire.sse import EventDecoder
+from ..errors import BifrostError, ConnectionFailed, GatewayError, ProtocolError, StreamInterrupted, TimedOut
+from .aws_eventstream import FrameDecoder
+from .exchange import Exchange
+from .formats.shape import Format, Json, as_it_came, object_of
+from .routes import OTHER, asked_of, operation
+
+__all__ = ["read"]
+
+_TEXT_ONLY = {"role", "content", "reasoning"}
+_CANCELLED = {"CancelledError", "GeneratorExit", "KeyboardInterrupt"}
+_TIMEOUTS = {
+    "ConnectTimeout": "connect",
+    "PoolTimeout": "connect",
+    "ConnectTimeoutError": "connect",
+    "TimeoutException": "",
+    "ReadTimeoutError": "",
+    "TimeoutError": "",
+}
+"""Names of exceptions of httpx, httpx2, botocore and urllib3, none of which is imported to know them; the phase."""
+
+
+def read(exchange: Exchange, secrets: Sequence[str] = ()) -> Run:
+    """The run of an exchange. Never raises for what a gateway or an SDK did; `secrets` are hidden in its texts."""
+    kind = operation(exchange.path)
+    question = kind.format.question(_json(exchange.question))
+    asked = asked_of(kind, question.model)
+    run = Run(
+        request_id=exchange.request_id,
+        started_at=exchange.started_at,
+        request_type=kind.request_type,
+        requested_provider=asked.provider or None,
+        requested_model=asked.model or None,
+        fallbacks=list(question.fallbacks),
+        prompt=question.prompt,
+        params=dict(question.params),
+        tags=exchange.tags,
+    )
+    collector = _SdkCollector(run, kind.format, secrets)
+    error: BifrostError | None = None
+    try:
+        if exchange.status is not None:
+            collector.headers(exchange.status, exchange.headers)
+            _take(exchange, collector)
+        status = _ended(exchange, collector)
+    except BifrostError as failure:
+        error, status = failure, status_of(failure)
+    run.total_ms = _total_ms(exchange, collector)
+    collector.finish(run.total_ms or 0.0)
+    if collector.streamed and not collector.complete:
+        run.completion_tokens = run.total_tokens = run.tokens_per_s = None  # what was counted so far is not all
+    if run.request_type == "embedding":
+        run.completion_tokens = None  # the gateway leaves it out, as it does a 0
+    if error is not None:
+        describe(run, error, secrets)
+    run.status = status
+    return run
+
+
+class _SdkCollector(Collector):
+    """A collector for answers and events in the words of any of the APIs."""
+
+    def __init__(self, run: Run, form: Format, secrets: Sequence[str]) -> None:
+        super().__init__(run, secrets=secrets)
+        self.form = form
+        self._event = form.events()
+        self._last = {}  # who served is read once, at the end: nobody looks at the run before
+        self.usage: Json = {}
+        """As it came, put together from what several events said."""
+        self._model: object = None
+        """Some APIs name it in the first event alone."""
+
+    def _rest(self, choice: Json, index: int) -> None:
+        delta = choice.get("delta")  # most chunks have nothing but text
+        if delta and choice.get("finish_reason") is None and "logprobs" not in choice and delta.keys() <= _TEXT_ONLY:
+            return
+        super()._rest(choice, index)
+
+    @property
+    def streamed(self) -> bool:
+        return self._streamed
+
+    def answer(self, body: Json) -> list[Piece]:
+        return super().answer(self._counted(self.form.answer(body)))
+
+    def _feed(self, payloads: Sequence[bytes | Json], at_ms: float, pieces: list[Piece]) -> None:
+        if (
+            self._event is as_it_came and type(next(iter(payloads), b"")) is bytes
+        ):  # the gateway's own shape, of which plain chunks are read many at once
+            return super()._feed(payloads, at_ms, pieces)  # type: ignore[arg-type]
+        for payload in payloads:
+            super()._feed([payload], at_ms, pieces)  # type: ignore[list-item]
+        return None
+
+    def _read(self, payload: bytes | Json) -> Json:
+        chunk = self._event(payload if type(payload) is dict else parsed(payload))  # type: ignore[arg-type]
+        if self._model is None:
+            self._model = chunk.get("model")
+        return self._counted(chunk) if chunk.get("usage") else chunk
+
+    def _latest(self) -> Json:
+        return {"model": self._model, **(super()._latest() or {})}
+
+    def _counted(self, body: Json) -> Json:
+        """`body` with all that is known of its usage, in the gateway's names."""
+        usage = body.get("usage")
+        if type(usage) is not dict or not usage:
+            return body
+        self.usage.update((name, value) for name, value in usage.items() if value is not None)
+        return {**body, "usage": self.form.usage(self.usage)}
+
+    def finish(self, ended_ms: float) -> Run:
+        run = super().finish(ended_ms)
+        run.usage = self.usage or None
+        return run
+
+
+def _take(exchange: Exchange, collector: _SdkCollector) -> None:
+    """What came, into the collector. Raises BifrostError where it says that the call failed."""
+    kind = exchange.headers.get("content-type", "")
+    status = exchange.status or 0
+    if 300 <= status < 400:
+        raise ProtocolError(f"{exchange.path} answered {status}, a redirect.", hint="Is base_url the gateway itself?")
+    if status < 300 and kind.startswith("text/event-stream"):
+        return _take_events(exchange, collector)
+    if status < 300 and kind.startswith("application/vnd.amazon.eventstream"):
+        return _take_frames(exchange, collector)
+    if exchange.too_long or not (exchange.exhausted or status >= 400):
+        return None
+    content = b"".join(block for _, block in _decoded(exchange))
+    if status >= 400:
+        raise _typed(collector.refusal(content), content, exchange)
+    body = _json(content)
+    if body.get("error") and not body.get("choices"):
+        raise collector.refusal(body)
+    if body:  # a picture or a sound has neither text nor usage
+        collector.answer(body)
+    elif kind.startswith("application/json"):
+        raise ProtocolError(f"{exchange.path} answered {status} with something that is not a JSON object.")
+    return None
+
+
+def _take_events(exchange: Exchange, collector: _SdkCollector) -> None:
+    decoder, at = EventDecoder(), 0.0
+    for at, block in _decoded(exchange):
+        collector.feed(decoder.feed(block), at)
+    with contextlib.suppress(ProtocolError):  # an event that was cut off: the answer is not complete
+        collector.feed(decoder.end(), at)
+
+
+def _take_frames(exchange: Exchange, collector: _SdkCollector) -> None:
+    """Amazon's event stream: binary frames, each with a kind and a JSON payload."""
+    frames = FrameDecoder()
+    collector.feed([], 0.0)  # a stream, also where nothing came
+    for at, block in _decoded(exchange):
+        collector.feed(frames.feed(block), at)
+
+
+def _typed(error: GatewayError, content: bytes, exchange: Exchange) -> GatewayError:
+    """The error with its kind where Google or Amazon write it: in ``error.status``, or in a header."""
+    if error.type is None or error.type == "error":
+        told = object_of(_json(content).get("error")).get("status")
+        named = exchange.headers.get("x-amzn-errortype", "").partition(":")[0]
+        error.type = plain(told, 80) if isinstance(told, str) else plain(named, 80) or error.type
+    return error
+
+
+def _decoded(exchange: Exchange) -> Iterator[tuple[float, bytes]]:
+    """The blocks of the body, decompressed, each with the arrival of its last byte."""
+    encoding = exchange.headers.get("content-encoding", "identity")
+    if encoding == "identity":
+        yield from exchange.blocks
+        return
+    import httpx
+
+    now = 0.0
+
+    def raw() -> Iterator[bytes]:
+        nonlocal now
+        for now, block in exchange.blocks:  # noqa: B007 - read below
+            yield block
+
+    with contextlib.suppress(httpx.DecodingError):  # cut off in the middle: what came before counts
+        for block in httpx.Response(200, headers={"content-encoding": encoding}, content=raw()).iter_bytes():
+            yield now, block
+
+
+def _ended(exchange: Exchange, collector: _SdkCollector) -> Status:
+    """How an exchange ended in which nothing said that it failed. Raises BifrostError for what broke."""
+    if collector.streamed and (collector.complete or (exchange.exhausted and collector.form is OTHER)):
+        return "ok"  # whatever happened to the connection after the last word
+    if (failure := exchange.failure) is not None:
+        names = [kind.__name__ for kind in type(failure).__mro__]
+        if not _CANCELLED.isdisjoint(names):
+            return "cancelled"
+        raise _broken(exchange, collector, failure, names)
+    if not exchange.exhausted:
+        return "cancelled"
+    if collector.streamed:
+        raise StreamInterrupted("The stream ended before the answer was complete.")
+    return "ok"
+
+
+def _broken(exchange: Exchange, collector: _SdkCollector, failure: BaseException, names: list[str]) -> BifrostError:
+    reason = f"{names[0]}: {plain(failure, 200)}".rstrip(": ")
+    phase = next((_TIMEOUTS[name] for name in names if name in _TIMEOUTS), None)
+    if phase is not None:
+        error = TimedOut(f"A time limit of the SDK passed ({reason}).")
+        error.phase = phase or ("between_chunks" if collector.received else "first_byte")
+        return error
+    if exchange.status is None:
+        return ConnectionFailed(f"No answer came from the gateway ({reason}).")
+    return StreamInterrupted(f"The connection broke in the middle of the answer ({reason}).")
+
+
+def _total_ms(exchange: Exchange, collector: _SdkCollector) -> float | None:
+    """The end of the call; of a complete stream its last byte, however late the SDK closed it. None where unseen."""
+    if collector.streamed and collector.complete and exchange.blocks:
+        return exchange.blocks[-1][0]
+    return exchange.ended_ms
+
+
+def _json(content: bytes) -> Json:
+    """The object that `content` holds; empty where it holds none."""
+    try:
+        return object_of(orjson.loads(content)) if content else {}
+    except orjson.JSONDecodeError:
+        return {}

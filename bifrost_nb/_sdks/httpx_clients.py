@@ -1,0 +1,252 @@
+"""Clients of httpx and httpx2 that record what they send to the gateway.
+
+Recorded is at the transport, below everything that an SDK sees: the bytes, the errors and the times of each attempt
+pass through unchanged. Requests to other hosts, redirects there included, are not looked at and get no header of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from functools import lru_cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..errors import ConfigurationError
+from .exchange import Exchange
+from .recorder import ASKED_HEADERS, Recorder
+
+if TYPE_CHECKING:
+    from .._client.client import Client
+
+__all__ = ["Library", "record", "recording_async_client", "recording_client"]
+
+Library = Literal["httpx", "httpx2"]
+
+
+def recording_client(
+    client: Client | None = None,
+    *,
+    library: Library = "httpx",
+    tags: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Any:
+    """An ``httpx.Client`` that writes each call to the gateway into the run log, for SDKs that accept one.
+
+    `client` says which gateway, keys and log (one of the settings where None); `library` is the HTTP library that
+    the SDK uses, ``"httpx"`` or ``"httpx2"``; `tags` go with each run; `options` are those of the library's own
+    ``Client``. Each POST below the gateway's address becomes a `Run`, retries one each (tags ``sdk_call``,
+    ``attempt``); the virtual key and ``x-request-id`` are added where the SDK sets none. The SDK notices nothing else.
+
+    Raises ConfigurationError where the library is not installed.
+    """
+    return record(_library(library).Client(**options), Recorder(client, tags))
+
+
+def recording_async_client(
+    client: Client | None = None,
+    *,
+    library: Library = "httpx",
+    tags: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Any:
+    """`recording_client` for async code: an ``httpx.AsyncClient``."""
+    return record(_library(library).AsyncClient(**options), Recorder(client, tags))
+
+
+def record(http_client: Any, recorder: Recorder) -> Any:
+    """Let `recorder` see what `http_client`, a client of httpx or httpx2, sends; returns the same client."""
+    library = next((kind.__module__.partition(".")[0] for kind in type(http_client).__mro__ if _is_client(kind)), None)
+    if library is None or not hasattr(http_client, "_transport") or not hasattr(http_client, "_mounts"):
+        raise ConfigurationError(
+            f"{type(http_client).__name__} is no client of httpx or httpx2 that can be recorded.",
+            hint="Make one with recording_client(library=...).",
+        )
+    blocking, awaited = _streams(library)
+    asynchronous = hasattr(http_client, "aclose")
+
+    def wrapped(transport: Any) -> Any:
+        if transport is None:
+            return None
+        return (
+            _AsyncTransport(transport, recorder, awaited) if asynchronous else _Transport(transport, recorder, blocking)
+        )
+
+    # httpx has no public way to wrap the transport that it has chosen (proxies of the environment, HTTP/2, TLS, what
+    # an SDK prefers); these two names are what its instrumentations wrap too, and are the same in both libraries.
+    http_client._transport = wrapped(http_client._transport)
+    http_client._mounts = {pattern: wrapped(transport) for pattern, transport in http_client._mounts.items()}
+    return http_client
+
+
+def _is_client(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] in ("httpx", "httpx2")
+
+
+def _library(name: str) -> Any:
+    if name not in ("httpx", "httpx2"):
+        raise ConfigurationError(f"library must be 'httpx' or 'httpx2', not {name!r}.")
+    try:
+        return import_module(name)
+    except ModuleNotFoundError:
+        raise ConfigurationError(f"{name} is not installed.", hint=f"pip install {name}") from None
+
+
+_ASKED = tuple((name.encode(), name) for name in (*ASKED_HEADERS, "x-stainless-retry-count"))
+
+
+class _Sent:
+    """The headers that a request has while it is sent, and not a moment longer: a redirect or a retry is made from the
+    same request, and must not carry our key elsewhere. (A copy of the request would cost ten times as much.)
+    """
+
+    def __init__(self, recorder: Recorder, request: Any) -> None:
+        url, headers = request.url, request.headers
+        self.headers = headers
+        raw = {name.lower(): value for name, value in headers.raw}
+        given = {name: raw[key].decode("latin-1") for key, name in _ASKED if key in raw}
+        try:
+            question = request.content
+        except Exception:  # noqa: BLE001 - a body that is read while it is sent: each library has its own error
+            question = b""
+        path = url.raw_path.partition(b"?")[0].decode("ascii")
+        attempt = given.get("x-stainless-retry-count")
+        self.exchange = recorder.begin(request.method, url.scheme, url.host, url.port, path, question, attempt)
+        if self.exchange is not None:
+            self.added, dropped = recorder.headers(self.exchange, given)
+            self.dropped = {name: given[name] for name in dropped}
+
+    def __enter__(self) -> None:
+        for name, value in self.added.items():
+            self.headers[name] = value
+        for name in self.dropped:
+            del self.headers[name]
+
+    def __exit__(self, *exception: object) -> None:
+        for name in self.added:
+            del self.headers[name]
+        for name, value in self.dropped.items():
+            self.headers[name] = value
+
+
+class _Transport:
+    """Passes requests on to `inner`; the stream of each answer from the gateway is watched."""
+
+    def __init__(self, inner: Any, recorder: Recorder, stream: type) -> None:
+        self._inner, self._recorder, self._stream = inner, recorder, stream
+
+    def handle_request(self, request: Any) -> Any:
+        sent = _Sent(self._recorder, request)
+        exchange = sent.exchange
+        if exchange is None:
+            return self._inner.handle_request(request)
+        try:
+            with sent:
+                response = self._inner.handle_request(request)
+        except BaseException as failure:
+            self._recorder.end(exchange, failure)
+            raise
+        exchange.head(response.status_code, response.headers.raw)
+        response.stream = self._stream(response.stream, exchange, self._recorder)
+        return response
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def __enter__(self) -> Any:
+        self._inner.__enter__()
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self._inner.__exit__(*exception)
+
+
+class _AsyncTransport:
+    """The same for async clients."""
+
+    def __init__(self, inner: Any, recorder: Recorder, stream: type) -> None:
+        self._inner, self._recorder, self._stream = inner, recorder, stream
+
+    async def handle_async_request(self, request: Any) -> Any:
+        sent = _Sent(self._recorder, request)
+        exchange = sent.exchange
+        if exchange is None:
+            return await self._inner.handle_async_request(request)
+        try:
+            with sent:
+                response = await self._inner.handle_async_request(request)
+        except BaseException as failure:
+            self._recorder.end(exchange, failure)
+            raise
+        exchange.head(response.status_code, response.headers.raw)
+        response.stream = self._stream(response.stream, exchange, self._recorder)
+        return response
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    async def __aenter__(self) -> Any:
+        await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(self, *exception: Any) -> None:
+        await self._inner.__aexit__(*exception)
+
+
+class _Stream:
+    """The body of an answer: each block passes on as it comes, and is kept with its time."""
+
+    def __init__(self, inner: Any, exchange: Exchange, recorder: Recorder) -> None:
+        self._inner, self._exchange, self._recorder = inner, exchange, recorder
+
+    def __del__(self) -> None:  # a stream that was dropped instead of closed
+        self._recorder.end(self._exchange, late=True)
+
+
+class _SyncStream(_Stream):
+    def __iter__(self) -> Iterator[bytes]:
+        take = self._exchange.take
+        try:
+            for block in self._inner:
+                take(block)
+                yield block
+        except GeneratorExit:  # closed before its end, which `close` says too
+            raise
+        except BaseException as failure:
+            self._recorder.end(self._exchange, failure)
+            raise
+        self._recorder.end(self._exchange, exhausted=True)
+
+    def close(self) -> None:
+        try:
+            self._inner.close()
+        finally:
+            self._recorder.end(self._exchange)
+
+
+class _AwaitedStream(_Stream):
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        take = self._exchange.take
+        try:
+            async for block in self._inner:
+                take(block)
+                yield block
+        except GeneratorExit:
+            raise
+        except BaseException as failure:
+            self._recorder.end(self._exchange, failure)
+            raise
+        self._recorder.end(self._exchange, exhausted=True)
+
+    async def aclose(self) -> None:
+        try:
+            await self._inner.aclose()
+        finally:
+            self._recorder.end(self._exchange)
+
+
+@lru_cache(maxsize=2)
+def _streams(library: str) -> tuple[type, type]:
+    """The two stream classes for a library, which wants its own base classes."""
+    module = import_module(library)
+    blocking = type("RecordedStream", (_SyncStream, module.SyncByteStream), {})
+    return blocking, type("RecordedAsyncStream", (_AwaitedStream, module.AsyncByteStream), {})

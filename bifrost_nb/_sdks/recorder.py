@@ -1,0 +1,127 @@
+"""`Recorder`: what to add to a request of an SDK, and what becomes of an exchange that has ended.
+
+It must never harm the call it looks at: whatever goes wrong here is reported by `logging` and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from .._client.client import Client
+from .exchange import Exchange
+from .exchange_to_run import read
+from .late_facts import Settling
+
+__all__ = ["ASKED_HEADERS", "NO_KEY", "Recorder"]
+
+NO_KEY = "bifrost-nb-without-key"
+"""Given to SDKs that insist on a key where none is configured; never sent."""
+RETRY_S = 120.0
+"""The same request within so long after a failure is a retry of it, where the SDK does not number its attempts."""
+
+_KEY_HEADERS = ("authorization", "x-api-key", "x-goog-api-key")
+ASKED_HEADERS = ("x-request-id", "x-bf-vk", *_KEY_HEADERS)
+"""What `Recorder.headers` wants to know of a request."""
+_RETRIED = {408, 409, 429}
+_PORTS = {"http": 80, "https": 443}
+_logger = logging.getLogger("bifrost_nb._sdks")
+
+
+class Recorder:
+    """Records the exchanges of SDK clients with one gateway. Any thread may call it."""
+
+    def __init__(self, client: Client | None = None, tags: Mapping[str, Any] | None = None) -> None:
+        self.client = Client() if client is None else client
+        self.base_url = self.client.base_url
+        self.tags = dict(tags or {})
+        parts = urlsplit(self.base_url)
+        self._origin = (parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme])
+        self._below = parts.path.rstrip("/")
+        settings = self.client.settings
+        self._key = settings.virtual_key
+        self._secrets = tuple(key for key in (settings.virtual_key, settings.api_key) if key)
+        self._failed: OrderedDict[Any, tuple[str, int, float]] = OrderedDict()
+        self._settling = Settling(self.client)
+
+    def __repr__(self) -> str:
+        return f"<Recorder of {self.base_url}>"
+
+    def begin(
+        self, method: str, scheme: str, host: str, port: int | None, path: str, question: bytes, attempt: str | None
+    ) -> Exchange | None:
+        """An exchange for a request that is about to be sent; None for one to another address.
+
+        `attempt` is what the SDK itself says of its retries: ``"0"`` for a first attempt; None where it says nothing.
+        """
+        if (scheme, host, port or _PORTS.get(scheme)) != self._origin or not path.startswith(self._below + "/"):
+            return None
+        exchange = Exchange(path[len(self._below) :], question)
+        if method == "POST":
+            self._link(exchange, attempt)
+        else:
+            exchange.over = True  # lists of models and the like need the key, and are no runs
+        return exchange
+
+    def headers(self, exchange: Exchange, given: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+        """(headers to add, names of headers to leave out) for a request; `given` has its `ASKED_HEADERS`."""
+        added = {}
+        if told := given.get("x-request-id"):
+            exchange.request_id = told
+        else:
+            added["x-request-id"] = exchange.request_id
+        if self._key and "x-bf-vk" not in given:
+            added["x-bf-vk"] = self._key
+        return added, [name for name in _KEY_HEADERS if name in given and NO_KEY in given[name]]
+
+    def end(
+        self, exchange: Exchange, failure: BaseException | None = None, *, exhausted: bool = False, late: bool = False
+    ) -> None:
+        """An exchange is over; its run is in the log when this returns. Only the first call counts.
+
+        `exhausted`: the answer came to its own end. `late`: nobody saw when it ended.
+        """
+        if exchange.over:
+            return
+        exchange.over, exchange.failure, exchange.exhausted = True, failure, exhausted
+        exchange.ended_ms = None if late else exchange.now_ms()
+        try:
+            self._remember(exchange)
+            run = read(exchange, self._secrets)
+            run.gateway_version = self._settling.version
+            self.client.record(run)
+            self._settling.add(run)
+        except Exception:  # the call of the SDK is worth more than our record of it
+            _logger.exception("bifrost-nb: a call could not be recorded")
+
+    # Which attempts belong together
+
+    def _link(self, exchange: Exchange, attempt: str | None) -> None:
+        known = None if attempt == "0" else self._failed.pop(_fingerprint(exchange), None)
+        call, number = exchange.request_id, 1
+        if known is not None and exchange.began - known[2] < RETRY_S:
+            call, number = known[0], known[1] + 1
+        exchange.tags = {**self.tags, "sdk_call": call, "attempt": number}
+
+    def _remember(self, exchange: Exchange) -> None:
+        """A failure of the kind that SDKs try again."""
+        if exchange.status is None or exchange.status in _RETRIED or exchange.status >= 500:
+            tags = exchange.tags
+            self._failed[_fingerprint(exchange)] = (tags["sdk_call"], tags["attempt"], time.monotonic())
+            if len(self._failed) > 1000:
+                self._failed.popitem(last=False)
+
+
+def _fingerprint(exchange: Exchange) -> Any:
+    """The same request, from the same task or thread."""
+    try:
+        task: Any = asyncio.current_task()
+    except RuntimeError:
+        task = None
+    return id(task) if task is not None else threading.get_ident(), exchange.path, hash(exchange.question)

@@ -1,0 +1,218 @@
+"""Every setting, its value and where it came from.
+
+Precedence: argument > magic flag > ``%config Bifrost.*`` > project ``pyproject.toml`` ``[tool.bifrost_nb]`` >
+environment > default. A secret shows as ``configured`` and nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from ._safe_text import Secret, plain
+from .errors import ConfigurationError
+
+__all__ = ["DEFAULTS", "SECRETS", "Settings", "masked", "resolve", "use_notebook_config"]
+
+DEFAULTS: dict[str, str | None] = {
+    "base_url": "http://localhost:8080",
+    "virtual_key": None,
+    "api_key": None,
+    "api_version": None,
+    "run_log": None,
+    "timeout": None,
+    "admin_user": None,
+    "admin_password": None,
+    "session_token": None,
+    "redact": None,
+}
+SECRETS = frozenset({"virtual_key", "api_key", "admin_password", "session_token"})
+
+_notebook_config: Callable[[], Mapping[str, Any]] = dict
+
+
+def use_notebook_config(values: Callable[[], Mapping[str, Any]]) -> None:
+    """Let `values` supply the ``%config Bifrost.*`` layer; the magic calls this when it is loaded and unloaded."""
+    global _notebook_config
+    _notebook_config = values
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings in force. `origins` maps each name to the layer its value came from."""
+
+    base_url: str
+    virtual_key: str | None
+    api_key: str | None
+    api_version: str | None
+    run_log: str | None
+    timeout: float | None
+    admin_user: str | None
+    """With `admin_password`: who may read the gateway's management API, where that asks for it."""
+    admin_password: str | None
+    session_token: str | None
+    """Instead of the two: a token that the gateway's login gave."""
+    redact: str | None
+    """What no run log is to hold: ``prompt``, ``response`` or both, with a comma between them."""
+    origins: Mapping[str, str]
+
+    def admin_headers(self) -> dict[str, str]:
+        """The headers that open the management API; empty where nothing is configured.
+
+        Raises ConfigurationError for a user without a password, or the other way round.
+        """
+        if self.session_token:
+            return {"authorization": Secret(f"Bearer {self.session_token}")}
+        if self.admin_user is None and self.admin_password is None:
+            return {}
+        if self.admin_user is None or self.admin_password is None:
+            missing = "admin_user" if self.admin_user is None else "admin_password"
+            raise ConfigurationError(
+                f"The management API needs a user and a password; {missing} is missing.",
+                hint=f"Set BIFROST_{missing.upper()} as well.",
+            )
+        pair = base64.b64encode(f"{self.admin_user}:{self.admin_password}".encode()).decode()
+        return {"authorization": Secret(f"Basic {pair}")}
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """(name, value, origin) of each setting, secrets shown as ``configured``."""
+        return [(name, self._shown(name), self.origins[name]) for name in DEFAULTS]
+
+    def _shown(self, name: str) -> str:
+        value = getattr(self, name)
+        if value is None:
+            return "not configured"
+        if name in SECRETS:
+            return "configured"
+        return str(value)
+
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(f'{name}={value}' for name, value, _ in self.rows())})"
+
+
+def resolve(**arguments: Any) -> Settings:
+    """The settings in force, given what the caller passed (None: not passed).
+
+    Raises ConfigurationError for a value that cannot be used, naming the layer it came from.
+    """
+    arguments = masked(arguments)
+    layers: list[tuple[str, Mapping[str, Any]]] = [
+        ("argument", arguments),
+        ("%config", masked(_notebook_config())),
+        _project_file(),
+        ("environment", masked({name: os.environ.get(f"BIFROST_{name.upper()}") or None for name in DEFAULTS})),
+        ("default", DEFAULTS),
+    ]
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for name in DEFAULTS:
+        found = ((layer, table[name]) for layer, table in layers if table.get(name) is not None)
+        origin, value = next(found, ("default", None))
+        values[name] = _checked(name, value, origin)
+        origins[name] = f"environment BIFROST_{name.upper()}" if origin == "environment" else origin
+    return Settings(**values, origins=origins)
+
+
+def masked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` with each key, and an address that holds one, as `Secret`: no traceback shows it."""
+
+    def secret(name: str, value: Any) -> bool:
+        return isinstance(value, str) and (name in SECRETS or (name == "base_url" and "@" in value))
+
+    return {name: Secret(value) if secret(name, value) else value for name, value in values.items()}
+
+
+def _checked(name: str, value: Any, origin: str) -> Any:
+    if value is None:
+        return None
+    if name == "timeout":
+        try:
+            seconds = float(value)
+        except (TypeError, ValueError):
+            seconds = 0.0
+        if not 0 < seconds < float("inf"):
+            raise ConfigurationError(f"timeout must be a number of seconds above 0, not {value!r} (from {origin}).")
+        return seconds
+    if not isinstance(value, str):
+        raise ConfigurationError(f"{name} must be text, not {type(value).__name__} (from {origin}).")
+    if name == "base_url":
+        return _url(value, origin)
+    if name == "redact":
+        return _redacted(value, origin)
+    if name == "admin_user" and ":" in value:
+        raise ConfigurationError(f"admin_user (from {origin}) holds a colon, which HTTP does not allow there.")
+    if name == "admin_password":  # sent as base64: any character will do
+        return value
+    if name in SECRETS and any(not 32 < ord(character) < 127 for character in value):
+        raise ConfigurationError(
+            f"{name} (from {origin}) holds blanks, line ends or characters that no HTTP header can carry.",
+            hint="Copy the key again, without quotes or spaces.",
+        )
+    return value
+
+
+def _url(value: str, origin: str) -> str:
+    if value == "demo":
+        return value
+    if "@" in value.partition("://")[2].partition("/")[0]:
+        raise ConfigurationError(
+            f"base_url (from {origin}) holds a user name or password.",
+            hint="Pass keys as virtual_key= or api_key=, so that they never show in an address.",
+        )
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ConfigurationError(
+            f"base_url {_without_password(value)!r} (from {origin}) is not an address of a gateway.",
+            hint="Write it like http://localhost:8080, or 'demo' for the embedded gateway.",
+        )
+    return value.rstrip("/")
+
+
+def _redacted(value: str, origin: str) -> str | None:
+    """The words sorted, so that equal settings are equal."""
+    words = sorted({word.strip() for word in value.split(",")} - {""})
+    if set(words) - {"prompt", "response"}:
+        raise ConfigurationError(
+            f"redact must be prompt, response, or both with a comma, not {plain(value, 80)!r} (from {origin}).",
+            hint="A function goes to Client(redact=...) or RunLog(path, redact=...).",
+        )
+    return ",".join(words) or None
+
+
+def _without_password(url: str) -> str:
+    return url.rpartition("@")[2] if "@" in url else url
+
+
+def _project_file() -> tuple[str, Mapping[str, Any]]:
+    """The nearest ``pyproject.toml`` above the working folder that has a ``[tool.bifrost_nb]`` table."""
+    try:
+        folder = Path.cwd()
+    except OSError:  # the working folder was deleted
+        return "project file", {}
+    for path in (parent / "pyproject.toml" for parent in (folder, *folder.parents)):
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("bifrost_nb")
+        except FileNotFoundError:
+            continue
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigurationError(f"{path} cannot be read: {error}.") from None
+        if table is not None:
+            return str(path), _known(table, path)
+    return "project file", {}
+
+
+def _known(table: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    if found := SECRETS & table.keys():
+        raise ConfigurationError(
+            f"{path} holds {', '.join(sorted(found))}: a key does not belong into a file that is shared.",
+            hint=f"Set the environment variable BIFROST_{min(found).upper()} instead.",
+        )
+    if unknown := table.keys() - DEFAULTS.keys():
+        raise ConfigurationError(f"{path} sets {', '.join(sorted(unknown))}; known are {', '.join(DEFAULTS)}.")
+    return table

@@ -1,0 +1,1 @@
+"""What simulated deployments say: prose, tokens, tools, embeddings."""

@@ -1,0 +1,278 @@
+"""What differs on the wire between gateway generations 1.3, 1.5 and 2.2: names, shapes, headers, ends of streams.
+
+Field by field this follows what was measured of the gateway's engine (``tests/engine/MEASURED.md``), and its published
+source for the rest. Two differences are on purpose: log probabilities exist in 1.3 too, under the name that its
+specification gives them, and a value that is not known is left out, never null, as the specification wants.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from .http.request import Call
+
+__all__ = ["DIALECTS", "Dialect", "DialectName", "Failure", "Route"]
+
+DialectName = Literal["1.3", "1.5", "2.2"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Route:
+    """Who serves (or failed) one attempt, and who was asked first."""
+
+    provider: str
+    model: str
+    upstream_model: str
+    """What the provider calls the model; the same as `model` unless a key maps the name."""
+    primary_provider: str
+    primary_model: str
+    fallback_index: int
+    """0 for the primary, else the position in the fallbacks, from 1."""
+    request_type: str
+    stream: bool
+    request_id: str
+    log_id: str
+    """Id of the attempt's log row: the request's own for the primary, a new one for a fallback."""
+
+    @property
+    def key(self) -> str:
+        """The name of the gateway's key for this provider; no secret."""
+        return f"{self.provider}-demo-key"
+
+
+@dataclass(slots=True, kw_only=True)
+class Failure:
+    """An error, before it has the shape of a dialect. `content` replaces the whole body (a scripted one)."""
+
+    status: int
+    message: str
+    type: str | None = None
+    code: str | None = None
+    param: str | None = None
+    is_bifrost_error: bool = False
+    of_engine: bool = False
+    """Found by the gateway's engine itself: no ``status_code``."""
+    cause: str | None = None
+    """What the engine ran into, in its own words: ``error.error``."""
+    asked: bool = True
+    """Whether a provider was asked; if not, ``routing_info`` is empty."""
+    top_type: str | None = None
+    """Governance puts the kind at the top level, providers inside ``error``."""
+    headers: Mapping[str, str] | None = None
+    content: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One generation of the gateway."""
+
+    name: DialectName
+    version: str
+    logprobs: str
+    """Name of a choice's log probabilities."""
+    created_on_text: bool
+    identity_headers: bool
+    nested_error_frames: bool
+    heartbeat_s: float | None
+    """Idle time in a stream after which a comment line is sent; None: never."""
+    resolves_bare_models: bool
+
+    # -- answers ----------------------------------------------------------------------------------------------------
+
+    def answer(
+        self, call: Call, route: Route, answer_id: str, choices: list[Any], usage: Any, extra: Any
+    ) -> dict[str, Any]:
+        """A whole answer."""
+        kind = "text_completion" if call.kind == "text" else "chat.completion"
+        if self.name == "1.3" and call.kind == "chat" and route.provider == "anthropic":
+            kind = ""  # measured: this generation leaves it empty
+        body = self._envelope(call, route, answer_id, kind)
+        return body | {"choices": choices, "usage": usage, "extra_fields": extra}
+
+    def chunk(self, call: Call, route: Route, answer_id: str, choice: Any, extra: Any) -> dict[str, Any]:
+        """One chunk of a stream. Real ones carry ``usage: null``, which the specification does not allow: left out."""
+        kind = "text_completion" if call.kind == "text" else "chat.completion.chunk"
+        return self._envelope(call, route, answer_id, kind) | {"choices": [choice], "extra_fields": extra}
+
+    def last_chunk(self, chunk: dict[str, Any], usage: Any) -> dict[str, Any]:
+        """The chunk that the gateway itself adds: it knows less than the ones before it."""
+        known = {"system_fingerprint": "", "usage": usage}
+        if self.name != "1.3":
+            return chunk | known | {"model": chunk["extra_fields"]["original_model_requested"]}
+        return chunk | known | {"model": ""} | ({"created": 0} if "created" in chunk else {})
+
+    def opening(self, route: Route) -> dict[str, Any] | None:
+        """The delta that opens a streamed chat, before any text; None where there is none."""
+        if route.provider == "anthropic":
+            return None if self.name == "1.3" else {"role": "assistant"}
+        return {"role": "assistant", "content": ""} if self.name == "1.3" else None
+
+    def _envelope(self, call: Call, route: Route, answer_id: str, kind: str) -> dict[str, Any]:
+        body: dict[str, Any] = {"id": answer_id, "object": kind}
+        # From 1.5 on the asked-for name replaces the provider's own.
+        body["model"] = self.model_name(route)
+        if self.created_on_text or call.kind == "chat":
+            body["created"] = int(time.time())
+        if route.provider != "anthropic":
+            return body | {"system_fingerprint": "fp_simulated"}
+        body["system_fingerprint"] = ""
+        # Measured: the chunks of this provider know neither their model nor their time.
+        return body | {"model": "", "created": 0} if route.stream else body
+
+    def model_name(self, route: Route) -> str:
+        """An answer's own `model`."""
+        return route.upstream_model if self.name == "1.3" else route.model
+
+    def extra_fields(self, route: Route, latency_ms: Any, chunk_index: Any = 0) -> dict[str, Any]:
+        """The gateway's own fields. `latency_ms`: the total, or for a content chunk the time since the one before."""
+        extra = self._identity(route) | {"latency": latency_ms, "chunk_index": chunk_index}
+        if self.name == "1.3" and route.provider == "azure":
+            extra["model_deployment"] = route.upstream_model
+        if self.name != "1.3" and not route.stream:
+            extra["provider_response_headers"] = {"X-Request-Id": f"upstream-{route.request_id[:8]}"}
+        return extra
+
+    def _identity(self, route: Route) -> dict[str, Any]:
+        extra: dict[str, Any] = {"request_type": route.request_type}
+        if route.provider:
+            extra["provider"] = route.provider
+        if self.name == "1.3":
+            return extra | {"model_requested": route.model}
+        # Measured: only a whole answer says that, and for whom, a fallback stepped in.
+        told = route.fallback_index > 0 and not route.stream
+        return extra | {
+            "original_model_requested": route.primary_model if told else route.model,
+            "resolved_model_used": route.upstream_model,
+            "routing_info": self._routing_info(route, told=told),
+        }
+
+    def _routing_info(self, route: Route, *, told: bool) -> dict[str, Any]:
+        info: dict[str, Any] = {"provider": route.provider, "model": route.model, "key": route.key}
+        if route.upstream_model != route.model:
+            info["resolved_key_alias"] = {"model_id": route.upstream_model}
+        if told:
+            info["is_fallback"] = True
+            info |= {"primary_provider": route.primary_provider, "primary_model": route.primary_model}
+        return info
+
+    def headers(self, route: Route, upstream_ms: float) -> dict[str, str]:
+        """The identity headers of an answer, a stream or an error; none before 1.5."""
+        if not self.identity_headers:
+            return {}
+        headers = {
+            "x-bifrost-provider": route.provider,
+            "x-bifrost-original-model": route.model,
+            "x-bifrost-resolved-model": route.upstream_model,
+            "x-bifrost-request-type": route.request_type,
+        }
+        if route.fallback_index:
+            headers["x-bifrost-fallback-index"] = str(route.fallback_index)
+        if self.name == "2.2":
+            headers |= {"x-bifrost-request-id": route.request_id, "x-bifrost-upstream-latency-ms": f"{upstream_ms:.3f}"}
+            info = self._routing_info(route, told=route.fallback_index > 0)
+            if alias := info.pop("resolved_key_alias", None):
+                info["alias_model_id"] = alias["model_id"]
+            for name, value in info.items():
+                headers[f"x-bifrost-routing-info-{name.replace('_', '-')}"] = "true" if value is True else value
+        return headers
+
+    # -- usage and cost ---------------------------------------------------------------------------------------------
+
+    def usage(self, prompt: int, completion: int, *, cached: int = 0, reasoning: int | None = None) -> dict[str, Any]:
+        """Token counts; ``completion_tokens`` is left out when it is 0, as Go does."""
+        usage: dict[str, Any] = {"prompt_tokens": prompt}
+        if completion:
+            usage["completion_tokens"] = completion
+        usage["total_tokens"] = prompt + completion
+        if cached:
+            names = ("cached_tokens",) if self.name == "1.3" else ("cached_read_tokens", "cached_tokens")
+            usage["prompt_tokens_details"] = dict.fromkeys(names, cached)
+        if reasoning is not None:
+            usage["completion_tokens_details"] = {"reasoning_tokens": reasoning}
+        return usage
+
+    def cost(self, shape: Literal["object", "number"], input_usd: float, output_usd: float) -> float | dict[str, Any]:
+        """``usage.cost`` of a provider that reports it: a number, the flat object of 1.3, or the nested one of 2.x."""
+        if shape == "number" and self.name != "1.3":
+            return input_usd + output_usd
+        if self.name == "2.2":
+            return {
+                "input_cost": input_usd,
+                "input_cost_details": {"text_cost": input_usd},
+                "output_cost": output_usd,
+                "output_cost_details": {"text_cost": output_usd},
+                "additional_cost": 0.0,
+                "total_cost": input_usd + output_usd,
+            }
+        return {
+            "input_tokens_cost": input_usd,
+            "output_tokens_cost": output_usd,
+            "request_cost": 0.0,
+            "total_cost": input_usd + output_usd,
+        }
+
+    # -- errors -----------------------------------------------------------------------------------------------------
+
+    def error(self, failure: Failure, route: Route | None) -> dict[str, Any]:
+        """An error body."""
+        details = {"type": failure.type, "code": failure.code, "message": failure.message, "param": failure.param}
+        body: dict[str, Any] = {"is_bifrost_error": failure.is_bifrost_error}
+        if failure.cause:
+            details["error"] = failure.cause
+        if not failure.of_engine:
+            body["status_code"] = failure.status
+        body["error"] = {name: value for name, value in details.items() if value is not None}
+        if failure.top_type:
+            body["type"] = failure.top_type
+        if route is not None:
+            body["extra_fields"] = self._identity(route)
+            if not failure.asked and self.name != "1.3":
+                body["extra_fields"]["routing_info"] = {}
+        elif self.name != "1.3":
+            body["extra_fields"] = {"routing_info": {}}
+        return body
+
+    def error_frame(self, failure: Failure, route: Route) -> dict[str, Any]:
+        """An error in the middle of a stream."""
+        body = self.error(failure, route)
+        if self.nested_error_frames:
+            return {"error": body}
+        body.pop("status_code", None)  # measured: it is known for whole answers only
+        return body
+
+    def gave_up(self, *, stream: bool) -> Failure:
+        """The error of a provider that goes silent, after the time that the gateway is configured to wait."""
+        if not stream:
+            message = (
+                "request timed out (default is 30 seconds). You can increase it by setting the "
+                "default_request_timeout_in_seconds in the network_config or in UI - Providers > Provider Name > "
+                "Network Config."
+            )
+            if self.name == "1.3":
+                return Failure(status=500, message=message, is_bifrost_error=True, of_engine=True, cause="timeout")
+            kind = "request_timed_out"
+            return Failure(status=504, message=message, type=kind, is_bifrost_error=True, cause="timeout")
+        cause = (
+            "i/o timeout" if self.name == "1.3" else "stream idle timeout: no data received within configured window"
+        )
+        message = f"Error reading stream: {cause}"
+        return Failure(status=500, message=message, is_bifrost_error=True, of_engine=True, cause=cause)
+
+
+DIALECTS: dict[str, Dialect] = {
+    "1.3": Dialect(
+        name="1.3", version="v1.3.12", logprobs="log_probs", created_on_text=False, identity_headers=False,
+        nested_error_frames=True, heartbeat_s=None, resolves_bare_models=False,
+    ),
+    "1.5": Dialect(
+        name="1.5", version="v1.5.16", logprobs="logprobs", created_on_text=False, identity_headers=True,
+        nested_error_frames=False, heartbeat_s=None, resolves_bare_models=True,
+    ),
+    "2.2": Dialect(
+        name="2.2", version="v2.2.5", logprobs="logprobs", created_on_text=True, identity_headers=True,
+        nested_error_frames=False, heartbeat_s=1.0, resolves_bare_models=True,
+    ),
+}  # fmt: skip

@@ -1,0 +1,1 @@
+"""How the embedded gateway reads requests and writes answers in time."""

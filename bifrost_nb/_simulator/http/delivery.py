@@ -1,0 +1,410 @@
+"""Sending one answer as the dialect has it, whole or as a stream, at the times planned for each piece.
+
+In one file, as the other deliveries replace single steps of what is planned, encoded and sent here.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Literal
+
+import orjson
+
+from ..content.answers import Answer, Choice
+from ..content.tools import tool_deltas
+from ..deployments import SimulatedDeployment
+from ..dialects import Dialect, Failure, Route
+from ..faults import Rule
+from .connection import Link
+from .framing import DONE, STREAM_HEADERS, merged, sse
+from .request import Call
+
+__all__ = ["Attempt", "Delivery", "Piece"]
+
+_BLOCK = 64 * 1024
+_HOLD_STEP_S = 0.02
+
+
+@dataclass(slots=True, kw_only=True)
+class Attempt:
+    """One try at a deployment that answers: what, at which pace, for how much."""
+
+    route: Route
+    deployment: SimulatedDeployment
+    rule: Rule
+    answer: Answer
+    usage: dict[str, Any]
+    cost_usd: float | None
+    """For the gateway's log."""
+    cache: dict[str, Any] | None
+    began: float
+    """Monotonic seconds, as all times here."""
+    first_s: float
+    """From `began` to the first token."""
+    token_s: float
+    """Mean time per token."""
+    random: Random
+
+    @property
+    def elapsed_ms(self) -> float:
+        """Since `began`."""
+        return (time.monotonic() - self.began) * 1e3
+
+
+@dataclass(slots=True)
+class Piece:
+    """One chunk to send: tokens `start` to `end` of a choice's text or reasoning, or a part of a tool call."""
+
+    at: float
+    choice: Choice
+    kind: Literal["text", "reasoning", "role", "tool"]
+    start: int = 0
+    end: int = 0
+    delta: dict[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class Delivery:
+    """The sending of one attempt's answer."""
+
+    dialect: Dialect
+    call: Call
+    attempt: Attempt
+    link: Link
+    answer_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    failure: Failure | None = None
+    """The error that broke the stream, by script."""
+    _sent_tokens: int = 0
+    _sent_text: list[str] = field(default_factory=list)
+    _chunk_index: int = 0
+    _templates: dict[Any, tuple[list[bytes], bytes, bytes]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.answer_id = ("cmpl-" if self.call.kind == "text" else "chatcmpl-") + self.answer_id
+
+    @property
+    def _stream_headers(self) -> Mapping[str, str]:
+        return STREAM_HEADERS
+
+    @property
+    def _heartbeat_s(self) -> float | None:
+        scripted_ms = self.attempt.rule.heartbeat_ms
+        return self.dialect.heartbeat_s if scripted_ms is None else scripted_ms / 1e3
+
+    async def run(self) -> None:
+        """Send everything. Raises ClientGone, Dropped. Afterwards `failure` tells whether the stream broke."""
+        rule = self.attempt.rule
+        if rule.drop is not None:
+            self.link.drop_how, self.link.drop_after = rule.drop.how, rule.drop.after_bytes
+        if self.call.stream:
+            await self._stream(rule)
+        else:
+            await self._whole(rule)
+
+    def usage(self) -> dict[str, Any]:
+        """Usage so far: all of it once complete, the tokens sent when the client left before."""
+        if self.link.complete:
+            return self.attempt.usage
+        return self.dialect.usage(self.attempt.answer.prompt_tokens, self._sent_tokens)
+
+    def text(self) -> str:
+        """The first choice's text sent so far."""
+        return "".join(self._sent_text) if self.call.stream else self.attempt.answer.choices[0].text
+
+    # -- whole ------------------------------------------------------------------------------------------------------
+
+    async def _whole(self, rule: Rule) -> None:
+        attempt = self.attempt
+        total = attempt.first_s + attempt.answer.slowest * attempt.token_s
+        for planned in (rule.first_text_ms, rule.delay_ms):
+            total = total if planned is None else planned / 1e3
+        await self.link.until(attempt.began + total)
+        await self._silence(rule)
+        content = rule.content() if rule.body is not None else orjson.dumps(merged(self._body(), rule.merge))
+        headers = {"content-type": "application/json", "content-length": str(len(content))}
+        await self.link.start(rule.status or 200, self._headers(headers, rule))
+        if rule.drop is not None and rule.drop.after_chunks is not None:
+            await self.link.drop()
+        await self.link.write(content, last=True)
+
+    def _body(self) -> dict[str, Any]:
+        attempt = self.attempt
+        choices = [self._choice(choice) for choice in attempt.answer.choices]
+        extra = self._extra(round(attempt.elapsed_ms), 0)
+        return self.dialect.answer(self.call, attempt.route, self.answer_id, choices, attempt.usage, extra)
+
+    def _choice(self, choice: Choice) -> dict[str, Any]:
+        body: dict[str, Any] = {"index": choice.index, "finish_reason": choice.finish_reason}
+        if self.call.kind == "text":
+            body["text"] = choice.text
+        else:
+            message: dict[str, Any] = {"role": "assistant"}
+            if choice.tool_calls:
+                message["tool_calls"] = choice.tool_calls
+            else:
+                message["content"] = choice.text
+            if choice.reasoning:
+                message |= _reasoning("".join(choice.reasoning))
+            body["message"] = message
+        return body | self._logprobs(choice, 0, len(choice.tokens))
+
+    def _logprobs(self, choice: Choice, start: int, end: int) -> dict[str, Any]:
+        if not self.attempt.answer.wants_logprobs or choice.probabilities is None:
+            return {}
+        layout = choice.text_logprobs if self.call.kind == "text" else choice.chat_logprobs
+        return {self.dialect.logprobs: layout(start, end)}
+
+    # -- stream -----------------------------------------------------------------------------------------------------
+
+    async def _stream(self, rule: Rule) -> None:
+        attempt, link = self.attempt, self.link
+        first = attempt.first_s if rule.first_text_ms is None else rule.first_text_ms / 1e3
+        # The provider accepts the request well before it has its first token.
+        accepted = min(first, 0.4 * attempt.first_s) if rule.delay_ms is None else rule.delay_ms / 1e3
+        await link.until(attempt.began + accepted)
+        await self._silence(rule)
+        if rule.provider_timeout_ms is not None:  # 1.3 has begun its answer by then; later ones answer with a status
+            await link.until(attempt.began + rule.provider_timeout_ms / 1e3)
+            await link.start(200, self._headers(self._stream_headers, rule))
+            return await self._break(self.dialect.gave_up(stream=True))
+        burst = self._burst(rule, first)
+        await link.start(rule.status if rule.status and rule.frames else 200, self._headers(self._stream_headers, rule))
+        if rule.frames is not None:
+            return await self._raw(rule)
+        stops = rule.stops
+        if 0 in stops and await self._stop_at(0, rule):
+            return None
+        if burst is not None:
+            await self._play_burst(burst, first)
+        elif await self._play(rule, self._plan(first, rule), stops):
+            return None
+        if rule.hold_after_chunks is not None:  # the answer has fewer chunks
+            await self._hold(rule)
+        if rule.omit_end:
+            return await link.write(b"", last=True)
+        return await link.write(self._ending(), last=True)
+
+    async def _play(self, rule: Rule, pieces: list[Piece], stops: set[int]) -> bool:
+        """Send each piece at its time, those that are late together. True: a scripted end came first."""
+        link, record, began = self.link, self.link.record, self.attempt.began
+        place, before = 0, began
+        while place < len(pieces):
+            await link.idle(began + pieces[place].at, self._heartbeat_s)
+            now = time.monotonic()
+            block: list[bytes] = []
+            size, due = 0, now - began + 0.0002
+            stopped = False
+            while place < len(pieces) and pieces[place].at <= due and size < _BLOCK and not stopped:
+                piece = pieces[place]
+                place += 1
+                frame = self._frame(piece, round((now - before) * 1e3))
+                before = now
+                block.append(frame)
+                size += len(frame)
+                if piece.kind != "role":
+                    self._note(piece, now)
+                    stopped = record.chunks in stops
+            await link.write(b"".join(block))
+            if stopped and await self._stop_at(record.chunks, rule):
+                return True
+        return False
+
+    def _note(self, piece: Piece, now: float) -> None:
+        record = self.link.record
+        record.chunks += 1
+        record.chunk_times.append(now)
+        self._sent_tokens += piece.end - piece.start
+        if piece.kind == "text":
+            if record.first_text_at is None:
+                record.first_text_at = now
+            if piece.choice.index == 0:
+                self._sent_text += piece.choice.tokens[piece.start : piece.end]
+
+    async def _stop_at(self, chunks: int, rule: Rule) -> bool:
+        """What is scripted after `chunks` chunks: drop, stall, hold or an error frame. True: the stream is over."""
+        if rule.drop is not None and rule.drop.after_chunks == chunks:
+            await self.link.drop()
+        if rule.stall_after_chunks == chunks:
+            await self.link.until(None)
+        if rule.hold_after_chunks == chunks:
+            await self._hold(rule)
+        if rule.error_after_chunks == chunks:
+            await self._break(rule.failure())
+            return True
+        if rule.provider_cut_after_chunks == chunks:
+            self.attempt.usage, self.attempt.cost_usd = {"total_tokens": 0}, None
+            await self.link.write(self._cut_off(), last=True)
+            return True
+        return False
+
+    async def _hold(self, rule: Rule) -> None:
+        while rule.holds:
+            await self.link.until(time.monotonic() + _HOLD_STEP_S)
+
+    async def _break(self, failure: Failure) -> None:
+        """End the stream with an error frame."""
+        self.failure = failure
+        await self.link.write(self._error_frame(failure), last=True)
+
+    async def _raw(self, rule: Rule) -> None:
+        for frame in rule.frames or []:
+            await self.link.until(time.monotonic() + frame.pause_ms / 1e3)
+            pieces = frame.pieces()
+            for place, piece in enumerate(pieces):
+                if place and frame.cut_pause_ms:
+                    await self.link.until(time.monotonic() + frame.cut_pause_ms / 1e3)
+                await self.link.write(piece)
+        if rule.stall_after_chunks is not None:
+            await self.link.until(None)
+        if rule.drop is not None and rule.drop.after_bytes is None:
+            await self.link.drop()
+        await self.link.write(b"", last=True)
+
+    async def _silence(self, rule: Rule) -> None:
+        """Never answer, or drop the connection before any answer, where the rule says so."""
+        if rule.silent:
+            await self.link.until(None)
+        if rule.drop is not None and rule.drop.after_bytes is rule.drop.after_chunks is None and rule.frames is None:
+            await self.link.drop(rule.drop.how)
+
+    # -- a stream without gaps --------------------------------------------------------------------------------------
+
+    def _burst(self, rule: Rule, first: float) -> list[bytes] | None:
+        """The content chunks as blocks of bytes, when they are sent without gaps and nothing stops them on the way."""
+        if rule.gap_ms != 0 or rule.stops:
+            return None
+        key = (self.call.kind, self.call.route, self.attempt.route.fallback_index, orjson.dumps(self.call.body))
+        if key not in rule.burst:
+            pieces = self._plan(first, rule)
+            blocks, block, size = [], [], 0
+            for piece in pieces:
+                block.append(self._frame(piece, 0))
+                size += len(block[-1])
+                if size >= _BLOCK:
+                    blocks.append(b"".join(block))
+                    block, size = [], 0
+            rule.burst[key] = (len(pieces), [*blocks, b"".join(block)])
+        self._chunk_index, blocks = rule.burst[key]
+        return blocks
+
+    async def _play_burst(self, blocks: list[bytes], first: float) -> None:
+        await self.link.idle(self.attempt.began + first, self._heartbeat_s)
+        record = self.link.record
+        record.first_text_at = time.monotonic()
+        record.chunks = self._chunk_index
+        self._sent_tokens = self.attempt.answer.completion_tokens
+        self._sent_text = self.attempt.answer.choices[0].tokens
+        for block in blocks:
+            await self.link.write(block)
+
+    # -- planning and encoding --------------------------------------------------------------------------------------
+
+    def _plan(self, first: float, rule: Rule) -> list[Piece]:
+        """All pieces of all choices, by time."""
+        pieces: list[Piece] = []
+        for choice in self.attempt.answer.choices:
+            pieces += self._plan_choice(choice, first, rule)
+        pieces.sort(key=lambda piece: piece.at)
+        return pieces
+
+    def _plan_choice(self, choice: Choice, first: float, rule: Rule) -> Iterable[Piece]:
+        attempt = self.attempt
+        scripted = rule.text is not None or rule.chunks is not None
+        size = 1 if scripted or rule.gap_ms is not None else attempt.deployment.chunk_tokens
+        gap = size * attempt.token_s if rule.gap_ms is None else rule.gap_ms / 1e3
+        jitter = 0.0 if rule.gap_ms is not None else 0.35
+        at = first
+        if (opening := self._opening()) is not None:
+            yield Piece(first * 0.98, choice, "role", delta=opening)
+        kinds: tuple[tuple[Literal["reasoning", "text"], list[str]], ...]
+        kinds = (("reasoning", choice.reasoning), ("text", choice.tokens))
+        number = 0
+        for kind, tokens in kinds:
+            for start in range(0, len(tokens), size):
+                # Jitter moves a piece around its place on the grid, so that a long stream does not drift.
+                late = gap * jitter * attempt.random.random() if jitter and number else 0.0
+                yield Piece(at + number * gap + late, choice, kind, start, min(start + size, len(tokens)))
+                number += 1
+        for call in choice.tool_calls:
+            for place, delta in enumerate(tool_deltas(call)):
+                yield Piece(at + place * gap, choice, "tool", delta={"tool_calls": [delta]})
+
+    def _opening(self) -> dict[str, Any] | None:
+        """The delta before any content; None where there is none."""
+        return self.dialect.opening(self.attempt.route) if self.call.kind == "chat" else None
+
+    def _extra(self, latency_ms: Any, chunk_index: Any) -> dict[str, Any]:
+        extra = self.dialect.extra_fields(self.attempt.route, latency_ms, chunk_index)
+        if self.attempt.cache is not None:
+            extra["cache_debug"] = self.attempt.cache
+        return extra
+
+    def _frame(self, piece: Piece, latency_ms: int) -> bytes:
+        """One chunk as bytes; the parts that stay the same are encoded once."""
+        index, self._chunk_index = self._chunk_index, self._chunk_index + 1
+        logprobs = self._logprobs(piece.choice, piece.start, piece.end) if piece.kind == "text" and piece.end else {}
+        if piece.delta is not None or logprobs:
+            choice = self._part(piece, "".join(piece.choice.tokens[piece.start : piece.end])) | logprobs
+            return self._encoded(choice, latency_ms, index)
+        key = (piece.choice.index, piece.kind)
+        if key not in self._templates:
+            whole = self._encoded(self._part(piece, "@text@"), "@latency@", "@index@")
+            head, tail = whole.split(b'"@latency@"')
+            middle, end = tail.split(b'"@index@"')
+            self._templates[key] = (head.split(b'"@text@"'), middle, end)
+        head_parts, middle, end = self._templates[key]
+        tokens = piece.choice.reasoning if piece.kind == "reasoning" else piece.choice.tokens
+        text = orjson.dumps("".join(tokens[piece.start : piece.end]))
+        return b"%b%d%b%d%b" % (text.join(head_parts), latency_ms, middle, index, end)
+
+    def _part(self, piece: Piece, text: str) -> dict[str, Any]:
+        if piece.delta is not None:
+            return {"index": piece.choice.index, "delta": piece.delta}
+        if self.call.kind == "text":
+            return {"index": piece.choice.index, "text": text}
+        delta = _reasoning(text) if piece.kind == "reasoning" else {"content": text}
+        return {"index": piece.choice.index, "delta": delta}
+
+    def _encoded(self, choice: dict[str, Any], latency_ms: Any, index: Any) -> bytes:
+        extra = self._extra(latency_ms, index)
+        return sse(self.dialect.chunk(self.call, self.attempt.route, self.answer_id, choice, extra))
+
+    def _ending(self) -> bytes:
+        """All that follows the content of a stream."""
+        return self._closing_frame() + self._last_frame(self.attempt.answer.choices[0].finish_reason) + DONE
+
+    def _cut_off(self) -> bytes:
+        """What the gateway ends a stream with whose provider broke off."""
+        return self._last_frame(finish_reason=None) + DONE
+
+    def _error_frame(self, failure: Failure) -> bytes:
+        """An error in the middle of a stream; the native route says ``[DONE]`` all the same."""
+        frame = sse(self.dialect.error_frame(failure, self.attempt.route))
+        return frame + (DONE if self.call.route == "v1" else b"")
+
+    def _closing_frame(self) -> bytes:
+        """A text provider's own last chunk, without text and, by the gateway's doing, without its finish reason."""
+        if self.call.kind == "chat":
+            return b""
+        return self._frame(Piece(0, self.attempt.answer.choices[0], "text"), 0)
+
+    def _last_frame(self, finish_reason: str | None) -> bytes:
+        """The synthesized last chunk: finish reason of the first choice only, usage, the total latency."""
+        choice: dict[str, Any] = {"index": 0} | ({"finish_reason": finish_reason} if finish_reason else {})
+        if self.call.kind == "chat":
+            choice["delta"] = {}
+        extra = self._extra(round(self.attempt.elapsed_ms), self._chunk_index)
+        chunk = self.dialect.chunk(self.call, self.attempt.route, self.answer_id, choice, extra)
+        return sse(merged(self.dialect.last_chunk(chunk, self.attempt.usage), self.attempt.rule.merge))
+
+    def _headers(self, headers: Mapping[str, str], rule: Rule) -> dict[str, str]:
+        identity = self.dialect.headers(self.attempt.route, self.attempt.elapsed_ms)
+        return {**headers, **identity, **{name.lower(): value for name, value in rule.headers.items()}}
+
+
+def _reasoning(text: str) -> dict[str, Any]:
+    return {"reasoning": text, "reasoning_details": [{"index": 0, "type": "reasoning.text", "text": text}]}

@@ -1,0 +1,243 @@
+"""The inference routes: one call, its attempts at the primary and the fallbacks, and the answer or the error."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+from starlette.types import Receive, Scope, Send
+
+from ..deployments import Kind
+from ..dialects import Failure, Route
+from ..faults import Rule
+from ..http.connection import BodyTooLarge, ClientGone, Dropped, Link
+from ..http.delivery import Attempt, Delivery
+from ..http.embedding_delivery import EmbeddingDelivery
+from ..http.request import PROVIDERS, UNRESOLVED, Call, Refused, azure_target, read_call
+from ..http.responses_delivery import ResponsesDelivery
+from ..providers import ForeignDelivery, Format
+from ..state import BUDGET_USD, Simulator, virtual_key
+
+__all__ = ["OPERATIONS", "Inference"]
+
+OPERATIONS: dict[str, Kind] = {
+    "completions": "text",
+    "chat/completions": "chat",
+    "responses": "responses",
+    "embeddings": "embedding",
+}
+"""What is asked for, by how a route's path ends; an Azure path has it behind the deployment."""
+_DELIVERIES: dict[Kind, type[Delivery]] = {"responses": ResponsesDelivery, "embedding": EmbeddingDelivery}
+
+
+@dataclass(slots=True)
+class Inference:
+    """The ASGI endpoint of one inference route. `kind` None: the path names deployment and operation, as Azure does.
+    `format`: the words of another SDK, in which the route is spoken."""
+
+    simulator: Simulator
+    kind: Kind | None
+    route: str
+    format: Format | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        link = Link(scope, receive, send)
+        self.simulator.recorder.add(link.record)
+        try:
+            await self._serve(link)
+        except (ClientGone, Dropped):
+            pass
+        finally:
+            link.close()
+
+    async def _serve(self, link: Link) -> None:
+        try:
+            content = await link.body()
+            link.record.body = _readable(content)
+            link.watch()
+            call = self._read(link, content) if self.format is None else self._read_foreign(link, content, self.format)
+        except BodyTooLarge:
+            return await self._send_error(link, Failure(status=413, message="Request body too large"), None)
+        except Refused as refused:
+            return await self._send_error(link, Failure(status=refused.status, message=refused.message), None)
+        link.record.deployment = call.targets[0]
+        if failure := _key_refused(call, self.simulator.dialect.name):
+            return await self._send_error(link, failure, self.simulator.route(call, 0))
+        return await self._answer(link, call)
+
+    def _read(self, link: Link, content: bytes) -> Call:
+        record, kind, deployment = link.record, self.kind, None
+        if kind is None:
+            several = self.simulator.dialect.name != "1.3"
+            rest = record.raw_path.partition("?")[0].partition("/deployments/")[2]
+            deployment, operation = azure_target(rest, several_segments=several)
+            kind = OPERATIONS.get(operation)
+            if kind is None:
+                raise Refused(f"unsupported operation {operation!r}", 404)
+        call = read_call(
+            kind,
+            self.route,
+            content,
+            record.headers,
+            request_id=record.id,
+            deployment=deployment,
+            resolve=self.simulator.resolve,
+        )
+        if kind == "chat" and self.simulator.dialect.name == "1.3":
+            call.body.pop("n", None)  # measured: this generation does not know it in a chat
+        if kind == "responses":
+            call.messages = self.simulator.conversations.get(call.get("previous_response_id", ""), []) + call.messages
+        return call
+
+    def _read_foreign(self, link: Link, content: bytes, format: Format) -> Call:
+        """The chat that a request in another SDK's words amounts to."""
+        record, simulator = link.record, self.simulator
+        found = simulator.resolve if simulator.dialect.resolves_bare_models else f"{format.provider}/{{}}".format
+        return read_call(
+            "chat",
+            format.route,
+            content,
+            record.headers,
+            request_id=record.id,
+            deployment=None,
+            resolve=found,
+            convert=lambda body: format.request(body, link.model),
+            operation=format.operation,
+        )
+
+    async def _answer(self, link: Link, call: Call) -> None:
+        """Try the primary, then each fallback; when all fail, the primary's error is the one to tell."""
+        simulator, record = self.simulator, link.record
+        first: tuple[Failure, Route] | None = None
+        for place, target in enumerate(call.targets):
+            route = simulator.route(call, place)
+            if route.provider not in simulator.providers:
+                if place == 0:
+                    if self.simulator.dialect.resolves_bare_models and route.provider not in PROVIDERS:
+                        return await self._send_error(link, *_unresolved(route))
+                    first = (self._unconfigured(route), route)
+                continue
+            record.attempts.append(target)
+            began = time.monotonic()
+            rule = (
+                simulator.script.find(
+                    record.path, record.headers, deployment=target, prompt=call.prompt, stream=call.stream
+                )
+                or Rule()
+            )
+            outcome = simulator.attempt(call, route, rule, began)
+            if isinstance(outcome, Attempt):
+                record.served = target
+                return await self._deliver(link, call, outcome)
+            await self._let_fail(link, call, route, rule, began, outcome)
+            first = first or (outcome, route)
+        if first is None:
+            raise RuntimeError("the primary neither answered nor failed")
+        return await self._send_error(link, *first)
+
+    def _unconfigured(self, route: Route) -> Failure:
+        """A provider without a key, which falls back."""
+        named = f" {route.provider}" if self.simulator.dialect.name != "1.3" else ""
+        message = f"failed to get config for provider{named}: provider {route.provider} is not configured"
+        return Failure(status=400, message=message, of_engine=True, cause=message, asked=False)
+
+    async def _let_fail(self, link: Link, call: Call, route: Route, rule: Rule, began: float, failure: Failure) -> None:
+        """Let the time of a failing attempt pass, log it, do what its rule says about the connection."""
+        delay_ms = rule.delay_ms if rule.provider_timeout_ms is None else rule.provider_timeout_ms
+        if delay_ms is None:
+            delay_ms = (60 if failure.status >= 500 and not rule.replaces_answer else 5) / self.simulator.speed
+        details = self.simulator.dialect.error(failure, route)
+        status = "cancelled"
+        try:
+            await link.until(began + delay_ms / 1e3)
+            if rule.silent:
+                await link.until(None)
+            status = "error"
+        finally:
+            self.simulator.log(call, route, rule=rule, began=began, status=status, error_details=details)
+        if rule.drop is not None:
+            link.drop_how, link.drop_after = rule.drop.how, rule.drop.after_bytes
+            if rule.drop.after_bytes is None:
+                await link.drop()
+
+    async def _deliver(self, link: Link, call: Call, attempt: Attempt) -> None:
+        dialect, format = self.simulator.dialect, self.format
+        if format is not None and format.converts(attempt.route.provider):
+            delivery: Delivery = ForeignDelivery(dialect, call, attempt, link, format=format)
+        else:
+            delivery = _DELIVERIES.get(call.kind, Delivery)(dialect, call, attempt, link)
+        try:
+            await delivery.run()
+        finally:
+            self._log(delivery)
+            whole = link.complete and delivery.failure is None
+            if call.kind == "responses" and whole and call.get("store", True):
+                said = {"role": "assistant", "content": delivery.text()}
+                self.simulator.remember(delivery.answer_id, [*call.messages, said])
+
+    def _log(self, delivery: Delivery) -> None:
+        call, attempt, link = delivery.call, delivery.attempt, delivery.link
+        usage, cost = delivery.usage(), attempt.cost_usd
+        status, details = "success", None
+        if delivery.failure is not None:
+            status, cost = "error", None
+            details = self.simulator.dialect.error(delivery.failure, attempt.route)
+        elif not link.complete:
+            status, cost = "cancelled", self.simulator.partial_cost(attempt, usage) if call.stream else None
+        self.simulator.log(
+            call,
+            attempt.route,
+            rule=attempt.rule,
+            began=attempt.began,
+            status=status,
+            cost=cost,
+            cache_debug=attempt.cache,
+            token_usage={name: value for name, value in usage.items() if name != "cost"},
+            stop_reason=attempt.answer.choices[0].finish_reason or None if status == "success" else None,
+            output_message={"role": "assistant", "content": delivery.text()} if call.kind != "embedding" else None,
+            error_details=details,
+        )
+
+    async def _send_error(self, link: Link, failure: Failure, route: Route | None) -> None:
+        dialect, content = self.simulator.dialect, failure.content
+        if content is None:
+            error = dialect.error(failure, route)
+            content = orjson.dumps(error if self.format is None else self.format.error(error, dialect.name))
+        headers = {"content-type": "application/json"}
+        if route is not None:
+            headers |= dialect.headers(route, (time.monotonic() - link.record.received_at) * 1e3)
+        headers |= {name.lower(): value for name, value in (failure.headers or {}).items()}
+        headers.setdefault("content-length", str(len(content)))
+        await link.start(failure.status, headers)
+        await link.write(content, last=True)
+
+
+def _unresolved(route: Route) -> tuple[Failure, Route]:
+    """A word before the slash that is no provider is taken for a part of the model's name, which nobody has."""
+    whole = replace(route, provider="", model=f"{route.provider}/{route.model}")
+    failure = Failure(status=400, message=UNRESOLVED, of_engine=True, asked=False)
+    return failure, replace(whole, upstream_model=whole.model)
+
+
+def _key_refused(call: Call, dialect: str) -> Failure | None:
+    """What governance says about a planted virtual key; other keys are not looked at."""
+    key = virtual_key(call.headers)
+    if key is None:
+        return None
+    if not key["is_active"]:
+        kind = "access_blocked" if dialect == "2.2" else "virtual_key_blocked"
+        return Failure(status=403, top_type=kind, message="Virtual key is inactive")
+    if key["spent"] >= BUDGET_USD:
+        return Failure(
+            status=402, top_type="budget_exceeded", message="Budget exceeded: budget exceeded: 10.00 >= 10.00 dollars"
+        )
+    return None
+
+
+def _readable(content: bytes) -> Any:
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return content.decode(errors="replace")

@@ -1,0 +1,299 @@
+"""The other routes: health, models, the gateway's log, providers, virtual keys, and the hook that tests script by."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..deployments import SimulatedDeployment
+from ..faults import Script
+from ..http.connection import ClientGone, Dropped, Link
+from ..http.framing import json_response
+from ..http.request import REQUEST_TYPES
+from ..state import BUDGET_USD, VIRTUAL_KEYS, Simulator
+from .management_log import SORTS, found_rows, statistics, told_row
+from .management_series import series_routes
+
+__all__ = ["Management", "management_routes"]
+
+
+def _usd(per_million: float | None) -> str | None:
+    """US dollars per token, as text without an exponent."""
+    return None if per_million is None else f"{per_million / 1e6:.12f}".rstrip("0").rstrip(".")
+
+
+def management_routes(simulator: Simulator, control_token: str | None) -> list[Route]:
+    """Routes for administration; with a token also the ones under ``/_embedded``, which ask for it."""
+    handlers = Management(simulator)
+    routes = [
+        Route("/health", handlers.health),
+        Route("/v1/models", handlers.models),
+        Route("/openai/v1/models", handlers.openai_models),
+        Route("/openai/models", handlers.openai_models),
+        Route("/api/version", handlers.version),
+        Route("/api/logs", handlers.logs),
+        Route("/api/logs/stats", handlers.stats),
+        *series_routes(simulator),
+        Route("/api/logs/{log_id:path}", handlers.log),
+        Route("/api/providers", handlers.providers),
+        Route("/api/providers/{provider}/keys", handlers.provider_keys),
+        Route("/api/keys", handlers.keys),
+        Route("/api/models", handlers.model_names),
+        Route("/api/governance/virtual-keys", handlers.virtual_keys),
+    ]
+    for route in routes:
+        route.app = _Observed(route.app, simulator)
+    if control_token is not None:
+        control = _Control(simulator, control_token)
+        routes += [
+            Route("/_embedded/script", control.script, methods=["POST"]),
+            Route("/_embedded/requests", control.requests),
+            Route("/_embedded/reset", control.reset, methods=["POST"]),
+        ]
+    return routes
+
+
+class _Observed:
+    """Records the requests of a route, and lets rules that name its path answer instead."""
+
+    def __init__(self, app: ASGIApp, simulator: Simulator) -> None:
+        self.app = app
+        self.simulator = simulator
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        link = Link(scope, receive, send)
+        self.simulator.recorder.add(link.record)
+        rule = self.simulator.script.find(link.record.path, link.record.headers)
+        try:
+            if rule is not None:
+                link.watch()
+                await link.until(link.record.received_at + (rule.delay_ms or 0) / 1e3)
+                if rule.silent:
+                    await link.until(None)
+                if rule.drop is not None:
+                    await link.drop(rule.drop.how)
+                if rule.status is not None or rule.body is not None:
+                    headers = {"content-type": "application/json"} | rule.headers
+                    await link.start(rule.status or 200, headers)
+                    return await link.write(rule.content() if rule.body is not None else b"{}", last=True)
+                link.close()
+
+            async def observed(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    link.record.status, link.record.headers_at = message["status"], time.monotonic()
+                elif not message.get("more_body"):
+                    link.record.ended_at = time.monotonic()
+                await send(message)
+
+            await self.app(scope, receive, observed)
+        except (ClientGone, Dropped):
+            pass
+        finally:
+            link.close()
+
+
+class Management:
+    """Handlers in the shapes of the real management API."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self.simulator = simulator
+
+    async def health(self, request: Request) -> Response:
+        return json_response({"status": "ok", "components": {"db_pings": "ok"}})
+
+    async def version(self, request: Request) -> Response:
+        return json_response(self.simulator.dialect.version)
+
+    async def models(self, request: Request) -> Response:
+        """Pages of `page_size`; the token is the place of the next one."""
+        wanted = request.query_params.get("provider")
+        found = [item for item in self.simulator.deployments.values() if wanted in (None, "", item.provider)]
+        start = _integer(request, "page_token", 0)
+        size = _integer(request, "page_size", len(found)) or len(found)
+        page = found[start : start + size]
+        body: dict[str, Any] = {
+            "data": [_model(item) for item in page],
+            "extra_fields": {"request_type": "list_models"},
+        }
+        if start + size < len(found):
+            body["next_page_token"] = str(start + size)
+        return json_response(body)
+
+    async def openai_models(self, request: Request) -> Response:
+        items = self.simulator.deployments.values()
+        data = [{"id": item.id, "object": "model", "created": 0, "owned_by": item.provider} for item in items]
+        return json_response({"object": "list", "data": data})
+
+    async def model_names(self, request: Request) -> Response:
+        query, wanted = request.query_params.get("query", ""), request.query_params.get("provider")
+        found = [
+            {"name": item.model, "provider": item.provider, "accessible_by_keys": [f"key-{item.provider}"]}
+            for item in self.simulator.deployments.values()
+            if query in item.model and wanted in (None, "", item.provider)
+        ]
+        return json_response({"models": found[: _integer(request, "limit", 5)], "total": len(found)})
+
+    # -- the log ----------------------------------------------------------------------------------------------------
+
+    async def logs(self, request: Request) -> Response:
+        parameters = request.query_params
+        try:
+            limit, offset = int(parameters.get("limit", 50)), int(parameters.get("offset", 0))
+        except ValueError:
+            return json_response(
+                {"error": {"message": "limit and offset must be integers"}, "is_bifrost_error": False}, 400
+            )
+        if not 1 <= limit <= 1000 or offset < 0:
+            return json_response(
+                {"error": {"message": "limit must be between 1 and 1000"}, "is_bifrost_error": False}, 400
+            )
+        sort_by, order = parameters.get("sort_by", "timestamp"), parameters.get("order", "desc")
+        rows = sorted(
+            found_rows(self.simulator.logs, request.query_params),
+            key=SORTS.get(sort_by, SORTS["timestamp"]),
+            reverse=order != "asc",
+        )
+        return json_response(
+            {
+                "logs": [told_row(row) for row in rows[offset : offset + limit]],
+                "pagination": {
+                    "limit": limit, "offset": offset, "sort_by": sort_by, "order": order, "total_count": len(rows),
+                },
+                "stats": statistics(rows),
+                "has_logs": bool(self.simulator.logs.rows),
+            }
+        )  # fmt: skip
+
+    async def stats(self, request: Request) -> Response:
+        return json_response(statistics(found_rows(self.simulator.logs, request.query_params)))
+
+    async def log(self, request: Request) -> Response:
+        row = self.simulator.logs.get(request.path_params["log_id"])
+        if row is None:
+            return json_response(
+                {"error": {"message": "log not found"}, "is_bifrost_error": False, "status_code": 404}, 404
+            )
+        return json_response(told_row(row))
+
+    # -- providers and keys -----------------------------------------------------------------------------------------
+
+    async def providers(self, request: Request) -> Response:
+        found = []
+        for name in self.simulator.providers:
+            provider = {
+                "name": name,
+                "network_config": {"default_request_timeout_in_seconds": 30, "max_retries": 0},
+                "concurrency_and_buffer_size": {"concurrency": 1000, "buffer_size": 5000},
+                "send_back_raw_request": False,
+                "send_back_raw_response": False,
+                "provider_status": "active",
+            }
+            if self.simulator.dialect.name == "1.3":
+                provider["keys"] = [self._key(name)]
+            found.append(provider)
+        return json_response({"providers": found, "total": len(found)})
+
+    async def provider_keys(self, request: Request) -> Response:
+        name = request.path_params["provider"]
+        if name not in self.simulator.providers:
+            return json_response({"error": {"message": "provider not found"}, "is_bifrost_error": False}, 404)
+        return json_response({"keys": [self._key(name)], "total": 1})
+
+    async def keys(self, request: Request) -> Response:
+        return json_response([self._key(name) for name in self.simulator.providers])
+
+    def _key(self, provider: str) -> dict[str, Any]:
+        names = [item.model for item in self.simulator.deployments.values() if item.provider == provider]
+        key = {
+            "id": f"key-{provider}",
+            "name": f"{provider}-demo-key",
+            "value": "sk-d****demo",
+            "models": names,
+            "weight": 1.0,
+        }
+        if provider == "azure":
+            mapped = {
+                item.model: item.upstream_model or item.model
+                for item in self.simulator.deployments.values()
+                if item.provider == "azure"
+            }
+            flat = self.simulator.dialect.name == "1.3"
+            key["azure_key_config"] = {"endpoint": "https://demo.invalid"} | ({"deployments": mapped} if flat else {})
+            if not flat:
+                key["aliases"] = mapped
+        return key | {"enabled": True}
+
+    async def virtual_keys(self, request: Request) -> Response:
+        found = []
+        for value, facts in VIRTUAL_KEYS.items():
+            budget = {"id": f"budget-{facts['id']}", "max_limit": BUDGET_USD, "current_usage": facts["spent"]}
+            budget |= {"reset_duration": "1M", "last_reset": "2026-11-01T00:00:00Z"}
+            key = {"id": facts["id"], "name": facts["name"], "description": "", "value": value}
+            key |= {"is_active": facts["is_active"], "provider_configs": [], "created_at": "2026-11-01T00:00:00Z"}
+            found.append(key | ({"budget": budget} if self.simulator.dialect.name == "1.3" else {"budgets": [budget]}))
+        return json_response({"virtual_keys": found, "count": len(found)})
+
+
+class _Control:
+    """What `LocalGateway` talks to: scripts and the requests received."""
+
+    def __init__(self, simulator: Simulator, token: str) -> None:
+        self.simulator = simulator
+        self.token = token
+
+    def _forbidden(self, request: Request) -> bool:
+        return request.headers.get("x-embedded-token") != self.token
+
+    async def script(self, request: Request) -> Response:
+        if self._forbidden(request):
+            return Response(status_code=403)
+        try:
+            self.simulator.script.replace(Script.parse(orjson.loads(await request.body())))
+        except ValueError as error:
+            return json_response({"error": str(error)}, 400)
+        return json_response({"rules": len(self.simulator.script.rules)})
+
+    async def requests(self, request: Request) -> Response:
+        if self._forbidden(request):
+            return Response(status_code=403)
+        return json_response(self.simulator.recorder.dump(_integer(request, "start", 0)))
+
+    async def reset(self, request: Request) -> Response:
+        if self._forbidden(request):
+            return Response(status_code=403)
+        self.simulator.reset()
+        return json_response({})
+
+
+def _model(item: SimulatedDeployment) -> dict[str, Any]:
+    prices = {"prompt": _usd(item.input_usd), "completion": _usd(item.output_usd)}
+    prices["input_cache_read"] = _usd(item.cached_input_usd)
+    model: dict[str, Any] = {
+        "id": item.id,
+        "name": item.model,
+        "created": 1_760_000_000,
+        "context_length": item.context_tokens,
+        "max_input_tokens": item.context_tokens,
+        "max_output_tokens": item.max_output_tokens,
+        "architecture": {"modality": "text->text", "input_modalities": ["text"], "output_modalities": ["text"]},
+        "owned_by": item.provider,
+        "supported_methods": [REQUEST_TYPES[kind] for kind in item.kinds],
+    }
+    if item.input_usd is not None:
+        model["pricing"] = {name: price for name, price in prices.items() if price is not None}
+    if item.upstream_model:
+        model["deployment"] = item.upstream_model
+    return model
+
+
+def _integer(request: Request, name: str, otherwise: int) -> int:
+    try:
+        return max(0, int(request.query_params.get(name, otherwise)))
+    except ValueError:
+        return otherwise

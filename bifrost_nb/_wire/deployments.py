@@ -1,0 +1,121 @@
+"""Names of deployments, and the address a request for one of them goes to."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+from urllib.parse import quote
+
+from .._safe_text import plain, redact
+from ..errors import ConfigurationError
+
+__all__ = ["Deployment", "Endpoint", "Kind", "Route", "endpoint"]
+
+Kind = Literal["text", "chat", "responses", "embedding"]
+Route = Literal["azure", "v1"]
+
+_OPERATION: dict[Kind, str] = {
+    "text": "completions",
+    "chat": "chat/completions",
+    "responses": "responses",
+    "embedding": "embeddings",
+}
+
+_NAME = re.compile(r"[!-.0-~]+/[!-~]+").fullmatch
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """Who is asked: ``str()`` gives the form that users write, ``provider/model``.
+
+    The model may hold further slashes (``openrouter/meta-llama/llama-3``).
+    """
+
+    provider: str
+    model: str
+
+    @classmethod
+    def parse(cls, text: object, *, what: str = "deployment") -> Deployment:
+        """``provider/model`` taken apart; raises ConfigurationError, which calls the argument `what`."""
+        if isinstance(text, Deployment):
+            return text
+        if type(text) is str and _NAME(text):  # what nearly every name is like
+            provider, _, model = text.partition("/")
+            return cls(provider, model)
+        if not isinstance(text, str):
+            raise ConfigurationError(
+                f"{what} must be text like 'azure/my-deployment', not {type(text).__name__}.",
+                hint="Write provider/model; bf.models() lists what the gateway has.",
+            )
+        provider, slash, model = text.partition("/")
+        shown = redact(plain(repr(text), 80))
+        if not (slash and provider and model):
+            raise ConfigurationError(
+                f"{what} {shown} does not say provider and model.",
+                hint=f"Write provider/model, like 'azure/{plain(text.strip('/'), 40) or 'my-deployment'}';"
+                " bf.models() lists what the gateway has.",
+            )
+        if text != text.strip() or any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+            raise ConfigurationError(
+                f"{what} {shown} holds control characters, or blanks around the name.",
+                hint="Write it as bf.models() shows it.",
+            )
+        return cls(provider, model)
+
+    def __str__(self) -> str:
+        return f"{self.provider}/{self.model}"
+
+
+class Endpoint(NamedTuple):
+    """Where a request goes. `path` is percent-encoded and starts with a slash; `query` is not encoded."""
+
+    path: str
+    query: dict[str, str]
+    route: Route
+
+
+def endpoint(
+    kind: Kind, deployment: Deployment, route: Route | None = None, api_version: str | None = None
+) -> Endpoint:
+    """The address for a request of `kind` to `deployment`.
+
+    Text completions of ``azure/...`` use the Azure route, all else ``/v1``, unless `route` says otherwise.
+    `api_version` goes with the Azure route only. Raises ConfigurationError for what an address cannot carry.
+    """
+    if route is None:
+        route = "azure" if kind == "text" and deployment.provider == "azure" else "v1"
+    if route == "v1":
+        return Endpoint(f"/v1/{_OPERATION[kind]}", {}, "v1")
+    if route != "azure":
+        raise ConfigurationError(f"route must be 'azure' or 'v1', not {plain(repr(route), 80)}.")
+    query = {} if api_version is None else {"api-version": _version(api_version)}
+    return Endpoint(f"/openai/openai/deployments/{_segment(deployment)}/{_OPERATION[kind]}", query, "azure")
+
+
+def _segment(deployment: Deployment) -> str:
+    """The deployment's name as one path segment.
+
+    A slash is refused rather than encoded: a gateway that decodes ``%2F`` before it matches routes would read
+    ``<provider>/<model>`` and ask somebody else. ``.`` and ``..`` are removed by clients and proxies on the way.
+    """
+    if deployment.provider != "azure":
+        raise ConfigurationError(
+            f"{plain(deployment, 80)} cannot be asked over the Azure route, which always asks the provider azure.",
+            hint="Leave out route='azure', or name an azure/... deployment.",
+        )
+    if "/" in deployment.model or deployment.model in (".", ".."):
+        raise ConfigurationError(
+            f"The deployment name {plain(repr(deployment.model), 80)} cannot be part of the Azure route's address.",
+            hint="Use route='v1', which sends the name in the body, or a deployment with a plain name.",
+        )
+    return quote(deployment.model, safe="")
+
+
+def _version(api_version: str) -> str:
+    if not isinstance(api_version, str) or not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", api_version):
+        raise ConfigurationError(
+            f"api_version {redact(plain(repr(api_version), 80))} is not a version.", hint="Write it like '2024-10-21'."
+        )
+    return api_version

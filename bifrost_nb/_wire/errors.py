@@ -1,0 +1,292 @@
+"""Error answers and error frames of any gateway from 1.3 to 2.x, and the exception each becomes."""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
+
+import orjson
+
+from .._safe_text import plain, redact
+from ..errors import AuthenticationFailed, BudgetExceeded, GatewayError, NotFound, RateLimited
+from .metadata import header, name_of
+
+__all__ = ["ErrorInfo", "gateway_error", "is_error", "parse_error", "retry_after"]
+
+_MESSAGE_LIMIT = 2000
+_READ_LIMIT = 64 * 1024  # of a page that is not JSON
+_DEEPEST = 4  # error objects inside one another
+
+_BUDGET = frozenset({"budget_exceeded"})
+_RATE = frozenset({"rate_limited", "token_limited", "request_limited", "rate_limit_exceeded", "rate_limit_error"})
+_AUTHENTICATION = frozenset(
+    {"virtual_key_required", "virtual_key_not_found", "virtual_key_blocked", "access_not_found", "access_blocked"}
+    | {"model_blocked", "provider_blocked", "mcp_tool_blocked"}
+    | {"authentication_error", "permission_error", "invalid_api_key"}
+)
+_NOT_FOUND = frozenset({"model_not_found", "not_found_error", "deploymentnotfound", "not_found"})
+_GOVERNANCE = _BUDGET | _RATE | _AUTHENTICATION
+
+_NEEDS_KEY = "Pass virtual_key=..., or set BIFROST_VIRTUAL_KEY."
+_NOT_ALLOWED = "The virtual key may not use this; bf.virtual_keys() shows what it allows."
+_HINTS: dict[str, str] = {
+    "virtual_key_required": _NEEDS_KEY,
+    "virtual_key_not_found": "The gateway does not know this virtual key; check BIFROST_VIRTUAL_KEY.",
+    "access_not_found": "The gateway does not know this virtual key; check BIFROST_VIRTUAL_KEY.",
+    "virtual_key_blocked": "The virtual key is switched off or has expired; its owner can renew it in the gateway.",
+    "access_blocked": _NOT_ALLOWED,
+    "model_blocked": _NOT_ALLOWED,
+    "provider_blocked": _NOT_ALLOWED,
+    "budget_exceeded": "The budget is used up until it is reset; bf.virtual_keys() shows when.",
+    "token_limited": "The token limit is used up until it is reset; bf.virtual_keys() shows when.",
+    "request_limited": "The request limit is used up until it is reset; bf.virtual_keys() shows when.",
+    "insufficient_quota": "The provider's account has no quota left; waiting does not help.",
+    "upstream_credentials_exhausted": "The provider refused every key that the gateway has for it; renew them there.",
+}
+_HINTS_BY_MESSAGE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE), hint)
+    for pattern, hint in (
+        (
+            r"provider/model format|provider is required|no providers? found|auto resolve a provider",
+            "Write the deployment as provider/model; bf.models() lists what the gateway has.",
+        ),
+        (r"virtual key .*required|virtual key is missing", _NEEDS_KEY),
+        (
+            r"network error occurred|connection refused",
+            "The gateway did not reach the provider; its address is set there.",
+        ),
+        (r"timed out|timeout", "The provider took too long; try again, or name a fallback."),
+        (
+            r"(text.?completion|operation).*(not supported|unsupported)|unsupported operation",
+            "This provider has no text completions; ask it by chat (client.chat, or --chat in the magic).",
+        ),
+        (
+            r"embedding\w*\b.*(not (supported|allowed|work)|unsupported)|generate embeddings",
+            "This deployment has no embeddings; the column `embedding` of bf.models() tells which ones have.",
+        ),
+        (
+            r"no keys found|no key found|provider .*not (configured|found|supported)|unsupported provider|"
+            r"config(uration)? (for provider )?.*not found",
+            "Configure this provider, with a key for the model, in the gateway; bf.providers() lists what it has.",
+        ),
+    )
+)
+_HINTS_BY_STATUS: dict[int, str] = {
+    401: "Check virtual_key (BIFROST_VIRTUAL_KEY) and api_key (BIFROST_API_KEY).",
+    402: _HINTS["budget_exceeded"],
+    403: _NOT_ALLOWED,
+    404: "Check the deployment's name against bf.models().",
+    405: "Check base_url: it is the gateway's own address, without /v1.",
+    408: "Try again, or ask for a shorter answer.",
+    429: "Wait and try again, or name a fallback.",
+    500: "The gateway or the provider failed; try again, or name a fallback.",
+    502: "The gateway did not reach the provider; try again, or name a fallback.",
+    503: "The gateway or the provider is overloaded; try again, or name a fallback.",
+    504: "The provider took too long; try again, or name a fallback.",
+}
+
+
+class ErrorInfo(NamedTuple):
+    """What an error answer says; None where unknown. Texts are safe to show: no control sequences, no keys."""
+
+    status: int | None
+    type: str | None
+    code: str | None
+    message: str
+    provider: str | None
+    request_id: str | None
+    retry_after_s: float | None
+
+
+def is_error(payload: object) -> bool:
+    """Whether the JSON of a stream's event is an error frame rather than a chunk."""
+    return isinstance(payload, Mapping) and payload.get("error") not in (None, {}, "")
+
+
+def parse_error(
+    body: bytes | str | Mapping[str, Any],
+    status: int | None,
+    headers: Mapping[str, str],
+    *,
+    secrets: Sequence[str | None] = (),
+) -> ErrorInfo:
+    """What went wrong, from the body of an error answer or from the JSON of an error frame.
+
+    Read are the gateway's object, the same once more inside ``error`` (gateway 1.3), ``error`` as plain text, HTML and
+    plain text of what stands between. `status` is the HTTP status (below 400, as with a frame inside a stream, the
+    body's ``status_code`` counts). `secrets` are hidden in all texts.
+    """
+    content = _decoded(body)
+    outer = content if isinstance(content, Mapping) else {}
+    frame = _innermost(outer)
+    detail: Mapping[str, Any] = _object(frame.get("error")) or frame
+    extra = _object(frame.get("extra_fields") or outer.get("extra_fields"))
+
+    def safe(value: object, limit: int = 200) -> str | None:
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            return None
+        text = plain(str(value)[:_READ_LIMIT])  # first, so that no control sequence splits a key
+        return plain(redact(text, *secrets), limit).strip() or None
+
+    message = _message(outer, frame, detail) if isinstance(content, Mapping) else _page_text(content)
+    kind = safe(frame.get("type")) or safe(outer.get("type"))
+    if kind not in _GOVERNANCE:  # governance writes its kind on top, providers theirs inside
+        kind = (safe(detail.get("type")) if detail is not frame else None) or kind
+    provider = extra.get("provider") or _object(extra.get("routing_info")).get("provider")
+    return ErrorInfo(
+        status=_status(status, frame, outer),
+        type=kind or safe(extra.get("error_type")),
+        code=safe(detail.get("code")),
+        message=safe(message, _MESSAGE_LIMIT) or "no reason was given",
+        provider=name_of(provider) or name_of(header(headers, "x-bifrost-provider")),
+        request_id=safe(header(headers, "x-bifrost-request-id") or header(headers, "x-request-id")),
+        retry_after_s=retry_after(headers),
+    )
+
+
+def gateway_error(info: ErrorInfo) -> GatewayError:
+    """The exception for `info`: its class, its message and what to do next."""
+    kinds = ", ".join(dict.fromkeys(kind for kind in (info.type, info.code) if kind))
+    error = _class_of(info)(
+        f"The gateway answered {info.status or 'with an error'}"
+        f"{f' for {info.provider}' if info.provider else ''}{f' ({kinds})' if kinds else ''}: "
+        f"{info.message}{'' if info.message.endswith(('.', '!', '?')) else '.'}",
+        hint=_hint(info),
+    )
+    error.status, error.type, error.code = info.status, info.type, info.code
+    error.provider, error.request_id, error.retry_after_s = info.provider, info.request_id, info.retry_after_s
+    return error
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait, from ``retry-after-ms`` or ``Retry-After`` (seconds or a date); None for nonsense.
+
+    A date counts from the answer's own ``Date`` where it has one, so that clocks need not agree.
+    """
+    milliseconds = _seconds(header(headers, "retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    value = header(headers, "retry-after")
+    seconds = _seconds(value)
+    if seconds is not None or value is None:
+        return seconds
+    moment = _date(value)
+    if moment is None:
+        return None
+    now = _date(header(headers, "date")) or datetime.now(UTC)
+    return max(0.0, (moment - now).total_seconds())
+
+
+def _class_of(info: ErrorInfo) -> type[GatewayError]:
+    kinds = {(info.type or "").lower(), (info.code or "").lower()}
+    if info.status == 402 or kinds & _BUDGET:
+        return BudgetExceeded
+    if info.status in (401, 403):
+        return AuthenticationFailed
+    if info.status == 404:
+        return NotFound
+    if info.status == 429:
+        return RateLimited
+    if info.status is None:  # a frame inside a stream that names only the kind
+        for names, error in ((_RATE, RateLimited), (_AUTHENTICATION, AuthenticationFailed), (_NOT_FOUND, NotFound)):
+            if kinds & names:
+                return error
+    return GatewayError
+
+
+def _hint(info: ErrorInfo) -> str | None:
+    for kind in (info.type, info.code):
+        if kind and (hint := _HINTS.get(kind.lower())):
+            return hint
+    for pattern, hint in _HINTS_BY_MESSAGE:
+        if pattern.search(info.message):
+            return hint
+    if info.status == 429 and info.retry_after_s is not None:
+        return f"Wait {info.retry_after_s:g} s and try again, or name a fallback."
+    if info.status in (401, 403) and info.provider:  # governance, which is about our key, names its kind
+        return "The provider refused the key that the gateway (or you, by api_key=) has for it."
+    return _HINTS_BY_STATUS.get(info.status or 0)
+
+
+def _decoded(body: bytes | str | Mapping[str, Any]) -> Mapping[str, Any] | str:
+    """The JSON object of a body, or its text."""
+    if isinstance(body, Mapping):
+        return body
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        content = None
+    if isinstance(content, Mapping):
+        return content
+    if isinstance(content, str):
+        return content
+    text = body[:_READ_LIMIT]
+    return text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+
+
+def _innermost(frame: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The gateway's error object; 1.3 sends it inside another one's ``error`` in a stream."""
+    for _ in range(_DEEPEST):
+        inner = frame.get("error")
+        if not isinstance(inner, Mapping):
+            break
+        if "is_bifrost_error" not in inner and not isinstance(inner.get("error"), Mapping):
+            break
+        frame = inner
+    return frame
+
+
+def _message(outer: Mapping[str, Any], frame: Mapping[str, Any], detail: Mapping[str, Any]) -> str | None:
+    """The error's text, and what the gateway's own code ran into where that says more."""
+    told = (frame.get("error"), detail.get("message"), outer.get("message"), outer.get("detail"))
+    message = next((text for text in told if isinstance(text, str) and text.strip()), None)
+    cause = detail.get("error") if detail is not frame else None
+    if not isinstance(cause, str) or not cause.strip():
+        return message
+    cause = _page_text(cause[:_READ_LIMIT])
+    if message is None:
+        return cause
+    return message if cause in message else f"{message.rstrip('.')}: {cause}"
+
+
+def _page_text(page: str) -> str:
+    """One line that says what a page of a proxy or web server says: its title, or its text without markup."""
+    if not page.strip():
+        return "the answer has no body"
+    if not re.match(r"\s*(?:<!doctype|<html|<\?xml|<head|<body)", page, re.IGNORECASE):
+        return " ".join(page.split())
+    title = re.search(r"<title[^<>]*>([^<]*)<", page, re.IGNORECASE)
+    text = title[1] if title and title[1].strip() else re.sub(r"<[^<>]*>", " ", page)
+    return f"a web page instead of JSON: {' '.join(html.unescape(text).split())[:300]!r}"
+
+
+def _status(status: int | None, *frames: Mapping[str, Any]) -> int | None:
+    if status is not None and status >= 400:
+        return status
+    told = (frame.get("status_code") for frame in frames)
+    return next((code for code in told if type(code) is int and 400 <= code <= 599), None)
+
+
+def _seconds(value: str | None) -> float | None:
+    try:
+        seconds = float(value or "nan")
+    except ValueError:
+        return None
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+
+
+def _date(value: str | None) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(value or "")
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,84 @@
+"""Many chunks of a stream read at once, where they hold nothing but text: by far the most of nearly every stream.
+
+`msgspec` reads only the fields below and passes over the rest without making an object of it: 0.4 µs a chunk, where
+orjson's dicts and looking through them take 3 µs. Whatever is not plain (several choices, tool calls,
+log-probabilities, usage, an error, ...) is left to `bifrost_nb._wire.choices`, which would read plain chunks the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+__all__ = ["PlainChunk", "plain_chunks"]
+
+
+class _Delta(msgspec.Struct, gc=False):
+    content: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+    reasoning_details: None = None
+    refusal: None = None
+    audio: None = None
+    annotations: None = None
+    tool_calls: None = None
+
+
+class _Choice(msgspec.Struct, gc=False):
+    """The one choice of a plain chunk."""
+
+    finish_reason: str | None = None
+    index: Literal[0] = 0
+    text: str | None = None
+    delta: _Delta | None = None
+    message: None = None
+    logprobs: None = None
+    log_probs: None = None
+
+    @property
+    def written(self) -> str:
+        """What `choice_text` gives."""
+        if self.text is not None:
+            return self.text
+        return (self.delta and self.delta.content) or ""
+
+    @property
+    def reasoning(self) -> str:
+        """What `reasoning_text` gives."""
+        return (self.delta and (self.delta.reasoning or self.delta.reasoning_content)) or ""
+
+
+class _ExtraFields(msgspec.Struct, gc=False):
+    chunk_index: int | None = None
+
+
+class PlainChunk(msgspec.Struct, gc=False):
+    """A chunk of one choice that holds text, reasoning and a finish reason, or less."""
+
+    choices: tuple[_Choice]
+    error: None = None
+    usage: None = None
+    extra_fields: _ExtraFields | None = None
+
+
+_decoder = msgspec.json.Decoder(PlainChunk)
+
+
+def plain_chunks(payloads: Sequence[bytes]) -> list[PlainChunk] | None:
+    """The chunks of these payloads; None if any payload is not a plain chunk."""
+    lines = b"\n".join(payloads)
+    if lines.count(b"\n") != len(payloads) - 1:
+        return None
+    # In what it passes over, msgspec looks neither for halves of characters nor for bytes that are not UTF-8.
+    if b"\\" in lines and (b"\\ud" in lines or b"\\uD" in lines):
+        return None
+    try:
+        if not lines.isascii():
+            lines.decode()
+        chunks: list[PlainChunk] = _decoder.decode_lines(lines)
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+        return None
+    # Each value ends its line, so as many values as lines means one whole value in every line.
+    return chunks if len(chunks) == len(payloads) else None

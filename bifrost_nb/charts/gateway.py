@@ -1,0 +1,117 @@
+"""A chart of the gateway's own time series: a frame of `gateway_histogram` in, a matplotlib Axes out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from ..errors import ConfigurationError
+from .runs import ShownAxes, styles
+
+__all__ = ["gateway_chart"]
+
+_FIGURES = {
+    "requests": ("Requests through the gateway", "requests"),
+    "tokens": ("Tokens through the gateway", "tokens"),
+    "cost_usd": ("Cost of the gateway's requests", "cost (USD)"),
+    "latency_ms": ("Latency by the gateway's clock", "latency (ms)"),
+}
+_MOST = 8
+"""Series drawn one by one; a legend of thirty models tells nothing."""
+_TIME = ("bucket_start", "bucket_s")
+
+
+def gateway_chart(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw what `gateway_histogram` returned: counts and costs as stacked bars, latency as lines.
+
+    `ax` None: a figure of its own that belongs to nobody (no pyplot), shown by the Axes it returns. An empty frame
+    gives an empty chart with its title. Raises ConfigurationError for any other frame.
+    """
+    figure, labels = _columns(frame)
+    title, unit = _FIGURES[figure]
+    ax = _axes(ax, title)
+    ax.set_xlabel("time (UTC)")
+    ax.set_ylabel(unit)
+    if frame.empty:
+        ax.text(0.5, 0.5, "no requests", transform=ax.transAxes, ha="center", va="center", color="#666666")
+        return ax
+    names = frame[labels].fillna("unknown").agg(" ".join, axis="columns")
+    table = frame.assign(series=names).pivot_table(
+        index="bucket_start", columns="series", values=figure, aggfunc="sum", min_count=1, sort=False, dropna=False
+    )
+    table = table.astype("float64").sort_index()
+    table = table[list(dict.fromkeys(names))]  # in the gateway's order: prompt before completion, mean before p99
+    bucket_s = float(frame["bucket_s"].dropna().max() or 60)
+    if figure == "latency_ms":
+        _lines(ax, table, styles(table.columns), bucket_s)
+    else:
+        table = _largest(table)
+        _bars(ax, table, styles(table.columns), bucket_s)
+    first, last = (when.tz_convert(None) for when in (table.index[0], table.index[-1]))
+    ax.set_xlim(first, last + np.timedelta64(int(1000 * bucket_s), "ms"))  # empty buckets are a fact, too
+    ax.set_ylim(bottom=0)
+    ax.tick_params(axis="x", rotation=30)
+    ax.legend(frameon=False)
+    return ax
+
+
+def _columns(frame: pd.DataFrame) -> tuple[str, list[str]]:
+    names = list(frame.columns)
+    if len(names) < 4 or tuple(names[:2]) != _TIME or names[-1] not in _FIGURES:
+        raise ConfigurationError(
+            "gateway_chart draws what bf.gateway_histogram(...) returned; this frame has other columns.",
+            hint="For runs there are comparison.plot and bifrost_nb.charts.",
+        )
+    return names[-1], names[2:-1]
+
+
+def _largest(table: pd.DataFrame) -> pd.DataFrame:
+    """The series that count for something; beyond `_MOST` the smaller ones as one."""
+    totals = table.sum()
+    table = table[totals[totals > 0].index] if (totals > 0).any() else table
+    if len(table.columns) <= _MOST:
+        return table
+    kept = list(totals.nlargest(_MOST - 1).index)
+    return table[[name for name in table if name in kept]].assign(
+        **{"all others": table.drop(columns=kept).sum(axis="columns")}
+    )
+
+
+def _lines(ax: Axes, table: pd.DataFrame, look: Any, bucket_s: float) -> None:
+    when = pd.DatetimeIndex(table.index).tz_convert(None).to_numpy() + np.timedelta64(
+        int(500 * bucket_s), "ms"
+    )  # a bucket's middle
+    for name in table:
+        style = look[name]
+        ax.plot(when, table[name], color=style.colour, linestyle=style.dash, marker=style.marker, label=_text(name))
+
+
+def _bars(ax: Axes, table: pd.DataFrame, look: Any, bucket_s: float) -> None:
+    when = pd.DatetimeIndex(table.index).tz_convert(None).to_numpy()
+    width = np.timedelta64(int(900 * bucket_s), "ms")  # nine tenths of a bucket
+    bottom = np.zeros(len(table))
+    for name in table:
+        style, heights = look[name], table[name].fillna(0).to_numpy()
+        look_of = {"color": style.colour, "hatch": style.hatch, "edgecolor": "white", "label": _text(name)}
+        ax.bar(when, heights, width, bottom=bottom, align="edge", **look_of)
+        bottom = bottom + heights
+
+
+def _axes(ax: Axes | None, title: str) -> Axes:
+    if ax is None:
+        figure = Figure(figsize=(7.5, 4.5), layout="constrained")
+        FigureCanvasAgg(figure)
+        ax = figure.add_subplot(axes_class=ShownAxes)
+    ax.set_title(title)
+    return ax
+
+
+def _text(name: object) -> str:
+    """A model's name as a label: matplotlib would set ``$...$`` as a formula and hide a leading underscore."""
+    shown = "".join(sign if sign.isprintable() else " " for sign in str(name)).replace("$", r"\$")
+    return "\u200b" + shown if shown.startswith("_") else shown

@@ -1,0 +1,81 @@
+"""``--repeat`` and ``--inputs``: one cell asks many times and gives a comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import pytest
+from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
+from IPython.utils.capture import capture_output
+
+from bifrost_nb._compare.comparison import Comparison
+
+from .conftest import CHAT, TEXT
+
+Cell = Callable[[str], ExecutionResult]
+Sent = Callable[[], list[dict[str, Any]]]
+OTHER = "openai/gpt-3.5-turbo-instruct"
+
+
+def test_repeats(run: Cell, sent: Sent, shell: InteractiveShell) -> None:
+    """--repeat asks every deployment so often and shows the comparison once."""
+    with capture_output() as shown:
+        result = run(f"%%bifrost {TEXT} {OTHER} --repeat 3 --max-tokens 2 -t 0 -o compared\nhi")
+    assert result.success
+    compared = shell.user_ns["compared"]
+    assert isinstance(compared, Comparison)
+    assert len(compared.frame) == 6
+    assert len(sent()) == 6
+    assert shell.user_ns["_"] is compared
+    (output,) = shown.outputs
+    assert len(output.metadata["bifrost_nb"]["runs"]) == 6
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        pd.DataFrame({"product": ["lamp", "bell"]}),
+        {"product": ["lamp", "bell"]},
+        [{"product": "lamp"}, {"product": "bell"}],
+    ],
+    ids=["frame", "dict", "list"],
+)
+def test_inputs(run: Cell, sent: Sent, shell: InteractiveShell, inputs: Any) -> None:
+    """One prompt per row; names that are no columns come from the notebook."""
+    shell.user_ns.update(products=inputs, tone="dry {{product}}")
+    assert run(f"%%bifrost {TEXT} -i products --max-tokens 2 --quiet\n{{{{tone}}}}: {{{{product}}}} {{x}}").success
+    prompts = {request["body"]["prompt"] for request in sent()}
+    assert prompts == {"dry {{product}}: lamp {x}", "dry {{product}}: bell {x}"}
+
+
+def test_values_of_the_notebook_are_no_templates(run: Cell, sent: Sent) -> None:
+    """With --repeat the notebook's values go in once; braces in them reach the gateway."""
+    run("topic = 'the {{braces}} and {{{{more}}}}'")
+    assert run(f"%%bifrost {TEXT} --repeat 2 --max-tokens 2 --quiet\nAbout {{{{topic}}}}").success
+    assert {request["body"]["prompt"] for request in sent()} == {"About the {{braces}} and {{{{more}}}}"}
+
+
+def test_options_reach_every_call(run: Cell, sent: Sent, shell: InteractiveShell) -> None:
+    """Chat, system, parameters, tags and the cache header go along."""
+    run(f"%%bifrost {CHAT} --repeat 2 --system Brief. -t 0 --tag a=1 --cache off --quiet --max-tokens 2 -o c\nhi")
+    assert [request["body"]["messages"][0]["content"] for request in sent()] == ["Brief.", "Brief."]
+    assert {request["body"]["temperature"] for request in sent()} == {0.0}
+    assert {request["headers"].get("x-bf-cache-no-store") for request in sent()} == {"true"}
+    assert {run.tags["a"] for run in shell.user_ns["c"].runs} == {1}
+
+
+def test_a_dry_run_says_what_it_would_take(run: Cell, sent: Sent) -> None:
+    """--dry-run of a comparison sends nothing and says how much it would be."""
+    with capture_output() as shown:
+        assert run(f"%%bifrost {TEXT} --repeat 5 --dry-run\nhi").success
+    assert sent() == []
+    assert "5" in shown.outputs[0].data["text/plain"]
+
+
+@pytest.mark.parametrize("option", ["--history", "--bg later"])
+def test_what_does_not_go_together(run: Cell, sent: Sent, option: str) -> None:
+    """A comparison has no history and no background form; that is said before anything is sent."""
+    assert "does not go with a comparison" in str(run(f"%%bifrost {TEXT} --repeat 2 {option}\nhi").error_in_exec)
+    assert sent() == []

@@ -1,0 +1,115 @@
+"""The magic line becomes options, or one short message."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from IPython.core.error import UsageError
+
+from bifrost_nb._notebook.magic.options import Options, help_text, literal, options, parse, split
+
+
+@pytest.mark.parametrize(
+    ("line", "given"),
+    [
+        ("azure/a", {"deployments": ["azure/a"]}),
+        ("azure/a openai/b", {"deployments": ["azure/a", "openai/b"]}),
+        ("azure/a -t 0.2 openai/b", {"deployments": ["azure/a", "openai/b"], "temperature": 0.2}),
+        ("--temperature 1", {"temperature": 1.0}),
+        ("--fallback a/b --fallback c/d", {"fallbacks": ["a/b", "c/d"]}),
+        ("--max-tokens 60 --top-p 0.5 --seed -3 -n 2", {"max_tokens": 60, "top_p": 0.5, "seed": -3, "n": 2}),
+        (r"--stop '\n\n' --stop END", {"stop": ["\n\n", "END"]}),
+        ("--chat", {"chat": True}),
+        ("--system 'Be brief, {really} = \"yes\".'", {"system": 'Be brief, {really} = "yes".'}),
+        ("--system=Short", {"system": "Short"}),
+        ("-p top_k=5 -p user=me", {"parameters": {"top_k": 5, "user": "me"}}),
+        ('-p \'reasoning={"effort": "low"}\'', {"parameters": {"reasoning": {"effort": "low"}}}),
+        ('-p "user=some one = {x}"', {"parameters": {"user": "some one = {x}"}}),
+        ("-p 'user=\"5\"'", {"parameters": {"user": "5"}}),
+        ("-p a=true -p b=True -p c=None -p d=", {"parameters": {"a": True, "b": True, "c": None, "d": ""}}),
+        ("-p 'a=[1, \"x y\"]'", {"parameters": {"a": [1, "x y"]}}),
+        ("--extra safe=true", {"extra": {"safe": True}}),
+        ("--tag team=blue --tag week=47", {"tags": {"team": "blue", "week": 47}}),
+        ("-o answer", {"out": "answer"}),
+        ("--out antwört", {"out": "antwört"}),
+        ("--repeat 3 -i products --max-cost 0.5", {"repeat": 3, "inputs": "products", "max_cost": 0.5}),
+        ("--format json --cache off --timeout 5", {"format": "json", "cache": "off", "timeout": 5.0}),
+        ("--save p --history --dry-run", {"save": "p", "history": True, "dry_run": True}),
+        ("--quiet --no-raise", {"quiet": True, "no_raise": True}),
+        ("--use p@2 --bg job", {"use": "p@2", "bg": "job"}),
+    ],
+)  # fmt: skip
+def test_options_are_read(line: str, given: dict[str, Any]) -> None:
+    """Each option by each of its names, values in quotes with blanks, braces and equal signs, typed values."""
+    assert parse(split(line)) == Options(**given)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("a/b --nope", "no option --nope"),
+        ("a/b --temprature 1", "did you mean --temperature?"),
+        ("a/b --temp 1", "no option --temp"),
+        ("a/b -t 1 --temperature 2", "--temperature is given twice"),
+        ("a/b --chat --chat", "--chat is given twice"),
+        ("a/b -p x=1 -p x=2", "-p x is given twice"),
+        ("a/b -t warm", "invalid float value: 'warm'"),
+        ("a/b --max-tokens 1.5", "invalid int value: '1.5'"),
+        ("a/b -n 0", "not a whole number from 1"),
+        ("a/b -t", "expected one argument"),
+        ("a/b -p x", "'x' is not NAME=VALUE"),
+        ("a/b -p =x", "is not NAME=VALUE"),
+        ("a/b -o 2x", "'2x' is not a name for a variable"),
+        ("a/b -o class", "'class' is not a name for a variable"),
+        ("a/b -o a.b", "'a.b' is not a name for a variable"),
+        ("a/b --format xml", "invalid choice: 'xml'"),
+        ("a/b --system 'open", "a quote on the line is not closed"),
+        ("a/b --chat=yes", "ignored explicit argument"),
+    ],
+)
+def test_a_wrong_line_is_one_short_message(line: str, message: str) -> None:
+    """An unknown, doubled, incomplete or mistyped option raises UsageError itself, which IPython shows in one line."""
+    with pytest.raises(UsageError) as caught:
+        parse(split(line))
+    assert type(caught.value) is UsageError
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [("1", 1), ("1.0", 1.0), ('"1"', "1"), ("text", "text"), ("NaN", "NaN"), ("Infinity", "Infinity"), ("null", None),
+     ("{x}", "{x}"), ("'a'", "'a'"), ("", ""), ("[", "[")],
+)  # fmt: skip
+def test_values_are_json_or_text(written: str, value: Any) -> None:
+    """What is JSON is read as JSON; everything else is text, never an error and never evaluated."""
+    assert literal(written) == value
+    assert type(literal(written)) is type(value)
+
+
+def test_defaults_are_replaced_and_never_changed() -> None:
+    """An option on the line replaces what `%bifrost use` set; lists and pairs too; the defaults stay as they were."""
+    defaults = parse(split("a/b -t 0 --fallback x/y -p k=1"))
+    assert parse(split("c/d -t 1 --fallback z/z -p m=2"), defaults) == Options(
+        deployments=["c/d"], temperature=1.0, fallbacks=["z/z"], parameters={"m": 2}
+    )
+    given = parse([], defaults)
+    assert given == defaults
+    given.fallbacks.append("q/q")
+    assert defaults.fallbacks == ["x/y"]
+
+
+def test_a_parameter_given_both_ways_is_an_error() -> None:
+    """``-t 1 -p temperature=2`` is a contradiction, not a silent choice."""
+    with pytest.raises(UsageError, match="temperature is given twice"):
+        _ = parse(split("-t 1 -p temperature=2")).wire
+
+
+def test_help_comes_from_the_declaration() -> None:
+    """Every field of the options is declared, and every declared option is in the help."""
+    declared = {name for option in options() for name in option.names}
+    assert len(options()) == len(fields(Options)) - 1  # all but the deployments
+    for name in declared:
+        assert name in help_text()

@@ -1,0 +1,160 @@
+"""The playground's messages, read where a kernel would send them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import comm
+import comm.base_comm
+import pytest
+
+from bifrost_nb import Client
+from bifrost_nb._notebook.playground.playground import Playground, playground
+from bifrost_nb._simulator.process import LocalGateway
+from tests.data.hostile import HOSTILE
+from tests.panes import frames, text
+
+
+class Wire(list[tuple[str, str, Any]]):
+    """What was sent over all comms: (comm id, message type, data)."""
+
+    def values(self, widget: Any) -> dict[str, Any]:
+        """The synced values that a page knows of `widget`."""
+        known: dict[str, Any] = {}
+        for sender, kind, data in self:
+            if sender == widget.model_id and (kind == "comm_open" or data.get("method") == "update"):
+                known.update(data["state"])
+        return known
+
+    def customs(self, model_id: str) -> list[Any]:
+        """The custom messages to a widget, which may be closed by now."""
+        return frames(
+            (data["content"], data["buffers"])
+            for sender, kind, data in self
+            if sender == model_id and kind == "comm_msg" and data["method"] == "custom"
+        )
+
+
+@pytest.fixture
+def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
+    """The comm layer that a kernel would supply, recording."""
+    wire = Wire()
+
+    class Recording(comm.base_comm.BaseComm):
+        def publish_msg(  # type: ignore[override]
+            self, msg_type: str, data: Any = None, metadata: Any = None, buffers: Any = None, **_: Any
+        ) -> None:
+            wire.append((self.comm_id, msg_type, {**json.loads(json.dumps(data)), "buffers": list(buffers or ())}))
+
+    monkeypatch.setattr(comm, "create_comm", Recording)
+    return wire
+
+
+@pytest.fixture
+def made(wire: Wire, client: Client) -> Iterator[Playground]:
+    """A playground whose form is open in a page."""
+    made = playground(["azure/fast"], "Say {{a}}", max_tokens=20, client=client)
+    _ = made.view
+    yield made
+    made.close()
+
+
+def say(made: Playground, content: Any) -> None:
+    """A message of the page."""
+    made.view.form.comm.handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
+
+
+def test_typing(wire: Wire, made: Playground) -> None:
+    """What is typed is taken in and its consequences told; the page's own words are no new revision."""
+    before = wire.values(made.view.form)
+    assert before["told"]["variables"] == [["a", False]]
+    assert "Fill in {{a}}" in before["told"]["problem"]
+    say(made, {"form": {"prompt": "Say {{a}} {{b}}", "values": {"a": "1", "b": "2"}, "repeats": 3}})
+    after = wire.values(made.view.form)
+    assert (after["told"]["problem"], after["told"]["calls"]) == ("", 3)
+    assert after["told"]["variables"] == [["a", False], ["b", False]]
+    assert after["form"]["revision"] == before["form"]["revision"]
+    made.update(prompt="Say it")
+    assert wire.values(made.view.form)["form"]["revision"] > before["form"]["revision"]
+
+
+def test_a_round(wire: Wire, made: Playground, gateway: LocalGateway) -> None:
+    """Run returns at once; the race's frames come from the private loop; at the end the answers take their place."""
+    gateway.script([{"prompt": "Say", "text": ["The ", "**end**."], "hold_after_chunks": 1}])
+    say(made, {"form": {"values": {"a": "x"}}, "do": "run"})
+    assert made.running
+    assert wire.values(made.view.form)["told"]["running"] is True
+    (pane,) = [child.model_id for child in made.view._live.children]
+    say(made, {"do": "run"})  # a second click
+    gateway.wait_for(lambda found: any(one["chunks"] for one in found), 30)
+    gateway.script([])  # until here the answer was held
+    made.wait(20)
+    assert len(made.history) == 1
+    assert text(wire.customs(pane)) == "The **end**."
+    assert wire.values(made.view.form)["told"]["running"] is False
+    assert wire.values(made.view.form)["history"][0][0] == 1
+    assert wire.values(made.view.form)["line"] == "Done. 1 run: 1 done"
+    assert "<strong>end</strong>" in wire.values(made.view._results)["value"]
+    assert made.view._live.children == ()
+
+
+def test_wishes(wire: Wire, made: Playground, gateway: LocalGateway) -> None:
+    """Stop, restore and code do what they say."""
+    gateway.script([{"prompt": "Say", "chunks": 1000, "first_text_ms": 1, "gap_ms": 20}])
+    say(made, {"form": {"values": {"a": "x"}, "parameters": {}}, "do": "run"})
+    say(made, {"do": "stop"})
+    assert {run.status for run in made.wait(20).runs} <= {"cancelled"}
+    say(made, {"form": {"prompt": "other"}})
+    say(made, {"do": "restore", "number": 1})
+    assert made.form.prompt == "Say {{a}}"
+    gateway.script([])
+    say(made, {"form": {"prompt": "other", "repeats": 2}, "do": "run"})
+    made.wait(20)
+    assert made.view.form.line.startswith("Done. 2 runs: 2 done")
+    say(made, {"do": "restore", "number": 1})
+    assert made.view.form.line.startswith("Round 1, restored. 1 run: ")  # of the answers that are shown
+    say(made, {"do": "code", "as": "compare"})
+    assert "bf.compare(" in wire.customs(made.view.form.model_id)[-1]["code"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [None, 3, "run", [], {}, {"form": 3}, {"form": {"repeats": "x"}}, {"form": {"client": 1, "history": []}},
+     {"do": "restore"}, {"do": "restore", "number": True}, {"do": ["run"]}, {"do": "code"}, {"do": "code", "as": {}},
+     {"form": {"deployments": [1]}}, {"form": {"values": {"a": {}}}, "do": "close"}, {"do": "run"}],
+)  # fmt: skip
+def test_nonsense_of_the_page(wire: Wire, made: Playground, gateway: LocalGateway, content: Any) -> None:
+    """Whatever a page sends, nothing raises and nothing is sent; a wish that cannot be done is said."""
+    say(made, content)
+    assert not made.running
+    assert [record for record in gateway.requests() if record["method"] == "POST"] == []
+    assert made.history == []
+
+
+@pytest.mark.parametrize("answer", HOSTILE[::8])
+def test_hostile_answers(wire: Wire, made: Playground, gateway: LocalGateway, answer: str) -> None:
+    """What goes to the page as HTML is exactly what the renderer makes of the run."""
+    from bifrost_nb._display.run import as_html
+
+    gateway.script([{"prompt": "Say", "text": [answer]}])
+    say(made, {"form": {"values": {"a": answer}}, "do": "run"})
+    (run,) = made.wait(20).runs
+    assert wire.values(made.view._results)["value"] == as_html(run)
+
+
+def test_closing_lets_go(wire: Wire, client: Client) -> None:
+    """Rounds leave no widget behind, and a closed playground none at all."""
+    from ipywidgets.widgets import widget
+
+    before = len(widget._instances)
+    made = playground(["azure/fast"], "Hi", max_tokens=2, client=client)
+    _ = made.view
+    made.run().wait(20)
+    alive = len(widget._instances)
+    for _ in range(5):
+        made.run().wait(20)
+    assert len(widget._instances) == alive
+    made.close()
+    assert len(widget._instances) == before

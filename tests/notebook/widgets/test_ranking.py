@@ -1,0 +1,89 @@
+"""The Bradley-Terry ranking: known answers, honest intervals, hostile input."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bifrost_nb import ConfigurationError
+from bifrost_nb._compare.ranking import COLUMNS, ranking
+
+
+def votes(*rows: tuple[str, str, str | None]) -> pd.DataFrame:
+    """A frame of votes."""
+    return pd.DataFrame(rows, columns=["model_a", "model_b", "winner"])
+
+
+def test_recovers_known_strengths() -> None:
+    """From votes drawn with known strengths the true values lie inside the intervals, in the right order."""
+    rng, true = np.random.default_rng(5), {"x": 1.0, "y": 0.0, "z": -1.0}
+    rows = []
+    for _ in range(150):
+        a, b = rng.permutation(list(true))[:2]
+        won = rng.random() < 1 / (1 + math.exp(true[b] - true[a]))
+        rows.append((str(a), str(b), "model_a" if won else "model_b"))
+    table = ranking(votes(*rows)).set_index("model")
+    assert list(table.index) == ["x", "y", "z"]
+    for name, strength in true.items():
+        assert table.loc[name, "low"] < strength < table.loc[name, "high"]
+    assert table["votes"].sum() == 300
+
+
+def test_the_interval_agrees_with_theory() -> None:
+    """For two models the width is that of the log-odds of a share: 1.96 / sqrt(n p q), halved for a mean of two."""
+    table = ranking(votes(*[("a", "b", "model_a")] * 60, *[("a", "b", "model_b")] * 40)).set_index("model")
+    expected = 1.96 / math.sqrt(100 * 0.6 * 0.4) / 2
+    half = (table.loc["a", "high"] - table.loc["a", "low"]) / 2
+    assert half == pytest.approx(expected, rel=0.03)
+    assert table.loc["a", "strength"] == pytest.approx(math.log(60 / 40) / 2, rel=0.03)
+    assert table["strength"].sum() == pytest.approx(0, abs=1e-9)
+
+
+def test_three_wins_of_three_are_not_certainty() -> None:
+    """A model that won every one of few votes is ahead, with an interval that still has room for the other."""
+    table = ranking(votes(*[("a", "b", "model_a")] * 3)).set_index("model")
+    assert 0 < table.loc["a", "strength"] < 3
+    assert table.loc["a", "low"] < 0.2
+    assert table.loc["a", "high"] > 1.5
+
+
+def test_sides_and_ties() -> None:
+    """Which side a model stood on changes nothing; ties alone leave all equal, and are counted."""
+    left = ranking(votes(("a", "b", "model_a"), ("a", "b", "tie"), ("a", "b", "model_b")))
+    right = ranking(votes(("b", "a", "model_b"), ("b", "a", "tie"), ("b", "a", "model_a")), models=["a", "b"])
+    pd.testing.assert_frame_equal(left, right, rtol=1e-5)
+    assert left["ties"].tolist() == [1, 1]
+    assert left["strength"].tolist() == pytest.approx([0, 0], abs=1e-6)
+
+
+def test_no_votes_no_numbers() -> None:
+    """Without votes types stay and strengths are NA; among others a model without a vote is the least sure."""
+    empty, full = ranking(votes(), models=["a", "b"]), ranking(votes(("a", "b", "tie")), models=["a", "b", "c"])
+    assert tuple(empty.columns) == COLUMNS
+    assert (empty.dtypes == full.dtypes).all()
+    assert empty["strength"].isna().all()
+    assert (full["high"] - full["low"]).idxmax() == full.index[full["model"] == "c"][0]
+    assert ranking(votes(("a", "b", None)), models=["a", "b"])["votes"].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("wrong", [("a", "b", "a"), ("a", "a", "tie")])
+def test_wrong_votes(wrong: tuple[str, str, str]) -> None:
+    """A winner that is no side, and a vote of a model against itself, are named."""
+    with pytest.raises(ConfigurationError, match="'a'"):
+        ranking(votes(wrong))
+    with pytest.raises(ConfigurationError, match="winner"):
+        ranking(pd.DataFrame({"model_a": ["a"], "model_b": ["b"]}))
+
+
+def test_the_same_votes_give_the_same_numbers() -> None:
+    """The ranking is a function of the votes: twice the same, and numpy's global generator is left as it was."""
+    cast = votes(*[("a", "b", "model_a")] * 5, ("b", "c", "tie"), ("c", "a", "model_a"))
+    np.random.seed(7)
+    expected = np.random.random()
+    np.random.seed(7)
+    first = ranking(cast)
+    assert np.random.random() == expected
+    pd.testing.assert_frame_equal(first, ranking(cast), check_exact=True)
