@@ -71,6 +71,7 @@ HOMES_OF_LIBRARIES = {  # library -> the parts that may import it; every library
     "matplotlib": {"charts"},
     "IPython": {"_foreground", "_notebook"},
     "traitlets": {"_notebook"},
+    "lazy_loader": {"__init__"},
     "zmq": {"_foreground"},
     "ipywidgets": {"_notebook"},
     "anywidget": {"_notebook"},

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bifrost_nb import Client, ConfigurationError
-from bifrost_nb import _settings as settings
+from bifrost_nb import Client, ConfigurationError, _settings as settings
 
 
 @pytest.fixture(autouse=True)

@@ -22,8 +22,7 @@ import orjson
 
 from .._client.portal import portal
 from .._runs.columns import COLUMNS
-from .._runs.log.codec import cell as cell_value
-from .._runs.log.codec import decode, encode
+from .._runs.log.codec import cell as cell_value, decode, encode
 from .._runs.log.log import RunLog
 from .._runs.run import Run
 from .._safe_text import plain

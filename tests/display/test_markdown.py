@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from bifrost_nb._display.markdown import code, preformatted, to_html
 from tests.data.hostile import HOSTILE, LARGE

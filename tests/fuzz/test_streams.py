@@ -6,8 +6,7 @@ import tracemalloc
 
 import orjson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from bifrost_nb._client.costs import Costs
 from bifrost_nb._runs.collector import Collector

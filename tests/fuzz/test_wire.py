@@ -6,8 +6,7 @@ import warnings
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import bifrost_nb as bf
 from bifrost_nb import Client, RunLog, Timeouts

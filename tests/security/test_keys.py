@@ -23,8 +23,7 @@ from IPython.lib.pretty import pretty
 import bifrost_nb as bf
 from bifrost_nb import Client, LocalGateway, RunLog, Timeouts
 from bifrost_nb._display.run import metadata, mimebundle
-from bifrost_nb._notebook.code_export import FORMS
-from bifrost_nb._notebook.code_export import copy as copied
+from bifrost_nb._notebook.code_export import FORMS, copy as copied
 from tests.faults.server import FaultServer, Wire
 
 from .conftest import (

@@ -8,8 +8,7 @@ import re
 from random import Random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from bifrost_nb._simulator.content.prose import Brief, write
 from bifrost_nb._simulator.content.tokens import count, tokenize

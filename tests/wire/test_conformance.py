@@ -7,8 +7,7 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from bifrost_nb._wire.choices import choice_text, choices_of, finish_reason, logprobs_of, reasoning_text, tool_calls_of
 from bifrost_nb._wire.errors import is_error, parse_error

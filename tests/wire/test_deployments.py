@@ -11,8 +11,7 @@ import httpx
 import pytest
 import yarl
 from httpx_aiohttp import AiohttpTransport
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from bifrost_nb._wire.requests import Deployment, endpoint
 from bifrost_nb.errors import ConfigurationError

@@ -7,8 +7,7 @@ import struct
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from bifrost_nb._client.calls import EmbeddingParameters
 from bifrost_nb._wire.embeddings import vectors_of

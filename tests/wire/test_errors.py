@@ -7,8 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from bifrost_nb._wire.errors import ErrorInfo, gateway_error, is_error, parse_error, retry_after
 from bifrost_nb._wire.models import ErrorBody

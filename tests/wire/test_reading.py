@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from bifrost_nb._wire.deployments import Deployment
 from bifrost_nb._wire.metadata import Cache, Cost, Served, Tokens, parse_cache, parse_cost, parse_usage, served

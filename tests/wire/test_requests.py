@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from bifrost_nb._client.calls import ChatParameters, TextParameters
 from bifrost_nb._wire.requests import (

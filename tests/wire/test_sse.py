@@ -6,8 +6,7 @@ import itertools
 import time
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from bifrost_nb._wire.sse import DONE, EventDecoder
 from bifrost_nb.errors import ProtocolError

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..._compare.text_diff import text_diff
 from ..._display.describe import facts
 from ..._display.explain import explain
-from ..._display.markdown import text as escape
-from ..._display.markdown import to_html
+from ..._display.markdown import text as escape, to_html
 from ..._foreground.environment import place
 from ..._runs.run import Run
 from ..._safe_text import plain

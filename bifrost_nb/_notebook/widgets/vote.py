@@ -12,8 +12,7 @@ from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
 from ..._display.describe import duration, usd
-from ..._display.markdown import text as escape
-from ..._display.markdown import to_html
+from ..._display.markdown import text as escape, to_html
 from ..._foreground.environment import place
 from ..._runs.run import Run
 from ..._safe_text import plain
