@@ -77,7 +77,7 @@ class _Pair:
         return None if client is None or gateway is None else client - gateway
 
 
-class _Column(NamedTuple):
+class _PairColumn(NamedTuple):
     """A column of `Reconciliation.joined`."""
 
     name: str
@@ -85,29 +85,29 @@ class _Column(NamedTuple):
     value: Callable[[_Pair], Any]
 
 
-_JOINED: tuple[_Column, ...] = (
-    _Column("run_id", "string", lambda pair: pair.run.run_id),
-    _Column("request_id", "string", lambda pair: pair.run.request_id),
-    _Column("started_at", "datetime64[us, UTC]", lambda pair: pair.run.started_at),
-    _Column("deployment", "string", lambda pair: pair.run.requested),
-    _Column("served", "string", lambda pair: pair.run.served),
-    _Column("gateway_served", "string", lambda pair: pair.served.served),
-    _Column("status", "string", lambda pair: pair.run.status),
-    _Column("gateway_status", "string", lambda pair: pair.served.status),
-    _Column("attempts", "Int64", lambda pair: len(pair.run.attempts) or None),
-    _Column("gateway_rows", "Int64", lambda pair: len(pair.rows)),
-    _Column("prompt_tokens", "Int64", lambda pair: pair.run.prompt_tokens),
-    _Column("gateway_prompt_tokens", "Int64", lambda pair: pair.served.prompt_tokens),
-    _Column("completion_tokens", "Int64", lambda pair: pair.run.completion_tokens),
-    _Column("gateway_completion_tokens", "Int64", lambda pair: pair.served.completion_tokens),
-    _Column("total_tokens", "Int64", lambda pair: pair.run.total_tokens),
-    _Column("gateway_total_tokens", "Int64", lambda pair: pair.served.total_tokens),
-    _Column("cost_usd", "Float64", lambda pair: pair.run.cost_usd),
-    _Column("cost_source", "string", lambda pair: pair.run.cost_source),
-    _Column("gateway_cost_usd", "Float64", lambda pair: pair.cost_usd),
-    _Column("client_ms", "Float64", lambda pair: pair.client_ms),
-    _Column("gateway_ms", "Float64", lambda pair: pair.gateway_ms),
-    _Column("overhead_ms", "Float64", lambda pair: pair.overhead_ms),
+_JOINED: tuple[_PairColumn, ...] = (
+    _PairColumn("run_id", "string", lambda pair: pair.run.run_id),
+    _PairColumn("request_id", "string", lambda pair: pair.run.request_id),
+    _PairColumn("started_at", "datetime64[us, UTC]", lambda pair: pair.run.started_at),
+    _PairColumn("deployment", "string", lambda pair: pair.run.requested),
+    _PairColumn("served", "string", lambda pair: pair.run.served),
+    _PairColumn("gateway_served", "string", lambda pair: pair.served.served),
+    _PairColumn("status", "string", lambda pair: pair.run.status),
+    _PairColumn("gateway_status", "string", lambda pair: pair.served.status),
+    _PairColumn("attempts", "Int64", lambda pair: len(pair.run.attempts) or None),
+    _PairColumn("gateway_rows", "Int64", lambda pair: len(pair.rows)),
+    _PairColumn("prompt_tokens", "Int64", lambda pair: pair.run.prompt_tokens),
+    _PairColumn("gateway_prompt_tokens", "Int64", lambda pair: pair.served.prompt_tokens),
+    _PairColumn("completion_tokens", "Int64", lambda pair: pair.run.completion_tokens),
+    _PairColumn("gateway_completion_tokens", "Int64", lambda pair: pair.served.completion_tokens),
+    _PairColumn("total_tokens", "Int64", lambda pair: pair.run.total_tokens),
+    _PairColumn("gateway_total_tokens", "Int64", lambda pair: pair.served.total_tokens),
+    _PairColumn("cost_usd", "Float64", lambda pair: pair.run.cost_usd),
+    _PairColumn("cost_source", "string", lambda pair: pair.run.cost_source),
+    _PairColumn("gateway_cost_usd", "Float64", lambda pair: pair.cost_usd),
+    _PairColumn("client_ms", "Float64", lambda pair: pair.client_ms),
+    _PairColumn("gateway_ms", "Float64", lambda pair: pair.gateway_ms),
+    _PairColumn("overhead_ms", "Float64", lambda pair: pair.overhead_ms),
 )
 
 
@@ -231,7 +231,7 @@ def _differences(pairs: Iterable[_Pair]) -> pd.DataFrame:
     return _frame(_DIFFERENCES, found)
 
 
-def _frame(fields: Iterable[Field | _Column], rows: Iterable[Any]) -> pd.DataFrame:
+def _frame(fields: Iterable[Field | _PairColumn], rows: Iterable[Any]) -> pd.DataFrame:
     import pandas as pd
 
     found = list(rows)

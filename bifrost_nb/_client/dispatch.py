@@ -84,7 +84,7 @@ class Sender:
     async def send(self, call: Call, sink: Sink | None = None) -> Outcome:
         """Send a call. Being cancelled records the run and raises CancelledError; every other end is an Outcome."""
         http = await pool(self.base_url)  # loading it takes a moment that is not the gateway's
-        sending = _Sending(call, _guarded(sink), (*self._secrets, *secrets_in(call.headers)))
+        sending = _Sending(call, _sink_that_cannot_fail(sink), (*self._secrets, *secrets_in(call.headers)))
         version = self._version = self._version or asyncio.create_task(self.version())
         error: BifrostError | None = None
         try:
@@ -219,7 +219,7 @@ def _pause_s(error: BifrostError, number: int) -> float:
     return random.uniform(0.0, min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2.0 ** min(number, 10)))
 
 
-def _guarded(sink: Sink | None) -> Sink | None:
+def _sink_that_cannot_fail(sink: Sink | None) -> Sink | None:
     """A view that fails must not cost the run: its first exception is reported and the view is left alone."""
     if sink is None:
         return None

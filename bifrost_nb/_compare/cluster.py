@@ -28,8 +28,8 @@ from .._runs.run import Run
 from .._safe_text import plain
 from ..errors import ConfigurationError
 from .comparison import Comparison
-from .interrupted import Interrupted
-from .plan import Cell, Plan
+from .interrupted import ComparisonInterrupted
+from .plan import Plan, Trial
 from .progress import Bar
 from .resume import notes_on
 from .sweep import Progress, Sweep
@@ -57,7 +57,7 @@ class Remote:
         self.client, self.plan = client, plan
         self.results: dict[str, Run] = dict(done)
         self.settled: set[str] = set(done)
-        self.progress = Progress(total=len(plan.cells), reused=len(done), notes=notes_on(done))
+        self.progress = Progress(total=len(plan.trials), reused=len(done), notes=notes_on(done))
 
     def receive(self, event: tuple[float, Mapping[str, Any]]) -> None:
         """A run from a worker: into the log, then into the results. Called on Dask's own thread."""
@@ -68,8 +68,8 @@ class Remote:
             self.client.record(run)
         except Exception as error:  # noqa: BLE001 - the run itself is here; why the log lacks it is a note
             self.note(plain(error, 300))
-        cell_id = str(run.tags.get("cell"))
-        self.results[cell_id] = run
+        trial_id = str(run.tags.get("cell"))
+        self.results[trial_id] = run
         portal().start(self._follow_cost(run))
         if run.status == "cancelled":
             self.progress.cancelled += 1
@@ -77,7 +77,7 @@ class Remote:
         if not final:
             self.progress.resent += 1
             return
-        self.settled.add(cell_id)
+        self.settled.add(trial_id)
         self.progress.done += run.status == "ok"
         self.progress.failed += run.status != "ok"
         self.progress.cached += bool(run.cache_hit)
@@ -91,16 +91,16 @@ class Remote:
         if text not in self.progress.notes:
             self.progress.notes.append(text)
 
-    def open_cells(self) -> list[Cell]:
+    def open_trials(self) -> list[Trial]:
         """What no worker has brought to an end, in the order of sending."""
-        return [cell for cell in self.plan.order if cell.cell_id not in self.settled]
+        return [trial for trial in self.plan.order if trial.trial_id not in self.settled]
 
 
 def run_on_cluster(cluster: Any, client: Client, plan: Plan, done: Mapping[str, Run]) -> Remote:
     """Run `plan` on the workers of a ``dask.distributed.Client``.
 
     `concurrency` is shared out over the workers' threads. Raises ConfigurationError before anything is sent, and
-    `Interrupted`.
+    `ComparisonInterrupted`.
     """
     from .._foreground.wait import Interrupts, wait_for_costs
 
@@ -114,23 +114,23 @@ def run_on_cluster(cluster: Any, client: Client, plan: Plan, done: Mapping[str, 
             _until_done(cluster, remote, topic, bar, interrupts)
             wait_for_costs(client, remote.results.values(), COSTS_S, interrupts)
         except KeyboardInterrupt:  # a second one: left at once
-            raise Interrupted(Comparison(plan, remote.results, remote.progress, log=client.log)) from None
+            raise ComparisonInterrupted(Comparison(plan, remote.results, remote.progress, log=client.log)) from None
         finally:
             cluster.log_event(f"{topic}-stop", "stop")  # nothing is left running, whatever ended this
             cluster.unsubscribe_topic(topic)
             bar.close()
     if interrupts.count:
-        raise Interrupted(Comparison(plan, remote.results, remote.progress, log=client.log))
+        raise ComparisonInterrupted(Comparison(plan, remote.results, remote.progress, log=client.log))
     return remote
 
 
 def _until_done(cluster: Any, remote: Remote, topic: str, bar: Bar, interrupts: Interrupts) -> None:
     """Send out shards of what is open until nothing is, or until workers are lost again and again."""
     lost = 0
-    while (cells := remote.open_cells()) and lost < LOST_AT_MOST and not interrupts.count:
+    while (trials := remote.open_trials()) and lost < LOST_AT_MOST and not interrupts.count:
         before = len(remote.settled)
         threads = max(1, sum(cluster.nthreads().values()))
-        shards = _shards(cells, threads)
+        shards = _shards(trials, threads)
         width = min(threads, len(shards))
         futures = [
             cluster.submit(
@@ -157,7 +157,7 @@ def _until_done(cluster: Any, remote: Remote, topic: str, bar: Bar, interrupts: 
         if notes or failures:
             return
         lost = 0 if len(remote.settled) > before else lost + 1
-    if remote.open_cells() and not interrupts.count:
+    if remote.open_trials() and not interrupts.count:
         remote.note("Workers were lost again and again; the rest was not sent.")
 
 
@@ -174,18 +174,18 @@ def _wait(cluster: Any, futures: Sequence[Any], topic: str, bar: Bar, interrupts
         bar.update()
 
 
-def _shards(cells: Sequence[Cell], threads: int) -> list[list[Cell]]:
-    """The cells by prompt identity, so that all deployments of a prompt run on the same worker, close in time."""
-    count = max(min(threads, len(cells)), -(-len(cells) // CELLS_PER_SHARD))
-    shards: list[list[Cell]] = [[] for _ in range(count)]
-    for cell in cells:
-        shards[int(cell.prompt.prompt_id[:12], 16) % count].append(cell)
+def _shards(trials: Sequence[Trial], threads: int) -> list[list[Trial]]:
+    """The trials by prompt identity, so that all deployments of a prompt run on the same worker, close in time."""
+    count = max(min(threads, len(trials)), -(-len(trials) // CELLS_PER_SHARD))
+    shards: list[list[Trial]] = [[] for _ in range(count)]
+    for trial in trials:
+        shards[int(trial.prompt.prompt_id[:12], 16) % count].append(trial)
     return [shard for shard in shards if shard]
 
 
-def _lean(plan: Plan, cells: Sequence[Cell], width: int) -> Plan:
-    """The part of `plan` that a worker needs: its cells, without the rows of inputs, and its share of the pace."""
-    lean = tuple(dataclasses.replace(cell, prompt=dataclasses.replace(cell.prompt, values={})) for cell in cells)
+def _lean(plan: Plan, trials: Sequence[Trial], width: int) -> Plan:
+    """The part of `plan` that a worker needs: its trials, without the rows of inputs, and its share of the pace."""
+    lean = tuple(dataclasses.replace(trial, prompt=dataclasses.replace(trial.prompt, values={})) for trial in trials)
     asked = tuple(
         dataclasses.replace(
             one,
@@ -194,7 +194,7 @@ def _lean(plan: Plan, cells: Sequence[Cell], width: int) -> Plan:
         )
         for one in plan.asked
     )
-    return dataclasses.replace(plan, asked=asked, prompts=(), cells=lean, order=lean)
+    return dataclasses.replace(plan, asked=asked, prompts=(), trials=lean, order=lean)
 
 
 def _run_shard(plan: Plan, base_url: str, topic: str, mark: str) -> list[str] | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from .._client.portal import portal
 from ..errors import ConfigurationError
 from .comparison import Comparison
-from .interrupted import Interrupted
+from .interrupted import ComparisonInterrupted
 from .plan import Plan, make_plan
 from .progress import Bar
 from .resume import recorded
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .cluster import Remote
     from .preflight import Preflight
 
-__all__ = ["Interrupted", "compare"]
+__all__ = ["ComparisonInterrupted", "compare"]
 
 LOOK_S = 0.1
 COSTS_S = 8.0
@@ -100,8 +100,8 @@ def compare(
     is called as ``live(run, pieces)`` on the private loop. `cluster`: a ``dask.distributed.Client`` to spread
     the calls over.
 
-    Raises ConfigurationError or TemplateError before anything is sent, and `Interrupted` (with ``.comparison``) on the
-    interrupt key. A call that fails is a row of the result, not an exception.
+    Raises ConfigurationError or TemplateError before anything is sent, `ComparisonInterrupted` (with ``.comparison``)
+    on the interrupt key. A call that fails is a row of the result, not an exception.
     """
     client = _client(client)
     judges = judges_of(score)
@@ -164,23 +164,23 @@ def _run(client: Client, sweep: Sweep) -> None:
                 job.result()
                 wait_for_costs(client, sweep.results.values(), COSTS_S, interrupts)
         except KeyboardInterrupt:
-            raise Interrupted(Comparison(sweep.plan, sweep.results, sweep.progress, log=client.log)) from None
+            raise ComparisonInterrupted(Comparison(sweep.plan, sweep.results, sweep.progress, log=client.log)) from None
         finally:
             job.cancel()
             bar.close()
     if interrupts.count:
-        raise Interrupted(Comparison(sweep.plan, sweep.results, sweep.progress, log=client.log))
+        raise ComparisonInterrupted(Comparison(sweep.plan, sweep.results, sweep.progress, log=client.log))
 
 
 def _judged(client: Client, plan: Plan, sweep: Sweep | Remote, judges: Mapping[str, Judge]) -> Comparison:
     results: Mapping[str, Run] = sweep.results
-    work = [(results[cell.cell_id], cell.prompt.values) for cell in plan.cells if cell.cell_id in results]
+    work = [(results[trial.trial_id], trial.prompt.values) for trial in plan.trials if trial.trial_id in results]
     found: dict[str, list[Score]] = {}
     try:
         for name, judge in judges.items():
             found[name] = scores(judge, work)
     except KeyboardInterrupt:  # judges can take long; the answers are there
-        raise Interrupted(Comparison(plan, results, sweep.progress, found, client.log)) from None
+        raise ComparisonInterrupted(Comparison(plan, results, sweep.progress, found, client.log)) from None
     return Comparison(plan, results, sweep.progress, found, client.log)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from .._runs.run import Run
 from ..errors import ConfigurationError
-from .plan import Cell, Plan
+from .plan import Plan, Trial
 from .sweep import Progress
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .._notebook.widgets.grid import GridView
     from .._notebook.widgets.vote import Vote
     from .._runs.log.log import RunLog
-    from .difference import Difference, Options
+    from .difference import Difference, DifferenceOptions
     from .scoring import Score
     from .text_diff import TextDiff
 
@@ -45,8 +45,8 @@ class Comparison:
         """How many were done, failed, cached, taken from the log, cancelled."""
         self.notes: list[str] = progress.notes
         """Why it is not complete, in words; empty where it is."""
-        self._cells: list[Cell] = [cell for cell in plan.cells if cell.cell_id in results]
-        self.runs: list[Run] = [results[cell.cell_id] for cell in self._cells]
+        self._cells: list[Trial] = [trial for trial in plan.trials if trial.trial_id in results]
+        self.runs: list[Run] = [results[trial.trial_id] for trial in self._cells]
         self._scores = scores or {}
         self._log = log
         self._frame: tuple[list[Any], pd.DataFrame] | None = None
@@ -59,8 +59,8 @@ class Comparison:
 
     @property
     def missing(self) -> int:
-        """How many cells have no run: it was interrupted, out of budget, or a deployment was given up."""
-        return len(self.plan.cells) - len(self.runs)
+        """How many trials have no run: it was interrupted, out of budget, or a deployment was given up."""
+        return len(self.plan.trials) - len(self.runs)
 
     @property
     def deployments(self) -> list[str]:
@@ -105,7 +105,7 @@ class Comparison:
 
         return summary(self.frame)
 
-    def difference(self, a: str, b: str, metric: str = "total_ms", **options: Unpack[Options]) -> Difference:
+    def difference(self, a: str, b: str, metric: str = "total_ms", **options: Unpack[DifferenceOptions]) -> Difference:
         """Whether `a` and `b` differ in `metric`, paired by prompt and repeat.
 
         See `bifrost_nb._compare.difference.difference` for the options and the verdict.
@@ -152,9 +152,9 @@ class Comparison:
 
         prompt = self._known(self.plan.prompts[0].prompt_id if prompt_id is None else prompt_id)
         self._check_names(deployment)
-        for cell, run in zip(self._cells, self.runs, strict=True):
-            if (cell.asked.name, cell.prompt.prompt_id, cell.repeat) == (deployment, prompt, repeat):
-                return explain(run, self._refused_before(cell, run))
+        for trial, run in zip(self._cells, self.runs, strict=True):
+            if (trial.asked.name, trial.prompt.prompt_id, trial.repeat) == (deployment, prompt, repeat):
+                return explain(run, self._refused_before(trial, run))
         raise ConfigurationError(f"{deployment} has no run of prompt {prompt} with repeat={repeat}.")
 
     def grid(self) -> GridView:
@@ -177,16 +177,16 @@ class Comparison:
         return Vote(self._pairs(), seed=seed, limit=limit, log=self._log)
 
     def _pairs(self) -> Iterator[tuple[str, Run]]:
-        return ((cell.asked.name, run) for cell, run in zip(self._cells, self.runs, strict=True))
+        return ((trial.asked.name, run) for trial, run in zip(self._cells, self.runs, strict=True))
 
-    def _refused_before(self, cell: Cell, run: Run) -> list[Run]:
+    def _refused_before(self, trial: Trial, run: Run) -> list[Run]:
         if self._log is None or self._log.off:
             return []
         earlier = self._log.read(comparison_id=self.id, status="error")
         return [
             one
             for one in earlier
-            if one.tags.get("cell") == cell.cell_id and one.http_status == 429 and one.started_at < run.started_at
+            if one.tags.get("cell") == trial.trial_id and one.http_status == 429 and one.started_at < run.started_at
         ]
 
     def _check_names(self, *names: str) -> None:

@@ -25,7 +25,7 @@ Row = Any
 """A row of the summary, by attribute."""
 
 
-class _Column(NamedTuple):
+class _TableColumn(NamedTuple):
     title: str
     text: Callable[[Row], str]
     bar: str | None = None
@@ -70,15 +70,15 @@ def _total(row: Row) -> str:
 
 
 COLUMNS = (
-    _Column("asked → served", _who),
-    _Column("runs", _runs),
-    _Column("by fallback", _fallbacks),
-    _Column("total p50", _figure("total_ms_p50", "total_ms"), "total_ms_p50"),
-    _Column("p95", _figure("total_ms_p95", "total_ms"), "total_ms_p95"),
-    _Column("first text p50", _figure("ttft_ms_p50", "ttft_ms"), "ttft_ms_p50"),
-    _Column("tokens/s", lambda row: amount(_known(row.tokens_per_s_p50), "number"), "tokens_per_s_p50"),
-    _Column("cost a run", _figure("cost_usd_mean", "cost_usd"), "cost_usd_mean"),
-    _Column("cost", _total),
+    _TableColumn("asked → served", _who),
+    _TableColumn("runs", _runs),
+    _TableColumn("by fallback", _fallbacks),
+    _TableColumn("total p50", _figure("total_ms_p50", "total_ms"), "total_ms_p50"),
+    _TableColumn("p95", _figure("total_ms_p95", "total_ms"), "total_ms_p95"),
+    _TableColumn("first text p50", _figure("ttft_ms_p50", "ttft_ms"), "ttft_ms_p50"),
+    _TableColumn("tokens/s", lambda row: amount(_known(row.tokens_per_s_p50), "number"), "tokens_per_s_p50"),
+    _TableColumn("cost a run", _figure("cost_usd_mean", "cost_usd"), "cost_usd_mean"),
+    _TableColumn("cost", _total),
 )
 
 
@@ -88,7 +88,7 @@ def as_text(comparison: Comparison) -> str:
     rows = [[column.title for column in COLUMNS]]
     rows += [[plain(column.text(row), 80) for column in COLUMNS] for row in table.itertuples(index=False)]
     widths = [max(len(row[place]) for row in rows) for place in range(len(COLUMNS))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = ["  ".join(trial.ljust(width) for trial, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines.insert(1, "  ".join("─" * width for width in widths))
     return "\n".join([_head(comparison), "", *lines, *("! " + plain(note) for note in _notes(comparison))])
 
@@ -113,7 +113,7 @@ def as_html(comparison: Comparison) -> str:
     )
 
 
-def _cell(column: _Column, row: Row, table: pd.DataFrame) -> str:
+def _cell(column: _TableColumn, row: Row, table: pd.DataFrame) -> str:
     text = escape(plain(column.text(row), 120))
     value = None if column.bar is None else _known(getattr(row, column.bar))
     if column.bar is None or value is None:
@@ -136,6 +136,6 @@ def _notes(comparison: Comparison) -> list[str]:
     notes = list(comparison.notes)
     if comparison.missing:
         notes.append(
-            f"{comparison.missing:,} of {len(comparison.plan.cells):,} runs are missing; run it again to add them."
+            f"{comparison.missing:,} of {len(comparison.plan.trials):,} runs are missing; run it again to add them."
         )
     return notes

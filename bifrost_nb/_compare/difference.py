@@ -16,19 +16,19 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from ..errors import ConfigurationError
 from .statistics import deployments, measured, served
-from .verdict import say
+from .verdict import verdict_text
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-__all__ = ["Difference", "Mixed", "Options", "Outcome", "difference"]
+__all__ = ["Difference", "DifferenceOptions", "Mixed", "Outcome", "difference"]
 
 Mixed = Literal["refuse", "drop", "keep"]
 Outcome = Literal["a", "b", "equal", "unsure", "refused"]
 
 
-class Options(TypedDict, total=False):
+class DifferenceOptions(TypedDict, total=False):
     """What `difference` takes beside names and metric."""
 
     mixed: Mixed
@@ -84,7 +84,7 @@ class Difference:
     @property
     def verdict(self) -> str:
         """One or two sentences for people."""
-        return say(self)
+        return verdict_text(self)
 
     def __repr__(self) -> str:
         return f"Difference({self.a!r}, {self.b!r}, {self.metric!r}): {self.verdict}"

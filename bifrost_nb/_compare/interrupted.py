@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .comparison import Comparison
 
-__all__ = ["Interrupted"]
+__all__ = ["ComparisonInterrupted"]
 
 
-class Interrupted(KeyboardInterrupt):
+class ComparisonInterrupted(KeyboardInterrupt):
     """A comparison was stopped by the interrupt key. `comparison` holds what was paid for until then.
 
     After it has been raised in a notebook or an interactive session, ``sys.last_value.comparison`` still reaches it.
@@ -18,7 +18,7 @@ class Interrupted(KeyboardInterrupt):
 
     def __init__(self, comparison: Comparison) -> None:
         answered = sum(run.status == "ok" for run in comparison.runs)
-        total = len(comparison.plan.cells)
+        total = len(comparison.plan.trials)
         rest = "run the cell again for the rest" if answered < total else "running the cell again sends nothing"
         super().__init__(
             f"{answered:,} of {total:,} calls were answered and are in the run log; {rest}."

@@ -1,6 +1,6 @@
 """What a comparison will send: prompts x deployments x repeats, each cell with an identity by content.
 
-Everything that can be wrong is found here, before anything is sent. Two cells have the same identity only if they ask
+Everything that can be wrong is found here, before anything is sent. Two trials have the same identity only if they ask
 the same gateway the same thing for the same time; that is what lets a second run of the same notebook cell send only
 what is missing.
 """
@@ -24,7 +24,7 @@ from .inputs import prompts_of
 if TYPE_CHECKING:
     from .._client.client import Client
 
-__all__ = ["TAGS", "Asked", "Cell", "Plan", "Prompt", "make_plan"]
+__all__ = ["TAGS", "Plan", "Prompt", "Trial", "Variant", "make_plan"]
 
 TAGS = ("cell", "variant", "template")
 """Tags that a comparison sets on its runs: the cell's identity, a deployment's name, a template's name."""
@@ -34,7 +34,7 @@ _NOT_IDENTITY = ("timeout", "retries")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Asked:
+class Variant:
     """A deployment with the settings it is asked with."""
 
     name: str
@@ -57,42 +57,42 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Cell:
+class Trial:
     """One call to make."""
 
-    cell_id: str
+    trial_id: str
     prompt: Prompt
-    asked: Asked
+    asked: Variant
     repeat: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Plan:
-    """All calls of a comparison. `cells` are in the order of the table, `order` in the order of sending."""
+    """All calls of a comparison. `trials` are in the order of the table, `order` in the order of sending."""
 
     comparison_id: str
     kind: Kind
     stream: bool
     system: str | None
     tags: Mapping[str, Any]
-    asked: tuple[Asked, ...]
+    asked: tuple[Variant, ...]
     prompts: tuple[Prompt, ...]
     repeats: int
-    cells: tuple[Cell, ...] = field(repr=False)
-    order: tuple[Cell, ...] = field(repr=False)
+    trials: tuple[Trial, ...] = field(repr=False)
+    order: tuple[Trial, ...] = field(repr=False)
 
-    def tags_of(self, cell: Cell) -> dict[str, Any]:
+    def tags_of(self, trial: Trial) -> dict[str, Any]:
         """The tags of a cell's run: the user's, the cell's identity, and the names given in the comparison."""
-        tags = {**self.tags, "cell": cell.cell_id}
-        if cell.asked.name != cell.asked.deployment:
-            tags["variant"] = cell.asked.name
-        if cell.prompt.template is not None:
-            tags["template"] = cell.prompt.template
+        tags = {**self.tags, "cell": trial.trial_id}
+        if trial.asked.name != trial.asked.deployment:
+            tags["variant"] = trial.asked.name
+        if trial.prompt.template is not None:
+            tags["template"] = trial.prompt.template
         return tags
 
-    def call(self, client: Client, cell: Cell) -> Call:
+    def call(self, client: Client, trial: Trial) -> Call:
         """The checked call of a cell, with a fresh run that carries the cell's identity."""
-        asked, prompt = cell.asked, cell.prompt
+        asked, prompt = trial.asked, trial.prompt
         options: dict[str, Any] = {"retries": 0, **asked.parameters}
         if self.system is not None:
             options["system"] = self.system
@@ -102,21 +102,21 @@ class Plan:
             prompt.text,
             stream=self.stream,
             fallbacks=list(asked.fallbacks) or None,
-            tags=self.tags_of(cell),
+            tags=self.tags_of(trial),
             comparison_id=self.comparison_id,
             prompt_id=prompt.prompt_id,
-            repeat=cell.repeat,
-            **_with_own_cache_key(options, cell),
+            repeat=trial.repeat,
+            **_with_own_cache_key(options, trial),
         )
 
 
-def _with_own_cache_key(options: dict[str, Any], cell: Cell) -> dict[str, Any]:
+def _with_own_cache_key(options: dict[str, Any], trial: Trial) -> dict[str, Any]:
     """Each repeat has a cache key of its own: an answer out of the cache is no second sample."""
     headers = options.get("headers")
     if not headers:
         return options
-    twin = cell.prompt.prompt_id.partition("-")[2]  # the same text once more is a sample of its own, too
-    mark = f"-{cell.repeat}{f'-{twin}' if twin else ''}"
+    twin = trial.prompt.prompt_id.partition("-")[2]  # the same text once more is a sample of its own, too
+    mark = f"-{trial.repeat}{f'-{twin}' if twin else ''}"
     own = {name: value + mark if name.lower() == "x-bf-cache-key" else value for name, value in headers.items()}
     return {**options, "headers": own}
 
@@ -156,8 +156,8 @@ def make_plan(
     gateway = client.settings.base_url
     prompts = _prompts(prompts_of(prompt, inputs), [kind, system])
     contents = _contents(asked)
-    cells = tuple(
-        Cell(_digest([gateway, kind, stream, one.prompt_id, *content, repeat], 16), one, who, repeat)
+    trials = tuple(
+        Trial(_digest([gateway, kind, stream, one.prompt_id, *content, repeat], 16), one, who, repeat)
         for one in prompts
         for who, content in zip(asked, contents, strict=True)
         for repeat in range(repeats)
@@ -172,11 +172,11 @@ def make_plan(
         asked=asked,
         prompts=prompts,
         repeats=repeats,
-        cells=cells,
-        order=_shuffled(cells, seed),
+        trials=trials,
+        order=_shuffled(trials, seed),
     )
     for who in asked:  # what the parameters get wrong shows before the first call
-        plan.call(client, next(cell for cell in cells if cell.asked is who))
+        plan.call(client, next(trial for trial in trials if trial.asked is who))
     return plan
 
 
@@ -192,25 +192,25 @@ def _prompts(rendered: list[tuple[str | None, str, Mapping[str, Any]]], context:
     return tuple(prompts)
 
 
-def _shuffled(cells: Sequence[Cell], seed: int) -> tuple[Cell, ...]:
+def _shuffled(trials: Sequence[Trial], seed: int) -> tuple[Trial, ...]:
     """Round by round of repeats, each round with its prompts in random order and all deployments of a prompt together.
 
     So a drift of the gateway or the network during the sweep hits all deployments alike, and the two runs of a pair
     are close in time.
     """
     rng = random.Random(seed)
-    blocks: dict[tuple[int, str], list[Cell]] = {}
-    for cell in cells:
-        blocks.setdefault((cell.repeat, cell.prompt.prompt_id), []).append(cell)
+    blocks: dict[tuple[int, str], list[Trial]] = {}
+    for trial in trials:
+        blocks.setdefault((trial.repeat, trial.prompt.prompt_id), []).append(trial)
     keys = sorted(blocks, key=lambda key: (key[0], rng.random()))
-    order: list[Cell] = []
+    order: list[Trial] = []
     for key in keys:
         rng.shuffle(blocks[key])
         order += blocks[key]
     return tuple(order)
 
 
-def _asked(deployments: Any, shared: Mapping[str, Any]) -> tuple[Asked, ...]:
+def _asked(deployments: Any, shared: Mapping[str, Any]) -> tuple[Variant, ...]:
     if isinstance(deployments, (str, Mapping)):
         deployments = [deployments]
     if deployments is None or not isinstance(deployments, Iterable):
@@ -227,7 +227,7 @@ def _asked(deployments: Any, shared: Mapping[str, Any]) -> tuple[Asked, ...]:
     return asked
 
 
-def _one(entry: Any, shared: Mapping[str, Any]) -> Asked:
+def _one(entry: Any, shared: Mapping[str, Any]) -> Variant:
     own = dict(entry) if isinstance(entry, Mapping) else {"deployment": entry}
     deployment = own.get("deployment")
     if not isinstance(deployment, str):
@@ -250,10 +250,10 @@ def _one(entry: Any, shared: Mapping[str, Any]) -> Asked:
         {"comparison_id", "prompt_id", "repeat", "tags", "stream", "messages", "system"} & parameters.keys()
     ):
         raise ConfigurationError(f"{reserved[0]} cannot be a parameter of a comparison's calls.", hint=_INSTEAD)
-    return Asked(name, deployment, parameters, tuple(fallbacks), _whole("concurrency", settings["concurrency"]), pace)
+    return Variant(name, deployment, parameters, tuple(fallbacks), _whole("concurrency", settings["concurrency"]), pace)
 
 
-def _contents(asked: Sequence[Asked]) -> list[list[Any]]:
+def _contents(asked: Sequence[Variant]) -> list[list[Any]]:
     """What each deployment adds to a cell's identity.
 
     One that is there twice under two names, to see how far apart equals come out, is two samples.

@@ -14,7 +14,7 @@ from .._client.portal import portal
 from .._client.transport import get_json
 from .._safe_text import plain
 from ..errors import BifrostError
-from .plan import Asked, Cell, Plan
+from .plan import Plan, Trial, Variant
 from .verdict import amount
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ RECENT = 200
 class Preflight:
     """The estimate of one plan. `frame` has one row per deployment; unknown is NA.
 
-    Columns: ``deployment``, ``cells``, ``recorded`` (taken from the log), ``to_send``, ``prompt_tokens`` (estimated,
+    Columns: ``deployment``, ``trials``, ``recorded`` (taken from the log), ``to_send``, ``prompt_tokens`` (estimated,
     of all calls to send), ``max_completion_tokens``, ``cost_low_usd``, ``cost_high_usd``, ``minutes``, ``too_long``
     (prompts that do not fit the context length together with their answer).
     """
@@ -75,9 +75,9 @@ class Preflight:
         return shown.map(plain)
 
     def _sentence(self) -> str:
-        send, cells = int(self.frame["to_send"].sum()), len(self.plan.cells)
+        send, trials = int(self.frame["to_send"].sum()), len(self.plan.trials)
         cost, minutes = self.cost_range_usd, self.minutes
-        said = [f"Nothing was sent. {send:,} of {cells:,} calls are to be made"]
+        said = [f"Nothing was sent. {send:,} of {trials:,} calls are to be made"]
         said.append("cost unknown" if cost is None else " to ".join(amount(one, "cost_usd") for one in cost))
         if minutes is None:
             said.append("time unknown")
@@ -108,12 +108,12 @@ def tokens_of(text: str) -> int:
 
 
 def _row(
-    asked: Asked, plan: Plan, done: Mapping[str, Run], model: Mapping[str, Any] | None, seconds: float | None
+    asked: Variant, plan: Plan, done: Mapping[str, Run], model: Mapping[str, Any] | None, seconds: float | None
 ) -> dict[str, Any]:
-    cells = [cell for cell in plan.cells if cell.asked is asked]
-    send = [cell for cell in cells if cell.cell_id not in done]
+    trials = [trial for trial in plan.trials if trial.asked is asked]
+    send = [trial for trial in trials if trial.trial_id not in done]
     system = tokens_of(plan.system) if plan.system else 0
-    prompt_tokens = sum(system + tokens_of(cell.prompt.text) for cell in send)
+    prompt_tokens = sum(system + tokens_of(trial.prompt.text) for trial in send)
     answers = max(asked.parameters.get(name) or 1 for name in ("n", "best_of")) * len(send)
     longest = asked.parameters.get("max_tokens") or asked.parameters.get("max_completion_tokens")
     longest = longest or _positive(model, "max_output_tokens")
@@ -125,8 +125,8 @@ def _row(
         high = None if longest is None else prompt_tokens * price_in + answers * longest * price_out
     return {
         "deployment": asked.name,
-        "cells": len(cells),
-        "recorded": len(cells) - len(send),
+        "cells": len(trials),
+        "recorded": len(trials) - len(send),
         "to_send": len(send),
         "prompt_tokens": prompt_tokens,
         "max_completion_tokens": None if longest is None else answers * longest,
@@ -140,13 +140,13 @@ def _row(
 _PRICES = ("prompt", "completion")
 
 
-def _too_long(cells: Iterable[Cell], other: int, context: int | None) -> int | None:
+def _too_long(trials: Iterable[Trial], other: int, context: int | None) -> int | None:
     if context is None:
         return None
-    return len({cell.prompt.prompt_id for cell in cells if tokens_of(cell.prompt.text) + other > context})
+    return len({trial.prompt.prompt_id for trial in trials if tokens_of(trial.prompt.text) + other > context})
 
 
-def _minutes(asked: Asked, calls: int, seconds: float | None) -> float | None:
+def _minutes(asked: Variant, calls: int, seconds: float | None) -> float | None:
     paced = 0.0 if asked.requests_per_minute is None else calls / asked.requests_per_minute
     if calls == 0:
         return 0.0

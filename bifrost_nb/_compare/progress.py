@@ -15,7 +15,7 @@ _FRONT_ENDS = ("JPY_SESSION_NAME", "VSCODE_PID", "VSCODE_CWD", "COLAB_RELEASE_TA
 
 
 class Bar:
-    """A `tqdm` bar over the cells of a comparison; updated by the thread that runs the cell, which owns the output.
+    """A `tqdm` bar over the trials of a comparison; updated by the thread that runs the cell, which owns the output.
 
     In a notebook the bar is made of widgets (`bifrost_nb._foreground.widget_bar`), of which a line of text stays.
     """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
-__all__ = ["Lane"]
+__all__ = ["ConcurrencyLimiter"]
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
@@ -17,7 +17,7 @@ LONGEST_PAUSE_S = 30.0
 
 
 @dataclass(slots=True)
-class Lane:
+class ConcurrencyLimiter:
     """The way to one deployment. Times are seconds of the caller's monotonic clock."""
 
     ceiling: int

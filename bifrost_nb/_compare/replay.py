@@ -16,7 +16,7 @@ import orjson
 from .._client.calls import Call, Kind
 from .._safe_text import plain
 from ..errors import ConfigurationError
-from .plan import TAGS, Asked, Cell, Plan, Prompt, _asked, _digest
+from .plan import TAGS, Plan, Prompt, Trial, Variant, _asked, _digest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,25 +48,25 @@ class Source(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _ReplayPlan(Plan):
-    """A plan whose cells ask each in its own way."""
+    """A plan whose trials ask each in its own way."""
 
     sources: Mapping[str, Source]
     """By ``prompt_id``."""
 
-    def call(self, client: Client, cell: Cell) -> Call:
+    def call(self, client: Client, trial: Trial) -> Call:
         """The old question to the new deployment."""
-        source = self.sources[cell.prompt.prompt_id]
+        source = self.sources[trial.prompt.prompt_id]
         return client.prepare(
             source.kind,
-            cell.asked.deployment,
+            trial.asked.deployment,
             stream=source.stream,
-            fallbacks=list(cell.asked.fallbacks) or None,
-            tags=self.tags_of(cell),
+            fallbacks=list(trial.asked.fallbacks) or None,
+            tags=self.tags_of(trial),
             comparison_id=self.comparison_id,
-            prompt_id=cell.prompt.prompt_id,
-            repeat=cell.repeat,
+            prompt_id=trial.prompt.prompt_id,
+            repeat=trial.repeat,
             **source.asked,
-            **{"retries": 0, **_parameters(source, cell.asked)},
+            **{"retries": 0, **_parameters(source, trial.asked)},
         )
 
 
@@ -146,7 +146,7 @@ def _frame_of(rows: Any) -> pd.DataFrame:
 
 
 def _plan(
-    client: Client, frame: pd.DataFrame, asked: tuple[Asked, ...], tags: Mapping[str, Any]
+    client: Client, frame: pd.DataFrame, asked: tuple[Variant, ...], tags: Mapping[str, Any]
 ) -> tuple[_ReplayPlan, list[str]]:
     """All calls to make, and why rows were left out."""
     left_out: Counter[str] = Counter()
@@ -179,11 +179,11 @@ def _plan(
 
 
 def _cells(
-    client: Client, prompts: Sequence[Prompt], asked: tuple[Asked, ...], sources: Mapping[str, Source]
+    client: Client, prompts: Sequence[Prompt], asked: tuple[Variant, ...], sources: Mapping[str, Source]
 ) -> dict[str, Any]:
     gateway = client.settings.base_url
-    cells = tuple(
-        Cell(
+    trials = tuple(
+        Trial(
             _digest(["replay", gateway, one.prompt_id, who.deployment, who.parameters, who.fallbacks], 16), one, who, 0
         )
         for one in prompts
@@ -198,8 +198,8 @@ def _cells(
         "asked": asked,
         "prompts": tuple(prompts),
         "repeats": 1,
-        "cells": cells,
-        "order": cells,
+        "trials": trials,
+        "order": trials,
     }
 
 
@@ -233,14 +233,14 @@ def _question(kind: Kind, prompt: str) -> dict[str, Any]:
     return {"prompt": prompt}
 
 
-def _check(client: Client, source: Source, asked: Asked) -> None:
+def _check(client: Client, source: Source, asked: Variant) -> None:
     """Raises ConfigurationError where the question cannot be put to `asked`."""
     fallbacks = list(asked.fallbacks) or None
     options = {**source.asked, **_parameters(source, asked)}
     client.prepare(source.kind, asked.deployment, stream=source.stream, fallbacks=fallbacks, **options)
 
 
-def _parameters(source: Source, asked: Asked) -> dict[str, Any]:
+def _parameters(source: Source, asked: Variant) -> dict[str, Any]:
     """The recorded parameters, with those given now in their place, also where the two names say the same."""
     recorded = dict(source.parameters)
     if _LIMITS & asked.parameters.keys():

@@ -135,9 +135,9 @@ class Replayed:
 
     def _repr_html_(self) -> str:
         table = self.frame
-        cells = [[name, *parts] for name, parts in self._figures()]
+        trials = [[name, *parts] for name, parts in self._figures()]
         titles = ("asked now", "answers", "cost", "time")
-        rows = "".join(f"<tr>{''.join(_cell(each) for each in row)}</tr>" for row in cells)
+        rows = "".join(f"<tr>{''.join(_cell(each) for each in row)}</tr>" for row in trials)
         head = "".join(f'<th scope="col" style="{_CELL}">{title}</th>' for title in titles)
         notes = "".join(
             f'<div style="border-left:3px solid #d1242f;padding:2px 8px;margin-top:4px">{text(note)}</div>'

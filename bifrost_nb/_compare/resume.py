@@ -1,4 +1,4 @@
-"""What the run log already holds of a plan: the cells that need not be paid for again."""
+"""What the run log already holds of a plan: the trials that need not be paid for again."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def recorded(plan: Plan, log: RunLog) -> dict[str, Run]:
     A run that failed, was cut off or cancelled is none: its cell is sent again. The runs are named as `plan` names
     them, whatever comparison they were first made for; a note that somebody gave an answer stays with it.
     """
-    cells = {cell.cell_id: cell for cell in plan.cells}
+    trials = {trial.trial_id: trial for trial in plan.trials}
     found: dict[str, Run] = {}
-    for run in log.read(prompt_id={cell.prompt.prompt_id for cell in plan.cells}, status="ok"):
-        cell = cells.get(str(run.tags.get("cell")))
-        if cell is not None:
+    for run in log.read(prompt_id={trial.prompt.prompt_id for trial in plan.trials}, status="ok"):
+        trial = trials.get(str(run.tags.get("cell")))
+        if trial is not None:
             note = {"note": run.tags["note"]} if "note" in run.tags else {}
-            run.comparison_id, run.tags = plan.comparison_id, {**plan.tags_of(cell), **note}
-            found[cell.cell_id] = run
+            run.comparison_id, run.tags = plan.comparison_id, {**plan.tags_of(trial), **note}
+            found[trial.trial_id] = run
     return found
 
 

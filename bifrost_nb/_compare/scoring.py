@@ -60,14 +60,14 @@ def scores(judge: Judge, work: Sequence[tuple[Run, Mapping[str, Any]]]) -> list[
 
     asynchronous = inspect.iscoroutinefunction(judge) or inspect.iscoroutinefunction(type(judge).__call__)
     if not asynchronous:
-        return [_guarded(called, run, row) for run, row in work]
+        return [_score_or_error(called, run, row) for run, row in work]
 
     async def all_of_them() -> list[Score]:
         room = asyncio.Semaphore(AT_ONCE)
 
         async def one(run: Run, row: Mapping[str, Any]) -> Score:
             async with room:
-                return await _guarded_async(called, run, row)
+                return await _score_or_error_async(called, run, row)
 
         return await asyncio.gather(*(one(run, row) for run, row in work))
 
@@ -78,7 +78,7 @@ def scores(judge: Judge, work: Sequence[tuple[Run, Mapping[str, Any]]]) -> list[
         loop.stop()
 
 
-def _guarded(called: Judge, run: Run, row: Mapping[str, Any]) -> Score:
+def _score_or_error(called: Judge, run: Run, row: Mapping[str, Any]) -> Score:
     if run.status != "ok":
         return Score(None)
     try:
@@ -87,7 +87,7 @@ def _guarded(called: Judge, run: Run, row: Mapping[str, Any]) -> Score:
         return _failed(error)
 
 
-async def _guarded_async(called: Callable[..., Awaitable[Any]], run: Run, row: Mapping[str, Any]) -> Score:
+async def _score_or_error_async(called: Callable[..., Awaitable[Any]], run: Run, row: Mapping[str, Any]) -> Score:
     if run.status != "ok":
         return Score(None)
     try:

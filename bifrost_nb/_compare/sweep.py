@@ -25,8 +25,8 @@ from ..errors import (
     RateLimited,
 )
 from .budget import Budget
-from .plan import Asked, Cell, Plan
-from .rate_limit import Lane
+from .plan import Plan, Trial, Variant
+from .rate_limit import ConcurrencyLimiter
 from .resume import notes_on
 
 if TYPE_CHECKING:
@@ -37,16 +37,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Progress", "Sweep"]
 
-SENDINGS = 6
+MAX_SENDS = 6
 """A cell that is answered by 429 is sent so often at most."""
 SETBACKS = 8
-"""So many bursts of refusals without an answer between them, some 90 s: the deployment's other cells stay unsent."""
+"""So many bursts of refusals without an answer between them, some 90 s: the deployment's other trials stay unsent."""
 SETBACKS_AT_FIRST = 2
 """The same for a gateway that never answered in this sweep: its address is more likely wrong than it is restarting."""
-HOPELESS = 3
+MAX_FATAL_IN_A_ROW = 3
 """The same after so many answers in a row that will not change: a wrong key, no budget, no such deployment."""
 LONGEST_RETRY_AFTER_S = 300.0
-"""A deployment that asks for a longer pause has used up its quota: its other cells stay unsent."""
+"""A deployment that asks for a longer pause has used up its quota: its other trials stay unsent."""
 TICK_S = 0.05
 
 
@@ -73,12 +73,12 @@ class Progress:
 
 
 @dataclass(slots=True, eq=False)
-class _Way:
-    """One deployment's cells that wait, and its lane."""
+class _DeploymentQueue:
+    """One deployment's trials that wait, and its lane."""
 
-    asked: Asked
-    lane: Lane
-    waiting: deque[tuple[int, Cell]] = field(default_factory=deque)
+    asked: Variant
+    lane: ConcurrencyLimiter
+    waiting: deque[tuple[int, Trial]] = field(default_factory=deque)
     """(place in the order, cell)."""
     head_since: float = 0.0
     hopeless: int = 0
@@ -91,7 +91,7 @@ class _Way:
 
 
 class Sweep:
-    """One pass over the cells of `plan` that are not in `done` yet.
+    """One pass over the trials of `plan` that are not in `done` yet.
 
     `results` maps a cell's identity to its run; it is complete for what was paid for at any moment, also after the
     sweep was cancelled. `finished(run, final)` is called on the private loop for every run that ends (not final: its
@@ -110,13 +110,14 @@ class Sweep:
     ) -> None:
         self.client, self.plan, self.sink, self.finished = client, plan, sink, finished
         self.results: dict[str, Run] = dict(done)
-        self.progress = Progress(total=len(plan.cells), reused=len(done), notes=notes_on(done))
+        self.progress = Progress(total=len(plan.trials), reused=len(done), notes=notes_on(done))
         self._ways = {
-            asked.name: _Way(asked, Lane(asked.concurrency, asked.requests_per_minute)) for asked in plan.asked
+            asked.name: _DeploymentQueue(asked, ConcurrencyLimiter(asked.concurrency, asked.requests_per_minute))
+            for asked in plan.asked
         }
-        for place, cell in enumerate(plan.order):
-            if cell.cell_id not in done:
-                self._ways[cell.asked.name].waiting.append((place, cell))
+        for place, trial in enumerate(plan.order):
+            if trial.trial_id not in done:
+                self._ways[trial.asked.name].waiting.append((place, trial))
         # How far one deployment may run ahead of the slowest. All end with the slowest anyway, so this costs no time,
         # and it keeps the runs of a pair close together.
         self._lead = 2 * sum(asked.concurrency for asked in plan.asked)
@@ -172,11 +173,11 @@ class Sweep:
                 pauses.append(wait)
         return min(pauses) if pauses else None
 
-    def _start(self, way: _Way) -> None:
-        place, cell = way.waiting.popleft()
+    def _start(self, way: _DeploymentQueue) -> None:
+        place, trial = way.waiting.popleft()
         now = time.monotonic()
         way.lane.started(now)
-        task = asyncio.get_running_loop().create_task(self._one(way, place, cell, 1000 * (now - way.head_since)))
+        task = asyncio.get_running_loop().create_task(self._one(way, place, trial, 1000 * (now - way.head_since)))
         way.head_since = now
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -190,35 +191,35 @@ class Sweep:
             self._defect = self._defect or error
             self._close(self._ways.values(), f"{type(error).__name__}: {plain(error, 200)}")
 
-    async def _one(self, way: _Way, place: int, cell: Cell, queue_ms: float) -> None:
-        call = self.plan.call(self.client, cell)
+    async def _one(self, way: _DeploymentQueue, place: int, trial: Trial, queue_ms: float) -> None:
+        call = self.plan.call(self.client, trial)
         call.run.queue_ms = queue_ms
         started = time.monotonic()
         try:
             outcome = await self.client.send(call, self.sink)
         except asyncio.CancelledError:
-            self.results[cell.cell_id] = call.run
+            self.results[trial.trial_id] = call.run
             self.progress.cancelled += 1
             raise
         finally:
             way.lane.ended()
         if self._budget is not None:
             self._budget.add(outcome.run)
-        self.results[cell.cell_id] = outcome.run
-        again = self._again(way, place, cell, outcome, started)
+        self.results[trial.trial_id] = outcome.run
+        again = self._again(way, place, trial, outcome, started)
         if not again:
             self._count(way, outcome)
         if self.finished is not None:
             self.finished(outcome.run, not again)
 
-    def _again(self, way: _Way, place: int, cell: Cell, outcome: Outcome, started: float) -> bool:
+    def _again(self, way: _DeploymentQueue, place: int, trial: Trial, outcome: Outcome, started: float) -> bool:
         """Adapt the lane to how a call ended; put the cell back in front if it is to be sent again."""
         now, error = time.monotonic(), outcome.error
         unreachable = isinstance(error, ConnectionFailed) and outcome.run.http_status is None
         self._answered = self._answered or not unreachable
         if isinstance(error, RateLimited):
             way.lane.throttled(now, started)
-            self._throttled[cell.cell_id] = self._throttled.get(cell.cell_id, 0) + 1
+            self._throttled[trial.trial_id] = self._throttled.get(trial.trial_id, 0) + 1
         elif unreachable:
             way.lane.unreachable(now, started)
         elif error is None:
@@ -235,15 +236,15 @@ class Sweep:
             return False
         if way.lane.setbacks > (SETBACKS if self._answered else SETBACKS_AT_FIRST):
             self._close([way], f"{way.asked.name} was given up: {plain(error, 200)}")
-        if way.closed is not None or self._throttled.get(cell.cell_id, 0) >= SENDINGS:
+        if way.closed is not None or self._throttled.get(trial.trial_id, 0) >= MAX_SENDS:
             return False
         if not way.waiting:
             way.head_since = now
-        way.waiting.appendleft((place, cell))
+        way.waiting.appendleft((place, trial))
         self.progress.resent += 1
         return True
 
-    def _count(self, way: _Way, outcome: Outcome) -> None:
+    def _count(self, way: _DeploymentQueue, outcome: Outcome) -> None:
         error = outcome.error
         if error is None:
             way.hopeless = 0
@@ -253,7 +254,7 @@ class Sweep:
             self.progress.failed += 1
             hopeless = isinstance(error, (AuthenticationFailed, BudgetExceeded, NotFound))
             way.hopeless = way.hopeless + 1 if hopeless else 0
-            if way.hopeless >= HOPELESS:
+            if way.hopeless >= MAX_FATAL_IN_A_ROW:
                 self._close([way], f"{way.asked.name} was given up: {plain(error, 200)}")
         told = f"{way.asked.name}: some runs have something to say (run.notes), for example: "
         if outcome.run.notes and not any(note.startswith(told) for note in self.progress.notes):
@@ -261,13 +262,13 @@ class Sweep:
         if isinstance(outcome.log_error, BifrostError):
             self._note(plain(outcome.log_error, 300))
 
-    def _close(self, ways: Iterable[_Way], reason: str) -> None:
+    def _close(self, ways: Iterable[_DeploymentQueue], reason: str) -> None:
         """Send nothing more on `ways`; what is in flight ends by itself."""
         for way in ways:
             if way.closed is None:
                 way.closed = reason
                 # Refused once and never sent again: their last answer stands.
-                self.progress.failed += sum(cell.cell_id in self.results for _, cell in way.waiting)
+                self.progress.failed += sum(trial.trial_id in self.results for _, trial in way.waiting)
         self._note(reason)
 
     def _note(self, text: str) -> None:

@@ -125,17 +125,17 @@ def _attribute(value: Any, name: str) -> Any:
         return value.get(name, _MISSING)
     if _is_pandas(value) and name in value:  # a column called "name" comes before pandas' own `name`
         return value[name]
-    return _guarded(lambda: getattr(value, name))
+    return _read_or_template_error(lambda: getattr(value, name))
 
 
 def _item(value: Any, written: str) -> Any:
     key: Any = written[1:-1] if written[0] in "\"'" else int(written)
     if isinstance(value, ModuleType) or isclass(value) or isroutine(value):
         raise _Fault(f"reads from a {type(value).__name__}, which templates may not")
-    return _guarded(lambda: value[key])
+    return _read_or_template_error(lambda: value[key])
 
 
-def _guarded(read: Callable[[], Any]) -> Any:
+def _read_or_template_error(read: Callable[[], Any]) -> Any:
     try:
         return read()
     except (AttributeError, LookupError, TypeError):

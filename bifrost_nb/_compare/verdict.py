@@ -10,7 +10,7 @@ from .._display.describe import usd
 if TYPE_CHECKING:
     from .difference import Difference
 
-__all__ = ["amount", "say"]
+__all__ = ["amount", "verdict_text"]
 
 # less of it, more of it
 _WORDS = {"ms": ("faster", "slower"), "usd": ("cheaper", "dearer")}
@@ -30,7 +30,7 @@ def amount(value: float | None, metric: str) -> str:
     return f"{value:.3g}{unit}" if abs(value) < 1000 else f"{value:,.0f}{unit}"
 
 
-def say(found: Difference) -> str:
+def verdict_text(found: Difference) -> str:
     """The verdict, with what it rests on and what was left out."""
     return _verdict(found) + _left_out(found)
 

@@ -8,7 +8,7 @@ from .._runs.pending import is_pending
 from .._runs.run import Run
 from .._safe_text import plain, redact
 
-__all__ = ["duration", "facts", "line", "parts", "trouble", "usd"]
+__all__ = ["describe", "duration", "error_text", "line", "parts", "usd"]
 
 _SOURCES = {"response": "", "log": " (gateway log)", "prices": " (from prices)"}
 _STATUS = {
@@ -21,7 +21,7 @@ _STATUS = {
 }
 
 
-def facts(run: Run) -> dict[str, str]:
+def describe(run: Run) -> dict[str, str]:
     """What is known about `run`, in words for people, in the order in which it is shown. Safe as plain text."""
     return {
         "served by": _served(run),
@@ -36,7 +36,7 @@ def facts(run: Run) -> dict[str, str]:
 
 def parts(run: Run) -> list[str]:
     """The facts as one line says them: what needs its label has it, what is not known only where it matters."""
-    known = facts(run)
+    known = describe(run)
     verb = "served by" if run.response or run.status in ("ok", None) else "asked"  # an error serves nothing
     said = [f"{verb} {known['served by']}" if run.served else known["served by"].removeprefix("– ").strip("()")]
     if run.ttft_ms is not None:
@@ -58,7 +58,7 @@ def line(run: Run) -> str:
     return " · ".join(parts(run))
 
 
-def trouble(run: Run) -> str:
+def error_text(run: Run) -> str:
     """What went wrong; empty where nothing did."""
     if run.status in ("ok", None) or not run.error_message:
         return plain(" ".join(run.notes), 2_000)

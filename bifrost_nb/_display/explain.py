@@ -7,7 +7,7 @@ from itertools import groupby
 
 from .._runs.run import Attempt, Run
 from .._safe_text import plain, redact
-from .describe import duration, trouble, usd
+from .describe import duration, error_text, usd
 
 __all__ = ["explain"]
 
@@ -68,9 +68,9 @@ def _outcome(run: Run) -> str:
     if run.status == "error":
         status = "" if run.http_status is None else f" with {run.http_status}"
         by = f" at {served}" if served and served != _name(run.requested) else ""
-        return f"It failed{status}{by}: {trouble(run) or 'no reason was given'}"
+        return f"It failed{status}{by}: {error_text(run) or 'no reason was given'}"
     if run.status != "ok":
-        went_wrong = trouble(run)
+        went_wrong = error_text(run)
         return _ENDS.get(run.status, f"It ended as {plain(run.status, 40)}.") + (f" {went_wrong}" if went_wrong else "")
     if not served:
         return "It was answered; the gateway does not say by whom."

@@ -17,7 +17,7 @@ from .._runs.log.codec import column_value
 from .._runs.redaction import as_written
 from .._runs.run import Run
 from .._safe_text import plain, redact
-from .describe import facts, line, parts, trouble
+from .describe import describe, error_text, line, parts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,12 +71,12 @@ class Runs(list[Run]):
 
 def as_text(run: Run) -> str:
     """The answer, then one line of facts, and one more where something went wrong."""
-    return _sendable("\n".join(part for part in (_answer_text(run), line(run), trouble(run)) if part))
+    return _sendable("\n".join(part for part in (_answer_text(run), line(run), error_text(run)) if part))
 
 
 def as_markdown(run: Run) -> str:
     """The answer as received, then the facts: for reports. It is text from outside; a notebook shows `as_html`."""
-    return _sendable("\n\n".join(part for part in (plain(run.text), f"*{line(run)}*", trouble(run)) if part))
+    return _sendable("\n\n".join(part for part in (plain(run.text), f"*{line(run)}*", error_text(run)) if part))
 
 
 def as_html(run: Run, form: str = "md") -> str:
@@ -148,12 +148,12 @@ def metadata_many(runs: Iterable[Run]) -> dict[str, Any]:
     return {"bifrost_nb": {"schema": 1, "runs": [metadata(run)["bifrost_nb"] for run in kept]}}
 
 
-def without_texts(facts: dict[str, Any], runs: Iterable[Run], plain_text: str) -> dict[str, Any]:
+def without_texts(describe: dict[str, Any], runs: Iterable[Run], plain_text: str) -> dict[str, Any]:
     """Metadata of `runs` that says where the output's ``text/plain`` has a long answer, instead of repeating it.
 
     ``response_at`` is [first character, number of characters]; `evidence.from_notebook` puts the answer back.
     """
-    kept = facts["bifrost_nb"]
+    kept = describe["bifrost_nb"]
     end = 0
     for row, run in zip(kept.get("runs", [kept]), runs, strict=False):  # of many only the first are kept
         answer = _sendable(plain(run.text))
@@ -163,7 +163,7 @@ def without_texts(facts: dict[str, Any], runs: Iterable[Run], plain_text: str) -
             end = start + len(answer)
             del row["response"]
             row["response_at"] = [start, len(answer)]
-    return facts
+    return describe
 
 
 def _text_says_all(run: Run, form: str, shown: str) -> bool:
@@ -182,7 +182,7 @@ def _text_says_all(run: Run, form: str, shown: str) -> bool:
 def _trouble_html(run: Run) -> str:
     from .markdown import text
 
-    said = trouble(run)
+    said = error_text(run)
     return f'<div style="{_TROUBLE}">{text(said)}</div>' if said else ""
 
 
@@ -255,7 +255,7 @@ def _many_as_html(runs: Sequence[Run], form: str) -> str:
         rest = (f'<td style="{style};overflow-wrap:anywhere">{each}</td>' for each in cells)
         return f"<tr>{head}{''.join(rest)}</tr>"
 
-    told = [facts(run) for run in runs]
+    told = [describe(run) for run in runs]
     rows = [
         row("", (f"<strong>{text(plain(run.requested or '?', 200))}</strong>" for run in runs)),
         row(_ANSWER, (answer_html(run, form) + _trouble_html(run) for run in runs), answer),

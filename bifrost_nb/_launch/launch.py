@@ -20,7 +20,7 @@ from typing import Any
 
 from ..errors import BifrostError, ConfigurationError
 from .config_file import Providers, check_config
-from .methods import HOST, PACKAGE, Plan, Way, ways
+from .methods import HOST, PACKAGE, LaunchMethod, LaunchPlan, ways
 from .start import as_json, config_for, end_process, started, told_version
 
 __all__ = ["LaunchedGateway", "launch_gateway"]
@@ -29,7 +29,9 @@ __all__ = ["LaunchedGateway", "launch_gateway"]
 class LaunchedGateway:
     """A running gateway: a context manager. It ends at `stop`, or with this process."""
 
-    def __init__(self, process: subprocess.Popen[bytes], plan: Plan, way: Way, version: str | None, own: bool) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], plan: LaunchPlan, way: LaunchMethod, version: str | None, own: bool
+    ) -> None:
         self.url = plan.url
         """Its address, for ``bf.Client(url)``."""
         self.app_dir = plan.folder
@@ -106,7 +108,7 @@ def launch_gateway(
     folder = Path(tempfile.mkdtemp(prefix="bifrost-nb-gateway-")) if app_dir is None else _folder(Path(app_dir))
     if not free and (config or providers is not None):
         _leave_alone(folder / "config.json", config or config_for(providers, folder, wanted, price_file))
-    plan = Plan(chosen, folder, config, providers, price_file, wanted, time.monotonic() + timeout, variables)
+    plan = LaunchPlan(chosen, folder, config, providers, price_file, wanted, time.monotonic() + timeout, variables)
     try:
         return _first_that_works(plan, ways(binary, plan), own=free)
     except BaseException:
@@ -115,7 +117,7 @@ def launch_gateway(
         raise
 
 
-def _first_that_works(plan: Plan, ways: Iterator[Way], *, own: bool) -> LaunchedGateway:
+def _first_that_works(plan: LaunchPlan, ways: Iterator[LaunchMethod], *, own: bool) -> LaunchedGateway:
     tried = []
     for way in ways:
         reason = way.reason

@@ -16,7 +16,7 @@ from typing import Any
 from .._safe_text import plain, redact
 from .config_file import Providers
 
-__all__ = ["HOST", "Plan", "Way", "last_line", "ways"]
+__all__ = ["HOST", "LaunchMethod", "LaunchPlan", "last_line", "ways"]
 
 HOST = "127.0.0.1"
 PACKAGE = "@maximhq/bifrost"
@@ -24,7 +24,7 @@ IMAGE = "maximhq/bifrost"
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class LaunchMethod:
     """One way to start a gateway: a command without flags, or the reason why it cannot be tried."""
 
     name: str
@@ -34,7 +34,7 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class LaunchPlan:
     """What every way has in common."""
 
     port: int
@@ -52,39 +52,41 @@ class Plan:
         return f"http://{HOST}:{self.port}"
 
 
-def ways(binary: str | os.PathLike[str] | None, plan: Plan) -> Iterator[Way]:
+def ways(binary: str | os.PathLike[str] | None, plan: LaunchPlan) -> Iterator[LaunchMethod]:
     origin = "binary" if binary is not None else "BIFROST_BINARY"
     if explicit := binary if binary is not None else os.environ.get("BIFROST_BINARY"):
         path = Path(explicit).expanduser().absolute()
-        yield Way(f"{origin} {path}", [str(path)], _not_runnable(path))
+        yield LaunchMethod(f"{origin} {path}", [str(path)], _not_runnable(path))
         return  # who names one wants no other
     found = shutil.which("bifrost-http")
-    yield Way("bifrost-http on PATH", [found or ""], "" if found else "not found")
+    yield LaunchMethod("bifrost-http on PATH", [found or ""], "" if found else "not found")
     cached = _cached(plan.version)
-    yield Way(
+    yield LaunchMethod(
         f"binary downloaded by {PACKAGE}",
         [str(cached)],
         "" if cached else f"none{f' of version {plan.version}' if plan.version else ''} in {_caches()[0]}",
     )
     npx = shutil.which("npx")
     pinned = ["--transport-version", plan.version] if plan.version else []
-    yield Way(f"npx -y {PACKAGE}", [npx or "", "-y", PACKAGE, *pinned], "" if npx else "npx not found (install Node)")
+    yield LaunchMethod(
+        f"npx -y {PACKAGE}", [npx or "", "-y", PACKAGE, *pinned], "" if npx else "npx not found (install Node)"
+    )
     yield _docker(plan)
 
 
-def _docker(plan: Plan) -> Way:
+def _docker(plan: LaunchPlan) -> LaunchMethod:
     image = f"{IMAGE}:{plan.version}" if plan.version else IMAGE
     name, docker = f"docker run {image}", shutil.which("docker")
     if docker is None:
-        return Way(name, reason="docker not found")
+        return LaunchMethod(name, reason="docker not found")
     try:
         asked = subprocess.run(  # noqa: S603 - the user's own docker
             [docker, "version", "--format", "{{.Server.Version}}"], capture_output=True, timeout=10, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Way(name, reason=f"docker does not answer ({type(error).__name__})")
+        return LaunchMethod(name, reason=f"docker does not answer ({type(error).__name__})")
     if asked.returncode:
-        return Way(name, reason=last_line(asked.stderr) or "the docker daemon does not answer")
+        return LaunchMethod(name, reason=last_line(asked.stderr) or "the docker daemon does not answer")
     container = f"bifrost-nb-{secrets.token_hex(6)}"
     command = [docker, "run", "--rm", "--name", container, "-p", f"{HOST}:{plan.port}:8080"]
     command += ["-v", f"{plan.folder}:/app/data"]
@@ -92,7 +94,7 @@ def _docker(plan: Plan) -> Way:
         command += ["--user", f"{os.getuid()}:{os.getgid()}"]
     for variable in plan.variables:  # by name only: the value never stands on a command line
         command += ["-e", variable]
-    return Way(name, [*command, image], container=container)
+    return LaunchMethod(name, [*command, image], container=container)
 
 
 def _caches() -> list[Path]:

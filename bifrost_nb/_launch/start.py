@@ -17,7 +17,7 @@ from typing import Any
 
 from .._safe_text import plain
 from .config_file import Providers, gateway_config
-from .methods import HOST, Plan, Way, last_line
+from .methods import HOST, LaunchMethod, LaunchPlan, last_line
 
 __all__ = ["as_json", "config_for", "end_process", "started", "told_version"]
 
@@ -25,7 +25,7 @@ _STOP_S = 8.0
 _SUPERVISE = Path(__file__).with_name("supervise.py")
 
 
-def started(plan: Plan, way: Way) -> tuple[subprocess.Popen[bytes] | None, str]:
+def started(plan: LaunchPlan, way: LaunchMethod) -> tuple[subprocess.Popen[bytes] | None, str]:
     """The gateway's supervisor once the gateway answers, or None and the reason."""
     in_container = bool(way.container)
     _write_config(plan, PurePosixPath("/app/data") if in_container else plan.folder)
@@ -61,7 +61,7 @@ def started(plan: Plan, way: Way) -> tuple[subprocess.Popen[bytes] | None, str]:
     return None, f"{reason}{f'; it said: {said}' if said else ''}"
 
 
-def _wait_for_health(plan: Plan, process: subprocess.Popen[bytes]) -> str:
+def _wait_for_health(plan: LaunchPlan, process: subprocess.Popen[bytes]) -> str:
     """Empty once ``/health`` answers 200; else why not."""
     pause, last = 0.02, "nothing answered"
     while time.monotonic() < plan.end:
@@ -77,7 +77,7 @@ def _wait_for_health(plan: Plan, process: subprocess.Popen[bytes]) -> str:
     return f"{last} in time (timeout=)"
 
 
-def told_version(plan: Plan) -> str | None:
+def told_version(plan: LaunchPlan) -> str | None:
     with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
         status, body = _get(plan.port, "/api/version")
         told = json.loads(body)
@@ -128,7 +128,7 @@ def config_for(
     return gateway_config(providers, folder=folder, version=version, prices=prices is not None)
 
 
-def _write_config(plan: Plan, seen_as: PurePath) -> None:
+def _write_config(plan: LaunchPlan, seen_as: PurePath) -> None:
     """``config.json`` for a gateway that sees the folder as `seen_as`; nothing where none was given."""
     if plan.prices is not None:
         _write(plan.folder / "prices.json", plan.prices.read_bytes())

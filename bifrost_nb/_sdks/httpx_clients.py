@@ -192,7 +192,7 @@ class _AsyncTransport:
         await self._inner.__aexit__(*exception)
 
 
-class _Stream:
+class _RecordedStream:
     """The body of an answer: each block passes on as it comes, and is kept with its time."""
 
     def __init__(self, inner: Any, exchange: Exchange, recorder: Recorder) -> None:
@@ -202,7 +202,7 @@ class _Stream:
         self._recorder.end(self._exchange, late=True)
 
 
-class _SyncStream(_Stream):
+class _SyncStream(_RecordedStream):
     def __iter__(self) -> Iterator[bytes]:
         take = self._exchange.take
         try:
@@ -223,7 +223,7 @@ class _SyncStream(_Stream):
             self._recorder.end(self._exchange)
 
 
-class _AwaitedStream(_Stream):
+class _AwaitedStream(_RecordedStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         take = self._exchange.take
         try:

@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .providers import Anthropic, AnthropicCount, Bedrock, Cohere, Format, GenAI, GenAICount
+from .providers import Anthropic, AnthropicCount, Bedrock, Cohere, GenAI, GenAICount, ProviderFormat
 from .routes.inference import OPERATIONS, Inference
 from .routes.management import management_routes
 from .state import Simulator
@@ -24,7 +24,7 @@ _OPENAI_PREFIXES = ("/openai", "/litellm", "/langchain", "/pydanticai")
 _FRAMEWORKS = ("/litellm", "/langchain", "/pydanticai")
 """Integrations that speak every format under one prefix (integrations/{litellm,langchain,pydanticai}.go)."""
 
-_FOREIGN: tuple[tuple[Format, str], ...] = (
+_FOREIGN: tuple[tuple[ProviderFormat, str], ...] = (
     (Anthropic(), "/v1/messages"),
     (AnthropicCount(), "/v1/messages/count_tokens"),
     (GenAI(streamed=False), "/v1beta/models/{model:path}:generateContent"),

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .http.request import Call
+from .http.request import SimulatedCall
 
 __all__ = ["DIALECTS", "Dialect", "DialectName", "Failure", "Route"]
 
@@ -83,7 +83,7 @@ class Dialect:
     # -- answers ----------------------------------------------------------------------------------------------------
 
     def answer(
-        self, call: Call, route: Route, answer_id: str, choices: list[Any], usage: Any, extra: Any
+        self, call: SimulatedCall, route: Route, answer_id: str, choices: list[Any], usage: Any, extra: Any
     ) -> dict[str, Any]:
         """A whole answer."""
         kind = "text_completion" if call.kind == "text" else "chat.completion"
@@ -92,7 +92,7 @@ class Dialect:
         body = self._envelope(call, route, answer_id, kind)
         return body | {"choices": choices, "usage": usage, "extra_fields": extra}
 
-    def chunk(self, call: Call, route: Route, answer_id: str, choice: Any, extra: Any) -> dict[str, Any]:
+    def chunk(self, call: SimulatedCall, route: Route, answer_id: str, choice: Any, extra: Any) -> dict[str, Any]:
         """One chunk of a stream. Real ones carry ``usage: null``, which the specification does not allow: left out."""
         kind = "text_completion" if call.kind == "text" else "chat.completion.chunk"
         return self._envelope(call, route, answer_id, kind) | {"choices": [choice], "extra_fields": extra}
@@ -110,7 +110,7 @@ class Dialect:
             return None if self.name == "1.3" else {"role": "assistant"}
         return {"role": "assistant", "content": ""} if self.name == "1.3" else None
 
-    def _envelope(self, call: Call, route: Route, answer_id: str, kind: str) -> dict[str, Any]:
+    def _envelope(self, call: SimulatedCall, route: Route, answer_id: str, kind: str) -> dict[str, Any]:
         body: dict[str, Any] = {"id": answer_id, "object": kind}
         # From 1.5 on the asked-for name replaces the provider's own.
         body["model"] = self.model_name(route)

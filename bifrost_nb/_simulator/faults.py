@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, TypeAdapter, mod
 
 from .dialects import Failure
 
-__all__ = ["Drop", "Frame", "Rule", "Script"]
+__all__ = ["Drop", "FaultRule", "Frame", "Script"]
 
 
 class _Strict(BaseModel):
@@ -77,7 +77,7 @@ class Frame(_Strict):
         return [piece for piece in (*pieces, content[start:]) if piece]
 
 
-class Rule(_Strict):
+class FaultRule(_Strict):
     """When it applies, then what it does."""
 
     # When: all that are given must hold
@@ -234,18 +234,18 @@ class Script:
     """The rules in force."""
 
     def __init__(self) -> None:
-        self.rules: list[Rule] = []
+        self.rules: list[FaultRule] = []
 
-    def replace(self, rules: list[Rule]) -> None:
+    def replace(self, rules: list[FaultRule]) -> None:
         """From now on `rules`; streams that the old ones hold go on."""
         for rule in self.rules:
             rule._replaced = True
         self.rules = rules
 
     @staticmethod
-    def parse(rules: Any) -> list[Rule]:
+    def parse(rules: Any) -> list[FaultRule]:
         """Rules from JSON values. Raises ValueError (pydantic's) that names what is wrong."""
-        return TypeAdapter(list[Rule]).validate_python(rules)
+        return TypeAdapter(list[FaultRule]).validate_python(rules)
 
     def find(
         self,
@@ -255,6 +255,6 @@ class Script:
         deployment: str | None = None,
         prompt: str = "",
         stream: bool = False,
-    ) -> Rule | None:
+    ) -> FaultRule | None:
         """The first rule that applies to this attempt."""
         return next((rule for rule in self.rules if rule.matches(path, headers, deployment, prompt, stream)), None)

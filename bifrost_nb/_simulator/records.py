@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["LogRow", "LogStore", "Recorder", "RequestRecord"]
+__all__ = ["LogRow", "LogStore", "RequestRecord", "RequestRecorder"]
 
 _MOST = 50_000
 """Requests and log rows kept; the oldest go first, so that memory stays bounded."""
@@ -52,7 +52,7 @@ class RequestRecord:
     """This gateway ended the connection, by script."""
 
 
-class Recorder:
+class RequestRecorder:
     """The requests received, oldest first."""
 
     def __init__(self, *, enabled: bool) -> None:

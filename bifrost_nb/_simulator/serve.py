@@ -22,7 +22,7 @@ from ..errors import ConfigurationError
 from .app import gateway_app
 from .deployments import deployments_by_id
 from .dialects import DIALECTS
-from .records import Recorder
+from .records import RequestRecorder
 from .state import Simulator
 
 __all__ = ["child", "serve"]
@@ -106,7 +106,7 @@ def _simulator(
         table = deployments_by_id(deployments)
     except ValueError as error:
         raise ConfigurationError(f"A simulated deployment cannot be used: {error}") from None
-    return Simulator(table, DIALECTS[dialect], seed=seed, speed=speed, recorder=Recorder(enabled=record))
+    return Simulator(table, DIALECTS[dialect], seed=seed, speed=speed, recorder=RequestRecorder(enabled=record))
 
 
 def _listen(host: str, port: int) -> socket.socket:

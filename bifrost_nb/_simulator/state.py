@@ -15,14 +15,14 @@ from typing import Any
 
 import orjson
 
-from .content.answers import Answer, compose, prompt_tokens, seeded
+from .content.answers import SimulatedAnswer, compose, prompt_tokens, seeded
 from .content.embeddings import refused_embedding
 from .deployments import SimulatedDeployment
 from .dialects import Dialect, Failure, Route
-from .faults import Rule, Script
-from .http.delivery import Attempt
-from .http.request import UNRESOLVED, Call, Refused, out_of_bounds
-from .records import LogRow, LogStore, Recorder
+from .faults import FaultRule, Script
+from .http.delivery import ProviderAttempt
+from .http.request import UNRESOLVED, Refused, SimulatedCall, out_of_bounds
+from .records import LogRow, LogStore, RequestRecorder
 
 __all__ = ["BUDGET_USD", "VIRTUAL_KEYS", "Simulator", "virtual_key"]
 
@@ -47,7 +47,7 @@ class Simulator:
     seed: int = 0
     speed: float = 1.0
     """Divides every simulated time; scripted times stay."""
-    recorder: Recorder = field(default_factory=lambda: Recorder(enabled=False))
+    recorder: RequestRecorder = field(default_factory=lambda: RequestRecorder(enabled=False))
     script: Script = field(default_factory=Script)
     logs: LogStore = field(default_factory=LogStore)
     conversations: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class Simulator:
     _seen: Counter[Any] = field(default_factory=Counter)
     _recent: dict[str, deque[float]] = field(default_factory=dict)
     _prefixes: dict[int, None] = field(default_factory=dict)
-    _cache: dict[Any, Answer] = field(default_factory=dict)
+    _cache: dict[Any, SimulatedAnswer] = field(default_factory=dict)
 
     def reset(self) -> None:
         """Forget requests, rules, log, caches and counts: the same requests get the same answers again."""
@@ -79,7 +79,7 @@ class Simulator:
         """The configured providers."""
         return list(dict.fromkeys(deployment.provider for deployment in self.deployments.values()))
 
-    def route(self, call: Call, place: int) -> Route:
+    def route(self, call: SimulatedCall, place: int) -> Route:
         """The facts of the attempt at target `place`."""
         provider, _, model = call.targets[place].partition("/")
         primary, _, primary_model = call.targets[0].partition("/")
@@ -99,7 +99,7 @@ class Simulator:
 
     # -- one attempt ------------------------------------------------------------------------------------------------
 
-    def attempt(self, call: Call, route: Route, rule: Rule, began: float) -> Attempt | Failure:
+    def attempt(self, call: SimulatedCall, route: Route, rule: FaultRule, began: float) -> ProviderAttempt | Failure:
         """What the deployment does with the call, decided at once; the caller lets the time pass."""
         name = f"{route.provider}/{route.model}"
         deployment = self.deployments.get(name)
@@ -129,7 +129,7 @@ class Simulator:
         elif deployment.reports_cost and priced and not hit:
             usage["cost"] = self.dialect.cost(deployment.reports_cost, *priced)
         first_s = _log_normal(random, deployment.spread) * deployment.ttft_ms / 1e3 / self.speed
-        return Attempt(
+        return ProviderAttempt(
             route=route,
             deployment=deployment,
             rule=rule,
@@ -143,7 +143,7 @@ class Simulator:
             random=random,
         )
 
-    def partial_cost(self, attempt: Attempt, usage: dict[str, Any]) -> float | None:
+    def partial_cost(self, attempt: ProviderAttempt, usage: dict[str, Any]) -> float | None:
         """What the log says about a stream that the client left: from 1.5 on the tokens sent are billed."""
         priced = _priced(attempt.deployment, usage)
         return None if self.dialect.name == "1.3" or priced is None else sum(priced)
@@ -154,7 +154,7 @@ class Simulator:
         if len(self.conversations) > 1_000:
             del self.conversations[next(iter(self.conversations))]
 
-    def _rejection(self, call: Call, deployment: SimulatedDeployment) -> Failure | None:
+    def _rejection(self, call: SimulatedCall, deployment: SimulatedDeployment) -> Failure | None:
         if not deployment.answers(call.kind) and not self._converts(call):
             return _unsupported(call, deployment)
         if call.kind == "embedding" and (refused := refused_embedding(call, deployment)):
@@ -178,7 +178,7 @@ class Simulator:
             )  # fmt: skip
         return self._over_rate(deployment)
 
-    def _converts(self, call: Call) -> bool:
+    def _converts(self, call: SimulatedCall) -> bool:
         """Whether the gateway was asked to turn a text completion into a chat, from 1.5 on."""
         compat = call.headers.get("x-bf-compat", "")
         wanted = compat == "true" or "convert_text_to_chat" in compat
@@ -204,8 +204,8 @@ class Simulator:
         )  # fmt: skip
 
     def _answer(
-        self, call: Call, deployment: SimulatedDeployment, rule: Rule, occurrence: int
-    ) -> tuple[Answer, dict[str, Any] | None]:
+        self, call: SimulatedCall, deployment: SimulatedDeployment, rule: FaultRule, occurrence: int
+    ) -> tuple[SimulatedAnswer, dict[str, Any] | None]:
         """The answer and ``cache_debug``: with ``x-bf-cache-key`` an equal request is answered from the cache."""
         chat = call.as_chat()
         if rule.cache is not None:
@@ -235,7 +235,9 @@ class Simulator:
             self._cache[key] = answer
         return answer, facts | {"cache_hit": False}
 
-    def _usage(self, call: Call, deployment: SimulatedDeployment, rule: Rule, answer: Answer) -> dict[str, Any]:
+    def _usage(
+        self, call: SimulatedCall, deployment: SimulatedDeployment, rule: FaultRule, answer: SimulatedAnswer
+    ) -> dict[str, Any]:
         if rule.usage is not None:
             return {"prompt_tokens": 0, "total_tokens": 0} | rule.usage
         cached = 0
@@ -250,7 +252,9 @@ class Simulator:
 
     # -- the log ----------------------------------------------------------------------------------------------------
 
-    def log(self, call: Call, route: Route, *, rule: Rule, began: float, status: str, **facts: Any) -> None:
+    def log(
+        self, call: SimulatedCall, route: Route, *, rule: FaultRule, began: float, status: str, **facts: Any
+    ) -> None:
         """Write a row of the gateway's log, a little later. `began`: monotonic seconds."""
         if not rule.log:
             return
@@ -306,7 +310,7 @@ def _priced(deployment: SimulatedDeployment, usage: dict[str, Any]) -> tuple[flo
     return deployment.cost(usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0, cached)
 
 
-def _log_cost(rule: Rule, priced: tuple[float, float] | None, *, hit: bool) -> float | None:
+def _log_cost(rule: FaultRule, priced: tuple[float, float] | None, *, hit: bool) -> float | None:
     if rule.log_cost is not None:
         return rule.log_cost
     if isinstance(rule.cost, int | float):
@@ -335,7 +339,7 @@ def _unknown_deployment(route: Route, dialect: Dialect) -> Failure:
     )
 
 
-def _unsupported(call: Call, deployment: SimulatedDeployment) -> Failure:
+def _unsupported(call: SimulatedCall, deployment: SimulatedDeployment) -> Failure:
     """A text completion of a chat model or the reverse, in the words of the provider."""
     text = call.kind == "text"
     if deployment.provider == "azure":

@@ -26,7 +26,7 @@ class _Delta(msgspec.Struct, gc=False):
     tool_calls: None = None
 
 
-class _Choice(msgspec.Struct, gc=False):
+class _FastChoice(msgspec.Struct, gc=False):
     """The one choice of a plain chunk."""
 
     finish_reason: str | None = None
@@ -50,17 +50,17 @@ class _Choice(msgspec.Struct, gc=False):
         return (self.delta and (self.delta.reasoning or self.delta.reasoning_content)) or ""
 
 
-class _ExtraFields(msgspec.Struct, gc=False):
+class _FastExtraFields(msgspec.Struct, gc=False):
     chunk_index: int | None = None
 
 
 class PlainChunk(msgspec.Struct, gc=False):
     """A chunk of one choice that holds text, reasoning and a finish reason, or less."""
 
-    choices: tuple[_Choice]
+    choices: tuple[_FastChoice]
     error: None = None
     usage: None = None
-    extra_fields: _ExtraFields | None = None
+    extra_fields: _FastExtraFields | None = None
 
 
 _decoder = msgspec.json.Decoder(PlainChunk)

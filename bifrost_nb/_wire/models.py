@@ -44,7 +44,7 @@ Soft = Annotated[SerializeAsAny[T] | None, WrapValidator(_as_it_came)]
 Number = float | int  # an int stays one: amounts of tokens above 2**53 lose nothing
 
 
-class _Answer(BaseModel):
+class _GatewayAnswer(BaseModel):
     """Unknown fields are kept as attributes. ``model_dump(exclude_unset=True)`` gives back what was received."""
 
     model_config = ConfigDict(extra="allow", strict=True, protected_namespaces=())
@@ -58,7 +58,7 @@ class _Answer(BaseModel):
         return super().model_dump_json(**{"warnings": False, **options})
 
 
-class TokenDetails(_Answer):
+class TokenDetails(_GatewayAnswer):
     """Parts of a token count. Later gateways write `cached_read_tokens` for `cached_tokens`."""
 
     text_tokens: Soft[int] = None
@@ -74,7 +74,7 @@ class TokenDetails(_Answer):
     num_search_queries: Soft[int] = None
 
 
-class UsageCost(_Answer):
+class UsageCost(_GatewayAnswer):
     """US dollars, as the provider reported them; `reading.parse_cost` reads all shapes."""
 
     input_tokens_cost: Soft[Number] = None
@@ -87,7 +87,7 @@ class UsageCost(_Answer):
     total_cost: Soft[Number] = None
 
 
-class Usage(_Answer):
+class Usage(_GatewayAnswer):
     """Tokens. `completion_tokens` is left out by the gateway where it is 0."""
 
     prompt_tokens: Soft[int] = None
@@ -98,7 +98,7 @@ class Usage(_Answer):
     cost: Soft[UsageCost | Number] = None
 
 
-class CacheDebug(_Answer):
+class CacheDebug(_GatewayAnswer):
     """What the gateway's cache did; absent unless it looked."""
 
     cache_hit: Soft[bool] = None
@@ -115,7 +115,7 @@ class CacheDebug(_Answer):
     """0 to 1."""
 
 
-class RoutingInfo(_Answer):
+class RoutingInfo(_GatewayAnswer):
     """Who served; gateway 1.6 and later."""
 
     provider: Soft[str] = None
@@ -128,7 +128,7 @@ class RoutingInfo(_Answer):
     server_side_fallback_model: Soft[str] = None
 
 
-class ExtraFields(_Answer):
+class ExtraFields(_GatewayAnswer):
     """What the gateway adds to an answer. `latency` in ms: of a chunk since the one before, of the last one in all."""
 
     request_type: Soft[str] = None
@@ -149,7 +149,7 @@ class ExtraFields(_Answer):
     cache_debug: Soft[CacheDebug] = None
 
 
-class TokenLogProb(_Answer):
+class TokenLogProb(_GatewayAnswer):
     """One token and how likely it was (natural logarithm)."""
 
     token: Soft[str] = None
@@ -158,7 +158,7 @@ class TokenLogProb(_Answer):
     top_logprobs: Soft[list[dict[str, Any]]] = None
 
 
-class LogProbs(_Answer):
+class LogProbs(_GatewayAnswer):
     """Both layouts: of chat (`content`, `refusal`) and of text completions (the other four)."""
 
     content: Soft[list[Soft[TokenLogProb]]] = None
@@ -170,7 +170,7 @@ class LogProbs(_Answer):
     top_logprobs: Soft[list[dict[str, Number] | None]] = None
 
 
-class ToolCall(_Answer):
+class ToolCall(_GatewayAnswer):
     """A function that the model wants called; `function` has `name` and `arguments` (JSON as text)."""
 
     index: Soft[int] = None
@@ -179,7 +179,7 @@ class ToolCall(_Answer):
     function: Soft[dict[str, Any]] = None
 
 
-class Message(_Answer):
+class Message(_GatewayAnswer):
     """A turn of a chat, or a part of one (delta)."""
 
     role: Soft[str] = None
@@ -194,7 +194,7 @@ class Message(_Answer):
     tool_calls: Soft[list[Soft[ToolCall]]] = None
 
 
-class Choice(_Answer):
+class Choice(_GatewayAnswer):
     """One of the `n` answers: `text` of a text completion, `message` of a chat, `delta` of a streamed chat."""
 
     index: Soft[int] = None
@@ -207,7 +207,7 @@ class Choice(_Answer):
     delta: Soft[Message] = None
 
 
-class Completion(_Answer):
+class Completion(_GatewayAnswer):
     """A whole answer."""
 
     id: Soft[str] = None
@@ -226,7 +226,7 @@ class Chunk(Completion):
     """One event of a stream: an answer whose choices hold the next piece of text. A usage chunk has no choices."""
 
 
-class ErrorDetail(_Answer):
+class ErrorDetail(_GatewayAnswer):
     """What went wrong; of a nested frame (gateway 1.3) `error` holds it once more."""
 
     type: Soft[str] = None
@@ -237,7 +237,7 @@ class ErrorDetail(_Answer):
     error: Soft[dict[str, Any]] = None
 
 
-class ErrorBody(_Answer):
+class ErrorBody(_GatewayAnswer):
     """An error answer or frame; `failures.parse_error` reads all shapes."""
 
     event_id: Soft[str] = None

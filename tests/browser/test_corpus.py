@@ -112,7 +112,7 @@ from bifrost_nb._compare.comparison import Comparison
 from bifrost_nb._compare.plan import make_plan
 from bifrost_nb._compare.sweep import Progress
 plan = make_plan(client, ["azure/fast"], "{{p}}", inputs={"p": sendable})
-results = {cell.cell_id: run(cell.prompt.text, cell.prompt.text[-70:], total_ms=5.0) for cell in plan.cells}
+results = {cell.trial_id: run(cell.prompt.text, cell.prompt.text[-70:], total_ms=5.0) for cell in plan.trials}
 Comparison(plan, results, Progress(total=len(answers), notes=sendable))
 """,
 }

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from bifrost_nb import Client, ConfigurationError, LocalGateway, RunLog
-from bifrost_nb._compare.compare import Interrupted, compare
+from bifrost_nb._compare.compare import ComparisonInterrupted, compare
 
 distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
 
@@ -115,7 +115,7 @@ def test_an_interrupt_stops_the_workers(cluster: Any, gateway: LocalGateway, tmp
 
     presser = threading.Thread(target=press)
     presser.start()
-    with pytest.raises(Interrupted) as stop:
+    with pytest.raises(ComparisonInterrupted) as stop:
         compare(**question(Client(gateway.url, log=log), 40, cluster=cluster))
     presser.join()
     gateway.wait_for(lambda calls: all(one["ended_at"] or one["disconnected_at"] for one in calls), 20)

@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 
 from bifrost_nb import Client, LocalGateway, Run, RunLog, local_gateway
-from bifrost_nb._compare.compare import Interrupted, compare
+from bifrost_nb._compare.compare import ComparisonInterrupted, compare
 
 DEPLOYMENTS = ["azure/gpt-35-turbo-instruct", "openai/gpt-3.5-turbo-instruct", "azure/fast"]
 PROGRAM = """
@@ -151,7 +151,7 @@ def test_an_interrupt_stops_every_open_call(gateway: LocalGateway, client: Clien
     gateway.script([{"first_text_ms": 60_000}])
     before = signal.getsignal(signal.SIGINT)
     watcher = interrupt_when(lambda: len(sent(gateway)) == 9)
-    with pytest.raises(Interrupted) as stop:
+    with pytest.raises(ComparisonInterrupted) as stop:
         compare(**question(client, 1))
     watcher.join()
     assert signal.getsignal(signal.SIGINT) is before
@@ -174,7 +174,7 @@ def test_a_second_interrupt_leaves_at_once(gateway: LocalGateway, client: Client
     first = interrupt_when(begun.is_set)
     second = interrupt_when(lambda: counted() == 1)
     try:
-        with pytest.raises(Interrupted) as stop:
+        with pytest.raises(ComparisonInterrupted) as stop:
             compare(**question(client, 1), live=holds_up)
         assert isinstance(stop.value.__context__, KeyboardInterrupt), "it came from the second, not from patience"
         assert stop.value.comparison.missing == 9
@@ -188,7 +188,7 @@ def test_an_interrupt_while_costs_are_waited_for(gateway: LocalGateway, client: 
     """All is answered by then: the wait ends, nothing is cancelled, and the notebook's next cell does not run."""
     gateway.script([{"log_cost": 1.0, "log_delay_ms": 60_000}])
     watcher = interrupt_when(lambda: len(completed(log)) == 9)
-    with pytest.raises(Interrupted, match=r"9 of 9 calls were answered .* sends nothing") as stop:
+    with pytest.raises(ComparisonInterrupted, match=r"9 of 9 calls were answered .* sends nothing") as stop:
         compare(**question(client, 1))
     watcher.join()
     assert stop.value.comparison.frame["status"].eq("ok").all()
@@ -201,7 +201,7 @@ def test_an_interrupt_while_answers_are_judged(gateway: LocalGateway, client: Cl
         signal.raise_signal(signal.SIGINT)
         return 1.0
 
-    with pytest.raises(Interrupted) as stop:
+    with pytest.raises(ComparisonInterrupted) as stop:
         compare(**question(client, 1), score={"quick": lambda run: 2, "slow": slow})
     frame = stop.value.comparison.frame
     assert frame["status"].eq("ok").all()

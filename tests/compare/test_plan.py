@@ -21,15 +21,15 @@ def plan(deployments: Any = (A, B, C), prompt: Any = "Write about {{topic}}.", *
 
 
 def ids(made: Plan) -> set[str]:
-    return {cell.cell_id for cell in made.cells}
+    return {cell.trial_id for cell in made.trials}
 
 
 def test_every_combination_once() -> None:
     """The table has prompts x deployments x repeats cells, each with its own identity."""
     made = plan(repeats=3)
-    assert len(made.cells) == len(made.order) == len(ids(made)) == 2 * 3 * 3
-    assert {cell.prompt.text for cell in made.cells} == {"Write about tea.", "Write about rain."}
-    assert set(made.order) == set(made.cells)
+    assert len(made.trials) == len(made.order) == len(ids(made)) == 2 * 3 * 3
+    assert {cell.prompt.text for cell in made.trials} == {"Write about tea.", "Write about rain."}
+    assert set(made.order) == set(made.trials)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_adding_keeps_what_was() -> None:
     before = plan(repeats=2)
     more = plan((A, B, C, "azure/d"), inputs={"topic": ["tea", "rain", "sun"]}, repeats=3)
     assert ids(before) < ids(more)
-    assert len(more.cells) == 3 * 4 * 3
+    assert len(more.trials) == 3 * 4 * 3
     assert more.comparison_id == before.comparison_id
 
 
@@ -94,7 +94,7 @@ def test_the_same_prompt_twice_is_two_samples() -> None:
     """Equal rows are not merged: each is paired with its own counterpart."""
     made = plan(inputs={"topic": ["tea", "tea"]})
     assert len(ids(made)) == 6
-    assert len({cell.prompt.prompt_id for cell in made.cells}) == 2
+    assert len({cell.prompt.prompt_id for cell in made.trials}) == 2
 
 
 def test_order_is_seeded_and_interleaved() -> None:
@@ -108,16 +108,16 @@ def test_order_is_seeded_and_interleaved() -> None:
     assert [block[0].prompt.text for block in blocks] != [f"Write about {n % 200}." for n in range(400)]
     assert [block[0].repeat for block in blocks] == [0] * 200 + [1] * 200
     again = plan(inputs={"topic": [str(number) for number in range(200)]}, repeats=2)
-    assert [cell.cell_id for cell in again.order] == [cell.cell_id for cell in made.order]
+    assert [cell.trial_id for cell in again.order] == [cell.trial_id for cell in made.order]
     other = plan(inputs={"topic": [str(number) for number in range(200)]}, repeats=2, seed=1)
-    assert [cell.cell_id for cell in other.order] != [cell.cell_id for cell in made.order]
+    assert [cell.trial_id for cell in other.order] != [cell.trial_id for cell in made.order]
 
 
 def test_each_deployment_has_its_own_settings() -> None:
     """What a deployment's entry says wins over what is said for all, and reaches the call."""
     cold = {"deployment": A, "name": "cold", "temperature": 0.0, "fallbacks": [C], "concurrency": 3}
     made = plan([cold, B], parameters={"temperature": 0.9, "max_tokens": 7}, tags={"who": "me"})
-    calls = {cell.asked.name: made.call(NOWHERE, cell) for cell in made.cells}
+    calls = {cell.asked.name: made.call(NOWHERE, cell) for cell in made.trials}
     assert (calls["cold"].body["temperature"], calls[B].body["temperature"]) == (0.0, 0.9)
     assert calls["cold"].body["fallbacks"] == [C]
     assert "fallbacks" not in calls[B].body

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bifrost_nb._compare.rate_limit import LONGEST_PAUSE_S, Lane
+from bifrost_nb._compare.rate_limit import LONGEST_PAUSE_S, ConcurrencyLimiter
 
 
-def filled(lane: Lane, now: float) -> int:
+def filled(lane: ConcurrencyLimiter, now: float) -> int:
     """Start as many calls as the lane lets through at `now`."""
     count = 0
     while lane.wait_s(now) == 0:
@@ -18,7 +18,7 @@ def filled(lane: Lane, now: float) -> int:
 
 def test_starts_at_what_was_asked_and_never_exceeds_it() -> None:
     """Success keeps a lane at its ceiling, not above."""
-    lane = Lane(8)
+    lane = ConcurrencyLimiter(8)
     assert filled(lane, 0) == 8
     assert lane.wait_s(0) is None
     for _ in range(100):
@@ -30,7 +30,7 @@ def test_starts_at_what_was_asked_and_never_exceeds_it() -> None:
 
 def test_one_burst_of_refusals_halves_once() -> None:
     """Calls that were in flight together count as one setback; a later one halves again."""
-    lane = Lane(16)
+    lane = ConcurrencyLimiter(16)
     filled(lane, 0)
     for _ in range(16):
         lane.ended()
@@ -45,7 +45,7 @@ def test_one_burst_of_refusals_halves_once() -> None:
 
 def test_grows_back_by_one_per_round_of_answers() -> None:
     """From 4, four answers widen to about 5, and enough of them back to the ceiling."""
-    lane = Lane(16)
+    lane = ConcurrencyLimiter(16)
     lane.limit = 4
     for _ in range(4):
         lane.succeeded()
@@ -57,7 +57,7 @@ def test_grows_back_by_one_per_round_of_answers() -> None:
 
 def test_retry_after_is_honoured() -> None:
     """Nothing starts before the time the provider named, also when a later answer names a shorter one."""
-    lane = Lane(4)
+    lane = ConcurrencyLimiter(4)
     lane.throttled(10, 9)
     lane.hold(10, 20)
     lane.throttled(10.5, 9)
@@ -68,7 +68,7 @@ def test_retry_after_is_honoured() -> None:
 
 def test_pauses_double_up_to_a_bound_and_success_forgets_them() -> None:
     """Without a named time each setback waits longer, at most 30 s; one success starts afresh."""
-    lane, waits = Lane(4), []
+    lane, waits = ConcurrencyLimiter(4), []
     for start in range(0, 1000, 100):
         lane.throttled(start, start)
         waits.append(lane.wait_s(start) or 0)
@@ -82,7 +82,7 @@ def test_pauses_double_up_to_a_bound_and_success_forgets_them() -> None:
 
 def test_an_unreachable_gateway_is_probed_by_one_call() -> None:
     """A refused connection is no sign of too many calls: after a pause one call asks, and an answer opens the lane."""
-    lane = Lane(8)
+    lane = ConcurrencyLimiter(8)
     lane.unreachable(1, 0)
     assert lane.limit == 8
     assert (lane.wait_s(1) or 0) > 0
@@ -94,7 +94,7 @@ def test_an_unreachable_gateway_is_probed_by_one_call() -> None:
 
 def test_requests_per_minute_are_spread() -> None:
     """120 a minute is one every half second, however many may be in flight."""
-    lane = Lane(100, requests_per_minute=120)
+    lane = ConcurrencyLimiter(100, requests_per_minute=120)
     starts, now = 0, 0.0
     while now < 60:
         starts += (count := filled(lane, now))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bifrost_nb._display.describe import duration, facts, usd
+from bifrost_nb._display.describe import describe, duration, usd
 from bifrost_nb._display.markdown import LONGEST_MARKDOWN, LONGEST_SHOWN
 from bifrost_nb._display.run import FORMS, Runs, as_html, as_markdown, as_text, metadata, mimebundle, mimebundle_many
 from bifrost_nb._runs.columns import NAMES
@@ -91,15 +91,15 @@ def test_each_fact_is_said(changes: dict[str, Any], said: str) -> None:
 def test_nothing_known_shows_no_zero() -> None:
     """A run of which nothing is known shows dashes with reasons, in every form, and never a 0."""
     run = Run()
-    assert not set("0123456789") & set(as_text(run) + "".join(facts(run).values()))
+    assert not set("0123456789") & set(as_text(run) + "".join(describe(run).values()))
     assert "0" not in read(as_html(run)).text
     assert "0" not in read(mimebundle_many([run])["text/html"]).text
 
 
 def test_a_call_without_streaming_says_why_there_is_no_first_text() -> None:
     """The time to the first text is missing for a reason."""
-    assert facts(answered(ttft_ms=None, chunks=None))["first text"] == "– (not streamed)"
-    assert facts(answered(ttft_ms=None, status="error"))["first text"] == "– (no text came)"
+    assert describe(answered(ttft_ms=None, chunks=None))["first text"] == "– (not streamed)"
+    assert describe(answered(ttft_ms=None, status="error"))["first text"] == "– (no text came)"
 
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=range(len(HOSTILE)))
@@ -169,7 +169,7 @@ def test_side_by_side_shows_each_and_its_facts() -> None:
         requested_model="slow", status="error", error_message="it broke", http_status=500, response=None, texts=[]
     )
     reader = read(mimebundle_many([answered(), failed])["text/html"])
-    assert reader.seen.count("tr") == 2 + len(facts(failed))
+    assert reader.seen.count("tr") == 2 + len(describe(failed))
     for text in ("azure/fast", "azure/slow", "Hello", "it broke", "failed (500)", "$0.000124"):
         assert text in reader.text
     assert repr(Runs([answered(), failed])).count("──") == 4

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from bifrost_nb._simulator.content.answers import Choice
+from bifrost_nb._simulator.content.answers import SimulatedChoice
 from bifrost_nb._simulator.content.embeddings import embedding_data
 from bifrost_nb._simulator.dialects import Failure
-from bifrost_nb._simulator.http.delivery import Attempt
-from bifrost_nb._simulator.http.request import Call
+from bifrost_nb._simulator.http.delivery import ProviderAttempt
+from bifrost_nb._simulator.http.request import SimulatedCall
 from bifrost_nb._simulator.http.responses_as_chat import chat_messages, response_usage
 from bifrost_nb._simulator.http.responses_writer import ResponseWriter
 
@@ -34,11 +34,13 @@ class Frame(NamedTuple):
 class OpenAI:
     """The format of OpenAI's API, which Azure and custom providers speak too."""
 
-    def call(self, kind: Any, deployment: str, body: dict[str, Any], headers: Mapping[str, str], number: int) -> Call:
+    def call(
+        self, kind: Any, deployment: str, body: dict[str, Any], headers: Mapping[str, str], number: int
+    ) -> SimulatedCall:
         """The request, as the simulator of deployments takes it."""
         prompt = body.get("input" if kind == "embedding" else "prompt")
         messages = chat_messages(body) if kind == "responses" else body.get("messages") or []
-        return Call(
+        return SimulatedCall(
             kind=kind,
             route="v1",
             request_id=f"upstream-{number}",
@@ -56,7 +58,7 @@ class OpenAI:
         detail = {"message": failure.message, "type": failure.type, "param": failure.param, "code": code}
         return {"error": detail}
 
-    def whole(self, call: Call, attempt: Attempt) -> dict[str, Any]:
+    def whole(self, call: SimulatedCall, attempt: ProviderAttempt) -> dict[str, Any]:
         """A whole answer."""
         if call.kind == "responses":
             return _writer(call, attempt).response(response_usage(attempt.usage, splits_cached=False))
@@ -67,7 +69,7 @@ class OpenAI:
         kind = "text_completion" if call.kind == "text" else "chat.completion"
         return self._envelope(call, attempt, kind) | {"choices": choices, "usage": _usage(attempt)}
 
-    def frames(self, call: Call, attempt: Attempt, size: int) -> Iterator[Frame]:
+    def frames(self, call: SimulatedCall, attempt: ProviderAttempt, size: int) -> Iterator[Frame]:
         """The events of a stream, `size` tokens in each; the choices take turns."""
         if call.kind == "responses":
             yield from _response_frames(call, attempt, size)
@@ -94,12 +96,12 @@ class OpenAI:
             yield frame([], usage=_usage(attempt))
         yield Frame(b"data: [DONE]\n\n")
 
-    def _envelope(self, call: Call, attempt: Attempt, kind: str) -> dict[str, Any]:
+    def _envelope(self, call: SimulatedCall, attempt: ProviderAttempt, kind: str) -> dict[str, Any]:
         prefix = "cmpl" if call.kind == "text" else "chatcmpl"
         facts: dict[str, Any] = {"id": f"{prefix}-{call.request_id}", "object": kind, "created": CREATED}
         return facts | {"model": attempt.route.model, "system_fingerprint": "fp_simulated"}
 
-    def _choice(self, call: Call, choice: Choice) -> dict[str, Any]:
+    def _choice(self, call: SimulatedCall, choice: SimulatedChoice) -> dict[str, Any]:
         body: dict[str, Any] = {"index": choice.index, "finish_reason": choice.finish_reason}
         if call.kind == "text":
             body["text"] = choice.text
@@ -112,7 +114,7 @@ class OpenAI:
             body["message"] = message
         return body | _logprobs(call, choice, 0, len(choice.tokens))
 
-    def _parts(self, call: Call, choice: Choice, size: int) -> Iterator[dict[str, Any]]:
+    def _parts(self, call: SimulatedCall, choice: SimulatedChoice, size: int) -> Iterator[dict[str, Any]]:
         for start in range(0, len(choice.reasoning), size):
             yield self._part(call, choice.index, {"reasoning": "".join(choice.reasoning[start : start + size])})
         for start in range(0, len(choice.tokens), size):
@@ -128,16 +130,16 @@ class OpenAI:
                 fragment = {"index": tool["index"], "function": {"arguments": arguments[start : start + 8]}}
                 yield self._part(call, choice.index, {"tool_calls": [fragment]})
 
-    def _part(self, call: Call, index: int, content: Any) -> dict[str, Any]:
+    def _part(self, call: SimulatedCall, index: int, content: Any) -> dict[str, Any]:
         return {"index": index, "text" if call.kind == "text" else "delta": content, "finish_reason": None}
 
 
-def _writer(call: Call, attempt: Attempt) -> ResponseWriter:
+def _writer(call: SimulatedCall, attempt: ProviderAttempt) -> ResponseWriter:
     facts = {"id": f"resp_{call.request_id}", "object": "response", "created_at": CREATED}
     return ResponseWriter(attempt.answer, call.body, facts | {"model": attempt.route.model})
 
 
-def _response_frames(call: Call, attempt: Attempt, size: int) -> Iterator[Frame]:
+def _response_frames(call: SimulatedCall, attempt: ProviderAttempt, size: int) -> Iterator[Frame]:
     writer, choice, number = _writer(call, attempt), attempt.answer.choices[0], 0
 
     def frames(events: list[dict[str, Any]]) -> Iterator[Frame]:
@@ -161,12 +163,14 @@ def _response_frames(call: Call, attempt: Attempt, size: int) -> Iterator[Frame]
 class Anthropic:
     """The format of Anthropic's messages (``/v1/messages``); its old ``/v1/complete`` is refused by chat models."""
 
-    def call(self, kind: Any, deployment: str, body: dict[str, Any], headers: Mapping[str, str], number: int) -> Call:
+    def call(
+        self, kind: Any, deployment: str, body: dict[str, Any], headers: Mapping[str, str], number: int
+    ) -> SimulatedCall:
         """The request, as the simulator of deployments takes it."""
         messages = list(body.get("messages") or [])
         if system := body.get("system"):
             messages.insert(0, {"role": "system", "content": system})
-        return Call(
+        return SimulatedCall(
             kind=kind,
             route="v1",
             request_id=f"upstream-{number}",
@@ -184,7 +188,7 @@ class Anthropic:
         kind = failure.type or _ANTHROPIC_ERRORS.get(failure.status, "api_error")
         return {"type": "error", "error": {"type": kind, "message": failure.message}}
 
-    def whole(self, call: Call, attempt: Attempt) -> dict[str, Any]:
+    def whole(self, call: SimulatedCall, attempt: ProviderAttempt) -> dict[str, Any]:
         """A whole answer: it has one choice."""
         choice = attempt.answer.choices[0]
         return self._message(call, attempt) | {
@@ -193,7 +197,7 @@ class Anthropic:
             "usage": _anthropic_usage(attempt),
         }
 
-    def frames(self, call: Call, attempt: Attempt, size: int) -> Iterator[Frame]:
+    def frames(self, call: SimulatedCall, attempt: ProviderAttempt, size: int) -> Iterator[Frame]:
         """The events of a stream, `size` tokens in each."""
         choice = attempt.answer.choices[0]
         usage = _anthropic_usage(attempt)
@@ -208,23 +212,23 @@ class Anthropic:
         yield _event("message_delta", delta=reason, usage=usage)
         yield _event("message_stop")
 
-    def _message(self, call: Call, attempt: Attempt) -> dict[str, Any]:
+    def _message(self, call: SimulatedCall, attempt: ProviderAttempt) -> dict[str, Any]:
         facts = {"id": f"msg_{call.request_id}", "type": "message", "role": "assistant"}
         return facts | {"model": attempt.route.model, "stop_sequence": None}
 
 
-def _usage(attempt: Attempt) -> dict[str, Any]:
+def _usage(attempt: ProviderAttempt) -> dict[str, Any]:
     usage = {"completion_tokens": 0, **attempt.usage}
     if details := usage.get("prompt_tokens_details"):
         usage["prompt_tokens_details"] = {"cached_tokens": details["cached_tokens"]}
     return usage
 
 
-def _anthropic_usage(attempt: Attempt) -> dict[str, Any]:
+def _anthropic_usage(attempt: ProviderAttempt) -> dict[str, Any]:
     return {"input_tokens": attempt.usage["prompt_tokens"], "output_tokens": attempt.usage.get("completion_tokens", 0)}
 
 
-def _logprobs(call: Call, choice: Choice, start: int, end: int) -> dict[str, Any]:
+def _logprobs(call: SimulatedCall, choice: SimulatedChoice, start: int, end: int) -> dict[str, Any]:
     asked = call.body.get("logprobs")
     if choice.probabilities is None or asked is None or asked is False:
         return {"logprobs": None}

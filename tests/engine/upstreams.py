@@ -21,11 +21,11 @@ from starlette.types import Receive, Scope, Send
 
 from bifrost_nb._simulator.deployments import SimulatedDeployment
 from bifrost_nb._simulator.dialects import DIALECTS, Failure
-from bifrost_nb._simulator.faults import Rule, Script
-from bifrost_nb._simulator.http.connection import ClientGone, Link
-from bifrost_nb._simulator.http.delivery import Attempt
-from bifrost_nb._simulator.http.request import Call
-from bifrost_nb._simulator.records import Recorder, RequestRecord
+from bifrost_nb._simulator.faults import FaultRule, Script
+from bifrost_nb._simulator.http.connection import ClientGone, ServerConnection
+from bifrost_nb._simulator.http.delivery import ProviderAttempt
+from bifrost_nb._simulator.http.request import SimulatedCall
+from bifrost_nb._simulator.records import RequestRecord, RequestRecorder
 from bifrost_nb._simulator.state import Simulator
 
 from .providers import Anthropic, OpenAI
@@ -49,7 +49,7 @@ class _Ask:
     """One request that a provider received."""
 
     format: OpenAI | Anthropic
-    call: Call
+    call: SimulatedCall
     provider: str
 
 
@@ -63,7 +63,7 @@ class Upstreams:
         self, deployments: Iterable[SimulatedDeployment], keys: Mapping[str, str], *, speed: float = 1.0
     ) -> None:
         table = {f"{item.provider}/{item.upstream_model or item.model}": item for item in deployments}
-        self._simulator = Simulator(table, DIALECTS["2.2"], speed=speed, recorder=Recorder(enabled=True))
+        self._simulator = Simulator(table, DIALECTS["2.2"], speed=speed, recorder=RequestRecorder(enabled=True))
         self._keys = dict(keys)
         self._bugs: list[Exception] = []
 
@@ -109,7 +109,7 @@ class Upstreams:
     # -- one request ------------------------------------------------------------------------------------------------
 
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        link = Link(scope, receive, send)
+        link = ServerConnection(scope, receive, send)
         try:
             ask = self._read(link.record, await link.body())
             self._simulator.recorder.add(link.record)
@@ -137,12 +137,12 @@ class Upstreams:
         number = len(self._simulator.recorder.records)
         return _Ask(style, style.call(kind, record.deployment, body, record.headers, number), provider)
 
-    async def _answer(self, link: Link, ask: _Ask) -> None:
+    async def _answer(self, link: ServerConnection, ask: _Ask) -> None:
         simulator, call, record = self._simulator, ask.call, link.record
         rule = simulator.script.find(
             record.path, record.headers, deployment=record.deployment, prompt=call.prompt, stream=call.stream
         )
-        rule = rule or Rule()
+        rule = rule or FaultRule()
         if rule.silent or (rule.provider_timeout_ms is not None and not call.stream):
             await link.until(None)
         if not self._key_fits(ask):
@@ -165,16 +165,16 @@ class Upstreams:
         told = headers.get("api-key") or headers.get("x-api-key") or headers.get("authorization", "")[len("Bearer ") :]
         return told == self._keys.get(ask.provider)
 
-    async def _fail(self, link: Link, ask: _Ask, failure: Failure) -> None:
+    async def _fail(self, link: ServerConnection, ask: _Ask, failure: Failure) -> None:
         content = failure.content if failure.content is not None else orjson.dumps(ask.format.error(failure))
         await self._send(link, failure.status, content, failure.headers or {})
 
-    async def _send(self, link: Link, status: int, content: bytes, headers: Mapping[str, str]) -> None:
+    async def _send(self, link: ServerConnection, status: int, content: bytes, headers: Mapping[str, str]) -> None:
         told = {"content-type": "application/json", "content-length": str(len(content)), **_HEADERS}
         await link.start(status, told | {name.lower(): value for name, value in headers.items()})
         await link.write(content, last=True)
 
-    async def _stream(self, link: Link, ask: _Ask, attempt: Attempt, rule: Rule) -> None:
+    async def _stream(self, link: ServerConnection, ask: _Ask, attempt: ProviderAttempt, rule: FaultRule) -> None:
         record = link.record
         scripted = rule.text is not None or rule.chunks is not None or rule.gap_ms is not None
         size = 1 if scripted else attempt.deployment.chunk_tokens
@@ -197,7 +197,7 @@ class Upstreams:
             await link.write(frame.data)
         return await link.write(b"", last=True)
 
-    async def _misbehave(self, link: Link, ask: _Ask, rule: Rule) -> None:
+    async def _misbehave(self, link: ServerConnection, ask: _Ask, rule: FaultRule) -> None:
         """The scripted end of a stream after so many chunks."""
         sent = link.record.chunks
         if rule.stall_after_chunks == sent or rule.provider_timeout_ms is not None:

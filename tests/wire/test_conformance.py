@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from bifrost_nb._wire.choices import choice_text, choices_of, finish_reason, logprobs_of, reasoning_text, tool_calls_of
 from bifrost_nb._wire.errors import is_error, parse_error
 from bifrost_nb._wire.metadata import parse_cache, parse_cost, parse_usage, served
-from bifrost_nb._wire.models import Chunk, Completion, ErrorBody, _Answer
+from bifrost_nb._wire.models import Chunk, Completion, ErrorBody, _GatewayAnswer
 from bifrost_nb._wire.requests import Deployment, TextCompletionRequest, body, build_text, endpoint
 
 from . import spec
@@ -78,7 +78,7 @@ def test_each_request_we_can_send_validates(parameters: dict[str, Any]) -> None:
         assert content.keys() <= spec.request_schema()["properties"].keys()
 
 
-def keeps(model: type[_Answer], content: dict[str, Any]) -> None:
+def keeps(model: type[_GatewayAnswer], content: dict[str, Any]) -> None:
     assert model.model_validate(content).model_dump(exclude_unset=True) == content
 
 
@@ -142,7 +142,7 @@ def test_every_specified_field_of_an_answer_is_declared() -> None:
             return undeclared(schema["items"], value[0], f"{path}[]") if isinstance(value, list) and value else []
         missing = []
         for name, inner in schema.get("properties", {}).items():
-            if isinstance(value, _Answer):
+            if isinstance(value, _GatewayAnswer):
                 if name not in type(value).model_fields:
                     missing.append(f"{path}.{name}")
                 missing += undeclared(inner, getattr(value, name), f"{path}.{name}")
@@ -158,7 +158,7 @@ def test_every_specified_field_of_an_answer_is_declared() -> None:
         scalars = {"string": schema.get("enum", ["x"])[0], "integer": 1, "number": 0.5, "boolean": True}
         return scalars[schema["type"]]
 
-    schemas: dict[type[_Answer], spec.Schema] = {}
+    schemas: dict[type[_GatewayAnswer], spec.Schema] = {}
     schemas |= {Completion: spec.response_schema(), Chunk: spec.chunk_schema(), ErrorBody: spec.error_schema()}
     for model, schema in schemas.items():
         content = full(schema)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Deadline"]
 
-LAST_WORD_S = 1.0
+DONE_GRACE_S = 1.0
 """How long to wait for ``[DONE]`` after finish reason and usage."""
 
 
@@ -42,7 +42,7 @@ class Deadline:
             return
         if ended:
             self._last_word = True
-            self.timer.reschedule(self._at(LAST_WORD_S))
+            self.timer.reschedule(self._at(DONE_GRACE_S))
         elif now >= self._soon:
             self._soon = now + self._slack
             self.timer.reschedule(self._at(self._silence))

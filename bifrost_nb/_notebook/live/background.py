@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from ..._client.client import Client
     from ..._runs.run import Run
 
-__all__ = ["Job"]
+__all__ = ["BackgroundJob"]
 
 REDRAW_S = 0.25
 COST_WAIT_S = 2.0
 """How long after the end a cost is waited for that only the gateway's log tells."""
 
 
-class Job:
+class BackgroundJob:
     """Calls in the background: ``await job`` gives their result, ``job.cancel()`` ends them.
 
     `runs` are their records, in flight while ``status`` is None. Each is in the run log when it ends, whether or not

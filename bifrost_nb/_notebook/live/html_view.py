@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..._display.markdown import text as escape
-from .race import Column, Race
+from .race import Race, RaceColumn
 
 __all__ = ["Basic"]
 
@@ -37,7 +37,7 @@ class Basic:
         return True
 
 
-def _column(column: Column, elapsed: float) -> str:
+def _column(column: RaceColumn, elapsed: float) -> str:
     facts = column.facts(elapsed)
     said = " · ".join(part for part in facts[1:] if part)
     column.take()

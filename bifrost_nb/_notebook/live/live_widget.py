@@ -24,7 +24,7 @@ from typing import Any
 from ..._display.markdown import LONGEST_MARKDOWN
 from ..._display.run import answer_html
 from ..assets import page
-from .race import Column, Facts, Race
+from .race import Facts, Race, RaceColumn
 
 __all__ = ["Pane"]
 
@@ -100,7 +100,7 @@ class Pane:
         self.widget.close()
         layout.close()
 
-    def _taken(self, index: int, column: Column) -> str:
+    def _taken(self, index: int, column: RaceColumn) -> str:
         self._sent[index] = column.characters
         return column.take()
 

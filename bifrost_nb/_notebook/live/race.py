@@ -1,8 +1,8 @@
 """What a person watching one or several calls needs to know, as plain Python: no widget, no HTML, no clock but its own.
 
-`Race` holds one `Column` per call. The waiting thread feeds it what the network side has sent (`receive`); every view
-(`pane`, `terminal`, `fallback`) asks it for text not yet shown (`Column.take`) and for `Column.facts`, which are
-written once, here, in words.
+`Race` holds one `RaceColumn` per call. The waiting thread feeds it what the network side sent (`receive`); every view
+(`pane`, `terminal`, `fallback`) asks it for text not yet shown (`RaceColumn.take`) and for `RaceColumn.facts`,
+which are written once, here, in words.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from ..._display.describe import duration, trouble, usd
+from ..._display.describe import duration, error_text, usd
 from ..._runs.collector import Piece
 from ..._runs.run import Run
 from ..._safe_text import plain
 
-__all__ = ["Arrival", "Column", "Facts", "Race", "safe"]
+__all__ = ["Arrival", "Facts", "Race", "RaceColumn", "safe"]
 
 _WORDS = {
     "ok": "done",
@@ -50,7 +50,7 @@ class Facts(NamedTuple):
     note: str
 
 
-class Column:
+class RaceColumn:
     """One call in flight. `run` is its record, finished once `run.status` is set."""
 
     def __init__(self, run: Run) -> None:
@@ -168,7 +168,7 @@ class Column:
 
     def _note(self) -> str:
         run = self.run
-        if self.ended and (went_wrong := trouble(run)):
+        if self.ended and (went_wrong := error_text(run)):
             return plain(went_wrong, 300)
         if self._reasoning and not self.characters and not self.ended:
             return f"thinking, {self._reasoning:,} characters so far"
@@ -181,7 +181,7 @@ class Race:
     def __init__(
         self, runs: Iterable[Run], title: str | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self.columns = [Column(run) for run in runs]
+        self.columns = [RaceColumn(run) for run in runs]
         self.title = plain(title, 200) if title else ""
         self._clock = clock
         self._began = clock()

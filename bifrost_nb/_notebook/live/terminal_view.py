@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 from typing import TextIO
 
-from ..._display.describe import line, trouble
-from .race import Column, Race
+from ..._display.describe import error_text, line
+from .race import Race, RaceColumn
 
 __all__ = ["Terminal"]
 
@@ -40,7 +40,7 @@ class Terminal:
             elif index not in self._written and (final or (column.ended and column.run.cost_usd is not None)):
                 self._follow(index, column, True)
 
-    def _follow(self, index: int, column: Column, final: bool) -> None:
+    def _follow(self, index: int, column: RaceColumn, final: bool) -> None:
         facts = column.facts(self.race.elapsed_s)
         if index not in self._headed and (column.run.served or column.characters or final):
             self._headed.add(index)
@@ -52,7 +52,7 @@ class Terminal:
             self._written.add(index)
             if not self._at_line_start:
                 self._write("\n")
-            self._write("\n".join(part for part in (line(column.run), trouble(column.run)) if part) + "\n")
+            self._write("\n".join(part for part in (line(column.run), error_text(column.run)) if part) + "\n")
 
     def _write(self, text: str) -> None:
         out = self._out or sys.stdout

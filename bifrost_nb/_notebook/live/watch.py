@@ -86,7 +86,7 @@ def _what_was_stopped(race: Race) -> str:
     return f"{calls} after {duration(1000 * race.elapsed_s)}; what had arrived is in the run log."
 
 
-class _View(Protocol):
+class _WatchView(Protocol):
     def open(self) -> None: ...
 
     def update(self) -> None: ...
@@ -94,7 +94,7 @@ class _View(Protocol):
     def close(self) -> None: ...
 
 
-def _view(race: Race, stop: Stop, quiet: bool, form: str) -> _View:
+def _view(race: Race, stop: Stop, quiet: bool, form: str) -> _WatchView:
     if quiet:
         return _Silent()
     where = place()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 
 from ..._compare.template import escape, render, variables
-from ..._display.describe import trouble
+from ..._display.describe import error_text
 from ..._display.run import Runs
 from ..._display.table import Text
 from ...errors import BifrostError
@@ -55,9 +55,9 @@ def ask(session: Session, options: Options, body: str | None, local_ns: Mapping[
             _display(shown)
         return shown
     if options.bg:
-        from ..live.background import Job
+        from ..live.background import BackgroundJob
 
-        job = session.jobs[options.bg] = Job(session.client, calls, options)
+        job = session.jobs[options.bg] = BackgroundJob(session.client, calls, options)
         session.shell.user_ns[options.bg] = job
         return job
     return _watched(session, options, calls, quiet or options.quiet)
@@ -171,7 +171,7 @@ def _compared(
     session: Session, options: Options, template: tuple[str, str | None], values: Mapping[str, Any], quiet: bool
 ) -> Any:
     """A comparison: every row of the inputs, so many times. What an interrupt left is kept, too."""
-    from ..._compare.compare import Interrupted, compare
+    from ..._compare.compare import ComparisonInterrupted, compare
 
     prompt, prompt_id = template
     inputs = _inputs(options.inputs, prompt, values) if options.inputs else None
@@ -195,7 +195,7 @@ def _compared(
     asking = [{"deployment": deployment, **options.wire} for deployment in options.deployments]
     try:
         compared: Any = compare(asking, {prompt_id: prompt} if prompt_id else prompt, **asked)
-    except Interrupted as interrupted:
+    except ComparisonInterrupted as interrupted:
         session.keep(interrupted.comparison, options.out)
         raise
     session.keep(compared, options.out)
@@ -212,7 +212,7 @@ def _raise_if_all_failed(compared: Comparison) -> None:
     if not runs or any(run.status not in ("error", "timeout") for run in runs):
         return
     first = runs[0]
-    raise BifrostError(f"None of {len(runs)} calls was answered; {first.requested}: {trouble(first)}", run=first)
+    raise BifrostError(f"None of {len(runs)} calls was answered; {first.requested}: {error_text(first)}", run=first)
 
 
 def _inputs(name: str, template: str, values: Mapping[str, Any]) -> Any:

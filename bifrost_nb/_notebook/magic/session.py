@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from ..._client.client import Client
-    from ..live.background import Job
+    from ..live.background import BackgroundJob
 
 __all__ = ["Session"]
 
@@ -33,7 +33,7 @@ class Session:
         """Messages that ``--history`` continues."""
         self.last: Any = None
         """The last result: a Run, Runs or a Comparison."""
-        self.jobs: dict[str, Job] = {}
+        self.jobs: dict[str, BackgroundJob] = {}
         self._client: Client | None = None
 
     @property

@@ -63,13 +63,13 @@ def run(session: Session, line: str, local_ns: Mapping[str, Any] | None = None) 
 
 
 def _parsed(name: str, command: Command, words: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(prog=f"%bifrost {name}", add_help=False, allow_abbrev=False)
+    parser = _SubcommandParser(prog=f"%bifrost {name}", add_help=False, allow_abbrev=False)
     for names, facts in command.arguments:
         parser.add_argument(*names, **facts)
     return parser.parse_args(list(words))
 
 
-class _Parser(argparse.ArgumentParser):
+class _SubcommandParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{self.prog}: {message}. {' '.join(self.format_usage().split())}")
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from ..._client.client import Client
     from ..._compare.comparison import Comparison
-    from .view import View
+    from .view import PlaygroundView
 
 __all__ = ["CODE", "Entry", "Playground", "playground"]
 
@@ -110,7 +110,7 @@ class Playground:
         self._job: Job[None] | None = None
         self._busy = False
         self._count = 0
-        self._view: View | None = None
+        self._view: PlaygroundView | None = None
 
     # What is filled in
 
@@ -154,7 +154,7 @@ class Playground:
         plan = self.form.plan(self.client, self.inputs)
         if form == "compare":
             return Text(self.form.code(self.inputs))
-        cells = [cell for cell in plan.cells if deployment in (None, cell.asked.deployment)]
+        cells = [cell for cell in plan.trials if deployment in (None, cell.asked.deployment)]
         if not cells:
             raise ConfigurationError(f"{plain(deployment, 100)!r} is not chosen.")
         return copy(self.client, plan.call(self.client, cells[0]).run, form)
@@ -259,13 +259,13 @@ class Playground:
         return bundle
 
     @property
-    def view(self) -> View:
+    def view(self) -> PlaygroundView:
         """The form in the notebook, made at the first use."""
         with self._lock:
             if self._view is None:
-                from .view import View
+                from .view import PlaygroundView
 
-                self._view = View(self)
+                self._view = PlaygroundView(self)
                 if self._round is not None and self._busy:
                     self._view.began(self._round)
             return self._view
@@ -311,7 +311,7 @@ def results_html(current: Round, comparison: Comparison) -> str:
     html = as_html(runs[0]) if len(runs) == 1 else mimebundle_many(runs)["text/html"]
     plan = comparison.plan
     notes = ""
-    if len(plan.cells) > len(runs):
+    if len(plan.trials) > len(runs):
         which = f"prompt 1 of {len(plan.prompts):,}" if len(plan.prompts) > 1 else "the prompt"
         which += f", repeat 1 of {plan.repeats:,}" if plan.repeats > 1 else ""
         said = f"Answers to {which}; all are in <code>.comparison</code> and <code>.frame</code>."

@@ -15,7 +15,7 @@ from ..._client.portal import portal
 from ..._compare.comparison import Comparison
 from ..._compare.plan import Plan
 from ..._compare.sweep import Progress, Sweep
-from ..live.race import Column, Race
+from ..live.race import Race, RaceColumn
 
 if TYPE_CHECKING:
     from ..._client.client import Client
@@ -37,8 +37,8 @@ class Round:
 
     def __init__(self, client: Client, plan: Plan) -> None:
         self.client, self.plan = client, plan
-        first = [next(cell for cell in plan.cells if cell.asked is asked) for asked in plan.asked]
-        self._columns = {cell.cell_id: place for place, cell in enumerate(first)}
+        first = [next(cell for cell in plan.trials if cell.asked is asked) for asked in plan.asked]
+        self._columns = {cell.trial_id: place for place, cell in enumerate(first)}
         self.race = Race(plan.call(client, cell).run for cell in first)
         self._sweeps = [Sweep(client, _part(plan, place), {}, sink=self._arrived) for place in range(len(plan.asked))]
         self._tasks: list[asyncio.Task[None]] = []
@@ -107,12 +107,12 @@ class Round:
         if place is None:
             return
         if self.race.columns[place].run is not run:  # the first that is heard of it, or it is sent again after a 429
-            self.race.columns[place] = Column(run)
+            self.race.columns[place] = RaceColumn(run)
         self.race.columns[place].receive(pieces, self.race.elapsed_s)
 
 
 def _part(plan: Plan, place: int) -> Plan:
     """The calls of one deployment."""
     asked = plan.asked[place]
-    cells = tuple(cell for cell in plan.cells if cell.asked is asked)
-    return replace(plan, asked=(asked,), cells=cells, order=tuple(cell for cell in plan.order if cell.asked is asked))
+    cells = tuple(cell for cell in plan.trials if cell.asked is asked)
+    return replace(plan, asked=(asked,), trials=cells, order=tuple(cell for cell in plan.order if cell.asked is asked))

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from .playground import Playground
     from .round import Round
 
-__all__ = ["View"]
+__all__ = ["PlaygroundView"]
 
 _FIELDS = tuple(Form.__dataclass_fields__)
 LINE_S = 0.5
 """The line that says how far it is changes at most so often."""
 
 
-class View:
+class PlaygroundView:
     """The widgets of one playground."""
 
     def __init__(self, playground: Playground) -> None:

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..._client.portal import portal
 from ..._compare.comparison import Comparison
-from ..._compare.interrupted import Interrupted
-from ..._compare.plan import Cell, Plan
+from ..._compare.interrupted import ComparisonInterrupted
+from ..._compare.plan import Plan, Trial
 from ..._compare.sweep import Sweep
 from ..._foreground.wait import Interrupts, drain, wait_for_costs
 from ..._runs.collector import Piece
 from ..._runs.run import Run
 from ..assets import page
 from ..live.live_widget import WIDGET_MIME, Pane
-from ..live.race import Arrival, Column, Race
+from ..live.race import Arrival, Race, RaceColumn
 from .overview import TITLES, Event, Overview
 
 if TYPE_CHECKING:
@@ -64,19 +64,19 @@ class _Watched(Sweep):
     def _tell(self, run: Run, final: bool) -> None:
         self.inbox.put(Event(str(run.tags.get("cell")), run, final))
 
-    async def _one(self, way: Any, place: int, cell: Cell, queue_ms: float) -> None:
-        task = self._at_work[cell.cell_id] = asyncio.current_task()
-        self.inbox.put(Event(cell.cell_id))
-        if task is not None and cell.cell_id in self._unwanted:
+    async def _one(self, way: Any, place: int, cell: Trial, queue_ms: float) -> None:
+        task = self._at_work[cell.trial_id] = asyncio.current_task()
+        self.inbox.put(Event(cell.trial_id))
+        if task is not None and cell.trial_id in self._unwanted:
             task.cancel()
         try:
             await super()._one(way, place, cell, queue_ms)
         except asyncio.CancelledError:
-            if (run := self.results.get(cell.cell_id)) is not None:
+            if (run := self.results.get(cell.trial_id)) is not None:
                 self._tell(run, True)
             raise
         finally:
-            del self._at_work[cell.cell_id]
+            del self._at_work[cell.trial_id]
 
 
 def run_live(client: Client, plan: Plan, done: dict[str, Run], max_cost_usd: float | None = None) -> Sweep:
@@ -86,9 +86,9 @@ def run_live(client: Client, plan: Plan, done: dict[str, Run], max_cost_usd: flo
     `bifrost_nb._compare.interrupted.Interrupted`.
     """
     sweep = _Watched(client, plan, done, max_cost_usd=max_cost_usd)
-    if len(done) == len(plan.cells):
+    if len(done) == len(plan.trials):
         return sweep
-    few = len(plan.cells) - len(done) <= RACE_AT_MOST
+    few = len(plan.trials) - len(done) <= RACE_AT_MOST
     if few:
         sweep.sink = lambda run, pieces: sweep.inbox.put(_Pieces(run, pieces))
     with Interrupts(sweep.inbox) as interrupts:
@@ -99,12 +99,12 @@ def run_live(client: Client, plan: Plan, done: dict[str, Run], max_cost_usd: flo
             drain([job], sweep.inbox, view.draw, interrupts=interrupts, interval=0.1)
             wait_for_costs(client, sweep.results.values(), COSTS_S, interrupts, lambda: view.draw([]))
         except KeyboardInterrupt:  # a second one: left at once
-            raise Interrupted(Comparison(plan, sweep.results, sweep.progress, log=client.log)) from None
+            raise ComparisonInterrupted(Comparison(plan, sweep.results, sweep.progress, log=client.log)) from None
         finally:
             job.cancel()
             view.close()
     if interrupts.count:
-        raise Interrupted(Comparison(plan, sweep.results, sweep.progress, log=client.log))
+        raise ComparisonInterrupted(Comparison(plan, sweep.results, sweep.progress, log=client.log))
     if job.cancelled():
         sweep.progress.notes.append("Stopped by a click.")
     else:
@@ -112,7 +112,7 @@ def run_live(client: Client, plan: Plan, done: dict[str, Run], max_cost_usd: flo
     return sweep
 
 
-class _View:
+class _CompareView:
     """One display: the live widget first, static markup at the end."""
 
     widget: Any
@@ -130,19 +130,19 @@ class _View:
             self.handle.update(dict(bundle), metadata=dict(metadata or {}), raw=True)
 
 
-class _RaceView(_View):
+class _RaceView(_CompareView):
     """A column per call that is still to be made."""
 
     def __init__(self, client: Client, sweep: _Watched, stop: Callable[[], object]) -> None:
-        cells = [cell for cell in sweep.plan.cells if cell.cell_id not in sweep.results]
-        self._columns = {cell.cell_id: place for place, cell in enumerate(cells)}
+        cells = [cell for cell in sweep.plan.trials if cell.trial_id not in sweep.results]
+        self._columns = {cell.trial_id: place for place, cell in enumerate(cells)}
         self._race = Race(sweep.plan.call(client, cell).run for cell in cells)
 
         def stop_some(column: int | None) -> None:
             if column is None:
                 stop()
             else:
-                sweep.stop(cells[column].cell_id)
+                sweep.stop(cells[column].trial_id)
 
         self._pane = Pane(self._race, stop_some)
         self.widget = self._pane.widget
@@ -154,7 +154,7 @@ class _RaceView(_View):
                 continue
             place = self._columns[str(run.tags.get("cell"))]
             if self._race.columns[place].run is not run:  # another sending of the cell, or the first
-                self._race.columns[place] = Column(run)
+                self._race.columns[place] = RaceColumn(run)
             self._race.receive([Arrival(place, item.pieces if isinstance(item, _Pieces) else [])])
         self._pane.update()
 
@@ -170,7 +170,7 @@ class _RaceView(_View):
         self._pane.close()
 
 
-class _OverviewView(_View):
+class _OverviewView(_CompareView):
     """Counters per deployment, sent as a whole four times a second at most: they are small."""
 
     def __init__(self, client: Client, sweep: _Watched, stop: Callable[[], object]) -> None:

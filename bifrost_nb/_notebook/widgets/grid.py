@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..._compare.text_diff import text_diff
-from ..._display.describe import facts
+from ..._display.describe import describe
 from ..._display.explain import explain
 from ..._display.markdown import text as escape, to_html
 from ..._foreground.environment import place
@@ -19,7 +19,7 @@ from ..._runs.run import Run
 from ..._safe_text import plain
 from ...errors import BifrostError
 from ..assets import page
-from .grid_state import FILTERS, SORTS, Answer, Grid, cut
+from .grid_state import FILTERS, SORTS, Grid, GridAnswer, cut
 
 if TYPE_CHECKING:
     from ..._runs.log.log import RunLog
@@ -167,7 +167,7 @@ class GridView:
         return cut(changed._repr_html_(), 400_000)
 
 
-def _answer(answer: Answer, of: int) -> dict[str, Any]:
+def _answer(answer: GridAnswer, of: int) -> dict[str, Any]:
     run = answer.runs[0]
     count = len(answer.runs)
     return {
@@ -175,7 +175,7 @@ def _answer(answer: Answer, of: int) -> dict[str, Any]:
         if of > 1
         else ("Answer" if answer.text is not None else "Failure"),
         "html": to_html(run.text) if run.text else "",
-        "facts": [[name, cut(said, 400)] for name, said in facts(run).items()],
+        "facts": [[name, cut(said, 400)] for name, said in describe(run).items()],
         "story": cut(explain(run), 4_000),
         "rating": run.rating if run.rating in ("up", "down") else "",
         "note": cut(str(run.tags.get("note", "")), NOTE),

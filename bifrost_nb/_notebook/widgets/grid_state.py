@@ -14,7 +14,7 @@ from functools import cached_property
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from ..._display.describe import duration, trouble, usd
+from ..._display.describe import duration, error_text, usd
 from ..._runs.run import Run
 from ..._safe_text import plain
 from ...errors import ConfigurationError
@@ -22,7 +22,7 @@ from ...errors import ConfigurationError
 if TYPE_CHECKING:
     from ..._runs.log.log import RunLog
 
-__all__ = ["FILTERS", "PAGE", "SORTS", "Answer", "Box", "Grid", "Row"]
+__all__ = ["FILTERS", "PAGE", "SORTS", "Box", "Grid", "GridAnswer", "Row"]
 
 PAGE = 20
 _ENDS = {None: "in flight", "error": "failed", "timeout": "timed out", "truncated": "cut off"}
@@ -32,7 +32,7 @@ SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answer:
+class GridAnswer:
     """One distinct outcome of a prompt and a deployment: a text, or a failure. `runs` all gave it."""
 
     text: str | None
@@ -47,7 +47,7 @@ class Box:
         self.runs: list[Run] = []
 
     @cached_property
-    def answers(self) -> list[Answer]:
+    def answers(self) -> list[GridAnswer]:
         """Every distinct answer, the most frequent first; then every distinct failure."""
         texts: dict[str, list[Run]] = {}
         failures: dict[str, list[Run]] = {}
@@ -55,9 +55,11 @@ class Box:
             if run.status == "ok":
                 texts.setdefault(run.text.strip(), []).append(run)
             else:
-                failures.setdefault(f"{run.status}: {trouble(run)}", []).append(run)
+                failures.setdefault(f"{run.status}: {error_text(run)}", []).append(run)
         ordered = sorted(texts.items(), key=lambda item: -len(item[1]))
-        return [Answer(text, runs) for text, runs in ordered] + [Answer(None, runs) for runs in failures.values()]
+        return [GridAnswer(text, runs) for text, runs in ordered] + [
+            GridAnswer(None, runs) for runs in failures.values()
+        ]
 
     @property
     def failed(self) -> int:
@@ -207,7 +209,7 @@ class Grid:
         shown = f"{begin + 1:,} to {min(begin + self.size, count):,} of {count:,} prompts"
         return shown if self.filter == "all" else f"{shown} ({FILTERS[self.filter]}, {len(self.rows):,} in all)"
 
-    def answer(self, row: int, deployment: int, answer: int) -> Answer:
+    def answer(self, row: int, deployment: int, answer: int) -> GridAnswer:
         """An answer by its place: the row's in the comparison, the deployment's, the answer's in its box.
 
         Raises IndexError.
@@ -217,7 +219,7 @@ class Grid:
             raise IndexError(answer)
         return box.answers[answer]
 
-    def rate(self, answer: Answer, rating: str | None = None, note: str | None = None) -> None:
+    def rate(self, answer: GridAnswer, rating: str | None = None, note: str | None = None) -> None:
         """Record a rating (``up``, ``down``) or a note of an answer, on all runs that gave it.
 
         A note is the tag ``note``. Raises LogError where the log cannot be written.
@@ -254,7 +256,7 @@ def _cell(box: Box | None) -> dict[str, Any]:
     if rating := next((run.rating for run in top.runs if run.rating), None):
         said.append(f"rated {plain(rating, 20)}")
     failed = top.text is None
-    text = trouble(top.runs[0]) or str(top.runs[0].status) if failed else top.text or "(the answer is empty)"
+    text = error_text(top.runs[0]) or str(top.runs[0].status) if failed else top.text or "(the answer is empty)"
     return {
         "text": cut(text),
         "said": " · ".join(said),

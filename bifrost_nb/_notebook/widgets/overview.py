@@ -31,7 +31,7 @@ class Overview:
     """Counts what the sweep tells. Costs that arrive later are in the next `rows`."""
 
     def __init__(self, plan: Plan, done: Mapping[str, Run], progress: Progress) -> None:
-        self._names = {cell.cell_id: cell.asked.name for cell in plan.cells}
+        self._names = {cell.trial_id: cell.asked.name for cell in plan.trials}
         self._totals = {asked.name: 0 for asked in plan.asked}
         for name in self._names.values():
             self._totals[name] += 1

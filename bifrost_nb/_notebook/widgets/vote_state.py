@@ -42,7 +42,7 @@ class Ballot:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Vote:
+class _CastVote:
     ballot: Ballot
     choice: Choice
     at: datetime
@@ -72,7 +72,7 @@ class Ballots:
                 "There is nothing to vote on: no prompt has different answers of two deployments.",
                 hint="Compare two deployments or more, on prompts that they answer differently.",
             )
-        self._votes: list[_Vote] = []
+        self._votes: list[_CastVote] = []
         self.revealed = False
 
     @property
@@ -96,7 +96,7 @@ class Ballots:
             raise ConfigurationError(f"A vote is one of {', '.join(_WINNERS)}, not {choice!r}.")
         if ballot is None:
             raise ConfigurationError("The vote is closed: every ballot is done, or it was revealed.")
-        self._votes.append(_Vote(ballot, choice, datetime.now(UTC)))
+        self._votes.append(_CastVote(ballot, choice, datetime.now(UTC)))
         if choice in _RATINGS:
             ratings = _RATINGS[choice]
             ballot.run_a.rating, ballot.run_b.rating = ratings

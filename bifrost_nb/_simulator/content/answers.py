@@ -13,14 +13,14 @@ from typing import Any
 import orjson
 
 from ..deployments import SimulatedDeployment
-from ..faults import Rule
-from ..http.request import Call
+from ..faults import FaultRule
+from ..http.request import SimulatedCall
 from .embeddings import vector
 from .prose import Brief, think, write
 from .tokens import count, count_messages, message_text, tokenize
 from .tools import chosen_tool, fill_arguments
 
-__all__ = ["Answer", "Choice", "compose", "seeded"]
+__all__ = ["SimulatedAnswer", "SimulatedChoice", "compose", "seeded"]
 
 _OTHERS = (" the", " a", " and", " of", " to", " in", " is", " that", " it", " for", ",", ".", " so", " not", " one")
 
@@ -31,7 +31,7 @@ def seeded(*parts: Any) -> Random:
 
 
 @dataclass(slots=True, kw_only=True)
-class Choice:
+class SimulatedChoice:
     """One choice. `tokens` with the echoed prompt, if asked for, counted by `echoed`."""
 
     index: int
@@ -85,10 +85,10 @@ class Choice:
 
 
 @dataclass(slots=True, kw_only=True)
-class Answer:
+class SimulatedAnswer:
     """All choices of one call, and what they cost in tokens."""
 
-    choices: list[Choice]
+    choices: list[SimulatedChoice]
     prompt_tokens: int
     completion_tokens: int
     reasoning_tokens: int | None
@@ -102,7 +102,9 @@ class Answer:
         return max(len(choice.tokens) - choice.echoed + len(choice.reasoning) for choice in self.choices)
 
 
-def compose(call: Call, deployment: SimulatedDeployment, rule: Rule | None, seed: int, occurrence: int) -> Answer:
+def compose(
+    call: SimulatedCall, deployment: SimulatedDeployment, rule: FaultRule | None, seed: int, occurrence: int
+) -> SimulatedAnswer:
     """The answer to `call`. `occurrence` counts equal requests, so that a repeat without a seed differs."""
     if call.kind == "embedding":
         return _embed(call, deployment, seed)
@@ -110,7 +112,7 @@ def compose(call: Call, deployment: SimulatedDeployment, rule: Rule | None, seed
     n, kept = call.get("n", 1), call.get("n", 1)
     if call.kind == "text":
         n = max(n, call.get("best_of", 1))
-    choices: list[Choice] = []
+    choices: list[SimulatedChoice] = []
     written = reasoning = 0
     for place, prompt in enumerate(call.prompts or [""]):
         drafts = [
@@ -125,7 +127,7 @@ def compose(call: Call, deployment: SimulatedDeployment, rule: Rule | None, seed
         choices += drafts
     for index, choice in enumerate(choices):
         choice.index = index
-    return Answer(
+    return SimulatedAnswer(
         choices=choices,
         prompt_tokens=prompt_tokens(call),
         completion_tokens=written,
@@ -134,10 +136,10 @@ def compose(call: Call, deployment: SimulatedDeployment, rule: Rule | None, seed
     )
 
 
-def _embed(call: Call, deployment: SimulatedDeployment, seed: int) -> Answer:
+def _embed(call: SimulatedCall, deployment: SimulatedDeployment, seed: int) -> SimulatedAnswer:
     dimensions, space = call.get("dimensions", deployment.dimensions), f"{seed} {deployment.id}"
-    return Answer(
-        choices=[Choice(index=0, prompt="", tokens=[], finish_reason="")],
+    return SimulatedAnswer(
+        choices=[SimulatedChoice(index=0, prompt="", tokens=[], finish_reason="")],
         prompt_tokens=prompt_tokens(call),
         completion_tokens=0,
         reasoning_tokens=None,
@@ -146,7 +148,7 @@ def _embed(call: Call, deployment: SimulatedDeployment, seed: int) -> Answer:
     )
 
 
-def prompt_tokens(call: Call) -> int:
+def prompt_tokens(call: SimulatedCall) -> int:
     """Tokens of everything that was asked."""
     if call.kind == "chat":
         return count_messages(call.messages) + sum(count(orjson.dumps(tool).decode()) for tool in call.get("tools", []))
@@ -154,14 +156,16 @@ def prompt_tokens(call: Call) -> int:
     return sum(map(count, call.prompts)) + count(suffix)
 
 
-def _wanted_logprobs(call: Call) -> int | None:
+def _wanted_logprobs(call: SimulatedCall) -> int | None:
     """How many likeliest tokens to tell; None: no log probabilities at all."""
     if call.kind == "text":
         return call.body.get("logprobs")
     return call.get("top_logprobs", 0) if call.body.get("logprobs") else None
 
 
-def _rng(call: Call, deployment: SimulatedDeployment, seed: int, occurrence: int, place: int, draft: int) -> Random:
+def _rng(
+    call: SimulatedCall, deployment: SimulatedDeployment, seed: int, occurrence: int, place: int, draft: int
+) -> Random:
     asked = call.prompts[place] if call.kind == "text" else [message_text(message) for message in call.messages]
     knobs = [call.body.get(name) for name in ("top_p", "frequency_penalty", "presence_penalty", "logit_bias", "suffix")]
     temperature, asked_seed = call.get("temperature", 1), call.body.get("seed")
@@ -173,9 +177,14 @@ def _rng(call: Call, deployment: SimulatedDeployment, seed: int, occurrence: int
 
 
 def _choice(
-    call: Call, deployment: SimulatedDeployment, rule: Rule | None, prompt: str, wants: int | None, rng: Random
-) -> Choice:
-    choice = Choice(index=0, prompt=prompt, tokens=[], finish_reason="stop")
+    call: SimulatedCall,
+    deployment: SimulatedDeployment,
+    rule: FaultRule | None,
+    prompt: str,
+    wants: int | None,
+    rng: Random,
+) -> SimulatedChoice:
+    choice = SimulatedChoice(index=0, prompt=prompt, tokens=[], finish_reason="stop")
     brief = _brief(call, deployment, prompt)
     scripted = rule is not None and (rule.text is not None or rule.chunks is not None)
     if not scripted and (tool := chosen_tool(call, brief.prompt)):
@@ -206,13 +215,13 @@ def _choice(
     return choice
 
 
-def _scripted(rule: Rule) -> list[str]:
+def _scripted(rule: FaultRule) -> list[str]:
     if rule.chunks is not None:
         return [f" word{place}" for place in range(rule.chunks)]
     return list(rule.text) if isinstance(rule.text, list) else tokenize(rule.text or "")
 
 
-def _brief(call: Call, deployment: SimulatedDeployment, prompt: str) -> Brief:
+def _brief(call: SimulatedCall, deployment: SimulatedDeployment, prompt: str) -> Brief:
     temperature, top_p = call.get("temperature", 1), call.get("top_p", 1)
     breadth = max(0.1, top_p * min(1, 0.3 + 0.7 * temperature))
     system = ""

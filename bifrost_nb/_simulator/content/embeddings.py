@@ -19,7 +19,7 @@ from typing import Any
 
 from ..deployments import SimulatedDeployment
 from ..dialects import Failure
-from ..http.request import Call
+from ..http.request import SimulatedCall
 
 __all__ = ["embedding_data", "refused_embedding", "vector"]
 
@@ -65,7 +65,7 @@ def embedding_data(vectors: list[list[float]], encoding_format: str) -> list[dic
     ]
 
 
-def refused_embedding(call: Call, deployment: SimulatedDeployment) -> Failure | None:
+def refused_embedding(call: SimulatedCall, deployment: SimulatedDeployment) -> Failure | None:
     """The provider's error for what it cannot embed."""
     dimensions, form = call.get("dimensions", deployment.dimensions), call.get("encoding_format", "float")
     problem = None

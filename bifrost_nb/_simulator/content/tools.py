@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from random import Random
 from typing import Any
 
-from ..http.request import Call
+from ..http.request import SimulatedCall
 from .prose import subject
 from .tokens import tokenize
 
 __all__ = ["chosen_tool", "fill_arguments", "tool_deltas"]
 
 
-def chosen_tool(call: Call, prompt: str) -> dict[str, Any] | None:
+def chosen_tool(call: SimulatedCall, prompt: str) -> dict[str, Any] | None:
     """The tool to call: the one that is required, else the first whose name shares a word with the question."""
     functions: list[dict[str, Any]] = [
         tool["function"]

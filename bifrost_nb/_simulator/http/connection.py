@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from ..records import RequestRecord
 
-__all__ = ["BodyTooLarge", "ClientGone", "Dropped", "Link"]
+__all__ = ["BodyTooLarge", "ClientGone", "Dropped", "ServerConnection"]
 
 _BODY_LIMIT = 100 * 1024 * 1024
 _RESET_AFTER_S = 0.005
@@ -38,7 +38,7 @@ class BodyTooLarge(Exception):
     """The request has more than 100 MiB."""
 
 
-class Link:
+class ServerConnection:
     """Reads the request, writes the answer, keeps the record."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -14,29 +14,29 @@ from typing import Any, Literal
 
 import orjson
 
-from ..content.answers import Answer, Choice
+from ..content.answers import SimulatedAnswer, SimulatedChoice
 from ..content.tools import tool_deltas
 from ..deployments import SimulatedDeployment
 from ..dialects import Dialect, Failure, Route
-from ..faults import Rule
-from .connection import Link
+from ..faults import FaultRule
+from .connection import ServerConnection
 from .framing import DONE, STREAM_HEADERS, merged, sse
-from .request import Call
+from .request import SimulatedCall
 
-__all__ = ["Attempt", "Delivery", "Piece"]
+__all__ = ["Delivery", "ProviderAttempt", "TimedPiece"]
 
 _BLOCK = 64 * 1024
 _HOLD_STEP_S = 0.02
 
 
 @dataclass(slots=True, kw_only=True)
-class Attempt:
+class ProviderAttempt:
     """One try at a deployment that answers: what, at which pace, for how much."""
 
     route: Route
     deployment: SimulatedDeployment
-    rule: Rule
-    answer: Answer
+    rule: FaultRule
+    answer: SimulatedAnswer
     usage: dict[str, Any]
     cost_usd: float | None
     """For the gateway's log."""
@@ -56,11 +56,11 @@ class Attempt:
 
 
 @dataclass(slots=True)
-class Piece:
+class TimedPiece:
     """One chunk to send: tokens `start` to `end` of a choice's text or reasoning, or a part of a tool call."""
 
     at: float
-    choice: Choice
+    choice: SimulatedChoice
     kind: Literal["text", "reasoning", "role", "tool"]
     start: int = 0
     end: int = 0
@@ -72,9 +72,9 @@ class Delivery:
     """The sending of one attempt's answer."""
 
     dialect: Dialect
-    call: Call
-    attempt: Attempt
-    link: Link
+    call: SimulatedCall
+    attempt: ProviderAttempt
+    link: ServerConnection
     answer_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     failure: Failure | None = None
     """The error that broke the stream, by script."""
@@ -117,7 +117,7 @@ class Delivery:
 
     # -- whole ------------------------------------------------------------------------------------------------------
 
-    async def _whole(self, rule: Rule) -> None:
+    async def _whole(self, rule: FaultRule) -> None:
         attempt = self.attempt
         total = attempt.first_s + attempt.answer.slowest * attempt.token_s
         for planned in (rule.first_text_ms, rule.delay_ms):
@@ -137,7 +137,7 @@ class Delivery:
         extra = self._extra(round(attempt.elapsed_ms), 0)
         return self.dialect.answer(self.call, attempt.route, self.answer_id, choices, attempt.usage, extra)
 
-    def _choice(self, choice: Choice) -> dict[str, Any]:
+    def _choice(self, choice: SimulatedChoice) -> dict[str, Any]:
         body: dict[str, Any] = {"index": choice.index, "finish_reason": choice.finish_reason}
         if self.call.kind == "text":
             body["text"] = choice.text
@@ -152,7 +152,7 @@ class Delivery:
             body["message"] = message
         return body | self._logprobs(choice, 0, len(choice.tokens))
 
-    def _logprobs(self, choice: Choice, start: int, end: int) -> dict[str, Any]:
+    def _logprobs(self, choice: SimulatedChoice, start: int, end: int) -> dict[str, Any]:
         if not self.attempt.answer.wants_logprobs or choice.probabilities is None:
             return {}
         layout = choice.text_logprobs if self.call.kind == "text" else choice.chat_logprobs
@@ -160,7 +160,7 @@ class Delivery:
 
     # -- stream -----------------------------------------------------------------------------------------------------
 
-    async def _stream(self, rule: Rule) -> None:
+    async def _stream(self, rule: FaultRule) -> None:
         attempt, link = self.attempt, self.link
         first = attempt.first_s if rule.first_text_ms is None else rule.first_text_ms / 1e3
         # The provider accepts the request well before it has its first token.
@@ -188,7 +188,7 @@ class Delivery:
             return await link.write(b"", last=True)
         return await link.write(self._ending(), last=True)
 
-    async def _play(self, rule: Rule, pieces: list[Piece], stops: set[int]) -> bool:
+    async def _play(self, rule: FaultRule, pieces: list[TimedPiece], stops: set[int]) -> bool:
         """Send each piece at its time, those that are late together. True: a scripted end came first."""
         link, record, began = self.link, self.link.record, self.attempt.began
         place, before = 0, began
@@ -213,7 +213,7 @@ class Delivery:
                 return True
         return False
 
-    def _note(self, piece: Piece, now: float) -> None:
+    def _note(self, piece: TimedPiece, now: float) -> None:
         record = self.link.record
         record.chunks += 1
         record.chunk_times.append(now)
@@ -224,7 +224,7 @@ class Delivery:
             if piece.choice.index == 0:
                 self._sent_text += piece.choice.tokens[piece.start : piece.end]
 
-    async def _stop_at(self, chunks: int, rule: Rule) -> bool:
+    async def _stop_at(self, chunks: int, rule: FaultRule) -> bool:
         """What is scripted after `chunks` chunks: drop, stall, hold or an error frame. True: the stream is over."""
         if rule.drop is not None and rule.drop.after_chunks == chunks:
             await self.link.drop()
@@ -241,7 +241,7 @@ class Delivery:
             return True
         return False
 
-    async def _hold(self, rule: Rule) -> None:
+    async def _hold(self, rule: FaultRule) -> None:
         while rule.holds:
             await self.link.until(time.monotonic() + _HOLD_STEP_S)
 
@@ -250,7 +250,7 @@ class Delivery:
         self.failure = failure
         await self.link.write(self._error_frame(failure), last=True)
 
-    async def _raw(self, rule: Rule) -> None:
+    async def _raw(self, rule: FaultRule) -> None:
         for frame in rule.frames or []:
             await self.link.until(time.monotonic() + frame.pause_ms / 1e3)
             pieces = frame.pieces()
@@ -264,7 +264,7 @@ class Delivery:
             await self.link.drop()
         await self.link.write(b"", last=True)
 
-    async def _silence(self, rule: Rule) -> None:
+    async def _silence(self, rule: FaultRule) -> None:
         """Never answer, or drop the connection before any answer, where the rule says so."""
         if rule.silent:
             await self.link.until(None)
@@ -273,7 +273,7 @@ class Delivery:
 
     # -- a stream without gaps --------------------------------------------------------------------------------------
 
-    def _burst(self, rule: Rule, first: float) -> list[bytes] | None:
+    def _burst(self, rule: FaultRule, first: float) -> list[bytes] | None:
         """The content chunks as blocks of bytes, when they are sent without gaps and nothing stops them on the way."""
         if rule.gap_ms != 0 or rule.stops:
             return None
@@ -303,15 +303,15 @@ class Delivery:
 
     # -- planning and encoding --------------------------------------------------------------------------------------
 
-    def _plan(self, first: float, rule: Rule) -> list[Piece]:
+    def _plan(self, first: float, rule: FaultRule) -> list[TimedPiece]:
         """All pieces of all choices, by time."""
-        pieces: list[Piece] = []
+        pieces: list[TimedPiece] = []
         for choice in self.attempt.answer.choices:
             pieces += self._plan_choice(choice, first, rule)
         pieces.sort(key=lambda piece: piece.at)
         return pieces
 
-    def _plan_choice(self, choice: Choice, first: float, rule: Rule) -> Iterable[Piece]:
+    def _plan_choice(self, choice: SimulatedChoice, first: float, rule: FaultRule) -> Iterable[TimedPiece]:
         attempt = self.attempt
         scripted = rule.text is not None or rule.chunks is not None
         size = 1 if scripted or rule.gap_ms is not None else attempt.deployment.chunk_tokens
@@ -319,7 +319,7 @@ class Delivery:
         jitter = 0.0 if rule.gap_ms is not None else 0.35
         at = first
         if (opening := self._opening()) is not None:
-            yield Piece(first * 0.98, choice, "role", delta=opening)
+            yield TimedPiece(first * 0.98, choice, "role", delta=opening)
         kinds: tuple[tuple[Literal["reasoning", "text"], list[str]], ...]
         kinds = (("reasoning", choice.reasoning), ("text", choice.tokens))
         number = 0
@@ -327,11 +327,11 @@ class Delivery:
             for start in range(0, len(tokens), size):
                 # Jitter moves a piece around its place on the grid, so that a long stream does not drift.
                 late = gap * jitter * attempt.random.random() if jitter and number else 0.0
-                yield Piece(at + number * gap + late, choice, kind, start, min(start + size, len(tokens)))
+                yield TimedPiece(at + number * gap + late, choice, kind, start, min(start + size, len(tokens)))
                 number += 1
         for call in choice.tool_calls:
             for place, delta in enumerate(tool_deltas(call)):
-                yield Piece(at + place * gap, choice, "tool", delta={"tool_calls": [delta]})
+                yield TimedPiece(at + place * gap, choice, "tool", delta={"tool_calls": [delta]})
 
     def _opening(self) -> dict[str, Any] | None:
         """The delta before any content; None where there is none."""
@@ -343,7 +343,7 @@ class Delivery:
             extra["cache_debug"] = self.attempt.cache
         return extra
 
-    def _frame(self, piece: Piece, latency_ms: int) -> bytes:
+    def _frame(self, piece: TimedPiece, latency_ms: int) -> bytes:
         """One chunk as bytes; the parts that stay the same are encoded once."""
         index, self._chunk_index = self._chunk_index, self._chunk_index + 1
         logprobs = self._logprobs(piece.choice, piece.start, piece.end) if piece.kind == "text" and piece.end else {}
@@ -361,7 +361,7 @@ class Delivery:
         text = orjson.dumps("".join(tokens[piece.start : piece.end]))
         return b"%b%d%b%d%b" % (text.join(head_parts), latency_ms, middle, index, end)
 
-    def _part(self, piece: Piece, text: str) -> dict[str, Any]:
+    def _part(self, piece: TimedPiece, text: str) -> dict[str, Any]:
         if piece.delta is not None:
             return {"index": piece.choice.index, "delta": piece.delta}
         if self.call.kind == "text":
@@ -390,7 +390,7 @@ class Delivery:
         """A text provider's own last chunk, without text and, by the gateway's doing, without its finish reason."""
         if self.call.kind == "chat":
             return b""
-        return self._frame(Piece(0, self.attempt.answer.choices[0], "text"), 0)
+        return self._frame(TimedPiece(0, self.attempt.answer.choices[0], "text"), 0)
 
     def _last_frame(self, finish_reason: str | None) -> bytes:
         """The synthesized last chunk: finish reason of the first choice only, usage, the total latency."""
@@ -401,7 +401,7 @@ class Delivery:
         chunk = self.dialect.chunk(self.call, self.attempt.route, self.answer_id, choice, extra)
         return sse(merged(self.dialect.last_chunk(chunk, self.attempt.usage), self.attempt.rule.merge))
 
-    def _headers(self, headers: Mapping[str, str], rule: Rule) -> dict[str, str]:
+    def _headers(self, headers: Mapping[str, str], rule: FaultRule) -> dict[str, str]:
         identity = self.dialect.headers(self.attempt.route, self.attempt.elapsed_ms)
         return {**headers, **identity, **{name.lower(): value for name, value in rule.headers.items()}}
 

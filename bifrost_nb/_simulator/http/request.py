@@ -17,7 +17,16 @@ from ..content.tokens import message_text
 from ..deployments import Kind
 from .responses_as_chat import chat_body, chat_messages
 
-__all__ = ["PROVIDERS", "REQUEST_TYPES", "UNRESOLVED", "Call", "Refused", "azure_target", "out_of_bounds", "read_call"]
+__all__ = [
+    "PROVIDERS",
+    "REQUEST_TYPES",
+    "UNRESOLVED",
+    "Refused",
+    "SimulatedCall",
+    "azure_target",
+    "out_of_bounds",
+    "read_call",
+]
 
 PROVIDERS = frozenset(
     (
@@ -51,7 +60,7 @@ class Refused(Exception):
 
 
 @dataclass(slots=True, kw_only=True)
-class Call:
+class SimulatedCall:
     """One inference request, decoded. `targets` are ``provider/model``, the primary first."""
 
     kind: Kind
@@ -77,7 +86,7 @@ class Call:
         """The gateway's name for this sort of request."""
         return (self.operation or REQUEST_TYPES[self.kind]) + ("_stream" if self.stream else "")
 
-    def as_chat(self) -> Call:
+    def as_chat(self) -> SimulatedCall:
         """A call of the Responses API as the chat that is simulated for it; every other one as it is."""
         return replace(self, kind="chat", body=chat_body(self.body)) if self.kind == "responses" else self
 
@@ -165,7 +174,7 @@ def read_call(
     resolve: Callable[[str], str],
     convert: Callable[[dict[str, Any]], dict[str, Any]] = dict,
     operation: str = "",
-) -> Call:
+) -> SimulatedCall:
     """Decode a request. `deployment` is the ``provider/model`` its path names; `resolve` finds a bare model's one;
     `convert` makes our body of another SDK's.
 
@@ -182,7 +191,7 @@ def read_call(
     for name, (holds, wanted) in _FIELDS[kind].items():
         if body.get(name) is not None and not holds(body[name]):
             raise Refused(f"{label}: {name} must be {wanted}")
-    call = Call(
+    call = SimulatedCall(
         kind=kind,
         route=route,
         request_id=request_id,
@@ -290,7 +299,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
 }  # fmt: skip
 
 
-def out_of_bounds(call: Call) -> tuple[str, str] | None:
+def out_of_bounds(call: SimulatedCall) -> tuple[str, str] | None:
     """(field, what is wrong) of the first value that no provider accepts."""
     if call.kind == "embedding":
         return None  # none of these is known there

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..dialects import Failure
-from ..faults import Rule
-from .delivery import Delivery, Piece
+from ..faults import FaultRule
+from .delivery import Delivery, TimedPiece
 from .framing import merged, sse
 from .responses_as_chat import response_usage
 from .responses_writer import ResponseWriter
@@ -63,13 +63,13 @@ class ResponsesDelivery(Delivery):
 
     # -- stream -----------------------------------------------------------------------------------------------------
 
-    def _burst(self, rule: Rule, first: float) -> list[bytes] | None:
+    def _burst(self, rule: FaultRule, first: float) -> list[bytes] | None:
         return None  # its events are numbered, and nobody measures with them
 
     def _opening(self) -> Json | None:
         return {}
 
-    def _frame(self, piece: Piece, latency_ms: int) -> bytes:
+    def _frame(self, piece: TimedPiece, latency_ms: int) -> bytes:
         if piece.kind == "role":
             events = self._writer.opening()
         elif piece.kind == "tool":

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from ..content.answers import Answer
+from ..content.answers import SimulatedAnswer
 from .responses_as_chat import response_object
 
 __all__ = ["ResponseWriter"]
@@ -20,7 +20,7 @@ class ResponseWriter:
     Events have neither a number nor anything of the gateway's own.
     """
 
-    def __init__(self, answer: Answer, body: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+    def __init__(self, answer: SimulatedAnswer, body: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
         self._answer, self._body, self._facts = answer, body, facts
         self._choice = choice = answer.choices[0]
         self._open: int | None = None

@@ -9,11 +9,11 @@ from ..dialects import DialectName
 from ..http.framing import merged, sse
 from .base import (
     Event,
-    Format,
     Kind,
-    Reply,
-    Stream,
-    Tokens,
+    ProviderFormat,
+    ProviderReply,
+    ProviderStream,
+    TokenCounts,
     arguments,
     conversation,
     function_tool,
@@ -29,7 +29,7 @@ _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool
 """providers/anthropic/utils.go; a stop sequence is "stop" to the gateway, so it comes back as the end of a turn."""
 
 
-class Anthropic(Format):
+class Anthropic(ProviderFormat):
     """``/anthropic/v1/messages`` (integrations/anthropic.go)."""
 
     route = "anthropic"
@@ -48,7 +48,7 @@ class Anthropic(Format):
             chat["tool_choice"] = _tool_choice(choice)
         return chat
 
-    def answer(self, reply: Reply) -> dict[str, Any]:
+    def answer(self, reply: ProviderReply) -> dict[str, Any]:
         choice = reply.choice
         content: list[dict[str, Any]] = []
         if choice.reasoning:
@@ -64,8 +64,8 @@ class Anthropic(Format):
             "usage": _usage(reply.tokens, reply.dialect),
         }
 
-    def stream(self, reply: Reply) -> Stream:
-        return _Stream(reply)
+    def stream(self, reply: ProviderReply) -> ProviderStream:
+        return _AnthropicStream(reply)
 
     def error(self, error: dict[str, Any], dialect: DialectName) -> Any:
         """providers/anthropic/errors.go; in 1.3 an error without a type has an empty one."""
@@ -81,7 +81,7 @@ class Anthropic(Format):
         return sse(self.error(error, dialect), "error")
 
 
-class _Stream(Stream):
+class _AnthropicStream(ProviderStream):
     """providers/anthropic/responses.go, ToAnthropicResponsesStreamResponse."""
 
     @property
@@ -90,9 +90,9 @@ class _Stream(Stream):
         return self.reply.provider == "anthropic"
 
     def opening(self) -> Iterator[Event]:
-        reply, usage = self.reply, Tokens.of({})
+        reply, usage = self.reply, TokenCounts.of({})
         if self._native and reply.dialect != "1.3":  # only this provider tells the prompt's tokens before the answer
-            usage = Tokens.of({**reply.usage, "completion_tokens": 1})
+            usage = TokenCounts.of({**reply.usage, "completion_tokens": 1})
         start = _message(reply) | {"content": [], "usage": _usage(usage, reply.dialect)}
         yield "message_start", {"message": start}
 
@@ -126,11 +126,11 @@ class _Stream(Stream):
         yield "message_stop", {}
 
 
-def _message(reply: Reply) -> dict[str, Any]:
+def _message(reply: ProviderReply) -> dict[str, Any]:
     return {"id": f"msg_{reply.id}", "type": "message", "role": "assistant", "model": reply.model}
 
 
-def _usage(tokens: Tokens, dialect: str) -> dict[str, Any]:
+def _usage(tokens: TokenCounts, dialect: str) -> dict[str, Any]:
     """From 1.5 on as Anthropic counts: ``input_tokens`` leaves out what the cache had. In 1.3 it has everything."""
     cached = 0 if dialect == "1.3" else tokens.cache_read + tokens.cache_write
     return {

@@ -15,17 +15,17 @@ from typing import Any, ClassVar, Literal
 
 import orjson
 
-from ..content.answers import Choice
+from ..content.answers import SimulatedChoice
 from ..dialects import DialectName
 from ..http.framing import STREAM_HEADERS
 
 __all__ = [
     "Event",
-    "Format",
     "Kind",
-    "Reply",
-    "Stream",
-    "Tokens",
+    "ProviderFormat",
+    "ProviderReply",
+    "ProviderStream",
+    "TokenCounts",
     "arguments",
     "conversation",
     "fields",
@@ -40,7 +40,7 @@ Kind = Literal["text", "reasoning", "tool"]
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class TokenCounts:
     """The gateway's usage, by what is counted. Unknown counts are 0, as Go writes them."""
 
     prompt: int
@@ -53,7 +53,7 @@ class Tokens:
     reasoning: int
 
     @classmethod
-    def of(cls, usage: Mapping[str, Any]) -> Tokens:
+    def of(cls, usage: Mapping[str, Any]) -> TokenCounts:
         prompt, completion = usage.get("prompt_tokens_details") or {}, usage.get("completion_tokens_details") or {}
         return cls(
             prompt=usage.get("prompt_tokens") or 0,
@@ -66,7 +66,7 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class ProviderReply:
     """One answer of a deployment, before it has the words of an SDK."""
 
     id: str
@@ -74,7 +74,7 @@ class Reply:
     model: str
     provider: str
     dialect: DialectName
-    choice: Choice
+    choice: SimulatedChoice
     """The first and only one: these routes know no ``n``."""
     usage: Mapping[str, Any]
     latency_ms: int = 0
@@ -83,8 +83,8 @@ class Reply:
     """Scripted changes of the object that carries the usage."""
 
     @property
-    def tokens(self) -> Tokens:
-        return Tokens.of(self.usage)
+    def tokens(self) -> TokenCounts:
+        return TokenCounts.of(self.usage)
 
     @property
     def told_reason(self) -> str:
@@ -93,10 +93,10 @@ class Reply:
         return "stop" if self.dialect == "1.3" and reason != "tool_calls" else reason
 
 
-class Stream(ABC):
+class ProviderStream(ABC):
     """The events of one streamed reply. Blocks of reasoning, text and tool calls follow each other."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: ProviderReply) -> None:
         self.reply = reply
         self.index = -1
         """Place of the open block; -1 before the first."""
@@ -149,7 +149,7 @@ class Stream(ABC):
         """The end of the reply: why it ended, and its tokens."""
 
 
-class Format(ABC):
+class ProviderFormat(ABC):
     """One SDK's words."""
 
     route: ClassVar[str]
@@ -177,11 +177,11 @@ class Format(ABC):
         return True
 
     @abstractmethod
-    def answer(self, reply: Reply) -> dict[str, Any]:
+    def answer(self, reply: ProviderReply) -> dict[str, Any]:
         """A whole answer."""
 
     @abstractmethod
-    def stream(self, reply: Reply) -> Stream:
+    def stream(self, reply: ProviderReply) -> ProviderStream:
         """The events of a streamed answer."""
 
     @abstractmethod

@@ -11,11 +11,11 @@ from ..dialects import DialectName
 from ..http.framing import merged
 from .base import (
     Event,
-    Format,
     Kind,
-    Reply,
-    Stream,
-    Tokens,
+    ProviderFormat,
+    ProviderReply,
+    ProviderStream,
+    TokenCounts,
     arguments,
     conversation,
     fields,
@@ -39,7 +39,7 @@ _EXCEPTIONS = (
 """What AWS calls an error in the middle of a stream; boto3 reads no other."""
 
 
-class Bedrock(Format):
+class Bedrock(ProviderFormat):
     """``/bedrock/model/{modelId}/converse`` and ``/converse-stream`` (integrations/bedrock.go)."""
 
     route = "bedrock"
@@ -69,7 +69,7 @@ class Bedrock(Format):
             chat["tool_choice"] = _tool_choice(fields(tools.get("toolChoice")))
         return chat
 
-    def answer(self, reply: Reply) -> dict[str, Any]:
+    def answer(self, reply: ProviderReply) -> dict[str, Any]:
         choice = reply.choice
         content: list[dict[str, Any]] = []
         if choice.reasoning:
@@ -85,8 +85,8 @@ class Bedrock(Format):
             "metrics": {"latencyMs": reply.latency_ms},
         }
 
-    def stream(self, reply: Reply) -> Stream:
-        return _Stream(reply)
+    def stream(self, reply: ProviderReply) -> ProviderStream:
+        return _BedrockStream(reply)
 
     def error(self, error: dict[str, Any], dialect: DialectName) -> Any:
         """providers/bedrock/utils.go. No ``x-amzn-errortype`` was found in the source: botocore reads the body too."""
@@ -109,7 +109,7 @@ class Bedrock(Format):
         return message(headers, orjson.dumps({"message": body["message"]}))
 
 
-class _Stream(Stream):
+class _BedrockStream(ProviderStream):
     """providers/bedrock/responses.go, ToBedrockConverseStreamResponse."""
 
     def opening(self) -> Iterator[Event]:
@@ -134,7 +134,7 @@ class _Stream(Stream):
         yield "metadata", merged({"usage": _usage(self.reply.tokens, self.reply.dialect)}, self.reply.merge)
 
 
-def _usage(tokens: Tokens, dialect: str) -> dict[str, int]:
+def _usage(tokens: TokenCounts, dialect: str) -> dict[str, int]:
     """From 1.5 on as AWS counts: ``inputTokens`` leaves out what the cache had. In 1.3 it has everything."""
     cached = 0 if dialect == "1.3" else tokens.cache_read + tokens.cache_write
     return {

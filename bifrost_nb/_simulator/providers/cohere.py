@@ -7,7 +7,7 @@ from typing import Any
 
 from ..dialects import DialectName
 from ..http.framing import DONE, merged, sse
-from .base import Event, Format, Kind, Reply, Stream, Tokens
+from .base import Event, Kind, ProviderFormat, ProviderReply, ProviderStream, TokenCounts
 
 __all__ = ["Cohere"]
 
@@ -19,7 +19,7 @@ _SAME = (
 _FINISH_REASONS = {"stop": "COMPLETE", "length": "MAX_TOKENS", "tool_calls": "TOOL_CALL"}
 
 
-class Cohere(Format):
+class Cohere(ProviderFormat):
     """``/cohere/v2/chat`` (integrations/cohere.go).
 
     The gateway converts nothing here: it passes on what Cohere itself said, if the provider is configured with
@@ -43,7 +43,7 @@ class Cohere(Format):
     def converts(self, provider: str) -> bool:
         return provider == self.provider
 
-    def answer(self, reply: Reply) -> dict[str, Any]:
+    def answer(self, reply: ProviderReply) -> dict[str, Any]:
         choice = reply.choice
         content: list[dict[str, Any]] = []
         if choice.reasoning:
@@ -59,8 +59,8 @@ class Cohere(Format):
             "usage": _usage(reply.tokens),
         }
 
-    def stream(self, reply: Reply) -> Stream:
-        return _Stream(reply)
+    def stream(self, reply: ProviderReply) -> ProviderStream:
+        return _CohereStream(reply)
 
     def error(self, error: dict[str, Any], dialect: DialectName) -> Any:
         return error
@@ -73,7 +73,7 @@ class Cohere(Format):
         return sse(error)
 
 
-class _Stream(Stream):
+class _CohereStream(ProviderStream):
     """providers/cohere/chat.go, ToBifrostChatCompletionStream: what it makes nothing of is not passed on, and that is
     the start and the end of each block."""
 
@@ -101,7 +101,7 @@ class _Stream(Stream):
         return {"index": self.index, "delta": {"message": message}}
 
 
-def _usage(tokens: Tokens) -> dict[str, Any]:
+def _usage(tokens: TokenCounts) -> dict[str, Any]:
     counts = {"input_tokens": tokens.prompt, "output_tokens": tokens.completion}
     cached = {"cached_tokens": tokens.cache_read} if tokens.cache_read else {}
     return {"billed_units": counts, "tokens": counts} | cached

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .anthropic import Anthropic
-from .base import Reply
+from .base import ProviderReply
 from .genai import GenAI
 
 __all__ = ["AnthropicCount", "GenAICount"]
@@ -19,7 +19,7 @@ class AnthropicCount(Anthropic):
     def request(self, body: dict[str, Any], model: str) -> dict[str, Any]:
         return super().request(body, model) | {"stream": False}
 
-    def answer(self, reply: Reply) -> dict[str, Any]:
+    def answer(self, reply: ProviderReply) -> dict[str, Any]:
         return {"input_tokens": reply.tokens.prompt}
 
 
@@ -28,5 +28,5 @@ class GenAICount(GenAI):
 
     operation = "count_tokens"
 
-    def answer(self, reply: Reply) -> dict[str, Any]:
+    def answer(self, reply: ProviderReply) -> dict[str, Any]:
         return {"totalTokens": reply.tokens.prompt}

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..content.answers import Choice
+from ..content.answers import SimulatedChoice
 from ..dialects import Failure
-from ..faults import Rule
-from ..http.delivery import Delivery, Piece
-from .base import Event, Format, Reply, Stream
+from ..faults import FaultRule
+from ..http.delivery import Delivery, TimedPiece
+from .base import Event, ProviderFormat, ProviderReply, ProviderStream
 
 __all__ = ["ForeignDelivery"]
 
@@ -19,14 +19,14 @@ __all__ = ["ForeignDelivery"]
 class ForeignDelivery(Delivery):
     """The sending of one attempt's answer as `format` has it."""
 
-    format: Format = field(kw_only=True)
-    _stream_of: Stream | None = None
+    format: ProviderFormat = field(kw_only=True)
+    _stream_of: ProviderStream | None = None
 
     def __post_init__(self) -> None:
         attempt = self.attempt
         if self.format.operation == "count_tokens":  # nothing is generated, and nobody has a price for counting
             attempt.usage, attempt.cost_usd = self.dialect.usage(attempt.answer.prompt_tokens, 0), None
-            nothing = Choice(index=0, prompt="", tokens=[], finish_reason="stop")
+            nothing = SimulatedChoice(index=0, prompt="", tokens=[], finish_reason="stop")
             attempt.answer = replace(attempt.answer, choices=[nothing])
 
     @property
@@ -40,9 +40,9 @@ class ForeignDelivery(Delivery):
     def _body(self) -> dict[str, Any]:
         return self.format.answer(self._reply())
 
-    def _reply(self) -> Reply:
+    def _reply(self) -> ProviderReply:
         attempt = self.attempt
-        return Reply(
+        return ProviderReply(
             id=self.answer_id,
             model=self.dialect.model_name(attempt.route),
             provider=attempt.route.provider,
@@ -54,18 +54,18 @@ class ForeignDelivery(Delivery):
         )
 
     @property
-    def _events(self) -> Stream:
+    def _events(self) -> ProviderStream:
         if self._stream_of is None:
             self._stream_of = self.format.stream(self._reply())
         return self._stream_of
 
-    def _burst(self, rule: Rule, first: float) -> list[bytes] | None:
+    def _burst(self, rule: FaultRule, first: float) -> list[bytes] | None:
         return None  # a stream of blocks has a state, which bytes kept from another one have not
 
     def _opening(self) -> dict[str, Any] | None:
         return {}  # what it is, `_frame` knows
 
-    def _frame(self, piece: Piece, latency_ms: int) -> bytes:
+    def _frame(self, piece: TimedPiece, latency_ms: int) -> bytes:
         events = self._events
         if piece.kind == "role":
             return self._encode(events.opening())

@@ -12,11 +12,11 @@ from ..dialects import DialectName
 from ..http.framing import merged, sse
 from .base import (
     Event,
-    Format,
     Kind,
-    Reply,
-    Stream,
-    Tokens,
+    ProviderFormat,
+    ProviderReply,
+    ProviderStream,
+    TokenCounts,
     arguments,
     conversation,
     fields,
@@ -36,7 +36,7 @@ _FINISH_REASONS = {"stop": "STOP", "length": "MAX_TOKENS", "content_filter": "SA
 """providers/gemini/utils.go; anything else, tool calls too, is STOP."""
 
 
-class GenAI(Format):
+class GenAI(ProviderFormat):
     """``/genai/v1beta/models/{model}:generateContent`` and ``:streamGenerateContent`` (integrations/genai.go).
 
     Streams are server-sent events with or without ``alt=sse``; they end without ``[DONE]`` (integrations/router.go).
@@ -61,7 +61,7 @@ class GenAI(Format):
             chat["tool_choice"] = _MODES.get(str(calling.get("mode")), "auto")
         return chat
 
-    def answer(self, reply: Reply) -> dict[str, Any]:
+    def answer(self, reply: ProviderReply) -> dict[str, Any]:
         parts: list[dict[str, Any]] = []
         if reply.choice.reasoning:
             parts.append({"text": "".join(reply.choice.reasoning), "thought": True})
@@ -74,8 +74,8 @@ class GenAI(Format):
             body["candidates"] = [_candidate(parts, reply.told_reason)]
         return body | {"usageMetadata": _usage(reply.tokens)}
 
-    def stream(self, reply: Reply) -> Stream:
-        return _Stream(reply)
+    def stream(self, reply: ProviderReply) -> ProviderStream:
+        return _GenaiStream(reply)
 
     def error(self, error: dict[str, Any], dialect: DialectName) -> Any:
         """providers/gemini/errors.go; an error of the engine itself has code 500, whatever its status line says."""
@@ -90,10 +90,10 @@ class GenAI(Format):
         return sse(self.error(error, dialect))
 
 
-class _Stream(Stream):
+class _GenaiStream(ProviderStream):
     """providers/gemini/responses.go, ToGeminiResponsesStreamResponse: a function call is told when it is whole."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: ProviderReply) -> None:
         super().__init__(reply)
         self._call: Mapping[str, Any] = {}
         self._arguments = ""
@@ -123,7 +123,7 @@ def _candidate(parts: list[dict[str, Any]], finish_reason: str | None = None) ->
     return {"content": content} | reason
 
 
-def _usage(tokens: Tokens) -> dict[str, Any]:
+def _usage(tokens: TokenCounts) -> dict[str, Any]:
     """providers/gemini/utils.go: thoughts stand beside the candidates' tokens, the cache inside the prompt's."""
     counts = {
         "promptTokenCount": tokens.prompt,

@@ -11,13 +11,13 @@ from starlette.types import Receive, Scope, Send
 
 from ..deployments import Kind
 from ..dialects import Failure, Route
-from ..faults import Rule
-from ..http.connection import BodyTooLarge, ClientGone, Dropped, Link
-from ..http.delivery import Attempt, Delivery
+from ..faults import FaultRule
+from ..http.connection import BodyTooLarge, ClientGone, Dropped, ServerConnection
+from ..http.delivery import Delivery, ProviderAttempt
 from ..http.embedding_delivery import EmbeddingDelivery
-from ..http.request import PROVIDERS, UNRESOLVED, Call, Refused, azure_target, read_call
+from ..http.request import PROVIDERS, UNRESOLVED, Refused, SimulatedCall, azure_target, read_call
 from ..http.responses_delivery import ResponsesDelivery
-from ..providers import ForeignDelivery, Format
+from ..providers import ForeignDelivery, ProviderFormat
 from ..state import BUDGET_USD, Simulator, virtual_key
 
 __all__ = ["OPERATIONS", "Inference"]
@@ -40,10 +40,10 @@ class Inference:
     simulator: Simulator
     kind: Kind | None
     route: str
-    format: Format | None = None
+    format: ProviderFormat | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        link = Link(scope, receive, send)
+        link = ServerConnection(scope, receive, send)
         self.simulator.recorder.add(link.record)
         try:
             await self._serve(link)
@@ -52,7 +52,7 @@ class Inference:
         finally:
             link.close()
 
-    async def _serve(self, link: Link) -> None:
+    async def _serve(self, link: ServerConnection) -> None:
         try:
             content = await link.body()
             link.record.body = _readable(content)
@@ -67,7 +67,7 @@ class Inference:
             return await self._send_error(link, failure, self.simulator.route(call, 0))
         return await self._answer(link, call)
 
-    def _read(self, link: Link, content: bytes) -> Call:
+    def _read(self, link: ServerConnection, content: bytes) -> SimulatedCall:
         record, kind, deployment = link.record, self.kind, None
         if kind is None:
             several = self.simulator.dialect.name != "1.3"
@@ -91,7 +91,7 @@ class Inference:
             call.messages = self.simulator.conversations.get(call.get("previous_response_id", ""), []) + call.messages
         return call
 
-    def _read_foreign(self, link: Link, content: bytes, format: Format) -> Call:
+    def _read_foreign(self, link: ServerConnection, content: bytes, format: ProviderFormat) -> SimulatedCall:
         """The chat that a request in another SDK's words amounts to."""
         record, simulator = link.record, self.simulator
         found = simulator.resolve if simulator.dialect.resolves_bare_models else f"{format.provider}/{{}}".format
@@ -107,7 +107,7 @@ class Inference:
             operation=format.operation,
         )
 
-    async def _answer(self, link: Link, call: Call) -> None:
+    async def _answer(self, link: ServerConnection, call: SimulatedCall) -> None:
         """Try the primary, then each fallback; when all fail, the primary's error is the one to tell."""
         simulator, record = self.simulator, link.record
         first: tuple[Failure, Route] | None = None
@@ -125,10 +125,10 @@ class Inference:
                 simulator.script.find(
                     record.path, record.headers, deployment=target, prompt=call.prompt, stream=call.stream
                 )
-                or Rule()
+                or FaultRule()
             )
             outcome = simulator.attempt(call, route, rule, began)
-            if isinstance(outcome, Attempt):
+            if isinstance(outcome, ProviderAttempt):
                 record.served = target
                 return await self._deliver(link, call, outcome)
             await self._let_fail(link, call, route, rule, began, outcome)
@@ -143,7 +143,9 @@ class Inference:
         message = f"failed to get config for provider{named}: provider {route.provider} is not configured"
         return Failure(status=400, message=message, of_engine=True, cause=message, asked=False)
 
-    async def _let_fail(self, link: Link, call: Call, route: Route, rule: Rule, began: float, failure: Failure) -> None:
+    async def _let_fail(
+        self, link: ServerConnection, call: SimulatedCall, route: Route, rule: FaultRule, began: float, failure: Failure
+    ) -> None:
         """Let the time of a failing attempt pass, log it, do what its rule says about the connection."""
         delay_ms = rule.delay_ms if rule.provider_timeout_ms is None else rule.provider_timeout_ms
         if delay_ms is None:
@@ -162,7 +164,7 @@ class Inference:
             if rule.drop.after_bytes is None:
                 await link.drop()
 
-    async def _deliver(self, link: Link, call: Call, attempt: Attempt) -> None:
+    async def _deliver(self, link: ServerConnection, call: SimulatedCall, attempt: ProviderAttempt) -> None:
         dialect, format = self.simulator.dialect, self.format
         if format is not None and format.converts(attempt.route.provider):
             delivery: Delivery = ForeignDelivery(dialect, call, attempt, link, format=format)
@@ -200,7 +202,7 @@ class Inference:
             error_details=details,
         )
 
-    async def _send_error(self, link: Link, failure: Failure, route: Route | None) -> None:
+    async def _send_error(self, link: ServerConnection, failure: Failure, route: Route | None) -> None:
         dialect, content = self.simulator.dialect, failure.content
         if content is None:
             error = dialect.error(failure, route)
@@ -221,7 +223,7 @@ def _unresolved(route: Route) -> tuple[Failure, Route]:
     return failure, replace(whole, upstream_model=whole.model)
 
 
-def _key_refused(call: Call, dialect: str) -> Failure | None:
+def _key_refused(call: SimulatedCall, dialect: str) -> Failure | None:
     """What governance says about a planted virtual key; other keys are not looked at."""
     key = virtual_key(call.headers)
     if key is None:

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..deployments import SimulatedDeployment
 from ..faults import Script
-from ..http.connection import ClientGone, Dropped, Link
+from ..http.connection import ClientGone, Dropped, ServerConnection
 from ..http.framing import json_response
 from ..http.request import REQUEST_TYPES
 from ..state import BUDGET_USD, VIRTUAL_KEYS, Simulator
@@ -67,7 +67,7 @@ class _Observed:
         self.simulator = simulator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        link = Link(scope, receive, send)
+        link = ServerConnection(scope, receive, send)
         self.simulator.recorder.add(link.record)
         rule = self.simulator.script.find(link.record.path, link.record.headers)
         try:

@@ -16,7 +16,7 @@ from bifrost_nb import Client
 from bifrost_nb._display.markdown import LONGEST_MARKDOWN, to_html
 from bifrost_nb._foreground.wait import drain
 from bifrost_nb._notebook.live.live_widget import Pane
-from bifrost_nb._notebook.live.race import Arrival, Column, Race
+from bifrost_nb._notebook.live.race import Arrival, Race, RaceColumn
 from bifrost_nb._runs.collector import Piece
 from bifrost_nb._runs.run import Run
 from bifrost_nb._simulator.process import LocalGateway
@@ -260,7 +260,7 @@ def test_a_call_that_is_sent_again(wire: Wire) -> None:
     race.receive([Arrival(0, [Piece(0, "half an", "", 1.0)]), Arrival(1, [Piece(0, "other", "", 1.0)])])
     pane.update()
     assert [frame["h"][0][0] for frame in wire.frames if frame.get("h")] == [0]
-    race.columns[0] = Column(asked())
+    race.columns[0] = RaceColumn(asked())
     race.receive([Arrival(0, [Piece(0, "answer", "", 1.0)])])
     pane.update(final=True)
     assert (text_of(wire.frames, 0), text_of(wire.frames, 1)) == ("answer", "other")

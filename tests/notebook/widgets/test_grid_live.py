@@ -43,7 +43,7 @@ def test_counters(client: Client) -> None:
     """Running, done, failed, first text and cost follow what happened; a call to be sent again is not a failure."""
     plan = plan_of(client, 3)
     overview = Overview(plan, {}, Progress(total=6))
-    fast = [cell.cell_id for cell in plan.cells if cell.asked.name == TWO[0]]
+    fast = [cell.trial_id for cell in plan.trials if cell.asked.name == TWO[0]]
     overview.receive(Event(cell_id) for cell_id in fast)
     overview.receive([Event(fast[0], run("1", "x", ttft_ms=40.0)), Event(fast[1], run("1", None), final=False)])
     first, second = overview.rows()
@@ -52,7 +52,7 @@ def test_counters(client: Client) -> None:
     assert (first["first"], first["cost"]) == ("median 40 ms", "$0.00100")
     overview.receive([Event(fast[1]), Event(fast[1], run("1", None, cost_usd=None))])
     overview.receive([Event(fast[2], run("1", "x", cost_usd=None))])
-    overview.receive([Event(plan.cells[-1].cell_id, run("1", "half", status="cancelled", cost_usd=None))])
+    overview.receive([Event(plan.trials[-1].trial_id, run("1", "half", status="cancelled", cost_usd=None))])
     (first, second) = overview.rows()
     assert first["ended"] == "2 of 3 done, 1 failed"
     assert second["ended"] == "0 of 3 done, 1 stopped"
@@ -82,7 +82,7 @@ def test_few_are_a_race(client: Client, gateway: LocalGateway, wire: Wire) -> No
     plan = plan_of(client, 2)
     sweep = run_live(client, plan, {})
     texts = {column: text(wire.frames, column) for column in range(4)}
-    assert texts == {place: sweep.results[cell.cell_id].text for place, cell in enumerate(plan.cells)}
+    assert texts == {place: sweep.results[cell.trial_id].text for place, cell in enumerate(plan.trials)}
     assert all(texts.values())
     assert sweep.progress.resent == 1
 
@@ -97,7 +97,7 @@ def test_stop(client: Client, gateway: LocalGateway, prompts: int, wish: Any, le
     def click() -> None:
         from ipywidgets.widgets import widget
 
-        gateway.wait_for(lambda found: sum(one["chunks"] == 4 for one in found) >= min(4, len(plan.cells)), 30)
+        gateway.wait_for(lambda found: sum(one["chunks"] == 4 for one in found) >= min(4, len(plan.trials)), 30)
         (live,) = (one for one in widget._instances.values() if hasattr(one, "_esm"))
         live.comm.handle_msg({"content": {"data": {"method": "custom", "content": {"stop": wish}}}, "buffers": []})
 
