@@ -84,7 +84,7 @@ class Remote:
 
     async def _follow_cost(self, run: Run) -> None:
         # The worker is gone before the gateway's log has the cost; this process asks for it as for its own runs.
-        self.client._on_loop().costs.follow(run, self.client.log)
+        self.client.sender().costs.follow(run, self.client.log)
 
     def note(self, text: str) -> None:
         """Say something about the whole comparison, once."""
