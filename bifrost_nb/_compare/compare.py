@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["ComparisonInterrupted", "compare"]
 
 LOOK_S = 0.1
-COSTS_S = 8.0
-"""Costs that come from the gateway's log are waited for so long after the last answer."""
 
 
 @overload
@@ -150,7 +148,7 @@ def _run(client: Client, sweep: Sweep) -> None:
 
     The first interrupt cancels every call and waits for their records, a second one leaves at once.
     """
-    from .._foreground.wait import Interrupts, drain, wait_for_costs
+    from .._foreground.wait import Interrupts, drain
 
     if sweep.progress.reused == sweep.progress.total:
         return
@@ -162,7 +160,6 @@ def _run(client: Client, sweep: Sweep) -> None:
             drain([job], inbox, lambda _: bar.update(), interrupts=interrupts, interval=LOOK_S, idle=LOOK_S)
             if not interrupts.count:
                 job.result()
-                wait_for_costs(client, sweep.results.values(), COSTS_S, interrupts)
         except KeyboardInterrupt:
             raise ComparisonInterrupted(Comparison(sweep.plan, sweep.results, sweep.progress, log=client.log)) from None
         finally:
