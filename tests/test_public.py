@@ -27,6 +27,7 @@ ALLOWED = {  # part -> the parts of this package it may import when it is loaded
     "_display": {"errors", "_safe_text", "_runs"},
     "_foreground": {"errors"},
     "charts": {"errors"},
+    "scorers": {"errors", "_safe_text", "_compare"},
     "_compare": {"errors", "_safe_text", "_runs", "_client", "_display"},
     "_admin": {"errors", "_safe_text", "_settings", "_wire", "_runs", "_client", "_display"},
     "_launch": {"errors", "_safe_text", "_runs"},
@@ -189,7 +190,7 @@ def test_each_door_is_in_use() -> None:
     assert set(DOORS) <= used
 
 
-PUBLIC_MODULES = {"bifrost_nb", "bifrost_nb.charts", "bifrost_nb.errors"}
+PUBLIC_MODULES = {"bifrost_nb", "bifrost_nb.charts", "bifrost_nb.errors", "bifrost_nb.scorers"}
 
 
 @pytest.mark.parametrize(
