@@ -111,10 +111,8 @@ def test_a_judge_that_repeats_a_hostile_answer_is_not_believed(ask: Any, gateway
     gateway.script(
         [
             {"deployment": A, "text": [quoted]},
-            *(
-                {"deployment": JUDGE, "prompt": topic, "text": [reply]}
-                for topic, reply in zip(("tea", "rain"), replies)
-            ),
+            {"deployment": JUDGE, "prompt": "tea", "text": [replies[0]]},
+            {"deployment": JUDGE, "prompt": "rain", "text": [replies[1]]},
         ]
     )
     frame = ask(deployments=[A], score=scorers.rubric("Is it helpful?", judge=JUDGE)).frame
