@@ -15,6 +15,7 @@ import bifrost_nb as bf
 
 PACKAGE = Path(bf.__file__).parent
 ROOT = PACKAGE.parent
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "notebooks").glob("*.ipynb"))]
 
 ALLOWED = {  # part -> the parts of this package it may import when it is loaded; every part is listed
     "errors": set(),
@@ -30,6 +31,7 @@ ALLOWED = {  # part -> the parts of this package it may import when it is loaded
     "_display": {"errors", "_safe_text", "_runs"},
     "_foreground": {"errors"},
     "charts": {"errors"},
+    "scorers": {"errors", "_safe_text", "_compare"},
     "_compare": {"errors", "_safe_text", "_suggest", "_runs", "_client", "_display"},
     "_admin": {"errors", "_safe_text", "_suggest", "_settings", "_wire", "_runs", "_client", "_display"},
     "_launch": {"errors", "_safe_text", "_suggest"},
@@ -139,11 +141,11 @@ def _imports(path: Path) -> list[tuple[str, bool]]:
 
 
 def test_every_public_name_is_there_and_documented() -> None:
-    """`__all__` is a promise: each name can be imported, says what it is, and stands in the README."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    """`__all__` is a promise: each name can be imported, says what it is, and stands in the README or the manual."""
+    manual = "".join(path.read_text(encoding="utf-8") for path in DOCUMENTS)
     for name in bf.__all__:
         assert getattr(bf, name).__doc__, name
-        assert re.search(rf"\b{name}\b", readme), f"{name} is not in the README"
+        assert re.search(rf"\b{name}\b", manual), f"{name} is neither in the README nor in a notebook"
     assert set(dir(bf)) == set(bf.__all__)
 
 
@@ -207,12 +209,10 @@ def test_each_door_is_in_use() -> None:
     assert set(DOORS) <= used
 
 
-PUBLIC_MODULES = {"bifrost_nb", "bifrost_nb.charts", "bifrost_nb.errors"}
+PUBLIC_MODULES = {"bifrost_nb", "bifrost_nb.charts", "bifrost_nb.errors", "bifrost_nb.scorers"}
 
 
-@pytest.mark.parametrize(
-    "path", [ROOT / "README.md", *sorted((ROOT / "notebooks").glob("*.ipynb"))], ids=lambda path: path.name
-)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_documents_import_only_what_is_public(path: Path) -> None:
     """A module of ours that a notebook or the README imports is a public one."""
     text = path.read_text(encoding="utf-8")

@@ -34,10 +34,11 @@ class Access:
     def __init__(self, client: Client, credentials: Settings) -> None:
         self.base_url = client.base_url
         self._credentials = credentials
-        self._client = {**client._headers, **client._auth()}
+        keys = client.credentials
+        self._client = {**keys.own, **keys.inference}
         self._admin = credentials.admin_headers()
         own = (credentials.admin_password, credentials.session_token, *secrets_in(self._admin))
-        self._secrets = (*client._secrets, *own)
+        self._secrets = (*keys.secrets, *own)
         self._signed_in = False
 
     def safe(self, value: object, limit: int | None = None) -> str | None:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Unpack
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from typing import Any, TypeVar, Unpack
 
 from .. import _settings as settings
 from .._runs.log.log import RunLog, run_log
 from .._runs.redaction import Redact, dropping
 from .._runs.run import Run
-from .._safe_text import Secret, guarded, plain, secrets_in
+from .._safe_text import guarded, plain
 from ..errors import ConfigurationError
 from .calls import (
     Asked,
@@ -29,12 +29,16 @@ from .calls import (
     Timeouts,
     prepare,
 )
+from .credentials import Credentials
 from .dispatch import Sender
+from .judging import note_call
 from .portal import Job, portal
 from .streams import AsyncStream, Stream, finished
-from .transport import Sink
+from .transport import Sink, get_json
 
 __all__ = ["Client"]
+
+T = TypeVar("T")
 
 
 class Client:
@@ -70,7 +74,8 @@ class Client:
         )
         self.timeouts = Timeouts.of(timeout if isinstance(timeout, Timeouts) else self.settings.timeout)
         self.retries = retries
-        self._headers = _checked_headers(headers or {})
+        self.credentials = Credentials.of(self.settings, _checked_headers(headers or {}))
+        """The headers of this client's requests by purpose, and the keys that must show nowhere."""
         self._log = log
         if redact is not None and not callable(redact):
             raise ConfigurationError(f"redact must be a function of (text, what), not {type(redact).__name__}.")
@@ -236,7 +241,7 @@ class Client:
         **options: Any,
     ) -> Call:
         """Check a call without sending it. Raises ConfigurationError."""
-        options["headers"] = _checked_headers({**self._headers, **(options.get("headers") or {})})
+        options["headers"] = _checked_headers({**self.credentials.own, **(options.get("headers") or {})})
         call = prepare(
             kind,
             deployment,
@@ -247,6 +252,7 @@ class Client:
             default_retries=self.retries,
             **options,
         )
+        note_call(call.run)
         _ = self.base_url  # starts the embedded gateway here rather than on the private loop, which it would hold up
         return call
 
@@ -256,30 +262,52 @@ class Client:
 
     async def send(self, call: Call, sink: Sink | None = None) -> Outcome:
         """`start` for code that already runs on the private loop. Being cancelled raises CancelledError."""
-        return await self._on_loop().send(call, sink)
+        return await self.sender().send(call, sink)
 
     def record(self, run: Run) -> None:
         """Write a finished run to the log, as `redact` wants it and without keys. Raises LogError."""
-        self.log.append(run, redact=self.redact, secrets=self._secrets)
+        self.log.append(run, redact=self.redact, secrets=self.credentials.secrets)
+
+    # What management, comparisons, clusters and recorders stand on
+
+    def sender(self) -> Sender:
+        """What sends on this process's private loop (a fork has a loop of its own). Call it there."""
+        base_url = self.base_url  # the embedded gateway has another after it had to be started again
+        if self._sender is None or self._sender.portal is not portal() or self._sender.base_url != base_url:
+            self._sender = Sender(base_url, self.credentials, lambda: self.log, self.redact)
+        return self._sender
+
+    def run_on_loop(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run `work` on the private loop and wait for its result; an interrupt cancels it and is raised again."""
+        return portal().call(work)
+
+    async def get_json(self, path: str, params: Mapping[str, Any] | None = None) -> tuple[int, Any]:
+        """GET what the gateway has at `path`: (status, decoded JSON or None). On the private loop.
+
+        Raises ConnectionFailed and its relatives, ProtocolError.
+        """
+        keys = self.credentials
+        headers = keys.management if path.startswith("/api/") else keys.listing
+        return await get_json(self.base_url, path, headers, params)
 
     def wait_costs(self, runs: Iterable[Run], seconds: float = 5.0) -> None:
         """Wait until the costs of `runs` that come from the gateway's log are filled in, at most `seconds`."""
 
         async def wait() -> None:
-            await self._on_loop().costs.wait(runs, seconds)
+            await self.sender().costs.wait(runs, seconds)
 
-        portal().call(wait())
+        self.run_on_loop(wait())
 
     def version(self) -> str | None:
         """The gateway's version; None where it does not say (before 1.4, or no gateway)."""
 
         async def ask() -> str | None:
-            return await self._on_loop().version()
+            return await self.sender().version()
 
-        return portal().call(ask())
+        return self.run_on_loop(ask())
 
     def _wait(self, call: Call) -> Run:
-        return finished(portal().call(self.send(call)))
+        return finished(self.run_on_loop(self.send(call)))
 
     async def _awaited(self, call: Call) -> Run:
         return finished(await asyncio.wrap_future(portal().start(self.send(call))))
@@ -289,32 +317,6 @@ class Client:
             return await self.send(call, sink)
         except asyncio.CancelledError:
             return Outcome(call.run)
-
-    def _on_loop(self) -> Sender:
-        """The sender of this process's private loop (a fork has a loop of its own)."""
-        base_url = self.base_url  # the embedded gateway has another after it had to be started again
-        if self._sender is None or self._sender.portal is not portal() or self._sender.base_url != base_url:
-            self._sender = Sender(base_url, self._auth(), self._secrets, lambda: self.log, self._admin(), self.redact)
-        return self._sender
-
-    @property
-    def _secrets(self) -> tuple[str, ...]:
-        keys = tuple(key for key in (self.settings.virtual_key, self.settings.api_key) if key)
-        return (*keys, *secrets_in(self._headers))
-
-    def _auth(self) -> dict[str, str]:
-        auth = {}
-        if self.settings.virtual_key:
-            auth["x-bf-vk"] = self.settings.virtual_key
-        if self.settings.api_key:
-            auth["authorization"] = Secret(f"Bearer {self.settings.api_key}")
-        return auth
-
-    def _admin(self) -> dict[str, str]:
-        try:
-            return self.settings.admin_headers()
-        except ConfigurationError:  # half a pair is told where the management API is asked for, and stops no completion
-            return {}
 
 
 def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:

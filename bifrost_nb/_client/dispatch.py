@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from .._safe_text import plain, redact, secrets_in
 from ..errors import BifrostError, ConnectionFailed, GatewayError, LogError, StreamInterrupted, TimedOut
 from .calls import Call, Outcome
 from .costs import Costs
+from .credentials import Credentials
 from .portal import Portal, portal
 from .transport import Sink, attempt, get_json, pool
 
@@ -60,31 +61,21 @@ class _Sending:
 
 
 class Sender:
-    """Sends the calls of one client. Belongs to the private loop it was made on.
-
-    `auth` are the headers of completions; `admin` those that open a protected management API beside them.
-    """
+    """Sends the calls of one client. Belongs to the private loop it was made on."""
 
     def __init__(
-        self,
-        base_url: str,
-        auth: Mapping[str, str],
-        secrets: tuple[str, ...],
-        log: Callable[[], RunLog],
-        admin: Mapping[str, str],
-        redact: Redact | None = None,
-    ):
+        self, base_url: str, credentials: Credentials, log: Callable[[], RunLog], redact: Redact | None = None
+    ) -> None:
         self.portal: Portal = portal()
         self.base_url = base_url
-        self.costs = Costs(base_url, {**auth, **admin})
-        self._auth, self._admin, self._secrets, self._log = auth, admin, secrets, log
-        self._redact = redact
+        self.costs = Costs(base_url, credentials.management)
+        self._credentials, self._log, self._redact = credentials, log, redact
         self._version: asyncio.Task[str | None] | None = None
 
     async def send(self, call: Call, sink: Sink | None = None) -> Outcome:
         """Send a call. Being cancelled records the run and raises CancelledError; every other end is an Outcome."""
         http = await pool(self.base_url)  # loading it takes a moment that is not the gateway's
-        sending = _Sending(call, _sink_that_cannot_fail(sink), (*self._secrets, *secrets_in(call.headers)))
+        sending = _Sending(call, _sink_that_cannot_fail(sink), (*self._credentials.secrets, *secrets_in(call.headers)))
         version = self._version = self._version or asyncio.create_task(self.version())
         error: BifrostError | None = None
         try:
@@ -106,10 +97,12 @@ class Sender:
     async def version(self) -> str | None:
         """The gateway's version; None where it does not say."""
         try:
-            status, answer = await get_json(self.base_url, "/api/version", {**self._auth, **self._admin}, seconds=5.0)
+            status, answer = await get_json(self.base_url, "/api/version", self._credentials.management, seconds=5.0)
         except BifrostError:
             return None
-        return redact(plain(answer, 40), *self._secrets) if status == 200 and isinstance(answer, str) else None
+        return (
+            redact(plain(answer, 40), *self._credentials.secrets) if status == 200 and isinstance(answer, str) else None
+        )
 
     async def _attempts(self, sending: _Sending, http: AsyncBaseTransport) -> None:
         # A loop of our own: tenacity's cost as much processor time as all other recording of a call that just works.
@@ -135,7 +128,7 @@ class Sender:
             "content-type": "application/json",
             "accept": "text/event-stream" if call.stream else "application/json",
             **call.headers,
-            **self._auth,
+            **self._credentials.inference,
             "x-request-id": run.request_id,
         }
         if call.stream:

@@ -84,7 +84,7 @@ class Remote:
 
     async def _follow_cost(self, run: Run) -> None:
         # The worker is gone before the gateway's log has the cost; this process asks for it as for its own runs.
-        self.client._on_loop().costs.follow(run, self.client.log)
+        self.client.sender().costs.follow(run, self.client.log)
 
     def note(self, text: str) -> None:
         """Say something about the whole comparison, once."""
@@ -114,13 +114,13 @@ def run_on_cluster(cluster: Any, client: Client, plan: Plan, done: Mapping[str, 
             _until_done(cluster, remote, topic, bar, interrupts)
             wait_for_costs(client, remote.results.values(), COSTS_S, interrupts)
         except KeyboardInterrupt:  # a second one: left at once
-            raise ComparisonInterrupted(Comparison(plan, remote.results, remote.progress, log=client.log)) from None
+            raise ComparisonInterrupted(Comparison(plan, remote.results, remote.progress, client)) from None
         finally:
             cluster.log_event(f"{topic}-stop", "stop")  # nothing is left running, whatever ended this
             cluster.unsubscribe_topic(topic)
             bar.close()
     if interrupts.count:
-        raise ComparisonInterrupted(Comparison(plan, remote.results, remote.progress, log=client.log))
+        raise ComparisonInterrupted(Comparison(plan, remote.results, remote.progress, client))
     return remote
 
 

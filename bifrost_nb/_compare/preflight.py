@@ -10,8 +10,6 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .._client.portal import portal
-from .._client.transport import get_json
 from .._safe_text import plain
 from ..errors import BifrostError
 from .plan import Plan, Trial, Variant
@@ -170,7 +168,7 @@ def _models(client: Client) -> dict[str, Mapping[str, Any]]:
         token: str | None = None
         for _ in range(100):
             params = {"page_size": 1000, **({"page_token": token} if token else {})}
-            status, answer = await get_json(client.base_url, "/v1/models", client._auth(), params)
+            status, answer = await client.get_json("/v1/models", params)
             listed = answer.get("data") if status == 200 and isinstance(answer, dict) else None
             found.update({str(one.get("id")): one for one in listed or [] if isinstance(one, dict)})
             following = answer.get("next_page_token") if listed else None
@@ -180,7 +178,7 @@ def _models(client: Client) -> dict[str, Mapping[str, Any]]:
         return found
 
     try:
-        return portal().call(pages())
+        return client.run_on_loop(pages())
     except BifrostError:
         return {}
 

@@ -28,7 +28,7 @@ from .._safe_text import plain
 from .._suggest import similar
 from ..errors import TemplateError
 
-__all__ = ["ESCAPE", "escape", "render", "variables"]
+__all__ = ["ESCAPE", "escape", "render", "variables", "with_names"]
 
 ESCAPE = "To send the braces themselves, double them: {{{{name}}}}."
 
@@ -46,6 +46,19 @@ def variables(template: str) -> list[str]:
     """The names that `template` needs, each once, in order of appearance."""
     paths = (match["path"] for match in _PLACEHOLDER.finditer(template))
     return list(dict.fromkeys(re.split(r"[.\[]", path, maxsplit=1)[0] for path in paths if path))
+
+
+def with_names(template: str) -> tuple[str, list[str]]:
+    """`template` with ``[path]`` for each ``{{path}}``, and the paths: for texts that show their values elsewhere."""
+    paths: dict[str, None] = {}
+
+    def named(match: re.Match[str]) -> str:
+        if match["escaped"]:
+            return match["escaped"][2:-2]
+        paths[match["path"]] = None
+        return f"[{match['path']}]"
+
+    return _PLACEHOLDER.sub(named, template), list(paths)
 
 
 def render(template: str, values: Mapping[str, Any], *, where: str | None = None) -> str:

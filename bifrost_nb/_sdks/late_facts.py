@@ -15,7 +15,6 @@ from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any
 
 from .._client.portal import portal
-from .._client.transport import get_json
 from .._runs.cost import add_log_cost
 from .._runs.pending import cost_follows, cost_settled
 from .._runs.run import Run
@@ -66,7 +65,7 @@ class Settling:
             runs, self._waiting, self._process = self._waiting, [], None
         try:
             if not self._asked_version:
-                self.version, self._asked_version = await self._client._on_loop().version(), True
+                self.version, self._asked_version = await self._client.sender().version(), True
             missing = [run for run in runs if run.cost_usd is None and run.http_status is not None]
             rows = await self._page(missing) if len(missing) > FEW else {}
             for number, run in enumerate(runs):
@@ -89,7 +88,7 @@ class Settling:
         if found or run.cost_usd is not None or run.http_status is None or run.cache_hit:
             cost_settled(run)
         else:
-            self._client._on_loop().costs.follow(run, log)
+            self._client.sender().costs.follow(run, log)
 
     async def _page(self, runs: list[Run]) -> dict[str, Any]:
         """The newest rows of the gateway's log since the first of `runs` began, by id; empty where it has none."""
@@ -100,9 +99,8 @@ class Settling:
             "sort_by": "timestamp",
             "order": "desc",
         }
-        sender = self._client._on_loop()
         try:
-            status, answer = await get_json(sender.base_url, "/api/logs", sender.costs.headers, query)
+            status, answer = await self._client.get_json("/api/logs", query)
         except BifrostError:
             return {}
         found = answer.get("logs") if status == 200 and isinstance(answer, dict) else None

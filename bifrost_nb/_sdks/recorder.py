@@ -46,7 +46,7 @@ class Recorder:
         self._below = parts.path.rstrip("/")
         settings = self.client.settings
         self._key = settings.virtual_key
-        self._secrets = tuple(key for key in (settings.virtual_key, settings.api_key) if key)
+        self._secrets = self.client.credentials.secrets
         self._failed: OrderedDict[Any, tuple[str, int, float]] = OrderedDict()
         self._settling = Settling(self.client)
 

@@ -54,18 +54,18 @@ def test_a_client_shows_no_key(planted: Planted, gateway: LocalGateway, tmp_path
     client.complete("azure/fast", "Hi", max_tokens=2, headers=call_headers())
     admin = bf.Admin(client, session_token="".join(TOKEN))
     things = [client, vars(client), client.settings, admin, vars(admin), client._sender, vars(client._sender)]
-    things += [client._secrets, client._auth(), client._admin(), client.settings.rows()]
+    things += [client.credentials, client.credentials.secrets, client.settings.rows()]
     things += [copy.deepcopy(client.settings), client.prepare("text", "azure/fast", "Hi", headers=call_headers())]
     for thing in things:
         assert leaks(repr(thing), str(thing), pretty(thing), pprint.pformat(thing)) == []
-    assert leaks("".join(map(str, client._secrets)))[:1], "the keys themselves were there to be found"
+    assert leaks("".join(map(str, client.credentials.secrets)))[:1], "the keys themselves were there to be found"
 
 
 def test_keys_are_not_pickled(planted: Planted, gateway: LocalGateway) -> None:
     """No pickle of a client, its settings, a prepared call or an error holds a key."""
     client = planted(gateway.url)
     call = client.prepare("text", "azure/fast", "Hi", headers=call_headers())
-    for thing in (client, client.settings, bf.Admin(client), call, client._auth()):
+    for thing in (client, client.settings, bf.Admin(client), call, client.credentials):
         with pytest.raises(TypeError, match="not pickled"):
             pickle.dumps(thing)
     gateway.script([{"status": 401}])
