@@ -13,7 +13,6 @@ attributes with a leading underscore, nothing of modules, classes and functions.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import sys
@@ -26,6 +25,7 @@ from types import ModuleType
 from typing import Any
 
 from .._safe_text import plain
+from .._suggest import similar
 from ..errors import TemplateError
 
 __all__ = ["ESCAPE", "escape", "render", "variables", "with_names"]
@@ -167,8 +167,7 @@ def _names(value: Any) -> Collection[str]:
 def _near(name: str, known: Collection[str] | Mapping[str, Any]) -> str:
     wanted = name.strip("[]\"' ")
     names = [each for each in known if isinstance(each, str) and not each.startswith("_")]
-    lowered = {each.lower(): each for each in names}
-    close = [lowered[each] for each in difflib.get_close_matches(wanted.lower(), lowered, n=2, cutoff=0.6)]
+    close = similar(wanted, names, 2)
     return f" (did you mean {' or '.join(close)}?)" if close else ""
 
 
