@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .._notebook.widgets.vote import Vote
     from .difference import Difference, DifferenceOptions
     from .judge import JudgeCalls
+    from .pairwise import Judgement, PairAnswer
     from .scoring import Judged, ScorerFunction
     from .text_diff import TextDiff
 
@@ -167,6 +168,53 @@ class Comparison:
                 self._judge_runs[name] = calls.runs.get(name, [])
             self._judge_notes += [note for note in calls.notes if note not in self._judge_notes]
             self._frame = None
+
+    def judge(
+        self,
+        question: str,
+        *,
+        judge: str | Mapping[str, Any],
+        limit: int | None = None,
+        seed: int = 0,
+        max_cost_usd: float | None = None,
+        fresh: bool = False,
+    ) -> Judgement:
+        """A model decides between the answers, two at a time, each pair in both orders.
+
+        ``comparison.judge("Which answer helps the customer more?", judge="openai/gpt-4o")`` has ``.frame``,
+        ``.ranking()``, ``.flips`` (pairs about which it contradicted itself, counted as ties), ``.preferences`` and
+        ``.cost_usd``. The judge is never told who wrote what. `limit` is the most pairs (two calls each), drawn by
+        `seed`. What was judged before is taken from the log unless `fresh`.
+
+        Raises ConfigurationError before anything is asked, `ComparisonInterrupted` on the interrupt key: run it again,
+        and only the rest is asked.
+        """
+        from .interrupted import ComparisonInterrupted
+        from .judge import JudgeCalls
+        from .pairwise import judge_pairs
+
+        calls = JudgeCalls(self._client, of=self.id, max_cost_usd=max_cost_usd, fresh=fresh)
+        try:
+            return judge_pairs(question, judge, self._pair_answers(), calls, limit=limit, seed=seed)
+        except KeyboardInterrupt:
+            raise ComparisonInterrupted(self) from None
+        finally:
+            self._judge_runs[question] = calls.runs.get("pairs", [])
+
+    def _pair_answers(self) -> list[PairAnswer]:
+        from .pairwise import PairAnswer
+
+        rows = {id(prompt.values): str(place) for place, prompt in enumerate(self.plan.prompts)}
+        several = any(trial.prompt.template is not None for trial in self._cells)
+        return [
+            PairAnswer(
+                f"{trial.asked.name} · {trial.prompt.template}" if several else trial.asked.name,
+                rows[id(trial.prompt.values)],
+                trial.prompt.values,
+                run,
+            )
+            for trial, run in zip(self._cells, self.runs, strict=True)
+        ]
 
     @property
     def judging_cost_usd(self) -> float | None:
