@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from .._runs.run import Run
 from ..errors import ConfigurationError
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .._client.client import Client
     from .._notebook.widgets.grid import GridView
     from .._notebook.widgets.vote import Vote
+    from .agreement import Agreement
     from .difference import Difference, DifferenceOptions
     from .judge import JudgeCalls
     from .pairwise import Judgement, PairAnswer
@@ -200,6 +201,37 @@ class Comparison:
             raise ComparisonInterrupted(self) from None
         finally:
             self._judge_runs[question] = calls.runs.get("pairs", [])
+
+    def agreement(
+        self,
+        first: str | Judgement,
+        second: str | Vote | pd.DataFrame = "rating",
+        *,
+        threshold: float | None = None,
+        weights: Literal["linear", "quadratic"] | None = None,
+        seed: int = 0,
+    ) -> Agreement:
+        """How far two judges agree: ``comparison.agreement("score_grade", "rating")``, or a judgement and a vote.
+
+        Two columns of `frame`: scores, thumbs (``up`` is 1, ``down`` 0), texts; a score that is no small set of values
+        needs a `threshold`. Where the ratings are votes (``win``, ``loss``, ``tie``), the score counts as choosing the
+        higher of the two answers. A judgement of `judge` is compared with a `vote` or its frame, pair by pair.
+
+        The result has ``.n``, ``.share``, ``.kappa`` with ``.low`` and ``.high`` (bootstrap over inputs),
+        ``.confusion`` and ``.disagreements`` (a frame to read), and shows itself. `weights` make kappa count how far
+        apart two numbers are. Raises ConfigurationError.
+        """
+        from .agreement import agreement, pair_agreement
+
+        if isinstance(first, str) and isinstance(second, str):
+            return agreement(self.frame, first, second, threshold=threshold, weights=weights, seed=seed)
+        if isinstance(first, str) or isinstance(second, str):
+            raise ConfigurationError(
+                "A judgement's pairs are compared with a vote, a column with a column.",
+                hint="comparison.agreement(judgement, vote), or comparison.agreement('score_grade', 'rating').",
+            )
+        votes: Any = getattr(second, "frame", second)
+        return pair_agreement(first.frame, votes, {run.run_id: run for run in self.runs}, seed=seed)
 
     def _pair_answers(self) -> list[PairAnswer]:
         from .pairwise import PairAnswer
