@@ -43,7 +43,7 @@ class Agreement:
     `left_out` counts, by reason, what could not be compared.
     """
 
-    def __init__(self, first: str, second: str, table: pd.DataFrame, inputs: Sequence[Any], order: Sequence[Any],
+    def __init__(self, first: str, second: str, table: pd.DataFrame, inputs: Sequence[Any], order: list[Any],
                  disagreements: pd.DataFrame, left_out: dict[str, int], *, unit: str, weights: Weights | None,
                  seed: int) -> None:  # fmt: skip
         import pandas as pd
@@ -177,8 +177,9 @@ def agreement(
     if weights is not None and any(isinstance(one, str) for one in order):
         raise ConfigurationError("weights need values that are numbers; texts have no distance.")
     differs = (table["first"] != table["second"]).to_numpy()
+    inputs = both[_input_column(both)].fillna("").tolist()
     return Agreement(
-        first, second, table, both[_input_column(both)].fillna("").tolist(), order, _rows_to_read(both[differs], first, second),
+        first, second, table, inputs, order, _rows_to_read(both[differs], first, second),
         {reason: count for reason, count in left_out.items() if count}, unit="answers", weights=weights, seed=seed,
     )  # fmt: skip
 
@@ -214,7 +215,7 @@ def _scores_against_votes(frame: pd.DataFrame, score: str, first: str, second: s
         voted = {"win": "first", "loss": "second", "tie": "tie"}[ratings[0]]
         pairs.append((some["run_id"].iloc[0], some["run_id"].iloc[1]))
         rows.append((scored, voted, prompt) if first == score else (voted, scored, prompt))
-    texts = {row.run_id: row for row in rated.itertuples(index=False)}
+    texts: dict[str, Any] = {str(row.run_id): row for row in rated.itertuples(index=False)}
     left_out = {"answers whose pair is not known (take comparison.agreement(judgement, vote))": alone,
                 "pairs without both scores": unknown}  # fmt: skip
     return _of_pairs(first, second, pairs, rows, texts, left_out, seed)
