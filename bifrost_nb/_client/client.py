@@ -31,6 +31,7 @@ from .calls import (
 )
 from .credentials import Credentials
 from .dispatch import Sender
+from .judging import note_call
 from .portal import Job, portal
 from .streams import AsyncStream, Stream, finished
 from .transport import Sink, get_json
@@ -251,6 +252,7 @@ class Client:
             default_retries=self.retries,
             **options,
         )
+        note_call(call.run)
         _ = self.base_url  # starts the embedded gateway here rather than on the private loop, which it would hold up
         return call
 

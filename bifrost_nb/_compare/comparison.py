@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Unpack
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from .._runs.run import Run
 from ..errors import ConfigurationError
@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+    from .._client.client import Client
     from .._notebook.widgets.grid import GridView
     from .._notebook.widgets.vote import Vote
-    from .._runs.log.log import RunLog
     from .difference import Difference, DifferenceOptions
-    from .scoring import Score
+    from .judge import JudgeCalls
+    from .scoring import Judged, ScorerFunction
     from .text_diff import TextDiff
 
 __all__ = ["Comparison", "Plots"]
@@ -37,8 +38,7 @@ class Comparison:
         plan: Plan,
         results: Mapping[str, Run],
         progress: Progress,
-        scores: Mapping[str, Sequence[Score]] | None = None,
-        log: RunLog | None = None,
+        client: Client | None = None,
     ) -> None:
         self.plan = plan
         self.progress = progress
@@ -47,8 +47,11 @@ class Comparison:
         """Why it is not complete, in words; empty where it is."""
         self._cells: list[Trial] = [trial for trial in plan.trials if trial.trial_id in results]
         self.runs: list[Run] = [results[trial.trial_id] for trial in self._cells]
-        self._scores = scores or {}
-        self._log = log
+        self._scores: dict[str, list[Judged]] = {}
+        self._judge_runs: dict[str, list[Run]] = {}
+        self._judge_notes: list[str] = []
+        self._client = client
+        self._log = None if client is None else client.log
         self._frame: tuple[list[Any], pd.DataFrame] | None = None
         self.plot = Plots(self)
 
@@ -69,7 +72,10 @@ class Comparison:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """One row per run: the columns of every frame, then ``score`` and ``score_error`` where answers were scored.
+        """One row per run: the columns of every frame, then three for each score.
+
+        ``score_<name>`` (a number; NA: not judged), ``score_<name>_reason`` and ``score_<name>_error`` (why there is
+        none); of a single ``score=`` they are ``score``, ``score_reason`` and ``score_error``.
 
         Costs, ratings and notes that come later are in it the next time it is read.
         """
@@ -82,7 +88,9 @@ class Comparison:
             frame = to_frame(self.runs)
             for name, values in self._scores.items():
                 frame[name] = pd.array([one.value for one in values], dtype="Float64")
-                frame[f"{name}_error"] = pd.Series([one.error for one in values], dtype=frame["prompt"].dtype)
+                for part in ("reason", "error"):
+                    texts = [getattr(one, part) for one in values]
+                    frame[f"{name}_{part}"] = pd.Series(texts, dtype=frame["prompt"].dtype)
             self._frame = later, frame
         return self._frame[1].copy()
 
@@ -113,6 +121,65 @@ class Comparison:
         from .difference import difference
 
         return difference(self.frame, a, b, metric, **options)
+
+    def score(
+        self,
+        scorer: ScorerFunction | Mapping[str, ScorerFunction] | None = None,
+        /,
+        *,
+        max_cost_usd: float | None = None,
+        fresh: bool = False,
+        **named: ScorerFunction,
+    ) -> Self:
+        """Judge the answers that are here; sends no answer again, and returns this comparison.
+
+        ``comparison.score(mentions=bf.scorers.contains("must_mention"))`` adds the columns ``score_mentions``,
+        ``score_mentions_reason`` and ``score_mentions_error``; one function without a name adds ``score``. What a judge
+        has graded before is taken from the log unless `fresh`. `max_cost_usd` stops judging by models there.
+
+        Raises ConfigurationError before anything is asked, `ComparisonInterrupted` on the interrupt key: the scores
+        that were there by then are kept.
+        """
+        from .judge import JudgeCalls
+        from .scoring import check_columns, scorers_of
+
+        given = scorers_of(scorer) | scorers_of(named)
+        if not given:
+            raise ConfigurationError("There is no scorer.", hint="Pass one: score(right=bf.scorers.exact('expected')).")
+        check_columns(given, list(self.plan.prompts[0].values))
+        self.judge_answers(given, JudgeCalls(self._client, of=self.id, max_cost_usd=max_cost_usd, fresh=fresh))
+        return self
+
+    def judge_answers(self, scorers: Mapping[str, ScorerFunction], calls: JudgeCalls) -> None:
+        """`score` with checked scorers, by column. Raises ComparisonInterrupted."""
+        from .interrupted import ComparisonInterrupted
+        from .scoring import scores
+
+        work = [(run, trial.prompt.values) for trial, run in zip(self._cells, self.runs, strict=True)]
+        try:
+            for name, scorer in scorers.items():
+                scores(name, scorer, work, calls)
+        except KeyboardInterrupt:  # judges can take long; the answers are there
+            raise ComparisonInterrupted(self) from None
+        finally:
+            self._scores |= {name: list(judged) for name, judged in calls.found.items()}
+            for name in scorers:
+                self._judge_runs[name] = calls.runs.get(name, [])
+            self._judge_notes += [note for note in calls.notes if note not in self._judge_notes]
+            self._frame = None
+
+    @property
+    def judging_cost_usd(self) -> float | None:
+        """What the models that judged these answers cost, in US dollars; None where no such cost is known."""
+        costs = [run.cost_usd for runs in self._judge_runs.values() for run in runs if run.cost_usd is not None]
+        return sum(costs) if costs else None
+
+    @property
+    def score_notes(self) -> list[str]:
+        """What is to be known about the scores: which failed and why, and what judging cost."""
+        from .scoring import notes_on_scores
+
+        return [*notes_on_scores(self._scores), *self._judge_notes]
 
     def answers(self, prompt_id: str | None = None) -> pd.DataFrame:
         """Every distinct answer with how often it was given, of one prompt or of all.

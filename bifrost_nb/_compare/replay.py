@@ -95,10 +95,12 @@ def replay(
     key. A call that fails is a row of the result.
     """
     from .._client.client import Client
-    from .compare import _run
+    from .comparison import Comparison
+    from .interrupted import ComparisonInterrupted
     from .replay_result import Replayed
     from .resume import recorded
     from .sweep import Sweep
+    from .waiting import run_sweep
 
     client = client or Client()
     frame = _frame_of(rows)
@@ -113,10 +115,9 @@ def replay(
     plan, notes = _plan(client, frame, _asked(deployments, shared), tags or {})
     sweep = Sweep(client, plan, {} if fresh else recorded(plan, client.log))
     sweep.progress.notes.extend(notes)
-    _run(client, sweep)
-    from .comparison import Comparison
-
-    return Replayed(frame, plan.sources, Comparison(plan, sweep.results, sweep.progress))
+    if run_sweep(client, sweep):
+        raise ComparisonInterrupted(Comparison(plan, sweep.results, sweep.progress, client))
+    return Replayed(frame, plan.sources, Comparison(plan, sweep.results, sweep.progress, client))
 
 
 def _frame_of(rows: Any) -> pd.DataFrame:

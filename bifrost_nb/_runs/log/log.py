@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from ... import _settings as settings
+from ..._paths import data_path
 from ..._safe_text import hidden
+from ..._suggest import did_you_mean
 from ...errors import ConfigurationError, LogError
 from ..columns import COLUMNS
 from ..redaction import Redact, as_written, decide, dropping
 from ..run import Run
 from .append import Appender, blocks
 from .codec import cell, decode, encode, encode_update, json_text
-from .filters import Filters, near, selection, shows_filters
+from .filters import Filters, selection, shows_filters
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -148,7 +150,7 @@ class RunLog:
 def _fact(name: str, value: Any) -> Any:
     if name not in _DTYPES:
         raise ConfigurationError(
-            f"A run has no column {name!r} that can be updated.{near(name, _DTYPES)}",
+            f"A run has no column {name!r} that can be updated.{did_you_mean(name, _DTYPES)}",
             hint="Use tags={...} for facts of your own.",
         )
     fact = json_text(value) if isinstance(value, (dict, list)) else cell(value, _DTYPES[name])
@@ -168,9 +170,7 @@ def run_log() -> RunLog:
     found = settings.resolve()
     chosen, dropped = (found.run_log or "").strip(), found.redact
     if not chosen:
-        import platformdirs
-
-        path: str | None = str(platformdirs.user_data_path("bifrost-nb", appauthor=False) / "runs.jsonl")
+        path: str | None = str(data_path("runs.jsonl"))
     else:
         path = None if chosen.lower() == "off" else str(Path(chosen).expanduser().absolute())
     if (path, dropped) not in _logs:
