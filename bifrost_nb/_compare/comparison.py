@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from .._runs.run import Run
 from ..errors import ConfigurationError
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from .._client.client import Client
     from .._notebook.widgets.grid import GridView
     from .._notebook.widgets.vote import Vote
+    from .agreement import Agreement
     from .difference import Difference, DifferenceOptions
     from .judge import JudgeCalls
+    from .pairwise import Judgement, PairAnswer
     from .scoring import Judged, ScorerFunction
     from .text_diff import TextDiff
 
@@ -167,6 +169,84 @@ class Comparison:
                 self._judge_runs[name] = calls.runs.get(name, [])
             self._judge_notes += [note for note in calls.notes if note not in self._judge_notes]
             self._frame = None
+
+    def judge(
+        self,
+        question: str,
+        *,
+        judge: str | Mapping[str, Any],
+        limit: int | None = None,
+        seed: int = 0,
+        max_cost_usd: float | None = None,
+        fresh: bool = False,
+    ) -> Judgement:
+        """A model decides between the answers, two at a time, each pair in both orders.
+
+        ``comparison.judge("Which answer helps the customer more?", judge="openai/gpt-4o")`` has ``.frame``,
+        ``.ranking()``, ``.flips`` (pairs about which it contradicted itself, counted as ties), ``.preferences`` and
+        ``.cost_usd``. The judge is never told who wrote what. `limit` is the most pairs (two calls each), drawn by
+        `seed`. What was judged before is taken from the log unless `fresh`.
+
+        Raises ConfigurationError before anything is asked, `ComparisonInterrupted` on the interrupt key: run it again,
+        and only the rest is asked.
+        """
+        from .interrupted import ComparisonInterrupted
+        from .judge import JudgeCalls
+        from .pairwise import judge_pairs
+
+        calls = JudgeCalls(self._client, of=self.id, max_cost_usd=max_cost_usd, fresh=fresh)
+        try:
+            return judge_pairs(question, judge, self._pair_answers(), calls, limit=limit, seed=seed)
+        except KeyboardInterrupt:
+            raise ComparisonInterrupted(self) from None
+        finally:
+            self._judge_runs[question] = calls.runs.get("pairs", [])
+
+    def agreement(
+        self,
+        first: str | Judgement,
+        second: str | Vote | pd.DataFrame = "rating",
+        *,
+        threshold: float | None = None,
+        weights: Literal["linear", "quadratic"] | None = None,
+        seed: int = 0,
+    ) -> Agreement:
+        """How far two judges agree: ``comparison.agreement("score_grade", "rating")``, or a judgement and a vote.
+
+        Two columns of `frame`: scores, thumbs (``up`` is 1, ``down`` 0), texts; a score that is no small set of values
+        needs a `threshold`. Where the ratings are votes (``win``, ``loss``, ``tie``), the score counts as choosing the
+        higher of the two answers. A judgement of `judge` is compared with a `vote` or its frame, pair by pair.
+
+        The result has ``.n``, ``.share``, ``.kappa`` with ``.low`` and ``.high`` (bootstrap over inputs),
+        ``.confusion`` and ``.disagreements`` (a frame to read), and shows itself. `weights` make kappa count how far
+        apart two numbers are. Raises ConfigurationError.
+        """
+        from .agreement import agreement, pair_agreement
+
+        if isinstance(first, str) and isinstance(second, str):
+            return agreement(self.frame, first, second, threshold=threshold, weights=weights, seed=seed)
+        if isinstance(first, str) or isinstance(second, str):
+            raise ConfigurationError(
+                "A judgement's pairs are compared with a vote, a column with a column.",
+                hint="comparison.agreement(judgement, vote), or comparison.agreement('score_grade', 'rating').",
+            )
+        votes: Any = getattr(second, "frame", second)
+        return pair_agreement(first.frame, votes, {run.run_id: run for run in self.runs}, seed=seed)
+
+    def _pair_answers(self) -> list[PairAnswer]:
+        from .pairwise import PairAnswer
+
+        rows = {id(prompt.values): str(place) for place, prompt in enumerate(self.plan.prompts)}
+        several = any(trial.prompt.template is not None for trial in self._cells)
+        return [
+            PairAnswer(
+                f"{trial.asked.name} · {trial.prompt.template}" if several else trial.asked.name,
+                rows[id(trial.prompt.values)],
+                trial.prompt.values,
+                run,
+            )
+            for trial, run in zip(self._cells, self.runs, strict=True)
+        ]
 
     @property
     def judging_cost_usd(self) -> float | None:
