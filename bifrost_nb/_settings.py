@@ -176,8 +176,8 @@ def _url(value: str, origin: str) -> str:
             f"base_url (from {origin}) holds a user name or password.",
             hint="Pass keys as virtual_key= or api_key=, so that they never show in an address.",
         )
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    parts = urlsplit(value) if set("?#").isdisjoint(value) else None  # no frame holds what may be a key
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigurationError(
             f"base_url {_without_keys(value)!r} (from {origin}) is not an address of a gateway.",
             hint="Write it like http://localhost:8080, or 'demo' for the embedded gateway.",

@@ -87,6 +87,7 @@ HOMES_OF_LIBRARIES = {  # library -> the parts that may import it; every library
     "scipy": {"_compare"},
     "choix": {"_compare"},
     "distributed": {"_compare"},
+    "openpyxl": {"_compare"},
     "tqdm": {"_compare", "_foreground"},
     "matplotlib": {"charts"},
     "IPython": {"_foreground", "_notebook"},

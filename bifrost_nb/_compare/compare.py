@@ -6,6 +6,7 @@ import importlib.util
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from .._safe_text import guard_entries, guard_headers
 from ..errors import ConfigurationError
 from .comparison import Comparison
 from .interrupted import ComparisonInterrupted
@@ -99,6 +100,8 @@ def compare(
     Raises ConfigurationError or TemplateError before anything is sent, `ComparisonInterrupted` (with ``.comparison``)
     on the interrupt key. A call that fails is a row of the result, not an exception.
     """
+    deployments = guard_entries(deployments)
+    guard_headers(parameters)
     client = _client(client)
     scorers = scorers_of(score)
     _check_cost(max_cost_usd)

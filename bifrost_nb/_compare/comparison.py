@@ -310,8 +310,9 @@ class Comparison:
         Thumbs and notes given there are written to the run log (``rating``, and the tag ``note``).
         """
         from .._notebook.widgets.grid import GridView
+        from .._notebook.widgets.grid_rows import contexts
 
-        return GridView(self._pairs(), self._log)
+        return GridView(self._pairs(), self._log, contexts(self.frame))
 
     def vote(self, seed: int = 0, limit: int | None = None) -> Vote:
         """Judge the answers blind, two at a time, without names, times or costs; afterwards a ranking and who was who.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import orjson
 
 from .._client.calls import Call, Kind
-from .._safe_text import plain
+from .._safe_text import guard_entries, guard_headers, plain
 from ..errors import ConfigurationError
 from .plan import TAGS, Plan, Prompt, Trial, Variant, _asked, _digest
 
@@ -102,6 +102,8 @@ def replay(
     from .sweep import Sweep
     from .waiting import run_sweep
 
+    deployments = guard_entries(deployments)
+    guard_headers(parameters)
     client = client or Client()
     frame = _frame_of(rows)
     shared = {
