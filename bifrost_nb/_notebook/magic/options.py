@@ -7,7 +7,6 @@ is wrong with it becomes one `UsageError`, which IPython shows in one line.
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
 import keyword
 import shlex
@@ -16,6 +15,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple, NoReturn
 
 from IPython.core.error import UsageError
+
+from ..._suggest import did_you_mean
 
 __all__ = ["Option", "Options", "help_text", "literal", "options", "parse", "split"]
 
@@ -111,9 +112,9 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         if (unknown := message.removeprefix("unrecognized arguments: ")) != message:
             word = unknown.split()[0].partition("=")[0]
-            near = difflib.get_close_matches(word, self._option_string_actions, n=1)
-            message = f"there is no option {word}" + (f", did you mean {near[0]}?" if near else "")
-        raise UsageError(f"%%bifrost: {message.rstrip('.')}. %%bifrost? lists the options.".replace("?.", "?"))
+            message = f"there is no option {word}.{did_you_mean(word, self._option_string_actions)}"
+        message = message if message.endswith(("?", ".")) else message + "."
+        raise UsageError(f"%%bifrost: {message} %%bifrost? lists the options.")
 
 
 class _Once(argparse.Action):

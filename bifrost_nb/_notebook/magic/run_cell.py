@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections import ChainMap
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from ..._compare.template import escape, render, variables
 from ..._display.describe import error_text
 from ..._display.run import Runs
 from ..._display.table import Text
+from ..._suggest import did_you_mean
 from ...errors import BifrostError
 from .cache_key import cache_headers
 from .options import Options
@@ -218,9 +218,9 @@ def _raise_if_all_failed(compared: Comparison) -> None:
 def _inputs(name: str, template: str, values: Mapping[str, Any]) -> Any:
     """The variable `name`, with what the template needs beyond its columns taken from the notebook."""
     if name not in values:
-        near = difflib.get_close_matches(name, [each for each in values if not each.startswith("_")], n=1)
-        meant = f"did you mean {near[0]}?" if near else "assign a DataFrame, a dict or a list of dicts to it first."
-        raise UsageError(f"%%bifrost: --inputs {name}: there is no such variable; {meant}")
+        meant = did_you_mean(name, (each for each in values if not each.startswith("_")))
+        meant = meant or " Assign a DataFrame, a dict or a list of dicts to it first."
+        raise UsageError(f"%%bifrost: --inputs {name}: there is no such variable.{meant}")
     inputs = values[name]
     if not (isinstance(inputs, list | Mapping) or hasattr(inputs, "columns")):
         return inputs  # `compare` says what it takes
