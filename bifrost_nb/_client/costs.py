@@ -88,7 +88,7 @@ class Costs:
         self._credentials = credentials
         self.looks = 0
         """Requests for the gateway's log so far."""
-        self._waiting: dict[str, _Waiting] = {}
+        self._waiting: dict[int, _Waiting] = {}
         self._task: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
         self._first_step = len(AGES_S)
@@ -108,7 +108,7 @@ class Costs:
             self._give_up([_Waiting(run, log)])  # what is known already may be enough
             return
         step = 0 if self._first_step == len(AGES_S) else self._first_step
-        self._waiting[run.run_id] = _Waiting(run, log, step=step)
+        self._waiting[id(run)] = _Waiting(run, log, step=step)
         if run.cost_usd is None or broken_off(run):
             cost_follows(run)
         self._news.set()
@@ -200,7 +200,7 @@ class Costs:
             if len(found) % AT_ONCE == 0:
                 await asyncio.sleep(0)
         for one in found:
-            self._waiting.pop(one.run.run_id, None)
+            self._waiting.pop(id(one.run), None)
             reached = [step for step, age in enumerate(AGES_S) if one.since + age <= began]
             self._first_step = min(self._first_step, reached[-1] if reached else 0)
             self._misses = 0
@@ -274,7 +274,7 @@ class Costs:
     def _give_up(self, waiting: list[_Waiting]) -> None:
         """Settle runs by the prices that are known."""
         for one in waiting:
-            self._waiting.pop(one.run.run_id, None)
+            self._waiting.pop(id(one.run), None)
             if _may_be_priced(one.run) and (price := self._prices.get(one.run.served or "")) is not None:
                 old = _facts(one.run)
                 add_price_cost(one.run, price)

@@ -1,7 +1,7 @@
 """Stop before more is spent than allowed: what is known to have been spent, plus an estimate for what is not known yet.
 
-A run's cost is often known only seconds after its answer, from the gateway's log. Until then it counts by the price
-list, else as the dearest run so far. Only while there is neither may no more than one wave of such runs be out.
+A run's cost is often known only seconds after its answer, from the gateway's log. Until then it counts as the dearest
+run so far, or by the price list where that is more. Until a first cost is known, one wave of calls at most is sent.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from .._runs.pending import is_pending
 
 if TYPE_CHECKING:
     from .._runs.run import Run
@@ -66,8 +68,9 @@ class Budget:
         self._dearest = max(cost_usd, self._dearest or 0.0)
 
     def _upper(self, run: Run) -> float | None:
-        listed = self.estimate(run)
-        return self._dearest if listed is None else listed
+        if self._dearest is None:  # a price list alone may be wrong: one cost that was charged is waited for
+            return None
+        return max(self._dearest, self.estimate(run) or 0.0)
 
     def _look(self) -> None:
         """Take in the costs that have arrived, and estimate the others."""
@@ -75,7 +78,7 @@ class Budget:
         for ended, run in self._pending:
             if run.cost_usd is not None:
                 self._learn(run.cost_usd)
-            elif now - ended < COST_WAIT_S:
+            elif is_pending(run) and now - ended < COST_WAIT_S:
                 still.append((ended, run))
             elif (upper := self._upper(run)) is not None:
                 self.spent_usd += upper

@@ -136,8 +136,8 @@ def _notes(comparison: Comparison) -> list[str]:
     notes = list(comparison.notes)
     if awaited := comparison.costs_awaited:
         notes.append(
-            f"{awaited:,} {'cost is' if awaited == 1 else 'costs are'} still awaited from the gateway's log; show it again "
-            "in a few seconds, or call comparison.wait_for_costs()."
+            f"{awaited:,} {'cost is' if awaited == 1 else 'costs are'} still awaited from the gateway's log; show it "
+            "again in a few seconds, or call comparison.wait_for_costs()."
         )
     if comparison.missing:
         notes.append(
