@@ -6,11 +6,23 @@ Model output, gateway errors and log contents are hostile input. HTML escaping i
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, SupportsIndex
 
-__all__ = ["HIDDEN", "SHORTEST_SECRET", "Secret", "guarded", "hidden", "plain", "redact", "secrets_in"]
+__all__ = [
+    "HIDDEN",
+    "SHORTEST_SECRET",
+    "Secret",
+    "guarded",
+    "hidden",
+    "plain",
+    "redact",
+    "secrets_in",
+    "shown",
+    "spellings",
+]
 
 HIDDEN = "[hidden]"
 _SECRET_HEADER = re.compile(r"auth|cookie|token|secret|passw|credential|(^|-)vk$|(api|access|subscription)-?key$", re.I)
@@ -64,12 +76,34 @@ def secrets_in(headers: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(Secret(part) for key in keys for part in dict.fromkeys((str(key), key.rpartition(" ")[2])))
 
 
-def hidden(line: bytes, secrets: Iterable[str]) -> bytes:
-    """JSON without `secrets`, whoever put them there."""
-    for secret in secrets:
-        if len(secret) >= SHORTEST_SECRET:
-            line = line.replace(secret.encode(), HIDDEN.encode())
-    return line
+def shown(text: str, secrets: Iterable[str]) -> bool:
+    """Whether any of `secrets` stands in `text`."""
+    return any(len(secret) >= SHORTEST_SECRET and secret in text for secret in secrets)
+
+
+def spellings(secrets: Iterable[str]) -> tuple[str, ...]:
+    """`secrets` as they are and as JSON writes them inside a text, where that differs."""
+    return tuple(
+        dict.fromkeys(text for key in secrets for text in (str(key), json.dumps(str(key), ensure_ascii=False)[1:-1]))
+    )
+
+
+def hidden(value: Any, secrets: Sequence[str]) -> Any:
+    """A JSON value without `secrets`, whoever put them there: in its texts, and in the names of its objects.
+
+    In the value, not in its encoded form, where a key such as ``"response"`` would change what the line says.
+
+    >>> hidden({"model": "m-key-0123456789"}, ["key-0123456789"])
+    {'model': 'm-[hidden]'}
+    """
+    if isinstance(value, str):
+        if shown(value, secrets):
+            for secret in secrets:
+                value = value.replace(secret, HIDDEN) if len(secret) >= SHORTEST_SECRET else value
+        return value
+    if isinstance(value, dict):
+        return {hidden(name, secrets): hidden(each, secrets) for name, each in value.items()}
+    return [hidden(each, secrets) for each in value] if isinstance(value, list) else value
 
 
 def plain(text: object, limit: int | None = None) -> str:

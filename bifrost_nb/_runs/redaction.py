@@ -8,13 +8,16 @@ that a comparison finds its answers again.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
+from .._safe_text import hidden, spellings
+from .columns import NAMES
 from .log.codec import EXTRA
 from .run import Run
 
-__all__ = ["WHATS", "Redact", "What", "as_written", "decide", "dropping"]
+__all__ = ["WHATS", "Redact", "What", "as_written", "decide", "dropping", "without_keys"]
 
 What = Literal["prompt", "response"]
 Redact = Callable[[str, What], str | None]
@@ -24,6 +27,8 @@ _RESPONSE = ("response", "texts", "reasoning", "tool_calls", "annotations")
 _NO_TEXT = ("usage", "chunk_times_ms", "attempts", "notes", "redacted", "embedding_shape")
 _WORDS = ("route", "reasoning_effort", "service_tier", "modalities")
 """Parameters whose texts are words of the API and say nothing about the prompt."""
+_OURS = ("run_id", "request_type", "status", "cost_source", "attempts", "redacted")
+"""Fields whose texts are words of our own, by which a line is found and read; attempts are gone through apart."""
 _QUOTING = ("ConnectionFailed", "TimedOut", "StreamInterrupted")
 """Errors that quote nobody: their message is ours alone."""
 
@@ -58,6 +63,17 @@ def as_written(run: Run) -> Run:
     written = copy.copy(run)
     for name, value in run.written.items():
         setattr(written, name, value)
+    return written
+
+
+def without_keys(run: Run, secrets: Sequence[str]) -> Run:
+    """A copy of `run` as files may hold it: without `secrets` in any text, whoever put them there."""
+    secrets, written = spellings(secrets), copy.copy(run)
+    for name in (*NAMES, *EXTRA):
+        if name in _OURS:
+            continue
+        setattr(written, name, hidden(getattr(run, name), secrets))
+    written.attempts = [replace(each, error=hidden(each.error, secrets)) for each in run.attempts]
     return written
 
 

@@ -52,15 +52,15 @@ class ResponsesCollector(Collector):
 
     def finish(self, ended_ms: float) -> Run:
         run = super().finish(ended_ms)
-        run.raw = self._received
+        run.raw = self._safe(self._received)
         if not any(run.texts):  # calls of tools alone, whole or streamed
             run.texts, run.response = [], None
         if (final := self._events.final) is not None:  # it holds once more, and whole, what came in parts
             calls = ToolCalls()
-            calls.add(final["message"]["tool_calls"])
-            run.tool_calls = calls.result() or run.tool_calls
-            run.annotations = final["message"]["annotations"] or run.annotations
-            run.logprobs = final["logprobs"] or run.logprobs
+            calls.add_whole(final["message"]["tool_calls"])
+            run.tool_calls = self._safe(calls.result()) or run.tool_calls
+            run.annotations = self._safe(final["message"]["annotations"]) or run.annotations
+            run.logprobs = self._safe(final["logprobs"]) or run.logprobs
         return run
 
 

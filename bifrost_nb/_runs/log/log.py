@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from ... import _settings as settings
-from ..._safe_text import hidden
+from ..._safe_text import SHORTEST_SECRET, spellings
 from ...errors import ConfigurationError, LogError
 from ..columns import COLUMNS
-from ..redaction import Redact, as_written, decide, dropping
+from ..redaction import Redact, as_written, decide, dropping, without_keys
 from ..run import Run
 from .append import Appender, blocks
 from .codec import cell, decode, encode, encode_update, json_text
@@ -76,7 +76,7 @@ class RunLog:
         if redact is not None or self.redact is not None:  # also where nothing is logged: a notebook keeps runs too
             decide(run, (hook for hook in (redact, self.redact) if hook is not None))
         if self._appender is not None:
-            self._appender.append(hidden(encode(as_written(run)), secrets))
+            self._appender.append(_line(as_written(run), tuple(secrets)))
 
     def update(self, run_id: str, /, **facts: Any) -> None:
         """Add what was learned later about a recorded run: a cost that arrived, a rating. None means nothing learned.
@@ -143,6 +143,15 @@ class RunLog:
             return
         self._reported = skipped.counts
         warnings.warn(f"{self.path}: lines were skipped: {skipped}. All others are read.", LogWarning, stacklevel=4)
+
+
+def _line(run: Run, secrets: tuple[str, ...]) -> bytes:
+    """The line of `run` without `secrets`, which are looked for in the line and taken out of the values."""
+    line = encode(run)
+    for spelled in spellings(spellings(secrets)):  # some columns are JSON as text, and so are arguments of tools
+        if len(spelled) >= SHORTEST_SECRET and spelled.encode() in line:
+            return encode(without_keys(run, secrets))
+    return line
 
 
 def _fact(name: str, value: Any) -> Any:
