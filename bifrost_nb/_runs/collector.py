@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from .._safe_text import hidden, shown, spellings
+from .._safe_text import hide
 from .._wire.choices import (
     ToolCalls,
     annotations_of,
@@ -39,7 +39,7 @@ from ..errors import GatewayError, ProtocolError
 from .cost import add_response_cost
 from .run import Run
 
-__all__ = ["Collector", "Piece", "parsed"]
+__all__ = ["Collector", "Piece", "parsed", "whole"]
 
 
 class Piece(NamedTuple):
@@ -62,9 +62,7 @@ class Collector:
         self.run = run
         self.began_ms = began_ms
         self.secrets = secrets
-        """Keys that nothing of the run may repeat."""
-        self._spelled = spellings(secrets)
-        self._escaped = spellings(self._spelled)
+        """Keys that no text and no error message may repeat; the log takes them out of all else."""
         self.done = False
         """The stream said that it is complete (``[DONE]``)."""
         self._texts: dict[int, list[str]] = {}
@@ -248,20 +246,20 @@ class Collector:
     def finish(self, ended_ms: float) -> Run:
         """Write all that is known into the run; also after a failure, with what had arrived by then."""
         run = self.run
-        run.texts = [self._safe("".join(self._texts[index])) for index in sorted(self._texts)]
+        run.texts = [self._without_keys("".join(self._texts[index])) for index in sorted(self._texts)]
         run.response = run.texts[0] if run.texts else None
-        run.reasoning = self._safe("".join(self._reasoning)) or None
-        run.finish_reason = self._safe(self._finish.get(0) or next(iter(self._finish.values()), None))
-        run.logprobs, run.tool_calls = self._safe(self._logprobs), self._safe(self._tool_calls.result())
-        run.annotations, run.audio = self._safe(self._annotations), self._safe(self._audio)
-        run.raw = self._safe(self._latest())
+        run.reasoning = self._without_keys("".join(self._reasoning)) or None
+        run.finish_reason = whole(self._finish.get(0) or next(iter(self._finish.values()), None))
+        run.logprobs, run.tool_calls = whole(self._logprobs), whole(self._tool_calls.result())
+        run.annotations, run.audio = whole(self._annotations), whole(self._audio)
+        run.raw = whole(self._latest())
         last = run.raw or {}
         if isinstance(extra := last.get("extra_fields"), dict):
             self._extra = {**self._extra, **extra}
         self._who(last)
-        self._extra = self._safe(self._extra)
+        self._extra = whole(self._extra)
         run.extra_fields = self._extra or None
-        run.usage = self._safe(self._usage)
+        run.usage = whole(self._usage)
         tokens = parse_usage(self._usage)
         run.prompt_tokens, run.completion_tokens, run.total_tokens = tokens.prompt, tokens.completion, tokens.total
         run.cached_tokens, run.reasoning_tokens = tokens.cached, tokens.reasoning
@@ -282,20 +280,9 @@ class Collector:
             return None
         return self._last
 
-    def _safe(self, value: Any) -> Any:
-        """`value` with whole characters only, and without our keys: no model knows them, and a gateway that repeats
-        them is not helped to spread them.
-        """
-        if value is None or value == "":
-            return value
-        try:
-            encoded = orjson.dumps(value)  # far quicker than to go through it, which is hardly ever needed
-        except TypeError:  # half of a character, or a number of more than 64 bits
-            value = _whole(value)
-        else:
-            if not shown(encoded.decode(), self._escaped):
-                return value
-        return hidden(value, self._spelled)
+    def _without_keys(self, text: str) -> str:
+        """No model knows our keys; a gateway that repeats them is not helped to spread them."""
+        return hide(whole_characters(text), self.secrets)
 
     def _times(self, ended_ms: float) -> None:
         run, times = self.run, self.run.chunk_times_ms
@@ -313,9 +300,9 @@ class Collector:
         run = self.run
         asked = Deployment(run.requested_provider or "", run.requested_model or "")
         told = served(body, self._headers, requested=asked, fallbacks=run.fallbacks)
-        run.provider = self._safe(told.provider) or run.provider
-        run.model = self._safe(told.model) or run.model
-        run.model_deployment = self._safe(told.deployment) or run.model_deployment
+        run.provider = whole(told.provider) or run.provider
+        run.model = whole(told.model) or run.model
+        run.model_deployment = whole(told.deployment) or run.model_deployment
         if told.is_fallback is not None:
             run.is_fallback, run.fallback_index = told.is_fallback, told.fallback_index
 
@@ -334,12 +321,21 @@ def parsed(payload: bytes) -> dict[str, Any]:
     return chunk
 
 
-def _whole(value: Any) -> Any:
+def whole(value: Any) -> Any:
+    """`value` with whole characters only."""
+    try:
+        orjson.dumps(value)  # far quicker than to go through it, which is hardly ever needed
+    except TypeError:  # half of a character, or a number of more than 64 bits
+        return _with_whole_characters(value)
+    return value
+
+
+def _with_whole_characters(value: Any) -> Any:
     if isinstance(value, str):
         return whole_characters(value)
     if isinstance(value, dict):
-        return {_whole(name): _whole(each) for name, each in value.items()}
-    return [_whole(each) for each in value] if isinstance(value, list) else value
+        return {whole_characters(name): _with_whole_characters(each) for name, each in value.items()}
+    return [_with_whole_characters(each) for each in value] if isinstance(value, list) else value
 
 
 def _start(payload: bytes) -> str:

@@ -8,16 +8,15 @@ that a comparison finds its answers again.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import fields
 from typing import Any, Literal
 
-from .._safe_text import hidden, spellings
-from .columns import NAMES
+from .._safe_text import SHORTEST_SECRET, hide_in
 from .log.codec import EXTRA
 from .run import Run
 
-__all__ = ["WHATS", "Redact", "What", "as_written", "decide", "dropping", "without_keys"]
+__all__ = ["WHATS", "Redact", "What", "as_written", "decide", "dropping", "hide_keys"]
 
 What = Literal["prompt", "response"]
 Redact = Callable[[str, What], str | None]
@@ -27,8 +26,6 @@ _RESPONSE = ("response", "texts", "reasoning", "tool_calls", "annotations")
 _NO_TEXT = ("usage", "chunk_times_ms", "attempts", "notes", "redacted", "embedding_shape")
 _WORDS = ("route", "reasoning_effort", "service_tier", "modalities")
 """Parameters whose texts are words of the API and say nothing about the prompt."""
-_OURS = ("run_id", "request_type", "status", "cost_source", "attempts", "redacted")
-"""Fields whose texts are words of our own, by which a line is found and read; attempts are gone through apart."""
 _QUOTING = ("ConnectionFailed", "TimedOut", "StreamInterrupted")
 """Errors that quote nobody: their message is ours alone."""
 
@@ -66,15 +63,42 @@ def as_written(run: Run) -> Run:
     return written
 
 
-def without_keys(run: Run, secrets: Sequence[str]) -> Run:
-    """A copy of `run` as files may hold it: without `secrets` in any text, whoever put them there."""
-    secrets, written = spellings(secrets), copy.copy(run)
-    for name in (*NAMES, *EXTRA):
-        if name in _OURS:
-            continue
-        setattr(written, name, hidden(getattr(run, name), secrets))
-    written.attempts = [replace(each, error=hidden(each.error, secrets)) for each in run.attempts]
-    return written
+_OURS = frozenset(
+    ("run_id", "request_id", "comparison_id", "prompt_id", "request_type", "status", "cost_source", "rating", "written")
+)
+"""Fields of a run whose texts are our own words: a key that reads like one of them must not change them."""
+_ASKED = frozenset(("requested_provider", "requested_model", "fallbacks", "prompt", "params", "tags"))
+"""What the person wrote: whole in memory, since it may be sent again; without keys where it is written."""
+
+
+_FIELDS = tuple(
+    field.name for field in fields(Run) if field.name not in _OURS and field.name not in ("embeddings", "attempts")
+)
+
+
+def hide_keys(run: Run, secrets: Collection[str]) -> Run:
+    """Take `secrets` out of all of `run` that came from outside, in place; the run as the log may hold it.
+
+    Who answered (a model's name), tool calls, raw parts and errors may repeat a key as well as texts do. Values are
+    changed before they are encoded: in a line of JSON a key can look like the line's own words.
+    """
+    secrets = [secret for secret in secrets if len(secret) >= SHORTEST_SECRET]
+    if not secrets:
+        return run
+    line = run
+    for name in _FIELDS:
+        value = getattr(run, name)
+        if value and (found := hide_in(value, secrets)) is not value and found != value:
+            if name in _ASKED:
+                line = copy.copy(run) if line is run else line
+                setattr(line, name, found)
+            else:
+                setattr(run, name, found)
+                setattr(line, name, found)
+    if run.written:
+        run.written = hide_in(run.written, secrets)
+        line.written = run.written
+    return line
 
 
 def _through(hooks: Iterable[Redact], text: str, what: What) -> str | None:
