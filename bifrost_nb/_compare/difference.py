@@ -8,12 +8,12 @@ test agree, and equal only where the whole interval is inside the margin.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 
+from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 from . import groups
 from .groups import By
@@ -451,8 +451,7 @@ def _check(
     every = list(dict.fromkeys(name for way in ways for name in known[way]))
     for what, name, choices in ((by or "variant", a, every), (by or "variant", b, every), ("metric", metric, numeric)):
         if name not in choices:
-            near = difflib.get_close_matches(str(name), choices, 1)
-            hint = f"Did you mean {near[0]}?" if near else f"Known are {', '.join(map(str, choices)) or 'none'}."
+            hint = did_you_mean(name, choices).strip() or f"Known are {', '.join(map(str, choices)) or 'none'}."
             raise ConfigurationError(f"{name!r} is not a {what} of this frame.", hint=hint)
     if a == b:
         raise ConfigurationError(f"{a!r} cannot be compared with itself.")
