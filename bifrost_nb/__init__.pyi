@@ -1,5 +1,6 @@
 """The public names, each once: `__init__.py` loads them from here on first use, and type checkers read them."""
 
+from . import scorers as scorers
 from ._admin.api import (
     Admin as Admin,
     gateway_histogram as gateway_histogram,

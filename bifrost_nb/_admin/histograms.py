@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from .._runs.log.codec import cell
-from .._runs.log.filters import near
+from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 from .access import Access
 from .log_query import LogQuery
@@ -96,7 +96,8 @@ def kind_of(kind: str) -> Series:
     """The series of that name. Raises ConfigurationError."""
     if not isinstance(kind, str) or kind not in SERIES:
         raise ConfigurationError(
-            f"There is no histogram {kind!r}.{near(str(kind), SERIES)}", hint=f"It is one of {', '.join(SERIES)}."
+            f"There is no histogram {kind!r}.{did_you_mean(kind, SERIES)}",
+            hint=f"It is one of {', '.join(SERIES)}.",
         )
     return SERIES[kind]
 

@@ -9,8 +9,9 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from .._runs.log.filters import instant, near
+from .._runs.log.filters import instant
 from .._runs.run import Run
+from .._suggest import did_you_mean
 from ..errors import ConfigurationError, NotFound
 from .access import Access
 from .log_rows import STATUSES, run_of, with_primaries
@@ -56,7 +57,7 @@ class LogQuery:
         for name in statuses or ():
             if name not in STATUSES.values():
                 raise ConfigurationError(
-                    f"There is no status {name!r} in the gateway's log.{near(name, STATUSES.values())}",
+                    f"There is no status {name!r} in the gateway's log.{did_you_mean(name, STATUSES.values())}",
                     hint=f"It is {', '.join(STATUSES.values())}.",
                 )
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):

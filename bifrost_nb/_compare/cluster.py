@@ -114,13 +114,13 @@ def run_on_cluster(cluster: Any, client: Client, plan: Plan, done: Mapping[str, 
             _until_done(cluster, remote, topic, bar, interrupts)
             wait_for_costs(client, remote.results.values(), COSTS_S, interrupts)
         except KeyboardInterrupt:  # a second one: left at once
-            raise ComparisonInterrupted(Comparison(plan, remote.results, remote.progress, log=client.log)) from None
+            raise ComparisonInterrupted(Comparison(plan, remote.results, remote.progress, client)) from None
         finally:
             cluster.log_event(f"{topic}-stop", "stop")  # nothing is left running, whatever ended this
             cluster.unsubscribe_topic(topic)
             bar.close()
     if interrupts.count:
-        raise ComparisonInterrupted(Comparison(plan, remote.results, remote.progress, log=client.log))
+        raise ComparisonInterrupted(Comparison(plan, remote.results, remote.progress, client))
     return remote
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Unpack
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from .._runs.run import Run
 from ..errors import ConfigurationError
@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+    from .._client.client import Client
     from .._notebook.widgets.grid import GridView
     from .._notebook.widgets.vote import Vote
-    from .._runs.log.log import RunLog
+    from .agreement import Agreement
     from .difference import Difference, DifferenceOptions
-    from .scoring import Score
+    from .judge import JudgeCalls
+    from .pairwise import Judgement, PairAnswer
+    from .scoring import Judged, ScorerFunction
     from .text_diff import TextDiff
 
 __all__ = ["Comparison", "Plots"]
@@ -37,8 +40,7 @@ class Comparison:
         plan: Plan,
         results: Mapping[str, Run],
         progress: Progress,
-        scores: Mapping[str, Sequence[Score]] | None = None,
-        log: RunLog | None = None,
+        client: Client | None = None,
     ) -> None:
         self.plan = plan
         self.progress = progress
@@ -47,8 +49,11 @@ class Comparison:
         """Why it is not complete, in words; empty where it is."""
         self._cells: list[Trial] = [trial for trial in plan.trials if trial.trial_id in results]
         self.runs: list[Run] = [results[trial.trial_id] for trial in self._cells]
-        self._scores = scores or {}
-        self._log = log
+        self._scores: dict[str, list[Judged]] = {}
+        self._judge_runs: dict[str, list[Run]] = {}
+        self._judge_notes: list[str] = []
+        self._client = client
+        self._log = None if client is None else client.log
         self._frame: tuple[list[Any], pd.DataFrame] | None = None
         self.plot = Plots(self)
 
@@ -69,7 +74,10 @@ class Comparison:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """One row per run: the columns of every frame, then ``score`` and ``score_error`` where answers were scored.
+        """One row per run: the columns of every frame, then three for each score.
+
+        ``score_<name>`` (a number; NA: not judged), ``score_<name>_reason`` and ``score_<name>_error`` (why there is
+        none); of a single ``score=`` they are ``score``, ``score_reason`` and ``score_error``.
 
         Costs, ratings and notes that come later are in it the next time it is read.
         """
@@ -82,7 +90,9 @@ class Comparison:
             frame = to_frame(self.runs)
             for name, values in self._scores.items():
                 frame[name] = pd.array([one.value for one in values], dtype="Float64")
-                frame[f"{name}_error"] = pd.Series([one.error for one in values], dtype=frame["prompt"].dtype)
+                for part in ("reason", "error"):
+                    texts = [getattr(one, part) for one in values]
+                    frame[f"{name}_{part}"] = pd.Series(texts, dtype=frame["prompt"].dtype)
             self._frame = later, frame
         return self._frame[1].copy()
 
@@ -113,6 +123,143 @@ class Comparison:
         from .difference import difference
 
         return difference(self.frame, a, b, metric, **options)
+
+    def score(
+        self,
+        scorer: ScorerFunction | Mapping[str, ScorerFunction] | None = None,
+        /,
+        *,
+        max_cost_usd: float | None = None,
+        fresh: bool = False,
+        **named: ScorerFunction,
+    ) -> Self:
+        """Judge the answers that are here; sends no answer again, and returns this comparison.
+
+        ``comparison.score(mentions=bf.scorers.contains("must_mention"))`` adds the columns ``score_mentions``,
+        ``score_mentions_reason`` and ``score_mentions_error``; one function without a name adds ``score``. What a judge
+        has graded before is taken from the log unless `fresh`. `max_cost_usd` stops judging by models there.
+
+        Raises ConfigurationError before anything is asked, `ComparisonInterrupted` on the interrupt key: the scores
+        that were there by then are kept.
+        """
+        from .judge import JudgeCalls
+        from .scoring import check_columns, scorers_of
+
+        given = scorers_of(scorer) | scorers_of(named)
+        if not given:
+            raise ConfigurationError("There is no scorer.", hint="Pass one: score(right=bf.scorers.exact('expected')).")
+        check_columns(given, list(self.plan.prompts[0].values))
+        self.judge_answers(given, JudgeCalls(self._client, of=self.id, max_cost_usd=max_cost_usd, fresh=fresh))
+        return self
+
+    def judge_answers(self, scorers: Mapping[str, ScorerFunction], calls: JudgeCalls) -> None:
+        """`score` with checked scorers, by column. Raises ComparisonInterrupted."""
+        from .interrupted import ComparisonInterrupted
+        from .scoring import scores
+
+        work = [(run, trial.prompt.values) for trial, run in zip(self._cells, self.runs, strict=True)]
+        try:
+            for name, scorer in scorers.items():
+                scores(name, scorer, work, calls)
+        except KeyboardInterrupt:  # judges can take long; the answers are there
+            raise ComparisonInterrupted(self) from None
+        finally:
+            self._scores |= {name: list(judged) for name, judged in calls.found.items()}
+            for name in scorers:
+                self._judge_runs[name] = calls.runs.get(name, [])
+            self._judge_notes += [note for note in calls.notes if note not in self._judge_notes]
+            self._frame = None
+
+    def judge(
+        self,
+        question: str,
+        *,
+        judge: str | Mapping[str, Any],
+        limit: int | None = None,
+        seed: int = 0,
+        max_cost_usd: float | None = None,
+        fresh: bool = False,
+    ) -> Judgement:
+        """A model decides between the answers, two at a time, each pair in both orders.
+
+        ``comparison.judge("Which answer helps the customer more?", judge="openai/gpt-4o")`` has ``.frame``,
+        ``.ranking()``, ``.flips`` (pairs about which it contradicted itself, counted as ties), ``.preferences`` and
+        ``.cost_usd``. The judge is never told who wrote what. `limit` is the most pairs (two calls each), drawn by
+        `seed`. What was judged before is taken from the log unless `fresh`.
+
+        Raises ConfigurationError before anything is asked, `ComparisonInterrupted` on the interrupt key: run it again,
+        and only the rest is asked.
+        """
+        from .interrupted import ComparisonInterrupted
+        from .judge import JudgeCalls
+        from .pairwise import judge_pairs
+
+        calls = JudgeCalls(self._client, of=self.id, max_cost_usd=max_cost_usd, fresh=fresh)
+        try:
+            return judge_pairs(question, judge, self._pair_answers(), calls, limit=limit, seed=seed)
+        except KeyboardInterrupt:
+            raise ComparisonInterrupted(self) from None
+        finally:
+            self._judge_runs[question] = calls.runs.get("pairs", [])
+
+    def agreement(
+        self,
+        first: str | Judgement,
+        second: str | Vote | pd.DataFrame = "rating",
+        *,
+        threshold: float | None = None,
+        weights: Literal["linear", "quadratic"] | None = None,
+        seed: int = 0,
+    ) -> Agreement:
+        """How far two judges agree: ``comparison.agreement("score_grade", "rating")``, or a judgement and a vote.
+
+        Two columns of `frame`: scores, thumbs (``up`` is 1, ``down`` 0), texts; a score that is no small set of values
+        needs a `threshold`. Where the ratings are votes (``win``, ``loss``, ``tie``), the score counts as choosing the
+        higher of the two answers. A judgement of `judge` is compared with a `vote` or its frame, pair by pair.
+
+        The result has ``.n``, ``.share``, ``.kappa`` with ``.low`` and ``.high`` (bootstrap over inputs),
+        ``.confusion`` and ``.disagreements`` (a frame to read), and shows itself. `weights` make kappa count how far
+        apart two numbers are. Raises ConfigurationError.
+        """
+        from .agreement import agreement, pair_agreement
+
+        if isinstance(first, str) and isinstance(second, str):
+            return agreement(self.frame, first, second, threshold=threshold, weights=weights, seed=seed)
+        if isinstance(first, str) or isinstance(second, str):
+            raise ConfigurationError(
+                "A judgement's pairs are compared with a vote, a column with a column.",
+                hint="comparison.agreement(judgement, vote), or comparison.agreement('score_grade', 'rating').",
+            )
+        votes: Any = getattr(second, "frame", second)
+        return pair_agreement(first.frame, votes, {run.run_id: run for run in self.runs}, seed=seed)
+
+    def _pair_answers(self) -> list[PairAnswer]:
+        from .pairwise import PairAnswer
+
+        rows = {id(prompt.values): str(place) for place, prompt in enumerate(self.plan.prompts)}
+        several = any(trial.prompt.template is not None for trial in self._cells)
+        return [
+            PairAnswer(
+                f"{trial.asked.name} · {trial.prompt.template}" if several else trial.asked.name,
+                rows[id(trial.prompt.values)],
+                trial.prompt.values,
+                run,
+            )
+            for trial, run in zip(self._cells, self.runs, strict=True)
+        ]
+
+    @property
+    def judging_cost_usd(self) -> float | None:
+        """What the models that judged these answers cost, in US dollars; None where no such cost is known."""
+        costs = [run.cost_usd for runs in self._judge_runs.values() for run in runs if run.cost_usd is not None]
+        return sum(costs) if costs else None
+
+    @property
+    def score_notes(self) -> list[str]:
+        """What is to be known about the scores: which failed and why, and what judging cost."""
+        from .scoring import notes_on_scores
+
+        return [*notes_on_scores(self._scores), *self._judge_notes]
 
     def answers(self, prompt_id: str | None = None) -> pd.DataFrame:
         """Every distinct answer with how often it was given, of one prompt or of all.
@@ -163,8 +310,9 @@ class Comparison:
         Thumbs and notes given there are written to the run log (``rating``, and the tag ``note``).
         """
         from .._notebook.widgets.grid import GridView
+        from .._notebook.widgets.grid_rows import contexts
 
-        return GridView(self._pairs(), self._log)
+        return GridView(self._pairs(), self._log, contexts(self.frame))
 
     def vote(self, seed: int = 0, limit: int | None = None) -> Vote:
         """Judge the answers blind, two at a time, without names, times or costs; afterwards a ranking and who was who.
@@ -256,9 +404,23 @@ class Plots:
         """How the runs ended."""
         return self._draw("errors", ax)
 
-    def tradeoff(self, ax: Axes | None = None) -> Axes:
-        """Median cost against median time, with the efficient frontier."""
-        return self._draw("tradeoff", ax)
+    def tradeoff(self, x: str = "cost_usd", y: str = "total_ms", ax: Axes | None = None) -> Axes:
+        """Two figures against each other, with the efficient frontier: ``tradeoff(x="cost_usd", y="score")``."""
+        from .. import charts
+
+        return charts.tradeoff(self._comparison._named(), x, y, ax=ax)
+
+    def scores(self, score: str | None = None, ax: Axes | None = None) -> Axes:
+        """The mean of a score for each variant with its interval; by default the first score."""
+        from .. import charts
+
+        return charts.scores(self._comparison._named(), score, ax=ax)
+
+    def agreement(self, first: str, second: str = "rating", ax: Axes | None = None, **options: Any) -> Axes:
+        """How often two columns said what, as `Comparison.agreement` compares them."""
+        from .. import charts
+
+        return charts.agreement(self._comparison.agreement(first, second, **options), ax=ax)
 
     def over_time(self, ax: Axes | None = None) -> Axes:
         """Each run's time against when it began."""

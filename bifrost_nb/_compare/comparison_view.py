@@ -138,4 +138,4 @@ def _notes(comparison: Comparison) -> list[str]:
         notes.append(
             f"{comparison.missing:,} of {len(comparison.plan.trials):,} runs are missing; run it again to add them."
         )
-    return notes
+    return [*notes, *comparison.score_notes]

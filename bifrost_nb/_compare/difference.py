@@ -8,12 +8,12 @@ for each n from 5 to 200), the two together 0 to 6; ``tests/compare/test_differe
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
+from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 from .statistics import deployments, measured, served
 from .verdict import verdict_text
@@ -284,8 +284,7 @@ def _check(frame: pd.DataFrame, a: str, b: str, metric: str, mixed: str, margin:
     known = list(deployments(frame).dropna().unique())
     for what, name, choices in (("deployment", a, known), ("deployment", b, known), ("metric", metric, numeric)):
         if name not in choices:
-            near = difflib.get_close_matches(str(name), choices, 1)
-            hint = f"Did you mean {near[0]}?" if near else f"Known are {', '.join(choices) or 'none'}."
+            hint = did_you_mean(name, choices).strip() or f"Known are {', '.join(choices) or 'none'}."
             raise ConfigurationError(f"{name!r} is not a {what} of this frame.", hint=hint)
     if a == b:
         raise ConfigurationError(f"{a!r} cannot be compared with itself.")

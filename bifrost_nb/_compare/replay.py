@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import orjson
 
 from .._client.calls import Call, Kind
-from .._safe_text import plain
+from .._safe_text import guard_entries, guard_headers, plain
 from ..errors import ConfigurationError
 from .plan import TAGS, Plan, Prompt, Trial, Variant, _asked, _digest
 
@@ -95,11 +95,15 @@ def replay(
     key. A call that fails is a row of the result.
     """
     from .._client.client import Client
-    from .compare import _run
+    from .comparison import Comparison
+    from .interrupted import ComparisonInterrupted
     from .replay_result import Replayed
     from .resume import recorded
     from .sweep import Sweep
+    from .waiting import run_sweep
 
+    deployments = guard_entries(deployments)
+    guard_headers(parameters)
     client = client or Client()
     frame = _frame_of(rows)
     shared = {
@@ -113,10 +117,9 @@ def replay(
     plan, notes = _plan(client, frame, _asked(deployments, shared), tags or {})
     sweep = Sweep(client, plan, {} if fresh else recorded(plan, client.log))
     sweep.progress.notes.extend(notes)
-    _run(client, sweep)
-    from .comparison import Comparison
-
-    return Replayed(frame, plan.sources, Comparison(plan, sweep.results, sweep.progress))
+    if run_sweep(client, sweep):
+        raise ComparisonInterrupted(Comparison(plan, sweep.results, sweep.progress, client))
+    return Replayed(frame, plan.sources, Comparison(plan, sweep.results, sweep.progress, client))
 
 
 def _frame_of(rows: Any) -> pd.DataFrame:

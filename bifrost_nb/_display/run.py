@@ -138,7 +138,8 @@ def metadata(run: Run) -> dict[str, Any]:
     for column in COLUMNS:
         value = column_value(column, written)
         if value is not None:
-            known[column.name] = redact(value) if isinstance(value, str) else _json_value(value)
+            foreign = column.name in ("response", "error_message", "params")  # names and prompts are never changed
+            known[column.name] = redact(value) if foreign else _json_value(value)
     return {"bifrost_nb": {"schema": 1, **known}}
 
 

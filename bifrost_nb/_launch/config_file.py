@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
-from .._runs.log.filters import near
 from .._safe_text import redact
+from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 
 __all__ = ["Providers", "check_config", "gateway_config"]
@@ -118,14 +118,14 @@ def _provider(name: Any, given: Any, old: bool) -> dict[str, Any]:
     for option in options:
         if option not in OPTIONS:
             raise ConfigurationError(
-                f"providers[{name!r}] has no option {option!r}.{near(str(option), OPTIONS)}",
+                f"providers[{name!r}] has no option {option!r}.{did_you_mean(str(option), OPTIONS)}",
                 hint=f"It takes {', '.join(OPTIONS)}; for all else pass a whole config.",
             )
     custom = name not in BUILT_IN
     if custom and not options.get("base_url"):
         raise ConfigurationError(
             f"{name!r} is no provider that launch_gateway knows by name, so it needs a base_url.",
-            hint=f"Known are {', '.join(sorted(BUILT_IN))}.{near(name, BUILT_IN)}",
+            hint=f"Known are {', '.join(sorted(BUILT_IN))}.{did_you_mean(name, BUILT_IN)}",
         )
     network = {
         "base_url": options.get("base_url") if name != "azure" else None,

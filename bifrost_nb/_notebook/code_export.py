@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from .._display.table import Text
-from .._safe_text import Secret, plain, redact
+from .._safe_text import Secret, hide
 from ..errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _SDK_NAMES |= {"max_tokens", "max_completion_tokens"}
 
 def copy(client: Client, run: Run, form: str = "curl") -> Text:
     """`run` as code in one of `FORMS`. Raises ConfigurationError for a run that was no completion."""
-    written = plain(redact(FORMS[form](client, _call(client, run), run)))
+    written = hide(FORMS[form](client, _call(client, run), run), client.credentials.secrets)
     return Text(written)
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from .._safe_text import HIDDEN, SHORTEST_SECRET
+from .._safe_text import hide
 from .._wire.choices import (
     ToolCalls,
     annotations_of,
@@ -281,10 +281,7 @@ class Collector:
 
     def _without_keys(self, text: str) -> str:
         """No model knows our keys; a gateway that repeats them is not helped to spread them."""
-        for secret in self.secrets:
-            if len(secret) >= SHORTEST_SECRET:
-                text = text.replace(secret, HIDDEN)
-        return text
+        return hide(text, self.secrets)
 
     def _times(self, ended_ms: float) -> None:
         run, times = self.run, self.run.chunk_times_ms

@@ -127,7 +127,7 @@ def measure(code: str, log: Path, parquet: Path) -> tuple[float, float, float]:
 
 
 def reading(rows: int, folder: Path, rounds: int) -> list[Row]:
-    """Print the table of ways to read `rows` runs; its rows for the README."""
+    """Print the table of ways to read `rows` runs; its rows for RESULTS.md."""
     log, rng = folder / "runs.jsonl", random.Random(0)
     lines = [encode(sample(rng, number, words=8, chunks=0)) for number in range(min(rows, DISTINCT))]
     start = lines[0].index(b'"run_id":"') + len(b'"run_id":"')

@@ -321,7 +321,7 @@ def test_scores_become_columns(ask: Any) -> None:
     result = ask(score={"length": length, "named": named, "broken": broken, "odd": lambda run: "text"})
     frame = result.frame
     assert list(frame.columns[len(NAMES) :]) == [
-        f"score_{name}{kind}" for name in ("length", "named", "broken", "odd") for kind in ("", "_error")
+        f"score_{name}{kind}" for name in ("length", "named", "broken", "odd") for kind in ("", "_reason", "_error")
     ]
     assert frame["score_length"].tolist() == frame["response"].str.len().tolist()
     assert frame["score_named"].eq(1.0).all()

@@ -192,9 +192,9 @@ def test_same_seed_same_interval() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"a": "azure/aa"}, "Did you mean azure/a?"),
+        ({"a": "azure/aa"}, "Did you mean 'azure/a'?"),
         ({"a": B}, "cannot be compared with itself"),
-        ({"metric": "total"}, "Did you mean total_ms?"),
+        ({"metric": "total"}, "Did you mean 'total_ms'?"),
         ({"metric": "prompt"}, "is not a metric"),
         ({"mixed": "ignore"}, "mixed must be"),
         ({"confidence": 95}, "confidence"),

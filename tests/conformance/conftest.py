@@ -22,7 +22,7 @@ engines_only = pytest.mark.parametrize("running", _ENGINES, indirect=True)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "feature(name): the row of the README's table that the test belongs to")
+    config.addinivalue_line("markers", "feature(name): the row of the table in RESULTS.md that the test belongs to")
 
 
 @pytest.fixture(scope="session", params=[*_ENGINES, *(f"embedded {dialect}" for dialect in EMBEDDED.values())])
@@ -80,6 +80,6 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """With BIFROST_NB_WRITE_TABLE set the table goes into the README; an ordinary test run leaves that alone."""
+    """With BIFROST_NB_WRITE_TABLE set the table goes into RESULTS.md; an ordinary test run leaves that alone."""
     if os.environ.get("BIFROST_NB_WRITE_TABLE"):
-        _report.write(Path(session.config.rootpath) / "README.md")
+        _report.write(Path(__file__).with_name("RESULTS.md"))

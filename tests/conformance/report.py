@@ -1,4 +1,4 @@
-"""What works on which gateway, as the suite saw it: a Markdown table between two markers of the README.
+"""What works on which gateway, as the suite saw it: a Markdown table between two markers of RESULTS.md.
 
 Written by ``BIFROST_NB_WRITE_TABLE=1 pytest tests/conformance``.
 """

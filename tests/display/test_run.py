@@ -15,7 +15,7 @@ from bifrost_nb._runs.run import Run
 from tests.data.hostile import HOSTILE
 from tests.markup import read
 
-KEY = "sk-proj-abcdefghijklmnopqrstuvwx"
+KEY = "sk-proj-aB3dE5gH7jK9mN1pQ3sT5vW7"
 
 
 def answered(**changes: Any) -> Run:
@@ -196,9 +196,10 @@ def test_forms_read_the_answer_differently(form: str, answer: str, shown: str) -
 
 
 def test_metadata_keeps_the_evidence_without_keys() -> None:
-    """Every known column is in the display's metadata as JSON; a key in a parameter or a prompt is not."""
+    """Every known column is in the display's metadata as JSON; a key in a parameter or an error is not."""
     run = answered(prompt=f"use {KEY}", params={"temperature": 0, "extra": {"token": KEY}}, error_message=KEY)
     kept = json.loads(json.dumps(metadata(run)))["bifrost_nb"]
+    assert kept.pop("prompt") == f"use {KEY}", "what may be sent again is never changed"
     assert KEY not in json.dumps(kept)
     assert set(kept) - {"schema"} <= set(NAMES)
     assert kept["run_id"] == run.run_id

@@ -7,7 +7,6 @@ is wrong with it becomes one `UsageError`, which IPython shows in one line.
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
 import keyword
 import shlex
@@ -16,6 +15,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple, NoReturn
 
 from IPython.core.error import UsageError
+
+from ..._suggest import did_you_mean
 
 __all__ = ["Option", "Options", "help_text", "literal", "options", "parse", "split"]
 
@@ -62,6 +63,7 @@ class Options:
     extra: dict[str, Any] = field(default_factory=dict)
     repeat: int | None = None
     inputs: str | None = None
+    score: list[str] = field(default_factory=list)
     out: str | None = None
     format: str = "md"
     save: str | None = None
@@ -111,9 +113,9 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         if (unknown := message.removeprefix("unrecognized arguments: ")) != message:
             word = unknown.split()[0].partition("=")[0]
-            near = difflib.get_close_matches(word, self._option_string_actions, n=1)
-            message = f"there is no option {word}" + (f", did you mean {near[0]}?" if near else "")
-        raise UsageError(f"%%bifrost: {message.rstrip('.')}. %%bifrost? lists the options.".replace("?.", "?"))
+            message = f"there is no option {word}.{did_you_mean(word, self._option_string_actions)}"
+        message = message if message.endswith(("?", ".")) else message + "."
+        raise UsageError(f"%%bifrost: {message} %%bifrost? lists the options.")
 
 
 class _Once(argparse.Action):
@@ -214,6 +216,12 @@ def _declare() -> _Parser:
         type=_name,
         of="NAME",
         help="DataFrame, dict or list of dicts, one prompt per row: a comparison",
+    )
+    several(
+        "--score",
+        metavar="[NAME=]SCORER",
+        help="judge the answers of a comparison: a function of the notebook, or contains:COLUMN, exact:COLUMN,"
+        " regex:PATTERN, number:COLUMN, fields:COLUMN, length:MAX, called:TOOL, json_valid; repeat",
     )
     once("--max-cost", type=float, of="USD", help="end a comparison when it has cost so much")
     once("-o", "--out", type=_name, of="NAME", help="bind the result to this variable, the partial one after a failure")

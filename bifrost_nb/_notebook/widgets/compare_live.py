@@ -99,12 +99,12 @@ def run_live(client: Client, plan: Plan, done: dict[str, Run], max_cost_usd: flo
             drain([job], sweep.inbox, view.draw, interrupts=interrupts, interval=0.1)
             wait_for_costs(client, sweep.results.values(), COSTS_S, interrupts, lambda: view.draw([]))
         except KeyboardInterrupt:  # a second one: left at once
-            raise ComparisonInterrupted(Comparison(plan, sweep.results, sweep.progress, log=client.log)) from None
+            raise ComparisonInterrupted(Comparison(plan, sweep.results, sweep.progress, client)) from None
         finally:
             job.cancel()
             view.close()
     if interrupts.count:
-        raise ComparisonInterrupted(Comparison(plan, sweep.results, sweep.progress, log=client.log))
+        raise ComparisonInterrupted(Comparison(plan, sweep.results, sweep.progress, client))
     if job.cancelled():
         sweep.progress.notes.append("Stopped by a click.")
     else:

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from ... import _settings as settings
-from ..._safe_text import hidden
+from ..._paths import data_path
+from ..._suggest import did_you_mean
 from ...errors import ConfigurationError, LogError
 from ..columns import COLUMNS
-from ..redaction import Redact, as_written, decide, dropping
+from ..redaction import Redact, as_written, decide, dropping, hide_keys
 from ..run import Run
 from .append import Appender, blocks
 from .codec import cell, decode, encode, encode_update, json_text
-from .filters import Filters, near, selection, shows_filters
+from .filters import Filters, selection, shows_filters
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,13 +71,14 @@ class RunLog:
     def append(self, run: Run, *, redact: Redact | None = None, secrets: Iterable[str] = ()) -> None:
         """Record a finished run; when this returns, the operating system has the whole line.
 
-        `redact` is asked before this log's own hook. `secrets` are keys that the line must not hold, whoever repeats
-        them. Raises LogError if it could not be written; the run itself is unharmed.
+        `redact` is asked before this log's own hook. `secrets` are keys that neither the line nor what `run` has from
+        outside may hold, whoever repeats them. Raises LogError if it could not be written; the run is unharmed.
         """
         if redact is not None or self.redact is not None:  # also where nothing is logged: a notebook keeps runs too
             decide(run, (hook for hook in (redact, self.redact) if hook is not None))
+        line = hide_keys(run, tuple(secrets))
         if self._appender is not None:
-            self._appender.append(hidden(encode(as_written(run)), secrets))
+            self._appender.append(encode(as_written(line)))
 
     def update(self, run_id: str, /, **facts: Any) -> None:
         """Add what was learned later about a recorded run: a cost that arrived, a rating. None means nothing learned.
@@ -148,7 +150,7 @@ class RunLog:
 def _fact(name: str, value: Any) -> Any:
     if name not in _DTYPES:
         raise ConfigurationError(
-            f"A run has no column {name!r} that can be updated.{near(name, _DTYPES)}",
+            f"A run has no column {name!r} that can be updated.{did_you_mean(name, _DTYPES)}",
             hint="Use tags={...} for facts of your own.",
         )
     fact = json_text(value) if isinstance(value, (dict, list)) else cell(value, _DTYPES[name])
@@ -168,9 +170,7 @@ def run_log() -> RunLog:
     found = settings.resolve()
     chosen, dropped = (found.run_log or "").strip(), found.redact
     if not chosen:
-        import platformdirs
-
-        path: str | None = str(platformdirs.user_data_path("bifrost-nb", appauthor=False) / "runs.jsonl")
+        path: str | None = str(data_path("runs.jsonl"))
     else:
         path = None if chosen.lower() == "off" else str(Path(chosen).expanduser().absolute())
     if (path, dropped) not in _logs:

@@ -50,7 +50,7 @@ def test_options_are_read(line: str, given: dict[str, Any]) -> None:
     ("line", "message"),
     [
         ("a/b --nope", "no option --nope"),
-        ("a/b --temprature 1", "did you mean --temperature?"),
+        ("a/b --temprature 1", "Did you mean '--temperature'?"),
         ("a/b --temp 1", "no option --temp"),
         ("a/b -t 1 --temperature 2", "--temperature is given twice"),
         ("a/b --chat --chat", "--chat is given twice"),
