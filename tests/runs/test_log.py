@@ -391,13 +391,13 @@ def test_skipped_lines_are_reported_once(log: RunLog) -> None:
         assert [run.run_id for run in log.read()] == ["a", "b"]
 
 
-def test_import_stays_light() -> None:
+def test_import_stays_light(tmp_path: Path) -> None:
     """The log is written without loading pandas, numpy or pyarrow."""
     import subprocess
 
     code = (
         "import sys, bifrost_nb._runs.log.log as log, bifrost_nb._runs.run as run\n"
-        "log.RunLog('/dev/null').append(run.Run())\n"
+        f"log.RunLog({str(tmp_path / 'x')!r}).append(run.Run())\n"
         "print([name for name in ('pandas', 'numpy', 'pyarrow') if name in sys.modules])"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
