@@ -286,7 +286,7 @@ class Costs:
         new = {name: value for name, value in _facts(one.run).items() if value is not None and value != old[name]}
         if new:
             with contextlib.suppress(LogError):  # the run itself has it
-                one.log.update(one.run.run_id, **new)
+                one.log.update_soon(one.run.run_id, **new)
 
 
 def _facts(run: Run) -> dict[str, Any]:
