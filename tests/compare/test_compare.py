@@ -329,7 +329,7 @@ def test_scores_become_columns(ask: Any) -> None:
     assert frame["score_broken_error"].eq("ValueError: cannot read this").all()
     assert frame["score_odd_error"].eq("returned str, not a number").all()
     assert frame["score_length_error"].isna().all()
-    assert result.difference(A, B, "score_named").outcome == "equal"
+    assert result.difference(A, B, "score_named").same == result.difference(A, B, "score_named").n
     assert ask(score=length).frame["score"].notna().all()
 
 
