@@ -20,6 +20,7 @@ from ._compare.compare import compare as compare
 from ._compare.comparison import Comparison as Comparison
 from ._compare.replay import replay as replay
 from ._compare.replay_result import Replayed as Replayed
+from ._compare.report import load_report as load_report
 from ._display.evidence import from_notebook as from_notebook
 from ._launch.launch import LaunchedGateway as LaunchedGateway, launch_gateway as launch_gateway
 from ._nested import allow_nested_loops as allow_nested_loops
