@@ -77,7 +77,7 @@ class Costs:
             if await self._from_log(run) or await self._from_prices(run):
                 names = ("input_cost_usd", "output_cost_usd", "cost_usd", "cost_source")
                 facts = {name: getattr(run, name) for name in names}
-                log.update(run.run_id, **{name: fact for name, fact in facts.items() if fact is not None})
+                log.update_soon(run.run_id, **{name: fact for name, fact in facts.items() if fact is not None})
 
     async def _from_log(self, run: Run) -> bool:
         if time.monotonic() < self._silent_until:

@@ -83,16 +83,16 @@ class Sender:
         except BifrostError as failure:
             error = failure
         except asyncio.CancelledError:
-            self._finish(sending, "cancelled", None)
+            await self._finish(sending, "cancelled", None)
             raise
         except Exception as defect:  # of ours or of a library: what was sent is recorded all the same
             call.run.error_type = type(defect).__name__
-            self._finish(sending, "error", None)
+            await self._finish(sending, "error", None)
             raise
         ended_ms = sending.now_ms()
         if error is None and not version.done():
             await asyncio.wait([version], timeout=VERSION_WAIT_S)
-        return self._finish(sending, status_of(error), error, ended_ms)
+        return await self._finish(sending, status_of(error), error, ended_ms)
 
     async def version(self) -> str | None:
         """The gateway's version; None where it does not say."""
@@ -145,10 +145,13 @@ class Sender:
             note.ended_ms = sending.now_ms()
             note.http_status = run.http_status
 
-    def _finish(
+    async def _finish(
         self, sending: _Sending, status: Status, error: BifrostError | None, ended_ms: float | None = None
     ) -> Outcome:
-        """Complete the run, write it to the log, look for its cost, tell the view, without an await between."""
+        """Complete the run, write it to the log, look for its cost, tell the view.
+
+        Without an await between, unless another process holds the log: waiting for it must not stop other calls.
+        """
         run, log = sending.call.run, self._log()
         run.total_ms = sending.now_ms() if ended_ms is None else ended_ms
         sending.collector.finish(run.total_ms)
@@ -159,7 +162,7 @@ class Sender:
         run.status = status
         outcome = Outcome(run, error)
         try:
-            log.append(run, redact=self._redact, secrets=sending.secrets)
+            await log.append_on_loop(run, redact=self._redact, secrets=sending.secrets)
         except LogError as failure:
             outcome.log_error = failure
         self.costs.follow(run, log)

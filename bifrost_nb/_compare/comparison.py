@@ -388,7 +388,7 @@ class Comparison:
 
     def _named(self) -> pd.DataFrame:
         """The frame with the column ``deployment``: who was asked, by the name given."""
-        from .statistics import deployments
+        from .groups import deployments
 
         frame = self.frame
         return frame.assign(deployment=deployments(frame))

@@ -129,7 +129,9 @@ def _head(comparison: Comparison) -> str:
     plan = comparison.plan
     sizes = {"prompt": len(plan.prompts), "deployment": len(plan.asked), "repeat": plan.repeats}
     shape = " x ".join(f"{size:,} {name}{'' if size == 1 else 's'}" for name, size in sizes.items())
-    return f"{shape} · {summary_line(comparison.progress)}"
+    judging = comparison.judging_cost_usd
+    spent = "" if judging is None else f" · judging {amount(judging, 'cost_usd')}"
+    return f"{shape} · {summary_line(comparison.progress)}{spent}"
 
 
 def _notes(comparison: Comparison) -> list[str]:

@@ -84,7 +84,7 @@ class Settling:
         found = row is not None and run.cost_usd is None and _is_of(row, run) and add_log_cost(run, row)
         log = self._client.log
         with contextlib.suppress(LogError):  # as where a single cost is looked for
-            log.update(run.run_id, **{name: fact for name in FACTS if (fact := getattr(run, name)) != old[name]})
+            log.update_soon(run.run_id, **{name: fact for name in FACTS if (fact := getattr(run, name)) != old[name]})
         if found or run.cost_usd is not None or run.http_status is None or run.cache_hit:
             cost_settled(run)
         else:
