@@ -136,6 +136,11 @@ def _head(comparison: Comparison) -> str:
 
 def _notes(comparison: Comparison) -> list[str]:
     notes = list(comparison.notes)
+    if awaited := comparison.costs_awaited:
+        notes.append(
+            f"{awaited:,} {'cost is' if awaited == 1 else 'costs are'} still awaited from the gateway's log; show it "
+            "again in a few seconds, or call comparison.wait_for_costs()."
+        )
     if comparison.missing:
         notes.append(
             f"{comparison.missing:,} of {len(comparison.plan.trials):,} runs are missing; run it again to add them."
