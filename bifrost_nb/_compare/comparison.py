@@ -267,13 +267,14 @@ class Comparison:
         return pair_agreement(first.frame, votes, {run.run_id: run for run in self.runs}, seed=seed)
 
     def _pair_answers(self) -> list[PairAnswer]:
+        from .groups import SEPARATOR
         from .pairwise import PairAnswer
 
         rows = {id(prompt.values): str(place) for place, prompt in enumerate(self.plan.prompts)}
         several = any(trial.prompt.template is not None for trial in self._cells)
         return [
             PairAnswer(
-                f"{trial.asked.name} · {trial.prompt.template}" if several else trial.asked.name,
+                f"{trial.asked.name}{SEPARATOR}{trial.prompt.template}" if several else trial.asked.name,
                 rows[id(trial.prompt.values)],
                 trial.prompt.values,
                 run,
