@@ -49,7 +49,8 @@ def run_of(row: Mapping[str, Any], hide: Hide) -> Run:
     _add_error(run, row.get("error_details"), hide)
     tokens = parse_usage(row.get("token_usage"))
     run.prompt_tokens, run.completion_tokens, run.total_tokens = tokens.prompt, tokens.completion, tokens.total
-    run.cached_tokens, run.reasoning_tokens = tokens.cached, tokens.reasoning
+    run.cached_tokens, run.cache_write_tokens = tokens.cached, tokens.cache_write
+    run.reasoning_tokens = tokens.reasoning
     if run.request_type == "embedding":
         run.completion_tokens = None  # nothing is written; in our own log neither
     run.latency_ms = cell(row.get("latency"), "Float64")

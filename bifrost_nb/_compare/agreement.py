@@ -92,7 +92,8 @@ class Agreement:
         return (
             f'<div style="{box}"><div><b>{text(self.first)}</b> against <b>{text(self.second)}</b></div>'
             f'<div style="display:flex;flex-wrap:wrap;margin:6px 0">{figures}</div>{self._bar()}'
-            f"<div>{text(self.verdict)}{text(self._missing())}</div>{self._table()._repr_html_()}{self._to_read()}</div>"
+            f"<div>{text(self.verdict)}{text(self._missing())}</div>"
+            f'<div style="margin:8px 0">{self._table()._repr_html_()}</div>{self._to_read()}</div>'
         )
 
     def _bar(self) -> str:

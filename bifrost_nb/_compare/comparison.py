@@ -404,9 +404,23 @@ class Plots:
         """How the runs ended."""
         return self._draw("errors", ax)
 
-    def tradeoff(self, ax: Axes | None = None) -> Axes:
-        """Median cost against median time, with the efficient frontier."""
-        return self._draw("tradeoff", ax)
+    def tradeoff(self, x: str = "cost_usd", y: str = "total_ms", ax: Axes | None = None) -> Axes:
+        """Two figures against each other, with the efficient frontier: ``tradeoff(x="cost_usd", y="score")``."""
+        from .. import charts
+
+        return charts.tradeoff(self._comparison._named(), x, y, ax=ax)
+
+    def scores(self, score: str | None = None, ax: Axes | None = None) -> Axes:
+        """The mean of a score for each variant with its interval; by default the first score."""
+        from .. import charts
+
+        return charts.scores(self._comparison._named(), score, ax=ax)
+
+    def agreement(self, first: str, second: str = "rating", ax: Axes | None = None, **options: Any) -> Axes:
+        """How often two columns said what, as `Comparison.agreement` compares them."""
+        from .. import charts
+
+        return charts.agreement(self._comparison.agreement(first, second, **options), ax=ax)
 
     def over_time(self, ax: Axes | None = None) -> Axes:
         """Each run's time against when it began."""

@@ -260,7 +260,8 @@ class Collector:
         run.usage = self._usage
         tokens = parse_usage(self._usage)
         run.prompt_tokens, run.completion_tokens, run.total_tokens = tokens.prompt, tokens.completion, tokens.total
-        run.cached_tokens, run.reasoning_tokens = tokens.cached, tokens.reasoning
+        run.cached_tokens, run.cache_write_tokens = tokens.cached, tokens.cache_write
+        run.reasoning_tokens = tokens.reasoning
         cache = parse_cache(self._extra)
         run.cache_hit, run.cache_hit_type, run.cache_similarity = cache.hit, cache.type, cache.similarity
         if self.complete or not self._streamed:

@@ -73,7 +73,11 @@ class Run:
     completion_tokens: int | None = None
     total_tokens: int | None = None
     cached_tokens: int | None = None
+    """Read from a cache; part of `prompt_tokens`."""
+    cache_write_tokens: int | None = None
+    """Written to a cache; part of `prompt_tokens`."""
     reasoning_tokens: int | None = None
+    """Part of `completion_tokens`."""
     input_cost_usd: float | None = None
     output_cost_usd: float | None = None
     cost_usd: float | None = None
@@ -89,13 +93,15 @@ class Run:
     chunks: int | None = None
     """Chunks that carried text or reasoning. A chunk is not a token."""
     tokens_per_s: float | None = None
-    """Completion tokens per second: after the first text when streamed, over the whole call otherwise."""
+    """Tokens per second. Streamed: those of the text that can be seen, from the first text to the last, without the
+    reasoning; None where it cannot be told apart. Otherwise: all completion tokens over the whole call."""
     cache_hit: bool | None = None
     cache_hit_type: str | None = None
     cache_similarity: float | None = None
     prompt: str | None = None
     """The prompt as text; several prompts, or messages beyond one user turn, as JSON."""
     response: str | None = None
+    tool_calls: list[dict[str, Any]] = field(default_factory=list)
     params: dict[str, Any] = field(default_factory=dict)
     tags: dict[str, Any] = field(default_factory=dict)
     rating: str | None = None
@@ -105,7 +111,6 @@ class Run:
     texts: list[str] = field(default_factory=list)
     """The text of every choice, by index."""
     reasoning: str | None = None
-    tool_calls: list[dict[str, Any]] = field(default_factory=list)
     annotations: list[dict[str, Any]] = field(default_factory=list)
     """What the answer cites."""
     audio: dict[str, Any] | None = field(default=None, repr=False)

@@ -63,6 +63,7 @@ class Options:
     extra: dict[str, Any] = field(default_factory=dict)
     repeat: int | None = None
     inputs: str | None = None
+    score: list[str] = field(default_factory=list)
     out: str | None = None
     format: str = "md"
     save: str | None = None
@@ -215,6 +216,12 @@ def _declare() -> _Parser:
         type=_name,
         of="NAME",
         help="DataFrame, dict or list of dicts, one prompt per row: a comparison",
+    )
+    several(
+        "--score",
+        metavar="[NAME=]SCORER",
+        help="judge the answers of a comparison: a function of the notebook, or contains:COLUMN, exact:COLUMN,"
+        " regex:PATTERN, number:COLUMN, fields:COLUMN, length:MAX, called:TOOL, json_valid; repeat",
     )
     once("--max-cost", type=float, of="USD", help="end a comparison when it has cost so much")
     once("-o", "--out", type=_name, of="NAME", help="bind the result to this variable, the partial one after a failure")

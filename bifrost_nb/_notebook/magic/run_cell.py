@@ -17,6 +17,7 @@ from ..._suggest import did_you_mean
 from ...errors import BifrostError
 from .cache_key import cache_headers
 from .options import Options
+from .scores import scorers_for
 from .session import Session
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def ask(session: Session, options: Options, body: str | None, local_ns: Mapping[
                 f" --use {options.save}. Add --dry-run to only save it."
             )
         values = ChainMap({"body": "{{body}}"}, *values.maps)
-    if options.repeat or options.inputs:
+    if options.repeat or options.inputs or options.score:
         return _compared(session, options, (template, prompt_id), values, quiet or options.quiet)
     calls = calls_for(session, options, render(template, values), values, prompt_id)
     if options.dry_run:
@@ -100,7 +101,7 @@ def _check(session: Session, options: Options) -> None:
         raise UsageError("%%bifrost: name a deployment, like azure/gpt-35-turbo-instruct. %bifrost models lists them.")
     if options.history and len(options.deployments) > 1:
         raise UsageError("%%bifrost: --history continues one chat; name one deployment.")
-    comparing = options.repeat or options.inputs
+    comparing = options.repeat or options.inputs or options.score
     if options.max_cost is not None and not comparing:
         raise UsageError("%%bifrost: --max-cost limits a comparison; use it with --repeat or --inputs.")
     if comparing and (options.history or options.bg):
@@ -186,6 +187,7 @@ def _compared(
         "client": session.client,
         "dry_run": options.dry_run,
         "max_cost_usd": options.max_cost,
+        "score": scorers_for(options.score, values),
         "tags": _tags(session, options) or None,
         "extra": options.extra or None,
         "timeout": options.timeout,

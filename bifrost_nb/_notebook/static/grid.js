@@ -119,7 +119,7 @@ export default () => ({
     const menu = make("div", "menu", more);
     const tick = (words, change) => {
       const label = make("label", "tick", menu);
-      const box = make("input", "", label);
+      const box = make("input", "tickbox", label);
       box.type = "checkbox";
       make("span", "", label, words);
       box.addEventListener("change", change);

@@ -1,9 +1,9 @@
 """A `Run` as one line of the log, and back.
 
-A line is one JSON object: ``schema`` (1), every column of a frame under its name (``fallbacks``, ``params`` and
-``tags`` as JSON text, ``started_at`` as ISO 8601 in UTC, null where unknown) and ``extra``, an object with what a Run
-holds beyond the columns. A later fact is a line with ``schema``, ``run_id``, ``"update": true`` and the columns that
-changed. Whatever a run holds becomes a line: what JSON cannot carry is replaced, never an error.
+A line is one JSON object: ``schema`` (1), every column of a frame under its name (``fallbacks``, ``tool_calls``,
+``params`` and ``tags`` as JSON text, ``started_at`` as ISO 8601 in UTC, null where unknown) and ``extra``, an object
+with what a Run holds beyond the columns. A later fact is a line with ``schema``, ``run_id``, ``"update": true`` and the
+columns that changed. Whatever a run holds becomes a line: what JSON cannot carry is replaced, never an error.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ SCHEMA = 1
 EXTRA = (
     "texts",
     "reasoning",
-    "tool_calls",
     "annotations",
     "embedding_shape",
     "logprobs",
@@ -42,7 +41,7 @@ EXTRA = (
     "redacted",
 )
 
-_JSON_COLUMNS = ("fallbacks", "params", "tags")
+_JSON_COLUMNS = ("fallbacks", "tool_calls", "params", "tags")
 _OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_NAIVE_UTC
 _CUT = 1 << 20
 _DEPTH = 64
@@ -101,7 +100,7 @@ def column_value(column: Column, run: Run) -> Any:
 
 
 def json_text(value: Any) -> str | None:
-    """`value` as compact JSON with sorted keys, as the columns ``fallbacks``, ``params`` and ``tags`` hold it."""
+    """`value` as compact JSON with sorted keys, as the columns ``fallbacks``, ``params`` and others hold it."""
     return orjson.dumps(valid(value), option=orjson.OPT_SORT_KEYS).decode() if value else None
 
 
@@ -202,8 +201,9 @@ def decode(columns: Mapping[str, Any], extra: Any) -> Run:
     for name in _JSON_COLUMNS:
         _restore(run, name, _parsed(columns.get(name)))
     if isinstance(extra, dict):
-        for name in _STORED:
-            _restore(run, name, extra.get(name))
+        for name in (*_STORED, *_MOVED):
+            if name in extra:
+                _restore(run, name, extra[name])
         told = extra.get("redacted")
         for name in told if isinstance(told, list) else ():
             if name in _TEXTS:
@@ -247,7 +247,9 @@ _SHAPES: dict[str, tuple[type, Any]] = {
     "notes": (list, str),
 }
 _STORED = tuple(name for name in EXTRA if name in _SHAPES)
-_TEXTS = ("prompt", "response", "params", "error_message", *_STORED)
+_MOVED = ("tool_calls",)
+"""Columns that stood in ``extra`` before they were columns."""
+_TEXTS = ("prompt", "response", "params", "error_message", *_MOVED, *_STORED)
 _ATTEMPT = tuple(field.name for field in fields(Attempt))
 
 
