@@ -252,7 +252,7 @@ class Collector:
         run.logprobs, run.tool_calls = self._logprobs, self._tool_calls.result()
         run.annotations, run.audio = self._annotations, self._audio
         run.raw = self._latest()
-        last = run.raw or {}
+        last = _innermost(run.raw or {})
         if isinstance(extra := last.get("extra_fields"), dict):
             self._extra = {**self._extra, **extra}
         self._who(last)
@@ -304,6 +304,13 @@ class Collector:
         run.model_deployment = told.deployment or run.model_deployment
         if told.is_fallback is not None:
             run.is_fallback, run.fallback_index = told.is_fallback, told.fallback_index
+
+
+def _innermost(frame: dict[str, Any]) -> dict[str, Any]:
+    """An error frame of gateways up to 1.4.0 holds its error, and who failed, inside another one."""
+    error = frame.get("error")
+    nested = isinstance(error, dict) and "extra_fields" in error and "extra_fields" not in frame
+    return error if nested else frame  # type: ignore[return-value]
 
 
 def parsed(payload: bytes) -> dict[str, Any]:

@@ -11,8 +11,8 @@ import pytest
 from bifrost_nb import Client
 from tests.engine.engines import ENGINES, missing
 
-from .report import Report
 from .programs import PROGRAMS, UNSET
+from .report import Report
 from .subjects import EMBEDDED, SUBJECTS, Limit, Subject, embedded, engine, program
 
 _PROGRAMS = [pytest.param(path, marks=pytest.mark.gateway) for path in PROGRAMS]
@@ -29,7 +29,9 @@ programs_only = pytest.mark.parametrize(
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "feature(name): the row of the table in RESULTS.md that the test belongs to")
-    config.addinivalue_line("markers", "real_gateway: needs a program that no machine has by itself, so it may be skipped")
+    config.addinivalue_line(
+        "markers", "real_gateway: needs a program that no machine has by itself, so it may be skipped"
+    )
 
 
 @pytest.fixture(scope="session", params=[*_ENGINES, *(f"embedded {dialect}" for dialect in EMBEDDED.values())])

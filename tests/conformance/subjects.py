@@ -78,6 +78,10 @@ class Subject:
     version: tuple[int, int, int] | None = None
     """Of a gateway program; None for all else."""
 
+    def before(self, *version: int) -> bool:
+        """Whether it is a gateway program older than `version`; an engine or the embedded gateway is not."""
+        return self.version is not None and self.version < version
+
     def client(self, folder: Path, **options: Any) -> Client:
         """A client of it with a log of its own, that does not repeat what fails."""
         return Client(self.url, log=RunLog(folder / "runs.jsonl"), **{"retries": 0, "timeout": 20.0, **options})
@@ -93,9 +97,12 @@ class Subject:
 @contextlib.contextmanager
 def engine(version: str) -> Iterator[Subject]:
     """Bifrost's engine of `version` ("1.4") before simulated providers."""
-    with _upstreams() as upstreams, tempfile.TemporaryDirectory() as folder:
-        with Engine(version, _config(version, upstreams), _KEYS, Path(folder)) as running:
-            yield _before(upstreams, f"engine {running.version}", EMBEDDED[version], running.url)
+    with (
+        _upstreams() as upstreams,
+        tempfile.TemporaryDirectory() as folder,
+        Engine(version, _config(version, upstreams), _KEYS, Path(folder)) as running,
+    ):
+        yield _before(upstreams, f"engine {running.version}", EMBEDDED[version], running.url)
 
 
 @contextlib.contextmanager
