@@ -61,6 +61,7 @@ DOORS = {  # (part, part it imports when a function is called) -> why this runs 
     ("_compare", "_foreground"): "compare waits in the cell's thread",
     ("_compare", "_notebook"): "live=True, .grid(), .vote()",
     ("_compare", "charts"): ".plot",
+    ("charts", "_compare"): "a score's mean and interval are those of the summary",
     ("_notebook", "scorers"): "%%bifrost --score contains:column",
     ("_notebook", "_simulator"): "the embedded gateway's deployments, for completion",
     ("_runs", "_display"): "a run's own repr",

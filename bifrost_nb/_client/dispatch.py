@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .._runs.collector import Collector, Piece
+from .._runs.cost import note_broken_off
 from .._runs.log.log import RunLog
 from .._runs.redaction import Redact
 from .._runs.route_collectors import collector_of
@@ -68,7 +69,7 @@ class Sender:
     ) -> None:
         self.portal: Portal = portal()
         self.base_url = base_url
-        self.costs = Costs(base_url, credentials.management)
+        self.costs = Costs(base_url, credentials)
         self._credentials, self._log, self._redact = credentials, log, redact
         self._version: asyncio.Task[str | None] | None = None
 
@@ -83,16 +84,21 @@ class Sender:
         except BifrostError as failure:
             error = failure
         except asyncio.CancelledError:
-            self._finish(sending, "cancelled", None)
+            await self._finish(sending, "cancelled", None)
             raise
         except Exception as defect:  # of ours or of a library: what was sent is recorded all the same
             call.run.error_type = type(defect).__name__
-            self._finish(sending, "error", None)
+            await self._finish(sending, "error", None)
             raise
         ended_ms = sending.now_ms()
         if error is None and not version.done():
             await asyncio.wait([version], timeout=VERSION_WAIT_S)
-        return self._finish(sending, status_of(error), error, ended_ms)
+        return await self._finish(sending, status_of(error), error, ended_ms)
+
+    async def known_version(self) -> str | None:
+        """The gateway's version, asked for once; None where it does not say."""
+        self._version = self._version or asyncio.create_task(self.version())
+        return await asyncio.shield(self._version)
 
     async def version(self) -> str | None:
         """The gateway's version; None where it does not say."""
@@ -145,10 +151,13 @@ class Sender:
             note.ended_ms = sending.now_ms()
             note.http_status = run.http_status
 
-    def _finish(
+    async def _finish(
         self, sending: _Sending, status: Status, error: BifrostError | None, ended_ms: float | None = None
     ) -> Outcome:
-        """Complete the run, write it to the log, look for its cost, tell the view, without an await between."""
+        """Complete the run, write it to the log, look for its cost, tell the view.
+
+        Without an await between, unless another process holds the log: waiting for it must not stop other calls.
+        """
         run, log = sending.call.run, self._log()
         run.total_ms = sending.now_ms() if ended_ms is None else ended_ms
         sending.collector.finish(run.total_ms)
@@ -158,8 +167,9 @@ class Sender:
             describe(run, error, sending.secrets)
         run.status = status
         outcome = Outcome(run, error)
+        note_broken_off(run)
         try:
-            log.append(run, redact=self._redact, secrets=sending.secrets)
+            await log.append_on_loop(run, redact=self._redact, secrets=sending.secrets)
         except LogError as failure:
             outcome.log_error = failure
         self.costs.follow(run, log)

@@ -52,6 +52,7 @@ class Comparison:
         self._scores: dict[str, list[Judged]] = {}
         self._judge_runs: dict[str, list[Run]] = {}
         self._judge_notes: list[str] = []
+        self._waited = False
         self._client = client
         self._log = None if client is None else client.log
         self._frame: tuple[list[Any], pd.DataFrame] | None = None
@@ -85,7 +86,8 @@ class Comparison:
 
         from .._runs.frame import to_frame
 
-        later = [(run.cost_usd, run.rating, run.tags.get("note")) for run in self.runs]
+        self._wait_a_moment()
+        later = [(run.cost_usd, run.served, run.rating, run.tags.get("note")) for run in self.runs]
         if self._frame is None or self._frame[0] != later:
             frame = to_frame(self.runs)
             for name, values in self._scores.items():
@@ -95,6 +97,34 @@ class Comparison:
                     frame[f"{name}_{part}"] = pd.Series(texts, dtype=frame["prompt"].dtype)
             self._frame = later, frame
         return self._frame[1].copy()
+
+    @property
+    def costs_awaited(self) -> int:
+        """How many runs may still get a cost: the gateway writes its log 2 to 5 s after an answer."""
+        from .._runs.pending import is_pending
+
+        return sum(map(is_pending, self.runs))
+
+    def wait_for_costs(self, seconds: float = 15.0) -> int:
+        """Wait until the costs that come from the gateway's log are in `frame`, at most `seconds`.
+
+        Returns how many are still awaited; 0 also where the gateway keeps no log, since then nobody looks for them.
+        An interrupt ends the wait and is raised; the answers and the costs so far are kept. For scripts that end soon:
+        ``comparison.wait_for_costs()`` before the last line.
+        """
+        from .._runs.pending import wait_for_costs
+
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < 1e6:
+            raise ConfigurationError(f"wait_for_costs takes seconds from 0 on, not {seconds!r}.")
+        return wait_for_costs(self.runs, seconds)
+
+    def _wait_a_moment(self) -> None:
+        """Once, for costs that are there at once, as those of a gateway up to 1.4.0 and of the embedded one are."""
+        from .._runs.pending import PATIENCE_S, wait_for_costs
+
+        if not self._waited:
+            self._waited = True
+            wait_for_costs(self.runs, PATIENCE_S)
 
     @property
     def prompts(self) -> pd.DataFrame:
@@ -234,13 +264,14 @@ class Comparison:
         return pair_agreement(first.frame, votes, {run.run_id: run for run in self.runs}, seed=seed)
 
     def _pair_answers(self) -> list[PairAnswer]:
+        from .groups import SEPARATOR
         from .pairwise import PairAnswer
 
         rows = {id(prompt.values): str(place) for place, prompt in enumerate(self.plan.prompts)}
         several = any(trial.prompt.template is not None for trial in self._cells)
         return [
             PairAnswer(
-                f"{trial.asked.name} · {trial.prompt.template}" if several else trial.asked.name,
+                f"{trial.asked.name}{SEPARATOR}{trial.prompt.template}" if several else trial.asked.name,
                 rows[id(trial.prompt.values)],
                 trial.prompt.values,
                 run,
@@ -353,7 +384,7 @@ class Comparison:
 
     def _named(self) -> pd.DataFrame:
         """The frame with the column ``deployment``: who was asked, by the name given."""
-        from .statistics import deployments
+        from .groups import deployments
 
         frame = self.frame
         return frame.assign(deployment=deployments(frame))

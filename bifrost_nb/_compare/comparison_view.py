@@ -129,11 +129,18 @@ def _head(comparison: Comparison) -> str:
     plan = comparison.plan
     sizes = {"prompt": len(plan.prompts), "deployment": len(plan.asked), "repeat": plan.repeats}
     shape = " x ".join(f"{size:,} {name}{'' if size == 1 else 's'}" for name, size in sizes.items())
-    return f"{shape} · {summary_line(comparison.progress)}"
+    judging = comparison.judging_cost_usd
+    spent = "" if judging is None else f" · judging {amount(judging, 'cost_usd')}"
+    return f"{shape} · {summary_line(comparison.progress)}{spent}"
 
 
 def _notes(comparison: Comparison) -> list[str]:
     notes = list(comparison.notes)
+    if awaited := comparison.costs_awaited:
+        notes.append(
+            f"{awaited:,} {'cost is' if awaited == 1 else 'costs are'} still awaited from the gateway's log; show it "
+            "again in a few seconds, or call comparison.wait_for_costs()."
+        )
     if comparison.missing:
         notes.append(
             f"{comparison.missing:,} of {len(comparison.plan.trials):,} runs are missing; run it again to add them."
