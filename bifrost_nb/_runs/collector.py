@@ -150,7 +150,7 @@ class Collector:
                 continue
             chunk = self._read(payload)
             if chunk.get("error") is not None:
-                self._who(chunk)
+                self._who(_innermost(chunk))
                 raise gateway_error(parse_error(chunk, None, self._headers, secrets=self.secrets))
             self._chunk(chunk, at_ms, pieces)
 
@@ -253,7 +253,7 @@ class Collector:
         run.logprobs, run.tool_calls = whole(self._logprobs), whole(self._tool_calls.result())
         run.annotations, run.audio = whole(self._annotations), whole(self._audio)
         run.raw = whole(self._latest())
-        last = _innermost(run.raw or {})
+        last = run.raw or {}
         if isinstance(extra := last.get("extra_fields"), dict):
             self._extra = {**self._extra, **extra}
         self._who(last)

@@ -16,6 +16,7 @@ from .test_answers import PROMPT, good, streamed
 
 pytestmark = programs_only
 
+
 @pytest.mark.feature("A prompt for Azure reaches only Azure")
 @pytest.mark.parametrize("route", [None, "azure", "v1"])
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -46,18 +47,22 @@ def test_a_name_that_needs_escaping(client: Client, subject: Subject) -> None:
 @pytest.mark.feature("Cost of a call")
 def test_costs(subject: Subject, tmp_path: Path) -> None:
     """Whole and streamed answers get their cost, and say where it is from; a refused call gets none."""
-    with subject.client(tmp_path) as client:
-        runs = [
-            client.complete("openai/gpt-3.5-turbo-instruct", PROMPT, max_tokens=50),
-            client.chat("openai/gpt-4o-mini", PROMPT, max_tokens=50),
-            streamed(client, "chat", "openai/gpt-4o-mini", max_tokens=50),
-            client.complete("azure/fast", PROMPT, max_tokens=50),
-        ]
-        assert _told(runs, 15), [run.cost_usd for run in runs]
-        for run in runs:
-            assert run.cost_usd is not None
-            assert run.cost_usd > 0
-            assert run.cost_source
+    client = subject.client(tmp_path)
+    runs = [
+        client.complete("openai/gpt-3.5-turbo-instruct", PROMPT, max_tokens=50),
+        client.chat("openai/gpt-4o-mini", PROMPT, max_tokens=50),
+        streamed(client, "chat", "openai/gpt-4o-mini", max_tokens=50),
+        client.complete("azure/fast", PROMPT, max_tokens=50),
+    ]
+    assert _told(runs, 15), [run.cost_usd for run in runs]
+    for run in runs:
+        assert run.cost_usd is not None
+        assert run.cost_usd > 0
+        assert run.cost_source
+    with pytest.raises(bf.BifrostError) as refused:
+        client.complete("azure/always-fails", PROMPT)
+    assert refused.value.run is not None
+    assert refused.value.run.cost_usd is None
 
 
 def _told(runs: list[Run], seconds: float) -> bool:
