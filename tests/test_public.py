@@ -84,7 +84,7 @@ HOMES_OF_LIBRARIES = {  # library -> the parts that may import it; every library
     "pydantic": {"_wire", "_simulator"},
     "platformdirs": {"_paths"},
     "pandas": {"_runs", "_display", "charts", "_compare", "_admin", "_notebook"},
-    "pyarrow": {"_runs"},
+    "pyarrow": {"_runs", "_compare"},
     "numpy": {"_runs", "charts", "_compare"},
     "scipy": {"_compare"},
     "choix": {"_compare"},

@@ -11,6 +11,9 @@ from .plan import Plan, Trial
 from .sweep import Progress
 
 if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
     import pandas as pd
     from matplotlib.axes import Axes
 
@@ -354,6 +357,38 @@ class Comparison:
         from .._notebook.widgets.vote import Vote
 
         return Vote(self._pairs(), seed=seed, limit=limit, log=self._log)
+
+    def report(self, path: str | os.PathLike[str], title: str | None = None) -> Path:
+        """Write one self-contained HTML file that anybody can open, without Python or network; returns its path.
+
+        ``comparison.report("report.html")`` holds verdicts, summary, charts, what was asked, every answer with scores
+        and reasons (search, filter, sort), and where the numbers come from. Texts are as the client's `redact` wants
+        them. `bf.load_report` gives the frame back. Raises ConfigurationError for another suffix, LogError where the
+        file cannot be written.
+        """
+        from .report import write_report
+
+        return write_report(self, path, title)
+
+    def to_excel(self, path: str | os.PathLike[str]) -> Path:
+        """Write `frame` to an ``.xlsx`` file with typed cells, in which no text is a formula; returns its path.
+
+        ``comparison.to_excel("runs.xlsx")``. Raises ConfigurationError for another suffix, LogError where the file
+        cannot be written.
+        """
+        from .spreadsheet import write
+
+        return write(self.frame, path, (".xlsx",))
+
+    @property
+    def client(self) -> Client | None:
+        """The client that sent it; None for one that was unpickled."""
+        return self._client
+
+    @property
+    def trials(self) -> list[Trial]:
+        """The trials behind `runs`, in the same order."""
+        return self._cells
 
     def _pairs(self) -> Iterator[tuple[str, Run]]:
         return ((trial.asked.name, run) for trial, run in zip(self._cells, self.runs, strict=True))
