@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .._runs.collector import Collector, Piece
+from .._runs.cost import note_broken_off
 from .._runs.log.log import RunLog
 from .._runs.redaction import Redact
 from .._runs.route_collectors import collector_of
@@ -68,7 +69,7 @@ class Sender:
     ) -> None:
         self.portal: Portal = portal()
         self.base_url = base_url
-        self.costs = Costs(base_url, credentials.management)
+        self.costs = Costs(base_url, credentials)
         self._credentials, self._log, self._redact = credentials, log, redact
         self._version: asyncio.Task[str | None] | None = None
 
@@ -93,6 +94,11 @@ class Sender:
         if error is None and not version.done():
             await asyncio.wait([version], timeout=VERSION_WAIT_S)
         return await self._finish(sending, status_of(error), error, ended_ms)
+
+    async def known_version(self) -> str | None:
+        """The gateway's version, asked for once; None where it does not say."""
+        self._version = self._version or asyncio.create_task(self.version())
+        return await asyncio.shield(self._version)
 
     async def version(self) -> str | None:
         """The gateway's version; None where it does not say."""
@@ -161,6 +167,7 @@ class Sender:
             describe(run, error, sending.secrets)
         run.status = status
         outcome = Outcome(run, error)
+        note_broken_off(run)
         try:
             await log.append_on_loop(run, redact=self._redact, secrets=sending.secrets)
         except LogError as failure:

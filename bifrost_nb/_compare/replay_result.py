@@ -52,7 +52,8 @@ class Replayed:
         """
         import pandas as pd
 
-        from .statistics import deployments, measured, served
+        from .groups import deployments, served
+        from .statistics import measured
 
         after = self.comparison.frame
         places = [self._sources[prompt].place for prompt in after["prompt_id"]]
