@@ -24,13 +24,13 @@ DEPLOYMENTS = ["azure/gpt-35-turbo-instruct", "openai/gpt-3.5-turbo-instruct", "
 PROGRAM = """
 import sys
 from bifrost_nb import Client, RunLog
-from bifrost_nb._compare.compare import Interrupted, compare
+from bifrost_nb._compare.compare import ComparisonInterrupted, compare
 from tests.compare.test_interrupted import question
 
 url, path, size, how = sys.argv[1:]
 try:
     compare(**question(Client(url, log=RunLog(path)), int(size)))
-except Interrupted as stop:
+except ComparisonInterrupted as stop:
     print(f"{len(stop.comparison)} {stop.comparison.frame['status'].value_counts().to_dict()}")
     print(stop)
     raise SystemExit(3)
@@ -176,7 +176,8 @@ def test_a_second_interrupt_leaves_at_once(gateway: LocalGateway, client: Client
     try:
         with pytest.raises(ComparisonInterrupted) as stop:
             compare(**question(client, 1), live=holds_up)
-        assert isinstance(stop.value.__context__, KeyboardInterrupt), "it came from the second, not from patience"
+        second.join(5)
+        assert not second.is_alive(), "it came from the second, not from patience"
         assert stop.value.comparison.missing == 9
     finally:
         released.set()
@@ -219,7 +220,7 @@ def test_an_interrupt_while_answers_are_judged(gateway: LocalGateway, client: Cl
     frame = stop.value.comparison.frame
     assert frame["status"].eq("ok").all()
     assert frame["score_quick"].eq(2).all()
-    assert "score_slow" not in frame
+    assert frame["score_slow_error"].eq("not judged: interrupted").any()
 
 
 def test_a_gateway_restarted_in_the_middle_loses_nothing(log: RunLog) -> None:
