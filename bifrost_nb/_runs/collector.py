@@ -150,7 +150,8 @@ class Collector:
                 continue
             chunk = self._read(payload)
             if chunk.get("error") is not None:
-                self._who(chunk)
+                inner = _mapping(chunk["error"])  # gateways up to 1.4 wrap the whole frame once more
+                self._who(inner if inner.get("extra_fields") else chunk)
                 raise gateway_error(parse_error(chunk, None, self._headers, secrets=self.secrets))
             self._chunk(chunk, at_ms, pieces)
 
