@@ -60,6 +60,8 @@ def run_of(row: Mapping[str, Any], hide: Hide) -> Run:
     if not add_log_cost(run, row) and run.cache_hit and row.get("cost") == 0:
         run.cost_usd, run.cost_source = 0.0, "log"  # the answer of a cache costs nothing
     run.prompt, run.response = _prompt(row, run.request_type, hide), _response(row, hide)
+    if run.status == "error" and run.error_message is None:
+        run.error_message = _summary_error(row.get("content_summary"), run.prompt, hide)
     run.params, run.tags = _object(row.get("params"), hide), _object(row.get("metadata"), hide)
     return run
 
@@ -79,6 +81,16 @@ def _add_error(run: Run, details: object, hide: Hide) -> None:
         info = parse_error(cast("Mapping[str, Any]", details), None, {})
         run.http_status, run.error_message = info.status, hide(info.message)
         run.error_type, run.error_code = _text(info.type, hide), _text(info.code, hide)
+        if "request_cancelled" in (info.type, info.code):
+            run.status = "cancelled"  # up to 1.5.16 the gateway writes it down as an error
+
+
+def _summary_error(summary: object, prompt: str | None, hide: Hide) -> str | None:
+    """The error in a list row of 2.0, which has no details: the summary is the prompt, a blank, and the message."""
+    text = hide(summary).strip() if isinstance(summary, str) else ""
+    if prompt and text.startswith(prompt.strip()):
+        text = text[len(prompt.strip()) :].strip()
+    return text or None
 
 
 def _prompt(row: Mapping[str, Any], request_type: str | None, hide: Hide) -> str | None:

@@ -34,16 +34,16 @@ __all__ = ["Costs"]
 
 AGES_S = (0.08, 0.3, 0.9, 2.15, 3.2, 5.3, 8.0, 12.0)
 """A run is looked for when it has ended so long ago: rows come at once, after 2.0 or 5.0 s, or later."""
-BURST = 12
+BURST = 8
 """So many looks may follow each other as the ages say; then there is one for `EVERY_S` or for `MANY` runs."""
 EVERY_S = 10.0
-MANY = 200
+MANY = 400
 URGENT_S = 0.25
 """The pause between two looks while somebody waits for a cost."""
 PAGE = 1000
 """Rows of a page; the gateway allows no more."""
 PAGES = 3
-CLOCKS_S = 60.0
+CLOCKS_S = 5.0
 """The gateway's clock may differ so much from ours; what differs more is corrected by the dates of its answers."""
 GIVE_UP_AFTER = 3
 """So many answered runs in a row without a row in the log: the gateway keeps none, so stop asking for a while."""
@@ -90,7 +90,6 @@ class Costs:
         """Requests for the gateway's log so far."""
         self._waiting: dict[int, _Waiting] = {}
         self._task: asyncio.Task[None] | None = None
-        self._news = asyncio.Event()
         self._first_step = len(AGES_S)
         """The earliest age at which a row of this gateway was found; as long as none was, every age is tried."""
         self._allowed, self._allowed_at = float(BURST), time.monotonic()
@@ -111,7 +110,6 @@ class Costs:
         self._waiting[id(run)] = _Waiting(run, log, step=step)
         if run.cost_usd is None or broken_off(run):
             cost_follows(run)
-        self._news.set()
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._look_on())
 
@@ -177,10 +175,8 @@ class Costs:
                 self._looked_at = now
                 return
             next_due = min(one.due for one in self._waiting.values()) - now
-            self._news.clear()
-            with contextlib.suppress(TimeoutError):
-                # Whoever begins to wait does so on another thread, so the sleep is short where a look is not allowed.
-                await asyncio.wait_for(self._news.wait(), min(max(next_due, 0.02), URGENT_S) if due == 0 else URGENT_S)
+            # Short: whoever begins to wait, and so makes a look urgent, does so on another thread.
+            await asyncio.sleep(URGENT_S if due else min(max(next_due, 0.02), URGENT_S))
 
     async def _look(self) -> None:
         """One list of the log for all that wait; what is found is filled in."""
@@ -215,7 +211,7 @@ class Costs:
         missing = {each for one in waiting for each in one.ids}
         rows: dict[str, dict[str, Any]] = {}
         children: dict[str, list[dict[str, Any]]] = {}
-        offset, limit = 0, min(PAGE, 4 * len(waiting) + 20)
+        offset, limit = 0, min(PAGE, 2 * len(waiting) + 20)
         for _ in range(PAGES):
             reply = await self._page({"start_time": start, "limit": limit, "offset": offset})
             answer = reply.json()
