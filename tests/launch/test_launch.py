@@ -336,7 +336,7 @@ time.sleep(600)
 
 @pytest.mark.parametrize("first", ["parent", "gateway"])
 def test_no_folder_is_left_after_a_kill(machine: Path, first: str) -> None:
-    """After a `kill -9` of the notebook's process, or of the gateway and then of it, the folder with prompts is gone."""
+    """After a `kill -9` of the notebook's process, or of the gateway and then of it, the folder is gone."""
     install(machine / "bin", "bifrost-http", SERVING)
     environment = {**os.environ, "TMPDIR": str(machine / "tmp")}
     parent = subprocess.Popen([sys.executable, "-c", OWN_FOLDER], stdout=subprocess.PIPE, env=environment)
