@@ -97,11 +97,7 @@ def broken_off(run: Run) -> Sequence[Attempt]:
 def note_broken_off(run: Run) -> None:
     """Say in the run that earlier attempts may be billed."""
     if count := len(broken_off(run)):
-        what = (
-            "1 earlier attempt was answered and broke"
-            if count == 1
-            else f"{count} earlier attempts were answered and broke"
-        )
+        what = "1 earlier attempt was" if count == 1 else f"{count} earlier attempts were"
         run.notes.append(
             f"{what} answered and broke off, and may be billed: cost_usd counts that when and as far as the gateway's "
             "log has its cost."
