@@ -89,6 +89,8 @@ def comparing(inputs: pd.DataFrame) -> None:
     )
     assert_type(comparison, bf.Comparison)
     assert_type(comparison.frame, pd.DataFrame)
+    assert_type(comparison.wait_for_costs(5), int)
+    assert_type(comparison.costs_awaited, int)
     assert_type(comparison.summary(), pd.DataFrame)
     comparison.plot.latency(ax=None)
     assert_type(comparison.score(scorers.exact("expected")), bf.Comparison)

@@ -150,8 +150,7 @@ class Collector:
                 continue
             chunk = self._read(payload)
             if chunk.get("error") is not None:
-                inner = _mapping(chunk["error"])  # gateways up to 1.4 wrap the whole frame once more
-                self._who(inner if inner.get("extra_fields") else chunk)
+                self._who(_innermost(chunk))
                 raise gateway_error(parse_error(chunk, None, self._headers, secrets=self.secrets))
             self._chunk(chunk, at_ms, pieces)
 
@@ -307,6 +306,13 @@ class Collector:
         run.model_deployment = whole(told.deployment) or run.model_deployment
         if told.is_fallback is not None:
             run.is_fallback, run.fallback_index = told.is_fallback, told.fallback_index
+
+
+def _innermost(frame: dict[str, Any]) -> dict[str, Any]:
+    """An error frame of gateways up to 1.4.0 holds its error, and who failed, inside another one."""
+    error = frame.get("error")
+    nested = isinstance(error, dict) and "extra_fields" in error and "extra_fields" not in frame
+    return error if nested else frame  # type: ignore[return-value]
 
 
 def parsed(payload: bytes) -> dict[str, Any]:

@@ -184,14 +184,27 @@ def test_a_second_interrupt_leaves_at_once(gateway: LocalGateway, client: Client
         second.join()
 
 
-def test_an_interrupt_while_costs_are_waited_for(gateway: LocalGateway, client: Client, log: RunLog) -> None:
-    """All is answered by then: the wait ends, nothing is cancelled, and the notebook's next cell does not run."""
+def test_a_comparison_returns_before_its_costs(gateway: LocalGateway, client: Client, log: RunLog) -> None:
+    """It says how many costs are awaited; waiting for them can be interrupted, and nothing that is there is lost."""
     gateway.script([{"log_cost": 1.0, "log_delay_ms": 60_000}])
-    watcher = interrupt_when(lambda: len(completed(log)) == 9)
-    with pytest.raises(ComparisonInterrupted, match=r"9 of 9 calls were answered .* sends nothing") as stop:
-        compare(**question(client, 1))
-    watcher.join()
-    assert stop.value.comparison.frame["status"].eq("ok").all()
+    comparison = compare(**question(client, 1))
+    assert comparison.costs_awaited == 9
+    assert "9 costs are still awaited" in repr(comparison)
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        comparison.wait_for_costs(30)
+    assert comparison.frame["status"].eq("ok").all()
+
+
+def test_late_costs_arrive_in_the_frame(gateway: LocalGateway, client: Client, log: RunLog) -> None:
+    """What the gateway writes after the comparison has returned is in its frame and in the run log."""
+    gateway.script([{"log_cost": 1.0, "log_delay_ms": 1500}])
+    comparison = compare(**question(client, 1))
+    assert comparison.frame["cost_usd"].isna().all()
+    assert comparison.wait_for_costs(20) == 0
+    assert comparison.frame["cost_usd"].eq(1.0).all()
+    assert log.frame(status="ok")["cost_usd"].eq(1.0).all()
+    assert "awaited" not in repr(comparison)
 
 
 def test_an_interrupt_while_answers_are_judged(gateway: LocalGateway, client: Client) -> None:
