@@ -17,6 +17,7 @@ from .._wire.sse import EventDecoder
 from ..errors import BifrostError, ConnectionFailed, GatewayError, ProtocolError, StreamInterrupted, TimedOut
 from .aws_eventstream import FrameDecoder, is_frame
 from .exchange import Exchange
+from .formats import cohere
 from .formats.shape import Format, Json, as_it_came, object_of
 from .routes import OTHER, asked_of, operation
 
@@ -26,6 +27,11 @@ Blocks = list[tuple[float, bytes]]
 
 _EVENTS = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:data|event|id|retry)?:")
 _HEAD = 64
+_UNREAD = (
+    "The gateway answered Cohere's SDK in its own form, of which that SDK reads nothing: it needs the header "
+    "x-bf-send-back-raw-response: true (bf.sdk sends it) and, from gateway 1.5 on, the gateway's client setting "
+    "allow_per_request_raw_override."
+)
 _TEXT_ONLY = {"role", "content", "reasoning"}
 _CANCELLED = {"CancelledError", "GeneratorExit", "KeyboardInterrupt"}
 _TIMEOUTS = {
@@ -66,6 +72,11 @@ def read(exchange: Exchange, secrets: Sequence[str] = ()) -> Run:
         error, status = failure, status_of(failure)
     run.total_ms = _total_ms(exchange, collector)
     collector.finish(run.total_ms or 0.0)
+    if exchange.dropped:
+        run.notes.append(
+            f"{exchange.dropped} comment {'line was' if exchange.dropped == 1 else 'lines were'} (heartbeats) left out "
+            "of the stream before Google's SDK, which fails on them."
+        )
     if collector.streamed and not collector.complete:
         run.completion_tokens = run.total_tokens = run.tokens_per_s = None  # what was counted so far is not all
     if run.request_type == "embedding":
@@ -88,6 +99,8 @@ class _SdkCollector(Collector):
         """As it came, put together from what several events said."""
         self._model: object = None
         """Some APIs name it in the first event alone."""
+        self._unread = False
+        """The SDK cannot read what came."""
 
     def _rest(self, choice: Json, index: int) -> None:
         delta = choice.get("delta")  # most chunks have nothing but text
@@ -100,7 +113,13 @@ class _SdkCollector(Collector):
         return self._streamed
 
     def answer(self, body: Json) -> list[Piece]:
-        return super().answer(self._counted(self.form.answer(body)))
+        return super().answer(self._counted(body if self._is_gateways(body) else self.form.answer(body)))
+
+    def _is_gateways(self, body: Json) -> bool:
+        """Whether an answer has the gateway's own form, whatever was asked (so on ``/cohere``; measured)."""
+        found = self._event is not as_it_came and type(body.get("choices")) is list
+        self._unread = self._unread or (found and self.form is cohere.CHAT)
+        return found
 
     def _feed(self, payloads: Sequence[bytes | Json], at_ms: float, pieces: list[Piece]) -> None:
         if (
@@ -112,7 +131,8 @@ class _SdkCollector(Collector):
         return None
 
     def _read(self, payload: bytes | Json) -> Json:
-        chunk = self._event(payload if type(payload) is dict else parsed(payload))  # type: ignore[arg-type]
+        event: Json = payload if type(payload) is dict else parsed(payload)  # type: ignore[arg-type]
+        chunk = event if self._is_gateways(event) else self._event(event)
         if self._model is None:
             self._model = chunk.get("model")
         return self._counted(chunk) if chunk.get("usage") else chunk
@@ -126,11 +146,15 @@ class _SdkCollector(Collector):
         if type(usage) is not dict or not usage:
             return body
         self.usage.update((name, value) for name, value in usage.items() if value is not None)
+        if "prompt_tokens" in self.usage:  # the gateway's own names
+            return {**body, "usage": dict(self.usage)}
         return {**body, "usage": self.form.usage(self.usage)}
 
     def finish(self, ended_ms: float) -> Run:
         run = super().finish(ended_ms)
         run.usage = self.usage or None
+        if self._unread:
+            run.notes.append(_UNREAD)
         return run
 
 

@@ -1,7 +1,8 @@
 """What works on which gateway, as the suite saw it: a Markdown table between two markers of RESULTS.md.
 
 Written by ``BIFROST_NB_WRITE_TABLE=1 pytest tests/conformance``. A column of a gateway that is not on this machine, or
-a program that BIFROST_NB_GATEWAYS does not name, stays as it was, date included.
+a program that BIFROST_NB_GATEWAYS does not name, stays as it was, date
+included; so does one of which only a part of the tests ran.
 """
 
 from __future__ import annotations
@@ -63,9 +64,13 @@ class Report:
         columns = read_table(old)
         today = f"{datetime.now(UTC):%Y-%m-%d}"
         for gateway in ran:
-            for title in [title for title in columns if title.partition(_BREAK)[0] == gateway]:
+            column = self._column(gateway)
+            before = [title for title in columns if title.partition(_BREAK)[0] == gateway]
+            if any(columns[title].keys() - column.keys() for title in before):
+                continue  # a part of the tests, as with -k: what it does not tell would be lost
+            for title in before:
                 del columns[title]
-            columns[f"{gateway}{_BREAK}{today}"] = self._column(gateway)
+            columns[f"{gateway}{_BREAK}{today}"] = column
         if gone := {*self._gateways} - {title.partition(_BREAK)[0] for title in columns}:
             raise ValueError(f"The table needs every gateway; neither run nor in it: {', '.join(sorted(gone))}.")
         features = list(dict.fromkeys([*self._outcomes, *(name for column in columns.values() for name in column)]))
