@@ -22,7 +22,7 @@ from ..errors import AuthenticationFailed, NotFound
 from . import tables
 from .access import Access
 from .histograms import Kind, kind_of, read_series
-from .log_query import LIST_MODELS, LogQuery, read_log
+from .log_query import LIST_MODELS, LogQuery, read_log, with_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -263,6 +263,9 @@ def gateway_stats(
     gateway counts rows of listed models as requests, which no call made: `list_models_rows` says how many of `requests`
     those are. `failed` and `cancelled` leave them out and are told apart on all versions, though up to 1.5.16 the
     gateway writes a cancelled call as an error; NA where more than 10,000 did not succeed.
+
+    `model` is the gateway's or the provider's name of it, as in `gateway_logs`. Raises ConfigurationError where several
+    names are some of the one and some of the other kind, which the gateway cannot add up.
     """
     return Admin(client).stats(since=since, until=until, provider=provider, model=model, status=status)
 
@@ -347,6 +350,7 @@ async def _virtual_keys(access: Access, *, own: bool) -> list[Mapping[str, Any]]
 
 
 async def _stats(access: Access, query: LogQuery) -> Mapping[str, Any]:
+    query = await with_names(access, query, missing=_NO_LOG)
     row = await access.get_object("/api/logs/stats", query.params(), missing=_NO_LOG)
     row |= await _told_apart(access, query)
     try:

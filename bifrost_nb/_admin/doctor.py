@@ -110,7 +110,11 @@ async def _examined(client: Client, access: Access) -> list[Check]:
     elif any(check.state == "problem" for check in key):
         # One problem, told once; and a list open to everybody says nothing of a key that is refused elsewhere.
         listed = [check for check in listed if check.check != "keys"]
-    elif not any(check.check == "keys" for check in listed):
+    elif refused := [check for check in listed if check.check == "keys"]:
+        if client.settings.virtual_key is not None:  # it is the key, whatever the message says
+            key = [Check("virtual key", "problem", f"refused: {refused[0].result}", "Check BIFROST_VIRTUAL_KEY.")]
+            listed = [check for check in listed if check.check != "keys"]
+    else:
         listed = [_keys(client, answers.result, told=any("active" in each.result for each in key)), *listed]
     checks = [check for checks in ([completions], listed, key, *others) for check in checks]
     return [address, answers, *checks]
@@ -130,8 +134,8 @@ async def _completions(client: Client, access: Access) -> Check:
     if isinstance(reply, BifrostError):
         return Check("completions", "warning", reply.message, reply.hint)
     if reply.status not in (401, 403):
-        by = " to the administrator's user and password" if _locked(refused) else ""
-        return Check("completions", "ok", f"open{by}")
+        by = "opened by the administrator's user and password" if _locked(refused) else "not locked"
+        return Check("completions", "ok", by)
     info = parse_error(reply.body, reply.status, reply.headers, secrets=keys.secrets)
     if not _locked(reply):
         return Check("completions", "problem", access.safe(info.message) or "refused", _NEEDS_KEY)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -16,7 +16,7 @@ from ..errors import ConfigurationError, NotFound
 from .access import Access
 from .log_rows import STATUSES, run_of, with_primaries
 
-__all__ = ["LIST_MODELS", "LogQuery", "read_log"]
+__all__ = ["LIST_MODELS", "LogQuery", "read_log", "with_names"]
 
 PAGE = 1000
 """The gateway refuses more."""
@@ -40,6 +40,8 @@ class LogQuery:
     limit: int | None = None
     list_models: bool = False
     """Whether rows count that no call made: each ``GET /v1/models`` writes one for each provider."""
+    by_alias: bool = False
+    """Whether the gateway is asked for `models` as its own names of them, not as the providers'; see `with_names`."""
 
     @classmethod
     def of(
@@ -78,7 +80,7 @@ class LogQuery:
             "start_time": None if self.since is None else _rfc3339(self.since),
             "end_time": None if self.until is None else _rfc3339(self.until),
             "providers": None if self.providers is None else ",".join(self.providers),
-            "models": None if self.models is None else ",".join(self.models),
+            "aliases" if self.by_alias else "models": None if self.models is None else ",".join(self.models),
             "status": None if self.statuses is None else ",".join(words[name] for name in self.statuses),
         }
         return {name: value for name, value in told.items() if value is not None}
@@ -135,6 +137,34 @@ async def read_log(
                 run.http_status, run.error_type, run.error_code = whole.http_status, whole.error_type, whole.error_code
                 run.error_message = whole.error_message or run.error_message
     return with_primaries(reversed(newest))
+
+
+async def with_names(access: Access, query: LogQuery, *, missing: str) -> LogQuery:
+    """`query` so that the gateway's sums find its `models` by either name, as `LogQuery.keeps` does.
+
+    The gateway has a filter for each, and takes both together as "and" (1.5.1 and later, measured; older ones know no
+    ``aliases`` and ignore that). So the one that finds all is taken. Raises ConfigurationError where neither does.
+    """
+    if query.models is None:
+        return query
+    names = ",".join(query.models)
+
+    async def count(**filters: str) -> int:
+        params = replace(query, models=None).params() | filters
+        found = (await access.get_object("/api/logs/stats", params, missing=missing)).get("total_requests")
+        return found if isinstance(found, int) else 0
+
+    nobody, by_model, by_alias, by_both = await asyncio.gather(
+        count(aliases="no-such-alias"), count(models=names), count(aliases=names), count(models=names, aliases=names)
+    )
+    if nobody or by_alias == by_both:
+        return query
+    if by_model == by_both:
+        return replace(query, by_alias=True)
+    raise ConfigurationError(
+        f"The gateway has {names} as its own names of some calls, as providers' names of others, and adds up only one.",
+        hint="Ask for one name at a time, or add up the rows of bf.gateway_logs(model=...), which have both.",
+    )
 
 
 async def _whole(access: Access, runs: list[Run]) -> list[Run]:

@@ -190,7 +190,7 @@ def test_admin_protection_that_also_locks_completions(client_of: ClientOf, monke
         assert "unset BIFROST_API_KEY" in state(doctor(client_of(url, api_key="sk-0123456789")), "completions")[2]
         found = doctor(client_of(url, virtual_key="sk-bf-free-0001"))
         assert found.healthy
-        assert state(found, "completions")[:2] == ("ok", "open to the administrator's user and password")
+        assert state(found, "completions")[:2] == ("ok", "opened by the administrator's user and password")
         assert state(found, "keys")[1] == "virtual key accepted"
 
 
@@ -216,7 +216,7 @@ def test_a_refused_virtual_key(
         message = f"{kind.removesuffix('_required').replace('_', ' ')}{' is required' * kind.endswith('required')}"
         changes["/v1/models"] = json({"type": kind, "status_code": status, "error": {"message": message}}, status)
     found = examined(client_of, changes, virtual_key="sk-bf-nope")
-    got, result, _ = state(found, "keys")
+    got, result, _ = state(found, "virtual key" if listing else "keys")
     assert got == expected
     assert said in result
     assert ("accepted" in repr(found)) == (expected == "ok")
