@@ -106,6 +106,12 @@ def test_a_flow_by_hand(either: Notebook, gateway: LocalGateway) -> None:
     either.until(lambda: prompt.input_value() == "Say {{colour}}.", 30, "the old prompt")
     assert page.label("{{colour}}").input_value() == "green"
     either.until(lambda: page.results.locator("strong", has_text="green").count() == 2, 30, "the old answers")
+    chooser = page.label("Earlier rounds")
+    assert chooser.input_value() == "1"
+    either.run("play.restore(2);")
+    either.until(lambda: chooser.input_value() == "2", 30, "the chooser to name the restored round")
+    either.run("play.restore(1);")
+    either.until(lambda: chooser.input_value() == "1", 30, "the chooser to name the restored round")
     page.button("Copy as code").click()
     code = page.label("Code")
     code.wait_for()

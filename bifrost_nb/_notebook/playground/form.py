@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pprint import pformat
@@ -21,6 +22,8 @@ __all__ = ["PARAMETERS", "Form"]
 
 PARAMETERS = ("temperature", "max_tokens", "top_p", "stop", "seed", "n")
 """Parameters that the page has controls for; a form may hold any other that the client takes."""
+MOST_WRITTEN_ROWS = 200
+"""Bound rows that are written out in copied code; more are only named there."""
 _ARGUMENTS = ("deployments", "prompt", "inputs", "repeats", "system", "fallbacks")
 
 
@@ -99,11 +102,16 @@ class Form:
         return None
 
     def code(self, inputs: Any, base_url: str) -> str:
-        """Python that asks the gateway at `base_url` the same; bound inputs are named, not written out."""
+        """Python that asks the gateway at `base_url` the same.
+
+        It runs as it stands: bound rows are written out. More than 200, or values that Python has no literal for, are
+        named instead, and a comment says that they must be defined.
+        """
         asked = self.request(inputs)
         note = ""
         if inputs is not None and "inputs" in asked:
-            note = "# inputs: the rows bound to the playground\n"
+            rows = _literal(rows_of(asked["inputs"]))
+            note = f"inputs = {rows}\n\n" if rows else "# Define inputs first: the rows bound to the playground.\n"
             asked["inputs"] = _Name("inputs")
         lines = [f"    {name}={pformat(value, width=90, sort_dicts=False)}," for name, value in asked.items()]
         lines.append(f"    client=bf.Client({base_url!r}),")
@@ -120,6 +128,19 @@ class Form:
         rows = rows_of(inputs)
         typed = {name: self.values[name] for name in names if name not in rows[0] and self.values.get(name, "")}
         return [{**typed, **row} for row in rows] if typed else inputs
+
+
+def _literal(rows: list[Any]) -> str | None:
+    """The rows as Python; None where they are too many, or their text would not give the same values again."""
+    if len(rows) > MOST_WRITTEN_ROWS:
+        return None
+    # NumPy's numbers are written as calls of NumPy; Python's own of the same value are not
+    same = [{name: each.item() if hasattr(each, "item") else each for name, each in row.items()} for row in rows]
+    written = pformat(same, width=100, sort_dicts=False)
+    try:
+        return written if ast.literal_eval(written) == same else None
+    except (ValueError, SyntaxError):
+        return None
 
 
 class _Name(str):

@@ -211,6 +211,12 @@ class Playground:
             return self._round.comparison if self._round is not None and self._busy else self._shown
 
     @property
+    def shown(self) -> Entry | None:
+        """The round of the history whose answers are on display; None while one runs and before the first."""
+        with self._lock:
+            return next((entry for entry in self.history if entry.comparison is self.comparison), None)
+
+    @property
     def frame(self) -> pd.DataFrame:
         """One row per run of `comparison`, with the columns of every frame."""
         from ..._runs.frame import to_frame
@@ -250,7 +256,7 @@ class Playground:
         return plain(f"Playground: {asked} · {'chat' if self.form.chat else 'text'} · {state} · {rounds}", 400)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        last = self.history[-1].html if self.history else ""
+        last = self.shown.html if self.shown is not None else ""
         note = "The form needs a running kernel: run the cell to get it back."
         prompt = f'<div style="white-space:pre-wrap;overflow-wrap:anywhere">{escape(self.form.prompt)}</div>'
         html = f'<div><div><b>{escape(repr(self))}</b></div>{prompt}<div style="opacity:.75">{note}</div>{last}</div>'

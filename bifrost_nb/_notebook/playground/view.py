@@ -47,8 +47,8 @@ class PlaygroundView:
         self._results.add_class("bifrost-results")
         self.box = ipywidgets.VBox([self.form, self._live, self._results])
         self.box.add_class("bifrost-playground-box")
-        if playground.history:
-            self._results.value = playground.history[-1].html
+        if playground.shown is not None:
+            self._results.value = playground.shown.html
         self.publish()
 
     def bundle(self) -> dict[str, Any]:
@@ -80,6 +80,7 @@ class PlaygroundView:
             self.form.form = {**form, "revision": state.revision}
             self.form.told = told
             self.form.history = [[entry.number, entry.line] for entry in reversed(state.history)]
+            self.form.shown = state.shown.number if state.shown is not None else 0
             self.form.line = self._line()
 
     def began(self, current: Round) -> None:
@@ -141,7 +142,7 @@ class PlaygroundView:
         if state.running:
             progress = current.progress if current is not None else None
             return f"Running: {progress.finished:,} of {progress.total:,} answered." if progress else "Running."
-        shown = next((entry for entry in state.history if entry.comparison is state.comparison), None)
+        shown = state.shown
         if shown is None:
             return ""
         from ..._compare.progress import summary_line
@@ -200,6 +201,7 @@ def _widget_class() -> type[Any]:
         told = traitlets.Dict().tag(sync=True)
         models: Any = traitlets.List().tag(sync=True)
         history: Any = traitlets.List().tag(sync=True)
+        shown = traitlets.Int(0).tag(sync=True)
         line = traitlets.Unicode().tag(sync=True)
         codes = traitlets.List(list(CODE)).tag(sync=True)
 

@@ -4,7 +4,8 @@
 //
 // Synced values, written by Python only:
 //   form {deployments, chat, system, prompt, values, parameters, fallbacks, repeats, revision}; drawn when revision is new
-//   told {variables: [[name, bound]], problem, calls, rows, running}, models [name], history [[number, line]], line, codes
+//   told {variables: [[name, bound]], problem, calls, rows, running}, models [name], history [[number, line]],
+//   shown (the round whose answers are on display; 0: none), line, codes
 // To Python: {form} after a change, {form, do: "run" | "code", as, deployment}, {do: "stop" | "models"},
 //   {do: "restore", number}. From Python as a message: {code: text}.
 
@@ -267,6 +268,12 @@ export default {
       }
       if (!entries.length) make("option", "", history, "No earlier rounds");
       history.disabled = restore.disabled = !entries.length;
+      drawShown();
+    }
+
+    function drawShown() {
+      const shown = String(model.get("shown"));
+      if ([...history.options].some((option) => option.value === shown)) history.value = shown;
     }
 
     function drawForm() {
@@ -296,6 +303,7 @@ export default {
       drawChips();
       drawList();
       drawVariables();
+      drawShown();
     }
 
     function drawKind() { system.parentElement.hidden = !kind.chat.checked; }
@@ -335,7 +343,7 @@ export default {
 
     const listeners = [
       ["change:form", drawForm], ["change:told", drawTold], ["change:models", drawList],
-      ["change:history", drawHistory], ["change:line", drawLine],
+      ["change:history", drawHistory], ["change:shown", drawShown], ["change:line", drawLine],
       ["msg:custom", (message) => { if (typeof message.code === "string") show(message.code); }],
     ];
     for (const [name, listener] of listeners) model.on(name, listener);
