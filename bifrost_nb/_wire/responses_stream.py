@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .choices import documented
+
 __all__ = ["ResponseEvents", "answer_of"]
 
 JsonDict = dict[str, Any]
@@ -147,7 +149,7 @@ def _finish_reason(response: JsonDict, calls: bool) -> str | None:
         reason = _text(details.get("reason")) if type(details) is dict else ""
         return "length" if reason == "max_output_tokens" else reason or "incomplete"
     if status in (None, "completed"):
-        known = _text(response.get("stop_reason")) or ("stop" if status else "")
+        known = documented(_text(response.get("stop_reason"))) or ("stop" if status else "")
         return "tool_calls" if calls and known in ("", "stop") else known or None
     return _text(status) or None
 
