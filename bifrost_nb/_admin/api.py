@@ -280,16 +280,7 @@ def reconcile(
 
 
 async def _models(access: Access) -> list[Mapping[str, Any]]:
-    found: dict[str, Mapping[str, Any]] = {}
-    params: dict[str, Any] = {"page_size": 1000}
-    for _ in range(MOST_PAGES):
-        answer = await access.get_object("/v1/models", params)
-        found |= {row["id"]: row for row in tables.objects(answer.get("data")) if isinstance(row.get("id"), str)}
-        token = answer.get("next_page_token")
-        if not isinstance(token, str) or not token or token == params.get("page_token"):
-            break
-        params["page_token"] = token
-    return list(found.values())
+    return list(await access.models())
 
 
 async def _providers(access: Access) -> list[Mapping[str, Any]]:

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from .._client.client import Client
+from .._client.model_list import ROUNDED
 from .._client.portal import portal
 from ..errors import AuthenticationFailed, BifrostError, GatewayError, NotFound, ProtocolError
 from .access import Access
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["Check", "Doctor", "doctor"]
 
 SECONDS = 5.0
+LIST_LASTS_S = 30.0
+"""A list of deployments this new tells the doctor enough: each makes the gateway ask all its providers."""
 State = Literal["ok", "warning", "problem"]
 _SIGNS = {"ok": "✓", "warning": "!", "problem": "✗"}
 
@@ -90,7 +93,11 @@ async def _examined(client: Client, access: Access) -> list[Check]:
     found = await asyncio.gather(
         _deployments(client, access), _virtual_key(client, access), _management(client, access), _log(access)
     )
-    return [address, answers, *(check for checks in found for check in checks)]
+    checks = [check for checks in found for check in checks]
+    if any(check.check == "virtual key" and check.state == "problem" for check in checks):
+        # The list may be open to everybody: that it came says nothing of a key that is refused elsewhere.
+        checks = [check for check in checks if check.check != "keys"]
+    return [address, answers, *checks]
 
 
 async def _answers(access: Access) -> Check:
@@ -143,25 +150,25 @@ async def _asks_for_login(access: Access) -> bool:
 
 async def _deployments(client: Client, access: Access) -> list[Check]:
     try:
-        answer = await access.get_object("/v1/models", {"page_size": 1000}, seconds=SECONDS)
+        rows = await access.models(max_age_s=LIST_LASTS_S, seconds=SECONDS)
     except AuthenticationFailed as error:
         advice = "Set BIFROST_VIRTUAL_KEY, or BIFROST_API_KEY where the gateway wants that."
         return [Check("keys", "problem", error.message, advice)]
     except BifrostError as error:
         return [Check("deployments", "warning", error.message, "Without the list, deployments are named by heart.")]
-    rows = [row for row in answer.get("data") or () if isinstance(row, dict)]
-    more = " or more" if answer.get("next_page_token") else ""
     if not rows:
         advice = "Configure a provider in the gateway, or a virtual key that may use one."
         return [Check("deployments", "problem", "none", advice)]
     priced = sum(bool(row.get("pricing")) for row in rows)
     unpriced = None if priced else "The gateway has no price list; costs are known only where the provider tells them."
+    if any(row.get(ROUNDED) for row in rows):
+        unpriced = "This version rounds prices to six decimals, so none is used; costs come from the gateway's log."
     keys = (
         "accepted" if client.settings.virtual_key or client.settings.api_key else "none configured, none needed to list"
     )
     return [
         Check("keys", "ok", keys),
-        Check("deployments", "ok", f"{len(rows):,}{more}"),
+        Check("deployments", "ok", f"{len(rows):,}"),
         Check("prices", "ok" if priced else "warning", f"for {priced:,} of {len(rows):,} deployments", unpriced),
     ]
 

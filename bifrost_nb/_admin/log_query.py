@@ -97,7 +97,12 @@ async def read_log(access: Access, query: LogQuery, *, missing: str, texts: bool
     found: list[Run] = []
     seen: set[str] = set()
     while query.limit is None or len(found) < query.limit:
-        params = {**query.params(), "limit": PAGE, "offset": len(seen), "sort_by": "timestamp", "order": "desc"}
+        # Left to `keeps`: `models` means the provider's names there, so aliases would be missed; and up to 1.5.16 a
+        # cancelled call is logged as an error.
+        asked = {name: value for name, value in query.params().items() if name != "models"}
+        if "cancelled" in (query.statuses or ()) and "error" not in (query.statuses or ()):
+            asked["status"] += ",error"
+        params = {**asked, "limit": PAGE, "offset": len(seen), "sort_by": "timestamp", "order": "desc"}
         answer = await access.get_object("/api/logs", params, missing=missing)
         page = answer.get("logs")
         rows = {row["id"]: row for row in page or () if isinstance(row, Mapping) and isinstance(row.get("id"), str)}

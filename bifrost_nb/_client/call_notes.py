@@ -20,8 +20,8 @@ CANCEL_NOT_PASSED_ON = (
     "bills what nobody reads."
 )
 BILLED_TWICE = (
-    "An earlier attempt was taken by the gateway and broke off before its answer was whole; it was sent again, may be "
-    "billed twice, and only the last attempt's tokens and cost are in the run."
+    "An earlier attempt reached the gateway, which closed the connection without an answer; it was sent again, and "
+    "both may be billed."
 )
 _SHARED = frozenset({EXTRA_DROPPED, CANCEL_NOT_PASSED_ON, BILLED_TWICE, HELD_BACK})
 
@@ -46,8 +46,8 @@ def notes_for(run: Run) -> list[str]:
 
 
 def _billed_before(attempts: Sequence[Attempt]) -> bool:
-    """Whether an attempt before the last was taken: answered as good and broken off, or not answered at all."""
-    return any(attempt.taken for attempt in attempts[:-1])
+    """Whether an attempt before the last was taken and not answered; `note_broken_off` tells of those answered."""
+    return any(attempt.taken and attempt.http_status is None for attempt in attempts[:-1])
 
 
 def _version(text: str | None) -> tuple[int, ...] | None:

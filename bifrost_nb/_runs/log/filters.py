@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import reduce
+from numbers import Integral
 from operator import and_, or_
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar, get_args
 
@@ -189,6 +190,8 @@ def _tags(tags: Any) -> dict[str, Any]:
 
 
 def _limit(limit: Any) -> int | None:
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
+    if limit is None:
+        return None
+    if isinstance(limit, bool) or not isinstance(limit, Integral) or limit < 0:
         raise ConfigurationError(f"limit takes a number of runs, not {limit!r}.")
-    return limit
+    return int(limit)  # one of numpy as well
