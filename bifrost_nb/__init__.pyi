@@ -21,6 +21,7 @@ from ._compare.comparison import Comparison as Comparison
 from ._compare.difference import Difference as Difference, difference as difference
 from ._compare.replay import replay as replay
 from ._compare.replay_result import Replayed as Replayed
+from ._compare.report import load_report as load_report
 from ._compare.statistics import summary as summary
 from ._display.evidence import from_notebook as from_notebook
 from ._launch.launch import LaunchedGateway as LaunchedGateway, launch_gateway as launch_gateway

@@ -23,6 +23,7 @@ __all__ = [
     "ResponsesParameters",
     "TextParameters",
     "Timeouts",
+    "asked_of",
     "prepare",
 ]
 
@@ -291,11 +292,26 @@ def _build(
 
 
 def _asked(request: wire.Request) -> str:
-    """One text, or one user turn, as it is; anything more as JSON."""
+    """One text, or one user turn, as it is; anything more as JSON, and what could be taken for that: see `asked_of`."""
     if isinstance(request, wire.ChatCompletionRequest):
         asked: Any = request.messages
-        if len(asked) == 1 and asked[0].get("role") == "user" and isinstance(asked[0].get("content"), str):
-            asked = asked[0]["content"]
+        turn = asked[0].get("content") if len(asked) == 1 and asked[0].get("role") == "user" else None
+        if isinstance(turn, str) and not asked_of(turn):
+            asked = turn
     else:
         asked = request.prompt if isinstance(request, wire.TextCompletionRequest) else request.input
+    if isinstance(request, wire.TextCompletionRequest) and isinstance(asked, str) and asked_of(asked):
+        asked = [asked]
     return asked if isinstance(asked, str) else orjson.dumps(asked).decode()
+
+
+def asked_of(prompt: str) -> list[Any]:
+    """The messages or several prompts that a run's `prompt` records as JSON; empty where it is the text itself."""
+    try:
+        found = orjson.loads(prompt) if prompt.startswith("[") else None
+    except orjson.JSONDecodeError:
+        return []
+    if not isinstance(found, list) or not found:
+        return []
+    turns = all(isinstance(each, dict) and "role" in each for each in found)
+    return found if turns or all(isinstance(each, str) for each in found) else []

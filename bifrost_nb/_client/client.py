@@ -13,6 +13,7 @@ from typing import Any, TypeVar, Unpack
 
 from .. import _settings as settings
 from .._runs.log.log import RunLog, run_log
+from .._runs.pending import wait_for_costs
 from .._runs.redaction import Redact, dropping
 from .._runs.run import Run
 from .._safe_text import guard_headers, guarded, plain
@@ -291,13 +292,13 @@ class Client:
         headers = keys.management if path.startswith("/api/") else keys.listing
         return await get_json(self.base_url, path, headers, params)
 
+    async def models(self) -> Sequence[Mapping[str, Any]]:
+        """What ``/v1/models`` lists, asked for once in ten minutes. On the private loop. Raises as `get_json` does."""
+        return await self.sender().costs.models()
+
     def wait_costs(self, runs: Iterable[Run], seconds: float = 5.0) -> None:
         """Wait until the costs of `runs` that come from the gateway's log are filled in, at most `seconds`."""
-
-        async def wait() -> None:
-            await self.sender().costs.wait(runs, seconds)
-
-        self.run_on_loop(wait())
+        wait_for_costs(runs, seconds)
 
     def version(self) -> str | None:
         """The gateway's version; None where it does not say (before 1.4, or no gateway)."""

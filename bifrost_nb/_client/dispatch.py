@@ -13,12 +13,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .._runs.collector import Collector, Piece
+from .._runs.cost import note_broken_off
 from .._runs.log.log import RunLog
 from .._runs.redaction import Redact
 from .._runs.route_collectors import collector_of
 from .._runs.run import Attempt, Run, Status, new_id
 from .._safe_text import plain, redact, secrets_in
-from ..errors import BifrostError, ConnectionFailed, GatewayError, LogError, StreamInterrupted, TimedOut
+from ..errors import (
+    AuthenticationFailed,
+    BifrostError,
+    ConnectionFailed,
+    GatewayError,
+    LogError,
+    StreamInterrupted,
+    TimedOut,
+)
 from .calls import Call, Outcome
 from .costs import Costs
 from .credentials import Credentials
@@ -68,8 +77,10 @@ class Sender:
     ) -> None:
         self.portal: Portal = portal()
         self.base_url = base_url
-        self.costs = Costs(base_url, credentials.management)
+        self.costs = Costs(base_url, credentials)
         self._credentials, self._log, self._redact = credentials, log, redact
+        self._locked = False
+        """The gateway asks for the administrator's log-in for completions too."""
         self._version: asyncio.Task[str | None] | None = None
 
     async def send(self, call: Call, sink: Sink | None = None) -> Outcome:
@@ -94,6 +105,11 @@ class Sender:
             await asyncio.wait([version], timeout=VERSION_WAIT_S)
         return await self._finish(sending, status_of(error), error, ended_ms)
 
+    async def known_version(self) -> str | None:
+        """The gateway's version, asked for once; None where it does not say."""
+        self._version = self._version or asyncio.create_task(self.version())
+        return await asyncio.shield(self._version)
+
     async def version(self) -> str | None:
         """The gateway's version; None where it does not say."""
         try:
@@ -108,7 +124,7 @@ class Sender:
         # A loop of our own: tenacity's cost as much processor time as all other recording of a call that just works.
         for number in range(sending.call.retries + 1):
             try:
-                await self._attempt(sending, http)
+                await self._opened(sending, http)
                 return
             except BifrostError as error:
                 if number == sending.call.retries or not _worth_retrying(error, sending):
@@ -116,6 +132,26 @@ class Sender:
                 pause = _pause_s(error, number)
             sending.call.run.attempts[-1].wait_ms = 1000 * pause
             await asyncio.sleep(pause)
+
+    async def _opened(self, sending: _Sending, http: AsyncBaseTransport) -> None:
+        """An attempt, made again with the administrator's user and password where the gateway locks completions too.
+
+        1.4.18 and 1.5.1 can do that: then Basic opens, a virtual key does not, and the refusal has no type (measured).
+        They are not sent before, since a gateway that needs none might take them for a provider's key.
+        """
+        tried = self._locked  # another call may find out while this one is under way
+        try:
+            await self._attempt(sending, http)
+        except AuthenticationFailed as error:
+            basic = self._credentials.admin.get("authorization", "").startswith("Basic ")
+            if tried or not basic or error.type or "authorization" in self._credentials.inference:
+                raise
+            self._locked = True
+            try:
+                await self._attempt(sending, http)
+            except AuthenticationFailed:
+                self._locked = False
+                raise
 
     async def _attempt(self, sending: _Sending, http: AsyncBaseTransport) -> None:
         call, run = sending.call, sending.call.run
@@ -129,6 +165,7 @@ class Sender:
             "accept": "text/event-stream" if call.stream else "application/json",
             **call.headers,
             **self._credentials.inference,
+            **(self._credentials.admin if self._locked else {}),
             "x-request-id": run.request_id,
         }
         if call.stream:
@@ -161,6 +198,7 @@ class Sender:
             describe(run, error, sending.secrets)
         run.status = status
         outcome = Outcome(run, error)
+        note_broken_off(run)
         try:
             await log.append_on_loop(run, redact=self._redact, secrets=sending.secrets)
         except LogError as failure:

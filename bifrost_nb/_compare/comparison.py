@@ -11,6 +11,9 @@ from .plan import Plan, Trial
 from .sweep import Progress
 
 if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
     import pandas as pd
     from matplotlib.axes import Axes
 
@@ -54,6 +57,7 @@ class Comparison:
         self._scores: dict[str, list[Judged]] = {}
         self._judge_runs: dict[str, list[Run]] = {}
         self._judge_notes: list[str] = []
+        self._waited = False
         self._client = client
         self._log = None if client is None else client.log
         self._frame: tuple[list[Any], pd.DataFrame] | None = None
@@ -99,7 +103,8 @@ class Comparison:
 
         from .._runs.frame import to_frame
 
-        later = [(run.cost_usd, run.rating, run.tags.get("note")) for run in self.runs]
+        self._wait_a_moment()
+        later = [(run.cost_usd, run.served, run.rating, run.tags.get("note")) for run in self.runs]
         if self._frame is None or self._frame[0] != later:
             frame = self._with_inputs(to_frame(self.runs))
             for name, values in self._scores.items():
@@ -122,6 +127,34 @@ class Comparison:
             values = [trial.prompt.values.get(name) for trial in self._cells]
             frame[column] = pd.Series(values, dtype=object).infer_objects()
         return frame
+
+    @property
+    def costs_awaited(self) -> int:
+        """How many runs may still get a cost: the gateway writes its log 2 to 5 s after an answer."""
+        from .._runs.pending import is_pending
+
+        return sum(map(is_pending, self.runs))
+
+    def wait_for_costs(self, seconds: float = 15.0) -> int:
+        """Wait until the costs that come from the gateway's log are in `frame`, at most `seconds`.
+
+        Returns how many are still awaited; 0 also where the gateway keeps no log, since then nobody looks for them.
+        An interrupt ends the wait and is raised; the answers and the costs so far are kept. For scripts that end soon:
+        ``comparison.wait_for_costs()`` before the last line.
+        """
+        from .._runs.pending import wait_for_costs
+
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < 1e6:
+            raise ConfigurationError(f"wait_for_costs takes seconds from 0 on, not {seconds!r}.")
+        return wait_for_costs(self.runs, seconds)
+
+    def _wait_a_moment(self) -> None:
+        """Once, for costs that are there at once, as those of a gateway up to 1.4.0 and of the embedded one are."""
+        from .._runs.pending import PATIENCE_S, wait_for_costs
+
+        if not self._waited:
+            self._waited = True
+            wait_for_costs(self.runs, PATIENCE_S)
 
     @property
     def prompts(self) -> pd.DataFrame:
@@ -393,6 +426,38 @@ class Comparison:
     def named_runs(self) -> Iterator[tuple[str, Run]]:
         """(variant's name, run) in the order of the table."""
         return ((trial.variant, run) for trial, run in zip(self._cells, self.runs, strict=True))
+
+    def report(self, path: str | os.PathLike[str], title: str | None = None) -> Path:
+        """Write one self-contained HTML file that anybody can open, without Python or network; returns its path.
+
+        ``comparison.report("report.html")`` holds verdicts, summary, charts, what was asked, every answer with scores
+        and reasons (search, filter, sort), and where the numbers come from. Texts are as the client's `redact` wants
+        them. `bf.load_report` gives the frame back. Raises ConfigurationError for another suffix, LogError where the
+        file cannot be written.
+        """
+        from .report import write_report
+
+        return write_report(self, path, title)
+
+    def to_excel(self, path: str | os.PathLike[str]) -> Path:
+        """Write `frame` to an ``.xlsx`` file with typed cells, in which no text is a formula; returns its path.
+
+        ``comparison.to_excel("runs.xlsx")``. Raises ConfigurationError for another suffix, LogError where the file
+        cannot be written.
+        """
+        from .spreadsheet import write
+
+        return write(self.frame, path, (".xlsx",))
+
+    @property
+    def client(self) -> Client | None:
+        """The client that sent it; None for one that was unpickled."""
+        return self._client
+
+    @property
+    def trials(self) -> list[Trial]:
+        """The trials behind `runs`, in the same order."""
+        return self._cells
 
     def _refused_before(self, trial: Trial, run: Run) -> list[Run]:
         if self._log is None or self._log.off:

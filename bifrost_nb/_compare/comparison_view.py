@@ -85,12 +85,32 @@ COLUMNS = (
 )
 
 
+def _columns(table: pd.DataFrame) -> list[_TableColumn]:
+    """Scores stand first after who and how many: they are what a comparison with scores is about."""
+    names = [str(name).removesuffix("_mean") for name in table if str(name).endswith("_mean")]
+    judged = [name for name in names if name == "score" or name.startswith("score_")]
+    scores = [_TableColumn(name.removeprefix("score_"), _score(name), f"{name}_mean") for name in judged]
+    return [*COLUMNS[:2], *scores, *COLUMNS[2:]]
+
+
+def _score(name: str) -> Callable[[Row], str]:
+    def text(row: Row) -> str:
+        mean, low, high = (_known(getattr(row, f"{name}_{part}")) for part in ("mean", "low", "high"))
+        if mean is None:
+            return "–"
+        interval = "" if low is None or high is None else f" ({low:.2f} to {high:.2f})"
+        return f"{mean:.2f}{interval}, n = {getattr(row, f'{name}_n'):,}"
+
+    return text
+
+
 def as_text(comparison: Comparison) -> str:
     """A table for terminals: the summary, then what was left out and why."""
     table = comparison.summary()
-    rows = [[column.title for column in COLUMNS]]
-    rows += [[plain(column.text(row), 80) for column in COLUMNS] for row in table.itertuples(index=False)]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(COLUMNS))]
+    columns = _columns(table)
+    rows = [[column.title for column in columns]]
+    rows += [[plain(column.text(row), 80) for column in columns] for row in table.itertuples(index=False)]
+    widths = [max(len(row[place]) for row in rows) for place in range(len(columns))]
     lines = ["  ".join(trial.ljust(width) for trial, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines.insert(1, "  ".join("─" * width for width in widths))
     return "\n".join([_head(comparison), "", *lines, *("! " + plain(note) for note in _notes(comparison))])
@@ -99,10 +119,11 @@ def as_text(comparison: Comparison) -> str:
 def as_html(comparison: Comparison) -> str:
     """The same table as HTML."""
     table = comparison.summary()
+    columns = _columns(table)
     cell = "padding:4px 10px;text-align:left;vertical-align:top;border-bottom:1px solid rgba(128,128,128,0.3)"
-    head = "".join(f'<th scope="col" style="{cell}">{escape(column.title)}</th>' for column in COLUMNS)
+    head = "".join(f'<th scope="col" style="{cell}">{escape(column.title)}</th>' for column in columns)
     body = "".join(
-        "<tr>" + "".join(f'<td style="{cell}">{_cell(column, row, table)}</td>' for column in COLUMNS) + "</tr>"
+        "<tr>" + "".join(f'<td style="{cell}">{_cell(column, row, table)}</td>' for column in columns) + "</tr>"
         for row in table.itertuples(index=False)
     )
     notes = "".join(
@@ -139,6 +160,11 @@ def _head(comparison: Comparison) -> str:
 
 def _notes(comparison: Comparison) -> list[str]:
     notes = list(comparison.notes)
+    if awaited := comparison.costs_awaited:
+        notes.append(
+            f"{awaited:,} {'cost is' if awaited == 1 else 'costs are'} still awaited from the gateway's log; show it "
+            "again in a few seconds, or call comparison.wait_for_costs()."
+        )
     if comparison.missing:
         notes.append(
             f"{comparison.missing:,} of {len(comparison.plan.trials):,} runs are missing; run it again to add them."

@@ -237,7 +237,7 @@ def _question(kind: Kind, prompt: str) -> dict[str, Any]:
         if kind == "chat" and all(isinstance(each, dict) and "role" in each for each in found):
             return {"prompt": None, "messages": found}
         if kind == "text" and all(isinstance(each, str) for each in found):
-            return {"prompt": found}
+            return {"prompt": found if len(found) > 1 else found[0]}
     return {"prompt": prompt}
 
 

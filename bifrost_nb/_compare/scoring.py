@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .._client.judging import judging
 from .._client.portal import Portal
 from .._safe_text import plain, redact
+from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -127,16 +128,14 @@ def scorers_of(score: Any) -> dict[str, ScorerFunction]:
 
 def check_columns(scorers: Mapping[str, ScorerFunction], columns: Sequence[str]) -> None:
     """Raises ConfigurationError where a scorer needs a column that the inputs do not have."""
-    import difflib
 
     for name, scorer in scorers.items():
         for column in getattr(scorer, "columns", ()) if isinstance(scorer, Scorer) else ():
             if column not in columns:
-                near = difflib.get_close_matches(column, columns, n=1)
                 have = f"They have {', '.join(map(repr, columns))}." if columns else "There are no inputs."
                 raise ConfigurationError(
                     f"{name} = {scorer!r} needs the column {column!r}, which the inputs do not have.",
-                    hint=f"Did you mean {near[0]!r}?" if near else have,
+                    hint=did_you_mean(column, columns).strip() or have,
                 )
 
 

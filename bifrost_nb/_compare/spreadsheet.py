@@ -8,13 +8,18 @@ typed as text instead, so nothing of it changes.
 from __future__ import annotations
 
 import io
+import os
 import re
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigurationError, LogError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["LONGEST_CELL", "to_csv", "to_excel"]
+__all__ = ["LONGEST_CELL", "WRITERS", "to_csv", "to_excel", "write"]
 
 LONGEST_CELL = 32_767
 """Characters that Excel takes in one cell; longer texts are cut and end in an ellipsis."""
@@ -52,6 +57,24 @@ def to_excel(frame: pd.DataFrame, title: str = "runs") -> bytes:
     written = io.BytesIO()
     book.save(written)
     return written.getvalue()
+
+
+WRITERS = {".csv": to_csv, ".xlsx": to_excel}
+
+
+def write(frame: pd.DataFrame, path: str | os.PathLike[str], suffixes: Sequence[str] = tuple(WRITERS)) -> Path:
+    """Write `frame` to a file of one of `suffixes`, readable by its owner only. Raises ConfigurationError, LogError."""
+    target = Path(path).expanduser()
+    if target.suffix not in suffixes:
+        raise ConfigurationError(f"{target.name} does not end in {' or '.join(suffixes)}.", hint="Name it so.")
+    try:
+        target.touch(0o600)
+        target.write_bytes(WRITERS[target.suffix](frame))
+    except OSError as error:
+        raise LogError(
+            f"{target} cannot be written: {error.strerror or error}.", hint="Write to another place."
+        ) from None
+    return target
 
 
 def _inert(value: Any) -> Any:

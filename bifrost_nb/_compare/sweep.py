@@ -121,7 +121,10 @@ class Sweep:
         # How far one deployment may run ahead of the slowest. All end with the slowest anyway, so this costs no time,
         # and it keeps the runs of a pair close together.
         self._lead = 2 * sum(asked.concurrency for asked in plan.asked)
-        self._budget = None if max_cost_usd is None else Budget(max_cost_usd, wave=self._lead // 2)
+        self._budget = None
+        if max_cost_usd is not None:
+            wave = self._lead // 2
+            self._budget = Budget(max_cost_usd, wave, lambda run: client.sender().costs.estimate_usd(run))
         self._throttled: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
@@ -130,6 +133,8 @@ class Sweep:
 
     async def run(self) -> None:
         """Send everything. Being cancelled cancels what is in flight, whose runs are recorded, and is raised again."""
+        if self._budget is not None:
+            await self.client.sender().costs.prices()  # for the estimates of costs that come late
         now = time.monotonic()
         for way in self._ways.values():
             way.head_since = now

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 __all__ = ["run_sweep"]
 
 LOOK_S = 0.1
-COSTS_S = 8.0
-"""Costs that come from the gateway's log are waited for so long after the last answer."""
 
 
 def run_sweep(client: Client, sweep: Sweep) -> bool:
@@ -25,7 +23,7 @@ def run_sweep(client: Client, sweep: Sweep) -> bool:
     The first interrupt cancels every call and waits for their records, a second one leaves at once. What was answered
     is in `sweep.results` in both cases.
     """
-    from .._foreground.wait import Interrupts, drain, wait_for_costs
+    from .._foreground.wait import Interrupts, drain
 
     if sweep.progress.reused == sweep.progress.total:
         return False
@@ -37,7 +35,6 @@ def run_sweep(client: Client, sweep: Sweep) -> bool:
             drain([job], inbox, lambda _: bar.update(), interrupts=interrupts, interval=LOOK_S, idle=LOOK_S)
             if not interrupts.count:
                 job.result()
-                wait_for_costs(client, sweep.results.values(), COSTS_S, interrupts)
         except KeyboardInterrupt:
             return True
         finally:

@@ -76,7 +76,8 @@ def as_text(run: Run) -> str:
 
 def as_markdown(run: Run) -> str:
     """The answer as received, then the facts: for reports. It is text from outside; a notebook shows `as_html`."""
-    return _sendable("\n\n".join(part for part in (plain(run.text), f"*{line(run)}*", error_text(run)) if part))
+    told = _as_words(error_text(run))
+    return _sendable("\n\n".join(part for part in (plain(run.text), f"*{_as_words(line(run))}*", told) if part))
 
 
 def as_html(run: Run, form: str = "md") -> str:
@@ -265,6 +266,11 @@ def _many_as_html(runs: Sequence[Run], form: str) -> str:
     # JupyterLab lays its tables out with columns of equal width, whatever is in them.
     style = f"border-collapse:collapse;table-layout:auto;width:100%;margin:0.5em 0;{_SMALL}"
     return f'<div style="overflow-x:auto"><table style="{style}"><tbody>{"".join(rows)}</tbody></table></div>'
+
+
+def _as_words(said: str) -> str:
+    """`said` for Markdown: names and errors from outside are words there, no formulas, links or HTML."""
+    return re.sub(r"([\\`*_\[\]<>$~|])", r"\\\1", said)
 
 
 def _sendable(text: str) -> str:

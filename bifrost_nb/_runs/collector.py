@@ -33,12 +33,13 @@ from .._wire.chunk_sequence import ChunkOrder
 from .._wire.deployments import Deployment
 from .._wire.errors import gateway_error, parse_error
 from .._wire.fast_chunks import PlainChunk, plain_chunks
+from .._wire.json_text import loads, whole_characters
 from .._wire.metadata import parse_cache, parse_usage, served
 from ..errors import GatewayError, ProtocolError
 from .cost import add_response_cost
 from .run import Run
 
-__all__ = ["Collector", "Piece", "parsed"]
+__all__ = ["Collector", "Piece", "parsed", "whole"]
 
 
 class Piece(NamedTuple):
@@ -61,7 +62,7 @@ class Collector:
         self.run = run
         self.began_ms = began_ms
         self.secrets = secrets
-        """Keys that no error message may repeat."""
+        """Keys that no text and no error message may repeat; the log takes them out of all else."""
         self.done = False
         """The stream said that it is complete (``[DONE]``)."""
         self._texts: dict[int, list[str]] = {}
@@ -116,7 +117,7 @@ class Collector:
     def refusal(self, body: bytes | dict[str, Any]) -> GatewayError:
         """The error that a whole answer tells; who failed goes into the run, as from an error inside a stream."""
         try:
-            content = orjson.loads(body) if isinstance(body, bytes) else body
+            content = loads(body) if isinstance(body, bytes) else body
         except orjson.JSONDecodeError:  # a page of something in between
             content = None
         self._who(_mapping(content))
@@ -149,7 +150,7 @@ class Collector:
                 continue
             chunk = self._read(payload)
             if chunk.get("error") is not None:
-                self._who(chunk)
+                self._who(_innermost(chunk))
                 raise gateway_error(parse_error(chunk, None, self._headers, secrets=self.secrets))
             self._chunk(chunk, at_ms, pieces)
 
@@ -219,7 +220,7 @@ class Collector:
             self._logprobs = merge_logprobs(self._logprobs, logprobs)
         if "delta" in choice or "message" in choice:  # what only a chat has
             if calls := tool_calls_of(choice):
-                self._tool_calls.add(calls)
+                (self._tool_calls.add_whole if "message" in choice else self._tool_calls.add)(calls)
             self._annotations += annotations_of(choice)
             self._audio = merge_audio(self._audio, audio_of(choice))
 
@@ -248,16 +249,17 @@ class Collector:
         run.texts = [self._without_keys("".join(self._texts[index])) for index in sorted(self._texts)]
         run.response = run.texts[0] if run.texts else None
         run.reasoning = self._without_keys("".join(self._reasoning)) or None
-        run.finish_reason = self._finish.get(0) or next(iter(self._finish.values()), None)
-        run.logprobs, run.tool_calls = self._logprobs, self._tool_calls.result()
-        run.annotations, run.audio = self._annotations, self._audio
-        run.raw = self._latest()
+        run.finish_reason = whole(self._finish.get(0) or next(iter(self._finish.values()), None))
+        run.logprobs, run.tool_calls = whole(self._logprobs), whole(self._tool_calls.result())
+        run.annotations, run.audio = whole(self._annotations), whole(self._audio)
+        run.raw = whole(self._latest())
         last = run.raw or {}
         if isinstance(extra := last.get("extra_fields"), dict):
             self._extra = {**self._extra, **extra}
         self._who(last)
+        self._extra = whole(self._extra)
         run.extra_fields = self._extra or None
-        run.usage = self._usage
+        run.usage = whole(self._usage)
         tokens = parse_usage(self._usage)
         run.prompt_tokens, run.completion_tokens, run.total_tokens = tokens.prompt, tokens.completion, tokens.total
         run.cached_tokens, run.cache_write_tokens = tokens.cached, tokens.cache_write
@@ -281,7 +283,7 @@ class Collector:
 
     def _without_keys(self, text: str) -> str:
         """No model knows our keys; a gateway that repeats them is not helped to spread them."""
-        return hide(text, self.secrets)
+        return hide(whole_characters(text), self.secrets)
 
     def _times(self, ended_ms: float) -> None:
         run, times = self.run, self.run.chunk_times_ms
@@ -299,17 +301,24 @@ class Collector:
         run = self.run
         asked = Deployment(run.requested_provider or "", run.requested_model or "")
         told = served(body, self._headers, requested=asked, fallbacks=run.fallbacks)
-        run.provider = told.provider or run.provider
-        run.model = told.model or run.model
-        run.model_deployment = told.deployment or run.model_deployment
+        run.provider = whole(told.provider) or run.provider
+        run.model = whole(told.model) or run.model
+        run.model_deployment = whole(told.deployment) or run.model_deployment
         if told.is_fallback is not None:
             run.is_fallback, run.fallback_index = told.is_fallback, told.fallback_index
+
+
+def _innermost(frame: dict[str, Any]) -> dict[str, Any]:
+    """An error frame of gateways up to 1.4.0 holds its error, and who failed, inside another one."""
+    error = frame.get("error")
+    nested = isinstance(error, dict) and "extra_fields" in error and "extra_fields" not in frame
+    return error if nested else frame  # type: ignore[return-value]
 
 
 def parsed(payload: bytes) -> dict[str, Any]:
     """The JSON object of one event of a stream. Raises ProtocolError."""
     try:
-        chunk = orjson.loads(payload)
+        chunk = loads(payload)
     except orjson.JSONDecodeError as error:
         raise ProtocolError(
             f"The stream holds a chunk that is not JSON ({error}): {_start(payload)}",
@@ -318,6 +327,23 @@ def parsed(payload: bytes) -> dict[str, Any]:
     if not isinstance(chunk, dict):
         raise ProtocolError(f"The stream holds a chunk that is not an object: {_start(payload)}")
     return chunk
+
+
+def whole(value: Any) -> Any:
+    """`value` with whole characters only."""
+    try:
+        orjson.dumps(value)  # far quicker than to go through it, which is hardly ever needed
+    except TypeError:  # half of a character, or a number of more than 64 bits
+        return _with_whole_characters(value)
+    return value
+
+
+def _with_whole_characters(value: Any) -> Any:
+    if isinstance(value, str):
+        return whole_characters(value)
+    if isinstance(value, dict):
+        return {whole_characters(name): _with_whole_characters(each) for name, each in value.items()}
+    return [_with_whole_characters(each) for each in value] if isinstance(value, list) else value
 
 
 def _start(payload: bytes) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from .._safe_text import plain
 from .pending import wait_for_cost
 
 if TYPE_CHECKING:
@@ -161,7 +162,8 @@ class Run:
         return _joined(self.provider, self.model)
 
     def __str__(self) -> str:
-        return self.text
+        """The answer as it may be printed: without control sequences, which `text` keeps as received."""
+        return plain(self.text)
 
     def __repr__(self) -> str:
         from .._display.run import as_text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,12 +12,8 @@ from ..errors import ConfigurationError
 from .runs import clean, series
 from .style import as_label, axes, empty, legend_below, name_rows, styles
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
 __all__ = ["agreement", "scores", "tradeoff"]
 
-RESAMPLES = 1999
 FEWEST_INPUTS = 6
 """Below this many inputs a mean has no interval."""
 _UNITS = {
@@ -31,7 +27,7 @@ _UNITS = {
 
 
 def scores(frame: pd.DataFrame, score: str | None = None, ax: Axes | None = None) -> Axes:
-    """The mean of a score for each variant, with its 95 % interval (bootstrap over inputs) and how many were judged.
+    """The mean of a score for each variant, with its 95 % interval over inputs and how many were judged.
 
     `score` is a column, by default the first score of the frame. Repeats of an input are one sample of it.
     """
@@ -185,11 +181,11 @@ def _figure(values: pd.Series[Any], name: str) -> float | None:
 
 
 def _mean_interval(runs: pd.DataFrame, name: str) -> tuple[float, float | None, float | None, int]:
-    inputs = runs["input_id"] if "input_id" in runs else runs["prompt_id"].fillna(runs["run_id"])
-    means: npt.NDArray[np.float64] = runs.groupby(inputs, sort=False)[name].mean().to_numpy("float64")
-    count = len(means)
-    if count < FEWEST_INPUTS:
-        return float(means.mean()), None, None, count
-    draws = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=RESAMPLES) @ means / count
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return float(means.mean()), float(low), float(high), count
+    """The figures of a comparison's own summary; no interval where it has none or too few inputs."""
+    from .._compare.groups import inputs
+    from .._compare.statistics import score_figures
+
+    found = score_figures(runs[name], inputs(runs))
+    if found["n"] < FEWEST_INPUTS:
+        return float(found["mean"]), None, None, found["n"]
+    return float(found["mean"]), float(found["low"]), float(found["high"]), found["n"]

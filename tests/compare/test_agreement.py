@@ -152,6 +152,19 @@ def test_a_judges_pairs_against_votes(comparison: Comparison, gateway: LocalGate
         comparison.agreement(judgement, "rating")
 
 
+def test_votes_on_repeats_meet_the_judges_pairs(client: Client, gateway: LocalGateway) -> None:
+    """With three repeats a ballot shows the same repeat of both, so every vote has its pair among the judge's."""
+    rules = [{"deployment": who, "nth": n, "text": [f"{who[:2]} {n}"]} for who in (A, B) for n in range(1, 31)]
+    gateway.script([{"deployment": JUDGE, "text": [json.dumps({"reason": "r", "better": "tie"})]}, *rules])
+    comparison = compare([A, B], "About {{n}}", inputs={"n": range(4)}, repeats=3, client=client, stream=False)
+    judgement = comparison.judge("Which?", judge=JUDGE)
+    vote = comparison.vote(seed=3)
+    while vote.state.current is not None:
+        vote.state.choose("tie")
+    found = comparison.agreement(judgement, vote)
+    assert (found.n, found.share) == (4, 1)
+
+
 def test_the_card_is_safe_and_says_what_counts() -> None:
     """Hostile texts are escaped; the card has share, kappa with its interval, counts and the first disagreements."""
     table = frame([1, 0] * 10, ["up", "up"] * 10)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import threading
+import time
 from typing import Any
 
 import pandas as pd
@@ -11,6 +15,7 @@ import pytest
 from bifrost_nb import Client, ConfigurationError, LocalGateway, Run, scorers
 from bifrost_nb._compare.compare import compare
 from bifrost_nb._compare.comparison import Comparison
+from bifrost_nb._compare.interrupted import ComparisonInterrupted
 from bifrost_nb._compare.judge import fenced, json_reply
 
 A, B = "azure/gpt-35-turbo-instruct", "openai/gpt-3.5-turbo-instruct"
@@ -237,3 +242,34 @@ def test_similar_embeds_each_pair_once(ask: Any, client: Client, gateway: LocalG
     pd.testing.assert_frame_equal(similar().frame, first.frame)
     assert len([one for one in gateway.requests() if one["path"].endswith("/embeddings")]) == 2
     assert {run.request_type for run in client.log.read(tags={"judge": "score"})} == {"embedding"}
+
+
+def test_an_interrupt_keeps_what_the_judge_said(ask: Any, client: Client, gateway: LocalGateway) -> None:
+    """The interrupt key in the middle of judging keeps the grades that are there; run again, only the rest is asked."""
+    gateway.script(
+        [*ANSWERS, {"deployment": JUDGE, "prompt": "B claims.", "silent": True}, {"text": graded("yes"), "cost": 0.1}]
+    )
+    comparison = ask()
+
+    def interrupt() -> None:
+        end = time.monotonic() + 30
+        while len(client.log.read(tags={"judge": "score_grade"}, status="ok")) < 2 and time.monotonic() < end:
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    watcher = threading.Thread(target=interrupt)
+    watcher.start()
+    try:
+        with pytest.raises(ComparisonInterrupted) as caught:
+            comparison.score(grade=scorers.rubric(QUESTION, judge=JUDGE))
+    finally:
+        watcher.join()
+    frame = caught.value.comparison.frame
+    by_answer = dict(zip(frame["response"], frame["score_grade"].notna(), strict=True))
+    assert by_answer == {"A claims.": True, "B claims.": False}
+    assert frame.loc[frame["score_grade"].isna(), "score_grade_error"].notna().all()
+    before = len(judged(gateway))
+    gateway.script([*ANSWERS, {"text": graded("no")}])
+    again = comparison.score(grade=scorers.rubric(QUESTION, judge=JUDGE)).frame
+    assert len(judged(gateway)) - before == 2
+    assert again["score_grade"].tolist() == [1, 0, 1, 0]

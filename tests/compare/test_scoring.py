@@ -100,6 +100,17 @@ def test_what_a_function_may_return(ask: Any) -> None:
         assert [None if pd.isna(one) else one for one in found] == expected, name
 
 
+def test_scores_stand_in_the_comparisons_table(ask: Any) -> None:
+    """Mean, interval and n of each score are columns of the table, as text and as HTML."""
+    comparison = ask(score={"right": scorers.exact("capital"), "silent": lambda run: None})
+    for shown in (repr(comparison), comparison._repr_html_()):
+        assert "right" in shown
+        assert "1.00 (" in shown
+        assert "0.33 (" in shown
+        assert "n = 3" in shown
+    assert "right" not in repr(ask())
+
+
 def test_a_scorer_that_fails_is_said_in_the_table(ask: Any) -> None:
     """Text and HTML of the comparison say that a scorer failed for all or for some, and why, without terminal codes."""
 

@@ -402,3 +402,16 @@ def test_import_stays_light(tmp_path: Path) -> None:
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("secret", ["response", "chat_completion", 'a"quoted\\key', "schlüssel-größer"])
+def test_a_key_is_hidden_in_values_alone(log: RunLog, secret: str) -> None:
+    """A key that is a word of the line, or that JSON writes another way, is hidden and costs nothing else."""
+    run = Run(request_type="chat_completion", status="ok", response="It was fine.", tags={"note": f"my {secret}"})
+    run.tool_calls = [{"function": {"name": "f", "arguments": secret}}]
+    log.append(run, secrets=[secret])
+    (found,) = log.read()
+    assert (found.run_id, found.request_type, found.response) == (run.run_id, "chat_completion", "It was fine.")
+    assert found.tags == {"note": "my [hidden]"}
+    assert found.tool_calls[0]["function"]["arguments"] == "[hidden]"
+    assert run.tags == {"note": f"my {secret}"}

@@ -12,6 +12,7 @@ import httpx
 import orjson
 
 from ..._runs.collector import Collector, Piece
+from ..._wire.json_text import loads
 from ..._wire.metadata import LowerNames
 from ..._wire.sse import EventDecoder
 from ...errors import ProtocolError, StreamInterrupted
@@ -118,7 +119,7 @@ def _answer(response: httpx.Response, body: bytes, collector: Collector) -> dict
     if status >= 300:
         raise ProtocolError(f"{what}, a redirect, which is not followed.", hint="Set base_url to the gateway itself.")
     try:
-        answer = orjson.loads(body)
+        answer = loads(body)
     except orjson.JSONDecodeError:
         kind = response.headers.get("content-type") or "no content type"
         raise ProtocolError(

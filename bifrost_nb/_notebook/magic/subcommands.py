@@ -15,7 +15,7 @@ from ..._runs.run import Run
 from ..._suggest import did_you_mean
 from ...errors import BifrostError
 from ..code_export import FORMS, copy
-from .options import Options, help_text, parse, split
+from .options import Options, help_text, parse, split_prompt
 from .run_cell import ask
 from .saved_prompts import saved_prompts
 from .session import Session
@@ -37,8 +37,8 @@ def run(session: Session, line: str, local_ns: Mapping[str, Any] | None = None) 
 
     Raises UsageError and BifrostError.
     """
-    words = split(line.partition(" -- ")[0])
-    if (not words and not line.strip()) or words in (["--help"], ["-h"]):
+    words, prompt = split_prompt(line)
+    if (not words and prompt is None) or words in (["--help"], ["-h"]):
         return COMMANDS["help"].do(session, argparse.Namespace())
     first = words[0] if words else ""
     if first in COMMANDS:
@@ -51,7 +51,6 @@ def run(session: Session, line: str, local_ns: Mapping[str, Any] | None = None) 
             f"%bifrost: there is no command {first!r}.{did_you_mean(first, COMMANDS)} %bifrost help lists them."
         )
     options = parse(words, replace(session.defaults, deployments=[]))
-    prompt = line.partition(" -- ")[2] if " -- " in line else None
     if prompt is None and not options.use:
         if not options.deployments:
             raise UsageError(

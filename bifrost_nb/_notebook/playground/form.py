@@ -98,16 +98,16 @@ class Form:
             return plain(redact(error), 400)
         return None
 
-    def code(self, inputs: Any = None) -> str:
-        """Python that asks the same; bound inputs are named, not written out."""
+    def code(self, inputs: Any, base_url: str) -> str:
+        """Python that asks the gateway at `base_url` the same; bound inputs are named, not written out."""
         asked = self.request(inputs)
         note = ""
         if inputs is not None and "inputs" in asked:
             note = "# inputs: the rows bound to the playground\n"
             asked["inputs"] = _Name("inputs")
         lines = [f"    {name}={pformat(value, width=90, sort_dicts=False)}," for name, value in asked.items()]
-        written = "\n".join(["import bifrost_nb as bf\n", f"{note}comparison = bf.compare(", *lines, ")", "comparison"])
-        return plain(redact(written))
+        lines.append(f"    client=bf.Client({base_url!r}),")
+        return "\n".join(["import bifrost_nb as bf\n", f"{note}comparison = bf.compare(", *lines, ")", "comparison"])
 
     def _filled(self, inputs: Any) -> Any:
         names = self.variables

@@ -33,8 +33,8 @@ __all__ = ["RACE_AT_MOST", "run_live"]
 RACE_AT_MOST = 8
 """So many calls are shown as a race; more as counters."""
 DRAW_S = 0.25
-COSTS_S = 8.0
-"""Costs that come from the gateway's log are waited for so long after the last answer."""
+COSTS_S = 0.5
+"""What is shown waits so long for costs; later ones are in the comparison's frame."""
 
 
 class _Pieces(NamedTuple):

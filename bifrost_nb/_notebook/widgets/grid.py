@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..._compare.spreadsheet import to_csv, to_excel
+from ..._compare.spreadsheet import WRITERS, write
 from ..._compare.text_diff import text_diff
 from ..._display.describe import describe
 from ..._display.explain import explain
@@ -20,7 +19,7 @@ from ..._display.markdown import text as escape, to_html
 from ..._foreground.environment import place
 from ..._runs.run import Run
 from ..._safe_text import plain
-from ...errors import BifrostError, ConfigurationError, LogError
+from ...errors import BifrostError
 from ..assets import page
 from .grid_rows import Context, GridAnswer
 from .grid_scores import badge, cut
@@ -28,6 +27,7 @@ from .grid_state import Grid
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
 
     import pandas as pd
 
@@ -42,7 +42,6 @@ STATIC_ROWS = 20
 NOTE = 2_000
 """The longest note, in characters."""
 LONGEST_SEARCH = 200
-_WRITERS = {".csv": to_csv, ".xlsx": to_excel}
 _RULE = "1px solid rgba(128,128,128,0.5)"
 
 
@@ -86,17 +85,7 @@ class GridView:
         No text of an answer becomes a formula there. Raises ConfigurationError for another suffix, LogError where the
         file cannot be written.
         """
-        target = Path(path).expanduser()
-        if target.suffix not in _WRITERS:
-            raise ConfigurationError(f"{target.name} is neither .csv nor .xlsx.", hint="Name it runs.csv or runs.xlsx.")
-        try:
-            target.touch(0o600)
-            target.write_bytes(_WRITERS[target.suffix](self.frame))
-        except OSError as error:
-            raise LogError(
-                f"{target} cannot be written: {error.strerror or error}.", hint="Export to another place."
-            ) from None
-        return target
+        return write(self.frame, path)
 
     @property
     def widget(self) -> Any:
@@ -181,8 +170,8 @@ class GridView:
                 self.widget.send({"diff": self.diff(*at)})
             elif (at := _places(content.get("rate"), 3)) is not None:
                 self._rate(at, content)
-            elif (suffix := content.get("export")) in _WRITERS:
-                self.widget.send({"file": f"answers{suffix}"}, buffers=[_WRITERS[suffix](self.frame)])
+            elif (suffix := content.get("export")) in WRITERS:
+                self.widget.send({"file": f"answers{suffix}"}, buffers=[WRITERS[suffix](self.frame)])
         except (IndexError, KeyError):
             self.widget.send({"problem": "That answer is not in this comparison."})
         except BifrostError as error:

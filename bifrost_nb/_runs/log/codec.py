@@ -18,6 +18,7 @@ from typing import Any, SupportsInt, cast
 
 import orjson
 
+from ..._wire.json_text import whole_characters
 from ..columns import COLUMNS, NAMES, Column, Dtype
 from ..run import Attempt, Run
 from .append import LINE_BYTES
@@ -110,7 +111,7 @@ def cell(value: Any, dtype: Dtype) -> Any:
 
 
 def _string(value: Any) -> str | None:
-    return _unicode(value) if isinstance(value, str) else None
+    return whole_characters(value) if isinstance(value, str) else None
 
 
 def _int64(value: Any) -> int | None:
@@ -153,19 +154,10 @@ _CELLS: dict[Dtype, Callable[[Any], Any]] = {
 }
 
 
-def _unicode(text: str) -> str:
-    """`text` with each surrogate pair joined and each lone surrogate replaced by U+FFFD."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
-
-
 def valid(value: Any, depth: int = _DEPTH) -> Any:
     """`value` as JSON can carry it; what it cannot becomes text, and what lies too deep None."""
     if isinstance(value, str):
-        return _unicode(value)
+        return whole_characters(value)
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int) and -(1 << 63) <= value < 1 << 63:
@@ -175,12 +167,12 @@ def valid(value: Any, depth: int = _DEPTH) -> Any:
     if depth == 0:
         return None
     if isinstance(value, Mapping):
-        return {_unicode(_text(key)): valid(item, depth - 1) for key, item in value.items()}
+        return {whole_characters(_text(key)): valid(item, depth - 1) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [valid(item, depth - 1) for item in value]
     if isinstance(value, Attempt):
         return {name: valid(getattr(value, name)) for name in _ATTEMPT}
-    return _unicode(_text(value))
+    return whole_characters(_text(value))
 
 
 def _text(value: Any) -> str:

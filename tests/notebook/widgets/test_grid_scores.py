@@ -134,7 +134,7 @@ def test_export(tmp_path: Path, wire: Wire) -> None:  # noqa: F811
     assert rows[2][names.index("score_right")].value is None
     table = pd.read_csv(view.export(tmp_path / "x.csv"))
     assert table["response"][2] == "'=cmd()"
-    with pytest.raises(ConfigurationError, match="neither"):
+    with pytest.raises(ConfigurationError, match="does not end in"):
         view.export(tmp_path / "x.pdf")
 
 
