@@ -168,7 +168,7 @@ def gateway_data() -> None:
     assert_type(bf.models(client), pd.DataFrame)
     assert_type(bf.providers(), pd.DataFrame)
     assert_type(bf.virtual_keys(client=client), pd.DataFrame)
-    assert_type(bf.gateway_logs(since="1d", provider=["azure"], status="ok", limit=9, texts=True), pd.DataFrame)
+    assert_type(bf.gateway_logs(since="1d", provider=["azure"], status="ok", limit=9, list_models=True), pd.DataFrame)
     assert_type(bf.gateway_stats(since="1d", client=client), pd.DataFrame)
     frame = bf.gateway_histogram("latency", since="6h", model="fast")
     assert_type(bf.gateway_chart(frame), Axes)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 import bifrost_nb as bf
@@ -92,3 +93,102 @@ def test_errors_of_the_log_have_a_message(version: str, client_of: Callable[...,
     assert logs["status"].eq("error").all()
     assert logs["error_message"].notna().all()
     assert not logs["error_message"].str.startswith("x ").any()
+
+
+def told_pairs(version: str, name: str) -> list[dict[str, Any]]:
+    """The buckets of a captured histogram."""
+    body: Any = captured(version, name)[0]
+    assert isinstance(body, dict)
+    return list(body["buckets"])
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_each_figure_of_the_histograms(version: str, client_of: Callable[..., Client]) -> None:
+    """Tokens, costs and requests by model: every figure of every bucket stands in its row, and no other is there."""
+    with served(gateway(version)) as url:
+        admin = Admin(client_of(url))
+        if isinstance(captured(version, "102_histogram_cost")[0], str):
+            for kind in ("tokens", "cost", "models"):
+                with pytest.raises(bf.NotFound):
+                    admin.histogram(kind)  # type: ignore[arg-type]
+            return
+        tokens, cost, models = admin.histogram("tokens"), admin.histogram("cost"), admin.histogram("models")
+    assert dict(zip(tokens["token_type"], tokens["tokens"], strict=True)) == {
+        kind: bucket[f"{kind}_tokens"]
+        for bucket in told_pairs(version, "101_histogram_tokens")
+        for kind in ("prompt", "completion")
+    }
+    (costs,) = told_pairs(version, "102_histogram_cost")
+    assert dict(zip(cost["model"], cost["cost_usd"], strict=True)) == costs["by_model"]
+    assert cost["cost_usd"].sum() == pytest.approx(costs["total_cost"])
+    (counted,) = told_pairs(version, "103_histogram_models")
+    words = {"success": "ok", "error": "error", "cancelled": "cancelled"}
+    assert {(row.model, row.status): row.requests for row in models.itertuples()} == {
+        (model, words[word]): count
+        for model, counts in counted["by_model"].items()
+        for word, count in counts.items()
+        if word in words
+    }
+    for frame, name in (
+        (tokens, "101_histogram_tokens"),
+        (cost, "102_histogram_cost"),
+        (models, "103_histogram_models"),
+    ):
+        assert set(frame["bucket_s"]) == {captured(version, name)[0]["bucket_size_seconds"]}
+        assert {start.isoformat().replace("+00:00", "Z") for start in frame["bucket_start"]} == {
+            bucket["timestamp"] for bucket in told_pairs(version, name)
+        }
+
+
+@pytest.mark.parametrize("version", ["1.5.1", "1.5.16", "2.0.0-prerelease3"])
+def test_the_quota_of_a_key(version: str, client_of: Callable[..., Client]) -> None:
+    """Who may not list the keys sees the own one: state, providers, models and budgets as the quota route tells."""
+    told, status = captured(version, "gov_quota_vk")
+    table = Table(
+        {
+            "/api/governance/virtual-keys": json({"error": {"message": "Unauthorized"}}, 401),
+            "/api/governance/virtual-keys/quota": json(told, status),
+        }
+    )
+    with served(table) as url:
+        row = Admin(client_of(url, virtual_key="sk-bf-free-0001")).virtual_keys().iloc[0]
+    assert row["is_active"] == told["is_active"]
+    assert row["name"] == told["virtual_key_name"]
+    if "provider_configs" in told:  # 1.5.1 does not tell them
+        assert row["providers"] == ", ".join(config["provider"] for config in told["provider_configs"])
+    else:
+        assert pd.isna(row["providers"])
+
+
+@pytest.mark.parametrize("version", VERSIONS[1:])
+def test_each_virtual_key(version: str, client_of: Callable[..., Client]) -> None:
+    """Every key of the list with its budget and limit, and no key's value."""
+    told = captured(version, "gov_vks")[0]["virtual_keys"]
+    with served(Table({"/api/governance/virtual-keys": {"virtual_keys": told}})) as url:
+        frame = Admin(client_of(url)).virtual_keys()
+    assert list(frame["id"]) == [key["id"] for key in told]
+    for row, key in zip(frame.to_dict("records"), told, strict=True):
+        budgets = key.get("budgets") or ([key["budget"]] if key.get("budget") else [])
+        assert (row["name"], row["is_active"]) == (key["name"], key["is_active"])
+        assert row["budget_usd"] == budgets[0]["max_limit"] if budgets else pd.isna(row["budget_usd"])
+        limit = (key.get("rate_limit") or {}).get("request_max_limit")
+        assert row["request_limit"] == limit if limit else pd.isna(row["request_limit"])
+    assert "sk-bf-" not in frame.to_csv()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_keys_of_providers(version: str, client_of: Callable[..., Client]) -> None:
+    """Names and models of each provider's keys, inline up to 1.4.18 and of a route of their own later; no value."""
+    table = gateway(version)
+    inline = {row["name"]: row.get("keys") for row in captured(version, "087_api_providers")[0]["providers"]}
+    apart = captured(version, "088_api_provider_keys")[0]
+    keys = inline["openai"] if isinstance(apart, str) else apart["keys"]
+    if not isinstance(apart, str):
+        table.answers = {**table.answers, "/api/providers/openai/keys": apart}
+    with served(table) as url:
+        row = Admin(client_of(url)).providers().set_index("provider").loc["openai"]
+    assert row["keys"] == len(keys)
+    assert row["key_names"] == ", ".join(key["name"] for key in keys)
+    named = [model for key in keys for model in key.get("models") or ()]
+    assert row["models"] == ", ".join(named) if named else pd.isna(row["models"])
+    assert not any("***" in str(value) for value in row)
