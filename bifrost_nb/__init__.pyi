@@ -1,5 +1,6 @@
 """The public names, each once: `__init__.py` loads them from here on first use, and type checkers read them."""
 
+from . import scorers as scorers
 from ._admin.api import (
     Admin as Admin,
     gateway_histogram as gateway_histogram,
@@ -17,8 +18,11 @@ from ._client.client import Client as Client
 from ._client.streams import AsyncStream as AsyncStream, Stream as Stream
 from ._compare.compare import compare as compare
 from ._compare.comparison import Comparison as Comparison
+from ._compare.difference import Difference as Difference, difference as difference
 from ._compare.replay import replay as replay
 from ._compare.replay_result import Replayed as Replayed
+from ._compare.report import load_report as load_report
+from ._compare.statistics import summary as summary
 from ._display.evidence import from_notebook as from_notebook
 from ._launch.launch import LaunchedGateway as LaunchedGateway, launch_gateway as launch_gateway
 from ._nested import allow_nested_loops as allow_nested_loops

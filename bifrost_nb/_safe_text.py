@@ -6,11 +6,24 @@ Model output, gateway errors and log contents are hostile input. HTML escaping i
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, SupportsIndex
 
-__all__ = ["HIDDEN", "SHORTEST_SECRET", "Secret", "guarded", "hidden", "plain", "redact", "secrets_in"]
+__all__ = [
+    "HIDDEN",
+    "SHORTEST_SECRET",
+    "Secret",
+    "guard_entries",
+    "guard_headers",
+    "guarded",
+    "hide",
+    "hide_in",
+    "plain",
+    "redact",
+    "secrets_in",
+]
 
 HIDDEN = "[hidden]"
 _SECRET_HEADER = re.compile(r"auth|cookie|token|secret|passw|credential|(^|-)vk$|(api|access|subscription)-?key$", re.I)
@@ -22,11 +35,18 @@ _CONTROL = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 )
-# The key shapes of the providers behind the gateway, of Bifrost's virtual keys, and bearer headers.
-_KEYS = re.compile(
-    r"\b(?:sk|pk|rk|gsk|xai|pplx|nvapi|hf|AIza|AKIA|ASIA)[-_]?[A-Za-z0-9][A-Za-z0-9_\-*.]{11,}"
-    r"|(?i:(?<=bearer )|(?<=basic ))[A-Za-z0-9_\-.=+/~]{8,}"
+# The prefixes of the keys of the providers behind the gateway and of Bifrost's virtual keys, each with its separator,
+# and the tokens behind an authorization scheme. What follows must also look drawn by chance: see `_is_random`.
+_SHAPES = re.compile(
+    r"(?<![A-Za-z0-9])(?:sk|pk|rk|xai|pplx|nvapi|glpat)-[A-Za-z0-9_-]{16,}"
+    r"|(?<![A-Za-z0-9])(?:gsk|hf|gh[opsu])_[A-Za-z0-9]{16,}"
+    r"|(?<![A-Za-z0-9])(?:AIza[A-Za-z0-9_-]{35}|(?:AKIA|ASIA)[A-Z0-9]{16})(?![A-Za-z0-9])"
+    r"|(?i:(?<=\bbearer )|(?<=\bbasic ))[A-Za-z0-9_\-.=+/~]{16,}"
 )
+_MASKED = re.compile(r"(?<![A-Za-z0-9])(?:sk|pk|rk|gsk|xai|pplx|nvapi|hf)[-_][A-Za-z0-9_-]*\*{3,}[A-Za-z0-9*]*")
+"""A key of which a provider's error shows the ends."""
+_HEXADECIMAL = re.compile(r"(?=[a-f]{0,14}[0-9])[0-9a-f]{16}")
+_CLASS_CHANGES = re.compile(r"(?<=[a-z])[A-Z0-9]|(?<=[A-Z])[a-z0-9]|(?<=[0-9])[A-Za-z]")
 
 
 class Secret(str):
@@ -50,12 +70,44 @@ class Secret(str):
         raise TypeError("A key is not pickled; let the other process read its own settings.")
 
 
-def guarded(headers: Mapping[str, Any]) -> dict[str, Any]:
-    """`headers` with the values that are keys, by their names, as `Secret`."""
-    return {
-        name: Secret(value) if isinstance(value, str) and _SECRET_HEADER.search(str(name)) else value
-        for name, value in headers.items()
-    }
+def guarded(headers: Any) -> dict[str, Any]:
+    """`headers` (a mapping, or pairs as httpx takes them) with the values that are keys, by their names, as `Secret`.
+
+    Bytes become text. What is neither stands under its name as None, so that whoever checks the headers can name it
+    while no frame holds the value; what is no collection of pairs at all becomes ``{"": None}``.
+    """
+    try:
+        pairs = list(headers.items() if isinstance(headers, Mapping) else headers)
+        return {_as_text(name): _guarded(name, value) for name, value in pairs}
+    except (TypeError, ValueError):  # no pairs
+        return {"": None}
+
+
+def guard_headers(options: Any) -> None:
+    """`guarded` for the ``headers`` among keyword arguments, in place: they are a dictionary of the calling frame."""
+    if options.get("headers") is not None:
+        options["headers"] = guarded(options["headers"])
+
+
+def guard_entries(entries: Any) -> Any:
+    """Deployments as `compare` takes them, with `guarded` headers in those that are dicts."""
+    if not isinstance(entries, list | tuple):
+        return entries
+    return [
+        {**entry, "headers": guarded(entry["headers"])} if isinstance(entry, dict) and entry.get("headers") else entry
+        for entry in entries
+    ]
+
+
+def _as_text(name: Any) -> Any:
+    return name.decode("latin-1") if isinstance(name, bytes) else name
+
+
+def _guarded(name: Any, value: Any) -> Any:
+    value = _as_text(value)
+    if not isinstance(value, str):
+        return None
+    return Secret(value) if _SECRET_HEADER.search(str(_as_text(name))) else value
 
 
 def secrets_in(headers: Mapping[str, str]) -> tuple[str, ...]:
@@ -64,12 +116,29 @@ def secrets_in(headers: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(Secret(part) for key in keys for part in dict.fromkeys((str(key), key.rpartition(" ")[2])))
 
 
-def hidden(line: bytes, secrets: Iterable[str]) -> bytes:
-    """JSON without `secrets`, whoever put them there."""
+def hide(text: str, secrets: Iterable[str | None]) -> str:
+    """`text` without `secrets`, also where it holds them as JSON would write them."""
     for secret in secrets:
-        if len(secret) >= SHORTEST_SECRET:
-            line = line.replace(secret.encode(), HIDDEN.encode())
-    return line
+        if secret and len(secret) >= SHORTEST_SECRET:
+            text = text.replace(secret, HIDDEN)
+            if not secret.isalnum() and (written := json.dumps(str(secret))[1:-1]) != secret:
+                text = text.replace(written, HIDDEN)
+    return text
+
+
+def hide_in(value: Any, secrets: Collection[str]) -> Any:
+    """`value`, JSON or tuples, without `secrets` in any text or name in it; itself where there is none."""
+    if isinstance(value, str):
+        return hide(value, secrets)
+    if isinstance(value, dict):
+        found = {hide_in(name, secrets): hide_in(item, secrets) for name, item in value.items()}
+        return found if found != value else value
+    if isinstance(value, list | tuple):
+        if value and isinstance(value[0], int | float):  # vectors, times: thousands of numbers
+            return value
+        items = [hide_in(item, secrets) for item in value]
+        return type(value)(items) if items != list(value) else value
+    return value
 
 
 def plain(text: object, limit: int | None = None) -> str:
@@ -79,9 +148,23 @@ def plain(text: object, limit: int | None = None) -> str:
 
 
 def redact(text: object, *secrets: str | None) -> str:
-    """`text` with each given secret, and all that looks like a provider key, replaced by ``[hidden]``."""
-    result = str(text)
-    for secret in secrets:
-        if secret and len(secret) >= 4:
-            result = result.replace(secret, HIDDEN)
-    return _KEYS.sub(HIDDEN, result)
+    """`text` with each given secret, and what can only be a key of a provider, replaced by ``[hidden]``.
+
+    For what comes from outside and is only shown. Never for names and prompts that are sent again.
+    """
+    result = _SHAPES.sub(lambda found: HIDDEN if _is_random(found[0]) else found[0], hide(str(text), secrets))
+    return _MASKED.sub(HIDDEN, result)
+
+
+def _is_random(token: str) -> bool:
+    """Whether `token` changes between small letters, capitals and digits as often as drawn characters do.
+
+    Base 62 changes class at 62 % of its places; words with separators, versions and dates at less than 20 %.
+    Hexadecimal digits, and those of AWS, are told by their alphabet.
+    """
+    signs = re.sub(r"[^A-Za-z0-9]", "", token)
+    if not any(sign.isdigit() for sign in signs):
+        return False
+    if _HEXADECIMAL.search(signs) or token.startswith(("AKIA", "ASIA")):
+        return True
+    return len(_CLASS_CHANGES.findall(signs)) >= max(4, 0.25 * len(signs))

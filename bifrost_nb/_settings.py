@@ -1,24 +1,26 @@
 """Every setting, its value and where it came from.
 
 Precedence: argument > magic flag > ``%config Bifrost.*`` > project ``pyproject.toml`` ``[tool.bifrost_nb]`` >
-environment > default. A secret shows as ``configured`` and nothing else.
+environment > default. A secret shows as ``configured`` and nothing else. What a project file may choose unasked, and
+what only after the person trusted it, is in `bifrost_nb._project_file`.
 """
 
 from __future__ import annotations
 
 import base64
 import os
-import tomllib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from . import _project_file
 from ._safe_text import Secret, plain
 from .errors import ConfigurationError
 
-__all__ = ["DEFAULTS", "SECRETS", "Settings", "masked", "resolve", "use_notebook_config"]
+__all__ = ["DEFAULTS", "SECRETS", "Settings", "masked", "project_file", "resolve", "use_notebook_config"]
 
 DEFAULTS: dict[str, str | None] = {
     "base_url": "http://localhost:8080",
@@ -102,10 +104,11 @@ def resolve(**arguments: Any) -> Settings:
     Raises ConfigurationError for a value that cannot be used, naming the layer it came from.
     """
     arguments = masked(arguments)
+    project = project_file()
     layers: list[tuple[str, Mapping[str, Any]]] = [
         ("argument", arguments),
         ("%config", masked(_notebook_config())),
-        _project_file(),
+        (project.origin, project.in_force()),
         ("environment", masked({name: os.environ.get(f"BIFROST_{name.upper()}") or None for name in DEFAULTS})),
         ("default", DEFAULTS),
     ]
@@ -115,15 +118,23 @@ def resolve(**arguments: Any) -> Settings:
         found = ((layer, table[name]) for layer, table in layers if table.get(name) is not None)
         origin, value = next(found, ("default", None))
         values[name] = _checked(name, value, origin)
+        if name == "redact" and origin == project.origin:  # a project file may ask for more silence, never for less
+            values[name] = _redacted(f"{values[name] or ''},{os.environ.get('BIFROST_REDACT', '')}", origin)
         origins[name] = f"environment BIFROST_{name.upper()}" if origin == "environment" else origin
     return Settings(**values, origins=origins)
+
+
+def project_file(folder: Path | None = None) -> _project_file.ProjectFile:
+    """The project file that counts in `folder` (None: the working folder), trusted or not. Raises
+    ConfigurationError."""
+    return _project_file.find(DEFAULTS, SECRETS, folder)
 
 
 def masked(values: Mapping[str, Any]) -> dict[str, Any]:
     """`values` with each key, and an address that holds one, as `Secret`: no traceback shows it."""
 
     def secret(name: str, value: Any) -> bool:
-        return isinstance(value, str) and (name in SECRETS or (name == "base_url" and "@" in value))
+        return isinstance(value, str) and (name in SECRETS or (name == "base_url" and not set("@?#").isdisjoint(value)))
 
     return {name: Secret(value) if secret(name, value) else value for name, value in values.items()}
 
@@ -165,10 +176,10 @@ def _url(value: str, origin: str) -> str:
             f"base_url (from {origin}) holds a user name or password.",
             hint="Pass keys as virtual_key= or api_key=, so that they never show in an address.",
         )
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    parts = urlsplit(value) if set("?#").isdisjoint(value) else None  # no frame holds what may be a key
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigurationError(
-            f"base_url {_without_password(value)!r} (from {origin}) is not an address of a gateway.",
+            f"base_url {_without_keys(value)!r} (from {origin}) is not an address of a gateway.",
             hint="Write it like http://localhost:8080, or 'demo' for the embedded gateway.",
         )
     return value.rstrip("/")
@@ -185,34 +196,6 @@ def _redacted(value: str, origin: str) -> str | None:
     return ",".join(words) or None
 
 
-def _without_password(url: str) -> str:
-    return url.rpartition("@")[2] if "@" in url else url
-
-
-def _project_file() -> tuple[str, Mapping[str, Any]]:
-    """The nearest ``pyproject.toml`` above the working folder that has a ``[tool.bifrost_nb]`` table."""
-    try:
-        folder = Path.cwd()
-    except OSError:  # the working folder was deleted
-        return "project file", {}
-    for path in (parent / "pyproject.toml" for parent in (folder, *folder.parents)):
-        try:
-            table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("bifrost_nb")
-        except FileNotFoundError:
-            continue
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise ConfigurationError(f"{path} cannot be read: {error}.") from None
-        if table is not None:
-            return str(path), _known(table, path)
-    return "project file", {}
-
-
-def _known(table: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
-    if found := SECRETS & table.keys():
-        raise ConfigurationError(
-            f"{path} holds {', '.join(sorted(found))}: a key does not belong into a file that is shared.",
-            hint=f"Set the environment variable BIFROST_{min(found).upper()} instead.",
-        )
-    if unknown := table.keys() - DEFAULTS.keys():
-        raise ConfigurationError(f"{path} sets {', '.join(sorted(unknown))}; known are {', '.join(DEFAULTS)}.")
-    return table
+def _without_keys(url: str) -> str:
+    """`url` without what may hold a key: user and password, query, fragment."""
+    return plain(re.split("[?#]", url.rpartition("@")[2])[0], 200)

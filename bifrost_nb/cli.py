@@ -1,4 +1,4 @@
-"""The command line: ``bifrost-nb demo``, ``bifrost-nb gateway``, ``bifrost-nb runs export``."""
+"""The command line: ``bifrost-nb demo``, ``bifrost-nb gateway``, ``bifrost-nb runs export``, ``bifrost-nb trust``."""
 
 from __future__ import annotations
 
@@ -53,6 +53,11 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("path", type=Path)
     export.add_argument("--log", type=Path, help="another log file than the configured one")
     export.set_defaults(run=_export)
+
+    trust = commands.add_parser("trust", help="let a folder's pyproject.toml choose address and run log")
+    trust.add_argument("folder", type=Path, nargs="?", help="the project's folder (default: this one)")
+    trust.add_argument("--remove", action="store_true", help="no longer")
+    trust.set_defaults(run=_trust)
     return parser
 
 
@@ -91,6 +96,13 @@ def _export(options: argparse.Namespace) -> None:
     log = run_log() if options.log is None else RunLog(options.log)
     log.export(options.path)
     print(f"{options.path}: the runs of {log.path}")
+
+
+def _trust(options: argparse.Namespace) -> None:
+    from ._project_file import distrust, trust
+    from ._settings import project_file
+
+    print((distrust if options.remove else trust)(project_file(options.folder)))
 
 
 if __name__ == "__main__":

@@ -15,25 +15,42 @@ import bifrost_nb as bf
 
 PACKAGE = Path(bf.__file__).parent
 ROOT = PACKAGE.parent
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "notebooks").glob("*.ipynb"))]
 
 ALLOWED = {  # part -> the parts of this package it may import when it is loaded; every part is listed
     "errors": set(),
     "_safe_text": set(),
+    "_suggest": set(),
+    "_paths": set(),
     "_nested": {"errors"},
-    "_settings": {"errors", "_safe_text"},
-    "_wire": {"errors", "_safe_text"},
-    "_runs": {"errors", "_safe_text", "_settings", "_wire"},
+    "_project_file": {"errors", "_safe_text", "_suggest", "_paths"},
+    "_settings": {"errors", "_safe_text", "_project_file"},
+    "_wire": {"errors", "_safe_text", "_suggest"},
+    "_runs": {"errors", "_safe_text", "_suggest", "_paths", "_settings", "_wire"},
     "_client": {"errors", "_safe_text", "_settings", "_wire", "_runs"},
     "_display": {"errors", "_safe_text", "_runs"},
     "_foreground": {"errors"},
     "charts": {"errors"},
-    "_compare": {"errors", "_safe_text", "_runs", "_client", "_display"},
-    "_admin": {"errors", "_safe_text", "_settings", "_wire", "_runs", "_client", "_display"},
-    "_launch": {"errors", "_safe_text", "_runs"},
+    "scorers": {"errors", "_safe_text", "_compare"},
+    "_compare": {"errors", "_safe_text", "_suggest", "_runs", "_client", "_display"},
+    "_admin": {"errors", "_safe_text", "_suggest", "_settings", "_wire", "_runs", "_client", "_display"},
+    "_launch": {"errors", "_safe_text", "_suggest"},
     "_simulator": {"errors"},
     "_sdks": {"errors", "_safe_text", "_wire", "_runs", "_client"},
     "_notebook": {
-        *("errors", "_safe_text", "_settings", "_runs", "_client", "_display", "_foreground", "_compare", "_admin"),
+        *(
+            "errors",
+            "_safe_text",
+            "_suggest",
+            "_paths",
+            "_settings",
+            "_runs",
+            "_client",
+            "_display",
+            "_foreground",
+            "_compare",
+            "_admin",
+        ),
     },
     "cli": {"errors"},
     "__init__": set(),
@@ -44,8 +61,13 @@ DOORS = {  # (part, part it imports when a function is called) -> why this runs 
     ("_compare", "_foreground"): "compare waits in the cell's thread",
     ("_compare", "_notebook"): "live=True, .grid(), .vote()",
     ("_compare", "charts"): ".plot",
+    ("charts", "_compare"): "a score's mean and interval are those of the summary",
+    ("_notebook", "scorers"): "%%bifrost --score contains:column",
     ("_notebook", "_simulator"): "the embedded gateway's deployments, for completion",
     ("_runs", "_display"): "a run's own repr",
+    ("_notebook", "_project_file"): "%bifrost trust",
+    ("cli", "_project_file"): "`bifrost-nb trust`",
+    ("cli", "_settings"): "`bifrost-nb trust`",
     ("cli", "_runs"): "`bifrost-nb runs`",
     ("cli", "_simulator"): "`bifrost-nb gateway`",
     ("cli", "__init__"): "the command line uses the public names",
@@ -60,13 +82,14 @@ HOMES_OF_LIBRARIES = {  # library -> the parts that may import it; every library
     "orjson": {"_wire", "_client", "_runs", "_display", "_compare", "_admin", "_simulator", "_sdks", "_notebook"},
     "msgspec": {"_wire"},
     "pydantic": {"_wire", "_simulator"},
-    "platformdirs": {"_notebook", "_runs"},
+    "platformdirs": {"_paths"},
     "pandas": {"_runs", "_display", "charts", "_compare", "_admin", "_notebook"},
-    "pyarrow": {"_runs"},
+    "pyarrow": {"_runs", "_compare"},
     "numpy": {"_runs", "charts", "_compare"},
     "scipy": {"_compare"},
     "choix": {"_compare"},
     "distributed": {"_compare"},
+    "openpyxl": {"_compare"},
     "tqdm": {"_compare", "_foreground"},
     "matplotlib": {"charts"},
     "IPython": {"_foreground", "_notebook"},
@@ -121,11 +144,11 @@ def _imports(path: Path) -> list[tuple[str, bool]]:
 
 
 def test_every_public_name_is_there_and_documented() -> None:
-    """`__all__` is a promise: each name can be imported, says what it is, and stands in the README."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    """`__all__` is a promise: each name can be imported, says what it is, and stands in the README or the manual."""
+    manual = "".join(path.read_text(encoding="utf-8") for path in DOCUMENTS)
     for name in bf.__all__:
         assert getattr(bf, name).__doc__, name
-        assert re.search(rf"\b{name}\b", readme), f"{name} is not in the README"
+        assert re.search(rf"\b{name}\b", manual), f"{name} is neither in the README nor in a notebook"
     assert set(dir(bf)) == set(bf.__all__)
 
 
@@ -189,12 +212,10 @@ def test_each_door_is_in_use() -> None:
     assert set(DOORS) <= used
 
 
-PUBLIC_MODULES = {"bifrost_nb", "bifrost_nb.charts", "bifrost_nb.errors"}
+PUBLIC_MODULES = {"bifrost_nb", "bifrost_nb.charts", "bifrost_nb.errors", "bifrost_nb.scorers"}
 
 
-@pytest.mark.parametrize(
-    "path", [ROOT / "README.md", *sorted((ROOT / "notebooks").glob("*.ipynb"))], ids=lambda path: path.name
-)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_documents_import_only_what_is_public(path: Path) -> None:
     """A module of ours that a notebook or the README imports is a public one."""
     text = path.read_text(encoding="utf-8")

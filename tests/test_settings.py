@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from bifrost_nb import Client, ConfigurationError, _settings as settings
+import bifrost_nb as bf
+from bifrost_nb import Client, ConfigurationError, LocalGateway, _project_file, _settings as settings
+from bifrost_nb._notebook.code_export import copy
+from bifrost_nb._paths import data_path
+from bifrost_nb.cli import main
+from tests.faults.server import FaultServer
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +32,7 @@ def test_the_layers_win_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert url() == ("http://environment:1", "environment BIFROST_BASE_URL")
     project = tmp_path / "pyproject.toml"
     project.write_text('[tool.bifrost_nb]\nbase_url = "http://project:2/"\n')
+    _project_file.trust(settings.project_file())
     assert url() == ("http://project:2", str(project))
     settings.use_notebook_config(lambda: {"base_url": "http://config:3"})
     try:
@@ -86,3 +93,132 @@ def test_an_unknown_name_in_the_project_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text('[tool.bifrost_nb]\nbase_ulr = "http://x"\n')
     with pytest.raises(ConfigurationError, match="base_ulr"):
         settings.resolve()
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was told once in this process is told again, and nothing is trusted yet."""
+    monkeypatch.setattr(_project_file, "_told", set())
+    data_path("trusted-projects").unlink(missing_ok=True)
+
+
+KEYS = {"VIRTUAL_KEY": "sk-bf-mine-0123456789", "API_KEY": "mine-0123456789", "ADMIN_USER": "root"}
+KEYS |= {"ADMIN_PASSWORD": "mine-as-well-0123456789"}
+
+
+@pytest.mark.usefixtures("told")
+def test_a_strangers_project_file_sends_no_key_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gateway: LocalGateway
+) -> None:
+    """Neither calls nor the management API nor copied code follow its address; the warning says how to allow it."""
+    asked: list[object] = []
+    with FaultServer(asked.append) as stranger:
+        (tmp_path / "pyproject.toml").write_text(f'[tool.bifrost_nb]\nbase_url = "{stranger.url}"\ntimeout = 9\n')
+        (tmp_path / "notebooks").mkdir()
+        monkeypatch.chdir(tmp_path / "notebooks")
+        for name, value in {**KEYS, "BASE_URL": gateway.url, "RUN_LOG": "off"}.items():
+            monkeypatch.setenv(f"BIFROST_{name}", value)
+        with pytest.warns(UserWarning, match="bifrost trust"):
+            client = Client()
+        assert client.complete("azure/fast", "Hi", max_tokens=2).status == "ok"
+        assert len(bf.models(client)) > 0
+        assert gateway.url in str(copy(client, client.complete("azure/fast", "Hi", max_tokens=2)))
+    assert asked == []
+    assert (client.settings.timeout, client.settings.origins["base_url"]) == (9, "environment BIFROST_BASE_URL")
+
+
+@pytest.mark.usefixtures("told")
+def test_a_project_file_is_trusted_with_the_values_it_has(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`bifrost-nb trust` lets it choose; other values ask again, `--remove` takes it back."""
+    project = tmp_path / "pyproject.toml"
+    monkeypatch.delenv("BIFROST_RUN_LOG")
+
+    def chosen() -> tuple[str, str | None]:
+        found = settings.resolve()
+        return found.base_url, found.run_log
+
+    project.write_text(f'[tool.bifrost_nb]\nbase_url = "http://project:1"\nrun_log = "{tmp_path}/x"\n')
+    with pytest.warns(UserWarning, match=r"base_url to 'http://project:1' and run_log to"):
+        assert chosen() == ("http://localhost:8080", None)
+    assert chosen() == ("http://localhost:8080", None), "told once"
+    assert main(["trust", str(tmp_path)]) == 0
+    assert "your keys go to http://project:1, runs are recorded in" in capsys.readouterr().out
+    assert chosen() == ("http://project:1", f"{tmp_path}/x")
+    project.write_text(f'[tool.bifrost_nb]\nbase_url = "http://project:1"\nrun_log = "{tmp_path}/.bashrc"\n')
+    with pytest.warns(UserWarning, match="bashrc"):
+        assert chosen() == ("http://localhost:8080", None)
+    assert main(["trust"]) == 0
+    assert chosen()[1] == f"{tmp_path}/.bashrc"
+    assert main(["trust", "--remove"]) == 0
+    monkeypatch.setattr(_project_file, "_told", set())
+    with pytest.warns(UserWarning, match="bashrc"):
+        assert chosen() == ("http://localhost:8080", None)
+
+
+@pytest.mark.usefixtures("told")
+def test_what_redirects_nothing_needs_no_trust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The embedded gateway, no log, a time limit, more silence: but never less silence than the person asked for."""
+    monkeypatch.setenv("BIFROST_REDACT", "response")
+    monkeypatch.delenv("BIFROST_RUN_LOG")
+    text = '[tool.bifrost_nb]\nbase_url = "demo"\nrun_log = "off"\ntimeout = 3\nredact = "prompt"\n'
+    (tmp_path / "pyproject.toml").write_text(text)
+    found = settings.resolve()
+    assert (found.base_url, found.run_log, found.timeout, found.redact) == ("demo", "off", 3, "prompt,response")
+
+
+SOMEBODY_ELSES: dict[str, bytes] = {
+    "another tool's, half written": b"[tool.ruff\nline=1\n",
+    "byte-order mark": b'\xef\xbb\xbf[project]\nname = "x"\n',
+    "template": b"[project]\nname = {{ cookiecutter.name }}\n",
+    "merge conflict": b"<<<<<<< HEAD\n[project]\n=======\n>>>>>>> other\n",
+    "tool is a number": b"tool = 3\n",
+    "our table is a list": b"[[tool.bifrost_nb]]\nx = 1\n",
+    "not UTF-8": b"name = '\xff\xfe'\n",
+    "endless nesting": b"a = " + b"[" * 100_000 + b"\n",
+    "endless number": b"a = " + b"1" * 10_000 + b"\n",
+    "NUL": b"\0" * 10,
+}
+
+
+@pytest.mark.usefixtures("told")
+@pytest.mark.parametrize("name", SOMEBODY_ELSES)
+def test_somebody_elses_file_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Whatever it holds, the search goes on above it."""
+    (tmp_path / "pyproject.toml").write_text("[tool.bifrost_nb]\ntimeout = 5\n")
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "pyproject.toml").write_bytes(SOMEBODY_ELSES[name])
+    monkeypatch.chdir(tmp_path / "below")
+    assert settings.resolve().timeout == 5
+
+
+@pytest.mark.usefixtures("told")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes in the file system here")
+def test_what_is_no_file_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe would be waited for, a device read for ever; a folder and a loop of links are no files either."""
+    makers = [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero"), lambda path: path.symlink_to(path)]
+    for number, make in enumerate(makers):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        make(folder / "pyproject.toml")
+        monkeypatch.chdir(folder)
+        assert settings.resolve().timeout is None
+
+
+@pytest.mark.usefixtures("told")
+def test_a_broken_file_with_our_table_is_told_once(tmp_path: Path) -> None:
+    """Who sets something there wants to know why it does not count; calls go on."""
+    (tmp_path / "pyproject.toml").write_text("[tool.bifrost_nb]\ntimeout = \n")
+    with pytest.warns(UserWarning, match=r"no valid TOML.*line 2"):
+        settings.resolve()
+    assert settings.resolve().timeout is None
+
+
+def test_no_error_repeats_a_key_in_an_address() -> None:
+    """In the query or the fragment as little as before the host."""
+    for address in ("http://gw/?api_key=planted", "http://gw/#planted", "ftp://u:planted@gw/x?token=planted"):
+        with pytest.raises(ConfigurationError) as caught:
+            settings.resolve(base_url=address)
+        assert "planted" not in str(caught.value)
+        assert "planted" not in repr(settings.masked({"base_url": address}))

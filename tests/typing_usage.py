@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 import bifrost_nb as bf
+from bifrost_nb import scorers
 
 
 def blocking(frame: pd.DataFrame) -> None:
@@ -88,8 +89,41 @@ def comparing(inputs: pd.DataFrame) -> None:
     )
     assert_type(comparison, bf.Comparison)
     assert_type(comparison.frame, pd.DataFrame)
+    assert_type(comparison.wait_for_costs(5), int)
+    assert_type(comparison.costs_awaited, int)
     assert_type(comparison.summary(), pd.DataFrame)
     comparison.plot.latency(ax=None)
+    assert_type(comparison.score(scorers.exact("expected")), bf.Comparison)
+    comparison.score(
+        mentions=scorers.contains("must_mention"),
+        dated=scorers.regex(r"\d{4}"),
+        total=scorers.number("total", rel=0.01, abs=0.5),
+        parses=scorers.json_valid(),
+        right=scorers.fields({"currency": "EUR"}),
+        looked_up=scorers.called("weather", city="city"),
+        brief=scorers.length(max=400, unit="words"),
+        near=scorers.similar("expected", deployment="openai/text-embedding-3-small"),
+        grade=bf.scorers.rubric(
+            "Is it in {{source}}?", judge={"deployment": "openai/gpt-4o"}, scale={"no": 0, "yes": 1}
+        ),
+        mine=lambda run, row: scorers.Score(len(run.text), reason="its length", label="short"),
+        max_cost_usd=1.0,
+        fresh=False,
+    )
+    judgement = comparison.judge("Which helps more?", judge="openai/gpt-4o", limit=40, seed=1)
+    assert_type(judgement.frame, pd.DataFrame)
+    assert_type(judgement.ranking(), pd.DataFrame)
+    assert_type(judgement.preferences, pd.DataFrame)
+    assert_type((judgement.cost_usd, judgement.flips), tuple[float | None, int])
+    assert_type(comparison.judging_cost_usd, float | None)
+    agreed = comparison.agreement("score_grade", "rating", threshold=0.5)
+    assert_type((agreed.n, agreed.share, agreed.kappa, agreed.low, agreed.high), tuple[int, float, float, float, float])
+    assert_type(agreed.confusion, pd.DataFrame)
+    assert_type(agreed.disagreements, pd.DataFrame)
+    comparison.agreement(judgement, comparison.vote())
+    assert_type(comparison.plot.scores("grade"), Axes)
+    assert_type(comparison.plot.tradeoff(x="cost_usd", y="score"), Axes)
+    assert_type(comparison.plot.agreement("score_grade", "rating"), Axes)
     print(comparison.difference("azure/fast", "cold", "total_ms").verdict)
 
 
@@ -134,7 +168,7 @@ def gateway_data() -> None:
     assert_type(bf.models(client), pd.DataFrame)
     assert_type(bf.providers(), pd.DataFrame)
     assert_type(bf.virtual_keys(client=client), pd.DataFrame)
-    assert_type(bf.gateway_logs(since="1d", provider=["azure"], status="ok", limit=9, texts=True), pd.DataFrame)
+    assert_type(bf.gateway_logs(since="1d", provider=["azure"], status="ok", limit=9, list_models=True), pd.DataFrame)
     assert_type(bf.gateway_stats(since="1d", client=client), pd.DataFrame)
     frame = bf.gateway_histogram("latency", since="6h", model="fast")
     assert_type(bf.gateway_chart(frame), Axes)

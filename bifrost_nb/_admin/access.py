@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any
 
+from .._client.model_list import MODELS_LAST_S, model_list
 from .._client.transport import Reply, fetch
 from .._safe_text import Secret, plain, redact, secrets_in
 from .._settings import Settings
 from .._wire.errors import gateway_error, parse_error
-from ..errors import GatewayError, ProtocolError
+from ..errors import GatewayError, NotFound, ProtocolError
 
 if TYPE_CHECKING:
     from .._client.client import Client
 
 __all__ = ["Access"]
 
+IN_ALL_VERSIONS = "/api/providers"
+"""Where this is missing, no gateway answers."""
 SECONDS = 30.0
 """A page of 1,000 log rows may take a while."""
 
 _LOG_IN = (
     "The gateway protects its management API: set BIFROST_ADMIN_USER and BIFROST_ADMIN_PASSWORD, or "
-    "BIFROST_SESSION_TOKEN, or pass them to bf.Admin(...). A virtual key does not open it."
+    "BIFROST_SESSION_TOKEN, or pass them to bf.Admin(...). A virtual key does not open it. "
+    "(The first administrator of a gateway from 2.0 on is created with its setup token, BIFROST_SETUP_TOKEN.)"
 )
 _WRONG = "The gateway does not know this user and password or session token; check BIFROST_ADMIN_* and sign in again."
 
@@ -69,6 +73,17 @@ class Access:
         if reply.status >= 400:
             raise self._error(path, reply, missing)
         answer = reply.json()
+        if (
+            answer is None
+            and path.startswith("/api/")
+            and path != IN_ALL_VERSIONS
+            and "html" in (reply.headers.get("content-type") or "")
+        ):
+            # A gateway answers every path that it does not know with its own pages (measured, 1.3.63 to 2.0.0-pre3).
+            raise NotFound(
+                f"GET {path}: this version of the gateway has no such route.",
+                hint=missing or "The gateway is older than this route.",
+            )
         if answer is None or reply.status >= 300:
             kind = plain(reply.headers.get("content-type") or "no content type", 60)
             raise ProtocolError(
@@ -90,6 +105,19 @@ class Access:
         if not isinstance(answer, dict):
             raise ProtocolError(f"GET {path} answered with JSON that is not an object.")
         return answer
+
+    async def models(
+        self, *, max_age_s: float = MODELS_LAST_S, seconds: float = SECONDS
+    ) -> Sequence[Mapping[str, Any]]:
+        """What ``/v1/models`` lists; asked for once in `max_age_s`, as the gateway asks all providers each time.
+
+        Raises as `get` does.
+        """
+
+        async def ask(path: str, params: Mapping[str, Any]) -> Any:
+            return await self.get_object(path, params, seconds=seconds)
+
+        return await model_list(self.base_url, {**self._admin, **self._client}, ask, max_age_s)
 
     async def _fetch(self, path: str, params: Mapping[str, Any] | None, seconds: float) -> Reply:
         # Behind /api only the administrator counts; the inference routes know nothing of him but may sit behind him.

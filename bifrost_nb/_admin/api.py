@@ -22,7 +22,7 @@ from ..errors import AuthenticationFailed, NotFound
 from . import tables
 from .access import Access
 from .histograms import Kind, kind_of, read_series
-from .log_query import LogQuery, read_log
+from .log_query import LIST_MODELS, LogQuery, read_log, with_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,6 +45,8 @@ When = str | datetime | timedelta | None
 Names = str | Iterable[str] | None
 
 MOST_PAGES = 200
+MOST_FAILED = 10_000
+"""So many rows that did not succeed are counted one by one."""
 _NO_LOG = "The gateway keeps no log (its logs_store is switched off), or is older than this route."
 
 
@@ -115,11 +117,20 @@ class Admin:
         status: Names = None,
         limit: int | None = None,
         texts: bool = False,
+        list_models: bool = False,
     ) -> pd.DataFrame:
         """See `bifrost_nb.gateway_logs`."""
         from .._runs.frame import to_frame
 
-        query = LogQuery.of(since=since, until=until, provider=provider, model=model, status=status, limit=limit)
+        query = LogQuery.of(
+            since=since,
+            until=until,
+            provider=provider,
+            model=model,
+            status=status,
+            limit=limit,
+            list_models=list_models,
+        )
         return to_frame(self._run(read_log(self._access(), query, missing=_NO_LOG, texts=texts)))
 
     def stats(
@@ -161,6 +172,7 @@ class Admin:
             asked,
             since=None if asked.since is None else asked.since - MARGIN,
             until=None if asked.until is None else asked.until + MARGIN,
+            list_models=True,
         )
         log = self.client.log
         runs = log.read(since=asked.since, until=asked.until)
@@ -210,6 +222,7 @@ def gateway_logs(
     status: Names = None,
     limit: int | None = None,
     texts: bool = False,
+    list_models: bool = False,
     client: Client | None = None,
 ) -> pd.DataFrame:
     """The gateway's own log, everybody's requests, in the columns of every frame; oldest first.
@@ -220,10 +233,18 @@ def gateway_logs(
     its primary. `latency_ms` is the gateway's; what only a client can measure is NA.
 
     Newer gateways leave the answer and all but the last message out of the list; `texts` asks for each row's own.
+    Listing the models writes a row per provider, too, which is no call of anybody: `list_models` keeps those rows.
     Raises ConfigurationError, AuthenticationFailed, NotFound (no log there), ConnectionFailed.
     """
     return Admin(client).logs(
-        since=since, until=until, provider=provider, model=model, status=status, limit=limit, texts=texts
+        since=since,
+        until=until,
+        provider=provider,
+        model=model,
+        status=status,
+        limit=limit,
+        texts=texts,
+        list_models=list_models,
     )
 
 
@@ -238,7 +259,13 @@ def gateway_stats(
 ) -> pd.DataFrame:
     """What the gateway's log adds up to, as one row: requests, shares from 0 to 1, tokens, US dollars.
 
-    `success_share` counts attempts, `user_success_share` requests: a fallback that answers saves the request.
+    `success_share` counts attempts, `user_success_share` requests: a fallback that answers saves the request. The
+    gateway counts rows of listed models as requests, which no call made: `list_models_rows` says how many of `requests`
+    those are. `failed` and `cancelled` leave them out and are told apart on all versions, though up to 1.5.16 the
+    gateway writes a cancelled call as an error; NA where more than 10,000 did not succeed.
+
+    `model` is the gateway's or the provider's name of it, as in `gateway_logs`. Raises ConfigurationError where several
+    names are some of the one and some of the other kind, which the gateway cannot add up.
     """
     return Admin(client).stats(since=since, until=until, provider=provider, model=model, status=status)
 
@@ -280,16 +307,7 @@ def reconcile(
 
 
 async def _models(access: Access) -> list[Mapping[str, Any]]:
-    found: dict[str, Mapping[str, Any]] = {}
-    params: dict[str, Any] = {"page_size": 1000}
-    for _ in range(MOST_PAGES):
-        answer = await access.get_object("/v1/models", params)
-        found |= {row["id"]: row for row in tables.objects(answer.get("data")) if isinstance(row.get("id"), str)}
-        token = answer.get("next_page_token")
-        if not isinstance(token, str) or not token or token == params.get("page_token"):
-            break
-        params["page_token"] = token
-    return list(found.values())
+    return list(await access.models())
 
 
 async def _providers(access: Access) -> list[Mapping[str, Any]]:
@@ -332,12 +350,40 @@ async def _virtual_keys(access: Access, *, own: bool) -> list[Mapping[str, Any]]
 
 
 async def _stats(access: Access, query: LogQuery) -> Mapping[str, Any]:
+    query = await with_names(access, query, missing=_NO_LOG)
     row = await access.get_object("/api/logs/stats", query.params(), missing=_NO_LOG)
+    row |= await _told_apart(access, query)
     try:
         dropped = await access.get_object("/api/logs/dropped")
     except (NotFound, AuthenticationFailed):
         return row
     return {**row, "dropped_requests": dropped.get("dropped_requests")}
+
+
+async def _told_apart(access: Access, query: LogQuery) -> dict[str, int]:
+    """What the gateway's sums mix: rows of listed models, cancelled calls, and failed ones; unknown: left out.
+
+    The filter ``objects`` is known to every version that was tried; a version that ignored it would tell its sum of
+    all, so the answer for a kind that does not exist is asked for as well.
+    """
+    counts: dict[str, int] = {}
+    listed, nothing = [
+        await access.get_object("/api/logs/stats", query.params() | {"objects": kind}, missing=_NO_LOG)
+        for kind in (LIST_MODELS, "no_such_kind")
+    ]
+    if nothing.get("total_requests") == 0 and isinstance(found := listed.get("total_requests"), int):
+        counts["list_models_rows"] = found
+    wanted = query.statuses or ("error", "cancelled")
+    if not_ok := tuple(status for status in ("error", "cancelled") if status in wanted):
+        asked = replace(query, statuses=not_ok, limit=MOST_FAILED)
+        try:
+            runs = await read_log(access, asked, missing=_NO_LOG, details=False)
+        except NotFound:
+            return counts
+        if len(runs) < MOST_FAILED:
+            names = {"error": "failed", "cancelled": "cancelled"}
+            counts |= {names[status]: sum(run.status == status for run in runs) for status in not_ok}
+    return counts
 
 
 def _segment(name: str) -> str:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from .._client.client import Client
+from .._client.model_list import ROUNDED
 from .._client.portal import portal
+from .._client.transport import Reply, fetch
+from .._wire.errors import parse_error
 from ..errors import AuthenticationFailed, BifrostError, GatewayError, NotFound, ProtocolError
 from .access import Access
 
@@ -16,6 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["Check", "Doctor", "doctor"]
 
 SECONDS = 5.0
+CHECKS_KEYS_SINCE = (1, 4, 18)
+"""Older gateways list their models for any virtual key (1.4.0, measured)."""
+LIST_LASTS_S = 30.0
+"""A list of deployments this new tells the doctor enough: each makes the gateway ask all its providers."""
 State = Literal["ok", "warning", "problem"]
 _SIGNS = {"ok": "✓", "warning": "!", "problem": "✗"}
 
@@ -72,10 +81,11 @@ def _cells(check: Check) -> tuple[str, ...]:
 
 
 def doctor(client: Client | None = None) -> Doctor:
-    """Look at the gateway of `client` (None: the one that the settings name). Sends about eight small requests.
+    """Look at the gateway of `client` (None: the one that the settings name). Sends about nine small requests.
 
-    Costs nothing: no completion is sent. Never raises for what the gateway does; ConfigurationError for settings that
-    cannot be used.
+    Costs nothing: the one completion names no model, so it is refused before a provider is asked. It goes with the
+    headers and credentials of every completion, so it meets an admin protection that also locks those. Never raises
+    for what the gateway does; ConfigurationError for settings that cannot be used.
     """
     client = client if client is not None else Client()
     return Doctor(portal().call(_examined(client, Access(client, client.settings))))
@@ -87,10 +97,97 @@ async def _examined(client: Client, access: Access) -> list[Check]:
     answers = await _answers(access)
     if answers.state == "problem":
         return [address, answers]
-    found = await asyncio.gather(
-        _deployments(client, access), _virtual_key(client, access), _management(client, access), _log(access)
+    completions, listed, key, *others = await asyncio.gather(
+        _completions(client, access),
+        _deployments(access),
+        _virtual_key(client, access),
+        _management(client, access),
+        _log(access),
     )
-    return [address, answers, *(check for checks in found for check in checks)]
+    if completions.state == "problem":  # before the gateway looks at any other key
+        listed = [check for check in listed if check.check != "keys"]
+        key = [check for check in key if check.state != "problem"]
+    elif any(check.state == "problem" for check in key):
+        # One problem, told once; and a list open to everybody says nothing of a key that is refused elsewhere.
+        listed = [check for check in listed if check.check != "keys"]
+    elif refused := [check for check in listed if check.check == "keys"]:
+        if client.settings.virtual_key is not None:  # it is the key, whatever the message says
+            key = [Check("virtual key", "problem", f"refused: {refused[0].result}", "Check BIFROST_VIRTUAL_KEY.")]
+            listed = [check for check in listed if check.check != "keys"]
+    else:
+        listed = [_keys(client, answers.result, told=any("active" in each.result for each in key)), *listed]
+    checks = [check for checks in ([completions], listed, key, *others) for check in checks]
+    return [address, answers, *checks]
+
+
+async def _completions(client: Client, access: Access) -> Check:
+    """Whether a completion gets past the gateway's door; asked as the client asks, with a request that names no model.
+
+    Measured, 1.4.0 to 2.0.0-prerelease3: the answer is 400 before any provider, log row or virtual key; only the
+    protection of 1.4.18 and 1.5.1 comes first, with a 401 that has no type.
+    """
+    keys = client.credentials
+    reply = refused = await _empty_completion(access, {**keys.own, **keys.inference})
+    opens = keys.admin.get("authorization", "").startswith("Basic ") and "authorization" not in keys.inference
+    if _locked(reply) and opens:  # as the client does, which sends them only where they are asked for
+        reply = await _empty_completion(access, {**keys.own, **keys.inference, **keys.admin})
+    if isinstance(reply, BifrostError):
+        return Check("completions", "warning", reply.message, reply.hint)
+    if reply.status not in (401, 403):
+        by = "opened by the administrator's user and password" if _locked(refused) else "not locked"
+        return Check("completions", "ok", by)
+    info = parse_error(reply.body, reply.status, reply.headers, secrets=keys.secrets)
+    if not _locked(reply):
+        return Check("completions", "problem", access.safe(info.message) or "refused", _NEEDS_KEY)
+    if opens:
+        said = "locked by the admin protection, which refuses this user and password"
+        return Check("completions", "problem", said, "Check BIFROST_ADMIN_USER and BIFROST_ADMIN_PASSWORD.")
+    said = "locked: this gateway's admin protection also guards completions; no key of its own opens it"
+    if keys.admin.get("authorization", "").startswith("Basic "):
+        return Check(
+            "completions", "problem", said, "The API key takes the header that it needs: unset BIFROST_API_KEY."
+        )
+    return Check("completions", "problem", said, _OPENS)
+
+
+_NEEDS_KEY = "Set BIFROST_VIRTUAL_KEY, or BIFROST_API_KEY where the gateway wants that."
+_OPENS = (
+    "Set BIFROST_ADMIN_USER and BIFROST_ADMIN_PASSWORD (a virtual key or a session token does not do), or have "
+    "disable_auth_on_inference switched on in the gateway."
+)
+
+
+async def _empty_completion(access: Access, headers: Mapping[str, str]) -> Reply | BifrostError:
+    body = {"model": "", "prompt": ""}
+    try:
+        return await fetch(access.base_url, "/v1/completions", headers, method="POST", content=body, seconds=SECONDS)
+    except BifrostError as error:
+        return error
+
+
+def _locked(reply: Reply | BifrostError) -> bool:
+    """Whether the admin protection says no: unlike a refusal of keys, it has no type."""
+    if isinstance(reply, BifrostError) or reply.status != 401:
+        return False
+    return not parse_error(reply.body, reply.status, reply.headers, secrets=()).type
+
+
+def _keys(client: Client, gateway: str, *, told: bool) -> Check:
+    """What is known of the keys once models were listed with them, and nothing refused them."""
+    if client.settings.virtual_key is not None:
+        if told or _version(gateway) >= CHECKS_KEYS_SINCE:
+            return Check("keys", "ok", "virtual key accepted")
+        advice = "This version lists its models for any key; whether it knows this one only a completion shows."
+        return Check("keys", "warning", "virtual key not refused, but not checked either", advice)
+    if client.settings.api_key:
+        return Check("keys", "ok", "API key sent along; not refused when listing")
+    return Check("keys", "ok", "none configured, none needed to list")
+
+
+def _version(gateway: str) -> tuple[int, ...]:
+    """The numbers in ``Bifrost v1.4.18``; none where the version is unknown."""
+    found = re.search(r"v(\d+)\.(\d+)\.(\d+)", gateway)
+    return tuple(map(int, found.groups())) if found else ()
 
 
 async def _answers(access: Access) -> Check:
@@ -141,27 +238,22 @@ async def _asks_for_login(access: Access) -> bool:
     return isinstance(answer, dict) and "is_auth_enabled" in answer
 
 
-async def _deployments(client: Client, access: Access) -> list[Check]:
+async def _deployments(access: Access) -> list[Check]:
     try:
-        answer = await access.get_object("/v1/models", {"page_size": 1000}, seconds=SECONDS)
+        rows = await access.models(max_age_s=LIST_LASTS_S, seconds=SECONDS)
     except AuthenticationFailed as error:
-        advice = "Set BIFROST_VIRTUAL_KEY, or BIFROST_API_KEY where the gateway wants that."
-        return [Check("keys", "problem", error.message, advice)]
+        return [Check("keys", "problem", error.message, _NEEDS_KEY)]
     except BifrostError as error:
         return [Check("deployments", "warning", error.message, "Without the list, deployments are named by heart.")]
-    rows = [row for row in answer.get("data") or () if isinstance(row, dict)]
-    more = " or more" if answer.get("next_page_token") else ""
     if not rows:
         advice = "Configure a provider in the gateway, or a virtual key that may use one."
         return [Check("deployments", "problem", "none", advice)]
     priced = sum(bool(row.get("pricing")) for row in rows)
     unpriced = None if priced else "The gateway has no price list; costs are known only where the provider tells them."
-    keys = (
-        "accepted" if client.settings.virtual_key or client.settings.api_key else "none configured, none needed to list"
-    )
+    if any(row.get(ROUNDED) for row in rows):
+        unpriced = "This version rounds prices to six decimals, so none is used; costs come from the gateway's log."
     return [
-        Check("keys", "ok", keys),
-        Check("deployments", "ok", f"{len(rows):,}{more}"),
+        Check("deployments", "ok", f"{len(rows):,}"),
         Check("prices", "ok" if priced else "warning", f"for {priced:,} of {len(rows):,} deployments", unpriced),
     ]
 

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from .._runs.log.codec import cell
-from .._runs.log.filters import near
+from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 from .access import Access
-from .log_query import LogQuery
+from .log_query import LogQuery, with_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,7 +96,8 @@ def kind_of(kind: str) -> Series:
     """The series of that name. Raises ConfigurationError."""
     if not isinstance(kind, str) or kind not in SERIES:
         raise ConfigurationError(
-            f"There is no histogram {kind!r}.{near(str(kind), SERIES)}", hint=f"It is one of {', '.join(SERIES)}."
+            f"There is no histogram {kind!r}.{did_you_mean(kind, SERIES)}",
+            hint=f"It is one of {', '.join(SERIES)}.",
         )
     return SERIES[kind]
 
@@ -105,6 +106,7 @@ async def read_series(access: Access, series: Series, query: LogQuery, missing: 
     """The columns bucket_start, bucket_s, the series' labels and its figure, in the order of time."""
     if query.until is None:  # the gateway chooses the buckets' width, and fills empty ones, by both ends
         query = replace(query, until=datetime.now(UTC))
+    query = await with_names(access, query, missing=missing)
     answer = await access.get_object(series.path, query.params(), missing=series.since)
     told = answer.get("buckets")
     buckets = [bucket for bucket in told if isinstance(bucket, Mapping)] if isinstance(told, list) else []

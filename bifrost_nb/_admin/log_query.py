@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from .._runs.log.filters import instant, near
+from .._runs.log.filters import instant
 from .._runs.run import Run
+from .._suggest import did_you_mean
 from ..errors import ConfigurationError, NotFound
 from .access import Access
 from .log_rows import STATUSES, run_of, with_primaries
 
-__all__ = ["LogQuery", "read_log"]
+__all__ = ["LIST_MODELS", "LogQuery", "read_log", "with_names"]
 
 PAGE = 1000
 """The gateway refuses more."""
 DETAILS_AT_ONCE = 8
+MOST_ERRORS = 500
+"""So many failed rows of a list without details are asked for one by one, the newest first."""
+LIST_MODELS = "list_models"
+"""The kind of the rows that the gateway writes when it is asked for its models (1.4.18 and later, measured)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,10 @@ class LogQuery:
     statuses: tuple[str, ...] | None = None
     """In our words."""
     limit: int | None = None
+    list_models: bool = False
+    """Whether rows count that no call made: each ``GET /v1/models`` writes one for each provider."""
+    by_alias: bool = False
+    """Whether the gateway is asked for `models` as its own names of them, not as the providers'; see `with_names`."""
 
     @classmethod
     def of(
@@ -44,6 +53,7 @@ class LogQuery:
         model: Any = None,
         status: Any = None,
         limit: Any = None,
+        list_models: bool = False,
     ) -> LogQuery:
         """Raises ConfigurationError, naming the filter and what it takes."""
         start, end = instant("since", since), instant("until", until)
@@ -56,12 +66,12 @@ class LogQuery:
         for name in statuses or ():
             if name not in STATUSES.values():
                 raise ConfigurationError(
-                    f"There is no status {name!r} in the gateway's log.{near(name, STATUSES.values())}",
+                    f"There is no status {name!r} in the gateway's log.{did_you_mean(name, STATUSES.values())}",
                     hint=f"It is {', '.join(STATUSES.values())}.",
                 )
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
             raise ConfigurationError(f"limit takes a number of rows, not {limit!r}.")
-        return cls(start, end, _names("provider", provider), _names("model", model), statuses, limit)
+        return cls(start, end, _names("provider", provider), _names("model", model), statuses, limit, list_models)
 
     def params(self) -> dict[str, str]:
         """The query parameters, as the gateway names them."""
@@ -70,7 +80,7 @@ class LogQuery:
             "start_time": None if self.since is None else _rfc3339(self.since),
             "end_time": None if self.until is None else _rfc3339(self.until),
             "providers": None if self.providers is None else ",".join(self.providers),
-            "models": None if self.models is None else ",".join(self.models),
+            "aliases" if self.by_alias else "models": None if self.models is None else ",".join(self.models),
             "status": None if self.statuses is None else ",".join(words[name] for name in self.statuses),
         }
         return {name: value for name, value in told.items() if value is not None}
@@ -84,11 +94,16 @@ class LogQuery:
             and (self.providers is None or run.provider in self.providers)
             and (self.models is None or run.model in self.models or run.model_deployment in self.models)
             and (self.statuses is None or run.status in self.statuses)
+            and (self.list_models or run.request_type != LIST_MODELS)
         )
 
 
-async def read_log(access: Access, query: LogQuery, *, missing: str, texts: bool = False) -> list[Run]:
+async def read_log(
+    access: Access, query: LogQuery, *, missing: str, texts: bool = False, details: bool = True
+) -> list[Run]:
     """The rows that `query` keeps, oldest first; with `texts` each with its whole prompt and its answer.
+
+    `details` False: without the status and type of an error where the list has none.
 
     Newest first while reading, so that rows written meanwhile move others to later pages, where they are met a second
     time, and none is missed.
@@ -96,7 +111,12 @@ async def read_log(access: Access, query: LogQuery, *, missing: str, texts: bool
     found: list[Run] = []
     seen: set[str] = set()
     while query.limit is None or len(found) < query.limit:
-        params = {**query.params(), "limit": PAGE, "offset": len(seen), "sort_by": "timestamp", "order": "desc"}
+        # Left to `keeps`: `models` means the provider's names there, so aliases would be missed; and up to 1.5.16 a
+        # cancelled call is logged as an error.
+        asked = {name: value for name, value in query.params().items() if name != "models"}
+        if "cancelled" in (query.statuses or ()) and "error" not in (query.statuses or ()):
+            asked["status"] += ",error"
+        params = {**asked, "limit": PAGE, "offset": len(seen), "sort_by": "timestamp", "order": "desc"}
         answer = await access.get_object("/api/logs", params, missing=missing)
         page = answer.get("logs")
         rows = {row["id"]: row for row in page or () if isinstance(row, Mapping) and isinstance(row.get("id"), str)}
@@ -108,18 +128,53 @@ async def read_log(access: Access, query: LogQuery, *, missing: str, texts: bool
             break
     newest = found[: query.limit]
     if texts:
-        newest = await _with_texts(access, newest)
+        newest = await _whole(access, newest)
+    elif details:
+        untold = [run for run in newest if run.status == "error" and run.error_type is None and run.http_status is None]
+        told = {run.run_id: run for run in await _whole(access, untold[:MOST_ERRORS])}
+        for run in newest:  # the list of 2.0 has the message only
+            if (whole := told.get(run.run_id)) is not None:
+                run.http_status, run.error_type, run.error_code = whole.http_status, whole.error_type, whole.error_code
+                run.error_message = whole.error_message or run.error_message
     return with_primaries(reversed(newest))
 
 
-async def _with_texts(access: Access, runs: list[Run]) -> list[Run]:
+async def with_names(access: Access, query: LogQuery, *, missing: str) -> LogQuery:
+    """`query` so that the gateway's sums find its `models` by either name, as `LogQuery.keeps` does.
+
+    The gateway has a filter for each, and takes both together as "and" (1.5.1 and later, measured; older ones know no
+    ``aliases`` and ignore that). So the one that finds all is taken. Raises ConfigurationError where neither does.
+    """
+    if query.models is None:
+        return query
+    names = ",".join(query.models)
+
+    async def count(**filters: str) -> int:
+        params = replace(query, models=None).params() | filters
+        found = (await access.get_object("/api/logs/stats", params, missing=missing)).get("total_requests")
+        return found if isinstance(found, int) else 0
+
+    nobody, by_model, by_alias, by_both = await asyncio.gather(
+        count(aliases="no-such-alias"), count(models=names), count(aliases=names), count(models=names, aliases=names)
+    )
+    if nobody or by_alias == by_both:
+        return query
+    if by_model == by_both:
+        return replace(query, by_alias=True)
+    raise ConfigurationError(
+        f"The gateway has {names} as its own names of some calls, as providers' names of others, and adds up only one.",
+        hint="Ask for one name at a time, or add up the rows of bf.gateway_logs(model=...), which have both.",
+    )
+
+
+async def _whole(access: Access, runs: list[Run]) -> list[Run]:
     room = asyncio.Semaphore(DETAILS_AT_ONCE)
 
     async def whole(run: Run) -> Run:
         async with room:
             try:
                 return run_of(await access.get_object(f"/api/logs/{quote(run.run_id, safe='')}"), access.hide)
-            except NotFound:  # deleted meanwhile
+            except NotFound:  # deleted meanwhile, or a version without this route
                 return run
 
     return list(await asyncio.gather(*(whole(run) for run in runs)))

@@ -12,6 +12,7 @@ from typing import Any, cast
 import orjson
 
 from .._runs.cost import add_log_cost
+from .._runs.late_facts import request_type_of
 from .._runs.log.codec import cell
 from .._runs.run import Run, Status
 from .._wire.errors import parse_error
@@ -38,7 +39,7 @@ def run_of(row: Mapping[str, Any], hide: Hide) -> Run:
     if index:  # a fallback's row has a new id; its parent is the request
         run.request_id = _text(row.get("parent_request_id"), hide) or row_id
     run.started_at = cell(row.get("timestamp"), "datetime64[us, UTC]")
-    run.request_type = _request_type(row.get("object"), hide)
+    run.request_type = cast("str", None if (kind := request_type_of(row.get("object"))) is None else hide(kind))
     run.provider, run.model = _text(row.get("provider"), hide), asked
     run.model_deployment = _text(row.get("model"), hide) if row.get("alias") else None
     run.is_fallback, run.fallback_index = None if index is None else index > 0, index
@@ -49,7 +50,8 @@ def run_of(row: Mapping[str, Any], hide: Hide) -> Run:
     _add_error(run, row.get("error_details"), hide)
     tokens = parse_usage(row.get("token_usage"))
     run.prompt_tokens, run.completion_tokens, run.total_tokens = tokens.prompt, tokens.completion, tokens.total
-    run.cached_tokens, run.reasoning_tokens = tokens.cached, tokens.reasoning
+    run.cached_tokens, run.cache_write_tokens = tokens.cached, tokens.cache_write
+    run.reasoning_tokens = tokens.reasoning
     if run.request_type == "embedding":
         run.completion_tokens = None  # nothing is written; in our own log neither
     run.latency_ms = cell(row.get("latency"), "Float64")
@@ -58,6 +60,8 @@ def run_of(row: Mapping[str, Any], hide: Hide) -> Run:
     if not add_log_cost(run, row) and run.cache_hit and row.get("cost") == 0:
         run.cost_usd, run.cost_source = 0.0, "log"  # the answer of a cache costs nothing
     run.prompt, run.response = _prompt(row, run.request_type, hide), _response(row, hide)
+    if run.status == "error" and run.error_message is None:
+        run.error_message = _summary_error(row.get("content_summary"), run.prompt, hide)
     run.params, run.tags = _object(row.get("params"), hide), _object(row.get("metadata"), hide)
     return run
 
@@ -77,12 +81,16 @@ def _add_error(run: Run, details: object, hide: Hide) -> None:
         info = parse_error(cast("Mapping[str, Any]", details), None, {})
         run.http_status, run.error_message = info.status, hide(info.message)
         run.error_type, run.error_code = _text(info.type, hide), _text(info.code, hide)
+        if "request_cancelled" in (info.type, info.code):
+            run.status = "cancelled"  # up to 1.5.16 the gateway writes it down as an error
 
 
-def _request_type(value: object, hide: Hide) -> str:
-    """``chat.completion.chunk`` (1.3) and ``chat_completion_stream`` (2.x) are both a chat_completion."""
-    name = (_text(value, hide) or "").replace(".", "_").removesuffix("_stream").removesuffix("_chunk")
-    return "responses" if name == "response" else cast(str, name or None)
+def _summary_error(summary: object, prompt: str | None, hide: Hide) -> str | None:
+    """The error in a list row of 2.0, which has no details: the summary is the prompt, a blank, and the message."""
+    text = hide(summary).strip() if isinstance(summary, str) else ""
+    if prompt and text.startswith(prompt.strip()):
+        text = text[len(prompt.strip()) :].strip()
+    return text or None
 
 
 def _prompt(row: Mapping[str, Any], request_type: str | None, hide: Hide) -> str | None:

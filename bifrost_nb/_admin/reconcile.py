@@ -17,6 +17,7 @@ from .._display.describe import duration, usd
 from .._runs.frame import to_frame
 from .._runs.log.log import RunLog
 from .._runs.run import Run
+from .log_query import LIST_MODELS
 from .tables import Field, as_array
 
 if TYPE_CHECKING:
@@ -125,6 +126,8 @@ class Reconciliation:
     client minus gateway time. `only_ours` (runs that a gateway answered) and `only_gateway` (everybody else's requests
     are there, too) have the columns of every frame. `differences` has a row for each figure that differs: ``run_id``,
     ``request_id``, ``figure``, ``ours``, ``gateway``, ``difference``. `filled` counts the costs written to our log.
+    `list_models_rows` counts rows that the gateway wrote when it was asked for its models: no call made them, and no
+    frame has them.
     """
 
     joined: pd.DataFrame
@@ -132,6 +135,7 @@ class Reconciliation:
     only_gateway: pd.DataFrame
     differences: pd.DataFrame
     filled: int
+    list_models_rows: int = 0
 
     def summary(self) -> dict[str, str]:
         """The findings in words, by what they are about."""
@@ -152,6 +156,14 @@ class Reconciliation:
             + (f", of which the gateway knows {fillable:,}" if unknown.any() else ""),
             "client minus gateway": self._overhead(),
         }
+        if len(self.only_gateway):
+            ended = self.only_gateway["status"].value_counts()
+            how = {"ok": "answered", "error": "failed", "cancelled": "cancelled"}
+            told["only the gateway's"] = ", ".join(
+                f"{int(ended.get(status, 0)):,} {word}" for status, word in how.items()
+            )
+        if self.list_models_rows:
+            told["left out"] = f"{self.list_models_rows:,} rows of listing the models, which no call made"
         if self.filled:
             told["filled in"] = f"{self.filled:,} costs, written to our run log"
         elif fillable:
@@ -187,7 +199,11 @@ def reconciled(
     With `fill` the costs that only the gateway knows are written there. Raises LogError.
     """
     by_request: dict[str, list[Run]] = {}
+    listed = 0
     for row in rows:
+        if row.request_type == LIST_MODELS:
+            listed += 1
+            continue
         by_request.setdefault(row.request_id or row.run_id, []).append(row)
     pairs, alone = [], []
     for run in runs:
@@ -204,6 +220,7 @@ def reconciled(
         only_gateway=to_frame(others),
         differences=_differences(pairs),
         filled=0 if fill is None else _fill(pairs, fill),
+        list_models_rows=listed,
     )
 
 

@@ -323,6 +323,9 @@ def _of_some(*path: str) -> Callable[[Row], float | None]:
 
 STATS = (
     Field("requests", "Int64", _number("total_requests")),
+    Field("list_models_rows", "Int64", _number("list_models_rows")),
+    Field("failed", "Int64", _number("failed")),
+    Field("cancelled", "Int64", _number("cancelled")),
     Field("success_share", "Float64", _share("success_rate")),
     Field("user_success_share", "Float64", _share("user_facing_success_rate")),
     Field("latency_ms_mean", "Float64", _of_some("average_latency")),

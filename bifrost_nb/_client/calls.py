@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral, Real
 from typing import Any, Literal, TypedDict
 
 import orjson
@@ -23,6 +24,7 @@ __all__ = [
     "ResponsesParameters",
     "TextParameters",
     "Timeouts",
+    "asked_of",
     "prepare",
 ]
 
@@ -143,7 +145,8 @@ class Timeouts:
     """Time limits in seconds; None: no limit.
 
     `first_byte` counts from sending to the first bytes of the answer, which without streaming is the whole
-    generation. `between_chunks` is silence inside a stream; a gateway's heartbeat is a sign of life and not silence.
+    generation. `between_chunks` is silence inside a stream; a gateway's heartbeats do not end it, since they come
+    from a gateway whose provider hangs as well.
     `total` covers everything, retries and their waits included.
     """
 
@@ -157,8 +160,9 @@ class Timeouts:
             value = getattr(self, name)
             if value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+            if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < float("inf"):
                 raise ConfigurationError(f"timeout: {name} must be seconds above 0 or None, not {value!r}.")
+            object.__setattr__(self, name, float(value))
 
     @classmethod
     def of(cls, value: float | Timeouts | None, default: Timeouts | None = None) -> Timeouts:
@@ -230,7 +234,7 @@ def prepare(
     options: dict[str, Any] = {"fallbacks": fallbacks, "extra": extra, **parameters}
     request = _build(kind, target, prompt, system, messages, options)
     retries = default_retries if retries is None else retries
-    if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
+    if isinstance(retries, bool) or not isinstance(retries, Integral) or retries < 0:
         raise ConfigurationError(f"retries must be a whole number from 0, not {retries!r}.")
     body = wire.body(request, target, endpoint)
     run = Run(
@@ -257,7 +261,7 @@ def prepare(
         body=body,
         headers={**wire.headers(request, endpoint), **(headers or {})},
         timeouts=Timeouts.of(timeout, default_timeouts),
-        retries=retries,
+        retries=int(retries),
         run=run,
     )
 
@@ -291,11 +295,26 @@ def _build(
 
 
 def _asked(request: wire.Request) -> str:
-    """One text, or one user turn, as it is; anything more as JSON."""
+    """One text, or one user turn, as it is; anything more as JSON, and what could be taken for that: see `asked_of`."""
     if isinstance(request, wire.ChatCompletionRequest):
         asked: Any = request.messages
-        if len(asked) == 1 and asked[0].get("role") == "user" and isinstance(asked[0].get("content"), str):
-            asked = asked[0]["content"]
+        turn = asked[0].get("content") if len(asked) == 1 and asked[0].get("role") == "user" else None
+        if isinstance(turn, str) and not asked_of(turn):
+            asked = turn
     else:
         asked = request.prompt if isinstance(request, wire.TextCompletionRequest) else request.input
+    if isinstance(request, wire.TextCompletionRequest) and isinstance(asked, str) and asked_of(asked):
+        asked = [asked]
     return asked if isinstance(asked, str) else orjson.dumps(asked).decode()
+
+
+def asked_of(prompt: str) -> list[Any]:
+    """The messages or several prompts that a run's `prompt` records as JSON; empty where it is the text itself."""
+    try:
+        found = orjson.loads(prompt) if prompt.startswith("[") else None
+    except orjson.JSONDecodeError:
+        return []
+    if not isinstance(found, list) or not found:
+        return []
+    turns = all(isinstance(each, dict) and "role" in each for each in found)
+    return found if turns or all(isinstance(each, str) for each in found) else []

@@ -13,9 +13,10 @@ from typing import Any, TypeVar, Unpack
 
 from .. import _settings as settings
 from .._runs.log.log import RunLog, run_log
+from .._runs.pending import wait_for_costs
 from .._runs.redaction import Redact, dropping
 from .._runs.run import Run
-from .._safe_text import guarded, plain
+from .._safe_text import guard_headers, guarded, plain
 from ..errors import ConfigurationError
 from .calls import (
     Asked,
@@ -31,6 +32,7 @@ from .calls import (
 )
 from .credentials import Credentials
 from .dispatch import Sender
+from .judging import note_call
 from .portal import Job, portal
 from .streams import AsyncStream, Stream, finished
 from .transport import Sink, get_json
@@ -67,7 +69,7 @@ class Client:
         redact: Redact | None = None,
     ) -> None:
         base_url, virtual_key, api_key, headers = _guarded(base_url, virtual_key, api_key, headers)
-        limit = timeout if isinstance(timeout, int | float) else None
+        limit = None if isinstance(timeout, Timeouts) else timeout
         self.settings = settings.resolve(
             base_url=base_url, virtual_key=virtual_key, api_key=api_key, api_version=api_version, timeout=limit
         )
@@ -115,7 +117,7 @@ class Client:
 
         Raises BifrostError (its `.run` is what was recorded), ConfigurationError before anything is sent.
         """
-        _hide(options)
+        guard_headers(options)
         return self._wait(self.prepare("text", deployment, prompt, **options))
 
     def chat(
@@ -128,24 +130,24 @@ class Client:
         **options: Unpack[ChatParameters],
     ) -> Run:
         """A chat completion of one `prompt` (with an optional `system` message) or of `messages`."""
-        _hide(options)
+        guard_headers(options)
         return self._wait(self.prepare("chat", deployment, prompt, system=system, messages=messages, **options))
 
     def respond(
         self, deployment: str, input: str | Sequence[Mapping[str, Any]], **options: Unpack[ResponsesParameters]
     ) -> Run:
         """A call of the Responses API; `input` is text, or a list of messages and results of tools."""
-        _hide(options)
+        guard_headers(options)
         return self._wait(self.prepare("responses", deployment, input, **options))
 
     def embed(self, deployment: str, input: str | Sequence[str], **options: Unpack[EmbeddingParameters]) -> Run:
         """The embedding of each text of `input`: `run.embeddings`, in order; they are not written to the log."""
-        _hide(options)
+        guard_headers(options)
         return self._wait(self.prepare("embedding", deployment, input, **options))
 
     def stream(self, deployment: str, prompt: str | Sequence[str], **options: Unpack[TextParameters]) -> Stream:
         """A text completion that arrives piece by piece: ``with client.stream(...) as stream: for piece in stream``."""
-        _hide(options)
+        guard_headers(options)
         return Stream(self, self.prepare("text", deployment, prompt, stream=True, **options))
 
     def stream_chat(
@@ -158,21 +160,21 @@ class Client:
         **options: Unpack[ChatParameters],
     ) -> Stream:
         """A chat completion that arrives piece by piece."""
-        _hide(options)
+        guard_headers(options)
         return Stream(self, self.prepare("chat", deployment, prompt, True, system=system, messages=messages, **options))
 
     def stream_respond(
         self, deployment: str, input: str | Sequence[Mapping[str, Any]], **options: Unpack[ResponsesParameters]
     ) -> Stream:
         """A call of the Responses API whose text arrives piece by piece."""
-        _hide(options)
+        guard_headers(options)
         return Stream(self, self.prepare("responses", deployment, input, stream=True, **options))
 
     # Async, on any event loop
 
     async def acomplete(self, deployment: str, prompt: str | Sequence[str], **options: Unpack[TextParameters]) -> Run:
         """`complete` for async code."""
-        _hide(options)
+        guard_headers(options)
         return await self._awaited(self.prepare("text", deployment, prompt, **options))
 
     async def achat(
@@ -185,7 +187,7 @@ class Client:
         **options: Unpack[ChatParameters],
     ) -> Run:
         """`chat` for async code."""
-        _hide(options)
+        guard_headers(options)
         return await self._awaited(
             self.prepare("chat", deployment, prompt, system=system, messages=messages, **options)
         )
@@ -194,17 +196,17 @@ class Client:
         self, deployment: str, input: str | Sequence[Mapping[str, Any]], **options: Unpack[ResponsesParameters]
     ) -> Run:
         """`respond` for async code."""
-        _hide(options)
+        guard_headers(options)
         return await self._awaited(self.prepare("responses", deployment, input, **options))
 
     async def aembed(self, deployment: str, input: str | Sequence[str], **options: Unpack[EmbeddingParameters]) -> Run:
         """`embed` for async code."""
-        _hide(options)
+        guard_headers(options)
         return await self._awaited(self.prepare("embedding", deployment, input, **options))
 
     def astream(self, deployment: str, prompt: str | Sequence[str], **options: Unpack[TextParameters]) -> AsyncStream:
         """`stream` for async code: ``async with client.astream(...) as stream: async for piece in stream``."""
-        _hide(options)
+        guard_headers(options)
         return AsyncStream(self, self.prepare("text", deployment, prompt, stream=True, **options))
 
     def astream_chat(
@@ -217,7 +219,7 @@ class Client:
         **options: Unpack[ChatParameters],
     ) -> AsyncStream:
         """`stream_chat` for async code."""
-        _hide(options)
+        guard_headers(options)
         return AsyncStream(
             self, self.prepare("chat", deployment, prompt, True, system=system, messages=messages, **options)
         )
@@ -226,7 +228,7 @@ class Client:
         self, deployment: str, input: str | Sequence[Mapping[str, Any]], **options: Unpack[ResponsesParameters]
     ) -> AsyncStream:
         """`stream_respond` for async code."""
-        _hide(options)
+        guard_headers(options)
         return AsyncStream(self, self.prepare("responses", deployment, input, stream=True, **options))
 
     # The layer that the magic, comparisons and widgets stand on
@@ -240,6 +242,7 @@ class Client:
         **options: Any,
     ) -> Call:
         """Check a call without sending it. Raises ConfigurationError."""
+        guard_headers(options)
         options["headers"] = _checked_headers({**self.credentials.own, **(options.get("headers") or {})})
         call = prepare(
             kind,
@@ -251,6 +254,7 @@ class Client:
             default_retries=self.retries,
             **options,
         )
+        note_call(call.run)
         _ = self.base_url  # starts the embedded gateway here rather than on the private loop, which it would hold up
         return call
 
@@ -288,13 +292,13 @@ class Client:
         headers = keys.management if path.startswith("/api/") else keys.listing
         return await get_json(self.base_url, path, headers, params)
 
+    async def models(self) -> Sequence[Mapping[str, Any]]:
+        """What ``/v1/models`` lists, asked for once in ten minutes. On the private loop. Raises as `get_json` does."""
+        return await self.sender().costs.models()
+
     def wait_costs(self, runs: Iterable[Run], seconds: float = 5.0) -> None:
         """Wait until the costs of `runs` that come from the gateway's log are filled in, at most `seconds`."""
-
-        async def wait() -> None:
-            await self.sender().costs.wait(runs, seconds)
-
-        self.run_on_loop(wait())
+        wait_for_costs(runs, seconds)
 
     def version(self) -> str | None:
         """The gateway's version; None where it does not say (before 1.4, or no gateway)."""
@@ -318,6 +322,8 @@ class Client:
 
 
 def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    if headers == {"": None}:
+        raise ConfigurationError("headers must be a dict of names and texts, or pairs of them.")
     for name, value in headers.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise ConfigurationError(f"headers must map names to text; {name!r} does not.")
@@ -336,10 +342,4 @@ def _guarded(
 ) -> tuple[Any, Any, Any, Any]:
     """The same, so that no traceback shows a key among the variables of our frames."""
     found = settings.masked({"base_url": base_url, "virtual_key": virtual_key, "api_key": api_key})
-    return *found.values(), guarded(headers) if isinstance(headers, Mapping) else headers
-
-
-def _hide(options: Any) -> None:
-    """The same for the keyword arguments of one call, in place: they are a dictionary of the calling frame alone."""
-    if isinstance(given := options.get("headers"), Mapping):
-        options["headers"] = guarded(given)
+    return *found.values(), None if headers is None else guarded(headers)

@@ -1,7 +1,9 @@
-"""Costs that arrive after the answer: from the gateway's log by request id, else from its price list.
+"""What runs learn after their answers: costs, and who served, from the gateway's log, else costs from its price list.
 
-The gateway writes its log row a moment after it has answered, so a run's cost is filled in in the background: into the
-run, and as a later fact into its log line. Everything here runs on the private loop.
+A gateway writes its log row 2.0 to 5.0 s after the answer (measured, 1.4.18 to 2.0.0-prerelease3; 1.3 and 1.4.0 at
+once), and only its list of rows exists in all versions. So one list serves all runs that wait, and a run is looked for
+at ages at which rows were seen to come. Everything here runs on the private loop; whoever wants to wait does so by
+`bifrost_nb._runs.pending`.
 """
 
 from __future__ import annotations
@@ -9,164 +11,296 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from .._runs.cost import Price, add_log_cost, add_price_cost
-from .._runs.pending import cost_follows, cost_settled
+from .._runs.cost import Price, add_price_cost, broken_off
+from .._runs.late_facts import add_log_rows, answered_in
+from .._runs.pending import cost_follows, costs_settled, somebody_waits
 from .._runs.run import Run
-from ..errors import BifrostError
-from .transport import get_json
+from .._wire.errors import gateway_error, parse_error
+from ..errors import BifrostError, LogError
+from .credentials import Credentials
+from .model_list import MODELS_LAST_S, model_list, prices_in
+from .transport import Reply, fetch
 
 if TYPE_CHECKING:
     from .._runs.log.log import RunLog
 
 __all__ = ["Costs"]
 
-WAITS_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
-"""Pauses between the looks at the gateway's log; rows were seen after 0.03 to 2 s."""
-PARALLEL = 8
-PRICES_LAST_S = 600.0
+AGES_S = (0.08, 0.3, 0.9, 2.15, 3.2, 5.3, 8.0, 12.0)
+"""A run is looked for when it has ended so long ago: rows come at once, after 2.0 or 5.0 s, or later."""
+BURST = 8
+"""So many looks may follow each other as the ages say; then there is one for `EVERY_S` or for `MANY` runs."""
+EVERY_S = 10.0
+MANY = 400
+URGENT_S = 0.25
+"""The pause between two looks while somebody waits for a cost."""
+PAGE = 1000
+"""Rows of a page; the gateway allows no more."""
+PAGES = 3
+CLOCKS_S = 5.0
+"""The gateway's clock may differ so much from ours; what differs more is corrected by the dates of its answers."""
 GIVE_UP_AFTER = 3
-"""So many runs in a row without a row in the log: the gateway keeps none, so stop asking for a while."""
+"""So many answered runs in a row without a row in the log: the gateway keeps none, so stop asking for a while."""
+EMPTY_AFTER_S = 6.0
+"""A log that is still empty so long after an answered run is not kept."""
 ASK_AGAIN_S = 300.0
+AT_ONCE = 10
+"""So many runs are filled in before other work of the loop gets its turn: calls are timed on it."""
+
+FACTS = (
+    *("input_cost_usd", "output_cost_usd", "cost_usd", "cost_source", "request_type"),
+    *("provider", "model", "model_deployment", "is_fallback", "fallback_index"),
+)
+"""What a run may learn."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A run that is looked for."""
+
+    run: Run
+    log: RunLog
+    since: float = field(default_factory=time.monotonic)
+    step: int = 0
+    """The next of `AGES_S`."""
+
+    @property
+    def due(self) -> float:
+        return self.since + AGES_S[self.step]
+
+    @property
+    def ids(self) -> list[str]:
+        """The log ids of all attempts that may have cost something, that of the answer last."""
+        return [*(one.request_id for one in broken_off(self.run)), self.run.request_id or ""]
 
 
 class Costs:
-    """Fills in costs for the runs of one client."""
+    """Fills in what the runs of one client learn late."""
 
-    def __init__(self, base_url: str, headers: Mapping[str, str]) -> None:
+    def __init__(self, base_url: str, credentials: Credentials) -> None:
         self.base_url = base_url
-        self.headers = headers
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._room = asyncio.Semaphore(PARALLEL)
+        self._credentials = credentials
+        self.looks = 0
+        """Requests for the gateway's log so far."""
+        self._waiting: dict[int, _Waiting] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._first_step = len(AGES_S)
+        """The earliest age at which a row of this gateway was found; as long as none was, every age is tried."""
+        self._allowed, self._allowed_at = float(BURST), time.monotonic()
+        self._looked_at = 0.0
         self._misses = 0
         self._silent_until = 0.0
+        self._ahead = timedelta()
+        """By how much the gateway's clock is ahead of ours, where that is more than a little."""
         self._prices: dict[str, Price] = {}
         self._prices_until = 0.0
-        self._prices_lock = asyncio.Lock()
 
     def follow(self, run: Run, log: RunLog) -> None:
-        """Look for the cost of a finished run in the background, if it has none yet and may have one."""
-        if run.cost_usd is not None or run.http_status is None or run.cache_hit or self._in_vain(run):
+        """Look for what a finished run does not know yet, in the background, if it may become known."""
+        if not _may_learn(run) or (self._is_silent() and time.monotonic() < self._prices_until):
+            self._give_up([_Waiting(run, log)])  # what is known already may be enough
             return
-        task = asyncio.get_running_loop().create_task(self._find(run, log))
-        self._tasks[run.run_id] = task
-        cost_follows(run)
-        task.add_done_callback(lambda _: self._settled(run))
+        step = 0 if self._first_step == len(AGES_S) else self._first_step
+        self._waiting[id(run)] = _Waiting(run, log, step=step)
+        if run.cost_usd is None or broken_off(run):
+            cost_follows(run)
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._look_on())
 
-    def _in_vain(self, run: Run) -> bool:
-        """Whether it is known that neither the gateway's log nor its price list would tell."""
-        if time.monotonic() >= min(self._silent_until, self._prices_until):
-            return False
-        return run.status != "ok" or run.prompt_tokens is None or run.served not in self._prices
+    def estimate_usd(self, run: Run) -> float | None:
+        """What a run without a known cost costs by the price list, if that has been read; None where it does not tell.
 
-    def _settled(self, run: Run) -> None:
-        self._tasks.pop(run.run_id, None)
-        cost_settled(run)
-
-    async def wait(self, runs: Iterable[Run], seconds: float) -> None:
-        """Until the costs of `runs` are known or given up, at most `seconds`."""
-        tasks = [task for run in runs if (task := self._tasks.get(run.run_id)) is not None]
-        if tasks:
-            await asyncio.wait(tasks, timeout=seconds)
-
-    async def _find(self, run: Run, log: RunLog) -> None:
-        # A gateway that is gone leaves the cost unknown (RuntimeError: at the end of the interpreter no name resolves).
-        with contextlib.suppress(BifrostError, RuntimeError):
-            if await self._from_log(run) or await self._from_prices(run):
-                names = ("input_cost_usd", "output_cost_usd", "cost_usd", "cost_source")
-                facts = {name: getattr(run, name) for name in names}
-                log.update(run.run_id, **{name: fact for name, fact in facts.items() if fact is not None})
-
-    async def _from_log(self, run: Run) -> bool:
-        if time.monotonic() < self._silent_until:
-            return False
-        for wait in WAITS_S:
-            await asyncio.sleep(wait)
-            async with self._room:
-                status, row = await self._row(run)
-            if row is not None and row.get("status") != "processing":
-                self._misses = 0
-                return add_log_cost(run, row)
-            if status in (401, 403, 405):
-                self._silent_until = time.monotonic() + ASK_AGAIN_S
-                return False
-            if time.monotonic() < self._silent_until:  # another run found out meanwhile
-                return False
-        self._misses += 1
-        if self._misses >= GIVE_UP_AFTER:
-            self._misses, self._silent_until = 0, time.monotonic() + ASK_AGAIN_S
-        return False
-
-    async def _row(self, run: Run) -> tuple[int, dict[str, Any] | None]:
-        """(HTTP status, the log row of what answered, or None).
-
-        A fallback has a row of its own, whose `parent_request_id` is the id that was sent; the row under that id
-        is the primary's failure.
+        Prices that a list has and the log has not are rare, so this is what the log will say, or a little more.
         """
-        if not run.is_fallback:
-            status, row = await get_json(self.base_url, f"/api/logs/{run.request_id}", self.headers)
-            if status != 200 or not isinstance(row, dict):
-                return status, None
-            if run.status != "ok" or row.get("status") == "success" or run.is_fallback is False:
-                return status, row
-        query = {"parent_request_id": run.request_id, "limit": 100}
-        status, found = await get_json(self.base_url, "/api/logs", self.headers, query)
-        rows = found.get("logs") if status == 200 and isinstance(found, dict) else None
-        children = [row for row in rows or () if isinstance(row, dict) and row.get("status") == "success"]
-        return status, next((row for row in children if row.get("parent_request_id") == run.request_id), None)
-
-    async def _from_prices(self, run: Run) -> bool:
-        if run.status != "ok" or run.prompt_tokens is None:
-            return False
-        price = (await self.prices()).get(run.served or "")
-        return price is not None and add_price_cost(run, price)
+        price, copy = self._prices.get(run.served or ""), Run(usage=run.usage, request_type=run.request_type)
+        copy.prompt_tokens, copy.completion_tokens, copy.cached_tokens = run.prompt_tokens, run.completion_tokens, None
+        return copy.cost_usd if price is not None and add_price_cost(copy, price) else None
 
     async def prices(self) -> dict[str, Price]:
-        """Price per token by ``provider/model``, from ``/v1/models``; kept for ten minutes."""
-        async with self._prices_lock:
-            if time.monotonic() >= self._prices_until:
-                self._prices = await self._price_list()
-                self._prices_until = time.monotonic() + PRICES_LAST_S
+        """Price per token by ``provider/model``; empty where it does not tell. Asked for once in ten minutes."""
+        if time.monotonic() >= self._prices_until:
+            with contextlib.suppress(BifrostError):
+                self._prices = prices_in(await self.models())
+            self._prices_until = time.monotonic() + MODELS_LAST_S
         return self._prices
 
-    async def _price_list(self) -> dict[str, Price]:
-        found: dict[str, Price] = {}
-        token: str | None = None
-        for _ in range(100):  # pages
-            params = {"page_size": 1000, **({"page_token": token} if token else {})}
-            status, answer = await get_json(self.base_url, "/v1/models", self.headers, params)
-            if status != 200 or not isinstance(answer, dict):
+    async def models(self) -> Sequence[Mapping[str, Any]]:
+        """What ``/v1/models`` lists, with the keys of this client. Raises ConnectionFailed, GatewayError, ..."""
+        return await model_list(self.base_url, self._credentials.listing, self._models)
+
+    async def _models(self, path: str, params: Mapping[str, Any]) -> Any:
+        reply = await fetch(self.base_url, path, self._credentials.listing, params)
+        if reply.status >= 300:
+            raise gateway_error(parse_error(reply.body, reply.status, reply.headers))
+        return reply.json()
+
+    async def _look_on(self) -> None:
+        """Look until nothing waits any more."""
+        try:
+            while self._waiting:
+                if not self._is_silent():
+                    await self._until_due()
+                    # RuntimeError: at the end of the interpreter no name resolves.
+                    with contextlib.suppress(BifrostError, RuntimeError):
+                        await self._look()
+                if self._is_silent():
+                    await self._leave(list(self._waiting.values()))
+                else:
+                    await self._step_on()
+        finally:  # also where the loop ends: nobody waits for what will not come
+            left, self._waiting, self._task = list(self._waiting.values()), {}, None
+            costs_settled(one.run for one in left)
+
+    def _is_silent(self) -> bool:
+        """Whether the gateway is known to tell nothing by its log."""
+        return time.monotonic() < self._silent_until
+
+    async def _until_due(self) -> None:
+        """Wait until a look is worth it and allowed."""
+        while True:
+            now = time.monotonic()
+            self._allowed = min(BURST, self._allowed + (now - self._allowed_at) / EVERY_S)
+            self._allowed_at = now
+            due = sum(one.due <= now for one in self._waiting.values())
+            pressing = somebody_waits() and now - self._looked_at >= URGENT_S
+            free = pressing or self._allowed >= 1 or due >= MANY
+            if due and free:
+                self._allowed = max(0.0, self._allowed - 1)
+                self._looked_at = now
+                return
+            next_due = min(one.due for one in self._waiting.values()) - now
+            # Short: whoever begins to wait, and so makes a look urgent, does so on another thread.
+            await asyncio.sleep(URGENT_S if due else min(max(next_due, 0.02), URGENT_S))
+
+    async def _look(self) -> None:
+        """One list of the log for all that wait; what is found is filled in."""
+        waiting = list(self._waiting.values())
+        began = time.monotonic()
+        rows, children = await self._rows(waiting)
+        found, priceless = [], []
+        for one in waiting:
+            theirs = [[row for row in (rows.get(each), *children.get(each, ())) if row is not None] for each in one.ids]
+            if not all(theirs) or not answered_in(one.run, theirs[-1]):
+                continue
+            found.append(one)
+            old = _facts(one.run)
+            if not add_log_rows(one.run, [row for each in theirs for row in each], theirs[-1]):
+                priceless.append(one)
+            self._learned(one, old)
+            if len(found) % AT_ONCE == 0:
+                await asyncio.sleep(0)
+        for one in found:
+            self._waiting.pop(id(one.run), None)
+            reached = [step for step, age in enumerate(AGES_S) if one.since + age <= began]
+            self._first_step = min(self._first_step, reached[-1] if reached else 0)
+            self._misses = 0
+        done = {one.run.run_id for one in priceless}
+        costs_settled(one.run for one in found if one.run.run_id not in done)
+        await self._leave(priceless)
+
+    async def _rows(self, waiting: list[_Waiting]) -> tuple[dict[str, dict[str, Any]], dict[str, list[dict[str, Any]]]]:
+        """The finished rows since the first of `waiting` began: by id, and by the id of their parent."""
+        first = min(one.run.started_at for one in waiting) + self._ahead - timedelta(seconds=CLOCKS_S)
+        start = first.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        missing = {each for one in waiting for each in one.ids}
+        rows: dict[str, dict[str, Any]] = {}
+        children: dict[str, list[dict[str, Any]]] = {}
+        offset, limit = 0, min(PAGE, 2 * len(waiting) + 20)
+        for _ in range(PAGES):
+            reply = await self._page({"start_time": start, "limit": limit, "offset": offset})
+            answer = reply.json()
+            page = answer.get("logs") if isinstance(answer, dict) else None
+            if self._tells_nothing(reply, answer, waiting):
+                self._silent_until = time.monotonic() + ASK_AGAIN_S
+            for row in page if isinstance(page, list) else ():
+                if isinstance(row, dict) and row.get("status") != "processing":
+                    rows[str(row.get("id"))] = row
+                    if row.get("parent_request_id") in missing and row["parent_request_id"] != row.get("id"):
+                        children.setdefault(row["parent_request_id"], []).append(row)
+            if not isinstance(page, list) or len(page) < limit or missing <= rows.keys():
                 break
-            found |= self.prices_in([answer])
-            following = answer.get("next_page_token")
-            if not isinstance(following, str) or not following or following == token:
-                break
-            token = following
-        return found
+            offset, limit = offset + limit, PAGE
+        return rows, children
 
-    @staticmethod
-    def prices_in(pages: Iterable[object]) -> dict[str, Price]:
-        """The prices on pages of ``/v1/models``; what is no price is left out."""
-        lists = (page.get("data") for page in pages if isinstance(page, dict))
-        models = (model for listed in lists if isinstance(listed, list) for model in listed if isinstance(model, dict))
-        return {
-            str(model.get("id")): Price(
-                _number(pricing.get("prompt")),
-                _number(pricing.get("completion")),
-                _number(pricing.get("request")),
-                _number(pricing.get("input_cache_read")),
-            )
-            for model in models
-            if isinstance(pricing := model.get("pricing"), dict)
-        }
+    async def _page(self, params: Mapping[str, Any]) -> Reply:
+        self.looks += 1
+        order = {"sort_by": "timestamp", "order": "desc"}
+        reply = await fetch(self.base_url, "/api/logs", self._credentials.management, {**params, **order})
+        with contextlib.suppress(TypeError, ValueError):
+            ahead = parsedate_to_datetime(reply.headers.get("date") or "") - datetime.now(UTC)
+            self._ahead = ahead if abs(ahead.total_seconds()) > CLOCKS_S / 2 else timedelta()
+        return reply
+
+    def _tells_nothing(self, reply: Reply, answer: Any, waiting: list[_Waiting]) -> bool:
+        """Whether the log is closed, is not there (a page of HTML, 404, 405), or stays empty."""
+        if reply.status in (401, 403, 404, 405) or (reply.status == 200 and not isinstance(answer, dict)):
+            return True
+        oldest = min((one.since for one in waiting if one.run.status == "ok"), default=time.monotonic())
+        empty = isinstance(answer, dict) and answer.get("has_logs") is False and not answer.get("logs")
+        return empty and time.monotonic() - oldest > EMPTY_AFTER_S
+
+    async def _step_on(self) -> None:
+        """The next age of each run that was not found; without one it is given up."""
+        now, gone = time.monotonic(), []
+        for one in list(self._waiting.values()):
+            while one.step < len(AGES_S) and one.due <= now:
+                one.step += 1
+                if one.step == len(AGES_S):
+                    gone.append(one)
+                    break
+        # What was not answered may have no row at all; so only answered runs say that no log is kept.
+        self._misses += sum(one.run.status == "ok" for one in gone)
+        if self._misses >= GIVE_UP_AFTER:
+            self._misses, self._silent_until = 0, time.monotonic() + ASK_AGAIN_S
+        await self._leave(gone)
+
+    async def _leave(self, waiting: list[_Waiting]) -> None:
+        """The log does not tell; perhaps the price list does."""
+        if any(_may_be_priced(one.run) for one in waiting):
+            with contextlib.suppress(BifrostError, RuntimeError):
+                await self.prices()
+        self._give_up(waiting)
+
+    def _give_up(self, waiting: list[_Waiting]) -> None:
+        """Settle runs by the prices that are known."""
+        for one in waiting:
+            self._waiting.pop(id(one.run), None)
+            if _may_be_priced(one.run) and (price := self._prices.get(one.run.served or "")) is not None:
+                old = _facts(one.run)
+                add_price_cost(one.run, price)
+                self._learned(one, old)
+        costs_settled(one.run for one in waiting)
+
+    def _learned(self, one: _Waiting, old: Mapping[str, Any]) -> None:
+        """What is new, into the line of the run log."""
+        new = {name: value for name, value in _facts(one.run).items() if value is not None and value != old[name]}
+        if new:
+            with contextlib.suppress(LogError):  # the run itself has it
+                one.log.update_soon(one.run.run_id, **new)
 
 
-def _number(value: Any) -> float | None:
-    """The price list writes numbers as text."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if 0 <= number < float("inf") else None
+def _facts(run: Run) -> dict[str, Any]:
+    return {name: getattr(run, name) for name in FACTS}
+
+
+def _may_learn(run: Run) -> bool:
+    """Whether a run lacks something that the gateway may tell later.
+
+    What was refused before a provider was asked has no log row and no cost, and what a provider refused has no cost.
+    """
+    if run.http_status is None or run.cache_hit:
+        return False
+    if run.http_status >= 400 and (run.http_status < 500 or run.provider is None) and not broken_off(run):
+        return False
+    unnamed = run.provider is None or run.model is None or (bool(run.fallbacks) and run.is_fallback is None)
+    return run.cost_usd is None or unnamed or bool(broken_off(run))
+
+
+def _may_be_priced(run: Run) -> bool:
+    return run.cost_usd is None and run.status == "ok" and run.prompt_tokens is not None

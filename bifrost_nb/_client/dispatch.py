@@ -13,12 +13,22 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .._runs.collector import Collector, Piece
+from .._runs.cost import note_broken_off
 from .._runs.log.log import RunLog
 from .._runs.redaction import Redact
 from .._runs.route_collectors import collector_of
 from .._runs.run import Attempt, Run, Status, new_id
 from .._safe_text import plain, redact, secrets_in
-from ..errors import BifrostError, ConnectionFailed, GatewayError, LogError, StreamInterrupted, TimedOut
+from ..errors import (
+    AuthenticationFailed,
+    BifrostError,
+    ConnectionFailed,
+    GatewayError,
+    LogError,
+    StreamInterrupted,
+    TimedOut,
+)
+from .call_notes import notes_for
 from .calls import Call, Outcome
 from .costs import Costs
 from .credentials import Credentials
@@ -54,7 +64,11 @@ class _Sending:
 
     def collect(self, began_ms: float) -> Collector:
         """A collector for an attempt that begins then."""
-        return collector_of(self.call.kind, self.call.run, began_ms, self.secrets, self.call.body.get("input"))
+        body = self.call.body
+        collector = collector_of(self.call.kind, self.call.run, began_ms, self.secrets, body.get("input"))
+        prompts = body.get("prompt")
+        collector.choices = (body.get("n") or 1) * (len(prompts) if isinstance(prompts, list) else 1)
+        return collector
 
     def now_ms(self) -> float:
         return 1000 * (time.monotonic() - self.began)
@@ -68,8 +82,10 @@ class Sender:
     ) -> None:
         self.portal: Portal = portal()
         self.base_url = base_url
-        self.costs = Costs(base_url, credentials.management)
+        self.costs = Costs(base_url, credentials)
         self._credentials, self._log, self._redact = credentials, log, redact
+        self._locked = False
+        """The gateway asks for the administrator's log-in for completions too."""
         self._version: asyncio.Task[str | None] | None = None
 
     async def send(self, call: Call, sink: Sink | None = None) -> Outcome:
@@ -83,16 +99,21 @@ class Sender:
         except BifrostError as failure:
             error = failure
         except asyncio.CancelledError:
-            self._finish(sending, "cancelled", None)
+            await self._finish(sending, "cancelled", None)
             raise
         except Exception as defect:  # of ours or of a library: what was sent is recorded all the same
             call.run.error_type = type(defect).__name__
-            self._finish(sending, "error", None)
+            await self._finish(sending, "error", None)
             raise
         ended_ms = sending.now_ms()
         if error is None and not version.done():
             await asyncio.wait([version], timeout=VERSION_WAIT_S)
-        return self._finish(sending, status_of(error), error, ended_ms)
+        return await self._finish(sending, status_of(error), error, ended_ms)
+
+    async def known_version(self) -> str | None:
+        """The gateway's version, asked for once; None where it does not say."""
+        self._version = self._version or asyncio.create_task(self.version())
+        return await asyncio.shield(self._version)
 
     async def version(self) -> str | None:
         """The gateway's version; None where it does not say."""
@@ -108,7 +129,7 @@ class Sender:
         # A loop of our own: tenacity's cost as much processor time as all other recording of a call that just works.
         for number in range(sending.call.retries + 1):
             try:
-                await self._attempt(sending, http)
+                await self._opened(sending, http)
                 return
             except BifrostError as error:
                 if number == sending.call.retries or not _worth_retrying(error, sending):
@@ -116,6 +137,26 @@ class Sender:
                 pause = _pause_s(error, number)
             sending.call.run.attempts[-1].wait_ms = 1000 * pause
             await asyncio.sleep(pause)
+
+    async def _opened(self, sending: _Sending, http: AsyncBaseTransport) -> None:
+        """An attempt, made again with the administrator's user and password where the gateway locks completions too.
+
+        1.4.18 and 1.5.1 can do that: then Basic opens, a virtual key does not, and the refusal has no type (measured).
+        They are not sent before, since a gateway that needs none might take them for a provider's key.
+        """
+        tried = self._locked  # another call may find out while this one is under way
+        try:
+            await self._attempt(sending, http)
+        except AuthenticationFailed as error:
+            basic = self._credentials.admin.get("authorization", "").startswith("Basic ")
+            if tried or not basic or error.type or "authorization" in self._credentials.inference:
+                raise
+            self._locked = True
+            try:
+                await self._attempt(sending, http)
+            except AuthenticationFailed:
+                self._locked = False
+                raise
 
     async def _attempt(self, sending: _Sending, http: AsyncBaseTransport) -> None:
         call, run = sending.call, sending.call.run
@@ -129,6 +170,7 @@ class Sender:
             "accept": "text/event-stream" if call.stream else "application/json",
             **call.headers,
             **self._credentials.inference,
+            **(self._credentials.admin if self._locked else {}),
             "x-request-id": run.request_id,
         }
         if call.stream:
@@ -137,6 +179,8 @@ class Sender:
             await attempt(http, self.base_url, call, headers, sending.collector, sending.began, sending.sink)
         except BifrostError as error:
             note.error = type(error).__name__
+            broken = isinstance(error, StreamInterrupted) or (isinstance(error, TimedOut) and error.phase != "connect")
+            note.taken = broken or getattr(error, "taken", False)
             raise
         except asyncio.CancelledError:
             note.error = "cancelled"
@@ -145,10 +189,13 @@ class Sender:
             note.ended_ms = sending.now_ms()
             note.http_status = run.http_status
 
-    def _finish(
+    async def _finish(
         self, sending: _Sending, status: Status, error: BifrostError | None, ended_ms: float | None = None
     ) -> Outcome:
-        """Complete the run, write it to the log, look for its cost, tell the view, without an await between."""
+        """Complete the run, write it to the log, look for its cost, tell the view.
+
+        Without an await between, unless another process holds the log: waiting for it must not stop other calls.
+        """
         run, log = sending.call.run, self._log()
         run.total_ms = sending.now_ms() if ended_ms is None else ended_ms
         sending.collector.finish(run.total_ms)
@@ -157,9 +204,11 @@ class Sender:
         if error is not None:
             describe(run, error, sending.secrets)
         run.status = status
+        run.notes += notes_for(run)
         outcome = Outcome(run, error)
+        note_broken_off(run)
         try:
-            log.append(run, redact=self._redact, secrets=sending.secrets)
+            await log.append_on_loop(run, redact=self._redact, secrets=sending.secrets)
         except LogError as failure:
             outcome.log_error = failure
         self.costs.follow(run, log)
@@ -174,9 +223,10 @@ def describe(run: Run, error: BifrostError, secrets: Sequence[str]) -> None:
     error.run = run
     run.error_message = str(error)
     run.error_type, run.error_code = type(error).__name__, None
+    if isinstance(error, GatewayError | StreamInterrupted):
+        run.error_type, run.error_code = error.type or run.error_type, error.code
     if isinstance(error, GatewayError):
         run.http_status = error.status or run.http_status
-        run.error_type, run.error_code = error.type or run.error_type, error.code
         error.request_id = run.request_id  # the one sent: a provider's own may stand in the headers
 
 

@@ -44,8 +44,6 @@ CELLS_PER_SHARD = 60
 STOP_LOOK_S = 0.5
 GRACE_S = 5.0
 """After an interrupt, shards that have not ended by then are left behind."""
-COSTS_S = 8.0
-"""Costs that come from the gateway's log are waited for so long after the last answer."""
 LOST_AT_MOST = 5
 """A shard whose workers were lost so often in a row, without one new run, is left unsent."""
 
@@ -102,7 +100,7 @@ def run_on_cluster(cluster: Any, client: Client, plan: Plan, done: Mapping[str, 
     `concurrency` is shared out over the workers' threads. Raises ConfigurationError before anything is sent, and
     `ComparisonInterrupted`.
     """
-    from .._foreground.wait import Interrupts, wait_for_costs
+    from .._foreground.wait import Interrupts
 
     _check(cluster, client)
     remote = Remote(client, plan, done)
@@ -112,15 +110,14 @@ def run_on_cluster(cluster: Any, client: Client, plan: Plan, done: Mapping[str, 
         cluster.subscribe_topic(topic, remote.receive)
         try:
             _until_done(cluster, remote, topic, bar, interrupts)
-            wait_for_costs(client, remote.results.values(), COSTS_S, interrupts)
         except KeyboardInterrupt:  # a second one: left at once
-            raise ComparisonInterrupted(Comparison(plan, remote.results, remote.progress, log=client.log)) from None
+            raise ComparisonInterrupted(Comparison(plan, remote.results, remote.progress, client)) from None
         finally:
             cluster.log_event(f"{topic}-stop", "stop")  # nothing is left running, whatever ended this
             cluster.unsubscribe_topic(topic)
             bar.close()
     if interrupts.count:
-        raise ComparisonInterrupted(Comparison(plan, remote.results, remote.progress, log=client.log))
+        raise ComparisonInterrupted(Comparison(plan, remote.results, remote.progress, client))
     return remote
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping, Sequence
-from queue import SimpleQueue
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from .._client.portal import portal
+from .._safe_text import guard_entries, guard_headers
 from ..errors import ConfigurationError
 from .comparison import Comparison
 from .interrupted import ComparisonInterrupted
-from .plan import Plan, make_plan
-from .progress import Bar
+from .judge import JudgeCalls
+from .plan import make_plan
 from .resume import recorded
-from .scoring import Judge, Score, judges_of, scores
+from .scoring import ScorerFunction, check_columns, scorers_of
 from .sweep import Sweep
+from .waiting import run_sweep
 
 if TYPE_CHECKING:
     from .._client.client import Client
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
     from .preflight import Preflight
 
 __all__ = ["ComparisonInterrupted", "compare"]
-
-LOOK_S = 0.1
-COSTS_S = 8.0
-"""Costs that come from the gateway's log are waited for so long after the last answer."""
 
 
 @overload
@@ -52,7 +49,7 @@ def compare(
     fresh: bool = False,
     dry_run: Literal[False] = False,
     max_cost_usd: float | None = None,
-    score: Judge | Mapping[str, Judge] | None = None,
+    score: ScorerFunction | Mapping[str, ScorerFunction] | None = None,
     live: Sink | bool | None = None,
     cluster: Any = None,
     tags: Mapping[str, Any] | None = None,
@@ -75,7 +72,7 @@ def compare(
     fresh: bool = False,
     dry_run: bool = False,
     max_cost_usd: float | None = None,
-    score: Judge | Mapping[str, Judge] | None = None,
+    score: ScorerFunction | Mapping[str, ScorerFunction] | None = None,
     live: Sink | bool | None = None,
     cluster: Any = None,
     tags: Mapping[str, Any] | None = None,
@@ -94,8 +91,9 @@ def compare(
 
     `concurrency` calls at most are open for each deployment; 429 narrows that, success widens it again. `seed` decides
     the order of sending. `dry_run` sends nothing and says what it would take. `max_cost_usd` stops when so much has
-    been observed to be spent, at most one wave of calls too late. `score`: a function of the run (and, if it takes
-    two, of the row of inputs) that returns a number, sync or async, or a dict of them. `live` True
+    been observed to be spent, at most one wave of calls too late; judging counts. `score`: a scorer of
+    `bifrost_nb.scorers` or a function of the run (and, if it takes two, of the row of inputs) that returns a number, a
+    bool, None or a `Score`, sync or async, or a dict of them. `live` True
     shows in a notebook the answers as they come, or counters where there are many, with Stop; or it is a function that
     is called as ``live(run, pieces)`` on the private loop. `cluster`: a ``dask.distributed.Client`` to spread
     the calls over.
@@ -103,8 +101,10 @@ def compare(
     Raises ConfigurationError or TemplateError before anything is sent, `ComparisonInterrupted` (with ``.comparison``)
     on the interrupt key. A call that fails is a row of the result, not an exception.
     """
+    deployments = guard_entries(deployments)
+    guard_headers(parameters)
     client = _client(client)
-    judges = judges_of(score)
+    scorers = scorers_of(score)
     _check_cost(max_cost_usd)
     if live is not None and not isinstance(live, bool) and not callable(live):
         raise ConfigurationError(f"live must be True, False or a function of the run and its pieces, not {live!r}.")
@@ -124,6 +124,7 @@ def compare(
         tags=tags,
         parameters=parameters,
     )
+    check_columns(scorers, list(plan.prompts[0].values))
     done = {} if fresh else recorded(plan, client.log)
     if dry_run:
         from .preflight import preflight
@@ -141,47 +142,19 @@ def compare(
         sweep = run_live(client, plan, done, max_cost_usd)
     else:
         sweep = Sweep(client, plan, done, max_cost_usd=max_cost_usd, sink=None if isinstance(live, bool) else live)
-        _run(client, sweep)
-    return _judged(client, plan, sweep, judges)
+        if run_sweep(client, sweep):
+            raise ComparisonInterrupted(Comparison(plan, sweep.results, sweep.progress, client))
+    comparison = Comparison(plan, sweep.results, sweep.progress, client)
+    if scorers:
+        left = None if max_cost_usd is None else max_cost_usd - _spent(sweep.results, done)
+        calls = JudgeCalls(client, of=plan.comparison_id, max_cost_usd=left, fresh=fresh)
+        comparison.judge_answers(scorers, calls)
+    return comparison
 
 
-def _run(client: Client, sweep: Sweep) -> None:
-    """Run `sweep` on the private loop, showing how far it is. Raises Interrupted.
-
-    The first interrupt cancels every call and waits for their records, a second one leaves at once.
-    """
-    from .._foreground.wait import Interrupts, drain, wait_for_costs
-
-    if sweep.progress.reused == sweep.progress.total:
-        return
-    inbox: SimpleQueue[Any] = SimpleQueue()
-    with Interrupts(inbox) as interrupts:
-        job = portal().start(sweep.run())
-        bar = Bar(sweep.progress)
-        try:
-            drain([job], inbox, lambda _: bar.update(), interrupts=interrupts, interval=LOOK_S, idle=LOOK_S)
-            if not interrupts.count:
-                job.result()
-                wait_for_costs(client, sweep.results.values(), COSTS_S, interrupts)
-        except KeyboardInterrupt:
-            raise ComparisonInterrupted(Comparison(sweep.plan, sweep.results, sweep.progress, log=client.log)) from None
-        finally:
-            job.cancel()
-            bar.close()
-    if interrupts.count:
-        raise ComparisonInterrupted(Comparison(sweep.plan, sweep.results, sweep.progress, log=client.log))
-
-
-def _judged(client: Client, plan: Plan, sweep: Sweep | Remote, judges: Mapping[str, Judge]) -> Comparison:
-    results: Mapping[str, Run] = sweep.results
-    work = [(results[trial.trial_id], trial.prompt.values) for trial in plan.trials if trial.trial_id in results]
-    found: dict[str, list[Score]] = {}
-    try:
-        for name, judge in judges.items():
-            found[name] = scores(judge, work)
-    except KeyboardInterrupt:  # judges can take long; the answers are there
-        raise ComparisonInterrupted(Comparison(plan, results, sweep.progress, found, client.log)) from None
-    return Comparison(plan, results, sweep.progress, found, client.log)
+def _spent(results: Mapping[str, Run], done: Mapping[str, Run]) -> float:
+    """What the answers of this call are known to have cost, without those out of the log."""
+    return sum(run.cost_usd or 0.0 for trial_id, run in results.items() if trial_id not in done)
 
 
 def _in_notebook() -> bool:
@@ -204,5 +177,5 @@ def _client(given: Any) -> Client:
 def _check_cost(max_cost_usd: Any) -> None:
     if max_cost_usd is None:
         return
-    if isinstance(max_cost_usd, bool) or not isinstance(max_cost_usd, int | float) or not 0 < max_cost_usd < 1e12:
+    if isinstance(max_cost_usd, bool) or not isinstance(max_cost_usd, Real) or not 0 < float(max_cost_usd) < 1e12:
         raise ConfigurationError(f"max_cost_usd must be dollars above 0, not {max_cost_usd!r}.")

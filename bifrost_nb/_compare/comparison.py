@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Unpack
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from .._runs.run import Run
 from ..errors import ConfigurationError
@@ -11,14 +11,22 @@ from .plan import Plan, Trial
 from .sweep import Progress
 
 if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
     import pandas as pd
     from matplotlib.axes import Axes
 
+    from .._client.client import Client
     from .._notebook.widgets.grid import GridView
     from .._notebook.widgets.vote import Vote
-    from .._runs.log.log import RunLog
+    from .agreement import Agreement
     from .difference import Difference, DifferenceOptions
-    from .scoring import Score
+    from .differences import Best
+    from .groups import By
+    from .judge import JudgeCalls
+    from .pairwise import Judgement, PairAnswer
+    from .scoring import Judged, ScorerFunction
     from .text_diff import TextDiff
 
 __all__ = ["Comparison", "Plots"]
@@ -37,8 +45,7 @@ class Comparison:
         plan: Plan,
         results: Mapping[str, Run],
         progress: Progress,
-        scores: Mapping[str, Sequence[Score]] | None = None,
-        log: RunLog | None = None,
+        client: Client | None = None,
     ) -> None:
         self.plan = plan
         self.progress = progress
@@ -47,8 +54,12 @@ class Comparison:
         """Why it is not complete, in words; empty where it is."""
         self._cells: list[Trial] = [trial for trial in plan.trials if trial.trial_id in results]
         self.runs: list[Run] = [results[trial.trial_id] for trial in self._cells]
-        self._scores = scores or {}
-        self._log = log
+        self._scores: dict[str, list[Judged]] = {}
+        self._judge_runs: dict[str, list[Run]] = {}
+        self._judge_notes: list[str] = []
+        self._waited = False
+        self._client = client
+        self._log = None if client is None else client.log
         self._frame: tuple[list[Any], pd.DataFrame] | None = None
         self.plot = Plots(self)
 
@@ -68,8 +79,23 @@ class Comparison:
         return [asked.name for asked in self.plan.asked]
 
     @property
+    def variants(self) -> list[str]:
+        """The names of what is compared, in order: ``deployment``, or ``deployment · template`` with several."""
+        return list(dict.fromkeys(trial.variant for trial in self.plan.trials))
+
+    @property
+    def templates(self) -> list[str]:
+        """The names of the templates, in order; none where the prompt is a single text."""
+        return list(dict.fromkeys(one.template for one in self.plan.prompts if one.template is not None))
+
+    @property
     def frame(self) -> pd.DataFrame:
-        """One row per run: the columns of every frame, then ``score`` and ``score_error`` where answers were scored.
+        """One row per run: the columns of every frame, what was compared, the row of inputs, three for each score.
+
+        ``variant``, ``template`` (NA: there is one), ``input_id``, then each column of the inputs as ``input_<name>``
+        (``input_<name>_`` where that is a column already), so that "right by topic" is one groupby.
+        ``score_<name>`` (a number; NA: not judged), ``score_<name>_reason`` and ``score_<name>_error`` (why there is
+        none); of a single ``score=`` they are ``score``, ``score_reason`` and ``score_error``.
 
         Costs, ratings and notes that come later are in it the next time it is read.
         """
@@ -77,14 +103,58 @@ class Comparison:
 
         from .._runs.frame import to_frame
 
-        later = [(run.cost_usd, run.rating, run.tags.get("note")) for run in self.runs]
+        self._wait_a_moment()
+        later = [(run.cost_usd, run.served, run.rating, run.tags.get("note")) for run in self.runs]
         if self._frame is None or self._frame[0] != later:
-            frame = to_frame(self.runs)
+            frame = self._with_inputs(to_frame(self.runs))
             for name, values in self._scores.items():
                 frame[name] = pd.array([one.value for one in values], dtype="Float64")
-                frame[f"{name}_error"] = pd.Series([one.error for one in values], dtype=frame["prompt"].dtype)
+                for part in ("reason", "error"):
+                    texts = [getattr(one, part) for one in values]
+                    frame[f"{name}_{part}"] = pd.Series(texts, dtype=frame["prompt"].dtype)
             self._frame = later, frame
         return self._frame[1].copy()
+
+    def _with_inputs(self, frame: pd.DataFrame) -> pd.DataFrame:
+        import pandas as pd
+
+        dtype = frame["prompt"].dtype
+        frame["variant"] = pd.Series([trial.variant for trial in self._cells], dtype=dtype)
+        frame["template"] = pd.Series([trial.prompt.template for trial in self._cells], dtype=dtype)
+        frame["input_id"] = pd.Series([trial.prompt.input_id for trial in self._cells], dtype=dtype)
+        for name in dict.fromkeys(name for prompt in self.plan.prompts for name in prompt.values):
+            column = f"input_{name}" if f"input_{name}" not in frame else f"input_{name}_"
+            values = [trial.prompt.values.get(name) for trial in self._cells]
+            frame[column] = pd.Series(values, dtype=object).infer_objects()
+        return frame
+
+    @property
+    def costs_awaited(self) -> int:
+        """How many runs may still get a cost: the gateway writes its log 2 to 5 s after an answer."""
+        from .._runs.pending import is_pending
+
+        return sum(map(is_pending, self.runs))
+
+    def wait_for_costs(self, seconds: float = 15.0) -> int:
+        """Wait until the costs that come from the gateway's log are in `frame`, at most `seconds`.
+
+        Returns how many are still awaited; 0 also where the gateway keeps no log, since then nobody looks for them.
+        An interrupt ends the wait and is raised; the answers and the costs so far are kept. For scripts that end soon:
+        ``comparison.wait_for_costs()`` before the last line.
+        """
+        from .._runs.pending import wait_for_costs
+
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < 1e6:
+            raise ConfigurationError(f"wait_for_costs takes seconds from 0 on, not {seconds!r}.")
+        return wait_for_costs(self.runs, seconds)
+
+    def _wait_a_moment(self) -> None:
+        """Once, for costs that are there at once, as those of a gateway up to 1.4.0 and of the embedded one are."""
+        from .._runs.pending import PATIENCE_S, wait_for_costs
+
+        if not self._waited:
+            self._waited = True
+            wait_for_costs(self.runs, PATIENCE_S)
 
     @property
     def prompts(self) -> pd.DataFrame:
@@ -99,11 +169,11 @@ class Comparison:
         first = ["prompt_id", "template", "prompt"]
         return table[[*first, *(name for name in table.columns if name not in first)]]
 
-    def summary(self) -> pd.DataFrame:
-        """One row per (deployment asked, deployment that served); see `bifrost_nb._compare.statistics.summary`."""
+    def summary(self, by: By | None = None) -> pd.DataFrame:
+        """One row per (variant, deployment that served), or `by` ``deployment`` or ``template``; see `bf.summary`."""
         from .statistics import summary
 
-        return summary(self.frame)
+        return summary(self.frame, by)
 
     def difference(self, a: str, b: str, metric: str = "total_ms", **options: Unpack[DifferenceOptions]) -> Difference:
         """Whether `a` and `b` differ in `metric`, paired by prompt and repeat.
@@ -114,15 +184,191 @@ class Comparison:
 
         return difference(self.frame, a, b, metric, **options)
 
+    def differences(
+        self, metric: str = "total_ms", baseline: str | None = None, **options: Unpack[DifferenceOptions]
+    ) -> pd.DataFrame:
+        """A row for each pair of variants (with `baseline`: each other variant against it), corrected for their number.
+
+            comparison.differences("score", baseline="azure/large")
+
+        Columns: ``a``, ``b``, ``metric``, ``statistic``, ``estimate``, ``low``, ``high``, ``n``, ``better``, ``worse``,
+        ``same``, ``p_value``, ``p_adjusted`` (Holm), ``outcome``, ``winner``, ``verdict``. A winner is named only where
+        the corrected p-value allows it. Takes the options of `difference`.
+        """
+        from .differences import differences
+
+        return differences(self.frame, metric, baseline, **options)
+
+    def best(
+        self,
+        metric: str = "score",
+        *,
+        max_cost_usd_per_1000: float | None = None,
+        max_p50_ms: float | None = None,
+        max_p95_ms: float | None = None,
+        **options: Unpack[DifferenceOptions],
+    ) -> Best:
+        """Who is best in `metric` within limits of cost and time, and who cannot be told from the best.
+
+            comparison.best("score", max_cost_usd_per_1000=5).names
+
+        Cost is the mean cost of a run times 1,000. A variant whose cost or time is unknown does not pass a limit.
+        """
+        from .differences import best
+
+        limits = {
+            "cost_usd_per_1000": max_cost_usd_per_1000,
+            "p50_ms": max_p50_ms,
+            "p95_ms": max_p95_ms,
+        }
+        return best(self.frame, metric, {name: limit for name, limit in limits.items() if limit is not None}, **options)
+
+    def score(
+        self,
+        scorer: ScorerFunction | Mapping[str, ScorerFunction] | None = None,
+        /,
+        *,
+        max_cost_usd: float | None = None,
+        fresh: bool = False,
+        **named: ScorerFunction,
+    ) -> Self:
+        """Judge the answers that are here; sends no answer again, and returns this comparison.
+
+        ``comparison.score(mentions=bf.scorers.contains("must_mention"))`` adds the columns ``score_mentions``,
+        ``score_mentions_reason`` and ``score_mentions_error``; one function without a name adds ``score``. What a judge
+        has graded before is taken from the log unless `fresh`. `max_cost_usd` stops judging by models there.
+
+        Raises ConfigurationError before anything is asked, `ComparisonInterrupted` on the interrupt key: the scores
+        that were there by then are kept.
+        """
+        from .judge import JudgeCalls
+        from .scoring import check_columns, scorers_of
+
+        given = scorers_of(scorer) | scorers_of(named)
+        if not given:
+            raise ConfigurationError("There is no scorer.", hint="Pass one: score(right=bf.scorers.exact('expected')).")
+        check_columns(given, list(self.plan.prompts[0].values))
+        self.judge_answers(given, JudgeCalls(self._client, of=self.id, max_cost_usd=max_cost_usd, fresh=fresh))
+        return self
+
+    def judge_answers(self, scorers: Mapping[str, ScorerFunction], calls: JudgeCalls) -> None:
+        """`score` with checked scorers, by column. Raises ComparisonInterrupted."""
+        from .interrupted import ComparisonInterrupted
+        from .scoring import scores
+
+        work = [(run, trial.prompt.values) for trial, run in zip(self._cells, self.runs, strict=True)]
+        try:
+            for name, scorer in scorers.items():
+                scores(name, scorer, work, calls)
+        except KeyboardInterrupt:  # judges can take long; the answers are there
+            raise ComparisonInterrupted(self) from None
+        finally:
+            self._scores |= {name: list(judged) for name, judged in calls.found.items()}
+            for name in scorers:
+                self._judge_runs[name] = calls.runs.get(name, [])
+            self._judge_notes += [note for note in calls.notes if note not in self._judge_notes]
+            self._frame = None
+
+    def judge(
+        self,
+        question: str,
+        *,
+        judge: str | Mapping[str, Any],
+        limit: int | None = None,
+        seed: int = 0,
+        max_cost_usd: float | None = None,
+        fresh: bool = False,
+    ) -> Judgement:
+        """A model decides between the answers, two at a time, each pair in both orders.
+
+        ``comparison.judge("Which answer helps the customer more?", judge="openai/gpt-4o")`` has ``.frame``,
+        ``.ranking()``, ``.flips`` (pairs about which it contradicted itself, counted as ties), ``.preferences`` and
+        ``.cost_usd``. The judge is never told who wrote what. `limit` is the most pairs (two calls each), drawn by
+        `seed`. What was judged before is taken from the log unless `fresh`.
+
+        Raises ConfigurationError before anything is asked, `ComparisonInterrupted` on the interrupt key: run it again,
+        and only the rest is asked.
+        """
+        from .interrupted import ComparisonInterrupted
+        from .judge import JudgeCalls
+        from .pairwise import judge_pairs
+
+        calls = JudgeCalls(self._client, of=self.id, max_cost_usd=max_cost_usd, fresh=fresh)
+        try:
+            return judge_pairs(question, judge, self._pair_answers(), calls, limit=limit, seed=seed)
+        except KeyboardInterrupt:
+            raise ComparisonInterrupted(self) from None
+        finally:
+            self._judge_runs[question] = calls.runs.get("pairs", [])
+
+    def agreement(
+        self,
+        first: str | Judgement,
+        second: str | Vote | pd.DataFrame = "rating",
+        *,
+        threshold: float | None = None,
+        weights: Literal["linear", "quadratic"] | None = None,
+        seed: int = 0,
+    ) -> Agreement:
+        """How far two judges agree: ``comparison.agreement("score_grade", "rating")``, or a judgement and a vote.
+
+        Two columns of `frame`: scores, thumbs (``up`` is 1, ``down`` 0), texts; a score that is no small set of values
+        needs a `threshold`. Where the ratings are votes (``win``, ``loss``, ``tie``), the score counts as choosing the
+        higher of the two answers. A judgement of `judge` is compared with a `vote` or its frame, pair by pair.
+
+        The result has ``.n``, ``.share``, ``.kappa`` with ``.low`` and ``.high`` (bootstrap over inputs),
+        ``.confusion`` and ``.disagreements`` (a frame to read), and shows itself. `weights` make kappa count how far
+        apart two numbers are. Raises ConfigurationError.
+        """
+        from .agreement import agreement, pair_agreement
+
+        if isinstance(first, str) and isinstance(second, str):
+            return agreement(self.frame, first, second, threshold=threshold, weights=weights, seed=seed)
+        if isinstance(first, str) or isinstance(second, str):
+            raise ConfigurationError(
+                "A judgement's pairs are compared with a vote, a column with a column.",
+                hint="comparison.agreement(judgement, vote), or comparison.agreement('score_grade', 'rating').",
+            )
+        votes: Any = getattr(second, "frame", second)
+        return pair_agreement(first.frame, votes, {run.run_id: run for run in self.runs}, seed=seed)
+
+    def _pair_answers(self) -> list[PairAnswer]:
+        from .pairwise import PairAnswer
+
+        rows = {id(prompt.values): str(place) for place, prompt in enumerate(self.plan.prompts)}
+        return [
+            PairAnswer(
+                trial.variant,
+                rows[id(trial.prompt.values)],
+                trial.prompt.values,
+                run,
+            )
+            for trial, run in zip(self._cells, self.runs, strict=True)
+        ]
+
+    @property
+    def judging_cost_usd(self) -> float | None:
+        """What the models that judged these answers cost, in US dollars; None where no such cost is known."""
+        costs = [run.cost_usd for runs in self._judge_runs.values() for run in runs if run.cost_usd is not None]
+        return sum(costs) if costs else None
+
+    @property
+    def score_notes(self) -> list[str]:
+        """What is to be known about the scores: which failed and why, and what judging cost."""
+        from .scoring import notes_on_scores
+
+        return [*notes_on_scores(self._scores), *self._judge_notes]
+
     def answers(self, prompt_id: str | None = None) -> pd.DataFrame:
         """Every distinct answer with how often it was given, of one prompt or of all.
 
-        Columns: ``prompt_id``, ``deployment``, ``response``, ``count``, ``share``.
+        Columns: ``prompt_id``, ``variant``, ``response``, ``count``, ``share``. An ``input_id`` stands for the prompts
+        that the templates made of it.
         """
         from .text_diff import folded
 
-        frame = self._named()
-        return folded(frame if prompt_id is None else frame[frame["prompt_id"] == self._known(prompt_id)])
+        frame = self.frame
+        return folded(frame if prompt_id is None else frame[frame["input_id"] == self._known(prompt_id)])
 
     def diff(self, a: str, b: str, prompt_id: str | None = None) -> TextDiff:
         """How the answer of `b` differs from that of `a`, word by word, to one prompt (by default the first).
@@ -136,7 +382,7 @@ class Comparison:
         texts = []
         self._check_names(a, b)
         for name in (a, b):
-            given = answers.loc[(answers["deployment"] == name).fillna(value=False), "response"]
+            given = answers.loc[(answers["variant"] == name).fillna(value=False), "response"]
             if given.empty:
                 raise ConfigurationError(f"{name} gave no answer to prompt {prompt}.")
             texts.append(str(given.iloc[0]))
@@ -153,7 +399,7 @@ class Comparison:
         prompt = self._known(self.plan.prompts[0].prompt_id if prompt_id is None else prompt_id)
         self._check_names(deployment)
         for trial, run in zip(self._cells, self.runs, strict=True):
-            if (trial.asked.name, trial.prompt.prompt_id, trial.repeat) == (deployment, prompt, repeat):
+            if (trial.variant, trial.prompt.input_id, trial.repeat) == (deployment, prompt, repeat):
                 return explain(run, self._refused_before(trial, run))
         raise ConfigurationError(f"{deployment} has no run of prompt {prompt} with repeat={repeat}.")
 
@@ -163,8 +409,9 @@ class Comparison:
         Thumbs and notes given there are written to the run log (``rating``, and the tag ``note``).
         """
         from .._notebook.widgets.grid import GridView
+        from .._notebook.widgets.grid_rows import contexts
 
-        return GridView(self._pairs(), self._log)
+        return GridView(self.named_runs(), self._log, contexts(self.frame))
 
     def vote(self, seed: int = 0, limit: int | None = None) -> Vote:
         """Judge the answers blind, two at a time, without names, times or costs; afterwards a ranking and who was who.
@@ -174,10 +421,43 @@ class Comparison:
         """
         from .._notebook.widgets.vote import Vote
 
-        return Vote(self._pairs(), seed=seed, limit=limit, log=self._log)
+        return Vote(self.named_runs(), seed=seed, limit=limit, log=self._log)
 
-    def _pairs(self) -> Iterator[tuple[str, Run]]:
-        return ((trial.asked.name, run) for trial, run in zip(self._cells, self.runs, strict=True))
+    def named_runs(self) -> Iterator[tuple[str, Run]]:
+        """(variant's name, run) in the order of the table."""
+        return ((trial.variant, run) for trial, run in zip(self._cells, self.runs, strict=True))
+
+    def report(self, path: str | os.PathLike[str], title: str | None = None) -> Path:
+        """Write one self-contained HTML file that anybody can open, without Python or network; returns its path.
+
+        ``comparison.report("report.html")`` holds verdicts, summary, charts, what was asked, every answer with scores
+        and reasons (search, filter, sort), and where the numbers come from. Texts are as the client's `redact` wants
+        them. `bf.load_report` gives the frame back. Raises ConfigurationError for another suffix, LogError where the
+        file cannot be written.
+        """
+        from .report import write_report
+
+        return write_report(self, path, title)
+
+    def to_excel(self, path: str | os.PathLike[str]) -> Path:
+        """Write `frame` to an ``.xlsx`` file with typed cells, in which no text is a formula; returns its path.
+
+        ``comparison.to_excel("runs.xlsx")``. Raises ConfigurationError for another suffix, LogError where the file
+        cannot be written.
+        """
+        from .spreadsheet import write
+
+        return write(self.frame, path, (".xlsx",))
+
+    @property
+    def client(self) -> Client | None:
+        """The client that sent it; None for one that was unpickled."""
+        return self._client
+
+    @property
+    def trials(self) -> list[Trial]:
+        """The trials behind `runs`, in the same order."""
+        return self._cells
 
     def _refused_before(self, trial: Trial, run: Run) -> list[Run]:
         if self._log is None or self._log.off:
@@ -191,24 +471,39 @@ class Comparison:
 
     def _check_names(self, *names: str) -> None:
         for name in names:
-            if name not in self.deployments:
+            if name not in self.variants:
                 raise ConfigurationError(
-                    f"{name!r} is not in this comparison.", hint=f"It has {', '.join(self.deployments)}."
+                    f"{name!r} is not in this comparison.", hint=f"It has {', '.join(self.variants)}."
                 )
 
-    def _known(self, prompt_id: str) -> str:
-        if not any(prompt.prompt_id == prompt_id for prompt in self.plan.prompts):
-            raise ConfigurationError(
-                f"{prompt_id!r} is no prompt of this comparison.", hint="comparison.prompts lists them."
-            )
-        return prompt_id
+    def _known(self, given: str) -> str:
+        """The input of a prompt's or an input's id."""
+        for prompt in self.plan.prompts:
+            if given in (prompt.prompt_id, prompt.input_id):
+                return prompt.input_id
+        raise ConfigurationError(f"{given!r} is no prompt of this comparison.", hint="comparison.prompts lists them.")
 
     def _named(self) -> pd.DataFrame:
-        """The frame with the column ``deployment``: who was asked, by the name given."""
-        from .statistics import deployments
-
+        """The frame with the column ``deployment``, by which charts name their series: the variant."""
         frame = self.frame
-        return frame.assign(deployment=deployments(frame))
+        return frame.assign(deployment=frame["variant"])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a file or another process gets: no client, no key; the log by its path."""
+        from .plan import without_keys
+
+        state = {**self.__dict__, "plan": without_keys(self.plan), "_client": None, "_frame": None}
+        sent = {trial.trial_id for trial in self._cells}
+        state["_cells"] = [trial for trial in state["plan"].trials if trial.trial_id in sent]
+        state["_log"] = None if self._log is None else self._log.path
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        from .._runs.log.log import RunLog
+
+        self.__dict__.update(state)
+        if state["_log"] is not None:
+            self._log = RunLog(state["_log"])
 
     def __len__(self) -> int:
         return len(self.runs)
@@ -256,9 +551,23 @@ class Plots:
         """How the runs ended."""
         return self._draw("errors", ax)
 
-    def tradeoff(self, ax: Axes | None = None) -> Axes:
-        """Median cost against median time, with the efficient frontier."""
-        return self._draw("tradeoff", ax)
+    def tradeoff(self, x: str = "cost_usd", y: str = "total_ms", ax: Axes | None = None) -> Axes:
+        """Two figures against each other, with the efficient frontier: ``tradeoff(x="cost_usd", y="score")``."""
+        from .. import charts
+
+        return charts.tradeoff(self._comparison._named(), x, y, ax=ax)
+
+    def scores(self, score: str | None = None, ax: Axes | None = None) -> Axes:
+        """The mean of a score for each variant with its interval; by default the first score."""
+        from .. import charts
+
+        return charts.scores(self._comparison._named(), score, ax=ax)
+
+    def agreement(self, first: str, second: str = "rating", ax: Axes | None = None, **options: Any) -> Axes:
+        """How often two columns said what, as `Comparison.agreement` compares them."""
+        from .. import charts
+
+        return charts.agreement(self._comparison.agreement(first, second, **options), ax=ax)
 
     def over_time(self, ax: Axes | None = None) -> Axes:
         """Each run's time against when it began."""

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["as_html", "as_text"]
 
+FAILURES = 6
+"""So many reasons of failures are told."""
+
 Row = Any
 """A row of the summary, by attribute."""
 
@@ -46,7 +49,7 @@ def _figure(name: str, metric: str) -> Callable[[Row], str]:
 def _who(row: Row) -> str:
     import pandas as pd
 
-    deployment = "unknown" if pd.isna(row.deployment) else str(row.deployment)
+    deployment = "unknown" if pd.isna(row[0]) else str(row[0])  # the variant, or the deployment
     if pd.isna(row.served):
         return f"{deployment} → nobody" if row.ok == 0 else f"{deployment} → unknown"
     return deployment if row.served == deployment else f"{deployment} → {row.served}"
@@ -82,12 +85,32 @@ COLUMNS = (
 )
 
 
+def _columns(table: pd.DataFrame) -> list[_TableColumn]:
+    """Scores stand first after who and how many: they are what a comparison with scores is about."""
+    names = [str(name).removesuffix("_mean") for name in table if str(name).endswith("_mean")]
+    judged = [name for name in names if name == "score" or name.startswith("score_")]
+    scores = [_TableColumn(name.removeprefix("score_"), _score(name), f"{name}_mean") for name in judged]
+    return [*COLUMNS[:2], *scores, *COLUMNS[2:]]
+
+
+def _score(name: str) -> Callable[[Row], str]:
+    def text(row: Row) -> str:
+        mean, low, high = (_known(getattr(row, f"{name}_{part}")) for part in ("mean", "low", "high"))
+        if mean is None:
+            return "–"
+        interval = "" if low is None or high is None else f" ({low:.2f} to {high:.2f})"
+        return f"{mean:.2f}{interval}, n = {getattr(row, f'{name}_n'):,}"
+
+    return text
+
+
 def as_text(comparison: Comparison) -> str:
     """A table for terminals: the summary, then what was left out and why."""
     table = comparison.summary()
-    rows = [[column.title for column in COLUMNS]]
-    rows += [[plain(column.text(row), 80) for column in COLUMNS] for row in table.itertuples(index=False)]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(COLUMNS))]
+    columns = _columns(table)
+    rows = [[column.title for column in columns]]
+    rows += [[plain(column.text(row), 80) for column in columns] for row in table.itertuples(index=False)]
+    widths = [max(len(row[place]) for row in rows) for place in range(len(columns))]
     lines = ["  ".join(trial.ljust(width) for trial, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines.insert(1, "  ".join("─" * width for width in widths))
     return "\n".join([_head(comparison), "", *lines, *("! " + plain(note) for note in _notes(comparison))])
@@ -96,10 +119,11 @@ def as_text(comparison: Comparison) -> str:
 def as_html(comparison: Comparison) -> str:
     """The same table as HTML."""
     table = comparison.summary()
+    columns = _columns(table)
     cell = "padding:4px 10px;text-align:left;vertical-align:top;border-bottom:1px solid rgba(128,128,128,0.3)"
-    head = "".join(f'<th scope="col" style="{cell}">{escape(column.title)}</th>' for column in COLUMNS)
+    head = "".join(f'<th scope="col" style="{cell}">{escape(column.title)}</th>' for column in columns)
     body = "".join(
-        "<tr>" + "".join(f'<td style="{cell}">{_cell(column, row, table)}</td>' for column in COLUMNS) + "</tr>"
+        "<tr>" + "".join(f'<td style="{cell}">{_cell(column, row, table)}</td>' for column in columns) + "</tr>"
         for row in table.itertuples(index=False)
     )
     notes = "".join(
@@ -129,13 +153,39 @@ def _head(comparison: Comparison) -> str:
     plan = comparison.plan
     sizes = {"prompt": len(plan.prompts), "deployment": len(plan.asked), "repeat": plan.repeats}
     shape = " x ".join(f"{size:,} {name}{'' if size == 1 else 's'}" for name, size in sizes.items())
-    return f"{shape} · {summary_line(comparison.progress)}"
+    judging = comparison.judging_cost_usd
+    spent = "" if judging is None else f" · judging {amount(judging, 'cost_usd')}"
+    return f"{shape} · {summary_line(comparison.progress)}{spent}"
 
 
 def _notes(comparison: Comparison) -> list[str]:
     notes = list(comparison.notes)
+    if awaited := comparison.costs_awaited:
+        notes.append(
+            f"{awaited:,} {'cost is' if awaited == 1 else 'costs are'} still awaited from the gateway's log; show it "
+            "again in a few seconds, or call comparison.wait_for_costs()."
+        )
     if comparison.missing:
         notes.append(
             f"{comparison.missing:,} of {len(comparison.plan.trials):,} runs are missing; run it again to add them."
         )
+    return [*notes, *_failures(comparison), *comparison.score_notes]
+
+
+def _failures(comparison: Comparison) -> list[str]:
+    """Why runs failed, grouped by reason; the most frequent first."""
+    from .._display.describe import error_text
+
+    reasons: dict[tuple[str, str], int] = {}
+    for name, run in comparison.named_runs():
+        if run.status not in ("ok", "cancelled", None):
+            key = (name, error_text(run))
+            reasons[key] = reasons.get(key, 0) + 1
+    ordered = sorted(reasons.items(), key=lambda item: -item[1])
+    notes = [f"{name}: {count:,} failed: {plain(reason, 200)}" for (name, reason), count in ordered[:FAILURES]]
+    if len(ordered) > FAILURES:
+        notes.append(f"… and {len(ordered) - FAILURES:,} other reasons; comparison.frame has them all.")
+    texts = comparison.plan.kind == "text" and len(ordered) > 0
+    if texts and not any(run.status == "ok" for _, run in comparison.named_runs()):
+        notes.append("These were text completions; a deployment that only chats needs chat=True.")
     return notes

@@ -1,21 +1,32 @@
-"""Is the difference between two deployments real? Paired, with an interval, and said in words.
+"""Is the difference between two variants real? Paired by input, with an interval, and said in words.
 
-Each prompt (and repeat) was sent to both, so the two times of a pair share the prompt's own length, and only what is
-left between them counts. The interval is SciPy's percentile bootstrap of the median; a difference is called only where
-Wilcoxon's signed-rank test agrees. The bootstrap alone called 5 to 8 of 100 equal pairs different (400 seeded trials
-for each n from 5 to 200), the two together 0 to 6; ``tests/compare/test_difference.py`` holds them to 7.
+Each input (and repeat) was sent to both, so the two figures of a pair share what is the input's own, and only what is
+left between them counts. Inputs are the sample: repeats of an input are folded into it, however few inputs there are,
+because more repeats tell more of these inputs and nothing of others. A difference is called only where interval and
+test agree, and equal only where the whole interval is inside the margin.
 """
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 
+from .._suggest import did_you_mean
 from ..errors import ConfigurationError
-from .statistics import deployments, measured, served
+from . import groups
+from .groups import By
+from .intervals import (
+    mean_interval,
+    mean_p_value,
+    median_interval,
+    median_p_value,
+    quantile_interval,
+    variance,
+)
+from .metrics import Statistic, checked_statistic, default_margin, higher_is_better, is_score, is_time
+from .statistics import measured
 from .verdict import verdict_text
 
 if TYPE_CHECKING:
@@ -26,55 +37,73 @@ __all__ = ["Difference", "DifferenceOptions", "Mixed", "Outcome", "difference"]
 
 Mixed = Literal["refuse", "drop", "keep"]
 Outcome = Literal["a", "b", "equal", "unsure", "refused"]
+Side = Literal["better", "worse", "same"]
 
 
 class DifferenceOptions(TypedDict, total=False):
     """What `difference` takes beside names and metric."""
 
+    by: By | None
+    statistic: Statistic | None
     mixed: Mixed
-    margin: float
+    margin: float | None
     confidence: float
     seed: int
 
 
-FEWEST_PROMPTS = 8
-"""From this many prompts on, prompts are the sample and repeats are folded into them; below, every pair counts."""
-FEWEST_PAIRS = 6
-"""Below this many, no interval of a median can exclude 0 with 95 % confidence."""
-RESAMPLES = 4999
+FEWEST_INPUTS = 6
+"""Below this many, no test can call a difference at 5 %: 5 inputs that all agree have p = 0.06."""
+FEWEST_INPUTS_P95 = 60
+"""Below this many, the 95th percentile hangs on three inputs or fewer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """`a` minus `b`, paired.
+    """`a` minus `b`, paired by input.
 
-    `estimate` is the median of the paired differences in the metric's unit, `low` and `high` its interval, NaN where
-    there is none. `n` counts the sample: prompts, or pairs below 8 prompts (`unit` says which). `a_lower` and
-    `a_higher` are the shares of the sample where `a` is below and above `b`. `outcome` names the better one: less time
-    or cost, more tokens per second or score. `excluded` counts the runs left out, by reason.
+    `estimate` is the difference of the `statistic` in the metric's unit (for medians: the median of the paired
+    differences), `low` and `high` its interval, NaN where there is none. `n` counts inputs. `better`, `worse` and
+    `same` count the inputs on which `a` was so. `outcome` names the better one: less time or cost, more tokens per
+    second or score. `excluded` counts the runs left out, by reason.
+
+        found = comparison.difference("azure/large", "azure/fast", "score")
+        found.verdict             # 'Against azure/fast, azure/large is better by 26 points (18 to 34): ...'
+        found.inputs("worse")     # the inputs on which it was not
     """
 
     a: str
     b: str
     metric: str
+    statistic: Statistic
     estimate: float
     low: float
     high: float
     n: int
-    unit: Literal["prompts", "pairs"]
     relative: float
-    """`estimate` as a share of b's median; NaN where that is 0."""
-    a_lower: float
-    a_higher: float
+    """`estimate` as a share of b's figure; NaN where that is 0."""
+    better: int
+    worse: int
+    same: int
     p_value: float
     margin: float
+    """Absolute for scores, a share of b's figure for all else."""
     confidence: float
     needed: int | None
-    """How large `n` must be to tell a difference of `margin`; None where it suffices or cannot be said."""
+    """How many inputs tell a difference of `margin`; None where `n` suffices or it cannot be said."""
     outcome: Outcome
+    points: bool = False
+    """True for scores from 0 to 1, which are told in points (hundredths)."""
+    anytime: bool = False
+    """True where the interval holds at every look at the data, so that one may stop on it."""
     excluded: Mapping[str, int] = field(default_factory=dict)
     reason: str | None = None
     """Why nothing is said, where `outcome` is ``refused``."""
+    pairs: pd.DataFrame | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def unit(self) -> str:
+        """What `n` counts."""
+        return "inputs"
 
     @property
     def winner(self) -> str | None:
@@ -86,6 +115,19 @@ class Difference:
         """One or two sentences for people."""
         return verdict_text(self)
 
+    def inputs(self, which: Side | None = None) -> pd.DataFrame:
+        """The inputs on which `a` was ``better``, ``worse`` or the ``same``; all without `which`.
+
+        Columns: ``input_id``, ``a``, ``b`` (the metric, repeats folded), ``difference``, ``outcome``, then the columns
+        ``input_<name>`` of the frame.
+        """
+        if which not in (None, "better", "worse", "same"):
+            raise ConfigurationError(f"which must be 'better', 'worse' or 'same', not {which!r}.")
+        if self.pairs is None:
+            raise ConfigurationError(f"No inputs were compared: {self.reason}.")
+        table = self.pairs if which is None else self.pairs[self.pairs["outcome"] == which]
+        return table.reset_index(drop=True)
+
     def __repr__(self) -> str:
         return f"Difference({self.a!r}, {self.b!r}, {self.metric!r}): {self.verdict}"
 
@@ -96,129 +138,241 @@ class Difference:
         return f"<p><strong>{text(asked)}</strong><br>{text(self.verdict)}</p>"
 
 
+class _Question(NamedTuple):
+    a: str
+    b: str
+    metric: str
+    statistic: Statistic
+    margin: float
+    confidence: float
+    seed: int
+
+
+class _Figures(NamedTuple):
+    estimate: float
+    low: float
+    high: float
+    p_value: float
+    base: float
+
+
 def difference(
     frame: pd.DataFrame,
     a: str,
     b: str,
     metric: str = "total_ms",
     *,
+    by: By | None = None,
+    statistic: Statistic | None = None,
     mixed: Mixed = "refuse",
-    margin: float = 0.10,
+    margin: float | None = None,
     confidence: float = 0.95,
     seed: int = 0,
+    order: Sequence[str] | None = None,
 ) -> Difference:
-    """Compare deployments `a` and `b` on `metric`, paired by prompt and repeat.
+    """Compare `a` and `b` on `metric`, paired by input and repeat, in any frame of a comparison's runs.
 
-    Only runs that were answered in full and not from a cache count. `mixed` says what to do where part of a
-    deployment's answers came from another one (a fallback): ``refuse`` to compare, ``drop`` those runs, or ``keep``
-    them and compare the two as services. `margin` is the smallest share of b's median that matters to you: an interval
-    inside it is called equal. Each call is one test; among twenty comparisons of equals, one may look different.
+        bf.difference(bf.runs(since="1d"), "azure/fast", "azure/large", "cost_usd").verdict
 
-    Raises ConfigurationError for an unknown deployment or metric, or a frame without prompts to pair by.
+    `a` and `b` are names of variants, or of templates or deployments (`by` decides where a name could be both): two
+    templates are paired by input, deployment and repeat, two deployments by input, template and repeat. `statistic` is
+    ``mean`` for scores, money and tokens, ``median`` for times and speeds, unless you ask for another one or ``p95``.
+
+    Only runs that were answered in full and not from a cache count; times and speeds are paired only where both were
+    sent in the same sweep. `mixed` says what to do where part of a deployment's answers came from another one (a
+    fallback): ``refuse`` to compare, ``drop`` those runs, or ``keep`` them and compare the two as services.
+    `margin` is the smallest difference that matters to you, for scores in their own unit (default 0.02), else a share
+    of b's figure (0.10): an interval inside it is called equal. Each call is one test; among twenty comparisons of
+    equals one may look different, so use `differences` for many. `order`, the ids of the inputs as they were sent,
+    makes the interval one that holds however often one looks (scores from 0 to 1 only).
+
+    Raises ConfigurationError for an unknown name or metric, or a frame without prompts to pair by.
     """
-    _check(frame, a, b, metric, mixed, margin, confidence)
-    names = deployments(frame)
+    frame = frame.reset_index(drop=True)
+    by = _check(frame, a, b, metric, by, mixed, margin, confidence)
+    margin = default_margin(metric) if margin is None else margin
+    question = _Question(a, b, metric, checked_statistic(metric, statistic), margin, confidence, seed)
+    names = groups.names(frame, by)
     excluded: dict[str, int] = {}
-    sides = {name: _clean(frame[(names == name).fillna(value=False)], metric, mixed, excluded) for name in (a, b)}
-    for name, side in sides.items() if mixed == "refuse" else ():
-        if reason := _mixture(name, side):
-            return _nothing(a, b, metric, margin, confidence, excluded, reason)
-    left, right = (side.groupby(["prompt_id", "repeat"], dropna=False)[metric].mean() for side in sides.values())
-    pairs = (left - right).dropna()
-    if unpaired := len(left) + len(right) - 2 * len(pairs):
-        excluded["without a partner"] = unpaired
-    by_prompt = pairs.groupby(level="prompt_id", dropna=False).median()
-    unit: Literal["prompts", "pairs"] = "prompts" if len(by_prompt) >= FEWEST_PROMPTS else "pairs"
-    sample = (by_prompt if unit == "prompts" else pairs).to_numpy(dtype="float64")
-    base = float(right[pairs.index].median()) if len(pairs) else math.nan
-    return _judged(a, b, metric, sample, base, unit, margin, confidence, excluded, seed)
+    sides = []
+    for name in (a, b):
+        side = _clean(frame[(names == name).fillna(value=False)], metric, mixed, excluded)
+        if mixed == "refuse" and (reason := _mixture(side)):
+            return _nothing(question, excluded, reason)
+        sides.append(side)
+    left, right = (_values(side, metric, by) for side in sides)
+    pairs = _paired(left, right, is_time(metric), excluded)
+    if pairs.empty:
+        left_out = "; ".join(f"{count:,} runs {reason}" for reason, count in excluded.items() if "sweep" in reason)
+        reason = f"no input was answered by both {a} and {b}" + (f" ({left_out})" if left_out else "")
+        return _nothing(question, excluded, reason)
+    return _judged(question, pairs, _input_columns(frame), excluded, order)
+
+
+def decided(found: Difference, p_value: float) -> Difference:
+    """`found` with the outcome that `p_value` (corrected for several tests) leaves of it."""
+    if found.outcome in ("a", "b") and p_value > 1 - found.confidence:
+        return replace(found, outcome="unsure")
+    return found
+
+
+def _values(side: pd.DataFrame, metric: str, by: By) -> pd.DataFrame:
+    """input, the dimension that is not compared, repeat, sweep and value of each run."""
+    import pandas as pd
+
+    other = {"variant": None, "template": groups.deployments, "deployment": lambda f: groups.names(f, "template")}[by]
+    return pd.DataFrame({
+        "input": groups.inputs(side),
+        "other": "" if other is None else other(side).fillna(""),
+        "repeat": side["repeat"].fillna(0),
+        "sweep": groups.sweeps(side).fillna(""),
+        "value": side[metric].astype("float64"),
+    })  # fmt: skip
+
+
+def _paired(left: pd.DataFrame, right: pd.DataFrame, same_sweep: bool, excluded: dict[str, int]) -> pd.DataFrame:
+    """The pairs: index input, columns ``a`` and ``b``. Counts what has no partner into `excluded`."""
+    import pandas as pd
+
+    keys = ["input", "other", "repeat"]
+
+    def paired(by: list[str]) -> pd.DataFrame:
+        sides = (side.groupby(by)["value"].mean() for side in (left, right))
+        return pd.concat(sides, axis="columns", keys=["a", "b"])
+
+    loose = paired(keys)
+    table = paired([*keys, "sweep"]) if same_sweep else loose
+    found = table.dropna()
+    apart = 2 * (len(loose.dropna()) - len(found.groupby(keys).size()))
+    if apart:
+        excluded["sent in another sweep than their partner (fresh=True measures them together)"] = apart
+    if alone := int(loose.isna().to_numpy().sum()):
+        excluded["without a partner"] = alone
+    return found.reset_index().set_index("input")[["a", "b"]]
 
 
 def _judged(
-    a: str,
-    b: str,
-    metric: str,
-    sample: np.ndarray[Any, Any],
-    base: float,
-    unit: Literal["prompts", "pairs"],
-    margin: float,
-    confidence: float,
+    question: _Question,
+    pairs: pd.DataFrame,
+    columns: pd.DataFrame,
     excluded: Mapping[str, int],
-    seed: int,
+    order: Sequence[str] | None,
 ) -> Difference:
     import numpy as np
 
-    if not len(sample):
-        reason = f"no prompt was answered by both {a} and {b}"
-        return _nothing(a, b, metric, margin, confidence, excluded, reason)
-    estimate = float(np.median(sample))
-    low, high = _interval(sample, confidence, seed)
-    p_value = _p_value(sample)
-    matters = margin * abs(base)
-    apart = (low > 0 or high < 0) and p_value <= 1 - confidence and len(sample) >= FEWEST_PAIRS
-    inside = -matters <= low and high <= matters and len(sample) >= FEWEST_PAIRS
-    outcome: Outcome = "equal" if inside else ("a" if estimate < 0 else "b") if apart else "unsure"
-    if outcome in ("a", "b") and _higher_is_better(metric):
-        outcome = "b" if outcome == "a" else "a"
+    metric, score = question.metric, is_score(question.metric)
+    values = pairs.to_numpy()
+    points = score and bool(values.min() >= 0 and values.max() <= 1)
+    span = (1.0 if points else float(np.ptp(values)) or 1.0) if score else 0.0
+    fold = "median" if question.statistic == "median" else "mean"
+    gaps = (pairs["a"] - pairs["b"]).groupby(level="input", sort=False).agg(fold)
+    sides = pairs.groupby(level="input", sort=False).agg(fold)
+    sample = gaps.to_numpy(dtype="float64")
+    binary = points and len(pairs) == len(sample) and bool(np.isin(values, (0.0, 1.0)).all())
+    anytime = order is not None and points
+    if anytime and order is not None:
+        figures = _anytime(question, gaps, sides, order)
+    else:
+        figures = _figures(question, pairs, sample, sides, span, binary)
+    matters = question.margin if score else question.margin * abs(figures.base)
+    outcome = _outcome(question, figures, len(sample), matters, anytime=anytime)
+    signs = np.sign(sample) * (1 if higher_is_better(metric) else -1)
+    table = sides.rename_axis("input_id").reset_index()
+    table["difference"] = sample
+    table["outcome"] = np.select([signs > 0, signs < 0], ["better", "worse"], "same")
     return Difference(
-        a=a,
-        b=b,
+        a=question.a,
+        b=question.b,
         metric=metric,
-        estimate=estimate,
-        low=low,
-        high=high,
+        statistic=question.statistic,
+        estimate=figures.estimate,
+        low=figures.low,
+        high=figures.high,
         n=len(sample),
-        unit=unit,
-        relative=estimate / base if base else math.nan,
-        a_lower=float((sample < 0).mean()),
-        a_higher=float((sample > 0).mean()),
-        p_value=p_value,
-        margin=margin,
-        confidence=confidence,
-        needed=_needed(sample, low, high, matters) if outcome == "unsure" else None,
+        relative=figures.estimate / figures.base if figures.base else math.nan,
+        better=int((signs > 0).sum()),
+        worse=int((signs < 0).sum()),
+        same=int((signs == 0).sum()),
+        p_value=figures.p_value,
+        margin=question.margin,
+        confidence=question.confidence,
+        needed=_needed(question, sample, figures, matters, span) if outcome == "unsure" and not anytime else None,
         outcome=outcome,
+        points=points,
+        anytime=anytime,
         excluded=excluded,
+        pairs=table.merge(columns, on="input_id", how="left"),
     )
 
 
-def _interval(sample: np.ndarray[Any, Any], confidence: float, seed: int) -> tuple[float, float]:
+def _figures(
+    question: _Question,
+    pairs: pd.DataFrame,
+    sample: np.ndarray[Any, Any],
+    sides: pd.DataFrame,
+    span: float,
+    binary: bool,
+) -> _Figures:
+    """Estimate, interval and p-value, each by the method of the statistic."""
     import numpy as np
-    from scipy.stats import bootstrap
 
-    if len(sample) < 2:
-        return -math.inf, math.inf
-    if (sample == sample[0]).all():  # SciPy warns about a distribution without spread
-        return float(sample[0]), float(sample[0])
-    resamples = RESAMPLES if len(sample) <= 10_000 else 999
-    found = bootstrap(
-        (sample,),
-        np.median,
-        n_resamples=resamples,
-        batch=max(1, 4_000_000 // len(sample)),  # bounds memory to some 32 MB
-        confidence_level=confidence,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return float(found.low), float(found.high)
+    confidence, seed = question.confidence, question.seed
+    if question.statistic == "mean":
+        low, high = mean_interval(sample, confidence, seed, skewed=not span, span=span)
+        p_value = mean_p_value(sample, seed, binary=binary)
+        return _Figures(float(sample.mean()), low, high, p_value, float(sides["b"].mean()))
+    if question.statistic == "median":
+        low, high = median_interval(sample, confidence, seed)
+        return _Figures(float(np.median(sample)), low, high, median_p_value(sample), float(sides["b"].median()))
+    a, b = _matrix(pairs["a"]), _matrix(pairs["b"])
+    (low, high), p_value = quantile_interval(a, b, 0.95, confidence, seed)
+    base = float(np.nanquantile(b, 0.95))
+    return _Figures(float(np.nanquantile(a, 0.95)) - base, low, high, p_value, base)
 
 
-def _p_value(sample: np.ndarray[Any, Any]) -> float:
-    from scipy.stats import wilcoxon
+def _anytime(question: _Question, gaps: pd.Series[Any], sides: pd.DataFrame, order: Sequence[str]) -> _Figures:
+    from .sequential import confidence_sequence
 
-    moved = sample[sample != 0]
-    return float(wilcoxon(moved).pvalue) if len(moved) else 1.0
+    known = [name for name in order if name in gaps.index]
+    sample = gaps.loc[known].to_numpy(dtype="float64")
+    low, high = confidence_sequence((sample + 1) / 2, 1 - question.confidence)
+    return _Figures(float(gaps.mean()), 2 * low - 1, 2 * high - 1, math.nan, float(sides["b"].mean()))
 
 
-def _needed(sample: np.ndarray[Any, Any], low: float, high: float, matters: float) -> int | None:
-    """The sample size that sees a difference of the margin nine times in ten.
+def _matrix(values: pd.Series[Any]) -> np.ndarray[Any, Any]:
+    """Inputs x repeats, NaN where an input has fewer."""
+    place = values.groupby(level=0, sort=False).cumcount()
+    table = values.to_frame("value").assign(place=place).reset_index().pivot(index="input", columns="place")
+    return table.to_numpy(dtype="float64")
+
+
+def _outcome(question: _Question, figures: _Figures, count: int, matters: float, *, anytime: bool) -> Outcome:
+    if count < (FEWEST_INPUTS_P95 if question.statistic == "p95" else FEWEST_INPUTS):
+        return "unsure"
+    if -matters <= figures.low and figures.high <= matters:
+        return "equal"
+    apart = figures.low > 0 or figures.high < 0
+    if not apart or not (anytime or figures.p_value <= 1 - question.confidence):
+        return "unsure"
+    return "a" if (figures.low > 0) == higher_is_better(question.metric) else "b"
+
+
+def _needed(
+    question: _Question, sample: np.ndarray[Any, Any], figures: _Figures, matters: float, span: float
+) -> int | None:
+    """How many inputs see a difference of the margin nine times in ten.
 
     The interval's half width (1.96 standard errors) falls with the root of n; 1.96 + 1.28 of them must fit the margin.
+    For scores the standard error is that of the observed discordance, never 0.
     """
-    if len(sample) < 3 or not matters or not math.isfinite(high - low):
+    if len(sample) < 3 or not matters or not math.isfinite(figures.high - figures.low):
         return None
-    needed = len(sample) * ((high - low) / 2 / matters * (1.96 + 1.28) / 1.96) ** 2
+    if question.statistic == "mean":
+        needed = variance(sample, span) * ((1.96 + 1.28) / matters) ** 2
+    else:
+        needed = len(sample) * ((figures.high - figures.low) / 2 / matters * (1.96 + 1.28) / 1.96) ** 2
     digits = -math.floor(math.log10(max(needed, 10))) + 1  # two digits: more would claim to know
-    return max(FEWEST_PAIRS, len(sample) + 1, math.ceil(round(needed, digits)))
+    return max(FEWEST_INPUTS, len(sample) + 1, math.ceil(round(needed, digits)))
 
 
 def _clean(frame: pd.DataFrame, metric: str, mixed: Mixed, excluded: dict[str, int]) -> pd.DataFrame:
@@ -239,35 +393,44 @@ def _clean(frame: pd.DataFrame, metric: str, mixed: Mixed, excluded: dict[str, i
     return frame
 
 
-def _mixture(name: str, side: pd.DataFrame) -> str | None:
-    """Why the runs of `name` are not those of one deployment, or None."""
-    fallback = side["is_fallback"].fillna(value=False)
-    who = served(side)
-    if not fallback.any() and who.nunique(dropna=False) <= 1:
-        return None
-    shares = who.fillna("unknown").value_counts(normalize=True)
-    return f"{name} was served by " + ", ".join(f"{other} ({share:.0%})" for other, share in shares.items())
+def _mixture(side: pd.DataFrame) -> str | None:
+    """Why the runs of a deployment of this side are not those of one deployment, or None."""
+    for name, runs in side.groupby(groups.deployments(side), sort=False, dropna=False):
+        who = groups.served(runs)
+        if runs["is_fallback"].fillna(value=False).any() or who.nunique(dropna=False) > 1:
+            shares = who.fillna("unknown").value_counts(normalize=True)
+            return f"{name} was served by " + ", ".join(f"{other} ({share:.0%})" for other, share in shares.items())
+    return None
 
 
-def _nothing(
-    a: str, b: str, metric: str, margin: float, confidence: float, excluded: Mapping[str, int], reason: str
-) -> Difference:
+def _input_columns(frame: pd.DataFrame) -> pd.DataFrame:
+    """The columns of the inputs, a row for each input."""
+    found = frame[[name for name in frame.columns if str(name).startswith("input_") and not _is_run_column(str(name))]]
+    return found.assign(input_id=groups.inputs(frame)).drop_duplicates("input_id")
+
+
+def _is_run_column(name: str) -> bool:
+    return name in ("input_cost_usd", "input_id")
+
+
+def _nothing(question: _Question, excluded: Mapping[str, int], reason: str) -> Difference:
     nan = math.nan
     return Difference(
-        a=a,
-        b=b,
-        metric=metric,
+        a=question.a,
+        b=question.b,
+        metric=question.metric,
+        statistic=question.statistic,
         estimate=nan,
         low=nan,
         high=nan,
         n=0,
-        unit="pairs",
         relative=nan,
-        a_lower=nan,
-        a_higher=nan,
+        better=0,
+        worse=0,
+        same=0,
         p_value=nan,
-        margin=margin,
-        confidence=confidence,
+        margin=question.margin,
+        confidence=question.confidence,
         needed=None,
         outcome="refused",
         excluded=excluded,
@@ -275,25 +438,33 @@ def _nothing(
     )
 
 
-def _higher_is_better(metric: str) -> bool:
-    return metric == "tokens_per_s" or metric.startswith("score")
-
-
-def _check(frame: pd.DataFrame, a: str, b: str, metric: str, mixed: str, margin: float, confidence: float) -> None:
-    numeric = [name for name in frame.columns if frame[name].dtype.kind in "iuf" and name != "repeat"]
-    known = list(deployments(frame).dropna().unique())
-    for what, name, choices in (("deployment", a, known), ("deployment", b, known), ("metric", metric, numeric)):
+def _check(
+    frame: pd.DataFrame, a: str, b: str, metric: str, by: By | None, mixed: str, margin: Any, confidence: float
+) -> By:
+    """How the names are to be read. Raises ConfigurationError."""
+    if by not in (None, "variant", "deployment", "template"):
+        raise ConfigurationError(f"by must be 'variant', 'deployment' or 'template', not {by!r}.")
+    ways: tuple[By, ...] = ("variant", "deployment", "template") if by is None else (by,)
+    known = {way: list(groups.names(frame, way).dropna().unique()) for way in ways}
+    found = next((way for way in ways if a in known[way] and b in known[way]), ways[0])
+    numeric = [name for name in frame.columns if frame[name].dtype.kind in "iufb" and name != "repeat"]
+    every = list(dict.fromkeys(name for way in ways for name in known[way]))
+    for what, name, choices in ((by or "variant", a, every), (by or "variant", b, every), ("metric", metric, numeric)):
         if name not in choices:
-            near = difflib.get_close_matches(str(name), choices, 1)
-            hint = f"Did you mean {near[0]}?" if near else f"Known are {', '.join(choices) or 'none'}."
+            hint = did_you_mean(name, choices).strip() or f"Known are {', '.join(map(str, choices)) or 'none'}."
             raise ConfigurationError(f"{name!r} is not a {what} of this frame.", hint=hint)
     if a == b:
         raise ConfigurationError(f"{a!r} cannot be compared with itself.")
+    if a not in known[found] or b not in known[found]:
+        raise ConfigurationError(
+            f"{a!r} and {b!r} are not of one kind: compare two variants, deployments or templates."
+        )
     if mixed not in ("refuse", "drop", "keep"):
         raise ConfigurationError(f"mixed must be 'refuse', 'drop' or 'keep', not {mixed!r}.")
-    if not 0 <= margin < 1 or not 0.5 <= confidence < 1:
+    if (margin is not None and not 0 <= margin < (math.inf if is_score(metric) else 1)) or not 0.5 <= confidence < 1:
         raise ConfigurationError("margin must be from 0 to below 1 and confidence from 0.5 to below 1.")
     if frame["prompt_id"].isna().all():
         raise ConfigurationError(
             "These runs have no prompt_id to pair them by.", hint="Take the frame of bf.compare(...)."
         )
+    return found

@@ -163,22 +163,11 @@ def _times(client: Client, plan: Plan) -> dict[str, float]:
 def _models(client: Client) -> dict[str, Mapping[str, Any]]:
     """The gateway's models by id; empty where it does not answer, so that a plan can be looked at without it."""
 
-    async def pages() -> dict[str, Mapping[str, Any]]:
-        found: dict[str, Mapping[str, Any]] = {}
-        token: str | None = None
-        for _ in range(100):
-            params = {"page_size": 1000, **({"page_token": token} if token else {})}
-            status, answer = await client.get_json("/v1/models", params)
-            listed = answer.get("data") if status == 200 and isinstance(answer, dict) else None
-            found.update({str(one.get("id")): one for one in listed or [] if isinstance(one, dict)})
-            following = answer.get("next_page_token") if listed else None
-            if not isinstance(following, str) or not following or following == token:
-                break
-            token = following
-        return found
+    async def listed() -> dict[str, Mapping[str, Any]]:
+        return {str(one["id"]): one for one in await client.models()}
 
     try:
-        return client.run_on_loop(pages())
+        return client.run_on_loop(listed())
     except BifrostError:
         return {}
 

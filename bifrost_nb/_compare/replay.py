@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import orjson
 
 from .._client.calls import Call, Kind
-from .._safe_text import plain
+from .._safe_text import guard_entries, guard_headers, plain
 from ..errors import ConfigurationError
-from .plan import TAGS, Plan, Prompt, Trial, Variant, _asked, _digest
+from .plan import TAGS, Plan, Prompt, Trial, Variant, _asked, _digest, identity_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,11 +95,15 @@ def replay(
     key. A call that fails is a row of the result.
     """
     from .._client.client import Client
-    from .compare import _run
+    from .comparison import Comparison
+    from .interrupted import ComparisonInterrupted
     from .replay_result import Replayed
     from .resume import recorded
     from .sweep import Sweep
+    from .waiting import run_sweep
 
+    deployments = guard_entries(deployments)
+    guard_headers(parameters)
     client = client or Client()
     frame = _frame_of(rows)
     shared = {
@@ -113,10 +117,9 @@ def replay(
     plan, notes = _plan(client, frame, _asked(deployments, shared), tags or {})
     sweep = Sweep(client, plan, {} if fresh else recorded(plan, client.log))
     sweep.progress.notes.extend(notes)
-    _run(client, sweep)
-    from .comparison import Comparison
-
-    return Replayed(frame, plan.sources, Comparison(plan, sweep.results, sweep.progress))
+    if run_sweep(client, sweep):
+        raise ComparisonInterrupted(Comparison(plan, sweep.results, sweep.progress, client))
+    return Replayed(frame, plan.sources, Comparison(plan, sweep.results, sweep.progress, client))
 
 
 def _frame_of(rows: Any) -> pd.DataFrame:
@@ -158,7 +161,7 @@ def _plan(
         try:
             source = _source(place, row)
             for who in asked:
-                _check(client, source, who)
+                _prepared(client, source, who)
         except ConfigurationError as error:
             reason = plain(error.message, 200)
             left_out[reason] += 1
@@ -181,10 +184,15 @@ def _plan(
 def _cells(
     client: Client, prompts: Sequence[Prompt], asked: tuple[Variant, ...], sources: Mapping[str, Source]
 ) -> dict[str, Any]:
-    gateway = client.settings.base_url
+    gateway = client.settings.base_url.rstrip("/")
     trials = tuple(
         Trial(
-            _digest(["replay", gateway, one.prompt_id, who.deployment, who.parameters, who.fallbacks], 16), one, who, 0
+            _digest(
+                ["replay", gateway, one.prompt_id, identity_of(_prepared(client, sources[one.prompt_id], who))], 16
+            ),
+            one,
+            who,
+            0,
         )
         for one in prompts
         for who in asked
@@ -229,15 +237,15 @@ def _question(kind: Kind, prompt: str) -> dict[str, Any]:
         if kind == "chat" and all(isinstance(each, dict) and "role" in each for each in found):
             return {"prompt": None, "messages": found}
         if kind == "text" and all(isinstance(each, str) for each in found):
-            return {"prompt": found}
+            return {"prompt": found if len(found) > 1 else found[0]}
     return {"prompt": prompt}
 
 
-def _check(client: Client, source: Source, asked: Variant) -> None:
-    """Raises ConfigurationError where the question cannot be put to `asked`."""
+def _prepared(client: Client, source: Source, asked: Variant) -> Call:
+    """The call. Raises ConfigurationError where the question cannot be put to `asked`."""
     fallbacks = list(asked.fallbacks) or None
     options = {**source.asked, **_parameters(source, asked)}
-    client.prepare(source.kind, asked.deployment, stream=source.stream, fallbacks=fallbacks, **options)
+    return client.prepare(source.kind, asked.deployment, stream=source.stream, fallbacks=fallbacks, **options)
 
 
 def _parameters(source: Source, asked: Variant) -> dict[str, Any]:

@@ -52,11 +52,13 @@ class Replayed:
         """
         import pandas as pd
 
-        from .statistics import deployments, measured, served
+        from .groups import deployments, served
+        from .statistics import measured
 
         after = self.comparison.frame
         places = [self._sources[prompt].place for prompt in after["prompt_id"]]
-        before = self._before.iloc[places].reset_index(drop=True).astype(_dtypes(after))
+        before = self._before.iloc[places].reset_index(drop=True)
+        before = before.astype({name: dtype for name, dtype in _dtypes(after).items() if name in before})
         table = pd.DataFrame(
             {
                 "row": pd.array(places, dtype="Int64"),
@@ -201,7 +203,8 @@ def _row_html(row: Any) -> str:
     """One prompt, folded: what changed in figures, then the word diff."""
     metric = "total_ms" if isinstance(row.total_ms_change, float) else "latency_ms"
     figures = [_signed(row.cost_usd_change, "cost_usd"), _signed(getattr(row, f"{metric}_change"), metric)]
-    same = isinstance(row.response_before, str) and row.response_before == row.response
+    before, now = row.response_before, row.response  # NA where a call failed, then or now
+    same = isinstance(before, str) and isinstance(now, str) and before == now
     ended = "the same answer" if same else "" if row.status == "ok" else _text(row.status)
     said = " · ".join(part for part in [str(row.deployment), *figures, ended] if part)
     return (

@@ -1,119 +1,348 @@
-"""Judging answers with the user's own functions. A judge that fails makes an unknown score with the reason."""
+"""Judging answers with functions: which may be scorers, how they are called, what they may return.
+
+A scorer that fails makes an unknown score with the reason; what was judged before an interrupt is kept. Functions that
+ask models are paid for, so a judgement that made calls is remembered and not made again for the same answer.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .._client.judging import judging
 from .._client.portal import Portal
 from .._safe_text import plain, redact
+from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 
 if TYPE_CHECKING:
     from .._runs.run import Run
+    from .judge import JudgeCalls
 
-__all__ = ["Judge", "Score", "judges_of", "scores"]
+__all__ = [
+    "Judged",
+    "ModelScorer",
+    "Score",
+    "Scorer",
+    "ScorerFunction",
+    "check_columns",
+    "judged_of",
+    "notes_on_scores",
+    "remembered",
+    "scorers_of",
+    "scores",
+]
 
-Judge = Callable[..., Any]
+ScorerFunction = Callable[..., Any]
+"""``scorer(run)`` or ``scorer(run, row)``: a number, a bool, None, NaN or a `Score`; sync or async."""
+Row = Mapping[str, Any]
 AT_ONCE = 16
-"""So many async judgements run at the same time."""
+"""So many judgements of user code run at the same time, in threads or on a loop."""
+LONGEST = 2_000
+"""Characters of a reason that are kept."""
+INTERRUPTED = "not judged: interrupted"
 
 
-class Score(NamedTuple):
-    """A number, or the reason why there is none."""
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a scorer may return instead of a bare number: ``Score(0, reason="no total", label="wrong")``.
+
+    `value` is a number or a bool, None where the answer could not be judged. `reason` and `label` are for people; the
+    frame shows both in ``score_<name>_reason``.
+    """
 
     value: float | None
+    reason: str | None = None
+    label: str | None = None
+
+
+class Judged(NamedTuple):
+    """One answer's score as the frame holds it: a number, the reason for it, or why there is none."""
+
+    value: float | None
+    reason: str | None = None
     error: str | None = None
 
 
-def judges_of(score: Any) -> dict[str, Judge]:
+UNSCORED = Judged(None)
+"""Of a run without an answer, and of an answer that its scorer had nothing to say about."""
+
+
+class Scorer:
+    """A scorer of `bifrost_nb.scorers`: call it with a run and its row of inputs.
+
+    `columns` are the inputs that it cannot do without; a comparison that lacks one is refused before it is sent.
+    """
+
+    def __init__(self, name: str, shown: str, judge: Callable[[Run, Row], Any], columns: Sequence[str] = ()) -> None:
+        self.__name__ = name
+        self.columns = tuple(columns)
+        self._shown = shown
+        self._judge = judge
+
+    def __call__(self, run: Run, row: Row | None = None) -> Any:
+        """The score of one answer."""
+        return self._judge(run, row or {})
+
+    def __repr__(self) -> str:
+        return self._shown
+
+
+class ModelScorer(Scorer):
+    """A scorer that asks models. It judges many answers in one pass, through a comparison's own calls."""
+
+    def judge_all(self, name: str, work: Sequence[tuple[Run, Row]], calls: JudgeCalls, into: list[Judged]) -> None:
+        """Put a judgement of each (run, row) into the same place of `into`. Raises KeyboardInterrupt, with what is
+        known by then in place."""
+        raise NotImplementedError
+
+
+def scorers_of(score: Any) -> dict[str, ScorerFunction]:
     """Column name to function: ``score`` for one function, ``score_<name>`` for each of a dict."""
     if score is None:
         return {}
     named = (
-        {f"score_{name}": judge for name, judge in score.items()} if isinstance(score, Mapping) else {"score": score}
+        {f"score_{name}": scorer for name, scorer in score.items()} if isinstance(score, Mapping) else {"score": score}
     )
-    for name, judge in named.items():
-        if f"{name}_error" in named:
-            raise ConfigurationError(f"{name}_error holds the reasons of {name}.", hint="Give that judge another name.")
-        if not callable(judge):
-            raise ConfigurationError(f"{name} must be a function of the run, not {type(judge).__name__}.")
+    for name, scorer in named.items():
+        if not name.isidentifier():
+            raise ConfigurationError(
+                f"{name.removeprefix('score_')!r} cannot be the name of a score.",
+                hint="Use letters, digits and underscores: it becomes a column.",
+            )
+        for end in ("error", "reason"):
+            if f"{name}_{end}" in named:
+                raise ConfigurationError(f"{name}_{end} belongs to {name}.", hint="Give that scorer another name.")
+        if not callable(scorer) or isinstance(scorer, type):
+            raise ConfigurationError(
+                f"{name} must be a function of the run, not {scorer if isinstance(scorer, type) else type(scorer)}.",
+                hint="bf.scorers has ready ones: score=bf.scorers.exact('expected').",
+            )
     return named
 
 
-def scores(judge: Judge, work: Sequence[tuple[Run, Mapping[str, Any]]]) -> list[Score]:
-    """One score for each (run, row of inputs); a run without an answer has none.
+def check_columns(scorers: Mapping[str, ScorerFunction], columns: Sequence[str]) -> None:
+    """Raises ConfigurationError where a scorer needs a column that the inputs do not have."""
 
-    `judge(run)` or, where it takes two positional arguments, `judge(run, row)` returns a number, a bool or None. A
-    plain function is called here, one run after the other; an async one on a loop of its own, several at once, so
-    that it can ask another model.
+    for name, scorer in scorers.items():
+        for column in getattr(scorer, "columns", ()) if isinstance(scorer, Scorer) else ():
+            if column not in columns:
+                have = f"They have {', '.join(map(repr, columns))}." if columns else "There are no inputs."
+                raise ConfigurationError(
+                    f"{name} = {scorer!r} needs the column {column!r}, which the inputs do not have.",
+                    hint=did_you_mean(column, columns).strip() or have,
+                )
+
+
+def scores(name: str, scorer: ScorerFunction, work: Sequence[tuple[Run, Row]], calls: JudgeCalls) -> None:
+    """Judge each (run, row of inputs): `calls.found[name]` gets one judgement for each, in order.
+
+    It is complete from the first moment on ("not judged" where nothing is known yet), so that what was judged is there
+    when KeyboardInterrupt is raised. Plain functions run beside each other in threads, async ones on a loop of their
+    own. A run without an answer has no score.
     """
-    with_row = _takes_row(judge)
-
-    def called(run: Run, row: Mapping[str, Any]) -> Any:
-        if "response" in run.written and run.written["response"] == run.response:
-            raise LookupError("the answer comes from the log, where a redact hook had changed or left out its text")
-        return judge(run, row) if with_row else judge(run)
-
-    asynchronous = inspect.iscoroutinefunction(judge) or inspect.iscoroutinefunction(type(judge).__call__)
-    if not asynchronous:
-        return [_score_or_error(called, run, row) for run, row in work]
-
-    async def all_of_them() -> list[Score]:
-        room = asyncio.Semaphore(AT_ONCE)
-
-        async def one(run: Run, row: Mapping[str, Any]) -> Score:
-            async with room:
-                return await _score_or_error_async(called, run, row)
-
-        return await asyncio.gather(*(one(run, row) for run, row in work))
-
-    loop = Portal()  # not the private loop: a judge that blocks must not disturb a clock
-    try:
-        return loop.call(all_of_them())
-    finally:
-        loop.stop()
+    into = [_prejudged(run) or Judged(None, None, INTERRUPTED) for run, _ in work]
+    calls.found[name] = into
+    places = [place for place, (run, _) in enumerate(work) if _prejudged(run) is None]
+    if isinstance(scorer, ModelScorer):
+        some = [Judged(None, None, INTERRUPTED) for _ in places]
+        try:
+            scorer.judge_all(name, [work[place] for place in places], calls, some)
+        finally:
+            for place, judged in zip(places, some, strict=True):
+                into[place] = judged
+        return
+    known = {} if calls.fresh else remembered(scorer)
+    for place in places:
+        into[place] = known.get(work[place][0].run_id, into[place])
+    todo = [place for place in places if work[place][0].run_id not in known]
+    scoring = _Scoring(name, scorer, work, calls, into, _takes_row(scorer))
+    if isinstance(scorer, Scorer):  # computes, and waits for nothing: threads would only cost
+        for place in todo:
+            into[place] = scoring.called(place)
+    elif inspect.iscoroutinefunction(scorer) or inspect.iscoroutinefunction(getattr(scorer, "__call__", None)):  # noqa: B004 - an object whose call is async
+        scoring.on_a_loop(todo)
+    else:
+        scoring.in_threads(todo)
 
 
-def _score_or_error(called: Judge, run: Run, row: Mapping[str, Any]) -> Score:
+def _prejudged(run: Run) -> Judged | None:
+    """What is to be said without asking the scorer; None where there is an answer to judge."""
     if run.status != "ok":
-        return Score(None)
+        return UNSCORED
+    if "response" in run.written and run.written["response"] == run.response:
+        text = "the answer comes from the log, where a redact hook had changed or left out its text"
+        return Judged(None, None, text)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Scoring:
+    """One function of the user over the answers of a comparison."""
+
+    name: str
+    scorer: ScorerFunction
+    work: Sequence[tuple[Run, Row]]
+    calls: JudgeCalls
+    into: list[Judged]
+    with_row: bool
+
+    def in_threads(self, places: Sequence[int]) -> None:
+        pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="bifrost-nb-score")
+        running: set[Future[None]] = set()
+        try:
+            for place in places:
+                running.add(pool.submit(self._in_a_thread, place))
+                if len(running) >= 4 * AT_ONCE:  # few at a time, so that an interrupt leaves little behind
+                    running = _some_ended(running)
+            while running:
+                running = _some_ended(running)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # what runs goes on, and is remembered when it ends
+
+    def on_a_loop(self, places: Sequence[int]) -> None:
+        async def all_of_them() -> None:
+            room = asyncio.Semaphore(AT_ONCE)
+
+            async def one(place: int) -> None:
+                async with room:
+                    self.into[place] = self._stopped() or await self._awaited(place)
+
+            await asyncio.gather(*(one(place) for place in places))
+
+        loop = Portal()  # not the private loop: a scorer that blocks must not disturb a clock
+        try:
+            loop.call(all_of_them())
+        finally:
+            loop.stop()
+
+    def called(self, place: int) -> Judged:
+        try:
+            return judged_of(self._call(place))
+        except Exception as error:  # noqa: BLE001 - whatever a user's function does, the answers are paid for
+            return _failed(error)
+
+    def _call(self, place: int) -> Any:
+        run, row = self.work[place]
+        return self.scorer(run, row) if self.with_row else self.scorer(run)
+
+    def _in_a_thread(self, place: int) -> None:
+        if (stopped := self._stopped()) is not None:
+            self.into[place] = stopped
+            return
+        made: list[Run] = []
+        with judging(self.name, made):
+            judged = self.called(place)
+        self._keep(place, judged, made)
+
+    async def _awaited(self, place: int) -> Judged:
+        made: list[Run] = []
+        with judging(self.name, made):
+            try:
+                judged = judged_of(await self._call(place))
+            except Exception as error:  # noqa: BLE001 - as above
+                judged = _failed(error)
+        return self._keep(place, judged, made)
+
+    def _stopped(self) -> Judged | None:
+        stop = self.calls.exhausted()
+        return None if stop is None else Judged(None, None, f"not judged: {stop}")
+
+    def _keep(self, place: int, judged: Judged, made: list[Run]) -> Judged:
+        self.into[place] = judged
+        self.calls.count(self.name, made)
+        if made and judged.error is None:
+            remembered(self.scorer)[self.work[place][0].run_id] = judged
+        return judged
+
+
+def _some_ended(running: set[Future[None]]) -> set[Future[None]]:
+    # Short: on Windows a wait without limit cannot be interrupted.
+    ended, running = wait(running, timeout=0.1, return_when=FIRST_COMPLETED)
+    for one in ended:
+        one.result()  # an interrupt or exit of the user's function itself
+    return running
+
+
+_PAID: dict[Any, dict[str, Judged]] = {}
+"""What functions that asked models judged in this process: function -> run id -> judgement."""
+
+
+def remembered(scorer: ScorerFunction) -> dict[str, Judged]:
+    """The paid judgements of `scorer`, by the id of the answer's run.
+
+    The same cell run again defines its functions anew; they are the same where code, defaults and what they close over
+    are. What a function reads from elsewhere is not seen: ``fresh=True`` judges anew.
+    """
+    key: Any = scorer
+    if inspect.isfunction(scorer):
+        cells = tuple(cell.cell_contents for cell in scorer.__closure__ or () if _filled(cell))
+        key = (scorer.__code__, scorer.__defaults__, tuple((scorer.__kwdefaults__ or {}).items()), cells)
     try:
-        return _number(called(run, row))
-    except Exception as error:  # noqa: BLE001 - whatever a user's function does, the answers are paid for
-        return _failed(error)
+        return _PAID.setdefault(key, {})
+    except TypeError:  # it closes over something that cannot be compared
+        return {}
 
 
-async def _score_or_error_async(called: Callable[..., Awaitable[Any]], run: Run, row: Mapping[str, Any]) -> Score:
-    if run.status != "ok":
-        return Score(None)
+def _filled(cell: Any) -> bool:
     try:
-        return _number(await called(run, row))
-    except Exception as error:  # noqa: BLE001 - as above
-        return _failed(error)
+        cell.cell_contents  # noqa: B018 - raises where it is empty
+    except ValueError:
+        return False
+    return True
 
 
-def _number(value: Any) -> Score:
-    if value is None:
-        return Score(None)
+def judged_of(given: Any) -> Judged:
+    """What a scorer returned, as the frame holds it."""
+    score = given if isinstance(given, Score) else Score(given)
+    parts = [plain(redact(str(part)), LONGEST) for part in (score.label, score.reason) if part is not None]
+    reason = ": ".join(parts) or None
+    if score.value is None:
+        return Judged(None, reason)
+    if isinstance(score.value, str | bytes):  # "0.7" is more likely a mistake than a score
+        return Judged(None, reason, f"returned {type(score.value).__name__}, not a number")
     try:
-        number = float(value)
+        number = float(score.value)
     except (TypeError, ValueError):
-        return Score(None, f"returned {type(value).__name__}, not a number")
-    return Score(number) if math.isfinite(number) else Score(None, f"returned {number}")
+        # pandas' NA has no truth and no number: it says "unknown"
+        unknown = type(score.value).__name__ in ("NAType", "NaTType")
+        return Judged(None, reason, None if unknown else f"returned {type(score.value).__name__}, not a number")
+    if math.isnan(number):
+        return Judged(None, reason)
+    return Judged(number, reason) if math.isfinite(number) else Judged(None, reason, f"returned {number}")
 
 
-def _failed(error: Exception) -> Score:
-    return Score(None, redact(plain(f"{type(error).__name__}: {error}", 300)))
+def _failed(error: Exception) -> Judged:
+    return Judged(None, None, redact(plain(f"{type(error).__name__}: {error}", 300)))
 
 
-def _takes_row(judge: Judge) -> bool:
+def _takes_row(scorer: ScorerFunction) -> bool:
+    if isinstance(scorer, Scorer):
+        return True
     try:
-        parameters = inspect.signature(judge).parameters.values()
+        parameters = inspect.signature(scorer).parameters.values()
     except (TypeError, ValueError):  # some built-in functions do not tell
         return False
     positional = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
     return len([one for one in positional if one.default is one.empty]) >= 2
+
+
+def notes_on_scores(found: Mapping[str, Sequence[Judged]]) -> list[str]:
+    """What a comparison's own table must say of its scores: which failed, for how many answers and why."""
+    notes = []
+    for name, judged in found.items():
+        errors = [one.error for one in judged if one.error is not None]
+        if not errors:
+            continue
+        common = max(dict.fromkeys(errors), key=errors.count)
+        given = sum(one.value is not None for one in judged)
+        extent = f"{len(errors):,} answers have no score" if given else "no answer has a score"
+        other = len(errors) - errors.count(common)
+        more = f" ({other:,} for other reasons, see {name}_error)" if other else ""
+        notes.append(f"{name}: {extent}: {plain(common, 200)}{more}")
+    return notes

@@ -13,7 +13,6 @@ attributes with a leading underscore, nothing of modules, classes and functions.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import sys
@@ -26,9 +25,10 @@ from types import ModuleType
 from typing import Any
 
 from .._safe_text import plain
+from .._suggest import similar
 from ..errors import TemplateError
 
-__all__ = ["ESCAPE", "escape", "render", "variables"]
+__all__ = ["ESCAPE", "escape", "render", "variables", "with_names"]
 
 ESCAPE = "To send the braces themselves, double them: {{{{name}}}}."
 
@@ -46,6 +46,19 @@ def variables(template: str) -> list[str]:
     """The names that `template` needs, each once, in order of appearance."""
     paths = (match["path"] for match in _PLACEHOLDER.finditer(template))
     return list(dict.fromkeys(re.split(r"[.\[]", path, maxsplit=1)[0] for path in paths if path))
+
+
+def with_names(template: str) -> tuple[str, list[str]]:
+    """`template` with ``[path]`` for each ``{{path}}``, and the paths: for texts that show their values elsewhere."""
+    paths: dict[str, None] = {}
+
+    def named(match: re.Match[str]) -> str:
+        if match["escaped"]:
+            return match["escaped"][2:-2]
+        paths[match["path"]] = None
+        return f"[{match['path']}]"
+
+    return _PLACEHOLDER.sub(named, template), list(paths)
 
 
 def render(template: str, values: Mapping[str, Any], *, where: str | None = None) -> str:
@@ -154,8 +167,7 @@ def _names(value: Any) -> Collection[str]:
 def _near(name: str, known: Collection[str] | Mapping[str, Any]) -> str:
     wanted = name.strip("[]\"' ")
     names = [each for each in known if isinstance(each, str) and not each.startswith("_")]
-    lowered = {each.lower(): each for each in names}
-    close = [lowered[each] for each in difflib.get_close_matches(wanted.lower(), lowered, n=2, cutoff=0.6)]
+    close = similar(wanted, names, 2)
     return f" (did you mean {' or '.join(close)}?)" if close else ""
 
 

@@ -36,7 +36,8 @@ def verdict_text(found: Difference) -> str:
 
 
 def _verdict(found: Difference) -> str:
-    a, b = found.a, found.b
+    from .metrics import is_score
+
     if found.outcome == "refused":
         if found.reason and "was served by" in found.reason:
             return (
@@ -44,29 +45,90 @@ def _verdict(found: Difference) -> str:
                 " or mixed='keep' to compare the two as services with their fallbacks."
             )
         return f"Not compared: {found.reason}."
-    basis = f"n = {found.n}" if found.unit == "pairs" else f"n = {found.n} prompts"
-    interval = _interval(found, found.low, found.high)
     if found.outcome == "unsure":
-        more = f"; about {found.needed:,} needed to see a difference of {found.margin:.0%}" if found.needed else ""
-        return f"Cannot tell with {basis}{more} (median difference {amount(found.estimate, found.metric)}, {interval})."
+        return _unsure(found)
     if found.outcome == "equal":
         seen = " A difference can be seen, but it is below the margin." if found.low > 0 or found.high < 0 else ""
         return (
-            f"Equal: {a} and {b} differ by less than {found.margin:.0%} in {found.metric}"
-            f" (median difference {amount(found.estimate, found.metric)}, {interval}, {basis}).{seen}"
+            f"Equal: {found.a} and {found.b} differ by less than {_margin(found)} in {found.metric}"
+            f" ({_basis(found)}, n = {_inputs(found.n)}).{seen}"
         )
-    less, more = _WORDS.get(found.metric.rpartition("_")[2], ("lower", "higher"))
-    word, share = (less, found.a_lower) if found.estimate < 0 else (more, found.a_higher)
-    percent = "" if found.relative != found.relative else f" ({abs(found.relative):.0%})"
-    ends = sorted((abs(found.low), abs(found.high)))  # both on the side that the word says, or it would not be said
+    return _score(found) if is_score(found.metric) else _figure(found)
+
+
+def _unsure(found: Difference) -> str:
+    from .difference import FEWEST_INPUTS, FEWEST_INPUTS_P95
+
+    fewest = FEWEST_INPUTS_P95 if found.statistic == "p95" else FEWEST_INPUTS
+    head = f"Cannot tell with n = {_inputs(found.n)}"
+    if found.n < fewest:
+        return f"{head}: a verdict needs {fewest} or more ({_basis(found)})."
+    more = f"; about {found.needed:,} needed to see a difference of {_margin(found)}" if found.needed else ""
+    return f"{head}{more} ({_basis(found)}; {_counts(found)})."
+
+
+def _score(found: Difference) -> str:
+    """`Against b, a is better by 26 points (18 to 34): better on 27 of 100 inputs, worse on 1, the same on 72.`"""
+    word = "better" if found.estimate > 0 else "worse"
+    low, high = sorted((abs(found.low), abs(found.high)))
+    scale = 100 if found.points else 1
+    unit = " points" if found.points else ""
     return (
-        f"{a} is {word} than {b} by {amount(abs(found.estimate), found.metric)}{percent} in {found.metric}"
-        f" ({_interval(found, *ends)}, {basis}), {word} in {share:.0%} of {found.unit}."
+        f"Against {found.b}, {found.a} is {word} by {_plain(scale * abs(found.estimate))}{unit}"
+        f" ({_plain(scale * low)} to {_plain(scale * high)}): {_counts(found)}."
     )
 
 
+def _figure(found: Difference) -> str:
+    less, more = _WORDS.get(found.metric.rpartition("_")[2], ("lower", "higher"))
+    word = less if found.estimate < 0 else more
+    better = (found.estimate < 0) != (found.metric == "tokens_per_s")
+    count = found.better if better else found.worse
+    percent = "" if found.relative != found.relative else f" ({abs(found.relative):.0%})"
+    ends = sorted((abs(found.low), abs(found.high)))  # both on the side that the word says, or it would not be said
+    of = "" if found.statistic == "median" else f" {found.statistic}"
+    return (
+        f"{found.a} is {word} than {found.b} by {amount(abs(found.estimate), found.metric)}{percent} in{of}"
+        f" {found.metric} ({_interval(found, *ends)}, n = {_inputs(found.n)}),"
+        f" {word} in {count / found.n:.0%} of inputs."
+    )
+
+
+def _counts(found: Difference) -> str:
+    return f"better on {found.better:,} of {_inputs(found.n)}, worse on {found.worse:,}, the same on {found.same:,}"
+
+
+def _inputs(count: int) -> str:
+    return f"{count:,} {'input' if count == 1 else 'inputs'}"
+
+
+def _basis(found: Difference) -> str:
+    """The figure and its interval, in brackets behind a sentence."""
+    return f"{found.statistic} difference {_value(found, found.estimate)}, {_interval(found, found.low, found.high)}"
+
+
 def _interval(found: Difference, low: float, high: float) -> str:
-    return f"{found.confidence:.0%} interval {amount(low, found.metric)} to {amount(high, found.metric)}"
+    kind = "interval at any look" if found.anytime else "interval"
+    return f"{found.confidence:.0%} {kind} {_value(found, low)} to {_value(found, high)}"
+
+
+def _value(found: Difference, value: float) -> str:
+    if found.points:
+        return "–" if value != value else amount(value, "") if math.isinf(value) else f"{_plain(100 * value)} points"
+    return amount(value, found.metric)
+
+
+def _margin(found: Difference) -> str:
+    from .metrics import is_score
+
+    if not is_score(found.metric):
+        return f"{found.margin:.0%}"
+    return f"{_plain(100 * found.margin)} points" if found.points else f"{found.margin:.3g}"
+
+
+def _plain(value: float) -> str:
+    """Two digits where there are no more: 26, 0.43."""
+    return f"{value:.0f}" if abs(value) >= 10 else f"{value:.2g}"
 
 
 def _left_out(found: Difference) -> str:

@@ -109,7 +109,7 @@ def _tokens(run: Run) -> str:
     said = [f"{_count(run.prompt_tokens)} in"]
     if run.request_type != "embedding":
         said.append(f"{_count(run.completion_tokens)} out")
-    more = [(run.cached_tokens, "cached"), (run.reasoning_tokens, "reasoning")]
+    more = [(run.cached_tokens, "cached"), (run.cache_write_tokens, "cache write"), (run.reasoning_tokens, "reasoning")]
     said += [f"{count:,} {name}" for count, name in more if count]
     return ", ".join(said)
 

@@ -76,7 +76,8 @@ def as_text(run: Run) -> str:
 
 def as_markdown(run: Run) -> str:
     """The answer as received, then the facts: for reports. It is text from outside; a notebook shows `as_html`."""
-    return _sendable("\n\n".join(part for part in (plain(run.text), f"*{line(run)}*", error_text(run)) if part))
+    told = _as_words(error_text(run))
+    return _sendable("\n\n".join(part for part in (plain(run.text), f"*{_as_words(line(run))}*", told) if part))
 
 
 def as_html(run: Run, form: str = "md") -> str:
@@ -138,7 +139,8 @@ def metadata(run: Run) -> dict[str, Any]:
     for column in COLUMNS:
         value = column_value(column, written)
         if value is not None:
-            known[column.name] = redact(value) if isinstance(value, str) else _json_value(value)
+            foreign = column.name in ("response", "error_message", "params")  # names and prompts are never changed
+            known[column.name] = redact(value) if foreign else _json_value(value)
     return {"bifrost_nb": {"schema": 1, **known}}
 
 
@@ -264,6 +266,11 @@ def _many_as_html(runs: Sequence[Run], form: str) -> str:
     # JupyterLab lays its tables out with columns of equal width, whatever is in them.
     style = f"border-collapse:collapse;table-layout:auto;width:100%;margin:0.5em 0;{_SMALL}"
     return f'<div style="overflow-x:auto"><table style="{style}"><tbody>{"".join(rows)}</tbody></table></div>'
+
+
+def _as_words(said: str) -> str:
+    """`said` for Markdown: names and errors from outside are words there, no formulas, links or HTML."""
+    return re.sub(r"([\\`*_\[\]<>$~|])", r"\\\1", said)
 
 
 def _sendable(text: str) -> str:

@@ -21,7 +21,7 @@ class Text(str):
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return str(self)
+        return plain(str(self))
 
     def _repr_html_(self) -> str:
         from .markdown import preformatted

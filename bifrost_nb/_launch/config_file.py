@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
-from .._runs.log.filters import near
 from .._safe_text import redact
+from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 
 __all__ = ["Providers", "check_config", "gateway_config"]
@@ -24,7 +24,11 @@ BUILT_IN = frozenset({
 })  # fmt: skip
 """Providers that the gateway knows by name and that one key (or none) opens; others are custom, OpenAI-style."""
 OPTIONS = ("key", "base_url", "endpoint", "deployments", "api_version", "models", "timeout_s", "max_retries")
-_REQUESTS = ("text_completion", "text_completion_stream", "chat_completion", "chat_completion_stream", "list_models")
+_REQUESTS = (
+    "text_completion", "text_completion_stream", "chat_completion", "chat_completion_stream", "responses",
+    "responses_stream", "embedding", "list_models",
+)  # fmt: skip
+"""What a custom provider may be asked: the gateway refuses all that is not listed."""
 _REFERENCE = re.compile(r"env\.([A-Za-z_][A-Za-z0-9_]*)")
 _SECRET = re.compile(
     r"(?i)^(?:.*(?:(?:api|access|secret|private|encryption)[_-]?key|secret|password|passphrase|token|credentials?)"
@@ -34,13 +38,14 @@ _NOT_SECRET = re.compile(r"(?i)(?:max|limit|usage|reset|duration|tokens|_id|_nam
 
 
 def gateway_config(
-    providers: Providers, *, folder: PurePath, version: str | None = None, prices: bool = False
+    providers: Providers, *, folder: PurePath, version: str | None = None, prices: bool = False, url: str = ""
 ) -> dict[str, Any]:
     """The config for `providers`, a gateway that keeps its databases in `folder`.
 
     `providers` names them (the key is then the variable ``OPENAI_API_KEY`` and the like), or maps names to
     ``"env.VARIABLE"`` or to options: ``key``, ``base_url`` (without ``/v1``), ``endpoint`` and ``deployments`` (Azure),
-    ``models``, ``timeout_s``, ``max_retries``. With `prices` the price list is ``prices.json`` in `folder`.
+    ``models``, ``timeout_s``, ``max_retries``. With `prices` the price list is ``prices.json`` in `folder`,
+    named by its file address or, where one is given, below `url`.
 
     Raises ConfigurationError; its message never quotes a value that may be a key.
     """
@@ -50,9 +55,10 @@ def gateway_config(
         raise ConfigurationError("providers is empty: a gateway without providers answers nothing.")
     pricing: dict[str, Any] = {}
     if prices:
-        pricing["pricing_url"] = f"file://{folder / 'prices.json'}"
+        base = url or f"file://{folder}"
+        pricing["pricing_url"] = f"{base}/prices.json"
         if not old:  # both lists are otherwise fetched at the start, and 2.1 does not start without them
-            pricing["model_parameters_url"] = f"file://{folder / 'parameters.json'}"
+            pricing["model_parameters_url"] = f"{base}/parameters.json"
     stores = {
         name: {"enabled": True, "type": "sqlite", "config": {"path": str(folder / file)}}
         for name, file in (("config_store", "config.db"), ("logs_store", "logs.db"))
@@ -118,14 +124,14 @@ def _provider(name: Any, given: Any, old: bool) -> dict[str, Any]:
     for option in options:
         if option not in OPTIONS:
             raise ConfigurationError(
-                f"providers[{name!r}] has no option {option!r}.{near(str(option), OPTIONS)}",
+                f"providers[{name!r}] has no option {option!r}.{did_you_mean(str(option), OPTIONS)}",
                 hint=f"It takes {', '.join(OPTIONS)}; for all else pass a whole config.",
             )
     custom = name not in BUILT_IN
     if custom and not options.get("base_url"):
         raise ConfigurationError(
             f"{name!r} is no provider that launch_gateway knows by name, so it needs a base_url.",
-            hint=f"Known are {', '.join(sorted(BUILT_IN))}.{near(name, BUILT_IN)}",
+            hint=f"Known are {', '.join(sorted(BUILT_IN))}.{did_you_mean(name, BUILT_IN)}",
         )
     network = {
         "base_url": options.get("base_url") if name != "azure" else None,

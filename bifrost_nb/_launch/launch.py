@@ -11,17 +11,21 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
+import warnings
 import weakref
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 
 from ..errors import BifrostError, ConfigurationError
 from .config_file import Providers, check_config
 from .methods import HOST, PACKAGE, LaunchMethod, LaunchPlan, ways
-from .start import as_json, config_for, end_process, started, told_version
+from .price_server import PriceServer
+from .start import OFFLINE, as_json, config_for, end_process, planned_config, seen_as, started, told_version
 
 __all__ = ["LaunchedGateway", "launch_gateway"]
 
@@ -44,8 +48,9 @@ class LaunchedGateway:
         """As it says itself; None where it does not."""
         self._process = process
         self._owner = os.getpid()
+        guard = _guard(plan.folder) if own else None
         self._end = weakref.finalize(
-            self, end_process, process, self._owner, way.container, plan.folder if own else None
+            self, end_process, process, self._owner, way.container, plan.folder if own else None, guard
         )
 
     @property
@@ -99,7 +104,9 @@ def launch_gateway(
     price_file = _existing("prices", prices)
     if not isinstance(timeout, int | float) or not 0 < timeout < float("inf"):
         raise ConfigurationError(f"timeout must be seconds above 0, not {timeout!r}.")
-    variables = check_config(config if config is not None else config_for(providers, PurePath(), wanted, price_file))
+    variables = check_config(
+        config if config is not None else config_for(providers, PurePath(), wanted, bool(price_file))
+    )
     if missing := [name for name in variables if not os.environ.get(name)]:
         raise ConfigurationError(
             f"Not set in the environment: {', '.join(missing)}.", hint="Set what the keys refer to."
@@ -107,14 +114,26 @@ def launch_gateway(
     chosen, free = _port(port), app_dir is None
     folder = Path(tempfile.mkdtemp(prefix="bifrost-nb-gateway-")) if app_dir is None else _folder(Path(app_dir))
     if not free and (config or providers is not None):
-        _leave_alone(folder / "config.json", config or config_for(providers, folder, wanted, price_file))
-    plan = LaunchPlan(chosen, folder, config, providers, price_file, wanted, time.monotonic() + timeout, variables)
+        _leave_alone(folder / "config.json", config or config_for(providers, folder, wanted, bool(price_file)))
+    end = time.monotonic() + timeout
+    plan = LaunchPlan(chosen, folder, config, providers, price_file, wanted, end, variables, form=wanted)
     try:
         return _first_that_works(plan, ways(binary, plan), own=free)
     except BaseException:
         if free:
             shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def _guard(folder: Path) -> subprocess.Popen[bytes]:
+    """Removes the folder if this process is killed: the gateway's database there holds prompts."""
+    return subprocess.Popen(  # noqa: S603 - our own script
+        [sys.executable, "-I", "-S", str(Path(__file__).with_name("clean_up.py")), str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def _first_that_works(plan: LaunchPlan, ways: Iterator[LaunchMethod], *, own: bool) -> LaunchedGateway:
@@ -124,15 +143,58 @@ def _first_that_works(plan: LaunchPlan, ways: Iterator[LaunchMethod], *, own: bo
         if not reason and time.monotonic() >= plan.end:
             reason = "not tried: the time was used up"
         if not reason:
-            process, reason = started(plan, way)
+            process, reason, used = _in_its_form(plan, way)
             if process is not None:
-                return LaunchedGateway(process, plan, way, told_version(plan), own)
+                return LaunchedGateway(process, used, way, told_version(plan), own)
         tried.append(f"  {way.name}: {reason}")
     raise BifrostError(
         "No Bifrost gateway could be started:\n" + "\n".join(tried) + "\n",
         hint=f"Put bifrost-http on PATH, set BIFROST_BINARY, or install Node (npx -y {PACKAGE}) or Docker. "
         "bf.local_gateway() needs none of them: it simulates one.",
     )
+
+
+def _in_its_form(plan: LaunchPlan, way: LaunchMethod) -> tuple[subprocess.Popen[bytes] | None, str, LaunchPlan]:
+    """The process, with a config in the form of the version that answers, or the reason; and the plan that was used."""
+    fresh = not (plan.folder / "config.db").exists()
+    process, reason = started(plan, way)
+    if process is None and "pricing" in reason.lower() and plan.prices is None and plan.providers is not None:
+        # 2.0 starts without internet only with a price list that it can read.
+        plan = replace(plan, no_prices=True)
+        process, reason = started(plan, way)
+        if process is None and "pricing" in reason.lower():
+            reason = OFFLINE
+    told = told_version(plan) if process is not None else None
+    if process is None or told is None or not fresh:
+        return process, reason, plan
+    server, better = None, replace(plan, form=told)
+    if plan.prices is not None and not way.container and (1, 4, 18) <= _numbers(told) < (1, 5, 16):
+        server = PriceServer(plan.prices.read_bytes())
+        better = replace(better, prices_url=server.url)
+    if plan.prices is not None and _numbers(told) < (1, 4, 18):
+        warnings.warn(
+            f"Gateway {told} takes its price list from its database only: prices= has no effect, costs stay unknown.",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+    folder = seen_as(plan, way)
+    if planned_config(better, folder) == planned_config(plan, folder):
+        return process, "", plan
+    # A config of another version's form is taken in silence, and then refuses every model.
+    end_process(process, os.getpid(), way.container, None)
+    for store in plan.folder.glob("*.db*"):  # made by this start: it would keep what the first config said
+        store.unlink(missing_ok=True)
+    process, reason = started(better, way)
+    if server is not None:
+        if process is None:
+            server.close()
+        else:
+            weakref.finalize(process, server.close)
+    return process, reason, better
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
 
 
 def _folder(path: Path) -> Path:

@@ -46,6 +46,12 @@ class LaunchPlan:
     end: float
     """`time.monotonic()` when the patience ends."""
     variables: list[str] = field(default_factory=list)
+    form: str | None = None
+    """The version whose config is written: the one wanted, later the one that answers."""
+    prices_url: str = ""
+    """Where the lists are, for a version that takes no file address."""
+    no_prices: bool = False
+    """Give it an empty price list, since it cannot fetch its own and does not start without."""
 
     @property
     def url(self) -> str:

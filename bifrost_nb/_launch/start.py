@@ -19,16 +19,20 @@ from .._safe_text import plain
 from .config_file import Providers, gateway_config
 from .methods import HOST, LaunchMethod, LaunchPlan, last_line
 
-__all__ = ["as_json", "config_for", "end_process", "started", "told_version"]
+__all__ = ["OFFLINE", "as_json", "config_for", "end_process", "planned_config", "seen_as", "started", "told_version"]
 
 _STOP_S = 8.0
+OFFLINE = (
+    "this version (1.5.1 is like that) does not start without internet, since it fetches the lists of prices and of "
+    "model parameters and takes them from no file; 1.4 starts, and so does 1.5.16 or later"
+)
 _SUPERVISE = Path(__file__).with_name("supervise.py")
 
 
 def started(plan: LaunchPlan, way: LaunchMethod) -> tuple[subprocess.Popen[bytes] | None, str]:
     """The gateway's supervisor once the gateway answers, or None and the reason."""
     in_container = bool(way.container)
-    _write_config(plan, PurePosixPath("/app/data") if in_container else plan.folder)
+    _write_config(plan, seen_as(plan, way))
     flags = ["-host", HOST, "-port", str(plan.port), "-app-dir", str(plan.folder), "-log-level", "info"]
     command = [*way.command, *([] if in_container else flags)]
     log = plan.folder / "gateway.log"
@@ -57,8 +61,16 @@ def started(plan: LaunchPlan, way: LaunchMethod) -> tuple[subprocess.Popen[bytes
     if not reason:
         return process, ""
     end_process(process, os.getpid(), way.container, None)
-    said = last_line(log.read_bytes()[begin:], *(os.environ.get(name) for name in plan.variables))
+    output_of_it = log.read_bytes()[begin:]
+    if b"model parameters" in output_of_it:  # measured on 1.5.1, whose database is empty then
+        return None, OFFLINE
+    said = last_line(output_of_it, *(os.environ.get(name) for name in plan.variables))
     return None, f"{reason}{f'; it said: {said}' if said else ''}"
+
+
+def seen_as(plan: LaunchPlan, way: LaunchMethod) -> PurePath:
+    """The gateway's own name for its folder."""
+    return PurePosixPath("/app/data") if way.container else plan.folder
 
 
 def _wait_for_health(plan: LaunchPlan, process: subprocess.Popen[bytes]) -> str:
@@ -95,10 +107,18 @@ def _get(port: int, path: str) -> tuple[int, bytes]:
         connection.close()
 
 
-def end_process(process: subprocess.Popen[bytes], owner: int, container: str, folder: Path | None) -> None:
+def end_process(
+    process: subprocess.Popen[bytes],
+    owner: int,
+    container: str,
+    folder: Path | None,
+    guard: subprocess.Popen[bytes] | None = None,
+) -> None:
     """Close the supervisor's input, which ends the gateway; a forked process leaves it alone."""
     if owner != os.getpid():
         process.returncode = 0  # not ours: no warning that it still runs
+        if guard is not None:
+            guard.returncode = 0
         return
     if process.stdin is not None:
         with contextlib.suppress(OSError):
@@ -118,22 +138,35 @@ def end_process(process: subprocess.Popen[bytes], owner: int, container: str, fo
             )
     if folder is not None:
         shutil.rmtree(folder, ignore_errors=True)
+    if guard is not None:  # the folder is gone, so is its task
+        guard.kill()
+        guard.wait()
+        if guard.stdin is not None:
+            guard.stdin.close()
 
 
 def config_for(
-    providers: Providers | None, folder: PurePath, version: str | None, prices: Path | None
+    providers: Providers | None, folder: PurePath, version: str | None, prices: bool, url: str = ""
 ) -> dict[str, Any]:
     if providers is None:
         return {}
-    return gateway_config(providers, folder=folder, version=version, prices=prices is not None)
+    return gateway_config(providers, folder=folder, version=version, prices=prices, url=url)
+
+
+def planned_config(plan: LaunchPlan, seen_as: PurePath) -> Mapping[str, Any]:
+    """The config in the form of `plan.form`, for a gateway that sees the folder as `seen_as`; empty where none is."""
+    if plan.config is not None:
+        return plan.config
+    listed = plan.prices is not None or plan.no_prices
+    return config_for(plan.providers, seen_as, plan.form, listed, plan.prices_url)
 
 
 def _write_config(plan: LaunchPlan, seen_as: PurePath) -> None:
     """``config.json`` for a gateway that sees the folder as `seen_as`; nothing where none was given."""
-    if plan.prices is not None:
-        _write(plan.folder / "prices.json", plan.prices.read_bytes())
+    if plan.prices is not None or plan.no_prices:
+        _write(plan.folder / "prices.json", plan.prices.read_bytes() if plan.prices is not None else b"{}")
         _write(plan.folder / "parameters.json", b"{}")
-    config = plan.config if plan.config is not None else config_for(plan.providers, seen_as, plan.version, plan.prices)
+    config = planned_config(plan, seen_as)
     if config:
         _write(plan.folder / "config.json", as_json(config))
 

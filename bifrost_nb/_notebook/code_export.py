@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from .._client.calls import asked_of
 from .._display.table import Text
-from .._safe_text import Secret, plain, redact
+from .._safe_text import Secret, hide
 from ..errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -23,12 +24,12 @@ __all__ = ["FORMS", "copy"]
 
 # What the openai SDK takes by name; the rest goes into its extra_body.
 _SDK_NAMES = {"messages", "prompt", "model", "temperature", "top_p", "stop", "seed", "n", "user"}
-_SDK_NAMES |= {"max_tokens", "max_completion_tokens"}
+_SDK_NAMES |= {"max_tokens", "max_completion_tokens", "stream"}
 
 
 def copy(client: Client, run: Run, form: str = "curl") -> Text:
     """`run` as code in one of `FORMS`. Raises ConfigurationError for a run that was no completion."""
-    written = plain(redact(FORMS[form](client, _call(client, run), run)))
+    written = hide(FORMS[form](client, _call(client, run), run), client.credentials.secrets)
     return Text(written)
 
 
@@ -38,11 +39,12 @@ def _call(client: Client, run: Run) -> Call:
     if run.request_type not in kinds or run.requested is None or run.prompt is None:
         raise ConfigurationError(f"A run of type {run.request_type} cannot be copied.")
     options = dict(run.params)
+    decoded = asked_of(run.prompt)
     asked: dict[str, Any] = {"prompt": run.prompt}
-    if run.request_type == "chat_completion" and (turns := _decoded(run.prompt)):
-        asked = {"messages": turns}
-    elif run.request_type == "text_completion" and all(isinstance(each, str) for each in _decoded(run.prompt) or [0]):
-        asked = {"prompt": _decoded(run.prompt)}
+    if run.request_type == "chat_completion" and decoded and isinstance(decoded[0], dict):
+        asked = {"messages": decoded}
+    elif run.request_type == "text_completion" and decoded and isinstance(decoded[0], str):
+        asked = {"prompt": decoded if len(decoded) > 1 else decoded[0]}
     streamed = bool(options.pop("stream", False))
     return client.prepare(
         "chat" if run.request_type == "chat_completion" else "text",
@@ -52,16 +54,6 @@ def _call(client: Client, run: Run) -> Call:
         **asked,
         **options,
     )
-
-
-def _decoded(prompt: str) -> list[Any]:
-    """Messages or several prompts, which a run records as a JSON list; empty for plain text."""
-    try:
-        found = orjson.loads(prompt) if prompt.startswith("[") else None
-    except orjson.JSONDecodeError:
-        return []
-    turns = isinstance(found, list) and all(isinstance(each, str) or "role" in each for each in found)
-    return found if turns and found else []
 
 
 def _url(call: Call) -> str:
@@ -104,42 +96,46 @@ def _httpx(client: Client, call: Call, run: Run) -> str:
     for name, variable in _keys(client, call).items():
         start = '"Bearer " + ' if variable == "BIFROST_API_KEY" else ""
         headers.append(f'    "{name}": {start}os.environ["{variable}"],')
-    body = {name: value for name, value in call.body.items() if name != "stream"}
-    return "\n".join(
-        [
-            "import os\n\nimport httpx\n",
-            f"body = {_python(body)}",
-            "response = httpx.post(",
-            f"    {json.dumps(client.base_url + _url(call))},",
-            "    json=body,",
-            *(["    headers={", *(f"    {line}" for line in headers), "    },"] if headers else []),
-            "    timeout=600,",
-            ")",
-            "response.raise_for_status()",
-            "print(response.json())",
-        ]
-    )
+    given = [
+        f"    {json.dumps(client.base_url + _url(call))},",
+        "    json=body,",
+        *(["    headers={", *(f"    {line}" for line in headers), "    },"] if headers else []),
+        "    timeout=600,",
+    ]
+    lines = ["import os\n\nimport httpx\n", f"body = {_python(call.body)}"]
+    if not call.stream:
+        end = ["response.raise_for_status()", "print(response.json())"]
+        return "\n".join([*lines, "response = httpx.post(", *given, ")", *end])
+    end = ["    response.raise_for_status()", "    for line in response.iter_lines():", "        print(line)"]
+    return "\n".join([*lines, "with httpx.stream(", '    "POST",', *given, ") as response:", *end])
 
 
 def _openai(client: Client, call: Call, run: Run) -> str:
     body = {**call.body, "model": run.requested}
-    extra = {name: body.pop(name) for name in list(body) if name not in _SDK_NAMES and name != "stream"}
-    body.pop("stream", None)
+    extra = {name: body.pop(name) for name in list(body) if name not in _SDK_NAMES}
     lines = [f"    {name}={_python(value)}," for name, value in body.items()]
     if extra:
         lines.append(f"    extra_body={_python(extra)},")
-    kind, answer = ("chat.completions", ".message.content") if call.kind == "chat" else ("completions", ".text")
-    key = "BIFROST_API_KEY" if client.settings.api_key else None
-    header = ', default_headers={"x-bf-vk": os.environ["BIFROST_VIRTUAL_KEY"]}' if client.settings.virtual_key else ""
+    kind, text = ("chat.completions", ".message.content") if call.kind == "chat" else ("completions", ".text")
+    headers = {name: json.dumps(value) for name, value in call.headers.items() if not isinstance(value, Secret)}
+    headers |= {name: f'os.environ["{variable}"]' for name, variable in _keys(client, call).items()}
+    key = headers.pop("authorization", '"none"') if client.settings.api_key else '"none"'  # the SDK wants one
+    more = "{" + ", ".join(f"{json.dumps(name)}: {value}" for name, value in headers.items()) + "}"
+    given = [f"base_url={json.dumps(client.base_url + '/v1')}", f"api_key={key}"]
+    given += [f"default_headers={more}"] if headers else []
+    if call.stream:
+        piece = "chunk.choices[0].delta.content" if call.kind == "chat" else "chunk.choices[0].text"
+        end = ["for chunk in answer:", "    if chunk.choices:", f'        print({piece} or "", end="")']
+    else:
+        end = [f"print(answer.choices[0]{text})"]
     return "\n".join(
         [
             "import os\n\nfrom openai import OpenAI\n",
-            f"client = OpenAI(base_url={json.dumps(client.base_url + '/v1')},"
-            f" api_key={f'os.environ[{json.dumps(key)}]' if key else json.dumps('none')}{header})",
+            f"client = OpenAI({', '.join(given)})",
             f"answer = client.{kind}.create(",
             *lines,
             ")",
-            f"print(answer.choices[0]{answer})",
+            *end,
         ]
     )
 
@@ -149,21 +145,35 @@ def _magic(client: Client, call: Call, run: Run) -> str:
     words = ["%%bifrost", run.requested or ""]
     for fallback in run.fallbacks:
         words += ["--fallback", fallback]
-    prompt = run.prompt or ""
+    prompt = call.body.get("prompt")
     if call.kind == "chat":
-        turns = call.body["messages"]
-        words.append("--chat")
-        if len(turns) == 2 and turns[0].get("role") == "system" and isinstance(turns[1].get("content"), str):
-            words += ["--system", str(turns[0]["content"])]
-            prompt = turns[1]["content"]
+        turns = [(turn.get("role"), turn.get("content")) for turn in call.body["messages"] if len(turn) == 2]
+        prompt = turns[-1][1] if turns and turns[-1][0] == "user" and len(turns) == len(call.body["messages"]) else None
+        if len(turns) == 2 and turns[0][0] == "system" and isinstance(turns[0][1], str):
+            words += ["--system", _as_template(turns[0][1])]
+        else:
+            words.append("--chat")
+            prompt = prompt if len(turns) == 1 else None
+    if not isinstance(prompt, str) or not prompt.strip():
+        raise ConfigurationError(
+            "Several prompts or turns, images and empty prompts cannot be written as a %%bifrost cell.",
+            hint="Copy it as httpx.",
+        )
     for name, value in run.params.items():
         if name in flags:
             words += [flags[name], str(value)]
         elif name == "extra":
             words += [word for key, each in value.items() for word in ("--extra", f"{key}={json.dumps(each)}")]
-        elif name not in ("stream", "route"):
-            words += ["-p", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
+        elif name != "stream":
+            words += ["-p", f"{name}={value if isinstance(value, str) and _is_text(value) else json.dumps(value)}"]
     return f"{shlex.join(words)}\n{_as_template(prompt)}"
+
+
+def _is_text(value: str) -> bool:
+    """Whether the magic reads `value` as the text it is, without quotes of JSON around it."""
+    from .magic.options import literal
+
+    return bool(literal(value) == value)
 
 
 def _as_template(prompt: str) -> str:

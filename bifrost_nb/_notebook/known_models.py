@@ -6,11 +6,11 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from .._paths import cache_path
 from .._safe_text import plain
 from ..errors import BifrostError
 
@@ -99,7 +99,7 @@ async def _refreshed(client: Client) -> None:
     names = sorted({plain(model["id"], 200) for model in offered})
     lists = _remembered()
     lists[client.settings.base_url] = {"at": time.time(), "deployments": names}
-    path = _path()
+    path = cache_path("models.json")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch = path.with_suffix(f".{time.monotonic_ns()}")
@@ -111,13 +111,7 @@ async def _refreshed(client: Client) -> None:
 
 def _remembered() -> dict[str, Any]:
     try:
-        lists = orjson.loads(_path().read_bytes())
+        lists = orjson.loads(cache_path("models.json").read_bytes())
     except (OSError, orjson.JSONDecodeError):
         return {}
     return dict(lists) if isinstance(lists, Mapping) else {}
-
-
-def _path() -> Path:
-    import platformdirs
-
-    return platformdirs.user_cache_path("bifrost-nb", appauthor=False) / "models.json"

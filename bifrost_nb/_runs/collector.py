@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from .._safe_text import HIDDEN, SHORTEST_SECRET
+from .._safe_text import hide
 from .._wire.choices import (
     ToolCalls,
     annotations_of,
@@ -22,6 +22,7 @@ from .._wire.choices import (
     choice_index,
     choice_text,
     choices_of,
+    documented,
     finish_reason,
     logprobs_of,
     merge_audio,
@@ -31,14 +32,15 @@ from .._wire.choices import (
 )
 from .._wire.chunk_sequence import ChunkOrder
 from .._wire.deployments import Deployment
-from .._wire.errors import gateway_error, parse_error
+from .._wire.errors import ErrorInfo, gateway_error, parse_error
 from .._wire.fast_chunks import PlainChunk, plain_chunks
+from .._wire.json_text import loads, whole_characters
 from .._wire.metadata import parse_cache, parse_usage, served
-from ..errors import GatewayError, ProtocolError
+from ..errors import BifrostError, GatewayError, ProtocolError, StreamInterrupted
 from .cost import add_response_cost
 from .run import Run
 
-__all__ = ["Collector", "Piece", "parsed"]
+__all__ = ["HELD_BACK", "Collector", "Piece", "parsed", "unexplained", "whole"]
 
 
 class Piece(NamedTuple):
@@ -50,6 +52,14 @@ class Piece(NamedTuple):
     at_ms: float
 
 
+HELD_BACK = (
+    "The gateway (1.4.0 does so), or something in front of it, held the stream back and sent it in one piece: ttft_ms "
+    "is the time to all of the text, not to a first token, and there is no speed to tell."
+)
+_HELD_BACK_MS = 250.0
+"""Shorter streams may well come in one block."""
+_CUT = "provider_connection_failed"
+"""What gateway 2.0 calls a provider that closed its stream (captured)."""
 _MANY = 8
 """So many payloads are worth trying to be read together."""
 
@@ -61,7 +71,7 @@ class Collector:
         self.run = run
         self.began_ms = began_ms
         self.secrets = secrets
-        """Keys that no error message may repeat."""
+        """Keys that no text and no error message may repeat; the log takes them out of all else."""
         self.done = False
         """The stream said that it is complete (``[DONE]``)."""
         self._texts: dict[int, list[str]] = {}
@@ -78,6 +88,10 @@ class Collector:
         self._headers: Mapping[str, str] = {}
         self._order = ChunkOrder()
         self._streamed = False
+        self.choices = 1
+        """So many choices were asked for."""
+        self._last_text_ms = 0.0
+        self._first_latency: Any = None
         run.chunk_times_ms = []
         run.ttft_ms = run.http_status = None
         # Who failed an earlier attempt says nothing about this one.
@@ -116,7 +130,7 @@ class Collector:
     def refusal(self, body: bytes | dict[str, Any]) -> GatewayError:
         """The error that a whole answer tells; who failed goes into the run, as from an error inside a stream."""
         try:
-            content = orjson.loads(body) if isinstance(body, bytes) else body
+            content = loads(body) if isinstance(body, bytes) else body
         except orjson.JSONDecodeError:  # a page of something in between
             content = None
         self._who(_mapping(content))
@@ -149,9 +163,19 @@ class Collector:
                 continue
             chunk = self._read(payload)
             if chunk.get("error") is not None:
-                self._who(chunk)
-                raise gateway_error(parse_error(chunk, None, self._headers, secrets=self.secrets))
+                self._who(_innermost(chunk))
+                raise self._broken(parse_error(chunk, None, self._headers, secrets=self.secrets))
             self._chunk(chunk, at_ms, pieces)
+
+    def _broken(self, info: ErrorInfo) -> BifrostError:
+        """The error that a frame of a stream tells; a provider that broke off after text left a truncated answer."""
+        if not (self.received and info.type == _CUT):
+            return gateway_error(info)
+        error = StreamInterrupted(
+            f"The provider broke off its stream: {info.message}.", hint="The text so far is in .text."
+        )
+        error.type, error.code = info.type, info.code
+        return error
 
     def _plain(self, chunks: list[PlainChunk], at_ms: float, pieces: list[Piece]) -> None:
         """What `_chunk` does, for many chunks of one plain choice each."""
@@ -171,6 +195,7 @@ class Collector:
             new = list(map(Piece._make, zip(repeat(0), filter(None, written), repeat(""), repeat(at_ms))))
         if text := "".join(written):
             self._texts.setdefault(0, []).append(text)
+            self._last_text_ms = at_ms
             if run.ttft_ms is None:
                 run.ttft_ms = at_ms
         pieces += new
@@ -185,6 +210,7 @@ class Collector:
     def _chunk(self, chunk: dict[str, Any], at_ms: float, pieces: list[Piece]) -> None:
         if self._last is None:
             self._who(chunk)
+            self._first_latency = _mapping(chunk.get("extra_fields")).get("latency")
         self._last = chunk
         if isinstance(usage := chunk.get("usage"), dict):
             self._usage = usage
@@ -199,6 +225,7 @@ class Collector:
             text, reasoning = choice_text(choice), reasoning_text(choice)
             if text:
                 self._texts.setdefault(index, []).append(text)
+                self._last_text_ms = at_ms
                 if self.run.ttft_ms is None:
                     self.run.ttft_ms = at_ms
             if reasoning and index == 0:
@@ -219,7 +246,7 @@ class Collector:
             self._logprobs = merge_logprobs(self._logprobs, logprobs)
         if "delta" in choice or "message" in choice:  # what only a chat has
             if calls := tool_calls_of(choice):
-                self._tool_calls.add(calls)
+                (self._tool_calls.add_whole if "message" in choice else self._tool_calls.add)(calls)
             self._annotations += annotations_of(choice)
             self._audio = merge_audio(self._audio, audio_of(choice))
 
@@ -242,33 +269,44 @@ class Collector:
         """Whether nothing can follow that would change the run: all is told, or ``[DONE]`` has come."""
         return self.done or self.told_all
 
+    @property
+    def finished(self) -> bool:
+        """Whether every choice has its finish reason: the texts are whole, and only usage may be missing."""
+        return self._streamed and len(self._finish) >= self.choices
+
     def finish(self, ended_ms: float) -> Run:
         """Write all that is known into the run; also after a failure, with what had arrived by then."""
         run = self.run
         run.texts = [self._without_keys("".join(self._texts[index])) for index in sorted(self._texts)]
         run.response = run.texts[0] if run.texts else None
         run.reasoning = self._without_keys("".join(self._reasoning)) or None
-        run.finish_reason = self._finish.get(0) or next(iter(self._finish.values()), None)
-        run.logprobs, run.tool_calls = self._logprobs, self._tool_calls.result()
-        run.annotations, run.audio = self._annotations, self._audio
-        run.raw = self._latest()
+        reason = whole(self._finish.get(0) or next(iter(self._finish.values()), None))
+        run.finish_reason = None if reason is None else documented(reason)
+        run.logprobs, run.tool_calls = whole(self._logprobs), whole(self._tool_calls.result())
+        run.annotations, run.audio = whole(self._annotations), whole(self._audio)
+        run.raw = whole(self._latest())
         last = run.raw or {}
         if isinstance(extra := last.get("extra_fields"), dict):
             self._extra = {**self._extra, **extra}
         self._who(last)
+        self._extra = whole(self._extra)
         run.extra_fields = self._extra or None
-        run.usage = self._usage
+        run.usage = whole(self._usage)
         tokens = parse_usage(self._usage)
         run.prompt_tokens, run.completion_tokens, run.total_tokens = tokens.prompt, tokens.completion, tokens.total
-        run.cached_tokens, run.reasoning_tokens = tokens.cached, tokens.reasoning
+        run.cached_tokens, run.cache_write_tokens = tokens.cached, tokens.cache_write
+        run.reasoning_tokens = tokens.reasoning
         cache = parse_cache(self._extra)
         run.cache_hit, run.cache_hit_type, run.cache_similarity = cache.hit, cache.type, cache.similarity
         if self.complete or not self._streamed:
             latency = self._extra.get("latency")  # on an unfinished stream it is only the gap before the last chunk
             run.latency_ms = float(latency) if isinstance(latency, int | float) else None
         add_response_cost(run, {**last, "usage": self._usage or {}, "extra_fields": self._extra}, self._headers)
-        run.notes = [note] if (note := self._order.note()) else []
         self._times(ended_ms)
+        run.notes = [note for note in (unexplained(run), self._order.note()) if note]
+        if self._held_back():
+            run.notes.append(HELD_BACK)
+            run.gap_p50_ms = run.gap_max_ms = run.tokens_per_s = None
         return run
 
     def _latest(self) -> dict[str, Any] | None:
@@ -280,10 +318,7 @@ class Collector:
 
     def _without_keys(self, text: str) -> str:
         """No model knows our keys; a gateway that repeats them is not helped to spread them."""
-        for secret in self.secrets:
-            if len(secret) >= SHORTEST_SECRET:
-                text = text.replace(secret, HIDDEN)
-        return text
+        return hide(whole_characters(text), self.secrets)
 
     def _times(self, ended_ms: float) -> None:
         run, times = self.run, self.run.chunk_times_ms
@@ -291,27 +326,63 @@ class Collector:
             run.chunks = len(times)
             gaps = [later - earlier for earlier, later in pairwise(times)]
             run.gap_p50_ms, run.gap_max_ms = (median(gaps), max(gaps)) if gaps else (None, None)
-            tokens, span = (run.completion_tokens or 0) - 1, times[-1] - times[0] if times else 0.0
+            tokens, span = self._visible_tokens() - 1, self._last_text_ms - (run.ttft_ms or 0.0)
         else:
             tokens, span = run.completion_tokens or 0, ended_ms - self.began_ms
         # A stream that came in one block has no measurable speed.
         run.tokens_per_s = 1000 * tokens / span if tokens > 0 and span > 0 else None
 
+    def _visible_tokens(self) -> int:
+        """The tokens of the text that came piece by piece; 0 where it cannot be told how many those were."""
+        run = self.run
+        if run.ttft_ms is None or run.tool_calls or run.audio or (run.reasoning_tokens is None and self._reasoning):
+            return 0
+        return (run.completion_tokens or 0) - (run.reasoning_tokens or 0)
+
+    def _held_back(self) -> bool:
+        """Whether chunks that the gateway got one after another came here all at once.
+
+        ``latency`` is ms to the first chunk in that chunk, and ms of the whole call in the last (measured).
+        """
+        first, last, run = self._first_latency, self.run.latency_ms, self.run
+        if not self._streamed or run.ttft_ms is None or last is None or not isinstance(first, int | float):
+            return False
+        apart = last - first
+        return apart >= _HELD_BACK_MS and len(run.chunk_times_ms) > 1 and self._last_text_ms - run.ttft_ms < apart / 5
+
     def _who(self, body: Mapping[str, Any]) -> None:
         run = self.run
         asked = Deployment(run.requested_provider or "", run.requested_model or "")
         told = served(body, self._headers, requested=asked, fallbacks=run.fallbacks)
-        run.provider = told.provider or run.provider
-        run.model = told.model or run.model
-        run.model_deployment = told.deployment or run.model_deployment
+        run.provider = whole(told.provider) or run.provider
+        run.model = whole(told.model) or run.model
+        run.model_deployment = whole(told.deployment) or run.model_deployment
         if told.is_fallback is not None:
             run.is_fallback, run.fallback_index = told.is_fallback, told.fallback_index
+
+
+def unexplained(run: Run) -> str | None:
+    """A note where another provider answered than was asked, and no fallback of the call explains it."""
+    named = {run.requested_provider, *(entry.partition("/")[0] for entry in run.fallbacks)}
+    if run.provider is None or run.requested_provider is None or run.provider in named:
+        return None
+    return (
+        f"{run.served} answered for {run.requested}, and no fallback of this call names that provider: a rule or a "
+        "virtual key of the gateway may have sent the prompt there, or the gateway misread the deployment."
+    )
+
+
+def _innermost(frame: dict[str, Any]) -> dict[str, Any]:
+    """An error frame of gateways up to 1.4.0 holds its error, and who failed, inside another one."""
+    error = frame.get("error")
+    nested = isinstance(error, dict) and "extra_fields" in error and "extra_fields" not in frame
+    return error if nested else frame  # type: ignore[return-value]
 
 
 def parsed(payload: bytes) -> dict[str, Any]:
     """The JSON object of one event of a stream. Raises ProtocolError."""
     try:
-        chunk = orjson.loads(payload)
+        chunk = loads(payload)
     except orjson.JSONDecodeError as error:
         raise ProtocolError(
             f"The stream holds a chunk that is not JSON ({error}): {_start(payload)}",
@@ -320,6 +391,23 @@ def parsed(payload: bytes) -> dict[str, Any]:
     if not isinstance(chunk, dict):
         raise ProtocolError(f"The stream holds a chunk that is not an object: {_start(payload)}")
     return chunk
+
+
+def whole(value: Any) -> Any:
+    """`value` with whole characters only."""
+    try:
+        orjson.dumps(value)  # far quicker than to go through it, which is hardly ever needed
+    except TypeError:  # half of a character, or a number of more than 64 bits
+        return _with_whole_characters(value)
+    return value
+
+
+def _with_whole_characters(value: Any) -> Any:
+    if isinstance(value, str):
+        return whole_characters(value)
+    if isinstance(value, dict):
+        return {whole_characters(name): _with_whole_characters(each) for name, each in value.items()}
+    return [_with_whole_characters(each) for each in value] if isinstance(value, list) else value
 
 
 def _start(payload: bytes) -> str:

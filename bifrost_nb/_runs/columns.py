@@ -53,7 +53,9 @@ COLUMNS: tuple[Column, ...] = (
     *_columns("string", "status finish_reason"),
     *_columns("Int64", "http_status"),
     *_columns("string", "error_type error_code error_message"),
-    *_columns("Int64", "prompt_tokens completion_tokens total_tokens cached_tokens reasoning_tokens"),
+    *_columns(
+        "Int64", "prompt_tokens completion_tokens total_tokens cached_tokens cache_write_tokens reasoning_tokens"
+    ),
     *_columns("Float64", "input_cost_usd output_cost_usd cost_usd"),
     *_columns("string", "cost_source"),
     *_columns("Float64", "queue_ms ttft_ms total_ms latency_ms gap_p50_ms gap_max_ms"),
@@ -63,6 +65,7 @@ COLUMNS: tuple[Column, ...] = (
     *_columns("string", "cache_hit_type"),
     *_columns("Float64", "cache_similarity"),
     *_columns("string", "prompt response"),
+    Column("tool_calls", "string", _json("tool_calls")),
     Column("params", "string", _json("params")),
     Column("tags", "string", _json("tags")),
     *_columns("string", "rating gateway_version"),

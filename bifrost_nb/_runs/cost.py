@@ -6,13 +6,22 @@ Order of trust: the response (up to gateway 2.2 only where the provider itself r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from operator import mul
 from typing import Any, NamedTuple
 
 from .._wire.metadata import parse_cost
-from .run import Run
+from .run import Attempt, Run
 
-__all__ = ["Price", "add_log_cost", "add_price_cost", "add_response_cost"]
+__all__ = [
+    "Price",
+    "add_log_cost",
+    "add_price_cost",
+    "add_response_cost",
+    "broken_off",
+    "cache_writes",
+    "note_broken_off",
+]
 
 
 class Price(NamedTuple):
@@ -22,6 +31,7 @@ class Price(NamedTuple):
     completion: float | None
     request: float | None = None
     cache_read: float | None = None
+    cache_write: float | None = None
 
 
 def add_response_cost(run: Run, body: Mapping[str, Any], headers: Mapping[str, str]) -> None:
@@ -55,10 +65,40 @@ def add_price_cost(run: Run, price: Price) -> bool:
         return False
     if run.prompt_tokens is None or (run.completion_tokens is None and not embedding):
         return False
-    cached = run.cached_tokens or 0 if price.cache_read is not None else 0
-    run.input_cost_usd = (run.prompt_tokens - cached) * price.prompt + cached * (price.cache_read or 0.0)
+    read, written = run.cached_tokens or 0, cache_writes(run.usage)
+    # Where both together exceed the prompt's, the provider counts them beside it (Anthropic's own way).
+    plain = run.prompt_tokens - read - written if read + written <= run.prompt_tokens else run.prompt_tokens
+    prices = (price.prompt, price.cache_read, price.cache_write)
+    dear = (price.prompt if each is None else each for each in prices)  # not discounted where no discount is told
+    run.input_cost_usd = sum(map(mul, (plain, read, written), dear))
     made = 0.0 if embedding else (run.completion_tokens or 0) * (price.completion or 0.0)
     run.output_cost_usd = None if embedding else made
     run.cost_usd = run.input_cost_usd + made + (price.request or 0.0)
     run.cost_source = "prices"
     return True
+
+
+def cache_writes(usage: Mapping[str, Any] | None) -> int:
+    """Tokens of the prompt that were written to the provider's cache; 0 where nothing says so."""
+    for name in ("prompt_tokens_details", "input_tokens_details"):
+        details = (usage or {}).get(name)
+        for key in ("cached_write_tokens", "cache_write_tokens"):
+            count = details.get(key) if isinstance(details, Mapping) else None
+            if isinstance(count, int) and not isinstance(count, bool) and count > 0:
+                return count
+    return 0
+
+
+def broken_off(run: Run) -> Sequence[Attempt]:
+    """The attempts before the last that were answered and broke off: a provider may bill them, too."""
+    return [one for one in run.attempts[:-1] if one.http_status is not None and one.http_status < 300]
+
+
+def note_broken_off(run: Run) -> None:
+    """Say in the run that earlier attempts may be billed."""
+    if count := len(broken_off(run)):
+        what = "1 earlier attempt was" if count == 1 else f"{count} earlier attempts were"
+        run.notes.append(
+            f"{what} answered and broke off, and may be billed: cost_usd counts that when and as far as the gateway's "
+            "log has its cost."
+        )

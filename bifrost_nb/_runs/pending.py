@@ -1,34 +1,53 @@
-"""Which runs still wait for a cost from the gateway's log, so that a display can wait for it a moment too."""
+"""Which runs still wait for a cost from the gateway's log, so that a display, a frame or a person can wait for it too.
+
+Written by what looks for costs (`bifrost_nb._client.costs`), on its own thread; read and waited for on any other.
+"""
 
 from __future__ import annotations
 
+import itertools
 import threading
-import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .run import Run
 
-__all__ = ["PATIENCE_S", "cost_follows", "cost_settled", "is_pending", "wait_for_cost", "wait_for_costs"]
+__all__ = [
+    "PATIENCE_S",
+    "cost_follows",
+    "costs_settled",
+    "is_pending",
+    "somebody_waits",
+    "wait_for_cost",
+    "wait_for_costs",
+]
 
 PATIENCE_S = 0.5
-"""A log row is there after 0.03 to 0.15 s as a rule; a display is not held up for longer than this."""
+"""A display is not held up for longer than this; real gateways write their rows after 2 to 5 s, so it often goes on
+without a cost."""
 FRAME_PATIENCE_S = 1.5
 """A frame of the run log, which is asked for more rarely than a display, waits for costs so long."""
 
-_pending: dict[str, tuple[threading.Event, threading.Thread]] = {}
+_pending: dict[str, threading.Thread] = {}
+"""run_id -> the thread that looks for its cost."""
+_settled = threading.Condition()
+_waiters: set[int] = set()
+"""A number for each that waits just now."""
+_marks = itertools.count()
 
 
 def cost_follows(run: Run, by: threading.Thread | None = None) -> None:
     """The thread `by` (that which calls this) is looking for the run's cost, or goes on with that."""
-    _pending.setdefault(run.run_id, (threading.Event(), by or threading.current_thread()))
+    _pending.setdefault(run.run_id, by or threading.current_thread())
 
 
-def cost_settled(run: Run) -> None:
-    """The cost is known, or will not be."""
-    found = _pending.pop(run.run_id, None)
-    if found is not None:
-        found[0].set()
+def costs_settled(runs: Iterable[Run]) -> None:
+    """The costs are known, or will not be."""
+    known = [_pending.pop(run.run_id, None) for run in runs]
+    if any(known):
+        with _settled:
+            _settled.notify_all()
 
 
 def is_pending(run: Run) -> bool:
@@ -36,16 +55,35 @@ def is_pending(run: Run) -> bool:
     return run.run_id in _pending
 
 
+def somebody_waits() -> bool:
+    """Whether a thread is held up until a cost is there, so that it is worth hurrying."""
+    return bool(_waiters)
+
+
 def wait_for_cost(run: Run, seconds: float = PATIENCE_S) -> None:
     """Wait until the cost is settled, at most `seconds`; never on the thread that looks for it."""
-    found = _pending.get(run.run_id)
-    if found is not None and found[1] is not threading.current_thread():
-        found[0].wait(seconds)
+    wait_for_costs([run], seconds)
 
 
-def wait_for_costs(seconds: float = FRAME_PATIENCE_S) -> None:
-    """Wait until the costs of all runs of this process are settled, at most `seconds`."""
-    end = time.monotonic() + seconds
-    for event, thread in list(_pending.values()):
-        if thread is not threading.current_thread() and thread.is_alive():
-            event.wait(max(0.0, end - time.monotonic()))
+def wait_for_costs(runs: Iterable[Run] | None = None, seconds: float = FRAME_PATIENCE_S) -> int:
+    """Wait until the costs of `runs` (None: of all runs of this process) are settled, at most `seconds`.
+
+    Returns how many are still awaited.
+    """
+    me = threading.current_thread()
+    left = set(_pending) if runs is None else {run.run_id for run in runs}
+
+    def settled() -> bool:
+        waiting = {one: by for one in left if (by := _pending.get(one)) is not None}
+        left.intersection_update(one for one, by in waiting.items() if by is not me and by.is_alive())
+        return not left
+
+    if not settled():
+        mark = next(_marks)
+        _waiters.add(mark)
+        try:
+            with _settled:
+                _settled.wait_for(settled, seconds)
+        finally:
+            _waiters.discard(mark)
+    return len(left)

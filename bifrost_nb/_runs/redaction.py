@@ -8,13 +8,15 @@ that a comparison finds its answers again.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import fields
 from typing import Any, Literal
 
+from .._safe_text import SHORTEST_SECRET, hide_in
 from .log.codec import EXTRA
 from .run import Run
 
-__all__ = ["WHATS", "Redact", "What", "as_written", "decide", "dropping"]
+__all__ = ["WHATS", "Redact", "What", "as_written", "decide", "dropping", "hide_keys"]
 
 What = Literal["prompt", "response"]
 Redact = Callable[[str, What], str | None]
@@ -59,6 +61,44 @@ def as_written(run: Run) -> Run:
     for name, value in run.written.items():
         setattr(written, name, value)
     return written
+
+
+_OURS = frozenset(
+    ("run_id", "request_id", "comparison_id", "prompt_id", "request_type", "status", "cost_source", "rating", "written")
+)
+"""Fields of a run whose texts are our own words: a key that reads like one of them must not change them."""
+_ASKED = frozenset(("requested_provider", "requested_model", "fallbacks", "prompt", "params", "tags"))
+"""What the person wrote: whole in memory, since it may be sent again; without keys where it is written."""
+
+
+_FIELDS = tuple(
+    field.name for field in fields(Run) if field.name not in _OURS and field.name not in ("embeddings", "attempts")
+)
+
+
+def hide_keys(run: Run, secrets: Collection[str]) -> Run:
+    """Take `secrets` out of all of `run` that came from outside, in place; the run as the log may hold it.
+
+    Who answered (a model's name), tool calls, raw parts and errors may repeat a key as well as texts do. Values are
+    changed before they are encoded: in a line of JSON a key can look like the line's own words.
+    """
+    secrets = [secret for secret in secrets if len(secret) >= SHORTEST_SECRET]
+    if not secrets:
+        return run
+    line = run
+    for name in _FIELDS:
+        value = getattr(run, name)
+        if value and (found := hide_in(value, secrets)) is not value and found != value:
+            if name in _ASKED:
+                line = copy.copy(run) if line is run else line
+                setattr(line, name, found)
+            else:
+                setattr(run, name, found)
+                setattr(line, name, found)
+    if run.written:
+        run.written = hide_in(run.written, secrets)
+        line.written = run.written
+    return line
 
 
 def _through(hooks: Iterable[Redact], text: str, what: What) -> str | None:

@@ -10,7 +10,7 @@ from .._wire.deployments import Kind
 from .._wire.embeddings import vectors_of
 from .._wire.responses_stream import ResponseEvents, answer_of
 from ..errors import GatewayError
-from .collector import Collector, Piece, parsed
+from .collector import Collector, Piece, parsed, whole
 from .run import Run
 
 __all__ = ["EmbeddingCollector", "ResponsesCollector", "collector_of"]
@@ -52,15 +52,15 @@ class ResponsesCollector(Collector):
 
     def finish(self, ended_ms: float) -> Run:
         run = super().finish(ended_ms)
-        run.raw = self._received
+        run.raw = whole(self._received)
         if not any(run.texts):  # calls of tools alone, whole or streamed
             run.texts, run.response = [], None
         if (final := self._events.final) is not None:  # it holds once more, and whole, what came in parts
             calls = ToolCalls()
-            calls.add(final["message"]["tool_calls"])
-            run.tool_calls = calls.result() or run.tool_calls
-            run.annotations = final["message"]["annotations"] or run.annotations
-            run.logprobs = final["logprobs"] or run.logprobs
+            calls.add_whole(final["message"]["tool_calls"])
+            run.tool_calls = whole(calls.result()) or run.tool_calls
+            run.annotations = whole(final["message"]["annotations"]) or run.annotations
+            run.logprobs = whole(final["logprobs"]) or run.logprobs
         return run
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from .._safe_text import plain
 from .pending import wait_for_cost
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class Attempt:
     ended_ms: float | None = None
     http_status: int | None = None
     error: str | None = None
+    taken: bool = False
+    """It failed after the gateway had taken it, so that it may be billed."""
     wait_ms: float | None = None
     """Backoff before the next attempt; None after the last one."""
 
@@ -73,7 +76,11 @@ class Run:
     completion_tokens: int | None = None
     total_tokens: int | None = None
     cached_tokens: int | None = None
+    """Read from a cache; part of `prompt_tokens`."""
+    cache_write_tokens: int | None = None
+    """Written to a cache; part of `prompt_tokens`."""
     reasoning_tokens: int | None = None
+    """Part of `completion_tokens`."""
     input_cost_usd: float | None = None
     output_cost_usd: float | None = None
     cost_usd: float | None = None
@@ -89,13 +96,15 @@ class Run:
     chunks: int | None = None
     """Chunks that carried text or reasoning. A chunk is not a token."""
     tokens_per_s: float | None = None
-    """Completion tokens per second: after the first text when streamed, over the whole call otherwise."""
+    """Tokens per second. Streamed: those of the text that can be seen, from the first text to the last, without the
+    reasoning; None where it cannot be told apart. Otherwise: all completion tokens over the whole call."""
     cache_hit: bool | None = None
     cache_hit_type: str | None = None
     cache_similarity: float | None = None
     prompt: str | None = None
     """The prompt as text; several prompts, or messages beyond one user turn, as JSON."""
     response: str | None = None
+    tool_calls: list[dict[str, Any]] = field(default_factory=list)
     params: dict[str, Any] = field(default_factory=dict)
     tags: dict[str, Any] = field(default_factory=dict)
     rating: str | None = None
@@ -105,7 +114,6 @@ class Run:
     texts: list[str] = field(default_factory=list)
     """The text of every choice, by index."""
     reasoning: str | None = None
-    tool_calls: list[dict[str, Any]] = field(default_factory=list)
     annotations: list[dict[str, Any]] = field(default_factory=list)
     """What the answer cites."""
     audio: dict[str, Any] | None = field(default=None, repr=False)
@@ -156,7 +164,8 @@ class Run:
         return _joined(self.provider, self.model)
 
     def __str__(self) -> str:
-        return self.text
+        """The answer as it may be printed: without control sequences, which `text` keeps as received."""
+        return plain(self.text)
 
     def __repr__(self) -> str:
         from .._display.run import as_text

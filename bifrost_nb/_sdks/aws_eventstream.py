@@ -8,19 +8,26 @@ and costs several times as much for a frame, which would be felt in every stream
 from __future__ import annotations
 
 import struct
+import zlib
 from typing import Any
 
 import orjson
 
+from .._wire.json_text import loads
 from ..errors import ProtocolError
 
-__all__ = ["FrameDecoder"]
+__all__ = ["FrameDecoder", "is_frame"]
 
 _PRELUDE = struct.Struct("!II")
 _STRING = 7
 _SIZES = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
 """Bytes of a header's value, by its type; types 6 (bytes) and 7 (text) say their length."""
 _LONGEST = 24 * 1024 * 1024
+
+
+def is_frame(head: bytes) -> bool:
+    """Whether a body that begins so is such a stream: the checksum of a frame's first eight bytes follows them."""
+    return len(head) >= 12 and zlib.crc32(head[:8]) == int.from_bytes(head[8:12], "big")
 
 
 class FrameDecoder:
@@ -50,7 +57,7 @@ def _event(head: bytes, payload: bytes) -> dict[str, Any]:
     if headers.get(b":message-type") == "error":
         return {"exception": {"message": headers.get(b":error-message") or headers.get(b":error-code")}}
     try:
-        content = orjson.loads(payload) if payload else {}
+        content = loads(payload) if payload else {}
     except orjson.JSONDecodeError:
         content = {}
     return {headers.get(b":event-type") or headers.get(b":exception-type") or "": content}

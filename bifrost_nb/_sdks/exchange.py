@@ -42,6 +42,8 @@ class Exchange:
     exhausted: bool = False
     """The body came to its own end, rather than being closed by the SDK."""
     failure: BaseException | None = None
+    dropped: int = 0
+    """Comment lines that the SDK was not given."""
 
     def now_ms(self) -> float:
         return 1000 * (time.monotonic() - self.began)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 
 import orjson
@@ -11,15 +12,26 @@ from .._client.dispatch import describe, status_of
 from .._runs.collector import Collector, Piece, parsed
 from .._runs.run import Run, Status
 from .._safe_text import plain
+from .._wire.json_text import loads
 from .._wire.sse import EventDecoder
 from ..errors import BifrostError, ConnectionFailed, GatewayError, ProtocolError, StreamInterrupted, TimedOut
-from .aws_eventstream import FrameDecoder
+from .aws_eventstream import FrameDecoder, is_frame
 from .exchange import Exchange
+from .formats import cohere
 from .formats.shape import Format, Json, as_it_came, object_of
 from .routes import OTHER, asked_of, operation
 
 __all__ = ["read"]
 
+Blocks = list[tuple[float, bytes]]
+
+_EVENTS = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:data|event|id|retry)?:")
+_HEAD = 64
+_UNREAD = (
+    "The gateway answered Cohere's SDK in its own form, of which that SDK reads nothing: it needs the header "
+    "x-bf-send-back-raw-response: true (bf.sdk sends it) and, from gateway 1.5 on, the gateway's client setting "
+    "allow_per_request_raw_override."
+)
 _TEXT_ONLY = {"role", "content", "reasoning"}
 _CANCELLED = {"CancelledError", "GeneratorExit", "KeyboardInterrupt"}
 _TIMEOUTS = {
@@ -60,6 +72,11 @@ def read(exchange: Exchange, secrets: Sequence[str] = ()) -> Run:
         error, status = failure, status_of(failure)
     run.total_ms = _total_ms(exchange, collector)
     collector.finish(run.total_ms or 0.0)
+    if exchange.dropped:
+        run.notes.append(
+            f"{exchange.dropped} comment {'line was' if exchange.dropped == 1 else 'lines were'} (heartbeats) left out "
+            "of the stream before Google's SDK, which fails on them."
+        )
     if collector.streamed and not collector.complete:
         run.completion_tokens = run.total_tokens = run.tokens_per_s = None  # what was counted so far is not all
     if run.request_type == "embedding":
@@ -82,6 +99,8 @@ class _SdkCollector(Collector):
         """As it came, put together from what several events said."""
         self._model: object = None
         """Some APIs name it in the first event alone."""
+        self._unread = False
+        """The SDK cannot read what came."""
 
     def _rest(self, choice: Json, index: int) -> None:
         delta = choice.get("delta")  # most chunks have nothing but text
@@ -94,7 +113,13 @@ class _SdkCollector(Collector):
         return self._streamed
 
     def answer(self, body: Json) -> list[Piece]:
-        return super().answer(self._counted(self.form.answer(body)))
+        return super().answer(self._counted(body if self._is_gateways(body) else self.form.answer(body)))
+
+    def _is_gateways(self, body: Json) -> bool:
+        """Whether an answer has the gateway's own form, whatever was asked (so on ``/cohere``; measured)."""
+        found = self._event is not as_it_came and type(body.get("choices")) is list
+        self._unread = self._unread or (found and self.form is cohere.CHAT)
+        return found
 
     def _feed(self, payloads: Sequence[bytes | Json], at_ms: float, pieces: list[Piece]) -> None:
         if (
@@ -106,7 +131,8 @@ class _SdkCollector(Collector):
         return None
 
     def _read(self, payload: bytes | Json) -> Json:
-        chunk = self._event(payload if type(payload) is dict else parsed(payload))  # type: ignore[arg-type]
+        event: Json = payload if type(payload) is dict else parsed(payload)  # type: ignore[arg-type]
+        chunk = event if self._is_gateways(event) else self._event(event)
         if self._model is None:
             self._model = chunk.get("model")
         return self._counted(chunk) if chunk.get("usage") else chunk
@@ -120,27 +146,34 @@ class _SdkCollector(Collector):
         if type(usage) is not dict or not usage:
             return body
         self.usage.update((name, value) for name, value in usage.items() if value is not None)
+        if "prompt_tokens" in self.usage:  # the gateway's own names
+            return {**body, "usage": dict(self.usage)}
         return {**body, "usage": self.form.usage(self.usage)}
 
     def finish(self, ended_ms: float) -> Run:
         run = super().finish(ended_ms)
         run.usage = self.usage or None
+        if self._unread:
+            run.notes.append(_UNREAD)
         return run
 
 
 def _take(exchange: Exchange, collector: _SdkCollector) -> None:
     """What came, into the collector. Raises BifrostError where it says that the call failed."""
-    kind = exchange.headers.get("content-type", "")
+    kind = exchange.headers.get("content-type", "").lower()
     status = exchange.status or 0
     if 300 <= status < 400:
         raise ProtocolError(f"{exchange.path} answered {status}, a redirect.", hint="Is base_url the gateway itself?")
-    if status < 300 and kind.startswith("text/event-stream"):
-        return _take_events(exchange, collector)
-    if status < 300 and kind.startswith("application/vnd.amazon.eventstream"):
-        return _take_frames(exchange, collector)
+    blocks = list(_decoded(exchange))
+    if status < 300:
+        head = _head(blocks)
+        if is_frame(head) or kind.startswith("application/vnd.amazon.eventstream"):
+            return _take_frames(blocks, collector)
+        if _EVENTS.match(head) or (kind.startswith("text/event-stream") and not head.lstrip().startswith(b"{")):
+            return _take_events(blocks, collector)
     if exchange.too_long or not (exchange.exhausted or status >= 400):
         return None
-    content = b"".join(block for _, block in _decoded(exchange))
+    content = b"".join(block for _, block in blocks)
     if status >= 400:
         raise _typed(collector.refusal(content), content, exchange)
     body = _json(content)
@@ -148,24 +181,34 @@ def _take(exchange: Exchange, collector: _SdkCollector) -> None:
         raise collector.refusal(body)
     if body:  # a picture or a sound has neither text nor usage
         collector.answer(body)
-    elif kind.startswith("application/json"):
+    elif "json" in kind:
         raise ProtocolError(f"{exchange.path} answered {status} with something that is not a JSON object.")
     return None
 
 
-def _take_events(exchange: Exchange, collector: _SdkCollector) -> None:
+def _head(blocks: Blocks) -> bytes:
+    """How a body begins. SDKs know by what they asked for which it is, and take any content type; this tells it too."""
+    head = b""
+    for _, block in blocks:
+        head += block
+        if len(head) >= _HEAD:
+            break
+    return head
+
+
+def _take_events(blocks: Blocks, collector: _SdkCollector) -> None:
     decoder, at = EventDecoder(), 0.0
-    for at, block in _decoded(exchange):
+    for at, block in blocks:
         collector.feed(decoder.feed(block), at)
     with contextlib.suppress(ProtocolError):  # an event that was cut off: the answer is not complete
         collector.feed(decoder.end(), at)
 
 
-def _take_frames(exchange: Exchange, collector: _SdkCollector) -> None:
+def _take_frames(blocks: Blocks, collector: _SdkCollector) -> None:
     """Amazon's event stream: binary frames, each with a kind and a JSON payload."""
     frames = FrameDecoder()
     collector.feed([], 0.0)  # a stream, also where nothing came
-    for at, block in _decoded(exchange):
+    for at, block in blocks:
         collector.feed(frames.feed(block), at)
 
 
@@ -236,6 +279,6 @@ def _total_ms(exchange: Exchange, collector: _SdkCollector) -> float | None:
 def _json(content: bytes) -> Json:
     """The object that `content` holds; empty where it holds none."""
     try:
-        return object_of(orjson.loads(content)) if content else {}
+        return object_of(loads(content)) if content else {}
     except orjson.JSONDecodeError:
         return {}

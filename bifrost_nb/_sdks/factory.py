@@ -117,7 +117,9 @@ def _cohere(place: _Place, options: Options) -> Any:
 
     kind: Any = cohere.AsyncClientV2 if place.asynchronous else cohere.ClientV2
     http: Any = httpx.AsyncClient if place.asynchronous else httpx.Client
-    http_client = place.recorded(http(timeout=300, follow_redirects=True))  # as its own client
+    # Without this header the gateway answers in its own form, of which the SDK reads nothing (measured from 1.4.18 on).
+    raw = {"x-bf-send-back-raw-response": "true"}
+    http_client = place.recorded(http(timeout=300, follow_redirects=True, headers=raw))  # else as its own client
     return kind(**{"base_url": place.url, "api_key": place.key, "httpx_client": http_client, **options})
 
 

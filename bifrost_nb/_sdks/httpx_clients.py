@@ -1,7 +1,8 @@
 """Clients of httpx and httpx2 that record what they send to the gateway.
 
 Recorded is at the transport, below everything that an SDK sees: the bytes, the errors and the times of each attempt
-pass through unchanged. Requests to other hosts, redirects there included, are not looked at and get no header of ours.
+pass through unchanged, but for comments before Google's SDK (`comment_filter`). Requests to other hosts,
+redirects there included, are not looked at and get no header of ours.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import ConfigurationError
+from .comment_filter import comment_filter
 from .exchange import Exchange
 from .recorder import ASKED_HEADERS, Recorder
 
@@ -197,6 +199,7 @@ class _RecordedStream:
 
     def __init__(self, inner: Any, exchange: Exchange, recorder: Recorder) -> None:
         self._inner, self._exchange, self._recorder = inner, exchange, recorder
+        self._filter = comment_filter(exchange)
 
     def __del__(self) -> None:  # a stream that was dropped instead of closed
         self._recorder.end(self._exchange, late=True)
@@ -208,7 +211,10 @@ class _SyncStream(_RecordedStream):
         try:
             for block in self._inner:
                 take(block)
-                yield block
+                if self._filter is None:
+                    yield block
+                elif kept := self._filter.feed(block):
+                    yield kept
         except GeneratorExit:  # closed before its end, which `close` says too
             raise
         except BaseException as failure:
@@ -229,7 +235,10 @@ class _AwaitedStream(_RecordedStream):
         try:
             async for block in self._inner:
                 take(block)
-                yield block
+                if self._filter is None:
+                    yield block
+                elif kept := self._filter.feed(block):
+                    yield kept
         except GeneratorExit:
             raise
         except BaseException as failure:

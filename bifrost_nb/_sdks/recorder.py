@@ -6,6 +6,7 @@ It must never harm the call it looks at: whatever goes wrong here is reported by
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -15,9 +16,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .._client.client import Client
+from .._client.portal import portal
+from .._runs.pending import cost_follows
+from .._runs.run import Run
+from ..errors import LogError
 from .exchange import Exchange
 from .exchange_to_run import read
-from .late_facts import Settling
 
 __all__ = ["ASKED_HEADERS", "NO_KEY", "Recorder"]
 
@@ -48,7 +52,11 @@ class Recorder:
         self._key = settings.virtual_key
         self._secrets = self.client.credentials.secrets
         self._failed: OrderedDict[Any, tuple[str, int, float]] = OrderedDict()
-        self._settling = Settling(self.client)
+        self._version: str | None = None
+        self._asked_version = False
+        self._versions: list[Run] = []
+        """Recorded before the version was known. This and the next belong to the private loop."""
+        self._asking: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"<Recorder of {self.base_url}>"
@@ -94,11 +102,34 @@ class Recorder:
         try:
             self._remember(exchange)
             run = read(exchange, self._secrets)
-            run.gateway_version = self._settling.version
+            run.gateway_version = self._version
             self.client.record(run)
-            self._settling.add(run)
+            self._look_later(run)
         except Exception:  # the call of the SDK is worth more than our record of it
             _logger.exception("bifrost-nb: a call could not be recorded")
+
+    def _look_later(self, run: Run) -> None:
+        """What `run` does not know yet is looked for on the private loop."""
+        private = portal()
+        if run.cost_usd is None and run.http_status is not None:
+            cost_follows(run, private.thread)  # from now on, so that whoever asks at once knows that it may come
+
+        def look() -> None:
+            self.client.sender().costs.follow(run, self.client.log)
+            if self._version is None and not self._asked_version:
+                self._versions.append(run)
+                if self._asking is None:
+                    self._asking = private.loop.create_task(self._learn_version())
+
+        private.loop.call_soon_threadsafe(look)
+
+    async def _learn_version(self) -> None:
+        self._version = await self.client.sender().known_version()
+        runs, self._versions, self._asked_version = self._versions, [], True
+        for run in runs:
+            run.gateway_version = self._version
+            with contextlib.suppress(LogError):
+                self.client.log.update_soon(run.run_id, gateway_version=self._version)
 
     # Which attempts belong together
 

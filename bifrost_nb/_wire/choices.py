@@ -5,17 +5,22 @@ All take any JSON: a value of another type than expected counts as absent.
 
 from __future__ import annotations
 
+import json
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 __all__ = [
     "ToolCalls",
     "annotations_of",
+    "as_text",
     "audio_of",
     "choice_index",
     "choice_text",
     "choices_of",
+    "documented",
     "finish_reason",
     "logprobs_of",
     "merge_audio",
@@ -25,6 +30,15 @@ __all__ = [
 ]
 
 JsonDict = dict[str, Any]
+
+_REASONS = {
+    # 1.4.18 and 1.5.1 hand Anthropic's on in the Responses API (captured); Google's and Cohere's come with raw answers
+    **dict.fromkeys(("end_turn", "stop_sequence", "complete", "eos_token", "eos"), "stop"),
+    **dict.fromkeys(("max_tokens", "max_output_tokens", "model_context_window_exceeded"), "length"),
+    **dict.fromkeys(("tool_use", "tool_call"), "tool_calls"),
+    **dict.fromkeys(("refusal", "safety"), "content_filter"),
+    "stop": "stop",
+}
 
 
 def choices_of(body: Mapping[str, Any]) -> list[JsonDict]:
@@ -86,6 +100,11 @@ def finish_reason(choice: JsonDict) -> str | None:
     """Why the choice ended; None while it has not."""
     reason = choice.get("finish_reason")
     return reason if type(reason) is str and reason else None
+
+
+def documented(reason: str) -> str:
+    """A finish reason by the name that the gateway documents, where a provider's own came through."""
+    return _REASONS.get(reason.lower(), reason)
 
 
 def tool_calls_of(choice: JsonDict) -> list[JsonDict]:
@@ -167,63 +186,111 @@ class ToolCalls:
     """The tool calls of one streamed choice, put together from fragments.
 
     The first fragment of a call brings its id and name, later ones (same ``index``, or the same id, or neither: the
-    latest call) more of its arguments. Other keys are kept as they first came.
+    latest call) more of its arguments. Other keys are kept as they first came. Providers that send each call whole give
+    all of them one index, or none: a fragment that names a tool begins a new call where it has another id, or where the
+    arguments so far are complete and it brings more.
     """
 
     def __init__(self) -> None:
-        self._calls: dict[object, JsonDict] = {}
-        self._names: dict[object, str] = {}
-        self._arguments: dict[object, list[str]] = {}
-        self._latest: object = None
+        self._calls: list[_Call] = []
+        self._latest: dict[object, _Call] = {}
+        """By index and by id; under None the latest of all."""
 
     def add(self, fragments: list[JsonDict]) -> None:
         """Take the fragments of one chunk."""
         for fragment in fragments:
-            key = self._latest = self._key(fragment)
-            call = self._calls.setdefault(key, {})
-            for name, value in fragment.items():
-                if name != "function" and call.get(name) in (None, ""):
-                    call[name] = value
             function = fragment.get("function")
-            if type(function) is dict:
-                self._add_function(key, call, function)
+            function = function if type(function) is dict else {}
+            index, identity = fragment.get("index"), fragment.get("id")
+            identity = identity if type(identity) is str and identity else None
+            call = self._latest.get(index if type(index) is int else identity)
+            if call is None or call.is_over(identity, function):
+                call = self._begin()
+            if type(index) is int:
+                self._latest[index] = call
+            if identity is not None:
+                self._latest[identity] = call
+            self._latest[None] = call
+            call.add(fragment, function)
+
+    def add_whole(self, calls: list[JsonDict]) -> None:
+        """Take the calls of an answer that was not streamed, each whole."""
+        for call in calls:
+            function = call.get("function")
+            self._begin().add(call, function if type(function) is dict else {})
+
+    def _begin(self) -> _Call:
+        call = _Call()
+        self._calls.append(call)
+        return call
 
     def result(self) -> list[JsonDict]:
         """The calls so far, in the order they began."""
-        calls = []
-        for key, call in self._calls.items():
-            function = {**call.get("function", {}), "arguments": "".join(self._arguments.get(key, ()))}
-            if key in self._names:
-                function["name"] = self._names[key]
-            calls.append({**call, "function": function})
-        return calls
+        return [call.result() for call in self._calls]
 
     def __bool__(self) -> bool:
         return bool(self._calls)
 
-    def _key(self, fragment: JsonDict) -> object:
-        index = fragment.get("index")
-        if type(index) is int:
-            return index
-        identity = fragment.get("id")
-        if type(identity) is str and identity:
-            return identity
-        return self._latest if self._latest is not None else 0
 
-    def _add_function(self, key: object, call: JsonDict, function: JsonDict) -> None:
-        name = function.get("name")
-        if type(name) is str and name:
-            known = self._names.get(key, "")
-            if name != known:  # some providers repeat the whole name in every fragment
-                self._names[key] = known + name
-        arguments = function.get("arguments")
-        if type(arguments) is str:
-            self._arguments.setdefault(key, []).append(arguments)
-        elif arguments is not None:  # an object instead of its text
-            call.setdefault("function", {})["arguments_object"] = arguments
-        for other, value in function.items():
-            if other not in ("name", "arguments"):
-                call.setdefault("function", {}).setdefault(other, value)
+class _Call:
+    """One call, growing."""
+
+    __slots__ = ("_arguments", "_facts", "_function", "_object")
+
+    def __init__(self) -> None:
+        self._facts: JsonDict = {}
+        self._function: JsonDict = {}
+        self._arguments: list[str] = []
+        self._object: object = None
+        """Arguments that came as a value instead of its text; pieces of text that follow stand for it."""
+
+    def is_over(self, identity: str | None, function: JsonDict) -> bool:
+        """Whether a fragment with this id, under the same index, belongs to another call."""
+        other = identity is not None and self._facts.get("id") not in (None, "", identity)
+        if not function.get("name"):
+            return other and self._complete()
+        return other or (function.get("arguments") not in (None, "") and self._complete())
+
+    def _complete(self) -> bool:
+        if not self._arguments:
+            return self._object is not None
+        if not self._arguments[-1].rstrip().endswith("}"):  # else all of a long call would be read for each fragment
+            return False
+        try:
+            return type(orjson.loads("".join(self._arguments))) is dict
+        except orjson.JSONDecodeError:
+            return False
+
+    def add(self, fragment: JsonDict, function: JsonDict) -> None:
+        for name, value in fragment.items():
+            if name != "function" and self._facts.get(name) in (None, ""):
+                self._facts[name] = value
+        for name, value in function.items():
+            if name == "arguments":
+                if type(value) is str:
+                    self._arguments.append(value)
+                elif value is not None:
+                    self._object = value
+            elif name == "name":
+                known = self._function.get("name", "")
+                if type(value) is str and value and value != known:  # some repeat the whole name in every fragment
+                    self._function["name"] = known + value
+            else:
+                self._function.setdefault(name, value)
+
+    def result(self) -> JsonDict:
+        arguments = "".join(self._arguments)
+        if not arguments and self._object is not None:
+            arguments = as_text(self._object)
+        return {**self._facts, "function": {**self._function, "arguments": arguments}}
+
+
+def as_text(value: object) -> str:
+    """A JSON value as its text, whatever strange characters it holds."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # half of a character, or a number of more than 64 bits
+        return json.dumps(value, default=str)
 
 
 def _part(choice: JsonDict) -> JsonDict | None:

@@ -81,11 +81,12 @@ def endpoint(
 ) -> Endpoint:
     """The address for a request of `kind` to `deployment`.
 
-    Text completions of ``azure/...`` use the Azure route, all else ``/v1``, unless `route` says otherwise.
-    `api_version` goes with the Azure route only. Raises ConfigurationError for what an address cannot carry.
+    Text completions of ``azure/...`` use the Azure route where the name can stand in an address as it is, all else
+    uses ``/v1``, unless `route` says otherwise. `api_version` goes with the Azure route only. Raises
+    ConfigurationError for what an address cannot carry.
     """
     if route is None:
-        route = "azure" if kind == "text" and deployment.provider == "azure" else "v1"
+        route = "azure" if kind == "text" and deployment.provider == "azure" and _is_segment(deployment.model) else "v1"
     if route == "v1":
         return Endpoint(f"/v1/{_OPERATION[kind]}", {}, "v1")
     if route != "azure":
@@ -94,23 +95,29 @@ def endpoint(
     return Endpoint(f"/openai/openai/deployments/{_segment(deployment)}/{_OPERATION[kind]}", query, "azure")
 
 
+def _is_segment(name: str) -> bool:
+    """Whether a name is a path segment as it is. No gateway decodes one (1.3.63 to 2.0.0-prerelease3, measured)."""
+    return quote(name, safe="") == name and name not in (".", "..")
+
+
 def _segment(deployment: Deployment) -> str:
     """The deployment's name as one path segment.
 
-    A slash is refused rather than encoded: a gateway that decodes ``%2F`` before it matches routes would read
-    ``<provider>/<model>`` and ask somebody else. ``.`` and ``..`` are removed by clients and proxies on the way.
+    What would have to be escaped is refused: the gateway takes the escaped name for the name, and asks for a
+    deployment that does not exist. ``.`` and ``..`` are removed by clients and proxies on the way.
     """
     if deployment.provider != "azure":
         raise ConfigurationError(
             f"{plain(deployment, 80)} cannot be asked over the Azure route, which always asks the provider azure.",
             hint="Leave out route='azure', or name an azure/... deployment.",
         )
-    if "/" in deployment.model or deployment.model in (".", ".."):
+    if not _is_segment(deployment.model):
         raise ConfigurationError(
-            f"The deployment name {plain(repr(deployment.model), 80)} cannot be part of the Azure route's address.",
-            hint="Use route='v1', which sends the name in the body, or a deployment with a plain name.",
+            f"The deployment name {plain(repr(deployment.model), 80)} cannot be part of the Azure route's address: "
+            "it would have to be escaped there, and no gateway turns it back.",
+            hint="Leave out route='azure': /v1 sends the name in the body.",
         )
-    return quote(deployment.model, safe="")
+    return deployment.model
 
 
 def _version(api_version: str) -> str:

@@ -14,6 +14,7 @@ import orjson
 
 from .._safe_text import plain, redact
 from ..errors import AuthenticationFailed, BudgetExceeded, GatewayError, NotFound, RateLimited
+from .json_text import loads
 from .metadata import header, name_of
 
 __all__ = ["ErrorInfo", "gateway_error", "is_error", "parse_error", "retry_after"]
@@ -218,7 +219,7 @@ def _decoded(body: bytes | str | Mapping[str, Any]) -> Mapping[str, Any] | str:
     if isinstance(body, Mapping):
         return body
     try:
-        content = orjson.loads(body)
+        content = loads(body)
     except orjson.JSONDecodeError:
         content = None
     if isinstance(content, Mapping):

@@ -6,7 +6,6 @@ refused here.
 
 from __future__ import annotations
 
-import difflib
 import math
 import numbers
 from collections.abc import Iterable, Mapping
@@ -15,6 +14,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from .._safe_text import plain, redact
+from .._suggest import similar
 from ..errors import ConfigurationError
 from .deployments import Deployment
 
@@ -188,8 +188,8 @@ def configuration_error(error: ValidationError, model: type[BaseModel], given: I
 
 def _unknown(name: str, known: list[str]) -> str:
     shown = plain(repr(name), 60)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"{shown} is not a parameter: did you mean {near[0]!r}?" if near else f"{shown} is not a parameter"
+    meant = similar(name, known)
+    return f"{shown} is not a parameter{f': did you mean {meant[0]!r}?' if meant else ''}"
 
 
 def _problem(name: str, kind: str, message: str, value: Any, model: type[BaseModel]) -> str:

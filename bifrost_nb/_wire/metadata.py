@@ -37,7 +37,15 @@ class LowerNames(dict[str, str]):
     @classmethod
     def of(cls, raw: Iterable[tuple[bytes, bytes]]) -> LowerNames:
         """Those of an answer as it came; of one that is there twice, the last."""
-        return cls([(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in raw])
+        return cls([(_decoded(name).lower(), _decoded(value)) for name, value in raw])
+
+
+def _decoded(text: bytes) -> str:
+    """UTF-8, as gateway 2.0 writes the names of models; else the Latin-1 that HTTP has of old."""
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text.decode("latin-1")
 
 
 class Served(NamedTuple):
@@ -66,13 +74,14 @@ class Cost(NamedTuple):
 
 
 class Tokens(NamedTuple):
-    """Token counts; `cached` is a part of `prompt`, `reasoning` of `completion`."""
+    """Token counts; `cached` and `cache_write` are parts of `prompt`, `reasoning` is one of `completion`."""
 
     prompt: int | None
     completion: int | None
     total: int | None
     cached: int | None
     reasoning: int | None
+    cache_write: int | None = None
 
 
 class Cache(NamedTuple):
@@ -117,6 +126,8 @@ def served(
     asked = asked or _first(extra, "original_model_requested", "model_requested") or told("original-model")
     asked_provider = _first(routing, "primary_provider") or told("routing-info-primary-provider")
     is_fallback, index = _told_fallback(routing, headers)
+    if body.get("error") and _first(routing, "provider") and not isinstance(routing.get("is_fallback"), bool):
+        is_fallback, index = False, None  # all failed, and the header only says how many were asked (2.0, measured)
     names = ({ran, deployment}, {_first(extra, "model_requested")})  # what ran decides before what was asked
     if is_fallback is None and _first(routing, "provider") and not _is_chunk(body):
         is_fallback = False  # whole answers leave it out only when it is not so
@@ -150,7 +161,7 @@ def parse_usage(usage: object) -> Tokens:
     """Token counts from a usage object; names of the Responses API (``input_tokens``, ...) are read too.
 
     The gateway leaves out a count of 0 but always writes the total, so a missing one of the three is worked out from
-    the other two, and a total of 0 alone means that the provider told nothing.
+    the other two, and a total of 0 alone means that the provider told nothing. See `Tokens` for what is a part of what.
     """
     counts = _object(usage)
     prompt = _count(counts, "prompt_tokens", "input_tokens")
@@ -168,7 +179,31 @@ def parse_usage(usage: object) -> Tokens:
     of_completion = _object(counts.get("completion_tokens_details") or counts.get("output_tokens_details"))
     # From 1.5 on `cached_tokens` of the Responses API counts what was written to the cache too (core 1.7's source).
     cached = _count(of_prompt, "cached_read_tokens", "cached_tokens")
-    return Tokens(prompt, completion, total, cached, _count(of_completion, "reasoning_tokens"))
+    # 2.0 writes both names, one of them 0.
+    written = [_count(of_prompt, name) for name in ("cached_write_tokens", "cache_write_tokens")]
+    write = max((count for count in written if count is not None), default=None)
+    return _folded(Tokens(prompt, completion, total, cached, _count(of_completion, "reasoning_tokens"), write))
+
+
+def _folded(tokens: Tokens) -> Tokens:
+    """The counts with every part inside its whole.
+
+    Providers differ in whether a part is counted beside its whole, and only the total shows it: reasoning beside the
+    completion (Gemini up to gateway 1.4.0, measured; xAI), what a cache had beside the prompt (Bedrock). A part that
+    is greater than its whole stands beside it whatever the total says.
+    """
+    prompt, completion, total, cached, reasoning, write = tokens
+    if prompt is None or completion is None or total is None:
+        return tokens
+    beside = total - prompt - completion
+    read, wrote, thought = cached or 0, write or 0, reasoning or 0
+    alone = [(0, 0, thought), (read, wrote, 0), (read, 0, 0), (0, wrote, 0)]
+    ways = [*alone, (read, wrote, thought), (read, 0, thought), (0, wrote, thought)]
+    fitting = next((way for way in ways if 0 < beside == sum(way)), None)
+    if fitting is None:
+        fitting = (read if read > prompt else 0, wrote if wrote > prompt else 0, thought if thought > completion else 0)
+    prompt, completion = prompt + fitting[0] + fitting[1], completion + fitting[2]
+    return Tokens(prompt, completion, max(total, prompt + completion), cached, reasoning, write)
 
 
 def parse_cache(extra_fields: object) -> Cache:

@@ -206,8 +206,10 @@ def body(request: Request, deployment: Deployment, address: Endpoint) -> dict[st
         for name in type(request).model_fields
         if name != "extra" and (value := getattr(request, name)) is not None
     }
-    if address.route == "azure":  # the name in the path decides; the specification requires the field beside it
-        result["model"] = deployment.model
+    if address.route == "azure":
+        # The provider stands beside the name: 1.3.63 and 1.4.0 do not read the path of a text completion and send a
+        # bare name to OpenAI; from 1.4.18 on the path decides (measured).
+        result["model"] = str(deployment)
         return result | {"extra_params": request.extra} if request.extra else result
     return result | request.extra
 

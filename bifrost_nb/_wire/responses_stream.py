@@ -21,6 +21,8 @@ _TEXT = frozenset({"response.output_text.delta", "response.refusal.delta"})
 _REASONING = frozenset({"response.reasoning_summary_text.delta", "response.reasoning_text.delta"})
 _ARGUMENTS = frozenset({"response.function_call_arguments.delta", "response.custom_tool_call_input.delta"})
 _LAST = frozenset({"response.completed", "response.incomplete"})
+_CHAT_REASONS = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
+"""Anthropic's words, which gateways 1.4.18 and 1.5.1 leave as they are in whole answers (measured)."""
 _CALLS = {"function_call": ("function", "arguments"), "custom_tool_call": ("custom", "input")}
 """Items that are calls of the user's tools: the type that a chat gives them, and where the arguments are."""
 
@@ -147,7 +149,8 @@ def _finish_reason(response: JsonDict, calls: bool) -> str | None:
         reason = _text(details.get("reason")) if type(details) is dict else ""
         return "length" if reason == "max_output_tokens" else reason or "incomplete"
     if status in (None, "completed"):
-        known = _text(response.get("stop_reason")) or ("stop" if status else "")
+        told = _text(response.get("stop_reason"))
+        known = _CHAT_REASONS.get(told, told) or ("stop" if status else "")
         return "tool_calls" if calls and known in ("", "stop") else known or None
     return _text(status) or None
 

@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from ..errors import ConfigurationError
-from .runs import ShownAxes, styles
+from .style import as_label, axes, styles
 
 __all__ = ["gateway_chart"]
 
@@ -34,7 +32,7 @@ def gateway_chart(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """
     figure, labels = _columns(frame)
     title, unit = _FIGURES[figure]
-    ax = _axes(ax, title)
+    ax = axes(ax, title)
     ax.set_xlabel("time (UTC)")
     ax.set_ylabel(unit)
     if frame.empty:
@@ -88,7 +86,7 @@ def _lines(ax: Axes, table: pd.DataFrame, look: Any, bucket_s: float) -> None:
     )  # a bucket's middle
     for name in table:
         style = look[name]
-        ax.plot(when, table[name], color=style.colour, linestyle=style.dash, marker=style.marker, label=_text(name))
+        ax.plot(when, table[name], color=style.colour, linestyle=style.dash, marker=style.marker, label=as_label(name))
 
 
 def _bars(ax: Axes, table: pd.DataFrame, look: Any, bucket_s: float) -> None:
@@ -97,21 +95,6 @@ def _bars(ax: Axes, table: pd.DataFrame, look: Any, bucket_s: float) -> None:
     bottom = np.zeros(len(table))
     for name in table:
         style, heights = look[name], table[name].fillna(0).to_numpy()
-        look_of = {"color": style.colour, "hatch": style.hatch, "edgecolor": "white", "label": _text(name)}
+        look_of = {"color": style.colour, "hatch": style.hatch, "edgecolor": "white", "label": as_label(name)}
         ax.bar(when, heights, width, bottom=bottom, align="edge", **look_of)
         bottom = bottom + heights
-
-
-def _axes(ax: Axes | None, title: str) -> Axes:
-    if ax is None:
-        figure = Figure(figsize=(7.5, 4.5), layout="constrained")
-        FigureCanvasAgg(figure)
-        ax = figure.add_subplot(axes_class=ShownAxes)
-    ax.set_title(title)
-    return ax
-
-
-def _text(name: object) -> str:
-    """A model's name as a label: matplotlib would set ``$...$`` as a formula and hide a leading underscore."""
-    shown = "".join(sign if sign.isprintable() else " " for sign in str(name)).replace("$", r"\$")
-    return "\u200b" + shown if shown.startswith("_") else shown

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from starlette.requests import Request
 
 from bifrost_nb import AuthenticationFailed, Client, ConfigurationError, GatewayError, NotFound, ProtocolError
 from bifrost_nb._admin.api import Admin, gateway_histogram, providers
@@ -102,6 +104,27 @@ def test_costs_come_from_a_protected_log(client_of: ClientOf, locked: str, monke
     run = inside.complete("azure/fast", "Hi", max_tokens=3)
     inside.wait_costs([run])
     assert run.cost_source == "log"
+
+
+def test_a_lock_before_completions_opens_too(client_of: ClientOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the log-in protects completions (1.4.18, 1.5.1), user and password are sent for them, and only then."""
+    given: list[str | None] = []
+
+    def complete(request: Request) -> Any:
+        given.append(request.headers.get("authorization"))
+        if given[-1] is None:
+            refused = {"is_bifrost_error": False, "status_code": 401, "error": {"message": "Unauthorized"}}
+            return json(refused, 401)
+        return {"choices": [{"index": 0, "text": "open", "finish_reason": "stop"}]}
+
+    with served(Table({"/v1/completions": complete})) as url:
+        with pytest.raises(AuthenticationFailed):
+            client_of(url).complete("openai/m", "Hi")
+        monkeypatch.setenv("BIFROST_ADMIN_USER", USER)
+        monkeypatch.setenv("BIFROST_ADMIN_PASSWORD", PASSWORD)
+        inside = client_of(url, virtual_key="sk-bf-demo-0123456789abcdef", retries=0)
+        assert [inside.complete("openai/m", "Hi").text for _ in range(2)] == ["open", "open"]
+    assert [one is None for one in given] == [True, True, False, False]
 
 
 def test_half_a_pair_is_told_before_anything_is_sent(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from starlette.requests import Request
 
 from bifrost_nb import Client
 from bifrost_nb._admin.doctor import Doctor, doctor
@@ -16,7 +17,9 @@ from .conftest import logged
 from .servers import Locked, Table, json, log_row, served
 
 ClientOf = Callable[..., Client]
+NO_MODEL = json({"error": {"message": "model is required"}, "is_bifrost_error": False, "status_code": 400}, 400)
 BIFROST: dict[str, Any] = {
+    "/v1/completions": NO_MODEL,
     "/health": {"status": "ok", "components": {"db_pings": "ok"}},
     "/api/version": "v2.2.5",
     "/v1/models": {"data": [{"id": "a/b", "pricing": {"prompt": "0.1"}}]},
@@ -146,3 +149,86 @@ def test_it_shows_itself(client_of: ClientOf, gateway: LocalGateway) -> None:
     lines = repr(examined(client_of, {"/api/logs": json({}, 404)})).splitlines()
     assert lines[0].startswith("✓ address")
     assert any(line.lstrip().startswith("→ Switch on logs_store") for line in lines)
+
+
+class LocksAll:
+    """A gateway as 1.4.18 and 1.5.1 with admin protection (captures gov_authTrue_*): Basic opens, no key does."""
+
+    def __init__(self, gateway: Table, basic: str = "Basic YWRtaW46c2VjcmV0LXdvcmQ=") -> None:
+        self.gateway, self.basic = gateway, basic
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        request = Request(scope, receive)
+        path, given = request.url.path, request.headers.get("authorization")
+        if path == "/api/session/is-auth-enabled":
+            await json({"has_valid_token": False, "is_auth_enabled": True})(scope, receive, send)
+        elif path == "/health" or given == self.basic:
+            await self.gateway(scope, receive, send)
+        else:
+            body = {"is_bifrost_error": False, "status_code": 401, "error": {"message": "Unauthorized"}}
+            await json({**body, "extra_fields": {}}, 401)(scope, receive, send)
+
+
+def test_admin_protection_that_also_locks_completions(client_of: ClientOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is named with what opens it, no key is called accepted, and with user and password all is open."""
+    gateway = Table({**BIFROST, "/api/governance/virtual-keys/quota": {"is_active": True}})
+    with served(LocksAll(gateway)) as url:
+        for options in ({}, {"virtual_key": "sk-bf-free-0001"}, {"api_key": "sk-0123456789"}):
+            found = doctor(client_of(url, **options))
+            got, result, advice = state(found, "completions")
+            assert got == "problem"
+            assert "admin protection also guards completions" in result
+            assert "BIFROST_ADMIN_USER" in advice
+            assert not found.healthy
+            assert "accepted" not in repr(found)
+        monkeypatch.setenv("BIFROST_ADMIN_USER", "admin")
+        monkeypatch.setenv("BIFROST_ADMIN_PASSWORD", "wrong-word")
+        found = doctor(client_of(url, virtual_key="sk-bf-free-0001"))
+        assert "refuses this user and password" in state(found, "completions")[1]
+        assert "accepted" not in repr(found)
+        monkeypatch.setenv("BIFROST_ADMIN_PASSWORD", "secret-word")
+        assert "unset BIFROST_API_KEY" in state(doctor(client_of(url, api_key="sk-0123456789")), "completions")[2]
+        found = doctor(client_of(url, virtual_key="sk-bf-free-0001"))
+        assert found.healthy
+        assert state(found, "completions")[:2] == ("ok", "opened by the administrator's user and password")
+        assert state(found, "keys")[1] == "virtual key accepted"
+
+
+@pytest.mark.parametrize(
+    ("version", "listing", "expected", "said"),
+    [
+        ("v1.4.18", ("virtual_key_required", 401), "problem", "virtual key is required"),
+        ("v1.5.1", ("virtual_key_not_found", 401), "problem", "virtual key not found"),
+        ("v1.4.0", None, "warning", "not checked"),
+        ("v1.4.18", None, "ok", "virtual key accepted"),
+    ],
+)
+def test_a_refused_virtual_key(
+    client_of: ClientOf, version: str, listing: tuple[str, int] | None, expected: str, said: str
+) -> None:
+    """A key is called accepted only where the gateway looked at it; 1.4.0 lists its models for anybody's."""
+    changes: dict[str, Any] = {
+        "/api/version": version,
+        "/api/governance/virtual-keys/quota": json({"error": {"message": "Virtual key not found"}}, 404),
+    }
+    if listing is not None:
+        kind, status = listing
+        message = f"{kind.removesuffix('_required').replace('_', ' ')}{' is required' * kind.endswith('required')}"
+        changes["/v1/models"] = json({"type": kind, "status_code": status, "error": {"message": message}}, status)
+    found = examined(client_of, changes, virtual_key="sk-bf-nope")
+    got, result, _ = state(found, "virtual key" if listing else "keys")
+    assert got == expected
+    assert said in result
+    assert ("accepted" in repr(found)) == (expected == "ok")
+
+
+def test_it_asks_as_a_completion_does(client_of: ClientOf) -> None:
+    """The one completion names no model, and has the keys and headers of the client's own calls."""
+    gateway = Table(BIFROST)
+    with served(gateway) as url:
+        doctor(client_of(url, virtual_key="sk-bf-free-0001", headers={"x-team": "blue"}))
+    asked = [request for request in gateway.asked if request.method == "POST"]
+    assert [request.url.path for request in asked] == ["/v1/completions"]
+    assert asked[0].headers["x-bf-vk"] == "sk-bf-free-0001"
+    assert asked[0].headers["x-team"] == "blue"
+    assert "authorization" not in asked[0].headers

@@ -13,7 +13,7 @@ from matplotlib.dates import num2date
 from matplotlib.figure import Figure
 
 from bifrost_nb import Client, ConfigurationError, NotFound
-from bifrost_nb._admin.api import gateway_histogram, gateway_logs
+from bifrost_nb._admin.api import gateway_histogram, gateway_logs, gateway_stats
 from bifrost_nb._simulator.process import LocalGateway, local_gateway
 from bifrost_nb.charts.gateway import gateway_chart
 
@@ -204,3 +204,36 @@ def test_another_frame_is_refused() -> None:
     for frame in (pd.DataFrame(), pd.DataFrame({"a": [1]}), pd.DataFrame(columns=[*COLUMNS["cost"], "more"])):
         with pytest.raises(ConfigurationError, match="gateway_histogram"):
             gateway_chart(frame)
+
+
+@pytest.mark.parametrize(
+    ("knows_aliases", "model", "requests"),
+    [(True, "mine", 2), (True, "theirs", 3), (True, "other", 1), (False, "theirs", 3), (False, "mine", 0)],
+)
+def test_sums_find_a_model_by_either_name(client_of: ClientOf, knows_aliases: bool, model: str, requests: int) -> None:
+    """The filters as 1.5.1 has them: `models` the provider's names, `aliases` the gateway's, both together "and"."""
+    rows = [("theirs", "mine"), ("theirs", "mine"), ("theirs", None), ("other", None)]
+
+    def found(request: Any) -> int:
+        models, aliases = (request.query_params.get(name) for name in ("models", "aliases"))
+        return sum(
+            name in (models or name).split(",") and (not (knows_aliases and aliases) or alias in aliases.split(","))
+            for name, alias in rows
+        )
+
+    def series(request: Any) -> Any:
+        bucket = {"timestamp": "2026-11-27T23:00:00Z", "count": found(request), "success": found(request), "error": 0}
+        return {"buckets": [bucket], "bucket_size_seconds": 3600}
+
+    answers = {
+        "/api/logs/stats": lambda request: {"total_requests": found(request)},
+        "/api/logs/histogram": series,
+        "/api/logs": {"logs": []},
+    }
+    with served(Table(answers)) as url:
+        client = client_of(url)
+        assert gateway_stats(model=model, client=client)["requests"][0] == requests
+        assert gateway_histogram("requests", model=model, client=client)["requests"].sum() == requests
+        if knows_aliases:
+            with pytest.raises(ConfigurationError, match="adds up only one"):
+                gateway_stats(model=["mine", "other"], client=client)

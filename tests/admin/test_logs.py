@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from bifrost_nb import Client, ConfigurationError, NotFound, to_frame
-from bifrost_nb._admin.api import gateway_logs
+from bifrost_nb._admin.api import gateway_logs, gateway_stats, reconcile
 from bifrost_nb._simulator.process import LocalGateway, local_gateway
 
 from .conftest import logged
@@ -180,7 +180,7 @@ def test_a_gateway_that_ignores_everything_is_filtered_here(client_of: ClientOf)
             "4",
         ]
         assert kept(provider="nobody") == []
-    sent = dict(gateway.asked[2].query_params)
+    sent = next(dict(each.query_params) for each in gateway.asked if "providers" in each.query_params)
     assert sent == {"providers": "openai", "limit": "1000", "offset": "0", "sort_by": "timestamp", "order": "desc"}
 
 
@@ -198,7 +198,8 @@ def test_filters_are_sent_in_the_gateways_words(client_of: ClientOf) -> None:
     sent = dict(gateway.asked[0].query_params)
     assert sent["start_time"] == "2026-11-01T12:30:00.000005Z"
     assert sent["end_time"] == "2026-11-02T00:00:00Z"
-    assert (sent["models"], sent["status"]) == ("fast,large", "success,cancelled")
+    assert "models" not in sent, "it means the provider's names there, and would miss aliases"
+    assert sent["status"] == "success,cancelled,error", "up to 1.5.16 a cancelled call is an error there"
 
 
 def test_limit_keeps_the_newest(client_of: ClientOf) -> None:
@@ -343,3 +344,59 @@ def test_no_log_is_told(client_of: ClientOf) -> None:
     """A gateway whose log is off, or that is too old, gives one error that says so."""
     with served(Table({})) as url, pytest.raises(NotFound, match="keeps no log"):
         gateway_logs(client=client_of(url))
+
+
+def test_rows_of_listed_models_and_cancelled_calls_are_told_apart(client_of: ClientOf) -> None:
+    """Nobody's call is left out unless asked for; a cancelled call is one on every version, by status and in sums."""
+    cancelled = {"error_details": {"status_code": 499, "error": {"type": "request_cancelled", "message": "cancelled"}}}
+    failed = {"error_details": {"status_code": 500, "error": {"type": "server_error", "message": "no"}}}
+    rows = [
+        log_row(1),
+        log_row(2, object="list_models"),
+        log_row(3, status="error", **cancelled),
+        log_row(4, status="error", **failed),
+        log_row(5, status="cancelled"),
+        log_row(6, status="error", object="list_models", **failed),
+    ]
+
+    def stats(request: Any) -> Any:
+        kind = request.query_params.get("objects")
+        return {"total_requests": sum(kind in (None, row["object"]) for row in rows), "success_rate": 50}
+
+    with served(Table({"/api/logs": Log(rows).page, "/api/logs/stats": stats})) as url:
+        client = client_of(url)
+
+        def kept(**filters: Any) -> list[str]:
+            return [name.removeprefix("row-") for name in gateway_logs(client=client, **filters)["run_id"]]
+
+        assert kept() == ["1", "3", "4", "5"]
+        assert kept(list_models=True) == ["1", "2", "3", "4", "5", "6"]
+        assert kept(status="cancelled") == ["3", "5"]
+        assert kept(status="error") == ["4"]
+        told = gateway_stats(client=client).iloc[0]
+        assert (told["requests"], told["list_models_rows"], told["failed"], told["cancelled"]) == (6, 2, 1, 2)
+        found = reconcile(since=None, client=client)
+    assert found.list_models_rows == 2
+    assert "1 answered, 1 failed, 2 cancelled" in repr(found)
+    assert "2 rows of listing the models" in repr(found)
+
+
+def test_a_gateway_that_knows_no_kinds_leaves_them_unknown(client_of: ClientOf) -> None:
+    """Where the filter for the kind is ignored, the sum of all is not taken for that of listed models."""
+    with served(Table({"/api/logs/stats": {"total_requests": 9}, "/api/logs": {"logs": []}})) as url:
+        told = gateway_stats(client=client_of(url))
+    assert told["list_models_rows"].isna().all()
+
+
+def test_errors_without_details_are_asked_for(client_of: ClientOf) -> None:
+    """Where the list has only the message (2.0), status and type come from the row itself."""
+    row = log_row(1, status="error", content_summary="prompt 1 no such model")
+    details = {
+        "status_code": 404,
+        "error": {"type": "invalid_request_error", "code": "none", "message": "no such model"},
+    }
+    table = Table({"/api/logs": Log([row]).page, "/api/logs/row-1": {**row, "error_details": details}})
+    with served(table) as url:
+        run = gateway_logs(client=client_of(url)).iloc[0]
+    assert (run["http_status"], run["error_type"], run["error_code"]) == (404, "invalid_request_error", "none")
+    assert run["error_message"] == "no such model"

@@ -196,6 +196,7 @@ def test_statistics_of_nothing_are_unknown(client_of: ClientOf) -> None:
     with served(Table({"/api/logs/stats": stats})) as url:
         assert known(gateway_stats(client=client_of(url))) == {
             "requests": 0,
+            "list_models_rows": 0,
             "total_tokens": 0,
             "cost_usd_total": 0.0,
         }

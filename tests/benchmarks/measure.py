@@ -1,7 +1,7 @@
-"""The figures of the README's section "Measured": runs the benchmark scripts and gathers their rows.
+"""The figures of RESULTS.md: runs the benchmark scripts and gathers their rows.
 
     python tests/benchmarks/measure.py            prints the section
-    python tests/benchmarks/measure.py --write    writes it between the markers in README.md
+    python tests/benchmarks/measure.py --write    writes it between the markers in RESULTS.md
     python tests/benchmarks/measure.py --only bench_stream.py bench_calls.py
 
 Needs no attention and takes under twelve minutes; a script that fails or takes too long is named in the section instead
@@ -25,7 +25,7 @@ from typing import NamedTuple
 from rows import Row
 
 HERE = Path(__file__).parent
-README = HERE.parent.parent / "README.md"
+RESULTS = HERE / "RESULTS.md"
 BEGIN, END = "<!-- measured:begin -->", "<!-- measured:end -->"
 PACKAGES = ("aiohttp", "httpx", "openai", "orjson", "msgspec", "pydantic", "pyarrow", "pandas")
 ROWS_NEED_GB = 14
@@ -123,18 +123,18 @@ def _version(name: str) -> str | None:
 
 
 def write(text: str) -> None:
-    """Put `text` between the markers of the README."""
-    readme = README.read_text(encoding="utf-8")
-    before, begin, rest = readme.partition(BEGIN)
+    """Put `text` between the markers of RESULTS.md."""
+    document = RESULTS.read_text(encoding="utf-8")
+    before, begin, rest = document.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        sys.exit(f"{README} has no {BEGIN} ... {END}")
-    README.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+        sys.exit(f"{RESULTS} has no {BEGIN} ... {END}")
+    RESULTS.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--write", action="store_true", help="write the section into README.md")
+    parser.add_argument("--write", action="store_true", help="write the section into RESULTS.md")
     parser.add_argument("--only", nargs="+", metavar="SCRIPT", help="run these alone (not with --write)")
     options = parser.parse_args()
     if options.write and options.only:

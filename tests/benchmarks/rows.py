@@ -1,6 +1,6 @@
 """What the benchmark scripts share: rows of figures, ways measured in turn, and a server beside.
 
-Each script prints its rows as one line of JSON, `{"rows": [...]}`, last; `measure.py` gathers them into the README.
+Each script prints its rows as one line of JSON, `{"rows": [...]}`, last; `measure.py` gathers them into RESULTS.md.
 """
 
 from __future__ import annotations

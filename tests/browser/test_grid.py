@@ -87,7 +87,8 @@ def test_by_keyboard(lab: Notebook, grid: Cell) -> None:
     root, keys = board(grid), lab.page.keyboard
     focused = "document.activeElement.closest('td')?.cellIndex + ' ' + document.activeElement.closest('tr')?.rowIndex"
     root.get_by_role("button", name="Next page").focus()
-    keys.press("Tab")
+    for _ in range(5):  # the four headers, then one cell
+        keys.press("Tab")
     assert lab.page.evaluate(focused) == "1 1"
     for key in ("ArrowDown", "ArrowDown", "ArrowRight"):
         keys.press(key)
@@ -105,6 +106,80 @@ def test_by_keyboard(lab: Notebook, grid: Cell) -> None:
     keys.press("PageDown")
     lab.until(lambda: "page 2 of 3" in root.locator(".bifrost-g-count").inner_text(), 30, "the second page")
     assert lab.page.evaluate(focused) == "2 3"
+
+
+SCORED = """
+from bifrost_nb import to_frame
+from bifrost_nb._notebook.widgets.grid import GridView
+from bifrost_nb._notebook.widgets.grid_rows import contexts
+from bifrost_nb._runs.run import Run
+import pandas as pd
+names = [f"provider-{n}/a-model-with-a-long-name-{n}" for n in range(8)]
+pairs, rows = [], []
+for place in range(30):
+    for number, name in enumerate(names):
+        text = f"Answer {place} of {number}: **certainly**, though `{place * number}` may be more."
+        provider, model = name.split("/")
+        run = Run(status="ok", response=text, texts=[text], prompt=f"Question {place}?",
+                  requested_provider=provider, requested_model=model, total_ms=100.0 * number + place, cost_usd=0.001,
+                  prompt_id=f"p{place}")
+        pairs.append((name, run))
+        rows.append({"input_id": str(place), "input_topic": "tea" if place % 2 else "rain",
+                     "score_right": float((place + number) % 3 > 0), "score_right_reason": f"reason {place}.{number}"})
+frame = pd.concat([to_frame([run for _, run in pairs]), pd.DataFrame(rows)], axis=1)
+view = GridView(pairs, known=contexts(frame))
+view
+"""
+
+
+def test_scored_answers_of_eight_variants(lab: Notebook, pictures: Path) -> None:
+    """Search, input column, header clicks, columns, badges and a download, with eight variants that stay readable."""
+    cell = lab.run(SCORED)
+    root = board(cell)
+    root.wait_for()
+    rows, count = root.locator("tbody tr"), root.locator(".bifrost-g-count")
+    root.get_by_label("topic").select_option("tea")
+    lab.until(lambda: "of 15 prompts" in count.inner_text(), 30, "the rows about tea")
+    root.get_by_label("Search prompts, inputs, answers").fill("answer 7 of 3")
+    lab.until(lambda: rows.count() == 1, 30, "the one answer that is searched for")
+    assert "\u2713 right" in rows.inner_text()
+    assert "\u2715 right" in rows.inner_text()
+    root.get_by_label("Search prompts, inputs, answers").fill("")
+    lab.until(lambda: "of 15 prompts" in count.inner_text(), 30, "the search to be over")
+    root.get_by_role("button", name="Sort by provider-0/a-model-with-a-long-name-0").click()
+    head = root.locator("thead th").nth(1)
+    lab.until(lambda: head.get_attribute("aria-sort") == "ascending", 30, "the first variant's failures first")
+    assert "\u2715" in rows.first.locator("td").first.inner_text()
+    root.get_by_role("button", name="Sort by provider-0/a-model-with-a-long-name-0").click()
+    lab.until(lambda: head.get_attribute("aria-sort") == "descending", 30, "the other way round")
+    with lab.page.expect_download() as download:
+        root.get_by_role("button", name="Download what is shown as an Excel file").click()
+    assert download.value.suggested_filename == "answers.xlsx"
+    try:
+        lab.page.set_viewport_size({"width": 700, "height": 900})
+        narrow = root.locator("tbody td").evaluate_all(
+            "cells => Math.min(...cells.map(c => c.getBoundingClientRect().width))"
+        )
+        assert narrow > 120  # words, not letters under each other
+        root.locator(".bifrost-g-scroll").evaluate("node => { node.scrollLeft = 500; }")
+        assert root.evaluate(
+            "root => root.querySelector('tbody th').getBoundingClientRect().left"
+            " - root.querySelector('.bifrost-g-scroll').getBoundingClientRect().left"
+        ) == pytest.approx(0, abs=2)
+        lab.picture(pictures / "grid-scored-700.png", cell)
+        root.get_by_text("Columns", exact=True).click()
+        for number in range(3, 8):
+            root.get_by_role("checkbox", name=f"provider-{number}/").uncheck()
+        root.get_by_label("Render Markdown").check()
+        lab.until(lambda: rows.first.locator("strong").count() == 3, 30, "three rendered columns")
+        root.get_by_text("Columns", exact=True).click()
+    finally:
+        lab.page.set_viewport_size({"width": 1280, "height": 900})
+    for theme in ("Dark", "Light"):
+        lab.theme(theme)
+        for part in (".bifrost-g-badge", ".bifrost-g-text"):
+            assert contrast(root.locator(part).first) >= 4.5, (theme, part)
+        lab.picture(pictures / f"grid-scored-{theme.lower()}.png", cell)
 
 
 def test_every_control_is_named(grid: Cell) -> None:

@@ -23,7 +23,7 @@ def test_grid_diff_and_vote(lab: Notebook, gateway: LocalGateway, canary: tuple[
     lab.page.evaluate("window.__ran = 0")
     lab.run(f"hostile = {text!r}" + SOURCE)
     grid = lab.run("comparison.grid()").output.locator(".bifrost-board")
-    grid.get_by_role("button", name="azure/large").first.click()
+    grid.get_by_role("button", name="azure/large:").first.click()
     grid.get_by_label("Compare words with").select_option("azure/fast")
     grid.locator("ins, del").first.wait_for()
     cell = lab.run("vote = comparison.vote(); vote")

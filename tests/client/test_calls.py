@@ -169,9 +169,11 @@ def test_cost_comes_from_the_price_list_last(client: Client, gateway: LocalGatew
     assert run.output_cost_usd is not None
     assert run.cost_usd == pytest.approx(run.input_cost_usd + run.output_cost_usd)
     gateway.script(
-        [{"path": "/api/logs/*", "status": 403, "body": "no"}, {"path": "/v1/models", "status": 404, "body": "no"}]
+        [{"path": "/api/logs*", "status": 403, "body": "no"}, {"path": "/v1/models", "status": 404, "body": "no"}]
     )
-    unknown = Client(gateway.url, log=client.log).complete("azure/fast", "Hi", max_tokens=4)
+    unknown = Client(gateway.url, virtual_key="sk-bf-another", log=client.log).complete(
+        "azure/fast", "Hi", max_tokens=4
+    )
     client.wait_costs([unknown])
     assert (unknown.cost_usd, unknown.cost_source) == (None, None)
 

@@ -39,7 +39,7 @@ def test_the_result_has_every_run_and_the_contract_columns(ask: Any, gateway: Lo
     """One row per cell in table order, the columns of every frame, and each call received exactly once."""
     result = ask(repeats=2)
     frame = result.frame
-    assert list(frame.columns) == list(NAMES)
+    assert list(frame.columns) == [*NAMES, "variant", "template", "input_id", "input_topic"]
     assert len(frame) == len(result) == 6 * 2 * 2 == len(sent(gateway))
     assert frame["status"].eq("ok").all()
     assert frame["repeat"].tolist() == [0, 1] * 12
@@ -53,6 +53,7 @@ def test_the_result_has_every_run_and_the_contract_columns(ask: Any, gateway: Lo
 def test_running_it_again_sends_nothing_and_equals(ask: Any, gateway: LocalGateway) -> None:
     """The second run of the same cell comes out of the log, frame, summary and text included."""
     first = ask(repeats=2)
+    assert first.wait_for_costs(10) == 0
     again = ask(repeats=2)
     assert len(sent(gateway)) == 24
     pd.testing.assert_frame_equal(first.frame, again.frame)
@@ -284,14 +285,15 @@ def test_max_cost_counts_costs_that_come_later(ask: Any, gateway: LocalGateway) 
     gateway.script([{"log_cost": 1.0, "log_delay_ms": 100}])
     result = ask([A], concurrency=2, repeats=5, max_cost_usd=4)
     assert 4 <= len(sent(gateway)) <= 4 + 2
+    assert result.wait_for_costs(10) == 0
     assert result.frame["cost_source"].eq("log").all()
 
 
 def test_max_cost_counts_calls_that_were_cut_off(gateway: LocalGateway, log: RunLog) -> None:
     """A call that broke off or ran out of time may have been paid for, so it is not taken to be free."""
-    unknown = [{"path": "/api/logs/*", "status": 404}, {"path": "/v1/models", "status": 404}]
+    unknown = [{"path": "/api/logs*", "status": 404}, {"path": "/v1/models", "status": 404}]
     gateway.script([*unknown, {"drop": {"after_chunks": 2, "how": "fin"}, "chunks": 5}])
-    client = Client(gateway.url, log=log)
+    client = Client(gateway.url, log=log, virtual_key="sk-bf-cut-off")  # the price list is kept for each key
     result = compare([A], "Hello {{n}}", inputs={"n": range(20)}, client=client, concurrency=2, max_cost_usd=1)
     assert len(sent(gateway)) == 2
     assert result.frame["status"].eq("truncated").all()
@@ -299,8 +301,8 @@ def test_max_cost_counts_calls_that_were_cut_off(gateway: LocalGateway, log: Run
 
 def test_max_cost_without_any_price_refuses_to_guess(log: RunLog, gateway: LocalGateway) -> None:
     """A budget that cannot be observed stops after one wave instead of being ignored."""
-    gateway.script([{"path": "/v1/models", "status": 404}, {"path": "/api/logs/*", "status": 404}])
-    client = Client(gateway.url, log=log)
+    gateway.script([{"path": "/v1/models", "status": 404}, {"path": "/api/logs*", "status": 404}])
+    client = Client(gateway.url, log=log, virtual_key="sk-bf-no-price")
     result = compare([A], "Hello {{n}}", inputs={"n": range(20)}, client=client, concurrency=2, max_cost_usd=1)
     assert len(sent(gateway)) == 2
     assert "no run's cost is known" in result.notes[0]
@@ -320,8 +322,8 @@ def test_scores_become_columns(ask: Any) -> None:
 
     result = ask(score={"length": length, "named": named, "broken": broken, "odd": lambda run: "text"})
     frame = result.frame
-    assert list(frame.columns[len(NAMES) :]) == [
-        f"score_{name}{kind}" for name in ("length", "named", "broken", "odd") for kind in ("", "_error")
+    assert [name for name in frame.columns if name.startswith("score")] == [
+        f"score_{name}{kind}" for name in ("length", "named", "broken", "odd") for kind in ("", "_reason", "_error")
     ]
     assert frame["score_length"].tolist() == frame["response"].str.len().tolist()
     assert frame["score_named"].eq(1.0).all()
@@ -329,7 +331,7 @@ def test_scores_become_columns(ask: Any) -> None:
     assert frame["score_broken_error"].eq("ValueError: cannot read this").all()
     assert frame["score_odd_error"].eq("returned str, not a number").all()
     assert frame["score_length_error"].isna().all()
-    assert result.difference(A, B, "score_named").outcome == "equal"
+    assert result.difference(A, B, "score_named").same == result.difference(A, B, "score_named").n
     assert ask(score=length).frame["score"].notna().all()
 
 
@@ -446,11 +448,16 @@ def test_without_a_log_it_runs_and_does_not_resume(gateway: LocalGateway) -> Non
 
 def test_a_full_disk_costs_no_answer(gateway: LocalGateway, tmp_path: Path) -> None:
     """Every answer is in the result, and one note says that the log could not take them."""
-    (tmp_path / "runs.jsonl").symlink_to("/dev/full")
+    resource = pytest.importorskip("resource", reason="only Unix limits the size of files")
     client = Client(gateway.url, log=RunLog(tmp_path / "runs.jsonl"))
-    result = compare([A], "Hello", repeats=3, client=client)
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, unlimited[1]))
+    try:
+        result = compare([A], "Hello", repeats=3, client=client)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
     assert result.frame["status"].eq("ok").all()
-    assert [("cannot be written" in note, "No space" in note) for note in result.notes] == [(True, True)]
+    assert [("cannot be written" in note, "too large" in note) for note in result.notes] == [(True, True)]
 
 
 def test_a_log_that_cannot_be_read_is_told_before_anything_is_sent(gateway: LocalGateway, tmp_path: Path) -> None:

@@ -36,35 +36,35 @@ def test_a_deployment_20_percent_slower_is_found() -> None:
     """In 3 x 200 x 3 with 25 % noise a call, 20 % slower is called slower every time, in the right direction."""
     for seed in range(20):
         found = compared(200, 3, factor=1.2, seed=seed)
-        assert (found.outcome, found.winner, found.n, found.unit) == ("a", A, 200, "prompts")
+        assert (found.outcome, found.winner, found.n, found.unit) == ("a", A, 200, "inputs")
         assert found.low < found.estimate < found.high < 0
-        assert 0.6 < found.a_lower < 0.95
+        assert 0.6 < found.better / found.n < 0.95
         assert f"{A} is faster than {B}" in found.verdict
 
 
 def test_the_interval_covers_the_truth() -> None:
-    """A 95 % interval holds the true median difference in at least 90 of 100 seeded trials."""
+    """A 95 % interval holds the true median difference in at least 54 of 60 seeded trials."""
     rng = np.random.default_rng(5)
     hits = 0
-    for seed in range(100):
+    for seed in range(60):
         base = rng.lognormal(6, 0.4, 60)
         rows = calls(A, base + 30 + rng.normal(0, 40, 60)) + calls(B, base)
         found = difference(frame(rows), A, B, seed=seed)
         hits += found.low <= 30 <= found.high
-    assert hits >= 90
+    assert hits >= 54
 
 
 def test_equals_are_called_equal() -> None:
-    """Two equal deployments, 200 prompts x 3: called equal in at least 93 of 100 seeded trials."""
-    outcomes = Counter(compared(200, 3, seed=seed).outcome for seed in range(100))
-    assert outcomes["equal"] >= 93, outcomes
+    """Two equal deployments, 200 prompts x 3: called equal in at least 55 of 60 seeded trials."""
+    outcomes = Counter(compared(200, 3, seed=seed).outcome for seed in range(60))
+    assert outcomes["equal"] >= 55, outcomes
 
 
 @pytest.mark.parametrize(("prompts", "repeats"), [(6, 1), (12, 1), (40, 1), (3, 10), (1, 30)])
 def test_equals_are_rarely_called_different(prompts: int, repeats: int) -> None:
-    """With too little data for a verdict, a difference is claimed in at most 7 of 100 seeded trials of equals."""
-    outcomes = Counter(compared(prompts, repeats, seed=seed).outcome for seed in range(100))
-    assert outcomes["a"] + outcomes["b"] <= 7, outcomes
+    """With too little data for a verdict, a difference is claimed in at most 5 of 60 seeded trials of equals."""
+    outcomes = Counter(compared(prompts, repeats, seed=seed).outcome for seed in range(60))
+    assert outcomes["a"] + outcomes["b"] <= 5, outcomes
 
 
 def test_shown_in_a_notebook() -> None:
@@ -92,7 +92,7 @@ def test_too_few_says_how_many_are_needed() -> None:
     assert found.outcome == "unsure"
     assert found.needed is not None
     assert found.needed > 12
-    assert found.verdict.startswith(f"Cannot tell with n = 12 prompts; about {found.needed:,} needed")
+    assert found.verdict.startswith(f"Cannot tell with n = 12 inputs; about {found.needed:,} needed")
 
 
 def test_the_number_needed_is_enough() -> None:
@@ -173,7 +173,7 @@ def test_no_common_prompt_is_said() -> None:
         one["prompt_id"] = "other"
     found = difference(frame(a + b), A, B)
     assert found.outcome == "refused"
-    assert "no prompt was answered by both" in found.verdict
+    assert "no input was answered by both" in found.verdict
 
 
 def test_one_pair_claims_nothing() -> None:
@@ -192,9 +192,9 @@ def test_same_seed_same_interval() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"a": "azure/aa"}, "Did you mean azure/a?"),
+        ({"a": "azure/aa"}, "Did you mean 'azure/a'?"),
         ({"a": B}, "cannot be compared with itself"),
-        ({"metric": "total"}, "Did you mean total_ms?"),
+        ({"metric": "total"}, "Did you mean 'total_ms'?"),
         ({"metric": "prompt"}, "is not a metric"),
         ({"mixed": "ignore"}, "mixed must be"),
         ({"confidence": 95}, "confidence"),

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bifrost_nb._compare.statistics import METRICS, deployments, served, summary
+from bifrost_nb._compare.groups import deployments, served
+from bifrost_nb._compare.statistics import METRICS, summary
 
 from .frames import calls, frame, times
 

@@ -11,23 +11,36 @@ import pytest
 from bifrost_nb import Client
 from tests.engine.engines import ENGINES, missing
 
+from .programs import PROGRAMS, UNSET
 from .report import Report
-from .subjects import EMBEDDED, SUBJECTS, Limit, Subject, embedded, engine
+from .subjects import EMBEDDED, SUBJECTS, Limit, Subject, embedded, engine, program
 
-_ENGINES = [pytest.param(f"engine {name}", marks=pytest.mark.gateway) for name in ENGINES.values()]
+_PROGRAMS = [pytest.param(path, marks=pytest.mark.gateway) for path in PROGRAMS]
+_ENGINES = [*_PROGRAMS, *(pytest.param(f"engine {name}", marks=pytest.mark.gateway) for name in ENGINES.values())]
 _report = Report(list(SUBJECTS))
 
 engines_only = pytest.mark.parametrize("running", _ENGINES, indirect=True)
 """For what the embedded gateway does not simulate."""
+programs_only = pytest.mark.parametrize(
+    "running", _PROGRAMS or [pytest.param("", marks=(pytest.mark.real_gateway, pytest.mark.skip(UNSET)))], indirect=True
+)
+"""For what only a whole gateway has."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "feature(name): the row of the README's table that the test belongs to")
+    config.addinivalue_line("markers", "feature(name): the row of the table in RESULTS.md that the test belongs to")
+    config.addinivalue_line(
+        "markers", "real_gateway: needs a program that no machine has by itself, so it may be skipped"
+    )
 
 
 @pytest.fixture(scope="session", params=[*_ENGINES, *(f"embedded {dialect}" for dialect in EMBEDDED.values())])
 def running(request: pytest.FixtureRequest) -> Iterator[Subject]:
     """Each gateway under test, in turn."""
+    if request.param not in SUBJECTS:
+        with program(request.param) as subject:
+            yield subject
+        return
     version = SUBJECTS[request.param]
     if request.param.startswith("embedded"):
         with embedded(version) as subject:
@@ -75,11 +88,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  
     marker = item.get_closest_marker("feature")
     parameters = getattr(getattr(item, "callspec", None), "params", {})
     if marker is not None and "running" in parameters and (call.when == "call" or not outcome.passed):
-        _report.enter(marker.args[0], parameters["running"], outcome.outcome)
+        running = getattr(item, "funcargs", {}).get("running")  # none where it did not start
+        _report.enter(marker.args[0], running.name if running else parameters["running"], outcome.outcome)
     return outcome
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """With BIFROST_NB_WRITE_TABLE set the table goes into the README; an ordinary test run leaves that alone."""
+    """With BIFROST_NB_WRITE_TABLE set the table goes into RESULTS.md; an ordinary test run leaves that alone."""
     if os.environ.get("BIFROST_NB_WRITE_TABLE"):
-        _report.write(Path(session.config.rootpath) / "README.md")
+        _report.write(Path(__file__).with_name("RESULTS.md"))

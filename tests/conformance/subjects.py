@@ -1,6 +1,7 @@
-"""What the suite runs against: Bifrost's engine in three versions, and the embedded gateway's matching dialects.
+"""What the suite runs against: Bifrost's engine in three versions, the embedded gateway's matching dialects, and real
+gateway programs.
 
-Both have the same simulated deployments behind them, and both take the same rules of misbehaviour.
+All have the same simulated deployments behind them, and all take the same rules of misbehaviour.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from tests.engine.configs import gateway_config, key_variable
 from tests.engine.engines import ENGINES, Engine
 from tests.engine.upstreams import Upstreams
 
-__all__ = ["EMBEDDED", "SUBJECTS", "Limit", "Subject", "embedded", "engine"]
+from .programs import Program, StaticFiles, numbers, price_list
+
+__all__ = ["EMBEDDED", "SUBJECTS", "Limit", "Subject", "embedded", "engine", "program"]
 
 SPEED = 20.0
 EMBEDDED = {"1.4": "1.3", "1.5": "1.5", "1.7": "2.2"}
@@ -72,6 +75,12 @@ class Subject:
     """The bodies received: by the providers where it is real, else by the gateway."""
     left: Callable[[], int]
     """How many requests were left by the one who asked before their answer was complete."""
+    version: tuple[int, int, int] | None = None
+    """Of a gateway program; None for all else."""
+
+    def before(self, *version: int) -> bool:
+        """Whether it is a gateway program older than `version`; an engine or the embedded gateway is not."""
+        return self.version is not None and self.version < version
 
     def client(self, folder: Path, **options: Any) -> Client:
         """A client of it with a log of its own, that does not repeat what fails."""
@@ -88,31 +97,66 @@ class Subject:
 @contextlib.contextmanager
 def engine(version: str) -> Iterator[Subject]:
     """Bifrost's engine of `version` ("1.4") before simulated providers."""
+    with (
+        _upstreams() as upstreams,
+        tempfile.TemporaryDirectory() as folder,
+        Engine(version, _config(version, upstreams), _KEYS, Path(folder)) as running,
+    ):
+        yield _before(upstreams, f"engine {running.version}", EMBEDDED[version], running.url)
+
+
+@contextlib.contextmanager
+def program(path: str) -> Iterator[Subject]:
+    """The gateway program at `path`, whatever its version, before simulated providers."""
+    lists = {"/prices.json": price_list([*DEFAULT_DEPLOYMENTS, *EXTRA]), "/empty.json": {}}
+    with _upstreams() as upstreams, tempfile.TemporaryDirectory() as folder, StaticFiles(lists) as files:
+        gateway = Program(path, Path(folder), files)
+        version = numbers(gateway.version)
+        with gateway.running(_config(gateway.version, upstreams), _KEYS) as url:
+            generation = "1.3" if version < (1, 5, 0) else "1.5" if version < (1, 6, 0) else "2.2"
+            subject = _before(upstreams, f"Bifrost {gateway.version}", generation, url)
+            subject.version = version
+            yield subject
+
+
+_KEYS = {key_variable(provider): f"provider-key-{provider}" for provider in PROVIDERS} | {
+    key_variable("wrong-key"): "provider-key-revoked"
+}
+"""The environment of a gateway."""
+
+
+def _upstreams() -> Upstreams:
     deployments = [item for item in (*DEFAULT_DEPLOYMENTS, *EXTRA) if item.provider in PROVIDERS]
-    accepted = {provider: f"provider-key-{provider}" for provider in PROVIDERS}
-    keys = {key_variable(provider): key for provider, key in accepted.items()}
-    keys[key_variable("wrong-key")] = "provider-key-revoked"
-    azure = {item.model: item.upstream_model or item.model for item in deployments if item.provider == "azure"}
-    with Upstreams(deployments, accepted, speed=SPEED) as upstreams, tempfile.TemporaryDirectory() as folder:
-        urls = {provider: upstreams.url(provider) for provider in PROVIDERS} | {"refused": _closed_address()}
-        config = gateway_config(version, urls, "", deployments=azure, timeout_s=20)
-        network = config["providers"]["impatient"]["network_config"]
-        network |= dict.fromkeys(network.keys() & {"stream_idle_timeout_in_seconds"}, 1)
-        network["default_request_timeout_in_seconds"] = 1
-        again = config["providers"]["persistent"]["network_config"]
-        again |= {"max_retries": 1, "retry_backoff_initial": 100, "retry_backoff_max": 100}
-        with Engine(version, config, keys, Path(folder)) as running:
-            yield Subject(
-                name=f"engine {running.version}",
-                generation=EMBEDDED[version],
-                real=True,
-                url=running.url,
-                script=upstreams.script,
-                reset=upstreams.reset,
-                asked=lambda: [str(record.deployment) for record in upstreams.requests()],
-                bodies=lambda: [record.body for record in upstreams.requests()],
-                left=lambda: sum(record.disconnected_at is not None for record in upstreams.requests()),
-            )
+    return Upstreams(deployments, {provider: f"provider-key-{provider}" for provider in PROVIDERS}, speed=SPEED)
+
+
+def _config(version: str, upstreams: Upstreams) -> dict[str, Any]:
+    """The config.json of a gateway, or an engine, of `version` before `upstreams`."""
+    azure = {item.model: item.upstream_model or item.model for item in (*DEFAULT_DEPLOYMENTS, *EXTRA)
+             if item.provider == "azure"}  # fmt: skip
+    urls = {provider: upstreams.url(provider) for provider in PROVIDERS} | {"refused": _closed_address()}
+    config = gateway_config(version, urls, "", deployments=azure, timeout_s=20, raw_override=True)
+    network = config["providers"]["impatient"]["network_config"]
+    network |= dict.fromkeys(network.keys() & {"stream_idle_timeout_in_seconds"}, 1)
+    network["default_request_timeout_in_seconds"] = 1
+    again = config["providers"]["persistent"]["network_config"]
+    again |= {"max_retries": 1, "retry_backoff_initial": 100, "retry_backoff_max": 100}
+    return config
+
+
+def _before(upstreams: Upstreams, name: str, generation: str, url: str) -> Subject:
+    """A subject that asks `upstreams`."""
+    return Subject(
+        name=name,
+        generation=generation,
+        real=True,
+        url=url,
+        script=upstreams.script,
+        reset=upstreams.reset,
+        asked=lambda: [str(record.deployment) for record in upstreams.requests()],
+        bodies=lambda: [record.body for record in upstreams.requests()],
+        left=lambda: sum(record.disconnected_at is not None for record in upstreams.requests()),
+    )
 
 
 @contextlib.contextmanager

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
+from markdown_it import MarkdownIt
 
 from bifrost_nb._display.describe import describe, duration, usd
 from bifrost_nb._display.markdown import LONGEST_MARKDOWN, LONGEST_SHOWN
@@ -15,7 +17,7 @@ from bifrost_nb._runs.run import Run
 from tests.data.hostile import HOSTILE
 from tests.markup import read
 
-KEY = "sk-proj-abcdefghijklmnopqrstuvwx"
+KEY = "sk-proj-aB3dE5gH7jK9mN1pQ3sT5vW7"
 
 
 def answered(**changes: Any) -> Run:
@@ -196,9 +198,10 @@ def test_forms_read_the_answer_differently(form: str, answer: str, shown: str) -
 
 
 def test_metadata_keeps_the_evidence_without_keys() -> None:
-    """Every known column is in the display's metadata as JSON; a key in a parameter or a prompt is not."""
+    """Every known column is in the display's metadata as JSON; a key in a parameter or an error is not."""
     run = answered(prompt=f"use {KEY}", params={"temperature": 0, "extra": {"token": KEY}}, error_message=KEY)
     kept = json.loads(json.dumps(metadata(run)))["bifrost_nb"]
+    assert kept.pop("prompt") == f"use {KEY}", "what may be sent again is never changed"
     assert KEY not in json.dumps(kept)
     assert set(kept) - {"schema"} <= set(NAMES)
     assert kept["run_id"] == run.run_id
@@ -228,3 +231,24 @@ def test_money_is_written_as_people_write_it(value: float, said: str) -> None:
 def test_times_are_written_as_people_write_them(value: float, said: str) -> None:
     """Milliseconds, seconds, minutes."""
     assert duration(value) == said
+
+
+def test_names_and_errors_are_words_in_markdown() -> None:
+    """No formula, emphasis, code, link or HTML begins in what a gateway calls itself; money is no formula either."""
+    hostile = "$x^2$ *b* `c` [d](javascript:e) <b>f</b>"
+    run = answered(provider="p", model=hostile, error_message=hostile, status="error", cost_usd=0.5)
+    facts = as_markdown(run).split("\n\n", 1)[1]
+    assert r"\$x^2\$ \*b\* \`c\` \[d\](javascript:e) \<b\>f\</b\>" in facts
+    html = MarkdownIt().render(facts)
+    assert {"<b>", "<code>", "<a ", "<em>b</em>"}.isdisjoint(html.split("served by")[-1].replace("</em>", ""))
+    assert not re.search(r"(?<!\\)\$", facts)
+
+
+@pytest.mark.parametrize("sequence", ["\x1b[31m", "\x1b]0;title\x07", "\x9b2J", "\u202e", "\r\x08"])
+def test_printing_a_run_moves_no_cursor(sequence: str) -> None:
+    """`print(run)` shows no control sequence, wherever one stands; `run.text` is what came."""
+    run = answered(response=f"a{sequence}b", texts=[f"a{sequence}b"], model=sequence, error_message=sequence)
+    run.notes, run.tool_calls = [sequence], [{"function": {"name": sequence, "arguments": sequence}}]
+    for shown in (str(run), repr(run), repr(Runs([run, run])), as_markdown(run), f"{run}"):
+        assert sequence not in shown
+    assert run.text == f"a{sequence}b"

@@ -65,6 +65,9 @@ class Upstreams:
         table = {f"{item.provider}/{item.upstream_model or item.model}": item for item in deployments}
         self._simulator = Simulator(table, DIALECTS["2.2"], speed=speed, recorder=RequestRecorder(enabled=True))
         self._keys = dict(keys)
+        self._models: dict[str, list[str]] = {}
+        for item in table.values():
+            self._models.setdefault(item.provider, []).append(item.upstream_model or item.model)
         self._bugs: list[Exception] = []
 
     def url(self, provider: str) -> str:
@@ -111,6 +114,8 @@ class Upstreams:
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
         link = ServerConnection(scope, receive, send)
         try:
+            if scope["method"] == "GET":  # a whole gateway asks each provider what it has; not among `requests`
+                return await self._list(link)
             ask = self._read(link.record, await link.body())
             self._simulator.recorder.add(link.record)
             link.watch()
@@ -124,6 +129,14 @@ class Upstreams:
             raise
         finally:
             link.close()
+
+    async def _list(self, link: ServerConnection) -> None:
+        """The models of one provider; the fields beyond OpenAI's are those that Azure and Anthropic send."""
+        names = self._models.get(link.record.path.strip("/").partition("/")[0], [])
+        capable = {"chat_completion": True, "completion": True, "embeddings": True, "inference": True}
+        extra = {"object": "model", "type": "model", "status": "succeeded", "capabilities": capable}
+        models = [{"id": name, "display_name": name, **extra} for name in names]
+        await self._send(link, 200, orjson.dumps({"object": "list", "data": models, "has_more": False}), {})
 
     def _read(self, record: RequestRecord, content: bytes) -> _Ask:
         record.body = body = orjson.loads(content)

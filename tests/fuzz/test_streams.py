@@ -8,7 +8,7 @@ import orjson
 import pytest
 from hypothesis import given, strategies as st
 
-from bifrost_nb._client.costs import Costs
+from bifrost_nb._client.model_list import prices_in
 from bifrost_nb._runs.collector import Collector
 from bifrost_nb._runs.cost import add_log_cost
 from bifrost_nb._runs.run import Run
@@ -179,7 +179,7 @@ def test_memory_is_bounded_by_what_came(blocks: list[bytes]) -> None:
 
 @cases(0.05)
 @given(st.lists(JSON | OBJECTS, max_size=3))
-def test_price_lists_of_any_shape(pages: list[object]) -> None:
+def test_price_lists_of_any_shape(models: list[object]) -> None:
     """The price list comes from outside too: what is no price is none."""
-    prices = Costs.prices_in(pages)
+    prices = prices_in(models)
     assert all(value is None or value >= 0 for price in prices.values() for value in price)

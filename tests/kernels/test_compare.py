@@ -33,7 +33,7 @@ def test_one_interrupt_stops_a_comparison(
     front.interrupt()
     cell.wait()
     assert cell.status == "error"
-    assert cell.error["ename"] == "Interrupted"
+    assert cell.error["ename"] == "ComparisonInterrupted"
     assert len(cell.error["traceback"]) == 1
     assert cell.error["traceback"][0].startswith("Interrupted: 4 of 16 calls were answered and are in the run log;")
     assert queued.wait().status == "aborted"

@@ -41,14 +41,16 @@ WRONG = {
     "no deployment": Wrong("%%bifrost\nhi", "UsageError", "name a deployment"),
     "no prompt": Wrong(f"%%bifrost {TEXT}\n  \n", "UsageError", "the prompt is empty; write it below the line"),
     "empty cell": Wrong(f"%%bifrost {TEXT}", "UsageError", "cell body is empty"),
-    "unknown option": Wrong(f"%%bifrost {TEXT} --temprature 1\nhi", "UsageError", "did you mean --temperature?"),
+    "unknown option": Wrong(f"%%bifrost {TEXT} --temprature 1\nhi", "UsageError", "Did you mean '--temperature'?"),
     "doubled option": Wrong(f"%%bifrost {TEXT} -t 1 -t 2\nhi", "UsageError", "given twice"),
     "open quote": Wrong(f"%%bifrost {TEXT} --system 'x\nhi", "UsageError", "a quote on the line is not closed"),
-    "unknown command": Wrong("%bifrost modls", "UsageError", "did you mean models?"),
+    "unknown command": Wrong("%bifrost modls", "UsageError", "Did you mean 'models'?"),
     "-p for an option": Wrong(f"%%bifrost {TEXT} -p timeout=3\nhi", "UsageError", "use --timeout"),
     "history of several": Wrong(f"%%bifrost {TEXT} {CHAT} --history\nhi", "UsageError", "name one deployment"),
     "cost of one": Wrong(f"%%bifrost {TEXT} --max-cost 1\nhi", "UsageError", "--repeat or --inputs"),
-    "no such inputs": Wrong(f"prodcts = {{}}\n%bifrost {TEXT} -i products 'hi'", "UsageError", "did you mean prodcts?"),
+    "no such inputs": Wrong(
+        f"prodcts = {{}}\n%bifrost {TEXT} -i products 'hi'", "UsageError", "Did you mean 'prodcts'?"
+    ),
     "inputs of one number": Wrong(
         f"rows = 5\n%bifrost {TEXT} -i rows 'a {{{{b}}}}'", "ConfigurationError", "must be a DataFrame"
     ),

@@ -323,3 +323,44 @@ def test_the_config_of_older_gateways(machine: Path) -> None:
     assert new["models"] == ["*"]
     assert new["aliases"] == {"gpt": "gpt"}
     assert "deployments" not in new["azure_key_config"]
+
+
+OWN_FOLDER = """
+import time
+from bifrost_nb._launch.launch import launch_gateway
+gateway = launch_gateway()
+print(gateway.app_dir, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("first", ["parent", "gateway"])
+def test_no_folder_is_left_after_a_kill(machine: Path, first: str) -> None:
+    """After a `kill -9` of the notebook's process, or of the gateway and then of it, the folder is gone."""
+    install(machine / "bin", "bifrost-http", SERVING)
+    environment = {**os.environ, "TMPDIR": str(machine / "tmp")}
+    parent = subprocess.Popen([sys.executable, "-c", OWN_FOLDER], stdout=subprocess.PIPE, env=environment)
+    assert parent.stdout is not None
+    with parent:
+        folder = Path(parent.stdout.readline().decode().strip())
+        assert (folder / "gateway.log").exists()
+        if first == "gateway":
+            os.kill(seen(machine)["pid"], signal.SIGKILL)
+            assert gone(seen(machine)["pid"])
+        parent.kill()
+    assert gone(seen(machine)["pid"])
+    assert _within(10, lambda: not folder.exists())
+
+
+def test_the_config_fits_the_version_that_answers(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without `version` an old gateway gets its own form of config, and a custom provider may respond and embed."""
+    monkeypatch.setenv("TEST_DIALECT", "1.3")
+    install(machine / "bin", "bifrost-http", SERVING)
+    mine = {"mine": {"base_url": "http://127.0.0.1:9"}}
+    with launch_gateway(providers={"openai": "env.TEST_UPSTREAM_KEY", **mine}) as gateway:
+        assert gateway.version == "v1.3.12"
+        providers = json.loads((gateway.app_dir / "config.json").read_text())["providers"]
+    assert providers["openai"]["keys"][0]["models"] == []
+    assert {"responses", "responses_stream", "embedding"} <= set(
+        providers["mine"]["custom_provider_config"]["allowed_requests"]
+    )

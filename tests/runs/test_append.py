@@ -137,13 +137,6 @@ log.append(Run(run_id="d"))
         assert list(RunLog(path).frame()["run_id"]) == ["a", "d"]
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
-def test_no_space_left() -> None:
-    """ENOSPC is a LogError that says what to do."""
-    with pytest.raises(LogError, match=r"/dev/full cannot be written: No space left on device. Free some space"):
-        RunLog("/dev/full").append(Run())
-
-
 def test_a_log_that_cannot_be_written_is_told_and_works_again(tmp_path: Path) -> None:
     """A folder in the way, then gone: LogError first, recorded after, by the same log."""
     log = RunLog(tmp_path / "runs.jsonl")

@@ -18,10 +18,10 @@ from .samples import EXPECTED, full_run
 CONTRACT = {
     "string": """run_id request_id comparison_id prompt_id request_type requested_provider requested_model fallbacks
         provider model model_deployment status finish_reason error_type error_code error_message cost_source
-        cache_hit_type prompt response params tags rating gateway_version""",
+        cache_hit_type prompt response tool_calls params tags rating gateway_version""",
     "datetime64[us, UTC]": "started_at",
     "Int64": """repeat fallback_index http_status prompt_tokens completion_tokens total_tokens cached_tokens
-        reasoning_tokens chunks""",
+        cache_write_tokens reasoning_tokens chunks""",
     "boolean": "is_fallback cache_hit",
     "Float64": """input_cost_usd output_cost_usd cost_usd queue_ms ttft_ms total_ms latency_ms gap_p50_ms gap_max_ms
         tokens_per_s cache_similarity""",

@@ -391,14 +391,27 @@ def test_skipped_lines_are_reported_once(log: RunLog) -> None:
         assert [run.run_id for run in log.read()] == ["a", "b"]
 
 
-def test_import_stays_light() -> None:
+def test_import_stays_light(tmp_path: Path) -> None:
     """The log is written without loading pandas, numpy or pyarrow."""
     import subprocess
 
     code = (
         "import sys, bifrost_nb._runs.log.log as log, bifrost_nb._runs.run as run\n"
-        "log.RunLog('/dev/null').append(run.Run())\n"
+        f"log.RunLog({str(tmp_path / 'x')!r}).append(run.Run())\n"
         "print([name for name in ('pandas', 'numpy', 'pyarrow') if name in sys.modules])"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("secret", ["response", "chat_completion", 'a"quoted\\key', "schlüssel-größer"])
+def test_a_key_is_hidden_in_values_alone(log: RunLog, secret: str) -> None:
+    """A key that is a word of the line, or that JSON writes another way, is hidden and costs nothing else."""
+    run = Run(request_type="chat_completion", status="ok", response="It was fine.", tags={"note": f"my {secret}"})
+    run.tool_calls = [{"function": {"name": "f", "arguments": secret}}]
+    log.append(run, secrets=[secret])
+    (found,) = log.read()
+    assert (found.run_id, found.request_type, found.response) == (run.run_id, "chat_completion", "It was fine.")
+    assert found.tags == {"note": "my [hidden]"}
+    assert found.tool_calls[0]["function"]["arguments"] == "[hidden]"
+    assert run.tags == {"note": f"my {secret}"}

@@ -12,12 +12,14 @@ import pytest
 from hypothesis import given, strategies as st
 
 from bifrost_nb import Run
+from bifrost_nb._runs.log.codec import decode, encode
+from bifrost_nb._runs.redaction import hide_keys
 from bifrost_nb._sdks.aws_eventstream import FrameDecoder
 from bifrost_nb._sdks.exchange import KEPT_BYTES, Exchange
 from bifrost_nb._sdks.exchange_to_run import read
 from bifrost_nb._sdks.routes import operation
 
-from .wires import SAID, THOUGHT, TOOL, WIRES, Wire, frame
+from .wires import SAID, THOUGHT, TOOL, WIRES, Wire, frame, sse
 
 HEADERS = [
     (b"X-Bifrost-Provider", b"azure"),
@@ -219,6 +221,117 @@ def test_any_json_is_read(value: Any, data: Any) -> None:
     asked = data.draw(st.sampled_from(sorted(wire.question)))
     made.question = json.dumps({**wire.question, asked: value}).encode("utf-8", "replace")
     assert read(made).status in ("ok", "error")
+
+
+KINDS = [
+    "Text/Event-Stream; Charset=UTF-8",
+    "text/plain; charset=utf-8",
+    "application/octet-stream",
+    "application/json",
+    "",
+]
+
+
+@EACH
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_content_type(wire: Wire, kind: str) -> None:
+    """An SDK knows by its request what will come, so no spelling of a content type makes an answer unread."""
+    streamed = exchange(wire, [wire.stream[:5], wire.stream[5:]], kind=kind or "x/y")
+    check(read(streamed), wire)
+    check(read(exchange(wire, kind=kind or "x/y")), wire)
+
+
+@EACH
+def test_json_that_a_strict_reader_refuses(wire: Wire) -> None:
+    """Half of a character, an infinity or a mark costs neither the answer nor its line in the log."""
+    whole = json.dumps({**wire.whole, "odd": [float("-inf"), "\ud83d"]})
+    made = exchange(wire)
+    made.blocks = [(1.0, b"\xef\xbb\xbf" + whole.encode())]
+    run = read(made)
+    check(run, wire)
+    assert decode(orjson.loads(encode(run)), {}).response == SAID
+
+
+def test_halves_of_a_character_in_two_chunks() -> None:
+    """A character that was cut in two between chunks is whole in the text."""
+    parts = ["ok \\ud83d", "\\ude00 end"]
+    chunks = [b'data: {"choices":[{"index":0,"delta":{"content":"%s"}}]}\n\n' % part.encode() for part in parts]
+    run = read(exchange(WIRES["openai"], [*chunks, b"data: [DONE]\n\n"]))
+    assert (run.status, run.response) == ("ok", "ok 😀 end")
+
+
+@EACH
+def test_an_echoed_key_is_hidden(wire: Wire) -> None:
+    """A key that comes back in a tool call, a model's name or anywhere else of an answer is in nothing of the run."""
+    key = 'sk-bf-"quoted"-0123456789'
+    echoed = json.dumps(key)[1:-1].encode()
+    for blocks in (None, [wire.stream]):
+        if blocks and wire is WIRES["bedrock"]:
+            continue  # its frames have checksums
+        made = exchange(wire, blocks)
+        made.blocks = [
+            (at, block.replace(b"Brest", echoed).replace(b"-001", echoed).replace(b"2024-07-18", echoed))
+            for at, block in made.blocks
+        ]
+        run = read(made, [key])
+        hide_keys(run, [key])  # as the log does, also where it writes nothing
+        assert (run.status, run.response) == ("ok", SAID)
+        assert "quoted" not in f"{run!r}{run.raw}{run.usage}{run.extra_fields}{run._repr_mimebundle_()}"
+        assert "[hidden]" in str(run.tool_calls)
+
+
+SEARCH = {"id": "s1", "name": "web_search", "input": {}}
+
+
+@pytest.mark.parametrize("kind", ["server_tool_use", "mcp_tool_use"])
+def test_a_tool_of_the_provider_is_no_call(kind: str) -> None:
+    """What Anthropic ran itself is no call of the user's tools, and the one that is keeps its arguments."""
+    search, delta = {"type": kind, **SEARCH}, {"type": "input_json_delta", "partial_json": '{"query":"tide"}'}
+    wire = WIRES["anthropic"]
+    before = sse(
+        {"type": "content_block_start", "index": 7, "content_block": search},
+        {"type": "content_block_delta", "index": 7, "delta": delta},
+        {"type": "content_block_stop", "index": 7},
+        named=True,
+    )
+    first = wire.stream.index(b"\n\n") + 2
+    check(read(exchange(wire, [wire.stream[:first] + before + wire.stream[first:]])), wire)
+    made = exchange(wire)
+    made.blocks = [(1.0, orjson.dumps({**wire.whole, "content": [search, *wire.whole["content"]]}))]
+    check(read(made), wire)
+
+
+def test_a_tool_of_bedrock_itself_is_no_call() -> None:
+    """Amazon marks what ran on its side by a type."""
+    wire, use = WIRES["bedrock"], {"toolUseId": "s", "name": "nova_grounding", "type": "server_tool_use"}
+    before = frame("contentBlockStart", {"contentBlockIndex": 7, "start": {"toolUse": use}})
+    before += frame("contentBlockDelta", {"contentBlockIndex": 7, "delta": {"toolUse": {"input": "{}"}}})
+    check(read(exchange(wire, [before + wire.stream])), wire)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_arguments_that_come_whole_at_the_start(told: bool) -> None:
+    """Anthropic may send a tool's input with its name; pieces that follow stand for it, as in the SDK."""
+    block = {"type": "tool_use", "id": "t1", "name": "tide", "input": {"port": "Oslo"}}
+    delta = {"type": "input_json_delta", "partial_json": TOOL["arguments"]}
+    events = [
+        {"type": "content_block_start", "index": 0, "content_block": block},
+        *([{"type": "content_block_delta", "index": 0, "delta": delta}] if told else []),
+        {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 3}},
+    ]
+    run = read(exchange(WIRES["anthropic"], [sse(*events, named=True)]))
+    assert [json.loads(call["function"]["arguments"]) for call in run.tool_calls] == [
+        {"port": "Brest" if told else "Oslo"}
+    ]
+
+
+def test_calls_of_gemini_one_an_event() -> None:
+    """Google sends each call whole, without an id or an index: two events are two calls."""
+    calls = [{"functionCall": {"name": "tide", "args": {"port": port}}} for port in ("Brest", "Oslo")]
+    events = [{"candidates": [{"content": {"parts": [call]}}]} for call in calls]
+    events.append({"candidates": [{"content": {"parts": []}, "finishReason": "STOP"}]})
+    run = read(exchange(WIRES["genai"], [sse(*events)]))
+    assert [json.loads(call["function"]["arguments"])["port"] for call in run.tool_calls] == ["Brest", "Oslo"]
 
 
 def test_token_counts_that_overlap() -> None:

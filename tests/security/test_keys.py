@@ -112,6 +112,23 @@ def fails(planted: Planted, echo: Callable[[int], str]) -> dict[str, Callable[[]
         "client header": lambda: Client("http://127.0.0.1:9", headers={"authorization": "\r".join([HEADER_KEY, ""])}),
         "password in the address": lambda: Client("".join(["http://user:", URL_PASSWORD, "@127.0.0.1:9"])),
         "password in a wrong address": lambda: Client("".join(["ftp://user:", URL_PASSWORD, "@127.0.0.1:9"])),
+        "pairs": lambda: client.complete("a/b", "Hi", max_tokens=-1, headers=[("x-api-key", CALL_KEY)]),  # type: ignore[arg-type]
+        "bytes": lambda: client.complete("a/b", "Hi", max_tokens=-1, headers={b"x-api-key": CALL_KEY.encode()}),  # type: ignore[dict-item]
+        "a text for headers": lambda: client.chat("a/b", "Hi", headers=f"x-api-key: {CALL_KEY}"),  # type: ignore[arg-type]
+        "a list for a header": lambda: client.chat("a/b", "Hi", headers={"x-api-key": [CALL_KEY]}),  # type: ignore[dict-item]
+        "query of an address": lambda: Client("".join(["http://127.0.0.1:9/?key=", URL_PASSWORD])),
+        "compare": lambda: bf.compare(["a/b"], "Hi", client=client, max_tokens=-1, headers=call_headers()),
+        "entry of compare": lambda: bf.compare(
+            [{"deployment": "a/b", "headers": call_headers(), "max_tokens": -1}], "Hi", client=client
+        ),
+        "replay": lambda: bf.replay(
+            [bf.Run(requested_provider="a", requested_model="b", prompt="x", status="ok")],
+            ["a/b"],
+            client=client,
+            headers=call_headers(),
+            max_tokens=-1,
+        ),
+        "dry run": lambda: bf.compare(["b"], "Hi", client=client, dry_run=True, headers=call_headers()),
         "password without a user": lambda: bf.Admin(client, session_token="".join([TOKEN, " "])),
     }
 

@@ -124,6 +124,53 @@ def test_tool_calls_without_an_index() -> None:
     ]
 
 
+CALL_A, CALL_B = {"name": "f", "arguments": '{"x":1}'}, {"name": "g", "arguments": "{}"}
+APART: dict[str, list[list[dict[str, Any]]]] = {  # two calls, however their provider sends them
+    "one index, an event each": [[{"index": 0, "id": "a", "function": CALL_A}],
+                                 [{"index": 0, "id": "b", "function": CALL_B}]],
+    "one index, one event": [[{"index": 0, "id": "a", "function": CALL_A},
+                              {"index": 0, "id": "b", "function": CALL_B}]],
+    "no index, blank ids": [[{"id": "", "function": CALL_A}, {"index": None, "id": "", "function": CALL_B}]],
+    "one index, no ids": [[{"index": 0, "function": CALL_A}], [{"index": 0, "function": CALL_B}]],
+    "one index, in pieces": [
+        [{"index": 0, "id": "a", "function": {"name": "f", "arguments": ""}}],
+        [{"index": 0, "function": {"arguments": '{"x"'}}],
+        [{"index": 0, "function": {"arguments": ":1}"}}],
+        [{"index": 0, "id": "b", "function": {"name": "g"}}],
+        [{"index": 0, "function": {"arguments": "{}"}}],
+    ],
+    "objects for arguments": [[{"index": 0, "function": {"name": "f", "arguments": {"x": 1}}}],
+                              [{"index": 0, "function": {"name": "g", "arguments": {}}}]],
+    "index first, then the id": [
+        [{"index": 1, "id": "a", "function": {"name": "f"}}],
+        [{"id": "a", "function": {"arguments": '{"x":1}'}}, {"id": "b", "function": CALL_B}],
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("chunks", APART.values(), ids=APART)
+def test_parallel_calls_stay_apart(chunks: list[list[dict[str, Any]]]) -> None:
+    """Two calls are two, also where their provider gives both one index, or neither an index nor an id."""
+    assert [call["function"] for call in joined(*chunks)] == [CALL_A, CALL_B]
+
+
+def test_one_call_stays_one() -> None:
+    """A name or an id that comes again with each piece of the arguments begins no call of its own."""
+    pieces = ['{"x":', '{"y":2}', "}"]
+    again = [[{"index": 0, "id": "a", "function": {"name": "f", "arguments": piece}}] for piece in pieces]
+    other = [[{"index": 0, "id": f"chunk-{n}", "function": {"arguments": piece}}] for n, piece in enumerate(pieces)]
+    for chunks in (again, other):
+        (call,) = joined(*chunks)
+        assert call["function"]["arguments"] == '{"x":{"y":2}}'
+
+
+def test_calls_of_a_whole_answer_are_apart() -> None:
+    """What was not streamed holds each call whole, with arguments or without."""
+    calls = ToolCalls()
+    calls.add_whole([{"function": {"name": "f"}}, {"function": {"name": "f"}}])
+    assert [call["function"]["name"] for call in calls.result()] == ["f", "f"]
+
+
 def test_whole_tool_calls_stay_as_they_are() -> None:
     """The calls of an answer that was not streamed pass unchanged."""
     calls = [{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}]

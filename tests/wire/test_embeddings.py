@@ -39,7 +39,7 @@ def test_every_parameter_is_sent_as_given() -> None:
     azure = Deployment("azure", "e")
     address = endpoint("embedding", azure, "azure")
     assert address.path == "/openai/openai/deployments/e/embeddings"
-    assert body(build_embedding(azure, "a"), azure, address) == {"model": "e", "input": "a"}
+    assert body(build_embedding(azure, "a"), azure, address) == {"model": "azure/e", "input": "a"}
 
 
 @pytest.mark.parametrize(

@@ -174,6 +174,28 @@ USAGES: list[tuple[Any, Tokens]] = [
     ({"total_tokens": 0}, Tokens(None, None, None, None, None)),
     ({"prompt_tokens": 3, "prompt_tokens_details": {"cached_tokens": 2}, "completion_tokens": 5, "total_tokens": 8,
       "completion_tokens_details": {"reasoning_tokens": 4}}, Tokens(3, 5, 8, 2, 4)),
+    # Gemini up to gateway 1.4.0 (captured), xAI: reasoning beside the completion
+    ({"prompt_tokens": 7, "prompt_tokens_details": {"cached_tokens": 3}, "completion_tokens": 11, "total_tokens": 23,
+      "completion_tokens_details": {"reasoning_tokens": 5}}, Tokens(7, 16, 23, 3, 5)),
+    ({"prompt_tokens": 12, "completion_tokens": 9, "total_tokens": 340,
+      "completion_tokens_details": {"reasoning_tokens": 319}}, Tokens(12, 328, 340, None, 319)),
+    ({"prompt_tokens": 12, "completion_tokens": 9, "total_tokens": 21,
+      "completion_tokens_details": {"reasoning_tokens": 319}}, Tokens(12, 328, 340, None, 319)),
+    # Bedrock: what the cache had beside the prompt; read, written, both, and together with reasoning
+    ({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 115,
+      "prompt_tokens_details": {"cached_tokens": 100}}, Tokens(110, 5, 115, 100, None)),
+    ({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 55,
+      "prompt_tokens_details": {"cached_tokens": 0, "cached_write_tokens": 40}}, Tokens(50, 5, 55, 0, None, 40)),
+    ({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 155,
+      "prompt_tokens_details": {"cached_read_tokens": 100, "cache_write_tokens": 40}},
+     Tokens(150, 5, 155, 100, None, 40)),
+    ({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 122,
+      "prompt_tokens_details": {"cached_tokens": 100}, "completion_tokens_details": {"reasoning_tokens": 7}},
+     Tokens(110, 12, 122, 100, 7)),
+    # 2.0 writes both names of what was written
+    ({"prompt_tokens": 50, "completion_tokens": 5, "total_tokens": 55,
+      "prompt_tokens_details": {"cached_write_tokens": 40, "cache_write_tokens": 0}},
+     Tokens(50, 5, 55, None, None, 40)),
     ({"prompt_tokens_details": {"cached_read_tokens": 2}}, Tokens(None, None, None, 2, None)),
     ({"input_tokens": 3, "output_tokens": 5, "total_tokens": 8, "input_tokens_details": {"cached_tokens": 0}},
      Tokens(3, 5, 8, 0, None)),
@@ -187,6 +209,26 @@ USAGES: list[tuple[Any, Tokens]] = [
 def test_tokens_are_read_and_worked_out(usage: Any, expected: Tokens) -> None:
     """A count that the gateway left out follows from the other two; unknown stays unknown."""
     assert parse_usage(usage) == expected
+
+
+@given(*[st.integers(0, 300)] * 5, st.booleans(), st.booleans())
+def test_parts_are_never_greater_than_their_whole(
+    prompt: int, completion: int, cached: int, write: int, reasoning: int, apart: bool, counted: bool
+) -> None:
+    """Wherever a provider counts its parts, the columns hold them inside; a total that agrees is never changed."""
+    beside = (cached + write + reasoning) * apart
+    total = prompt + completion + beside
+    usage: dict[str, Any] = {
+        "prompt_tokens": prompt, "completion_tokens": completion, **({"total_tokens": total} if counted else {}),
+        "prompt_tokens_details": {"cached_tokens": cached, "cached_write_tokens": write},
+        "completion_tokens_details": {"reasoning_tokens": reasoning},
+    }  # fmt: skip
+    found = parse_usage(usage)
+    assert None not in found
+    assert max(found.cached or 0, found.cache_write or 0) <= (found.prompt or 0)
+    assert (found.reasoning or 0) <= (found.completion or 0) <= (found.total or 0)
+    if counted and apart:
+        assert found.total == total
 
 
 def test_the_cache_is_read() -> None:

@@ -49,14 +49,14 @@ def test_all_fields_of_the_specification_are_sent_as_given() -> None:
     parameters: dict[str, Any] = {**sampling, **shape, **rest}
     assert len(parameters) + len({"model", "prompt"}) == 18
     request = build_text("azure/fast", ["Hi", "Ho"], **parameters)
-    assert sent(request) == {"model": "fast", "prompt": ["Hi", "Ho"], **parameters}
+    assert sent(request) == {"model": "azure/fast", "prompt": ["Hi", "Ho"], **parameters}
     assert sent(request, route="v1") == {"model": "azure/fast", "prompt": ["Hi", "Ho"], **parameters}
 
 
 def test_nothing_that_was_not_set_is_sent() -> None:
     """None means not set: the gateway's and the provider's own defaults stay in force."""
     request = build_text("azure/fast", "Hi", temperature=None, stop=None, fallbacks=None, extra=None)
-    assert sent(request) == {"model": "fast", "prompt": "Hi"}
+    assert sent(request) == {"model": "azure/fast", "prompt": "Hi"}
     assert sent(build_chat("azure/fast", USER, tools=None)) == {"model": "azure/fast", "messages": USER}
 
 
@@ -168,8 +168,8 @@ def test_numbers_of_other_libraries_are_numbers() -> None:
     )  # fmt: skip
     content = orjson.loads(orjson.dumps(sent(request)))
     assert content == {
-        "model": "fast", "prompt": "Hi", "max_tokens": 5, "temperature": 0.5, "top_p": 0.25, "logit_bias": {"7": 1.5},
-        "stop": ["x"], "extra_params": {"a": [1, 0.5]},
+        "model": "azure/fast", "prompt": "Hi", "max_tokens": 5, "temperature": 0.5, "top_p": 0.25,
+        "logit_bias": {"7": 1.5}, "stop": ["x"], "extra_params": {"a": [1, 0.5]},
     }  # fmt: skip
 
 
@@ -178,7 +178,7 @@ def test_extra_goes_where_the_route_takes_it() -> None:
     request = build_text("azure/fast", "Hi", extra={"min_p": 0.1})
     for route in ("azure", "v1"):
         assert headers(request, endpoint("text", AZURE, route)) == {"x-bf-passthrough-extra-params": "true"}
-    assert sent(request) == {"model": "fast", "prompt": "Hi", "extra_params": {"min_p": 0.1}}
+    assert sent(request) == {"model": "azure/fast", "prompt": "Hi", "extra_params": {"min_p": 0.1}}
     assert sent(request, route="v1") == {"model": "azure/fast", "prompt": "Hi", "min_p": 0.1}
     assert headers(build_text("azure/fast", "Hi"), endpoint("text", AZURE)) == {}
 
@@ -210,7 +210,7 @@ def test_a_chat_carries_its_fields() -> None:
     request = build_chat("azure/fast", USER, max_tokens=7, **parameters)
     assert sent(request) == {"model": "azure/fast", "messages": USER, "max_completion_tokens": 7, **parameters}
     assert sent(build_chat("azure/fast", USER, tool_choice="auto"))["tool_choice"] == "auto"
-    assert sent(build_chat("azure/fast", USER), route="azure")["model"] == "fast"
+    assert sent(build_chat("azure/fast", USER), route="azure")["model"] == "azure/fast"
 
 
 def test_both_names_of_the_token_limit() -> None:

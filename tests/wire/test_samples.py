@@ -11,7 +11,7 @@ import pytest
 from bifrost_nb._wire.choices import choice_text, choices_of, finish_reason, logprobs_of, merge_logprobs
 from bifrost_nb._wire.deployments import Deployment
 from bifrost_nb._wire.errors import gateway_error, is_error, parse_error
-from bifrost_nb._wire.metadata import Served, parse_usage, served
+from bifrost_nb._wire.metadata import Served, Tokens, parse_usage, served
 from bifrost_nb._wire.models import Chunk, Completion, ErrorBody
 from bifrost_nb._wire.sse import DONE, EventDecoder
 from bifrost_nb.errors import GatewayError
@@ -73,7 +73,7 @@ def test_streams_say_the_same_as_whole_answers(version: str) -> None:
     assert "".join(map(choice_text, choices)) == " Hello world"
     assert [reason for choice in choices if (reason := finish_reason(choice))] == ["stop"]
     whole = orjson.loads((FOLDER / version / "azure_text.json").read_bytes())
-    assert parse_usage(chunks[-1]["usage"]) == parse_usage(whole["usage"]) == (3, 5, 8, 1, 2)
+    assert parse_usage(chunks[-1]["usage"]) == parse_usage(whole["usage"]) == Tokens(3, 5, 8, 1, 2)
 
 
 @pytest.mark.parametrize("version", [version for version in VERSIONS if version != "core-1.4.0"])

@@ -13,6 +13,8 @@ import re
 import secrets
 from pathlib import Path
 
+from ..._paths import data_path
+
 __all__ = ["cache_headers"]
 
 _FORM = re.compile(r"[0-9a-f]{32}")
@@ -26,7 +28,7 @@ def cache_headers(cache: str | None) -> dict[str, str] | None:
 
 
 def _key() -> str:
-    path = _path()
+    path = data_path("cache-key")
     if (kept := _kept(path)) is not None:
         return kept
     scratch = path.with_suffix(f".{os.getpid()}")
@@ -51,9 +53,3 @@ def _kept(path: Path) -> str | None:
 @functools.cache
 def _new() -> str:
     return secrets.token_hex(16)
-
-
-def _path() -> Path:
-    import platformdirs
-
-    return platformdirs.user_data_path("bifrost-nb", appauthor=False) / "cache-key"

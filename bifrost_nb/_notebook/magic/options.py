@@ -7,17 +7,22 @@ is wrong with it becomes one `UsageError`, which IPython shows in one line.
 from __future__ import annotations
 
 import argparse
-import difflib
+import io
 import json
 import keyword
+import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple, NoReturn
 
 from IPython.core.error import UsageError
 
-__all__ = ["Option", "Options", "help_text", "literal", "options", "parse", "split"]
+from ..._suggest import did_you_mean
+
+__all__ = ["Option", "Options", "help_text", "literal", "options", "parse", "split", "split_prompt"]
+
+_NAMED_JSON = re.compile(r"[A-Za-z_][\w.-]*=(?=[{\[])")
 
 
 _NOT_PARAMETERS = {
@@ -62,6 +67,7 @@ class Options:
     extra: dict[str, Any] = field(default_factory=dict)
     repeat: int | None = None
     inputs: str | None = None
+    score: list[str] = field(default_factory=list)
     out: str | None = None
     format: str = "md"
     save: str | None = None
@@ -111,9 +117,9 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         if (unknown := message.removeprefix("unrecognized arguments: ")) != message:
             word = unknown.split()[0].partition("=")[0]
-            near = difflib.get_close_matches(word, self._option_string_actions, n=1)
-            message = f"there is no option {word}" + (f", did you mean {near[0]}?" if near else "")
-        raise UsageError(f"%%bifrost: {message.rstrip('.')}. %%bifrost? lists the options.".replace("?.", "?"))
+            message = f"there is no option {word}.{did_you_mean(word, self._option_string_actions)}"
+        message = message if message.endswith(("?", ".")) else message + "."
+        raise UsageError(f"%%bifrost: {message} %%bifrost? lists the options.")
 
 
 class _Once(argparse.Action):
@@ -131,7 +137,7 @@ class _Several(argparse.Action):
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         if self.dest not in namespace.given:  # what `%bifrost use` set is replaced, not extended
-            setattr(namespace, self.dest, {} if self.type is _pair else [])
+            setattr(namespace, self.dest, {} if self.type in (_pair, _tag) else [])
         namespace.given.add(self.dest)
         kept = getattr(namespace, self.dest)
         if isinstance(kept, list):
@@ -148,9 +154,12 @@ def literal(written: str) -> Any:
     if written in named:
         return named[written]
     try:
-        return json.loads(written, parse_constant=_no_constant)
-    except ValueError:
+        value = json.loads(written, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
         return written
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    # What the log and the wire cannot hold as a number stays the text it was: 123e4567, an id of 30 digits.
+    return written if number and not -(2**63) <= value < 2**63 else value
 
 
 def _no_constant(written: str) -> NoReturn:
@@ -162,6 +171,15 @@ def _pair(written: str) -> tuple[str, Any]:
     if not equals or not name.strip():
         raise argparse.ArgumentTypeError(f"{written!r} is not NAME=VALUE")
     return name.strip(), literal(value)
+
+
+def _tag(written: str) -> tuple[str, Any]:
+    """A tag is kept as it was written: a number only where it reads the same again, unlike ``1.10`` and ``6e10``."""
+    name, value = _pair(written)
+    text = written.partition("=")[2]
+    if isinstance(value, int | float) and not isinstance(value, bool) and str(value) != text:
+        return name, text
+    return name, value
 
 
 def _name(written: str) -> str:
@@ -215,12 +233,18 @@ def _declare() -> _Parser:
         of="NAME",
         help="DataFrame, dict or list of dicts, one prompt per row: a comparison",
     )
+    several(
+        "--score",
+        metavar="[NAME=]SCORER",
+        help="judge the answers of a comparison: a function of the notebook, or contains:COLUMN, exact:COLUMN,"
+        " regex:PATTERN, number:COLUMN, fields:COLUMN, length:MAX, called:TOOL, json_valid; repeat",
+    )
     once("--max-cost", type=float, of="USD", help="end a comparison when it has cost so much")
     once("-o", "--out", type=_name, of="NAME", help="bind the result to this variable, the partial one after a failure")
     once("--format", choices=("md", "text", "json", "code"), default="md", of=None, help="how to show the answer")
     once("--save", of="NAME", help="keep this prompt under a name; a changed one becomes its next version")
     once("--use", of="NAME[@VERSION]", help="a saved prompt; its {{body}} is this cell's text")
-    several("--tag", dest="tags", type=_pair, metavar="NAME=VALUE", help="kept with the run in the log; repeat")
+    several("--tag", dest="tags", type=_tag, metavar="NAME=VALUE", help="kept with the run in the log; repeat")
     once("--timeout", type=float, of="SECONDS", help="longest time for a whole call")
     once("--cache", choices=("on", "off"), of=None, help="the gateway's cache for this call; on: a cache of your own")
     flag("--dry-run", help="show what would be sent, send nothing")
@@ -239,11 +263,52 @@ _PARSER = _declare()
 
 
 def split(line: str) -> list[str]:
-    """The words of a magic line, quotes as in a shell. Raises UsageError where a quote is left open."""
+    """The words of a magic line. Quotes and ``# comments`` are as in a shell; JSON behind ``=`` needs no quotes.
+
+    Raises UsageError where a quote is left open.
+    """
+    return [word for word, _, _ in _words(line)]
+
+
+def split_prompt(line: str) -> tuple[list[str], str | None]:
+    """The words in front of a ``--`` that stands alone, and the text behind it as it was typed; None: there is none."""
+    words: list[str] = []
+    for word, start, end in _words(line):
+        if line[start:end] == "--":
+            return words, line[end + 1 :]
+        words.append(word)
+    return words, None
+
+
+def _words(line: str) -> Iterator[tuple[str, int, int]]:
+    """Each word, and where it stands on the line."""
+    place = 0
+    while (start := place + len(line[place:]) - len(line[place:].lstrip())) < len(line) and line[start] != "#":
+        if end := _end_of_json(line, start):
+            yield line[start:end], start, end
+            place = end
+            continue
+        stream = io.StringIO(line[start:])
+        words = shlex.shlex(stream, posix=True, punctuation_chars=False)
+        words.whitespace_split, words.commenters = True, ""
+        try:
+            word = words.get_token()
+        except ValueError:
+            raise UsageError("%%bifrost: a quote on the line is not closed.") from None
+        place = start + stream.tell()
+        yield word or "", start, start + len(line[start:place].rstrip())
+
+
+def _end_of_json(line: str, start: int) -> int | None:
+    """The end of ``name={...}`` or ``name=[...]`` at `start`, where that is JSON as it stands; else None."""
+    named = _NAMED_JSON.match(line, start)
+    if named is None:
+        return None
     try:
-        return shlex.split(line)
-    except ValueError:
-        raise UsageError("%%bifrost: a quote on the line is not closed.") from None
+        end = json.JSONDecoder().raw_decode(line, named.end())[1]
+    except (ValueError, RecursionError):
+        return None
+    return end if end == len(line) or line[end].isspace() else None
 
 
 def parse(words: Sequence[str], defaults: Options | None = None) -> Options:

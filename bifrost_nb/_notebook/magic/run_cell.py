@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections import ChainMap
 from collections.abc import Mapping
@@ -14,9 +13,11 @@ from ..._compare.template import escape, render, variables
 from ..._display.describe import error_text
 from ..._display.run import Runs
 from ..._display.table import Text
+from ..._suggest import did_you_mean
 from ...errors import BifrostError
 from .cache_key import cache_headers
 from .options import Options
+from .scores import scorers_for
 from .session import Session
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def ask(session: Session, options: Options, body: str | None, local_ns: Mapping[
                 f" --use {options.save}. Add --dry-run to only save it."
             )
         values = ChainMap({"body": "{{body}}"}, *values.maps)
-    if options.repeat or options.inputs:
+    if options.repeat or options.inputs or options.score:
         return _compared(session, options, (template, prompt_id), values, quiet or options.quiet)
     calls = calls_for(session, options, render(template, values), values, prompt_id)
     if options.dry_run:
@@ -100,7 +101,7 @@ def _check(session: Session, options: Options) -> None:
         raise UsageError("%%bifrost: name a deployment, like azure/gpt-35-turbo-instruct. %bifrost models lists them.")
     if options.history and len(options.deployments) > 1:
         raise UsageError("%%bifrost: --history continues one chat; name one deployment.")
-    comparing = options.repeat or options.inputs
+    comparing = options.repeat or options.inputs or options.score
     if options.max_cost is not None and not comparing:
         raise UsageError("%%bifrost: --max-cost limits a comparison; use it with --repeat or --inputs.")
     if comparing and (options.history or options.bg):
@@ -186,6 +187,7 @@ def _compared(
         "client": session.client,
         "dry_run": options.dry_run,
         "max_cost_usd": options.max_cost,
+        "score": scorers_for(options.score, values),
         "tags": _tags(session, options) or None,
         "extra": options.extra or None,
         "timeout": options.timeout,
@@ -218,9 +220,9 @@ def _raise_if_all_failed(compared: Comparison) -> None:
 def _inputs(name: str, template: str, values: Mapping[str, Any]) -> Any:
     """The variable `name`, with what the template needs beyond its columns taken from the notebook."""
     if name not in values:
-        near = difflib.get_close_matches(name, [each for each in values if not each.startswith("_")], n=1)
-        meant = f"did you mean {near[0]}?" if near else "assign a DataFrame, a dict or a list of dicts to it first."
-        raise UsageError(f"%%bifrost: --inputs {name}: there is no such variable; {meant}")
+        meant = did_you_mean(name, (each for each in values if not each.startswith("_")))
+        meant = meant or " Assign a DataFrame, a dict or a list of dicts to it first."
+        raise UsageError(f"%%bifrost: --inputs {name}: there is no such variable.{meant}")
     inputs = values[name]
     if not (isinstance(inputs, list | Mapping) or hasattr(inputs, "columns")):
         return inputs  # `compare` says what it takes

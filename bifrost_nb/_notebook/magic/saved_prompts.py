@@ -5,7 +5,6 @@ One JSON object per line (name, version, saved_at, template), appended and never
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ from pathlib import Path
 import orjson
 
 from ..._display.table import Table
+from ..._paths import data_path
+from ..._suggest import did_you_mean
 from ...errors import ConfigurationError
 
 __all__ = ["SavedPrompt", "SavedPrompts", "saved_prompts"]
@@ -68,9 +69,8 @@ class SavedPrompts:
         if found:
             return found[-1]
         names = self.names()
-        near = difflib.get_close_matches(name, names, n=2)
-        known = f" did you mean {' or '.join(near)}?" if near else f" saved are: {', '.join(names[:20]) or 'none'}."
-        raise ConfigurationError(f"There is no saved prompt {wanted!r};{known}", hint="%bifrost prompts lists them.")
+        known = did_you_mean(name, names, 2) or f" Saved are: {', '.join(names[:20]) or 'none'}."
+        raise ConfigurationError(f"There is no saved prompt {wanted!r}.{known}", hint="%bifrost prompts lists them.")
 
     def save(self, name: str, template: str) -> SavedPrompt:
         """Keep `template` as the next version of `name`; the newest version if nothing changed."""
@@ -103,6 +103,4 @@ class SavedPrompts:
 
 def saved_prompts() -> SavedPrompts:
     """The user's saved prompts."""
-    import platformdirs
-
-    return SavedPrompts(platformdirs.user_data_path("bifrost-nb", appauthor=False) / "prompts.jsonl")
+    return SavedPrompts(data_path("prompts.jsonl"))

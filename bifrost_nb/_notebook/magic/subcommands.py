@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
@@ -13,9 +12,10 @@ from IPython.core.error import UsageError
 from ..._client.portal import portal
 from ..._display.table import Table, Text
 from ..._runs.run import Run
+from ..._suggest import did_you_mean
 from ...errors import BifrostError
 from ..code_export import FORMS, copy
-from .options import Options, help_text, parse, split
+from .options import Options, help_text, parse, split_prompt
 from .run_cell import ask
 from .saved_prompts import saved_prompts
 from .session import Session
@@ -37,8 +37,8 @@ def run(session: Session, line: str, local_ns: Mapping[str, Any] | None = None) 
 
     Raises UsageError and BifrostError.
     """
-    words = split(line.partition(" -- ")[0])
-    if (not words and not line.strip()) or words in (["--help"], ["-h"]):
+    words, prompt = split_prompt(line)
+    if (not words and prompt is None) or words in (["--help"], ["-h"]):
         return COMMANDS["help"].do(session, argparse.Namespace())
     first = words[0] if words else ""
     if first in COMMANDS:
@@ -47,11 +47,10 @@ def run(session: Session, line: str, local_ns: Mapping[str, Any] | None = None) 
             return _use(session, words[1:])
         return command.do(session, _parsed(first, command, words[1:]))
     if first.isidentifier():
-        near = difflib.get_close_matches(first, COMMANDS, n=1)
-        meant = f", did you mean {near[0]}?" if near else "."
-        raise UsageError(f"%bifrost: there is no command {first!r}{meant} %bifrost help lists them.")
+        raise UsageError(
+            f"%bifrost: there is no command {first!r}.{did_you_mean(first, COMMANDS)} %bifrost help lists them."
+        )
     options = parse(words, replace(session.defaults, deployments=[]))
-    prompt = line.partition(" -- ")[2] if " -- " in line else None
     if prompt is None and not options.use:
         if not options.deployments:
             raise UsageError(
@@ -205,6 +204,13 @@ def _forget(session: Session, given: argparse.Namespace) -> Text:
     return Text(f"{count} messages forgotten")
 
 
+def _trust(session: Session, given: argparse.Namespace) -> Text:
+    from ..._project_file import distrust, trust
+    from ..._settings import project_file
+
+    return Text((distrust if given.remove else trust)(project_file()))
+
+
 def _help(session: Session, given: argparse.Namespace) -> Text:
     width = max(map(len, COMMANDS))
     commands = "\n".join(f"  %bifrost {name.ljust(width)}  {command.help}" for name, command in COMMANDS.items())
@@ -241,5 +247,10 @@ COMMANDS: dict[str, Command] = {
         (_NAME, (("--as",), {"dest": "form", "choices": tuple(FORMS), "default": "curl"})),
     ),
     "forget": Command(_forget, "start the --history chat anew"),
+    "trust": Command(
+        _trust,
+        "let this folder's pyproject.toml choose the gateway's address and the run log; --remove: no longer",
+        ((("--remove",), {"action": "store_true"}),),
+    ),
     "help": Command(_help, "this list"),
 }

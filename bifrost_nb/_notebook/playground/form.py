@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pprint import pformat
@@ -12,6 +11,7 @@ from ..._compare.inputs import rows_of
 from ..._compare.plan import Plan, make_plan
 from ..._compare.template import variables
 from ..._safe_text import plain, redact
+from ..._suggest import did_you_mean
 from ...errors import ConfigurationError, TemplateError
 
 if TYPE_CHECKING:
@@ -46,9 +46,8 @@ class Form:
         known = [each.name for each in fields(self)]
         for name in given:
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                asked = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(known)}."
-                raise ConfigurationError(f"A playground has no field {plain(name, 60)!r}{asked}")
+                meant = did_you_mean(name, known) or f" There are {', '.join(known)}."
+                raise ConfigurationError(f"A playground has no field {plain(name, 60)!r}.{meant}")
         return replace(self, **{name: _CHECKS[name](name, value) for name, value in given.items()})
 
     @property
@@ -99,16 +98,16 @@ class Form:
             return plain(redact(error), 400)
         return None
 
-    def code(self, inputs: Any = None) -> str:
-        """Python that asks the same; bound inputs are named, not written out."""
+    def code(self, inputs: Any, base_url: str) -> str:
+        """Python that asks the gateway at `base_url` the same; bound inputs are named, not written out."""
         asked = self.request(inputs)
         note = ""
         if inputs is not None and "inputs" in asked:
             note = "# inputs: the rows bound to the playground\n"
             asked["inputs"] = _Name("inputs")
         lines = [f"    {name}={pformat(value, width=90, sort_dicts=False)}," for name, value in asked.items()]
-        written = "\n".join(["import bifrost_nb as bf\n", f"{note}comparison = bf.compare(", *lines, ")", "comparison"])
-        return plain(redact(written))
+        lines.append(f"    client=bf.Client({base_url!r}),")
+        return "\n".join(["import bifrost_nb as bf\n", f"{note}comparison = bf.compare(", *lines, ")", "comparison"])
 
     def _filled(self, inputs: Any) -> Any:
         names = self.variables

@@ -16,7 +16,7 @@ from ..._display.markdown import text as escape
 from ..._display.run import as_html, mimebundle_many
 from ..._display.table import Text
 from ..._foreground.environment import place
-from ..._safe_text import plain
+from ..._safe_text import hide, plain
 from ...errors import ConfigurationError
 from ..code_export import FORMS, copy
 from .form import Form
@@ -153,7 +153,8 @@ class Playground:
             raise ConfigurationError(f"There is no form {plain(form, 40)!r}.", hint=f"There are {', '.join(CODE)}.")
         plan = self.form.plan(self.client, self.inputs)
         if form == "compare":
-            return Text(self.form.code(self.inputs))
+            written = self.form.code(self.inputs, self.client.settings.base_url)
+            return Text(hide(written, self.client.credentials.secrets))
         cells = [cell for cell in plan.trials if deployment in (None, cell.asked.deployment)]
         if not cells:
             raise ConfigurationError(f"{plain(deployment, 100)!r} is not chosen.")

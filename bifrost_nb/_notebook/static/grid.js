@@ -26,6 +26,23 @@ function choice(parent, label, options, change) {
   return select;
 }
 
+// A score: its state is colour and sign, its reason the tooltip.
+function badge(parent, score) {
+  const node = make("span", "badge", parent, score.text);
+  node.dataset.state = score.state;
+  if (score.reason) node.title = score.reason;
+  return node;
+}
+
+// Hand the reader a file that Python has made.
+function download(name, bytes) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([bytes]));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
 // One answer in full: what it says, what is known about it, and the reader's judgement.
 function answerView(parent, answer, rate) {
   const root = make("section", "answer", parent);
@@ -34,6 +51,13 @@ function answerView(parent, answer, rate) {
   const body = make("div", "body", root);
   if (answer.html) place(body, answer.html);
   else make("em", "", body, "(no text)");
+  const scores = make("ul", "scores", root);
+  for (const score of answer.scores) {
+    const item = make("li", "", scores);
+    badge(item, score);
+    if (score.reason) make("span", "reason", item, " " + score.reason);
+  }
+  scores.hidden = !answer.scores.length;
   make("p", "story", root, answer.story);
   const list = make("dl", "facts", root);
   for (const [name, said] of answer.facts) {
@@ -76,18 +100,47 @@ export default () => ({
     const show = (wish) => model.send({ show: wish });
     const bar = make("div", "bar", root);
     const filter = choice(bar, "Show", model.get("filters"), (value) => show({ filter: value }));
-    const sort = choice(bar, "Sort", model.get("sorts"), (value) => show({ sort: value }));
-    const said = make("span", "count", bar);
+    const sort = choice(bar, "Sort", [...model.get("sorts"), ["", "by a column"]], (value) => show({ sort: value, descending: false }));
+    const search = make("input", "note", bar);
+    search.type = "search";
+    search.placeholder = "Search prompts, inputs, answers";
+    search.setAttribute("aria-label", search.placeholder);
+    let typing;
+    search.addEventListener("input", () => {
+      clearTimeout(typing);
+      typing = setTimeout(() => show({ search: search.value }), 250);
+    });
+    const inputs = Object.entries(model.get("choices")).map(([column, values]) => {
+      const options = [["", "any"], ...values.map((value) => [value, value])];
+      return [column, choice(bar, column, options, (value) => show({ where: value ? [column, value] : ["", ""] }))];
+    });
+    const more = make("details", "columns", bar);
+    make("summary", "button", more, "Columns");
+    const menu = make("div", "menu", more);
+    const tick = (words, change) => {
+      const label = make("label", "tick", menu);
+      const box = make("input", "tickbox", label);
+      box.type = "checkbox";
+      make("span", "", label, words);
+      box.addEventListener("change", change);
+      return box;
+    };
+    const ticks = names.map((name) =>
+      tick(name, () => show({ columns: ticks.flatMap((one, i) => (one.checked ? [i] : [])) })));
+    const rendered = tick("Render Markdown", () => show({ rendered: rendered.checked }));
+    button(bar, "\u2913 CSV", "Download what is shown as CSV", () => model.send({ export: ".csv" }));
+    button(bar, "\u2913 Excel", "Download what is shown as an Excel file", () => model.send({ export: ".xlsx" }));
+    const foot = make("div", "bar", root);
+    const said = make("span", "count", foot);
     said.setAttribute("aria-live", "polite");
     const page = () => model.get("page");
-    const back = button(bar, "\u25C0 Previous", "Previous page", () => show({ page: page().page - 1 }));
-    const next = button(bar, "Next \u25B6", "Next page", () => show({ page: page().page + 1 }));
+    const back = button(foot, "\u25C0 Previous", "Previous page", () => show({ page: page().page - 1 }));
+    const next = button(foot, "Next \u25B6", "Next page", () => show({ page: page().page + 1 }));
 
     const scroll = make("div", "scroll", root);
     const table = make("table", "table", scroll);
     table.setAttribute("aria-label", "Prompts down, deployments across. Arrow keys move, Enter opens an answer.");
     const head = make("tr", "", make("thead", "", table));
-    for (const name of ["Prompt", ...names]) make("th", "", head, name).scope = "col";
     const body = make("tbody", "", table);
     const detail = make("aside", "detail", root);
     detail.hidden = true;
@@ -100,17 +153,42 @@ export default () => ({
     function move(row, column, focus = true) {
       if (!boxes.length) return;
       boxes[at[0]]?.[at[1]]?.setAttribute("tabindex", "-1");
-      at = [Math.min(Math.max(row, 0), boxes.length - 1), Math.min(Math.max(column, 0), names.length - 1)];
+      at = [Math.min(Math.max(row, 0), boxes.length - 1), Math.min(Math.max(column, 0), boxes[0].length - 1)];
       const cell = boxes[at[0]][at[1]];
       cell.tabIndex = 0;
       if (focus) cell.focus();
     }
 
+    // A click on a header sorts by it; another one turns the order round.
+    function heading(label, sortBy, view) {
+      const node = make("th", "", head);
+      node.scope = "col";
+      const active = view.sort === sortBy;
+      node.setAttribute("aria-sort", active ? (view.descending ? "descending" : "ascending") : "none");
+      const arrow = active ? (view.descending ? " \u25BC" : " \u25B2") : "";
+      const press = () => show({ sort: sortBy, descending: active && !view.descending });
+      button(node, label + arrow, `Sort by ${label}`, press).className = "bifrost-g-head";
+    }
+
+    function drawHead(view) {
+      const at = [...head.children].findIndex((node) => node.contains(document.activeElement));
+      head.replaceChildren();
+      heading("Prompt", "prompt", view);
+      view.columns.forEach((column) => heading(names[column], `column:${column}`, view));
+      if (at >= 0) head.children[at]?.querySelector("button").focus();
+      table.style.minWidth = `${14 + 11 * view.columns.length}em`;
+    }
+
     function draw() {
       const view = page();
+      drawHead(view);
+      ticks.forEach((one, column) => { one.checked = view.columns.includes(column); });
+      rendered.checked = view.rendered;
+      if (document.activeElement !== search) search.value = view.search;
+      for (const [column, select] of inputs) select.value = view.where[0] === column ? view.where[1] : "";
       const focused = body.contains(document.activeElement);
       filter.value = view.filter;
-      sort.value = view.sort;
+      sort.value = view.sort.startsWith("column:") ? "" : view.sort;
       said.textContent = view.said + (view.pages > 1 ? ` \u00B7 page ${view.page + 1} of ${view.pages}` : "");
       back.disabled = view.page === 0;
       next.disabled = view.page >= view.pages - 1;
@@ -120,18 +198,28 @@ export default () => ({
         const prompt = make("th", "prompt", line, row.prompt);
         prompt.scope = "row";
         prompt.dir = "auto";
-        return row.cells.map((cell, column) => {
+        return row.cells.map((cell, position) => {
+          const column = view.columns[position];
           const node = button(make("td", "", line), "", "", () => {
-            move(boxes.findIndex((one) => one.includes(node)), column);
+            move(boxes.findIndex((one) => one.includes(node)), position);
             opened = [row.row, column];
             model.send({ open: opened });
           });
           node.className = "bifrost-g-cell";
           node.dataset.state = cell.state;
           node.tabIndex = -1;
-          node.setAttribute("aria-label", `${names[column]}: ${cell.text} (${cell.said})`);
+          const scores = cell.badges.map((one) => one.text);
+          node.setAttribute("aria-label", `${names[column]}: ${cell.text} (${[...scores, cell.said].join(", ")})`);
           const text = make("span", "text", node, (cell.state === "failed" ? "\u2715 " : "") + cell.text);
           text.dir = "auto";
+          if (cell.html) {
+            text.classList.add("bifrost-g-rendered");
+            place(text, cell.html);
+          }
+          if (cell.badges.length) {
+            const line = make("span", "badges", node);
+            for (const one of cell.badges) badge(line, one);
+          }
           make("span", "said", node, (cell.state === "mixed" ? "\u25B3 " : "") + cell.said);
           return node;
         });
@@ -167,7 +255,8 @@ export default () => ({
       detail.scrollIntoView({ block: detail.offsetHeight < innerHeight / 2 ? "nearest" : "start" });
     }
 
-    const hear = (message) => {
+    const hear = (message, buffers) => {
+      if (message.file) download(message.file, buffers[0]);
       if (message.detail && opened && message.detail.row === opened[0] && message.detail.deployment === opened[1]) open(message.detail);
       if (typeof message.diff === "string") { const node = detail.querySelector(".bifrost-g-diff"); if (node) place(node, message.diff); }
       if (message.rated && sayings[message.rated[2]]) sayings[message.rated[2]].textContent = message.rated[4];
@@ -181,7 +270,7 @@ export default () => ({
       const step = steps[event.key];
       if (step) move(at[0] + step[0], at[1] + step[1]);
       else if (event.key === "Home") move(at[0], 0);
-      else if (event.key === "End") move(at[0], names.length - 1);
+      else if (event.key === "End") move(at[0], boxes[0].length - 1);
       else if (event.key === "PageDown" && !next.disabled) next.click();
       else if (event.key === "PageUp" && !back.disabled) back.click();
       else return;

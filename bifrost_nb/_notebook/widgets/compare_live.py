@@ -33,8 +33,8 @@ __all__ = ["RACE_AT_MOST", "run_live"]
 RACE_AT_MOST = 8
 """So many calls are shown as a race; more as counters."""
 DRAW_S = 0.25
-COSTS_S = 8.0
-"""Costs that come from the gateway's log are waited for so long after the last answer."""
+COSTS_S = 0.5
+"""What is shown waits so long for costs; later ones are in the comparison's frame."""
 
 
 class _Pieces(NamedTuple):
@@ -99,12 +99,12 @@ def run_live(client: Client, plan: Plan, done: dict[str, Run], max_cost_usd: flo
             drain([job], sweep.inbox, view.draw, interrupts=interrupts, interval=0.1)
             wait_for_costs(client, sweep.results.values(), COSTS_S, interrupts, lambda: view.draw([]))
         except KeyboardInterrupt:  # a second one: left at once
-            raise ComparisonInterrupted(Comparison(plan, sweep.results, sweep.progress, log=client.log)) from None
+            raise ComparisonInterrupted(Comparison(plan, sweep.results, sweep.progress, client)) from None
         finally:
             job.cancel()
             view.close()
     if interrupts.count:
-        raise ComparisonInterrupted(Comparison(plan, sweep.results, sweep.progress, log=client.log))
+        raise ComparisonInterrupted(Comparison(plan, sweep.results, sweep.progress, client))
     if job.cancelled():
         sweep.progress.notes.append("Stopped by a click.")
     else:

@@ -1,15 +1,17 @@
 """The grid in a notebook: an anywidget that shows the visible page and asks for everything else.
 
-The page crosses as the widget's state; an opened answer crosses alone, as a message, when it is opened. The saved
-notebook keeps a static table beside the widget, frozen when the grid was displayed.
+The page crosses as the widget's state; an opened answer crosses alone, as a message, when it is opened, and so does an
+exported file. The saved notebook keeps a static table beside the widget, frozen when the grid was displayed: the rows
+that failed, failed a score or differ come first.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..._compare.spreadsheet import WRITERS, write
 from ..._compare.text_diff import text_diff
 from ..._display.describe import describe
 from ..._display.explain import explain
@@ -19,9 +21,16 @@ from ..._runs.run import Run
 from ..._safe_text import plain
 from ...errors import BifrostError
 from ..assets import page
-from .grid_state import FILTERS, SORTS, Grid, GridAnswer, cut
+from .grid_rows import Context, GridAnswer
+from .grid_scores import badge, cut
+from .grid_state import Grid
 
 if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
+    import pandas as pd
+
     from ..._runs.log.log import RunLog
 
 __all__ = ["GridView"]
@@ -32,18 +41,51 @@ ANSWERS = 12
 STATIC_ROWS = 20
 NOTE = 2_000
 """The longest note, in characters."""
+LONGEST_SEARCH = 200
 _RULE = "1px solid rgba(128,128,128,0.5)"
 
 
 class GridView:
-    """Shows a comparison's answers, prompts down and deployments across. `state` is what it shows (`Grid`).
+    """Shows a comparison's answers, rows of inputs down and variants across. `state` is what it shows (`Grid`).
 
     It shows itself as the last expression of a cell; `close` lets go of the widget, which ipywidgets would keep.
+    `frame` has the shown runs, `export` writes them to a file. `known` has inputs and scores by run id.
     """
 
-    def __init__(self, runs: Iterable[tuple[str, Run]], log: RunLog | None = None) -> None:
-        self.state = Grid(runs, log)
+    def __init__(
+        self, runs: Iterable[tuple[str, Run]], log: RunLog | None = None, known: Mapping[str, Context] | None = None
+    ) -> None:
+        self._known = known or {}
+        self.state = Grid(runs, log, self._known)
         self._widget: Any = None
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The runs that are shown, on all pages: the columns of every frame, then inputs and scores."""
+        import pandas as pd
+
+        from ..._runs.frame import to_frame
+
+        runs = self.state.runs()
+        found = to_frame(runs)
+        known = [self._known.get(run.run_id) for run in runs]
+        names = list(dict.fromkeys(name for one in known if one for name in one.inputs))
+        more: dict[str, Any] = {
+            f"input_{name}": [one.inputs.get(name) if one else None for one in known] for name in names
+        }
+        for score in self.state.scores:
+            judged = [one.scores.get(score) if one else None for one in known]
+            more[score] = pd.array([None if one is None else one.value for one in judged], dtype="Float64")
+            more[f"{score}_reason"] = pd.array([None if one is None else one.reason for one in judged], dtype="string")
+        return pd.concat([found, pd.DataFrame(more, index=found.index)], axis=1)
+
+    def export(self, path: str | os.PathLike[str]) -> Path:
+        """Write the shown runs to a ``.csv`` or ``.xlsx`` file, readable by its owner only; returns its path.
+
+        No text of an answer becomes a formula there. Raises ConfigurationError for another suffix, LogError where the
+        file cannot be written.
+        """
+        return write(self.frame, path)
 
     @property
     def widget(self) -> Any:
@@ -52,8 +94,9 @@ class GridView:
             self._widget = _widget_class()(
                 page=self.state.page(),
                 deployments=[cut(name, 200) for name in self.state.deployments],
-                filters=[list(item) for item in FILTERS.items()],
-                sorts=[[name, words] for name, (words, _) in SORTS.items()],
+                filters=[list(item) for item in self.state.filters.items()],
+                sorts=[[name, words] for name, (words, _) in self.state.sorts.items()],
+                choices=self.state.choices(),
             )
             self._widget.on_msg(self._hear)
         return self._widget
@@ -75,32 +118,40 @@ class GridView:
 
     def __repr__(self) -> str:
         state = self.state
-        lines = [f"{state.said()} x {len(state.deployments)} deployments"]
+        names = [state.deployments[place] for place in state.columns]
+        lines = [f"{state.said()} x {len(names)} deployments"]
         for row in state.page()["rows"]:
             lines += ["", f"» {' '.join(row['prompt'].split())}"]
-            for name, cell in zip(state.deployments, row["cells"], strict=True):
-                lines.append(f"  {cut(name, 80)}: {' '.join(cell['text'].split())} [{cell['said']}]")
+            for name, cell in zip(names, row["cells"], strict=True):
+                said = " · ".join([*(one["text"] for one in cell["badges"]), cell["said"]])
+                lines.append(f"  {cut(name, 80)}: {' '.join(cell['text'].split())} [{said}]")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        cell = f"border:{_RULE};padding:4px 8px;text-align:left;vertical-align:top;overflow-wrap:anywhere"
+        cell = f"border:{_RULE};padding:4px 8px;text-align:left;vertical-align:top;overflow-wrap:anywhere;min-width:9em"
         wrap = "white-space:pre-wrap"
-        page = self.state.page()
-        head = "".join(
-            f'<th scope="col" style="{cell}">{escape(cut(name, 200))}</th>' for name in self.state.deployments
-        )
+        state = self.state
+        rows = [state.row(row) for row in state.telling()[:STATIC_ROWS]]
+        more = len(state.shown) - len(rows)
+        names = [cut(state.deployments[place], 200) for place in state.columns]
+        head = "".join(f'<th scope="col" style="{cell}">{escape(name)}</th>' for name in names)
         body = "".join(
             f'<tr><th scope="row" style="{cell};{wrap};font-weight:400;width:24%">{escape(row["prompt"])}</th>'
             + "".join(
-                f'<td style="{cell}"><div style="{wrap}">{escape(one["text"])}</div>'
+                f'<td style="{cell}"><div style="{wrap}">{escape(one["text"])}</div>{_static_badges(one["badges"])}'
                 f'<div style="opacity:0.8;font-size:90%">{escape(one["said"])}</div></td>'
                 for one in row["cells"]
             )
             + "</tr>"
-            for row in page["rows"][:STATIC_ROWS]
+            for row in rows
+        )
+        said = (
+            f"{len(rows):,} of {len(state.shown):,} prompts, those with errors and differences first"
+            if more > 0
+            else state.said()
         )
         return (
-            f"<div><div>{escape(page['said'])}</div>"
+            f"<div><div>{escape(said)}</div>"
             '<div style="overflow-x:auto"><table style="border-collapse:collapse;width:100%;font-size:90%">'
             f'<thead><tr><th scope="col" style="{cell}">prompt</th>{head}</tr></thead>'
             f"<tbody>{body}</tbody></table></div></div>"
@@ -119,6 +170,8 @@ class GridView:
                 self.widget.send({"diff": self.diff(*at)})
             elif (at := _places(content.get("rate"), 3)) is not None:
                 self._rate(at, content)
+            elif (suffix := content.get("export")) in WRITERS:
+                self.widget.send({"file": f"answers{suffix}"}, buffers=[WRITERS[suffix](self.frame)])
         except (IndexError, KeyError):
             self.widget.send({"problem": "That answer is not in this comparison."})
         except BifrostError as error:
@@ -126,8 +179,17 @@ class GridView:
 
     def _choose(self, wish: dict[str, Any]) -> None:
         texts = {name: wish[name] for name in ("filter", "sort") if isinstance(wish.get(name), str)}
-        number = wish.get("page")
-        self.state.show(**texts, page=number if type(number) is int else None)
+        flags = {name: wish[name] for name in ("descending", "rendered") if isinstance(wish.get(name), bool)}
+        number, search, where = wish.get("page"), wish.get("search"), wish.get("where")
+        columns = wish.get("columns")
+        self.state.show(
+            **texts,
+            **flags,
+            page=number if type(number) is int else None,
+            search=search[:LONGEST_SEARCH] if isinstance(search, str) else None,
+            where=_pair(where),
+            columns=_places(columns, len(columns)) if isinstance(columns, list) else None,
+        )
         self.widget.page = self.state.page()
 
     def _rate(self, at: tuple[int, ...], content: dict[str, Any]) -> None:
@@ -152,7 +214,7 @@ class GridView:
             "row": row,
             "deployment": deployment,
             "prompt": cut(asked.prompt, 20_000),
-            "answers": [_answer(answer, len(box.runs)) for answer in shown],
+            "answers": [self._answer(answer, len(box.runs)) for answer in shown],
             "more": len(box.answers) - len(shown),
         }
 
@@ -163,8 +225,28 @@ class GridView:
         if texts[0] is None or texts[1] is None:
             return "<p>One of the two gave no answer.</p>"
         names = [cut(self.state.deployments[place], 200) for place in (a, b)]
-        changed = text_diff(texts[0], texts[1], title=f"{names[0]} → {names[1]}")
+        asked = " ".join(cut(self.state.rows[row].title, 120).split())
+        changed = text_diff(texts[0], texts[1], title=f"{names[0]} → {names[1]}: {asked}")
         return cut(changed._repr_html_(), 400_000)
+
+    def _answer(self, answer: GridAnswer, of: int) -> dict[str, Any]:
+        run = answer.runs[0]
+        context = self._known.get(run.run_id)
+        found = _answer(answer, of)
+        judged = [] if context is None else [badge(name, [score]) for name, score in context.scores.items()]
+        return {**found, "scores": judged}
+
+
+def _pair(value: Any) -> tuple[str, str] | None:
+    good = isinstance(value, list) and len(value) == 2 and all(isinstance(one, str) for one in value)
+    return (value[0], value[1]) if good else None
+
+
+def _static_badges(badges: list[dict[str, str]]) -> str:
+    if not badges:
+        return ""
+    said = " · ".join(f"{one['text']}: {one['reason']}" if one["reason"] else one["text"] for one in badges)
+    return f'<div style="font-size:90%">{escape(said)}</div>'
 
 
 def _answer(answer: GridAnswer, of: int) -> dict[str, Any]:
@@ -201,5 +283,6 @@ def _widget_class() -> type[Any]:
         deployments = traitlets.List(traitlets.Unicode()).tag(sync=True)
         filters = traitlets.List(traitlets.List()).tag(sync=True)
         sorts = traitlets.List(traitlets.List()).tag(sync=True)
+        choices = traitlets.Dict().tag(sync=True)
 
     return GridWidget

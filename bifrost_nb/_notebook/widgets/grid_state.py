@@ -1,108 +1,36 @@
 """What a person looking through a large comparison sees, as plain Python: no widget, no HTML page, no clock.
 
-Prompts go down, deployments across; equal answers of repeats are folded with a count. Only `Grid.page` crosses to a
-browser, so 10,000 runs cost what twenty rows cost.
+Rows of inputs go down, variants across; equal answers of repeats are folded with a count. Only `Grid.page` crosses to
+a browser, so 10,000 runs cost what twenty rows cost.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from ..._display.describe import duration, error_text, usd
+from ..._display.markdown import to_html
 from ..._runs.run import Run
 from ..._safe_text import plain
 from ...errors import ConfigurationError
+from .grid_rows import Box, Context, GridAnswer, Row
+from .grid_scores import badges, cut, score_filters, score_sorts, score_tests
 
 if TYPE_CHECKING:
     from ..._runs.log.log import RunLog
 
-__all__ = ["FILTERS", "PAGE", "SORTS", "Box", "Grid", "GridAnswer", "Row"]
+__all__ = ["FILTERS", "PAGE", "SORTS", "Grid"]
 
 PAGE = 20
 _ENDS = {None: "in flight", "error": "failed", "timeout": "timed out", "truncated": "cut off"}
-PREVIEW = 220
 SHARE = 0.1
 """The slowest and the dearest are this part of the prompts, at least one."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class GridAnswer:
-    """One distinct outcome of a prompt and a deployment: a text, or a failure. `runs` all gave it."""
-
-    text: str | None
-    """None for a failure."""
-    runs: list[Run]
-
-
-class Box:
-    """A prompt's runs at one deployment."""
-
-    def __init__(self) -> None:
-        self.runs: list[Run] = []
-
-    @cached_property
-    def answers(self) -> list[GridAnswer]:
-        """Every distinct answer, the most frequent first; then every distinct failure."""
-        texts: dict[str, list[Run]] = {}
-        failures: dict[str, list[Run]] = {}
-        for run in self.runs:
-            if run.status == "ok":
-                texts.setdefault(run.text.strip(), []).append(run)
-            else:
-                failures.setdefault(f"{run.status}: {error_text(run)}", []).append(run)
-        ordered = sorted(texts.items(), key=lambda item: -len(item[1]))
-        return [GridAnswer(text, runs) for text, runs in ordered] + [
-            GridAnswer(None, runs) for runs in failures.values()
-        ]
-
-    @property
-    def failed(self) -> int:
-        """How many runs gave no answer."""
-        return sum(run.status != "ok" for run in self.runs)
-
-    @property
-    def top(self) -> str | None:
-        """The most frequent answer, None where there is none."""
-        return self.answers[0].text if self.answers else None
-
-
-@dataclass(slots=True, eq=False)
-class Row:
-    """One prompt."""
-
-    prompt_id: str
-    prompt: str
-    place: int
-    boxes: dict[str, Box] = field(default_factory=dict)
-
-    @property
-    def runs(self) -> list[Run]:
-        """All runs of the prompt."""
-        return [run for box in self.boxes.values() for run in box.runs]
-
-    def failed(self) -> int:
-        """How many runs gave no answer."""
-        return sum(box.failed for box in self.boxes.values())
-
-    def distinct(self) -> int:
-        """How many different answers were given, over all deployments."""
-        return len({answer.text for box in self.boxes.values() for answer in box.answers if answer.text is not None})
-
-    def slowest_ms(self) -> float:
-        """The longest time of a run that did not come from a cache; -1 where none is known."""
-        return max((run.total_ms for run in self.runs if run.total_ms is not None and not run.cache_hit), default=-1.0)
-
-    def cost_usd(self) -> float:
-        """What all runs together are known to have cost; -1 where none is known."""
-        known = [run.cost_usd for run in self.runs if run.cost_usd is not None]
-        return sum(known) if known else -1.0
-
+CHOICES = 60
+"""An input column with more distinct values is searched rather than chosen from."""
 
 FILTERS = {
     "all": "all prompts",
@@ -128,26 +56,54 @@ _DIFFER: dict[str, Callable[[Row], bool]] = {
 
 
 class Grid:
-    """A comparison's answers with a filter, an order and a page. `runs` are (deployment's name, run) pairs.
+    """A comparison's answers with a search, filters, an order and a page. `runs` are (variant's name, run) pairs.
 
-    `log` is where ratings and notes go; None keeps them on the runs alone.
+    `log` is where ratings and notes go; None keeps them on the runs alone. `known` has inputs and scores by run id
+    (`contexts`).
     """
 
-    def __init__(self, runs: Iterable[tuple[str, Run]], log: RunLog | None = None) -> None:
+    def __init__(
+        self,
+        runs: Iterable[tuple[str, Run]],
+        log: RunLog | None = None,
+        known: Mapping[str, Context] | None = None,
+    ) -> None:
         self.log = log
         self.deployments: list[str] = []
         self.rows: list[Row] = []
-        known: dict[str, Row] = {}
+        self.scores: list[str] = []
+        self._add(runs, known or {})
+        self.filters = {**FILTERS, **score_filters(self.scores)}
+        self.sorts = {**SORTS, **score_sorts(self.scores)}
+        self.columns = list(range(len(self.deployments)))
+        """The places of the variants that are shown, in order."""
+        self.filter, self.sort, self.descending, self.number, self.size = "all", "order", False, 0, PAGE
+        self.search, self.where, self.rendered = "", ("", ""), False
+        self._shown: list[Row] = self.rows
+
+    def _add(self, runs: Iterable[tuple[str, Run]], known: Mapping[str, Context]) -> None:
+        rows: dict[str, Row] = {}
         for name, run in runs:
-            key = run.prompt_id or run.prompt or ""
-            if key not in known:
-                known[key] = Row(key, run.prompt or "", len(self.rows))
-                self.rows.append(known[key])
+            context = known.get(run.run_id)
+            key = (context.row if context is not None else None) or str(
+                run.tags.get("input") or run.prompt_id or run.prompt or ""
+            )
+            if key not in rows:
+                rows[key] = Row(key, run.prompt or "", len(self.rows), context.inputs if context else {})
+                self.rows.append(rows[key])
             if name not in self.deployments:
                 self.deployments.append(name)
-            known[key].boxes.setdefault(name, Box()).runs.append(run)
-        self.filter, self.sort, self.number, self.size = "all", "order", 0, PAGE
-        self._shown: list[Row] = self.rows
+            rows[key].boxes.setdefault(name, Box()).add(run, context)
+            if context is not None:
+                self.scores += [score for score in context.scores if score not in self.scores]
+
+    def choices(self) -> dict[str, list[str]]:
+        """Input columns with few distinct values -> those values, in order of appearance."""
+        found: dict[str, dict[str, None]] = {}
+        for row in self.rows:
+            for name, value in row.inputs.items():
+                found.setdefault(name, {})[cut(str(value), 80)] = None
+        return {name: list(values) for name, values in found.items() if 1 < len(values) <= CHOICES}
 
     @property
     def shown(self) -> list[Row]:
@@ -159,55 +115,127 @@ class Grid:
         """How many pages there are; one where nothing is shown."""
         return max(1, math.ceil(len(self._shown) / self.size))
 
-    def show(self, filter: str | None = None, sort: str | None = None, page: int | None = None) -> None:
-        """Choose what is shown: a filter of `FILTERS`, an order of `SORTS`, a page from 0. Others stay as they are.
+    def show(
+        self,
+        filter: str | None = None,
+        sort: str | None = None,
+        page: int | None = None,
+        *,
+        search: str | None = None,
+        where: tuple[str, str] | None = None,
+        columns: Sequence[int] | None = None,
+        descending: bool | None = None,
+        rendered: bool | None = None,
+    ) -> None:
+        """Choose what is shown; what is not named stays as it is.
 
-        A page beyond the end is the last one. Raises ConfigurationError.
+        `filter` is one of `filters`, `sort` one of `sorts` or ``column:<place>`` (that variant's score, or its time
+        where nothing was scored), `search` a text in prompts, inputs and answers, `where` an input column and its
+        value, `columns` places of variants, `page` counts from 0; one beyond the end is the last one. Raises
+        ConfigurationError.
         """
-        for name, value, choices in (("filter", filter, FILTERS), ("sort", sort, SORTS)):
+        sorts = [*self.sorts, *(f"column:{place}" for place in range(len(self.deployments)))]
+        for name, value, choices in (("filter", filter, [*self.filters]), ("sort", sort, sorts)):
             if value is not None and value not in choices:
                 raise ConfigurationError(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
-        if filter is not None or sort is not None:
+        if columns is not None:
+            wanted = [place for place in range(len(self.deployments)) if place in columns]
+            self.columns = wanted or self.columns
+        self.rendered = self.rendered if rendered is None else rendered
+        if any(value is not None for value in (filter, sort, search, where, descending)):
             self.filter, self.sort = filter or self.filter, sort or self.sort
-            self._shown = sorted(self._filtered(), key=SORTS[self.sort][1])
+            self.descending = self.descending if descending is None else descending
+            self.search = self.search if search is None else search
+            self.where = self.where if where is None else where
+            self._shown = sorted(self._filtered(), key=self._key())
+            if self.descending:
+                self._shown.reverse()
             self.number = 0
         if page is not None:
             self.number = min(max(0, page), self.pages - 1)
 
+    def _key(self) -> Callable[[Row], Any]:
+        if not self.sort.startswith("column:"):
+            return self.sorts[self.sort][1]
+        name = self.deployments[int(self.sort.partition(":")[2])]
+
+        def key(row: Row) -> tuple[bool, float]:
+            box = row.boxes.get(name)
+            value = None if box is None else box.score(self.scores[0]) if self.scores else _median_ms(box)
+            return value is None, value or 0.0
+
+        return key
+
     def _filtered(self) -> Sequence[Row]:
+        return [row for row in self._by_filter() if self._matches(row)]
+
+    def _matches(self, row: Row) -> bool:
+        column, value = self.where
+        if column and cut(str(row.inputs.get(column, "")), 80) != value:
+            return False
+        return self.search.casefold() in row.haystack
+
+    def _by_filter(self) -> Sequence[Row]:
         if self.filter in _DIFFER:
             return [row for row in self.rows if _DIFFER[self.filter](row)]
+        if (test := score_tests(self.scores).get(self.filter)) is not None:
+            return [row for row in self.rows if test(row)]
         size: Callable[[Row], float] = Row.slowest_ms if self.filter == "slowest" else Row.cost_usd
         ranked = sorted((row for row in self.rows if size(row) >= 0), key=size, reverse=True)
         return ranked[: math.ceil(SHARE * len(self.rows))]
 
+    def runs(self) -> list[Run]:
+        """The runs of all rows and variants that are shown, in order."""
+        names = [self.deployments[place] for place in self.columns]
+        return [run for row in self._shown for name in names if name in row.boxes for run in row.boxes[name].runs]
+
+    def telling(self) -> list[Row]:
+        """The shown rows, those that failed, failed a score or differ first: what a saved copy should keep."""
+
+        def key(row: Row) -> tuple[bool, ...]:
+            low = any((lowest := row.lowest(name)) is not None and lowest < 0.5 for name in self.scores)
+            return not row.failed(), not low, not any(row.spread(name) for name in self.scores), row.distinct() < 2
+
+        return sorted(self._shown, key=key)
+
     def page(self) -> dict[str, Any]:
         """The visible page as JSON values, texts cut to a preview and safe as plain text."""
         begin = self.number * self.size
-        rows = self._shown[begin : begin + self.size]
         return {
             "filter": self.filter,
             "sort": self.sort,
+            "descending": self.descending,
+            "search": self.search,
+            "where": list(self.where),
+            "columns": self.columns,
+            "rendered": self.rendered,
             "page": self.number,
             "pages": self.pages,
             "said": self.said(),
-            "rows": [
-                {
-                    "row": row.place,
-                    "prompt": cut(row.prompt),
-                    "cells": [_cell(row.boxes.get(name)) for name in self.deployments],
-                }
-                for row in rows
-            ],
+            "rows": [self.row(row) for row in self._shown[begin : begin + self.size]],
+        }
+
+    def row(self, row: Row) -> dict[str, Any]:
+        """One row as JSON values, with a cell for each variant that is shown."""
+        names = [self.deployments[place] for place in self.columns]
+        return {
+            "row": row.place,
+            "prompt": cut(row.title),
+            "cells": [_cell(row.boxes.get(name), self.rendered) for name in names],
         }
 
     def said(self) -> str:
         """What is shown, in words."""
         begin, count = self.number * self.size, len(self._shown)
+        narrowed = [] if self.filter == "all" else [self.filters[self.filter]]
+        if self.search:
+            narrowed.append(f"with {cut(self.search, 40)!r}")
+        if self.where[0]:
+            narrowed.append(f"{cut(self.where[0], 40)} = {cut(self.where[1], 40)}")
         if not count:
-            return f"no prompt of {len(self.rows):,} ({FILTERS[self.filter]})"
+            return f"no prompt of {len(self.rows):,} ({', '.join(narrowed) or self.filters['all']})"
         shown = f"{begin + 1:,} to {min(begin + self.size, count):,} of {count:,} prompts"
-        return shown if self.filter == "all" else f"{shown} ({FILTERS[self.filter]}, {len(self.rows):,} in all)"
+        return f"{shown} ({', '.join(narrowed)}, {len(self.rows):,} in all)" if narrowed else shown
 
     def answer(self, row: int, deployment: int, answer: int) -> GridAnswer:
         """An answer by its place: the row's in the comparison, the deployment's, the answer's in its box.
@@ -233,14 +261,14 @@ class Grid:
                 self.log.update(run.run_id, rating=rating, tags=run.tags if note is not None else None)
 
 
-def cut(text: str, length: int = PREVIEW) -> str:
-    """The beginning of `text`, safe as plain text and sendable."""
-    return plain(text, length).encode("utf-8", "replace").decode()
+def _median_ms(box: Box) -> float | None:
+    times = [run.total_ms for run in box.runs if run.total_ms is not None and not run.cache_hit]
+    return median(times) if times else None
 
 
-def _cell(box: Box | None) -> dict[str, Any]:
+def _cell(box: Box | None, rendered: bool = False) -> dict[str, Any]:
     if box is None or not box.runs:
-        return {"text": "", "said": "not sent", "state": "none"}
+        return {"text": "", "said": "not sent", "state": "none", "badges": [], "html": ""}
     top, count = box.answers[0], len(box.runs)
     said = [_times(box)] if count > 1 else []
     if box.failed:
@@ -259,6 +287,8 @@ def _cell(box: Box | None) -> dict[str, Any]:
     text = error_text(top.runs[0]) or str(top.runs[0].status) if failed else top.text or "(the answer is empty)"
     return {
         "text": cut(text),
+        "html": to_html(cut(text, 600)) if rendered and not failed else "",
+        "badges": badges(box),
         "said": " · ".join(said),
         "state": "failed" if failed else "mixed" if box.failed else "ok",
     }

@@ -11,7 +11,7 @@ from ..._compare.plan import Plan
 from ..._compare.sweep import Progress
 from ..._display.describe import duration, usd
 from ..._runs.run import Run
-from .grid_state import cut
+from .grid_scores import cut
 
 __all__ = ["TITLES", "Event", "Overview"]
 

@@ -18,7 +18,7 @@ from ..._runs.run import Run
 from ..._safe_text import plain
 from ...errors import BifrostError
 from ..assets import page
-from .grid_state import cut
+from .grid_scores import cut
 from .vote_state import Ballots
 
 if TYPE_CHECKING:

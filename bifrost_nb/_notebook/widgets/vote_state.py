@@ -64,7 +64,9 @@ class Ballots:
         answered: dict[str, dict[str, list[Run]]] = {}
         for name, run in runs:
             if run.status == "ok" and run.text.strip():
-                answered.setdefault(run.prompt_id or run.prompt or "", {}).setdefault(name, []).append(run)
+                answered.setdefault(str(run.tags.get("input") or run.prompt_id or run.prompt or ""), {}).setdefault(
+                    name, []
+                ).append(run)
         self.models = list(dict.fromkeys(name for models in answered.values() for name in models))
         self.ballots = _shuffled(answered, random.Random(seed))[:limit]
         if not self.ballots:
@@ -134,7 +136,9 @@ def _shuffled(answered: dict[str, dict[str, list[Run]]], draw: random.Random) ->
     for prompt_id, models in answered.items():
         for pair in combinations(models, 2):
             a, b = draw.sample(pair, 2)
-            run_a, run_b = draw.choice(models[a]), draw.choice(models[b])
+            run_a = draw.choice(models[a])
+            # The same repeat where there is one, as a model that judges pairs takes them: the two can be compared.
+            run_b = draw.choice([one for one in models[b] if one.repeat == run_a.repeat] or models[b])
             if run_a.text.strip() != run_b.text.strip():
                 ballots.append(Ballot(prompt_id, run_a.prompt or "", a, b, run_a, run_b))
     draw.shuffle(ballots)

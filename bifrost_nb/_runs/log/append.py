@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import sys
 import threading
 import time
 import weakref
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from ...errors import LogError
 
-__all__ = ["BLOCK_BYTES", "LINE_BYTES", "Appender", "Block", "blocks"]
+__all__ = ["BLOCK_BYTES", "LINE_BYTES", "Appender", "Block", "blocks", "newlines_before"]
 
 LINE_BYTES = 32 << 20
 """Longest line that is written or read; a longer one is skipped without being held in memory."""
@@ -50,6 +52,8 @@ class Appender:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._mutex = threading.Lock()
+        self._mutex_of_writer = threading.Lock()
+        self._writer: ThreadPoolExecutor | None = None
         self._descriptor: int | None = None
         self._end = -1  # size after our last line; -1: unknown
         self._look_again = 0.0
@@ -58,23 +62,45 @@ class Appender:
     def append(self, line: bytes) -> None:
         """Append `line`, which ends in a newline. If the file ends inside a line, a new line is started first.
 
-        Raises LogError when not all of the line was written.
+        Raises LogError when not all of the line was written, or where the path is no file but a pipe or a device.
         """
+        with self._mutex:
+            self._append_held(line, _LOCK_SECONDS)
+
+    def offer(self, line: bytes) -> bool:
+        """`append` without waiting for anybody: False, and nothing written, while another writer holds the file."""
+        if not self._mutex.acquire(blocking=False):
+            return False
         try:
-            with self._mutex:
-                # Once more where the file was gone, and again should it vanish between opening and locking it.
-                if not (self._append(line) or self._append(line) or self._append(line)):
-                    raise FileNotFoundError(errno.ENOENT, "it is deleted again and again")
+            self._append_held(line, 0.0)
+        except _Busy:
+            return False
+        finally:
+            self._mutex.release()
+        return True
+
+    def later(self, line: bytes) -> Future[None]:
+        """`append` on a thread of this file's own, for an event loop that must go on; lines keep their order."""
+        with self._mutex_of_writer:
+            if self._writer is None:
+                self._writer = ThreadPoolExecutor(1, thread_name_prefix="bifrost-nb-log")
+            return self._writer.submit(self.append, line)
+
+    def _append_held(self, line: bytes, lock_seconds: float) -> None:
+        try:
+            # Once more where the file was gone, and again should it vanish between opening and locking it.
+            if not any(self._append(line, lock_seconds) for _ in range(3)):
+                raise FileNotFoundError(errno.ENOENT, "it is deleted again and again")
         except OSError as error:
             raise _failed(self._path, error) from None
 
-    def _append(self, line: bytes) -> bool:
+    def _append(self, line: bytes, lock_seconds: float) -> bool:
         """False if the open file is no longer the one at the path; it is then closed and opened afresh next time."""
         descriptor = self._descriptor
         if descriptor is None:
             self._descriptor = descriptor = _open(self._path)
             self._end, self._look_again = -1, 0.0
-        locked = _lock_or_go_on(descriptor)
+        locked = _lock_or_go_on(descriptor, lock_seconds)
         try:
             found = os.fstat(descriptor)
             if found.st_nlink == 0 or self._moved_away(found):
@@ -105,7 +131,7 @@ class Appender:
 
     def _after_fork(self) -> None:
         """Start without an open file: its lock is shared with the parent, and so may be the state of our mutex."""
-        self._mutex = threading.Lock()
+        self._mutex, self._mutex_of_writer, self._writer = threading.Lock(), threading.Lock(), None
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
@@ -143,10 +169,27 @@ def _made(path: Path) -> int:
     try:
         descriptor = os.open(path, _APPEND | os.O_EXCL, 0o600)
     except FileExistsError:
-        return os.open(path, _APPEND, 0o600)
+        _refuse_special(path.stat())  # before it is opened: that alone may wait, or do something
+        descriptor = os.open(path, _APPEND, 0o600)
+        try:
+            _refuse_special(os.fstat(descriptor))
+        except OSError:
+            os.close(descriptor)
+            raise
+        return descriptor
     if hasattr(os, "fchmod"):
         os.fchmod(descriptor, 0o600)
     return descriptor
+
+
+def _refuse_special(found: os.stat_result) -> None:
+    """A pipe takes a few lines and then blocks for ever, a device keeps none, and neither can be read back."""
+    if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):  # a folder has an error of its own
+        raise OSError(errno.EINVAL, "it is no file but a pipe, a socket or a device")
+
+
+class _Busy(Exception):
+    """Another writer holds the lock, and the caller does not wait."""
 
 
 def _ends_whole(descriptor: int, size: int) -> bool:
@@ -172,8 +215,10 @@ def _failed(path: Path, error: OSError) -> LogError:
     return LogError(f"The run log {path} cannot be written: {reason}.", hint=hint)
 
 
-def _lock_or_go_on(descriptor: int, *, shared: bool = False) -> bool:
-    """Take the advisory lock; after two seconds, or where the file system has none, go on without it (False).
+def _lock_or_go_on(descriptor: int, seconds: float = _LOCK_SECONDS, *, shared: bool = False) -> bool:
+    """Take the advisory lock; after `seconds`, or where the file system has none, go on without it (False).
+
+    With 0 seconds raises _Busy while another holds it.
 
     A process that was stopped while it held the lock must not stop all others, and a line is one appending write,
     which local file systems keep whole by themselves.
@@ -186,8 +231,10 @@ def _lock_or_go_on(descriptor: int, *, shared: bool = False) -> bool:
         except OSError as error:
             if error.errno not in _HELD_BY_ANOTHER:
                 return False
+            if seconds == 0:
+                raise _Busy from None
             now = time.monotonic()
-            give_up = give_up or now + _LOCK_SECONDS
+            give_up = give_up or now + seconds
             if now > give_up:
                 return False
             time.sleep(0.0005)
@@ -216,14 +263,18 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
-def blocks(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
+def blocks(path: Path, block_bytes: int = BLOCK_BYTES, start: int = 0) -> Iterator[Block]:
     """The lines that `path` holds now, in blocks of about `block_bytes`; none if there is no such file.
 
-    A line above LINE_BYTES comes as one NUL byte, which no reader takes for content. Raises LogError.
+    With `start` only those that begin at that byte or later, numbered from 1 there. A line above LINE_BYTES
+    comes as one NUL byte, which no reader takes for content. Raises LogError.
     """
     try:
+        _refuse_special(path.stat())
         with path.open("rb", buffering=0) as file:
             left = _whole_size(file.fileno())
+            if start:
+                left -= _to_line_start(file, start)
             first, rest = 1, b""
             while left > 0 and (data := file.read(min(block_bytes, left))):
                 left -= len(data)
@@ -246,6 +297,30 @@ def blocks(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
             f"The run log {path} cannot be read: {error.strerror or error}.",
             hint="Set BIFROST_RUN_LOG to a file that can be read.",
         ) from None
+
+
+def _to_line_start(file: BinaryIO, start: int) -> int:
+    """Go to the first line that begins at `start` or later; the position."""
+    file.seek(start - 1)
+    place = start - 1
+    while data := file.read(1 << 16):
+        if (found := data.find(b"\n")) >= 0:
+            file.seek(place + found + 1)
+            return place + found + 1
+        place += len(data)
+    return place
+
+
+def newlines_before(path: Path, start: int) -> int:
+    """How many lines end before the first that begins at byte `start` or later."""
+    count = 0
+    with path.open("rb") as file:
+        left = _to_line_start(file, start)
+        file.seek(0)
+        while left > 0 and (data := file.read(min(BLOCK_BYTES, left))):
+            left -= len(data)
+            count += data.count(b"\n")
+    return count
 
 
 def _whole_size(descriptor: int) -> int:

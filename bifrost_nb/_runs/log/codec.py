@@ -1,9 +1,9 @@
 """A `Run` as one line of the log, and back.
 
-A line is one JSON object: ``schema`` (1), every column of a frame under its name (``fallbacks``, ``params`` and
-``tags`` as JSON text, ``started_at`` as ISO 8601 in UTC, null where unknown) and ``extra``, an object with what a Run
-holds beyond the columns. A later fact is a line with ``schema``, ``run_id``, ``"update": true`` and the columns that
-changed. Whatever a run holds becomes a line: what JSON cannot carry is replaced, never an error.
+A line is one JSON object: ``schema`` (1), every column of a frame under its name (``fallbacks``, ``tool_calls``,
+``params`` and ``tags`` as JSON text, ``started_at`` as ISO 8601 in UTC, null where unknown) and ``extra``, an object
+with what a Run holds beyond the columns. A later fact is a line with ``schema``, ``run_id``, ``"update": true`` and the
+columns that changed. Whatever a run holds becomes a line: what JSON cannot carry is replaced, never an error.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any, SupportsInt, cast
 
 import orjson
 
+from ..._wire.json_text import whole_characters
 from ..columns import COLUMNS, NAMES, Column, Dtype
 from ..run import Attempt, Run
 from .append import LINE_BYTES
@@ -30,7 +31,6 @@ SCHEMA = 1
 EXTRA = (
     "texts",
     "reasoning",
-    "tool_calls",
     "annotations",
     "embedding_shape",
     "logprobs",
@@ -42,7 +42,7 @@ EXTRA = (
     "redacted",
 )
 
-_JSON_COLUMNS = ("fallbacks", "params", "tags")
+_JSON_COLUMNS = ("fallbacks", "tool_calls", "params", "tags")
 _OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_NAIVE_UTC
 _CUT = 1 << 20
 _DEPTH = 64
@@ -101,7 +101,7 @@ def column_value(column: Column, run: Run) -> Any:
 
 
 def json_text(value: Any) -> str | None:
-    """`value` as compact JSON with sorted keys, as the columns ``fallbacks``, ``params`` and ``tags`` hold it."""
+    """`value` as compact JSON with sorted keys, as the columns ``fallbacks``, ``params`` and others hold it."""
     return orjson.dumps(valid(value), option=orjson.OPT_SORT_KEYS).decode() if value else None
 
 
@@ -111,7 +111,7 @@ def cell(value: Any, dtype: Dtype) -> Any:
 
 
 def _string(value: Any) -> str | None:
-    return _unicode(value) if isinstance(value, str) else None
+    return whole_characters(value) if isinstance(value, str) else None
 
 
 def _int64(value: Any) -> int | None:
@@ -154,19 +154,10 @@ _CELLS: dict[Dtype, Callable[[Any], Any]] = {
 }
 
 
-def _unicode(text: str) -> str:
-    """`text` with each surrogate pair joined and each lone surrogate replaced by U+FFFD."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
-
-
 def valid(value: Any, depth: int = _DEPTH) -> Any:
     """`value` as JSON can carry it; what it cannot becomes text, and what lies too deep None."""
     if isinstance(value, str):
-        return _unicode(value)
+        return whole_characters(value)
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int) and -(1 << 63) <= value < 1 << 63:
@@ -176,12 +167,12 @@ def valid(value: Any, depth: int = _DEPTH) -> Any:
     if depth == 0:
         return None
     if isinstance(value, Mapping):
-        return {_unicode(_text(key)): valid(item, depth - 1) for key, item in value.items()}
+        return {whole_characters(_text(key)): valid(item, depth - 1) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [valid(item, depth - 1) for item in value]
     if isinstance(value, Attempt):
         return {name: valid(getattr(value, name)) for name in _ATTEMPT}
-    return _unicode(_text(value))
+    return whole_characters(_text(value))
 
 
 def _text(value: Any) -> str:
@@ -202,8 +193,9 @@ def decode(columns: Mapping[str, Any], extra: Any) -> Run:
     for name in _JSON_COLUMNS:
         _restore(run, name, _parsed(columns.get(name)))
     if isinstance(extra, dict):
-        for name in _STORED:
-            _restore(run, name, extra.get(name))
+        for name in (*_STORED, *_MOVED):
+            if name in extra:
+                _restore(run, name, extra[name])
         told = extra.get("redacted")
         for name in told if isinstance(told, list) else ():
             if name in _TEXTS:
@@ -247,7 +239,9 @@ _SHAPES: dict[str, tuple[type, Any]] = {
     "notes": (list, str),
 }
 _STORED = tuple(name for name in EXTRA if name in _SHAPES)
-_TEXTS = ("prompt", "response", "params", "error_message", *_STORED)
+_MOVED = ("tool_calls",)
+"""Columns that stood in ``extra`` before they were columns."""
+_TEXTS = ("prompt", "response", "params", "error_message", *_MOVED, *_STORED)
 _ATTEMPT = tuple(field.name for field in fields(Attempt))
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import reduce
+from numbers import Integral
 from operator import and_, or_
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar, get_args
 
 import orjson
 
+from ..._suggest import did_you_mean
 from ...errors import ConfigurationError
 from ..run import Status
 from .codec import cell, valid
@@ -20,7 +21,7 @@ from .codec import cell, valid
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Filters", "Selection", "instant", "near", "selection", "shows_filters"]
+__all__ = ["Filters", "Selection", "instant", "selection", "shows_filters"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -107,7 +108,7 @@ def selection(**filters: Any) -> Selection:
     if unknown := filters.keys() - Filters.__annotations__.keys():
         name = min(unknown)
         raise ConfigurationError(
-            f"There is no filter {name!r}.{near(name, Filters.__annotations__)}",
+            f"There is no filter {name!r}.{did_you_mean(name, Filters.__annotations__)}",
             hint=f"Filters are {', '.join(Filters.__annotations__)}; for others, filter the frame.",
         )
     since, until = instant("since", filters.get("since")), instant("until", filters.get("until"))
@@ -175,7 +176,7 @@ def _status(status: str) -> str:
     known = get_args(Status)
     if status not in known:
         raise ConfigurationError(
-            f"There is no status {status!r}.{near(status, known)}", hint=f"It is {', '.join(known)}."
+            f"There is no status {status!r}.{did_you_mean(status, known)}", hint=f"It is {', '.join(known)}."
         )
     return status
 
@@ -189,12 +190,8 @@ def _tags(tags: Any) -> dict[str, Any]:
 
 
 def _limit(limit: Any) -> int | None:
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
+    if limit is None:
+        return None
+    if isinstance(limit, bool) or not isinstance(limit, Integral) or limit < 0:
         raise ConfigurationError(f"limit takes a number of runs, not {limit!r}.")
-    return limit
-
-
-def near(name: str, known: Iterable[str]) -> str:
-    """`` Did you mean 'x'?`` with the most similar known name; empty if none is."""
-    match = difflib.get_close_matches(name, list(known), 1)
-    return f" Did you mean {match[0]!r}?" if match else ""
+    return int(limit)  # one of numpy as well

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from ... import _settings as settings
-from ..._safe_text import hidden
+from ..._paths import data_path
+from ..._suggest import did_you_mean
 from ...errors import ConfigurationError, LogError
 from ..columns import COLUMNS
-from ..redaction import Redact, as_written, decide, dropping
+from ..redaction import Redact, as_written, decide, dropping, hide_keys
 from ..run import Run
-from .append import Appender, blocks
+from .append import Appender, blocks, newlines_before
 from .codec import cell, decode, encode, encode_update, json_text
-from .filters import Filters, near, selection, shows_filters
+from .filters import Filters, selection, shows_filters
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,13 +72,24 @@ class RunLog:
     def append(self, run: Run, *, redact: Redact | None = None, secrets: Iterable[str] = ()) -> None:
         """Record a finished run; when this returns, the operating system has the whole line.
 
-        `redact` is asked before this log's own hook. `secrets` are keys that the line must not hold, whoever repeats
-        them. Raises LogError if it could not be written; the run itself is unharmed.
+        `redact` is asked before this log's own hook. `secrets` are keys that neither the line nor what `run` has from
+        outside may hold, whoever repeats them. Raises LogError if it could not be written; the run is unharmed.
         """
+        line = self._line(run, redact, secrets)
+        if self._appender is not None:
+            self._appender.append(line)
+
+    async def append_on_loop(self, run: Run, *, redact: Redact | None = None, secrets: Iterable[str] = ()) -> None:
+        """`append` on an event loop that takes times: where another process holds the file, a thread waits for it."""
+        line = self._line(run, redact, secrets)
+        if self._appender is not None and not self._appender.offer(line):
+            await asyncio.shield(asyncio.wrap_future(self._appender.later(line)))
+
+    def _line(self, run: Run, redact: Redact | None, secrets: Iterable[str]) -> bytes:
         if redact is not None or self.redact is not None:  # also where nothing is logged: a notebook keeps runs too
             decide(run, (hook for hook in (redact, self.redact) if hook is not None))
-        if self._appender is not None:
-            self._appender.append(hidden(encode(as_written(run)), secrets))
+        written = hide_keys(run, tuple(secrets))
+        return b"" if self.off else encode(as_written(written))
 
     def update(self, run_id: str, /, **facts: Any) -> None:
         """Add what was learned later about a recorded run: a cost that arrived, a rating. None means nothing learned.
@@ -84,21 +97,27 @@ class RunLog:
         `facts` are columns of the frame; ``tags``, ``params`` and ``fallbacks`` as objects. Raises
         ConfigurationError for an unknown column or a value that its type cannot hold, LogError as `append` does.
         """
-        if not isinstance(run_id, str) or not run_id:
-            raise ConfigurationError(f"run_id must be the id of a recorded run, not {run_id!r}.")
-        cells = {name: _fact(name, value) for name, value in facts.items() if value is not None}
-        if cells and self._appender is not None:
-            self._appender.append(encode_update(run_id, cells))
+        if (line := _update_line(run_id, facts)) and self._appender is not None:
+            self._appender.append(line)
+
+    def update_soon(self, run_id: str, /, **facts: Any) -> None:
+        """`update` that waits for nobody: while another process holds the file, a thread of the log's own waits.
+
+        What that thread cannot write is lost without an error, as a cost that never arrived would be.
+        """
+        line = _update_line(run_id, facts)
+        if line and self._appender is not None and not self._appender.offer(line):
+            self._appender.later(line)
 
     @shows_filters
     def read(self, **filters: Unpack[Filters]) -> list[Run]:
         """The recorded runs in the order in which they finished, each with its newest facts."""
         from .reader import LINE, pick
 
-        table = self._table(**filters)
+        table, start = self._table_from(**filters)
         if self.path is None or len(table) == 0:
             return []
-        records = pick(blocks(self.path), set(table[LINE].to_pylist()))
+        records = pick(blocks(self.path, start=start), set(table[LINE].to_pylist()))
         runs = []
         for row in table.to_pylist():
             record = records.get(row.pop(LINE), {})
@@ -110,7 +129,7 @@ class RunLog:
         """The recorded runs as a DataFrame, one row per run: the columns of every frame, NA where unknown."""
         from ..frame import frame_from_arrow
 
-        return frame_from_arrow(self._table(**filters))
+        return frame_from_arrow(self._table_from(**filters)[0])
 
     @shows_filters
     def export(self, path: str | os.PathLike[str], **filters: Unpack[Filters]) -> Path:
@@ -127,28 +146,50 @@ class RunLog:
         if target == self.path or (target.exists() and self.path.exists() and target.samefile(self.path)):
             raise ConfigurationError(f"{target} is the run log itself.", hint="Export to another file.")
         write = writer(target)  # a wrong suffix is told before a long log is read
-        return export(self._table(**filters), target, write)
+        return export(self._table_from(**filters)[0], target, write)
 
-    def _table(self, **filters: Any) -> pa.Table:
+    def _table_from(self, **filters: Any) -> tuple[pa.Table, int]:
+        """The rows that satisfy the filters, and the byte of the file from which their lines are counted.
+
+        Of a long file only the end is read where that is enough: a run's later facts stand behind it.
+        """
         from .reader import merge
+        from .seek import since_start, tail_starts
 
         chosen = selection(**filters)  # before reading: a wrong filter is told at once
-        table, skipped = merge(() if self.path is None else blocks(self.path))
-        self._report(skipped)
-        return chosen.apply(table)
+        if self.path is None:
+            return chosen.apply(merge(())[0]), 0
+        first = 0 if chosen.since is None else since_start(self.path, chosen.since)
+        for start in tail_starts(self.path, first) if chosen.limit is not None else (first,):
+            merged, skipped = merge(blocks(self.path, start=start))
+            table = chosen.apply(merged)
+            if start == first or len(table) == chosen.limit:
+                break
+        self._report(skipped, start)
+        return table, start
 
-    def _report(self, skipped: Skipped) -> None:
-        """Warn of lines that were skipped, once for each."""
+    def _report(self, skipped: Skipped, start: int) -> None:
+        """Warn of lines that were skipped behind byte `start`, once for each."""
         if skipped.counts <= self._reported:
             return
-        self._reported = skipped.counts
+        self._reported = self._reported | skipped.counts
+        if start and self.path is not None:
+            skipped = skipped.behind(newlines_before(self.path, start))
         warnings.warn(f"{self.path}: lines were skipped: {skipped}. All others are read.", LogWarning, stacklevel=4)
+
+
+def _update_line(run_id: str, facts: Mapping[str, Any]) -> bytes:
+    """The line that adds `facts` to a run, checked; empty where nothing was learned."""
+    if not isinstance(run_id, str) or not run_id:
+        raise ConfigurationError(f"run_id must be the id of a recorded run, not {run_id!r}.")
+    cells = {name: _fact(name, value) for name, value in facts.items() if value is not None}
+    return encode_update(run_id, cells) if cells else b""
 
 
 def _fact(name: str, value: Any) -> Any:
     if name not in _DTYPES:
         raise ConfigurationError(
-            f"A run has no column {name!r} that can be updated.{near(name, _DTYPES)}",
+            f"A run has no column {name!r} that can be updated.{did_you_mean(name, _DTYPES)}",
             hint="Use tags={...} for facts of your own.",
         )
     fact = json_text(value) if isinstance(value, (dict, list)) else cell(value, _DTYPES[name])
@@ -168,9 +209,7 @@ def run_log() -> RunLog:
     found = settings.resolve()
     chosen, dropped = (found.run_log or "").strip(), found.redact
     if not chosen:
-        import platformdirs
-
-        path: str | None = str(platformdirs.user_data_path("bifrost-nb", appauthor=False) / "runs.jsonl")
+        path: str | None = str(data_path("runs.jsonl"))
     else:
         path = None if chosen.lower() == "off" else str(Path(chosen).expanduser().absolute())
     if (path, dropped) not in _logs:

@@ -57,6 +57,13 @@ class Skipped:
         shown = self.lines.setdefault(reason, [])
         shown += lines[: 10 - len(shown)]
 
+    def behind(self, lines: int) -> Skipped:
+        """The same in a file that has so many lines before those that were read."""
+        moved = Skipped()
+        moved.counts = self.counts
+        moved.lines = {reason: [line + lines for line in found] for reason, found in self.lines.items()}
+        return moved
+
     def __str__(self) -> str:
         return ", ".join(
             f"{count} {reason} (line {', '.join(map(str, self.lines[reason]))}{', …' if count > 10 else ''})"

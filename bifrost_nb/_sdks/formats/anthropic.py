@@ -13,7 +13,6 @@ from .shape import (
     items,
     object_of,
     others,
-    stateless,
     text_of,
     tokens,
     tool_call,
@@ -56,7 +55,32 @@ def _frame(body: Json) -> Json:
     return {name: body[name] for name in ("model", "usage", "extra_fields", "error") if body.get(name)}
 
 
-def _event(event: Json) -> Json:
+class _Events:
+    """The events of one stream. Only calls of the user's own tools count: others ran at the provider already."""
+
+    def __init__(self) -> None:
+        self._calls: set[int] = set()
+
+    def chunk(self, event: Json) -> Json:
+        kind, place = event.get("type"), count(event.get("index")) or 0
+        if kind == "content_block_start":
+            block = object_of(event.get("content_block"))
+            if block.get("type") == "tool_use":
+                self._calls.add(place)
+                call = tool_call(place, block.get("id"), block.get("name"))
+                call["function"]["arguments"] = object_of(block.get("input"))  # nearly always it comes in pieces
+                return {"choices": [choice(tool_calls=[call])]}
+            return {"choices": [choice(text_of(block.get("text")), reasoning=text_of(block.get("thinking")))]}
+        if kind == "content_block_delta":
+            delta = object_of(event.get("delta"))
+            if delta.get("type") == "input_json_delta":
+                fragment = tool_call(place, arguments=text_of(delta.get("partial_json")))
+                return {"choices": [choice(tool_calls=[fragment])]} if place in self._calls else {}
+            return {"choices": [choice(text_of(delta.get("text")), reasoning=text_of(delta.get("thinking")))]}
+        return _of_message(event)
+
+
+def _of_message(event: Json) -> Json:
     kind = event.get("type")
     if kind == "message_start":
         chunk = _frame(object_of(event.get("message")))
@@ -67,18 +91,6 @@ def _event(event: Json) -> Json:
     if kind == "message_delta":
         said = choice(finish=_finish(object_of(event.get("delta")).get("stop_reason")))
         return {**_frame(event), "choices": [said]}
-    place = count(event.get("index")) or 0
-    if kind == "content_block_start":
-        block = object_of(event.get("content_block"))
-        if block.get("type") == "tool_use":
-            return {"choices": [choice(tool_calls=[tool_call(place, block.get("id"), block.get("name"))])]}
-        return {"choices": [choice(text_of(block.get("text")), reasoning=text_of(block.get("thinking")))]}
-    if kind == "content_block_delta":
-        delta = object_of(event.get("delta"))
-        if delta.get("type") == "input_json_delta":
-            fragment = tool_call(place, arguments=text_of(delta.get("partial_json")))
-            return {"choices": [choice(tool_calls=[fragment])]}
-        return {"choices": [choice(text_of(delta.get("text")), reasoning=text_of(delta.get("thinking")))]}
     return _frame(event)
 
 
@@ -93,4 +105,4 @@ def _usage(usage: Json) -> Json:
     return {**counted, "cost": usage.get("cost")}
 
 
-MESSAGES = Format(_question, _answer, stateless(_event), _usage)
+MESSAGES = Format(_question, _answer, lambda: _Events().chunk, _usage)

@@ -13,7 +13,6 @@ from .shape import (
     items,
     object_of,
     others,
-    stateless,
     text_of,
     tokens,
     tool_call,
@@ -60,7 +59,7 @@ def _frame(body: Json) -> Json:
 
 def _answer(body: Json) -> Json:
     blocks = items(object_of(object_of(body.get("output")).get("message")).get("content"))
-    uses = [use for block in blocks if (use := object_of(block.get("toolUse")))]
+    uses = [use for block in blocks if _is_call(use := object_of(block.get("toolUse")))]
     said = choice(
         "".join(text_of(block.get("text")) for block in blocks),
         reasoning="".join(map(_thought, blocks)),
@@ -73,26 +72,44 @@ def _answer(body: Json) -> Json:
     return {**_frame(body), "choices": [said]}
 
 
-def _event(event: Json) -> Json:
-    if delta := object_of(event.get("contentBlockDelta")):
-        return {"choices": [_delta(object_of(delta.get("delta")), count(delta.get("contentBlockIndex")) or 0)]}
-    if start := object_of(event.get("contentBlockStart")):
-        use = object_of(object_of(start.get("start")).get("toolUse"))
-        place = count(start.get("contentBlockIndex")) or 0
-        calls = [tool_call(place, use.get("toolUseId"), use.get("name"))] if use else None
-        return {"choices": [choice(tool_calls=calls)]}
+def _is_call(use: Json) -> bool:
+    """Whether it is a call of one of the user's tools; others ran at the provider already."""
+    return bool(use) and use.get("type") != "server_tool_use"
+
+
+class _Events:
+    """The events of one stream."""
+
+    def __init__(self) -> None:
+        self._calls: set[int] = set()
+
+    def chunk(self, event: Json) -> Json:
+        if delta := object_of(event.get("contentBlockDelta")):
+            place = count(delta.get("contentBlockIndex")) or 0
+            return {"choices": [self._delta(object_of(delta.get("delta")), place)]}
+        if start := object_of(event.get("contentBlockStart")):
+            use = object_of(object_of(start.get("start")).get("toolUse"))
+            if not _is_call(use):
+                return {"choices": [choice()]}
+            place = count(start.get("contentBlockIndex")) or 0
+            self._calls.add(place)
+            return {"choices": [choice(tool_calls=[tool_call(place, use.get("toolUseId"), use.get("name"))])]}
+        return _of_message(event)
+
+    def _delta(self, delta: Json, place: int) -> Json:
+        if use := object_of(delta.get("toolUse")):
+            fragments = [tool_call(place, arguments=text_of(use.get("input")))] if place in self._calls else None
+            return choice(tool_calls=fragments)
+        return choice(text_of(delta.get("text")), reasoning=_thought(delta))
+
+
+def _of_message(event: Json) -> Json:
     if stop := object_of(event.get("messageStop")):
         return {"choices": [choice(finish=_finish(stop.get("stopReason")))]}
     for kind, content in event.items():
         if kind.endswith("Exception") or kind == "exception":
             return {"error": {"type": kind, "message": text_of(object_of(content).get("message")) or kind}}
     return _frame(object_of(event.get("metadata")) or event)
-
-
-def _delta(delta: Json, place: int) -> Json:
-    if use := object_of(delta.get("toolUse")):
-        return choice(tool_calls=[tool_call(place, arguments=text_of(use.get("input")))])
-    return choice(text_of(delta.get("text")), reasoning=_thought(delta))
 
 
 def _usage(usage: Json) -> Json:
@@ -105,4 +122,4 @@ def _usage(usage: Json) -> Json:
     return {**tokens(prompt, made, cached=read, written=written), "cost": usage.get("cost")}
 
 
-CONVERSE = Format(_question, _answer, stateless(_event), _usage)
+CONVERSE = Format(_question, _answer, lambda: _Events().chunk, _usage)

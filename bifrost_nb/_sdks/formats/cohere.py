@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import orjson
-
+from ..._wire.choices import as_text
 from .shape import (
     Format,
     Json,
@@ -38,7 +37,7 @@ def _embed_question(body: Json) -> Question:
     prompt = None
     if type(texts) is list and texts:
         single = len(texts) == 1 and type(texts[0]) is str
-        prompt = texts[0] if single else orjson.dumps(texts, default=str).decode()
+        prompt = texts[0] if single else as_text(texts)
     params = others(body, "model", "texts", "inputs", "fallbacks")
     return Question(text_of(body.get("model")) or None, prompt, params, fallbacks_of(body))
 
@@ -51,7 +50,7 @@ def _said(message: Json, reason: object) -> Json:
     listed = items(calls) or ([calls] if type(calls) is dict else [])
     return choice(
         "".join(text_of(block.get("text")) for block in blocks),
-        reasoning="".join(text_of(block.get("thinking")) for block in blocks),
+        reasoning=text_of(message.get("tool_plan")) + "".join(text_of(block.get("thinking")) for block in blocks),
         finish=_FINISH.get(text_of(reason), text_of(reason).lower()) or None,
         tool_calls=[_call(place, call) for place, call in enumerate(listed)],
     )

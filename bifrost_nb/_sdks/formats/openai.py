@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
+from ..._wire.choices import as_text
 from ..._wire.responses_stream import ResponseEvents, answer_of
 from .shape import Format, Json, Question, as_it_came, asked, fallbacks_of, others, stateless, text_of
 
@@ -45,7 +44,7 @@ def _plain(value: object) -> str | None:
     """Text as it is, anything else as JSON."""
     if value is None or type(value) is str:
         return value
-    return orjson.dumps(value, default=str).decode()
+    return as_text(value)
 
 
 CHAT = Format(_chat_question, as_it_came, stateless(as_it_came), as_it_came)

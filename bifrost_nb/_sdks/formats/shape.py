@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import orjson
+from ..._wire.choices import as_text
 
 __all__ = [
     "Format",
@@ -131,7 +131,7 @@ def choice(
 
 def tool_call(index: int, identity: object = None, name: object = None, arguments: object = "") -> Json:
     """A tool call, or a fragment of one; `arguments` is JSON as text, or the object itself."""
-    written = arguments if isinstance(arguments, str) else orjson.dumps(arguments, default=str).decode()
+    written = arguments if isinstance(arguments, str) else as_text(arguments)
     call: Json = {"index": index, "type": "function", "function": {"arguments": written}}
     if text_of(identity):
         call["id"] = identity
@@ -153,7 +153,7 @@ def asked(turns: Iterable[object], instructions: object = None) -> str | None:
             content = content[0].get("text")
         if type(content) is str:
             return content
-    return orjson.dumps(turns, default=str).decode()
+    return as_text(turns)
 
 
 def others(body: Mapping[str, Any], *known: str) -> Json:

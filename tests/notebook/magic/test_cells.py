@@ -250,7 +250,7 @@ def test_saved_prompts_have_versions(run: Cell, sent: Sent) -> None:
     run(f"%bifrost {TEXT} --use p --max-tokens 2")
     run(f"%bifrost {TEXT} --use p@1 --max-tokens 2")
     assert [request["body"]["prompt"] for request in sent()] == ["two", "one"]
-    assert "saved are" in str(run(f"%bifrost {TEXT} --use nothing").error_in_exec)
+    assert "Saved are" in str(run(f"%bifrost {TEXT} --use nothing").error_in_exec)
     assert "no saved prompt 'p@3'" in str(run(f"%bifrost {TEXT} --use p@3").error_in_exec)
 
 

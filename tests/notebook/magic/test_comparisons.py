@@ -11,6 +11,7 @@ from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 from IPython.utils.capture import capture_output
 
 from bifrost_nb._compare.comparison import Comparison
+from bifrost_nb._simulator.process import LocalGateway
 
 from .conftest import CHAT, TEXT
 
@@ -79,3 +80,45 @@ def test_what_does_not_go_together(run: Cell, sent: Sent, option: str) -> None:
     """A comparison has no history and no background form; that is said before anything is sent."""
     assert "does not go with a comparison" in str(run(f"%%bifrost {TEXT} --repeat 2 {option}\nhi").error_in_exec)
     assert sent() == []
+
+
+def test_scores_on_the_line(run: Cell, gateway: LocalGateway, shell: InteractiveShell) -> None:
+    """--score takes a ready scorer with a column, a function of the notebook, and names for several."""
+    gateway.script([{"deployment": TEXT, "text": ["A bright lamp."]}, {"text": ["Nothing."]}])
+    run("products = {'product': ['lamp', 'bell']}\ndef words(run): return len(run.text.split())")
+    line = f"%%bifrost {TEXT} {OTHER} -i products --quiet -o"
+    assert run(f"{line} one --score contains:product\nAbout {{{{product}}}}").success
+    assert shell.user_ns["one"].frame["score"].tolist() == [1, 0, 0, 0]
+    assert run(f"{line} two --score words --score brief=length:9 --score json_valid\nAbout {{{{product}}}}").success
+    frame = shell.user_ns["two"].frame
+    assert frame["score_words"].tolist() == [3, 1, 3, 1]
+    assert frame["score_brief"].tolist() == [0, 1, 0, 1]
+    assert frame["score_json_valid"].tolist() == [0] * 4
+
+
+def test_a_score_alone_makes_a_comparison(run: Cell, shell: InteractiveShell, sent: Sent) -> None:
+    """With --score one answer each is a comparison, too; what is no column is the text itself."""
+    assert run(f"%%bifrost {TEXT} {OTHER} --score regex:. --max-tokens 2 --quiet -o compared\nhi").success
+    assert shell.user_ns["compared"].frame["score"].tolist() == [1, 1]
+    assert len(sent()) == 2
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ("contain:x", "did you mean"),
+        ("nothing", "Ready are exact"),
+        ("contains", "--score contains:must_mention"),
+        ("length:many", "length:many"),
+        ("regex:(", "regex takes a pattern"),
+        ("json_valid:x", "takes nothing"),
+        ("exact:a --score exact:b", "two scores are called exact"),
+        ("exact:capitol", "capitol"),
+    ],
+)
+def test_a_score_that_cannot_be_is_one_line(run: Cell, sent: Sent, written: str, says: str) -> None:
+    """A wrong --score says what was wrong and what there is, before anything is sent."""
+    run("products = {'product': ['lamp', 'bell']}")
+    result = run(f"%%bifrost {TEXT} -i products --score {written}\nAbout {{{{product}}}}")
+    assert says.lower() in str(result.error_in_exec).lower()
+    assert not sent()

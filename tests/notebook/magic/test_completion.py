@@ -13,6 +13,7 @@ from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 
 from bifrost_nb._notebook import known_models as models
 from bifrost_nb._notebook.magic.completion import complete
+from bifrost_nb._paths import cache_path
 from bifrost_nb._simulator.deployments import DEFAULT_DEPLOYMENTS
 from bifrost_nb._simulator.process import LocalGateway
 
@@ -145,7 +146,7 @@ def test_the_demo_gateway_is_known_without_asking(shell: InteractiveShell, monke
 )
 def test_a_damaged_memory_is_no_harm(shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
     """A list that cannot be read is as good as none."""
-    path: Any = models._path()
+    path: Any = cache_path("models.json")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content)
     monkeypatch.setenv("BIFROST_BASE_URL", "http://127.0.0.1:9")

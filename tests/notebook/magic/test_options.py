@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from IPython.core.error import UsageError
 
-from bifrost_nb._notebook.magic.options import Options, help_text, literal, options, parse, split
+from bifrost_nb._notebook.magic.options import Options, help_text, literal, options, parse, split, split_prompt
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_options_are_read(line: str, given: dict[str, Any]) -> None:
     ("line", "message"),
     [
         ("a/b --nope", "no option --nope"),
-        ("a/b --temprature 1", "did you mean --temperature?"),
+        ("a/b --temprature 1", "Did you mean '--temperature'?"),
         ("a/b --temp 1", "no option --temp"),
         ("a/b -t 1 --temperature 2", "--temperature is given twice"),
         ("a/b --chat --chat", "--chat is given twice"),
@@ -113,3 +113,67 @@ def test_help_comes_from_the_declaration() -> None:
     assert len(options()) == len(fields(Options)) - 1  # all but the deployments
     for name in declared:
         assert name in help_text()
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("a/b -t 1  # warm-up, it's cold", ["a/b", "-t", "1"]),
+        ("# only a comment", []),
+        (
+            "a/b --tag issue=#12 --stop '#' --stop \"# x\"",
+            ["a/b", "--tag", "issue=#12", "--stop", "#", "--stop", "# x"],
+        ),
+        ('-p logit_bias={"50256":-100} x', ["-p", 'logit_bias={"50256":-100}', "x"]),
+        ('--extra a=["x y", {"b": "#"}] -n 2', ["--extra", 'a=["x y", {"b": "#"}]', "-n", "2"]),
+        ("-p 'a={\"b\": 1}' c", ["-p", 'a={"b": 1}', "c"]),
+        ("-p a=[end] --tag t=[draft", ["-p", "a=[end]", "--tag", "t=[draft"]),
+        ("--system 'it''s' größer\\ x", ["--system", "its", "größer x"]),
+        ('""', [""]),
+        ("a\t b", ["a", "b"]),
+    ],
+)
+def test_a_line_is_split_as_a_shell_does(line: str, words: list[str]) -> None:
+    """Quotes and comments of a shell; JSON behind an equals sign needs no quotes around it."""
+    assert split(line) == words
+
+
+@pytest.mark.parametrize(
+    ("line", "words", "prompt"),
+    [
+        ('a/b "Explain a -- b"', ["a/b", "Explain a -- b"], None),
+        ("a/b --system 'x -- y' -- don't # stop -- now ", ["a/b", "--system", "x -- y"], "don't # stop -- now "),
+        ("a/b '--' -- x", ["a/b", "--"], "x"),
+        ('a/b --extra a=["x -- y"] -- z', ["a/b", "--extra", 'a=["x -- y"]'], "z"),
+        ("a/b --", ["a/b"], ""),
+    ],
+)
+def test_only_dashes_that_stand_alone_begin_the_prompt(line: str, words: list[str], prompt: str | None) -> None:
+    """Those inside quotes, JSON or the prompt itself are text."""
+    assert split_prompt(line) == (words, prompt)
+
+
+WRITTEN = {
+    **{text: text for text in ("123e4567", "6e10", "1.10", "12345678901234567890123", "007", "1e400", "NaN", "-0.50")},
+    "5": 5,
+    "1.5": 1.5,
+    "-3": -3,
+    "true": True,
+    '{"a": 1}': {"a": 1},
+    "two words": "two words",
+    "1_000": "1_000",
+}
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+def test_a_tag_is_what_was_written(written: str) -> None:
+    """A commit, a version, an order number: a number only where nothing is lost."""
+    assert parse(["a/b", "--tag", f"x={written}"]).tags["x"] == WRITTEN[written]
+
+
+@pytest.mark.parametrize(
+    ("written", "value"), [("1e-5", 1e-5), ("1.10", 1.1), ("123e4567", "123e4567"), ("9" * 30, "9" * 30)]
+)
+def test_a_parameter_is_a_number_where_one_can_be_sent(written: str, value: Any) -> None:
+    """However it is written; what no number of the wire can hold stays text."""
+    assert parse(["a/b", "-p", f"x={written}"]).parameters["x"] == value

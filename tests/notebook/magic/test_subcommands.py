@@ -63,7 +63,7 @@ def test_one_liners(run: Cell, sent: Sent, line: str, prompt: str) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("modls", "did you mean models?"),
+        ("modls", "Did you mean 'models'?"),
         ("nonsense", "no command 'nonsense'"),
         ("runs --nope", "unrecognized arguments: --nope"),
         ("runs --limit many", "invalid int value"),

@@ -203,6 +203,7 @@ def test_code_runs(made: Playground) -> None:
     asked: dict[str, Any] = {}
     source = made.code()
     exec(source.replace("bf.compare(", "asked.update("), {"asked": asked})
+    assert asked.pop("client").base_url == keyed.base_url, "it goes to the address it was made with"
     assert asked == made.request
     for form in CODE:
         assert "0123456789abcdef" not in made.code(form)
@@ -238,7 +239,7 @@ def test_waiting_for_nothing(made: Playground) -> None:
     """Waiting before anything ran is an error with the way out, as is an unknown field."""
     with pytest.raises(ConfigurationError, match="run"):
         made.wait()
-    with pytest.raises(ConfigurationError, match="did you mean 'prompt'"):
+    with pytest.raises(ConfigurationError, match="Did you mean 'prompt'"):
         made.edited({"promt": "x"})
 
 

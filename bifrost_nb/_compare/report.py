@@ -1,0 +1,310 @@
+"""A comparison as one HTML file: verdicts, scores, charts, what was asked, every answer, and where numbers come from.
+
+The file loads nothing from anywhere: a Content-Security-Policy allows our own script by its hash, pictures as ``data:``
+and nothing else. Answers stand in a block of JSON, which no browser runs, and reach the page as plain text. The same
+block gives the frame back (`load_report`).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import os
+import platform
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from html import escape
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .._runs.columns import COLUMNS
+from .._runs.redaction import Redact, as_written
+from .._safe_text import hide_in, plain
+from ..errors import BifrostError, ConfigurationError, LogError
+from .verdict import amount
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .comparison import Comparison
+
+__all__ = ["load_report", "write_report"]
+
+FORMAT = 1
+"""Version of the JSON block; a reader refuses a later one."""
+ALL_PAIRS = 4
+"""So many variants are compared in all pairs; more only with the first."""
+_BLOCK = re.compile(r'<script type="application/json" id="bifrost-data">(.*?)</script>', re.DOTALL)
+_CHARTS = ("scores", "latency", "cost")
+_PACKAGES = ("bifrost-nb", "pandas", "numpy", "scipy", "httpx", "pydantic")
+_DTYPES = {column.name: column.dtype for column in COLUMNS}
+_TEXTS = ("prompt", "response", "tool_calls", "params", "error_message", "tags")
+
+
+def write_report(comparison: Comparison, path: str | os.PathLike[str], title: str | None = None) -> Path:
+    """Write `comparison` to `path`, readable by its owner only. Raises ConfigurationError, LogError."""
+    target = Path(path).expanduser()
+    if target.suffix.lower() not in (".html", ".htm"):
+        raise ConfigurationError(f"{target.name} is no HTML file.", hint="Name it report.html.")
+    frame = _frame(comparison)
+    script = _asset("report.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    heading = plain(title or f"Comparison {comparison.id}", 200)
+    document = (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="referrer" content="no-referrer">'
+        f"<title>{escape(heading)}</title><style>{_asset('report.css')}</style></head><body>"
+        f"<h1>{escape(heading)}</h1>{''.join(_sections(comparison, frame))}"
+        '<h2>Answers</h2><div id="answers"><noscript>Searching the answers needs JavaScript.</noscript></div>'
+        f"{_provenance(comparison)}"
+        f'<script type="application/json" id="bifrost-data">{_json(_block(comparison, frame))}</script>'
+        f"<script>{script}</script></body></html>\n"
+    )
+    try:
+        target.touch(0o600)
+        target.write_text(document.encode("utf-8", "replace").decode(), encoding="utf-8")
+    except OSError as error:
+        raise LogError(
+            f"{target} cannot be written: {error.strerror or error}.", hint="Write to another place."
+        ) from None
+    return target
+
+
+def load_report(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """The frame of a report that `Comparison.report` wrote: one row per run, as ``comparison.frame`` was.
+
+    ``frame = bf.load_report("report.html")``. The file is read as text, nothing of it runs. Columns of every frame have
+    their types again, scores are Float64, the columns of inputs what JSON keeps of them. Raises LogError where the file
+    cannot be read or holds no report, or one of a later format.
+    """
+    target = Path(path).expanduser()
+    try:
+        text = target.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LogError(f"{target} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
+    found = _BLOCK.search(text)
+    try:
+        block = json.loads(found[1]) if found else None
+    except (ValueError, RecursionError):
+        block = None
+    if not isinstance(block, dict) or not isinstance(block.get("columns"), list):
+        raise LogError(f"{target.name} holds no report of a comparison.", hint="comparison.report(path) writes one.")
+    if block.get("format") != FORMAT:
+        raise LogError(f"{target.name} has format {plain(block.get('format'), 20)}; this version reads {FORMAT}.")
+    try:
+        return _typed(block)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise LogError(f"{target.name} is damaged: {plain(error, 100)}.") from None
+
+
+def _typed(block: dict[str, Any]) -> pd.DataFrame:
+    import pandas as pd
+    import pyarrow as pa
+
+    from .._runs.frame import frame_from_arrow
+    from .._runs.log.reader import ARROW_TYPES
+
+    rows = int(block["rows"])
+    given = {column["name"]: column["values"] for column in block["columns"]}
+    if any(len(values) != rows for values in given.values()):
+        raise ValueError("columns of different lengths")
+    ours = {}
+    for column in COLUMNS:
+        kind = ARROW_TYPES[column.dtype]
+        values = given.pop(column.name, None)
+        if values is not None and column.dtype.startswith("datetime"):
+            values = [None if value is None else datetime.fromisoformat(value) for value in values]
+        ours[column.name] = pa.nulls(rows, kind) if values is None else pa.array(values, kind)
+    frame = frame_from_arrow(pa.table(ours))
+    scores = set(block.get("scores", ()))
+    for name, values in given.items():
+        if name in scores:
+            frame[name] = pd.array(values, dtype="Float64")
+        elif all(value is None or isinstance(value, str) for value in values):
+            frame[name] = pd.Series(values, dtype=frame["prompt"].dtype, index=frame.index)
+        else:
+            frame[name] = pd.Series(values, index=frame.index)
+    return frame
+
+
+def _frame(comparison: Comparison) -> pd.DataFrame:
+    """The comparison's frame as files may hold it: redacted where the client redacts, without keys."""
+    from .._runs.frame import to_frame
+
+    frame = comparison.frame
+    if "variant" not in frame.columns:
+        frame["variant"] = [trial.asked.name for trial in comparison.trials]
+    client = comparison.client
+    if any(run.written for run in comparison.runs):
+        written = to_frame(as_written(run) for run in comparison.runs)
+        for name in _TEXTS:
+            if name in frame.columns:
+                frame[name] = written[name].to_numpy()
+    hook = None if client is None else client.redact
+    secrets = () if client is None else client.credentials.secrets
+    for name in frame.columns:
+        what = _what(str(name))
+        if what is not None and hook is not None:
+            frame[name] = [_asked(hook, value, what) for value in frame[name]]
+    if secrets:
+        for name in frame.select_dtypes(include=["object", "string"]).columns:
+            frame[name] = [hide_in(value, secrets) if isinstance(value, str) else value for value in frame[name]]
+    return frame
+
+
+def _what(name: str) -> Any:
+    """Which kind of text a column beside those of every frame holds, for the redact hook."""
+    if name in _DTYPES or name == "input_id":
+        return None
+    if name.startswith("input_"):
+        return "prompt"
+    return "response" if name.endswith(("_reason", "_error")) or name.startswith("answer_") else None
+
+
+def _asked(hook: Redact, value: Any, what: Any) -> Any:
+    import pandas as pd
+
+    if pd.api.types.is_scalar(value) and pd.isna(value):
+        return None
+    found = hook(str(value), what)
+    return value if found == str(value) else found
+
+
+def _sections(comparison: Comparison, frame: pd.DataFrame) -> Iterator[str]:
+    from .comparison_view import as_html
+
+    plan = comparison.plan
+    yield '<h2>Verdicts</h2><ul class="verdicts">'
+    yield "".join(f"<li>{escape(plain(line))}</li>" for line in _verdicts(comparison, frame))
+    yield f'</ul><h2>Summary</h2><div class="scroll">{as_html(comparison)}</div>'
+    yield from _charts(comparison)
+    yield "<h2>What was asked</h2>"
+    texts = dict.fromkeys(str(text) for text in frame["prompt"].dropna()[:3])
+    if texts:
+        count = f"{len(plan.prompts):,} prompt{'s' if len(plan.prompts) > 1 else ''}"
+        often = "once" if plan.repeats == 1 else f"{plan.repeats:,} times"
+        yield f"<p>{count}, each sent {often} by each variant; the first:</p>"
+        yield "".join(f"<pre>{escape(plain(text, 4_000))}</pre>" for text in texts)
+    rows = "".join(
+        f"<tr><td>{escape(plain(asked.name))}</td><td>{escape(plain(asked.deployment))}</td>"
+        f"<td>{escape(plain(json.dumps(dict(asked.parameters), default=str), 500))}</td>"
+        f"<td>{escape(plain(', '.join(asked.fallbacks)))}</td></tr>"
+        for asked in plan.asked
+    )
+    head = "<tr><th>name</th><th>deployment</th><th>parameters</th><th>fallbacks</th></tr>"
+    yield f'<div class="scroll"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
+
+
+def _scores(frame: pd.DataFrame) -> list[str]:
+    named = [name for name in map(str, frame.columns) if name == "score" or name.startswith("score_")]
+    return [name for name in named if not name.endswith(("_reason", "_error"))]
+
+
+def _verdicts(comparison: Comparison, frame: pd.DataFrame) -> Iterator[str]:
+    """A sentence for each pair of variants and each metric."""
+    names = list(dict.fromkeys(map(str, frame["variant"])))
+    pairs: Iterable[tuple[str, str]] = combinations(names, 2)
+    if len(names) > ALL_PAIRS:
+        pairs = ((names[0], other) for other in names[1:])
+    for a, b in pairs:
+        for metric in (*_scores(frame), "total_ms", "cost_usd"):
+            try:
+                yield f"{a} against {b}, {metric}: {comparison.difference(a, b, metric).verdict}"
+            except BifrostError as error:
+                yield f"{a} against {b}, {metric}: {plain(error, 300)}"
+
+
+def _charts(comparison: Comparison) -> Iterator[str]:
+    for name in _CHARTS:
+        draw = getattr(comparison.plot, name, None)
+        if draw is None:
+            continue
+        try:
+            axes = draw()
+        except BifrostError:  # nothing to draw: no scores, no known cost
+            continue
+        picture = io.BytesIO()
+        axes.figure.savefig(picture, format="png", dpi=150, bbox_inches="tight")
+        address = base64.b64encode(picture.getvalue()).decode()
+        words = escape(plain(axes.get_title() or name))
+        yield f'<figure><img alt="{words}" src="data:image/png;base64,{address}"></figure>'
+
+
+def _provenance(comparison: Comparison) -> str:
+    runs, plan = comparison.runs, comparison.plan
+    started = [run.started_at for run in runs if run.started_at is not None]
+    costs = [run.cost_usd for run in runs if run.cost_usd is not None]
+    known = f"{amount(sum(costs), 'cost_usd')} for {len(costs):,} of {len(runs):,} runs whose cost is known"
+    facts = {
+        "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "sent": f"{min(started):%Y-%m-%d %H:%M} to {max(started):%Y-%m-%d %H:%M UTC}" if started else "unknown",
+        "comparison": plan.comparison_id,
+        "gateway version": _listed(run.gateway_version for run in runs),
+        "cost": known if costs else "unknown",
+        "costs come from": _listed(run.cost_source for run in runs),
+        "times": "the client's own monotonic clock; answers out of a cache are left out of them",
+        "packages": ", ".join([f"Python {platform.python_version()}", *_versions()]),
+    }
+    rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(plain(text))}</td></tr>" for name, text in facts.items())
+    return f'<h2>Where the numbers come from</h2><div class="scroll"><table><tbody>{rows}</tbody></table></div>'
+
+
+def _listed(values: Iterable[Any]) -> str:
+    return ", ".join(sorted({str(value) for value in values if value})) or "unknown"
+
+
+def _versions() -> Iterator[str]:
+    for name in _PACKAGES:
+        try:
+            yield f"{name} {version(name)}"
+        except PackageNotFoundError:
+            continue
+
+
+def _block(comparison: Comparison, frame: pd.DataFrame) -> dict[str, Any]:
+    columns = [{"name": str(name), "values": [_plain_value(value) for value in frame[name]]} for name in frame.columns]
+    return {
+        "format": FORMAT,
+        "rows": len(frame),
+        "columns": [column for column in columns if any(value is not None for value in column["values"])],
+        "scores": _scores(frame),
+        "variants": list(dict.fromkeys(map(str, frame["variant"]))),
+        "inputs": [
+            str(n) for n in frame.columns if str(n).startswith("input_") and n not in _DTYPES and n != "input_id"
+        ],
+    }
+
+
+def _plain_value(value: Any) -> Any:
+    """A cell as JSON can hold it."""
+    import numpy as np
+    import pandas as pd
+
+    if pd.api.types.is_scalar(value) and pd.isna(value):
+        return None
+    if isinstance(value, pd.Timestamp):
+        return value.isoformat()
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return str(value)
+    return value if isinstance(value, bool | int | float | str) else str(value)
+
+
+def _json(block: dict[str, Any]) -> str:
+    """JSON that ends no script element and begins no comment, whatever a model wrote."""
+    text = json.dumps(block, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _asset(name: str) -> str:
+    return (files("bifrost_nb") / "_compare" / "static" / name).read_text(encoding="utf-8")

@@ -1,0 +1,97 @@
+"""Frames as files for spreadsheets, in which no text of a model becomes a formula.
+
+A program that opens CSV takes a cell that begins with ``=``, ``+``, ``-``, ``@``, a tab or a return for a formula,
+which can send data away (OWASP, "CSV Injection"); such texts get a leading apostrophe. In Excel files every text is
+typed as text instead, so nothing of it changes.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigurationError, LogError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["LONGEST_CELL", "WRITERS", "to_csv", "to_excel", "write"]
+
+LONGEST_CELL = 32_767
+"""Characters that Excel takes in one cell; longer texts are cut and end in an ellipsis."""
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+"""What XML 1.0 cannot hold."""
+
+
+def to_csv(frame: pd.DataFrame) -> bytes:
+    """`frame` as CSV in UTF-8 with a byte-order mark, which Excel needs to read it as such."""
+    return frame.map(_inert).to_csv(index=False).encode("utf-8-sig", "replace")
+
+
+def to_excel(frame: pd.DataFrame, title: str = "runs") -> bytes:
+    """`frame` as an Excel workbook of one sheet: numbers and times (UTC) are typed, unknown is empty."""
+    from openpyxl import Workbook
+    from openpyxl.cell import WriteOnlyCell
+    from openpyxl.styles import Font
+
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet(title[:31])
+    sheet.freeze_panes = "A2"
+
+    def cell(value: Any, bold: bool = False) -> Any:
+        made = WriteOnlyCell(sheet, value=_excel_value(value))
+        if isinstance(made.value, str):
+            made.data_type = "s"  # else openpyxl takes a text that begins with "=" for a formula
+        if bold:
+            made.font = Font(bold=True)
+        return made
+
+    sheet.append([cell(str(name), bold=True) for name in frame.columns])
+    for row in frame.itertuples(index=False, name=None):
+        sheet.append([cell(value) for value in row])
+    written = io.BytesIO()
+    book.save(written)
+    return written.getvalue()
+
+
+WRITERS = {".csv": to_csv, ".xlsx": to_excel}
+
+
+def write(frame: pd.DataFrame, path: str | os.PathLike[str], suffixes: Sequence[str] = tuple(WRITERS)) -> Path:
+    """Write `frame` to a file of one of `suffixes`, readable by its owner only. Raises ConfigurationError, LogError."""
+    target = Path(path).expanduser()
+    if target.suffix not in suffixes:
+        raise ConfigurationError(f"{target.name} does not end in {' or '.join(suffixes)}.", hint="Name it so.")
+    try:
+        target.touch(0o600)
+        target.write_bytes(WRITERS[target.suffix](frame))
+    except OSError as error:
+        raise LogError(
+            f"{target} cannot be written: {error.strerror or error}.", hint="Write to another place."
+        ) from None
+    return target
+
+
+def _inert(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def _excel_value(value: Any) -> Any:
+    import numpy as np
+    import pandas as pd
+
+    if isinstance(value, pd.Timestamp):
+        return value.tz_convert("UTC").tz_localize(None).to_pydatetime() if value.tzinfo else value.to_pydatetime()
+    if pd.api.types.is_scalar(value) and pd.isna(value):
+        return None
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, bool | int | float):
+        return value
+    text = _ILLEGAL.sub("\ufffd", str(value))
+    return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "\u2026"

@@ -1,0 +1,43 @@
+"""Run a sweep from the cell's thread: showing how far it is, with costs, and stopped by the interrupt key."""
+
+from __future__ import annotations
+
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from .._client.portal import portal
+from .progress import Bar
+
+if TYPE_CHECKING:
+    from .._client.client import Client
+    from .sweep import Sweep
+
+__all__ = ["run_sweep"]
+
+LOOK_S = 0.1
+
+
+def run_sweep(client: Client, sweep: Sweep) -> bool:
+    """Run `sweep` on the private loop; True if the interrupt key stopped it.
+
+    The first interrupt cancels every call and waits for their records, a second one leaves at once. What was answered
+    is in `sweep.results` in both cases.
+    """
+    from .._foreground.wait import Interrupts, drain
+
+    if sweep.progress.reused == sweep.progress.total:
+        return False
+    inbox: SimpleQueue[Any] = SimpleQueue()
+    with Interrupts(inbox) as interrupts:
+        job = portal().start(sweep.run())
+        bar = Bar(sweep.progress)
+        try:
+            drain([job], inbox, lambda _: bar.update(), interrupts=interrupts, interval=LOOK_S, idle=LOOK_S)
+            if not interrupts.count:
+                job.result()
+        except KeyboardInterrupt:
+            return True
+        finally:
+            job.cancel()
+            bar.close()
+    return bool(interrupts.count)

@@ -1,0 +1,37 @@
+"""The price list at an address of this machine, for gateways that take no file address (1.4.18 to 1.5.15)."""
+
+from __future__ import annotations
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+__all__ = ["PriceServer"]
+
+
+class PriceServer:
+    """Serves ``/prices.json`` and an empty ``/parameters.json`` on loopback until `close`."""
+
+    def __init__(self, prices: bytes) -> None:
+        contents = {"/prices.json": prices, "/parameters.json": b"{}"}
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                content = contents.get(self.path.partition("?")[0])
+                self.send_response(404 if content is None else 200)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(content or b"")))
+                self.end_headers()
+                self.wfile.write(content or b"")
+
+            def log_message(self, *_: object) -> None:
+                """A notebook's output is no place for it."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True).start()
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.shutdown()
+        self._server.server_close()

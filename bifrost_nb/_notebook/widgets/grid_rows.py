@@ -1,0 +1,204 @@
+"""The rows of a grid: a prompt's runs by variant, with its inputs and the scores of each run.
+
+`contexts` reads inputs and scores from any frame that has them: ``input_id``, ``input_<name>``, ``score`` and
+``score_<name>`` with their ``_reason`` and ``_error``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..._display.describe import error_text
+from ..._runs.run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Box", "Context", "GridAnswer", "Row", "ShownScore", "contexts", "score_names"]
+
+_LIKED = {"up": True, "win": True, "down": False, "loss": False}
+
+
+class ShownScore(NamedTuple):
+    """What one scorer found of one run."""
+
+    value: float | None
+    reason: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What belongs to a run beside what it says: the row of inputs it was asked for, and its scores."""
+
+    row: str | None = None
+    """Runs of one row are compared; None: those of one prompt."""
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    scores: Mapping[str, ShownScore] = field(default_factory=dict)
+
+
+_NOTHING = Context()
+
+
+def score_names(columns: Sequence[str]) -> list[str]:
+    """The score columns of a frame: ``score`` and ``score_<name>``, without their reasons and errors."""
+    named = [name for name in columns if name == "score" or name.startswith("score_")]
+    return [name for name in named if not name.endswith(("_reason", "_error"))]
+
+
+def contexts(frame: pd.DataFrame) -> dict[str, Context]:
+    """The context of each run of `frame`, by ``run_id``."""
+    inputs = [name for name in frame.columns if name.startswith("input_") and name != "input_id"]
+    inputs = [name for name in inputs if name not in ("input_cost_usd",)]
+    scores = score_names(list(frame.columns))
+    found = {}
+    for record in frame.to_dict("records"):
+        given = {name: _known(record.get(name)) for name in inputs}
+        row = _known(record.get("input_id"))
+        found[str(record["run_id"])] = Context(
+            None if row is None else str(row),
+            {name.removeprefix("input_"): value for name, value in given.items() if value is not None},
+            dict(_scores(record, scores)),
+        )
+    return found
+
+
+def _scores(record: Mapping[Any, Any], names: Sequence[str]) -> Iterator[tuple[str, ShownScore]]:
+    for name in names:
+        value, reason, error = (_known(record.get(f"{name}{end}")) for end in ("", "_reason", "_error"))
+        if value is not None or error is not None:
+            shown = ShownScore(
+                None if value is None else float(value), *(None if x is None else str(x) for x in (reason, error))
+            )
+            yield name, shown
+
+
+def _known(value: Any) -> Any:
+    """None for what a frame holds as unknown."""
+    import pandas as pd
+
+    return None if pd.api.types.is_scalar(value) and pd.isna(value) else value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GridAnswer:
+    """One distinct outcome of a prompt and a deployment: a text, or a failure. `runs` all gave it."""
+
+    text: str | None
+    """None for a failure."""
+    runs: list[Run]
+
+
+class Box:
+    """A prompt's runs at one deployment."""
+
+    def __init__(self) -> None:
+        self.runs: list[Run] = []
+        self.contexts: list[Context] = []
+
+    @cached_property
+    def answers(self) -> list[GridAnswer]:
+        """Every distinct answer, the most frequent first; then every distinct failure."""
+        texts: dict[str, list[Run]] = {}
+        failures: dict[str, list[Run]] = {}
+        for run in self.runs:
+            if run.status == "ok":
+                texts.setdefault(run.text.strip(), []).append(run)
+            else:
+                failures.setdefault(f"{run.status}: {error_text(run)}", []).append(run)
+        ordered = sorted(texts.items(), key=lambda item: -len(item[1]))
+        return [GridAnswer(text, runs) for text, runs in ordered] + [
+            GridAnswer(None, runs) for runs in failures.values()
+        ]
+
+    @property
+    def failed(self) -> int:
+        """How many runs gave no answer."""
+        return sum(run.status != "ok" for run in self.runs)
+
+    @property
+    def top(self) -> str | None:
+        """The most frequent answer, None where there is none."""
+        return self.answers[0].text if self.answers else None
+
+    def scores(self, name: str) -> list[ShownScore]:
+        """What the scorer `name` found of each run that it was asked about."""
+        return [context.scores[name] for context in self.contexts if name in context.scores]
+
+    def score(self, name: str) -> float | None:
+        """The mean of a score over the runs, None where nothing was judged."""
+        values = [found.value for found in self.scores(name) if found.value is not None]
+        return fmean(values) if values else None
+
+    def disagrees(self, name: str) -> bool:
+        """Whether a person liked an answer that the score fails, or the other way round."""
+        for run, context in zip(self.runs, self.contexts, strict=True):
+            liked, found = _LIKED.get(run.rating or ""), context.scores.get(name)
+            if liked is not None and found is not None and found.value is not None and liked != (found.value >= 0.5):
+                return True
+        return False
+
+    def add(self, run: Run, context: Context | None) -> None:
+        """One more run."""
+        self.runs.append(run)
+        self.contexts.append(context or _NOTHING)
+
+
+@dataclass(eq=False)
+class Row:
+    """One prompt."""
+
+    prompt_id: str
+    prompt: str
+    place: int
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    boxes: dict[str, Box] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """The prompt; where templates make several of one row, the row's inputs."""
+        if len({run.prompt for run in self.runs}) > 1 and self.inputs:
+            return "\n".join(f"{name}: {value}" for name, value in self.inputs.items())
+        return self.prompt
+
+    @cached_property
+    def haystack(self) -> str:
+        """All that a search looks through, casefolded."""
+        texts = [self.prompt, *(str(value) for value in self.inputs.values())]
+        texts += [run.text for run in self.runs if run.text]
+        return "\n".join(texts).casefold()
+
+    @property
+    def runs(self) -> list[Run]:
+        """All runs of the prompt."""
+        return [run for box in self.boxes.values() for run in box.runs]
+
+    def failed(self) -> int:
+        """How many runs gave no answer."""
+        return sum(box.failed for box in self.boxes.values())
+
+    def distinct(self) -> int:
+        """How many different answers were given, over all deployments."""
+        return len({answer.text for box in self.boxes.values() for answer in box.answers if answer.text is not None})
+
+    def slowest_ms(self) -> float:
+        """The longest time of a run that did not come from a cache; -1 where none is known."""
+        return max((run.total_ms for run in self.runs if run.total_ms is not None and not run.cache_hit), default=-1.0)
+
+    def cost_usd(self) -> float:
+        """What all runs together are known to have cost; -1 where none is known."""
+        known = [run.cost_usd for run in self.runs if run.cost_usd is not None]
+        return sum(known) if known else -1.0
+
+    def spread(self, name: str) -> float:
+        """How far the variants' means of a score lie apart; 0 where fewer than two are known."""
+        known = [mean for box in self.boxes.values() if (mean := box.score(name)) is not None]
+        return max(known) - min(known) if len(known) > 1 else 0.0
+
+    def lowest(self, name: str) -> float | None:
+        """The lowest mean of a score over the variants, None where none is known."""
+        return min((mean for box in self.boxes.values() if (mean := box.score(name)) is not None), default=None)

@@ -1,0 +1,72 @@
+"""What a run learns from the rows that the gateway's log has of it: cost, and who served where the answer did not say.
+
+Rows of one request: the one under its id, and those of its fallbacks, which have ids of their own and it as their
+parent. Shapes: measured on gateways 1.3.63 to 2.0.0-prerelease3.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .._wire.metadata import name_of
+from .cost import add_log_cost
+from .run import Run
+
+__all__ = ["add_log_rows", "answered_in", "request_type_of"]
+
+Row = Mapping[str, Any]
+
+
+def answered_in(run: Run, rows: Sequence[Row]) -> bool:
+    """Whether `rows` tell how the request ended: of an answered one, a row that was answered is among them."""
+    return bool(rows) and (run.status != "ok" or any(row.get("status") == "success" for row in rows))
+
+
+def add_log_rows(run: Run, rows: Sequence[Row], last: Sequence[Row]) -> bool:
+    """Into the run what `rows`, of all its attempts, say; `last` are those of the last one. False: no cost of it.
+
+    A retry that broke off, and a primary that failed after it had answered in part, may be billed too, so the costs of
+    all rows are added up.
+    """
+    answered = next((row for row in last if row.get("status") == "success"), last[-1])
+    _add_who(run, answered)
+    earlier = math.fsum(cost for row in rows if row is not answered and (cost := _usd(row)) is not None)
+    known = run.cost_usd is not None or add_log_cost(run, answered)
+    if known and earlier:
+        run.cost_usd = (run.cost_usd or 0.0) + earlier
+        run.input_cost_usd = run.output_cost_usd = None  # no row says how the others are split
+    return known
+
+
+def request_type_of(value: object) -> str | None:
+    """The kind of a row's `object`: ``chat.completion.chunk`` (1.3), ``chat_completion_stream``: chat_completion."""
+    name = (name_of(value) or "").replace(".", "_").removesuffix("_stream").removesuffix("_chunk")
+    return "responses" if name == "response" else name or None
+
+
+def _add_who(run: Run, row: Row) -> None:
+    """Who served, where that is unknown; the answer's own word counts before the log's."""
+    if run.status not in ("ok", "truncated", "cancelled") or row.get("status") not in ("success", "cancelled"):
+        return
+    index = row.get("fallback_index")
+    told = name_of(row.get("model"))
+    alias = name_of(row.get("alias"))
+    if index:
+        alias = None  # of a streamed fallback 2.0.0-prerelease3 writes the primary's name here
+    unnamed = run.provider is None or run.model is None
+    run.provider = run.provider or name_of(row.get("provider"))
+    if run.model is None or (alias is not None and run.model == told):
+        # 1.5.1 streams an alias under the provider's name; the row has both.
+        run.model = alias or told
+        run.model_deployment = told if alias else run.model_deployment
+    if isinstance(index, int) and not isinstance(index, bool) and run.is_fallback is None:
+        run.is_fallback, run.fallback_index = index > 0, index
+    if unnamed and (kind := request_type_of(row.get("object"))) is not None:
+        run.request_type = kind
+
+
+def _usd(row: Row) -> float | None:
+    cost = row.get("cost")
+    return float(cost) if isinstance(cost, int | float) and not isinstance(cost, bool) and cost > 0 else None

@@ -1,0 +1,19 @@
+"""``Did you mean 'x'?``: the names most like one that is not known, and how an error says so."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["did_you_mean", "similar"]
+
+
+def similar(name: object, known: Iterable[object], count: int = 1) -> list[str]:
+    """At most `count` of the `known` names, the most similar first, whatever their case; empty if none is like it."""
+    by_lower = {str(each).lower(): str(each) for each in known}
+    return [by_lower[each] for each in difflib.get_close_matches(str(name).lower(), by_lower, count, 0.6)]
+
+
+def did_you_mean(name: object, known: Iterable[object], count: int = 1) -> str:
+    """`` Did you mean 'x'?``, to follow a sentence; empty if no known name is like it."""
+    return f" Did you mean {' or '.join(map(repr, found))}?" if (found := similar(name, known, count)) else ""

@@ -1,0 +1,45 @@
+"""JSON as the SDKs' own readers take it, which is more than a strict reader does.
+
+Python's `json`, by which all of them read, also takes infinities and NaN, half of a surrogate pair and a byte-order
+mark; gateways pass on what providers write of these. What such a reader accepted was an answer, and is kept as one.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import orjson
+
+__all__ = ["loads", "whole_characters"]
+
+
+def loads(content: bytes | str) -> Any:
+    """The JSON value of `content`, bytes that are not UTF-8 replaced. Raises orjson.JSONDecodeError where it has none.
+
+    >>> loads(b'\\xef\\xbb\\xbf{"logprob": -Infinity}')
+    {'logprob': -inf}
+    """
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError as strict:
+        try:
+            return _as_python_reads(content)
+        except (ValueError, RecursionError):  # nesting without end, or a number of thousands of digits
+            raise strict from None
+
+
+def _as_python_reads(content: bytes | str) -> Any:
+    try:
+        return json.loads(content)
+    except UnicodeDecodeError:
+        return json.loads(str(content, "utf-8-sig", "replace"))  # type: ignore[arg-type]
+
+
+def whole_characters(text: str) -> str:
+    """`text` with the halves of each surrogate pair joined, and each half that is alone replaced by U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text

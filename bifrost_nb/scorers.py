@@ -1,0 +1,367 @@
+"""Scorers: what judges one answer. Pass them to `compare(score=...)` or `comparison.score(name=...)`.
+
+Each function here makes a scorer, a plain callable ``scorer(run, row)`` that returns a `Score`; a function of your own
+does as well. `row` is the answer's row of inputs, and where a scorer takes a column, that column holds what is right::
+
+    from bifrost_nb import scorers
+
+    comparison = bf.compare(deployments, prompt, inputs=cases, score=scorers.exact("expected"))
+    comparison.score(mentions=scorers.contains("must_mention"), brief=scorers.length(max=400))
+
+A row without a value in that column (None, NaN, NA) is not judged: its score is NA.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ._compare.embedding_scorer import Similar
+from ._compare.judge import Rubric
+from ._compare.scoring import Score, Scorer
+from ._safe_text import plain
+from .errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from ._client.client import Client
+    from ._runs.run import Run
+
+__all__ = [
+    "Score",
+    "Scorer",
+    "called",
+    "contains",
+    "exact",
+    "fields",
+    "json_valid",
+    "length",
+    "number",
+    "regex",
+    "rubric",
+    "similar",
+]
+
+Row = Mapping[str, Any]
+_NUMBER = re.compile(r"(?<![\w.])[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|(?<![\w.])[-+−]?\.\d+")
+_FENCE = re.compile(r"\s*```(?:json)?[ \t]*\n(.*?)\n?\s*```\s*", re.DOTALL)
+
+
+def exact(column: str, *, ignore_case: bool = False) -> Scorer:
+    """1 where the answer is the text of `column`, 0 where not: ``score=scorers.exact("expected")``.
+
+    Blanks around both do not count; a list in the column holds several answers that are right.
+    """
+
+    def judge(run: Run, row: Row) -> Score:
+        accepted = _texts(row, column)
+        if not accepted:
+            return Score(None)
+        given = _folded(run.text, ignore_case)
+        if any(given == _folded(text, ignore_case) for text in accepted):
+            return Score(1)
+        return Score(0, f"{_short(run.text)} instead of {' or '.join(map(_short, accepted))}")
+
+    return Scorer("exact", _shown("exact", column, ignore_case=ignore_case), judge, [_name(column)])
+
+
+def contains(column_or_text: str, *, ignore_case: bool = False) -> Scorer:
+    """1 where the answer contains the text: ``mentions=scorers.contains("must_mention")``.
+
+    The name of a column of the inputs stands for that column, any other text for itself. A list in the column holds
+    several texts that must all be there.
+    """
+    text = _name(column_or_text)
+
+    def judge(run: Run, row: Row) -> Score:
+        wanted = _texts(row, text) if text in row else [text]
+        if not wanted:
+            return Score(None)
+        given = run.text.casefold() if ignore_case else run.text
+        missing = [one for one in wanted if (one.casefold() if ignore_case else one) not in given]
+        return Score(0, "does not contain " + " and ".join(map(_short, missing))) if missing else Score(1)
+
+    return Scorer("contains", _shown("contains", text, ignore_case=ignore_case), judge)
+
+
+def regex(pattern: str | re.Pattern[str]) -> Scorer:
+    r"""1 where the pattern is found in the answer: ``dated=scorers.regex(r"\d{4}-\d{2}-\d{2}")``."""
+    try:
+        compiled = re.compile(pattern)
+    except (re.error, TypeError) as error:
+        raise ConfigurationError(f"regex takes a pattern, and {pattern!r} is none: {error}.") from None
+
+    def judge(run: Run, row: Row) -> Score:
+        return Score(1) if compiled.search(run.text) else Score(0, f"nothing matches {compiled.pattern}")
+
+    return Scorer("regex", _shown("regex", compiled.pattern), judge)
+
+
+def number(column: str, *, rel: float = 1e-9, abs: float = 0.0) -> Scorer:
+    """1 where the last number of the answer is that of `column`: ``score=scorers.number("total", rel=0.01)``.
+
+    Within the share `rel` of the expected one or within `abs` of it, whatever is more. Thousands are written with
+    commas or without.
+    """
+    for name, bound in (("rel", rel), ("abs", abs)):
+        if isinstance(bound, bool) or not isinstance(bound, int | float) or not 0 <= bound < math.inf:
+            raise ConfigurationError(f"{name} must be a number from 0, not {bound!r}.")
+
+    def judge(run: Run, row: Row) -> Score:
+        wanted = _value(row, column)
+        if wanted is None:
+            return Score(None)
+        expected = _numbers(wanted) if isinstance(wanted, str) else [float(wanted)]
+        if not expected:
+            raise ValueError(f"the column {column!r} holds no number: {_short(wanted)}")
+        found = _numbers(run.text)
+        if not found:
+            return Score(0, "no number in the answer")
+        if math.isclose(found[-1], expected[-1], rel_tol=0.0, abs_tol=max(abs, rel * math.fabs(expected[-1]))):
+            return Score(1)
+        return Score(0, f"{found[-1]:g} instead of {expected[-1]:g}")
+
+    return Scorer("number", _shown("number", column, rel=rel, abs=abs), judge, [_name(column)])
+
+
+def json_valid(*, fenced: bool = False) -> Scorer:
+    """1 where the whole answer is JSON: ``parses=scorers.json_valid()``; with `fenced` also inside one ``` block."""
+
+    def judge(run: Run, row: Row) -> Score:
+        try:
+            _json(run.text, fenced)
+        except ValueError as error:
+            hint = " (it is in a block of code)" if not fenced and _FENCE.fullmatch(run.text) else ""
+            return Score(0, f"{error}{hint}")
+        return Score(1)
+
+    return Scorer("json_valid", _shown("json_valid", fenced=fenced), judge)
+
+
+def fields(column_or_dict: str | Mapping[str, Any]) -> Scorer:
+    """The share of fields of a JSON answer that are right.
+
+    ``right=scorers.fields("expected")``, or ``scorers.fields({"total": "amount", "currency": "EUR"})``.
+
+    A column holds for each row the object that is right, as a dict or as JSON. A dict says what each field must be: the
+    value of a column of the inputs where it is the name of one, else itself. ``"address.city"`` is a field inside a
+    field. 12 and 12.0 are equal, and so are texts but for blanks around them. An answer that is no JSON has 0.
+    """
+    if not isinstance(column_or_dict, str | Mapping) or not column_or_dict:
+        raise ConfigurationError(f"fields takes a column or a dict of fields, not {column_or_dict!r}.")
+
+    def judge(run: Run, row: Row) -> Score:
+        expected = _expected(column_or_dict, row)
+        if expected is None:
+            return Score(None)
+        try:
+            given = _json(run.text, fenced=True)
+        except ValueError as error:
+            return Score(0, str(error))
+        wrong = {name: found for name, value in expected.items() if not _same(found := _at(given, name), value)}
+        return Score(1 - len(wrong) / len(expected), _differences(wrong, expected) or None)
+
+    columns = [column_or_dict] if isinstance(column_or_dict, str) else []
+    shown = column_or_dict if isinstance(column_or_dict, str) else dict(column_or_dict)
+    return Scorer("fields", _shown("fields", shown), judge, columns)
+
+
+def called(tool: str, **arguments: Any) -> Scorer:
+    """1 where the answer calls the tool with these arguments: ``looked_up=scorers.called("weather", city="city")``.
+
+    Arguments that are not named may be anything. An argument that is the name of a column of the inputs stands for
+    that column's value.
+    """
+
+    def judge(run: Run, row: Row) -> Score:
+        calls = [one.get("function") or one for one in run.tool_calls]
+        mine = [one for one in calls if one.get("name") == tool]
+        if not mine:
+            others = ", ".join(sorted({str(one.get("name")) for one in calls}))
+            return Score(0, f"called {others}, not {tool}" if others else "called no tool")
+        wanted = {name: _meant(value, row) for name, value in arguments.items()}
+        reasons = []
+        for one in mine:
+            try:
+                given = _json(str(one.get("arguments") or "{}"), fenced=False)
+            except ValueError as error:
+                reasons.append(f"its arguments are no JSON: {error}")
+                continue
+            wrong = {name: found for name, value in wanted.items() if not _same(found := _at(given, name), value)}
+            if not wrong:
+                return Score(1)
+            reasons.append(
+                "; ".join(f"{name}: {_short(was)} instead of {_short(wanted[name])}" for name, was in wrong.items())
+            )
+        return Score(0, reasons[-1])
+
+    return Scorer("called", _shown("called", tool, **arguments), judge)
+
+
+def length(max: int | None = None, *, min: int | None = None, unit: str = "characters") -> Scorer:
+    """1 where the answer is not longer than `max` (nor shorter than `min`): ``brief=scorers.length(max=400)``.
+
+    `unit` is ``characters``, ``words`` or ``tokens``, the last as the provider counts them (NA where it does not).
+    """
+    if unit not in ("characters", "words", "tokens"):
+        raise ConfigurationError(f"unit must be 'characters', 'words' or 'tokens', not {unit!r}.")
+    for name, bound in (("max", max), ("min", min)):
+        if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int) or bound < 0):
+            raise ConfigurationError(f"{name} must be a whole number from 0, not {bound!r}.")
+    if max is None and min is None:
+        raise ConfigurationError("length needs max= or min=.")
+
+    def judge(run: Run, row: Row) -> Score:
+        counted = {"characters": len(run.text), "words": len(run.text.split()), "tokens": run.completion_tokens}[unit]
+        if counted is None:
+            return Score(None, "the provider did not count tokens")
+        right = (max is None or counted <= max) and (min is None or counted >= min)
+        return Score(int(right), f"{counted:,} {unit}")
+
+    given = {name: bound for name, bound in (("max", max), ("min", min)) if bound is not None}
+    return Scorer("length", _shown("length", **given, unit=unit), judge)
+
+
+def similar(column: str, *, deployment: str, client: Client | None = None) -> Scorer:
+    """The cosine of the embeddings of the answer and of `column`.
+
+    ``near=scorers.similar("expected", deployment="openai/text-embedding-3-small")``. From -1 to 1, higher is nearer.
+
+    The calls go through the comparison's client and count as judging: they are in the log with the tag ``judge``, and
+    the same pair of texts is not paid for twice.
+    """
+    return Similar(_name(column), deployment, client)
+
+
+def rubric(
+    question: str,
+    *,
+    judge: str | Mapping[str, Any],
+    scale: int | Mapping[str, float] = 2,
+    prompt: bool = True,
+    client: Client | None = None,
+) -> Scorer:
+    """A model grades: ``grade=scorers.rubric("Is every claim supported by {{source}}?", judge="openai/gpt-4o")``.
+
+    `question` may have ``{{variables}}`` of the inputs. `scale` 2 grades no (0) or yes (1), another number 1 to that,
+    a dict its labels, as in ``{"poor": 0, "fair": 0.5, "good": 1}``. The judge reads the question, the values of its
+    variables, the prompt (unless ``prompt=False``) and the answer, all but the question marked as untrusted text, and
+    never who wrote it. `judge` is a deployment, or a dict with parameters as in `compare`.
+
+    Its calls go through the comparison's client, count in ``max_cost_usd``, are in the log with the tag ``judge`` and
+    are found there again. A reply that is not the JSON asked for is no grade: NA, with ``_error`` saying why.
+    """
+    return Rubric(question, judge, scale, prompt, client)
+
+
+def _name(column: Any) -> str:
+    if not isinstance(column, str) or not column:
+        raise ConfigurationError(f"A scorer takes the name of a column, not {column!r}.")
+    return column
+
+
+def _shown(name: str, *given: Any, **named: Any) -> str:
+    default = {"ignore_case": False, "fenced": False, "rel": 1e-9, "abs": 0.0, "unit": "characters"}
+    parts = [repr(one) for one in given]
+    parts += [f"{key}={value!r}" for key, value in named.items() if key not in default or value != default[key]]
+    return f"{name}({', '.join(parts)})"
+
+
+def _value(row: Row, column: str) -> Any:
+    """A cell of the inputs as a plain object; None where it is missing."""
+    if column not in row:
+        raise KeyError(f"the inputs have no column {column!r}")
+    value = _plain(row[column])
+    if (
+        value is None
+        or (isinstance(value, float) and math.isnan(value))
+        or type(value).__name__ in ("NAType", "NaTType")
+    ):
+        return None
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy as Python's, an array as a list."""
+    return value.tolist() if hasattr(value, "tolist") and hasattr(value, "dtype") else value
+
+
+def _texts(row: Row, column: str) -> list[str]:
+    value = _value(row, column)
+    if value is None:
+        return []
+    return [str(one) for one in (value if isinstance(value, list | tuple | set | frozenset) else [value])]
+
+
+def _folded(text: str, ignore_case: bool) -> str:
+    return text.strip().casefold() if ignore_case else text.strip()
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{value:g}"
+    return repr(plain(value if isinstance(value, str) else str(value), 80))
+
+
+def _differences(wrong: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
+    return "; ".join(f"{name}: {_short(found)} instead of {_short(expected[name])}" for name, found in wrong.items())
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(found.replace(",", "").replace("−", "-")) for found in _NUMBER.findall(text)]
+
+
+def _json(text: str, fenced: bool) -> Any:
+    """`text` as JSON by the standard, which has no NaN. Raises ValueError that says what is wrong."""
+    block = _FENCE.fullmatch(text) if fenced else None
+
+    def constant(name: str) -> Any:
+        raise ValueError(f"{name} is no JSON")
+
+    try:
+        return json.loads(block[1] if block else text, parse_constant=constant)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"no JSON: {error}") from None
+    except RecursionError:
+        raise ValueError("no JSON: nested too deeply") from None
+
+
+def _expected(given: str | Mapping[str, Any], row: Row) -> dict[str, Any] | None:
+    if isinstance(given, Mapping):
+        return {name: _meant(value, row) for name, value in given.items()}
+    value = _value(row, given)
+    if isinstance(value, str):
+        value = _json(value, fenced=False)
+    if value is not None and not (isinstance(value, Mapping) and value):
+        raise ValueError(f"the column {given!r} holds no object with fields: {_short(value)}")
+    return None if value is None else dict(value)
+
+
+def _meant(value: Any, row: Row) -> Any:
+    return _value(row, value) if isinstance(value, str) and value in row else value
+
+
+def _at(given: Any, path: str) -> Any:
+    """The field `path` of a JSON value; None where there is none."""
+    if isinstance(given, dict) and path in given:
+        return given[path]
+    for name in path.split("."):
+        given = given.get(name) if isinstance(given, dict) else None
+    return given
+
+
+def _same(a: Any, b: Any) -> bool:
+    a, b = _plain(a), _plain(b)
+    if isinstance(a, str) and isinstance(b, str):
+        return a.strip() == b.strip()
+    if isinstance(a, bool) or isinstance(b, bool):
+        return a is b
+    if isinstance(a, int | float) and isinstance(b, int | float):
+        return math.isclose(a, b, rel_tol=1e-9)
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
+        return len(a) == len(b) and all(_same(one, other) for one, other in zip(a, b, strict=True))
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return a.keys() == b.keys() and all(_same(value, b[name]) for name, value in a.items())
+    return bool(a == b)

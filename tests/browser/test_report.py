@@ -1,0 +1,106 @@
+"""A report in Chromium: hostile answers stay inert, filters work, ten thousand answers open, print is whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bifrost_nb import Client, LocalGateway, RunLog, scorers
+from bifrost_nb._compare.compare import compare
+from bifrost_nb._compare.report import write_report
+
+from .watched import WATCH, corpus
+
+SUSPECTS = """[...document.querySelectorAll('#answers *')]
+    .filter(node => window.suspect(node) && !node.matches('input, select, button')).length"""
+
+
+@pytest.fixture
+def opened(chromium: Any, tmp_path: Path) -> Any:
+    """Opens a report offline, with whatever it asks for or complains of noted."""
+    context = chromium.new_context(offline=True, viewport={"width": 1280, "height": 900})
+
+    def open_(path: Path) -> tuple[Any, list[str]]:
+        page, noted = context.new_page(), []
+        page.on("request", lambda request: noted.append(request.url) if not request.url.startswith("file:") else None)
+        page.on("console", lambda message: noted.append(message.text))
+        page.on("pageerror", lambda error: noted.append(str(error)))
+        page.add_init_script(WATCH)
+        page.goto(path.as_uri())
+        return page, noted
+
+    yield open_
+    context.close()
+
+
+def test_hostile_answers_stay_inert(opened: Any, client: Client, gateway: LocalGateway, tmp_path: Path) -> None:
+    """Every answer of the corpus is shown as text: nothing runs, loads or is asked for."""
+    answers = [text.replace("\ud800", "\ufffd") for text in corpus("http://127.0.0.1:9")]
+    gateway.script([{"prompt": f"number {place:03}", "text": [text]} for place, text in enumerate(answers)])
+    inputs = {"n": [f"number {place:03}" for place in range(len(answers))]}
+    found = compare(["azure/fast"], "{{n}}", inputs=inputs, client=client, stream=False)
+    page, noted = opened(found.report(tmp_path / "report.html"))
+    while (more := page.get_by_role("button", name="Show more")).is_visible():
+        more.click()
+    shown = page.locator("#answers .text")
+    assert shown.count() == sum(bool(run.text) for run in found.runs)
+    assert page.evaluate("window.bifrostHacked") is None
+    assert page.evaluate(SUSPECTS) == 0
+    assert noted == []
+
+
+def test_a_colleague_finds_the_answer(opened: Any, gateway: LocalGateway, tmp_path: Path, pictures: Path) -> None:
+    """Verdict, filter by score, search and sort; readable in light, dark and at 700 px; prints whole."""
+    gateway.script(
+        [
+            {"deployment": "azure/fast", "prompt": "tea", "text": "No idea."},
+            {"prompt": "tea", "text": "A leaf."},
+            {"text": "Water, falling."},
+        ]
+    )
+    client = Client(gateway.url, log=RunLog(tmp_path / "runs.jsonl"))
+    found = compare(
+        ["azure/fast", "azure/large"],
+        "What is {{thing}}?",
+        inputs={"thing": ["tea", "rain"] * 6, "expected": ["leaf", "Water"] * 6},
+        client=client,
+        max_tokens=20,
+        score=scorers.contains("expected"),
+    )
+    page, noted = opened(found.report(tmp_path / "report.html", title="Fast or large?"))
+    assert "azure/fast against azure/large, score" in page.locator(".verdicts").inner_text()
+    count, groups = page.locator(".count"), page.locator(".group")
+    assert "12 of 12" in count.inner_text()
+    page.get_by_label("Show").select_option("lowscore")
+    assert groups.count() == 6
+    assert "\u2715" in groups.first.inner_text()
+    page.get_by_label("Search").fill("falling")
+    assert groups.count() == 0
+    page.get_by_label("Show").select_option("all")
+    assert groups.count() == 6
+    page.get_by_label("Search").fill("")
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)
+        page.screenshot(path=pictures / f"report-{theme}.png", full_page=True)
+    page.set_viewport_size({"width": 700, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth <= 700")
+    page.screenshot(path=pictures / "report-700.png", full_page=True)
+    printed = page.pdf(path=pictures / "report.pdf")
+    assert printed.count(b"/Type /Page") > 1
+    assert noted == []
+
+
+def test_ten_thousand_answers_open(opened: Any, client: Client, tmp_path: Path) -> None:
+    """Only what is looked at is drawn, so a report of 10,000 answers is there as soon as one of ten."""
+    inputs = {"n": list(range(20))}
+    found = compare(["azure/fast"], "Say {{n}}.", inputs=inputs, client=client, max_tokens=30, stream=False)
+    found.runs = found.runs * 500
+    found._cells = found._cells * 500
+    frame = found.frame
+    assert len(frame) == 10_000
+    page, noted = opened(write_report(found, tmp_path / "report.html"))
+    assert page.locator(".group").count() == 20
+    assert page.evaluate("performance.timing.loadEventEnd - performance.timing.navigationStart") < 15_000
+    assert noted == []

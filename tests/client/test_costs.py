@@ -1,0 +1,104 @@
+"""Looking for costs: one list of the gateway's log for many runs, in time, and not at all where there is none."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+import bifrost_nb as bf
+from bifrost_nb import Client, RunLog, compare
+from bifrost_nb._client.model_list import _with_true_prices, prices_in
+from bifrost_nb._runs.cost import Price, add_price_cost
+from bifrost_nb._runs.late_facts import add_log_rows
+from bifrost_nb._runs.run import Run
+
+from ..admin.servers import served
+from ..benchmarks.log_server import LogServer
+
+
+def test_many_runs_need_few_looks(tmp_path: Path) -> None:
+    """400 answers whose rows come after 2 s are priced by a few lists of the log, and nobody was held up."""
+    server = LogServer(2.0)
+    with served(server) as url:
+        client = Client(url, log=RunLog(tmp_path / "runs.jsonl"))
+        result = compare(
+            ["openai/m"], "Say {{n}}", inputs={"n": range(400)}, client=client, stream=False, concurrency=32
+        )
+        assert result.costs_awaited > 0
+        assert result.wait_for_costs(30) == 0
+    assert result.frame["cost_usd"].eq(0.25).all()
+    assert result.frame["cost_source"].eq("log").all()
+    assert server.looks <= 30
+    assert server.single == 0
+
+
+def test_a_gateway_without_a_log_is_not_waited_for(tmp_path: Path) -> None:
+    """A page of HTML below /api says that there is no such route: nothing is awaited, and no later run asks again."""
+    server = LogServer(route=False)
+    with served(server) as url:
+        client = Client(url, log=RunLog(tmp_path / "runs.jsonl"))
+        run = client.complete("openai/m", "Hi")
+        client.wait_costs([run], 20)
+        looks, began = server.looks, time.monotonic()
+        result = compare(["openai/m"], "Say {{n}}", inputs={"n": range(5)}, client=client, stream=False)
+        assert result.wait_for_costs(20) == 0
+        assert time.monotonic() - began < 4
+    assert result.frame["cost_usd"].isna().all()
+    assert server.looks == looks == 1
+    assert server.price_lists == 1
+
+
+def test_refused_calls_are_not_looked_for(tmp_path: Path) -> None:
+    """What the gateway refused has no log row and no cost, so nobody asks for one."""
+    server = LogServer(0.0)
+    with served(server) as url:
+        client = Client(url, log=RunLog(tmp_path / "runs.jsonl"), retries=0)
+        with pytest.raises(bf.NotFound) as refused:
+            client.chat("openai/m", "Hi")
+        assert refused.value.run is not None
+        client.wait_costs([refused.value.run], 5)
+    assert server.looks == 0
+
+
+def test_rounded_prices_are_unknown() -> None:
+    """1.3 writes prices with six decimals, which makes most of them wrong: then none is used; ten decimals are."""
+    rounded = [{"id": "azure/fast", "pricing": {"prompt": "0.000000", "completion": "0.000001"}}]
+    exact = [{"id": "azure/fast", "pricing": {"prompt": "0.0000001500", "completion": "0.0000006000"}}]
+    assert prices_in(_with_true_prices(rounded)) == {}
+    assert prices_in(_with_true_prices(exact))["azure/fast"].prompt == 1.5e-7
+
+
+@pytest.mark.parametrize(
+    ("cached", "written", "cost"),
+    [(0, 0, 20 * 3.0), (5, 0, 15 * 3.0 + 5 * 0.5), (0, 8, 12 * 3.0 + 8 * 4.0), (5000, 0, 20 * 3.0 + 5000 * 0.5)],
+)
+def test_cache_reads_and_writes_have_prices_of_their_own(cached: int, written: int, cost: float) -> None:
+    """They are part of the prompt's tokens, or stand beside them where they are more; no cost is ever negative."""
+    usage = {"prompt_tokens_details": {"cached_write_tokens": written}}
+    run = Run(prompt_tokens=20, completion_tokens=1, cached_tokens=cached, usage=usage)
+    assert add_price_cost(run, Price(3.0, 0.0, None, 0.5, 4.0))
+    assert run.cost_usd == pytest.approx(cost)
+
+
+def test_the_log_says_who_served() -> None:
+    """An alias that was streamed under the provider's name (1.5.1) and a nameless stream learn it from the row."""
+    row = {"id": "a", "status": "success", "provider": "azure", "model": "gpt-4o-2024", "alias": "gpt-4o", "cost": 0.5}
+    row |= {"object": "chat_completion_stream", "fallback_index": 0}
+    nameless = Run(request_id="a", status="ok")
+    aliased = Run(request_id="a", status="ok", provider="azure", model="gpt-4o-2024")
+    for run in (nameless, aliased):
+        assert add_log_rows(run, [row], [row])
+        assert (run.served, run.model_deployment, run.is_fallback) == ("azure/gpt-4o", "gpt-4o-2024", False)
+    assert nameless.request_type == "chat_completion"
+
+
+def test_attempts_that_broke_off_are_paid_too() -> None:
+    """The rows of earlier attempts add their costs to that of the answer."""
+    broken, answered = (
+        {"id": name, "status": status, "cost": 0.5} for name, status in (("a", "error"), ("b", "success"))
+    )
+    run = Run(request_id="b", status="ok")
+    assert add_log_rows(run, [broken, answered], [answered])
+    assert (run.cost_usd, run.input_cost_usd) == (1.0, None)

@@ -1,0 +1,151 @@
+"""The scorers of `bifrost_nb.scorers`, each on answers whose score is known."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bifrost_nb as bf
+from bifrost_nb import ConfigurationError, Run, scorers
+
+NA = None
+
+
+def run(text: str = "", **fields: Any) -> Run:
+    return Run(response=text, status="ok", **fields)
+
+
+def tool(name: str, arguments: str) -> Run:
+    return run("", tool_calls=[{"id": "1", "type": "function", "function": {"name": name, "arguments": arguments}}])
+
+
+CASES: list[tuple[scorers.Scorer, Run, dict[str, Any], float | None]] = [
+    (scorers.exact("want"), run(" Paris\n"), {"want": "Paris"}, 1),
+    (scorers.exact("want"), run("paris"), {"want": "Paris"}, 0),
+    (scorers.exact("want", ignore_case=True), run("paris"), {"want": "Paris"}, 1),
+    (scorers.exact("want"), run("Paris."), {"want": "Paris"}, 0),
+    (scorers.exact("want"), run("42"), {"want": np.int64(42)}, 1),
+    (scorers.exact("want"), run("b"), {"want": ["a", "b"]}, 1),
+    (scorers.exact("want"), run("b"), {"want": np.nan}, NA),
+    (scorers.exact("want"), run("b"), {"want": pd.NA}, NA),
+    (scorers.exact("want"), run("b"), {"want": None}, NA),
+    (scorers.contains("must"), run("We refund you."), {"must": "refund"}, 1),
+    (scorers.contains("must"), run("We refund you."), {"must": ["refund", "sorry"]}, 0),
+    (scorers.contains("must"), run("we must"), {}, 1),  # no such column: the text itself
+    (scorers.contains("Must", ignore_case=True), run("we must"), {}, 1),
+    (scorers.contains("must"), run("anything"), {"must": None}, NA),
+    (scorers.regex(r"\d{4}-\d\d"), run("on 2026-11"), {}, 1),
+    (scorers.regex(r"^\d+$"), run("about 7"), {}, 0),
+    (scorers.number("n"), run("First 3, so the answer is 1,234.5."), {"n": 1234.5}, 1),
+    (scorers.number("n"), run("It is -7"), {"n": "-7"}, 1),
+    (scorers.number("n"), run("It is \u22127"), {"n": -7}, 1),
+    (scorers.number("n"), run("1e3"), {"n": 1000}, 1),
+    (scorers.number("n"), run("some"), {"n": 1}, 0),
+    (scorers.number("n"), run("101"), {"n": 100}, 0),
+    (scorers.number("n", rel=0.01), run("101"), {"n": 100}, 1),
+    (scorers.number("n", abs=0.5), run("0.4"), {"n": 0}, 1),
+    (scorers.number("n"), run("gpt-4 says 5"), {"n": np.float64(5)}, 1),
+    (scorers.number("n"), run("5"), {"n": math.nan}, NA),
+    (scorers.json_valid(), run(' {"a": [1]} '), {}, 1),
+    (scorers.json_valid(), run("{'a': 1}"), {}, 0),
+    (scorers.json_valid(), run('{"a": NaN}'), {}, 0),
+    (scorers.json_valid(), run('```json\n{"a": 1}\n```'), {}, 0),
+    (scorers.json_valid(fenced=True), run('```json\n{"a": 1}\n```'), {}, 1),
+    (scorers.json_valid(), run("[" * 100_000), {}, 0),
+    (scorers.fields("want"), run('{"total": 12.0, "currency": "EUR "}'), {"want": {"total": 12, "currency": "EUR"}}, 1),
+    (scorers.fields("want"), run('{"total": 12}'), {"want": '{"total": 12, "currency": "EUR"}'}, 0.5),
+    (scorers.fields("want"), run("no"), {"want": {"total": 12}}, 0),
+    (scorers.fields("want"), run("[1]"), {"want": {"total": 12}}, 0),
+    (scorers.fields("want"), run('{"ok": true}'), {"want": {"ok": 1}}, 0),  # true is no number
+    (scorers.fields("want"), run("{}"), {"want": None}, NA),
+    (
+        scorers.fields({"a.city": "city", "kind": "x"}),
+        run('{"a": {"city": "Bonn"}, "k": "y"}'),
+        {"city": "Bonn"},
+        0.5,
+    ),
+    (scorers.called("weather"), tool("weather", "{}"), {}, 1),
+    (scorers.called("weather", city="place"), tool("weather", '{"city": "Bonn", "days": 2}'), {"place": "Bonn"}, 1),
+    (scorers.called("weather", city="Rome"), tool("weather", '{"city": "Bonn"}'), {}, 0),
+    (scorers.called("weather", days=2), tool("weather", '{"days": 2'), {}, 0),
+    (scorers.called("weather"), tool("news", "{}"), {}, 0),
+    (scorers.called("weather"), run("It rains."), {}, 0),
+    (scorers.length(max=5), run("12345"), {}, 1),
+    (scorers.length(4), run("12345"), {}, 0),
+    (scorers.length(min=2, unit="words"), run("one"), {}, 0),
+    (scorers.length(max=9, unit="tokens"), run("one", completion_tokens=9), {}, 1),
+    (scorers.length(max=9, unit="tokens"), run("one"), {}, NA),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]!r} {case[1].response!r:.30}")
+def test_each_scorer_on_an_answer_with_a_known_score(case: Any) -> None:
+    """Right, wrong and not to be judged; what is wrong has a reason that names what was expected or missing."""
+    scorer, answer, row, expected = case
+    score = scorer(answer, row)
+    assert isinstance(score, scorers.Score)
+    assert score.value == expected
+    assert score.value is None or score.value == 1 or score.reason
+
+
+def test_reasons_say_what_was_wrong() -> None:
+    """Of texts, numbers, fields and tools the reason names given and wanted."""
+    assert scorers.exact("w")(run("a"), {"w": "b"}).reason == "'a' instead of 'b'"
+    assert scorers.number("w")(run("1 or 2"), {"w": 3}).reason == "2 instead of 3"
+    assert scorers.fields({"n": 3})(run('{"n": 2}')).reason == "n: 2 instead of 3"
+    assert scorers.called("f", x=1)(run()).reason == "called no tool"
+    assert scorers.contains("gold")(run("silver")).reason == "does not contain 'gold'"
+    hostile = scorers.exact("w")(run("\x1b[2J\u202eevil"), {"w": "b"}).reason
+    assert "\x1b" not in hostile
+    assert "\u202e" not in hostile
+
+
+def test_scorers_have_names_and_show_how_they_were_made() -> None:
+    """A scorer's name is the function's, its repr the call that makes it."""
+    assert bf.scorers is scorers
+    assert (scorers.exact("a").__name__, repr(scorers.exact("a"))) == ("exact", "exact('a')")
+    assert repr(scorers.number("n", rel=0.1)) == "number('n', rel=0.1)"
+    assert repr(scorers.length(max=4, unit="words")) == "length(max=4, unit='words')"
+    assert repr(scorers.rubric("Good?", judge="openai/gpt-4o", scale=5)) == (
+        "rubric('Good?', judge='openai/gpt-4o', scale=5)"
+    )
+    made = {
+        "exact": scorers.exact("a"), "contains": scorers.contains("a"), "regex": scorers.regex("a"),
+        "number": scorers.number("a"), "json_valid": scorers.json_valid(), "fields": scorers.fields("a"),
+        "called": scorers.called("a"), "length": scorers.length(1), "rubric": scorers.rubric("a", judge="a/b"),
+        "similar": scorers.similar("a", deployment="a/b"),
+    }  # fmt: skip
+    assert set(made) | {"Score", "Scorer"} == set(scorers.__all__)
+    for name, scorer in made.items():
+        assert scorer.__name__ == name
+        assert f"scorers.{name}(" in str(getattr(scorers, name).__doc__), "a one-line example"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: scorers.exact(""),
+        lambda: scorers.exact(5),  # type: ignore[arg-type]
+        lambda: scorers.regex("("),
+        lambda: scorers.number("n", rel=-1),
+        lambda: scorers.number("n", abs=math.nan),
+        lambda: scorers.fields({}),
+        lambda: scorers.length(),
+        lambda: scorers.length(max=-1),
+        lambda: scorers.length(max=1, unit="lines"),
+        lambda: scorers.similar("a", deployment="b"),
+        lambda: scorers.rubric("", judge="a/b"),
+        lambda: scorers.rubric("Good?", judge=7),  # type: ignore[arg-type]
+        lambda: scorers.rubric("Good?", judge="a/b", scale=1),
+        lambda: scorers.rubric("Good?", judge="a/b", scale={"only": 1}),
+        lambda: scorers.rubric("Good?", judge="a/b", scale={"a": 1, "b": "two"}),  # type: ignore[dict-item]
+    ],
+)
+def test_a_scorer_that_cannot_work_is_refused_when_it_is_made(make: Any) -> None:
+    """What is wrong with a scorer's arguments shows before any answer is paid for."""
+    with pytest.raises(ConfigurationError):
+        make()

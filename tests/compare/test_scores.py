@@ -1,0 +1,180 @@
+"""Scores, money and templates through `difference` and `summary`: planted truths come out as they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bifrost_nb import difference, summary
+from bifrost_nb._compare.sequential import confidence_sequence
+
+from .frames import calls, frame
+
+A, B = "azure/a", "azure/b"
+
+
+def scored(a: np.ndarray, b: np.ndarray, *, repeats: int = 1, metric: str = "score") -> pd.DataFrame:
+    """Two deployments with a score for each run."""
+    table = frame(calls(A, np.ones(len(a)), repeats=repeats) + calls(B, np.ones(len(b)), repeats=repeats))
+    table[metric] = pd.array(np.concatenate([a, b]).astype(float), dtype="Float64")
+    return table
+
+
+def pairs(rng: np.random.Generator, n: int, better: float, worse: float) -> tuple[np.ndarray, np.ndarray]:
+    """0/1 scores in which the first is better on a share of the inputs and worse on another."""
+    u = rng.random(n)
+    base = (rng.random(n) < 0.6).astype(float)
+    a = np.where(u < better, 1.0, np.where(u < better + worse, 0.0, base))
+    b = np.where(u < better, 0.0, np.where(u < better + worse, 1.0, base))
+    return a, b
+
+
+def test_98_against_72_right_is_better_and_says_on_which() -> None:
+    """27 of 100 inputs better and one worse is a verdict with McNemar's p-value, its counts and its inputs."""
+    a, b = np.ones(100), np.ones(100)
+    b[:27] = 0
+    a[27] = 0
+    found = difference(scored(a, b), A, B, "score")
+    assert (found.winner, found.better, found.worse, found.same, found.n) == (A, 27, 1, 72, 100)
+    assert found.p_value == pytest.approx(2.16e-7, rel=0.01)  # 2 * (1 + 28) / 2**28
+    assert "better by 26 points (" in found.verdict
+    assert "better on 27 of 100 inputs, worse on 1, the same on 72" in found.verdict
+    assert 15 < 100 * found.low < 20
+    assert 32 < 100 * found.high < 37
+    assert found.inputs("worse")["input_id"].tolist() == ["p27"]
+    assert len(found.inputs("better")) == 27
+
+
+def test_power_is_that_of_mcnemar() -> None:
+    """80 against 60 % right on 100 inputs: a verdict wherever McNemar's exact test has one, some 9 times in 10."""
+    from scipy.stats import binomtest
+
+    found = tested = 0
+    for seed in range(40):
+        rng = np.random.default_rng([1, seed])
+        a, b = (rng.random(100) < share for share in (0.8, 0.6))
+        won, lost = int((a & ~b).sum()), int((b & ~a).sum())
+        tested += binomtest(won, won + lost).pvalue <= 0.05
+        found += difference(scored(a, b), A, B, "score", seed=seed).outcome == "a"
+    assert found >= tested
+    assert found >= 32
+
+
+@pytest.mark.parametrize("inputs", [20, 100])
+def test_equal_scores_are_rarely_called_different(inputs: int) -> None:
+    """Where the truth is no difference, one is called in at most 7 of 100 (6 of 60), and "equal" never of few."""
+    outcomes = []
+    for seed in range(60):
+        a, b = pairs(np.random.default_rng([2, seed]), inputs, 0.15, 0.15)
+        outcomes.append(difference(scored(a, b), A, B, "score", seed=seed).outcome)
+    assert sum(one in ("a", "b") for one in outcomes) <= 6
+    assert "equal" not in outcomes
+
+
+def test_twenty_inputs_answered_alike_are_not_called_equal() -> None:
+    """No difference on 20 inputs leaves room for one of several points; on 1,000 it does not."""
+    few = difference(scored(np.ones(20), np.ones(20)), A, B, "score")
+    assert few.outcome == "unsure"
+    assert few.low < -0.02 < 0.02 < few.high
+    many = difference(scored(np.ones(1000), np.ones(1000)), A, B, "score")
+    assert many.outcome == "equal"
+
+
+def test_repeats_do_not_narrow_an_interval() -> None:
+    """Thirty repeats of 7 inputs are 7 inputs: with effects of the inputs the interval holds the truth."""
+    hits = 0
+    for seed in range(40):
+        rng = np.random.default_rng([3, seed])
+        effect = rng.normal(0, 1, 7).repeat(30)
+        base = rng.normal(100, 1, 210)
+        rows = calls(A, base, repeats=30, cost_usd=None) + calls(B, base, repeats=30)
+        table = frame(rows)
+        table["cost_usd"] = pd.array(np.concatenate([10 + effect, np.full(210, 10.0)]), dtype="Float64")
+        found = difference(table, A, B, "cost_usd", seed=seed)
+        assert found.n == 7
+        hits += found.low <= 0 <= found.high
+    assert hits >= 35
+
+
+def test_money_counts_by_its_mean() -> None:
+    """Three answers in ten at fifty times the price make a deployment dearer, though the median says nothing."""
+    table = frame(calls(A, np.ones(100), cost_usd=0.001) + calls(B, np.ones(100), cost_usd=0.001))
+    table.loc[100:129, "cost_usd"] = 0.05
+    found = difference(table, A, B, "cost_usd")
+    assert (found.winner, found.statistic) == (A, "mean")
+    assert difference(table, A, B, "cost_usd", statistic="median").outcome == "equal"
+
+
+def test_few_inputs_get_no_verdict() -> None:
+    """Five inputs that all agree are told as too few."""
+    found = difference(scored(np.ones(5), np.zeros(5)), A, B, "score")
+    assert found.outcome == "unsure"
+    assert "a verdict needs 6 or more" in found.verdict
+
+
+def test_p95_is_compared_as_a_p95() -> None:
+    """A deployment whose slow tail is longer is slower by its p95 while the medians are equal."""
+    rng = np.random.default_rng(4)
+    a = rng.normal(100, 5, 400)
+    b = np.where(rng.random(400) < 0.12, 400, rng.normal(100, 5, 400))
+    table = frame(calls(A, a) + calls(B, b))
+    assert difference(table, A, B, "total_ms", statistic="p95").winner == A
+    assert difference(table, A, B, "total_ms").outcome == "equal"
+    assert "p95" in difference(table, A, B, "total_ms", statistic="p95").verdict
+    assert difference(frame(calls(A, a[:30]) + calls(B, b[:30])), A, B, statistic="p95").outcome == "unsure"
+
+
+def test_templates_are_paired_by_input_and_deployment() -> None:
+    """`short` against `long` over two deployments counts inputs, whichever deployment answered."""
+    rows: list[dict[str, Any]] = []
+    for deployment in (A, B):
+        for template, ms in (("short", 100.0), ("long", 150.0)):
+            tags = f'{{"template":"{template}","variant":"{deployment} · {template}","input":"IN"}}'
+            for one in calls(deployment, np.full(20, ms)):
+                rows.append(
+                    {**one, "tags": tags.replace("IN", one["prompt_id"]), "prompt_id": template + one["prompt_id"]}
+                )
+    table = frame(rows)
+    found = difference(table, "short", "long", by="template")
+    assert (found.n, found.estimate, found.winner) == (20, -50.0, "short")
+    assert difference(table, "short", "long") == found
+    assert difference(table, f"{A} · short", f"{A} · long").n == 20
+    assert difference(table, A, B).outcome == "equal"
+    assert summary(table, by="template")["template"].unique().tolist() == ["short", "long"]
+    assert summary(table)["variant"].nunique() == 4
+
+
+def test_times_of_different_sweeps_are_not_paired() -> None:
+    """Times of two days are left out and said, with the way out; scores pair across."""
+    old, new = ({"tags": f'{{"sweep":"{name}"}}'} for name in ("mon", "tue"))
+    table = frame(calls(A, np.full(20, 30.0), **old) + calls(B, np.full(20, 150.0), **new))
+    found = difference(table, A, B)
+    assert found.outcome == "refused"
+    assert "fresh=True" in found.verdict
+    table["score"] = pd.array([1.0] * 20 + [0.0] * 20, dtype="Float64")
+    assert difference(table, A, B, "score").winner == A
+
+
+def test_scores_stand_in_the_summary() -> None:
+    """Each score has mean, interval and inputs; with repeats the share of inputs that are always right."""
+    a = np.array([1, 1, 1, 0] * 10)
+    table = summary(scored(a, np.ones(40), repeats=2))
+    row = table.set_index("deployment").loc[A]
+    assert (row["score_mean"], row["score_n"], row["score_all"]) == (0.75, 20, 0.5)
+    assert row["score_low"] < 0.75 < row["score_high"]
+    assert "score_all" not in summary(scored(a, np.ones(40)))
+
+
+def test_a_confidence_sequence_is_rarely_wrong_at_any_look() -> None:
+    """Looking after each of 200 inputs, the truth is ever out in at most 7 of 100 (3 of 60 here), and it narrows."""
+    wrong = 0
+    for seed in range(60):
+        sample = (np.random.default_rng([5, seed]).random(200) < 0.7).astype(float)
+        looks = [confidence_sequence(sample[:count], 0.05) for count in (10, 25, 50, 100, 200)]
+        wrong += any(not low <= 0.7 <= high for low, high in looks)
+        assert looks[-1][1] - looks[-1][0] < 0.25
+    assert wrong <= 4
+    assert confidence_sequence(np.array([]), 0.05) == (0.0, 1.0)

@@ -1,0 +1,249 @@
+"""Scores of a comparison: their columns, functions of the user, interrupts, costs, and nothing judged twice."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bifrost_nb import Client, ConfigurationError, LocalGateway, scorers
+from bifrost_nb._compare.compare import compare
+from bifrost_nb._compare.comparison import Comparison
+from bifrost_nb._compare.interrupted import ComparisonInterrupted
+
+A, B = "azure/gpt-35-turbo-instruct", "openai/gpt-3.5-turbo-instruct"
+CITIES = {"country": ["France", "Spain", "Italy"], "capital": ["Paris", "Madrid", "Rome"]}
+
+
+@pytest.fixture
+def ask(client: Client, gateway: LocalGateway) -> Any:
+    """A comparison whose first deployment knows all capitals, whose second one says Paris every time."""
+    gateway.script(
+        [
+            *(
+                {"deployment": A, "prompt": country, "text": [city]}
+                for country, city in zip(*CITIES.values(), strict=True)
+            ),
+            {"deployment": B, "text": ["Paris"]},
+        ]
+    )
+
+    def ask(**asked: Any) -> Comparison:
+        given = {"deployments": [A, B], "prompt": "Capital of {{country}}?", "inputs": CITIES, "client": client}
+        return compare(**{**given, "stream": False, **asked})
+
+    return ask
+
+
+def sent(gateway: LocalGateway) -> int:
+    return sum(one["path"].endswith("completions") for one in gateway.requests())
+
+
+def by_deployment(frame: pd.DataFrame, column: str) -> dict[str, list[Any]]:
+    return {
+        name: rows[column].astype(object).where(rows[column].notna(), None).tolist()
+        for name, rows in frame.groupby(frame["requested_provider"] + "/" + frame["requested_model"])
+    }
+
+
+def test_a_score_is_three_columns(ask: Any) -> None:
+    """`score=` gives score, reason and error; what is right has no reason, what is wrong says what was expected."""
+    frame = ask(score=scorers.exact("capital")).frame
+    assert [name for name in frame if name.startswith("score")] == ["score", "score_reason", "score_error"]
+    assert str(frame["score"].dtype) == "Float64"
+    assert by_deployment(frame, "score") == {A: [1, 1, 1], B: [1, 0, 0]}
+    assert by_deployment(frame, "score_reason")[B] == [None, "'Paris' instead of 'Madrid'", "'Paris' instead of 'Rome'"]
+    assert frame["score_error"].isna().all()
+
+
+def test_scores_come_later_on_the_same_answers(ask: Any, gateway: LocalGateway) -> None:
+    """`comparison.score` adds columns, sends no answer again, and gives back the comparison."""
+    comparison = ask(score={"right": scorers.exact("capital")})
+    before = len(gateway.requests())
+    assert comparison.score(short=scorers.length(max=5), mine=lambda run, row: len(row["country"])) is comparison
+    assert len(gateway.requests()) == before
+    frame = comparison.frame
+    assert by_deployment(frame, "score_short")[A] == [1, 0, 1]
+    assert by_deployment(frame, "score_mine")[B] == [6, 5, 5]
+    assert {"score_right", "score_short_reason", "score_mine_error"} <= set(frame)
+    comparison.score(lambda run: 7)
+    assert comparison.frame["score"].eq(7).all()
+    comparison.score(short=scorers.length(max=1))
+    assert comparison.frame["score_short"].eq(0).all(), "the same name again is judged anew"
+
+
+def test_what_a_function_may_return(ask: Any) -> None:
+    """Numbers and bools count, None and NaN are not judged, a Score brings reason and label, all else is an error."""
+    values = {
+        "int": (3, 3.0, None, None),
+        "bool": (np.True_, 1.0, None, None),
+        "none": (None, None, None, None),
+        "nan": (float("nan"), None, None, None),
+        "na": (pd.NA, None, None, None),
+        "infinite": (float("inf"), None, None, "returned inf"),
+        "text": ("0.7", None, None, "returned str, not a number"),
+        "list": ([1], None, None, "returned list, not a number"),
+        "score": (scorers.Score(False, reason="no total", label="wrong"), 0.0, "wrong: no total", None),
+        "label": (scorers.Score(None, label="formal"), None, "formal", None),
+    }
+    comparison = ask(score={name: (lambda run, value=value[0]: value) for name, value in values.items()})
+    first = comparison.frame.iloc[0]
+    for name, (_, *expected) in values.items():
+        found = [first[f"score_{name}{end}"] for end in ("", "_reason", "_error")]
+        assert [None if pd.isna(one) else one for one in found] == expected, name
+
+
+def test_scores_stand_in_the_comparisons_table(ask: Any) -> None:
+    """Mean, interval and n of each score are columns of the table, as text and as HTML."""
+    comparison = ask(score={"right": scorers.exact("capital"), "silent": lambda run: None})
+    for shown in (repr(comparison), comparison._repr_html_()):
+        assert "right" in shown
+        assert "1.00 (" in shown
+        assert "0.33 (" in shown
+        assert "n = 3" in shown
+    assert "right" not in repr(ask())
+
+
+def test_a_scorer_that_fails_is_said_in_the_table(ask: Any) -> None:
+    """Text and HTML of the comparison say that a scorer failed for all or for some, and why, without terminal codes."""
+
+    def some(run: Any, row: Any) -> int:
+        if row["country"] == "Spain":
+            raise ValueError("cannot read \x1b[31mthis<b>")
+        return 1
+
+    comparison = ask(score={"words": lambda run: "good", "some": some, "fine": lambda run: 1})
+    for shown in (repr(comparison), comparison._repr_html_()):
+        assert "score_words: no answer has a score: returned str, not a number" in shown
+        assert "score_some: 2 answers have no score: ValueError: cannot read" in shown
+        assert "score_fine:" not in shown
+        assert "\x1b" not in shown
+    assert "this<b>" not in comparison._repr_html_()
+
+
+def test_a_missing_column_is_refused_before_anything_is_sent(ask: Any, gateway: LocalGateway) -> None:
+    """A scorer's column that the inputs lack is one error with the likely name, and no call was made."""
+    with pytest.raises(ConfigurationError, match="capitol") as caught:
+        ask(score=scorers.exact("capitol"))
+    assert "Did you mean 'capital'?" in str(caught.value)
+    assert sent(gateway) == 0
+    with pytest.raises(ConfigurationError, match="source"):
+        ask().score(grade=scorers.rubric("Is it in {{source}}?", judge="openai/gpt-4o-mini"))
+    for wrong in (5, {"x": len, "x_error": len}, {"x": len, "x_reason": len}, {"a b": len}, int):
+        with pytest.raises(ConfigurationError):
+            ask(score=wrong)
+    with pytest.raises(ConfigurationError, match="no scorer"):
+        ask().score()
+
+
+def test_failed_runs_are_not_judged(ask: Any, gateway: LocalGateway) -> None:
+    """A run without an answer is not passed to the scorer and has neither score nor error."""
+    gateway.script([{"deployment": B, "status": 400}])
+    seen: list[str] = []
+    frame = ask(score=lambda run: seen.append(run.status) or 1).frame
+    assert by_deployment(frame, "score") == {A: [1, 1, 1], B: [None, None, None]}
+    assert (seen, frame["score_error"].isna().all()) == (["ok"] * 3, True)
+
+
+def test_functions_run_beside_each_other(ask: Any) -> None:
+    """Six answers are judged at the same time by a sync function, and by an async one: all six wait for each other."""
+    threads, loop_party = threading.Barrier(6), []
+
+    def waits(run: Any) -> int:
+        threads.wait(timeout=20)
+        return 1
+
+    async def waits_too(run: Any) -> int:
+        loop_party.append(run)
+        while len(loop_party) < 6:
+            await asyncio.sleep(0.001)
+        return 1
+
+    frame = ask(score={"sync": waits, "async": waits_too}).frame
+    assert frame["score_sync"].eq(1).all()
+    assert frame["score_async"].eq(1).all()
+
+
+def test_what_was_judged_before_an_interrupt_is_kept(ask: Any) -> None:
+    """An interrupt in the middle of judging keeps the scores there are; the others say that it was interrupted."""
+    release = threading.Event()
+
+    ended, hit = threading.Barrier(2), threading.Semaphore(1)
+
+    def judge(run: Any, row: Any) -> int:
+        if row["country"] == "Italy":
+            ended.wait(20)  # both deployments' third answer
+            time.sleep(0.1)  # the other four return at once
+            if hit.acquire(blocking=False):
+                os.kill(os.getpid(), signal.SIGINT)
+            release.wait(20)
+        return 1
+
+    with pytest.raises(ComparisonInterrupted) as caught:
+        ask(score={"mine": judge, "later": lambda run: 1})
+    frame = caught.value.comparison.frame
+    release.set()
+    assert by_deployment(frame, "score_mine") == {A: [1, 1, None], B: [1, 1, None]}
+    assert by_deployment(frame, "score_mine_error")[A] == [None, None, "not judged: interrupted"]
+    assert "score_later" not in frame, "it had not begun"
+
+
+def test_a_function_that_asks_a_model_is_not_paid_twice(ask: Any, client: Client, gateway: LocalGateway) -> None:
+    """The cell run again, with its function defined anew, judges nothing again; its calls are tagged and counted."""
+    gateway.script([{"text": ["Paris"], "cost": 0.25}])
+
+    def cell(**asked: Any) -> Comparison:
+        def judge(run: Any) -> float:
+            return len(client.chat("openai/gpt-4o-mini", f"Grade: {run.text}").text)
+
+        return ask(score={"own": judge}, **asked)
+
+    first = cell()
+    assert first.frame["score_own"].tolist() == [5] * 6
+    assert sent(gateway) == 12
+    assert first.judging_cost_usd == pytest.approx(6 * 0.25)
+    assert {run.tags["judge"] for run in client.log.read(tags={"judge": "score_own"})} == {"score_own"}
+    again = cell()
+    assert sent(gateway) == 12
+    assert again.frame["score_own"].tolist() == [5] * 6
+    again.score({"own": lambda run: len(client.chat("openai/gpt-4o-mini", f"Grade: {run.text}").text)}, fresh=True)
+    assert sent(gateway) == 18
+
+
+def test_a_budget_also_stops_functions_that_ask_models(ask: Any, client: Client, gateway: LocalGateway) -> None:
+    """`max_cost_usd` counts what a user's function spends through our client; the rest is not judged and says so."""
+    gateway.script([{"text": ["Paris"], "cost": 1.0}])
+    comparison = ask(repeats=12)
+
+    def judge(run: Any) -> int:
+        client.chat("openai/gpt-4o-mini", run.run_id)
+        return 1
+
+    frame = comparison.score(own=judge, max_cost_usd=2.5).frame
+    judged = int(frame["score_own"].notna().sum())
+    assert 3 <= judged < 72
+    assert comparison.judging_cost_usd == judged
+    assert frame["score_own_error"].dropna().unique().tolist() == ["not judged: max_cost_usd is reached"]
+    assert comparison.score(free=lambda run: 1, max_cost_usd=2.5).frame["score_free"].tolist() == [1] * 72
+
+
+def test_two_thousand_inputs_by_four_are_scored_quickly() -> None:
+    """8,000 answers by a ready scorer and a function of the user: some 0.3 s here; ten times that fails."""
+    from bifrost_nb import Run
+    from bifrost_nb._compare.judge import JudgeCalls
+    from bifrost_nb._compare.scoring import scores
+
+    work = [(Run(response=f"answer {n % 9}", status="ok"), {"want": f"answer {n % 5}"}) for n in range(8_000)]
+    calls, began = JudgeCalls(None), time.perf_counter()
+    scores("score_exact", scorers.exact("want"), work, calls)
+    scores("score_own", lambda run, row: run.text == row["want"], work, calls)
+    took = time.perf_counter() - began
+    assert [one.value for one in calls.found["score_exact"]] == [one.value for one in calls.found["score_own"]]
+    assert took < 3

@@ -1,0 +1,91 @@
+"""What only a whole gateway has: routes, a log with costs, a version. Real gateway programs only."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+import bifrost_nb as bf
+from bifrost_nb import Client, Run
+
+from .conftest import programs_only
+from .subjects import Subject
+from .test_answers import PROMPT, good, streamed
+
+pytestmark = programs_only
+
+
+@pytest.mark.feature("A prompt for Azure reaches only Azure")
+@pytest.mark.parametrize("route", [None, "azure", "v1"])
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("kind", ["text", "chat"])
+def test_azure_only(client: Client, subject: Subject, kind: str, stream: bool, route: str | None) -> None:
+    """On each route, streamed or not, nobody but Azure is asked, a failure included."""
+    for deployment in ("azure/fast", "azure/gpt-35-turbo-instruct", "azure/always-fails"):
+        if kind == "chat" and "instruct" in deployment:
+            continue
+        call = client.prepare("text" if kind == "text" else "chat", deployment, PROMPT, stream, route=route)
+        run = client.start(call).result().run
+        assert run.status == ("error" if "fails" in deployment else "ok"), run.error_message
+        assert run.is_fallback in (False, None)
+    providers = {asked.partition("/")[0] for asked in subject.asked()}
+    assert providers == {"azure"}
+
+
+@pytest.mark.feature("A prompt for Azure reaches only Azure")
+def test_a_name_that_needs_escaping(client: Client, subject: Subject) -> None:
+    """A deployment with a blank in its name is asked under that name; the Azure route, which cannot, is refused."""
+    good(client.complete("azure/big window", PROMPT, max_tokens=5), "azure/big window")
+    assert subject.asked() == ["azure/big window"]
+    with pytest.raises(bf.ConfigurationError):
+        client.complete("azure/big window", PROMPT, max_tokens=5, route="azure")
+    assert subject.asked() == ["azure/big window"]
+
+
+@pytest.mark.feature("Cost of a call")
+def test_costs(subject: Subject, tmp_path: Path) -> None:
+    """Whole and streamed answers get their cost, and say where it is from; a refused call gets none."""
+    client = subject.client(tmp_path)
+    runs = [
+        client.complete("openai/gpt-3.5-turbo-instruct", PROMPT, max_tokens=50),
+        client.chat("openai/gpt-4o-mini", PROMPT, max_tokens=50),
+        streamed(client, "chat", "openai/gpt-4o-mini", max_tokens=50),
+        client.complete("azure/fast", PROMPT, max_tokens=50),
+    ]
+    assert _told(runs, 15), [run.cost_usd for run in runs]
+    for run in runs:
+        assert run.cost_usd is not None
+        assert run.cost_usd > 0
+        assert run.cost_source
+    with pytest.raises(bf.BifrostError) as refused:
+        client.complete("azure/always-fails", PROMPT)
+    assert refused.value.run is not None
+    assert refused.value.run.cost_usd is None
+
+
+def _told(runs: list[Run], seconds: float) -> bool:
+    """Whether each has a cost within `seconds`: rows of the gateway's log come late."""
+    end = time.monotonic() + seconds
+    while any(run.cost_usd is None for run in runs):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+@pytest.mark.feature("Version and lists of the gateway")
+def test_the_lists(client: Client, subject: Subject) -> None:
+    """Models, providers, log rows and the doctor's findings of a real gateway."""
+    run = client.complete("openai/gpt-3.5-turbo-instruct", PROMPT, max_tokens=5)
+    assert "openai/gpt-4o-mini" in set(bf.models(client=client)["id"])
+    assert {"azure", "openai"} <= set(bf.providers(client=client)["provider"])
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        rows = bf.gateway_logs(client=client)
+        if run.request_id in set(rows.get("request_id", rows.get("id", []))):
+            break
+        time.sleep(0.25)
+    else:
+        pytest.fail(f"no row of {run.request_id} in {rows}")

@@ -1,0 +1,49 @@
+"""`launch_gateway` with the real programs that BIFROST_NB_GATEWAYS names."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import pytest
+
+from bifrost_nb import BifrostError, Client
+from bifrost_nb._launch.launch import launch_gateway
+from bifrost_nb._runs.log.log import RunLog
+from bifrost_nb._simulator.deployments import DEFAULT_DEPLOYMENTS, SimulatedDeployment
+from tests.conformance.programs import PROGRAMS, UNSET
+from tests.engine.upstreams import Upstreams
+
+EXTRA = [
+    SimulatedDeployment(id="local/small", kinds=("text", "chat")),
+    SimulatedDeployment(id="local/vectors", kinds=("embedding",)),
+]
+programs = pytest.mark.parametrize(
+    "path", PROGRAMS or [pytest.param("", marks=(pytest.mark.real_gateway, pytest.mark.skip(UNSET)))]
+)
+
+
+@programs
+def test_a_real_program_serves_offline(path: str, log: RunLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Started without version, prices or internet it answers for known and custom providers, or says why it cannot."""
+    keys = {name: f"provider-key-{name}" for name in ("openai", "azure", "local")}
+    for name, key in keys.items():
+        monkeypatch.setenv(f"TEST_{name.upper()}_KEY", key)
+    with Upstreams([*DEFAULT_DEPLOYMENTS, *EXTRA], keys, speed=20) as upstreams, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        given = {name: {"key": f"env.TEST_{name.upper()}_KEY", "base_url": upstreams.url(name)} for name in keys}
+        given["azure"] = {"key": "env.TEST_AZURE_KEY", "endpoint": upstreams.url("azure"), "deployments": ["fast"]}  # type: ignore[dict-item]
+        try:
+            gateway = launch_gateway(providers=given, binary=path)
+        except BifrostError as error:
+            if "does not start without internet" not in str(error):
+                raise
+            return
+        with gateway:
+            client = Client(gateway.url, log=log, retries=0, timeout=20)
+            for deployment in ("azure/fast", "local/small", "openai/gpt-3.5-turbo-instruct"):
+                assert client.complete(deployment, "Hi", max_tokens=4).served == deployment
+            assert client.respond("local/small", "Hi", max_output_tokens=4).status == "ok"
+            assert client.embed("local/vectors", "Hi").status == "ok"
+            folder = Path(gateway.app_dir)
+        assert not folder.exists()

@@ -1,0 +1,123 @@
+"""Copied code is run: the gateway receives the same body once more."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from IPython.core.interactiveshell import ExecutionResult
+
+import bifrost_nb as bf
+from bifrost_nb import Client, ConfigurationError, LocalGateway, RunLog
+from bifrost_nb._notebook.code_export import copy
+
+from .conftest import CHAT, TEXT
+
+Cell = Callable[[str], ExecutionResult]
+PROMPT = 'It\'s "quoted", {{braces}} $HOME `x` \\n größer\n\n# second line -- end'
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "sampling": {"temperature": 0.25, "top_p": 0.5, "max_tokens": 7, "seed": 11, "n": 2},
+    "stop": {"stop": ["END it", "\n", "'"]},
+    "one stop": {"stop": "7"},
+    "penalties": {"frequency_penalty": 0.5, "presence_penalty": -1.5, "logit_bias": {"50256": -100}},
+    "fallbacks": {"fallbacks": ["openai/gpt-3.5-turbo-instruct", "azure/large"]},
+    "extra": {"extra": {"top_k": 5, "nested": {"a": [1, "x y"], "b": None}, "text": "true", "on": True}},
+    "a user like a number": {"user": "123"},
+    "another route": {"route": "v1"},
+    "parts of a text": {"suffix": "the end", "echo": True, "logprobs": 2, "best_of": 1},
+}
+CHAT_OPTIONS: dict[str, dict[str, Any]] = {
+    "tools": {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]},
+    "format": {"response_format": {"type": "json_object"}, "max_completion_tokens": 9},
+    "effort": {"reasoning_effort": "low", "logprobs": True, "top_logprobs": 2},
+    "system": {"system": "Be {{brief}}, it's 'late'."},
+    "turns": {
+        "messages": [{"role": role, "content": role[0]} for role in ("user", "assistant", "user")],
+    },
+}  # fmt: skip
+ASKED = {name: ("text", options) for name, options in OPTIONS.items()}
+ASKED |= {f"chat: {name}": ("chat", options) for name, options in CHAT_OPTIONS.items()}
+ASKED |= {"a prompt like messages": ("chat", {"prompt": '[{"role": "user", "content": "x"}]'})}
+ASKED |= {"a prompt like prompts": ("text", {"prompt": '["a", "b"]'}), "prompts": ("text", {"prompt": ["a", "b"]})}
+
+
+def asked(client: Client, name: str, stream: bool = False) -> bf.Run:
+    kind, options = ASKED[name]
+    options = dict(options)
+    prompt = None if "messages" in options else options.pop("prompt", PROMPT)
+    call = client.prepare(kind, TEXT if kind == "text" else CHAT, prompt, stream, **options)  # type: ignore[arg-type]
+    client.start(call).result()
+    return call.run
+
+
+def bodies(sent: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """What was received, the deployment written in one way: the SDK always uses the route that has it in the body."""
+    found = [{**one["body"], "model": one["body"]["model"].rpartition("/")[2]} for one in sent()]
+    for body in found:
+        body.pop("stream", None)  # the magic always streams; `test_streams_stay_streams` looks at the others
+    return found
+
+
+@pytest.fixture
+def client(gateway: LocalGateway, log: RunLog, monkeypatch: pytest.MonkeyPatch) -> Client:
+    """A client with keys, which copied code takes from the environment."""
+    monkeypatch.setenv("BIFROST_VIRTUAL_KEY", "sk-bf-demo-alice")
+    monkeypatch.setenv("X_API_KEY", "planted-header-key")
+    return Client(gateway.url, log=log, headers={"x-api-key": "planted-header-key", "x-plain": "it's"}, retries=0)
+
+
+def execute(form: str, code: str) -> None:
+    if form == "curl":
+        subprocess.run(["sh", "-c", code], check=True, capture_output=True, timeout=30)
+    else:
+        exec(compile(code, form, "exec"), {})
+
+
+@pytest.mark.parametrize("form", ["curl", "httpx", "openai"])
+@pytest.mark.parametrize("name", ASKED)
+def test_copied_code_sends_the_same(client: Client, sent: Any, name: str, form: str, capsys: Any) -> None:
+    """For each option: the same body, keys and headers, at the same address."""
+    run = asked(client, name)
+    execute(form, str(copy(client, run, form)))
+    first, second = bodies(sent)
+    assert first == second
+    for header in ("x-bf-vk", "x-api-key", "x-plain"):
+        assert sent()[0]["headers"][header] == sent()[1]["headers"][header]
+
+
+@pytest.mark.parametrize("form", ["curl", "httpx", "openai"])
+def test_streams_stay_streams(client: Client, sent: Any, form: str, capsys: Any) -> None:
+    """A streamed run is copied as code that streams."""
+    for name in ("sampling", "chat: effort"):
+        execute(form, str(copy(client, asked(client, name, stream=True), form)))
+    assert [one["body"].get("stream") for one in sent()] == [True] * 4
+
+
+@pytest.mark.parametrize("name", [name for name in ASKED if name not in ("chat: turns", "prompts")])
+def test_a_copied_cell_sends_the_same(run: Cell, client: Client, sent: Any, name: str) -> None:
+    """The cell that %bifrost copy --as magic writes, run in a shell."""
+    made = asked(client, name)
+    result = run(str(copy(client, made, "magic")))
+    assert result.error_in_exec is None
+    first, second = bodies(sent)
+    assert first == second
+
+
+def test_what_no_cell_can_say_is_told(client: Client) -> None:
+    """Several turns or prompts: copied as httpx instead."""
+    for name in ("chat: turns", "prompts"):
+        with pytest.raises(ConfigurationError, match="httpx"):
+            copy(client, asked(client, name), "magic")
+
+
+def test_a_replay_asks_the_text_that_was_asked(client: Client, sent: Any) -> None:
+    """What only looks like messages or several prompts is sent again as the text it was."""
+    for name in ("a prompt like messages", "a prompt like prompts", "chat: turns", "prompts"):
+        run = asked(client, name)
+        bf.replay([run], [run.requested or ""], client=client)
+    received = bodies(sent)
+    assert received[::2] == received[1::2]
+    assert len(received) == 8

@@ -1,0 +1,162 @@
+"""The grid for real work: search, inputs, scores, columns, export."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pandas as pd
+import pytest
+
+from bifrost_nb import ConfigurationError, to_frame
+from bifrost_nb._compare.spreadsheet import LONGEST_CELL, to_csv, to_excel
+from bifrost_nb._notebook.widgets.grid import GridView
+from bifrost_nb._notebook.widgets.grid_rows import contexts
+from bifrost_nb._notebook.widgets.grid_state import Grid
+from bifrost_nb._runs.run import Run
+
+from ..live.test_pane import Wire, wire  # noqa: F401
+from .test_grid import HOSTILE, run, shown
+
+TOPICS = ("billing", "travel", "billing")
+ANSWERS = {"a": ("yes", "no", "=cmd()"), "b": ("yes", "Paris", "maybe")}
+SCORES: dict[str, tuple[float | None, ...]] = {"a": (1.0, 0.0, None), "b": (1.0, 1.0, 0.0)}
+
+
+def judged() -> tuple[list[tuple[str, Run]], pd.DataFrame]:
+    """Three rows of inputs, two variants whose prompts differ, one score with reasons and one failed judgement."""
+    pairs = [(name, run(f"{name}{place}", ANSWERS[name][place])) for place in range(3) for name in "ab"]
+    places = [int((found.prompt_id or "")[1]) for _, found in pairs]
+    for (name, found), place in zip(pairs, places, strict=True):
+        found.prompt = f"{name} about {TOPICS[place]}"
+    frame = to_frame([found for _, found in pairs]).assign(
+        input_id=[f"row-{place}" for place in places],
+        input_topic=[TOPICS[place] for place in places],
+        score_right=pd.array([SCORES[name][p] for (name, _), p in zip(pairs, places, strict=True)], dtype="Float64"),
+        score_right_reason=pd.array([f"because {p}" for p in places], dtype="string"),
+        score_right_error=pd.array(
+            ["KeyError: 'x'" if SCORES[name][p] is None else None for (name, _), p in zip(pairs, places, strict=True)],
+            dtype="string",
+        ),
+    )
+    return pairs, frame
+
+
+def grid() -> Grid:
+    """The same as a grid."""
+    pairs, frame = judged()
+    return Grid(pairs, known=contexts(frame))
+
+
+def test_templates_share_a_row_of_inputs() -> None:
+    """Prompts of one row of inputs stand beside each other; the row says the inputs, each cell its badge."""
+    rows = grid().page()["rows"]
+    assert [row["prompt"] for row in rows] == ["topic: billing", "topic: travel", "topic: billing"]
+    said = [[badge["text"] for badge in cell["badges"]] for row in rows for cell in row["cells"]]
+    assert said == [["✓ right"], ["✓ right"], ["✕ right"], ["✓ right"], ["right ?"], ["✕ right"]]
+    assert rows[2]["cells"][0]["badges"][0]["reason"] == "because 2"
+
+
+@pytest.mark.parametrize(
+    ("wish", "expected"),
+    [
+        ({"search": "pARIS"}, ["row-1"]),
+        ({"search": "travel"}, ["row-1"]),
+        ({"where": ("topic", "billing")}, ["row-0", "row-2"]),
+        ({"where": ("topic", "billing"), "search": "maybe"}, ["row-2"]),
+        ({"filter": "low:score_right"}, ["row-1", "row-2"]),
+        ({"filter": "differs:score_right"}, ["row-1"]),
+        ({"filter": "missing:score_right"}, ["row-2"]),
+        ({"sort": "lowest:score_right"}, ["row-1", "row-2", "row-0"]),
+        ({"sort": "column:0"}, ["row-1", "row-0", "row-2"]),
+        ({"sort": "column:1", "descending": True}, ["row-1", "row-0", "row-2"]),
+    ],
+)
+def test_what_is_shown(wish: dict[str, Any], expected: list[str]) -> None:
+    """Search, input column, score filters and orders leave the rows they name, in their order."""
+    found = grid()
+    found.show(**wish)
+    assert shown(found) == expected
+
+
+def test_where_judge_and_people_disagree() -> None:
+    """A liked answer that the score fails, and a disliked one that it passes, are found."""
+    pairs, frame = judged()
+    pairs[2][1].rating, pairs[3][1].rating, pairs[0][1].rating = "up", "win", "down"
+    found = Grid(pairs, known=contexts(frame))
+    found.show(filter="disagrees:score_right")
+    assert shown(found) == ["row-0", "row-1"]
+
+
+def test_columns_are_chosen_and_never_all_gone() -> None:
+    """Only chosen variants cross to the page; an empty choice changes nothing."""
+    found = grid()
+    found.show(columns=[1])
+    assert [len(row["cells"]) for row in found.page()["rows"]] == [1, 1, 1]
+    found.show(columns=[])
+    assert found.columns == [1]
+    assert {named.prompt_id for named in found.runs()} == {"b0", "b1", "b2"}
+
+
+def test_rendered_previews_are_safe() -> None:
+    """A rendered preview is what `to_html` makes, nothing of the model's own markup."""
+    found = Grid([("a", run("1", f"**bold** {HOSTILE}"))])
+    found.show(rendered=True)
+    html = found.page()["rows"][0]["cells"][0]["html"]
+    assert "<strong>bold</strong>" in html
+    assert "<img" not in html
+    assert "<script" not in html
+
+
+def test_the_static_copy_tells_most() -> None:
+    """The saved copy begins with rows that failed a score or differ."""
+    pairs, frame = judged()
+    text = GridView(pairs, known=contexts(frame))._repr_html_()
+    assert text.index("topic: travel") < text.index("yes")
+    assert "because 1" in text
+
+
+def test_export(tmp_path: Path, wire: Wire) -> None:  # noqa: F811
+    """What is shown is exported with inputs and scores, to files and to the page; texts never become formulas."""
+    pairs, frame = judged()
+    view = GridView(pairs, known=contexts(frame))
+    view.state.show(where=("topic", "billing"))
+    assert list(view.frame["input_topic"]) == ["billing"] * 4
+    sheet = openpyxl.load_workbook(view.export(tmp_path / "x.xlsx")).active
+    assert sheet is not None
+    header, *rows = sheet.iter_rows()
+    names = [cell.value for cell in header]
+    answer = rows[2][names.index("response")]
+    assert (answer.value, answer.data_type) == ("=cmd()", "s")
+    assert rows[0][names.index("score_right")].value == 1.0
+    assert rows[2][names.index("score_right")].value is None
+    table = pd.read_csv(view.export(tmp_path / "x.csv"))
+    assert table["response"][2] == "'=cmd()"
+    with pytest.raises(ConfigurationError, match="does not end in"):
+        view.export(tmp_path / "x.pdf")
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\tx", "\rx"])
+def test_no_text_is_a_formula(text: str) -> None:
+    """Every beginning that a spreadsheet takes for a formula is made a text, in both kinds of file."""
+    frame = pd.DataFrame({"said": [text], "number": [-1.5]})
+    assert f"'{text}".encode() in to_csv(frame)
+    assert b"-1.5" in to_csv(frame)
+    sheet = openpyxl.load_workbook(io.BytesIO(to_excel(frame))).active
+    assert sheet is not None
+    cells = next(iter(sheet.iter_rows(min_row=2)))
+    assert cells[0].data_type == "s"
+    assert cells[1].value == -1.5
+
+
+def test_what_excel_cannot_hold() -> None:
+    """Control characters, half characters and overlong texts are replaced or cut instead of failing."""
+    said = pd.Series(["a\x00b", "half \ud800", "x" * 40_000], dtype=object)
+    frame = pd.DataFrame({"said": said, "when": pd.Timestamp("2026-11-28", tz="UTC")})
+    sheet = openpyxl.load_workbook(io.BytesIO(to_excel(frame))).active
+    assert sheet is not None
+    values = [cell.value for cell in next(iter(sheet.columns))[1:]]
+    assert values[:2] == ["a\ufffdb", "half \ufffd"]
+    assert len(str(values[2])) == LONGEST_CELL
