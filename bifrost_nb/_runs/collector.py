@@ -40,7 +40,7 @@ from ..errors import BifrostError, GatewayError, ProtocolError, StreamInterrupte
 from .cost import add_response_cost
 from .run import Run
 
-__all__ = ["HELD_BACK", "Collector", "Piece", "parsed", "unexplained", "whole"]
+__all__ = ["HELD_BACK", "UNEXPLAINED", "Collector", "Piece", "parsed", "unexplained", "whole"]
 
 
 class Piece(NamedTuple):
@@ -303,7 +303,7 @@ class Collector:
             run.latency_ms = float(latency) if isinstance(latency, int | float) else None
         add_response_cost(run, {**last, "usage": self._usage or {}, "extra_fields": self._extra}, self._headers)
         self._times(ended_ms)
-        run.notes = [note for note in (unexplained(run), self._order.note()) if note]
+        run.notes = [self._without_keys(note) for note in (unexplained(run), self._order.note()) if note]
         if self._held_back():
             run.notes.append(HELD_BACK)
             run.gap_p50_ms = run.gap_max_ms = run.tokens_per_s = None
@@ -361,13 +361,16 @@ class Collector:
             run.is_fallback, run.fallback_index = told.is_fallback, told.fallback_index
 
 
+UNEXPLAINED = "no fallback of this call names that provider"
+
+
 def unexplained(run: Run) -> str | None:
     """A note where another provider answered than was asked, and no fallback of the call explains it."""
     named = {run.requested_provider, *(entry.partition("/")[0] for entry in run.fallbacks)}
     if run.provider is None or run.requested_provider is None or run.provider in named:
         return None
     return (
-        f"{run.served} answered for {run.requested}, and no fallback of this call names that provider: a rule or a "
+        f"{run.served} answered for {run.requested}, and {UNEXPLAINED}: a rule or a "
         "virtual key of the gateway may have sent the prompt there, or the gateway misread the deployment."
     )
 
