@@ -149,12 +149,16 @@ class Comparison:
         return wait_for_costs(self.runs, seconds)
 
     def _wait_a_moment(self) -> None:
-        """Once, for costs that are there at once, as those of a gateway up to 1.4.0 and of the embedded one are."""
-        from .._runs.pending import PATIENCE_S, wait_for_costs
+        """Once, for costs that are there at once, as those of a gateway up to 1.4.0 and of the embedded one are.
+
+        Where nobody watches (nbconvert, papermill) nobody looks again either, so the gateway's log gets its time.
+        """
+        from .._foreground.environment import place
+        from .._runs.pending import PATIENCE_S, UNATTENDED_PATIENCE_S, wait_for_costs
 
         if not self._waited:
             self._waited = True
-            wait_for_costs(self.runs, PATIENCE_S)
+            wait_for_costs(self.runs, UNATTENDED_PATIENCE_S if place() == "unattended" else PATIENCE_S)
 
     @property
     def prompts(self) -> pd.DataFrame:
