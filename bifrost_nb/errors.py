@@ -84,7 +84,12 @@ class LogError(BifrostError, OSError):
 
 
 class ConnectionFailed(BifrostError, ConnectionError):
-    """No gateway answered at the address (refused, reset, unknown host, TLS)."""
+    """No gateway answered at the address (refused, reset, unknown host, TLS).
+
+    Attribute: `taken` is True if the connection stood, so that the gateway may have read the request and passed it on.
+    """
+
+    taken: bool = False
 
 
 class TimedOut(BifrostError, TimeoutError):
@@ -133,7 +138,13 @@ class ProtocolError(BifrostError):
 
 
 class StreamInterrupted(BifrostError):
-    """The stream ended before the answer was complete. `text` holds what arrived."""
+    """The stream ended before the answer was complete. `text` holds what arrived.
+
+    Attributes: `type` and `code` are what the gateway calls it, None where it says nothing.
+    """
+
+    type: str | None = None
+    code: str | None = None
 
     @property
     def text(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral, Real
 from typing import Any, Literal, TypedDict
 
 import orjson
@@ -144,7 +145,8 @@ class Timeouts:
     """Time limits in seconds; None: no limit.
 
     `first_byte` counts from sending to the first bytes of the answer, which without streaming is the whole
-    generation. `between_chunks` is silence inside a stream; a gateway's heartbeat is a sign of life and not silence.
+    generation. `between_chunks` is silence inside a stream; a gateway's heartbeats do not end it, since they come
+    from a gateway whose provider hangs as well.
     `total` covers everything, retries and their waits included.
     """
 
@@ -158,8 +160,9 @@ class Timeouts:
             value = getattr(self, name)
             if value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+            if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < float("inf"):
                 raise ConfigurationError(f"timeout: {name} must be seconds above 0 or None, not {value!r}.")
+            object.__setattr__(self, name, float(value))
 
     @classmethod
     def of(cls, value: float | Timeouts | None, default: Timeouts | None = None) -> Timeouts:
@@ -231,7 +234,7 @@ def prepare(
     options: dict[str, Any] = {"fallbacks": fallbacks, "extra": extra, **parameters}
     request = _build(kind, target, prompt, system, messages, options)
     retries = default_retries if retries is None else retries
-    if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
+    if isinstance(retries, bool) or not isinstance(retries, Integral) or retries < 0:
         raise ConfigurationError(f"retries must be a whole number from 0, not {retries!r}.")
     body = wire.body(request, target, endpoint)
     run = Run(
@@ -258,7 +261,7 @@ def prepare(
         body=body,
         headers={**wire.headers(request, endpoint), **(headers or {})},
         timeouts=Timeouts.of(timeout, default_timeouts),
-        retries=retries,
+        retries=int(retries),
         run=run,
     )
 

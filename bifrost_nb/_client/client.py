@@ -69,7 +69,7 @@ class Client:
         redact: Redact | None = None,
     ) -> None:
         base_url, virtual_key, api_key, headers = _guarded(base_url, virtual_key, api_key, headers)
-        limit = timeout if isinstance(timeout, int | float) else None
+        limit = None if isinstance(timeout, Timeouts) else timeout
         self.settings = settings.resolve(
             base_url=base_url, virtual_key=virtual_key, api_key=api_key, api_version=api_version, timeout=limit
         )

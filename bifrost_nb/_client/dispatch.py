@@ -28,6 +28,7 @@ from ..errors import (
     StreamInterrupted,
     TimedOut,
 )
+from .call_notes import notes_for
 from .calls import Call, Outcome
 from .costs import Costs
 from .credentials import Credentials
@@ -63,7 +64,11 @@ class _Sending:
 
     def collect(self, began_ms: float) -> Collector:
         """A collector for an attempt that begins then."""
-        return collector_of(self.call.kind, self.call.run, began_ms, self.secrets, self.call.body.get("input"))
+        body = self.call.body
+        collector = collector_of(self.call.kind, self.call.run, began_ms, self.secrets, body.get("input"))
+        prompts = body.get("prompt")
+        collector.choices = (body.get("n") or 1) * (len(prompts) if isinstance(prompts, list) else 1)
+        return collector
 
     def now_ms(self) -> float:
         return 1000 * (time.monotonic() - self.began)
@@ -174,6 +179,8 @@ class Sender:
             await attempt(http, self.base_url, call, headers, sending.collector, sending.began, sending.sink)
         except BifrostError as error:
             note.error = type(error).__name__
+            broken = isinstance(error, StreamInterrupted) or (isinstance(error, TimedOut) and error.phase != "connect")
+            note.taken = broken or getattr(error, "taken", False)
             raise
         except asyncio.CancelledError:
             note.error = "cancelled"
@@ -197,6 +204,7 @@ class Sender:
         if error is not None:
             describe(run, error, sending.secrets)
         run.status = status
+        run.notes += notes_for(run)
         outcome = Outcome(run, error)
         note_broken_off(run)
         try:
@@ -215,9 +223,10 @@ def describe(run: Run, error: BifrostError, secrets: Sequence[str]) -> None:
     error.run = run
     run.error_message = str(error)
     run.error_type, run.error_code = type(error).__name__, None
+    if isinstance(error, GatewayError | StreamInterrupted):
+        run.error_type, run.error_code = error.type or run.error_type, error.code
     if isinstance(error, GatewayError):
         run.http_status = error.status or run.http_status
-        run.error_type, run.error_code = error.type or run.error_type, error.code
         error.request_id = run.request_id  # the one sent: a provider's own may stand in the headers
 
 

@@ -13,8 +13,9 @@ from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from .._runs.collector import Piece
+from .._runs.collector import UNEXPLAINED, Piece
 from .._runs.run import Run
+from .call_notes import is_shared
 
 if TYPE_CHECKING:
     from .calls import Call, Outcome
@@ -25,10 +26,15 @@ __all__ = ["AsyncStream", "Stream", "finished"]
 
 
 def finished(outcome: Outcome) -> Run:
-    """The run of an outcome that is good; raises its error otherwise. Warns of its notes and of a log that failed."""
+    """The run of an outcome that is good; raises its error otherwise.
+
+    Warns of a log that failed and of notes that put the answer itself in doubt; what else a note tells is on the run.
+    """
     if outcome.log_error is not None:
         warnings.warn(str(outcome.log_error), RuntimeWarning, stacklevel=3)
     for note in outcome.run.notes:
+        if is_shared(note) or UNEXPLAINED in note:
+            continue
         warnings.warn(note, RuntimeWarning, stacklevel=3)
     if outcome.error is not None:
         raise outcome.error.bare()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from .._safe_text import guard_entries, guard_headers
@@ -176,5 +177,5 @@ def _client(given: Any) -> Client:
 def _check_cost(max_cost_usd: Any) -> None:
     if max_cost_usd is None:
         return
-    if isinstance(max_cost_usd, bool) or not isinstance(max_cost_usd, int | float) or not 0 < max_cost_usd < 1e12:
+    if isinstance(max_cost_usd, bool) or not isinstance(max_cost_usd, Real) or not 0 < float(max_cost_usd) < 1e12:
         raise ConfigurationError(f"max_cost_usd must be dollars above 0, not {max_cost_usd!r}.")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from .._notebook.widgets.vote import Vote
     from .agreement import Agreement
     from .difference import Difference, DifferenceOptions
+    from .differences import Best
+    from .groups import By
     from .judge import JudgeCalls
     from .pairwise import Judgement, PairAnswer
     from .scoring import Judged, ScorerFunction
@@ -77,9 +79,21 @@ class Comparison:
         return [asked.name for asked in self.plan.asked]
 
     @property
-    def frame(self) -> pd.DataFrame:
-        """One row per run: the columns of every frame, then three for each score.
+    def variants(self) -> list[str]:
+        """The names of what is compared, in order: ``deployment``, or ``deployment · template`` with several."""
+        return list(dict.fromkeys(trial.variant for trial in self.plan.trials))
 
+    @property
+    def templates(self) -> list[str]:
+        """The names of the templates, in order; none where the prompt is a single text."""
+        return list(dict.fromkeys(one.template for one in self.plan.prompts if one.template is not None))
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row per run: the columns of every frame, what was compared, the row of inputs, three for each score.
+
+        ``variant``, ``template`` (NA: there is one), ``input_id``, then each column of the inputs as ``input_<name>``
+        (``input_<name>_`` where that is a column already), so that "right by topic" is one groupby.
         ``score_<name>`` (a number; NA: not judged), ``score_<name>_reason`` and ``score_<name>_error`` (why there is
         none); of a single ``score=`` they are ``score``, ``score_reason`` and ``score_error``.
 
@@ -92,7 +106,7 @@ class Comparison:
         self._wait_a_moment()
         later = [(run.cost_usd, run.served, run.rating, run.tags.get("note")) for run in self.runs]
         if self._frame is None or self._frame[0] != later:
-            frame = to_frame(self.runs)
+            frame = self._with_inputs(to_frame(self.runs))
             for name, values in self._scores.items():
                 frame[name] = pd.array([one.value for one in values], dtype="Float64")
                 for part in ("reason", "error"):
@@ -100,6 +114,19 @@ class Comparison:
                     frame[f"{name}_{part}"] = pd.Series(texts, dtype=frame["prompt"].dtype)
             self._frame = later, frame
         return self._frame[1].copy()
+
+    def _with_inputs(self, frame: pd.DataFrame) -> pd.DataFrame:
+        import pandas as pd
+
+        dtype = frame["prompt"].dtype
+        frame["variant"] = pd.Series([trial.variant for trial in self._cells], dtype=dtype)
+        frame["template"] = pd.Series([trial.prompt.template for trial in self._cells], dtype=dtype)
+        frame["input_id"] = pd.Series([trial.prompt.input_id for trial in self._cells], dtype=dtype)
+        for name in dict.fromkeys(name for prompt in self.plan.prompts for name in prompt.values):
+            column = f"input_{name}" if f"input_{name}" not in frame else f"input_{name}_"
+            values = [trial.prompt.values.get(name) for trial in self._cells]
+            frame[column] = pd.Series(values, dtype=object).infer_objects()
+        return frame
 
     @property
     def costs_awaited(self) -> int:
@@ -122,12 +149,16 @@ class Comparison:
         return wait_for_costs(self.runs, seconds)
 
     def _wait_a_moment(self) -> None:
-        """Once, for costs that are there at once, as those of a gateway up to 1.4.0 and of the embedded one are."""
-        from .._runs.pending import PATIENCE_S, wait_for_costs
+        """Once, for costs that are there at once, as those of a gateway up to 1.4.0 and of the embedded one are.
+
+        Where nobody watches (nbconvert, papermill) nobody looks again either, so the gateway's log gets its time.
+        """
+        from .._foreground.environment import place
+        from .._runs.pending import PATIENCE_S, UNATTENDED_PATIENCE_S, wait_for_costs
 
         if not self._waited:
             self._waited = True
-            wait_for_costs(self.runs, PATIENCE_S)
+            wait_for_costs(self.runs, UNATTENDED_PATIENCE_S if place() == "unattended" else PATIENCE_S)
 
     @property
     def prompts(self) -> pd.DataFrame:
@@ -142,11 +173,11 @@ class Comparison:
         first = ["prompt_id", "template", "prompt"]
         return table[[*first, *(name for name in table.columns if name not in first)]]
 
-    def summary(self) -> pd.DataFrame:
-        """One row per (deployment asked, deployment that served); see `bifrost_nb._compare.statistics.summary`."""
+    def summary(self, by: By | None = None) -> pd.DataFrame:
+        """One row per (variant, deployment that served), or `by` ``deployment`` or ``template``; see `bf.summary`."""
         from .statistics import summary
 
-        return summary(self.frame)
+        return summary(self.frame, by)
 
     def difference(self, a: str, b: str, metric: str = "total_ms", **options: Unpack[DifferenceOptions]) -> Difference:
         """Whether `a` and `b` differ in `metric`, paired by prompt and repeat.
@@ -156,6 +187,45 @@ class Comparison:
         from .difference import difference
 
         return difference(self.frame, a, b, metric, **options)
+
+    def differences(
+        self, metric: str = "total_ms", baseline: str | None = None, **options: Unpack[DifferenceOptions]
+    ) -> pd.DataFrame:
+        """A row for each pair of variants (with `baseline`: each other variant against it), corrected for their number.
+
+            comparison.differences("score", baseline="azure/large")
+
+        Columns: ``a``, ``b``, ``metric``, ``statistic``, ``estimate``, ``low``, ``high``, ``n``, ``better``, ``worse``,
+        ``same``, ``p_value``, ``p_adjusted`` (Holm), ``outcome``, ``winner``, ``verdict``. A winner is named only where
+        the corrected p-value allows it. Takes the options of `difference`.
+        """
+        from .differences import differences
+
+        return differences(self.frame, metric, baseline, **options)
+
+    def best(
+        self,
+        metric: str = "score",
+        *,
+        max_cost_usd_per_1000: float | None = None,
+        max_p50_ms: float | None = None,
+        max_p95_ms: float | None = None,
+        **options: Unpack[DifferenceOptions],
+    ) -> Best:
+        """Who is best in `metric` within limits of cost and time, and who cannot be told from the best.
+
+            comparison.best("score", max_cost_usd_per_1000=5).names
+
+        Cost is the mean cost of a run times 1,000. A variant whose cost or time is unknown does not pass a limit.
+        """
+        from .differences import best
+
+        limits = {
+            "cost_usd_per_1000": max_cost_usd_per_1000,
+            "p50_ms": max_p50_ms,
+            "p95_ms": max_p95_ms,
+        }
+        return best(self.frame, metric, {name: limit for name, limit in limits.items() if limit is not None}, **options)
 
     def score(
         self,
@@ -267,14 +337,12 @@ class Comparison:
         return pair_agreement(first.frame, votes, {run.run_id: run for run in self.runs}, seed=seed)
 
     def _pair_answers(self) -> list[PairAnswer]:
-        from .groups import SEPARATOR
         from .pairwise import PairAnswer
 
         rows = {id(prompt.values): str(place) for place, prompt in enumerate(self.plan.prompts)}
-        several = any(trial.prompt.template is not None for trial in self._cells)
         return [
             PairAnswer(
-                f"{trial.asked.name}{SEPARATOR}{trial.prompt.template}" if several else trial.asked.name,
+                trial.variant,
                 rows[id(trial.prompt.values)],
                 trial.prompt.values,
                 run,
@@ -298,12 +366,13 @@ class Comparison:
     def answers(self, prompt_id: str | None = None) -> pd.DataFrame:
         """Every distinct answer with how often it was given, of one prompt or of all.
 
-        Columns: ``prompt_id``, ``deployment``, ``response``, ``count``, ``share``.
+        Columns: ``prompt_id``, ``variant``, ``response``, ``count``, ``share``. An ``input_id`` stands for the prompts
+        that the templates made of it.
         """
         from .text_diff import folded
 
-        frame = self._named()
-        return folded(frame if prompt_id is None else frame[frame["prompt_id"] == self._known(prompt_id)])
+        frame = self.frame
+        return folded(frame if prompt_id is None else frame[frame["input_id"] == self._known(prompt_id)])
 
     def diff(self, a: str, b: str, prompt_id: str | None = None) -> TextDiff:
         """How the answer of `b` differs from that of `a`, word by word, to one prompt (by default the first).
@@ -317,7 +386,7 @@ class Comparison:
         texts = []
         self._check_names(a, b)
         for name in (a, b):
-            given = answers.loc[(answers["deployment"] == name).fillna(value=False), "response"]
+            given = answers.loc[(answers["variant"] == name).fillna(value=False), "response"]
             if given.empty:
                 raise ConfigurationError(f"{name} gave no answer to prompt {prompt}.")
             texts.append(str(given.iloc[0]))
@@ -334,7 +403,7 @@ class Comparison:
         prompt = self._known(self.plan.prompts[0].prompt_id if prompt_id is None else prompt_id)
         self._check_names(deployment)
         for trial, run in zip(self._cells, self.runs, strict=True):
-            if (trial.asked.name, trial.prompt.prompt_id, trial.repeat) == (deployment, prompt, repeat):
+            if (trial.variant, trial.prompt.input_id, trial.repeat) == (deployment, prompt, repeat):
                 return explain(run, self._refused_before(trial, run))
         raise ConfigurationError(f"{deployment} has no run of prompt {prompt} with repeat={repeat}.")
 
@@ -346,7 +415,7 @@ class Comparison:
         from .._notebook.widgets.grid import GridView
         from .._notebook.widgets.grid_rows import contexts
 
-        return GridView(self._pairs(), self._log, contexts(self.frame))
+        return GridView(self.named_runs(), self._log, contexts(self.frame))
 
     def vote(self, seed: int = 0, limit: int | None = None) -> Vote:
         """Judge the answers blind, two at a time, without names, times or costs; afterwards a ranking and who was who.
@@ -356,7 +425,11 @@ class Comparison:
         """
         from .._notebook.widgets.vote import Vote
 
-        return Vote(self._pairs(), seed=seed, limit=limit, log=self._log)
+        return Vote(self.named_runs(), seed=seed, limit=limit, log=self._log)
+
+    def named_runs(self) -> Iterator[tuple[str, Run]]:
+        """(variant's name, run) in the order of the table."""
+        return ((trial.variant, run) for trial, run in zip(self._cells, self.runs, strict=True))
 
     def report(self, path: str | os.PathLike[str], title: str | None = None) -> Path:
         """Write one self-contained HTML file that anybody can open, without Python or network; returns its path.
@@ -390,9 +463,6 @@ class Comparison:
         """The trials behind `runs`, in the same order."""
         return self._cells
 
-    def _pairs(self) -> Iterator[tuple[str, Run]]:
-        return ((trial.asked.name, run) for trial, run in zip(self._cells, self.runs, strict=True))
-
     def _refused_before(self, trial: Trial, run: Run) -> list[Run]:
         if self._log is None or self._log.off:
             return []
@@ -405,24 +475,39 @@ class Comparison:
 
     def _check_names(self, *names: str) -> None:
         for name in names:
-            if name not in self.deployments:
+            if name not in self.variants:
                 raise ConfigurationError(
-                    f"{name!r} is not in this comparison.", hint=f"It has {', '.join(self.deployments)}."
+                    f"{name!r} is not in this comparison.", hint=f"It has {', '.join(self.variants)}."
                 )
 
-    def _known(self, prompt_id: str) -> str:
-        if not any(prompt.prompt_id == prompt_id for prompt in self.plan.prompts):
-            raise ConfigurationError(
-                f"{prompt_id!r} is no prompt of this comparison.", hint="comparison.prompts lists them."
-            )
-        return prompt_id
+    def _known(self, given: str) -> str:
+        """The input of a prompt's or an input's id."""
+        for prompt in self.plan.prompts:
+            if given in (prompt.prompt_id, prompt.input_id):
+                return prompt.input_id
+        raise ConfigurationError(f"{given!r} is no prompt of this comparison.", hint="comparison.prompts lists them.")
 
     def _named(self) -> pd.DataFrame:
-        """The frame with the column ``deployment``: who was asked, by the name given."""
-        from .groups import deployments
-
+        """The frame with the column ``deployment``, by which charts name their series: the variant."""
         frame = self.frame
-        return frame.assign(deployment=deployments(frame))
+        return frame.assign(deployment=frame["variant"])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a file or another process gets: no client, no key; the log by its path."""
+        from .plan import without_keys
+
+        state = {**self.__dict__, "plan": without_keys(self.plan), "_client": None, "_frame": None}
+        sent = {trial.trial_id for trial in self._cells}
+        state["_cells"] = [trial for trial in state["plan"].trials if trial.trial_id in sent]
+        state["_log"] = None if self._log is None else self._log.path
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        from .._runs.log.log import RunLog
+
+        self.__dict__.update(state)
+        if state["_log"] is not None:
+            self._log = RunLog(state["_log"])
 
     def __len__(self) -> int:
         return len(self.runs)

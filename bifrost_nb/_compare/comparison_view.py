@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["as_html", "as_text"]
 
+FAILURES = 6
+"""So many reasons of failures are told."""
+
 Row = Any
 """A row of the summary, by attribute."""
 
@@ -46,7 +49,7 @@ def _figure(name: str, metric: str) -> Callable[[Row], str]:
 def _who(row: Row) -> str:
     import pandas as pd
 
-    deployment = "unknown" if pd.isna(row.deployment) else str(row.deployment)
+    deployment = "unknown" if pd.isna(row[0]) else str(row[0])  # the variant, or the deployment
     if pd.isna(row.served):
         return f"{deployment} → nobody" if row.ok == 0 else f"{deployment} → unknown"
     return deployment if row.served == deployment else f"{deployment} → {row.served}"
@@ -166,4 +169,23 @@ def _notes(comparison: Comparison) -> list[str]:
         notes.append(
             f"{comparison.missing:,} of {len(comparison.plan.trials):,} runs are missing; run it again to add them."
         )
-    return [*notes, *comparison.score_notes]
+    return [*notes, *_failures(comparison), *comparison.score_notes]
+
+
+def _failures(comparison: Comparison) -> list[str]:
+    """Why runs failed, grouped by reason; the most frequent first."""
+    from .._display.describe import error_text
+
+    reasons: dict[tuple[str, str], int] = {}
+    for name, run in comparison.named_runs():
+        if run.status not in ("ok", "cancelled", None):
+            key = (name, error_text(run))
+            reasons[key] = reasons.get(key, 0) + 1
+    ordered = sorted(reasons.items(), key=lambda item: -item[1])
+    notes = [f"{name}: {count:,} failed: {plain(reason, 200)}" for (name, reason), count in ordered[:FAILURES]]
+    if len(ordered) > FAILURES:
+        notes.append(f"… and {len(ordered) - FAILURES:,} other reasons; comparison.frame has them all.")
+    texts = comparison.plan.kind == "text" and len(ordered) > 0
+    if texts and not any(run.status == "ok" for _, run in comparison.named_runs()):
+        notes.append("These were text completions; a deployment that only chats needs chat=True.")
+    return notes

@@ -14,13 +14,15 @@ __all__ = ["prompts_of", "rows_of"]
 Rendered = tuple[str | None, str, Mapping[str, Any]]
 
 
-def prompts_of(prompt: str | Mapping[str, str], inputs: Any) -> list[Rendered]:
+def prompts_of(prompt: str | Mapping[str, str], inputs: Any, systems: Sequence[str] = ()) -> list[Rendered]:
     """(template name, rendered text, row) of every prompt, template by template; the name is None if there is one.
 
-    `inputs` is a DataFrame, a dict of lists or a list of dicts. Raises ConfigurationError and TemplateError.
+    `inputs` is a frame, a dict of lists or a list of dicts; `systems` are templates that use its columns besides.
+    Raises ConfigurationError and TemplateError.
     """
     templates = _templates(prompt)
-    used = {name: variables(template) for name, template in templates.items()}
+    used: dict[Any, list[str]] = {name: variables(template) for name, template in templates.items()}
+    used[prompts_of] = [name for system in systems for name in variables(system)]
     if inputs is None and (needed := sorted({name for names in used.values() for name in names})):
         shown = ", ".join(f"{{{{{name}}}}}" for name in needed)
         raise TemplateError(f"No value for {shown}.", hint=f"Pass inputs={{{needed[0]!r}: [...]}}. {ESCAPE}")
@@ -46,7 +48,9 @@ def rows_of(inputs: Any) -> list[Mapping[str, Any]]:
     """`inputs` as a list of rows (name to value); one row without values where there are none."""
     if inputs is None:
         return [{}]
-    if hasattr(inputs, "columns") and hasattr(inputs, "to_dict"):
+    if (found := _other_frame(inputs)) is not None:
+        inputs = found
+    if _is_pandas(inputs):
         doubled = [str(name) for name, count in Counter(inputs.columns).items() if count > 1]
         if doubled:
             raise ConfigurationError(
@@ -61,12 +65,38 @@ def rows_of(inputs: Any) -> list[Mapping[str, Any]]:
         raise ConfigurationError(
             f"inputs must be a DataFrame, a dict of lists or a list of dicts, not {type(inputs).__name__}."
         )
+    rows = [_without_mark(row) for row in rows]
     for number, row in enumerate(rows):
         if not isinstance(row, Mapping) or not all(isinstance(name, str) for name in row):
             raise ConfigurationError(f"Row {number} of inputs must map names to values, not {_shown(row)}.")
     if not rows:
         raise ConfigurationError("inputs has no rows: there is nothing to send.")
     return rows
+
+
+def _is_pandas(inputs: Any) -> bool:
+    return hasattr(inputs, "columns") and hasattr(inputs, "to_dict") and hasattr(inputs, "iloc")
+
+
+def _other_frame(inputs: Any) -> list[dict[str, Any]] | None:
+    """The rows of a frame of another library (polars, pyarrow, duckdb, ...), by the Arrow C stream interface."""
+    if isinstance(inputs, Mapping | Sequence) or _is_pandas(inputs):
+        return None
+    if not hasattr(inputs, "__arrow_c_stream__"):
+        inputs = getattr(inputs, "arrow", inputs)  # a duckdb relation before it had the interface
+        inputs = inputs() if callable(inputs) else inputs
+    if not hasattr(inputs, "__arrow_c_stream__"):
+        return None
+    from .._runs.frame import arrow_rows
+
+    return arrow_rows(inputs)
+
+
+def _without_mark(row: Any) -> Any:
+    """A row whose first column's name begins with the byte-order mark that Excel writes at the head of a CSV."""
+    if not isinstance(row, Mapping):
+        return row
+    return {name.removeprefix("\ufeff").strip('"') if isinstance(name, str) else name: row[name] for name in row}
 
 
 def _from_columns(columns: Mapping[str, Any]) -> list[dict[str, Any]]:

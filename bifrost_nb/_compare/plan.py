@@ -9,28 +9,36 @@ from __future__ import annotations
 
 import hashlib
 import random
+import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from numbers import Integral
+from dataclasses import dataclass, field, replace
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from .._client.calls import Call, Kind
+from .._safe_text import Secret
 from ..errors import ConfigurationError
+from .groups import SEPARATOR
 from .inputs import prompts_of
+from .template import render
 
 if TYPE_CHECKING:
     from .._client.client import Client
 
-__all__ = ["TAGS", "Plan", "Prompt", "Trial", "Variant", "make_plan"]
+__all__ = ["TAGS", "Plan", "Prompt", "Trial", "Variant", "identity_of", "make_plan", "without_keys"]
 
-TAGS = ("cell", "variant", "template")
-"""Tags that a comparison sets on its runs: the cell's identity, a deployment's name, a template's name."""
-_OWN = ("deployment", "name", "fallbacks", "concurrency", "requests_per_minute")
+TAGS = ("cell", "variant", "template", "input", "sweep")
+"""Tags that a comparison sets on its runs: the cell's identity, the names of its variant and template, the row of
+inputs, and the pass in which it was sent."""
+_OWN = ("deployment", "name", "fallbacks", "concurrency", "requests_per_minute", "system")
 _INSTEAD = "compare itself takes prompt, system, stream and tags, and counts repeats; the rest it sets."
-_NOT_IDENTITY = ("timeout", "retries")
+_QUESTION = ("prompt", "messages", "input", "instructions")
+"""Where a request's body holds what differs from prompt to prompt."""
+_TRACING = ("traceparent", "tracestate", "baggage", "user-agent")
+"""Headers that change no answer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,6 +52,8 @@ class Variant:
     fallbacks: tuple[str, ...]
     concurrency: int
     requests_per_minute: float | None
+    system: str | None = None
+    """A template too; its own, else the comparison's."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +64,8 @@ class Prompt:
     text: str
     template: str | None
     values: Mapping[str, Any] = field(repr=False)
+    input_id: str = ""
+    """The row's identity: two templates filled in from one row are paired by it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +76,14 @@ class Trial:
     prompt: Prompt
     asked: Variant
     repeat: int
+    system: str | None = None
+    """Filled in."""
+
+    @property
+    def variant(self) -> str:
+        """The deployment's name where there is one template, else ``deployment · template``."""
+        template = self.prompt.template
+        return self.asked.name if template is None else f"{self.asked.name}{SEPARATOR}{template}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -80,12 +100,16 @@ class Plan:
     repeats: int
     trials: tuple[Trial, ...] = field(repr=False)
     order: tuple[Trial, ...] = field(repr=False)
+    sweep_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    """Marks the runs that this plan sends: only their times may be set against each other."""
 
     def tags_of(self, trial: Trial) -> dict[str, Any]:
         """The tags of a cell's run: the user's, the cell's identity, and the names given in the comparison."""
-        tags = {**self.tags, "cell": trial.trial_id}
-        if trial.asked.name != trial.asked.deployment:
-            tags["variant"] = trial.asked.name
+        tags = {**self.tags, "cell": trial.trial_id, "sweep": self.sweep_id}
+        if trial.prompt.input_id:
+            tags["input"] = trial.prompt.input_id
+        if trial.variant != trial.asked.deployment:
+            tags["variant"] = trial.variant
         if trial.prompt.template is not None:
             tags["template"] = trial.prompt.template
         return tags
@@ -94,8 +118,8 @@ class Plan:
         """The checked call of a cell, with a fresh run that carries the cell's identity."""
         asked, prompt = trial.asked, trial.prompt
         options: dict[str, Any] = {"retries": 0, **asked.parameters}
-        if self.system is not None:
-            options["system"] = self.system
+        if trial.system is not None:
+            options["system"] = trial.system
         return client.prepare(
             self.kind,
             asked.deployment,
@@ -144,22 +168,25 @@ def make_plan(
         raise ConfigurationError(f"tags must be a dict, not {type(tags).__name__}.")
     if found := sorted(TAGS & (tags or {}).keys()):
         raise ConfigurationError(f"The tag {found[0]!r} is set by the comparison itself.", hint="Use another name.")
-    if kind == "text" and system is not None:
-        raise ConfigurationError("A text completion takes no system message.", hint="Pass chat=True.")
     shared = {
+        "system": system,
         "fallbacks": fallbacks,
         "concurrency": concurrency,
         "requests_per_minute": requests_per_minute,
         **(parameters or {}),
     }
     asked = _asked(deployments, shared)
-    gateway = client.settings.base_url
-    prompts = _prompts(prompts_of(prompt, inputs), [kind, system])
-    contents = _contents(asked)
+    if kind == "text" and any(who.system is not None for who in asked):
+        raise ConfigurationError("A text completion takes no system message.", hint="Pass chat=True.")
+    gateway = client.settings.base_url.rstrip("/")
+    systems = [who.system for who in asked if who.system is not None]
+    prompts = _prompts(prompts_of(prompt, inputs, systems), kind, system)
+    contents = _contents(client, asked, kind, stream, prompts[0])
     trials = tuple(
-        Trial(_digest([gateway, kind, stream, one.prompt_id, *content, repeat], 16), one, who, repeat)
+        Trial(_digest([gateway, one.prompt_id, *content, filled, repeat], 16), one, who, repeat, filled)
         for one in prompts
         for who, content in zip(asked, contents, strict=True)
+        for filled in [_filled(who.system, one.values)]
         for repeat in range(repeats)
     )
     templates = sorted(prompt.values()) if isinstance(prompt, Mapping) else [prompt]
@@ -180,16 +207,35 @@ def make_plan(
     return plan
 
 
-def _prompts(rendered: list[tuple[str | None, str, Mapping[str, Any]]], context: list[Any]) -> tuple[Prompt, ...]:
+def _prompts(
+    rendered: list[tuple[str | None, str, Mapping[str, Any]]], kind: Kind, system: str | None
+) -> tuple[Prompt, ...]:
     """Prompts with their ids. The same text twice is two prompts: the second is a sample of its own."""
     seen: Counter[str] = Counter()
+    rows: dict[int, str] = {}  # a row is one object, whichever template it fills in
+    known: Counter[str] = Counter()
     prompts = []
     for template, text, values in rendered:
-        digest = _digest([*context, text], 12)
-        seen[digest] += 1
-        prompt_id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
-        prompts.append(Prompt(prompt_id, text, template, values))
+        if id(values) not in rows:
+            rows[id(values)] = _numbered(_digest(["input", _shown_values(values)], 12), known)
+        prompt_id = _numbered(_digest([kind, _filled(system, values), text], 12), seen)
+        prompts.append(Prompt(prompt_id, text, template, values, rows[id(values)]))
     return tuple(prompts)
+
+
+def _numbered(digest: str, seen: Counter[str]) -> str:
+    seen[digest] += 1
+    return digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
+
+
+def _shown_values(values: Mapping[str, Any]) -> list[Any]:
+    """A row's values so that the same row has the same identity tomorrow: no address of an object is in it."""
+    plain = (str, int, float, bool, type(None), list, dict, tuple)
+    return [[name, value if isinstance(value, plain) else str(value)] for name, value in sorted(values.items())]
+
+
+def _filled(system: str | None, values: Mapping[str, Any]) -> str | None:
+    return None if system is None else render(system, values, where="the system message")
 
 
 def _shuffled(trials: Sequence[Trial], seed: int) -> tuple[Trial, ...]:
@@ -243,17 +289,35 @@ def _one(entry: Any, shared: Mapping[str, Any]) -> Variant:
     if not isinstance(name, str) or not name.strip():
         raise ConfigurationError(f"The name of {deployment} must be text, not {name!r}.")
     pace = settings["requests_per_minute"]
-    if pace is not None and (isinstance(pace, bool) or not isinstance(pace, int | float) or not 0 < pace < 1e9):
-        raise ConfigurationError(f"requests_per_minute must be a number above 0, not {pace!r}.")
+    if pace is not None:
+        if isinstance(pace, bool) or not isinstance(pace, Real) or not 0 < float(pace) < 1e9:
+            raise ConfigurationError(f"requests_per_minute must be a number above 0, not {pace!r}.")
+        pace = float(pace)
     parameters = {key: value for key, value in settings.items() if key not in _OWN and value is not None}
-    if reserved := sorted(
-        {"comparison_id", "prompt_id", "repeat", "tags", "stream", "messages", "system"} & parameters.keys()
-    ):
+    if reserved := sorted({"comparison_id", "prompt_id", "repeat", "tags", "stream", "messages"} & parameters.keys()):
         raise ConfigurationError(f"{reserved[0]} cannot be a parameter of a comparison's calls.", hint=_INSTEAD)
-    return Variant(name, deployment, parameters, tuple(fallbacks), _whole("concurrency", settings["concurrency"]), pace)
+    system = settings.get("system")
+    if system is not None and not isinstance(system, str):
+        raise ConfigurationError(f"The system message of {deployment} must be text, not {type(system).__name__}.")
+    concurrency = _whole("concurrency", settings["concurrency"])
+    return Variant(name, deployment, parameters, tuple(fallbacks), concurrency, pace, system)
 
 
-def _contents(asked: Sequence[Variant]) -> list[list[Any]]:
+def identity_of(call: Call, *, question: bool = True) -> list[Any]:
+    """All of a call that decides about its answer: way, API version, body, headers; no key, no limit of time.
+
+    Without `question` the prompt is left out: what is common to all calls of a variant.
+    """
+    body = {name: _same(value) for name, value in call.body.items() if question or name not in _QUESTION}
+    headers = {
+        name.lower(): str(value)
+        for name, value in call.headers.items()
+        if not isinstance(value, Secret) and name.lower() not in _TRACING
+    }
+    return [call.kind, call.stream, call.path, dict(call.query), body, headers]
+
+
+def _contents(client: Client, asked: Sequence[Variant], kind: Kind, stream: bool, prompt: Prompt) -> list[list[Any]]:
     """What each deployment adds to a cell's identity.
 
     One that is there twice under two names, to see how far apart equals come out, is two samples.
@@ -261,14 +325,37 @@ def _contents(asked: Sequence[Variant]) -> list[list[Any]]:
     seen: Counter[str] = Counter()
     contents = []
     for one in asked:
-        parameters = {name: _same(value) for name, value in one.parameters.items() if name not in _NOT_IDENTITY}
-        if isinstance(stop := parameters.get("stop"), str):
-            parameters["stop"] = [stop]  # as it is sent
-        content: list[Any] = [one.deployment, parameters, one.fallbacks]
+        system = {} if one.system is None else {"system": one.system}
+        call = client.prepare(
+            kind, one.deployment, prompt.text, stream=stream, fallbacks=list(one.fallbacks) or None,
+            **{**one.parameters, **system},
+        )  # fmt: skip
+        content = identity_of(call, question=False)
         digest = _digest(content, 16)
         seen[digest] += 1
-        contents.append(content if seen[digest] == 1 else [*content, seen[digest]])
+        contents.append([*content, seen[digest]])
     return contents
+
+
+def without_keys(plan: Plan, **changes: Any) -> Plan:
+    """`plan` for other processes and files: no header that is a key is in it."""
+    asked = {id(one): replace(one, parameters=_keyless(one.parameters)) for one in plan.asked}
+    trials = {trial.trial_id: replace(trial, asked=asked[id(trial.asked)]) for trial in plan.trials}
+    return replace(
+        plan,
+        asked=tuple(asked.values()),
+        trials=tuple(trials.values()),
+        order=tuple(trials[trial.trial_id] for trial in plan.order),
+        **changes,
+    )
+
+
+def _keyless(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    headers = parameters.get("headers")
+    if not isinstance(headers, Mapping):
+        return dict(parameters)
+    kept = {name: value for name, value in headers.items() if not isinstance(value, Secret)}
+    return {**parameters, "headers": kept}
 
 
 def _same(value: Any) -> Any:
@@ -282,7 +369,9 @@ def _same(value: Any) -> Any:
 
 def _digest(content: Any, length: int) -> str:
     try:
-        canonical = orjson.dumps(content, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY, default=repr)
+        canonical = orjson.dumps(
+            content, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS, default=repr
+        )
     except TypeError as error:  # half of a character that UTF-16 writes in two
         raise ConfigurationError(f"A prompt or parameter cannot be sent: {error}.", hint="Repair its text.") from None
     return hashlib.sha256(canonical).hexdigest()[:length]

@@ -16,7 +16,7 @@ import orjson
 from .._client.calls import Call, Kind
 from .._safe_text import guard_entries, guard_headers, plain
 from ..errors import ConfigurationError
-from .plan import TAGS, Plan, Prompt, Trial, Variant, _asked, _digest
+from .plan import TAGS, Plan, Prompt, Trial, Variant, _asked, _digest, identity_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -161,7 +161,7 @@ def _plan(
         try:
             source = _source(place, row)
             for who in asked:
-                _check(client, source, who)
+                _prepared(client, source, who)
         except ConfigurationError as error:
             reason = plain(error.message, 200)
             left_out[reason] += 1
@@ -184,10 +184,15 @@ def _plan(
 def _cells(
     client: Client, prompts: Sequence[Prompt], asked: tuple[Variant, ...], sources: Mapping[str, Source]
 ) -> dict[str, Any]:
-    gateway = client.settings.base_url
+    gateway = client.settings.base_url.rstrip("/")
     trials = tuple(
         Trial(
-            _digest(["replay", gateway, one.prompt_id, who.deployment, who.parameters, who.fallbacks], 16), one, who, 0
+            _digest(
+                ["replay", gateway, one.prompt_id, identity_of(_prepared(client, sources[one.prompt_id], who))], 16
+            ),
+            one,
+            who,
+            0,
         )
         for one in prompts
         for who in asked
@@ -236,11 +241,11 @@ def _question(kind: Kind, prompt: str) -> dict[str, Any]:
     return {"prompt": prompt}
 
 
-def _check(client: Client, source: Source, asked: Variant) -> None:
-    """Raises ConfigurationError where the question cannot be put to `asked`."""
+def _prepared(client: Client, source: Source, asked: Variant) -> Call:
+    """The call. Raises ConfigurationError where the question cannot be put to `asked`."""
     fallbacks = list(asked.fallbacks) or None
     options = {**source.asked, **_parameters(source, asked)}
-    client.prepare(source.kind, asked.deployment, stream=source.stream, fallbacks=fallbacks, **options)
+    return client.prepare(source.kind, asked.deployment, stream=source.stream, fallbacks=fallbacks, **options)
 
 
 def _parameters(source: Source, asked: Variant) -> dict[str, Any]:

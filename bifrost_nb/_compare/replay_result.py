@@ -57,7 +57,8 @@ class Replayed:
 
         after = self.comparison.frame
         places = [self._sources[prompt].place for prompt in after["prompt_id"]]
-        before = self._before.iloc[places].reset_index(drop=True).astype(_dtypes(after))
+        before = self._before.iloc[places].reset_index(drop=True)
+        before = before.astype({name: dtype for name, dtype in _dtypes(after).items() if name in before})
         table = pd.DataFrame(
             {
                 "row": pd.array(places, dtype="Int64"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .plan import Plan
 
@@ -25,8 +25,10 @@ def recorded(plan: Plan, log: RunLog) -> dict[str, Run]:
     for run in log.read(prompt_id={trial.prompt.prompt_id for trial in plan.trials}, status="ok"):
         trial = trials.get(str(run.tags.get("cell")))
         if trial is not None:
-            note = {"note": run.tags["note"]} if "note" in run.tags else {}
-            run.comparison_id, run.tags = plan.comparison_id, {**plan.tags_of(trial), **note}
+            # Its note stays, and the pass in which it was sent: its times belong to that hour.
+            kept: dict[str, Any] = {name: run.tags[name] for name in ("note", "sweep") if name in run.tags}
+            given = {name: value for name, value in plan.tags_of(trial).items() if name != "sweep"}
+            run.comparison_id, run.tags = plan.comparison_id, {**given, **kept}
             found[trial.trial_id] = run
     return found
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .._client.call_notes import is_shared
 from .._safe_text import plain
 from ..errors import (
     AuthenticationFailed,
@@ -237,8 +238,8 @@ class Sweep:
             way.lane.hold(now, pause)
             if pause > LONGEST_RETRY_AFTER_S:
                 self._close([way], f"{way.asked.name} was given up: it asks to wait for {pause:,.0f} s.")
-        if not isinstance(error, RateLimited) and not unreachable:
-            return False
+        if not isinstance(error, RateLimited) and not (unreachable and not getattr(error, "taken", False)):
+            return False  # what the gateway may have taken is not sent, and paid, again
         if way.lane.setbacks > (SETBACKS if self._answered else SETBACKS_AT_FIRST):
             self._close([way], f"{way.asked.name} was given up: {plain(error, 200)}")
         if way.closed is not None or self._throttled.get(trial.trial_id, 0) >= MAX_SENDS:
@@ -262,8 +263,11 @@ class Sweep:
             if way.hopeless >= MAX_FATAL_IN_A_ROW:
                 self._close([way], f"{way.asked.name} was given up: {plain(error, 200)}")
         told = f"{way.asked.name}: some runs have something to say (run.notes), for example: "
-        if outcome.run.notes and not any(note.startswith(told) for note in self.progress.notes):
-            self._note(told + outcome.run.notes[0])
+        for note in filter(is_shared, outcome.run.notes):
+            self._note(note)
+        own = [note for note in outcome.run.notes if not is_shared(note)]
+        if own and not any(note.startswith(told) for note in self.progress.notes):
+            self._note(told + own[0])
         if isinstance(outcome.log_error, BifrostError):
             self._note(plain(outcome.log_error, 300))
 

@@ -22,19 +22,19 @@ _MOST_WORDS = 4000
 
 
 def folded(frame: pd.DataFrame) -> pd.DataFrame:
-    """Every distinct answer once: ``prompt_id``, ``deployment``, ``response``, ``count``, ``share``.
+    """Every distinct answer once: ``prompt_id``, ``variant``, ``response``, ``count``, ``share``.
 
-    `share` is of the deployment's answers to that prompt; the most frequent answer comes first. `frame` has a
-    ``deployment`` column beside those of all frames. Runs without an answer are left out.
+    `share` is of the variant's answers to that prompt; the most frequent answer comes first. `frame` has a
+    ``variant`` column beside those of all frames. Runs without an answer are left out.
     """
     answered = frame[frame["response"].notna() & (frame["status"] == "ok").fillna(value=False)]
-    keys = ["prompt_id", "deployment"]
+    keys = ["prompt_id", "variant"]
     table = answered.groupby([*keys, "response"], sort=False, dropna=False).size().rename("count").reset_index()
     table["count"] = table["count"].astype("Int64")
     totals = table.groupby(keys, sort=False, dropna=False)["count"].transform("sum")
     table["share"] = (table["count"] / totals).astype("Float64")
-    places = {key: place for place, key in enumerate(zip(table["prompt_id"], table["deployment"], strict=True))}
-    place = [places[key] for key in zip(table["prompt_id"], table["deployment"], strict=True)]
+    places = {key: place for place, key in enumerate(zip(table["prompt_id"], table["variant"], strict=True))}
+    place = [places[key] for key in zip(table["prompt_id"], table["variant"], strict=True)]
     table = table.assign(_place=place).sort_values(["_place", "count"], ascending=[True, False], kind="stable")
     return table.drop(columns="_place").reset_index(drop=True)
 

@@ -22,6 +22,7 @@ from .._wire.choices import (
     choice_index,
     choice_text,
     choices_of,
+    documented,
     finish_reason,
     logprobs_of,
     merge_audio,
@@ -31,15 +32,15 @@ from .._wire.choices import (
 )
 from .._wire.chunk_sequence import ChunkOrder
 from .._wire.deployments import Deployment
-from .._wire.errors import gateway_error, parse_error
+from .._wire.errors import ErrorInfo, gateway_error, parse_error
 from .._wire.fast_chunks import PlainChunk, plain_chunks
 from .._wire.json_text import loads, whole_characters
 from .._wire.metadata import parse_cache, parse_usage, served
-from ..errors import GatewayError, ProtocolError
+from ..errors import BifrostError, GatewayError, ProtocolError, StreamInterrupted
 from .cost import add_response_cost
 from .run import Run
 
-__all__ = ["Collector", "Piece", "parsed", "whole"]
+__all__ = ["HELD_BACK", "UNEXPLAINED", "Collector", "Piece", "parsed", "unexplained", "whole"]
 
 
 class Piece(NamedTuple):
@@ -51,6 +52,14 @@ class Piece(NamedTuple):
     at_ms: float
 
 
+HELD_BACK = (
+    "The gateway (1.4.0 does so), or something in front of it, held the stream back and sent it in one piece: ttft_ms "
+    "is the time to all of the text, not to a first token, and there is no speed to tell."
+)
+_HELD_BACK_MS = 250.0
+"""Shorter streams may well come in one block."""
+_CUT = "provider_connection_failed"
+"""What gateway 2.0 calls a provider that closed its stream (captured)."""
 _MANY = 8
 """So many payloads are worth trying to be read together."""
 
@@ -79,6 +88,10 @@ class Collector:
         self._headers: Mapping[str, str] = {}
         self._order = ChunkOrder()
         self._streamed = False
+        self.choices = 1
+        """So many choices were asked for."""
+        self._last_text_ms = 0.0
+        self._first_latency: Any = None
         run.chunk_times_ms = []
         run.ttft_ms = run.http_status = None
         # Who failed an earlier attempt says nothing about this one.
@@ -151,8 +164,18 @@ class Collector:
             chunk = self._read(payload)
             if chunk.get("error") is not None:
                 self._who(_innermost(chunk))
-                raise gateway_error(parse_error(chunk, None, self._headers, secrets=self.secrets))
+                raise self._broken(parse_error(chunk, None, self._headers, secrets=self.secrets))
             self._chunk(chunk, at_ms, pieces)
+
+    def _broken(self, info: ErrorInfo) -> BifrostError:
+        """The error that a frame of a stream tells; a provider that broke off after text left a truncated answer."""
+        if not (self.received and info.type == _CUT):
+            return gateway_error(info)
+        error = StreamInterrupted(
+            f"The provider broke off its stream: {info.message}.", hint="The text so far is in .text."
+        )
+        error.type, error.code = info.type, info.code
+        return error
 
     def _plain(self, chunks: list[PlainChunk], at_ms: float, pieces: list[Piece]) -> None:
         """What `_chunk` does, for many chunks of one plain choice each."""
@@ -172,6 +195,7 @@ class Collector:
             new = list(map(Piece._make, zip(repeat(0), filter(None, written), repeat(""), repeat(at_ms))))
         if text := "".join(written):
             self._texts.setdefault(0, []).append(text)
+            self._last_text_ms = at_ms
             if run.ttft_ms is None:
                 run.ttft_ms = at_ms
         pieces += new
@@ -186,6 +210,7 @@ class Collector:
     def _chunk(self, chunk: dict[str, Any], at_ms: float, pieces: list[Piece]) -> None:
         if self._last is None:
             self._who(chunk)
+            self._first_latency = _mapping(chunk.get("extra_fields")).get("latency")
         self._last = chunk
         if isinstance(usage := chunk.get("usage"), dict):
             self._usage = usage
@@ -200,6 +225,7 @@ class Collector:
             text, reasoning = choice_text(choice), reasoning_text(choice)
             if text:
                 self._texts.setdefault(index, []).append(text)
+                self._last_text_ms = at_ms
                 if self.run.ttft_ms is None:
                     self.run.ttft_ms = at_ms
             if reasoning and index == 0:
@@ -243,13 +269,19 @@ class Collector:
         """Whether nothing can follow that would change the run: all is told, or ``[DONE]`` has come."""
         return self.done or self.told_all
 
+    @property
+    def finished(self) -> bool:
+        """Whether every choice has its finish reason: the texts are whole, and only usage may be missing."""
+        return self._streamed and len(self._finish) >= self.choices
+
     def finish(self, ended_ms: float) -> Run:
         """Write all that is known into the run; also after a failure, with what had arrived by then."""
         run = self.run
         run.texts = [self._without_keys("".join(self._texts[index])) for index in sorted(self._texts)]
         run.response = run.texts[0] if run.texts else None
         run.reasoning = self._without_keys("".join(self._reasoning)) or None
-        run.finish_reason = whole(self._finish.get(0) or next(iter(self._finish.values()), None))
+        reason = whole(self._finish.get(0) or next(iter(self._finish.values()), None))
+        run.finish_reason = None if reason is None else documented(reason)
         run.logprobs, run.tool_calls = whole(self._logprobs), whole(self._tool_calls.result())
         run.annotations, run.audio = whole(self._annotations), whole(self._audio)
         run.raw = whole(self._latest())
@@ -270,8 +302,11 @@ class Collector:
             latency = self._extra.get("latency")  # on an unfinished stream it is only the gap before the last chunk
             run.latency_ms = float(latency) if isinstance(latency, int | float) else None
         add_response_cost(run, {**last, "usage": self._usage or {}, "extra_fields": self._extra}, self._headers)
-        run.notes = [note] if (note := self._order.note()) else []
         self._times(ended_ms)
+        run.notes = [self._without_keys(note) for note in (unexplained(run), self._order.note()) if note]
+        if self._held_back():
+            run.notes.append(HELD_BACK)
+            run.gap_p50_ms = run.gap_max_ms = run.tokens_per_s = None
         return run
 
     def _latest(self) -> dict[str, Any] | None:
@@ -291,11 +326,29 @@ class Collector:
             run.chunks = len(times)
             gaps = [later - earlier for earlier, later in pairwise(times)]
             run.gap_p50_ms, run.gap_max_ms = (median(gaps), max(gaps)) if gaps else (None, None)
-            tokens, span = (run.completion_tokens or 0) - 1, times[-1] - times[0] if times else 0.0
+            tokens, span = self._visible_tokens() - 1, self._last_text_ms - (run.ttft_ms or 0.0)
         else:
             tokens, span = run.completion_tokens or 0, ended_ms - self.began_ms
         # A stream that came in one block has no measurable speed.
         run.tokens_per_s = 1000 * tokens / span if tokens > 0 and span > 0 else None
+
+    def _visible_tokens(self) -> int:
+        """The tokens of the text that came piece by piece; 0 where it cannot be told how many those were."""
+        run = self.run
+        if run.ttft_ms is None or run.tool_calls or run.audio or (run.reasoning_tokens is None and self._reasoning):
+            return 0
+        return (run.completion_tokens or 0) - (run.reasoning_tokens or 0)
+
+    def _held_back(self) -> bool:
+        """Whether chunks that the gateway got one after another came here all at once.
+
+        ``latency`` is ms to the first chunk in that chunk, and ms of the whole call in the last (measured).
+        """
+        first, last, run = self._first_latency, self.run.latency_ms, self.run
+        if not self._streamed or run.ttft_ms is None or last is None or not isinstance(first, int | float):
+            return False
+        apart = last - first
+        return apart >= _HELD_BACK_MS and len(run.chunk_times_ms) > 1 and self._last_text_ms - run.ttft_ms < apart / 5
 
     def _who(self, body: Mapping[str, Any]) -> None:
         run = self.run
@@ -306,6 +359,20 @@ class Collector:
         run.model_deployment = whole(told.deployment) or run.model_deployment
         if told.is_fallback is not None:
             run.is_fallback, run.fallback_index = told.is_fallback, told.fallback_index
+
+
+UNEXPLAINED = "no fallback of this call names that provider"
+
+
+def unexplained(run: Run) -> str | None:
+    """A note where another provider answered than was asked, and no fallback of the call explains it."""
+    named = {run.requested_provider, *(entry.partition("/")[0] for entry in run.fallbacks)}
+    if run.provider is None or run.requested_provider is None or run.provider in named:
+        return None
+    return (
+        f"{run.served} answered for {run.requested}, and {UNEXPLAINED}: a rule or a "
+        "virtual key of the gateway may have sent the prompt there, or the gateway misread the deployment."
+    )
 
 
 def _innermost(frame: dict[str, Any]) -> dict[str, Any]:

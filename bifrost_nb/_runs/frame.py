@@ -61,6 +61,13 @@ def frame_from_arrow(table: pa.Table) -> pd.DataFrame:
     return pd.DataFrame(data, copy=False)
 
 
+def arrow_rows(stream: Any) -> list[dict[str, Any]]:
+    """The rows of anything with ``__arrow_c_stream__``, as Python values."""
+    import pyarrow as pa
+
+    return list(pa.table(stream).to_pylist())
+
+
 def _dtype(dtype: Dtype) -> Any:
     """The pandas dtype object of a column.
 

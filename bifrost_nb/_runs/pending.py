@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PATIENCE_S",
+    "UNATTENDED_PATIENCE_S",
     "cost_follows",
     "costs_settled",
     "is_pending",
@@ -23,6 +24,8 @@ __all__ = [
     "wait_for_costs",
 ]
 
+UNATTENDED_PATIENCE_S = 8.0
+"""A row of the gateway's log can be read 2 to 5 s after its answer (measured, see `_client.costs`)."""
 PATIENCE_S = 0.5
 """A display is not held up for longer than this; real gateways write their rows after 2 to 5 s, so it often goes on
 without a cost."""

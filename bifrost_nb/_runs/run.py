@@ -34,6 +34,8 @@ class Attempt:
     ended_ms: float | None = None
     http_status: int | None = None
     error: str | None = None
+    taken: bool = False
+    """It failed after the gateway had taken it, so that it may be billed."""
     wait_ms: float | None = None
     """Backoff before the next attempt; None after the last one."""
 

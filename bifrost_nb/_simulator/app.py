@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .dialects import Dialect
 from .providers import Anthropic, AnthropicCount, Bedrock, Cohere, GenAI, GenAICount, ProviderFormat
 from .routes.inference import OPERATIONS, Inference
 from .routes.management import management_routes
@@ -23,6 +23,8 @@ _OPENAI_PREFIXES = ("/openai", "/litellm", "/langchain", "/pydanticai")
 
 _FRAMEWORKS = ("/litellm", "/langchain", "/pydanticai")
 """Integrations that speak every format under one prefix (integrations/{litellm,langchain,pydanticai}.go)."""
+
+_PAGE = "<!doctype html><title>The embedded gateway has no pages</title>\n"
 
 _FOREIGN: tuple[tuple[ProviderFormat, str], ...] = (
     (Anthropic(), "/v1/messages"),
@@ -57,12 +59,18 @@ def gateway_app(simulator: Simulator, *, control_token: str | None = None) -> AS
             endpoint = Inference(simulator, "chat", format.route, format)
             routes.append(Route(f"{prefix}{path}", endpoint, methods=["POST"]))
     routes += management_routes(simulator, control_token)
-    return _Guard(Starlette(routes=routes, exception_handlers={404: _plain, 405: _plain}))
+    app = Starlette(routes=routes, exception_handlers={404: _elsewhere, 405: _elsewhere})
+    return _Guard(app=app, added=_headers(simulator.dialect))
 
 
-async def _plain(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - registered for status codes only
-    return PlainTextResponse(error.detail, error.status_code, error.headers)
+async def _elsewhere(request: Request, error: Exception) -> Response:
+    """Measured: the gateway's own pages stand at every path that is no route, for GET; nothing else is allowed there.
+
+    Routes below ``/api`` that a generation does not have are such paths too.
+    """
+    if request.method in ("GET", "HEAD"):
+        return HTMLResponse(_PAGE, headers={"cache-control": "no-cache"})
+    return PlainTextResponse("Method Not Allowed", 405, {"allow": "GET, OPTIONS"})
 
 
 @dataclass(slots=True)
@@ -70,6 +78,8 @@ class _Guard:
     """Refuses requests that a web page smuggled in: a foreign Host (DNS rebinding) or a foreign Origin."""
 
     app: ASGIApp
+    added: list[tuple[bytes, bytes]]
+    """Headers of every answer."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -82,4 +92,30 @@ class _Guard:
             if headers.get(b"host", b"").lower() not in ours or (origin and origin.partition(b"://")[2] not in ours):
                 await PlainTextResponse("This gateway serves only the machine it runs on.", 403)(scope, receive, send)
                 return
-        await self.app(scope, receive, send)
+
+        async def told(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), *self.added]}
+            await send(message)
+
+        await self.app(scope, receive, told)
+
+
+def _headers(dialect: Dialect) -> list[tuple[bytes, bytes]]:
+    """Measured: what every answer of a generation has."""
+    headers = {"server": "fasthttp"}
+    if not dialect.old:
+        headers |= {
+            "x-frame-options": "DENY",
+            "x-content-type-options": "nosniff",
+            "referrer-policy": "strict-origin-when-cross-origin",
+            "content-security-policy": "frame-ancestors 'none'",
+            "permissions-policy": "camera=(), microphone=(), geolocation=()",
+            "access-control-allow-origin": "",
+            "access-control-allow-methods": "GET, POST, PUT, DELETE, PATCH, OPTIONS, HEAD",
+            "access-control-allow-headers": "Content-Type, Authorization, X-Requested-With, X-Stainless-Timeout, "
+            "X-Api-Key, X-OpenAI-Agents-SDK, X-Operation-ID",
+            "access-control-max-age": "86400",
+            "vary": "Origin",
+        }
+    return [(name.encode(), value.encode()) for name, value in headers.items()]

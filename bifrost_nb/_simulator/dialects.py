@@ -1,13 +1,17 @@
-"""What differs on the wire between gateway generations 1.3, 1.5 and 2.2: names, shapes, headers, ends of streams.
+"""What differs on the wire between generations of the gateway: names, shapes, headers, ends of streams.
 
-Field by field this follows what was measured of the gateway's engine (``tests/engine/MEASURED.md``), and its published
-source for the rest. Two differences are on purpose: log probabilities exist in 1.3 too, under the name that its
-specification gives them, and a value that is not known is left out, never null, as the specification wants.
+1.3, 1.4, 1.5 and 2.0 are held against what gateway processes 1.3.63, 1.4.0, 1.5.16 and 2.0.0-prerelease3 answered
+(``tests/simulator/test_captures.py``, with a list of what is still otherwise); 2.2 was never seen as a process: it
+follows what was measured of the gateway's engine alone (``tests/engine/MEASURED.md``), and its published source.
+1.5.1 differs from 1.5: it has no ``routing_info``, its log is written 2 s late, a refused connection is a 400. Two
+differences are on purpose: log probabilities exist in 1.3 too, under the name that its specification gives them, and
+a value that is not known is left out, never null, as the specification wants.
 """
 
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,7 +20,7 @@ from .http.request import SimulatedCall
 
 __all__ = ["DIALECTS", "Dialect", "DialectName", "Failure", "Route"]
 
-DialectName = Literal["1.3", "1.5", "2.2"]
+DialectName = Literal["1.3", "1.4", "1.5", "2.0", "2.2"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,6 +37,8 @@ class Route:
     """0 for the primary, else the position in the fallbacks, from 1."""
     request_type: str
     stream: bool
+    integration: bool
+    """Asked for on the route of an SDK's format, not on the native one."""
     request_id: str
     log_id: str
     """Id of the attempt's log row: the request's own for the primary, a new one for a fallback."""
@@ -77,8 +83,22 @@ class Dialect:
     identity_headers: bool
     nested_error_frames: bool
     heartbeat_s: float | None
-    """Idle time in a stream after which a comment line is sent; None: never."""
+    """Idle time in a stream after its first chunk after which a comment line is sent; None: never."""
     resolves_bare_models: bool
+    log_interval_s: float
+    """The log is written in batches: so long after the first row of one. 0: each row by itself, nearly at once."""
+    buffers_streams: bool = False
+    """A stream reaches the client as one piece, when it has ended."""
+
+    @property
+    def old(self) -> bool:
+        """A generation before 1.5."""
+        return self.name in ("1.3", "1.4")
+
+    @property
+    def second(self) -> bool:
+        """A generation from 2.0 on."""
+        return self.name in ("2.0", "2.2")
 
     # -- answers ----------------------------------------------------------------------------------------------------
 
@@ -87,7 +107,7 @@ class Dialect:
     ) -> dict[str, Any]:
         """A whole answer."""
         kind = "text_completion" if call.kind == "text" else "chat.completion"
-        if self.name == "1.3" and call.kind == "chat" and route.provider == "anthropic":
+        if self.old and call.kind == "chat" and route.provider == "anthropic":
             kind = ""  # measured: this generation leaves it empty
         body = self._envelope(call, route, answer_id, kind)
         return body | {"choices": choices, "usage": usage, "extra_fields": extra}
@@ -100,15 +120,15 @@ class Dialect:
     def last_chunk(self, chunk: dict[str, Any], usage: Any) -> dict[str, Any]:
         """The chunk that the gateway itself adds: it knows less than the ones before it."""
         known = {"system_fingerprint": "", "usage": usage}
-        if self.name != "1.3":
+        if not self.old:
             return chunk | known | {"model": chunk["extra_fields"]["original_model_requested"]}
         return chunk | known | {"model": ""} | ({"created": 0} if "created" in chunk else {})
 
     def opening(self, route: Route) -> dict[str, Any] | None:
         """The delta that opens a streamed chat, before any text; None where there is none."""
         if route.provider == "anthropic":
-            return None if self.name == "1.3" else {"role": "assistant"}
-        return {"role": "assistant", "content": ""} if self.name == "1.3" else None
+            return None if self.old else {"role": "assistant"}
+        return {"role": "assistant", "content": ""} if self.old else None
 
     def _envelope(self, call: SimulatedCall, route: Route, answer_id: str, kind: str) -> dict[str, Any]:
         body: dict[str, Any] = {"id": answer_id, "object": kind}
@@ -124,28 +144,30 @@ class Dialect:
 
     def model_name(self, route: Route) -> str:
         """An answer's own `model`."""
-        return route.upstream_model if self.name == "1.3" else route.model
+        return route.upstream_model if self.old else route.model
 
     def extra_fields(self, route: Route, latency_ms: Any, chunk_index: Any = 0) -> dict[str, Any]:
         """The gateway's own fields. `latency_ms`: the total, or for a content chunk the time since the one before."""
         extra = self._identity(route) | {"latency": latency_ms, "chunk_index": chunk_index}
-        if self.name == "1.3" and route.provider == "azure":
+        if self.old and route.provider == "azure":
             extra["model_deployment"] = route.upstream_model
-        if self.name != "1.3" and not route.stream:
-            extra["provider_response_headers"] = {"X-Request-Id": f"upstream-{route.request_id[:8]}"}
+        if self.second and not route.stream:
+            extra["upstream_latency"] = latency_ms
+        if not self.old and not route.stream and (headers := _provider_headers(route)):
+            extra["provider_response_headers"] = {name.title(): value for name, value in headers.items()}
         return extra
 
     def _identity(self, route: Route) -> dict[str, Any]:
         extra: dict[str, Any] = {"request_type": route.request_type}
         if route.provider:
             extra["provider"] = route.provider
-        if self.name == "1.3":
+        if self.old:
             return extra | {"model_requested": route.model}
         # Measured: only a whole answer says that, and for whom, a fallback stepped in.
         told = route.fallback_index > 0 and not route.stream
         return extra | {
             "original_model_requested": route.primary_model if told else route.model,
-            "resolved_model_used": route.upstream_model,
+            "resolved_model_used": route.upstream_model if self.name == "2.2" else route.model,
             "routing_info": self._routing_info(route, told=told),
         }
 
@@ -158,26 +180,44 @@ class Dialect:
             info |= {"primary_provider": route.primary_provider, "primary_model": route.primary_model}
         return info
 
-    def headers(self, route: Route, upstream_ms: float) -> dict[str, str]:
-        """The identity headers of an answer, a stream or an error; none before 1.5."""
-        if not self.identity_headers:
+    def headers(self, route: Route, upstream_ms: float, *, failed: bool = False, asked: bool = True) -> dict[str, str]:
+        """The identity headers of an answer, a stream or an error, and those that a provider's answer had.
+
+        Measured: none before 1.5; there only on whole answers of the integration routes; from 2.0 on everywhere.
+        `asked`: a provider was, and answered.
+        """
+        if self.old:
             return {}
-        headers = {
-            "x-bifrost-provider": route.provider,
-            "x-bifrost-original-model": route.model,
-            "x-bifrost-resolved-model": route.upstream_model,
+        headers = _provider_headers(route) if asked else {}
+        if not self.second and (failed or route.stream or not route.integration):
+            return headers
+        if self.second:
+            headers = {"x-request-id": route.request_id, "x-bifrost-trace-id": uuid.uuid4().hex} | headers
+        if self.name == "2.2":
+            headers["x-bifrost-request-id"] = route.request_id
+        if route.provider:
+            headers["x-bifrost-provider"] = route.provider
+        told = route.fallback_index > 0
+        headers |= {
+            "x-bifrost-original-model": route.primary_model if told else route.model,
+            "x-bifrost-resolved-model": route.upstream_model if self.name == "2.2" else route.model,
             "x-bifrost-request-type": route.request_type,
         }
-        if route.fallback_index:
+        if told:
             headers["x-bifrost-fallback-index"] = str(route.fallback_index)
-        if self.name == "2.2":
-            headers |= {"x-bifrost-request-id": route.request_id, "x-bifrost-upstream-latency-ms": f"{upstream_ms:.3f}"}
-            info = self._routing_info(route, told=route.fallback_index > 0)
+        if self.second and asked:
+            info = self._routing_info(route, told=told)
             if alias := info.pop("resolved_key_alias", None):
                 info["alias_model_id"] = alias["model_id"]
             for name, value in info.items():
                 headers[f"x-bifrost-routing-info-{name.replace('_', '-')}"] = "true" if value is True else value
+            if not failed or route.integration:
+                headers["x-bifrost-upstream-latency-ms"] = f"{upstream_ms:.3f}"
         return headers
+
+    def refused_headers(self, request_id: str) -> dict[str, str]:
+        """Headers of a request that is refused before anybody is to be asked."""
+        return {"x-request-id": request_id, "x-bifrost-trace-id": uuid.uuid4().hex} if self.second else {}
 
     # -- usage and cost ---------------------------------------------------------------------------------------------
 
@@ -188,7 +228,7 @@ class Dialect:
             usage["completion_tokens"] = completion
         usage["total_tokens"] = prompt + completion
         if cached:
-            names = ("cached_tokens",) if self.name == "1.3" else ("cached_read_tokens", "cached_tokens")
+            names = ("cached_tokens",) if self.old else ("cached_read_tokens", "cached_tokens")
             usage["prompt_tokens_details"] = dict.fromkeys(names, cached)
         if reasoning is not None:
             usage["completion_tokens_details"] = {"reasoning_tokens": reasoning}
@@ -196,9 +236,9 @@ class Dialect:
 
     def cost(self, shape: Literal["object", "number"], input_usd: float, output_usd: float) -> float | dict[str, Any]:
         """``usage.cost`` of a provider that reports it: a number, the flat object of 1.3, or the nested one of 2.x."""
-        if shape == "number" and self.name != "1.3":
+        if shape == "number" and not self.old:
             return input_usd + output_usd
-        if self.name == "2.2":
+        if self.second:
             return {
                 "input_cost": input_usd,
                 "input_cost_details": {"text_cost": input_usd},
@@ -229,9 +269,11 @@ class Dialect:
             body["type"] = failure.top_type
         if route is not None:
             body["extra_fields"] = self._identity(route)
-            if not failure.asked and self.name != "1.3":
+            if not failure.asked and not self.old:
                 body["extra_fields"]["routing_info"] = {}
-        elif self.name != "1.3":
+        elif self.old:  # measured: empty, and all the same there
+            body["extra_fields"] = {"provider": "", "model_requested": "", "request_type": ""}
+        else:
             body["extra_fields"] = {"routing_info": {}}
         return body
 
@@ -243,6 +285,16 @@ class Dialect:
         body.pop("status_code", None)  # measured: it is known for whole answers only
         return body
 
+    def refused(self) -> Failure:
+        """The error of a provider at whose address nobody listens."""
+        message = "network error occurred while connecting to provider API (DNS lookup, connection refused, etc.)"
+        cause = "dial tcp 127.0.0.1:9: connect: connection refused"
+        if self.old:
+            return Failure(
+                status=400, message=message, of_engine=True, cause=f"error when dialing 127.0.0.1:9: {cause}"
+            )
+        return Failure(status=502, message=message, type="provider_connection_failed", cause=cause)
+
     def gave_up(self, *, stream: bool) -> Failure:
         """The error of a provider that goes silent, after the time that the gateway is configured to wait."""
         if not stream:
@@ -251,28 +303,41 @@ class Dialect:
                 "default_request_timeout_in_seconds in the network_config or in UI - Providers > Provider Name > "
                 "Network Config."
             )
-            if self.name == "1.3":
+            if self.old:
                 return Failure(status=500, message=message, is_bifrost_error=True, of_engine=True, cause="timeout")
             kind = "request_timed_out"
             return Failure(status=504, message=message, type=kind, is_bifrost_error=True, cause="timeout")
-        cause = (
-            "i/o timeout" if self.name == "1.3" else "stream idle timeout: no data received within configured window"
-        )
+        cause = "i/o timeout" if self.old else "stream idle timeout: no data received within configured window"
         message = f"Error reading stream: {cause}"
         return Failure(status=500, message=message, is_bifrost_error=True, of_engine=True, cause=cause)
 
 
+def _provider_headers(route: Route) -> dict[str, str]:
+    """What a provider's own answer has for headers; the simulated Gemini and Cohere have none."""
+    if route.provider in ("gemini", "cohere"):
+        return {}
+    return {"x-request-id": f"upstream-{route.request_id[:8]}", "x-ratelimit-remaining-requests": "41"}
+
+
 DIALECTS: dict[str, Dialect] = {
     "1.3": Dialect(
-        name="1.3", version="v1.3.12", logprobs="log_probs", created_on_text=False, identity_headers=False,
-        nested_error_frames=True, heartbeat_s=None, resolves_bare_models=False,
+        name="1.3", version="v1.3.63", logprobs="log_probs", created_on_text=False, identity_headers=False,
+        nested_error_frames=True, heartbeat_s=None, resolves_bare_models=False, log_interval_s=0,
+    ),
+    "1.4": Dialect(
+        name="1.4", version="v1.4.0", logprobs="log_probs", created_on_text=False, identity_headers=False,
+        nested_error_frames=False, heartbeat_s=None, resolves_bare_models=False, log_interval_s=0, buffers_streams=True,
     ),
     "1.5": Dialect(
         name="1.5", version="v1.5.16", logprobs="logprobs", created_on_text=False, identity_headers=True,
-        nested_error_frames=False, heartbeat_s=None, resolves_bare_models=True,
+        nested_error_frames=False, heartbeat_s=None, resolves_bare_models=True, log_interval_s=5,
+    ),
+    "2.0": Dialect(
+        name="2.0", version="v2.0.0-prerelease3", logprobs="logprobs", created_on_text=True, identity_headers=True,
+        nested_error_frames=False, heartbeat_s=1.0, resolves_bare_models=True, log_interval_s=5,
     ),
     "2.2": Dialect(
         name="2.2", version="v2.2.5", logprobs="logprobs", created_on_text=True, identity_headers=True,
-        nested_error_frames=False, heartbeat_s=1.0, resolves_bare_models=True,
+        nested_error_frames=False, heartbeat_s=1.0, resolves_bare_models=True, log_interval_s=0,
     ),
 }  # fmt: skip

@@ -105,6 +105,8 @@ class FaultRule(_Strict):
     """The whole body: text as it is, ``{"base64": ...}`` as bytes, anything else as JSON."""
     headers: dict[str, str] = Field(default_factory=dict)
     """Added to the answer's headers; ``content-type`` replaces the usual one."""
+    refused: bool = False
+    """Nobody listens at the provider's address; fallbacks are tried."""
     silent: bool = False
     """Accept the request and never answer."""
     drop: Drop | None = None

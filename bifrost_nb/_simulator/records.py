@@ -87,6 +87,13 @@ class LogStore:
 
     def __init__(self) -> None:
         self.rows: dict[str, LogRow] = {}
+        self._batch_end = 0.0
+
+    def next_batch(self, now: float, interval_s: float) -> float:
+        """When a row that is known at `now` gets written: with the open batch, or a new one `interval_s` later."""
+        if now >= self._batch_end:
+            self._batch_end = now + interval_s
+        return self._batch_end
 
     def add(self, row: LogRow) -> None:
         self.rows[row.facts["id"]] = row

@@ -93,6 +93,7 @@ class Simulator:
             fallback_index=place,
             request_type=call.request_type,
             stream=call.stream,
+            integration=call.route != "v1",
             request_id=call.request_id,
             log_id=call.request_id if place == 0 else str(uuid.uuid4()),
         )
@@ -103,9 +104,11 @@ class Simulator:
         """What the deployment does with the call, decided at once; the caller lets the time pass."""
         name = f"{route.provider}/{route.model}"
         deployment = self.deployments.get(name)
+        if rule.refused:
+            return self.dialect.refused()
         if rule.replaces_answer:
             return rule.failure()
-        if rule.provider_timeout_ms is not None and not (call.stream and self.dialect.name == "1.3"):
+        if rule.provider_timeout_ms is not None and not (call.stream and self.dialect.old):
             return self.dialect.gave_up(stream=call.stream)
         if deployment is None:
             return _unknown_deployment(route, self.dialect)
@@ -146,7 +149,7 @@ class Simulator:
     def partial_cost(self, attempt: ProviderAttempt, usage: dict[str, Any]) -> float | None:
         """What the log says about a stream that the client left: from 1.5 on the tokens sent are billed."""
         priced = _priced(attempt.deployment, usage)
-        return None if self.dialect.name == "1.3" or priced is None else sum(priced)
+        return None if self.dialect.old or priced is None else sum(priced)
 
     def remember(self, response_id: str, messages: list[dict[str, Any]]) -> None:
         """Keep a conversation, so that a later request can go on from it."""
@@ -182,7 +185,7 @@ class Simulator:
         """Whether the gateway was asked to turn a text completion into a chat, from 1.5 on."""
         compat = call.headers.get("x-bf-compat", "")
         wanted = compat == "true" or "convert_text_to_chat" in compat
-        if wanted and call.kind == "text" and self.dialect.name != "1.3":
+        if wanted and call.kind == "text" and not self.dialect.old:
             call.body["n"] = 1  # only the first choice is mapped back
             return True
         return False
@@ -259,10 +262,13 @@ class Simulator:
         if not rule.log:
             return
         now = time.monotonic()
-        delay = seeded(self.seed, "log", route.log_id).uniform(0.03, 0.15) / self.speed
         if rule.log_delay_ms is not None:
-            delay = rule.log_delay_ms / 1e3
-        if status == "cancelled" and self.dialect.name == "1.3":
+            written_at = now + rule.log_delay_ms / 1e3
+        elif self.dialect.log_interval_s:
+            written_at = self.logs.next_batch(now, self.dialect.log_interval_s / self.speed)
+        else:
+            written_at = now + seeded(self.seed, "log", route.log_id).uniform(0.03, 0.15) / self.speed
+        if status == "cancelled" and self.dialect.old:
             status = "error"
         key = virtual_key(call.headers)
         row = {
@@ -290,7 +296,7 @@ class Simulator:
         }
         facts = {name: value for name, value in facts.items() if value is not None}
         timestamp = time.time() - (now - began)
-        self.logs.add(LogRow(written_at=now + delay, timestamp=timestamp, facts=row | facts))
+        self.logs.add(LogRow(written_at=written_at, timestamp=timestamp, facts=row | facts))
 
 
 def virtual_key(headers: Mapping[str, str]) -> dict[str, Any] | None:
@@ -321,7 +327,7 @@ def _log_cost(rule: FaultRule, priced: tuple[float, float] | None, *, hit: bool)
 
 
 def _unknown_deployment(route: Route, dialect: Dialect) -> Failure:
-    if route.provider == "azure" and dialect.name == "1.3":
+    if route.provider == "azure" and dialect.old:
         message = f"no keys found that support model/deployment: {route.model}"
         return Failure(status=400, message=message, of_engine=True, cause=message)
     if route.provider == "azure":

@@ -20,6 +20,7 @@ __all__ = [
     "choice_index",
     "choice_text",
     "choices_of",
+    "documented",
     "finish_reason",
     "logprobs_of",
     "merge_audio",
@@ -29,6 +30,15 @@ __all__ = [
 ]
 
 JsonDict = dict[str, Any]
+
+_REASONS = {
+    # 1.4.18 and 1.5.1 hand Anthropic's on in the Responses API (captured); Google's and Cohere's come with raw answers
+    **dict.fromkeys(("end_turn", "stop_sequence", "complete", "eos_token", "eos"), "stop"),
+    **dict.fromkeys(("max_tokens", "max_output_tokens", "model_context_window_exceeded"), "length"),
+    **dict.fromkeys(("tool_use", "tool_call"), "tool_calls"),
+    **dict.fromkeys(("refusal", "safety"), "content_filter"),
+    "stop": "stop",
+}
 
 
 def choices_of(body: Mapping[str, Any]) -> list[JsonDict]:
@@ -90,6 +100,11 @@ def finish_reason(choice: JsonDict) -> str | None:
     """Why the choice ended; None while it has not."""
     reason = choice.get("finish_reason")
     return reason if type(reason) is str and reason else None
+
+
+def documented(reason: str) -> str:
+    """A finish reason by the name that the gateway documents, where a provider's own came through."""
+    return _REASONS.get(reason.lower(), reason)
 
 
 def tool_calls_of(choice: JsonDict) -> list[JsonDict]:

@@ -39,6 +39,12 @@ class EventDecoder:
         self._after_cr = False  # the last byte was CR: an LF that follows belongs to it
         self._first = True  # no line seen yet: it may start with a byte-order mark
 
+    @property
+    def waiting(self) -> int:
+        """Bytes of the data of an event that has not ended yet; those of comments do not count."""
+        partial = 0 if not self._partial or self._partial[0].startswith(b":") else self._size
+        return self._data_size + partial
+
     def feed(self, block: bytes) -> list[bytes]:
         """The payloads of all events that `block` completes.
 

@@ -14,6 +14,7 @@ import pytest
 
 import bifrost_nb as bf
 from bifrost_nb import Client, LocalGateway, RunLog, Timeouts
+from bifrost_nb._client.call_notes import BILLED_TWICE
 from bifrost_nb._client.transport import mapped
 
 HTML = {"content-type": "text/html"}
@@ -194,6 +195,7 @@ def test_a_port_that_accepts_nothing_ends_with_the_connect_limit(log: RunLog) ->
     assert caught.value.phase == "connect"
 
 
+@pytest.mark.filterwarnings("ignore:An earlier attempt")
 @pytest.mark.parametrize("rule", [{"status": 429}, {"status": 408}, {"status": 503}, {"drop": {}}])
 def test_a_passing_failure_is_tried_again(client: Client, gateway: LocalGateway, rule: dict[str, Any]) -> None:
     """Connection failures, 408, 429 and 5xx are repeated, each attempt under a request id of its own."""
@@ -207,6 +209,7 @@ def test_a_passing_failure_is_tried_again(client: Client, gateway: LocalGateway,
     assert ids == [attempt.request_id for attempt in run.attempts]
     assert len(set(ids)) == 2
     assert run.request_id == ids[-1]
+    assert (BILLED_TWICE in run.notes) == ("drop" in rule), "only what was taken may have been billed"
 
 
 def test_retry_after_is_honoured(client: Client, gateway: LocalGateway) -> None:

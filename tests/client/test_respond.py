@@ -12,6 +12,7 @@ import pytest
 
 import bifrost_nb as bf
 from bifrost_nb import Client, LocalGateway, RunLog, Timeouts, local_gateway
+from bifrost_nb._client.call_notes import EXTRA_DROPPED
 
 MINI = "openai/gpt-4o-mini"
 SKY = "Why is the sky blue?"
@@ -134,15 +135,16 @@ def test_the_async_forms_take_the_same(client: Client) -> None:
 
 
 def test_the_azure_route_is_there_where_it_is_asked_for(every_gateway: LocalGateway, log: RunLog) -> None:
-    """Its events tell nothing of who serves; headers do, from 1.5 on. Unknown stays unknown."""
+    """Its events tell nothing of who serves; headers do, from 2.0 on. Unknown stays unknown."""
     client = Client(every_gateway.url, log=log)
     with client.stream_respond("azure/fast", SKY, route="azure") as stream:
         assert "".join(stream)
     assert stream.run.model == "fast"
-    assert stream.run.provider == (None if every_gateway.dialect == "1.3" else "azure")
+    assert stream.run.provider == ("azure" if every_gateway.dialect in ("2.0", "2.2") else None)
     assert stream.run.latency_ms is None, "the empty field of the gateway is not 0 ms"
-    whole = client.respond("azure/fast", SKY, route="azure", extra={"top_k": 3})
+    whole = client.start(client.prepare("responses", "azure/fast", SKY, route="azure", extra={"top_k": 3})).result().run
     assert whole.served == "azure/fast"
+    assert (EXTRA_DROPPED in whole.notes) == (every_gateway.dialect in ("1.3", "1.4"))
 
 
 def test_a_fallback_is_told(every_gateway: LocalGateway, log: RunLog) -> None:

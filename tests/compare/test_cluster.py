@@ -67,6 +67,7 @@ def test_the_frame_equals_a_local_one(cluster: Any, gateway: LocalGateway, tmp_p
     log = RunLog(tmp_path / "there.jsonl")
     there = compare(**question(Client(gateway.url, log=log), 20, cluster=cluster))
     assert there.notes == []
+    assert (here.wait_for_costs(20), there.wait_for_costs(20)) == (0, 0)
     pd.testing.assert_frame_equal(here.frame.drop(columns=TIMES), there.frame.drop(columns=TIMES))
     assert here.frame.dtypes.equals(there.frame.dtypes)
     assert set(sent(gateway).values()) == {2}

@@ -25,7 +25,7 @@ def count():
     threads = sorted(thread.name for thread in threading.enumerate())
     return [threads, len(os.listdir("/proc/self/fd")), len(tasks), len(widgets), live, figures]
 def settled():
-    end = time.monotonic() + 5  # looking up a cost goes on in the background for a moment
+    end = time.monotonic() + 20  # looking up costs goes on in the background for some seconds
     while (now := count())[2] and time.monotonic() < end:
         time.sleep(0.05)
     return now

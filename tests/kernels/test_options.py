@@ -93,7 +93,7 @@ ROWS = {
     "line form assigned": Row(f'a = %bifrost {TWO} "hi"', {"prompt": "hi"}, "a.status == 'ok'"),
     "several race": Row(f"%%bifrost {TWO} azure/fast -o a\nhi", {"max_tokens": 2}, "len(a.frame) == 2", asked=2),
     "repeat": Row(
-        f"%%bifrost {TWO} --repeat 3 --seed 9 -p user=UNIQUE -o a\nhi",
+        f"%%bifrost {TWO} --repeat 3 --seed 9 --score short=length:20 -p user=UNIQUE -o a\nhi",
         {"prompt": "hi", "seed": 9},
         "len(a.frame) == 3 and list(a.frame['repeat']) == [0, 1, 2]",
         asked=3,

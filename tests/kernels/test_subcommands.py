@@ -43,6 +43,12 @@ ROWS = {
     "prompts": Row(f"%%bifrost {TEXT} --save shown --dry-run --quiet\nkept", "prompts shown", "got == 'kept'"),
     "copy": Row(ASK, "copy a --as curl", "got.startswith('curl') and 'max_tokens' in got"),
     "forget": Row(f"%%bifrost {CHAT} --history --max-tokens 2 --quiet\nhi", "forget", "got.endswith('forgotten')"),
+    "trust": Row(
+        "import os, pathlib, tempfile; here = os.getcwd(); os.chdir(tempfile.mkdtemp())\n"
+        "pathlib.Path('pyproject.toml').write_text('[tool.bifrost_nb]\\nrun_log = \"runs.jsonl\"\\n')",
+        "trust",
+        "[os.chdir(here), 'pyproject.toml' in got][1]",
+    ),
     "help": Row("", "help", "'%bifrost models' in got and '--max-tokens' in got"),
 }
 
@@ -121,7 +127,11 @@ def test_the_key_appears_nowhere(loaded: FrontEnd, gateway: LocalGateway) -> Non
         for source in (
             ASK,
             "a",
-            *(f"%bifrost {row.line}" for name, row in ROWS.items() if name not in ("jobs", "cancel", "prompts")),
+            *(
+                f"%bifrost {row.line}"
+                for name, row in ROWS.items()
+                if name not in ("jobs", "cancel", "prompts", "trust")
+            ),
             f"%%bifrost {TEXT} --dry-run\nhi",
             "%%bifrost azure/nope\nhi",
             f"%%bifrost {TEXT}\necho",

@@ -177,7 +177,7 @@ def test_a_downloaded_binary_is_used_by_version(machine: Path, monkeypatch: pyte
     with launch_gateway() as gateway:
         assert gateway.way == "binary downloaded by @maximhq/bifrost"
     monkeypatch.setenv("TEST_DIALECT", "1.3")
-    with pytest.raises(BifrostError, match=r"it is version v1\.3\.12, not v1\.4\.20"):
+    with pytest.raises(BifrostError, match=r"it is version v1\.3\.63, not v1\.4\.20"):
         launch_gateway(version="1.4.20")
     with pytest.raises(BifrostError, match=r"none of version v7\.0\.0"):
         launch_gateway(version="v7.0.0")
@@ -358,7 +358,7 @@ def test_the_config_fits_the_version_that_answers(machine: Path, monkeypatch: py
     install(machine / "bin", "bifrost-http", SERVING)
     mine = {"mine": {"base_url": "http://127.0.0.1:9"}}
     with launch_gateway(providers={"openai": "env.TEST_UPSTREAM_KEY", **mine}) as gateway:
-        assert gateway.version == "v1.3.12"
+        assert gateway.version == "v1.3.63"
         providers = json.loads((gateway.app_dir / "config.json").read_text())["providers"]
     assert providers["openai"]["keys"][0]["models"] == []
     assert {"responses", "responses_stream", "embedding"} <= set(

@@ -82,7 +82,7 @@ def test_events_build_the_answer_that_the_last_one_holds(each: Wire) -> None:
 
 
 def test_the_openai_routes_leave_the_gateways_own_fields_out_of_events(each: Wire) -> None:
-    """Their events are rebuilt without them, as in the published source; who served is in headers, from 1.5 on."""
+    """Their events are rebuilt without them, as in the published source; who served is in headers, from 2.0 on."""
     native = stream(each, ASKED)
     assert all(event["extra_fields"]["provider"] == "openai" for event in native)
     assert native[-1]["extra_fields"]["request_type"] == "responses_stream"
@@ -90,7 +90,7 @@ def test_the_openai_routes_leave_the_gateways_own_fields_out_of_events(each: Wir
     rebuilt = read(answer.content)
     assert all(event["extra_fields"] == rebuilt[0]["response"]["extra_fields"] for event in rebuilt)
     assert "provider" not in rebuilt[0]["extra_fields"]
-    assert ("x-bifrost-provider" in answer.headers) == (each.gateway.dialect != "1.3")
+    assert ("x-bifrost-provider" in answer.headers) == (each.gateway.dialect == "2.2")
 
 
 def test_a_tool_is_called_in_parts(wire: Wire) -> None:

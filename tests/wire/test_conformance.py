@@ -94,7 +94,8 @@ def reads(content: dict[str, Any]) -> None:
     usage = content.get("usage")
     tokens = parse_usage(usage)
     if isinstance(usage, dict) and isinstance(total := usage.get("total_tokens"), int) and 0 < total < 2**63:
-        assert tokens.total == total
+        parts = 0 if tokens.prompt is None or tokens.completion is None else tokens.prompt + tokens.completion
+        assert tokens.total == max(total, parts)  # parts that stand beside the whole are folded in
     parse_cost(content, {})
     parse_cache(content.get("extra_fields"))
     served(content, {}, requested=AZURE, fallbacks=["openai/gpt"])

@@ -61,12 +61,12 @@ async def attempt(
                     sink(run, pieces)
                 return
     except TimeoutError:
-        if not collector.ended:
+        if not (collector.ended or collector.finished):
             raise deadline.passed() from None
     except Exception as error:
         if not foreign(error):
             raise
-        if not collector.ended:  # else it broke after all had been said
+        if not (collector.ended or collector.finished):  # else it broke after all had been said
             raise mapped(error, base_url, collector.received, limits.connect) from None
     if not collector.complete:
         raise StreamInterrupted(
@@ -81,9 +81,11 @@ async def _read_stream(
     decoder, taken = EventDecoder(), 0
     async for block in blocks(response):
         now = time.monotonic()
-        taken = counted(taken, block)
-        pieces = collector.feed(decoder.feed(block), 1000 * (now - began))
-        deadline.heard(now, collector.ended)
+        taken, waiting = counted(taken, block), decoder.waiting
+        payloads = decoder.feed(block)
+        pieces = collector.feed(payloads, 1000 * (now - began))
+        if payloads or decoder.waiting > waiting:
+            deadline.heard(now, collector.ended, collector.finished)
         if pieces and sink is not None:
             sink(collector.run, pieces)
     with suppress(ProtocolError):  # an event that was cut off: the answer is not complete
@@ -95,7 +97,7 @@ def _request(base_url: str, call: Call, headers: Mapping[str, str]) -> httpx.Req
         "POST",
         _url(base_url + call.path, tuple(call.query.items())),
         content=orjson.dumps(call.body, option=orjson.OPT_NON_STR_KEYS),
-        headers={**HEADERS, **headers},
+        headers=httpx.Headers({**HEADERS, **headers}, encoding="utf-8"),  # a header may hold a person's name
         extensions={"timeout": {"connect": call.timeouts.connect}},
     )
 

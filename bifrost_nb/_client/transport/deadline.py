@@ -16,6 +16,8 @@ __all__ = ["Deadline"]
 
 DONE_GRACE_S = 1.0
 """How long to wait for ``[DONE]`` after finish reason and usage."""
+USAGE_GRACE_S = 2.0
+"""How long to wait for usage after the finish reason; providers that send it do so in the next chunk."""
 
 
 class Deadline:
@@ -35,14 +37,18 @@ class Deadline:
         self._silence = None if silence is None else silence + self._slack
         self.timer = asyncio.timeout_at(self._at(limits.first_byte))
 
-    def heard(self, now: float, ended: bool) -> None:
-        """Something came at `now` (`time.monotonic()`); `ended`: only ``[DONE]`` can follow."""
+    def heard(self, now: float, ended: bool, finished: bool = False) -> None:
+        """Data came at `now` (`time.monotonic()`); heartbeats are none, since a gateway sends them for a provider that
+        hangs. `ended`: only ``[DONE]`` can follow; `finished`: only usage can.
+        """
         self._phase = "between_chunks"
         if self._last_word:  # set only once: heartbeats after the end must not prolong it
             return
         if ended:
             self._last_word = True
             self.timer.reschedule(self._at(DONE_GRACE_S))
+        elif finished:
+            self.timer.reschedule(self._at(USAGE_GRACE_S))
         elif now >= self._soon:
             self._soon = now + self._slack
             self.timer.reschedule(self._at(self._silence))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 
 from ...errors import BifrostError, ConnectionFailed, ProtocolError, StreamInterrupted, TimedOut
@@ -56,9 +58,25 @@ def mapped(
         )
     if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.TooManyRedirects):
         return ProtocolError(f"{base_url} cannot be used as an address.", hint="Check base_url.")
-    return ConnectionFailed(
+    if isinstance(cause, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
+        return _of_proxy(cause, base_url)
+    failed = ConnectionFailed(
         f"No gateway answered at {base_url} ({_reason(cause)}).",
         hint="Start one, check base_url, or use Client('demo') for the embedded gateway.",
+    )
+    failed.taken = not isinstance(cause, aiohttp.ClientConnectorError | httpx.ConnectError)
+    return failed
+
+
+def _of_proxy(cause: Any, base_url: str) -> ConnectionFailed:
+    """The proxy of the environment did not let us through; the gateway was never reached."""
+    if hasattr(cause, "status"):
+        proxy, why = "of the environment", f"it answered {cause.status}"
+    else:
+        proxy, why = f"{cause.host}:{cause.port}", _reason(cause)
+    return ConnectionFailed(
+        f"The proxy {proxy} did not connect to {base_url} ({why}).",
+        hint="HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names it; add the gateway's host to NO_PROXY to ask it directly.",
     )
 
 

@@ -53,7 +53,7 @@ async def fetch(
             base_url + path,
             params=dict(params or {}),
             content=body,
-            headers=all_headers,
+            headers=httpx.Headers(all_headers, encoding="utf-8"),
             extensions={"timeout": httpx.Timeout(seconds).as_dict()},
         )
         async with sent(http, request) as response:

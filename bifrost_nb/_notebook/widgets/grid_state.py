@@ -85,7 +85,9 @@ class Grid:
         rows: dict[str, Row] = {}
         for name, run in runs:
             context = known.get(run.run_id)
-            key = (context.row if context is not None else None) or run.prompt_id or run.prompt or ""
+            key = (context.row if context is not None else None) or str(
+                run.tags.get("input") or run.prompt_id or run.prompt or ""
+            )
             if key not in rows:
                 rows[key] = Row(key, run.prompt or "", len(self.rows), context.inputs if context else {})
                 self.rows.append(rows[key])

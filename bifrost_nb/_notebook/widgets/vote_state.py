@@ -64,7 +64,9 @@ class Ballots:
         answered: dict[str, dict[str, list[Run]]] = {}
         for name, run in runs:
             if run.status == "ok" and run.text.strip():
-                answered.setdefault(run.prompt_id or run.prompt or "", {}).setdefault(name, []).append(run)
+                answered.setdefault(str(run.tags.get("input") or run.prompt_id or run.prompt or ""), {}).setdefault(
+                    name, []
+                ).append(run)
         self.models = list(dict.fromkeys(name for models in answered.values() for name in models))
         self.ballots = _shuffled(answered, random.Random(seed))[:limit]
         if not self.ballots:

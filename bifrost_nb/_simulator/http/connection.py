@@ -56,6 +56,10 @@ class ServerConnection:
         self.drop_after: int | None = None
         """The connection ends after so many bytes of the body (`drop_how`)."""
         self.drop_how = "rst"
+        self.buffers = False
+        """Whether all of the body is kept until its end, as gateway 1.4 does with streams."""
+        self._buffer = bytearray()
+        self._headers: dict[str, str] = {}
         self._last_write = self.record.received_at
 
     async def body(self) -> bytes:
@@ -117,8 +121,14 @@ class ServerConnection:
         """Send status and headers. Raises ClientGone, Dropped."""
         if self._gone:
             raise ClientGone
+        if self.buffers:
+            self.record.status, self._headers = status, dict(headers)
+            return
+        await self._begin(status, headers)
+
+    async def _begin(self, status: int, headers: Mapping[str, str]) -> None:
         self.record.status, self.record.headers_at = status, time.monotonic()
-        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+        raw = [(name.encode("latin-1"), value.encode()) for name, value in headers.items()]
         await self._send({"type": "http.response.start", "status": status, "headers": raw})
         self._last_write = time.monotonic()
         if self.drop_after == 0:
@@ -128,6 +138,12 @@ class ServerConnection:
         """Send a part of the body. Raises ClientGone, Dropped."""
         if self._gone:
             raise ClientGone
+        if self.buffers:
+            self._buffer += content
+            if not last:
+                return
+            content, self.buffers = bytes(self._buffer), False
+            await self._begin(self.record.status or 200, {**self._headers, "content-length": str(len(content))})
         cut = self.drop_after is not None and self.record.bytes + len(content) >= self.drop_after
         if cut:
             content, last = content[: (self.drop_after or 0) - self.record.bytes], False

@@ -101,6 +101,7 @@ class Delivery:
         if rule.drop is not None:
             self.link.drop_how, self.link.drop_after = rule.drop.how, rule.drop.after_bytes
         if self.call.stream:
+            self.link.buffers = self.dialect.buffers_streams
             await self._stream(rule)
         else:
             await self._whole(rule)
@@ -193,7 +194,8 @@ class Delivery:
         link, record, began = self.link, self.link.record, self.attempt.began
         place, before = 0, began
         while place < len(pieces):
-            await link.idle(began + pieces[place].at, self._heartbeat_s)
+            # Measured: before its first frame a stream is silent.
+            await link.idle(began + pieces[place].at, self._heartbeat_s if place else None)
             now = time.monotonic()
             block: list[bytes] = []
             size, due = 0, now - began + 0.0002
@@ -292,7 +294,7 @@ class Delivery:
         return blocks
 
     async def _play_burst(self, blocks: list[bytes], first: float) -> None:
-        await self.link.idle(self.attempt.began + first, self._heartbeat_s)
+        await self.link.until(self.attempt.began + first)
         record = self.link.record
         record.first_text_at = time.monotonic()
         record.chunks = self._chunk_index

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import unquote
 
 import orjson
 
@@ -224,7 +223,7 @@ def _default(kind: Kind, headers: Mapping[str, str]) -> str:
 def _primary(model: str, route: str, resolve: Callable[[str], str], default: str) -> str:
     if "/" in model and not model.startswith("/"):
         return model
-    if route == "openai" and model:
+    if route == "openai":
         return f"{default}/{model}"
     return resolve(model)
 
@@ -279,16 +278,18 @@ def _fallbacks(names: list[str], route: str, primary: str) -> list[str]:
 def azure_target(raw_path: str, *, several_segments: bool) -> tuple[str, str]:
     """(``provider/model``, operation) of the part of an Azure path behind ``/deployments/``.
 
-    Raises Refused. A percent-encoded slash stays part of the name; what a real gateway does with it is not known.
+    Measured: no version decodes a segment, so a name that needs escaping is asked for with its escapes. Raises Refused.
     """
-    segments = [unquote(segment) for segment in raw_path.split("/")]
+    segments = raw_path.split("/")
     operation = segments.pop()
     if operation == "completions" and len(segments) > 1 and segments[-1] == "chat":
         operation = f"{segments.pop()}/{operation}"
     name = [segment for segment in segments if segment]
     if not name:
         raise Refused("missing deployment id")
-    if len(name) != len(segments) or (len(name) > 1 and not several_segments):
+    if len(name) > 1 and not several_segments:
+        raise Refused("Method Not Allowed", 405)
+    if len(name) != len(segments):
         raise Refused("invalid azure deployment path")
     return ("/".join(name) if len(name) > 1 else f"azure/{name[0]}"), operation
 

@@ -35,7 +35,7 @@ class ResponsesDelivery(Delivery):
     def __post_init__(self) -> None:
         self.answer_id = f"resp_{self.answer_id}"
         facts: Json = {"id": self.answer_id, "object": "response", "created_at": int(time.time())}
-        if self.dialect.name == "1.3":
+        if self.dialect.old:
             del facts["object"]  # this generation does not know the field
         facts |= {"model": self.dialect.model_name(self.attempt.route), "extra_fields": self._empty}
         self._writer = ResponseWriter(self.attempt.answer, self.call.body, facts)
@@ -43,14 +43,14 @@ class ResponsesDelivery(Delivery):
     @property
     def _empty(self) -> Json:
         """``extra_fields`` in which nothing has been filled in."""
-        routing: Json = {} if self.dialect.name == "1.3" else {"routing_info": {}}
+        routing: Json = {} if self.dialect.old else {"routing_info": {}}
         return {"request_type": "", **routing, "latency": 0, "chunk_index": 0}
 
     def _usage(self) -> Json:
-        return response_usage(self.attempt.usage, splits_cached=self.dialect.name != "1.3")
+        return response_usage(self.attempt.usage, splits_cached=not self.dialect.old)
 
     def _body(self) -> Json:
-        response = self._converted(self._writer.response(self._usage()), told=self.dialect.name != "1.3")
+        response = self._converted(self._writer.response(self._usage()), told=not self.dialect.old)
         return response | {"extra_fields": self._extra(round(self.attempt.elapsed_ms), 0)}
 
     def _converted(self, response: Json, *, told: bool) -> Json:
@@ -83,7 +83,7 @@ class ResponsesDelivery(Delivery):
         *others, last = self._writer.ending(self._usage())
         if self.attempt.route.provider == "anthropic":
             response = self._converted(last["response"], told=True)
-            if self.dialect.name == "1.3":
+            if self.dialect.old:
                 response["output"] = None  # measured: only the events before it say what was answered
             last = {"type": "response.completed", "response": response}
         return self._encode(others, 0) + self._encode(

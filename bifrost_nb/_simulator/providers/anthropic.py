@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..dialects import DialectName
+from ..dialects import Dialect
 from ..http.framing import merged, sse
 from .base import (
     Event,
@@ -67,17 +67,17 @@ class Anthropic(ProviderFormat):
     def stream(self, reply: ProviderReply) -> ProviderStream:
         return _AnthropicStream(reply)
 
-    def error(self, error: dict[str, Any], dialect: DialectName) -> Any:
+    def error(self, error: dict[str, Any], dialect: Dialect) -> Any:
         """providers/anthropic/errors.go; in 1.3 an error without a type has an empty one."""
         details = error["error"]
-        kind = details.get("type") or ("" if dialect == "1.3" else "api_error")
+        kind = details.get("type") or ("" if dialect.old else "api_error")
         return {"type": "error", "error": {"type": kind, "message": details["message"]}}
 
     def encode(self, event: Event) -> bytes:
         name, content = event
         return sse({"type": name} | content, name)
 
-    def error_frame(self, error: dict[str, Any], dialect: DialectName) -> bytes:
+    def error_frame(self, error: dict[str, Any], dialect: Dialect) -> bytes:
         return sse(self.error(error, dialect), "error")
 
 
@@ -91,7 +91,7 @@ class _AnthropicStream(ProviderStream):
 
     def opening(self) -> Iterator[Event]:
         reply, usage = self.reply, TokenCounts.of({})
-        if self._native and reply.dialect != "1.3":  # only this provider tells the prompt's tokens before the answer
+        if self._native and not reply.dialect.old:  # only this provider tells the prompt's tokens before the answer
             usage = TokenCounts.of({**reply.usage, "completion_tokens": 1})
         start = _message(reply) | {"content": [], "usage": _usage(usage, reply.dialect)}
         yield "message_start", {"message": start}
@@ -120,7 +120,7 @@ class _AnthropicStream(ProviderStream):
         reason = self.reply.choice.finish_reason
         delta = {"stop_reason": _STOP_REASONS.get(reason, reason), "stop_sequence": None}
         end = merged({"delta": delta, "usage": _usage(self.reply.tokens, self.reply.dialect)}, self.reply.merge)
-        if self._native and self.reply.dialect == "1.3":
+        if self._native and self.reply.dialect.old:
             yield "message_delta", end  # measured: the provider's own, and then the gateway's
         yield "message_delta", end
         yield "message_stop", {}
@@ -130,9 +130,9 @@ def _message(reply: ProviderReply) -> dict[str, Any]:
     return {"id": f"msg_{reply.id}", "type": "message", "role": "assistant", "model": reply.model}
 
 
-def _usage(tokens: TokenCounts, dialect: str) -> dict[str, Any]:
+def _usage(tokens: TokenCounts, dialect: Dialect) -> dict[str, Any]:
     """From 1.5 on as Anthropic counts: ``input_tokens`` leaves out what the cache had. In 1.3 it has everything."""
-    cached = 0 if dialect == "1.3" else tokens.cache_read + tokens.cache_write
+    cached = 0 if dialect.old else tokens.cache_read + tokens.cache_write
     return {
         "input_tokens": tokens.prompt - cached,
         "output_tokens": tokens.completion,

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 import orjson
 
 from ..content.answers import SimulatedChoice
-from ..dialects import DialectName
+from ..dialects import Dialect
 from ..http.framing import STREAM_HEADERS
 
 __all__ = [
@@ -73,7 +73,7 @@ class ProviderReply:
     """Unique, without a prefix."""
     model: str
     provider: str
-    dialect: DialectName
+    dialect: Dialect
     choice: SimulatedChoice
     """The first and only one: these routes know no ``n``."""
     usage: Mapping[str, Any]
@@ -90,7 +90,7 @@ class ProviderReply:
     def told_reason(self) -> str:
         """Why the answer ended, as most formats tell it: 1.3 was measured to know only ends and tool calls."""
         reason = self.choice.finish_reason
-        return "stop" if self.dialect == "1.3" and reason != "tool_calls" else reason
+        return "stop" if self.dialect.old and reason != "tool_calls" else reason
 
 
 class ProviderStream(ABC):
@@ -185,7 +185,7 @@ class ProviderFormat(ABC):
         """The events of a streamed answer."""
 
     @abstractmethod
-    def error(self, error: dict[str, Any], dialect: DialectName) -> Any:
+    def error(self, error: dict[str, Any], dialect: Dialect) -> Any:
         """The body of an error, made of the gateway's own."""
 
     @abstractmethod
@@ -193,7 +193,7 @@ class ProviderFormat(ABC):
         """An event as it goes over the wire."""
 
     @abstractmethod
-    def error_frame(self, error: dict[str, Any], dialect: DialectName) -> bytes:
+    def error_frame(self, error: dict[str, Any], dialect: Dialect) -> bytes:
         """An error in the middle of a stream, which it ends."""
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import orjson
 
-from ..dialects import DialectName
+from ..dialects import Dialect
 from ..http.framing import merged
 from .base import (
     Event,
@@ -74,7 +74,7 @@ class Bedrock(ProviderFormat):
         content: list[dict[str, Any]] = []
         if choice.reasoning:
             content.append({"reasoningContent": {"reasoningText": {"text": "".join(choice.reasoning)}}})
-        if choice.text or (reply.dialect == "1.3" and not (choice.reasoning or choice.tool_calls)):
+        if choice.text or (reply.dialect.old and not (choice.reasoning or choice.tool_calls)):
             content.append({"text": choice.text})
         for call in choice.tool_calls:
             content.append({"toolUse": _tool_use(call) | {"input": arguments(call["function"]["arguments"])}})
@@ -88,7 +88,7 @@ class Bedrock(ProviderFormat):
     def stream(self, reply: ProviderReply) -> ProviderStream:
         return _BedrockStream(reply)
 
-    def error(self, error: dict[str, Any], dialect: DialectName) -> Any:
+    def error(self, error: dict[str, Any], dialect: Dialect) -> Any:
         """providers/bedrock/utils.go. No ``x-amzn-errortype`` was found in the source: botocore reads the body too."""
         details = error["error"]
         code = details.get("code")
@@ -100,7 +100,7 @@ class Bedrock(ProviderFormat):
         headers = {":content-type": "application/json", ":event-type": name, ":message-type": "event"}
         return message(headers, orjson.dumps(content))
 
-    def error_frame(self, error: dict[str, Any], dialect: DialectName) -> bytes:
+    def error_frame(self, error: dict[str, Any], dialect: Dialect) -> bytes:
         """An exception, as integrations/bedrock.go of 2.x has it; before, a ``data:`` line stood in the binary stream,
         which nobody can read. How 2.x names its type was not found: here as AWS does."""
         body = self.error(error, dialect)
@@ -125,7 +125,7 @@ class _BedrockStream(ProviderStream):
         yield "contentBlockDelta", {"delta": {name: content}, "contentBlockIndex": self.index}
 
     def close(self) -> Iterator[Event]:
-        if self.reply.dialect == "2.2":  # core 1.4.0 and 1.5.22 never close a block
+        if self.reply.dialect.second:  # core 1.4.0 and 1.5.22 never close a block
             yield "contentBlockStop", {"contentBlockIndex": self.index}
 
     def finish(self) -> Iterator[Event]:
@@ -134,9 +134,9 @@ class _BedrockStream(ProviderStream):
         yield "metadata", merged({"usage": _usage(self.reply.tokens, self.reply.dialect)}, self.reply.merge)
 
 
-def _usage(tokens: TokenCounts, dialect: str) -> dict[str, int]:
+def _usage(tokens: TokenCounts, dialect: Dialect) -> dict[str, int]:
     """From 1.5 on as AWS counts: ``inputTokens`` leaves out what the cache had. In 1.3 it has everything."""
-    cached = 0 if dialect == "1.3" else tokens.cache_read + tokens.cache_write
+    cached = 0 if dialect.old else tokens.cache_read + tokens.cache_write
     return {
         "inputTokens": tokens.prompt - cached,
         "outputTokens": tokens.completion,

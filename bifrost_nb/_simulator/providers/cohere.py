@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..dialects import DialectName
+from ..dialects import Dialect
 from ..http.framing import DONE, merged, sse
 from .base import Event, Kind, ProviderFormat, ProviderReply, ProviderStream, TokenCounts
 
@@ -62,14 +62,14 @@ class Cohere(ProviderFormat):
     def stream(self, reply: ProviderReply) -> ProviderStream:
         return _CohereStream(reply)
 
-    def error(self, error: dict[str, Any], dialect: DialectName) -> Any:
+    def error(self, error: dict[str, Any], dialect: Dialect) -> Any:
         return error
 
     def encode(self, event: Event) -> bytes:
         name, content = event
         return sse({"type": name} | content)
 
-    def error_frame(self, error: dict[str, Any], dialect: DialectName) -> bytes:
+    def error_frame(self, error: dict[str, Any], dialect: Dialect) -> bytes:
         return sse(error)
 
 

@@ -46,7 +46,7 @@ class ForeignDelivery(Delivery):
             id=self.answer_id,
             model=self.dialect.model_name(attempt.route),
             provider=attempt.route.provider,
-            dialect=self.dialect.name,
+            dialect=self.dialect,
             choice=attempt.answer.choices[0],
             usage=attempt.usage,
             latency_ms=round(attempt.elapsed_ms),
@@ -83,7 +83,7 @@ class ForeignDelivery(Delivery):
     def _error_frame(self, failure: Failure) -> bytes:
         error = self.dialect.error(failure, self.attempt.route)
         error.pop("status_code", None)  # measured: it is known for whole answers only
-        return self.format.error_frame(error, self.dialect.name)
+        return self.format.error_frame(error, self.dialect)
 
     def _encode(self, events: Iterable[Event]) -> bytes:
         return b"".join(map(self.format.encode, events))

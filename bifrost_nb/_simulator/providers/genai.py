@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from ..dialects import DialectName
+from ..dialects import Dialect
 from ..http.framing import merged, sse
 from .base import (
     Event,
@@ -77,7 +77,7 @@ class GenAI(ProviderFormat):
     def stream(self, reply: ProviderReply) -> ProviderStream:
         return _GenaiStream(reply)
 
-    def error(self, error: dict[str, Any], dialect: DialectName) -> Any:
+    def error(self, error: dict[str, Any], dialect: Dialect) -> Any:
         """providers/gemini/errors.go; an error of the engine itself has code 500, whatever its status line says."""
         details = error["error"]
         known = {"code": error.get("status_code", 500), "message": details["message"]}
@@ -86,7 +86,7 @@ class GenAI(ProviderFormat):
     def encode(self, event: Event) -> bytes:
         return sse(event[1])
 
-    def error_frame(self, error: dict[str, Any], dialect: DialectName) -> bytes:
+    def error_frame(self, error: dict[str, Any], dialect: Dialect) -> bytes:
         return sse(self.error(error, dialect))
 
 

@@ -10,11 +10,12 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from ..deployments import Kind
-from ..dialects import Failure, Route
+from ..dialects import Dialect, Failure, Route
 from ..faults import FaultRule
 from ..http.connection import BodyTooLarge, ClientGone, Dropped, ServerConnection
 from ..http.delivery import Delivery, ProviderAttempt
 from ..http.embedding_delivery import EmbeddingDelivery
+from ..http.framing import STREAM_HEADERS, sse
 from ..http.request import PROVIDERS, UNRESOLVED, Refused, SimulatedCall, azure_target, read_call
 from ..http.responses_delivery import ResponsesDelivery
 from ..providers import ForeignDelivery, ProviderFormat
@@ -61,21 +62,27 @@ class Inference:
         except BodyTooLarge:
             return await self._send_error(link, Failure(status=413, message="Request body too large"), None)
         except Refused as refused:
+            if refused.status == 405:
+                return await self._send_plain(link, 405, refused.message, {"allow": "GET, OPTIONS"})
             return await self._send_error(link, Failure(status=refused.status, message=refused.message), None)
+        if call.targets[0] == "openai/" and call.route == "openai":
+            return await self._no_model(link, call)
         link.record.deployment = call.targets[0]
-        if failure := _key_refused(call, self.simulator.dialect.name):
+        if failure := _key_refused(call, self.simulator.dialect):
             return await self._send_error(link, failure, self.simulator.route(call, 0))
         return await self._answer(link, call)
 
     def _read(self, link: ServerConnection, content: bytes) -> SimulatedCall:
         record, kind, deployment = link.record, self.kind, None
         if kind is None:
-            several = self.simulator.dialect.name != "1.3"
+            old = self.simulator.dialect.old
             rest = record.raw_path.partition("?")[0].partition("/deployments/")[2]
-            deployment, operation = azure_target(rest, several_segments=several)
+            deployment, operation = azure_target(rest, several_segments=not old)
             kind = OPERATIONS.get(operation)
             if kind is None:
-                raise Refused(f"unsupported operation {operation!r}", 404)
+                raise Refused("Method Not Allowed", 405)
+            if kind == "text" and old:
+                deployment = None  # measured: these generations take the body's model, of openai where it is bare
         call = read_call(
             kind,
             self.route,
@@ -85,7 +92,7 @@ class Inference:
             deployment=deployment,
             resolve=self.simulator.resolve,
         )
-        if kind == "chat" and self.simulator.dialect.name == "1.3":
+        if kind == "chat" and self.simulator.dialect.old:
             call.body.pop("n", None)  # measured: this generation does not know it in a chat
         if kind == "responses":
             call.messages = self.simulator.conversations.get(call.get("previous_response_id", ""), []) + call.messages
@@ -139,7 +146,7 @@ class Inference:
 
     def _unconfigured(self, route: Route) -> Failure:
         """A provider without a key, which falls back."""
-        named = f" {route.provider}" if self.simulator.dialect.name != "1.3" else ""
+        named = f" {route.provider}" if not self.simulator.dialect.old else ""
         message = f"failed to get config for provider{named}: provider {route.provider} is not configured"
         return Failure(status=400, message=message, of_engine=True, cause=message, asked=False)
 
@@ -202,14 +209,32 @@ class Inference:
             error_details=details,
         )
 
+    async def _no_model(self, link: ServerConnection, call: SimulatedCall) -> None:
+        """Measured: the engine misses the model, which costs a status 500, or a frame in a stream that has begun."""
+        failure = Failure(status=400, message="model is required", of_engine=not call.stream)
+        dialect, route = self.simulator.dialect, self.simulator.route(call, 0)
+        if not call.stream:
+            return await self._send_error(link, replace(failure, status=500), route)
+        await link.start(200, STREAM_HEADERS)
+        return await link.write(sse({"error": dialect.error(failure, route)}), last=True)
+
+    async def _send_plain(self, link: ServerConnection, status: int, text: str, headers: dict[str, str]) -> None:
+        content = text.encode()
+        told = {"content-type": "text/plain; charset=utf-8", "content-length": str(len(content))}
+        await link.start(status, told | headers)
+        await link.write(content, last=True)
+
     async def _send_error(self, link: ServerConnection, failure: Failure, route: Route | None) -> None:
         dialect, content = self.simulator.dialect, failure.content
         if content is None:
             error = dialect.error(failure, route)
-            content = orjson.dumps(error if self.format is None else self.format.error(error, dialect.name))
+            content = orjson.dumps(error if self.format is None else self.format.error(error, dialect))
         headers = {"content-type": "application/json"}
         if route is not None:
-            headers |= dialect.headers(route, (time.monotonic() - link.record.received_at) * 1e3)
+            elapsed_ms = (time.monotonic() - link.record.received_at) * 1e3
+            headers |= dialect.headers(route, elapsed_ms, failed=True, asked=failure.asked)
+        else:
+            headers |= dialect.refused_headers(link.record.id)
         headers |= {name.lower(): value for name, value in (failure.headers or {}).items()}
         headers.setdefault("content-length", str(len(content)))
         await link.start(failure.status, headers)
@@ -223,13 +248,13 @@ def _unresolved(route: Route) -> tuple[Failure, Route]:
     return failure, replace(whole, upstream_model=whole.model)
 
 
-def _key_refused(call: SimulatedCall, dialect: str) -> Failure | None:
+def _key_refused(call: SimulatedCall, dialect: Dialect) -> Failure | None:
     """What governance says about a planted virtual key; other keys are not looked at."""
     key = virtual_key(call.headers)
     if key is None:
         return None
     if not key["is_active"]:
-        kind = "access_blocked" if dialect == "2.2" else "virtual_key_blocked"
+        kind = "access_blocked" if dialect.second else "virtual_key_blocked"
         return Failure(status=403, top_type=kind, message="Virtual key is inactive")
     if key["spent"] >= BUDGET_USD:
         return Failure(

@@ -194,7 +194,7 @@ class Management:
                 "send_back_raw_response": False,
                 "provider_status": "active",
             }
-            if self.simulator.dialect.name == "1.3":
+            if self.simulator.dialect.old:
                 provider["keys"] = [self._key(name)]
             found.append(provider)
         return json_response({"providers": found, "total": len(found)})
@@ -223,7 +223,7 @@ class Management:
                 for item in self.simulator.deployments.values()
                 if item.provider == "azure"
             }
-            flat = self.simulator.dialect.name == "1.3"
+            flat = self.simulator.dialect.old
             key["azure_key_config"] = {"endpoint": "https://demo.invalid"} | ({"deployments": mapped} if flat else {})
             if not flat:
                 key["aliases"] = mapped
@@ -236,7 +236,7 @@ class Management:
             budget |= {"reset_duration": "1M", "last_reset": "2026-11-01T00:00:00Z"}
             key = {"id": facts["id"], "name": facts["name"], "description": "", "value": value}
             key |= {"is_active": facts["is_active"], "provider_configs": [], "created_at": "2026-11-01T00:00:00Z"}
-            found.append(key | ({"budget": budget} if self.simulator.dialect.name == "1.3" else {"budgets": [budget]}))
+            found.append(key | ({"budget": budget} if self.simulator.dialect.old else {"budgets": [budget]}))
         return json_response({"virtual_keys": found, "count": len(found)})
 
 

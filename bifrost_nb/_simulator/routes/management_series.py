@@ -27,7 +27,7 @@ Bucket = dict[str, Any]
 
 def series_routes(simulator: Simulator) -> list[Route]:
     """The routes; those that a generation of the gateway does not have are left out."""
-    old = simulator.dialect.name == "1.3"
+    old = simulator.dialect.old
     histograms: dict[str, Callable[[list[LogRow]], Bucket]] = {
         "": _requests(old),
         "/tokens": _tokens,
@@ -39,7 +39,7 @@ def series_routes(simulator: Simulator) -> list[Route]:
     routes = [Route(f"/api/logs/histogram{name}", _series(simulator, count)) for name, count in histograms.items()]
     routes.append(Route("/api/logs/dropped", _answers({"dropped_requests": 0})))
     routes.append(Route("/api/session/is-auth-enabled", _answers({"is_auth_enabled": False, "has_valid_token": False})))
-    if simulator.dialect.name == "2.2":
+    if simulator.dialect.second:
         routes.append(Route("/api/governance/virtual-keys/quota", _quota))
     return routes
 

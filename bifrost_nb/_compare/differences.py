@@ -1,0 +1,148 @@
+"""Many differences at once, corrected for their number (Holm), and who is best."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, Unpack
+
+from .._suggest import did_you_mean
+from ..errors import ConfigurationError
+from . import groups
+from .difference import Difference, DifferenceOptions, decided, difference
+from .metrics import higher_is_better
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Best", "best", "differences"]
+
+_COLUMNS = (
+    *("a", "b", "metric", "statistic", "estimate", "low", "high", "n"),
+    *("better", "worse", "same", "p_value", "p_adjusted", "outcome", "winner", "verdict"),
+)
+_INTEGERS = ("n", "better", "worse", "same")
+_FLOATS = ("estimate", "low", "high", "p_value", "p_adjusted")
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """Who is best: `names`, the leader first, then all that cannot be told from it. `out` says why others are not."""
+
+    metric: str
+    names: list[str]
+    out: Mapping[str, str]
+    """Name to reason: worse than the leader, or beyond a limit."""
+    differences: pd.DataFrame = field(repr=False)
+
+    @property
+    def verdict(self) -> str:
+        """One sentence for people."""
+        if not self.names:
+            return f"Nobody is within the limits: {'; '.join(f'{name} {why}' for name, why in self.out.items())}."
+        leader, *others = self.names
+        said = f"{leader} leads in {self.metric}"
+        said += f"; {', '.join(others)} cannot be told from it" if others else ", and every other is worse or out"
+        out = "; ".join(f"{name} {why}" for name, why in self.out.items())
+        return f"{said}.{f' Out: {out}.' if out else ''}"
+
+    def __repr__(self) -> str:
+        return f"Best({self.metric!r}): {self.verdict}"
+
+
+def differences(
+    frame: pd.DataFrame, metric: str, baseline: str | None = None, **options: Unpack[DifferenceOptions]
+) -> pd.DataFrame:
+    """A row for each pair, or for each name against `baseline`; see `Comparison.differences`."""
+    names = _names(frame, options.get("by"))
+    if baseline is not None and baseline not in names:
+        hint = did_you_mean(baseline, names).strip() or f"Known are {', '.join(names)}."
+        raise ConfigurationError(f"{baseline!r} is not in this frame.", hint=hint)
+    if len(names) < 2:
+        raise ConfigurationError(f"There is only {names[0] if names else 'nothing'} to compare.")
+    chosen = list(combinations(names, 2)) if baseline is None else [(n, baseline) for n in names if n != baseline]
+    return _table([difference(frame, a, b, metric, **options) for a, b in chosen])
+
+
+def best(frame: pd.DataFrame, metric: str, limits: Mapping[str, float], **options: Unpack[DifferenceOptions]) -> Best:
+    """The leader and all that cannot be told from it, among those within `limits`; see `Comparison.best`.
+
+    The leader is chosen by the same data that it is tested with, so all pairs are corrected for, not only its own.
+    """
+    by = options.get("by") or groups.default_by(frame)
+    options = {**options, "by": by}
+    frame = frame.reset_index(drop=True)
+    label = groups.names(frame, by)
+    if metric not in frame:
+        raise ConfigurationError(
+            f"{metric!r} is not a metric of this frame.{did_you_mean(metric, list(frame.columns))}"
+        )
+    out: dict[str, str] = {}
+    for name in _names(frame, by):
+        if reason := _beyond(frame[(label == name).fillna(value=False)], limits):
+            out[name] = reason
+    inside = [name for name in _names(frame, by) if name not in out]
+    known: dict[str, float] = {}
+    for name in inside:
+        values = frame.loc[(label == name).fillna(value=False), metric].dropna().astype("float64")
+        if len(values):
+            known[name] = float(values.mean())
+    for name in inside:
+        if name not in known:
+            out[name] = f"has no {metric}"
+    order = sorted(known, key=lambda name: -known[name] if higher_is_better(metric) else known[name])
+    if len(order) < 2:
+        return Best(metric, order, out, _table([]))
+    table = differences(frame[label.isin(order)], metric, **options)
+    leader = order[0]
+    lost = {
+        str(one["b"] if one["a"] == leader else one["a"]): f"is worse than {leader}"
+        for one in table.to_dict("records")
+        if one["winner"] == leader
+    }
+    return Best(metric, [name for name in order if name not in lost], {**out, **lost}, table)
+
+
+def _beyond(runs: pd.DataFrame, limits: Mapping[str, float]) -> str | None:
+    from .statistics import measured
+    from .verdict import amount
+
+    clean = runs[measured(runs)]
+    for name, limit in limits.items():
+        values = clean["cost_usd" if name.startswith("cost") else "total_ms"].dropna().astype("float64")
+        if values.empty:
+            return f"has no known {'cost' if name.startswith('cost') else 'time'}"
+        figure = 1000 * values.mean() if name.startswith("cost") else values.quantile(0.5 if "p50" in name else 0.95)
+        if figure > limit:
+            unit = "cost_usd" if name.startswith("cost") else "total_ms"
+            what = "per 1,000 runs" if name.startswith("cost") else f"at {name[:3]}"
+            return f"takes {amount(float(figure), unit)} {what}, above {amount(float(limit), unit)}"
+    return None
+
+
+def _names(frame: pd.DataFrame, by: groups.By | None) -> list[str]:
+    return [str(name) for name in groups.names(frame, by or groups.default_by(frame)).dropna().unique()]
+
+
+def _table(found: Sequence[Difference]) -> pd.DataFrame:
+    import pandas as pd
+
+    adjusted = holm([one.p_value for one in found])
+    rows: list[dict[str, Any]] = []
+    for one, p_value in zip(found, adjusted, strict=True):
+        judged = decided(one, p_value)
+        rows.append({name: getattr(judged, name, None) for name in _COLUMNS} | {"p_adjusted": p_value})
+    table = pd.DataFrame(rows, columns=list(_COLUMNS))
+    dtypes = {name: "Int64" if name in _INTEGERS else "Float64" if name in _FLOATS else "string" for name in _COLUMNS}
+    return table.astype(dtypes)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction; NaN (nothing was tested) stays and does not count."""
+    order = sorted((place for place, p in enumerate(p_values) if p == p), key=lambda place: p_values[place])
+    adjusted, largest = list(p_values), 0.0
+    for rank, place in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - rank) * p_values[place]))
+        adjusted[place] = largest
+    return adjusted
