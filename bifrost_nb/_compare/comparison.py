@@ -526,6 +526,7 @@ class Comparison:
         """Only the evidence that the notebook file keeps; the two methods above give text and HTML."""
         from .._display.run import metadata_many
 
+        self._wait_a_moment()  # this is asked for first, and what it says should agree with the table
         return {}, metadata_many(self.runs)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
@@ -17,6 +18,7 @@ from ..._display.table import Text
 from ..._suggest import did_you_mean
 from ...errors import BifrostError
 from .cache_key import cache_headers
+from .chats import DEFAULT, Place
 from .options import Options
 from .scores import scorers_for
 from .session import Session
@@ -49,7 +51,9 @@ def ask(session: Session, options: Options, body: str | None, local_ns: Mapping[
         values = ChainMap({"body": "{{body}}"}, *values.maps)
     if options.repeat or options.inputs or options.score:
         return _compared(session, options, (template, prompt_id), values, quiet or options.quiet)
-    calls = calls_for(session, options, render(template, values), values, prompt_id)
+    prompt = render(template, values)
+    turn = _turn(session, options, prompt, values) if options.chat_name else None
+    calls = calls_for(session, options, prompt, values, prompt_id, turn)
     if options.dry_run:
         shown = Text("\n\n".join(_as_sent(session, call) for call in calls))
         session.keep(shown, options.out)
@@ -62,27 +66,52 @@ def ask(session: Session, options: Options, body: str | None, local_ns: Mapping[
         job = session.jobs[options.bg] = BackgroundJob(session.client, calls, options)
         session.shell.user_ns[options.bg] = job
         return job
-    return _watched(session, options, calls, quiet or options.quiet)
+    return _watched(session, options, calls, quiet or options.quiet, turn)
+
+
+@dataclass(slots=True)
+class _Turn:
+    """A turn of a chat that is about to be asked."""
+
+    place: Place
+    prompt: str
+    system: str | None
+
+    def keep(self, runs: list[Run]) -> None:
+        self.place.chat.keep(self.place, self.prompt, self.system, runs)
+
+
+def _turn(session: Session, options: Options, prompt: str, values: Mapping[str, Any]) -> _Turn:
+    """The turn of this cell in the chat that it names. Raises UsageError."""
+    shell: Any = session.shell
+    request = shell.get_parent() if hasattr(shell, "get_parent") else {}  # a terminal has no front end
+    cell, deleted = session.cells.current(request or {})
+    for each in session.chats.values():
+        each.drop(deleted)
+    place = session.chats.named(options.chat_name or DEFAULT).place(cell, options.history_from)
+    return _Turn(place, prompt, None if options.system is None else render(options.system, values))
 
 
 def calls_for(
-    session: Session, options: Options, prompt: str, values: Mapping[str, Any], prompt_id: str | None = None
+    session: Session,
+    options: Options,
+    prompt: str,
+    values: Mapping[str, Any],
+    prompt_id: str | None = None,
+    turn: _Turn | None = None,
 ) -> list[Call]:
     """One checked call per deployment; nothing is sent. Raises ConfigurationError."""
     client = session.client
     chat: dict[str, Any] = {}
-    if options.kind == "chat":
-        system = None if options.system is None else render(options.system, values)
-        if options.history:
-            start = [{"role": "system", "content": system}] if system is not None and not session.conversation else []
-            chat = {"messages": [*start, *session.conversation, {"role": "user", "content": prompt}]}
-        else:
-            chat = {"system": system}
+    if turn is not None:
+        chat = {"messages": turn.place.messages(prompt, turn.system)}
+    elif options.kind == "chat":
+        chat = {"system": None if options.system is None else render(options.system, values)}
     return [
         client.prepare(
             "chat" if options.kind == "chat" else "text",
             deployment,
-            None if options.history else prompt,
+            None if turn is not None else prompt,
             stream=True,
             fallbacks=options.fallbacks or None,
             extra=options.extra or None,
@@ -100,14 +129,12 @@ def calls_for(
 def _check(session: Session, options: Options) -> None:
     if not options.deployments:
         raise UsageError("%%bifrost: name a deployment, like azure/gpt-35-turbo-instruct. %bifrost models lists them.")
-    if options.history and len(options.deployments) > 1:
-        raise UsageError("%%bifrost: --history continues one chat; name one deployment.")
     comparing = options.repeat or options.inputs or options.score
     if options.max_cost is not None and not comparing:
         raise UsageError("%%bifrost: --max-cost limits a comparison; use it with --repeat or --inputs.")
-    if comparing and (options.history or options.bg):
-        raise UsageError(f"%%bifrost: {'--history' if options.history else '--bg'} does not go with a comparison.")
-    if options.bg and options.history:
+    if comparing and (options.chat_name or options.bg):
+        raise UsageError(f"%%bifrost: {'--history' if options.chat_name else '--bg'} does not go with a comparison.")
+    if options.bg and options.chat_name:
         raise UsageError("%%bifrost: --history goes on when an answer is complete; ask without --bg.")
     if options.bg and options.out:
         raise UsageError(f"%%bifrost: --bg {options.bg} names the job; {options.out} = await {options.bg} its result.")
@@ -137,7 +164,7 @@ def _template(options: Options, body: str | None) -> tuple[str, str | None]:
     return body, None
 
 
-def _watched(session: Session, options: Options, calls: list[Call], quiet: bool) -> Run | Runs:
+def _watched(session: Session, options: Options, calls: list[Call], quiet: bool, turn: _Turn | None) -> Run | Runs:
     from ..live.watch import watch
 
     runs = [call.run for call in calls]
@@ -146,12 +173,13 @@ def _watched(session: Session, options: Options, calls: list[Call], quiet: bool)
         outcomes = watch(session.client, calls, quiet=quiet, form=options.format)
     finally:  # also after an interrupt: what had arrived is the result
         session.keep(result, options.out)
+        if turn is not None:
+            turn.keep(runs)
     for outcome in outcomes:
         if outcome.log_error is not None:
             warnings.warn(str(outcome.log_error), stacklevel=2)
-    if options.history and runs[0].status == "ok":
-        said = {"role": "assistant", "content": runs[0].text}
-        session.conversation = [*calls[0].body["messages"], said]
+    if turn is not None:
+        session.tell_outdated(turn.place.chat, quiet)
     if not options.no_raise:
         _raise_first(outcomes)
     return result
