@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections import ChainMap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 
+from ..._compare.inputs import rows_of
 from ..._compare.template import escape, render, variables
 from ..._display.describe import error_text
 from ..._display.run import Runs
@@ -203,14 +204,16 @@ def _compared(
     from ..._compare.compare import ComparisonInterrupted, compare
 
     prompt, prompt_id = template
-    inputs = _inputs(options.inputs, prompt, values) if options.inputs else None
+    system = options.system
+    inputs = _inputs(options.inputs, [prompt, system or ""], values) if options.inputs else None
     if inputs is None:  # the notebook's own values go in here; what comes out is no template any more
         prompt = escape(render(prompt, values))
+        system = None if system is None else escape(render(system, values))
     asked: dict[str, Any] = {
         "inputs": inputs,
         "repeats": options.repeat or 1,
         "chat": options.kind == "chat",
-        "system": options.system,
+        "system": system,
         "fallbacks": options.fallbacks or None,
         "client": session.client,
         "dry_run": options.dry_run,
@@ -245,28 +248,17 @@ def _raise_if_all_failed(compared: Comparison) -> None:
     raise BifrostError(f"None of {len(runs)} calls was answered; {first.requested}: {error_text(first)}", run=first)
 
 
-def _inputs(name: str, template: str, values: Mapping[str, Any]) -> Any:
-    """The variable `name`, with what the template needs beyond its columns taken from the notebook."""
+def _inputs(name: str, templates: Sequence[str], values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of the variable `name`, with what the templates need beyond its columns taken from the notebook."""
     if name not in values:
         meant = did_you_mean(name, (each for each in values if not each.startswith("_")))
         meant = meant or " Assign a DataFrame, a dict or a list of dicts to it first."
         raise UsageError(f"%%bifrost: --inputs {name}: there is no such variable.{meant}")
-    inputs = values[name]
-    if not (isinstance(inputs, list | Mapping) or hasattr(inputs, "columns")):
-        return inputs  # `compare` says what it takes
-    if isinstance(inputs, list):
-        columns = {str(key) for row in inputs if isinstance(row, Mapping) for key in row}
-    else:
-        columns = {str(key) for key in getattr(inputs, "columns", inputs)}
-    more = {each: values[each] for each in variables(template) if each not in columns and each in values}
-    if not more:
-        return inputs
-    if isinstance(inputs, list):
-        return [{**more, **row} for row in inputs]
-    if isinstance(inputs, Mapping):
-        count = max((len(column) for column in inputs.values() if hasattr(column, "__len__")), default=0)
-        return {**inputs, **{each: [value] * count for each, value in more.items()}}
-    return inputs.assign(**{each: [value] * len(inputs) for each, value in more.items()})
+    rows = rows_of(values[name])
+    columns = {column for row in rows for column in row}
+    needed = [each for template in templates for each in variables(template)]
+    more = {each: values[each] for each in needed if each not in columns and each in values}
+    return [{**more, **row} for row in rows]
 
 
 def _tags(session: Session, options: Options) -> dict[str, Any]:

@@ -40,8 +40,8 @@ class RunLog:
     """An append-only file of runs, one JSON object per line (format: `bifrost_nb._runs.log.codec`).
 
     Made at the first append, readable by its owner only. Any number of threads and processes may append at once. A
-    later line about a run adds facts to it; the newest known value of each column wins. `path` None is a switched-off
-    log: it takes every run and keeps none.
+    later line about a run adds facts to it; the newest known value of each column wins. `path` None (or ``"off"``, as
+    in ``BIFROST_RUN_LOG``) is a switched-off log: it takes every run and keeps none.
 
     `redact` decides what is written of each run's texts (see `bifrost_nb._runs.redaction`): ``redact(text, what)``,
     `what` being ``"prompt"`` or ``"response"``, returns the text to write or None.
@@ -52,6 +52,8 @@ class RunLog:
             raise ConfigurationError(
                 f"{text!r} is no path for a run log.", hint="Give a file name, or None for no log."
             )
+        if isinstance(path, str) and path.strip().lower() == "off":  # as in BIFROST_RUN_LOG; ./off is a file
+            path = None
         # Absolute now: a notebook that changes its folder later goes on with the same log.
         self.path = None if path is None else Path(path).expanduser().absolute()
         """The file; None if the log is off."""
