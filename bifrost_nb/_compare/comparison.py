@@ -556,6 +556,17 @@ class Plots:
         """How the runs ended."""
         return self._draw("errors", ax)
 
+    def anatomy(self, ax: Axes | None = None) -> Axes:
+        """Where the time goes: waiting here, network, gateway, to the first text, generation; see `anatomy_parts`."""
+        import pandas as pd
+
+        from .. import charts
+
+        upstream = [(run.extra_fields or {}).get("upstream_latency") for run in self._comparison.runs]
+        told = [value if isinstance(value, int | float) else None for value in upstream]
+        frame = self._comparison._named().assign(upstream_ms=pd.array(told, dtype="Float64"))
+        return charts.anatomy(frame, ax)
+
     def tradeoff(self, x: str = "cost_usd", y: str = "total_ms", ax: Axes | None = None) -> Axes:
         """Two figures against each other, with the efficient frontier: ``tradeoff(x="cost_usd", y="score")``."""
         from .. import charts
