@@ -87,8 +87,8 @@ def find(known: Collection[str], secrets: Collection[str], folder: Path | None =
 def trust(file: ProjectFile) -> str:
     """Let `file` choose address and run log, with the values it has now; what that means. Raises ConfigurationError."""
     if not file.needs_trust:
-        where = "" if file.path is None else f" ({file.path})"
-        return f"No project file here sets an address, a run log or certificates{where}."
+        place = "" if file.path is None else f" ({file.path})"
+        return f"No project file here sets an address, a run log or certificates{place}."
     if not file.trusted:
         _write([*_trusted(), _entry(file)])
     where = {
