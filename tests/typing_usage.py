@@ -125,6 +125,11 @@ def comparing(inputs: pd.DataFrame) -> None:
     assert_type(comparison.plot.tradeoff(x="cost_usd", y="score"), Axes)
     assert_type(comparison.plot.agreement("score_grade", "rating"), Axes)
     print(comparison.difference("azure/fast", "cold", "total_ms").verdict)
+    found = comparison.gate("cold", baseline="main.html", baseline_variant="azure/fast", score="better", p95_ms=1500)
+    assert_type(found, bf.Gate)
+    assert_type(found.exit_status, int)
+    assert_type([check.sentence for check in found.checks], list[str])
+    assert_type(bf.gate(comparison.frame, "cold", baseline=comparison.frame, right=0.9).frame, pd.DataFrame)
 
 
 def trying(frame: pd.DataFrame) -> None:

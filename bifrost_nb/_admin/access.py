@@ -8,7 +8,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any
 
 from .._client.model_list import MODELS_LAST_S, model_list
-from .._client.transport import Reply, fetch
+from .._client.transport import Reply, fetch, of_proxy_perhaps
 from .._safe_text import Secret, plain, redact, secrets_in
 from .._settings import Settings
 from .._wire.errors import gateway_error, parse_error
@@ -37,6 +37,7 @@ class Access:
 
     def __init__(self, client: Client, credentials: Settings) -> None:
         self.base_url = client.base_url
+        self.ca_file = client.credentials.ca_file
         self._credentials = credentials
         keys = client.credentials
         self._client = {**keys.own, **keys.inference}
@@ -102,10 +103,11 @@ class Access:
             )
         if answer is None or reply.status >= 300:
             kind = plain(reply.headers.get("content-type") or "no content type", 60)
-            raise ProtocolError(
+            error = ProtocolError(
                 f"{method} {path} answered {reply.status} with something that is not JSON ({kind}).",
                 hint=missing or "Is base_url the address of a Bifrost gateway?",
             )
+            raise of_proxy_perhaps(error, self.base_url, reply.body)
         return answer
 
     async def get_object(
@@ -139,7 +141,7 @@ class Access:
         # Behind /api only the administrator counts; the inference routes know nothing of him but may sit behind him.
         auth = {**self._client, **self._admin} if path.startswith("/api/") else {**self._admin, **self._client}
         headers = {"accept": "application/json", **auth}
-        return await fetch(self.base_url, path, headers, params, seconds=seconds, **sent)
+        return await fetch(self.base_url, path, headers, params, seconds=seconds, ca_file=self.ca_file, **sent)
 
     async def _sign_in(self) -> bool:
         """Trade user and password for a session token, once, where the gateway does not take them as they are."""
@@ -148,7 +150,15 @@ class Access:
             return False
         self._signed_in = True
         content = {"username": user, "password": password}
-        reply = await fetch(self.base_url, "/api/session/login", {}, method="POST", content=content, seconds=SECONDS)
+        reply = await fetch(
+            self.base_url,
+            "/api/session/login",
+            {},
+            method="POST",
+            content=content,
+            seconds=SECONDS,
+            ca_file=self.ca_file,
+        )
         token = _token(reply) if reply.status < 300 else None
         if token is None:
             return False
@@ -164,7 +174,7 @@ class Access:
             error.hint = _WRONG if self._admin else _LOG_IN
         elif reply.status in (404, 405):
             error.hint = missing or "The gateway is older than this route."
-        return error
+        return of_proxy_perhaps(error, self.base_url, reply.body)
 
 
 def _token(reply: Reply) -> str | None:

@@ -68,6 +68,13 @@ class RunLog:
         """Whether nothing is recorded."""
         return self.path is None
 
+    def size(self) -> int:
+        """Bytes of the file; 0 where there is none."""
+        try:
+            return 0 if self.path is None else self.path.stat().st_size
+        except OSError:
+            return 0
+
     def __repr__(self) -> str:
         return f"RunLog({None if self.path is None else str(self.path)!r})"
 
