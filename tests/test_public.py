@@ -33,6 +33,7 @@ ALLOWED = {  # part -> the parts of this package it may import when it is loaded
     "charts": {"errors"},
     "scorers": {"errors", "_safe_text", "_compare"},
     "_compare": {"errors", "_safe_text", "_suggest", "_runs", "_client", "_display"},
+    "_load": {"errors", "_safe_text", "_client", "_compare", "_display"},
     "_admin": {"errors", "_safe_text", "_suggest", "_settings", "_wire", "_runs", "_client", "_display"},
     "_launch": {"errors", "_safe_text", "_suggest"},
     "_simulator": {"errors"},
@@ -53,6 +54,7 @@ ALLOWED = {  # part -> the parts of this package it may import when it is loaded
         ),
     },
     "cli": {"errors"},
+    "_pytest_plugin": set(),
     "__init__": set(),
 }
 DOORS = {  # (part, part it imports when a function is called) -> why this runs against the order or beside it
@@ -61,6 +63,10 @@ DOORS = {  # (part, part it imports when a function is called) -> why this runs 
     ("_compare", "_foreground"): "compare waits in the cell's thread",
     ("_compare", "_notebook"): "live=True, .grid(), .vote()",
     ("_compare", "charts"): ".plot",
+    ("_admin", "_compare"): "the variables of a prompt that is committed are those of a template",
+    ("_load", "_foreground"): "load_curve waits in the cell's thread",
+    ("_load", "_runs"): ".runs",
+    ("_load", "charts"): ".plot",
     ("charts", "_compare"): "a score's mean and interval are those of the summary",
     ("_notebook", "scorers"): "%%bifrost --score contains:column",
     ("_notebook", "_simulator"): "the embedded gateway's deployments, for completion",
@@ -68,9 +74,12 @@ DOORS = {  # (part, part it imports when a function is called) -> why this runs 
     ("_notebook", "_project_file"): "%bifrost trust",
     ("cli", "_project_file"): "`bifrost-nb trust`",
     ("cli", "_settings"): "`bifrost-nb trust`",
+    ("cli", "_compare"): "`bifrost-nb gate`",
+    ("cli", "_notebook"): "`bifrost-nb gate` runs a notebook",
     ("cli", "_runs"): "`bifrost-nb runs`",
     ("cli", "_simulator"): "`bifrost-nb gateway`",
     ("cli", "__init__"): "the command line uses the public names",
+    ("_pytest_plugin", "__init__"): "its fixtures use the public names",
 }
 HOMES_OF_LIBRARIES = {  # library -> the parts that may import it; every library is listed
     "httpx": {"_client", "_sdks"},  # _sdks: clients of other people's SDKs, which do not carry our own calls
@@ -83,10 +92,10 @@ HOMES_OF_LIBRARIES = {  # library -> the parts that may import it; every library
     "msgspec": {"_wire"},
     "pydantic": {"_wire", "_simulator"},
     "platformdirs": {"_paths"},
-    "pandas": {"_runs", "_display", "charts", "_compare", "_admin", "_notebook"},
+    "pandas": {"_runs", "_display", "charts", "_compare", "_load", "_admin", "_notebook"},
     "pyarrow": {"_runs", "_compare"},
-    "numpy": {"_runs", "charts", "_compare"},
-    "scipy": {"_compare"},
+    "numpy": {"_runs", "charts", "_compare", "_load"},
+    "scipy": {"_compare", "_load"},
     "choix": {"_compare"},
     "distributed": {"_compare"},
     "openpyxl": {"_compare"},
@@ -95,6 +104,7 @@ HOMES_OF_LIBRARIES = {  # library -> the parts that may import it; every library
     "IPython": {"_foreground", "_notebook"},
     "traitlets": {"_notebook"},
     "lazy_loader": {"__init__"},
+    "pytest": {"_pytest_plugin"},  # which pytest alone loads
     "zmq": {"_foreground"},
     "ipywidgets": {"_notebook"},
     "anywidget": {"_notebook"},

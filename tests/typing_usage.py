@@ -125,6 +125,11 @@ def comparing(inputs: pd.DataFrame) -> None:
     assert_type(comparison.plot.tradeoff(x="cost_usd", y="score"), Axes)
     assert_type(comparison.plot.agreement("score_grade", "rating"), Axes)
     print(comparison.difference("azure/fast", "cold", "total_ms").verdict)
+    found = comparison.gate("cold", baseline="main.html", baseline_variant="azure/fast", score="better", p95_ms=1500)
+    assert_type(found, bf.Gate)
+    assert_type(found.exit_status, int)
+    assert_type([check.sentence for check in found.checks], list[str])
+    assert_type(bf.gate(comparison.frame, "cold", baseline=comparison.frame, right=0.9).frame, pd.DataFrame)
 
 
 def trying(frame: pd.DataFrame) -> None:
@@ -199,3 +204,25 @@ def other_sdks(boto3_client: object) -> None:
     bf.recording_client(client, library="httpx2", timeout=30).close()
     bf.recording_async_client(tags={"team": "a"}).build_request("GET", "/")
     bf.recording_boto3(boto3_client, client).converse()
+
+
+def load() -> None:
+    """The load curve."""
+    curve = bf.load_curve("azure/fast", "Hi", rates=[1, 2.5], slo={"ttft_ms": 800}, max_cost_usd=1.0, max_tokens=4)
+    assert_type(curve, bf.LoadCurve)
+    assert_type(curve.rate, float | None)
+    assert_type(curve.frame, pd.DataFrame)
+    assert_type(curve.runs, pd.DataFrame)
+    assert_type(curve.plot(), Axes)
+
+
+def repository(run: bf.Run) -> None:
+    """The gateway's prompt repository."""
+    assert_type(bf.prompts(), pd.DataFrame)
+    prompt = bf.prompt("team/tagline", version=2)
+    assert_type(prompt, bf.Prompt)
+    assert_type(
+        bf.prompt("team/new", create=True).commit("Hi {{x}}", message="first", deployment="openai/x"), bf.Prompt
+    )
+    assert_type(prompt.headers, dict[str, str])
+    assert_type(prompt.used_by(run), bool | None)

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from .._notebook.widgets.grid import GridView
     from .._notebook.widgets.vote import Vote
     from .agreement import Agreement
-    from .difference import Difference, DifferenceOptions
+    from .difference import Difference, DifferenceOptions, Mixed
     from .differences import Best
+    from .gate import Gate
     from .groups import By
     from .judge import JudgeCalls
     from .pairwise import Judgement, PairAnswer
@@ -443,6 +444,50 @@ class Comparison:
 
         return write_report(self, path, title)
 
+    def gate(
+        self,
+        candidate: str | None = None,
+        *,
+        baseline: str | os.PathLike[str] | pd.DataFrame | None = None,
+        baseline_variant: str | None = None,
+        confidence: float = 0.95,
+        mixed: Mixed = "refuse",
+        seed: int = 0,
+        **rules: str | float | None,
+    ) -> Gate:
+        """Whether `candidate` holds `rules`: passed, failed, or undecided where the data does not say.
+
+            comparison.gate("azure/fast", baseline="azure/large", score="not worse by 0.02", p95_ms=1500)
+            comparison.gate(baseline="main.html", right="not worse by 0.02", cost_usd_per_1000="not worse by 10%")
+
+        A rule is named after a score (``score``, ``score_right`` or ``right``, ``valid``) or one of ``p50_ms``,
+        ``p95_ms``, ``p99_ms``, ``ttft_p50_ms``, ``ttft_p95_ms`` (milliseconds), ``cost_usd_per_1000`` (US dollars) and
+        ``error_rate`` (0 to 1). It is a limit (a number: scores at least, all else at most; or ``"at least 0.9"``,
+        ``"at most 1500"``) or set against the baseline: ``"not worse by 0.02"`` in the figure's unit, ``"not worse by
+        10%"`` as a share of the baseline's, or ``"better"``. Each rule holds where an interval over inputs is on the
+        right side with `confidence` (one-sided), does not hold where it is on the wrong side.
+
+        `baseline` is a variant of this comparison, a report (``.html``) or Parquet file of an earlier one, or a frame;
+        of those the runs of `baseline_variant`, by default the variant with the candidate's name or the only one.
+        `candidate` may be left out where one variant is left. Times measured at another hour are not compared, so a
+        rule of times against a file is undecided. An answer that never came counts as the worst score.
+
+        Raises ConfigurationError for an unknown figure, variant or rule, LogError for a file that cannot be read.
+        """
+        from .gate import gate
+
+        return gate(
+            self.frame,
+            candidate,
+            baseline=baseline,
+            baseline_variant=baseline_variant,
+            confidence=confidence,
+            mixed=mixed,
+            seed=seed,
+            missing=self.missing,
+            **rules,
+        )
+
     def to_excel(self, path: str | os.PathLike[str]) -> Path:
         """Write `frame` to an ``.xlsx`` file with typed cells, in which no text is a formula; returns its path.
 
@@ -526,6 +571,7 @@ class Comparison:
         """Only the evidence that the notebook file keeps; the two methods above give text and HTML."""
         from .._display.run import metadata_many
 
+        self._wait_a_moment()  # this is asked for first, and what it says should agree with the table
         return {}, metadata_many(self.runs)
 
 
@@ -554,6 +600,17 @@ class Plots:
     def errors(self, ax: Axes | None = None) -> Axes:
         """How the runs ended."""
         return self._draw("errors", ax)
+
+    def anatomy(self, ax: Axes | None = None) -> Axes:
+        """Where the time goes: waiting here, network, gateway, to the first text, generation; see `anatomy_parts`."""
+        import pandas as pd
+
+        from .. import charts
+
+        upstream = [(run.extra_fields or {}).get("upstream_latency") for run in self._comparison.runs]
+        told = [value if isinstance(value, int | float) else None for value in upstream]
+        frame = self._comparison._named().assign(upstream_ms=pd.array(told, dtype="Float64"))
+        return charts.anatomy(frame, ax)
 
     def tradeoff(self, x: str = "cost_usd", y: str = "total_ms", ax: Axes | None = None) -> Axes:
         """Two figures against each other, with the efficient frontier: ``tradeoff(x="cost_usd", y="score")``."""

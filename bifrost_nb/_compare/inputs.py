@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from inspect import isclass
 from typing import Any
 
 from ..errors import ConfigurationError, TemplateError
@@ -63,7 +64,8 @@ def rows_of(inputs: Any) -> list[Mapping[str, Any]]:
         rows = list(inputs)
     else:
         raise ConfigurationError(
-            f"inputs must be a DataFrame, a dict of lists or a list of dicts, not {type(inputs).__name__}."
+            f"inputs must be a DataFrame (of any library), a dict of lists or a list of dicts, not"
+            f" {type(inputs).__name__}."
         )
     rows = [_without_mark(row) for row in rows]
     for number, row in enumerate(rows):
@@ -78,31 +80,74 @@ def _is_pandas(inputs: Any) -> bool:
     return hasattr(inputs, "columns") and hasattr(inputs, "to_dict") and hasattr(inputs, "iloc")
 
 
-def _other_frame(inputs: Any) -> list[dict[str, Any]] | None:
-    """The rows of a frame of another library (polars, pyarrow, duckdb, ...), by the Arrow C stream interface."""
-    if isinstance(inputs, Mapping | Sequence) or _is_pandas(inputs):
+_TO_ARROW = ("to_arrow", "to_arrow_table", "arrow")
+_TO_PANDAS = ("to_pandas", "toPandas")
+"""How frames without the Arrow interface give their rows: ibis, daft, duckdb's older relations; Hugging Face's
+datasets (whose selection of rows no other way knows), modin and Spark."""
+
+
+def _other_frame(inputs: Any) -> Any:
+    """The rows of a frame of another library (polars, pyarrow, duckdb, ...), by the Arrow C stream interface.
+
+    Or a pandas frame of what can only make one; None for what is no frame of another library.
+    """
+    if isinstance(inputs, Mapping | Sequence | str) or isclass(inputs) or _is_pandas(inputs):
         return None
+    if (lazy := type(inputs).__name__) == "LazyFrame" or hasattr(inputs, "dask"):
+        raise ConfigurationError(
+            f"inputs is a {lazy} whose rows are not there yet.", hint="Pass inputs.collect() or inputs.compute()."
+        )
     if not hasattr(inputs, "__arrow_c_stream__"):
-        inputs = getattr(inputs, "arrow", inputs)  # a duckdb relation before it had the interface
-        inputs = inputs() if callable(inputs) else inputs
+        if _is_pandas(converted := _converted(inputs, _TO_PANDAS)):
+            return converted
+        inputs = _converted(inputs, _TO_ARROW)
     if not hasattr(inputs, "__arrow_c_stream__"):
         return None
     from .._runs.frame import arrow_rows
 
-    return arrow_rows(inputs)
+    try:
+        return arrow_rows(inputs)
+    except (TypeError, ValueError):  # one column without a name
+        hint = "Pass {'name': values}, or a frame with that column."
+        raise ConfigurationError(f"inputs is a {type(inputs).__name__}, which has no columns.", hint=hint) from None
+
+
+def _converted(inputs: Any, methods: Sequence[str]) -> Any:
+    return next((way() for name in methods if callable(way := getattr(inputs, name, None))), None)
+
+
+_MARKS = ("\ufeff", "\xef\xbb\xbf")
+"""The byte-order mark that Excel writes at the head of a CSV, and what it looks like where it was read as Latin-1."""
 
 
 def _without_mark(row: Any) -> Any:
-    """A row whose first column's name begins with the byte-order mark that Excel writes at the head of a CSV."""
+    """A row whose first column's name begins with a byte-order mark; quotes behind it are then part of the name."""
     if not isinstance(row, Mapping):
         return row
-    return {name.removeprefix("\ufeff").strip('"') if isinstance(name, str) else name: row[name] for name in row}
+    first = next(iter(row), None)
+    mark = next((mark for mark in _MARKS if isinstance(first, str) and first.startswith(mark)), None)
+    if mark is None or first is None:
+        return row
+    name = first.removeprefix(mark).strip('"')
+    if name in row:
+        raise ConfigurationError(f"inputs has the column {name!r} twice, once behind a byte-order mark (\\ufeff).")
+    return {name if each == first else each: value for each, value in row.items()}
 
 
 def _from_columns(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
     lengths = {}
     for name, values in columns.items():
-        if isinstance(values, (str, bytes)) or not hasattr(values, "__len__") or not hasattr(values, "__iter__"):
+        if hasattr(values, "columns") or hasattr(values, "column_names"):  # a dict of frames or of data sets
+            raise ConfigurationError(
+                f"inputs[{name!r}] is a {type(values).__name__} of its own.", hint=f"Pass inputs=...[{name!r}]."
+            )
+        if isinstance(values, Set):
+            raise ConfigurationError(f"inputs[{name!r}] is a set, which has no order.", hint="Pass sorted(...).")
+        if (
+            isinstance(values, (str, bytes, Mapping))
+            or not hasattr(values, "__len__")
+            or not hasattr(values, "__iter__")
+        ):
             raise ConfigurationError(f"inputs[{name!r}] must be a list of values.", hint=f"Write [{_shown(values)}].")
         lengths[name] = len(values)
     if len(set(lengths.values())) > 1:

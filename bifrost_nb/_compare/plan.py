@@ -23,6 +23,7 @@ from .._safe_text import Secret
 from ..errors import ConfigurationError
 from .groups import SEPARATOR
 from .inputs import prompts_of
+from .prompt_text import Fault, as_text
 from .template import render
 
 if TYPE_CHECKING:
@@ -229,9 +230,17 @@ def _numbered(digest: str, seen: Counter[str]) -> str:
 
 
 def _shown_values(values: Mapping[str, Any]) -> list[Any]:
-    """A row's values so that the same row has the same identity tomorrow: no address of an object is in it."""
-    plain = (str, int, float, bool, type(None), list, dict, tuple)
-    return [[name, value if isinstance(value, plain) else str(value)] for name, value in sorted(values.items())]
+    """A row's values so that the same row has the same identity tomorrow: whole, and without an object's address."""
+    return [[name, _shown_value(value)] for name, value in sorted(values.items())]
+
+
+def _shown_value(value: Any) -> Any:
+    if isinstance(value, str | int | float | bool | None):
+        return value
+    try:
+        return as_text(value)
+    except Fault:  # of a column that no template uses, such as a picture
+        return type(value).__name__
 
 
 def _filled(system: str | None, values: Mapping[str, Any]) -> str | None:

@@ -13,20 +13,16 @@ attributes with a leading underscore, nothing of modules, classes and functions.
 
 from __future__ import annotations
 
-import json
 import re
-import sys
 from collections.abc import Callable, Collection, Mapping
-from datetime import date
-from decimal import Decimal
 from inspect import isclass, isroutine
-from numbers import Number
 from types import ModuleType
 from typing import Any
 
 from .._safe_text import plain
 from .._suggest import similar
 from ..errors import TemplateError
+from .prompt_text import Fault, as_text, is_pandas
 
 __all__ = ["ESCAPE", "escape", "render", "variables", "with_names"]
 
@@ -64,9 +60,9 @@ def with_names(template: str) -> tuple[str, list[str]]:
 def render(template: str, values: Mapping[str, Any], *, where: str | None = None) -> str:
     """`template` with every placeholder filled in from `values`.
 
-    Text goes in as it is; numbers, dates and all that has a text form of its own by `str`; lists and mappings as JSON;
-    a DataFrame or Series whole. None, NaN and NA are no text, nor are functions, classes, modules and objects whose
-    only text is their address.
+    Text goes in as it is; numbers, dates and all that has a text form of its own by `str`; lists, arrays and mappings
+    as JSON; a DataFrame or Series as its table. All of it goes in, however long. None, NaN and NA are no text (nor
+    inside a list), nor are functions, generators, locks and all whose only text is their address.
 
     Raises one TemplateError that names every placeholder without a value, with near matches; `where` (such as
     ``row 3``) says for which inputs.
@@ -78,8 +74,8 @@ def render(template: str, values: Mapping[str, Any], *, where: str | None = None
             return match["escaped"][2:-2]
         path = match["path"]
         try:
-            return _text(_value(path, values))
-        except _Fault as fault:
+            return as_text(_value(path, values))
+        except Fault as fault:
             faults[path] = f"{{{{{path}}}}} {fault}"
             return ""
 
@@ -90,40 +86,17 @@ def render(template: str, values: Mapping[str, Any], *, where: str | None = None
     return text
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if _is_missing(value):
-        raise _Fault(f"is {'None' if value is None else 'NA'}, which is no text")
-    if isinstance(value, ModuleType) or isclass(value) or isroutine(value):
-        raise _Fault(f"is a {type(value).__name__}, which is no text")
-    if isinstance(value, bool | Number | date | bytes):
-        return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-    if isinstance(value, Mapping | list | tuple | set | frozenset):
-        return _as_json(value)
-    if callable(whole := getattr(type(value), "to_string", None)) and _is_pandas(value):
-        return str(whole(value))
-    own: Any = type(value)
-    if own.__str__ is object.__str__ and own.__repr__ is object.__repr__:
-        raise _Fault(f"is a {type(value).__name__}, which has no text of its own")
-    return str(value)
-
-
-class _Fault(Exception):
-    """What is wrong with one placeholder: the predicate of a sentence about it."""
-
-
 def _value(path: str, values: Mapping[str, Any]) -> Any:
     name, *_ = re.split(r"[.\[]", path, maxsplit=1)
     if name.startswith("__"):
-        raise _Fault("reads a name of Python's own, which templates may not")
+        raise Fault("reads a name of Python's own, which templates may not")
     if name not in values:
-        raise _Fault(f"is not defined{_near(name, values)}")
+        raise Fault(f"is not defined{_near(name, values)}")
     value, walked = values[name], name
     for step in _STEPS.findall(path[len(name) :]):
         found = _attribute(value, step[1:]) if step[0] == "." else _item(value, step[1:-1].strip())
         if found is _MISSING:
-            raise _Fault(f"has no {step.strip('.')} in {walked}{_near(step.strip('.'), _names(value))}")
+            raise Fault(f"has no {step.strip('.')} in {walked}{_near(step.strip('.'), _names(value))}")
         value, walked = found, walked + step
     return value
 
@@ -131,12 +104,12 @@ def _value(path: str, values: Mapping[str, Any]) -> Any:
 def _attribute(value: Any, name: str) -> Any:
     """``value.name``: a mapping's item or an object's attribute, so that a row reads alike in both forms."""
     if name.startswith("_"):
-        raise _Fault("reads a name with a leading underscore, which templates may not")
+        raise Fault("reads a name with a leading underscore, which templates may not")
     if isinstance(value, ModuleType) or isclass(value) or isroutine(value):
-        raise _Fault(f"reads from a {type(value).__name__}, which templates may not")
+        raise Fault(f"reads from a {type(value).__name__}, which templates may not")
     if isinstance(value, Mapping):
         return value.get(name, _MISSING)
-    if _is_pandas(value) and name in value:  # a column called "name" comes before pandas' own `name`
+    if is_pandas(value) and name in value:  # a column called "name" comes before pandas' own `name`
         return value[name]
     return _read_or_template_error(lambda: getattr(value, name))
 
@@ -144,7 +117,7 @@ def _attribute(value: Any, name: str) -> Any:
 def _item(value: Any, written: str) -> Any:
     key: Any = written[1:-1] if written[0] in "\"'" else int(written)
     if isinstance(value, ModuleType) or isclass(value) or isroutine(value):
-        raise _Fault(f"reads from a {type(value).__name__}, which templates may not")
+        raise Fault(f"reads from a {type(value).__name__}, which templates may not")
     return _read_or_template_error(lambda: value[key])
 
 
@@ -154,13 +127,13 @@ def _read_or_template_error(read: Callable[[], Any]) -> Any:
     except (AttributeError, LookupError, TypeError):
         return _MISSING
     except Exception as error:  # noqa: BLE001 - a property may fail in any way; the placeholder is what to name
-        raise _Fault(f"cannot be read: {type(error).__name__}: {plain(error, 200)}") from None
+        raise Fault(f"cannot be read: {type(error).__name__}: {plain(error, 200)}") from None
 
 
 def _names(value: Any) -> Collection[str]:
     if isinstance(value, Mapping):
         return [str(key) for key in value]
-    columns = getattr(value, "columns", None) if _is_pandas(value) else None
+    columns = getattr(value, "columns", None) if is_pandas(value) else None
     return [str(each) for each in (dir(value) if columns is None else columns) if not str(each).startswith("_")]
 
 
@@ -169,29 +142,6 @@ def _near(name: str, known: Collection[str] | Mapping[str, Any]) -> str:
     names = [each for each in known if isinstance(each, str) and not each.startswith("_")]
     close = similar(wanted, names, 2)
     return f" (did you mean {' or '.join(close)}?)" if close else ""
-
-
-def _is_missing(value: Any) -> bool:
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return True
-    return isinstance(value, float | Decimal | Number) and bool(value != value)  # NaN, of Python, numpy or decimal
-
-
-def _is_pandas(value: Any) -> bool:
-    pandas = sys.modules.get("pandas")
-    return pandas is not None and isinstance(value, pandas.DataFrame | pandas.Series)
-
-
-def _as_json(value: Any) -> str:
-    def other(each: Any) -> Any:
-        return sorted(each, key=str) if isinstance(each, set | frozenset) else _text(each)
-
-    if isinstance(value, set | frozenset):
-        value = other(value)
-    try:
-        return json.dumps(dict(value) if isinstance(value, Mapping) else value, ensure_ascii=False, default=other)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise _Fault(f"cannot be written as JSON: {plain(error, 100)}") from None
 
 
 def escape(text: str) -> str:

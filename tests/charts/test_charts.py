@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from bifrost_nb import charts
 from tests.compare.frames import calls, frame, times
 
-CHARTS = ["latency", "ttft", "tokens", "cost", "errors", "tradeoff", "over_time", "timeline"]
+CHARTS = ["latency", "ttft", "tokens", "cost", "errors", "tradeoff", "over_time", "timeline", "anatomy"]
 
 
 @pytest.fixture
@@ -180,7 +180,7 @@ def test_no_pyplot_and_nothing_of_ours() -> None:
         "ours = {name for name in sys.modules if name.startswith('bifrost_nb')}\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
         "assert ours == {'bifrost_nb', 'bifrost_nb.charts', 'bifrost_nb.errors',"
-        " *(f'bifrost_nb.charts.{one}' for one in ('runs', 'scores', 'style'))}, ours\n"
+        " *(f'bifrost_nb.charts.{one}' for one in ('anatomy', 'runs', 'scores', 'style'))}, ours\n"
         "assert matplotlib.rcParams.copy() == before\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty
@@ -145,6 +145,16 @@ class FrontEnd:
     def run(self, code: str, **options: Any) -> Cell:
         """Send a cell without waiting; cells sent one after the other are what Run All does."""
         cell = Cell(self, self.client.execute(code, **options))
+        self.cells[cell.id] = cell
+        return cell
+
+    def run_cell(self, cell_id: str, code: str, deleted: Sequence[str] = ()) -> Cell:
+        """Send a cell with its id and those of deleted cells, as JupyterLab does."""
+        content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": True}
+        metadata = {"cellId": cell_id, "deletedCells": list(deleted), "recordTiming": False}
+        message = self.client.session.msg("execute_request", {**content, "stop_on_error": True}, metadata=metadata)
+        self.client.shell_channel.send(message)
+        cell = Cell(self, message["header"]["msg_id"])
         self.cells[cell.id] = cell
         return cell
 

@@ -46,7 +46,7 @@ WRONG = {
     "open quote": Wrong(f"%%bifrost {TEXT} --system 'x\nhi", "UsageError", "a quote on the line is not closed"),
     "unknown command": Wrong("%bifrost modls", "UsageError", "Did you mean 'models'?"),
     "-p for an option": Wrong(f"%%bifrost {TEXT} -p timeout=3\nhi", "UsageError", "use --timeout"),
-    "history of several": Wrong(f"%%bifrost {TEXT} {CHAT} --history\nhi", "UsageError", "name one deployment"),
+    "no such turn": Wrong(f"%%bifrost {CHAT} --history-from 3\nhi", "UsageError", "this chat has 0 turns"),
     "cost of one": Wrong(f"%%bifrost {TEXT} --max-cost 1\nhi", "UsageError", "--repeat or --inputs"),
     "no such inputs": Wrong(
         f"prodcts = {{}}\n%bifrost {TEXT} -i products 'hi'", "UsageError", "Did you mean 'prodcts'?"

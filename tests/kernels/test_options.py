@@ -75,6 +75,14 @@ ROWS = {
         {"stream": True},
         "[each['content'] for each in __import__('json').loads(b.prompt)] == ['Be brief.', 'One', a.text, 'Two']",
     ),
+    "history from": Row(
+        (
+            "%bifrost forget",
+            f"%%bifrost {CHAT} --history --max-tokens 3\nOne",
+            f"%%bifrost {CHAT} --history-from 0 --max-tokens 3 -o b\nTwo",
+        ),
+        {"messages": [{"role": "user", "content": "Two"}]},
+    ),
     "names, attributes and items": Row(
         ("what = {'name': ['sea'], 'a b': 1}", f"%%bifrost {TWO}\n{{{{what.name[0]}}}} {{{{ what[\"a b\"] }}}}"),
         {"prompt": "sea 1"},

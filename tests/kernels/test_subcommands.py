@@ -43,6 +43,7 @@ ROWS = {
     "prompts": Row(f"%%bifrost {TEXT} --save shown --dry-run --quiet\nkept", "prompts shown", "got == 'kept'"),
     "copy": Row(ASK, "copy a --as curl", "got.startswith('curl') and 'max_tokens' in got"),
     "forget": Row(f"%%bifrost {CHAT} --history --max-tokens 2 --quiet\nhi", "forget", "got.endswith('forgotten')"),
+    "chat": Row(f"%%bifrost {CHAT} --history --max-tokens 2 --quiet\nhi", "chat", "got[-1]['role'] == 'assistant'"),
     "trust": Row(
         "import os, pathlib, tempfile; here = os.getcwd(); os.chdir(tempfile.mkdtemp())\n"
         "pathlib.Path('pyproject.toml').write_text('[tool.bifrost_nb]\\nrun_log = \"runs.jsonl\"\\n')",

@@ -318,6 +318,18 @@ def test_a_log_that_is_off_records_nothing(monkeypatch: pytest.MonkeyPatch, tmp_
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("off", [None, "off", "OFF", " off "])
+def test_off_is_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, off: str | None) -> None:
+    """The word that switches the log off in the environment does so here, and writes no file of that name."""
+    monkeypatch.chdir(tmp_path)
+    log = RunLog(off)
+    assert log.off
+    log.append(full_run())
+    assert list(tmp_path.iterdir()) == []
+    assert RunLog("./off").path == tmp_path / "off"
+    assert RunLog(Path("off")).path == tmp_path / "off"
+
+
 def test_the_default_log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """One log per path: from the environment, fixed when first used, else in the user's data folder."""
     monkeypatch.chdir(tmp_path)

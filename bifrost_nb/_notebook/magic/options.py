@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, NoReturn
 from IPython.core.error import UsageError
 
 from ..._suggest import did_you_mean
+from .chats import DEFAULT
 
 __all__ = ["Option", "Options", "help_text", "literal", "options", "parse", "split", "split_prompt"]
 
@@ -72,7 +73,9 @@ class Options:
     format: str = "md"
     save: str | None = None
     use: str | None = None
-    history: bool = False
+    history: str | None = None
+    """The name of a chat."""
+    history_from: int | None = None
     tags: dict[str, Any] = field(default_factory=dict)
     timeout: float | None = None
     cache: str | None = None
@@ -85,7 +88,12 @@ class Options:
     @property
     def kind(self) -> str:
         """``chat`` where something was given that only a chat has."""
-        return "chat" if self.chat or self.system is not None or self.history else "text"
+        return "chat" if self.chat or self.system is not None or self.chat_name else "text"
+
+    @property
+    def chat_name(self) -> str | None:
+        """The chat that is continued; None: this is no turn of a chat."""
+        return self.history or (None if self.history_from is None else DEFAULT)
 
     @property
     def wire(self) -> dict[str, Any]:
@@ -216,7 +224,8 @@ def _declare() -> _Parser:
     several("--fallback", dest="fallbacks", metavar="DEPLOYMENT", help="tried when the asked one fails; repeat")
     flag("--chat", help="a chat completion instead of a text completion")
     once("--system", of="TEXT", help="system message; implies --chat")
-    flag("--history", help="continue the chat of this notebook; implies --chat")
+    once("--history", of="[NAME]", help="continue this notebook's chat, or the one called NAME; implies --chat")
+    once("--history-from", type=int, of="TURN", help="go on after this turn of the chat, 0 to begin anew")
     once("-t", "--temperature", type=float, of="NUMBER", help="sampling temperature")
     once("--max-tokens", type=int, of="COUNT", help="longest answer, in tokens")
     once("--top-p", type=float, of="NUMBER", help="nucleus sampling")
@@ -313,15 +322,26 @@ def _end_of_json(line: str, start: int) -> int | None:
 
 def parse(words: Sequence[str], defaults: Options | None = None) -> Options:
     """The options that `words` give, on top of `defaults`. Raises UsageError."""
+    words = _with_chat_name(list(words))
     known = defaults or Options()
     start = argparse.Namespace(given=set(), **{each.name: getattr(known, each.name) for each in fields(Options)})
     start.deployments = None
-    found = vars(_PARSER.parse_intermixed_args(list(words), start))
+    found = vars(_PARSER.parse_intermixed_args(words, start))
     found.pop("given")
     found["deployments"] = found["deployments"] or list(known.deployments)
     for name, value in found.items():  # a default must not be changed through what was made from it
         found[name] = value.copy() if isinstance(value, list | dict) else value
     return Options(**found)
+
+
+def _with_chat_name(words: list[str]) -> list[str]:
+    """``--history`` with its name, or the usual one: argparse would take any word behind it, a deployment too."""
+    if "--history" not in words:
+        return words
+    place = words.index("--history")
+    name = words[place + 1] if len(words) > place + 1 else ""
+    named = name.isidentifier()
+    return [*words[:place], f"--history={name if named else DEFAULT}", *words[place + 1 + named :]]
 
 
 def help_text() -> str:

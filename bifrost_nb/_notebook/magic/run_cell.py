@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections import ChainMap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 
+from ..._compare.inputs import rows_of
 from ..._compare.template import escape, render, variables
 from ..._display.describe import error_text
 from ..._display.run import Runs
@@ -16,6 +18,7 @@ from ..._display.table import Text
 from ..._suggest import did_you_mean
 from ...errors import BifrostError
 from .cache_key import cache_headers
+from .chats import DEFAULT, Place
 from .options import Options
 from .scores import scorers_for
 from .session import Session
@@ -48,7 +51,9 @@ def ask(session: Session, options: Options, body: str | None, local_ns: Mapping[
         values = ChainMap({"body": "{{body}}"}, *values.maps)
     if options.repeat or options.inputs or options.score:
         return _compared(session, options, (template, prompt_id), values, quiet or options.quiet)
-    calls = calls_for(session, options, render(template, values), values, prompt_id)
+    prompt = render(template, values)
+    turn = _turn(session, options, prompt, values) if options.chat_name else None
+    calls = calls_for(session, options, prompt, values, prompt_id, turn)
     if options.dry_run:
         shown = Text("\n\n".join(_as_sent(session, call) for call in calls))
         session.keep(shown, options.out)
@@ -61,27 +66,52 @@ def ask(session: Session, options: Options, body: str | None, local_ns: Mapping[
         job = session.jobs[options.bg] = BackgroundJob(session.client, calls, options)
         session.shell.user_ns[options.bg] = job
         return job
-    return _watched(session, options, calls, quiet or options.quiet)
+    return _watched(session, options, calls, quiet or options.quiet, turn)
+
+
+@dataclass(slots=True)
+class _Turn:
+    """A turn of a chat that is about to be asked."""
+
+    place: Place
+    prompt: str
+    system: str | None
+
+    def keep(self, runs: list[Run]) -> None:
+        self.place.chat.keep(self.place, self.prompt, self.system, runs)
+
+
+def _turn(session: Session, options: Options, prompt: str, values: Mapping[str, Any]) -> _Turn:
+    """The turn of this cell in the chat that it names. Raises UsageError."""
+    shell: Any = session.shell
+    request = shell.get_parent() if hasattr(shell, "get_parent") else {}  # a terminal has no front end
+    cell, deleted = session.cells.current(request or {})
+    for each in session.chats.values():
+        each.drop(deleted)
+    place = session.chats.named(options.chat_name or DEFAULT).place(cell, options.history_from)
+    return _Turn(place, prompt, None if options.system is None else render(options.system, values))
 
 
 def calls_for(
-    session: Session, options: Options, prompt: str, values: Mapping[str, Any], prompt_id: str | None = None
+    session: Session,
+    options: Options,
+    prompt: str,
+    values: Mapping[str, Any],
+    prompt_id: str | None = None,
+    turn: _Turn | None = None,
 ) -> list[Call]:
     """One checked call per deployment; nothing is sent. Raises ConfigurationError."""
     client = session.client
     chat: dict[str, Any] = {}
-    if options.kind == "chat":
-        system = None if options.system is None else render(options.system, values)
-        if options.history:
-            start = [{"role": "system", "content": system}] if system is not None and not session.conversation else []
-            chat = {"messages": [*start, *session.conversation, {"role": "user", "content": prompt}]}
-        else:
-            chat = {"system": system}
+    if turn is not None:
+        chat = {"messages": turn.place.messages(prompt, turn.system)}
+    elif options.kind == "chat":
+        chat = {"system": None if options.system is None else render(options.system, values)}
     return [
         client.prepare(
             "chat" if options.kind == "chat" else "text",
             deployment,
-            None if options.history else prompt,
+            None if turn is not None else prompt,
             stream=True,
             fallbacks=options.fallbacks or None,
             extra=options.extra or None,
@@ -99,14 +129,12 @@ def calls_for(
 def _check(session: Session, options: Options) -> None:
     if not options.deployments:
         raise UsageError("%%bifrost: name a deployment, like azure/gpt-35-turbo-instruct. %bifrost models lists them.")
-    if options.history and len(options.deployments) > 1:
-        raise UsageError("%%bifrost: --history continues one chat; name one deployment.")
     comparing = options.repeat or options.inputs or options.score
     if options.max_cost is not None and not comparing:
         raise UsageError("%%bifrost: --max-cost limits a comparison; use it with --repeat or --inputs.")
-    if comparing and (options.history or options.bg):
-        raise UsageError(f"%%bifrost: {'--history' if options.history else '--bg'} does not go with a comparison.")
-    if options.bg and options.history:
+    if comparing and (options.chat_name or options.bg):
+        raise UsageError(f"%%bifrost: {'--history' if options.chat_name else '--bg'} does not go with a comparison.")
+    if options.bg and options.chat_name:
         raise UsageError("%%bifrost: --history goes on when an answer is complete; ask without --bg.")
     if options.bg and options.out:
         raise UsageError(f"%%bifrost: --bg {options.bg} names the job; {options.out} = await {options.bg} its result.")
@@ -136,7 +164,7 @@ def _template(options: Options, body: str | None) -> tuple[str, str | None]:
     return body, None
 
 
-def _watched(session: Session, options: Options, calls: list[Call], quiet: bool) -> Run | Runs:
+def _watched(session: Session, options: Options, calls: list[Call], quiet: bool, turn: _Turn | None) -> Run | Runs:
     from ..live.watch import watch
 
     runs = [call.run for call in calls]
@@ -145,12 +173,13 @@ def _watched(session: Session, options: Options, calls: list[Call], quiet: bool)
         outcomes = watch(session.client, calls, quiet=quiet, form=options.format)
     finally:  # also after an interrupt: what had arrived is the result
         session.keep(result, options.out)
+        if turn is not None:
+            turn.keep(runs)
     for outcome in outcomes:
         if outcome.log_error is not None:
             warnings.warn(str(outcome.log_error), stacklevel=2)
-    if options.history and runs[0].status == "ok":
-        said = {"role": "assistant", "content": runs[0].text}
-        session.conversation = [*calls[0].body["messages"], said]
+    if turn is not None:
+        session.tell_outdated(turn.place.chat, quiet)
     if not options.no_raise:
         _raise_first(outcomes)
     return result
@@ -175,14 +204,16 @@ def _compared(
     from ..._compare.compare import ComparisonInterrupted, compare
 
     prompt, prompt_id = template
-    inputs = _inputs(options.inputs, prompt, values) if options.inputs else None
+    system = options.system
+    inputs = _inputs(options.inputs, [prompt, system or ""], values) if options.inputs else None
     if inputs is None:  # the notebook's own values go in here; what comes out is no template any more
         prompt = escape(render(prompt, values))
+        system = None if system is None else escape(render(system, values))
     asked: dict[str, Any] = {
         "inputs": inputs,
         "repeats": options.repeat or 1,
         "chat": options.kind == "chat",
-        "system": options.system,
+        "system": system,
         "fallbacks": options.fallbacks or None,
         "client": session.client,
         "dry_run": options.dry_run,
@@ -217,28 +248,17 @@ def _raise_if_all_failed(compared: Comparison) -> None:
     raise BifrostError(f"None of {len(runs)} calls was answered; {first.requested}: {error_text(first)}", run=first)
 
 
-def _inputs(name: str, template: str, values: Mapping[str, Any]) -> Any:
-    """The variable `name`, with what the template needs beyond its columns taken from the notebook."""
+def _inputs(name: str, templates: Sequence[str], values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of the variable `name`, with what the templates need beyond its columns taken from the notebook."""
     if name not in values:
         meant = did_you_mean(name, (each for each in values if not each.startswith("_")))
         meant = meant or " Assign a DataFrame, a dict or a list of dicts to it first."
         raise UsageError(f"%%bifrost: --inputs {name}: there is no such variable.{meant}")
-    inputs = values[name]
-    if not (isinstance(inputs, list | Mapping) or hasattr(inputs, "columns")):
-        return inputs  # `compare` says what it takes
-    if isinstance(inputs, list):
-        columns = {str(key) for row in inputs if isinstance(row, Mapping) for key in row}
-    else:
-        columns = {str(key) for key in getattr(inputs, "columns", inputs)}
-    more = {each: values[each] for each in variables(template) if each not in columns and each in values}
-    if not more:
-        return inputs
-    if isinstance(inputs, list):
-        return [{**more, **row} for row in inputs]
-    if isinstance(inputs, Mapping):
-        count = max((len(column) for column in inputs.values() if hasattr(column, "__len__")), default=0)
-        return {**inputs, **{each: [value] * count for each, value in more.items()}}
-    return inputs.assign(**{each: [value] * len(inputs) for each, value in more.items()})
+    rows = rows_of(values[name])
+    columns = {column for row in rows for column in row}
+    needed = [each for template in templates for each in variables(template)]
+    more = {each: values[each] for each in needed if each not in columns and each in values}
+    return [{**more, **row} for row in rows]
 
 
 def _tags(session: Session, options: Options) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the magic remembers between cells: the client, defaults, the conversation, the last result, background jobs."""
+"""What the magic remembers between cells: the client, defaults, the chats, the last result, background jobs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from ... import _settings as settings
+from ..._display.table import Text
+from .chats import Cells, Chat, Chats
 from .config import Bifrost
 from .options import Options
 
@@ -29,8 +31,11 @@ class Session:
         self.started_at = datetime.now(UTC)
         self.defaults = Options()
         """What ``%bifrost use`` set."""
-        self.conversation: list[dict[str, Any]] = []
-        """Messages that ``--history`` continues."""
+        self.chats = Chats()
+        """What ``--history`` continues."""
+        self.cells = Cells()
+        self._outdated: dict[str, Any] = {}
+        """Chat -> the display that says which of its turns are out of date."""
         self.last: Any = None
         """The last result: a Run, Runs or a Comparison."""
         self.jobs: dict[str, BackgroundJob] = {}
@@ -65,6 +70,20 @@ class Session:
         hook: Any = self.shell.displayhook
         hook.update_user_ns(result)
         hook.fill_exec_result(result)
+
+    def tell_outdated(self, chat: Chat, quiet: bool) -> None:
+        """Say below the cell which turns must be asked again; where they have been, what was said goes away."""
+        from IPython.display import display
+
+        said, shown = chat.outdated(), self._outdated.pop(chat.name, None)
+        if shown is not None:
+            shown.update(Text(said or ""))
+            if said:
+                self._outdated[chat.name] = shown
+        elif said and not quiet:
+            handle: Any = display(Text(said), display_id=True)  # type: ignore[no-untyped-call]
+            if handle is not None:
+                self._outdated[chat.name] = handle
 
     def close(self) -> None:
         """Cancel what still runs; it is recorded as cancelled."""

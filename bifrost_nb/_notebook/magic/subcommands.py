@@ -15,6 +15,7 @@ from ..._runs.run import Run
 from ..._suggest import did_you_mean
 from ...errors import BifrostError
 from ..code_export import FORMS, copy
+from .chats import DEFAULT
 from .options import Options, help_text, parse, split_prompt
 from .run_cell import ask
 from .saved_prompts import saved_prompts
@@ -50,6 +51,8 @@ def run(session: Session, line: str, local_ns: Mapping[str, Any] | None = None) 
         raise UsageError(
             f"%bifrost: there is no command {first!r}.{did_you_mean(first, COMMANDS)} %bifrost help lists them."
         )
+    if prompt is None and words[-2:-1] == ["--history"] and "--use" not in words:
+        words = [*words[:-2], f"--history={DEFAULT}", words[-1]]  # the last word is the prompt, not a chat's name
     options = parse(words, replace(session.defaults, deployments=[]))
     if prompt is None and not options.use:
         if not options.deployments:
@@ -200,8 +203,20 @@ def _copy(session: Session, given: argparse.Namespace) -> Text:
 
 
 def _forget(session: Session, given: argparse.Namespace) -> Text:
-    count, session.conversation = len(session.conversation), []
-    return Text(f"{count} messages forgotten")
+    if given.name is None and not session.chats:
+        return Text("no chat to be forgotten")
+    chat = session.chats.existing(given.name)
+    session.chats.pop(chat.name, None)
+    count = len(chat.line)
+    return Text(f"{count} turn{'s' * (count != 1)} of the chat {chat.name!r} forgotten")
+
+
+def _chat(session: Session, given: argparse.Namespace) -> Any:
+    chat = session.chats.existing(given.name)
+    if given.choose is not None:
+        chat.choose(given.choose)
+        session.tell_outdated(chat, quiet=False)
+    return chat.table()
 
 
 def _trust(session: Session, given: argparse.Namespace) -> Text:
@@ -246,7 +261,12 @@ COMMANDS: dict[str, Command] = {
         "a run as code: --as curl, httpx, openai or magic",
         (_NAME, (("--as",), {"dest": "form", "choices": tuple(FORMS), "default": "curl"})),
     ),
-    "forget": Command(_forget, "start the --history chat anew"),
+    "chat": Command(
+        _chat,
+        "the turns of the --history chat; --choose DEPLOYMENT: go on with its answer",
+        (_NAME, (("--choose",), {"metavar": "DEPLOYMENT"})),
+    ),
+    "forget": Command(_forget, "start the --history chat anew", (_NAME,)),
     "trust": Command(
         _trust,
         "let this folder's pyproject.toml choose the gateway's address and the run log; --remove: no longer",

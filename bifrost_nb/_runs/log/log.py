@@ -40,8 +40,8 @@ class RunLog:
     """An append-only file of runs, one JSON object per line (format: `bifrost_nb._runs.log.codec`).
 
     Made at the first append, readable by its owner only. Any number of threads and processes may append at once. A
-    later line about a run adds facts to it; the newest known value of each column wins. `path` None is a switched-off
-    log: it takes every run and keeps none.
+    later line about a run adds facts to it; the newest known value of each column wins. `path` None (or ``"off"``, as
+    in ``BIFROST_RUN_LOG``) is a switched-off log: it takes every run and keeps none.
 
     `redact` decides what is written of each run's texts (see `bifrost_nb._runs.redaction`): ``redact(text, what)``,
     `what` being ``"prompt"`` or ``"response"``, returns the text to write or None.
@@ -52,6 +52,8 @@ class RunLog:
             raise ConfigurationError(
                 f"{text!r} is no path for a run log.", hint="Give a file name, or None for no log."
             )
+        if isinstance(path, str) and path.strip().lower() == "off":  # as in BIFROST_RUN_LOG; ./off is a file
+            path = None
         # Absolute now: a notebook that changes its folder later goes on with the same log.
         self.path = None if path is None else Path(path).expanduser().absolute()
         """The file; None if the log is off."""
@@ -65,6 +67,13 @@ class RunLog:
     def off(self) -> bool:
         """Whether nothing is recorded."""
         return self.path is None
+
+    def size(self) -> int:
+        """Bytes of the file; 0 where there is none."""
+        try:
+            return 0 if self.path is None else self.path.stat().st_size
+        except OSError:
+            return 0
 
     def __repr__(self) -> str:
         return f"RunLog({None if self.path is None else str(self.path)!r})"

@@ -76,17 +76,6 @@ def test_chat_and_system(run: Cell, sent: Sent) -> None:
     ]
 
 
-def test_history_continues_the_chat(run: Cell, sent: Sent) -> None:
-    """--history sends what was said before; %bifrost forget begins anew; a failed call adds nothing."""
-    first = run(f"%%bifrost {CHAT} --history --system Short. --max-tokens 3\nOne").result
-    run("%%bifrost azure/nope --history\nLost")
-    run(f"%%bifrost {CHAT} --history --max-tokens 3\nTwo")
-    assert [message["content"] for message in sent()[-1]["body"]["messages"]] == ["Short.", "One", first.text, "Two"]
-    run("%bifrost forget")
-    run(f"%%bifrost {CHAT} --history --max-tokens 3\nThree")
-    assert [message["content"] for message in sent()[-1]["body"]["messages"]] == ["Three"]
-
-
 def test_variables_of_the_notebook_and_of_functions(run: Cell, sent: Sent) -> None:
     """Placeholders see the notebook's variables, and inside a function its own first."""
     run("name, other = 'outer', 'global'")
@@ -137,7 +126,7 @@ def test_several_deployments_race(run: Cell, sent: Sent, shell: InteractiveShell
         (f"%%bifrost {TEXT}\n   \n", "the prompt is empty"),
         (f"%%bifrost {TEXT} --nope\nhi", "no option --nope"),
         (f"%%bifrost {TEXT} -t 1 -t 2\nhi", "given twice"),
-        (f"%%bifrost {TEXT} {CHAT} --history\nhi", "name one deployment"),
+        (f"%%bifrost {CHAT} --history-from 3\nhi", "this chat has 0 turns"),
         (f"%%bifrost {TEXT} --max-cost 1\nhi", "--max-cost limits a comparison"),
         (f"%%bifrost {TEXT} -i nowhere\nhi", "there is no such variable"),
     ],

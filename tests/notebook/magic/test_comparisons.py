@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 from IPython.utils.capture import capture_output
@@ -65,6 +66,27 @@ def test_options_reach_every_call(run: Cell, sent: Sent, shell: InteractiveShell
     assert {request["body"]["temperature"] for request in sent()} == {0.0}
     assert {request["headers"].get("x-bf-cache-no-store") for request in sent()} == {"true"}
     assert {run.tags["a"] for run in shell.user_ns["c"].runs} == {1}
+
+
+@pytest.mark.parametrize("line", ["", " --repeat 2", " -i rows", " -i rows --dry-run"])
+def test_a_system_message_is_a_template_everywhere(run: Cell, sent: Sent, shell: InteractiveShell, line: str) -> None:
+    """--system is filled in from the notebook and the row alike, and doubled braces come out single."""
+    shell.user_ns.update(lang="Czech {{x}}", rows=[{"word": "a"}])
+    system = "Speak " + "{" * 2 + "lang" + "}" * 2 + "; " + "{" * 4 + "lang" + "}" * 4
+    assert run(
+        f'%%bifrost {CHAT} --system "{system}"{line} --quiet --max-tokens 2\nhi {{{{word}}}}'.replace(
+            " {{word}}", " {{word}}" if "rows" in line else ""
+        )
+    ).success
+    systems = {request["body"]["messages"][0]["content"] for request in sent()}
+    assert systems == (set() if "dry" in line else {"Speak Czech {{x}}; {{lang}}"})
+
+
+def test_inputs_of_another_library(run: Cell, sent: Sent, shell: InteractiveShell) -> None:
+    """An Arrow table takes further names from the notebook as a DataFrame does."""
+    shell.user_ns.update(products=pa.table({"product": ["lamp"]}), tone="dry")
+    assert run(f"%%bifrost {TEXT} -i products --max-tokens 2 --quiet\n{{{{tone}}}}: {{{{product}}}}").success
+    assert [request["body"]["prompt"] for request in sent()] == ["dry: lamp"]
 
 
 def test_a_dry_run_says_what_it_would_take(run: Cell, sent: Sent) -> None:

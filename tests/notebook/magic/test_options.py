@@ -36,7 +36,7 @@ from bifrost_nb._notebook.magic.options import Options, help_text, literal, opti
         ("--out antwört", {"out": "antwört"}),
         ("--repeat 3 -i products --max-cost 0.5", {"repeat": 3, "inputs": "products", "max_cost": 0.5}),
         ("--format json --cache off --timeout 5", {"format": "json", "cache": "off", "timeout": 5.0}),
-        ("--save p --history --dry-run", {"save": "p", "history": True, "dry_run": True}),
+        ("--save p --history --dry-run", {"save": "p", "history": "chat", "dry_run": True}),
         ("--quiet --no-raise", {"quiet": True, "no_raise": True}),
         ("--use p@2 --bg job", {"use": "p@2", "bg": "job"}),
     ],

@@ -1,0 +1,1 @@
+"""How much load a deployment takes: calls at set rates, whatever comes back."""

@@ -1,0 +1,328 @@
+"""`load_curve`: how many calls a second a deployment answers well enough."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from .._client.portal import portal
+from .._compare.inputs import prompts_of
+from .._compare.progress import Bar
+from .._display.table import Table
+from .._safe_text import guard_headers
+from ..errors import ConfigurationError
+from .arrivals import Arrivals, Step
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from .._client.calls import Call, Kind
+    from .._client.client import Client
+    from .._runs.run import Run
+
+__all__ = ["LoadCurve", "load_curve"]
+
+LIMITS = {"ttft_ms": False, "total_ms": False, "gap_max_ms": False, "tokens_per_s": True}
+"""Metric of a service level -> whether it is a least value."""
+LATE_MS = 5.0
+"""A schedule whose p99 is later than this says more of this machine than of the deployment."""
+SHOWN = {
+    "rate_per_s": "calls a second",
+    "sent": "sent",
+    "failed": "failed",
+    "good_share": "good",
+    "goodput_per_s": "good a second",
+    "ttft_ms_p50": "first text p50",
+    "ttft_ms_p95": "p95",
+    "total_ms_p50": "total p50",
+    "total_ms_p95": "p95 ",
+    "late_ms_p99": "sent late, p99",
+    "cost_usd": "cost",
+    "holds": "holds",
+}
+
+
+def load_curve(
+    deployment: str,
+    prompt: str,
+    *,
+    rates: Sequence[float],
+    seconds: float = 30.0,
+    slo: Mapping[str, float] | None = None,
+    target: float = 0.95,
+    inputs: Any = None,
+    chat: bool = False,
+    system: str | None = None,
+    client: Client | None = None,
+    seed: int = 0,
+    max_cost_usd: float | None = None,
+    max_open: int = 1000,
+    **parameters: Any,
+) -> LoadCurve:
+    """Send `prompt` at each of `rates` (calls a second) for `seconds`, and see which rates `deployment` holds.
+
+    ::
+
+        curve = bf.load_curve("azure/fast", "Write about {{topic}}.", inputs=topics, rates=[1, 2, 5, 10],
+                              slo={"ttft_ms": 800, "total_ms": 4000}, max_cost_usd=1.0, max_tokens=60)
+        curve.rate                                         # the highest rate that holds, calls a second
+        curve.frame                                        # a row for each rate
+        curve.plot()                                       # good answers a second against the rate
+
+    Calls arrive as those of independent users do (Poisson, from `seed`), whether others have been answered or not, and
+    none is sent twice. A call is *good* when it was answered within the service level `slo`: ``ttft_ms``, ``total_ms``,
+    ``gap_max_ms`` at most, ``tokens_per_s`` at least; without `slo` when it was answered. A rate *holds* when the
+    share of good calls is at least `target`. Rows of `inputs` are used in turn; answers of a cache are counted and
+    left out, so give inputs that differ where a cache is on.
+
+    It ends early, keeping what was sent: when half of the last 20 calls failed, when `max_open` calls are open, when
+    `max_cost_usd` may be reached, and after a rate with less than half of `target`.
+
+    Raises ConfigurationError and TemplateError before anything is sent, `Interrupted` (``.runs``) on the interrupt key.
+    """
+    from .._client.client import Client
+
+    guard_headers(parameters)
+    if client is not None and not isinstance(client, Client):
+        raise ConfigurationError(f"client must be a bf.Client, not {type(client).__name__}.")
+    client = Client() if client is None else client
+    rates = _rates(rates)
+    seconds, target = _positive("seconds", seconds), _positive("target", target)
+    if target > 1:
+        raise ConfigurationError(f"target is a share between 0 and 1, like 0.95, not {target!r}.")
+    limits = _limits(slo)
+    if isinstance(max_open, bool) or not isinstance(max_open, int) or max_open < 1:
+        raise ConfigurationError(f"max_open must be a whole number from 1, not {max_open!r}.")
+    if max_cost_usd is not None:
+        max_cost_usd = _positive("max_cost_usd", max_cost_usd)
+    if "stream" in parameters or "retries" in parameters:
+        raise ConfigurationError("load_curve always streams and sends each call once; leave stream and retries out.")
+    texts = [text for _, text, _ in prompts_of(prompt, inputs)]
+
+    def make(number: int) -> Call:
+        kind: Kind = "chat" if chat or system is not None else "text"
+        more = {"system": system} if kind == "chat" else {}
+        tags = {"load_curve": number, **(parameters.get("tags") or {})}
+        options = {**parameters, **more, "retries": 0, "tags": tags}
+        return client.prepare(kind, deployment, texts[number % len(texts)], stream=True, **options)
+
+    make(0)  # what is wrong with it is said before anything is sent
+    arrivals = Arrivals(
+        client,
+        rates,
+        seconds,
+        make,
+        seed=seed,
+        max_open=max_open,
+        max_cost_usd=max_cost_usd,
+        good=lambda run: _good(run, limits),
+        target=target,
+    )
+    _send(arrivals)
+    return LoadCurve(deployment, arrivals.steps, seconds, limits, target)
+
+
+def _send(arrivals: Arrivals) -> None:
+    """Wait in the cell's thread, with a bar; an interrupt is raised after what is open has been recorded."""
+    from .._foreground.wait import Interrupted, Interrupts, drain
+
+    inbox: SimpleQueue[Any] = SimpleQueue()
+    with Interrupts(inbox) as interrupts:
+        job = portal().start(arrivals.run())
+        bar = Bar(arrivals.progress)
+        try:
+            stopped = drain([job], inbox, lambda _: bar.update(), interrupts=interrupts, interval=0.2, idle=0.2)
+        finally:
+            job.cancel()
+            bar.close()
+    if stopped:
+        runs = [one.run for step in arrivals.steps for one in step.arrivals]
+        raise Interrupted(f"{len(runs):,} calls had been sent; they are in the run log.", runs)
+    job.result()
+
+
+class LoadCurve:
+    """What came back at each rate. Shows itself as a table."""
+
+    def __init__(
+        self, deployment: str, steps: Sequence[Step], seconds: float, slo: Mapping[str, float], target: float
+    ) -> None:
+        self.deployment = deployment
+        self.seconds = seconds
+        self.slo = dict(slo)
+        self.target = target
+        self._steps = list(steps)
+
+    @property
+    def runs(self) -> pd.DataFrame:
+        """Every run, with the usual columns and ``rate_per_s`` and ``late_ms`` (sent so much after its time)."""
+        import pandas as pd
+
+        from .._runs.frame import to_frame
+
+        sent = [(step.rate, one) for step in self._steps for one in step.arrivals]
+        frame = to_frame([one.run for _, one in sent])
+        frame["rate_per_s"] = pd.array([rate for rate, _ in sent], dtype="Float64")
+        frame["late_ms"] = pd.array([one.late_ms for _, one in sent], dtype="Float64")
+        return frame
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """A row for each rate that was tried.
+
+        ``rate_per_s``, ``planned``, ``sent``, ``failed``, ``cached`` (left out of what follows), ``good``;
+        ``good_share`` with its 95 % interval ``good_low`` and ``good_high`` (Wilson; calls of one burst are not
+        independent, so it is a little narrow); ``goodput_per_s``; p50, p95 and p99 of ``ttft_ms`` and ``total_ms``
+        over answered calls; ``late_ms_p50`` and ``late_ms_p99``, by which the schedule itself was late; ``cost_usd``
+        (NA where one is not known); ``holds``; ``stopped`` (why not all was sent, NA where it was).
+        """
+        import pandas as pd
+
+        frame = pd.DataFrame([self._row(step) for step in self._steps])
+        whole = dict.fromkeys(("planned", "sent", "failed", "cached", "good"), "Int64")
+        texts = {"stopped": "string", "holds": "boolean"}
+        other = {name: "Float64" for name in frame.columns if name not in {*whole, *texts}}
+        return frame.astype({**whole, **texts, **other})
+
+    @property
+    def rate(self) -> float | None:
+        """The highest rate up to which all hold, calls a second; None: not even the lowest one does."""
+        held: float | None = None
+        for row in self._rows():
+            if not row["holds"]:
+                break
+            held = row["rate_per_s"]
+        return held
+
+    @property
+    def notes(self) -> list[str]:
+        """What should be known of these figures: where it stopped, and whether this machine was the limit."""
+        notes = [f"At {step.rate:g} calls a second: {step.stopped}." for step in self._steps if step.stopped]
+        for row in self._rows():
+            if row["late_ms_p99"] is not None and row["late_ms_p99"] > LATE_MS:
+                notes.append(
+                    f"At {row['rate_per_s']:g} calls a second this machine sent late: p99 {row['late_ms_p99']:.1f} ms."
+                )
+            if row["cached"]:
+                notes.append(f"At {row['rate_per_s']:g} calls a second a cache answered {row['cached']:,}.")
+        return notes
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Good answers a second against the rate; on the diagonal everything is good. Returns the Axes."""
+        from ..charts.load import load
+
+        return load(self.frame, self.deployment, ax)
+
+    def __repr__(self) -> str:
+        return "\n".join([repr(self._table()), *self.notes])
+
+    def _repr_html_(self) -> str:
+        from .._display.markdown import text
+
+        notes = "".join(f"<p>{text(note)}</p>" for note in self.notes)
+        return self._table()._repr_html_() + notes
+
+    def _table(self) -> Table:
+        limits = ", ".join(f"{name} {'≥' if LIMITS[name] else '≤'} {value:g}" for name, value in self.slo.items())
+        wanted = f"at least {self.target:.0%} of the calls answered" + (f" with {limits}" if limits else "")
+        held = "no rate holds" if self.rate is None else f"holds {self.rate:g} calls a second"
+        rows = [{title: _shown(name, row[name]) for name, title in SHOWN.items()} for row in self._rows()]
+        return Table(list(SHOWN.values()), rows, title=f"{self.deployment} {held}: {wanted}")
+
+    def _rows(self) -> list[dict[str, Any]]:
+        return [self._row(step) for step in self._steps]
+
+    def _row(self, step: Step) -> dict[str, Any]:
+        import numpy as np
+
+        fresh = [one.run for one in step.arrivals if not one.run.cache_hit]
+        answered = [run for run in fresh if run.status == "ok"]
+        good = sum(_good(run, self.slo) for run in fresh)
+        low, high = _wilson(good, len(fresh))
+        share = good / len(fresh) if fresh else None
+        late = [one.late_ms for one in step.arrivals]
+        costs = [run.cost_usd for run in fresh]
+        row: dict[str, Any] = {
+            "rate_per_s": step.rate,
+            "planned": step.planned,
+            "sent": len(step.arrivals),
+            "failed": len(fresh) - len(answered),
+            "cached": len(step.arrivals) - len(fresh),
+            "good": good,
+            "good_share": share,
+            "good_low": low,
+            "good_high": high,
+            "goodput_per_s": None if share is None else share * step.rate,
+        }
+        for metric in ("ttft_ms", "total_ms"):
+            values = [value for run in answered if (value := getattr(run, metric)) is not None]
+            for part in (50, 95, 99):
+                row[f"{metric}_p{part}"] = float(np.percentile(values, part)) if values else None
+        row["late_ms_p50"] = float(np.percentile(late, 50)) if late else None
+        row["late_ms_p99"] = float(np.percentile(late, 99)) if late else None
+        row["cost_usd"] = None if None in costs or not costs else sum(cost for cost in costs if cost is not None)
+        row["holds"] = share is not None and share >= self.target and len(step.arrivals) == step.planned
+        row["stopped"] = step.stopped
+        return row
+
+
+def _good(run: Run, slo: Mapping[str, float]) -> bool:
+    if run.status != "ok":
+        return False
+    for name, limit in slo.items():
+        value = getattr(run, name)
+        if value is None:
+            return False
+        if value < limit if LIMITS[name] else value > limit:
+            return False
+    return True
+
+
+def _wilson(count: int, of: int) -> tuple[float | None, float | None]:
+    if not of:
+        return None, None
+    from scipy.stats import binomtest
+
+    found = binomtest(count, of).proportion_ci(method="wilson")
+    return float(found.low), float(found.high)
+
+
+def _shown(name: str, value: Any) -> str | None:
+    if value is None:
+        return None
+    if name == "holds":
+        return "yes" if value else "no"
+    if name == "good_share":
+        return f"{value:.1%}"
+    if name == "cost_usd":
+        return f"${value:.4g}"
+    return f"{value:,.1f} ms" if "_ms" in name else f"{value:,.4g}"
+
+
+def _rates(rates: Any) -> list[float]:
+    if isinstance(rates, str | bytes) or not hasattr(rates, "__iter__"):
+        raise ConfigurationError(f"rates must be calls a second, like [1, 2, 5], not {rates!r}.")
+    found = [_positive("rates", rate) for rate in rates]
+    if not found or sorted(set(found)) != found:
+        raise ConfigurationError(f"rates must rise, like [1, 2, 5], not {found!r}: it ends at the first that breaks.")
+    return found
+
+
+def _positive(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < math.inf:
+        raise ConfigurationError(f"{name} must be above 0, not {value!r}.")
+    return float(value)
+
+
+def _limits(slo: Any) -> dict[str, float]:
+    if slo is None:
+        return {}
+    if not isinstance(slo, Mapping):
+        raise ConfigurationError(f"slo must be a dict like {{'ttft_ms': 800}}, not {slo!r}.")
+    if unknown := [name for name in slo if name not in LIMITS]:
+        raise ConfigurationError(f"slo has no {unknown[0]!r}; it takes {', '.join(LIMITS)}.")
+    return {name: _positive(f"slo[{name!r}]", limit) for name, limit in slo.items()}

@@ -1,0 +1,213 @@
+"""What a variable becomes in a prompt: whole, as the person sees it, or refused by name."""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+from array import array
+from collections import UserList, UserString, deque
+from concurrent.futures import Future
+from datetime import date
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import scipy.sparse
+
+from bifrost_nb import ConfigurationError
+from bifrost_nb._compare.inputs import rows_of
+from bifrost_nb._compare.template import render
+from bifrost_nb.errors import TemplateError
+
+
+def text_of(value: Any) -> str:
+    return render("{{x}}", {"x": value})
+
+
+NUMBERS = "[" + ", ".join(map(str, range(1500))) + "]"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.arange(1500), pd.Index(range(1500)), pd.array(range(1500), dtype="Int64"), pa.array(range(1500)),
+        pa.chunked_array([range(1000), range(1000, 1500)]), array("i", range(1500)), deque(range(1500)),
+        UserList(range(1500)), dict.fromkeys(range(1500)).keys(), pd.Series(range(1500)).unique(),
+    ],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_a_long_array_is_its_list(value: Any) -> None:
+    """Every element goes in, written as a list of Python would be, alone and inside of something else."""
+    assert text_of(value) == NUMBERS
+    assert text_of({"ids": [value]}) == f'{{"ids": [{NUMBERS}]}}'
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (np.array([0.1, 0.2], dtype="float32"), "[0.1, 0.2]"),
+        ([np.int64(3), np.float32(0.1), np.bool_(True), np.str_("x")], '[3, 0.1, true, "x"]'),
+        ({"n": np.uint64(2**64 - 1)}, '{"n": 18446744073709551615}'),
+        ({np.int64(3): "a", date(2026, 1, 2): "b"}, '{"3": "a", "2026-01-02": "b"}'),
+        (np.array([["a", "b"], ["c", "d"]]), '[["a", "b"], ["c", "d"]]'),
+        (np.array(["2026-01-02T03:04"], dtype="datetime64[ns]"), '["2026-01-02 03:04:00"]'),
+        ([pd.Timestamp("2026-01-02 03:04")], '["2026-01-02 03:04:00"]'),
+        (np.array(["2026-01-02"], dtype="datetime64[D]"), '["2026-01-02"]'),
+        (np.array(3), "3"),
+        (np.array([b"a"]), '["a"]'),
+        (np.array([{"a": np.arange(2)}, None], dtype=object), '[{"a": [0, 1]}, null]'),
+        (pd.Categorical(["b", "a"]), '["b", "a"]'),
+        (pd.MultiIndex.from_tuples([("a", 1)]), '[["a", 1]]'),
+        (pa.scalar(5), "5"),
+        (pa.table({"a": [1, None]}), '[{"a": 1}, {"a": null}]'),
+        ([UserString("hi")], '["hi"]'),
+        (bytearray(b"text"), "text"),
+    ],
+    ids=repr,
+)
+def test_scalars_of_any_library_are_what_they_show(value: Any, text: str) -> None:
+    """Numbers stay numbers inside of lists and mappings, times are dates, no digit is added and none lost."""
+    assert text_of(value) == text
+
+
+def test_a_list_column_survives_parquet() -> None:
+    """Written to Parquet and read again a column of lists holds arrays; the prompts are the same."""
+    frame = pd.DataFrame({"x": [["a b", "c"], ["d"]], "t": [[pd.Timestamp("2026-01-02")], []]})
+    kept = io.BytesIO()
+    frame.to_parquet(kept)
+    again = pd.read_parquet(kept)
+    for column in frame:
+        assert [text_of(value) for value in frame[column]] == [text_of(value) for value in again[column]]
+
+
+def test_cells_of_frames_are_not_cut() -> None:
+    """Long words, long lists and many digits in the cells of a DataFrame or Series go in whole."""
+    frame = pd.DataFrame({"a": ["x" * 300, "y"], "b": [list(range(300)), np.arange(1200)], "c": [0.123456789123, 2.0]})
+    for text in (text_of(frame), *(text_of(frame[column]) for column in frame)):
+        assert "..." not in text
+    assert "x" * 300 in text_of(frame["a"])
+    assert "1199" in text_of(frame)
+    assert "0.123456789123" in text_of(frame)
+
+
+def test_a_polars_frame_is_whole() -> None:
+    """polars prints ten rows and 32 signs of a cell; all go in, and its Series is a list."""
+    polars = pytest.importorskip("polars")
+    text = text_of(polars.DataFrame({"n": range(100), "s": ["x" * 100] * 100, "f": [0.123456789] * 100}))
+    assert "…" not in text
+    assert "│ 50 " in text
+    assert "0.123456789" in text
+    assert text_of(polars.Series(range(1500))) == NUMBERS
+
+
+def test_a_relation_of_duckdb_is_whole() -> None:
+    """A query's result goes in with all of its rows, where its own text leaves some out."""
+    assert text_of(duckdb.sql("select range as n from range(50)")).count('{"n": ') == 50
+
+
+async def _coroutine() -> None:
+    """Never awaited."""
+
+
+def _refused() -> dict[str, Any]:
+    frame = pd.DataFrame({"a": [1]})
+    later = _coroutine()
+    later.close()
+    return {
+        "generator": (n for n in [1]), "map": map(str, [1]), "file": io.StringIO("text"), "list_iterator": iter([1]),
+        "lock": threading.Lock(), "Event": threading.Event(), "memoryview": memoryview(b"text"), "coroutine": later,
+        "Future": Future(), "DataFrameGroupBy": frame.groupby("a"),
+        "Rolling": frame["a"].rolling(1), "csr_matrix": scipy.sparse.csr_matrix(np.eye(2)), "object": object(),
+        "NA": pd.NaT, "no UTF-8": b"\xff\xfe", "as a key": {(1, 2): 3}, "JSON": _endless(),
+    }  # fmt: skip
+
+
+def _endless() -> list[Any]:
+    endless: list[Any] = []
+    endless.append(endless)
+    return endless
+
+
+@pytest.mark.parametrize("name", list(_refused()))
+def test_what_is_no_text_is_refused_by_name(name: str) -> None:
+    """Neither an address nor half of a value is ever sent; the error names the placeholder and the kind of thing."""
+    value = _refused()[name]
+    for nested in (value, [value]):
+        with pytest.raises(TemplateError, match=re.escape("{{x}} ")):
+            text_of(nested)
+    with pytest.raises(TemplateError, match=name if name != "file" else "StringIO"):
+        text_of(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [[1, float("nan")], np.array([1, np.nan]), {"a": {"b": pd.NA}}, [np.datetime64("NaT")], (pd.NaT,)],
+    ids=repr,
+)
+def test_a_missing_value_inside_is_refused(value: Any) -> None:
+    """NaN is no JSON, and nobody means the word; None inside a list stays null."""
+    with pytest.raises(TemplateError, match="holds NaN or NA"):
+        text_of(value)
+    assert text_of([None]) == "[null]"
+
+
+def _frames() -> dict[str, Any]:
+    columns = {"word": ["a", "b"], "n": [1, 2]}
+
+    class DataSet:
+        """As Hugging Face's: rows are chosen by an index that only its own conversion knows."""
+
+        column_names = tuple(columns)
+
+        def to_pandas(self) -> pd.DataFrame:
+            return pd.DataFrame(columns)
+
+    class Expression:
+        """As ibis': a query that gives Arrow."""
+
+        def to_arrow(self) -> pa.Table:
+            return pa.table(columns)
+
+    made = {"arrow": pa.table(columns), "batch": pa.record_batch(columns), "set": DataSet(), "query": Expression()}
+    made["duckdb"] = duckdb.sql("select * from (values ('a', 1), ('b', 2)) t(word, n)")
+    try:
+        import polars
+    except ImportError:
+        return made
+    return {**made, "polars": polars.DataFrame(columns)}
+
+
+@pytest.mark.parametrize("name", list(_frames()))
+def test_inputs_may_be_a_frame_of_any_library(name: str) -> None:
+    """Rows of Arrow, polars, duckdb, data sets and queries are what pandas' would be."""
+    assert [dict(row) for row in rows_of(_frames()[name])] == [{"word": "a", "n": 1}, {"word": "b", "n": 2}]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ({"train": _frames()["set"], "test": _frames()["set"]}, "of its own"),
+        ({"word": {"a", "b"}}, "no order"),
+        (pa.array([1]), "list of dicts"),
+        (pd.Series([1]), "no columns"),
+        ({"word": {"a": 1}}, "list of values"),
+        (iter([{"word": 1}]), "list of dicts"),
+        ([{"\ufeffword": 1, "word": 2}], "byte-order mark"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_inputs_that_are_no_rows_are_told(inputs: Any, said: str) -> None:
+    """One error before anything is sent, never a TypeError of another library or rows nobody meant."""
+    with pytest.raises(ConfigurationError, match=said):
+        rows_of(inputs)
+
+
+@pytest.mark.parametrize("head", ["\ufeffword", '\ufeff"word"', "\xef\xbb\xbfword"])
+def test_a_mark_at_the_head_of_a_csv_is_no_part_of_a_name(head: str) -> None:
+    """Excel's byte-order mark, before quotes and read as Latin-1 too; other names keep their quotes."""
+    for inputs in ([{head: "a", '"n"': 1}], {head: ["a"], '"n"': [1]}, pd.DataFrame({head: ["a"], '"n"': [1]})):
+        assert [dict(row) for row in rows_of(inputs)] == [{"word": "a", '"n"': 1}]

@@ -1,0 +1,43 @@
+"""Chats by cells in real kernels, with the cell ids that JupyterLab sends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bifrost_nb._simulator.process import LocalGateway
+
+from .conftest import CHAT, posts
+from .frontend import FrontEnd
+
+
+def said(record: dict[str, Any]) -> list[str]:
+    return [message["content"] for message in record["body"]["messages"] if message["role"] == "user"]
+
+
+def test_each_cell_owns_its_turn(loaded: FrontEnd, gateway: LocalGateway) -> None:
+    """Editing and running turn 1 again replaces it and says what is out of date, until that was run again."""
+    line = f"%%bifrost {CHAT} --history --max-tokens 2"
+    for number in (1, 2):
+        assert loaded.run_cell(f"cell-{number}", f"{line}\nquestion {number}").wait().status == "ok"
+    again = loaded.run_cell("cell-1", f"{line}\nedited").wait()
+    assert said(posts(gateway)[-1]) == ["edited"]
+    assert "Turn 2 of this chat answers what is no longer there" in str(again.shown[-1]["text/plain"])
+    refused = loaded.run_cell("cell-3", f"{line}\nquestion 3").wait()
+    assert "turn 2 of this chat is out of date" in refused.printed
+    second = loaded.run_cell("cell-2", f"{line}\nquestion 2").wait()
+    assert said(posts(gateway)[-1]) == ["edited", "question 2"]
+    cleared = [one["content"]["data"]["text/plain"] for one in second.of("update_display_data")]
+    assert cleared[-1] == ""
+    loaded.run_cell("cell-3", f"{line}\nquestion 3", deleted=["cell-2"]).wait()
+    assert said(posts(gateway)[-1]) == ["edited", "question 3"]
+    assert loaded.value("[row['text'] for row in get_ipython().run_line_magic('bifrost', 'chat')][::2]") == (
+        "['edited', 'question 3']"
+    )
+
+
+def test_a_cell_with_two_calls_owns_two_turns(loaded: FrontEnd, gateway: LocalGateway) -> None:
+    """The calls of one cell are turns in their order, and are replaced together."""
+    both = f"%bifrost {CHAT} --history --max-tokens 2 'first'\n%bifrost {CHAT} --history --max-tokens 2 'second'"
+    for _ in range(2):
+        assert loaded.run_cell("pair", both).wait().status == "ok"
+    assert [said(record) for record in posts(gateway)] == [["first"], ["first", "second"]] * 2

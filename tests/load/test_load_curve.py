@@ -1,0 +1,173 @@
+"""`bf.load_curve` before real servers: planted capacities, an exact schedule, early ends."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import matplotlib.axes
+import numpy as np
+import pandas as pd
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+from starlette.routing import Route
+
+import bifrost_nb as bf
+from bifrost_nb._load.arrivals import poisson
+from bifrost_nb._simulator.process import LocalGateway
+
+FAST = "azure/fast"
+CALL_S = 0.05
+PLACES = 2
+"""A server that answers two at once in 50 ms each has room for 40 calls a second."""
+
+
+async def _answer(request: Request) -> StreamingResponse:
+    async def chunks(places: asyncio.Semaphore) -> object:
+        async with places:
+            await asyncio.sleep(CALL_S)
+        yield b'data: {"object":"text_completion","choices":[{"index":0,"text":"ok","finish_reason":"stop"}]}\n\n'
+        yield b"data: [DONE]\n\n"
+
+    return StreamingResponse(chunks(request.app.state.places), media_type="text/event-stream")
+
+
+@pytest.fixture
+def narrow() -> Iterator[str]:
+    """The address of a server with room for 40 calls a second."""
+    app = Starlette(routes=[Route("/{path:path}", _answer, methods=["POST"])])
+    app.state.places = asyncio.Semaphore(PLACES)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        thread.join(0.01)
+        assert thread.is_alive()
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join(10)
+
+
+def client(url: str, tmp_path: Path) -> bf.Client:
+    return bf.Client(url, log=bf.RunLog(tmp_path / "runs.jsonl"))
+
+
+def test_the_planted_capacity_is_found(narrow: str, tmp_path: Path) -> None:
+    """Of a server with room for 40 a second 15 hold and 120 do not; waiting in its line counts, as for a user."""
+    log = bf.RunLog(tmp_path / "runs.jsonl")
+    curve = bf.load_curve(
+        "openai/x", "Hi", rates=[5, 15, 120, 500], seconds=2, slo={"total_ms": 400}, client=bf.Client(narrow, log=log)
+    )
+    assert curve.rate == 15
+    frame = curve.frame
+    assert frame["rate_per_s"].tolist() == [5, 15, 120]
+    assert frame["planned"].tolist() == [10, 30, 240]
+    assert frame["good_share"].tolist()[:2] == [1.0, 1.0]
+    assert frame["goodput_per_s"][2] < 60
+    assert frame["total_ms_p95"][2] > 1_000
+    assert (frame["good_low"] < frame["good_share"]).all()
+    assert "higher rates were not tried" in frame["stopped"][2]
+    assert frame["cost_usd"].isna().all()
+    assert len(log.frame()) == len(curve.runs) == 280
+    assert "holds 15 calls a second" in repr(curve)
+    assert isinstance(curve.plot(), matplotlib.axes.Axes)
+
+
+def test_a_slow_answer_holds_no_call_up(gateway: LocalGateway, tmp_path: Path) -> None:
+    """Calls start by the schedule, not when others end: all are open at once before an answer that takes its time."""
+    gateway.script([{"first_text_ms": 900, "chunks": 1}])
+    curve = bf.load_curve(FAST, "Hi", rates=[60], seconds=0.5, client=client(gateway.url, tmp_path), max_tokens=2)
+    runs = curve.runs
+    assert len(runs) == 30
+    ends = runs["started_at"] + pd.to_timedelta(runs["total_ms"].astype("float64"), unit="ms")
+    assert runs["started_at"].max() < ends.min()
+    assert (runs["late_ms"] >= -1).all()
+
+
+def test_an_error_burst_ends_it(gateway: LocalGateway, tmp_path: Path) -> None:
+    """Half of the last 20 failing stops the sending; nothing is sent again."""
+    gateway.script([{"status": 503}])
+    curve = bf.load_curve(FAST, "Hi", rates=[100, 200], seconds=2, client=client(gateway.url, tmp_path), max_tokens=2)
+    (row,) = curve.frame.to_dict("records")
+    assert row["sent"] < row["planned"] == 200
+    assert row["failed"] == row["sent"]
+    assert "of the last 20 calls failed" in row["stopped"]
+    assert curve.rate is None
+    assert sum(one["method"] == "POST" for one in gateway.requests()) == row["sent"]
+
+
+def test_max_open_and_the_budget_end_it(gateway: LocalGateway, tmp_path: Path) -> None:
+    """What is open and what is spent have limits, and the reason is said."""
+    gateway.script([{"first_text_ms": 400}])
+    asked = {"seconds": 1, "client": client(gateway.url, tmp_path), "max_tokens": 2}
+    curve = bf.load_curve(FAST, "Hi", rates=[60], max_open=5, **asked)
+    assert "5 calls were open at once (max_open)" in curve.notes[0]
+    assert len(curve.runs) == 5
+    gateway.reset()
+    curve = bf.load_curve(FAST, "Hi", rates=[60], max_cost_usd=1e-9, **asked)
+    assert "max_cost_usd" in curve.notes[0]
+    assert len(curve.runs) < 60
+
+
+def test_inputs_and_chats_are_sent(gateway: LocalGateway, tmp_path: Path) -> None:
+    """Rows are used in turn, a system message makes a chat, and the runs carry their place as a tag."""
+    curve = bf.load_curve(
+        "openai/gpt-4o-mini",
+        "About {{x}}",
+        rates=[10],
+        seconds=0.4,
+        inputs={"x": [1, 2]},
+        system="Be brief.",
+        client=client(gateway.url, tmp_path),
+        max_tokens=2,
+    )
+    asked = [one["body"]["messages"][1]["content"] for one in gateway.requests() if one["method"] == "POST"]
+    assert sorted(asked) == ["About 1", "About 1", "About 2", "About 2"]
+    assert set(curve.runs["tags"]) == {f'{{"load_curve":{number}}}' for number in range(4)}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"rates": 5}, "rates must be calls a second"),
+        ({"rates": [2, 1]}, "rates must rise"),
+        ({"rates": []}, "rates must rise"),
+        ({"rates": [0]}, "rates must be above 0"),
+        ({"rates": [math.nan]}, "rates must be above 0"),
+        ({"slo": {"latency": 5}}, "slo has no 'latency'"),
+        ({"slo": {"ttft_ms": True}}, "must be above 0"),
+        ({"slo": [5]}, "slo must be a dict"),
+        ({"target": 95}, "target is a share"),
+        ({"seconds": 0}, "seconds must be above 0"),
+        ({"max_open": 0}, "max_open must be"),
+        ({"retries": 2}, "sends each call once"),
+        ({"max_cost_usd": "1"}, "max_cost_usd must be above 0"),
+        ({"client": "demo"}, "client must be a bf.Client"),
+        ({"prompt": "{{x}}"}, "No value for"),
+        ({"deployment": "fast"}, "provider/model"),
+    ],
+)
+def test_bad_input_sends_nothing(gateway: LocalGateway, tmp_path: Path, wrong: dict, message: str) -> None:
+    """One clear error before anything is sent."""
+    asked = {"deployment": FAST, "prompt": "Hi", "rates": [1], "client": client(gateway.url, tmp_path), **wrong}
+    with pytest.raises(bf.BifrostError, match=message):
+        bf.load_curve(**asked)
+    assert not any(one["method"] == "POST" for one in gateway.requests())
+
+
+def test_arrivals_are_those_of_a_poisson_process() -> None:
+    """Gaps have the exponential distribution's mean and spread, and the same seed gives the same times."""
+    times = poisson(50, 100, np.random.default_rng(1))
+    gaps = np.diff(times)
+    assert len(times) == 5_000
+    assert 0 <= times[0] <= times[-1] <= 100
+    assert np.mean(gaps) == pytest.approx(0.02, rel=0.01)
+    assert np.std(gaps) == pytest.approx(0.02, rel=0.05)
+    assert times == poisson(50, 100, np.random.default_rng(1))
+    assert len(poisson(0.01, 1, np.random.default_rng(1))) == 1
