@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from .._client.client import Client
 from .._client.portal import portal
+from .._client.transport import Route, route_to
 from .._runs.pending import cost_follows
 from .._runs.run import Run
 from ..errors import LogError
@@ -61,6 +62,11 @@ class Recorder:
 
     def __repr__(self) -> str:
         return f"<Recorder of {self.base_url}>"
+
+    @property
+    def route(self) -> Route:
+        """The way to the gateway, as its own client goes it. Raises ConfigurationError."""
+        return route_to(self.base_url, self.client.credentials.ca_file)
 
     def begin(
         self, method: str, scheme: str, host: str, port: int | None, path: str, question: bytes, attempt: str | None
