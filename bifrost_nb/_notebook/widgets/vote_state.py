@@ -52,8 +52,8 @@ class Ballots:
     """The ballots of a vote, and the votes. `runs` are (model's name, run) pairs; only answered ones are voted on.
 
     Two equal answers make no ballot: nobody can choose between them, so they are ties of the ranking, as many in
-    proportion as ballots were voted on. `limit` is the most ballots; None asks about every pair of every prompt. `log` is
-    where ratings go (``win``, ``loss``, ``tie``; of an answer that was on several ballots the last).
+    proportion as ballots were voted on. `limit` is the most ballots; None asks about every pair of every prompt. `log`
+    is where ratings go (``win``, ``loss``, ``tie``; of an answer that was on several ballots the last).
     """
 
     def __init__(
