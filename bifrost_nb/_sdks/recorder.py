@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 import threading
 import time
 from collections import OrderedDict
@@ -129,6 +130,8 @@ class Recorder:
 
     def _look_later(self, run: Run) -> None:
         """What `run` does not know yet is looked for on the private loop."""
+        if sys.is_finalizing():  # an answer that was left open is closed last of all: it is recorded, and no more
+            return
         private = portal()
         if run.cost_usd is None and run.http_status is not None:
             cost_follows(run, private.thread)  # from now on, so that whoever asks at once knows that it may come
