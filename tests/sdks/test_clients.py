@@ -405,7 +405,7 @@ def test_a_held_log_stops_no_event_loop(gateway: LocalGateway, log: RunLog) -> N
     body = {"model": "azure/fast", "messages": [{"role": "user", "content": "Hi"}]}
     log.append(Run(run_id="first"))
     assert log.path is not None
-    handle = open(log.path, "rb")  # noqa: SIM115 - held until a timer lets go
+    handle = log.path.open("rb")  # held until a timer lets go
 
     async def tick() -> None:
         loop = asyncio.get_running_loop()
