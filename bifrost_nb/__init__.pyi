@@ -12,6 +12,7 @@ from ._admin.api import (
     virtual_keys as virtual_keys,
 )
 from ._admin.doctor import Doctor as Doctor, doctor as doctor
+from ._admin.prompts import Prompt as Prompt, prompt as prompt, prompts as prompts
 from ._admin.reconcile import Reconciliation as Reconciliation
 from ._client.calls import Timeouts as Timeouts
 from ._client.client import Client as Client

@@ -33,6 +33,7 @@ DEFAULTS: dict[str, str | None] = {
     "admin_password": None,
     "session_token": None,
     "redact": None,
+    "ca_file": None,
 }
 SECRETS = frozenset({"virtual_key", "api_key", "admin_password", "session_token"})
 
@@ -62,6 +63,8 @@ class Settings:
     """Instead of the two: a token that the gateway's login gave."""
     redact: str | None
     """What no run log is to hold: ``prompt``, ``response`` or both, with a comma between them."""
+    ca_file: str | None
+    """A PEM file, or a folder of them: the authorities whose certificates an ``https`` gateway may show."""
     origins: Mapping[str, str]
 
     def admin_headers(self) -> dict[str, str]:
@@ -156,6 +159,10 @@ def _checked(name: str, value: Any, origin: str) -> Any:
         return _url(value, origin)
     if name == "redact":
         return _redacted(value, origin)
+    if name == "ca_file":
+        if not value:
+            raise ConfigurationError(f"ca_file (from {origin}) is empty.", hint="Name a PEM file, or leave it out.")
+        return str(Path(value).expanduser().absolute())  # a notebook may change its folder
     if name == "admin_user" and ":" in value:
         raise ConfigurationError(f"admin_user (from {origin}) holds a colon, which HTTP does not allow there.")
     if name == "admin_password":  # sent as base64: any character will do

@@ -63,6 +63,7 @@ DOORS = {  # (part, part it imports when a function is called) -> why this runs 
     ("_compare", "_foreground"): "compare waits in the cell's thread",
     ("_compare", "_notebook"): "live=True, .grid(), .vote()",
     ("_compare", "charts"): ".plot",
+    ("_admin", "_compare"): "the variables of a prompt that is committed are those of a template",
     ("_load", "_foreground"): "load_curve waits in the cell's thread",
     ("_load", "_runs"): ".runs",
     ("_load", "charts"): ".plot",

@@ -212,3 +212,15 @@ def load() -> None:
     assert_type(curve.frame, pd.DataFrame)
     assert_type(curve.runs, pd.DataFrame)
     assert_type(curve.plot(), Axes)
+
+
+def repository(run: bf.Run) -> None:
+    """The gateway's prompt repository."""
+    assert_type(bf.prompts(), pd.DataFrame)
+    prompt = bf.prompt("team/tagline", version=2)
+    assert_type(prompt, bf.Prompt)
+    assert_type(
+        bf.prompt("team/new", create=True).commit("Hi {{x}}", message="first", deployment="openai/x"), bf.Prompt
+    )
+    assert_type(prompt.headers, dict[str, str])
+    assert_type(prompt.used_by(run), bool | None)

@@ -155,7 +155,15 @@ _OPENS = (
 async def _empty_completion(access: Access, headers: Mapping[str, str]) -> Reply | BifrostError:
     body = {"model": "", "prompt": ""}
     try:
-        return await fetch(access.base_url, "/v1/completions", headers, method="POST", content=body, seconds=SECONDS)
+        return await fetch(
+            access.base_url,
+            "/v1/completions",
+            headers,
+            method="POST",
+            content=body,
+            seconds=SECONDS,
+            ca_file=access.ca_file,
+        )
     except BifrostError as error:
         return error
 

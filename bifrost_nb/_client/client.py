@@ -7,6 +7,7 @@ code, and each finished run is in the run log before the caller gets it.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, Unpack
@@ -35,7 +36,7 @@ from .dispatch import Sender
 from .judging import note_call
 from .portal import Job, portal
 from .streams import AsyncStream, Stream, finished
-from .transport import Sink, get_json
+from .transport import Sink, get_json, route_to
 
 __all__ = ["Client"]
 
@@ -53,6 +54,11 @@ class Client:
     `redact` decides what of each run's texts is written to files: ``redact(text, what)`` with `what` ``"prompt"`` or
     ``"response"`` returns the text to write, or None to write none. It is called on the private loop, so it must be
     quick; the run that you get is whole. Without it, ``BIFROST_REDACT`` counts.
+
+    `ca_file` is the PEM file (or folder) of the authorities whose certificates an ``https`` gateway may show, as a
+    company's own is; without it (or ``BIFROST_CA_FILE``) ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` count, else certifi's
+    list. It is read when something is first sent, and again when the file changes. Gateways on this machine are asked
+    directly, others through the proxy that ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` name.
     """
 
     def __init__(
@@ -67,11 +73,17 @@ class Client:
         retries: int = 2,
         log: RunLog | None = None,
         redact: Redact | None = None,
+        ca_file: str | os.PathLike[str] | None = None,
     ) -> None:
         base_url, virtual_key, api_key, headers = _guarded(base_url, virtual_key, api_key, headers)
         limit = None if isinstance(timeout, Timeouts) else timeout
         self.settings = settings.resolve(
-            base_url=base_url, virtual_key=virtual_key, api_key=api_key, api_version=api_version, timeout=limit
+            base_url=base_url,
+            virtual_key=virtual_key,
+            api_key=api_key,
+            api_version=api_version,
+            timeout=limit,
+            ca_file=None if ca_file is None else os.fspath(ca_file),
         )
         self.timeouts = Timeouts.of(timeout if isinstance(timeout, Timeouts) else self.settings.timeout)
         self.retries = retries
@@ -255,7 +267,8 @@ class Client:
             **options,
         )
         note_call(call.run)
-        _ = self.base_url  # starts the embedded gateway here rather than on the private loop, which it would hold up
+        # Starts the embedded gateway here rather than on the private loop, which it would hold up.
+        route_to(self.base_url, self.credentials.ca_file)
         return call
 
     def start(self, call: Call, sink: Sink | None = None) -> Job[Outcome]:
@@ -290,7 +303,7 @@ class Client:
         """
         keys = self.credentials
         headers = keys.management if path.startswith("/api/") else keys.listing
-        return await get_json(self.base_url, path, headers, params)
+        return await get_json(self.base_url, path, headers, params, ca_file=keys.ca_file)
 
     async def models(self) -> Sequence[Mapping[str, Any]]:
         """What ``/v1/models`` lists, asked for once in ten minutes. On the private loop. Raises as `get_json` does."""

@@ -90,7 +90,9 @@ class Sender:
 
     async def send(self, call: Call, sink: Sink | None = None) -> Outcome:
         """Send a call. Being cancelled records the run and raises CancelledError; every other end is an Outcome."""
-        http = await pool(self.base_url)  # loading it takes a moment that is not the gateway's
+        http = await pool(
+            self.base_url, self._credentials.ca_file
+        )  # loading it takes a moment that is not the gateway's
         sending = _Sending(call, _sink_that_cannot_fail(sink), (*self._credentials.secrets, *secrets_in(call.headers)))
         version = self._version = self._version or asyncio.create_task(self.version())
         error: BifrostError | None = None
@@ -118,7 +120,10 @@ class Sender:
     async def version(self) -> str | None:
         """The gateway's version; None where it does not say."""
         try:
-            status, answer = await get_json(self.base_url, "/api/version", self._credentials.management, seconds=5.0)
+            keys = self._credentials
+            status, answer = await get_json(
+                self.base_url, "/api/version", keys.management, seconds=5.0, ca_file=keys.ca_file
+            )
         except BifrostError:
             return None
         return (

@@ -12,8 +12,8 @@ from ..errors import ConfigurationError
 from .comparison import Comparison
 from .interrupted import ComparisonInterrupted
 from .judge import JudgeCalls
-from .plan import make_plan
-from .resume import recorded
+from .plan import Plan, make_plan
+from .resume import recorded, resumed
 from .scoring import ScorerFunction, check_columns, scorers_of
 from .sweep import Sweep
 from .waiting import run_sweep
@@ -87,7 +87,8 @@ def compare(
     dicts. `parameters` (``max_tokens=60``) go to every deployment.
 
     What the run log already holds of these calls is not sent again: running the same cell twice sends only what is
-    missing or failed, and a further deployment, prompt or repeat sends only that. `fresh` sends all anew.
+    missing or failed, and a further deployment, prompt or repeat sends only that. While another process on the same log
+    sends some of these calls, its answers are waited for. `fresh` sends all anew.
 
     `concurrency` calls at most are open for each deployment; 429 narrows that, success widens it again. `seed` decides
     the order of sending. `dry_run` sends nothing and says what it would take. `max_cost_usd` stops when so much has
@@ -125,31 +126,41 @@ def compare(
         parameters=parameters,
     )
     check_columns(scorers, list(plan.prompts[0].values))
-    done = {} if fresh else recorded(plan, client.log)
     if dry_run:
         from .preflight import preflight
 
-        return preflight(client, plan, done)
-    if cluster is not None:
-        from .cluster import run_on_cluster
-
-        if live or max_cost_usd is not None:
-            raise ConfigurationError("live and max_cost_usd do not reach the workers of a cluster; leave them out.")
-        sweep: Sweep | Remote = run_on_cluster(cluster, client, plan, done)
-    elif live is True and _in_notebook():
-        from .._notebook.widgets.compare_live import run_live
-
-        sweep = run_live(client, plan, done, max_cost_usd)
-    else:
-        sweep = Sweep(client, plan, done, max_cost_usd=max_cost_usd, sink=None if isinstance(live, bool) else live)
-        if run_sweep(client, sweep):
-            raise ComparisonInterrupted(Comparison(plan, sweep.results, sweep.progress, client))
+        return preflight(client, plan, {} if fresh else recorded(plan, client.log))
+    if cluster is not None and (live or max_cost_usd is not None):
+        raise ConfigurationError("live and max_cost_usd do not reach the workers of a cluster; leave them out.")
+    with resumed([plan], client.log, fresh=fresh) as found:
+        done = found.done
+        if found.interrupted:
+            raise ComparisonInterrupted(Comparison(plan, done, Sweep(client, plan, done).progress, client))
+        sweep = _sent(client, plan, done, cluster=cluster, live=live, max_cost_usd=max_cost_usd)
     comparison = Comparison(plan, sweep.results, sweep.progress, client)
     if scorers:
         left = None if max_cost_usd is None else max_cost_usd - _spent(sweep.results, done)
         calls = JudgeCalls(client, of=plan.comparison_id, max_cost_usd=left, fresh=fresh)
         comparison.judge_answers(scorers, calls)
     return comparison
+
+
+def _sent(
+    client: Client, plan: Plan, done: dict[str, Run], *, cluster: Any, live: Any, max_cost_usd: float | None
+) -> Sweep | Remote:
+    """Send what `done` lacks, here or on a cluster, watched or not. Raises ComparisonInterrupted."""
+    if cluster is not None:
+        from .cluster import run_on_cluster
+
+        return run_on_cluster(cluster, client, plan, done)
+    if live is True and _in_notebook():
+        from .._notebook.widgets.compare_live import run_live
+
+        return run_live(client, plan, done, max_cost_usd)
+    sweep = Sweep(client, plan, done, max_cost_usd=max_cost_usd, sink=None if isinstance(live, bool) else live)
+    if run_sweep(client, sweep):
+        raise ComparisonInterrupted(Comparison(plan, sweep.results, sweep.progress, client))
+    return sweep
 
 
 def _spent(results: Mapping[str, Run], done: Mapping[str, Run]) -> float:

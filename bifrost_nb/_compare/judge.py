@@ -19,7 +19,7 @@ from .._client.judging import JUDGE_TAG
 from .._safe_text import plain
 from ..errors import ConfigurationError, TemplateError
 from .plan import Plan, make_plan
-from .resume import recorded
+from .resume import resumed
 from .scoring import Judged, ModelScorer, Row, Score, judged_of
 from .sweep import Sweep
 from .template import render, with_names
@@ -111,12 +111,15 @@ class JudgeCalls:
         for system, some in by_system.items():
             with_form = self._plan(name, judge, system, some, response_format=form)
             without = self._plan(name, judge, system, some)
-            known = {**self._known(without), **self._known(with_form)}
-            for plan in (without, with_form):
-                self._file(name, plan, some, known, into)
-            missing = [question for question in some if question not in into]
-            for plan, part in self._forms(name, with_form, without, some, missing, into):
-                self._send(name, plan, some, part, into)
+            with resumed([without, with_form], self.client.log, fresh=self.fresh) as found:
+                known = {one: run for one, run in found.done.items() if "response" not in run.written}
+                for plan in (without, with_form):
+                    self._file(name, plan, some, known, into)
+                if found.interrupted:
+                    raise KeyboardInterrupt
+                missing = [question for question in some if question not in into]
+                for plan, part in self._forms(name, with_form, without, some, missing, into):
+                    self._send(name, plan, some, part, into)
 
     def _forms(
         self,
@@ -155,12 +158,6 @@ class JudgeCalls:
             tags=tags,
             parameters=parameters,
         )
-
-    def _known(self, plan: Plan) -> dict[str, Run]:
-        if self.fresh:
-            return {}
-        found = recorded(plan, self.client.log)
-        return {trial_id: run for trial_id, run in found.items() if "response" not in run.written}
 
     def _file(
         self,

@@ -98,7 +98,7 @@ def replay(
     from .comparison import Comparison
     from .interrupted import ComparisonInterrupted
     from .replay_result import Replayed
-    from .resume import recorded
+    from .resume import resumed
     from .sweep import Sweep
     from .waiting import run_sweep
 
@@ -115,9 +115,11 @@ def replay(
     if found := sorted(TAGS & (tags or {}).keys()):
         raise ConfigurationError(f"The tag {found[0]!r} is set by the replay itself.", hint="Use another name.")
     plan, notes = _plan(client, frame, _asked(deployments, shared), tags or {})
-    sweep = Sweep(client, plan, {} if fresh else recorded(plan, client.log))
-    sweep.progress.notes.extend(notes)
-    if run_sweep(client, sweep):
+    with resumed([plan], client.log, fresh=fresh) as before:
+        sweep = Sweep(client, plan, before.done)
+        sweep.progress.notes.extend(notes)
+        interrupted = before.interrupted or run_sweep(client, sweep)
+    if interrupted:
         raise ComparisonInterrupted(Comparison(plan, sweep.results, sweep.progress, client))
     return Replayed(frame, plan.sources, Comparison(plan, sweep.results, sweep.progress, client))
 

@@ -142,7 +142,8 @@ class Vote:
             return f"Blind vote: {state.number} of {len(state.ballots)} pairs done (seed {state.seed})"
         voted = int(state.frame["winner"].notna().sum())
         votes = f"{voted} {'vote' if voted == 1 else 'votes'}"
-        return f"Blind vote: {votes}, {state.number - voted} skipped (seed {state.seed})"
+        alike = f", {state.alike} equal answers count as ties" if state.alike else ""
+        return f"Blind vote: {votes}, {state.number - voted} skipped{alike} (seed {state.seed})"
 
     def _ranked(self) -> list[list[str]]:
         if self._table is None:  # it is shown as text and as markup; nothing changes it after the reveal

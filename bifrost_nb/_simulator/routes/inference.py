@@ -68,6 +68,7 @@ class Inference:
         if call.targets[0] == "openai/" and call.route == "openai":
             return await self._no_model(link, call)
         link.record.deployment = call.targets[0]
+        self.simulator.prompts.apply(call)
         if failure := _key_refused(call, self.simulator.dialect):
             return await self._send_error(link, failure, self.simulator.route(call, 0))
         return await self._answer(link, call)

@@ -19,6 +19,7 @@ from ..http.request import REQUEST_TYPES
 from ..state import BUDGET_USD, VIRTUAL_KEYS, Simulator
 from .management_log import SORTS, found_rows, statistics, told_row
 from .management_series import series_routes
+from .prompt_repository import repository_routes
 
 __all__ = ["Management", "management_routes"]
 
@@ -46,6 +47,7 @@ def management_routes(simulator: Simulator, control_token: str | None) -> list[R
         Route("/api/keys", handlers.keys),
         Route("/api/models", handlers.model_names),
         Route("/api/governance/virtual-keys", handlers.virtual_keys),
+        *([] if simulator.dialect.old else repository_routes(simulator.prompts)),
     ]
     for route in routes:
         route.app = _Observed(route.app, simulator)
