@@ -72,10 +72,13 @@ class Selection(NamedTuple):
 
     def apply(self, table: pa.Table) -> pa.Table:
         """The rows of `table`, which has the frame's columns, that satisfy every filter."""
+        import pyarrow as pa
         import pyarrow.compute as pc
 
         provider, model, started = pc.field("requested_provider"), pc.field("requested_model"), pc.field("started_at")
-        conditions = [pc.field(name).isin(values) for name, values in self.values.items()]
+        # With their type: of no values Arrow would not know it. Nothing is among them, so no run is found.
+        texts = {name: pa.array(values, pa.large_string()) for name, values in self.values.items()}
+        conditions = [pc.field(name).isin(values) for name, values in texts.items()]
         if self.since is not None:
             conditions.append(started >= self.since)
         if self.until is not None:
