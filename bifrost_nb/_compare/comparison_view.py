@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._display.markdown import text as escape
+from .._display.html import BLUE, Markup, note, table, text as escape
 from .._safe_text import plain
 from . import groups
 from .progress import summary_line
@@ -120,35 +120,24 @@ def as_text(comparison: Comparison) -> str:
 
 def as_html(comparison: Comparison) -> str:
     """The same table as HTML."""
-    table = comparison.summary()
-    columns = _columns(table)
-    cell = "padding:4px 10px;text-align:left;vertical-align:top;border-bottom:1px solid rgba(128,128,128,0.3)"
-    head = "".join(f'<th scope="col" style="{cell}">{escape(column.title)}</th>' for column in columns)
-    body = "".join(
-        "<tr>" + "".join(f'<td style="{cell}">{_cell(column, row, table)}</td>' for column in columns) + "</tr>"
-        for row in table.itertuples(index=False)
-    )
-    notes = "".join(
-        f'<div style="border-left:3px solid #d1242f;padding:2px 8px;margin-top:4px">{escape(plain(note))}</div>'
-        for note in _notes(comparison)
-    )
-    return (
-        f"<div><div><b>{escape(_head(comparison))}</b></div>"
-        f'<table style="border-collapse:collapse;margin:4px 0"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table>{notes}</div>"
-    )
+    summary = comparison.summary()
+    columns = _columns(summary)
+    rows = [[_cell(column, row, summary) for column in columns] for row in summary.itertuples(index=False)]
+    shown = table(rows, [column.title for column in columns], label="Summary", figures=range(2, len(columns)))
+    notes = "".join(note(plain(each)) for each in _notes(comparison))
+    return f"<div><div><b>{escape(_head(comparison))}</b></div>{shown}{notes}</div>"
 
 
-def _cell(column: _TableColumn, row: Row, table: pd.DataFrame) -> str:
+def _cell(column: _TableColumn, row: Row, summary: pd.DataFrame) -> Markup:
     text = escape(plain(column.text(row), 120))
     value = None if column.bar is None else _known(getattr(row, column.bar))
     if column.bar is None or value is None:
-        return text
-    largest = _known(table[column.bar].max()) or 0.0
+        return Markup(text)
+    largest = _known(summary[column.bar].max()) or 0.0
     width = round(100 * value / largest) if largest > 0 else 0
     # A rule under the number: its length is the value, its colour says nothing.
-    rule = f'<div style="height:4px;width:{width}%;background:#0072B2"></div>'
-    return f'{text}<div style="height:4px;min-width:60px">{rule}</div>'
+    rule = f'<div style="height:4px;width:{width}%;margin-left:auto;background:{BLUE}"></div>'
+    return Markup(f'{text}<div style="height:4px;min-width:60px">{rule}</div>')
 
 
 def _head(comparison: Comparison) -> str:

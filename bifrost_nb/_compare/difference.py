@@ -132,7 +132,7 @@ class Difference:
         return f"Difference({self.a!r}, {self.b!r}, {self.metric!r}): {self.verdict}"
 
     def _repr_html_(self) -> str:
-        from .._display.markdown import text
+        from .._display.html import text
 
         asked = f"{self.a} against {self.b}, {self.metric}"
         return f"<p><strong>{text(asked)}</strong><br>{text(self.verdict)}</p>"

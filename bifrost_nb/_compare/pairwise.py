@@ -107,7 +107,7 @@ class Judgement:
         return "\n\n".join([self._said(), *(repr(table) for table in self._tables())])
 
     def _repr_html_(self) -> str:
-        from .._display.markdown import text
+        from .._display.html import text
 
         tables = "".join(table._repr_html_() for table in self._tables())
         return f"<div><div><b>{text(self._said())}</b></div>{tables}</div>"

@@ -56,10 +56,11 @@ class Preflight:
         return f"{self._sentence()}\n\n{plain(self._shown().to_string(index=False))}"
 
     def _repr_html_(self) -> str:
-        from .._display.markdown import text
+        from .._display.html import table, text
 
-        table = self._shown().to_html(index=False, border=0)
-        return f"<div><div>{text(self._sentence())}</div>{table}</div>"
+        shown = self._shown()
+        rows = table(shown.itertuples(index=False), list(shown.columns), label="What would be sent")
+        return f"<div><div>{text(self._sentence())}</div>{rows}</div>"
 
     def _shown(self) -> pd.DataFrame:
         """The frame in words: dollars, minutes, and a dash for what is unknown."""

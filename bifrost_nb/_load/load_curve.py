@@ -221,7 +221,7 @@ class LoadCurve:
         return "\n".join([repr(self._table()), *self.notes])
 
     def _repr_html_(self) -> str:
-        from .._display.markdown import text
+        from .._display.html import text
 
         notes = "".join(f"<p>{text(note)}</p>" for note in self.notes)
         return self._table()._repr_html_() + notes

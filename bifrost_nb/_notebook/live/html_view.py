@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..._display.markdown import text as escape
+from ..._display.html import RULE, text as escape
 from .race import Race, RaceColumn
 
 __all__ = ["Basic"]
@@ -44,7 +44,7 @@ def _column(column: RaceColumn, elapsed: float) -> str:
     text = column.text
     shown = text if len(text) <= TAIL else "… " + text[-TAIL:]
     return (
-        '<section style="border:1px solid rgba(128,128,128,.5);border-radius:6px;padding:8px 12px;margin:4px 0">'
+        f'<section style="border:1px solid {RULE};border-radius:6px;padding:8px 12px;margin:4px 0">'
         f'<strong>{escape(facts.asked)}</strong> <span style="opacity:.75">{escape(said)}</span>'
         f'<div style="white-space:pre-wrap;overflow-wrap:anywhere;min-height:4.5em">{escape(shown)}</div></section>'
     )

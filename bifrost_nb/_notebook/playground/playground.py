@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..._client.portal import Job, portal
-from ..._display.markdown import text as escape
+from ..._display.html import note, text as escape
 from ..._display.run import as_html, mimebundle_many
 from ..._display.table import Text
 from ..._foreground.environment import place
@@ -251,9 +251,9 @@ class Playground:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         last = self.history[-1].html if self.history else ""
-        note = "The form needs a running kernel: run the cell to get it back."
+        why = "The form needs a running kernel: run the cell to get it back."
         prompt = f'<div style="white-space:pre-wrap;overflow-wrap:anywhere">{escape(self.form.prompt)}</div>'
-        html = f'<div><div><b>{escape(repr(self))}</b></div>{prompt}<div style="opacity:.75">{note}</div>{last}</div>'
+        html = f'<div><div><b>{escape(repr(self))}</b></div>{prompt}<div style="opacity:.75">{why}</div>{last}</div>'
         bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": html}
         if place() == "notebook":
             bundle |= self.view.bundle()
@@ -317,6 +317,6 @@ def results_html(current: Round, comparison: Comparison) -> str:
         which += f", repeat 1 of {plan.repeats:,}" if plan.repeats > 1 else ""
         said = f"Answers to {which}; all are in <code>.comparison</code> and <code>.frame</code>."
         return f"{comparison._repr_html_()}<div style='margin-top:8px;opacity:.75'>{said}</div>{html}"
-    for note in comparison.notes:
-        notes += f'<div style="border-left:3px solid #d1242f;padding:2px 8px;margin:4px 0">{escape(plain(note))}</div>'
+    for each in comparison.notes:
+        notes += note(plain(each))
     return notes + html
