@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._display.html import BLUE, Markup, note, table, text as escape
 from .._safe_text import plain
+from . import groups
 from .api_choice import kinds_note
 from .groups import SEPARATOR
 from .progress import summary_line
+from .statistics import measured
 from .verdict import amount
 
 if TYPE_CHECKING:
@@ -162,7 +164,25 @@ def _notes(comparison: Comparison) -> list[str]:
         )
     if (kinds := kinds_note(comparison.plan)) is not None:
         notes.append(kinds)
-    return [*notes, *_failures(comparison), *comparison.score_notes]
+    return [*notes, *_days(comparison), *_failures(comparison), *comparison.score_notes]
+
+
+def _days(comparison: Comparison) -> list[str]:
+    """That times stand side by side in the table which were not measured side by side."""
+    frame = comparison.frame
+    own = frame[measured(frame)]
+    passes: dict[str, set[str]] = {}
+    for name, sweep in zip(own["variant"], groups.sweeps(own).fillna(""), strict=True):
+        passes.setdefault(str(name), set()).add(sweep)
+    first = next(iter(passes), "")
+    apart = [name for name, found in passes.items() if not found & passes[first]]
+    if not apart:
+        return []
+    others = ", ".join(apart[:5]) + (f" and {len(apart) - 5:,} more" if len(apart) > 5 else "")
+    return [
+        f"The times of {others} are of another sweep than those of {first}: they cannot be compared."
+        " fresh=True measures all together."
+    ]
 
 
 def _failures(comparison: Comparison) -> list[str]:
