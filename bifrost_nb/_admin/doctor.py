@@ -65,15 +65,10 @@ class Doctor(tuple[Check, ...]):
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        from .._display.markdown import text
+        from .._display.html import table
 
-        cell = "border:1px solid rgba(128,128,128,0.5);padding:3px 8px;text-align:left;vertical-align:top"
         columns = 4 if any(check.advice for check in self) else 3  # where all is well there is no advice
-        rows = "".join(
-            "<tr>" + "".join(f'<td style="{cell}">{text(each)}</td>' for each in _cells(check)[:columns]) + "</tr>"
-            for check in self
-        )
-        return f'<table style="border-collapse:collapse"><tbody>{rows}</tbody></table>'
+        return table((_cells(check)[:columns] for check in self), label="Checks")
 
 
 def _cells(check: Check) -> tuple[str, ...]:

@@ -181,14 +181,9 @@ class Reconciliation:
         return "\n".join(f"{name + ':':<22}{said}" for name, said in self.summary().items())
 
     def _repr_html_(self) -> str:
-        from .._display.markdown import text
+        from .._display.html import table
 
-        cell = "border:1px solid rgba(128,128,128,0.5);padding:3px 8px;text-align:left"
-        rows = "".join(
-            f'<tr><th style="{cell};font-weight:400">{text(name)}</th><td style="{cell}">{text(said)}</td></tr>'
-            for name, said in self.summary().items()
-        )
-        return f'<table style="border-collapse:collapse"><tbody>{rows}</tbody></table>'
+        return table(self.summary().items(), label="Reconciliation", titles=True)
 
 
 def reconciled(

@@ -81,21 +81,13 @@ class Gate:
         return "\n".join([plain(self.verdict), *lines])
 
     def _repr_html_(self) -> str:
-        from .._display.markdown import text
+        from .._display.html import Markup, table, text
 
-        rows = "".join(
-            f'<tr><td style="{_CELL}"><b>{check.outcome}</b></td><td style="{_CELL}">{text(plain(check.rule))}</td>'
-            f'<td style="{_CELL}">{text(plain(check.sentence))}</td></tr>'
-            for check in self.checks
-        )
-        return (
-            f'<p style="font-weight:600">{text(plain(self.verdict))}</p><div style="overflow-x:auto">'
-            f'<table style="border-collapse:collapse"><tbody>{rows}</tbody></table></div>'
-        )
+        rows = ([Markup(f"<b>{check.outcome}</b>"), plain(check.rule), plain(check.sentence)] for check in self.checks)
+        return f'<p style="font-weight:600">{text(plain(self.verdict))}</p>{table(rows, label="Rules")}'
 
 
 _MARKS: Mapping[GateOutcome, str] = {"passed": "✓", "failed": "✗", "undecided": "?"}
-_CELL = "border-bottom:1px solid rgba(128,128,128,0.3);padding:3px 8px;text-align:left;vertical-align:top"
 
 
 def gate(

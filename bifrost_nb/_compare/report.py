@@ -23,6 +23,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._display.html import table
 from .._runs.columns import COLUMNS
 from .._runs.redaction import Redact, as_written
 from .._safe_text import hide_in, plain
@@ -194,14 +195,16 @@ def _sections(comparison: Comparison, frame: pd.DataFrame) -> Iterator[str]:
         often = "once" if plan.repeats == 1 else f"{plan.repeats:,} times"
         yield f"<p>{count}, each sent {often} by each variant; the first:</p>"
         yield "".join(f"<pre>{escape(plain(text, 4_000))}</pre>" for text in texts)
-    rows = "".join(
-        f"<tr><td>{escape(plain(asked.name))}</td><td>{escape(plain(asked.deployment))}</td>"
-        f"<td>{escape(plain(json.dumps(dict(asked.parameters), default=str), 500))}</td>"
-        f"<td>{escape(plain(', '.join(asked.fallbacks)))}</td></tr>"
+    rows = (
+        [
+            plain(asked.name),
+            plain(asked.deployment),
+            plain(json.dumps(dict(asked.parameters), default=str), 500),
+            plain(", ".join(asked.fallbacks)),
+        ]
         for asked in plan.asked
     )
-    head = "<tr><th>name</th><th>deployment</th><th>parameters</th><th>fallbacks</th></tr>"
-    yield f'<div class="scroll"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
+    yield table(rows, ["name", "deployment", "parameters", "fallbacks"], label="What was asked")
 
 
 def _scores(frame: pd.DataFrame) -> list[str]:
@@ -254,8 +257,8 @@ def _provenance(comparison: Comparison) -> str:
         "times": "the client's own monotonic clock; answers out of a cache are left out of them",
         "packages": ", ".join([f"Python {platform.python_version()}", *_versions()]),
     }
-    rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(plain(text))}</td></tr>" for name, text in facts.items())
-    return f'<h2>Where the numbers come from</h2><div class="scroll"><table><tbody>{rows}</tbody></table></div>'
+    rows = ([name, plain(text)] for name, text in facts.items())
+    return f"<h2>Where the numbers come from</h2>{table(rows, label='Where the numbers come from', titles=True)}"
 
 
 def _listed(values: Iterable[Any]) -> str:

@@ -205,7 +205,7 @@ class _AsyncTransport:
             with sent:
                 response = await self._inner.handle_async_request(request)
         except BaseException as failure:
-            self._recorder.end(exchange, failure)
+            await self._recorder.aend(exchange, failure)
             raise
         exchange.head(response.status_code, response.headers.raw)
         response.stream = self._stream(response.stream, exchange, self._recorder)
@@ -270,15 +270,15 @@ class _AwaitedStream(_RecordedStream):
         except GeneratorExit:
             raise
         except BaseException as failure:
-            self._recorder.end(self._exchange, failure)
+            await self._recorder.aend(self._exchange, failure)
             raise
-        self._recorder.end(self._exchange, exhausted=True)
+        await self._recorder.aend(self._exchange, exhausted=True)
 
     async def aclose(self) -> None:
         try:
             await self._inner.aclose()
         finally:
-            self._recorder.end(self._exchange)
+            await self._recorder.aend(self._exchange)
 
 
 @lru_cache(maxsize=2)

@@ -12,11 +12,13 @@ from ..._compare.inputs import rows_of
 from ..._compare.plan import Plan, make_plan
 from ..._compare.scoring import Scorer, ScorerFunction, check_columns, scorers_of
 from ..._compare.template import variables
+from ..._numbers import whole
 from ..._safe_text import plain, redact
 from ..._suggest import did_you_mean
 from ...errors import ConfigurationError, TemplateError
 
 if TYPE_CHECKING:
+    from ..._client.calls import Kind
     from ..._client.client import Client
 
 __all__ = ["PARAMETERS", "Form"]
@@ -92,6 +94,7 @@ class Form:
         shared = {name: value for name, value in self.parameters.items() if name != "seed" and value is not None}
         optional = {
             "inputs": self._filled(inputs),
+            "api": None if self.chat else "text",  # else compare goes by what the deployment can do
             "chat": self.chat or None,
             "system": system,
             "fallbacks": list(self.fallbacks) or None,
@@ -113,7 +116,8 @@ class Form:
         rest = self.request(inputs)
         rest.pop("score", None)
         named = {name: rest.pop(name) for name in _ARGUMENTS if name in rest}
-        plan = make_plan(client, kind="chat" if rest.pop("chat", False) else "text", parameters=rest, **named)
+        kind: Kind = "chat" if rest.pop("chat", False) else rest.pop("api")
+        plan = make_plan(client, kind=kind, parameters=rest, **named)
         check_columns(self.scorers, list(plan.prompts[0].values))
         return plan
 
@@ -236,9 +240,10 @@ def _parameters(name: str, value: Any) -> dict[str, Any]:
 
 
 def _count(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1000:
+    found = whole(value)
+    if found is None or not 1 <= found <= 1000:
         raise ConfigurationError(f"{name} must be a whole number from 1 to 1000, not {plain(repr(value), 60)}.")
-    return value
+    return found
 
 
 def _scorers(name: str, value: Any) -> dict[str, ScorerFunction]:

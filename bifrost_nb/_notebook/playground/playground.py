@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..._client.portal import Job, portal
-from ..._display.markdown import text as escape
+from ..._display.html import text as escape
 from ..._display.table import Text
 from ..._foreground.environment import place
 from ..._safe_text import hide, plain
@@ -265,9 +265,9 @@ class Playground:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         last = self.shown.html if self.shown is not None else ""
-        note = "The form needs a running kernel: run the cell to get it back."
+        why = "The form needs a running kernel: run the cell to get it back."
         prompt = f'<div style="white-space:pre-wrap;overflow-wrap:anywhere">{escape(self.form.prompt)}</div>'
-        html = f'<div><div><b>{escape(repr(self))}</b></div>{prompt}<div style="opacity:.75">{note}</div>{last}</div>'
+        html = f'<div><div><b>{escape(repr(self))}</b></div>{prompt}<div style="opacity:.75">{why}</div>{last}</div>'
         bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": html}
         if place() == "notebook":
             bundle |= self.view.bundle()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..._display.markdown import text as escape
+from ..._display.html import Markup, note, table, text as escape
 from ..._display.run import as_html, mimebundle_many
 from ..._safe_text import plain
 from ..widgets.grid_rows import ShownScore
@@ -22,7 +22,6 @@ MOST_ROWS = 50
 """Prompts in the table of scores; the grid shows all."""
 _BADGE = "display:inline-block;border-radius:8px;padding:0 7px;margin:1px 4px 1px 0;font-size:90%;border:"
 _EDGES = {"pass": "1px solid #2da44e", "fail": "2px solid #d1242f", "unknown": "1px dashed rgba(128,128,128,0.8)"}
-_CELL = "border:1px solid rgba(128,128,128,0.5);padding:4px 10px;text-align:left;vertical-align:top;white-space:normal"
 
 
 def results_html(current: Round, comparison: Comparison) -> str:
@@ -37,10 +36,7 @@ def results_html(current: Round, comparison: Comparison) -> str:
         which += f", repeat 1 of {plan.repeats:,}" if plan.repeats > 1 else ""
         said = f"Answers to {which}; all are in <code>.comparison</code> and <code>.frame</code>."
         return f"{comparison._repr_html_()}{scored}<div style='margin-top:8px;opacity:.75'>{said}</div>{html}"
-    notes = ""
-    for note in comparison.notes:
-        notes += f'<div style="border-left:3px solid #d1242f;padding:2px 8px;margin:4px 0">{escape(plain(note))}</div>'
-    return notes + html
+    return "".join(note(plain(each)) for each in comparison.notes) + html
 
 
 def _scores_html(comparison: Comparison, scores: list[str]) -> str:
@@ -51,18 +47,15 @@ def _scores_html(comparison: Comparison, scores: list[str]) -> str:
         cells.setdefault((trial.prompt.prompt_id, trial.asked.name), []).append(place)
     prompts = comparison.plan.prompts
     names = comparison.deployments
-    head = "".join(f'<th style="{_CELL}">{escape(plain(name, 200))}</th>' for name in ("prompt", *names))
-    rows = []
+    rows: list[list[object]] = []
     for prompt in prompts[:MOST_ROWS]:
-        title = escape(plain(" ".join(prompt.text.split()), 160))
+        title = plain(" ".join(prompt.text.split()), 160)
         judged = (_badges(frame.iloc[cells.get((prompt.prompt_id, name), [])], scores) for name in names)
-        rest = "".join(f'<td style="{_CELL};overflow-wrap:anywhere">{each}</td>' for each in judged)
-        rows.append(f'<tr><td style="{_CELL};overflow-wrap:anywhere">{title}</td>{rest}</tr>')
+        rows.append([title, *map(Markup, judged)])
     more = len(prompts) - len(rows)
-    note = f"<div style='opacity:.75'>and {more:,} prompts more: <code>.comparison.grid()</code></div>" if more else ""
-    style = "border-collapse:collapse;table-layout:auto;margin:0.5em 0;font-size:90%;line-height:1.5"
-    table = f'<table style="{style}"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
-    return f'<div style="overflow-x:auto">{table}</div>{note}'
+    rest = f"<div style='opacity:.75'>and {more:,} prompts more: <code>.comparison.grid()</code></div>" if more else ""
+    head = ["prompt", *(plain(name, 200) for name in names)]
+    return table(rows, head, label="Scores by prompt", titles=True, figures=()) + rest
 
 
 def _badges(frame: pd.DataFrame, scores: list[str]) -> str:

@@ -299,6 +299,7 @@ export default {
       drawShown();
     }
 
+    // The round whose answers are on display; another one chosen here stays chosen until that changes.
     function drawShown() {
       const shown = String(model.get("shown"));
       if ([...history.options].some((option) => option.value === shown)) history.value = shown;

@@ -103,7 +103,8 @@ class RunLog:
     def update(self, run_id: str, /, **facts: Any) -> None:
         """Add what was learned later about a recorded run: a cost that arrived, a rating. None means nothing learned.
 
-        `facts` are columns of the frame; ``tags``, ``params`` and ``fallbacks`` as objects. Raises
+        `facts` are columns of the frame; ``tags``, ``params`` and ``fallbacks`` as objects. Tags come beside those that
+        the run has: a note loses none, and a comparison still finds its runs. Raises
         ConfigurationError for an unknown column or a value that its type cannot hold, LogError as `append` does.
         """
         if (line := _update_line(run_id, facts)) and self._appender is not None:
