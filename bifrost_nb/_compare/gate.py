@@ -18,7 +18,7 @@ from .._suggest import did_you_mean
 from ..errors import ConfigurationError, LogError
 from . import groups
 from .difference import Mixed
-from .gate_rules import Check, GateOutcome, Sides, decide, parse_rules
+from .gate_rules import GateOutcome, RuleCheck, Sides, decide, parse_rules
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +44,7 @@ class Gate:
     candidate: str
     baseline: str | None
     confidence: float
-    checks: tuple[Check, ...]
+    checks: tuple[RuleCheck, ...]
 
     @property
     def outcome(self) -> GateOutcome:
@@ -65,7 +65,7 @@ class Gate:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """A row for each rule, with the fields of a `Check`."""
+        """A row for each rule, with the fields of a `RuleCheck`."""
         import pandas as pd
 
         names = ("name", "rule", "outcome", "estimate", "low", "high", "n", "sentence")
@@ -143,10 +143,10 @@ def gate(
     return Gate(candidate=candidate, baseline=label, confidence=confidence, checks=tuple(checks))
 
 
-def _incomplete(missing: int) -> Check:
+def _incomplete(missing: int) -> RuleCheck:
     nan = float("nan")
     said = f"complete: {missing:,} runs are missing; run the comparison again to add them."
-    return Check(
+    return RuleCheck(
         name="complete", rule="no run missing", outcome="undecided", sentence=said, estimate=nan, low=nan, high=nan, n=0
     )
 

@@ -27,7 +27,7 @@ from .verdict import amount
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Check", "GateOutcome", "Rule", "Sides", "decide", "parse_rules"]
+__all__ = ["GateOutcome", "Rule", "RuleCheck", "Sides", "decide", "parse_rules"]
 
 GateOutcome = Literal["passed", "failed", "undecided"]
 Kind = Literal["not worse", "better", "at least", "at most"]
@@ -99,7 +99,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class RuleCheck:
     """One rule of a gate with what was found: `outcome`, the figure with its interval, and a sentence for people.
 
     `estimate`, `low` and `high` are in the rule's unit, of the candidate's figure, or for a rule against a baseline of
@@ -200,7 +200,7 @@ def _figure(name: str, frame: pd.DataFrame) -> Figure:
     )
 
 
-def decide(rule: Rule, sides: Sides, confidence: float, rules: int) -> Check:
+def decide(rule: Rule, sides: Sides, confidence: float, rules: int) -> RuleCheck:
     """`rule` held against the runs; `rules` is how many the gate has."""
     miss = 1 - confidence
     bounds, limit = (_relative if rule.relative else _absolute)(rule, sides)
@@ -212,7 +212,7 @@ def decide(rule: Rule, sides: Sides, confidence: float, rules: int) -> Check:
             outcome = "passed"
         elif strict.high < limit if rule.at_least else strict.low > limit:
             outcome = "failed"
-    return Check(
+    return RuleCheck(
         name=rule.name,
         rule=str(rule),
         outcome=outcome,
