@@ -64,6 +64,8 @@ def _intrusions(path: Path) -> Iterator[str]:
     own = _own(TREES[path])
     for node in ast.walk(TREES[path]):
         if isinstance(node, ast.Attribute) and _private(node.attr) and node.attr not in own:
+            if isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"):
+                continue  # a base class's
             if (_name(path), node.attr) not in FOREIGN:
                 yield f"{_name(path)}:{node.lineno} reaches for {ast.unparse(node)}"
         elif isinstance(node, ast.ImportFrom) and node.level and node.module:

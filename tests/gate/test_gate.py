@@ -17,11 +17,11 @@ import pytest
 from markdown_it import MarkdownIt
 
 from bifrost_nb import Client, ConfigurationError, Gate, LocalGateway, LogError, compare, gate, scorers
-from bifrost_nb._compare.gate_files import as_junit, as_markdown
-from bifrost_nb._compare.gate_rules import RuleCheck
+from bifrost_nb._gate.gate_files import as_junit, as_markdown
+from bifrost_nb._gate.gate_rules import RuleCheck
 
+from ..compare.frames import calls, frame, times
 from ..data.hostile import HOSTILE
-from .frames import calls, frame, times
 
 A, B = "azure/a", "azure/b"
 

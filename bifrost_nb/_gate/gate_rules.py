@@ -3,7 +3,7 @@
 A rule holds where the figure is on its right side with the wanted confidence (a one-sided test), and does not hold
 where it is on the wrong side with the same confidence; between the two the data does not say. A gate passes only where
 every rule holds, which needs no correction for their number; it fails where one does not, so that side is corrected
-(Bonferroni). How often it errs was measured, see `bifrost_nb._compare.gate`.
+(Bonferroni). How often it errs was measured, see `bifrost_nb._gate.gate`.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from .._compare import groups
+from .._compare.difference import FEWEST_INPUTS, FEWEST_INPUTS_P95, Mixed, difference
+from .._compare.intervals import mean_interval
+from .._compare.metrics import Statistic, default_margin, higher_is_better, is_score, score_columns
+from .._compare.statistics import measured
+from .._compare.verdict import amount
 from .._safe_text import plain
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError
-from . import groups
-from .difference import FEWEST_INPUTS, FEWEST_INPUTS_P95, Mixed, difference
-from .intervals import mean_interval
-from .metrics import Statistic, default_margin, higher_is_better, is_score, score_columns
-from .statistics import measured
-from .verdict import amount
 
 if TYPE_CHECKING:
     import pandas as pd
