@@ -85,6 +85,7 @@ def comparing(inputs: pd.DataFrame) -> None:
         {"short": "{{product}}", "long": "Write about {{product}}."},
         inputs=inputs,
         repeats=3,
+        api="chat",
         max_tokens=60,
     )
     assert_type(comparison, bf.Comparison)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._client.client import Client
 from .._client.portal import portal
+from .._numbers import whole
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError, NotFound
 from .access import Access
@@ -201,7 +202,7 @@ def prompt(name: str, *, version: int | None = None, create: bool = False, clien
     """
     if not isinstance(name, str) or not name.strip("/ "):
         raise ConfigurationError(f"A prompt is named folder/name, not {name!r}.")
-    if version is not None and (isinstance(version, bool) or not isinstance(version, int) or version < 1):
+    if version is not None and (whole(version) or 0) < 1:
         raise ConfigurationError(f"version must be a whole number from 1, not {version!r}.")
     return portal().call(_find(_access(client), name, version, create))
 

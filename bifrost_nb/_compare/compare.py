@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping, Sequence
-from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from .._numbers import number
 from .._safe_text import guard_entries, guard_headers
 from ..errors import ConfigurationError
 from .comparison import Comparison
@@ -19,6 +19,7 @@ from .sweep import Sweep
 from .waiting import run_sweep
 
 if TYPE_CHECKING:
+    from .._client.calls import Kind
     from .._client.client import Client
     from .._client.transport import Sink
     from .._runs.run import Run
@@ -39,6 +40,7 @@ def compare(
     *,
     inputs: Any = None,
     repeats: int = 1,
+    api: Kind | None = None,
     chat: bool = False,
     system: str | None = None,
     fallbacks: Sequence[str] | None = None,
@@ -62,6 +64,7 @@ def compare(
     *,
     inputs: Any = None,
     repeats: int = 1,
+    api: Kind | None = None,
     chat: bool = False,
     system: str | None = None,
     fallbacks: Sequence[str] | None = None,
@@ -85,6 +88,10 @@ def compare(
     with parameters, `fallbacks`, `concurrency` or `requests_per_minute` of their own. `prompt`: a template with
     ``{{variables}}``, or a dict of named ones; `inputs`: their values as a DataFrame, a dict of lists or a list of
     dicts. `parameters` (``max_tokens=60``) go to every deployment.
+
+    How a deployment is asked follows from what `bf.models()` says it can do: by text completions where it has them,
+    else by chat, and the table says so where that differs. ``api="text"``, ``"chat"`` (or ``chat=True``) or
+    ``"responses"`` decides for all, ``{"deployment": ..., "api": "chat"}`` for one.
 
     What the run log already holds of these calls is not sent again: running the same cell twice sends only what is
     missing or failed, and a further deployment, prompt or repeat sends only that. While another process on the same log
@@ -115,7 +122,7 @@ def compare(
         prompt,
         inputs=inputs,
         repeats=repeats,
-        kind="chat" if chat else "text",
+        kind="chat" if chat and api is None else api,
         stream=stream,
         system=system,
         fallbacks=fallbacks,
@@ -188,5 +195,6 @@ def _client(given: Any) -> Client:
 def _check_cost(max_cost_usd: Any) -> None:
     if max_cost_usd is None:
         return
-    if isinstance(max_cost_usd, bool) or not isinstance(max_cost_usd, Real) or not 0 < float(max_cost_usd) < 1e12:
+    dollars = number(max_cost_usd)
+    if dollars is None or not 0 < dollars < 1e12:
         raise ConfigurationError(f"max_cost_usd must be dollars above 0, not {max_cost_usd!r}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
+from .._numbers import number
 from .._runs.run import Run
 from ..errors import ConfigurationError
 from .plan import Plan, Trial
@@ -145,9 +146,10 @@ class Comparison:
         """
         from .._runs.pending import wait_for_costs
 
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < 1e6:
+        patience = number(seconds)
+        if patience is None or not 0 <= patience < 1e6:
             raise ConfigurationError(f"wait_for_costs takes seconds from 0 on, not {seconds!r}.")
-        return wait_for_costs(self.runs, seconds)
+        return wait_for_costs(self.runs, patience)
 
     def _wait_a_moment(self) -> None:
         """Once, for costs that are there at once, as those of a gateway up to 1.4.0 and of the embedded one are.

@@ -13,14 +13,15 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from .._client.calls import Call, Kind
+from .._numbers import number, whole
 from .._safe_text import Secret
 from ..errors import ConfigurationError
+from .api_choice import with_kinds
 from .groups import SEPARATOR
 from .inputs import prompts_of
 from .prompt_text import Fault, as_text
@@ -55,6 +56,8 @@ class Variant:
     requests_per_minute: float | None
     system: str | None = None
     """A template too; its own, else the comparison's."""
+    kind: Kind = "text"
+    """By which API it is asked."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,9 +123,9 @@ class Plan:
         asked, prompt = trial.asked, trial.prompt
         options: dict[str, Any] = {"retries": 0, **asked.parameters}
         if trial.system is not None:
-            options["system"] = trial.system
+            options["instructions" if asked.kind == "responses" else "system"] = trial.system
         return client.prepare(
-            self.kind,
+            asked.kind,
             asked.deployment,
             prompt.text,
             stream=self.stream,
@@ -153,7 +156,7 @@ def make_plan(
     *,
     inputs: Any = None,
     repeats: int = 1,
-    kind: Kind = "text",
+    kind: Kind | None = "text",
     stream: bool = True,
     system: str | None = None,
     fallbacks: Sequence[str] | None = None,
@@ -163,7 +166,10 @@ def make_plan(
     tags: Mapping[str, Any] | None = None,
     parameters: Mapping[str, Any] | None = None,
 ) -> Plan:
-    """The plan of a comparison. Raises ConfigurationError or TemplateError; sends nothing."""
+    """The plan of a comparison. Raises ConfigurationError or TemplateError; sends no call.
+
+    `kind` None: as the gateway's list of models says for each deployment.
+    """
     repeats, seed = _whole("repeats", repeats), _whole("seed", seed, least=None)
     if tags is not None and not isinstance(tags, Mapping):
         raise ConfigurationError(f"tags must be a dict, not {type(tags).__name__}.")
@@ -177,12 +183,14 @@ def make_plan(
         **(parameters or {}),
     }
     asked = _asked(deployments, shared)
-    if kind == "text" and any(who.system is not None for who in asked):
-        raise ConfigurationError("A text completion takes no system message.", hint="Pass chat=True.")
+    asked = with_kinds(client, asked, kind)
+    kind = asked[0].kind if len({who.kind for who in asked}) == 1 else "text"
+    if any(who.kind == "text" and who.system is not None for who in asked):
+        raise ConfigurationError("A text completion takes no system message.", hint="Pass api='chat'.")
     gateway = client.settings.base_url.rstrip("/")
     systems = [who.system for who in asked if who.system is not None]
     prompts = _prompts(prompts_of(prompt, inputs, systems), kind, system)
-    contents = _contents(client, asked, kind, stream, prompts[0])
+    contents = _contents(client, asked, stream, prompts[0])
     trials = tuple(
         Trial(_digest([gateway, one.prompt_id, *content, filled, repeat], 16), one, who, repeat, filled)
         for one in prompts
@@ -299,9 +307,11 @@ def _one(entry: Any, shared: Mapping[str, Any]) -> Variant:
         raise ConfigurationError(f"The name of {deployment} must be text, not {name!r}.")
     pace = settings["requests_per_minute"]
     if pace is not None:
-        if isinstance(pace, bool) or not isinstance(pace, Real) or not 0 < float(pace) < 1e9:
-            raise ConfigurationError(f"requests_per_minute must be a number above 0, not {pace!r}.")
-        pace = float(pace)
+        pace = number(pace)
+        if pace is None or not 0 < pace < 1e9:
+            raise ConfigurationError(
+                f"requests_per_minute must be a number above 0, not {settings['requests_per_minute']!r}."
+            )
     parameters = {key: value for key, value in settings.items() if key not in _OWN and value is not None}
     if reserved := sorted({"comparison_id", "prompt_id", "repeat", "tags", "stream", "messages"} & parameters.keys()):
         raise ConfigurationError(f"{reserved[0]} cannot be a parameter of a comparison's calls.", hint=_INSTEAD)
@@ -326,7 +336,7 @@ def identity_of(call: Call, *, question: bool = True) -> list[Any]:
     return [call.kind, call.stream, call.path, dict(call.query), body, headers]
 
 
-def _contents(client: Client, asked: Sequence[Variant], kind: Kind, stream: bool, prompt: Prompt) -> list[list[Any]]:
+def _contents(client: Client, asked: Sequence[Variant], stream: bool, prompt: Prompt) -> list[list[Any]]:
     """What each deployment adds to a cell's identity.
 
     One that is there twice under two names, to see how far apart equals come out, is two samples.
@@ -334,9 +344,10 @@ def _contents(client: Client, asked: Sequence[Variant], kind: Kind, stream: bool
     seen: Counter[str] = Counter()
     contents = []
     for one in asked:
-        system = {} if one.system is None else {"system": one.system}
+        word = "instructions" if one.kind == "responses" else "system"
+        system = {} if one.system is None else {word: one.system}
         call = client.prepare(
-            kind, one.deployment, prompt.text, stream=stream, fallbacks=list(one.fallbacks) or None,
+            one.kind, one.deployment, prompt.text, stream=stream, fallbacks=list(one.fallbacks) or None,
             **{**one.parameters, **system},
         )  # fmt: skip
         content = identity_of(call, question=False)
@@ -388,7 +399,8 @@ def _digest(content: Any, length: int) -> str:
 
 def _whole(name: str, value: Any, least: int | None = 1) -> int:
     """`value` as an int; a cell of a DataFrame is one too."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or (least is not None and value < least):
+    found = whole(value)
+    if found is None or (least is not None and found < least):
         bound = "" if least is None else f" from {least}"
         raise ConfigurationError(f"{name} must be a whole number{bound}, not {value!r}.")
-    return int(value)
+    return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from numbers import Real
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from .._client.portal import portal
 from .._compare.inputs import prompts_of
 from .._compare.progress import Bar
 from .._display.table import Table
+from .._numbers import number, whole
 from .._safe_text import guard_headers
 from ..errors import ConfigurationError
 from .arrivals import Arrivals, Step
@@ -95,7 +95,7 @@ def load_curve(
     if target > 1:
         raise ConfigurationError(f"target is a share between 0 and 1, like 0.95, not {target!r}.")
     limits = _limits(slo)
-    if isinstance(max_open, bool) or not isinstance(max_open, int) or max_open < 1:
+    if (whole(max_open) or 0) < 1:
         raise ConfigurationError(f"max_open must be a whole number from 1, not {max_open!r}.")
     if max_cost_usd is not None:
         max_cost_usd = _positive("max_cost_usd", max_cost_usd)
@@ -313,9 +313,10 @@ def _rates(rates: Any) -> list[float]:
 
 
 def _positive(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < math.inf:
+    found = number(value)
+    if found is None or not 0 < found < math.inf:
         raise ConfigurationError(f"{name} must be above 0, not {value!r}.")
-    return float(value)
+    return found
 
 
 def _limits(slo: Any) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -100,7 +101,8 @@ def test_two_kernels_at_once(gateway: LocalGateway, tmp_path: Path) -> None:
         assert ended(one)[0] == "12 0"
         out, told = ended(two)
     assert out == "24 12"
-    assert f"12 of these calls are being made by process {one.pid}; waiting for the answers." in told
+    # How many are left by then is a matter of time; the one that the gateway has begun is.
+    assert re.search(rf"\d+ of these (calls are|call is) being made by process {one.pid}; waiting for the answer", told)
     assert set(sent(gateway).values()) == {1}
     assert sent(gateway).total() == 24
     assert [found.name for found in tmp_path.iterdir()] == ["runs.jsonl"], "a claim was left behind"

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 from ..._compare.inputs import rows_of
 from ..._compare.plan import Plan, make_plan
 from ..._compare.template import variables
+from ..._numbers import whole
 from ..._safe_text import plain, redact
 from ..._suggest import did_you_mean
 from ...errors import ConfigurationError, TemplateError
 
 if TYPE_CHECKING:
+    from ..._client.calls import Kind
     from ..._client.client import Client
 
 __all__ = ["PARAMETERS", "Form"]
@@ -71,6 +73,7 @@ class Form:
         shared = {name: value for name, value in self.parameters.items() if name != "seed" and value is not None}
         optional = {
             "inputs": self._filled(inputs),
+            "api": None if self.chat else "text",  # else compare goes by what the deployment can do
             "chat": self.chat or None,
             "system": system,
             "fallbacks": list(self.fallbacks) or None,
@@ -87,7 +90,8 @@ class Form:
             raise ConfigurationError("Write a prompt.")
         rest = self.request(inputs)
         named = {name: rest.pop(name) for name in _ARGUMENTS if name in rest}
-        return make_plan(client, kind="chat" if rest.pop("chat", False) else "text", parameters=rest, **named)
+        kind: Kind = "chat" if rest.pop("chat", False) else rest.pop("api")
+        return make_plan(client, kind=kind, parameters=rest, **named)
 
     def problem(self, client: Client, inputs: Any = None) -> str | None:
         """Why this cannot be sent, in words; None where it can. Looks at the first row of `inputs` only."""
@@ -163,9 +167,10 @@ def _parameters(name: str, value: Any) -> dict[str, Any]:
 
 
 def _count(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1000:
+    found = whole(value)
+    if found is None or not 1 <= found <= 1000:
         raise ConfigurationError(f"{name} must be a whole number from 1 to 1000, not {plain(repr(value), 60)}.")
-    return value
+    return found
 
 
 _CHECKS: Mapping[str, Any] = {

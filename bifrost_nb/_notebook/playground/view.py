@@ -18,7 +18,7 @@ from ..live.live_widget import WIDGET_MIME, Pane
 from .form import Form
 
 if TYPE_CHECKING:
-    from .playground import Playground
+    from .playground import Entry, Playground
     from .round import Round
 
 __all__ = ["PlaygroundView"]
@@ -80,6 +80,7 @@ class PlaygroundView:
             self.form.form = {**form, "revision": state.revision}
             self.form.told = told
             self.form.history = [[entry.number, entry.line] for entry in reversed(state.history)]
+            self.form.shown = shown.number if (shown := self._entry()) is not None else 0
             self.form.line = self._line()
 
     def began(self, current: Round) -> None:
@@ -141,13 +142,18 @@ class PlaygroundView:
         if state.running:
             progress = current.progress if current is not None else None
             return f"Running: {progress.finished:,} of {progress.total:,} answered." if progress else "Running."
-        shown = next((entry for entry in state.history if entry.comparison is state.comparison), None)
+        shown = self._entry()
         if shown is None:
             return ""
         from ..._compare.progress import summary_line
 
         how = "Done." if shown is state.history[-1] else f"Round {shown.number}, restored."
         return f"{how} {summary_line(shown.comparison.progress)}"
+
+    def _entry(self) -> Entry | None:
+        """The round of the history whose answers are on display; None while one is under way, or before the first."""
+        state = self.playground
+        return next((entry for entry in state.history if entry.comparison is state.comparison), None)
 
     def _hear(self, _: Any, content: Any, __: Any) -> None:
         """A message of the page; it may be anybody's, so nothing of it is trusted."""
@@ -200,6 +206,7 @@ def _widget_class() -> type[Any]:
         told = traitlets.Dict().tag(sync=True)
         models: Any = traitlets.List().tag(sync=True)
         history: Any = traitlets.List().tag(sync=True)
+        shown = traitlets.Int().tag(sync=True)
         line = traitlets.Unicode().tag(sync=True)
         codes = traitlets.List(list(CODE)).tag(sync=True)
 

@@ -4,7 +4,7 @@
 //
 // Synced values, written by Python only:
 //   form {deployments, chat, system, prompt, values, parameters, fallbacks, repeats, revision}; drawn when revision is new
-//   told {variables: [[name, bound]], problem, calls, rows, running}, models [name], history [[number, line]], line, codes
+//   told {variables: [[name, bound]], problem, calls, rows, running}, models [name], history [[number, line]], shown number (0: none), line, codes
 // To Python: {form} after a change, {form, do: "run" | "code", as, deployment}, {do: "stop" | "models"},
 //   {do: "restore", number}. From Python as a message: {code: text}.
 
@@ -267,6 +267,12 @@ export default {
       }
       if (!entries.length) make("option", "", history, "No earlier rounds");
       history.disabled = restore.disabled = !entries.length;
+      drawShown();
+    }
+
+    // The round whose answers are on display; another one chosen here stays chosen until that changes.
+    function drawShown() {
+      if (model.get("shown")) history.value = String(model.get("shown"));
     }
 
     function drawForm() {
@@ -335,7 +341,7 @@ export default {
 
     const listeners = [
       ["change:form", drawForm], ["change:told", drawTold], ["change:models", drawList],
-      ["change:history", drawHistory], ["change:line", drawLine],
+      ["change:history", drawHistory], ["change:shown", drawShown], ["change:line", drawLine],
       ["msg:custom", (message) => { if (typeof message.code === "string") show(message.code); }],
     ];
     for (const [name, listener] of listeners) model.on(name, listener);

@@ -58,6 +58,7 @@ def test_the_request_is_a_comparison(made: Playground) -> None:
     assert made.request == {
         "deployments": [{"deployment": ONE, "seed": 7}, {"deployment": OTHER, "seed": 7}],
         "prompt": "Say {{thing}}.",
+        "api": "text",
         "inputs": [{"thing": "hello"}],
         "fallbacks": ["openai/gpt-3.5-turbo-instruct"],
         "repeats": 2,
