@@ -92,7 +92,7 @@ class Admin:
     def models(self) -> pd.DataFrame:
         """See `bifrost_nb.models`."""
         access = self._access()
-        rows = self._run(_models(access))
+        rows = self._run(model_rows(access))
         return tables.frame(tables.MODELS, rows, access.hide)
 
     def providers(self) -> pd.DataFrame:
@@ -306,7 +306,7 @@ def reconcile(
 # -- what the functions ask for -----------------------------------------------------------------------------------
 
 
-async def _models(access: Access) -> list[Mapping[str, Any]]:
+async def model_rows(access: Access) -> list[Mapping[str, Any]]:
     return list(await access.models())
 
 

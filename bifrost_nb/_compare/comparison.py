@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from .._client.client import Client
+    from .._gate.gate import Gate
     from .._notebook.widgets.grid import GridView
     from .._notebook.widgets.vote import Vote
     from .agreement import Agreement
     from .difference import Difference, DifferenceOptions, Mixed
     from .differences import Best
-    from .gate import Gate
     from .groups import By
     from .judge import JudgeCalls
     from .pairwise import Judgement, PairAnswer
@@ -442,7 +442,7 @@ class Comparison:
         them. `bf.load_report` gives the frame back. Raises ConfigurationError for another suffix, LogError where the
         file cannot be written.
         """
-        from .report import write_report
+        from .._report.report import write_report
 
         return write_report(self, path, title)
 
@@ -476,7 +476,7 @@ class Comparison:
 
         Raises ConfigurationError for an unknown figure, variant or rule, LogError for a file that cannot be read.
         """
-        from .gate import gate
+        from .._gate.gate import gate
 
         return gate(
             self.frame,
@@ -496,7 +496,7 @@ class Comparison:
         ``comparison.to_excel("runs.xlsx")``. Raises ConfigurationError for another suffix, LogError where the file
         cannot be written.
         """
-        from .spreadsheet import write
+        from .._report.spreadsheet import write
 
         return write(self.frame, path, (".xlsx",))
 

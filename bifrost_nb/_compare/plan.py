@@ -30,7 +30,18 @@ from .template import render
 if TYPE_CHECKING:
     from .._client.client import Client
 
-__all__ = ["TAGS", "Plan", "Prompt", "Trial", "Variant", "identity_of", "make_plan", "without_keys"]
+__all__ = [
+    "TAGS",
+    "Plan",
+    "PlannedPrompt",
+    "Trial",
+    "Variant",
+    "digest_of",
+    "identity_of",
+    "make_plan",
+    "variants_of",
+    "without_keys",
+]
 
 TAGS = ("cell", "variant", "template", "input", "sweep")
 """Tags that a comparison sets on its runs: the cell's identity, the names of its variant and template, the row of
@@ -61,7 +72,7 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Prompt:
+class PlannedPrompt:
     """One prompt, rendered. `values` is its row of inputs, `template` the template's name (None: there is one)."""
 
     prompt_id: str
@@ -77,7 +88,7 @@ class Trial:
     """One call to make."""
 
     trial_id: str
-    prompt: Prompt
+    prompt: PlannedPrompt
     asked: Variant
     repeat: int
     system: str | None = None
@@ -100,7 +111,7 @@ class Plan:
     system: str | None
     tags: Mapping[str, Any]
     asked: tuple[Variant, ...]
-    prompts: tuple[Prompt, ...]
+    prompts: tuple[PlannedPrompt, ...]
     repeats: int
     trials: tuple[Trial, ...] = field(repr=False)
     order: tuple[Trial, ...] = field(repr=False)
@@ -182,7 +193,7 @@ def make_plan(
         "requests_per_minute": requests_per_minute,
         **(parameters or {}),
     }
-    asked = _asked(deployments, shared)
+    asked = variants_of(deployments, shared)
     asked = with_kinds(client, asked, kind)
     kind = asked[0].kind if len({who.kind for who in asked}) == 1 else "text"
     if any(who.kind == "text" and who.system is not None for who in asked):
@@ -192,7 +203,7 @@ def make_plan(
     prompts = _prompts(prompts_of(prompt, inputs, systems), kind, system)
     contents = _contents(client, asked, stream, prompts[0])
     trials = tuple(
-        Trial(_digest([gateway, one.prompt_id, *content, filled, repeat], 16), one, who, repeat, filled)
+        Trial(digest_of([gateway, one.prompt_id, *content, filled, repeat], 16), one, who, repeat, filled)
         for one in prompts
         for who, content in zip(asked, contents, strict=True)
         for filled in [_filled(who.system, one.values)]
@@ -200,7 +211,7 @@ def make_plan(
     )
     templates = sorted(prompt.values()) if isinstance(prompt, Mapping) else [prompt]
     plan = Plan(
-        comparison_id=_digest([gateway, kind, system, templates], 16),
+        comparison_id=digest_of([gateway, kind, system, templates], 16),
         kind=kind,
         stream=stream,
         system=system,
@@ -218,7 +229,7 @@ def make_plan(
 
 def _prompts(
     rendered: list[tuple[str | None, str, Mapping[str, Any]]], kind: Kind, system: str | None
-) -> tuple[Prompt, ...]:
+) -> tuple[PlannedPrompt, ...]:
     """Prompts with their ids. The same text twice is two prompts: the second is a sample of its own."""
     seen: Counter[str] = Counter()
     rows: dict[int, str] = {}  # a row is one object, whichever template it fills in
@@ -226,9 +237,9 @@ def _prompts(
     prompts = []
     for template, text, values in rendered:
         if id(values) not in rows:
-            rows[id(values)] = _numbered(_digest(["input", _shown_values(values)], 12), known)
-        prompt_id = _numbered(_digest([kind, _filled(system, values), text], 12), seen)
-        prompts.append(Prompt(prompt_id, text, template, values, rows[id(values)]))
+            rows[id(values)] = _numbered(digest_of(["input", _shown_values(values)], 12), known)
+        prompt_id = _numbered(digest_of([kind, _filled(system, values), text], 12), seen)
+        prompts.append(PlannedPrompt(prompt_id, text, template, values, rows[id(values)]))
     return tuple(prompts)
 
 
@@ -273,7 +284,7 @@ def _shuffled(trials: Sequence[Trial], seed: int) -> tuple[Trial, ...]:
     return tuple(order)
 
 
-def _asked(deployments: Any, shared: Mapping[str, Any]) -> tuple[Variant, ...]:
+def variants_of(deployments: Any, shared: Mapping[str, Any]) -> tuple[Variant, ...]:
     if isinstance(deployments, (str, Mapping)):
         deployments = [deployments]
     if deployments is None or not isinstance(deployments, Iterable):
@@ -336,7 +347,7 @@ def identity_of(call: Call, *, question: bool = True) -> list[Any]:
     return [call.kind, call.stream, call.path, dict(call.query), body, headers]
 
 
-def _contents(client: Client, asked: Sequence[Variant], stream: bool, prompt: Prompt) -> list[list[Any]]:
+def _contents(client: Client, asked: Sequence[Variant], stream: bool, prompt: PlannedPrompt) -> list[list[Any]]:
     """What each deployment adds to a cell's identity.
 
     One that is there twice under two names, to see how far apart equals come out, is two samples.
@@ -351,7 +362,7 @@ def _contents(client: Client, asked: Sequence[Variant], stream: bool, prompt: Pr
             **{**one.parameters, **system},
         )  # fmt: skip
         content = identity_of(call, question=False)
-        digest = _digest(content, 16)
+        digest = digest_of(content, 16)
         seen[digest] += 1
         contents.append([*content, seen[digest]])
     return contents
@@ -387,7 +398,7 @@ def _same(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
 
 
-def _digest(content: Any, length: int) -> str:
+def digest_of(content: Any, length: int) -> str:
     try:
         canonical = orjson.dumps(
             content, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS, default=repr

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["frame_from_arrow", "runs", "table_of", "to_frame"]
+__all__ = ["frame_from_arrow", "runs", "table_of", "to_array", "to_frame"]
 
 
 def to_frame(runs: Iterable[Run]) -> pd.DataFrame:
@@ -31,7 +31,7 @@ def table_of(runs: list[Run]) -> pa.Table:
     return pa.table([column_array(_values(column, runs), column.dtype) for column in COLUMNS], schema=schema())
 
 
-def _values(column: Column, runs: list[Run]) -> list[Any]:
+def _values(column: Column[Run], runs: list[Run]) -> list[Any]:
     try:
         return [column.value(run) for run in runs]
     except (TypeError, ValueError, AttributeError, RecursionError):  # a run holds what JSON cannot carry
@@ -66,6 +66,15 @@ def arrow_rows(stream: Any) -> list[dict[str, Any]]:
     import pyarrow as pa
 
     return list(pa.table(stream).to_pylist())
+
+
+def to_array(values: Iterable[Any], dtype: Dtype) -> Any:
+    """A pandas array of one of the dtypes of every frame, NA for what does not fit it."""
+    import pandas as pd
+
+    from .log.codec import cell
+
+    return pd.array([cell(value, dtype) for value in values], dtype=_dtype(dtype))
 
 
 def _dtype(dtype: Dtype) -> Any:

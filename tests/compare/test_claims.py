@@ -166,6 +166,17 @@ def test_a_claim_without_a_sign_of_life_expires(tmp_path: Path) -> None:
     assert told == [f"1 of these call is being made by process {os.getpid()}; waiting for the answers."]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX pipes")
+def test_beside_what_is_no_file_nothing_is_made(tmp_path: Path) -> None:
+    """A pipe as log is refused when it is written; no claim is put beside it, nor where the folder is none."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").write_text("")
+    for log in (tmp_path / "pipe", tmp_path / "file" / "runs.jsonl", None):
+        with claimed(log, ["a"], print) as waited:
+            assert not waited
+            assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "pipe"]
+
+
 @pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="needs a folder that cannot be written")
 def test_a_folder_that_cannot_be_written_holds_nobody(tmp_path: Path) -> None:
     """Where no claim can be made the calls are made all the same."""

@@ -13,7 +13,7 @@ from ..._display.run import Runs, metadata_many, mimebundle, mimebundle_many
 from ..._foreground.environment import place
 from ..._runs.pending import UNATTENDED_PATIENCE_S
 from ..magic.options import Options
-from .race import Arrival, Race
+from .race import Race, RaceUpdate
 
 if TYPE_CHECKING:
     from ..._client.calls import Call, Outcome
@@ -39,13 +39,13 @@ class BackgroundJob:
         self.name = name = options.bg or "job"
         self._form, self._raises = options.format, not options.no_raise
         self.runs = Runs(call.run for call in calls)
-        self._inbox: SimpleQueue[Arrival] = SimpleQueue()
+        self._inbox: SimpleQueue[RaceUpdate] = SimpleQueue()
         self._race = Race(self.runs, name)
         self._client = client
         self._handle: Any = None
         self._late_s = 0.0
         self._jobs: list[concurrent.futures.Future[Outcome]] = [
-            client.start(call, lambda _, pieces, index=index: self._inbox.put(Arrival(index, pieces)))  # type: ignore[misc]
+            client.start(call, lambda _, pieces, index=index: self._inbox.put(RaceUpdate(index, pieces)))  # type: ignore[misc]
             for index, call in enumerate(calls)
         ]
         if not options.quiet:
