@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, Literal, TypedDict
 
 import orjson
@@ -26,6 +27,7 @@ __all__ = [
     "Timeouts",
     "asked_of",
     "prepare",
+    "text_parameters",
 ]
 
 Kind = wire.Kind
@@ -324,3 +326,10 @@ def asked_of(prompt: str) -> list[Any]:
         return []
     turns = all(isinstance(each, dict) and "role" in each for each in found)
     return found if turns or all(isinstance(each, str) for each in found) else []
+
+
+@cache
+def text_parameters() -> frozenset[str]:
+    """The names of parameters whose values are text, as ``user``: of what looks like a number, too."""
+    kinds = (wire.TextCompletionRequest, wire.ChatCompletionRequest)
+    return frozenset(name for kind in kinds for name, one in kind.model_fields.items() if one.annotation == str | None)
