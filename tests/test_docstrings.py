@@ -38,10 +38,10 @@ def test_each_public_name_has_an_example_that_fits(name: str) -> None:
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "bf":
                 assert node.attr in bf.__all__
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                if ast.unparse(node.func) == f"bf.{node.func.attr}":
-                    given = {keyword.arg: None for keyword in node.keywords if keyword.arg}
-                    inspect.signature(getattr(bf, node.func.attr)).bind(*node.args, **given)
+            called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            if isinstance(node, ast.Call) and re.fullmatch(r"bf\.\w+", called):
+                given = {keyword.arg: None for keyword in node.keywords if keyword.arg}
+                inspect.signature(getattr(bf, called[3:])).bind(*node.args, **given)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
