@@ -168,6 +168,8 @@ def prompts(client: Client | None = None) -> pd.DataFrame:
         bf.prompts()
 
     Raises NotFound (gateways before 1.4.18 have no repository), AuthenticationFailed, ConnectionFailed.
+
+    `client` says which gateway is asked (None: the one of the settings).
     """
     import pandas as pd
 
@@ -199,6 +201,8 @@ def prompt(name: str, *, version: int | None = None, create: bool = False, clien
 
     `create` gives a prompt without a version where there is none; nothing is written before `Prompt.commit`.
     Raises NotFound (with the nearest name), ConfigurationError (two prompts of that name), AuthenticationFailed.
+
+    `client` says which gateway keeps it (None: the one of the settings).
     """
     if not isinstance(name, str) or not name.strip("/ "):
         raise ConfigurationError(f"A prompt is named folder/name, not {name!r}.")

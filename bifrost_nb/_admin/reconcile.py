@@ -118,6 +118,10 @@ class Reconciliation:
     ``request_id``, ``figure``, ``ours``, ``gateway``, ``difference``. `filled` counts the costs written to our log.
     `list_models_rows` counts rows that the gateway wrote when it was asked for its models: no call made them, and no
     frame has them.
+
+        found = bf.reconcile(since="1h")
+        found.summary()
+        found.differences
     """
 
     joined: pd.DataFrame

@@ -150,6 +150,10 @@ class Timeouts:
     generation. `between_chunks` is silence inside a stream; a gateway's heartbeats do not end it, since they come
     from a gateway whose provider hangs as well.
     `total` covers everything, retries and their waits included.
+
+    `connect` is the time until there is a connection.
+
+        bf.Client(timeout=bf.Timeouts(first_byte=30, total=120))
     """
 
     connect: float | None = 10.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["kinds_note", "with_kinds"]
 
+LIST_WAIT_S = 5.0
+"""A gateway asks all its providers for their lists; a comparison waits at most so long for that."""
 _WORDS = {"text": "text completions", "chat": "chat", "responses": "the Responses API"}
 
 
@@ -58,11 +61,12 @@ def _able(client: Client) -> dict[str, frozenset[str]]:
     """The kinds of requests that each listed deployment takes; empty where the gateway does not tell."""
 
     async def listed() -> Sequence[Any]:
-        return await client.models()
+        async with asyncio.timeout(LIST_WAIT_S):
+            return await client.models()
 
     try:
         models = client.run_on_loop(listed())
-    except BifrostError:  # the calls will say what is wrong
+    except (BifrostError, TimeoutError):  # the calls will say what is wrong
         return {}
     told = ((str(model["id"]), model.get("supported_methods")) for model in models)
     return {

@@ -108,6 +108,11 @@ def compare(
 
     Raises ConfigurationError or TemplateError before anything is sent, `ComparisonInterrupted` (with ``.comparison``)
     on the interrupt key. A call that fails is a row of the result, not an exception.
+
+    `system` is a system message for chats, a template as the prompt is; `stream` asks for streams, without which no
+    time to the first text is known; `client` sends (None: one of the settings); `tags` go with each run.
+
+        bf.compare(["azure/fast", "azure/large"], "Name a {{what}}.", inputs={"what": ["bird", "tree"]}, max_tokens=20)
     """
     deployments = guard_entries(deployments)
     guard_headers(parameters)

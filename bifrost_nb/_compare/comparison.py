@@ -40,6 +40,10 @@ class Comparison:
     `runs` holds one `Run` per cell that was sent, in the order of the table: prompt by prompt, deployment by
     deployment, repeat by repeat; for a cell that was sent more than once the last. The same question answered in one
     go or in several gives an equal object.
+
+        comparison = bf.compare(["azure/fast", "azure/large"], "Name a {{what}}.", inputs={"what": ["bird", "tree"]})
+        comparison.frame
+        comparison.summary()
     """
 
     def __init__(

@@ -188,6 +188,8 @@ def difference(
     makes the interval one that holds however often one looks (scores from 0 to 1 only).
 
     Raises ConfigurationError for an unknown name or metric, or a frame without prompts to pair by.
+
+    `confidence` is that of the interval, 0.95 unless you say otherwise; `seed` is that of the bootstrap.
     """
     frame = frame.reset_index(drop=True)
     if margin is not None:

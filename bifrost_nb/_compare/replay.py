@@ -93,6 +93,11 @@ def replay(
 
     Raises ConfigurationError before anything is sent, also where no row is left, and `Interrupted` on the interrupt
     key. A call that fails is a row of the result.
+
+    `concurrency` and `requests_per_minute` are per deployment; `tags` go with each run; `client` sends (None: one of
+    the settings).
+
+        bf.replay(bf.runs(since="1d", status="ok"), ["azure/large"]).summary()
     """
     from .._client.client import Client
     from .comparison import Comparison

@@ -35,7 +35,14 @@ OTHER_HOUR = (
 
 
 class Replayed:
-    """What `replay` returns. `comparison` holds the new runs, `notes` what was left out and why."""
+    """What `replay` returns. `comparison` holds the new runs, `notes` what was left out and why.
+
+    For example:
+
+        replayed = bf.replay(bf.runs(since="1d"), ["azure/large"])
+        replayed.frame
+        replayed.summary()
+    """
 
     def __init__(self, before: pd.DataFrame, sources: Mapping[str, Source], comparison: Comparison) -> None:
         self.comparison = comparison

@@ -107,6 +107,11 @@ def gate(
         bf.gate(bf.load_report("today.html"), "azure/fast", baseline="main.html", score="not worse by 0.02")
 
     `missing` is how many runs were to be in the frame and are not: with any, nothing passes.
+
+    `candidate` is the variant that is held to them (None: the only one there is), `baseline` a variant, another frame
+    or a file with one, `baseline_variant` its variant there. `confidence` is shared by all rules, `mixed` and `seed`
+    are as in `difference`. Raises ConfigurationError for a rule or a name that is not known, LogError for a file that
+    cannot be read.
     """
     if isinstance(confidence, bool) or not 0.8 <= confidence < 1:
         raise ConfigurationError(f"confidence must be from 0.8 to below 1, not {confidence!r}.")

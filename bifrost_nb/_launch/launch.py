@@ -32,7 +32,13 @@ __all__ = ["LaunchedGateway", "launch_gateway"]
 
 
 class LaunchedGateway:
-    """A running gateway: a context manager. It ends at `stop`, or with this process."""
+    """A running gateway: a context manager. It ends at `stop`, or with this process.
+
+    For example:
+
+        with bf.launch_gateway(providers=["openai"]) as gateway:
+            bf.Client(gateway.url).chat("openai/gpt-4o-mini", "Hi")
+    """
 
     def __init__(
         self, process: subprocess.Popen[bytes], plan: LaunchPlan, way: LaunchMethod, version: str | None, own: bool
@@ -98,6 +104,9 @@ def launch_gateway(
 
     Raises ConfigurationError for an argument that cannot be used, BifrostError with every way that was tried and why it
     failed.
+
+        with bf.launch_gateway(providers=["openai"]) as gateway:
+            client = bf.Client(gateway.url)
     """
     if config is not None and providers is not None:
         raise ConfigurationError("Pass config or providers, not both.")

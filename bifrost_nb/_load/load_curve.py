@@ -83,6 +83,9 @@ def load_curve(
     `max_cost_usd` may be reached, and after a rate with less than half of `target`.
 
     Raises ConfigurationError and TemplateError before anything is sent, `Interrupted` (``.runs``) on the interrupt key.
+
+    `chat` sends chats, with `system` as their system message; `client` sends (None: one of the settings); `parameters`
+    (``max_tokens=60``) go with each call.
     """
     from .._client.client import Client
 
@@ -146,7 +149,14 @@ def _send(arrivals: Arrivals) -> None:
 
 
 class LoadCurve:
-    """What came back at each rate. Shows itself as a table."""
+    """What came back at each rate. Shows itself as a table.
+
+    For example:
+
+        curve = bf.load_curve("azure/fast", "Hi", rates=[1, 2], seconds=10)
+        curve.rate
+        curve.frame
+    """
 
     def __init__(
         self, deployment: str, steps: Sequence[Step], seconds: float, slo: Mapping[str, float], target: float

@@ -86,6 +86,10 @@ def load_report(path: str | os.PathLike[str]) -> pd.DataFrame:
     ``frame = bf.load_report("report.html")``. The file is read as text, nothing of it runs. Columns of every frame have
     their types again, scores are Float64, the columns of inputs what JSON keeps of them. Raises LogError where the file
     cannot be read or holds no report, or one of a later format.
+
+    `path` is that of the file.
+
+        bf.load_report("report.html").groupby("variant")["total_ms"].median()
     """
     target = Path(path).expanduser()
     try:

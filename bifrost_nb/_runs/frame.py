@@ -18,7 +18,12 @@ __all__ = ["frame_from_arrow", "runs", "table_of", "to_array", "to_frame"]
 
 
 def to_frame(runs: Iterable[Run]) -> pd.DataFrame:
-    """One row per run, one column per entry of `COLUMNS`, NA where unknown or not of the column's type."""
+    """One row per run, one column per entry of `COLUMNS`, NA where unknown or not of the column's type.
+
+    `runs` is any iterable of `Run`.
+
+        bf.to_frame([client.chat("azure/fast", "Hi")])[["total_ms", "cost_usd"]]
+    """
     return frame_from_arrow(table_of(list(runs)))
 
 
@@ -90,7 +95,14 @@ def _dtype(dtype: Dtype) -> Any:
 
 @shows_filters
 def runs(**filters: Unpack[Filters]) -> pd.DataFrame:
-    """The run log in force as a DataFrame, one row per run; `Filters` says what each filter takes."""
+    """The run log in force as a DataFrame, one row per run; `Filters` says what each filter takes.
+
+    `since` and `until` are ages (``"1d"``), datetimes or ISO texts, `limit` keeps the newest; `deployment`, `status`,
+    `run_id`, `comparison_id` and `prompt_id` take one or several, `tags` a dict of which all must be there. Raises
+    ConfigurationError for a filter that cannot be used, LogError where the log cannot be read.
+
+        bf.runs(since="1d", deployment="azure/fast", status="ok")[["total_ms", "cost_usd"]]
+    """
     from .log.log import run_log
     from .pending import wait_for_costs
 

@@ -80,6 +80,9 @@ def playground(
         play.run().wait().frame["score_right"]
 
     Raises ConfigurationError for wrong types; what cannot be sent yet is said in the form.
+
+    `chat`, `system`, `fallbacks`, `repeats` and `parameters` are as in `compare`; `client` sends (None: one of the
+    settings).
     """
     from ..._client.client import Client
 
@@ -103,6 +106,9 @@ class Playground:
     """The state of a playground. Its display in a notebook is the form; the object works without one.
 
     `form` is what is filled in, `inputs` the bound rows, `history` the finished rounds, the last 50 of them.
+
+        form = bf.playground(["azure/fast"], "Name a {{what}}.", values={"what": "bird"})
+        form.frame
     """
 
     def __init__(self, client: Client) -> None:
