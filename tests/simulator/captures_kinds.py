@@ -45,7 +45,8 @@ KINDS = [
          r"|.*cached_(read|write)_tokens is missing|object is missing|stop_reason is missing|status_code is missing"),
     Kind("1.5.1 does not tell yet how its dashboard is logged in to", captures=r"091_.*", versions=r"1\.5\.1"),
     Kind("1.5.1 has no routing_info, other words and a 400 for a refused connection; the dialect is 1.5.16's",
-         versions=r"1\.5\.1", line=r".*routing_info.*|.*original_model_requested.*|.*resolved_model_used.*|.*model is .*"
+         versions=r"1\.5\.1",
+         line=r".*routing_info.*|.*original_model_requested.*|.*resolved_model_used.*|.*model is .*"
          r"|status .*|error\.message .*|stop_reason is .*|frames .*|header .*"),
     Kind("the planted virtual keys, with budgets of their own, are there without any set-up", captures=_VIRTUAL_KEYS),
     Kind("virtual keys: 1.4.0 refuses by its own status, and no key but a planted one is looked at before 2.0",
@@ -54,9 +55,11 @@ KINDS = [
     Kind("log probabilities have the name and the place that the specification gives them",
          line=r".*log_?probs is (new|missing)"),
     Kind("a parser's own words about a malformed body; the embedded one names the field",
-         captures=r"(032|033|034|035|054|057)_.*", line=r"error\.(message|error) .*|status 400, not 500|header connection .*"),
+         captures=r"(032|033|034|035|054|057)_.*",
+         line=r"error\.(message|error) .*|status 400, not 500|header connection .*"),
     Kind("words and token counts are those of the simulated models: whole numbers differ with them",
-         line=r".*tokens is \d+, not \d+|.*chunk_index is \d+, not \d+|.*total_tokens is (new|missing)|.*_tokens_details"
+         line=r".*tokens is \d+, not \d+|.*chunk_index is \d+, not \d+|.*total_tokens is (new|missing)"
+         r"|.*_tokens_details"
          r"(\..*)? is (missing|new)|.*TokensDetails is missing|.*cachedContentTokenCount is missing"),
     Kind("the simulated reasoning model tells its thoughts, that of the captures had none",
          line=r".*(reasoning|reasoning_details|thought) is new"),
@@ -86,8 +89,10 @@ KINDS = [
          captures=r"mid_.*", line=r"frames .*|~\..*|status .*"),
     Kind("debt: 2.0 tells of a fallback in the chunks",
          captures=r"052_.*", versions=r"2\.0.*", line=r"~\.extra_fields.*"),
-    Kind("debt: errors of 2.0 have the latency of the attempt", versions=r"2\.0.*", line=r"extra_fields\.latency is missing"),
-    Kind("debt: the Azure route answers under the provider's name of an alias", captures=r"016_.*", line=r"model is .*"),
+    Kind("debt: errors of 2.0 have the latency of the attempt", versions=r"2\.0.*",
+         line=r"extra_fields\.latency is missing"),
+    Kind("debt: the Azure route answers under the provider's name of an alias", captures=r"016_.*",
+         line=r"model is .*"),
     Kind("debt: which error fields an unresolved or missing model has",
          captures=r"(038|039|04[0-7]|059|05[0136])_.*"),
     Kind("debt: streams of 1.3.63 have access-control-allow-origin, errors and pages other headers",
