@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from . import _project_file
+from ._numbers import number
 from ._safe_text import Secret, plain
 from .errors import ConfigurationError
 
@@ -147,10 +148,10 @@ def _checked(name: str, value: Any, origin: str) -> Any:
         return None
     if name == "timeout":
         try:
-            seconds = float(value)
-        except (TypeError, ValueError):
-            seconds = 0.0
-        if not 0 < seconds < float("inf"):
+            seconds = float(value) if isinstance(value, str) else number(value)
+        except ValueError:
+            seconds = None
+        if seconds is None or not 0 < seconds < float("inf"):
             raise ConfigurationError(f"timeout must be a number of seconds above 0, not {value!r} (from {origin}).")
         return seconds
     if not isinstance(value, str):

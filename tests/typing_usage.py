@@ -85,6 +85,7 @@ def comparing(inputs: pd.DataFrame) -> None:
         {"short": "{{product}}", "long": "Write about {{product}}."},
         inputs=inputs,
         repeats=3,
+        api="chat",
         max_tokens=60,
     )
     assert_type(comparison, bf.Comparison)
@@ -135,6 +136,8 @@ def comparing(inputs: pd.DataFrame) -> None:
 def trying(frame: pd.DataFrame) -> None:
     """Playground and replay."""
     assert_type(bf.playground(), bf.Playground)
+    judged = bf.playground(["azure/fast"], "{{a}}", inputs=frame, score=bf.scorers.exact("expected"))
+    assert_type(judged.update(score=None, scores=[]), bf.Playground)
     assert_type(bf.replay(frame, ["azure/fast"]), bf.Replayed)
     assert_type(bf.from_notebook("x.ipynb"), pd.DataFrame)
 

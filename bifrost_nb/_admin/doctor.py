@@ -39,7 +39,14 @@ class Check(NamedTuple):
 
 
 class Doctor(tuple[Check, ...]):
-    """The checks in the order in which one depends on the other; shows itself as text and HTML."""
+    """The checks in the order in which one depends on the other; shows itself as text and HTML.
+
+    For example:
+
+        found = bf.doctor(bf.Client("demo"))
+        found.healthy
+        found.frame
+    """
 
     __slots__ = ()
 
@@ -81,6 +88,8 @@ def doctor(client: Client | None = None) -> Doctor:
     Costs nothing: the one completion names no model, so it is refused before a provider is asked. It goes with the
     headers and credentials of every completion, so it meets an admin protection that also locks those. Never raises
     for what the gateway does; ConfigurationError for settings that cannot be used.
+
+        bf.doctor(bf.Client("demo"))
     """
     client = client if client is not None else Client()
     return Doctor(portal().call(_examined(client, Access(client, client.settings))))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._client.client import Client
 from .._client.portal import portal
+from .._numbers import whole
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError, NotFound
 from .access import Access
@@ -167,6 +168,8 @@ def prompts(client: Client | None = None) -> pd.DataFrame:
         bf.prompts()
 
     Raises NotFound (gateways before 1.4.18 have no repository), AuthenticationFailed, ConnectionFailed.
+
+    `client` says which gateway is asked (None: the one of the settings).
     """
     import pandas as pd
 
@@ -198,10 +201,12 @@ def prompt(name: str, *, version: int | None = None, create: bool = False, clien
 
     `create` gives a prompt without a version where there is none; nothing is written before `Prompt.commit`.
     Raises NotFound (with the nearest name), ConfigurationError (two prompts of that name), AuthenticationFailed.
+
+    `client` says which gateway keeps it (None: the one of the settings).
     """
     if not isinstance(name, str) or not name.strip("/ "):
         raise ConfigurationError(f"A prompt is named folder/name, not {name!r}.")
-    if version is not None and (isinstance(version, bool) or not isinstance(version, int) or version < 1):
+    if version is not None and (whole(version) or 0) < 1:
         raise ConfigurationError(f"version must be a whole number from 1, not {version!r}.")
     return portal().call(_find(_access(client), name, version, create))
 

@@ -59,6 +59,12 @@ class Client:
     company's own is; without it (or ``BIFROST_CA_FILE``) ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` count, else certifi's
     list. It is read when something is first sent, and again when the file changes. Gateways on this machine are asked
     directly, others through the proxy that ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` name.
+
+    `virtual_key`, `api_key` and `headers` go with each request; `api_version` is Azure's; `log` is the
+    `RunLog` it writes to (None: the one in force).
+
+        client = bf.Client("demo")
+        run = client.chat("openai/gpt-4o-mini", "Why is the sky blue?", max_tokens=40)
     """
 
     def __init__(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping, Sequence
-from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from .._numbers import number
 from .._safe_text import guard_entries, guard_headers
 from ..errors import ConfigurationError
 from .comparison import Comparison
@@ -19,6 +19,7 @@ from .sweep import Sweep
 from .waiting import run_sweep
 
 if TYPE_CHECKING:
+    from .._client.calls import Kind
     from .._client.client import Client
     from .._client.transport import Sink
     from .._runs.run import Run
@@ -39,6 +40,7 @@ def compare(
     *,
     inputs: Any = None,
     repeats: int = 1,
+    api: Kind | None = None,
     chat: bool = False,
     system: str | None = None,
     fallbacks: Sequence[str] | None = None,
@@ -62,6 +64,7 @@ def compare(
     *,
     inputs: Any = None,
     repeats: int = 1,
+    api: Kind | None = None,
     chat: bool = False,
     system: str | None = None,
     fallbacks: Sequence[str] | None = None,
@@ -86,6 +89,10 @@ def compare(
     ``{{variables}}``, or a dict of named ones; `inputs`: their values as a DataFrame, a dict of lists or a list of
     dicts. `parameters` (``max_tokens=60``) go to every deployment.
 
+    How a deployment is asked follows from what `bf.models()` says it can do: by text completions where it has them,
+    else by chat, and the table says so where that differs. ``api="text"``, ``"chat"`` (or ``chat=True``) or
+    ``"responses"`` decides for all, ``{"deployment": ..., "api": "chat"}`` for one.
+
     What the run log already holds of these calls is not sent again: running the same cell twice sends only what is
     missing or failed, and a further deployment, prompt or repeat sends only that. While another process on the same log
     sends some of these calls, its answers are waited for. `fresh` sends all anew.
@@ -101,6 +108,11 @@ def compare(
 
     Raises ConfigurationError or TemplateError before anything is sent, `ComparisonInterrupted` (with ``.comparison``)
     on the interrupt key. A call that fails is a row of the result, not an exception.
+
+    `system` is a system message for chats, a template as the prompt is; `stream` asks for streams, without which no
+    time to the first text is known; `client` sends (None: one of the settings); `tags` go with each run.
+
+        bf.compare(["azure/fast", "azure/large"], "Name a {{what}}.", inputs={"what": ["bird", "tree"]}, max_tokens=20)
     """
     deployments = guard_entries(deployments)
     guard_headers(parameters)
@@ -115,7 +127,7 @@ def compare(
         prompt,
         inputs=inputs,
         repeats=repeats,
-        kind="chat" if chat else "text",
+        kind="chat" if chat and api is None else api,
         stream=stream,
         system=system,
         fallbacks=fallbacks,
@@ -188,5 +200,6 @@ def _client(given: Any) -> Client:
 def _check_cost(max_cost_usd: Any) -> None:
     if max_cost_usd is None:
         return
-    if isinstance(max_cost_usd, bool) or not isinstance(max_cost_usd, Real) or not 0 < float(max_cost_usd) < 1e12:
+    dollars = number(max_cost_usd)
+    if dollars is None or not 0 < dollars < 1e12:
         raise ConfigurationError(f"max_cost_usd must be dollars above 0, not {max_cost_usd!r}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
+from .._numbers import number
 from .._runs.run import Run
 from ..errors import ConfigurationError
 from .plan import Plan, Trial
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from .._client.client import Client
+    from .._gate.gate import Gate
     from .._notebook.widgets.grid import GridView
     from .._notebook.widgets.vote import Vote
     from .agreement import Agreement
     from .difference import Difference, DifferenceOptions, Mixed
     from .differences import Best
-    from .gate import Gate
     from .groups import By
     from .judge import JudgeCalls
     from .pairwise import Judgement, PairAnswer
@@ -39,6 +40,10 @@ class Comparison:
     `runs` holds one `Run` per cell that was sent, in the order of the table: prompt by prompt, deployment by
     deployment, repeat by repeat; for a cell that was sent more than once the last. The same question answered in one
     go or in several gives an equal object.
+
+        comparison = bf.compare(["azure/fast", "azure/large"], "Name a {{what}}.", inputs={"what": ["bird", "tree"]})
+        comparison.frame
+        comparison.summary()
     """
 
     def __init__(
@@ -145,9 +150,10 @@ class Comparison:
         """
         from .._runs.pending import wait_for_costs
 
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < 1e6:
+        patience = number(seconds)
+        if patience is None or not 0 <= patience < 1e6:
             raise ConfigurationError(f"wait_for_costs takes seconds from 0 on, not {seconds!r}.")
-        return wait_for_costs(self.runs, seconds)
+        return wait_for_costs(self.runs, patience)
 
     def _wait_a_moment(self) -> None:
         """Once, for costs that are there at once, as those of a gateway up to 1.4.0 and of the embedded one are.
@@ -440,7 +446,7 @@ class Comparison:
         them. `bf.load_report` gives the frame back. Raises ConfigurationError for another suffix, LogError where the
         file cannot be written.
         """
-        from .report import write_report
+        from .._report.report import write_report
 
         return write_report(self, path, title)
 
@@ -474,7 +480,7 @@ class Comparison:
 
         Raises ConfigurationError for an unknown figure, variant or rule, LogError for a file that cannot be read.
         """
-        from .gate import gate
+        from .._gate.gate import gate
 
         return gate(
             self.frame,
@@ -494,7 +500,7 @@ class Comparison:
         ``comparison.to_excel("runs.xlsx")``. Raises ConfigurationError for another suffix, LogError where the file
         cannot be written.
         """
-        from .spreadsheet import write
+        from .._report.spreadsheet import write
 
         return write(self.frame, path, (".xlsx",))
 

@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._display.html import BLUE, Markup, note, table, text as escape
 from .._safe_text import plain
+from . import groups
+from .api_choice import kinds_note
+from .groups import SEPARATOR
 from .progress import summary_line
+from .statistics import measured
 from .verdict import amount
 
 if TYPE_CHECKING:
@@ -158,7 +162,27 @@ def _notes(comparison: Comparison) -> list[str]:
         notes.append(
             f"{comparison.missing:,} of {len(comparison.plan.trials):,} runs are missing; run it again to add them."
         )
-    return [*notes, *_failures(comparison), *comparison.score_notes]
+    if (kinds := kinds_note(comparison.plan)) is not None:
+        notes.append(kinds)
+    return [*notes, *_days(comparison), *_failures(comparison), *comparison.score_notes]
+
+
+def _days(comparison: Comparison) -> list[str]:
+    """That times stand side by side in the table which were not measured side by side."""
+    frame = comparison.frame
+    own = frame[measured(frame)]
+    passes: dict[str, set[str]] = {}
+    for name, sweep in zip(own["variant"], groups.sweeps(own).fillna(""), strict=True):
+        passes.setdefault(str(name), set()).add(sweep)
+    first = next(iter(passes), "")
+    apart = [name for name, found in passes.items() if not found & passes[first]]
+    if not apart:
+        return []
+    others = ", ".join(apart[:5]) + (f" and {len(apart) - 5:,} more" if len(apart) > 5 else "")
+    return [
+        f"The times of {others} are of another sweep than those of {first}: they cannot be compared."
+        " fresh=True measures all together."
+    ]
 
 
 def _failures(comparison: Comparison) -> list[str]:
@@ -171,10 +195,11 @@ def _failures(comparison: Comparison) -> list[str]:
             key = (name, error_text(run))
             reasons[key] = reasons.get(key, 0) + 1
     ordered = sorted(reasons.items(), key=lambda item: -item[1])
-    notes = [f"{name}: {count:,} failed: {plain(reason, 200)}" for (name, reason), count in ordered[:FAILURES]]
+    notes = [f"{name}: {count:,} failed: {plain(reason, 600)}" for (name, reason), count in ordered[:FAILURES]]
     if len(ordered) > FAILURES:
         notes.append(f"… and {len(ordered) - FAILURES:,} other reasons; comparison.frame has them all.")
-    texts = comparison.plan.kind == "text" and len(ordered) > 0
-    if texts and not any(run.status == "ok" for _, run in comparison.named_runs()):
-        notes.append("These were text completions; a deployment that only chats needs chat=True.")
+    texts = [one.name for one in comparison.plan.asked if one.kind == "text"]
+    answered = {name.partition(SEPARATOR)[0] for name, run in comparison.named_runs() if run.status == "ok"}
+    if ordered and texts and not answered & set(texts):
+        notes.append("These were text completions; a deployment that only chats needs api='chat'.")
     return notes

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .._client.judging import JUDGE_TAG
+from .._numbers import number, whole
 from .._safe_text import plain
 from ..errors import ConfigurationError, TemplateError
 from .plan import Plan, make_plan
@@ -338,18 +339,16 @@ class Rubric(ModelScorer):
 def _grades(scale: Any) -> dict[Any, float]:
     """Grade -> value: yes and no, 1 to n, or the user's labels."""
     if isinstance(scale, Mapping):
-        numbers = all(
-            isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
-            for value in scale.values()
-        )
+        numbers = all((found := number(value)) is not None and abs(found) < 1e15 for value in scale.values())
         if len(scale) < 2 or not numbers or not all(isinstance(label, str) and label for label in scale):
             raise ConfigurationError(f"A scale of labels maps two or more texts to numbers, not {scale!r}.")
         return {label: float(value) for label, value in scale.items()}
-    if isinstance(scale, bool) or not isinstance(scale, int) or not 2 <= scale <= 100:
+    grades = whole(scale)
+    if grades is None or not 2 <= grades <= 100:
         raise ConfigurationError(
             f"scale must be 2 (no, yes), a number of grades up to 100 or a dict of labels, not {scale!r}.",
             hint="scale={'poor': 0, 'good': 1} has labels.",
         )
-    if scale == 2:
+    if grades == 2:
         return {"no": 0.0, "yes": 1.0}
-    return {grade: float(grade) for grade in range(1, scale + 1)}
+    return {grade: float(grade) for grade in range(1, grades + 1)}

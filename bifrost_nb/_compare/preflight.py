@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from .._client.calls import REQUEST_TYPES
 from .._safe_text import plain
 from ..errors import BifrostError
 from .plan import Plan, Trial, Variant
@@ -161,7 +162,8 @@ def _times(client: Client, plan: Plan) -> dict[str, float]:
     """Median seconds of each deployment's newest runs of this kind that it answered itself; a cache's take no time."""
     names = list({asked.deployment for asked in plan.asked})
     frame = client.log.frame(deployment=names, status="ok", limit=RECENT * len(names))
-    frame = frame[measured(frame) & (frame["request_type"] == f"{plan.kind}_completion") & frame["total_ms"].notna()]
+    kinds = {REQUEST_TYPES[one.kind] for one in plan.asked}
+    frame = frame[measured(frame) & frame["request_type"].isin(kinds) & frame["total_ms"].notna()]
     asked = frame["requested_provider"] + "/" + frame["requested_model"]
     return {str(name): float(ms) / 1000 for name, ms in frame["total_ms"].groupby(asked).median().items()}
 

@@ -16,7 +16,7 @@ import orjson
 from .._client.calls import Call, Kind
 from .._safe_text import guard_entries, guard_headers, plain
 from ..errors import ConfigurationError
-from .plan import TAGS, Plan, Prompt, Trial, Variant, _asked, _digest, identity_of
+from .plan import TAGS, Plan, PlannedPrompt, Trial, Variant, digest_of, identity_of, variants_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,6 +93,11 @@ def replay(
 
     Raises ConfigurationError before anything is sent, also where no row is left, and `Interrupted` on the interrupt
     key. A call that fails is a row of the result.
+
+    `concurrency` and `requests_per_minute` are per deployment; `tags` go with each run; `client` sends (None: one of
+    the settings).
+
+        bf.replay(bf.runs(since="1d", status="ok"), ["azure/large"]).summary()
     """
     from .._client.client import Client
     from .comparison import Comparison
@@ -114,7 +119,7 @@ def replay(
     }
     if found := sorted(TAGS & (tags or {}).keys()):
         raise ConfigurationError(f"The tag {found[0]!r} is set by the replay itself.", hint="Use another name.")
-    plan, notes = _plan(client, frame, _asked(deployments, shared), tags or {})
+    plan, notes = _plan(client, frame, variants_of(deployments, shared), tags or {})
     with resumed([plan], client.log, fresh=fresh) as before:
         sweep = Sweep(client, plan, before.done)
         sweep.progress.notes.extend(notes)
@@ -156,7 +161,7 @@ def _plan(
     """All calls to make, and why rows were left out."""
     left_out: Counter[str] = Counter()
     first: dict[str, int] = {}
-    prompts: list[Prompt] = []
+    prompts: list[PlannedPrompt] = []
     sources: dict[str, Source] = {}
     seen: Counter[str] = Counter()
     for place, row in enumerate(frame[list(_NEEDED)].itertuples(index=False)):
@@ -169,10 +174,10 @@ def _plan(
             left_out[reason] += 1
             first.setdefault(reason, place)
             continue
-        digest = _digest(["replay", source.kind, source.asked, source.parameters, source.stream], 12)
+        digest = digest_of(["replay", source.kind, source.asked, source.parameters, source.stream], 12)
         seen[digest] += 1
         prompt_id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
-        prompts.append(Prompt(prompt_id, str(row.prompt), None, {"row": place}))
+        prompts.append(PlannedPrompt(prompt_id, str(row.prompt), None, {"row": place}))
         sources[prompt_id] = source
     notes = [_told(count, first[reason], reason) for reason, count in left_out.items()]
     if not prompts:
@@ -184,12 +189,12 @@ def _plan(
 
 
 def _cells(
-    client: Client, prompts: Sequence[Prompt], asked: tuple[Variant, ...], sources: Mapping[str, Source]
+    client: Client, prompts: Sequence[PlannedPrompt], asked: tuple[Variant, ...], sources: Mapping[str, Source]
 ) -> dict[str, Any]:
     gateway = client.settings.base_url.rstrip("/")
     trials = tuple(
         Trial(
-            _digest(
+            digest_of(
                 ["replay", gateway, one.prompt_id, identity_of(_prepared(client, sources[one.prompt_id], who))], 16
             ),
             one,
@@ -201,7 +206,7 @@ def _cells(
     )
     kinds = {source.kind for source in sources.values()}
     return {
-        "comparison_id": _digest(["replay", gateway, [one.prompt_id for one in prompts]], 16),
+        "comparison_id": digest_of(["replay", gateway, [one.prompt_id for one in prompts]], 16),
         "kind": "chat" if kinds == {"chat"} else "text",
         "stream": any(source.stream for source in sources.values()),
         "system": None,

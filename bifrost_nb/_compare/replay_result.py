@@ -28,8 +28,21 @@ SHOWN = 20
 """Differences that the HTML spells out; all are in the frame."""
 
 
+OTHER_HOUR = (
+    "The old answers were timed at another hour: a change of time may be the gateway's or the network's."
+    " compare(..., fresh=True) measures deployments side by side."
+)
+
+
 class Replayed:
-    """What `replay` returns. `comparison` holds the new runs, `notes` what was left out and why."""
+    """What `replay` returns. `comparison` holds the new runs, `notes` what was left out and why.
+
+    For example:
+
+        replayed = bf.replay(bf.runs(since="1d"), ["azure/large"])
+        replayed.frame
+        replayed.summary()
+    """
 
     def __init__(self, before: pd.DataFrame, sources: Mapping[str, Source], comparison: Comparison) -> None:
         self.comparison = comparison
@@ -132,17 +145,21 @@ class Replayed:
 
     def __repr__(self) -> str:
         lines = [self._head(), *(f"  {plain(name, 80)}: {said}" for name, said in self._said())]
-        return "\n".join([*lines, *("! " + plain(note) for note in self.notes)])
+        return "\n".join([*lines, *("! " + plain(note) for note in self._told())])
 
     def _repr_html_(self) -> str:
         frame = self.frame
         rows = [[name, *(plain(part, 200) for part in parts)] for name, parts in self._figures()]
         figures = table(rows, ["asked now", "answers", "cost", "time"], label="Before and after")
-        notes = "".join(map(note, self.notes))
+        notes = "".join(map(note, self._told()))
         shown = "".join(_row_html(row) for row in frame.head(SHOWN).itertuples(index=False))
         rest = len(frame) - SHOWN
         more = f"<div>… and {rest:,} more in <code>.frame</code></div>" if rest > 0 else ""
         return f"<div><div><b>{text(self._head())}</b></div>{figures}{notes}{shown}{more}</div>"
+
+    def _told(self) -> list[str]:
+        known = self.frame["total_ms_change"].notna().any() or self.frame["latency_ms_change"].notna().any()
+        return [*self.notes, *([OTHER_HOUR] if known else [])]
 
     def _head(self) -> str:
         prompts, names = len(self._sources), self.comparison.deployments

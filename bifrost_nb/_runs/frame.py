@@ -14,11 +14,16 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["frame_from_arrow", "runs", "table_of", "to_frame"]
+__all__ = ["frame_from_arrow", "runs", "table_of", "to_array", "to_frame"]
 
 
 def to_frame(runs: Iterable[Run]) -> pd.DataFrame:
-    """One row per run, one column per entry of `COLUMNS`, NA where unknown or not of the column's type."""
+    """One row per run, one column per entry of `COLUMNS`, NA where unknown or not of the column's type.
+
+    `runs` is any iterable of `Run`.
+
+        bf.to_frame([client.chat("azure/fast", "Hi")])[["total_ms", "cost_usd"]]
+    """
     return frame_from_arrow(table_of(list(runs)))
 
 
@@ -31,7 +36,7 @@ def table_of(runs: list[Run]) -> pa.Table:
     return pa.table([column_array(_values(column, runs), column.dtype) for column in COLUMNS], schema=schema())
 
 
-def _values(column: Column, runs: list[Run]) -> list[Any]:
+def _values(column: Column[Run], runs: list[Run]) -> list[Any]:
     try:
         return [column.value(run) for run in runs]
     except (TypeError, ValueError, AttributeError, RecursionError):  # a run holds what JSON cannot carry
@@ -68,6 +73,15 @@ def arrow_rows(stream: Any) -> list[dict[str, Any]]:
     return list(pa.table(stream).to_pylist())
 
 
+def to_array(values: Iterable[Any], dtype: Dtype) -> Any:
+    """A pandas array of one of the dtypes of every frame, NA for what does not fit it."""
+    import pandas as pd
+
+    from .log.codec import cell
+
+    return pd.array([cell(value, dtype) for value in values], dtype=_dtype(dtype))
+
+
 def _dtype(dtype: Dtype) -> Any:
     """The pandas dtype object of a column.
 
@@ -81,7 +95,14 @@ def _dtype(dtype: Dtype) -> Any:
 
 @shows_filters
 def runs(**filters: Unpack[Filters]) -> pd.DataFrame:
-    """The run log in force as a DataFrame, one row per run; `Filters` says what each filter takes."""
+    """The run log in force as a DataFrame, one row per run; `Filters` says what each filter takes.
+
+    `since` and `until` are ages (``"1d"``), datetimes or ISO texts, `limit` keeps the newest; `deployment`, `status`,
+    `run_id`, `comparison_id` and `prompt_id` take one or several, `tags` a dict of which all must be there. Raises
+    ConfigurationError for a filter that cannot be used, LogError where the log cannot be read.
+
+        bf.runs(since="1d", deployment="azure/fast", status="ok")[["total_ms", "cost_usd"]]
+    """
     from .log.log import run_log
     from .pending import wait_for_costs
 

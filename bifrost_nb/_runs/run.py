@@ -47,6 +47,9 @@ class Run:
     The fields down to `gateway_version` are the columns of every frame, under the same names. Milliseconds are of our
     own monotonic clock and count from the moment the call began to be sent (retries included, our queue excluded),
     except `latency_ms`, which is the gateway's. `status` is None while the call is in flight.
+
+        run = bf.Client("demo").chat("openai/gpt-4o-mini", "Hi")
+        run.text, run.total_ms, run.cost_usd, run.cost_source
     """
 
     run_id: str = field(default_factory=new_id)

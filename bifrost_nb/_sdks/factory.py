@@ -39,6 +39,9 @@ def sdk(
     run, beside ``sdk``, the name; `options` go to the SDK's own constructor.
 
     Raises ConfigurationError for an unknown name, a package that is not installed, or a missing ``model``.
+
+        openai = bf.sdk("openai")
+        openai.chat.completions.create(model="azure/fast", messages=[{"role": "user", "content": "Hi"}])
     """
     chosen = _SDKS.get(name)
     if chosen is None:

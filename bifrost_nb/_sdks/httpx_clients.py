@@ -42,6 +42,8 @@ def recording_client(
 
     The gateway is asked as `bf.Client` asks it: one on this machine directly, whatever proxies the environment names,
     and by the client's `ca_file`. Raises ConfigurationError where the library is not installed.
+
+        openai.OpenAI(base_url="http://localhost:8080/openai", http_client=bf.recording_client(tags={"job": "nightly"}))
     """
     recorder = Recorder(client, tags)
     return record(_library(library).Client(**_on_the_way(recorder, options)), recorder)
@@ -54,7 +56,12 @@ def recording_async_client(
     tags: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Any:
-    """`recording_client` for async code: an ``httpx.AsyncClient``."""
+    """`recording_client` for async code: an ``httpx.AsyncClient``.
+
+    `client`, `library`, `tags` and `options` are as there, and so is what it raises.
+
+        openai.AsyncOpenAI(base_url="http://localhost:8080/openai", http_client=bf.recording_async_client())
+    """
     recorder = Recorder(client, tags)
     return record(_library(library).AsyncClient(**_on_the_way(recorder, options)), recorder)
 

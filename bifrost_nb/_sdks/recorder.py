@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from .._client.client import Client
 from .._client.portal import portal
-from .._client.transport import Route, route_to
+from .._client.transport import NetworkRoute, route_to
 from .._runs.pending import cost_follows
 from .._runs.run import Run
 from ..errors import LogError
@@ -64,7 +64,7 @@ class Recorder:
         return f"<Recorder of {self.base_url}>"
 
     @property
-    def route(self) -> Route:
+    def route(self) -> NetworkRoute:
         """The way to the gateway, as its own client goes it. Raises ConfigurationError."""
         return route_to(self.base_url, self.client.credentials.ca_file)
 

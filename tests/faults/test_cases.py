@@ -19,7 +19,6 @@ MOVED = {
 ELSEWHERE = {
     "19-judges-paid-again": "counts on functions that judge one after the other; they judge side by side, and"
     " tests/compare/test_scoring.py interrupts them so",
-    "09-cluster-drops-client-options": "its spy pickles a plan; tests/compare/test_cluster.py sees what travels",
     "33-limit-reads-all": "takes a minute; tests/runs/test_seek.py counts the bytes that are read",
     "03-repeats-as-independent": "takes half a minute; tests/compare/test_difference.py draws more samples",
     "23-finish-reason-and-then-silence": "waits for seconds; tests/faults/test_wire.py has the same stream",

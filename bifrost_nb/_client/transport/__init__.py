@@ -11,12 +11,12 @@ from .body import MAX_ANSWER_BYTES
 from .error_map import mapped, of_proxy_perhaps
 from .fetch import Reply, fetch, get_json
 from .pool import pool
-from .route import Route, ca_variable, route_to
+from .route import NetworkRoute, ca_variable, route_to
 
 __all__ = [
     "MAX_ANSWER_BYTES",
+    "NetworkRoute",
     "Reply",
-    "Route",
     "Sink",
     "attempt",
     "ca_variable",

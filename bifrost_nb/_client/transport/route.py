@@ -22,7 +22,7 @@ from urllib.request import getproxies, proxy_bypass
 from ..._safe_text import plain
 from ...errors import ConfigurationError
 
-__all__ = ["Route", "ca_variable", "proxy_for", "proxy_of", "route_to"]
+__all__ = ["NetworkRoute", "ca_variable", "proxy_for", "proxy_of", "route_to"]
 
 _PROXY_NAMES = tuple(
     name for scheme in ("http", "https", "all", "no") for name in (f"{scheme}_proxy", f"{scheme}_proxy".upper())
@@ -32,14 +32,14 @@ _NAMES = (*_PROXY_NAMES, *_CA_NAMES)
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class NetworkRoute:
     """The way to a gateway. `tls` is None where nothing on it is encrypted."""
 
     proxy: str | None
     tls: ssl.SSLContext | None
 
 
-def route_to(base_url: str, ca_file: str | None = None) -> Route:
+def route_to(base_url: str, ca_file: str | None = None) -> NetworkRoute:
     """The way to `base_url` as the environment is now; equal surroundings give the same object.
 
     `ca_file` is a PEM file, or a folder of them as OpenSSL names them; without it ``SSL_CERT_FILE`` and
@@ -117,16 +117,16 @@ def _proxy(base_url: str, surroundings: tuple[str | None, ...]) -> str | None:
 
 
 @lru_cache(maxsize=16)
-def _route(proxy: str | None, ca: str | None, version: object) -> Route:
+def _route(proxy: str | None, ca: str | None, version: object) -> NetworkRoute:
     if ca is None:
-        return Route(proxy, None)
+        return NetworkRoute(proxy, None)
     if not ca:
         import httpx
 
-        return Route(proxy, httpx.create_ssl_context(trust_env=False))  # certifi's
+        return NetworkRoute(proxy, httpx.create_ssl_context(trust_env=False))  # certifi's
     if Path(ca).is_dir():
-        return Route(proxy, ssl.create_default_context(capath=ca))
-    return Route(proxy, ssl.create_default_context(cafile=ca))
+        return NetworkRoute(proxy, ssl.create_default_context(capath=ca))
+    return NetworkRoute(proxy, ssl.create_default_context(cafile=ca))
 
 
 def _unreadable(path: str, told_by: str, reason: str) -> ConfigurationError:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from IPython.core.error import UsageError
 
+from ..._client.calls import text_parameters
 from ..._suggest import did_you_mean
 from .chats import DEFAULT
 
@@ -145,7 +146,7 @@ class _Several(argparse.Action):
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         if self.dest not in namespace.given:  # what `%bifrost use` set is replaced, not extended
-            setattr(namespace, self.dest, {} if self.type in (_pair, _tag) else [])
+            setattr(namespace, self.dest, {} if self.type in (_pair, _parameter, _tag) else [])
         namespace.given.add(self.dest)
         kept = getattr(namespace, self.dest)
         if isinstance(kept, list):
@@ -179,6 +180,14 @@ def _pair(written: str) -> tuple[str, Any]:
     if not equals or not name.strip():
         raise argparse.ArgumentTypeError(f"{written!r} is not NAME=VALUE")
     return name.strip(), literal(value)
+
+
+def _parameter(written: str) -> tuple[str, Any]:
+    """A parameter that is text stays as it was written: ``user=123e4567`` is no number."""
+    name, value = _pair(written)
+    if isinstance(value, int | float) and not isinstance(value, bool) and name in text_parameters():
+        return name, written.partition("=")[2]
+    return name, value
 
 
 def _tag(written: str) -> tuple[str, Any]:
@@ -232,7 +241,9 @@ def _declare() -> _Parser:
     several("--stop", type=_stop, metavar="TEXT", help=r"end the answer at this text (\n is a line end); repeat")
     once("--seed", type=int, of="NUMBER", help="for answers that can be repeated")
     once("-n", type=_positive, of="COUNT", help="choices per call")
-    several("-p", dest="parameters", type=_pair, metavar="NAME=VALUE", help="any other parameter; JSON or text; repeat")
+    several(
+        "-p", dest="parameters", type=_parameter, metavar="NAME=VALUE", help="any other parameter; JSON or text; repeat"
+    )
     several("--extra", type=_pair, metavar="NAME=VALUE", help="a parameter of the provider's own; repeat")
     once("--repeat", type=_positive, of="COUNT", help="ask so many times: a comparison")
     once(

@@ -11,13 +11,13 @@ import functools
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..._compare.spreadsheet import WRITERS, write
 from ..._compare.text_diff import text_diff
 from ..._display.describe import describe
 from ..._display.explain import explain
 from ..._display.html import Markup, table, text as escape
 from ..._display.markdown import to_html
 from ..._foreground.environment import place
+from ..._report.spreadsheet import WRITERS, write
 from ..._runs.run import Run
 from ..._safe_text import plain
 from ...errors import BifrostError

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..._numbers import whole
 from ..._runs.run import Run
 from ...errors import ConfigurationError
 
@@ -59,7 +60,7 @@ class Ballots:
     def __init__(
         self, runs: Iterable[tuple[str, Run]], *, seed: int = 0, limit: int | None = None, log: RunLog | None = None
     ) -> None:
-        if limit is not None and (type(limit) is not int or limit < 1):
+        if limit is not None and (whole(limit) or 0) < 1:
             raise ConfigurationError(f"limit must be a number of ballots from 1, not {limit!r}.")
         self.seed, self.log = seed, log
         answered: dict[str, dict[str, list[Run]]] = {}

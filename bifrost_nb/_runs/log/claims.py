@@ -52,7 +52,7 @@ def claimed(
     `tell` gets a sentence when there is something to wait for. Raises KeyboardInterrupt while it waits.
     """
     wanted = frozenset(cells)
-    if log is None or not wanted:
+    if log is None or not wanted or (log.exists() and not log.is_file()):  # a device or pipe: it is refused later
         yield False
         return
     folder = log.with_name(log.name + ".claims")

@@ -7,12 +7,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import reduce
-from numbers import Integral
 from operator import and_, or_
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar, get_args
 
 import orjson
 
+from ..._numbers import whole
 from ..._suggest import did_you_mean
 from ...errors import ConfigurationError
 from ..run import Status
@@ -195,6 +195,7 @@ def _tags(tags: Any) -> dict[str, Any]:
 def _limit(limit: Any) -> int | None:
     if limit is None:
         return None
-    if isinstance(limit, bool) or not isinstance(limit, Integral) or limit < 0:
+    found = whole(limit)
+    if found is None or found < 0:
         raise ConfigurationError(f"limit takes a number of runs, not {limit!r}.")
-    return int(limit)  # one of numpy as well
+    return found

@@ -45,6 +45,10 @@ class RunLog:
 
     `redact` decides what is written of each run's texts (see `bifrost_nb._runs.redaction`): ``redact(text, what)``,
     `what` being ``"prompt"`` or ``"response"``, returns the text to write or None.
+
+        log = bf.run_log()
+        log.frame(since="1d")
+        log.export("runs.parquet")
     """
 
     def __init__(self, path: str | os.PathLike[str] | None, *, redact: Redact | None = None) -> None:
@@ -215,6 +219,8 @@ def run_log() -> RunLog:
     """The run log in force: ``BIFROST_RUN_LOG`` (a path or ``off``), else ``runs.jsonl`` in the user's data folder.
 
     ``BIFROST_REDACT`` (``prompt``, ``response`` or both) says what it is not to hold.
+
+        bf.run_log().path
     """
     found = settings.resolve()
     chosen, dropped = (found.run_log or "").strip(), found.redact

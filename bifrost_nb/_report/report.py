@@ -23,17 +23,17 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._compare.verdict import amount
 from .._display.html import table
 from .._runs.columns import COLUMNS
 from .._runs.redaction import Redact, as_written
 from .._safe_text import hide_in, plain
 from ..errors import BifrostError, ConfigurationError, LogError
-from .verdict import amount
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .comparison import Comparison
+    from .._compare.comparison import Comparison
 
 __all__ = ["load_report", "write_report"]
 
@@ -86,6 +86,10 @@ def load_report(path: str | os.PathLike[str]) -> pd.DataFrame:
     ``frame = bf.load_report("report.html")``. The file is read as text, nothing of it runs. Columns of every frame have
     their types again, scores are Float64, the columns of inputs what JSON keeps of them. Raises LogError where the file
     cannot be read or holds no report, or one of a later format.
+
+    `path` is that of the file.
+
+        bf.load_report("report.html").groupby("variant")["total_ms"].median()
     """
     target = Path(path).expanduser()
     try:
@@ -181,7 +185,7 @@ def _asked(hook: Redact, value: Any, what: Any) -> Any:
 
 
 def _sections(comparison: Comparison, frame: pd.DataFrame) -> Iterator[str]:
-    from .comparison_view import as_html
+    from .._compare.comparison_view import as_html
 
     plan = comparison.plan
     yield '<h2>Verdicts</h2><ul class="verdicts">'
@@ -310,4 +314,4 @@ def _json(block: dict[str, Any]) -> str:
 
 
 def _asset(name: str) -> str:
-    return (files("bifrost_nb") / "_compare" / "static" / name).read_text(encoding="utf-8")
+    return (files("bifrost_nb") / "_report" / "static" / name).read_text(encoding="utf-8")
