@@ -108,6 +108,7 @@ HOMES_OF_LIBRARIES = {  # library -> the parts that may import it; every library
     "scipy": {"_compare", "_gate", "_load"},
     "choix": {"_compare"},
     "distributed": {"_compare"},
+    "PIL": {"_compare"},
     "openpyxl": {"_report"},
     "tqdm": {"_compare", "_foreground"},
     "matplotlib": {"charts"},

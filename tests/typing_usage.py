@@ -88,6 +88,13 @@ def comparing(inputs: pd.DataFrame) -> None:
         api="chat",
         max_tokens=60,
     )
+    bf.compare(
+        ["openai/gpt-4o-mini", {"deployment": "azure/gpt-4o", "tools": []}],
+        messages=[{"role": "user", "content": [{"type": "text", "text": "What is {{it}}?"}]}],
+        inputs=inputs,
+        images=["photo"],
+        response_format={"type": "json_object"},
+    )
     assert_type(comparison, bf.Comparison)
     assert_type(comparison.frame, pd.DataFrame)
     assert_type(comparison.wait_for_costs(5), int)

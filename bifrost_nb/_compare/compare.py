@@ -31,14 +31,16 @@ __all__ = ["ComparisonInterrupted", "compare"]
 
 @overload
 def compare(
-    deployments: Any, prompt: str | Mapping[str, str], *, dry_run: Literal[True], **arguments: Any
+    deployments: Any, prompt: str | Mapping[str, str] | None = None, *, dry_run: Literal[True], **arguments: Any
 ) -> Preflight: ...
 @overload
 def compare(
     deployments: Any,
-    prompt: str | Mapping[str, str],
+    prompt: str | Mapping[str, str] | None = None,
     *,
+    messages: Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     inputs: Any = None,
+    images: str | Sequence[str] | None = None,
     repeats: int = 1,
     api: Kind | None = None,
     chat: bool = False,
@@ -60,9 +62,11 @@ def compare(
 ) -> Comparison: ...
 def compare(
     deployments: Any,
-    prompt: str | Mapping[str, str],
+    prompt: str | Mapping[str, str] | None = None,
     *,
+    messages: Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     inputs: Any = None,
+    images: str | Sequence[str] | None = None,
     repeats: int = 1,
     api: Kind | None = None,
     chat: bool = False,
@@ -88,6 +92,11 @@ def compare(
     with parameters, `fallbacks`, `concurrency` or `requests_per_minute` of their own. `prompt`: a template with
     ``{{variables}}``, or a dict of named ones; `inputs`: their values as a DataFrame, a dict of lists or a list of
     dicts. `parameters` (``max_tokens=60``) go to every deployment.
+
+    `messages` comes in place of `prompt`: ``[{"role": "user", "content": "Sum up {{text}}."}, ...]`` with variables in
+    every text, or a dict of named lists. `images` names columns of `inputs` that hold pictures (a path, bytes, a PIL
+    image, an array, a matplotlib figure): PNG, JPEG, WebP or GIF, sent as ``data:`` URLs behind the text of the last
+    user turn. ``tools=`` and ``response_format=`` are parameters, for all or in the dict of one deployment.
 
     How a deployment is asked follows from what `bf.models()` says it can do: by text completions where it has them,
     else by chat, and the table says so where that differs. ``api="text"``, ``"chat"`` (or ``chat=True``) or
@@ -125,7 +134,9 @@ def compare(
         client,
         deployments,
         prompt,
+        messages=messages,
         inputs=inputs,
+        images=images,
         repeats=repeats,
         kind="chat" if chat and api is None else api,
         stream=stream,
