@@ -101,6 +101,8 @@ HOMES_OF_LIBRARIES = {  # library -> the parts that may import it; every library
     "orjson": {"_wire", "_client", "_runs", "_display", "_compare", "_admin", "_simulator", "_sdks", "_notebook"},
     "msgspec": {"_wire"},
     "pydantic": {"_wire", "_simulator"},
+    "jsonschema": {"_wire"},
+    "referencing": {"_wire"},
     "platformdirs": {"_paths"},
     "pandas": {"_runs", "_display", "charts", "_compare", "_load", "_admin", "_notebook", "_gate", "_report"},
     "pyarrow": {"_runs", "_compare", "_report"},

@@ -95,6 +95,10 @@ def comparing(inputs: pd.DataFrame) -> None:
         images=["photo"],
         response_format={"type": "json_object"},
     )
+    bf.compare(["openai/gpt-4o-mini"], "{{it}}", inputs=inputs, schema={"type": "object"}).disagreements()
+    assert_type(bf.fill(inputs, "{{it}}", schema={"type": "object"}, deployment="openai/gpt-4o-mini"), pd.DataFrame)
+    typed = bf.Client("demo").chat("openai/gpt-4o-mini", "Hi", schema={"type": "object"})
+    assert_type((typed.valid, typed.valid_error), tuple[bool | None, str | None])
     assert_type(comparison, bf.Comparison)
     assert_type(comparison.frame, pd.DataFrame)
     assert_type(comparison.wait_for_costs(5), int)

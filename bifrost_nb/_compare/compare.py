@@ -19,6 +19,8 @@ from .sweep import Sweep
 from .waiting import run_sweep
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from .._client.calls import Kind
     from .._client.client import Client
     from .._client.transport import Sink
@@ -41,6 +43,7 @@ def compare(
     messages: Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     inputs: Any = None,
     images: str | Sequence[str] | None = None,
+    schema: type[BaseModel] | Mapping[str, Any] | None = None,
     repeats: int = 1,
     api: Kind | None = None,
     chat: bool = False,
@@ -67,6 +70,7 @@ def compare(
     messages: Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     inputs: Any = None,
     images: str | Sequence[str] | None = None,
+    schema: type[BaseModel] | Mapping[str, Any] | None = None,
     repeats: int = 1,
     api: Kind | None = None,
     chat: bool = False,
@@ -97,6 +101,10 @@ def compare(
     every text, or a dict of named lists. `images` names columns of `inputs` that hold pictures (a path, bytes, a PIL
     image, an array, a matplotlib figure): PNG, JPEG, WebP or GIF, sent as ``data:`` URLs behind the text of the last
     user turn. ``tools=`` and ``response_format=`` are parameters, for all or in the dict of one deployment.
+
+    `schema`, a pydantic model or a JSON schema, is sent as the strict format of the answers (by chat, unless
+    ``api="responses"``). The frame then has ``valid``, ``valid_error`` and ``answer_<field>`` for each field, in its
+    own dtype; `Comparison.disagreements` lists the fields on which variants differ.
 
     How a deployment is asked follows from what `bf.models()` says it can do: by text completions where it has them,
     else by chat, and the table says so where that differs. ``api="text"``, ``"chat"`` (or ``chat=True``) or
@@ -137,6 +145,7 @@ def compare(
         messages=messages,
         inputs=inputs,
         images=images,
+        schema=schema,
         repeats=repeats,
         kind="chat" if chat and api is None else api,
         stream=stream,

@@ -8,7 +8,7 @@ from typing import Any
 from .._client.calls import Kind, prepare
 from .._safe_text import plain
 from ..errors import ConfigurationError, TemplateError
-from .pictures import data_url, described
+from .pictures import MOST_BYTES, data_url, described
 from .prompt_text import Fault
 from .template import render, variables
 
@@ -131,6 +131,12 @@ def pictures_of(row: Mapping[str, Any], columns: Sequence[str], where: str) -> d
             urls[name] = data_url(row.get(name))
         except Fault as fault:
             raise ConfigurationError(f"The picture {name!r} {fault} ({where}).") from None
+    if (size := sum(map(len, urls.values())) * 3 // 4) > MOST_BYTES:  # one line of the run log holds them all
+        raise ConfigurationError(
+            f"The pictures of one question have {size / 1e6:,.0f} MB together, more than the {MOST_BYTES / 1e6:,.0f} MB"
+            f" that are sent ({where}).",
+            hint="Make them smaller.",
+        )
     return urls
 
 

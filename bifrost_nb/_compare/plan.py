@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from .._client.calls import Call, Kind
+from .._client.typed_answers import AnswerSchema, with_schema
 from .._numbers import number, whole
 from .._safe_text import Secret
 from ..errors import ConfigurationError
@@ -121,6 +122,8 @@ class Plan:
     repeats: int
     trials: tuple[Trial, ...] = field(repr=False)
     order: tuple[Trial, ...] = field(repr=False)
+    schema: AnswerSchema | None = None
+    """By which its answers are read."""
     sweep_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     """Marks the runs that this plan sends: only their times may be set against each other."""
 
@@ -174,6 +177,7 @@ def make_plan(
     messages: Any = None,
     inputs: Any = None,
     images: Any = None,
+    schema: Any = None,
     repeats: int = 1,
     kind: Kind | None = "text",
     stream: bool = True,
@@ -187,8 +191,10 @@ def make_plan(
 ) -> Plan:
     """The plan of a comparison. Raises ConfigurationError or TemplateError; sends no call.
 
-    `kind` None: as the gateway's list of models says for each deployment; messages and images are a chat's.
+    `kind` None: as the gateway's list of models says for each deployment; messages, images and
+    a schema are a chat's.
     """
+    read_by = None if schema is None else AnswerSchema.of(schema)
     templates = _templates(prompt, messages)
     repeats, seed = _whole("repeats", repeats), _whole("seed", seed, least=None)
     if tags is not None and not isinstance(tags, Mapping):
@@ -203,8 +209,9 @@ def make_plan(
         **(parameters or {}),
     }
     asked = variants_of(deployments, shared)
-    several = messages is not None or images is not None
-    asked = with_kinds(client, asked, "chat" if several and kind is None else kind)
+    needs_chat = any(one is not None for one in (messages, images, schema))
+    asked = with_kinds(client, asked, "chat" if needs_chat and kind is None else kind)
+    asked = tuple(_typed(one, read_by) for one in asked)
     if images is not None:
         check_images_taken(client, asked)
     kind = asked[0].kind if len({who.kind for who in asked}) == 1 else "text"
@@ -232,6 +239,7 @@ def make_plan(
         repeats=repeats,
         trials=trials,
         order=_shuffled(trials, seed),
+        schema=read_by,
     )
     for who in asked:  # what the parameters get wrong shows before the first call
         plan.call(client, next(trial for trial in trials if trial.asked is who))
@@ -247,6 +255,12 @@ def _templates(prompt: Any, messages: Any) -> Any:
     if prompt is None:
         raise ConfigurationError("There is nothing to send: pass a prompt, or messages=[...].")
     return prompt
+
+
+def _typed(asked: Variant, schema: AnswerSchema | None) -> Variant:
+    parameters = dict(asked.parameters)
+    with_schema(schema, asked.kind, parameters)
+    return replace(asked, parameters=parameters)
 
 
 def _in_order(templates: Any) -> list[Any]:
