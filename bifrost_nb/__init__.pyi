@@ -20,6 +20,7 @@ from ._client.streams import AsyncStream as AsyncStream, Stream as Stream
 from ._compare.compare import compare as compare
 from ._compare.comparison import Comparison as Comparison
 from ._compare.difference import Difference as Difference, difference as difference
+from ._compare.fill import fill as fill
 from ._compare.replay import replay as replay
 from ._compare.replay_result import Replayed as Replayed
 from ._compare.statistics import summary as summary

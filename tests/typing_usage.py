@@ -88,6 +88,17 @@ def comparing(inputs: pd.DataFrame) -> None:
         api="chat",
         max_tokens=60,
     )
+    bf.compare(
+        ["openai/gpt-4o-mini", {"deployment": "azure/gpt-4o", "tools": []}],
+        messages=[{"role": "user", "content": [{"type": "text", "text": "What is {{it}}?"}]}],
+        inputs=inputs,
+        images=["photo"],
+        response_format={"type": "json_object"},
+    )
+    bf.compare(["openai/gpt-4o-mini"], "{{it}}", inputs=inputs, schema={"type": "object"}).disagreements()
+    assert_type(bf.fill(inputs, "{{it}}", schema={"type": "object"}, deployment="openai/gpt-4o-mini"), pd.DataFrame)
+    typed = bf.Client("demo").chat("openai/gpt-4o-mini", "Hi", schema={"type": "object"})
+    assert_type((typed.valid, typed.valid_error), tuple[bool | None, str | None])
     assert_type(comparison, bf.Comparison)
     assert_type(comparison.frame, pd.DataFrame)
     assert_type(comparison.wait_for_costs(5), int)

@@ -10,7 +10,7 @@ import asyncio
 import os
 import re
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from typing import Any, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
 
 from .. import _settings as settings
 from .._runs.log.log import RunLog, run_log
@@ -37,6 +37,10 @@ from .judging import note_call
 from .portal import Job, portal
 from .streams import AsyncStream, Stream, finished
 from .transport import Sink, get_json, route_to
+from .typed_answers import read_answer, with_schema
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 __all__ = ["Client"]
 
@@ -145,18 +149,35 @@ class Client:
         *,
         system: str | None = None,
         messages: Sequence[Mapping[str, Any]] | None = None,
+        schema: type[BaseModel] | Mapping[str, Any] | None = None,
         **options: Unpack[ChatParameters],
     ) -> Run:
-        """A chat completion of one `prompt` (with an optional `system` message) or of `messages`."""
+        """A chat completion of one `prompt` (with an optional `system` message) or of `messages`.
+
+        `schema`, a pydantic model or a JSON schema, is sent as the format of the answer (strict: every field is
+        required); then ``run.parsed`` is the object, ``run.valid`` says whether the answer fits, ``run.valid_error``
+        why not. An answer inside one block of code counts.
+        """
         guard_headers(options)
-        return self._wait(self.prepare("chat", deployment, prompt, system=system, messages=messages, **options))
+        typed = with_schema(schema, "chat", cast("dict[str, Any]", options))
+        run = self._wait(self.prepare("chat", deployment, prompt, system=system, messages=messages, **options))
+        return read_answer(run, typed)
 
     def respond(
-        self, deployment: str, input: str | Sequence[Mapping[str, Any]], **options: Unpack[ResponsesParameters]
+        self,
+        deployment: str,
+        input: str | Sequence[Mapping[str, Any]],
+        *,
+        schema: type[BaseModel] | Mapping[str, Any] | None = None,
+        **options: Unpack[ResponsesParameters],
     ) -> Run:
-        """A call of the Responses API; `input` is text, or a list of messages and results of tools."""
+        """A call of the Responses API; `input` is text, or a list of messages and results of tools.
+
+        `schema` as for `chat`.
+        """
         guard_headers(options)
-        return self._wait(self.prepare("responses", deployment, input, **options))
+        typed = with_schema(schema, "responses", cast("dict[str, Any]", options))
+        return read_answer(self._wait(self.prepare("responses", deployment, input, **options)), typed)
 
     def embed(self, deployment: str, input: str | Sequence[str], **options: Unpack[EmbeddingParameters]) -> Run:
         """The embedding of each text of `input`: `run.embeddings`, in order; they are not written to the log."""
@@ -202,20 +223,27 @@ class Client:
         *,
         system: str | None = None,
         messages: Sequence[Mapping[str, Any]] | None = None,
+        schema: type[BaseModel] | Mapping[str, Any] | None = None,
         **options: Unpack[ChatParameters],
     ) -> Run:
         """`chat` for async code."""
         guard_headers(options)
-        return await self._awaited(
-            self.prepare("chat", deployment, prompt, system=system, messages=messages, **options)
-        )
+        typed = with_schema(schema, "chat", cast("dict[str, Any]", options))
+        call = self.prepare("chat", deployment, prompt, system=system, messages=messages, **options)
+        return read_answer(await self._awaited(call), typed)
 
     async def arespond(
-        self, deployment: str, input: str | Sequence[Mapping[str, Any]], **options: Unpack[ResponsesParameters]
+        self,
+        deployment: str,
+        input: str | Sequence[Mapping[str, Any]],
+        *,
+        schema: type[BaseModel] | Mapping[str, Any] | None = None,
+        **options: Unpack[ResponsesParameters],
     ) -> Run:
         """`respond` for async code."""
         guard_headers(options)
-        return await self._awaited(self.prepare("responses", deployment, input, **options))
+        typed = with_schema(schema, "responses", cast("dict[str, Any]", options))
+        return read_answer(await self._awaited(self.prepare("responses", deployment, input, **options)), typed)
 
     async def aembed(self, deployment: str, input: str | Sequence[str], **options: Unpack[EmbeddingParameters]) -> Run:
         """`embed` for async code."""

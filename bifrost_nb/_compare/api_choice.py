@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .._client.client import Client
     from .plan import Plan, Variant
 
-__all__ = ["kinds_note", "with_kinds"]
+__all__ = ["check_images_taken", "kinds_note", "with_kinds"]
 
 LIST_WAIT_S = 5.0
 """A gateway asks all its providers for their lists; a comparison waits at most so long for that."""
@@ -57,23 +57,44 @@ def kinds_note(plan: Plan) -> str | None:
     return f"Not all were asked the same way: {'; '.join(said)}. api= decides otherwise."
 
 
+def check_images_taken(client: Client, asked: Sequence[Variant]) -> None:
+    """Raises ConfigurationError where the gateway's list says that a deployment takes no images.
+
+    The list names the kinds of input of some deployments only (``architecture.input_modalities``); the others are
+    asked, and their providers decide.
+    """
+    for model in _listed(client):
+        modalities = (model.get("architecture") or {}).get("input_modalities")
+        if not isinstance(modalities, list) or not modalities or "image" in modalities:
+            continue
+        if any(one.deployment == model["id"] for one in asked):
+            raise ConfigurationError(
+                f"{model['id']} takes no images, only {', '.join(map(str, modalities))} (bf.models()).",
+                hint="Choose deployments whose input_modalities in bf.models() name image.",
+            )
+
+
 def _able(client: Client) -> dict[str, frozenset[str]]:
     """The kinds of requests that each listed deployment takes; empty where the gateway does not tell."""
+    told = ((str(model["id"]), model.get("supported_methods")) for model in _listed(client))
+    return {
+        name: frozenset(str(one).removesuffix("_stream") for one in methods)
+        for name, methods in told
+        if isinstance(methods, list)
+    }
+
+
+def _listed(client: Client) -> Sequence[Any]:
+    """The gateway's models; none where it does not tell: the calls will say what is wrong."""
 
     async def listed() -> Sequence[Any]:
         async with asyncio.timeout(LIST_WAIT_S):
             return await client.models()
 
     try:
-        models = client.run_on_loop(listed())
-    except (BifrostError, TimeoutError):  # the calls will say what is wrong
-        return {}
-    told = ((str(model["id"]), model.get("supported_methods")) for model in models)
-    return {
-        name: frozenset(str(one).removesuffix("_stream") for one in methods)
-        for name, methods in told
-        if isinstance(methods, list)
-    }
+        return client.run_on_loop(listed())
+    except (BifrostError, TimeoutError):
+        return ()
 
 
 def _unknown(kind: object) -> ConfigurationError:

@@ -197,7 +197,7 @@ def _lean(plan: Plan, trials: Sequence[Trial], width: int) -> Plan:
         )
         for one in plan.asked
     )
-    return dataclasses.replace(plan, asked=asked, prompts=(), trials=lean, order=lean)
+    return dataclasses.replace(plan, asked=asked, prompts=(), trials=lean, order=lean, schema=None)
 
 
 def _told(client: Client) -> dict[str, Any]:

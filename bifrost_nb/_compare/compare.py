@@ -19,6 +19,8 @@ from .sweep import Sweep
 from .waiting import run_sweep
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from .._client.calls import Kind
     from .._client.client import Client
     from .._client.transport import Sink
@@ -31,14 +33,17 @@ __all__ = ["ComparisonInterrupted", "compare"]
 
 @overload
 def compare(
-    deployments: Any, prompt: str | Mapping[str, str], *, dry_run: Literal[True], **arguments: Any
+    deployments: Any, prompt: str | Mapping[str, str] | None = None, *, dry_run: Literal[True], **arguments: Any
 ) -> Preflight: ...
 @overload
 def compare(
     deployments: Any,
-    prompt: str | Mapping[str, str],
+    prompt: str | Mapping[str, str] | None = None,
     *,
+    messages: Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     inputs: Any = None,
+    images: str | Sequence[str] | None = None,
+    schema: type[BaseModel] | Mapping[str, Any] | None = None,
     repeats: int = 1,
     api: Kind | None = None,
     chat: bool = False,
@@ -60,9 +65,12 @@ def compare(
 ) -> Comparison: ...
 def compare(
     deployments: Any,
-    prompt: str | Mapping[str, str],
+    prompt: str | Mapping[str, str] | None = None,
     *,
+    messages: Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     inputs: Any = None,
+    images: str | Sequence[str] | None = None,
+    schema: type[BaseModel] | Mapping[str, Any] | None = None,
     repeats: int = 1,
     api: Kind | None = None,
     chat: bool = False,
@@ -88,6 +96,15 @@ def compare(
     with parameters, `fallbacks`, `concurrency` or `requests_per_minute` of their own. `prompt`: a template with
     ``{{variables}}``, or a dict of named ones; `inputs`: their values as a DataFrame, a dict of lists or a list of
     dicts. `parameters` (``max_tokens=60``) go to every deployment.
+
+    `messages` comes in place of `prompt`: ``[{"role": "user", "content": "Sum up {{text}}."}, ...]`` with variables in
+    every text, or a dict of named lists. `images` names columns of `inputs` that hold pictures (a path, bytes, a PIL
+    image, an array, a matplotlib figure): PNG, JPEG, WebP or GIF, sent as ``data:`` URLs behind the text of the last
+    user turn. ``tools=`` and ``response_format=`` are parameters, for all or in the dict of one deployment.
+
+    `schema`, a pydantic model or a JSON schema, is sent as the strict format of the answers (by chat, unless
+    ``api="responses"``). The frame then has ``valid``, ``valid_error`` and ``answer_<field>`` for each field, in its
+    own dtype; `Comparison.disagreements` lists the fields on which variants differ.
 
     How a deployment is asked follows from what `bf.models()` says it can do: by text completions where it has them,
     else by chat, and the table says so where that differs. ``api="text"``, ``"chat"`` (or ``chat=True``) or
@@ -125,7 +142,10 @@ def compare(
         client,
         deployments,
         prompt,
+        messages=messages,
         inputs=inputs,
+        images=images,
+        schema=schema,
         repeats=repeats,
         kind="chat" if chat and api is None else api,
         stream=stream,

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
+from .._client.typed_answers import read_answer
 from .._numbers import number
 from .._runs.run import Run
 from ..errors import ConfigurationError
-from .plan import Plan, Trial
+from .pictures import described, shortened
+from .plan import Plan, PlannedPrompt, Trial
 from .sweep import Progress
+from .typed_columns import add_answers
 
 if TYPE_CHECKING:
     import os
@@ -60,6 +63,8 @@ class Comparison:
         """Why it is not complete, in words; empty where it is."""
         self._cells: list[Trial] = [trial for trial in plan.trials if trial.trial_id in results]
         self.runs: list[Run] = [results[trial.trial_id] for trial in self._cells]
+        for run in self.runs:
+            read_answer(run, plan.schema)
         self._scores: dict[str, list[Judged]] = {}
         self._judge_runs: dict[str, list[Run]] = {}
         self._judge_notes: list[str] = []
@@ -103,6 +108,11 @@ class Comparison:
         ``score_<name>`` (a number; NA: not judged), ``score_<name>_reason`` and ``score_<name>_error`` (why there is
         none); of a single ``score=`` they are ``score``, ``score_reason`` and ``score_error``.
 
+        With a `schema` there are ``valid`` (boolean; NA: no answer came), ``valid_error`` and ``answer_<field>``.
+
+        ``prompt`` is the text; several turns are JSON, with ``data:image/png;sha256=...`` in place of each picture
+        (`runs` and the run log have them whole), and a column of pictures says what they are.
+
         Costs, ratings and notes that come later are in it the next time it is read.
         """
         import pandas as pd
@@ -112,7 +122,13 @@ class Comparison:
         self._wait_a_moment()
         later = [(run.cost_usd, run.served, run.rating, run.tags.get("note")) for run in self.runs]
         if self._frame is None or self._frame[0] != later:
-            frame = self._with_inputs(to_frame(self.runs))
+            frame = to_frame(self.runs)
+            if any(prompt.messages for prompt in self.plan.prompts):
+                shown = [None if run.prompt is None else shortened(run.prompt) for run in self.runs]
+                frame["prompt"] = pd.Series(shown, dtype=frame["prompt"].dtype)
+            frame = self._with_inputs(frame)
+            if self.plan.schema is not None:
+                add_answers(frame, self.plan.schema, self.runs)
             for name, values in self._scores.items():
                 frame[name] = pd.array([one.value for one in values], dtype="Float64")
                 for part in ("reason", "error"):
@@ -130,7 +146,7 @@ class Comparison:
         frame["input_id"] = pd.Series([trial.prompt.input_id for trial in self._cells], dtype=dtype)
         for name in dict.fromkeys(name for prompt in self.plan.prompts for name in prompt.values):
             column = f"input_{name}" if f"input_{name}" not in frame else f"input_{name}_"
-            values = [trial.prompt.values.get(name) for trial in self._cells]
+            values = [_shown_input(trial.prompt, name) for trial in self._cells]
             frame[column] = pd.Series(values, dtype=object).infer_objects()
         return frame
 
@@ -173,7 +189,12 @@ class Comparison:
         import pandas as pd
 
         rows = [
-            {**one.values, "prompt_id": one.prompt_id, "template": one.template, "prompt": one.text}
+            {
+                **{name: _shown_input(one, name) for name in one.values},
+                "prompt_id": one.prompt_id,
+                "template": one.template,
+                "prompt": one.text,
+            }
             for one in self.plan.prompts
         ]
         table = pd.DataFrame(rows)
@@ -342,6 +363,25 @@ class Comparison:
             )
         votes: Any = getattr(second, "frame", second)
         return pair_agreement(first.frame, votes, {run.run_id: run for run in self.runs}, seed=seed)
+
+    def disagreements(self) -> pd.DataFrame:
+        """The fields on which variants differ: mistakes can be found there without knowing what is right.
+
+            comparison.disagreements()[["input_id", "field", "azure/fast", "azure/large"]]
+
+        One row per row of inputs and field of the `schema`: ``input_id``, the columns of the inputs as
+        ``input_<name>``, ``field``, and a column for each variant with its value (of several repeats the most
+        frequent; NA: no valid answer). Rows where fewer than two variants gave a valid answer are left out. Numbers
+        are compared as numbers. Raises ConfigurationError where the comparison has no schema.
+        """
+        from .typed_columns import disagreements
+
+        if self.plan.schema is None:
+            raise ConfigurationError(
+                "This comparison has no schema, so its answers have no fields.", hint="Pass compare(..., schema=...)."
+            )
+        work = [(trial, run) for trial, run in zip(self._cells, self.runs, strict=True)]
+        return disagreements(self.plan.schema, work, self.variants, _shown_input)
 
     def _pair_answers(self) -> list[PairAnswer]:
         from .pairwise import PairAnswer
@@ -579,6 +619,14 @@ class Comparison:
 
         self._wait_a_moment()  # this is asked for first, and what it says should agree with the table
         return {}, metadata_many(self.runs)
+
+
+def _shown_input(prompt: PlannedPrompt, name: str) -> Any:
+    """A value of the inputs for a table: of a picture what it is, unless its path says where."""
+    value = prompt.values.get(name)
+    if name in prompt.pictures and (not isinstance(value, str) or value.startswith("data:")):
+        return described(prompt.pictures[name])
+    return value
 
 
 class Plots:

@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from .._client.calls import Call, Kind
+from .._client.typed_answers import AnswerSchema, with_schema
 from .._numbers import number, whole
 from .._safe_text import Secret
 from ..errors import ConfigurationError
-from .api_choice import with_kinds
+from .api_choice import check_images_taken, with_kinds
 from .groups import SEPARATOR
-from .inputs import prompts_of
+from .inputs import Rendered, prompts_of
+from .messages import Message, asked_as, checked_templates, transcript
 from .prompt_text import Fault, as_text
 from .template import render
 
@@ -77,10 +79,15 @@ class PlannedPrompt:
 
     prompt_id: str
     text: str
+    """To be read: of several turns, each behind its role."""
     template: str | None
     values: Mapping[str, Any] = field(repr=False)
     input_id: str = ""
     """The row's identity: two templates filled in from one row are paired by it."""
+    messages: Sequence[Message] | None = field(default=None, repr=False)
+    """What is sent, where that is more than the text."""
+    pictures: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The ``data:`` URLs among it, by column of the inputs."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,6 +122,8 @@ class Plan:
     repeats: int
     trials: tuple[Trial, ...] = field(repr=False)
     order: tuple[Trial, ...] = field(repr=False)
+    schema: AnswerSchema | None = None
+    """By which its answers are read."""
     sweep_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     """Marks the runs that this plan sends: only their times may be set against each other."""
 
@@ -138,8 +147,8 @@ class Plan:
         return client.prepare(
             asked.kind,
             asked.deployment,
-            prompt.text,
             stream=self.stream,
+            **asked_as(asked.kind, prompt.text, prompt.messages),
             fallbacks=list(asked.fallbacks) or None,
             tags=self.tags_of(trial),
             comparison_id=self.comparison_id,
@@ -163,9 +172,12 @@ def _with_own_cache_key(options: dict[str, Any], trial: Trial) -> dict[str, Any]
 def make_plan(
     client: Client,
     deployments: Any,
-    prompt: str | Mapping[str, str],
+    prompt: str | Mapping[str, str] | None = None,
     *,
+    messages: Any = None,
     inputs: Any = None,
+    images: Any = None,
+    schema: Any = None,
     repeats: int = 1,
     kind: Kind | None = "text",
     stream: bool = True,
@@ -179,8 +191,11 @@ def make_plan(
 ) -> Plan:
     """The plan of a comparison. Raises ConfigurationError or TemplateError; sends no call.
 
-    `kind` None: as the gateway's list of models says for each deployment.
+    `kind` None: as the gateway's list of models says for each deployment; messages, images and
+    a schema are a chat's.
     """
+    read_by = None if schema is None else AnswerSchema.of(schema)
+    templates = _templates(prompt, messages)
     repeats, seed = _whole("repeats", repeats), _whole("seed", seed, least=None)
     if tags is not None and not isinstance(tags, Mapping):
         raise ConfigurationError(f"tags must be a dict, not {type(tags).__name__}.")
@@ -194,13 +209,17 @@ def make_plan(
         **(parameters or {}),
     }
     asked = variants_of(deployments, shared)
-    asked = with_kinds(client, asked, kind)
+    needs_chat = any(one is not None for one in (messages, images, schema))
+    asked = with_kinds(client, asked, "chat" if needs_chat and kind is None else kind)
+    asked = tuple(_typed(one, read_by) for one in asked)
+    if images is not None:
+        check_images_taken(client, asked)
     kind = asked[0].kind if len({who.kind for who in asked}) == 1 else "text"
     if any(who.kind == "text" and who.system is not None for who in asked):
         raise ConfigurationError("A text completion takes no system message.", hint="Pass api='chat'.")
     gateway = client.settings.base_url.rstrip("/")
     systems = [who.system for who in asked if who.system is not None]
-    prompts = _prompts(prompts_of(prompt, inputs, systems), kind, system)
+    prompts = _prompts(prompts_of(templates, inputs, systems, images), kind, system)
     contents = _contents(client, asked, stream, prompts[0])
     trials = tuple(
         Trial(digest_of([gateway, one.prompt_id, *content, filled, repeat], 16), one, who, repeat, filled)
@@ -209,9 +228,8 @@ def make_plan(
         for filled in [_filled(who.system, one.values)]
         for repeat in range(repeats)
     )
-    templates = sorted(prompt.values()) if isinstance(prompt, Mapping) else [prompt]
     plan = Plan(
-        comparison_id=digest_of([gateway, kind, system, templates], 16),
+        comparison_id=digest_of([gateway, kind, system, _in_order(templates), *([images] if images else [])], 16),
         kind=kind,
         stream=stream,
         system=system,
@@ -221,25 +239,50 @@ def make_plan(
         repeats=repeats,
         trials=trials,
         order=_shuffled(trials, seed),
+        schema=read_by,
     )
     for who in asked:  # what the parameters get wrong shows before the first call
         plan.call(client, next(trial for trial in trials if trial.asked is who))
     return plan
 
 
-def _prompts(
-    rendered: list[tuple[str | None, str, Mapping[str, Any]]], kind: Kind, system: str | None
-) -> tuple[PlannedPrompt, ...]:
+def _templates(prompt: Any, messages: Any) -> Any:
+    """What is asked: of `prompt` and `messages` the one that was given. Raises ConfigurationError."""
+    if prompt is not None and messages is not None:
+        raise ConfigurationError("prompt and messages say the same; pass one of them.")
+    if messages is not None:
+        return checked_templates(messages)
+    if prompt is None:
+        raise ConfigurationError("There is nothing to send: pass a prompt, or messages=[...].")
+    return prompt
+
+
+def _typed(asked: Variant, schema: AnswerSchema | None) -> Variant:
+    parameters = dict(asked.parameters)
+    with_schema(schema, asked.kind, parameters)
+    return replace(asked, parameters=parameters)
+
+
+def _in_order(templates: Any) -> list[Any]:
+    every = list(templates.values()) if isinstance(templates, Mapping) else [templates]
+    return sorted(every) if all(isinstance(one, str) for one in every) else sorted(every, key=repr)
+
+
+def _prompts(rendered: list[Rendered], kind: Kind, system: str | None) -> tuple[PlannedPrompt, ...]:
     """Prompts with their ids. The same text twice is two prompts: the second is a sample of its own."""
     seen: Counter[str] = Counter()
     rows: dict[int, str] = {}  # a row is one object, whichever template it fills in
     known: Counter[str] = Counter()
     prompts = []
-    for template, text, values in rendered:
+    for template, asked, values, pictures in rendered:
         if id(values) not in rows:
-            rows[id(values)] = _numbered(digest_of(["input", _shown_values(values)], 12), known)
-        prompt_id = _numbered(digest_of([kind, _filled(system, values), text], 12), seen)
-        prompts.append(PlannedPrompt(prompt_id, text, template, values, rows[id(values)]))
+            shown = _shown_values({**values, **{name: digest_of(url, 16) for name, url in pictures.items()}})
+            rows[id(values)] = _numbered(digest_of(["input", shown], 12), known)
+        prompt_id = _numbered(digest_of([kind, _filled(system, values), asked], 12), seen)
+        messages = None if isinstance(asked, str) else asked
+        prompts.append(
+            PlannedPrompt(prompt_id, transcript(asked), template, values, rows[id(values)], messages, pictures)
+        )
     return tuple(prompts)
 
 
@@ -358,8 +401,8 @@ def _contents(client: Client, asked: Sequence[Variant], stream: bool, prompt: Pl
         word = "instructions" if one.kind == "responses" else "system"
         system = {} if one.system is None else {word: one.system}
         call = client.prepare(
-            one.kind, one.deployment, prompt.text, stream=stream, fallbacks=list(one.fallbacks) or None,
-            **{**one.parameters, **system},
+            one.kind, one.deployment, stream=stream, fallbacks=list(one.fallbacks) or None,
+            **asked_as(one.kind, prompt.text, prompt.messages), **{**one.parameters, **system},
         )  # fmt: skip
         content = identity_of(call, question=False)
         digest = digest_of(content, 16)

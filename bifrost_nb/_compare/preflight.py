@@ -113,14 +113,16 @@ def _row(
 ) -> dict[str, Any]:
     trials = [trial for trial in plan.trials if trial.asked is asked]
     send = [trial for trial in trials if trial.trial_id not in done]
-    prompt_tokens = sum(_asked_tokens(trial) for trial in send)
+    # What a picture costs in tokens is each provider's own rule.
+    known = not any(trial.prompt.pictures for trial in send)
+    prompt_tokens = sum(_asked_tokens(trial) for trial in send) if known else None
     answers = max(asked.parameters.get(name) or 1 for name in ("n", "best_of")) * len(send)
     longest = asked.parameters.get("max_tokens") or asked.parameters.get("max_completion_tokens")
     longest = longest or _positive(model, "max_output_tokens")
     pricing = (model or {}).get("pricing")
     price_in, price_out = (_number(pricing.get(name)) if isinstance(pricing, dict) else None for name in _PRICES)
     low = high = None
-    if price_in is not None and price_out is not None:
+    if price_in is not None and price_out is not None and prompt_tokens is not None:
         low = prompt_tokens * price_in + answers * price_out
         high = None if longest is None else prompt_tokens * price_in + answers * longest * price_out
     return {

@@ -16,6 +16,7 @@ import orjson
 from .._client.calls import Call, Kind
 from .._safe_text import guard_entries, guard_headers, plain
 from ..errors import ConfigurationError
+from .pictures import is_shortened
 from .plan import TAGS, Plan, PlannedPrompt, Trial, Variant, digest_of, identity_of, variants_of
 
 if TYPE_CHECKING:
@@ -133,9 +134,12 @@ def _frame_of(rows: Any) -> pd.DataFrame:
     """`rows` as a frame with a clean index. Raises ConfigurationError."""
     from .._runs.frame import to_frame
     from .._runs.run import Run
+    from .comparison import Comparison
 
     if isinstance(rows, Run):
         rows = [rows]
+    if isinstance(rows, Comparison):
+        rows = rows.runs  # its frame is to be read: it has no pictures
     if isinstance(rows, list | tuple) and all(isinstance(each, Run) for each in rows):
         rows = to_frame(rows)
     if not hasattr(rows, "columns"):
@@ -230,6 +234,8 @@ def _source(place: int, row: Any) -> Source:
         raise ConfigurationError(f"requests of type {plain(row.request_type, 40)} cannot be replayed.")
     if not isinstance(row.prompt, str) or not row.prompt:
         raise ConfigurationError("the prompt is not recorded.")
+    if is_shortened(row.prompt):
+        raise ConfigurationError("its pictures are not in this frame: replay the comparison itself, or rows of runs().")
     recorded = _decoded(row.params) if isinstance(row.params, str) else {}
     if not isinstance(recorded, dict):
         raise ConfigurationError("its parameters are not a JSON object.")

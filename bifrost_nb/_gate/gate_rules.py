@@ -189,7 +189,7 @@ def _number(name: str, text: str, percent: str | None) -> float:
 def _figure(name: str, frame: pd.DataFrame) -> Figure:
     if name in FIGURES:
         return FIGURES[name]
-    scores = [*score_columns(frame), *(["valid"] if "valid" in frame else [])]
+    scores = list(dict.fromkeys([*score_columns(frame), *(["valid"] if "valid" in frame else [])]))
     for column in (name, f"score_{name}"):
         if column in scores:
             return Figure(column, "mean", "")

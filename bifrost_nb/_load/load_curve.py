@@ -104,7 +104,7 @@ def load_curve(
         max_cost_usd = _positive("max_cost_usd", max_cost_usd)
     if "stream" in parameters or "retries" in parameters:
         raise ConfigurationError("load_curve always streams and sends each call once; leave stream and retries out.")
-    texts = [text for _, text, _ in prompts_of(prompt, inputs)]
+    texts = [str(one.asked) for one in prompts_of(prompt, inputs)]
 
     def make(number: int) -> Call:
         kind: Kind = "chat" if chat or system is not None else "text"

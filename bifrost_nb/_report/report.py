@@ -23,6 +23,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._compare.pictures import shortened
 from .._compare.verdict import amount
 from .._display.html import table
 from .._runs.columns import COLUMNS
@@ -151,6 +152,7 @@ def _frame(comparison: Comparison) -> pd.DataFrame:
     client = comparison.client
     if any(run.written for run in comparison.runs):
         written = to_frame(as_written(run) for run in comparison.runs)
+        written["prompt"] = written["prompt"].map(shortened, na_action="ignore")
         for name in _TEXTS:
             if name in frame.columns:
                 frame[name] = written[name].to_numpy()

@@ -114,6 +114,12 @@ class Run:
     gateway_version: str | None = None
 
     # Beyond the columns
+    parsed: Any = field(default=None, repr=False)
+    """Of a call with `schema`: the answer as the pydantic model, or as dict; None where it is not valid."""
+    valid: bool | None = None
+    """Of a call with `schema`: whether the answer fits it. None: none was asked for, or no answer came."""
+    valid_error: str | None = None
+    """Why it is not valid: what does not fit, or that it was cut off."""
     texts: list[str] = field(default_factory=list)
     """The text of every choice, by index."""
     reasoning: str | None = None

@@ -287,7 +287,11 @@ def _model(item: SimulatedDeployment) -> dict[str, Any]:
         "context_length": item.context_tokens,
         "max_input_tokens": item.context_tokens,
         "max_output_tokens": item.max_output_tokens,
-        "architecture": {"modality": "text->text", "input_modalities": ["text"], "output_modalities": ["text"]},
+        "architecture": {
+            "modality": "text+image->text" if item.images else "text->text",
+            "input_modalities": ["text", "image"] if item.images else ["text"],
+            "output_modalities": ["text"],
+        },
         "owned_by": item.provider,
         "supported_methods": [REQUEST_TYPES[kind] for kind in item.kinds],
     }

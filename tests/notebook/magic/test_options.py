@@ -41,7 +41,7 @@ from bifrost_nb._notebook.magic.options import Options, help_text, literal, opti
         ("--format json --cache off --timeout 5", {"format": "json", "cache": "off", "timeout": 5.0}),
         ("--save p --history --dry-run", {"save": "p", "history": "chat", "dry_run": True}),
         ("--quiet --no-raise", {"quiet": True, "no_raise": True}),
-        ("--use p@2 --bg job", {"use": "p@2", "bg": "job"}),
+        ("--use p@2 --bg job", {"use": ["p@2"], "bg": "job"}),
     ],
 )  # fmt: skip
 def test_options_are_read(line: str, given: dict[str, Any]) -> None:
