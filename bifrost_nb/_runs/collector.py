@@ -149,8 +149,25 @@ class Collector:
         """
         self._streamed = True
         pieces: list[Piece] = []
-        self._feed(payloads, at_ms, pieces)
+        try:
+            self._feed(payloads, at_ms, pieces)
+        except (GatewayError, StreamInterrupted):
+            self.after_error(payloads)
+            raise
         return pieces
+
+    def after_error(self, payloads: Sequence[bytes]) -> bool:
+        """Take the token counts that follow an error frame; whether nothing else can follow.
+
+        What broke off is billed as well, and gateways 1.4.0 to 1.5.16 tell what an Anthropic stream had used in a chunk
+        after its error (captured).
+        """
+        for payload in payloads:
+            with suppress(ProtocolError):
+                chunk = {} if payload == b"[DONE]" else parsed(payload)
+                if "choices" in chunk and isinstance(chunk.get("usage"), dict):
+                    self._usage = chunk["usage"]
+        return b"[DONE]" in payloads
 
     def _feed(self, payloads: Sequence[bytes], at_ms: float, pieces: list[Piece]) -> None:
         if len(payloads) >= _MANY:
