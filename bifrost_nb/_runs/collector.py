@@ -164,7 +164,7 @@ class Collector:
         """
         for payload in payloads:
             with suppress(ProtocolError):
-                chunk = {} if payload == b"[DONE]" else parsed(payload)
+                chunk = {} if payload == b"[DONE]" else self._read(payload)
                 if "choices" in chunk and isinstance(chunk.get("usage"), dict):
                     self._usage = chunk["usage"]
         return b"[DONE]" in payloads
