@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bifrost_nb._compare.intervals import mean_interval, mean_p_value
+from bifrost_nb._statistics.intervals import mean_interval, mean_p_value
 
 TRIALS = 300
 
