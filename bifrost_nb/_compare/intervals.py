@@ -47,6 +47,14 @@ def mean_interval(sample: Sample, confidence: float, seed: int, *, skewed: bool 
     return (_studentised if skewed else _expanded)(sample, confidence, seed)
 
 
+def share_interval(count: int, of: int, confidence: float = 0.95) -> Interval:
+    """Wilson's interval of a share."""
+    from scipy.stats import binomtest
+
+    found = binomtest(count, of).proportion_ci(confidence, method="wilson")
+    return float(found.low), float(found.high)
+
+
 def median_interval(sample: Sample, confidence: float, seed: int) -> Interval:
     """The percentile bootstrap of the median, by SciPy."""
     from scipy.stats import bootstrap

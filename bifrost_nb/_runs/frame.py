@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from .columns import COLUMNS, Column, Dtype
 from .log.codec import column_value
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["frame_from_arrow", "runs", "table_of", "to_array", "to_frame"]
+__all__ = ["frame_from_arrow", "frame_of", "runs", "table_of", "to_array", "to_frame"]
+
+T = TypeVar("T")
 
 
 def to_frame(runs: Iterable[Run]) -> pd.DataFrame:
@@ -73,6 +75,14 @@ def to_array(values: Iterable[Any], dtype: Dtype) -> Any:
     from .log.codec import cell
 
     return pd.array([cell(value, dtype) for value in values], dtype=_dtype(dtype))
+
+
+def frame_of(columns: Iterable[Column[T]], rows: Iterable[T]) -> pd.DataFrame:
+    """One row per entry of `rows`, by columns other than those of a run; NA for what does not fit its column."""
+    import pandas as pd
+
+    found = list(rows)
+    return pd.DataFrame({one.name: to_array([one.value(row) for row in found], one.dtype) for one in columns})
 
 
 def _dtype(dtype: Dtype) -> Any:
