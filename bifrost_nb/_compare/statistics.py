@@ -80,7 +80,7 @@ def score_figures(values: pd.Series[Any], of: pd.Series[Any]) -> dict[str, Any]:
     """Mean, 95 % interval, n and the share of inputs that are all right, of scores of the inputs `of`."""
     import pandas as pd
 
-    from .intervals import mean_interval, share_interval
+    from .._statistics.intervals import mean_interval, share_interval
 
     known = values.dropna().astype("float64")
     if known.empty:

@@ -68,13 +68,6 @@ def frame_from_arrow(table: pa.Table) -> pd.DataFrame:
     return pd.DataFrame(data, copy=False)
 
 
-def arrow_rows(stream: Any) -> list[dict[str, Any]]:
-    """The rows of anything with ``__arrow_c_stream__``, as Python values."""
-    import pyarrow as pa
-
-    return list(pa.table(stream).to_pylist())
-
-
 def to_array(values: Iterable[Any], dtype: Dtype) -> Any:
     """A pandas array of one of the dtypes of every frame, NA for what does not fit it."""
     import pandas as pd
