@@ -37,13 +37,50 @@ from .portal import Job, portal
 from .streams import AsyncStream, Stream, finished
 from .transport import Sink, get_json
 
-__all__ = ["Client"]
+__all__ = ["Client", "default_client", "forget_clients", "last_client", "settings_client"]
 
 T = TypeVar("T")
+
+_last: Client | None = None
+
+
+def last_client() -> Client | None:
+    """The client that the user made last in this process; None: there is none."""
+    return _last
+
+
+def default_client() -> Client:
+    """What is used without ``client=``: the client made last, else one of the settings, which are read each time.
+
+    Raises ConfigurationError for settings that cannot be used.
+    """
+    return _last if _last is not None else settings_client()
+
+
+def settings_client() -> Client:
+    """A client of the settings that is nobody's default. Raises ConfigurationError."""
+    before = _last
+    try:
+        return Client()
+    finally:
+        _remember(before)
+
+
+def forget_clients() -> None:
+    """From now on the default is one of the settings."""
+    _remember(None)
+
+
+def _remember(client: Client | None) -> None:
+    global _last
+    _last = client
 
 
 class Client:
     """A client of one gateway.
+
+    The client made last is the one that `bf.compare`, `bf.models`, ``%%bifrost`` and all else use that is given no
+    ``client=``; where none was made, one of the settings. So after ``bf.Client("demo")`` nothing goes anywhere else.
 
     `base_url` is the gateway's address, or ``"demo"`` for the embedded one (no key, no network). What is not passed
     comes from the settings (environment ``BIFROST_BASE_URL``, ``BIFROST_VIRTUAL_KEY``, ...). `timeout` is seconds
@@ -84,6 +121,7 @@ class Client:
         self.redact = redact or (dropping(dropped.split(",")) if dropped else None)
         """What decides which texts of a run are written; None: all are."""
         self._sender: Sender | None = None
+        _remember(self)
 
     @property
     def base_url(self) -> str:

@@ -94,7 +94,7 @@ def replay(
     Raises ConfigurationError before anything is sent, also where no row is left, and `Interrupted` on the interrupt
     key. A call that fails is a row of the result.
     """
-    from .._client.client import Client
+    from .._client.client import default_client
     from .comparison import Comparison
     from .interrupted import ComparisonInterrupted
     from .replay_result import Replayed
@@ -104,7 +104,7 @@ def replay(
 
     deployments = guard_entries(deployments)
     guard_headers(parameters)
-    client = client or Client()
+    client = client or default_client()
     frame = _frame_of(rows)
     shared = {
         "fallbacks": fallbacks,

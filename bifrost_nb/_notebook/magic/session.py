@@ -43,11 +43,17 @@ class Session:
 
     @property
     def client(self) -> Client:
-        """A client with the settings now in force; a new one only when they have changed. Raises ConfigurationError."""
-        from ..._client.client import Client
+        """The client made last; one of the settings where there is none, or where ``%config`` names an address.
 
-        if self._client is None or self._client.settings != settings.resolve():
-            self._client = Client()
+        A new one of the settings only when they have changed. Raises ConfigurationError.
+        """
+        from ..._client.client import last_client, settings_client
+
+        found, made = settings.resolve(), last_client()
+        if made is not None and found.origins["base_url"] != "%config":
+            return made
+        if self._client is None or self._client.settings != found:
+            self._client = settings_client()
         return self._client
 
     @property

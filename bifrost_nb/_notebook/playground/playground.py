@@ -74,9 +74,9 @@ def playground(
     dicts) binds rows for the variables, `values` gives one text for each. Raises ConfigurationError for wrong types;
     what cannot be sent yet is said in the form.
     """
-    from ..._client.client import Client
+    from ..._client.client import default_client
 
-    made = Playground(client or Client())
+    made = Playground(client or default_client())
     made.update(
         deployments=deployments,
         prompt=prompt,
