@@ -92,6 +92,7 @@ HOMES_OF_LIBRARIES = {  # library -> the parts that may import it; every library
     "pydantic": {"_wire", "_simulator"},
     "platformdirs": {"_paths"},
     "pandas": {"_runs", "_display", "charts", "_compare", "_load", "_admin", "_notebook"},
+    "polars": {"_runs"},  # where it is asked for and installed
     "pyarrow": {"_runs", "_compare"},
     "numpy": {"_runs", "charts", "_compare", "_load"},
     "scipy": {"_compare", "_load"},
