@@ -12,6 +12,7 @@ from ._admin.api import (
     virtual_keys as virtual_keys,
 )
 from ._admin.doctor import Doctor as Doctor, doctor as doctor
+from ._admin.prompts import Prompt as Prompt, prompt as prompt, prompts as prompts
 from ._admin.reconcile import Reconciliation as Reconciliation
 from ._client.calls import Timeouts as Timeouts
 from ._client.client import Client as Client
@@ -19,16 +20,17 @@ from ._client.streams import AsyncStream as AsyncStream, Stream as Stream
 from ._compare.compare import compare as compare
 from ._compare.comparison import Comparison as Comparison
 from ._compare.difference import Difference as Difference, difference as difference
-from ._compare.gate import Gate as Gate, gate as gate
+from ._compare.fill import fill as fill
 from ._compare.replay import replay as replay
 from ._compare.replay_result import Replayed as Replayed
-from ._compare.report import load_report as load_report
 from ._compare.statistics import summary as summary
 from ._display.evidence import from_notebook as from_notebook
+from ._gate.gate import Gate as Gate, gate as gate
 from ._launch.launch import LaunchedGateway as LaunchedGateway, launch_gateway as launch_gateway
 from ._load.load_curve import LoadCurve as LoadCurve, load_curve as load_curve
 from ._nested import allow_nested_loops as allow_nested_loops
 from ._notebook.playground.playground import Playground as Playground, playground as playground
+from ._report.report import load_report as load_report
 from ._runs.frame import runs as runs, to_frame as to_frame
 from ._runs.log.dataset import export_dataset as export_dataset
 from ._runs.log.log import RunLog as RunLog, run_log as run_log

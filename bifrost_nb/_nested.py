@@ -17,6 +17,8 @@ def allow_nested_loops() -> str:
 
     Nothing of this package needs it. It prefers ``nest_asyncio2``; ``nest_asyncio`` is refused on ipykernel 7 and
     newer, where cells that are queued while a nested loop runs are lost. Raises ConfigurationError with the reason.
+
+        bf.allow_nested_loops()
     """
     name = "nest_asyncio2" if importlib.util.find_spec("nest_asyncio2") else "nest_asyncio"
     if name == "nest_asyncio" and "ipykernel" in sys.modules:

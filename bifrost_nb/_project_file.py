@@ -1,9 +1,9 @@
 """``[tool.bifrost_nb]`` of the project's ``pyproject.toml``, and which of them the person at the keyboard trusts.
 
 A project file comes with whatever was cloned or unpacked. Where it says how long to wait, it is taken at its word;
-where it says to which address prompts and keys go (`base_url`) or into which file is written (`run_log`), it counts
-only after the person has said so once for that file and these values (``bifrost-nb trust``, ``%bifrost trust``), as
-direnv asks.
+where it says to which address prompts and keys go (`base_url`), whose certificates prove that it is that (`ca_file`),
+or into which file is written (`run_log`), it counts only after the person has said so once for that file and these
+values (``bifrost-nb trust``, ``%bifrost trust``), as direnv asks.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ __all__ = ["ProjectFile", "distrust", "find", "trust"]
 
 LARGEST_BYTES = 4 << 20
 _TABLE = "tool.bifrost_nb"
-_HARMLESS = {"base_url": "demo", "run_log": "off"}
-"""What asks for trust, and the value that sends nothing and writes nothing."""
+_HARMLESS = {"base_url": "demo", "run_log": "off", "ca_file": None}
+"""What asks for trust, and the value, if any, that sends nothing and writes nothing."""
 _told: set[str] = set()
 
 
@@ -87,10 +87,15 @@ def find(known: Collection[str], secrets: Collection[str], folder: Path | None =
 def trust(file: ProjectFile) -> str:
     """Let `file` choose address and run log, with the values it has now; what that means. Raises ConfigurationError."""
     if not file.needs_trust:
-        return f"No project file here sets an address or a run log{'' if file.path is None else f' ({file.path})'}."
+        place = "" if file.path is None else f" ({file.path})"
+        return f"No project file here sets an address, a run log or certificates{place}."
     if not file.trusted:
         _write([*_trusted(), _entry(file)])
-    where = {"base_url": "prompts and your keys go to", "run_log": "runs are recorded in"}
+    where = {
+        "base_url": "prompts and your keys go to",
+        "run_log": "runs are recorded in",
+        "ca_file": "gateways are believed by",
+    }
     said = ", ".join(f"{where[name]} {plain(value, 200)}" for name, value in file.needs_trust.items())
     return f"{file.path} is trusted: {said}. A change of these is asked for again."
 

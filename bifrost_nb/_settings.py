@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from . import _project_file
+from ._numbers import number
 from ._safe_text import Secret, plain
 from .errors import ConfigurationError
 
@@ -33,6 +34,7 @@ DEFAULTS: dict[str, str | None] = {
     "admin_password": None,
     "session_token": None,
     "redact": None,
+    "ca_file": None,
 }
 SECRETS = frozenset({"virtual_key", "api_key", "admin_password", "session_token"})
 
@@ -62,6 +64,8 @@ class Settings:
     """Instead of the two: a token that the gateway's login gave."""
     redact: str | None
     """What no run log is to hold: ``prompt``, ``response`` or both, with a comma between them."""
+    ca_file: str | None
+    """A PEM file, or a folder of them: the authorities whose certificates an ``https`` gateway may show."""
     origins: Mapping[str, str]
 
     def admin_headers(self) -> dict[str, str]:
@@ -144,10 +148,10 @@ def _checked(name: str, value: Any, origin: str) -> Any:
         return None
     if name == "timeout":
         try:
-            seconds = float(value)
-        except (TypeError, ValueError):
-            seconds = 0.0
-        if not 0 < seconds < float("inf"):
+            seconds = float(value) if isinstance(value, str) else number(value)
+        except ValueError:
+            seconds = None
+        if seconds is None or not 0 < seconds < float("inf"):
             raise ConfigurationError(f"timeout must be a number of seconds above 0, not {value!r} (from {origin}).")
         return seconds
     if not isinstance(value, str):
@@ -156,6 +160,10 @@ def _checked(name: str, value: Any, origin: str) -> Any:
         return _url(value, origin)
     if name == "redact":
         return _redacted(value, origin)
+    if name == "ca_file":
+        if not value:
+            raise ConfigurationError(f"ca_file (from {origin}) is empty.", hint="Name a PEM file, or leave it out.")
+        return str(Path(value).expanduser().absolute())  # a notebook may change its folder
     if name == "admin_user" and ":" in value:
         raise ConfigurationError(f"admin_user (from {origin}) holds a colon, which HTTP does not allow there.")
     if name == "admin_password":  # sent as base64: any character will do

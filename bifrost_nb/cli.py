@@ -12,7 +12,7 @@ from .errors import BifrostError, ConfigurationError
 
 if TYPE_CHECKING:
     from ._compare.comparison import Comparison
-    from ._compare.gate import Gate
+    from ._gate.gate import Gate
 
 __all__ = ["main"]
 
@@ -125,7 +125,7 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _gate(options: argparse.Namespace) -> int:
-    from ._compare.gate_files import as_junit, as_markdown, write_text
+    from ._gate.gate_files import as_junit, as_markdown, write_text
     from ._notebook.run_file import run_file
 
     rules = _rules(options.rule)  # a wrong one is told before anything is sent
@@ -156,7 +156,7 @@ def _rules(given: Sequence[str]) -> dict[str, str | float]:
 def _gates(left: dict[str, Any], rules: dict[str, str | float], options: argparse.Namespace) -> dict[str, Gate]:
     """The gates that a file left, or that of its comparison and `rules`."""
     from ._compare.comparison import Comparison
-    from ._compare.gate import Gate
+    from ._gate.gate import Gate
 
     named = {name: value for name, value in left.items() if not name.startswith("_")}
     found = {name: value for name, value in named.items() if isinstance(value, Comparison)}

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from ._compare.embedding_scorer import Similar
 from ._compare.judge import Rubric
 from ._compare.scoring import Score, Scorer
+from ._numbers import number as as_number, whole
 from ._safe_text import plain
 from .errors import ConfigurationError
 
@@ -106,7 +107,8 @@ def number(column: str, *, rel: float = 1e-9, abs: float = 0.0) -> Scorer:
     commas or without.
     """
     for name, bound in (("rel", rel), ("abs", abs)):
-        if isinstance(bound, bool) or not isinstance(bound, int | float) or not 0 <= bound < math.inf:
+        found = as_number(bound)
+        if found is None or not 0 <= found < math.inf:
             raise ConfigurationError(f"{name} must be a number from 0, not {bound!r}.")
 
     def judge(run: Run, row: Row) -> Score:
@@ -208,7 +210,7 @@ def length(max: int | None = None, *, min: int | None = None, unit: str = "chara
     if unit not in ("characters", "words", "tokens"):
         raise ConfigurationError(f"unit must be 'characters', 'words' or 'tokens', not {unit!r}.")
     for name, bound in (("max", max), ("min", min)):
-        if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int) or bound < 0):
+        if bound is not None and ((found := whole(bound)) is None or found < 0):
             raise ConfigurationError(f"{name} must be a whole number from 0, not {bound!r}.")
     if max is None and min is None:
         raise ConfigurationError("length needs max= or min=.")

@@ -92,8 +92,20 @@ def comparing(inputs: pd.DataFrame) -> None:
         {"short": "{{product}}", "long": "Write about {{product}}."},
         inputs=inputs,
         repeats=3,
+        api="chat",
         max_tokens=60,
     )
+    bf.compare(
+        ["openai/gpt-4o-mini", {"deployment": "azure/gpt-4o", "tools": []}],
+        messages=[{"role": "user", "content": [{"type": "text", "text": "What is {{it}}?"}]}],
+        inputs=inputs,
+        images=["photo"],
+        response_format={"type": "json_object"},
+    )
+    bf.compare(["openai/gpt-4o-mini"], "{{it}}", inputs=inputs, schema={"type": "object"}).disagreements()
+    assert_type(bf.fill(inputs, "{{it}}", schema={"type": "object"}, deployment="openai/gpt-4o-mini"), pd.DataFrame)
+    typed = bf.Client("demo").chat("openai/gpt-4o-mini", "Hi", schema={"type": "object"})
+    assert_type((typed.valid, typed.valid_error), tuple[bool | None, str | None])
     assert_type(comparison, bf.Comparison)
     assert_type(comparison.frame, pd.DataFrame)
     assert_type(comparison.wait_for_costs(5), int)
@@ -142,6 +154,8 @@ def comparing(inputs: pd.DataFrame) -> None:
 def trying(frame: pd.DataFrame) -> None:
     """Playground and replay."""
     assert_type(bf.playground(), bf.Playground)
+    judged = bf.playground(["azure/fast"], "{{a}}", inputs=frame, score=bf.scorers.exact("expected"))
+    assert_type(judged.update(score=None, scores=[]), bf.Playground)
     assert_type(bf.replay(frame, ["azure/fast"]), bf.Replayed)
     assert_type(bf.from_notebook("x.ipynb"), pd.DataFrame)
 
@@ -219,3 +233,15 @@ def load() -> None:
     assert_type(curve.frame, pd.DataFrame)
     assert_type(curve.runs, pd.DataFrame)
     assert_type(curve.plot(), Axes)
+
+
+def repository(run: bf.Run) -> None:
+    """The gateway's prompt repository."""
+    assert_type(bf.prompts(), pd.DataFrame)
+    prompt = bf.prompt("team/tagline", version=2)
+    assert_type(prompt, bf.Prompt)
+    assert_type(
+        bf.prompt("team/new", create=True).commit("Hi {{x}}", message="first", deployment="openai/x"), bf.Prompt
+    )
+    assert_type(prompt.headers, dict[str, str])
+    assert_type(prompt.used_by(run), bool | None)

@@ -8,7 +8,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any
 
 from .._client.model_list import MODELS_LAST_S, model_list
-from .._client.transport import Reply, fetch
+from .._client.transport import Reply, fetch, of_proxy_perhaps
 from .._safe_text import Secret, plain, redact, secrets_in
 from .._settings import Settings
 from .._wire.errors import gateway_error, parse_error
@@ -37,6 +37,7 @@ class Access:
 
     def __init__(self, client: Client, credentials: Settings) -> None:
         self.base_url = client.base_url
+        self.ca_file = client.credentials.ca_file
         self._credentials = credentials
         keys = client.credentials
         self._client = {**keys.own, **keys.inference}
@@ -67,11 +68,27 @@ class Access:
 
         Raises AuthenticationFailed, NotFound and other GatewayErrors, ConnectionFailed, TimedOut, ProtocolError.
         """
-        reply = await self._fetch(path, params, seconds)
+        return self._answer("GET", path, await self._replied(path, params, seconds), missing)
+
+    async def post(self, path: str, content: Mapping[str, Any], *, missing: str | None = None) -> dict[str, Any]:
+        """Write `content`; the object that comes back. Only the prompt repository is written to. Raises as `get`."""
+        reply = await self._replied(path, None, SECONDS, method="POST", content=content)
+        answer = self._answer("POST", path, reply, missing)
+        if not isinstance(answer, dict):
+            raise ProtocolError(f"POST {path} answered with JSON that is not an object.")
+        return answer
+
+    async def _replied(self, path: str, params: Mapping[str, Any] | None, seconds: float, **sent: Any) -> Reply:
+        """The reply, after signing in where the gateway asks for that."""
+        reply = await self._fetch(path, params, seconds, **sent)
         if reply.status in (401, 403) and await self._sign_in():
-            reply = await self._fetch(path, params, seconds)
+            reply = await self._fetch(path, params, seconds, **sent)
+        return reply
+
+    def _answer(self, method: str, path: str, reply: Reply, missing: str | None) -> Any:
+        """The JSON of a reply that is no error."""
         if reply.status >= 400:
-            raise self._error(path, reply, missing)
+            raise self._error(f"{method} {path}", reply, missing)
         answer = reply.json()
         if (
             answer is None
@@ -81,15 +98,16 @@ class Access:
         ):
             # A gateway answers every path that it does not know with its own pages (measured, 1.3.63 to 2.0.0-pre3).
             raise NotFound(
-                f"GET {path}: this version of the gateway has no such route.",
+                f"{method} {path}: this version of the gateway has no such route.",
                 hint=missing or "The gateway is older than this route.",
             )
         if answer is None or reply.status >= 300:
             kind = plain(reply.headers.get("content-type") or "no content type", 60)
-            raise ProtocolError(
-                f"GET {path} answered {reply.status} with something that is not JSON ({kind}).",
+            error = ProtocolError(
+                f"{method} {path} answered {reply.status} with something that is not JSON ({kind}).",
                 hint=missing or "Is base_url the address of a Bifrost gateway?",
             )
+            raise of_proxy_perhaps(error, self.base_url, reply.body)
         return answer
 
     async def get_object(
@@ -119,10 +137,11 @@ class Access:
 
         return await model_list(self.base_url, {**self._admin, **self._client}, ask, max_age_s)
 
-    async def _fetch(self, path: str, params: Mapping[str, Any] | None, seconds: float) -> Reply:
+    async def _fetch(self, path: str, params: Mapping[str, Any] | None, seconds: float, **sent: Any) -> Reply:
         # Behind /api only the administrator counts; the inference routes know nothing of him but may sit behind him.
         auth = {**self._client, **self._admin} if path.startswith("/api/") else {**self._admin, **self._client}
-        return await fetch(self.base_url, path, {"accept": "application/json", **auth}, params, seconds=seconds)
+        headers = {"accept": "application/json", **auth}
+        return await fetch(self.base_url, path, headers, params, seconds=seconds, ca_file=self.ca_file, **sent)
 
     async def _sign_in(self) -> bool:
         """Trade user and password for a session token, once, where the gateway does not take them as they are."""
@@ -131,7 +150,15 @@ class Access:
             return False
         self._signed_in = True
         content = {"username": user, "password": password}
-        reply = await fetch(self.base_url, "/api/session/login", {}, method="POST", content=content, seconds=SECONDS)
+        reply = await fetch(
+            self.base_url,
+            "/api/session/login",
+            {},
+            method="POST",
+            content=content,
+            seconds=SECONDS,
+            ca_file=self.ca_file,
+        )
         token = _token(reply) if reply.status < 300 else None
         if token is None:
             return False
@@ -139,15 +166,15 @@ class Access:
         self._secrets = (*self._secrets, token)
         return True
 
-    def _error(self, path: str, reply: Reply, missing: str | None) -> GatewayError:
+    def _error(self, asked: str, reply: Reply, missing: str | None) -> GatewayError:
         secrets = [secret for secret in self._secrets if secret]
         error = gateway_error(parse_error(reply.body, reply.status, reply.headers, secrets=secrets))
-        error.args = (f"GET {path}: {error.message}",)
-        if reply.status in (401, 403) and path.startswith("/api/"):
+        error.args = (f"{asked}: {error.message}",)
+        if reply.status in (401, 403) and " /api/" in asked:
             error.hint = _WRONG if self._admin else _LOG_IN
         elif reply.status in (404, 405):
             error.hint = missing or "The gateway is older than this route."
-        return error
+        return of_proxy_perhaps(error, self.base_url, reply.body)
 
 
 def _token(reply: Reply) -> str | None:

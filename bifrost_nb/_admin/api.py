@@ -55,6 +55,11 @@ class Admin:
 
     `client` None: the default one, see `Client`. What is not passed comes from the settings; a user and a password
     given here count before a session token of the environment. Raises ConfigurationError for a user without a password.
+
+    `admin_user`, `admin_password` and `session_token` are those of the gateway's dashboard.
+
+        admin = bf.Admin(admin_user="admin", admin_password=password)
+        admin.virtual_keys()
     """
 
     def __init__(
@@ -92,7 +97,7 @@ class Admin:
     def models(self) -> pd.DataFrame:
         """See `bifrost_nb.models`."""
         access = self._access()
-        rows = self._run(_models(access))
+        rows = self._run(model_rows(access))
         return tables.frame(tables.MODELS, rows, access.hide)
 
     def providers(self) -> pd.DataFrame:
@@ -192,6 +197,11 @@ def models(client: Client | None = None) -> pd.DataFrame:
     `id` is what a call names (``provider/model``), `upstream_model` what the provider calls it. `text` and `chat` say
     which calls it takes. Prices are US dollars per million tokens (`request_usd`: per request). NA where the gateway
     does not tell.
+
+    `client` says which gateway is asked (None: the one of the settings). Raises AuthenticationFailed,
+    ConnectionFailed, NotFound.
+
+        bf.models(bf.Client("demo")).query("chat")[["id", "input_usd_per_million_tokens"]]
     """
     return Admin(client).models()
 
@@ -200,6 +210,11 @@ def providers(client: Client | None = None) -> pd.DataFrame:
     """The gateway's providers, one row each: state, address, keys by name, models, limits.
 
     `speaks` is the API that a custom provider is called by. NA where the gateway does not tell.
+
+    `client` says which gateway is asked (None: the one of the settings). Raises AuthenticationFailed,
+    ConnectionFailed, NotFound.
+
+        bf.providers(bf.Client("demo"))[["provider", "status"]]
     """
     return Admin(client).providers()
 
@@ -209,6 +224,11 @@ def virtual_keys(client: Client | None = None) -> pd.DataFrame:
 
     Of several budgets the columns tell the one of which the least is left, `budgets` has all as JSON. Who may not see
     the list but has a virtual key gets the row of that key (gateway 1.6 and later).
+
+    `client` says which gateway is asked (None: the one of the settings). Raises AuthenticationFailed,
+    ConnectionFailed, NotFound.
+
+        bf.virtual_keys()[["name", "budget_usd", "used_usd"]]
     """
     return Admin(client).virtual_keys()
 
@@ -235,6 +255,8 @@ def gateway_logs(
     Newer gateways leave the answer and all but the last message out of the list; `texts` asks for each row's own.
     Listing the models writes a row per provider, too, which is no call of anybody: `list_models` keeps those rows.
     Raises ConfigurationError, AuthenticationFailed, NotFound (no log there), ConnectionFailed.
+
+        bf.gateway_logs(since="1h", status="error", limit=100)
     """
     return Admin(client).logs(
         since=since,
@@ -266,6 +288,12 @@ def gateway_stats(
 
     `model` is the gateway's or the provider's name of it, as in `gateway_logs`. Raises ConfigurationError where several
     names are some of the one and some of the other kind, which the gateway cannot add up.
+
+    `since` and `until` are ages (``"24h"``), datetimes or ISO texts; `provider` and `status` (``ok``, ``error``,
+    ``cancelled``) take one or several. `client` says which gateway is asked (None: the one of the settings). Raises
+    AuthenticationFailed, ConnectionFailed, NotFound.
+
+        bf.gateway_stats(since="24h", provider="azure")
     """
     return Admin(client).stats(since=since, until=until, provider=provider, model=model, status=status)
 
@@ -285,6 +313,12 @@ def gateway_histogram(
     `kind` is ``requests`` (by status), ``tokens`` (prompt and completion), ``cost`` (by model), ``latency`` (mean and
     percentiles) or ``models`` (requests by model and status). `bucket_start` is UTC, `bucket_s` the width in seconds,
     which the gateway chooses; the last column is the figure, with its unit in its name.
+
+    `since` and `until` are ages (``"24h"``), datetimes or ISO texts; `provider` and `status` (``ok``, ``error``,
+    ``cancelled``) take one or several. `client` says which gateway is asked (None: the one of the settings). Raises
+    AuthenticationFailed, ConnectionFailed, NotFound.
+
+        bf.gateway_histogram("latency", since="24h", model="gpt-4o-mini")
     """
     return Admin(client).histogram(kind, since=since, until=until, provider=provider, model=model, status=status)
 
@@ -299,6 +333,10 @@ def reconcile(
     gateway writes its rows up to a few seconds late.
 
     Raises ConfigurationError, AuthenticationFailed, NotFound (the gateway keeps no log), ConnectionFailed, LogError.
+
+    `since` and `until` are ages (``"24h"``), datetimes or ISO texts.
+
+        bf.reconcile(since="1h").summary()
     """
     return Admin(client).reconcile(since=since, until=until, fill=fill)
 
@@ -306,7 +344,7 @@ def reconcile(
 # -- what the functions ask for -----------------------------------------------------------------------------------
 
 
-async def _models(access: Access) -> list[Mapping[str, Any]]:
+async def model_rows(access: Access) -> list[Mapping[str, Any]]:
     return list(await access.models())
 
 

@@ -39,7 +39,14 @@ class Check(NamedTuple):
 
 
 class Doctor(tuple[Check, ...]):
-    """The checks in the order in which one depends on the other; shows itself as text and HTML."""
+    """The checks in the order in which one depends on the other; shows itself as text and HTML.
+
+    For example:
+
+        found = bf.doctor(bf.Client("demo"))
+        found.healthy
+        found.frame
+    """
 
     __slots__ = ()
 
@@ -65,15 +72,10 @@ class Doctor(tuple[Check, ...]):
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        from .._display.markdown import text
+        from .._display.html import table
 
-        cell = "border:1px solid rgba(128,128,128,0.5);padding:3px 8px;text-align:left;vertical-align:top"
         columns = 4 if any(check.advice for check in self) else 3  # where all is well there is no advice
-        rows = "".join(
-            "<tr>" + "".join(f'<td style="{cell}">{text(each)}</td>' for each in _cells(check)[:columns]) + "</tr>"
-            for check in self
-        )
-        return f'<table style="border-collapse:collapse"><tbody>{rows}</tbody></table>'
+        return table((_cells(check)[:columns] for check in self), label="Checks")
 
 
 def _cells(check: Check) -> tuple[str, ...]:
@@ -86,6 +88,8 @@ def doctor(client: Client | None = None) -> Doctor:
     Costs nothing: the one completion names no model, so it is refused before a provider is asked. It goes with the
     headers and credentials of every completion, so it meets an admin protection that also locks those. Never raises
     for what the gateway does; ConfigurationError for settings that cannot be used.
+
+        bf.doctor(bf.Client("demo"))
     """
     client = client if client is not None else default_client()
     return Doctor(portal().call(_examined(client, Access(client, client.settings))))
@@ -160,7 +164,15 @@ _OPENS = (
 async def _empty_completion(access: Access, headers: Mapping[str, str]) -> Reply | BifrostError:
     body = {"model": "", "prompt": ""}
     try:
-        return await fetch(access.base_url, "/v1/completions", headers, method="POST", content=body, seconds=SECONDS)
+        return await fetch(
+            access.base_url,
+            "/v1/completions",
+            headers,
+            method="POST",
+            content=body,
+            seconds=SECONDS,
+            ca_file=access.ca_file,
+        )
     except BifrostError as error:
         return error
 

@@ -125,7 +125,7 @@ async def read_series(access: Access, series: Series, query: LogQuery, missing: 
 def _frame(series: Series, rows: list[tuple[Any, ...]]) -> pd.DataFrame:
     import pandas as pd
 
-    from .tables import as_array
+    from .._runs.frame import to_array
 
     columns: list[tuple[str, Dtype]] = [
         ("bucket_start", "datetime64[us, UTC]"),
@@ -134,7 +134,7 @@ def _frame(series: Series, rows: list[tuple[Any, ...]]) -> pd.DataFrame:
         (series.figure, series.dtype),
     ]
     values = list(zip(*rows, strict=True)) or [()] * len(columns)
-    data = {name: as_array(column, dtype) for (name, dtype), column in zip(columns, values, strict=True)}
+    data = {name: to_array(column, dtype) for (name, dtype), column in zip(columns, values, strict=True)}
     found = pd.DataFrame(data)
     return found.sort_values("bucket_start", kind="stable", ignore_index=True)
 

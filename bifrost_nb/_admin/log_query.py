@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+from .._numbers import whole
 from .._runs.log.filters import instant
 from .._runs.run import Run
 from .._suggest import did_you_mean
@@ -69,9 +70,10 @@ class LogQuery:
                     f"There is no status {name!r} in the gateway's log.{did_you_mean(name, STATUSES.values())}",
                     hint=f"It is {', '.join(STATUSES.values())}.",
                 )
-        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
+        rows = None if limit is None else whole(limit)
+        if limit is not None and (rows is None or rows < 0):
             raise ConfigurationError(f"limit takes a number of rows, not {limit!r}.")
-        return cls(start, end, _names("provider", provider), _names("model", model), statuses, limit, list_models)
+        return cls(start, end, _names("provider", provider), _names("model", model), statuses, rows, list_models)
 
     def params(self) -> dict[str, str]:
         """The query parameters, as the gateway names them."""

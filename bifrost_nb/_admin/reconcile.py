@@ -11,19 +11,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from .._display.describe import duration, usd
-from .._runs.frame import to_frame
+from .._runs.columns import Column
+from .._runs.frame import to_array, to_frame
 from .._runs.log.log import RunLog
 from .._runs.run import Run
 from .log_query import LIST_MODELS
-from .tables import Field, as_array
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from .._runs.columns import Dtype
 
 __all__ = ["MARGIN", "Reconciliation", "reconciled"]
 
@@ -34,7 +32,7 @@ _FIGURES = ("prompt_tokens", "completion_tokens", "total_tokens", "cost_usd")
 
 
 @dataclass(slots=True)
-class _Pair:
+class _LoggedRun:
     """One of our runs and the gateway's rows of all its attempts."""
 
     run: Run
@@ -78,43 +76,35 @@ class _Pair:
         return None if client is None or gateway is None else client - gateway
 
 
-class _PairColumn(NamedTuple):
-    """A column of `Reconciliation.joined`."""
-
-    name: str
-    dtype: Dtype
-    value: Callable[[_Pair], Any]
-
-
-_JOINED: tuple[_PairColumn, ...] = (
-    _PairColumn("run_id", "string", lambda pair: pair.run.run_id),
-    _PairColumn("request_id", "string", lambda pair: pair.run.request_id),
-    _PairColumn("started_at", "datetime64[us, UTC]", lambda pair: pair.run.started_at),
-    _PairColumn("deployment", "string", lambda pair: pair.run.requested),
-    _PairColumn("served", "string", lambda pair: pair.run.served),
-    _PairColumn("gateway_served", "string", lambda pair: pair.served.served),
-    _PairColumn("status", "string", lambda pair: pair.run.status),
-    _PairColumn("gateway_status", "string", lambda pair: pair.served.status),
-    _PairColumn("attempts", "Int64", lambda pair: len(pair.run.attempts) or None),
-    _PairColumn("gateway_rows", "Int64", lambda pair: len(pair.rows)),
-    _PairColumn("prompt_tokens", "Int64", lambda pair: pair.run.prompt_tokens),
-    _PairColumn("gateway_prompt_tokens", "Int64", lambda pair: pair.served.prompt_tokens),
-    _PairColumn("completion_tokens", "Int64", lambda pair: pair.run.completion_tokens),
-    _PairColumn("gateway_completion_tokens", "Int64", lambda pair: pair.served.completion_tokens),
-    _PairColumn("total_tokens", "Int64", lambda pair: pair.run.total_tokens),
-    _PairColumn("gateway_total_tokens", "Int64", lambda pair: pair.served.total_tokens),
-    _PairColumn("cost_usd", "Float64", lambda pair: pair.run.cost_usd),
-    _PairColumn("cost_source", "string", lambda pair: pair.run.cost_source),
-    _PairColumn("gateway_cost_usd", "Float64", lambda pair: pair.cost_usd),
-    _PairColumn("client_ms", "Float64", lambda pair: pair.client_ms),
-    _PairColumn("gateway_ms", "Float64", lambda pair: pair.gateway_ms),
-    _PairColumn("overhead_ms", "Float64", lambda pair: pair.overhead_ms),
+_JOINED: tuple[Column[_LoggedRun], ...] = (
+    Column("run_id", "string", lambda pair: pair.run.run_id),
+    Column("request_id", "string", lambda pair: pair.run.request_id),
+    Column("started_at", "datetime64[us, UTC]", lambda pair: pair.run.started_at),
+    Column("deployment", "string", lambda pair: pair.run.requested),
+    Column("served", "string", lambda pair: pair.run.served),
+    Column("gateway_served", "string", lambda pair: pair.served.served),
+    Column("status", "string", lambda pair: pair.run.status),
+    Column("gateway_status", "string", lambda pair: pair.served.status),
+    Column("attempts", "Int64", lambda pair: len(pair.run.attempts) or None),
+    Column("gateway_rows", "Int64", lambda pair: len(pair.rows)),
+    Column("prompt_tokens", "Int64", lambda pair: pair.run.prompt_tokens),
+    Column("gateway_prompt_tokens", "Int64", lambda pair: pair.served.prompt_tokens),
+    Column("completion_tokens", "Int64", lambda pair: pair.run.completion_tokens),
+    Column("gateway_completion_tokens", "Int64", lambda pair: pair.served.completion_tokens),
+    Column("total_tokens", "Int64", lambda pair: pair.run.total_tokens),
+    Column("gateway_total_tokens", "Int64", lambda pair: pair.served.total_tokens),
+    Column("cost_usd", "Float64", lambda pair: pair.run.cost_usd),
+    Column("cost_source", "string", lambda pair: pair.run.cost_source),
+    Column("gateway_cost_usd", "Float64", lambda pair: pair.cost_usd),
+    Column("client_ms", "Float64", lambda pair: pair.client_ms),
+    Column("gateway_ms", "Float64", lambda pair: pair.gateway_ms),
+    Column("overhead_ms", "Float64", lambda pair: pair.overhead_ms),
 )
 
 
-_DIFFERENCES = (
-    *(Field(name, "string", itemgetter(name)) for name in ("run_id", "request_id", "figure")),
-    *(Field(name, "Float64", itemgetter(name)) for name in ("ours", "gateway", "difference")),
+_DIFFERENCES: tuple[Column[Any], ...] = (
+    *(Column(name, "string", itemgetter(name)) for name in ("run_id", "request_id", "figure")),
+    *(Column(name, "Float64", itemgetter(name)) for name in ("ours", "gateway", "difference")),
 )
 
 
@@ -128,6 +118,10 @@ class Reconciliation:
     ``request_id``, ``figure``, ``ours``, ``gateway``, ``difference``. `filled` counts the costs written to our log.
     `list_models_rows` counts rows that the gateway wrote when it was asked for its models: no call made them, and no
     frame has them.
+
+        found = bf.reconcile(since="1h")
+        found.summary()
+        found.differences
     """
 
     joined: pd.DataFrame
@@ -181,14 +175,9 @@ class Reconciliation:
         return "\n".join(f"{name + ':':<22}{said}" for name, said in self.summary().items())
 
     def _repr_html_(self) -> str:
-        from .._display.markdown import text
+        from .._display.html import table
 
-        cell = "border:1px solid rgba(128,128,128,0.5);padding:3px 8px;text-align:left"
-        rows = "".join(
-            f'<tr><th style="{cell};font-weight:400">{text(name)}</th><td style="{cell}">{text(said)}</td></tr>'
-            for name, said in self.summary().items()
-        )
-        return f'<table style="border-collapse:collapse"><tbody>{rows}</tbody></table>'
+        return table(self.summary().items(), label="Reconciliation", titles=True)
 
 
 def reconciled(
@@ -208,7 +197,7 @@ def reconciled(
     pairs, alone = [], []
     for run in runs:
         ids = [attempt.request_id for attempt in run.attempts] or [run.request_id or ""]
-        pair = _Pair(run, [row for request_id in dict.fromkeys(ids) for row in by_request.pop(request_id, ())])
+        pair = _LoggedRun(run, [row for request_id in dict.fromkeys(ids) for row in by_request.pop(request_id, ())])
         if pair.rows:
             pairs.append(pair)
         elif run.http_status is not None:  # what no gateway answered is in no gateway's log
@@ -224,7 +213,7 @@ def reconciled(
     )
 
 
-def _fill(pairs: Iterable[_Pair], log: RunLog) -> int:
+def _fill(pairs: Iterable[_LoggedRun], log: RunLog) -> int:
     filled = 0
     for pair in pairs:
         if pair.run.cost_usd is None and (cost := pair.cost_usd) is not None:
@@ -233,7 +222,7 @@ def _fill(pairs: Iterable[_Pair], log: RunLog) -> int:
     return filled
 
 
-def _differences(pairs: Iterable[_Pair]) -> pd.DataFrame:
+def _differences(pairs: Iterable[_LoggedRun]) -> pd.DataFrame:
     found: list[dict[str, Any]] = []
     for pair in pairs:
         for name in _FIGURES:
@@ -248,8 +237,8 @@ def _differences(pairs: Iterable[_Pair]) -> pd.DataFrame:
     return _frame(_DIFFERENCES, found)
 
 
-def _frame(fields: Iterable[Field | _PairColumn], rows: Iterable[Any]) -> pd.DataFrame:
+def _frame(columns: Iterable[Column[Any]], rows: Iterable[Any]) -> pd.DataFrame:
     import pandas as pd
 
     found = list(rows)
-    return pd.DataFrame({each.name: as_array([each.value(row) for row in found], each.dtype) for each in fields})
+    return pd.DataFrame({each.name: to_array([each.value(row) for row in found], each.dtype) for each in columns})

@@ -8,50 +8,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 
-from .._runs.log.codec import cell
+from .._runs.columns import Column
+from .._runs.frame import to_array
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._runs.columns import Dtype
-
-__all__ = ["MODELS", "PROVIDERS", "STATS", "VIRTUAL_KEYS", "Field", "as_array", "frame", "objects"]
+__all__ = ["MODELS", "PROVIDERS", "STATS", "VIRTUAL_KEYS", "frame", "objects"]
 
 Row = Mapping[str, Any]
 
 
-class Field(NamedTuple):
-    """One column: `value(row)` is None where unknown."""
-
-    name: str
-    dtype: Dtype
-    value: Callable[[Row], Any]
-
-
-def frame(fields: Iterable[Field], rows: Iterable[Row], hide: Callable[[str], str]) -> pd.DataFrame:
+def frame(columns: Iterable[Column[Row]], rows: Iterable[Row], hide: Callable[[str], str]) -> pd.DataFrame:
     """One row per entry of `rows`; texts without control sequences and keys, NA for what does not fit its column."""
     import pandas as pd
 
     found = list(rows)
-    return pd.DataFrame({field.name: _column(field, found, hide) for field in fields})
+    return pd.DataFrame({column.name: _column(column, found, hide) for column in columns})
 
 
-def _column(field: Field, rows: list[Row], hide: Callable[[str], str]) -> Any:
-    values = [field.value(row) for row in rows]
-    return as_array([hide(value) if isinstance(value, str) else value for value in values], field.dtype)
-
-
-def as_array(values: Iterable[Any], dtype: Dtype) -> Any:
-    """A pandas array of one of the dtypes of every frame, NA for what does not fit it."""
-    import pandas as pd
-
-    kind: Any = pd.StringDtype("pyarrow") if dtype == "string" else pd.api.types.pandas_dtype(dtype)
-    return pd.array([cell(value, dtype) for value in values], dtype=kind)
+def _column(column: Column[Row], rows: list[Row], hide: Callable[[str], str]) -> Any:
+    values = [column.value(row) for row in rows]
+    return to_array([hide(value) if isinstance(value, str) else value for value in values], column.dtype)
 
 
 # -- reading ------------------------------------------------------------------------------------------------------
@@ -141,23 +124,23 @@ def _split(part: int) -> Callable[[Row], str | None]:
     return value
 
 
-MODELS = (
-    Field("id", "string", _text("id")),
-    Field("provider", "string", _split(0)),
-    Field("model", "string", _split(1)),
-    Field("upstream_model", "string", _text("deployment")),
-    Field("text", "boolean", _answers("text_completion")),
-    Field("chat", "boolean", _answers("chat_completion")),
-    Field("embedding", "boolean", _answers("embedding")),
-    Field("context_tokens", "Int64", _number("context_length")),
-    Field("max_input_tokens", "Int64", _number("max_input_tokens")),
-    Field("max_output_tokens", "Int64", _number("max_output_tokens")),
-    Field("input_usd_per_million_tokens", "Float64", _million("pricing", "prompt")),
-    Field("output_usd_per_million_tokens", "Float64", _million("pricing", "completion")),
-    Field("cached_usd_per_million_tokens", "Float64", _million("pricing", "input_cache_read")),
-    Field("request_usd", "Float64", _number("pricing", "request")),
-    Field("input_modalities", "string", _joined("architecture", "input_modalities")),
-    Field("output_modalities", "string", _joined("architecture", "output_modalities")),
+MODELS: tuple[Column[Row], ...] = (
+    Column("id", "string", _text("id")),
+    Column("provider", "string", _split(0)),
+    Column("model", "string", _split(1)),
+    Column("upstream_model", "string", _text("deployment")),
+    Column("text", "boolean", _answers("text_completion")),
+    Column("chat", "boolean", _answers("chat_completion")),
+    Column("embedding", "boolean", _answers("embedding")),
+    Column("context_tokens", "Int64", _number("context_length")),
+    Column("max_input_tokens", "Int64", _number("max_input_tokens")),
+    Column("max_output_tokens", "Int64", _number("max_output_tokens")),
+    Column("input_usd_per_million_tokens", "Float64", _million("pricing", "prompt")),
+    Column("output_usd_per_million_tokens", "Float64", _million("pricing", "completion")),
+    Column("cached_usd_per_million_tokens", "Float64", _million("pricing", "input_cache_read")),
+    Column("request_usd", "Float64", _number("pricing", "request")),
+    Column("input_modalities", "string", _joined("architecture", "input_modalities")),
+    Column("output_modalities", "string", _joined("architecture", "output_modalities")),
 )
 
 # -- providers ----------------------------------------------------------------------------------------------------
@@ -206,24 +189,24 @@ def _address(row: Row) -> str | None:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
-PROVIDERS = (
-    Field("provider", "string", _text("name")),
-    Field("status", "string", lambda row: _text("provider_status")(row) or _text("status")(row)),
-    Field(
+PROVIDERS: tuple[Column[Row], ...] = (
+    Column("provider", "string", _text("name")),
+    Column("status", "string", lambda row: _text("provider_status")(row) or _text("status")(row)),
+    Column(
         "speaks", "string", lambda row: _text("custom_provider_config", "base_provider_type")(row) or row.get("name")
     ),
-    Field("custom", "boolean", lambda row: bool(row.get("custom_provider_config"))),
-    Field("base_url", "string", _address),
-    Field("keys", "Int64", lambda row: None if (keys := _keys(row)) is None else len(keys)),
-    Field("key_names", "string", _of_keys(_get("name"))),
-    Field("models", "string", _of_keys(_get("models"))),
-    Field("aliases", "string", _of_keys(_aliases)),
-    Field("timeout_s", "Float64", _number("network_config", "default_request_timeout_in_seconds")),
-    Field("max_retries", "Int64", _number("network_config", "max_retries")),
-    Field("concurrency", "Int64", _number("concurrency_and_buffer_size", "concurrency")),
-    Field("buffer_size", "Int64", _number("concurrency_and_buffer_size", "buffer_size")),
-    Field("raw_response", "boolean", _flag("send_back_raw_response")),
-    Field("description", "string", _text("description")),
+    Column("custom", "boolean", lambda row: bool(row.get("custom_provider_config"))),
+    Column("base_url", "string", _address),
+    Column("keys", "Int64", lambda row: None if (keys := _keys(row)) is None else len(keys)),
+    Column("key_names", "string", _of_keys(_get("name"))),
+    Column("models", "string", _of_keys(_get("models"))),
+    Column("aliases", "string", _of_keys(_aliases)),
+    Column("timeout_s", "Float64", _number("network_config", "default_request_timeout_in_seconds")),
+    Column("max_retries", "Int64", _number("network_config", "max_retries")),
+    Column("concurrency", "Int64", _number("concurrency_and_buffer_size", "concurrency")),
+    Column("buffer_size", "Int64", _number("concurrency_and_buffer_size", "buffer_size")),
+    Column("raw_response", "boolean", _flag("send_back_raw_response")),
+    Column("description", "string", _text("description")),
 )
 
 # -- virtual keys -------------------------------------------------------------------------------------------------
@@ -280,29 +263,29 @@ def _of_configs(name: str) -> Callable[[Row], str | None]:
     return value
 
 
-VIRTUAL_KEYS = (
-    Field("id", "string", _text("id")),
-    Field("name", "string", lambda row: _text("name")(row) or _text("virtual_key_name")(row)),
-    Field("description", "string", _text("description")),
-    Field("is_active", "boolean", _flag("is_active")),
-    Field("expires_at", "datetime64[us, UTC]", _text("expires_at")),
-    Field("providers", "string", _of_configs("provider")),
-    Field("models", "string", _of_configs("allowed_models")),
-    Field("team_id", "string", _text("team_id")),
-    Field("customer_id", "string", _text("customer_id")),
-    Field("budget_usd", "Float64", lambda row: _number("max_limit")({"max_limit": _tightest("max_limit")(row)})),
-    Field("used_usd", "Float64", lambda row: _number("used")({"used": _tightest("current_usage")(row)})),
-    Field("budget_reset", "string", _tightest("reset_duration")),
-    Field("budget_last_reset", "datetime64[us, UTC]", _tightest("last_reset")),
-    Field("budgets", "string", _all_budgets),
-    Field("token_limit", "Int64", _number("rate_limit", "token_max_limit")),
-    Field("used_tokens", "Int64", _number("rate_limit", "token_current_usage")),
-    Field("token_reset", "string", _text("rate_limit", "token_reset_duration")),
-    Field("request_limit", "Int64", _number("rate_limit", "request_max_limit")),
-    Field("used_requests", "Int64", _number("rate_limit", "request_current_usage")),
-    Field("request_reset", "string", _text("rate_limit", "request_reset_duration")),
-    Field("created_at", "datetime64[us, UTC]", _text("created_at")),
-    Field("updated_at", "datetime64[us, UTC]", _text("updated_at")),
+VIRTUAL_KEYS: tuple[Column[Row], ...] = (
+    Column("id", "string", _text("id")),
+    Column("name", "string", lambda row: _text("name")(row) or _text("virtual_key_name")(row)),
+    Column("description", "string", _text("description")),
+    Column("is_active", "boolean", _flag("is_active")),
+    Column("expires_at", "datetime64[us, UTC]", _text("expires_at")),
+    Column("providers", "string", _of_configs("provider")),
+    Column("models", "string", _of_configs("allowed_models")),
+    Column("team_id", "string", _text("team_id")),
+    Column("customer_id", "string", _text("customer_id")),
+    Column("budget_usd", "Float64", lambda row: _number("max_limit")({"max_limit": _tightest("max_limit")(row)})),
+    Column("used_usd", "Float64", lambda row: _number("used")({"used": _tightest("current_usage")(row)})),
+    Column("budget_reset", "string", _tightest("reset_duration")),
+    Column("budget_last_reset", "datetime64[us, UTC]", _tightest("last_reset")),
+    Column("budgets", "string", _all_budgets),
+    Column("token_limit", "Int64", _number("rate_limit", "token_max_limit")),
+    Column("used_tokens", "Int64", _number("rate_limit", "token_current_usage")),
+    Column("token_reset", "string", _text("rate_limit", "token_reset_duration")),
+    Column("request_limit", "Int64", _number("rate_limit", "request_max_limit")),
+    Column("used_requests", "Int64", _number("rate_limit", "request_current_usage")),
+    Column("request_reset", "string", _text("rate_limit", "request_reset_duration")),
+    Column("created_at", "datetime64[us, UTC]", _text("created_at")),
+    Column("updated_at", "datetime64[us, UTC]", _text("updated_at")),
 )
 """`budget_usd` and its neighbours are those of the budget of which the least is left; `budgets` has all, as JSON."""
 
@@ -321,20 +304,20 @@ def _of_some(*path: str) -> Callable[[Row], float | None]:
     return lambda row: number(row) if total(row) else None
 
 
-STATS = (
-    Field("requests", "Int64", _number("total_requests")),
-    Field("list_models_rows", "Int64", _number("list_models_rows")),
-    Field("failed", "Int64", _number("failed")),
-    Field("cancelled", "Int64", _number("cancelled")),
-    Field("success_share", "Float64", _share("success_rate")),
-    Field("user_success_share", "Float64", _share("user_facing_success_rate")),
-    Field("latency_ms_mean", "Float64", _of_some("average_latency")),
-    Field("prompt_tokens", "Int64", _number("prompt_tokens")),
-    Field("completion_tokens", "Int64", _number("completion_tokens")),
-    Field("total_tokens", "Int64", _number("total_tokens")),
-    Field("cost_usd_total", "Float64", _number("total_cost")),
-    Field("direct_cache_hits", "Int64", _number("direct_cache_hits")),
-    Field("semantic_cache_hits", "Int64", _number("semantic_cache_hits")),
-    Field("dropped_requests", "Int64", _number("dropped_requests")),
+STATS: tuple[Column[Row], ...] = (
+    Column("requests", "Int64", _number("total_requests")),
+    Column("list_models_rows", "Int64", _number("list_models_rows")),
+    Column("failed", "Int64", _number("failed")),
+    Column("cancelled", "Int64", _number("cancelled")),
+    Column("success_share", "Float64", _share("success_rate")),
+    Column("user_success_share", "Float64", _share("user_facing_success_rate")),
+    Column("latency_ms_mean", "Float64", _of_some("average_latency")),
+    Column("prompt_tokens", "Int64", _number("prompt_tokens")),
+    Column("completion_tokens", "Int64", _number("completion_tokens")),
+    Column("total_tokens", "Int64", _number("total_tokens")),
+    Column("cost_usd_total", "Float64", _number("total_cost")),
+    Column("direct_cache_hits", "Int64", _number("direct_cache_hits")),
+    Column("semantic_cache_hits", "Int64", _number("semantic_cache_hits")),
+    Column("dropped_requests", "Int64", _number("dropped_requests")),
 )
 """`success_share` counts attempts, `user_success_share` requests: a fallback that answers saves the request."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from numbers import Integral, Real
+from functools import cache
 from typing import Any, Literal, TypedDict
 
 import orjson
 
+from .._numbers import number, whole
 from .._runs.run import Run
 from .._wire import requests as wire
 from ..errors import BifrostError, ConfigurationError
@@ -26,6 +27,7 @@ __all__ = [
     "Timeouts",
     "asked_of",
     "prepare",
+    "text_parameters",
 ]
 
 Kind = wire.Kind
@@ -33,7 +35,7 @@ Message = Mapping[str, Any]
 Asked = str | Sequence[str] | Sequence[Message] | None
 """A prompt, several of them, or the items of a call of the Responses API."""
 
-_REQUEST_TYPES: Mapping[Kind, str] = {
+REQUEST_TYPES: Mapping[Kind, str] = {
     "text": "text_completion",
     "chat": "chat_completion",
     "responses": "responses",
@@ -148,6 +150,10 @@ class Timeouts:
     generation. `between_chunks` is silence inside a stream; a gateway's heartbeats do not end it, since they come
     from a gateway whose provider hangs as well.
     `total` covers everything, retries and their waits included.
+
+    `connect` is the time until there is a connection.
+
+        bf.Client(timeout=bf.Timeouts(first_byte=30, total=120))
     """
 
     connect: float | None = 10.0
@@ -160,9 +166,10 @@ class Timeouts:
             value = getattr(self, name)
             if value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < float("inf"):
+            seconds = number(value)
+            if seconds is None or not 0 < seconds < float("inf"):
                 raise ConfigurationError(f"timeout: {name} must be seconds above 0 or None, not {value!r}.")
-            object.__setattr__(self, name, float(value))
+            object.__setattr__(self, name, seconds)
 
     @classmethod
     def of(cls, value: float | Timeouts | None, default: Timeouts | None = None) -> Timeouts:
@@ -233,15 +240,16 @@ def prepare(
     parameters = {**parameters, "stream": True} if stream else parameters
     options: dict[str, Any] = {"fallbacks": fallbacks, "extra": extra, **parameters}
     request = _build(kind, target, prompt, system, messages, options)
-    retries = default_retries if retries is None else retries
-    if isinstance(retries, bool) or not isinstance(retries, Integral) or retries < 0:
-        raise ConfigurationError(f"retries must be a whole number from 0, not {retries!r}.")
+    again = whole(default_retries if retries is None else retries)
+    if again is None or again < 0:
+        given = default_retries if retries is None else retries
+        raise ConfigurationError(f"retries must be a whole number from 0, not {given!r}.")
     body = wire.body(request, target, endpoint)
     run = Run(
         comparison_id=comparison_id,
         prompt_id=prompt_id,
         repeat=repeat,
-        request_type=_REQUEST_TYPES[kind],
+        request_type=REQUEST_TYPES[kind],
         requested_provider=target.provider,
         requested_model=target.model,
         fallbacks=list(request.fallbacks or ()),
@@ -261,7 +269,7 @@ def prepare(
         body=body,
         headers={**wire.headers(request, endpoint), **(headers or {})},
         timeouts=Timeouts.of(timeout, default_timeouts),
-        retries=int(retries),
+        retries=again,
         run=run,
     )
 
@@ -318,3 +326,10 @@ def asked_of(prompt: str) -> list[Any]:
         return []
     turns = all(isinstance(each, dict) and "role" in each for each in found)
     return found if turns or all(isinstance(each, str) for each in found) else []
+
+
+@cache
+def text_parameters() -> frozenset[str]:
+    """The names of parameters whose values are text, as ``user``: of what looks like a number, too."""
+    kinds = (wire.TextCompletionRequest, wire.ChatCompletionRequest)
+    return frozenset(name for kind in kinds for name, one in kind.model_fields.items() if one.annotation == str | None)

@@ -7,9 +7,10 @@ code, and each finished run is in the run log before the caller gets it.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from typing import Any, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
 
 from .. import _settings as settings
 from .._runs.log.log import RunLog, run_log
@@ -35,7 +36,11 @@ from .dispatch import Sender
 from .judging import note_call
 from .portal import Job, portal
 from .streams import AsyncStream, Stream, finished
-from .transport import Sink, get_json
+from .transport import Sink, get_json, route_to
+from .typed_answers import read_answer, with_schema
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 __all__ = ["Client", "default_client", "forget_clients", "last_client", "settings_client"]
 
@@ -90,6 +95,17 @@ class Client:
     `redact` decides what of each run's texts is written to files: ``redact(text, what)`` with `what` ``"prompt"`` or
     ``"response"`` returns the text to write, or None to write none. It is called on the private loop, so it must be
     quick; the run that you get is whole. Without it, ``BIFROST_REDACT`` counts.
+
+    `ca_file` is the PEM file (or folder) of the authorities whose certificates an ``https`` gateway may show, as a
+    company's own is; without it (or ``BIFROST_CA_FILE``) ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` count, else certifi's
+    list. It is read when something is first sent, and again when the file changes. Gateways on this machine are asked
+    directly, others through the proxy that ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` name.
+
+    `virtual_key`, `api_key` and `headers` go with each request; `api_version` is Azure's; `log` is the
+    `RunLog` it writes to (None: the one in force).
+
+        client = bf.Client("demo")
+        run = client.chat("openai/gpt-4o-mini", "Why is the sky blue?", max_tokens=40)
     """
 
     def __init__(
@@ -104,11 +120,17 @@ class Client:
         retries: int = 2,
         log: RunLog | None = None,
         redact: Redact | None = None,
+        ca_file: str | os.PathLike[str] | None = None,
     ) -> None:
         base_url, virtual_key, api_key, headers = _guarded(base_url, virtual_key, api_key, headers)
         limit = None if isinstance(timeout, Timeouts) else timeout
         self.settings = settings.resolve(
-            base_url=base_url, virtual_key=virtual_key, api_key=api_key, api_version=api_version, timeout=limit
+            base_url=base_url,
+            virtual_key=virtual_key,
+            api_key=api_key,
+            api_version=api_version,
+            timeout=limit,
+            ca_file=None if ca_file is None else os.fspath(ca_file),
         )
         self.timeouts = Timeouts.of(timeout if isinstance(timeout, Timeouts) else self.settings.timeout)
         self.retries = retries
@@ -165,18 +187,35 @@ class Client:
         *,
         system: str | None = None,
         messages: Sequence[Mapping[str, Any]] | None = None,
+        schema: type[BaseModel] | Mapping[str, Any] | None = None,
         **options: Unpack[ChatParameters],
     ) -> Run:
-        """A chat completion of one `prompt` (with an optional `system` message) or of `messages`."""
+        """A chat completion of one `prompt` (with an optional `system` message) or of `messages`.
+
+        `schema`, a pydantic model or a JSON schema, is sent as the format of the answer (strict: every field is
+        required); then ``run.parsed`` is the object, ``run.valid`` says whether the answer fits, ``run.valid_error``
+        why not. An answer inside one block of code counts.
+        """
         guard_headers(options)
-        return self._wait(self.prepare("chat", deployment, prompt, system=system, messages=messages, **options))
+        typed = with_schema(schema, "chat", cast("dict[str, Any]", options))
+        run = self._wait(self.prepare("chat", deployment, prompt, system=system, messages=messages, **options))
+        return read_answer(run, typed)
 
     def respond(
-        self, deployment: str, input: str | Sequence[Mapping[str, Any]], **options: Unpack[ResponsesParameters]
+        self,
+        deployment: str,
+        input: str | Sequence[Mapping[str, Any]],
+        *,
+        schema: type[BaseModel] | Mapping[str, Any] | None = None,
+        **options: Unpack[ResponsesParameters],
     ) -> Run:
-        """A call of the Responses API; `input` is text, or a list of messages and results of tools."""
+        """A call of the Responses API; `input` is text, or a list of messages and results of tools.
+
+        `schema` as for `chat`.
+        """
         guard_headers(options)
-        return self._wait(self.prepare("responses", deployment, input, **options))
+        typed = with_schema(schema, "responses", cast("dict[str, Any]", options))
+        return read_answer(self._wait(self.prepare("responses", deployment, input, **options)), typed)
 
     def embed(self, deployment: str, input: str | Sequence[str], **options: Unpack[EmbeddingParameters]) -> Run:
         """The embedding of each text of `input`: `run.embeddings`, in order; they are not written to the log."""
@@ -222,20 +261,27 @@ class Client:
         *,
         system: str | None = None,
         messages: Sequence[Mapping[str, Any]] | None = None,
+        schema: type[BaseModel] | Mapping[str, Any] | None = None,
         **options: Unpack[ChatParameters],
     ) -> Run:
         """`chat` for async code."""
         guard_headers(options)
-        return await self._awaited(
-            self.prepare("chat", deployment, prompt, system=system, messages=messages, **options)
-        )
+        typed = with_schema(schema, "chat", cast("dict[str, Any]", options))
+        call = self.prepare("chat", deployment, prompt, system=system, messages=messages, **options)
+        return read_answer(await self._awaited(call), typed)
 
     async def arespond(
-        self, deployment: str, input: str | Sequence[Mapping[str, Any]], **options: Unpack[ResponsesParameters]
+        self,
+        deployment: str,
+        input: str | Sequence[Mapping[str, Any]],
+        *,
+        schema: type[BaseModel] | Mapping[str, Any] | None = None,
+        **options: Unpack[ResponsesParameters],
     ) -> Run:
         """`respond` for async code."""
         guard_headers(options)
-        return await self._awaited(self.prepare("responses", deployment, input, **options))
+        typed = with_schema(schema, "responses", cast("dict[str, Any]", options))
+        return read_answer(await self._awaited(self.prepare("responses", deployment, input, **options)), typed)
 
     async def aembed(self, deployment: str, input: str | Sequence[str], **options: Unpack[EmbeddingParameters]) -> Run:
         """`embed` for async code."""
@@ -293,7 +339,8 @@ class Client:
             **options,
         )
         note_call(call.run)
-        _ = self.base_url  # starts the embedded gateway here rather than on the private loop, which it would hold up
+        # Starts the embedded gateway here rather than on the private loop, which it would hold up.
+        route_to(self.base_url, self.credentials.ca_file)
         return call
 
     def start(self, call: Call, sink: Sink | None = None) -> Job[Outcome]:
@@ -328,7 +375,7 @@ class Client:
         """
         keys = self.credentials
         headers = keys.management if path.startswith("/api/") else keys.listing
-        return await get_json(self.base_url, path, headers, params)
+        return await get_json(self.base_url, path, headers, params, ca_file=keys.ca_file)
 
     async def models(self) -> Sequence[Mapping[str, Any]]:
         """What ``/v1/models`` lists, asked for once in ten minutes. On the private loop. Raises as `get_json` does."""

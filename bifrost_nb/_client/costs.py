@@ -135,7 +135,8 @@ class Costs:
         return await model_list(self.base_url, self._credentials.listing, self._models)
 
     async def _models(self, path: str, params: Mapping[str, Any]) -> Any:
-        reply = await fetch(self.base_url, path, self._credentials.listing, params)
+        keys = self._credentials
+        reply = await fetch(self.base_url, path, keys.listing, params, ca_file=keys.ca_file)
         if reply.status >= 300:
             raise gateway_error(parse_error(reply.body, reply.status, reply.headers))
         return reply.json()
@@ -231,7 +232,8 @@ class Costs:
     async def _page(self, params: Mapping[str, Any]) -> Reply:
         self.looks += 1
         order = {"sort_by": "timestamp", "order": "desc"}
-        reply = await fetch(self.base_url, "/api/logs", self._credentials.management, {**params, **order})
+        keys = self._credentials
+        reply = await fetch(self.base_url, "/api/logs", keys.management, {**params, **order}, ca_file=keys.ca_file)
         with contextlib.suppress(TypeError, ValueError):
             ahead = parsedate_to_datetime(reply.headers.get("date") or "") - datetime.now(UTC)
             self._ahead = ahead if abs(ahead.total_seconds()) > CLOCKS_S / 2 else timedelta()

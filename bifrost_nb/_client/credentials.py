@@ -1,4 +1,4 @@
-"""The keys of one client, and which requests each goes with.
+"""The keys of one client, which requests each goes with, and whose certificates it believes.
 
 What stands on a client (management API, price look-ups, clusters, recorders of SDKs) asks `Client.credentials` for
 headers and for the texts to hide, and never reaches into the client itself.
@@ -28,6 +28,8 @@ class Credentials:
     """What opens a protected management API; empty where nothing, or half a pair, is configured."""
     secrets: tuple[str, ...]
     """Every key among these as text that must show nowhere."""
+    ca_file: str | None = None
+    """The certificates to check the gateway's by; None: those of the environment, see `transport.route`."""
 
     @classmethod
     def of(cls, settings: Settings, own: Mapping[str, str]) -> Credentials:
@@ -42,7 +44,7 @@ class Credentials:
         except ConfigurationError:  # half a pair is told where the management API is asked, and stops no completion
             admin = {}
         keys = tuple(key for key in (settings.virtual_key, settings.api_key) if key)
-        return cls(own, inference, admin, (*keys, *secrets_in(own)))
+        return cls(own, inference, admin, (*keys, *secrets_in(own)), settings.ca_file)
 
     @property
     def management(self) -> dict[str, str]:

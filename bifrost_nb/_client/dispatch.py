@@ -9,6 +9,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from .._runs.redaction import Redact
 from .._runs.route_collectors import collector_of
 from .._runs.run import Attempt, Run, Status, new_id
 from .._safe_text import plain, redact, secrets_in
+from .._suggest import did_you_mean
 from ..errors import (
     AuthenticationFailed,
     BifrostError,
@@ -44,6 +46,17 @@ LONGEST_RETRY_AFTER_S = 60.0
 """A provider that asks for a longer pause gets no retry: the caller decides."""
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 8.0
 """Where the provider names no pause: a random one, up to the first, twice as long after each attempt."""
+LIST_WAIT_S = 3.0
+"""An error about a deployment's name waits at most so long for the names that the gateway has."""
+_UNKNOWN = (
+    "model_not_found",
+    "no keys found",
+    "no key found",
+    "does not exist",
+    "not found",
+    "not configured",
+    "auto resolve",
+)
 VERSION_WAIT_S = 0.25
 """The first run of a client waits at most so long for the gateway's version."""
 
@@ -87,10 +100,13 @@ class Sender:
         self._locked = False
         """The gateway asks for the administrator's log-in for completions too."""
         self._version: asyncio.Task[str | None] | None = None
+        self._listing: asyncio.Task[Sequence[str]] | None = None
 
     async def send(self, call: Call, sink: Sink | None = None) -> Outcome:
         """Send a call. Being cancelled records the run and raises CancelledError; every other end is an Outcome."""
-        http = await pool(self.base_url)  # loading it takes a moment that is not the gateway's
+        http = await pool(
+            self.base_url, self._credentials.ca_file
+        )  # loading it takes a moment that is not the gateway's
         sending = _Sending(call, _sink_that_cannot_fail(sink), (*self._credentials.secrets, *secrets_in(call.headers)))
         version = self._version = self._version or asyncio.create_task(self.version())
         error: BifrostError | None = None
@@ -106,6 +122,10 @@ class Sender:
             await self._finish(sending, "error", None)
             raise
         ended_ms = sending.now_ms()
+        if error is not None and _may_be_a_typo(error):
+            known = await self._known()
+            meant = "" if call.run.requested in known else did_you_mean(call.run.requested, known)
+            error.hint = f"{error.hint or ''}{meant}".strip() or None
         if error is None and not version.done():
             await asyncio.wait([version], timeout=VERSION_WAIT_S)
         return await self._finish(sending, status_of(error), error, ended_ms)
@@ -115,10 +135,24 @@ class Sender:
         self._version = self._version or asyncio.create_task(self.version())
         return await asyncio.shield(self._version)
 
+    async def _known(self) -> Sequence[str]:
+        """The deployments that the gateway lists, for an error; asked for once, and only after one."""
+        self._listing = self._listing or asyncio.create_task(self._listed())
+        done, _ = await asyncio.wait([self._listing], timeout=LIST_WAIT_S)
+        return self._listing.result() if done and not self._listing.cancelled() else ()
+
+    async def _listed(self) -> Sequence[str]:
+        with suppress(BifrostError):
+            return [plain(model["id"], 200) for model in await self.costs.models()]
+        return ()
+
     async def version(self) -> str | None:
         """The gateway's version; None where it does not say."""
         try:
-            status, answer = await get_json(self.base_url, "/api/version", self._credentials.management, seconds=5.0)
+            keys = self._credentials
+            status, answer = await get_json(
+                self.base_url, "/api/version", keys.management, seconds=5.0, ca_file=keys.ca_file
+            )
         except BifrostError:
             return None
         return (
@@ -237,6 +271,14 @@ def status_of(error: BifrostError | None) -> Status:
     if isinstance(error, TimedOut):
         return "timeout"
     return "truncated" if isinstance(error, StreamInterrupted) else "error"
+
+
+def _may_be_a_typo(error: BifrostError) -> bool:
+    """Whether the gateway did not know the deployment, in the words of any version (404, or 400 and a sentence)."""
+    if not isinstance(error, GatewayError) or error.status not in (400, 404):
+        return False
+    said = f"{error.code} {error.message}".lower()
+    return error.status == 404 or any(word in said for word in _UNKNOWN)
 
 
 def _worth_retrying(error: BaseException, sending: _Sending) -> bool:

@@ -111,18 +111,32 @@ class Portal:
             return
 
         async def finish() -> None:
-            tasks = asyncio.all_tasks() - {asyncio.current_task()}
-            for task in tasks:
-                task.cancel()
-            if tasks:
-                await asyncio.wait(tasks, timeout=1)
+            await _cancel_all(seconds=1)
             for close in self.closers:
-                await close()
+                with contextlib.suppress(Exception):
+                    await close()
+            await _cancel_all(seconds=0.5)  # what the closing began
+            await self.loop.shutdown_asyncgens()
 
         with contextlib.suppress(Exception):
             self.start(finish()).result(3)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(2)
+
+
+async def _cancel_all(seconds: float) -> None:
+    """Cancel every other task, and what those begin as they end: a call that is cancelled is recorded and followed."""
+    asked: set[asyncio.Task[Any]] = {task for task in [asyncio.current_task()] if task is not None}
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while new := asyncio.all_tasks() - asked:
+        for task in new:
+            task.cancel()  # once: a second time would interrupt its clean-up
+        asked |= new
+        ending = asyncio.all_tasks() - {asyncio.current_task()}
+        while ending and loop.time() < end and not asyncio.all_tasks() - asked:
+            await asyncio.wait(ending, timeout=end - loop.time(), return_when=asyncio.FIRST_COMPLETED)
+            ending = {task for task in ending if not task.done()}
 
 
 _current: Portal | None = None

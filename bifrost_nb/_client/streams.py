@@ -64,6 +64,11 @@ class Stream(_Base):
     """Iterate for the first choice's text, as it arrives; `pieces()` gives every choice with times.
 
     Leaving the ``with`` block early cancels the call. Errors are raised where the text is read.
+
+        with client.stream("azure/fast", "Once upon a time") as stream:
+            for piece in stream:
+                print(piece, end="")
+        stream.run
     """
 
     def __enter__(self) -> Self:
@@ -140,7 +145,14 @@ def _inbox(loop: asyncio.AbstractEventLoop) -> _Inbox:
 
 
 class AsyncStream(_Base):
-    """The same for ``async with`` and ``async for``, on any event loop."""
+    """The same for ``async with`` and ``async for``, on any event loop.
+
+    For example:
+
+        async with client.astream("azure/fast", "Once upon a time") as stream:
+            async for piece in stream:
+                print(piece, end="")
+    """
 
     async def __aenter__(self) -> Self:
         inbox = _inbox(asyncio.get_running_loop())

@@ -79,9 +79,9 @@ class Agreement:
         return "\n\n".join([self.verdict + self._missing(), repr(self._table())])
 
     def _repr_html_(self) -> str:
-        from .._display.markdown import text
+        from .._display.html import RULE, text
 
-        box = "border:1px solid rgba(128,128,128,0.4);border-radius:6px;padding:8px 12px;max-width:760px"
+        box = f"border:1px solid {RULE};border-radius:6px;padding:8px 12px;max-width:760px"
         big = "font-size:150%;font-weight:600"
         kappa = "–" if self.kappa != self.kappa else f"{self.kappa:.2f}"
         share = "–" if self.share != self.share else f"{self.share:.0%}"
@@ -98,6 +98,8 @@ class Agreement:
 
     def _bar(self) -> str:
         """Kappa's interval on the line from 0 to 1, with colours that show on light and on dark ground."""
+        from .._display.html import BLUE, RULE
+
         if self.low != self.low:
             return ""
         left, right, at = (100 * min(1.0, max(0.0, value)) for value in (self.low, self.high, self.kappa))
@@ -105,8 +107,8 @@ class Agreement:
         return (
             '<div style="position:relative;height:14px;max-width:360px;margin:4px 0" role="img"'
             f' aria-label="kappa from {self.low:.2f} to {self.high:.2f}, on a line from 0 to 1">'
-            f'<div style="{line};left:0;width:100%;background:rgba(128,128,128,0.3)"></div>'
-            f'<div style="{line};left:{left:.1f}%;width:{max(1.0, right - left):.1f}%;background:#0072B2"></div>'
+            f'<div style="{line};left:0;width:100%;background:{RULE}"></div>'
+            f'<div style="{line};left:{left:.1f}%;width:{max(1.0, right - left):.1f}%;background:{BLUE}"></div>'
             f'<div style="position:absolute;top:1px;left:calc({at:.1f}% - 6px);width:12px;height:12px;'
             'border-radius:6px;background:#D55E00"></div></div>'
         )
@@ -121,7 +123,7 @@ class Agreement:
         return Table([corner, *columns], rows)
 
     def _to_read(self) -> str:
-        from .._display.markdown import text
+        from .._display.html import text
 
         found = self.disagreements
         if found.empty:

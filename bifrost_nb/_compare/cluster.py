@@ -5,7 +5,8 @@ happens to it, and from there to this process, which alone writes the log. Dask 
 own accord, which here would pay twice; so a task first leaves its mark at the scheduler, and one that finds a mark
 gives up. This process then sends out again what it has no run for.
 
-No key travels: a worker takes its keys from its own settings.
+What the client was told (headers, API version, time limits, retries, certificates) goes along, so that a worker sends
+what this process would. No key travels: a worker takes its keys from its own settings.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from .._runs.columns import COLUMNS
 from .._runs.log.codec import cell as cell_value, decode, encode
 from .._runs.log.log import RunLog
 from .._runs.run import Run
-from .._safe_text import plain
+from .._safe_text import Secret, plain
 from ..errors import ConfigurationError
 from .comparison import Comparison
 from .interrupted import ComparisonInterrupted
-from .plan import Plan, Trial
+from .plan import Plan, Trial, without_keys
 from .progress import Bar
 from .resume import notes_on
 from .sweep import Progress, Sweep
@@ -52,7 +53,7 @@ class Remote:
     """The driver's side: what has come back so far. Looks like a finished `Sweep`."""
 
     def __init__(self, client: Client, plan: Plan, done: Mapping[str, Run]) -> None:
-        self.client, self.plan = client, plan
+        self.client, self.plan = client, without_keys(plan)
         self.results: dict[str, Run] = dict(done)
         self.settled: set[str] = set(done)
         self.progress = Progress(total=len(plan.trials), reused=len(done), notes=notes_on(done))
@@ -104,6 +105,11 @@ def run_on_cluster(cluster: Any, client: Client, plan: Plan, done: Mapping[str, 
 
     _check(cluster, client)
     remote = Remote(client, plan, done)
+    if left_behind := sorted(_keys_of(client, plan)):
+        remote.note(
+            f"Keys are not sent to a cluster, so its requests went without {plain(', '.join(left_behind), 200)}; "
+            "BIFROST_API_KEY and BIFROST_VIRTUAL_KEY in the environment of the workers are used."
+        )
     topic = f"bifrost-nb-{uuid.uuid4().hex}"
     with Interrupts(SimpleQueue()) as interrupts:
         bar = Bar(remote.progress)
@@ -133,7 +139,7 @@ def _until_done(cluster: Any, remote: Remote, topic: str, bar: Bar, interrupts: 
             cluster.submit(
                 _run_shard,
                 _lean(remote.plan, shard, width),
-                remote.client.base_url,
+                _told(remote.client),
                 topic,
                 uuid.uuid4().hex,
                 pure=False,
@@ -191,10 +197,29 @@ def _lean(plan: Plan, trials: Sequence[Trial], width: int) -> Plan:
         )
         for one in plan.asked
     )
-    return dataclasses.replace(plan, asked=asked, prompts=(), trials=lean, order=lean)
+    return dataclasses.replace(plan, asked=asked, prompts=(), trials=lean, order=lean, schema=None)
 
 
-def _run_shard(plan: Plan, base_url: str, topic: str, mark: str) -> list[str] | None:
+def _told(client: Client) -> dict[str, Any]:
+    """What a worker makes its client of: all that this one was told, but for keys and the log."""
+    own = client.credentials.own
+    return {
+        "base_url": client.base_url,
+        "headers": {name: value for name, value in own.items() if not isinstance(value, Secret)},
+        "api_version": client.settings.api_version,
+        "timeout": client.timeouts,
+        "retries": client.retries,
+        "ca_file": client.credentials.ca_file,
+    }
+
+
+def _keys_of(client: Client, plan: Plan) -> set[str]:
+    """The names of headers that are keys, of the client and of its calls."""
+    every = (client.credentials.own, *(one.parameters.get("headers") or {} for one in plan.asked))
+    return {name for headers in every for name, value in headers.items() if isinstance(value, Secret)}
+
+
+def _run_shard(plan: Plan, told: Mapping[str, Any], topic: str, mark: str) -> list[str] | None:
     """On a worker: run the shard and report each run. None if a lost worker had begun it before."""
     from distributed import get_worker
 
@@ -219,7 +244,7 @@ def _run_shard(plan: Plan, base_url: str, topic: str, mark: str) -> list[str] | 
             message = {"run": encode(run), "final": final}
             reports.add(asyncio.get_running_loop().create_task(scheduler("log_event", topic=topic, msg=message)))
 
-        client = Client(base_url, log=RunLog(None))
+        client = Client(**told, log=RunLog(None))
         sweep = Sweep(client, plan, {}, finished=report)
         running = asyncio.get_running_loop().create_task(sweep.run())
         while not (await asyncio.wait([running], timeout=STOP_LOOK_S))[0]:

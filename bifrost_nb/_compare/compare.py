@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping, Sequence
-from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from .._numbers import number
 from .._safe_text import guard_entries, guard_headers
 from ..errors import ConfigurationError
 from .comparison import Comparison
 from .interrupted import ComparisonInterrupted
 from .judge import JudgeCalls
-from .plan import make_plan
-from .resume import recorded
+from .plan import Plan, make_plan
+from .resume import recorded, resumed
 from .scoring import ScorerFunction, check_columns, scorers_of
 from .sweep import Sweep
 from .waiting import run_sweep
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from .._client.calls import Kind
     from .._client.client import Client
     from .._client.transport import Sink
     from .._runs.run import Run
@@ -30,15 +33,19 @@ __all__ = ["ComparisonInterrupted", "compare"]
 
 @overload
 def compare(
-    deployments: Any, prompt: str | Mapping[str, str], *, dry_run: Literal[True], **arguments: Any
+    deployments: Any, prompt: str | Mapping[str, str] | None = None, *, dry_run: Literal[True], **arguments: Any
 ) -> Preflight: ...
 @overload
 def compare(
     deployments: Any,
-    prompt: str | Mapping[str, str],
+    prompt: str | Mapping[str, str] | None = None,
     *,
+    messages: Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     inputs: Any = None,
+    images: str | Sequence[str] | None = None,
+    schema: type[BaseModel] | Mapping[str, Any] | None = None,
     repeats: int = 1,
+    api: Kind | None = None,
     chat: bool = False,
     system: str | None = None,
     fallbacks: Sequence[str] | None = None,
@@ -58,10 +65,14 @@ def compare(
 ) -> Comparison: ...
 def compare(
     deployments: Any,
-    prompt: str | Mapping[str, str],
+    prompt: str | Mapping[str, str] | None = None,
     *,
+    messages: Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     inputs: Any = None,
+    images: str | Sequence[str] | None = None,
+    schema: type[BaseModel] | Mapping[str, Any] | None = None,
     repeats: int = 1,
+    api: Kind | None = None,
     chat: bool = False,
     system: str | None = None,
     fallbacks: Sequence[str] | None = None,
@@ -86,8 +97,22 @@ def compare(
     ``{{variables}}``, or a dict of named ones; `inputs`: their values as a DataFrame, a dict of lists or a list of
     dicts. `parameters` (``max_tokens=60``) go to every deployment.
 
+    `messages` comes in place of `prompt`: ``[{"role": "user", "content": "Sum up {{text}}."}, ...]`` with variables in
+    every text, or a dict of named lists. `images` names columns of `inputs` that hold pictures (a path, bytes, a PIL
+    image, an array, a matplotlib figure): PNG, JPEG, WebP or GIF, sent as ``data:`` URLs behind the text of the last
+    user turn. ``tools=`` and ``response_format=`` are parameters, for all or in the dict of one deployment.
+
+    `schema`, a pydantic model or a JSON schema, is sent as the strict format of the answers (by chat, unless
+    ``api="responses"``). The frame then has ``valid``, ``valid_error`` and ``answer_<field>`` for each field, in its
+    own dtype; `Comparison.disagreements` lists the fields on which variants differ.
+
+    How a deployment is asked follows from what `bf.models()` says it can do: by text completions where it has them,
+    else by chat, and the table says so where that differs. ``api="text"``, ``"chat"`` (or ``chat=True``) or
+    ``"responses"`` decides for all, ``{"deployment": ..., "api": "chat"}`` for one.
+
     What the run log already holds of these calls is not sent again: running the same cell twice sends only what is
-    missing or failed, and a further deployment, prompt or repeat sends only that. `fresh` sends all anew.
+    missing or failed, and a further deployment, prompt or repeat sends only that. While another process on the same log
+    sends some of these calls, its answers are waited for. `fresh` sends all anew.
 
     `concurrency` calls at most are open for each deployment; 429 narrows that, success widens it again. `seed` decides
     the order of sending. `dry_run` sends nothing and says what it would take. `max_cost_usd` stops when so much has
@@ -100,6 +125,11 @@ def compare(
 
     Raises ConfigurationError or TemplateError before anything is sent, `ComparisonInterrupted` (with ``.comparison``)
     on the interrupt key. A call that fails is a row of the result, not an exception.
+
+    `system` is a system message for chats, a template as the prompt is; `stream` asks for streams, without which no
+    time to the first text is known; `client` sends (None: one of the settings); `tags` go with each run.
+
+        bf.compare(["azure/fast", "azure/large"], "Name a {{what}}.", inputs={"what": ["bird", "tree"]}, max_tokens=20)
     """
     deployments = guard_entries(deployments)
     guard_headers(parameters)
@@ -112,9 +142,12 @@ def compare(
         client,
         deployments,
         prompt,
+        messages=messages,
         inputs=inputs,
+        images=images,
+        schema=schema,
         repeats=repeats,
-        kind="chat" if chat else "text",
+        kind="chat" if chat and api is None else api,
         stream=stream,
         system=system,
         fallbacks=fallbacks,
@@ -125,31 +158,41 @@ def compare(
         parameters=parameters,
     )
     check_columns(scorers, list(plan.prompts[0].values))
-    done = {} if fresh else recorded(plan, client.log)
     if dry_run:
         from .preflight import preflight
 
-        return preflight(client, plan, done)
-    if cluster is not None:
-        from .cluster import run_on_cluster
-
-        if live or max_cost_usd is not None:
-            raise ConfigurationError("live and max_cost_usd do not reach the workers of a cluster; leave them out.")
-        sweep: Sweep | Remote = run_on_cluster(cluster, client, plan, done)
-    elif live is True and _in_notebook():
-        from .._notebook.widgets.compare_live import run_live
-
-        sweep = run_live(client, plan, done, max_cost_usd)
-    else:
-        sweep = Sweep(client, plan, done, max_cost_usd=max_cost_usd, sink=None if isinstance(live, bool) else live)
-        if run_sweep(client, sweep):
-            raise ComparisonInterrupted(Comparison(plan, sweep.results, sweep.progress, client))
+        return preflight(client, plan, {} if fresh else recorded(plan, client.log))
+    if cluster is not None and (live or max_cost_usd is not None):
+        raise ConfigurationError("live and max_cost_usd do not reach the workers of a cluster; leave them out.")
+    with resumed([plan], client.log, fresh=fresh) as found:
+        done = found.done
+        if found.interrupted:
+            raise ComparisonInterrupted(Comparison(plan, done, Sweep(client, plan, done).progress, client))
+        sweep = _sent(client, plan, done, cluster=cluster, live=live, max_cost_usd=max_cost_usd)
     comparison = Comparison(plan, sweep.results, sweep.progress, client)
     if scorers:
         left = None if max_cost_usd is None else max_cost_usd - _spent(sweep.results, done)
         calls = JudgeCalls(client, of=plan.comparison_id, max_cost_usd=left, fresh=fresh)
         comparison.judge_answers(scorers, calls)
     return comparison
+
+
+def _sent(
+    client: Client, plan: Plan, done: dict[str, Run], *, cluster: Any, live: Any, max_cost_usd: float | None
+) -> Sweep | Remote:
+    """Send what `done` lacks, here or on a cluster, watched or not. Raises ComparisonInterrupted."""
+    if cluster is not None:
+        from .cluster import run_on_cluster
+
+        return run_on_cluster(cluster, client, plan, done)
+    if live is True and _in_notebook():
+        from .._notebook.widgets.compare_live import run_live
+
+        return run_live(client, plan, done, max_cost_usd)
+    sweep = Sweep(client, plan, done, max_cost_usd=max_cost_usd, sink=None if isinstance(live, bool) else live)
+    if run_sweep(client, sweep):
+        raise ComparisonInterrupted(Comparison(plan, sweep.results, sweep.progress, client))
+    return sweep
 
 
 def _spent(results: Mapping[str, Run], done: Mapping[str, Run]) -> float:
@@ -177,5 +220,6 @@ def _client(given: Any) -> Client:
 def _check_cost(max_cost_usd: Any) -> None:
     if max_cost_usd is None:
         return
-    if isinstance(max_cost_usd, bool) or not isinstance(max_cost_usd, Real) or not 0 < float(max_cost_usd) < 1e12:
+    dollars = number(max_cost_usd)
+    if dollars is None or not 0 < dollars < 1e12:
         raise ConfigurationError(f"max_cost_usd must be dollars above 0, not {max_cost_usd!r}.")

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
+from .._client.typed_answers import read_answer
+from .._numbers import number
 from .._runs.run import Run
 from ..errors import ConfigurationError
-from .plan import Plan, Trial
+from .pictures import described, shortened
+from .plan import Plan, PlannedPrompt, Trial
 from .sweep import Progress
+from .typed_columns import add_answers
 
 if TYPE_CHECKING:
     import os
@@ -18,12 +22,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from .._client.client import Client
+    from .._gate.gate import Gate
     from .._notebook.widgets.grid import GridView
     from .._notebook.widgets.vote import Vote
     from .agreement import Agreement
     from .difference import Difference, DifferenceOptions, Mixed
     from .differences import Best
-    from .gate import Gate
     from .groups import By
     from .judge import JudgeCalls
     from .pairwise import Judgement, PairAnswer
@@ -39,6 +43,10 @@ class Comparison:
     `runs` holds one `Run` per cell that was sent, in the order of the table: prompt by prompt, deployment by
     deployment, repeat by repeat; for a cell that was sent more than once the last. The same question answered in one
     go or in several gives an equal object.
+
+        comparison = bf.compare(["azure/fast", "azure/large"], "Name a {{what}}.", inputs={"what": ["bird", "tree"]})
+        comparison.frame
+        comparison.summary()
     """
 
     def __init__(
@@ -55,6 +63,8 @@ class Comparison:
         """Why it is not complete, in words; empty where it is."""
         self._cells: list[Trial] = [trial for trial in plan.trials if trial.trial_id in results]
         self.runs: list[Run] = [results[trial.trial_id] for trial in self._cells]
+        for run in self.runs:
+            read_answer(run, plan.schema)
         self._scores: dict[str, list[Judged]] = {}
         self._judge_runs: dict[str, list[Run]] = {}
         self._judge_notes: list[str] = []
@@ -98,6 +108,11 @@ class Comparison:
         ``score_<name>`` (a number; NA: not judged), ``score_<name>_reason`` and ``score_<name>_error`` (why there is
         none); of a single ``score=`` they are ``score``, ``score_reason`` and ``score_error``.
 
+        With a `schema` there are ``valid`` (boolean; NA: no answer came), ``valid_error`` and ``answer_<field>``.
+
+        ``prompt`` is the text; several turns are JSON, with ``data:image/png;sha256=...`` in place of each picture
+        (`runs` and the run log have them whole), and a column of pictures says what they are.
+
         Costs, ratings and notes that come later are in it the next time it is read.
         """
         import pandas as pd
@@ -107,7 +122,13 @@ class Comparison:
         self._wait_a_moment()
         later = [(run.cost_usd, run.served, run.rating, run.tags.get("note")) for run in self.runs]
         if self._frame is None or self._frame[0] != later:
-            frame = self._with_inputs(to_frame(self.runs))
+            frame = to_frame(self.runs)
+            if any(prompt.messages for prompt in self.plan.prompts):
+                shown = [None if run.prompt is None else shortened(run.prompt) for run in self.runs]
+                frame["prompt"] = pd.Series(shown, dtype=frame["prompt"].dtype)
+            frame = self._with_inputs(frame)
+            if self.plan.schema is not None:
+                add_answers(frame, self.plan.schema, self.runs)
             for name, values in self._scores.items():
                 frame[name] = pd.array([one.value for one in values], dtype="Float64")
                 for part in ("reason", "error"):
@@ -125,7 +146,7 @@ class Comparison:
         frame["input_id"] = pd.Series([trial.prompt.input_id for trial in self._cells], dtype=dtype)
         for name in dict.fromkeys(name for prompt in self.plan.prompts for name in prompt.values):
             column = f"input_{name}" if f"input_{name}" not in frame else f"input_{name}_"
-            values = [trial.prompt.values.get(name) for trial in self._cells]
+            values = [_shown_input(trial.prompt, name) for trial in self._cells]
             frame[column] = pd.Series(values, dtype=object).infer_objects()
         return frame
 
@@ -145,9 +166,10 @@ class Comparison:
         """
         from .._runs.pending import wait_for_costs
 
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < 1e6:
+        patience = number(seconds)
+        if patience is None or not 0 <= patience < 1e6:
             raise ConfigurationError(f"wait_for_costs takes seconds from 0 on, not {seconds!r}.")
-        return wait_for_costs(self.runs, seconds)
+        return wait_for_costs(self.runs, patience)
 
     def _wait_a_moment(self) -> None:
         """Once, for costs that are there at once, as those of a gateway up to 1.4.0 and of the embedded one are.
@@ -167,7 +189,12 @@ class Comparison:
         import pandas as pd
 
         rows = [
-            {**one.values, "prompt_id": one.prompt_id, "template": one.template, "prompt": one.text}
+            {
+                **{name: _shown_input(one, name) for name in one.values},
+                "prompt_id": one.prompt_id,
+                "template": one.template,
+                "prompt": one.text,
+            }
             for one in self.plan.prompts
         ]
         table = pd.DataFrame(rows)
@@ -337,6 +364,25 @@ class Comparison:
         votes: Any = getattr(second, "frame", second)
         return pair_agreement(first.frame, votes, {run.run_id: run for run in self.runs}, seed=seed)
 
+    def disagreements(self) -> pd.DataFrame:
+        """The fields on which variants differ: mistakes can be found there without knowing what is right.
+
+            comparison.disagreements()[["input_id", "field", "azure/fast", "azure/large"]]
+
+        One row per row of inputs and field of the `schema`: ``input_id``, the columns of the inputs as
+        ``input_<name>``, ``field``, and a column for each variant with its value (of several repeats the most
+        frequent; NA: no valid answer). Rows where fewer than two variants gave a valid answer are left out. Numbers
+        are compared as numbers. Raises ConfigurationError where the comparison has no schema.
+        """
+        from .typed_columns import disagreements
+
+        if self.plan.schema is None:
+            raise ConfigurationError(
+                "This comparison has no schema, so its answers have no fields.", hint="Pass compare(..., schema=...)."
+            )
+        work = [(trial, run) for trial, run in zip(self._cells, self.runs, strict=True)]
+        return disagreements(self.plan.schema, work, self.variants, _shown_input)
+
     def _pair_answers(self) -> list[PairAnswer]:
         from .pairwise import PairAnswer
 
@@ -440,7 +486,7 @@ class Comparison:
         them. `bf.load_report` gives the frame back. Raises ConfigurationError for another suffix, LogError where the
         file cannot be written.
         """
-        from .report import write_report
+        from .._report.report import write_report
 
         return write_report(self, path, title)
 
@@ -474,7 +520,7 @@ class Comparison:
 
         Raises ConfigurationError for an unknown figure, variant or rule, LogError for a file that cannot be read.
         """
-        from .gate import gate
+        from .._gate.gate import gate
 
         return gate(
             self.frame,
@@ -494,7 +540,7 @@ class Comparison:
         ``comparison.to_excel("runs.xlsx")``. Raises ConfigurationError for another suffix, LogError where the file
         cannot be written.
         """
-        from .spreadsheet import write
+        from .._report.spreadsheet import write
 
         return write(self.frame, path, (".xlsx",))
 
@@ -573,6 +619,14 @@ class Comparison:
 
         self._wait_a_moment()  # this is asked for first, and what it says should agree with the table
         return {}, metadata_many(self.runs)
+
+
+def _shown_input(prompt: PlannedPrompt, name: str) -> Any:
+    """A value of the inputs for a table: of a picture what it is, unless its path says where."""
+    value = prompt.values.get(name)
+    if name in prompt.pictures and (not isinstance(value, str) or value.startswith("data:")):
+        return described(prompt.pictures[name])
+    return value
 
 
 class Plots:

@@ -9,9 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._display.markdown import text as escape
+from .._display.html import BLUE, Markup, note, table, text as escape
 from .._safe_text import plain
+from . import groups
+from .api_choice import kinds_note
+from .groups import SEPARATOR
 from .progress import summary_line
+from .statistics import measured
 from .verdict import amount
 
 if TYPE_CHECKING:
@@ -118,35 +122,24 @@ def as_text(comparison: Comparison) -> str:
 
 def as_html(comparison: Comparison) -> str:
     """The same table as HTML."""
-    table = comparison.summary()
-    columns = _columns(table)
-    cell = "padding:4px 10px;text-align:left;vertical-align:top;border-bottom:1px solid rgba(128,128,128,0.3)"
-    head = "".join(f'<th scope="col" style="{cell}">{escape(column.title)}</th>' for column in columns)
-    body = "".join(
-        "<tr>" + "".join(f'<td style="{cell}">{_cell(column, row, table)}</td>' for column in columns) + "</tr>"
-        for row in table.itertuples(index=False)
-    )
-    notes = "".join(
-        f'<div style="border-left:3px solid #d1242f;padding:2px 8px;margin-top:4px">{escape(plain(note))}</div>'
-        for note in _notes(comparison)
-    )
-    return (
-        f"<div><div><b>{escape(_head(comparison))}</b></div>"
-        f'<table style="border-collapse:collapse;margin:4px 0"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table>{notes}</div>"
-    )
+    summary = comparison.summary()
+    columns = _columns(summary)
+    rows = [[_cell(column, row, summary) for column in columns] for row in summary.itertuples(index=False)]
+    shown = table(rows, [column.title for column in columns], label="Summary", figures=range(2, len(columns)))
+    notes = "".join(note(plain(each)) for each in _notes(comparison))
+    return f"<div><div><b>{escape(_head(comparison))}</b></div>{shown}{notes}</div>"
 
 
-def _cell(column: _TableColumn, row: Row, table: pd.DataFrame) -> str:
+def _cell(column: _TableColumn, row: Row, summary: pd.DataFrame) -> Markup:
     text = escape(plain(column.text(row), 120))
     value = None if column.bar is None else _known(getattr(row, column.bar))
     if column.bar is None or value is None:
-        return text
-    largest = _known(table[column.bar].max()) or 0.0
+        return Markup(text)
+    largest = _known(summary[column.bar].max()) or 0.0
     width = round(100 * value / largest) if largest > 0 else 0
     # A rule under the number: its length is the value, its colour says nothing.
-    rule = f'<div style="height:4px;width:{width}%;background:#0072B2"></div>'
-    return f'{text}<div style="height:4px;min-width:60px">{rule}</div>'
+    rule = f'<div style="height:4px;width:{width}%;margin-left:auto;background:{BLUE}"></div>'
+    return Markup(f'{text}<div style="height:4px;min-width:60px">{rule}</div>')
 
 
 def _head(comparison: Comparison) -> str:
@@ -169,7 +162,27 @@ def _notes(comparison: Comparison) -> list[str]:
         notes.append(
             f"{comparison.missing:,} of {len(comparison.plan.trials):,} runs are missing; run it again to add them."
         )
-    return [*notes, *_failures(comparison), *comparison.score_notes]
+    if (kinds := kinds_note(comparison.plan)) is not None:
+        notes.append(kinds)
+    return [*notes, *_days(comparison), *_failures(comparison), *comparison.score_notes]
+
+
+def _days(comparison: Comparison) -> list[str]:
+    """That times stand side by side in the table which were not measured side by side."""
+    frame = comparison.frame
+    own = frame[measured(frame)]
+    passes: dict[str, set[str]] = {}
+    for name, sweep in zip(own["variant"], groups.sweeps(own).fillna(""), strict=True):
+        passes.setdefault(str(name), set()).add(sweep)
+    first = next(iter(passes), "")
+    apart = [name for name, found in passes.items() if not found & passes[first]]
+    if not apart:
+        return []
+    others = ", ".join(apart[:5]) + (f" and {len(apart) - 5:,} more" if len(apart) > 5 else "")
+    return [
+        f"The times of {others} are of another sweep than those of {first}: they cannot be compared."
+        " fresh=True measures all together."
+    ]
 
 
 def _failures(comparison: Comparison) -> list[str]:
@@ -182,10 +195,11 @@ def _failures(comparison: Comparison) -> list[str]:
             key = (name, error_text(run))
             reasons[key] = reasons.get(key, 0) + 1
     ordered = sorted(reasons.items(), key=lambda item: -item[1])
-    notes = [f"{name}: {count:,} failed: {plain(reason, 200)}" for (name, reason), count in ordered[:FAILURES]]
+    notes = [f"{name}: {count:,} failed: {plain(reason, 600)}" for (name, reason), count in ordered[:FAILURES]]
     if len(ordered) > FAILURES:
         notes.append(f"… and {len(ordered) - FAILURES:,} other reasons; comparison.frame has them all.")
-    texts = comparison.plan.kind == "text" and len(ordered) > 0
-    if texts and not any(run.status == "ok" for _, run in comparison.named_runs()):
-        notes.append("These were text completions; a deployment that only chats needs chat=True.")
+    texts = [one.name for one in comparison.plan.asked if one.kind == "text"]
+    answered = {name.partition(SEPARATOR)[0] for name, run in comparison.named_runs() if run.status == "ok"}
+    if ordered and texts and not answered & set(texts):
+        notes.append("These were text completions; a deployment that only chats needs api='chat'.")
     return notes

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 
+from .._numbers import number
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 from . import groups
@@ -132,7 +133,7 @@ class Difference:
         return f"Difference({self.a!r}, {self.b!r}, {self.metric!r}): {self.verdict}"
 
     def _repr_html_(self) -> str:
-        from .._display.markdown import text
+        from .._display.html import text
 
         asked = f"{self.a} against {self.b}, {self.metric}"
         return f"<p><strong>{text(asked)}</strong><br>{text(self.verdict)}</p>"
@@ -187,8 +188,12 @@ def difference(
     makes the interval one that holds however often one looks (scores from 0 to 1 only).
 
     Raises ConfigurationError for an unknown name or metric, or a frame without prompts to pair by.
+
+    `confidence` is that of the interval, 0.95 unless you say otherwise; `seed` is that of the bootstrap.
     """
     frame = frame.reset_index(drop=True)
+    if margin is not None:
+        margin = math.nan if (found := number(margin)) is None else found
     by = _check(frame, a, b, metric, by, mixed, margin, confidence)
     margin = default_margin(metric) if margin is None else margin
     question = _Question(a, b, metric, checked_statistic(metric, statistic), margin, confidence, seed)

@@ -11,7 +11,8 @@ from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 from . import groups
 from .difference import Difference, DifferenceOptions, decided, difference
-from .metrics import higher_is_better
+from .metrics import checked_statistic, higher_is_better
+from .statistics import measured
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +29,10 @@ _FLOATS = ("estimate", "low", "high", "p_value", "p_adjusted")
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """Who is best: `names`, the leader first, then all that cannot be told from it. `out` says why others are not."""
+    """Who is best: `names`, the leader first, then all that cannot be told from it. `out` says why others are not.
+
+    Of two that were not compared (their times are of different sweeps) neither leads: both are in `names`.
+    """
 
     metric: str
     names: list[str]
@@ -42,10 +46,26 @@ class Best:
         if not self.names:
             return f"Nobody is within the limits: {'; '.join(f'{name} {why}' for name, why in self.out.items())}."
         leader, *others = self.names
+        refused = self._not_compared()
+        equals = [name for name in others if name not in refused]
         said = f"{leader} leads in {self.metric}"
-        said += f"; {', '.join(others)} cannot be told from it" if others else ", and every other is worse or out"
+        if refused and not equals and len(refused) == len(others):
+            said = f"{leader} has the best figure in {self.metric}"
+        said += f"; {', '.join(equals)} cannot be told from it" if equals else ""
+        said += "".join(f"; {name} was not compared with it: {why}" for name, why in refused.items())
+        said += "" if others else ", and every other is worse or out"
         out = "; ".join(f"{name} {why}" for name, why in self.out.items())
         return f"{said}.{f' Out: {out}.' if out else ''}"
+
+    def _not_compared(self) -> dict[str, str]:
+        """Why others were not compared with the leader."""
+        found: dict[str, str] = {}
+        for one in self.differences.to_dict("records"):
+            pair = (one["a"], one["b"])
+            if one["outcome"] == "refused" and self.names[0] in pair:
+                other = pair[pair[0] == self.names[0]]
+                found[other] = str(one["verdict"]).removeprefix("Not compared: ").rstrip(".")
+        return {name: found[name] for name in self.names if name in found}
 
     def __repr__(self) -> str:
         return f"Best({self.metric!r}): {self.verdict}"
@@ -84,10 +104,12 @@ def best(frame: pd.DataFrame, metric: str, limits: Mapping[str, float], **option
             out[name] = reason
     inside = [name for name in _names(frame, by) if name not in out]
     known: dict[str, float] = {}
+    fold = "median" if checked_statistic(metric, options.get("statistic")) == "median" else "mean"
+    own = measured(frame)  # what a cache answered or nobody says nothing of the deployment
     for name in inside:
-        values = frame.loc[(label == name).fillna(value=False), metric].dropna().astype("float64")
+        values = frame.loc[own & (label == name).fillna(value=False), metric].dropna().astype("float64")
         if len(values):
-            known[name] = float(values.mean())
+            known[name] = float(values.agg(fold))
     for name in inside:
         if name not in known:
             out[name] = f"has no {metric}"
@@ -105,7 +127,6 @@ def best(frame: pd.DataFrame, metric: str, limits: Mapping[str, float], **option
 
 
 def _beyond(runs: pd.DataFrame, limits: Mapping[str, float]) -> str | None:
-    from .statistics import measured
     from .verdict import amount
 
     clean = runs[measured(runs)]

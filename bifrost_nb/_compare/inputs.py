@@ -5,43 +5,54 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from inspect import isclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import ConfigurationError, TemplateError
-from .template import ESCAPE, render, variables
+from .messages import Message, Template, Turns, filled_in, image_columns, pictures_of, variables_of, with_pictures
+from .template import ESCAPE
 
 __all__ = ["prompts_of", "rows_of"]
 
-Rendered = tuple[str | None, str, Mapping[str, Any]]
+
+class Rendered(NamedTuple):
+    """One prompt, filled in: its template's name (None: there is one), what is asked, its row."""
+
+    template: str | None
+    asked: str | list[Message]
+    values: Mapping[str, Any]
+    pictures: Mapping[str, str]
+    """The ``data:`` URLs of the row, by column."""
 
 
-def prompts_of(prompt: str | Mapping[str, str], inputs: Any, systems: Sequence[str] = ()) -> list[Rendered]:
-    """(template name, rendered text, row) of every prompt, template by template; the name is None if there is one.
+def prompts_of(
+    prompt: Template | Mapping[str, Template], inputs: Any, systems: Sequence[str] = (), images: Any = None
+) -> list[Rendered]:
+    """Every prompt, template by template; a template is a text or a list of messages.
 
-    `inputs` is a frame, a dict of lists or a list of dicts; `systems` are templates that use its columns besides.
-    Raises ConfigurationError and TemplateError.
+    `inputs` is a frame, a dict of lists or a list of dicts; `systems` are templates that use its columns besides, and
+    `images` names columns of pictures. Raises ConfigurationError and TemplateError.
     """
     templates = _templates(prompt)
-    used: dict[Any, list[str]] = {name: variables(template) for name, template in templates.items()}
-    used[prompts_of] = [name for system in systems for name in variables(system)]
+    used: dict[Any, list[str]] = {name: variables_of(template) for name, template in templates.items()}
+    used[prompts_of] = [name for system in systems for name in variables_of(system)]
     if inputs is None and (needed := sorted({name for names in used.values() for name in names})):
         shown = ", ".join(f"{{{{{name}}}}}" for name in needed)
         raise TemplateError(f"No value for {shown}.", hint=f"Pass inputs={{{needed[0]!r}: [...]}}. {ESCAPE}")
     rows = rows_of(inputs)
-    if len(rows) > 1 and not any(used.values()):
+    columns = image_columns(images, rows)
+    if len(rows) > 1 and not any(used.values()) and not columns:
         raise ConfigurationError(
             f"inputs has {len(rows)} rows, but the prompt uses none of its columns"
             f" ({', '.join(rows[0]) or 'there are none'}).",
             hint="Write {{name}} where a value belongs, or use repeats= to send the same prompt again.",
         )
+    pictures = [pictures_of(row, columns, f"row {number} of inputs") for number, row in enumerate(rows)]
     rendered: list[Rendered] = []
     for name, template in templates.items():
         for number, row in enumerate(rows):
             place = f"row {number} of inputs" if name is None else f"template {name!r}, row {number} of inputs"
-            text = render(template, row, where=place)
-            if not text.strip():
-                raise TemplateError(f"The prompt is empty ({place}).")
-            rendered.append((name, text, row))
+            asked = with_pictures(filled_in(template, row, place), columns, pictures[number])
+            rendered.append(Rendered(name, asked, row, pictures[number]))
     return rendered
 
 
@@ -156,12 +167,13 @@ def _from_columns(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def _templates(prompt: Any) -> dict[str | None, str]:
+def _templates(prompt: Any) -> dict[str | None, Template]:
     templates = dict(prompt) if isinstance(prompt, Mapping) else {None: prompt}
     for name, template in templates.items():
-        if not isinstance(template, str):
-            raise ConfigurationError(f"The prompt{_of(name)} must be text, not {type(template).__name__}.")
-        if not template.strip():
+        if not isinstance(template, str | Turns):
+            hint = "Pass a conversation as messages=[...]." if isinstance(template, list) else None
+            raise ConfigurationError(f"The prompt{_of(name)} must be text, not {type(template).__name__}.", hint=hint)
+        if isinstance(template, str) and not template.strip():
             raise ConfigurationError(f"The prompt{_of(name)} is empty.")
         if name is not None and not isinstance(name, str):
             raise ConfigurationError(f"A template's name must be text, not {name!r}.")

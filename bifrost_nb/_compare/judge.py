@@ -16,10 +16,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .._client.judging import JUDGE_TAG
+from .._numbers import number, whole
 from .._safe_text import plain
 from ..errors import ConfigurationError, TemplateError
 from .plan import Plan, make_plan
-from .resume import recorded
+from .resume import resumed
 from .scoring import Judged, ModelScorer, Row, Score, judged_of
 from .sweep import Sweep
 from .template import render, with_names
@@ -111,12 +112,15 @@ class JudgeCalls:
         for system, some in by_system.items():
             with_form = self._plan(name, judge, system, some, response_format=form)
             without = self._plan(name, judge, system, some)
-            known = {**self._known(without), **self._known(with_form)}
-            for plan in (without, with_form):
-                self._file(name, plan, some, known, into)
-            missing = [question for question in some if question not in into]
-            for plan, part in self._forms(name, with_form, without, some, missing, into):
-                self._send(name, plan, some, part, into)
+            with resumed([without, with_form], self.client.log, fresh=self.fresh) as found:
+                known = {one: run for one, run in found.done.items() if "response" not in run.written}
+                for plan in (without, with_form):
+                    self._file(name, plan, some, known, into)
+                if found.interrupted:
+                    raise KeyboardInterrupt
+                missing = [question for question in some if question not in into]
+                for plan, part in self._forms(name, with_form, without, some, missing, into):
+                    self._send(name, plan, some, part, into)
 
     def _forms(
         self,
@@ -155,12 +159,6 @@ class JudgeCalls:
             tags=tags,
             parameters=parameters,
         )
-
-    def _known(self, plan: Plan) -> dict[str, Run]:
-        if self.fresh:
-            return {}
-        found = recorded(plan, self.client.log)
-        return {trial_id: run for trial_id, run in found.items() if "response" not in run.written}
 
     def _file(
         self,
@@ -341,18 +339,16 @@ class Rubric(ModelScorer):
 def _grades(scale: Any) -> dict[Any, float]:
     """Grade -> value: yes and no, 1 to n, or the user's labels."""
     if isinstance(scale, Mapping):
-        numbers = all(
-            isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
-            for value in scale.values()
-        )
+        numbers = all((found := number(value)) is not None and abs(found) < 1e15 for value in scale.values())
         if len(scale) < 2 or not numbers or not all(isinstance(label, str) and label for label in scale):
             raise ConfigurationError(f"A scale of labels maps two or more texts to numbers, not {scale!r}.")
         return {label: float(value) for label, value in scale.items()}
-    if isinstance(scale, bool) or not isinstance(scale, int) or not 2 <= scale <= 100:
+    grades = whole(scale)
+    if grades is None or not 2 <= grades <= 100:
         raise ConfigurationError(
             f"scale must be 2 (no, yes), a number of grades up to 100 or a dict of labels, not {scale!r}.",
             hint="scale={'poor': 0, 'good': 1} has labels.",
         )
-    if scale == 2:
+    if grades == 2:
         return {"no": 0.0, "yes": 1.0}
-    return {grade: float(grade) for grade in range(1, scale + 1)}
+    return {grade: float(grade) for grade in range(1, grades + 1)}

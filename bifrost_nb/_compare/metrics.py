@@ -41,7 +41,7 @@ def score_columns(frame: pd.DataFrame) -> list[str]:
 
 
 def _is_numeric_score(frame: pd.DataFrame, name: str) -> bool:
-    return name != "valid" and is_score(name) and frame[name].dtype.kind in "iufb"
+    return is_score(name) and frame[name].dtype.kind in "iufb"
 
 
 def _default_statistic(metric: str) -> Statistic:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._display.describe import usd
 from .._display.table import Table
+from .._numbers import whole
 from ..errors import ConfigurationError, TemplateError
 from .judge import UNTRUSTED, JudgeCalls, Question, error_of, fenced, json_reply, question_data, reply_schema
 from .template import variables
@@ -107,7 +108,7 @@ class Judgement:
         return "\n\n".join([self._said(), *(repr(table) for table in self._tables())])
 
     def _repr_html_(self) -> str:
-        from .._display.markdown import text
+        from .._display.html import text
 
         tables = "".join(table._repr_html_() for table in self._tables())
         return f"<div><div><b>{text(self._said())}</b></div>{tables}</div>"
@@ -167,7 +168,7 @@ def judge_pairs(
         raise ConfigurationError(f"judge must be a deployment like 'openai/gpt-4o', not {judge!r}.")
     if not isinstance(question, str) or not question.strip():
         raise ConfigurationError("A judge needs a question, like 'Which answer helps the customer more?'.")
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+    if limit is not None and (whole(limit) or 0) < 1:
         raise ConfigurationError(f"limit must be a number of pairs from 1, not {limit!r}.")
     names = list(dict.fromkeys(one.name for one in answers))
     missing = [name for name in variables(question) if answers and name not in answers[0].row]

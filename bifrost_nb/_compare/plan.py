@@ -13,23 +13,37 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from .._client.calls import Call, Kind
+from .._client.typed_answers import AnswerSchema, with_schema
+from .._numbers import number, whole
 from .._safe_text import Secret
 from ..errors import ConfigurationError
+from .api_choice import check_images_taken, with_kinds
 from .groups import SEPARATOR
-from .inputs import prompts_of
+from .inputs import Rendered, prompts_of
+from .messages import Message, asked_as, checked_templates, transcript
 from .prompt_text import Fault, as_text
 from .template import render
 
 if TYPE_CHECKING:
     from .._client.client import Client
 
-__all__ = ["TAGS", "Plan", "Prompt", "Trial", "Variant", "identity_of", "make_plan", "without_keys"]
+__all__ = [
+    "TAGS",
+    "Plan",
+    "PlannedPrompt",
+    "Trial",
+    "Variant",
+    "digest_of",
+    "identity_of",
+    "make_plan",
+    "variants_of",
+    "without_keys",
+]
 
 TAGS = ("cell", "variant", "template", "input", "sweep")
 """Tags that a comparison sets on its runs: the cell's identity, the names of its variant and template, the row of
@@ -55,18 +69,25 @@ class Variant:
     requests_per_minute: float | None
     system: str | None = None
     """A template too; its own, else the comparison's."""
+    kind: Kind = "text"
+    """By which API it is asked."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Prompt:
+class PlannedPrompt:
     """One prompt, rendered. `values` is its row of inputs, `template` the template's name (None: there is one)."""
 
     prompt_id: str
     text: str
+    """To be read: of several turns, each behind its role."""
     template: str | None
     values: Mapping[str, Any] = field(repr=False)
     input_id: str = ""
     """The row's identity: two templates filled in from one row are paired by it."""
+    messages: Sequence[Message] | None = field(default=None, repr=False)
+    """What is sent, where that is more than the text."""
+    pictures: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The ``data:`` URLs among it, by column of the inputs."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +95,7 @@ class Trial:
     """One call to make."""
 
     trial_id: str
-    prompt: Prompt
+    prompt: PlannedPrompt
     asked: Variant
     repeat: int
     system: str | None = None
@@ -97,10 +118,12 @@ class Plan:
     system: str | None
     tags: Mapping[str, Any]
     asked: tuple[Variant, ...]
-    prompts: tuple[Prompt, ...]
+    prompts: tuple[PlannedPrompt, ...]
     repeats: int
     trials: tuple[Trial, ...] = field(repr=False)
     order: tuple[Trial, ...] = field(repr=False)
+    schema: AnswerSchema | None = None
+    """By which its answers are read."""
     sweep_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     """Marks the runs that this plan sends: only their times may be set against each other."""
 
@@ -120,12 +143,12 @@ class Plan:
         asked, prompt = trial.asked, trial.prompt
         options: dict[str, Any] = {"retries": 0, **asked.parameters}
         if trial.system is not None:
-            options["system"] = trial.system
+            options["instructions" if asked.kind == "responses" else "system"] = trial.system
         return client.prepare(
-            self.kind,
+            asked.kind,
             asked.deployment,
-            prompt.text,
             stream=self.stream,
+            **asked_as(asked.kind, prompt.text, prompt.messages),
             fallbacks=list(asked.fallbacks) or None,
             tags=self.tags_of(trial),
             comparison_id=self.comparison_id,
@@ -149,11 +172,14 @@ def _with_own_cache_key(options: dict[str, Any], trial: Trial) -> dict[str, Any]
 def make_plan(
     client: Client,
     deployments: Any,
-    prompt: str | Mapping[str, str],
+    prompt: str | Mapping[str, str] | None = None,
     *,
+    messages: Any = None,
     inputs: Any = None,
+    images: Any = None,
+    schema: Any = None,
     repeats: int = 1,
-    kind: Kind = "text",
+    kind: Kind | None = "text",
     stream: bool = True,
     system: str | None = None,
     fallbacks: Sequence[str] | None = None,
@@ -163,7 +189,13 @@ def make_plan(
     tags: Mapping[str, Any] | None = None,
     parameters: Mapping[str, Any] | None = None,
 ) -> Plan:
-    """The plan of a comparison. Raises ConfigurationError or TemplateError; sends nothing."""
+    """The plan of a comparison. Raises ConfigurationError or TemplateError; sends no call.
+
+    `kind` None: as the gateway's list of models says for each deployment; messages, images and
+    a schema are a chat's.
+    """
+    read_by = None if schema is None else AnswerSchema.of(schema)
+    templates = _templates(prompt, messages)
     repeats, seed = _whole("repeats", repeats), _whole("seed", seed, least=None)
     if tags is not None and not isinstance(tags, Mapping):
         raise ConfigurationError(f"tags must be a dict, not {type(tags).__name__}.")
@@ -176,23 +208,28 @@ def make_plan(
         "requests_per_minute": requests_per_minute,
         **(parameters or {}),
     }
-    asked = _asked(deployments, shared)
-    if kind == "text" and any(who.system is not None for who in asked):
-        raise ConfigurationError("A text completion takes no system message.", hint="Pass chat=True.")
+    asked = variants_of(deployments, shared)
+    needs_chat = any(one is not None for one in (messages, images, schema))
+    asked = with_kinds(client, asked, "chat" if needs_chat and kind is None else kind)
+    asked = tuple(_typed(one, read_by) for one in asked)
+    if images is not None:
+        check_images_taken(client, asked)
+    kind = asked[0].kind if len({who.kind for who in asked}) == 1 else "text"
+    if any(who.kind == "text" and who.system is not None for who in asked):
+        raise ConfigurationError("A text completion takes no system message.", hint="Pass api='chat'.")
     gateway = client.settings.base_url.rstrip("/")
     systems = [who.system for who in asked if who.system is not None]
-    prompts = _prompts(prompts_of(prompt, inputs, systems), kind, system)
-    contents = _contents(client, asked, kind, stream, prompts[0])
+    prompts = _prompts(prompts_of(templates, inputs, systems, images), kind, system)
+    contents = _contents(client, asked, stream, prompts[0])
     trials = tuple(
-        Trial(_digest([gateway, one.prompt_id, *content, filled, repeat], 16), one, who, repeat, filled)
+        Trial(digest_of([gateway, one.prompt_id, *content, filled, repeat], 16), one, who, repeat, filled)
         for one in prompts
         for who, content in zip(asked, contents, strict=True)
         for filled in [_filled(who.system, one.values)]
         for repeat in range(repeats)
     )
-    templates = sorted(prompt.values()) if isinstance(prompt, Mapping) else [prompt]
     plan = Plan(
-        comparison_id=_digest([gateway, kind, system, templates], 16),
+        comparison_id=digest_of([gateway, kind, system, _in_order(templates), *([images] if images else [])], 16),
         kind=kind,
         stream=stream,
         system=system,
@@ -202,25 +239,50 @@ def make_plan(
         repeats=repeats,
         trials=trials,
         order=_shuffled(trials, seed),
+        schema=read_by,
     )
     for who in asked:  # what the parameters get wrong shows before the first call
         plan.call(client, next(trial for trial in trials if trial.asked is who))
     return plan
 
 
-def _prompts(
-    rendered: list[tuple[str | None, str, Mapping[str, Any]]], kind: Kind, system: str | None
-) -> tuple[Prompt, ...]:
+def _templates(prompt: Any, messages: Any) -> Any:
+    """What is asked: of `prompt` and `messages` the one that was given. Raises ConfigurationError."""
+    if prompt is not None and messages is not None:
+        raise ConfigurationError("prompt and messages say the same; pass one of them.")
+    if messages is not None:
+        return checked_templates(messages)
+    if prompt is None:
+        raise ConfigurationError("There is nothing to send: pass a prompt, or messages=[...].")
+    return prompt
+
+
+def _typed(asked: Variant, schema: AnswerSchema | None) -> Variant:
+    parameters = dict(asked.parameters)
+    with_schema(schema, asked.kind, parameters)
+    return replace(asked, parameters=parameters)
+
+
+def _in_order(templates: Any) -> list[Any]:
+    every = list(templates.values()) if isinstance(templates, Mapping) else [templates]
+    return sorted(every) if all(isinstance(one, str) for one in every) else sorted(every, key=repr)
+
+
+def _prompts(rendered: list[Rendered], kind: Kind, system: str | None) -> tuple[PlannedPrompt, ...]:
     """Prompts with their ids. The same text twice is two prompts: the second is a sample of its own."""
     seen: Counter[str] = Counter()
     rows: dict[int, str] = {}  # a row is one object, whichever template it fills in
     known: Counter[str] = Counter()
     prompts = []
-    for template, text, values in rendered:
+    for template, asked, values, pictures in rendered:
         if id(values) not in rows:
-            rows[id(values)] = _numbered(_digest(["input", _shown_values(values)], 12), known)
-        prompt_id = _numbered(_digest([kind, _filled(system, values), text], 12), seen)
-        prompts.append(Prompt(prompt_id, text, template, values, rows[id(values)]))
+            shown = _shown_values({**values, **{name: digest_of(url, 16) for name, url in pictures.items()}})
+            rows[id(values)] = _numbered(digest_of(["input", shown], 12), known)
+        prompt_id = _numbered(digest_of([kind, _filled(system, values), asked], 12), seen)
+        messages = None if isinstance(asked, str) else asked
+        prompts.append(
+            PlannedPrompt(prompt_id, transcript(asked), template, values, rows[id(values)], messages, pictures)
+        )
     return tuple(prompts)
 
 
@@ -265,7 +327,7 @@ def _shuffled(trials: Sequence[Trial], seed: int) -> tuple[Trial, ...]:
     return tuple(order)
 
 
-def _asked(deployments: Any, shared: Mapping[str, Any]) -> tuple[Variant, ...]:
+def variants_of(deployments: Any, shared: Mapping[str, Any]) -> tuple[Variant, ...]:
     if isinstance(deployments, (str, Mapping)):
         deployments = [deployments]
     if deployments is None or not isinstance(deployments, Iterable):
@@ -299,9 +361,11 @@ def _one(entry: Any, shared: Mapping[str, Any]) -> Variant:
         raise ConfigurationError(f"The name of {deployment} must be text, not {name!r}.")
     pace = settings["requests_per_minute"]
     if pace is not None:
-        if isinstance(pace, bool) or not isinstance(pace, Real) or not 0 < float(pace) < 1e9:
-            raise ConfigurationError(f"requests_per_minute must be a number above 0, not {pace!r}.")
-        pace = float(pace)
+        pace = number(pace)
+        if pace is None or not 0 < pace < 1e9:
+            raise ConfigurationError(
+                f"requests_per_minute must be a number above 0, not {settings['requests_per_minute']!r}."
+            )
     parameters = {key: value for key, value in settings.items() if key not in _OWN and value is not None}
     if reserved := sorted({"comparison_id", "prompt_id", "repeat", "tags", "stream", "messages"} & parameters.keys()):
         raise ConfigurationError(f"{reserved[0]} cannot be a parameter of a comparison's calls.", hint=_INSTEAD)
@@ -326,7 +390,7 @@ def identity_of(call: Call, *, question: bool = True) -> list[Any]:
     return [call.kind, call.stream, call.path, dict(call.query), body, headers]
 
 
-def _contents(client: Client, asked: Sequence[Variant], kind: Kind, stream: bool, prompt: Prompt) -> list[list[Any]]:
+def _contents(client: Client, asked: Sequence[Variant], stream: bool, prompt: PlannedPrompt) -> list[list[Any]]:
     """What each deployment adds to a cell's identity.
 
     One that is there twice under two names, to see how far apart equals come out, is two samples.
@@ -334,13 +398,14 @@ def _contents(client: Client, asked: Sequence[Variant], kind: Kind, stream: bool
     seen: Counter[str] = Counter()
     contents = []
     for one in asked:
-        system = {} if one.system is None else {"system": one.system}
+        word = "instructions" if one.kind == "responses" else "system"
+        system = {} if one.system is None else {word: one.system}
         call = client.prepare(
-            kind, one.deployment, prompt.text, stream=stream, fallbacks=list(one.fallbacks) or None,
-            **{**one.parameters, **system},
+            one.kind, one.deployment, stream=stream, fallbacks=list(one.fallbacks) or None,
+            **asked_as(one.kind, prompt.text, prompt.messages), **{**one.parameters, **system},
         )  # fmt: skip
         content = identity_of(call, question=False)
-        digest = _digest(content, 16)
+        digest = digest_of(content, 16)
         seen[digest] += 1
         contents.append([*content, seen[digest]])
     return contents
@@ -376,7 +441,7 @@ def _same(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
 
 
-def _digest(content: Any, length: int) -> str:
+def digest_of(content: Any, length: int) -> str:
     try:
         canonical = orjson.dumps(
             content, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS, default=repr
@@ -388,7 +453,8 @@ def _digest(content: Any, length: int) -> str:
 
 def _whole(name: str, value: Any, least: int | None = 1) -> int:
     """`value` as an int; a cell of a DataFrame is one too."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or (least is not None and value < least):
+    found = whole(value)
+    if found is None or (least is not None and found < least):
         bound = "" if least is None else f" from {least}"
         raise ConfigurationError(f"{name} must be a whole number{bound}, not {value!r}.")
-    return int(value)
+    return found

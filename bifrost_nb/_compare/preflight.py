@@ -10,9 +10,11 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from .._client.calls import REQUEST_TYPES
 from .._safe_text import plain
 from ..errors import BifrostError
 from .plan import Plan, Trial, Variant
+from .statistics import measured
 from .verdict import amount
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ RECENT = 200
 class Preflight:
     """The estimate of one plan. `frame` has one row per deployment; unknown is NA.
 
-    Columns: ``deployment``, ``trials``, ``recorded`` (taken from the log), ``to_send``, ``prompt_tokens`` (estimated,
+    Columns: ``deployment``, ``cells``, ``recorded`` (taken from the log), ``to_send``, ``prompt_tokens`` (estimated,
     of all calls to send), ``max_completion_tokens``, ``cost_low_usd``, ``cost_high_usd``, ``minutes``, ``too_long``
     (prompts that do not fit the context length together with their answer).
     """
@@ -55,10 +57,11 @@ class Preflight:
         return f"{self._sentence()}\n\n{plain(self._shown().to_string(index=False))}"
 
     def _repr_html_(self) -> str:
-        from .._display.markdown import text
+        from .._display.html import table, text
 
-        table = self._shown().to_html(index=False, border=0)
-        return f"<div><div>{text(self._sentence())}</div>{table}</div>"
+        shown = self._shown()
+        rows = table(shown.itertuples(index=False), list(shown.columns), label="What would be sent")
+        return f"<div><div>{text(self._sentence())}</div>{rows}</div>"
 
     def _shown(self) -> pd.DataFrame:
         """The frame in words: dollars, minutes, and a dash for what is unknown."""
@@ -110,15 +113,16 @@ def _row(
 ) -> dict[str, Any]:
     trials = [trial for trial in plan.trials if trial.asked is asked]
     send = [trial for trial in trials if trial.trial_id not in done]
-    system = tokens_of(plan.system) if plan.system else 0
-    prompt_tokens = sum(system + tokens_of(trial.prompt.text) for trial in send)
+    # What a picture costs in tokens is each provider's own rule.
+    known = not any(trial.prompt.pictures for trial in send)
+    prompt_tokens = sum(_asked_tokens(trial) for trial in send) if known else None
     answers = max(asked.parameters.get(name) or 1 for name in ("n", "best_of")) * len(send)
     longest = asked.parameters.get("max_tokens") or asked.parameters.get("max_completion_tokens")
     longest = longest or _positive(model, "max_output_tokens")
     pricing = (model or {}).get("pricing")
     price_in, price_out = (_number(pricing.get(name)) if isinstance(pricing, dict) else None for name in _PRICES)
     low = high = None
-    if price_in is not None and price_out is not None:
+    if price_in is not None and price_out is not None and prompt_tokens is not None:
         low = prompt_tokens * price_in + answers * price_out
         high = None if longest is None else prompt_tokens * price_in + answers * longest * price_out
     return {
@@ -131,7 +135,7 @@ def _row(
         "cost_low_usd": low,
         "cost_high_usd": high,
         "minutes": _minutes(asked, len(send), seconds),
-        "too_long": _too_long(send, system + (longest or 0), _positive(model, "context_length")),
+        "too_long": _too_long(send, longest or 0, _positive(model, "context_length")),
     }
 
 
@@ -141,7 +145,12 @@ _PRICES = ("prompt", "completion")
 def _too_long(trials: Iterable[Trial], other: int, context: int | None) -> int | None:
     if context is None:
         return None
-    return len({trial.prompt.prompt_id for trial in trials if tokens_of(trial.prompt.text) + other > context})
+    return len({trial.prompt.prompt_id for trial in trials if _asked_tokens(trial) + other > context})
+
+
+def _asked_tokens(trial: Trial) -> int:
+    """Of the prompt and the system message, filled in."""
+    return tokens_of(trial.prompt.text) + (tokens_of(trial.system) if trial.system else 0)
 
 
 def _minutes(asked: Variant, calls: int, seconds: float | None) -> float | None:
@@ -152,10 +161,11 @@ def _minutes(asked: Variant, calls: int, seconds: float | None) -> float | None:
 
 
 def _times(client: Client, plan: Plan) -> dict[str, float]:
-    """Median seconds of each deployment's newest completed runs of this kind."""
+    """Median seconds of each deployment's newest runs of this kind that it answered itself; a cache's take no time."""
     names = list({asked.deployment for asked in plan.asked})
     frame = client.log.frame(deployment=names, status="ok", limit=RECENT * len(names))
-    frame = frame[(frame["request_type"] == f"{plan.kind}_completion") & frame["total_ms"].notna()]
+    kinds = {REQUEST_TYPES[one.kind] for one in plan.asked}
+    frame = frame[measured(frame) & frame["request_type"].isin(kinds) & frame["total_ms"].notna()]
     asked = frame["requested_provider"] + "/" + frame["requested_model"]
     return {str(name): float(ms) / 1000 for name, ms in frame["total_ms"].groupby(asked).median().items()}
 

@@ -16,7 +16,8 @@ import orjson
 from .._client.calls import Call, Kind
 from .._safe_text import guard_entries, guard_headers, plain
 from ..errors import ConfigurationError
-from .plan import TAGS, Plan, Prompt, Trial, Variant, _asked, _digest, identity_of
+from .pictures import is_shortened
+from .plan import TAGS, Plan, PlannedPrompt, Trial, Variant, digest_of, identity_of, variants_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,12 +94,17 @@ def replay(
 
     Raises ConfigurationError before anything is sent, also where no row is left, and `Interrupted` on the interrupt
     key. A call that fails is a row of the result.
+
+    `concurrency` and `requests_per_minute` are per deployment; `tags` go with each run; `client` sends (None: one of
+    the settings).
+
+        bf.replay(bf.runs(since="1d", status="ok"), ["azure/large"]).summary()
     """
     from .._client.client import default_client
     from .comparison import Comparison
     from .interrupted import ComparisonInterrupted
     from .replay_result import Replayed
-    from .resume import recorded
+    from .resume import resumed
     from .sweep import Sweep
     from .waiting import run_sweep
 
@@ -114,10 +120,12 @@ def replay(
     }
     if found := sorted(TAGS & (tags or {}).keys()):
         raise ConfigurationError(f"The tag {found[0]!r} is set by the replay itself.", hint="Use another name.")
-    plan, notes = _plan(client, frame, _asked(deployments, shared), tags or {})
-    sweep = Sweep(client, plan, {} if fresh else recorded(plan, client.log))
-    sweep.progress.notes.extend(notes)
-    if run_sweep(client, sweep):
+    plan, notes = _plan(client, frame, variants_of(deployments, shared), tags or {})
+    with resumed([plan], client.log, fresh=fresh) as before:
+        sweep = Sweep(client, plan, before.done)
+        sweep.progress.notes.extend(notes)
+        interrupted = before.interrupted or run_sweep(client, sweep)
+    if interrupted:
         raise ComparisonInterrupted(Comparison(plan, sweep.results, sweep.progress, client))
     return Replayed(frame, plan.sources, Comparison(plan, sweep.results, sweep.progress, client))
 
@@ -126,9 +134,12 @@ def _frame_of(rows: Any) -> pd.DataFrame:
     """`rows` as a frame with a clean index. Raises ConfigurationError."""
     from .._runs.frame import to_frame
     from .._runs.run import Run
+    from .comparison import Comparison
 
     if isinstance(rows, Run):
         rows = [rows]
+    if isinstance(rows, Comparison):
+        rows = rows.runs  # its frame is to be read: it has no pictures
     if isinstance(rows, list | tuple) and all(isinstance(each, Run) for each in rows):
         rows = to_frame(rows)
     if not hasattr(rows, "columns"):
@@ -154,7 +165,7 @@ def _plan(
     """All calls to make, and why rows were left out."""
     left_out: Counter[str] = Counter()
     first: dict[str, int] = {}
-    prompts: list[Prompt] = []
+    prompts: list[PlannedPrompt] = []
     sources: dict[str, Source] = {}
     seen: Counter[str] = Counter()
     for place, row in enumerate(frame[list(_NEEDED)].itertuples(index=False)):
@@ -167,10 +178,10 @@ def _plan(
             left_out[reason] += 1
             first.setdefault(reason, place)
             continue
-        digest = _digest(["replay", source.kind, source.asked, source.parameters, source.stream], 12)
+        digest = digest_of(["replay", source.kind, source.asked, source.parameters, source.stream], 12)
         seen[digest] += 1
         prompt_id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
-        prompts.append(Prompt(prompt_id, str(row.prompt), None, {"row": place}))
+        prompts.append(PlannedPrompt(prompt_id, str(row.prompt), None, {"row": place}))
         sources[prompt_id] = source
     notes = [_told(count, first[reason], reason) for reason, count in left_out.items()]
     if not prompts:
@@ -182,12 +193,12 @@ def _plan(
 
 
 def _cells(
-    client: Client, prompts: Sequence[Prompt], asked: tuple[Variant, ...], sources: Mapping[str, Source]
+    client: Client, prompts: Sequence[PlannedPrompt], asked: tuple[Variant, ...], sources: Mapping[str, Source]
 ) -> dict[str, Any]:
     gateway = client.settings.base_url.rstrip("/")
     trials = tuple(
         Trial(
-            _digest(
+            digest_of(
                 ["replay", gateway, one.prompt_id, identity_of(_prepared(client, sources[one.prompt_id], who))], 16
             ),
             one,
@@ -199,7 +210,7 @@ def _cells(
     )
     kinds = {source.kind for source in sources.values()}
     return {
-        "comparison_id": _digest(["replay", gateway, [one.prompt_id for one in prompts]], 16),
+        "comparison_id": digest_of(["replay", gateway, [one.prompt_id for one in prompts]], 16),
         "kind": "chat" if kinds == {"chat"} else "text",
         "stream": any(source.stream for source in sources.values()),
         "system": None,
@@ -223,6 +234,8 @@ def _source(place: int, row: Any) -> Source:
         raise ConfigurationError(f"requests of type {plain(row.request_type, 40)} cannot be replayed.")
     if not isinstance(row.prompt, str) or not row.prompt:
         raise ConfigurationError("the prompt is not recorded.")
+    if is_shortened(row.prompt):
+        raise ConfigurationError("its pictures are not in this frame: replay the comparison itself, or rows of runs().")
     recorded = _decoded(row.params) if isinstance(row.params, str) else {}
     if not isinstance(recorded, dict):
         raise ConfigurationError("its parameters are not a JSON object.")

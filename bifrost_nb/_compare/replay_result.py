@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .._display.markdown import text
+from .._display.html import note, table, text
 from .._safe_text import plain
 from ..errors import ConfigurationError
 from .text_diff import TextDiff, text_diff
@@ -24,13 +24,25 @@ if TYPE_CHECKING:
 __all__ = ["Replayed"]
 
 METRICS = ("cost_usd", "total_ms", "latency_ms")
-_CELL = "padding:4px 10px;text-align:left;vertical-align:top;border-bottom:1px solid rgba(128,128,128,0.3)"
 SHOWN = 20
 """Differences that the HTML spells out; all are in the frame."""
 
 
+OTHER_HOUR = (
+    "The old answers were timed at another hour: a change of time may be the gateway's or the network's."
+    " compare(..., fresh=True) measures deployments side by side."
+)
+
+
 class Replayed:
-    """What `replay` returns. `comparison` holds the new runs, `notes` what was left out and why."""
+    """What `replay` returns. `comparison` holds the new runs, `notes` what was left out and why.
+
+    For example:
+
+        replayed = bf.replay(bf.runs(since="1d"), ["azure/large"])
+        replayed.frame
+        replayed.summary()
+    """
 
     def __init__(self, before: pd.DataFrame, sources: Mapping[str, Source], comparison: Comparison) -> None:
         self.comparison = comparison
@@ -133,26 +145,21 @@ class Replayed:
 
     def __repr__(self) -> str:
         lines = [self._head(), *(f"  {plain(name, 80)}: {said}" for name, said in self._said())]
-        return "\n".join([*lines, *("! " + plain(note) for note in self.notes)])
+        return "\n".join([*lines, *("! " + plain(note) for note in self._told())])
 
     def _repr_html_(self) -> str:
-        table = self.frame
-        trials = [[name, *parts] for name, parts in self._figures()]
-        titles = ("asked now", "answers", "cost", "time")
-        rows = "".join(f"<tr>{''.join(_cell(each) for each in row)}</tr>" for row in trials)
-        head = "".join(f'<th scope="col" style="{_CELL}">{title}</th>' for title in titles)
-        notes = "".join(
-            f'<div style="border-left:3px solid #d1242f;padding:2px 8px;margin-top:4px">{text(note)}</div>'
-            for note in self.notes
-        )
-        shown = "".join(_row_html(row) for row in table.head(SHOWN).itertuples(index=False))
-        rest = len(table) - SHOWN
+        frame = self.frame
+        rows = [[name, *(plain(part, 200) for part in parts)] for name, parts in self._figures()]
+        figures = table(rows, ["asked now", "answers", "cost", "time"], label="Before and after")
+        notes = "".join(map(note, self._told()))
+        shown = "".join(_row_html(row) for row in frame.head(SHOWN).itertuples(index=False))
+        rest = len(frame) - SHOWN
         more = f"<div>… and {rest:,} more in <code>.frame</code></div>" if rest > 0 else ""
-        return (
-            f"<div><div><b>{text(self._head())}</b></div>"
-            f'<table style="border-collapse:collapse;margin:4px 0"><thead><tr>{head}</tr></thead>'
-            f"<tbody>{rows}</tbody></table>{notes}{shown}{more}</div>"
-        )
+        return f"<div><div><b>{text(self._head())}</b></div>{figures}{notes}{shown}{more}</div>"
+
+    def _told(self) -> list[str]:
+        known = self.frame["total_ms_change"].notna().any() or self.frame["latency_ms_change"].notna().any()
+        return [*self.notes, *([OTHER_HOUR] if known else [])]
 
     def _head(self) -> str:
         prompts, names = len(self._sources), self.comparison.deployments
@@ -223,7 +230,3 @@ def _signed(value: Any, metric: str) -> str:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else "unknown"
-
-
-def _cell(said: str) -> str:
-    return f'<td style="{_CELL}">{text(plain(said, 200))}</td>'

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .plan import Plan
@@ -11,7 +14,48 @@ if TYPE_CHECKING:
     from .._runs.log.log import RunLog
     from .._runs.run import Run
 
-__all__ = ["notes_on", "recorded"]
+__all__ = ["Resumed", "notes_on", "recorded", "resumed"]
+
+
+@dataclass(slots=True)
+class Resumed:
+    """What need not be sent."""
+
+    done: dict[str, Run] = field(default_factory=dict)
+    interrupted: bool = False
+    """The interrupt key was pressed while another process made these calls."""
+
+
+@contextlib.contextmanager
+def resumed(plans: Sequence[Plan], log: RunLog, *, fresh: bool = False) -> Iterator[Resumed]:
+    """What the log holds of `plans`; until the block ends no other process sends what it lacks.
+
+    Where another process is sending some of it, its answers are waited for.
+    """
+    if fresh:
+        yield Resumed()
+        return
+    from .._runs.log.claims import claimed
+
+    size = log.size()
+    found = Resumed(_all_recorded(plans, log))
+    missing = {trial.trial_id for plan in plans for trial in plan.trials} - found.done.keys()
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(claimed(log.path, missing, _tell))
+        except KeyboardInterrupt:
+            found.interrupted = True
+        if missing and log.size() != size:  # somebody may have answered meanwhile
+            found.done = _all_recorded(plans, log)
+        yield found
+
+
+def _all_recorded(plans: Sequence[Plan], log: RunLog) -> dict[str, Run]:
+    return {trial_id: run for plan in plans for trial_id, run in recorded(plan, log).items()}
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(text + "\n")
 
 
 def recorded(plan: Plan, log: RunLog) -> dict[str, Run]:

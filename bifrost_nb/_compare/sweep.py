@@ -131,6 +131,7 @@ class Sweep:
         self._wake = asyncio.Event()
         self._answered = False
         self._defect: BaseException | None = None
+        self._stopped: str | None = None
 
     async def run(self) -> None:
         """Send everything. Being cancelled cancels what is in flight, whose runs are recorded, and is raised again."""
@@ -150,7 +151,7 @@ class Sweep:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), pause)
                 if self._budget is not None and (reason := self._budget.exhausted()):
-                    self._close(self._ways.values(), reason)
+                    self._stop(reason)
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -279,6 +280,13 @@ class Sweep:
                 # Refused once and never sent again: their last answer stands.
                 self.progress.failed += sum(trial.trial_id in self.results for _, trial in way.waiting)
         self._note(reason)
+
+    def _stop(self, reason: str) -> None:
+        """No money is left. Said once: what is still in flight then makes it cost a little more."""
+        if self._stopped is not None and self._stopped in self.progress.notes:
+            self.progress.notes.remove(self._stopped)
+        self._stopped = reason
+        self._close(self._ways.values(), reason)
 
     def _note(self, text: str) -> None:
         if text not in self.progress.notes:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from .._display.markdown import text as safe
+from .._display.html import text as safe
 from .._safe_text import plain
 
 if TYPE_CHECKING:

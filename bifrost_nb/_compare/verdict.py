@@ -132,6 +132,7 @@ def _plain(value: float) -> str:
 
 
 def _left_out(found: Difference) -> str:
-    if not found.excluded:
-        return ""
-    return " Left out: " + ", ".join(f"{count:,} runs {reason}" for reason, count in found.excluded.items()) + "."
+    said = found.reason or ""
+    left = [f"{count:,} runs {reason}" for reason, count in found.excluded.items()]
+    left = [one for one in left if one not in said]
+    return f" Left out: {', '.join(left)}." if left else ""

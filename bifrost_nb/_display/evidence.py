@@ -30,6 +30,8 @@ def from_notebook(path: str | PathLike[str]) -> pd.DataFrame:
     """The runs shown in the notebook file `path`, each once, in the order of the cells; columns as in every frame.
 
     Keys were taken out when the file was written. Raises LogError for a file that is no notebook.
+
+        bf.from_notebook("analysis.ipynb")[["prompt", "response", "cost_usd"]]
     """
     try:
         notebook = orjson.loads(Path(path).expanduser().read_bytes())

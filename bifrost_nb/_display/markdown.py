@@ -15,14 +15,14 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from .._safe_text import plain
+from .html import CELL, displayable, text
 from .math import CLOSING, add_formulas
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-__all__ = ["ATTRIBUTES", "ELEMENTS", "LONGEST_MARKDOWN", "LONGEST_SHOWN", "code", "preformatted", "text", "to_html"]
+__all__ = ["ATTRIBUTES", "ELEMENTS", "LONGEST_MARKDOWN", "LONGEST_SHOWN", "code", "preformatted", "to_html"]
 
 ELEMENTS = frozenset(
     [
@@ -70,7 +70,6 @@ _PRE = f"background:rgba(128,128,128,0.12);{_BLOCK}"
 """Text of one colour takes the theme's, on a ground that lets the theme's through."""
 _COLOURED = f"background:#f6f8fa;color:#1f2328;{_BLOCK}"
 """Coloured code has colours for a light ground, so it brings that ground, also into a dark theme."""
-_CELL = "border:1px solid rgba(128,128,128,0.5);padding:3px 8px;vertical-align:top;text-align:"
 _HEADINGS = {"h1": "1.35em", "h2": "1.25em", "h3": "1.15em", "h4": "1.05em", "h5": "1em", "h6": "1em"}
 # By name, not by guessing: lexers of rare languages have had patterns that take minutes on planted text.
 _LANGUAGES = frozenset(
@@ -114,7 +113,7 @@ def to_html(markdown: str) -> str:
     Formulas keep their delimiters, for the page's typesetter. Text that is too long, too deeply nested or that the
     parser cannot take comes back preformatted; it is never lost.
     """
-    clean = _clean(markdown)
+    clean = displayable(markdown)
     if len(clean) > LONGEST_MARKDOWN:
         return preformatted(clean)
     try:
@@ -131,7 +130,7 @@ def to_html(markdown: str) -> str:
 
 def preformatted(content: str) -> str:
     """`content` as it is, in one ``<pre>``, wrapped at the width of the page."""
-    clean = _clean(content)
+    clean = displayable(content)
     cut = clean[:LONGEST_SHOWN]
     rest = len(clean) - len(cut)
     more = f"<p>… and {rest:,} more characters, not shown here.</p>" if rest else ""
@@ -140,7 +139,7 @@ def preformatted(content: str) -> str:
 
 def code(content: str, language: str = "") -> str:
     """`content` as a code block, coloured where `language` is a common one."""
-    clean, name = _clean(content), language.strip().lower()
+    clean, name = displayable(content), language.strip().lower()
     if name not in _LANGUAGES or len(clean) > LONGEST_COLOURED:
         return preformatted(clean)
     from pygments import highlight
@@ -151,18 +150,6 @@ def code(content: str, language: str = "") -> str:
     coloured = highlight(clean, lexer, HtmlFormatter(noclasses=True, nowrap=True))
     coloured = coloured if clean.endswith("\n") else coloured.removesuffix("\n")  # the formatter ends its last line
     return f'<pre style="{_COLOURED}">{coloured}</pre>'
-
-
-def text(content: object) -> str:
-    """`content` as HTML text: escaped, without control sequences, and of no interest to MathJax."""
-    escaped = escape(_clean(str(content)), quote=True)
-    return escaped.replace("\\", "<span>\\</span>").replace("$", "<span>$</span>")
-
-
-def _clean(content: str) -> str:
-    """One kind of line end, no control sequences, no half characters that could not be sent to the browser."""
-    lines = content.replace("\r\n", "\n").replace("\r", "\n")
-    return plain(lines).encode("utf-8", "replace").decode("utf-8")
 
 
 @cache
@@ -215,10 +202,10 @@ def _parser() -> MarkdownIt:
             return "</table></div>\n"
 
         def th_open(self, tokens: Sequence[Token], index: int, *_: Any) -> str:
-            return f'<th style="{_CELL}{_alignment(tokens[index])}">'
+            return f'<th style="{CELL}{_alignment(tokens[index])}">'
 
         def td_open(self, tokens: Sequence[Token], index: int, *_: Any) -> str:
-            return f'<td style="{_CELL}{_alignment(tokens[index])}">'
+            return f'<td style="{CELL}{_alignment(tokens[index])}">'
 
         def math_inline(self, tokens: Sequence[Token], index: int, *_: Any) -> str:
             return f"<span>{_formula(tokens[index])}</span>"

@@ -46,10 +46,8 @@ SHORT = 200
 
 _LINKED = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]{2,40}://|data:(?=\S)")
 """What JupyterLab begins a link at in plain text."""
-_RULE = "rgba(128,128,128,0.5)"
 _SMALL = "font-size:90%;line-height:1.5"
 _ANSWER = '<div style="margin:0.5em 0">answer</div>'  # on one line with the answer's first paragraph
-_TROUBLE = "border-left:3px solid #d1242f;padding:2px 8px;margin:0.5em 0;overflow-wrap:anywhere"
 
 
 class Runs(list[Run]):
@@ -82,18 +80,19 @@ def as_markdown(run: Run) -> str:
 
 def as_html(run: Run, form: str = "md") -> str:
     """The answer rendered, then what went wrong, then the facts. `form` is one of `FORMS`."""
-    from .markdown import text
+    from .html import RULE, text
 
     told = " · ".join(text(part) for part in parts(run))
     return (
         f'<div style="overflow-x:auto">{answer_html(run, form)}</div>{_trouble_html(run)}'
-        f'<div style="border-top:1px solid {_RULE};margin:0.5em 0;padding:4px 0;{_SMALL}">{told}</div>'
+        f'<div style="border-top:1px solid {RULE};margin:0.5em 0;padding:4px 0;{_SMALL}">{told}</div>'
     )
 
 
 def answer_html(run: Run, form: str = "md") -> str:
     """All that `run` says (reasoning, choices, calls), rendered; words where it says nothing. `form` as in `FORMS`."""
-    from .markdown import preformatted, text
+    from .html import text
+    from .markdown import preformatted
 
     shown = _reader(form)
     parts = []
@@ -182,10 +181,10 @@ def _text_says_all(run: Run, form: str, shown: str) -> bool:
 
 
 def _trouble_html(run: Run) -> str:
-    from .markdown import text
+    from .html import note
 
     said = error_text(run)
-    return f'<div style="{_TROUBLE}">{text(said)}</div>' if said else ""
+    return note(said) if said else ""
 
 
 def _answer_text(run: Run) -> str:
@@ -245,27 +244,23 @@ def _many_as_text(runs: Sequence[Run]) -> str:
 
 
 def _many_as_html(runs: Sequence[Run], form: str) -> str:
-    from .markdown import text
+    from .html import Markup, table, text
 
     if not runs:
         return "<p>No runs.</p>"
-    cell = f"border:1px solid {_RULE};padding:6px 10px;text-align:left;vertical-align:top;white-space:normal"
-    answer = f"{cell};width:{88 // len(runs)}%;min-width:12em"
 
-    def row(label: str, cells: Iterable[str], style: str = cell) -> str:
-        head = f'<th style="{cell};width:1%;font-weight:400;white-space:nowrap">{label}</th>'
-        rest = (f'<td style="{style};overflow-wrap:anywhere">{each}</td>' for each in cells)
-        return f"<tr>{head}{''.join(rest)}</tr>"
+    def row(name: str, cells: Iterable[str]) -> list[Markup]:
+        return [Markup(f'<div style="white-space:nowrap">{name}</div>'), *map(Markup, cells)]
 
     told = [describe(run) for run in runs]
+    answers = (answer_html(run, form) + _trouble_html(run) for run in runs)
     rows = [
         row("", (f"<strong>{text(plain(run.requested or '?', 200))}</strong>" for run in runs)),
-        row(_ANSWER, (answer_html(run, form) + _trouble_html(run) for run in runs), answer),
+        row(_ANSWER, (f'<div style="min-width:12em">{answer}</div>' for answer in answers)),
         *(row(label, (text(each[label]) for each in told)) for label in told[0]),
     ]
-    # JupyterLab lays its tables out with columns of equal width, whatever is in them.
-    style = f"border-collapse:collapse;table-layout:auto;width:100%;margin:0.5em 0;{_SMALL}"
-    return f'<div style="overflow-x:auto"><table style="{style}"><tbody>{"".join(rows)}</tbody></table></div>'
+    widths = ["1%", *[f"{88 // len(runs)}%"] * len(runs)]
+    return table(rows, label="Runs side by side", titles=True, figures=(), wide=True, widths=widths)
 
 
 def _as_words(said: str) -> str:

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Table", "Text"]
 
-_CELL = "border:1px solid rgba(128,128,128,0.5);padding:3px 8px;text-align:left;vertical-align:top"
-
 
 class Text(str):
     """Text that shows itself as it is, not quoted."""
@@ -51,18 +49,10 @@ class Table(list[dict[str, Any]]):
         return "\n".join([*([self.title] if self.title else []), *lines])
 
     def _repr_html_(self) -> str:
-        from .markdown import text
+        from .html import table, text
 
-        head = "".join(f'<th style="{_CELL}">{text(name)}</th>' for name in self.columns)
-        body = "".join(
-            "<tr>" + "".join(f'<td style="{_CELL}">{text(cell)}</td>' for cell in self._cells(row)) + "</tr>"
-            for row in self
-        )
         title = f'<p style="font-weight:600">{text(self.title)}</p>' if self.title else ""
-        return (
-            f'{title}<div style="overflow-x:auto"><table style="border-collapse:collapse">'
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-        )
+        return title + table(map(self._cells, self), self.columns, label=self.title)
 
     def _cells(self, row: Mapping[str, Any]) -> list[str]:
         return ["–" if row.get(name) is None else plain(row[name], 200).replace("\n", " ") for name in self.columns]

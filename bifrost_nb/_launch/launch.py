@@ -21,6 +21,7 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 
+from .._numbers import number, whole
 from ..errors import BifrostError, ConfigurationError
 from .config_file import Providers, check_config
 from .methods import HOST, PACKAGE, LaunchMethod, LaunchPlan, ways
@@ -31,7 +32,13 @@ __all__ = ["LaunchedGateway", "launch_gateway"]
 
 
 class LaunchedGateway:
-    """A running gateway: a context manager. It ends at `stop`, or with this process."""
+    """A running gateway: a context manager. It ends at `stop`, or with this process.
+
+    For example:
+
+        with bf.launch_gateway(providers=["openai"]) as gateway:
+            bf.Client(gateway.url).chat("openai/gpt-4o-mini", "Hi")
+    """
 
     def __init__(
         self, process: subprocess.Popen[bytes], plan: LaunchPlan, way: LaunchMethod, version: str | None, own: bool
@@ -97,12 +104,16 @@ def launch_gateway(
 
     Raises ConfigurationError for an argument that cannot be used, BifrostError with every way that was tried and why it
     failed.
+
+        with bf.launch_gateway(providers=["openai"]) as gateway:
+            client = bf.Client(gateway.url)
     """
     if config is not None and providers is not None:
         raise ConfigurationError("Pass config or providers, not both.")
     wanted = _version(version)
     price_file = _existing("prices", prices)
-    if not isinstance(timeout, int | float) or not 0 < timeout < float("inf"):
+    seconds = number(timeout)
+    if seconds is None or not 0 < seconds < float("inf"):
         raise ConfigurationError(f"timeout must be seconds above 0, not {timeout!r}.")
     variables = check_config(
         config if config is not None else config_for(providers, PurePath(), wanted, bool(price_file))
@@ -115,7 +126,7 @@ def launch_gateway(
     folder = Path(tempfile.mkdtemp(prefix="bifrost-nb-gateway-")) if app_dir is None else _folder(Path(app_dir))
     if not free and (config or providers is not None):
         _leave_alone(folder / "config.json", config or config_for(providers, folder, wanted, bool(price_file)))
-    end = time.monotonic() + timeout
+    end = time.monotonic() + seconds
     plan = LaunchPlan(chosen, folder, config, providers, price_file, wanted, end, variables, form=wanted)
     try:
         return _first_that_works(plan, ways(binary, plan), own=free)
@@ -235,13 +246,14 @@ def _existing(name: str, path: str | os.PathLike[str] | None) -> Path | None:
 
 def _port(port: int) -> int:
     """A port that is free now; the gateway takes it a moment later."""
-    if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port < 65_536:
+    wanted = whole(port)
+    if wanted is None or not 0 <= wanted < 65_536:
         raise ConfigurationError(f"port must be a number from 0 to 65535, not {port!r}.")
     with socket.socket() as probe:
         if os.name == "posix":
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((HOST, wanted))
         except OSError as error:
             raise ConfigurationError(
                 f"Port {port} cannot be used: {error.strerror}.", hint="Choose another, or 0 for any free one."

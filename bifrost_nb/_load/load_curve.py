@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from numbers import Real
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from .._client.portal import portal
 from .._compare.inputs import prompts_of
 from .._compare.progress import Bar
 from .._display.table import Table
+from .._numbers import number, whole
 from .._safe_text import guard_headers
 from ..errors import ConfigurationError
 from .arrivals import Arrivals, Step
@@ -83,6 +83,9 @@ def load_curve(
     `max_cost_usd` may be reached, and after a rate with less than half of `target`.
 
     Raises ConfigurationError and TemplateError before anything is sent, `Interrupted` (``.runs``) on the interrupt key.
+
+    `chat` sends chats, with `system` as their system message; `client` sends (None: one of the settings); `parameters`
+    (``max_tokens=60``) go with each call.
     """
     from .._client.client import Client, default_client
 
@@ -95,13 +98,13 @@ def load_curve(
     if target > 1:
         raise ConfigurationError(f"target is a share between 0 and 1, like 0.95, not {target!r}.")
     limits = _limits(slo)
-    if isinstance(max_open, bool) or not isinstance(max_open, int) or max_open < 1:
+    if (whole(max_open) or 0) < 1:
         raise ConfigurationError(f"max_open must be a whole number from 1, not {max_open!r}.")
     if max_cost_usd is not None:
         max_cost_usd = _positive("max_cost_usd", max_cost_usd)
     if "stream" in parameters or "retries" in parameters:
         raise ConfigurationError("load_curve always streams and sends each call once; leave stream and retries out.")
-    texts = [text for _, text, _ in prompts_of(prompt, inputs)]
+    texts = [str(one.asked) for one in prompts_of(prompt, inputs)]
 
     def make(number: int) -> Call:
         kind: Kind = "chat" if chat or system is not None else "text"
@@ -146,7 +149,14 @@ def _send(arrivals: Arrivals) -> None:
 
 
 class LoadCurve:
-    """What came back at each rate. Shows itself as a table."""
+    """What came back at each rate. Shows itself as a table.
+
+    For example:
+
+        curve = bf.load_curve("azure/fast", "Hi", rates=[1, 2], seconds=10)
+        curve.rate
+        curve.frame
+    """
 
     def __init__(
         self, deployment: str, steps: Sequence[Step], seconds: float, slo: Mapping[str, float], target: float
@@ -221,7 +231,7 @@ class LoadCurve:
         return "\n".join([repr(self._table()), *self.notes])
 
     def _repr_html_(self) -> str:
-        from .._display.markdown import text
+        from .._display.html import text
 
         notes = "".join(f"<p>{text(note)}</p>" for note in self.notes)
         return self._table()._repr_html_() + notes
@@ -313,9 +323,10 @@ def _rates(rates: Any) -> list[float]:
 
 
 def _positive(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < math.inf:
+    found = number(value)
+    if found is None or not 0 < found < math.inf:
         raise ConfigurationError(f"{name} must be above 0, not {value!r}.")
-    return float(value)
+    return found
 
 
 def _limits(slo: Any) -> dict[str, float]:

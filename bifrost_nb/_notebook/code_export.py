@@ -150,7 +150,7 @@ def _magic(client: Client, call: Call, run: Run) -> str:
         turns = [(turn.get("role"), turn.get("content")) for turn in call.body["messages"] if len(turn) == 2]
         prompt = turns[-1][1] if turns and turns[-1][0] == "user" and len(turns) == len(call.body["messages"]) else None
         if len(turns) == 2 and turns[0][0] == "system" and isinstance(turns[0][1], str):
-            words += ["--system", _as_template(turns[0][1])]
+            words += _flag("--system", _as_template(turns[0][1]))
         else:
             words.append("--chat")
             prompt = prompt if len(turns) == 1 else None
@@ -163,17 +163,28 @@ def _magic(client: Client, call: Call, run: Run) -> str:
         if name in flags:
             words += [flags[name], str(value)]
         elif name == "extra":
-            words += [word for key, each in value.items() for word in ("--extra", f"{key}={json.dumps(each)}")]
+            words += [word for key, each in value.items() for word in _flag("--extra", f"{key}={json.dumps(each)}")]
         elif name != "stream":
             words += ["-p", f"{name}={value if isinstance(value, str) and _is_text(value) else json.dumps(value)}"]
+    odd = [key for key in run.params.get("extra") or () if "=" in key]
+    if odd or any("\n" in word or "\r" in word for word in words):
+        raise ConfigurationError(
+            "System messages of several lines, and names with = in them, do not fit on the line of a %%bifrost cell.",
+            hint="Copy it as httpx.",
+        )
     return f"{shlex.join(words)}\n{_as_template(prompt)}"
+
+
+def _flag(name: str, value: str) -> list[str]:
+    """The words of a flag; a value that begins like a flag is written into its word."""
+    return [f"{name}={value}"] if value.startswith("-") else [name, value]
 
 
 def _is_text(value: str) -> bool:
     """Whether the magic reads `value` as the text it is, without quotes of JSON around it."""
     from .magic.options import literal
 
-    return bool(literal(value) == value)
+    return value.isprintable() and bool(literal(value) == value)
 
 
 def _as_template(prompt: str) -> str:

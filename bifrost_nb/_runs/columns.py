@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Any, Literal, NamedTuple
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import orjson
 
@@ -17,14 +17,15 @@ from .run import Run
 __all__ = ["COLUMNS", "NAMES", "Column", "Dtype"]
 
 Dtype = Literal["string", "Int64", "Float64", "boolean", "datetime64[us, UTC]"]
+T = TypeVar("T")
 
 
-class Column(NamedTuple):
-    """One column: `value(run)` is None where unknown."""
+class Column(NamedTuple, Generic[T]):
+    """One column of a frame of `T` (runs, rows of the gateway's answers, pairs): `value(row)` is None where unknown."""
 
     name: str
     dtype: Dtype
-    value: Callable[[Run], Any]
+    value: Callable[[T], Any]
 
 
 def _json(name: str) -> Callable[[Run], str | None]:
@@ -37,11 +38,11 @@ def _json(name: str) -> Callable[[Run], str | None]:
     return value
 
 
-def _columns(dtype: Dtype, names: str) -> list[Column]:
+def _columns(dtype: Dtype, names: str) -> list[Column[Run]]:
     return [Column(name, dtype, attrgetter(name)) for name in names.split()]
 
 
-COLUMNS: tuple[Column, ...] = (
+COLUMNS: tuple[Column[Run], ...] = (
     *_columns("string", "run_id request_id comparison_id prompt_id"),
     *_columns("datetime64[us, UTC]", "started_at"),
     *_columns("string", "request_type requested_provider requested_model"),

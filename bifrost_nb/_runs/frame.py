@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-__all__ = ["Library", "frame_from_arrow", "runs", "table_as", "table_of", "to_frame"]
+__all__ = ["Library", "frame_from_arrow", "runs", "table_as", "table_of", "to_array", "to_frame"]
 
 Library = Literal["pandas", "arrow", "polars"]
 """Whose table the runs are to be in."""
@@ -32,7 +32,9 @@ def to_frame(runs: Iterable[Run], to: Literal["polars"]) -> pl.DataFrame: ...
 def to_frame(runs: Iterable[Run], to: Library = "pandas") -> Any:
     """One row per run, one column per entry of `COLUMNS`, NA where unknown or not of the column's type.
 
-    ``bf.to_frame(runs)``; with ``to="arrow"`` a `pyarrow.Table`, with ``to="polars"`` a polars frame.
+    `runs` is any iterable of `Run`; with `to` ``"arrow"`` it is a `pyarrow.Table`, with ``"polars"`` a polars frame.
+
+        bf.to_frame([client.chat("azure/fast", "Hi")])[["total_ms", "cost_usd"]]
     """
     return table_as(table_of(list(runs)), to)
 
@@ -65,7 +67,7 @@ def table_of(runs: list[Run]) -> pa.Table:
     return pa.table([column_array(_values(column, runs), column.dtype) for column in COLUMNS], schema=schema())
 
 
-def _values(column: Column, runs: list[Run]) -> list[Any]:
+def _values(column: Column[Run], runs: list[Run]) -> list[Any]:
     try:
         return [column.value(run) for run in runs]
     except (TypeError, ValueError, AttributeError, RecursionError):  # a run holds what JSON cannot carry
@@ -102,6 +104,15 @@ def arrow_rows(stream: Any) -> list[dict[str, Any]]:
     return list(pa.table(stream).to_pylist())
 
 
+def to_array(values: Iterable[Any], dtype: Dtype) -> Any:
+    """A pandas array of one of the dtypes of every frame, NA for what does not fit it."""
+    import pandas as pd
+
+    from .log.codec import cell
+
+    return pd.array([cell(value, dtype) for value in values], dtype=_dtype(dtype))
+
+
 def _dtype(dtype: Dtype) -> Any:
     """The pandas dtype object of a column.
 
@@ -123,11 +134,12 @@ def runs(to: Literal["polars"], **filters: Unpack[Filters]) -> pl.DataFrame: ...
 def runs(to: Library = "pandas", **filters: Unpack[Filters]) -> Any:
     """The run log in force, one row per run; `Filters` says what each filter takes.
 
-        bf.runs(since="1d", deployment="azure/fast", status="ok")
-        bf.runs("polars", since="1d")       # or "arrow": a pyarrow.Table, which duckdb reads as it is
+    `since` and `until` are ages (``"1d"``), datetimes or ISO texts, `limit` keeps the newest; `deployment`, `status`,
+    `run_id`, `comparison_id` and `prompt_id` take one or several, `tags` a dict of which all must be there. Raises
+    ConfigurationError for a filter or library that is none, LogError where the log cannot be read.
 
-    The columns are those of every frame, unknown is NA (null in Arrow and polars). Raises ConfigurationError for a
-    filter or library that is none, LogError where the log cannot be read.
+        bf.runs(since="1d", deployment="azure/fast", status="ok")[["total_ms", "cost_usd"]]
+        bf.runs("polars", since="1d")       # or "arrow": a pyarrow.Table, which duckdb reads as it is
     """
     from .log.log import run_log
     from .pending import wait_for_costs

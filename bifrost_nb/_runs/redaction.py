@@ -64,7 +64,19 @@ def as_written(run: Run) -> Run:
 
 
 _OURS = frozenset(
-    ("run_id", "request_id", "comparison_id", "prompt_id", "request_type", "status", "cost_source", "rating", "written")
+    (
+        "run_id",
+        "request_id",
+        "comparison_id",
+        "prompt_id",
+        "request_type",
+        "status",
+        "cost_source",
+        "rating",
+        "written",
+        "parsed",
+        "valid_error",
+    )
 )
 """Fields of a run whose texts are our own words: a key that reads like one of them must not change them."""
 _ASKED = frozenset(("requested_provider", "requested_model", "fallbacks", "prompt", "params", "tags"))

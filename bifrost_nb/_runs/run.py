@@ -47,6 +47,9 @@ class Run:
     The fields down to `gateway_version` are the columns of every frame, under the same names. Milliseconds are of our
     own monotonic clock and count from the moment the call began to be sent (retries included, our queue excluded),
     except `latency_ms`, which is the gateway's. `status` is None while the call is in flight.
+
+        run = bf.Client("demo").chat("openai/gpt-4o-mini", "Hi")
+        run.text, run.total_ms, run.cost_usd, run.cost_source
     """
 
     run_id: str = field(default_factory=new_id)
@@ -111,6 +114,12 @@ class Run:
     gateway_version: str | None = None
 
     # Beyond the columns
+    parsed: Any = field(default=None, repr=False)
+    """Of a call with `schema`: the answer as the pydantic model, or as dict; None where it is not valid."""
+    valid: bool | None = None
+    """Of a call with `schema`: whether the answer fits it. None: none was asked for, or no answer came."""
+    valid_error: str | None = None
+    """Why it is not valid: what does not fit, or that it was cut off."""
     texts: list[str] = field(default_factory=list)
     """The text of every choice, by index."""
     reasoning: str | None = None

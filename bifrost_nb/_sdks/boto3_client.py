@@ -31,6 +31,10 @@ def recording_boto3(boto3_client: Any, client: Client | None = None, *, tags: Ma
     run of its own (tags ``sdk_call``, ``attempt``).
 
     Raises ConfigurationError for anything but a ``bedrock-runtime`` client.
+
+    `boto3_client` is changed in place.
+
+        bedrock = bf.recording_boto3(boto3.client("bedrock-runtime", endpoint_url="http://localhost:8080/bedrock"))
     """
     return record_boto3(boto3_client, Recorder(client, tags))
 

@@ -14,7 +14,9 @@ __all__ = ["CommentFilter", "comment_filter"]
 def comment_filter(exchange: Exchange) -> CommentFilter | None:
     """A filter for the answer whose head has come; None where nothing is to be left out."""
     headers = exchange.headers
-    streamed = headers.get("content-type", "").lower().startswith("text/event-stream")
+    kind = headers.get("content-type", "").lower()
+    # The SDK goes by what it asked for, whatever the content type says.
+    streamed = kind.startswith("text/event-stream") or ":streamGenerateContent" in exchange.path
     plain = headers.get("content-encoding", "identity") == "identity"
     return CommentFilter(exchange) if streamed and plain and exchange.path.startswith("/genai/") else None
 

@@ -9,9 +9,10 @@ from importlib.util import find_spec
 from typing import Any, Literal, NamedTuple
 
 from .._client.client import Client
+from .._client.transport import ca_variable
 from ..errors import ConfigurationError
 from .boto3_client import record_boto3
-from .httpx_clients import record
+from .httpx_clients import record, to_the_gateway
 from .per_loop import per_loop_client
 from .recorder import NO_KEY, Recorder
 from .routes import PREFIXES
@@ -38,6 +39,9 @@ def sdk(
     run, beside ``sdk``, the name; `options` go to the SDK's own constructor.
 
     Raises ConfigurationError for an unknown name, a package that is not installed, or a missing ``model``.
+
+        openai = bf.sdk("openai")
+        openai.chat.completions.create(model="azure/fast", messages=[{"role": "user", "content": "Hi"}])
     """
     chosen = _SDKS.get(name)
     if chosen is None:
@@ -68,8 +72,9 @@ class _Place(NamedTuple):
     def key(self) -> str:
         return self.recorder.client.settings.api_key or NO_KEY
 
-    def recorded(self, http_client: Any) -> Any:
-        return record(http_client, self.recorder)
+    def http(self, kind: Any, **options: Any) -> Any:
+        """A recorded client of `kind`, a class of httpx or httpx2."""
+        return record(kind(**to_the_gateway(self.recorder), **options), self.recorder)
 
 
 Options = dict[str, Any]
@@ -80,7 +85,7 @@ def _openai_client(place: _Place, asynchronous: bool, options: Options) -> Any:
 
     kind: Any = openai.AsyncOpenAI if asynchronous else openai.OpenAI
     http: Any = openai.DefaultAsyncHttpxClient if asynchronous else openai.DefaultHttpxClient
-    return kind(**{"base_url": place.url, "api_key": place.key, "http_client": place.recorded(http()), **options})
+    return kind(**{"base_url": place.url, "api_key": place.key, "http_client": place.http(http), **options})
 
 
 def _openai(place: _Place, options: Options) -> Any:
@@ -92,7 +97,7 @@ def _anthropic(place: _Place, options: Options) -> Any:
 
     kind: Any = anthropic.AsyncAnthropic if place.asynchronous else anthropic.Anthropic
     http: Any = anthropic.DefaultAsyncHttpxClient if place.asynchronous else anthropic.DefaultHttpxClient
-    return kind(**{"base_url": place.url, "api_key": place.key, "http_client": place.recorded(http()), **options})
+    return kind(**{"base_url": place.url, "api_key": place.key, "http_client": place.http(http), **options})
 
 
 def _genai(place: _Place, options: Options) -> Any:
@@ -103,8 +108,12 @@ def _genai(place: _Place, options: Options) -> Any:
     http = {
         "base_url": place.url,
         "api_version": "v1beta",  # the gateway's route; the SDK's own default changes
-        "httpx_client": place.recorded(import_module(library).Client(follow_redirects=True)),
-        "httpx_async_client": per_loop_client(library, place.recorder, follow_redirects=True),
+        "httpx_client": place.http(import_module(library).Client, follow_redirects=True),
+        "httpx_async_client": per_loop_client(
+            library, place.recorder, follow_redirects=True, **to_the_gateway(place.recorder)
+        ),
+        # Its live connections read SSL_CERT_FILE when the client is made, also where nothing is encrypted.
+        "async_client_args": {"ssl": to_the_gateway(place.recorder)["verify"]},
         **(given if isinstance(given, dict) else given.model_dump(exclude_unset=True)),
     }
     client = genai.Client(**{"api_key": place.key, "vertexai": False, "http_options": http, **options})
@@ -119,7 +128,7 @@ def _cohere(place: _Place, options: Options) -> Any:
     http: Any = httpx.AsyncClient if place.asynchronous else httpx.Client
     # Without this header the gateway answers in its own form, of which the SDK reads nothing (measured from 1.4.18 on).
     raw = {"x-bf-send-back-raw-response": "true"}
-    http_client = place.recorded(http(timeout=300, follow_redirects=True, headers=raw))  # else as its own client
+    http_client = place.http(http, timeout=300, follow_redirects=True, headers=raw)  # else as its own client
     return kind(**{"base_url": place.url, "api_key": place.key, "httpx_client": http_client, **options})
 
 
@@ -130,9 +139,13 @@ def _bedrock(place: _Place, options: Options) -> Any:
     import botocore
     from botocore.config import Config
 
-    config = Config(signature_version=botocore.UNSIGNED)  # the gateway has AWS's keys; none are needed here
+    route, scheme = place.recorder.route, place.url.partition("://")[0]
+    config = Config(  # the gateway has AWS's keys; none are needed here
+        signature_version=botocore.UNSIGNED, proxies={scheme: route.proxy} if route.proxy else {}
+    )
     config = config.merge(options.pop("config", Config()))
-    values = {"endpoint_url": place.url, "region_name": "us-east-1", "config": config, **options}
+    trusted = place.recorder.client.credentials.ca_file or ca_variable()[0]
+    values = {"endpoint_url": place.url, "region_name": "us-east-1", "config": config, "verify": trusted, **options}
     return record_boto3(boto3.client("bedrock-runtime", **values), place.recorder)
 
 
@@ -144,8 +157,9 @@ def _langchain(place: _Place, options: Options) -> Any:
     values = {
         "base_url": place.url,
         "api_key": place.key,
-        "http_client": place.recorded(openai.DefaultHttpxClient()),
-        "http_async_client": place.recorded(openai.DefaultAsyncHttpxClient()),
+        "http_client": place.http(openai.DefaultHttpxClient),
+        "http_async_client": place.http(openai.DefaultAsyncHttpxClient),
+        "openai_proxy": None,  # OPENAI_PROXY is not for the gateway, and langchain takes no client beside it
         **options,
     }
     return ChatOpenAI(**values)

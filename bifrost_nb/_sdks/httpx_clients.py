@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError
 from .comment_filter import comment_filter
@@ -20,7 +21,7 @@ from .recorder import ASKED_HEADERS, Recorder
 if TYPE_CHECKING:
     from .._client.client import Client
 
-__all__ = ["Library", "record", "recording_async_client", "recording_client"]
+__all__ = ["Library", "record", "recording_async_client", "recording_client", "to_the_gateway"]
 
 Library = Literal["httpx", "httpx2"]
 
@@ -39,9 +40,13 @@ def recording_client(
     ``Client``. Each POST below the gateway's address becomes a `Run`, retries one each (tags ``sdk_call``,
     ``attempt``); the virtual key and ``x-request-id`` are added where the SDK sets none. The SDK notices nothing else.
 
-    Raises ConfigurationError where the library is not installed.
+    The gateway is asked as `bf.Client` asks it: one on this machine directly, whatever proxies the environment names,
+    and by the client's `ca_file`. Raises ConfigurationError where the library is not installed.
+
+        openai.OpenAI(base_url="http://localhost:8080/openai", http_client=bf.recording_client(tags={"job": "nightly"}))
     """
-    return record(_library(library).Client(**options), Recorder(client, tags))
+    recorder = Recorder(client, tags)
+    return record(_library(library).Client(**_on_the_way(recorder, options)), recorder)
 
 
 def recording_async_client(
@@ -51,8 +56,38 @@ def recording_async_client(
     tags: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Any:
-    """`recording_client` for async code: an ``httpx.AsyncClient``."""
-    return record(_library(library).AsyncClient(**options), Recorder(client, tags))
+    """`recording_client` for async code: an ``httpx.AsyncClient``.
+
+    `client`, `library`, `tags` and `options` are as there, and so is what it raises.
+
+        openai.AsyncOpenAI(base_url="http://localhost:8080/openai", http_client=bf.recording_async_client())
+    """
+    recorder = Recorder(client, tags)
+    return record(_library(library).AsyncClient(**_on_the_way(recorder, options)), recorder)
+
+
+def to_the_gateway(recorder: Recorder) -> dict[str, Any]:
+    """Options of an httpx client that asks nobody but the gateway: as our own client does."""
+    route = recorder.route
+    return {"trust_env": False, "proxy": route.proxy, "verify": route.tls or _certifi()}
+
+
+def _on_the_way(recorder: Recorder, options: dict[str, Any]) -> dict[str, Any]:
+    """`options` for a client that may ask others as well, by the proxies of the environment."""
+    route, where = recorder.route, urlsplit(recorder.base_url)
+    if route.proxy is None:
+        host = f"[{where.hostname}]" if ":" in (where.hostname or "") else where.hostname
+        port = f":{where.port}" if where.port else ""
+        options["mounts"] = {f"{where.scheme}://{host}{port}": None, **options.get("mounts", {})}
+    return {"verify": route.tls or _certifi(), **options}
+
+
+@lru_cache(maxsize=1)
+def _certifi() -> Any:
+    """The usual certificates, where the gateway needs none: a stale file of the environment stops nothing then."""
+    import httpx
+
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def record(http_client: Any, recorder: Recorder) -> Any:
@@ -177,7 +212,7 @@ class _AsyncTransport:
             with sent:
                 response = await self._inner.handle_async_request(request)
         except BaseException as failure:
-            self._recorder.end(exchange, failure)
+            await self._recorder.aend(exchange, failure)
             raise
         exchange.head(response.status_code, response.headers.raw)
         response.stream = self._stream(response.stream, exchange, self._recorder)
@@ -242,15 +277,15 @@ class _AwaitedStream(_RecordedStream):
         except GeneratorExit:
             raise
         except BaseException as failure:
-            self._recorder.end(self._exchange, failure)
+            await self._recorder.aend(self._exchange, failure)
             raise
-        self._recorder.end(self._exchange, exhausted=True)
+        await self._recorder.aend(self._exchange, exhausted=True)
 
     async def aclose(self) -> None:
         try:
             await self._inner.aclose()
         finally:
-            self._recorder.end(self._exchange)
+            await self._recorder.aend(self._exchange)
 
 
 @lru_cache(maxsize=2)

@@ -8,15 +8,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from .._client.client import Client, default_client
 from .._client.portal import portal
+from .._client.transport import NetworkRoute, route_to
 from .._runs.pending import cost_follows
 from .._runs.run import Run
 from ..errors import LogError
@@ -61,6 +63,11 @@ class Recorder:
     def __repr__(self) -> str:
         return f"<Recorder of {self.base_url}>"
 
+    @property
+    def route(self) -> NetworkRoute:
+        """The way to the gateway, as its own client goes it. Raises ConfigurationError."""
+        return route_to(self.base_url, self.client.credentials.ca_file)
+
     def begin(
         self, method: str, scheme: str, host: str, port: int | None, path: str, question: bytes, attempt: str | None
     ) -> Exchange | None:
@@ -99,17 +106,32 @@ class Recorder:
             return
         exchange.over, exchange.failure, exchange.exhausted = True, failure, exhausted
         exchange.ended_ms = None if late else exchange.now_ms()
-        try:
-            self._remember(exchange)
-            run = read(exchange, self._secrets)
-            run.gateway_version = self._version
+        with _harmless():
+            run = self._run(exchange)
             self.client.record(run)
             self._look_later(run)
-        except Exception:  # the call of the SDK is worth more than our record of it
-            _logger.exception("bifrost-nb: a call could not be recorded")
+
+    async def aend(self, exchange: Exchange, failure: BaseException | None = None, *, exhausted: bool = False) -> None:
+        """`end` on the event loop of an async SDK, which must not stand still while another process holds the log."""
+        if exchange.over:
+            return
+        exchange.over, exchange.failure, exchange.exhausted = True, failure, exhausted
+        exchange.ended_ms = exchange.now_ms()
+        with _harmless():
+            run, client = self._run(exchange), self.client
+            await client.log.append_on_loop(run, redact=client.redact, secrets=client.credentials.secrets)
+            self._look_later(run)
+
+    def _run(self, exchange: Exchange) -> Run:
+        self._remember(exchange)
+        run = read(exchange, self._secrets)
+        run.gateway_version = self._version
+        return run
 
     def _look_later(self, run: Run) -> None:
         """What `run` does not know yet is looked for on the private loop."""
+        if sys.is_finalizing():  # an answer that was left open is closed last of all: it is recorded, and no more
+            return
         private = portal()
         if run.cost_usd is None and run.http_status is not None:
             cost_follows(run, private.thread)  # from now on, so that whoever asks at once knows that it may come
@@ -147,6 +169,15 @@ class Recorder:
             self._failed[_fingerprint(exchange)] = (tags["sdk_call"], tags["attempt"], time.monotonic())
             if len(self._failed) > 1000:
                 self._failed.popitem(last=False)
+
+
+@contextlib.contextmanager
+def _harmless() -> Iterator[None]:
+    """The call of the SDK is worth more than our record of it."""
+    try:
+        yield
+    except Exception:
+        _logger.exception("bifrost-nb: a call could not be recorded")
 
 
 def _fingerprint(exchange: Exchange) -> Any:

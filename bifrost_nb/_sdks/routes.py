@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from .._wire.deployments import Deployment
 from .formats import anthropic, bedrock, cohere, genai, openai
-from .formats.shape import Format, Question, as_it_came, stateless
+from .formats.shape import Format, RequestFacts, as_it_came, stateless
 
 __all__ = ["OTHER", "PREFIXES", "Operation", "asked_of", "operation"]
 
@@ -43,7 +43,7 @@ class Operation(NamedTuple):
 
 
 OTHER = Format(
-    lambda body: Question(model if type(model := body.get("model")) is str else None),
+    lambda body: RequestFacts(model if type(model := body.get("model")) is str else None),
     as_it_came,
     stateless(as_it_came),
     as_it_came,

@@ -52,6 +52,8 @@ class SimulatedDeployment(BaseModel):
     reports_cost: Literal["object", "number"] | None = None
     """How the provider itself reports the cost in its answer; None: it does not, as most."""
     reasoning: bool = False
+    images: bool = False
+    """Whether the list of models says that its chat takes images."""
     style: Literal["plain", "terse", "chatty", "formal", "playful"] = "plain"
     verbosity: float = Field(1, gt=0)
     """Factor on the length of its answers."""
@@ -101,6 +103,7 @@ DEFAULT_DEPLOYMENTS: tuple[SimulatedDeployment, ...] = (
     _deployment(
         "azure/gpt-4o", "chat", upstream_model="gpt-4o-2024-11-20", ttft_ms=230, tokens_per_s=110, input_usd=2.5,
         output_usd=10.0, cached_input_usd=1.25, context_tokens=128_000, max_output_tokens=16_384, style="formal",
+        images=True,
     ),
     _deployment(
         "openai/gpt-3.5-turbo-instruct", "text", ttft_ms=200, tokens_per_s=100, input_usd=1.5, output_usd=2.0,
@@ -109,6 +112,7 @@ DEFAULT_DEPLOYMENTS: tuple[SimulatedDeployment, ...] = (
     _deployment(
         "openai/gpt-4o-mini", "chat", ttft_ms=210, tokens_per_s=130, input_usd=0.15, output_usd=0.6,
         cached_input_usd=0.075, context_tokens=128_000, max_output_tokens=16_384, style="chatty",
+        images=True,
     ),
     _deployment(
         "anthropic/claude-haiku-4-5", "chat", ttft_ms=260, tokens_per_s=150, chunk_tokens=4, input_usd=1.0,

@@ -1,8 +1,9 @@
 """What differs on the wire between generations of the gateway: names, shapes, headers, ends of streams.
 
 1.3, 1.4, 1.5 and 2.0 are held against what gateway processes 1.3.63, 1.4.0, 1.5.16 and 2.0.0-prerelease3 answered
-(``tests/simulator/test_captures.py``, with a list of what is still otherwise); 2.2 was never seen as a process: it
-follows what was measured of the gateway's engine alone (``tests/engine/MEASURED.md``), and its published source.
+(``tests/simulator/test_captures.py``; ``captures_kinds.py`` beside it lists what is otherwise and why, and holds 1.4.18
+and 1.5.1 against the same dialects). **2.2 was read, not measured**: no process of 2.2 was ever seen, it follows the
+published source and what was measured of the gateway's engine alone (``tests/engine/MEASURED.md``).
 1.5.1 differs from 1.5: it has no ``routing_info``, its log is written 2 s late, a refused connection is a 400. Two
 differences are on purpose: log probabilities exist in 1.3 too, under the name that its specification gives them, and
 a value that is not known is left out, never null, as the specification wants.
@@ -222,8 +223,8 @@ class Dialect:
     # -- usage and cost ---------------------------------------------------------------------------------------------
 
     def usage(self, prompt: int, completion: int, *, cached: int = 0, reasoning: int | None = None) -> dict[str, Any]:
-        """Token counts; ``completion_tokens`` is left out when it is 0, as Go does."""
-        usage: dict[str, Any] = {"prompt_tokens": prompt}
+        """Token counts; one that is 0 is left out, as Go does, but for the total."""
+        usage: dict[str, Any] = {"prompt_tokens": prompt} if prompt else {}
         if completion:
             usage["completion_tokens"] = completion
         usage["total_tokens"] = prompt + completion

@@ -32,7 +32,14 @@ _PROGRAM = f"import sys; sys.path.append({_ROOT!r}); from bifrost_nb._simulator.
 
 
 class LocalGateway:
-    """A running embedded gateway: a context manager. It ends at `stop`, or with this process."""
+    """A running embedded gateway: a context manager. It ends at `stop`, or with this process.
+
+    For example:
+
+        with bf.local_gateway(seed=1) as gateway:
+            bf.Client(gateway.url).chat("openai/gpt-4o-mini", "Hi")
+            gateway.requests()
+    """
 
     def __init__(self, process: subprocess.Popen[bytes], url: str, token: str, dialect: str) -> None:
         self.url = url
@@ -133,6 +140,9 @@ def local_gateway(
     `deployments` adds some, as dictionaries with the fields of `bifrost_nb._simulator.deployments.SimulatedDeployment`.
 
     Raises ConfigurationError for an argument that cannot be used.
+
+        with bf.local_gateway(seed=1, speed=10) as gateway:
+            bf.Client(gateway.url).complete("azure/gpt-35-turbo-instruct", "Hi")
     """
     token = secrets.token_urlsafe(16)
     options = {

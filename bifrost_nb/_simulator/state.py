@@ -22,6 +22,7 @@ from .dialects import Dialect, Failure, Route
 from .faults import FaultRule, Script
 from .http.delivery import ProviderAttempt
 from .http.request import UNRESOLVED, Refused, SimulatedCall, out_of_bounds
+from .prompt_repository import PromptRepository
 from .records import LogRow, LogStore, RequestRecorder
 
 __all__ = ["BUDGET_USD", "VIRTUAL_KEYS", "Simulator", "virtual_key"]
@@ -52,6 +53,7 @@ class Simulator:
     logs: LogStore = field(default_factory=LogStore)
     conversations: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """The messages up to and with each stored answer of the Responses API, by its id."""
+    prompts: PromptRepository = field(default_factory=PromptRepository)
     _seen: Counter[Any] = field(default_factory=Counter)
     _recent: dict[str, deque[float]] = field(default_factory=dict)
     _prefixes: dict[int, None] = field(default_factory=dict)
@@ -62,6 +64,7 @@ class Simulator:
         self.recorder.records.clear()
         self.script.replace([])
         self.logs.rows.clear()
+        self.prompts.clear()
         for state in (self._seen, self._recent, self._prefixes, self._cache, self.conversations):
             state.clear()
 
@@ -292,6 +295,7 @@ class Simulator:
             "latency": (now - began) * 1e3,
             "status": status,
             "stream": call.stream,
+            **self.prompts.facts(call.headers),
             "metadata": {name[9:]: value for name, value in call.headers.items() if name.startswith("x-bf-dim-")},
         }
         facts = {name: value for name, value in facts.items() if value is not None}

@@ -77,18 +77,31 @@ _HINTS_BY_MESSAGE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         ),
     )
 )
+_NOT_TAKEN = "The message says what is not taken; leave that parameter out, or change it."
 _HINTS_BY_STATUS: dict[int, str] = {
+    400: _NOT_TAKEN,
     401: "Check virtual_key (BIFROST_VIRTUAL_KEY) and api_key (BIFROST_API_KEY).",
     402: _HINTS["budget_exceeded"],
     403: _NOT_ALLOWED,
     404: "Check the deployment's name against bf.models().",
     405: "Check base_url: it is the gateway's own address, without /v1.",
     408: "Try again, or ask for a shorter answer.",
+    413: "The request is too large for the gateway or a proxy before it; send less at once.",
+    415: _NOT_TAKEN,
+    422: _NOT_TAKEN,
+    424: "Something that the provider needs for this failed; try again, or name a fallback.",
+    451: "The provider may not answer this here; ask another deployment.",
+    499: "The gateway took the call for cancelled; try again.",
     429: "Wait and try again, or name a fallback.",
     500: "The gateway or the provider failed; try again, or name a fallback.",
     502: "The gateway did not reach the provider; try again, or name a fallback.",
     503: "The gateway or the provider is overloaded; try again, or name a fallback.",
     504: "The provider took too long; try again, or name a fallback.",
+    529: "The provider is overloaded; try again, or name a fallback.",
+}
+_HINTS_BY_CLASS: dict[int, str] = {
+    4: "The gateway or the provider refuses this request as it is; the message says why.",
+    5: "The gateway, the provider or a proxy between failed; try again, or name a fallback.",
 }
 
 
@@ -211,7 +224,8 @@ def _hint(info: ErrorInfo) -> str | None:
         return f"Wait {info.retry_after_s:g} s and try again, or name a fallback."
     if info.status in (401, 403) and info.provider:  # governance, which is about our key, names its kind
         return "The provider refused the key that the gateway (or you, by api_key=) has for it."
-    return _HINTS_BY_STATUS.get(info.status or 0)
+    status = info.status or 0
+    return _HINTS_BY_STATUS.get(status) or _HINTS_BY_CLASS.get(status // 100)
 
 
 def _decoded(body: bytes | str | Mapping[str, Any]) -> Mapping[str, Any] | str:

@@ -29,6 +29,8 @@ def gateway_chart(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
     `ax` None: a figure of its own that belongs to nobody (no pyplot), shown by the Axes it returns. An empty frame
     gives an empty chart with its title. Raises ConfigurationError for any other frame.
+
+        bf.gateway_chart(bf.gateway_histogram("tokens", since="7d"))
     """
     figure, labels = _columns(frame)
     title, unit = _FIGURES[figure]

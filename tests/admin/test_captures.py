@@ -31,7 +31,10 @@ ROUTES = {
     "106_dropped": "/api/logs/dropped",
 }
 
-pytestmark = pytest.mark.skipif(not CAPTURES.is_dir(), reason="the captured answers (../shared/captures) are not here")
+pytestmark = [
+    pytest.mark.shared,
+    pytest.mark.skipif(not CAPTURES.is_dir(), reason="the captured answers (../shared/captures) are not here"),
+]
 
 
 def captured(version: str, name: str) -> tuple[Any, int]:

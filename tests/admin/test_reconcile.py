@@ -174,7 +174,7 @@ def test_nothing_on_both_sides(client_of: ClientOf) -> None:
         pd.testing.assert_series_equal(getattr(none, name).dtypes, getattr(some, name).dtypes)
     assert "0 in both logs" in repr(none)
     assert "unknown" in repr(none)
-    assert none._repr_html_().startswith("<table")
+    assert none._repr_html_().startswith("<div")
 
 
 def test_a_gateway_without_a_log_is_told(client_of: ClientOf) -> None:

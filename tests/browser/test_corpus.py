@@ -95,10 +95,10 @@ assert set(long._repr_mimebundle_()[0]) == {"text/plain"}
 """,
     "without widgets": """
 from bifrost_nb._notebook.live.html_view import Basic
-from bifrost_nb._notebook.live.race import Arrival, Piece, Race
+from bifrost_nb._notebook.live.race import RaceUpdate, Piece, Race
 for row in (sendable[start:start + COLUMNS] for start in range(0, len(sendable), COLUMNS)):
     race = Race([run("", model=text, status=None) for text in row], title=row[0])
-    race.receive(Arrival(place, [Piece(0, text, "", 1.0)]) for place, text in enumerate(row))
+    race.receive(RaceUpdate(place, [Piece(0, text, "", 1.0)]) for place, text in enumerate(row))
     display(Basic(race).bundle(), raw=True)
 """,
     "errors": "from bifrost_nb._display.run import mimebundle_many\n"

@@ -106,6 +106,12 @@ def test_a_flow_by_hand(either: Notebook, gateway: LocalGateway) -> None:
     either.until(lambda: prompt.input_value() == "Say {{colour}}.", 30, "the old prompt")
     assert page.label("{{colour}}").input_value() == "green"
     either.until(lambda: page.results.locator("strong", has_text="green").count() == 2, 30, "the old answers")
+    chooser = page.label("Earlier rounds")
+    assert chooser.input_value() == "1"
+    either.run("play.restore(2);")
+    either.until(lambda: chooser.input_value() == "2", 30, "the chooser to name the restored round")
+    either.run("play.restore(1);")
+    either.until(lambda: chooser.input_value() == "1", 30, "the chooser to name the restored round")
     page.button("Copy as code").click()
     code = page.label("Code")
     code.wait_for()
@@ -273,4 +279,40 @@ def test_pictures(lab: Notebook, gateway: LocalGateway, pictures: Path, theme: L
     lab.page.set_viewport_size({"width": 480, "height": 1400})
     lab.picture(pictures / f"playground-narrow-{theme.lower()}.png", page.cell)
     lab.page.set_viewport_size({"width": 1280, "height": 900})
+    lab.theme("Light")
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_scores(lab: Notebook, gateway: LocalGateway, pictures: Path, theme: Literal["Light", "Dark"]) -> None:
+    """Scorers that Python gave are chosen on the page; badges and means come with the answers, in both themes."""
+    gateway.script(
+        [
+            {"deployment": "azure/fast", "prompt": "Peru", "text": ["It is Lima."]},
+            {"text": ["It is Paris, which everybody knows."]},
+        ]
+    )
+    lab.theme(theme)
+    lab.run(
+        "import bifrost_nb as bf\n"
+        "rows = [{'country': 'France', 'capital': 'Paris'}, {'country': 'Peru', 'capital': 'Lima'}]\n"
+        "scores = {'capital': bf.scorers.contains('capital'), 'short': bf.scorers.length(max=20)}"
+    )
+    arguments = "['azure/fast', 'azure/large'], 'Capital of {{country}}?', inputs=rows, score=scores, client=client"
+    page = Page(lab, arguments)
+    boxes = page.root.get_by_role("group", name="Scores", exact=True).get_by_role("checkbox")
+    assert boxes.count() == 2
+    page.run()
+    lab.until(lambda: "✓ short" in page.results.inner_text(), 30, "the badges")
+    assert page.results.inner_text().count("✓ capital") == 3
+    assert page.results.inner_text().count("✕ capital") == 1
+    height = page.cell.output.evaluate("e => e.scrollHeight")
+    lab.page.set_viewport_size({"width": 1280, "height": min(int(height) + 250, 2500)})
+    lab.picture(pictures / f"playground-scores-{theme.lower()}.png", page.cell)
+    lab.page.set_viewport_size({"width": 1280, "height": 900})
+    assert contrast(page.root.locator(".bifrost-pg-kind").last) >= 4.5
+    boxes.nth(1).uncheck()
+    lab.until(lambda: python(lab, "play.form.scores") == "('score_capital',)", 30, "the choice")
+    page.run()
+    lab.until(lambda: "short" not in page.results.inner_text(), 30, "the answers without that score")
+    assert "✓ capital" in page.results.inner_text()
     lab.theme("Light")

@@ -9,7 +9,7 @@ import pytest
 
 from bifrost_nb import Client, LocalGateway, RunLog, scorers
 from bifrost_nb._compare.compare import compare
-from bifrost_nb._compare.report import write_report
+from bifrost_nb._report.report import write_report
 
 from .watched import WATCH, corpus
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import signal
 import threading
 import time
@@ -17,8 +18,10 @@ import orjson
 import pandas as pd
 import pytest
 
-from bifrost_nb import Client, ConfigurationError, LocalGateway, RunLog
+from bifrost_nb import Client, ConfigurationError, LocalGateway, RunLog, Timeouts
+from bifrost_nb._compare.cluster import _told
 from bifrost_nb._compare.compare import ComparisonInterrupted, compare
+from bifrost_nb._compare.plan import without_keys
 
 distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
 
@@ -141,6 +144,34 @@ def test_keys_are_not_sent_to_a_cluster(cluster: Any, gateway: LocalGateway) -> 
         compare(**question(client, 2, cluster=cluster))
     assert "planted" not in str(caught.value)
     assert not sent(gateway)
+
+
+def test_workers_send_what_this_process_would(cluster: Any, gateway: LocalGateway, tmp_path: Path) -> None:
+    """Headers, API version, retries and limits of the client, and the same identity; no key of a header travels."""
+    gateway.script([{"text": "Always the same answer."}])
+    sendings = []
+    for more in ({}, {"cluster": cluster}):
+        gateway.reset()
+        client = Client(
+            gateway.url,
+            headers={"x-bf-eh-mode": "strict", "x-auth-token": "hdPLANTED-0123456789"},
+            api_version="2024-10-21",
+            timeout=Timeouts(total=33),
+            retries=0,
+            log=RunLog(tmp_path / f"{len(more)}.jsonl"),
+        )
+        entry = {"deployment": "azure/fast", "headers": {"x-api-key": "sk-PLANTED-0123456789", "x-team": "blue"}}
+        found = compare([entry], "One {{n}}.", inputs={"n": [1]}, client=client, **more)
+        [asked] = [one for one in gateway.requests() if one["path"].endswith("completions")]
+        kept = {name: asked["headers"].get(name) for name in ("x-bf-eh-mode", "x-team")}
+        sendings.append((asked["path"], asked["query"], kept, [run.tags["cell"] for run in found.runs]))
+    assert sendings[0] == sendings[1]
+    assert sendings[1][2] == {"x-bf-eh-mode": "strict", "x-team": "blue"}
+    assert not {"x-auth-token", "x-api-key"} & asked["headers"].keys()
+    assert ["x-api-key, x-auth-token" in note for note in found.notes] == [True]
+    told = pickle.dumps((_told(client), without_keys(found.plan)))
+    assert b"PLANTED" not in told
+    assert (_told(client)["timeout"].total, _told(client)["retries"]) == (33, 0)
 
 
 def test_what_a_cluster_cannot_do_is_said_before(client: Client, cluster: Any, gateway: LocalGateway) -> None:

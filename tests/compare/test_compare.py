@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bifrost_nb import Client, ConfigurationError, LocalGateway, LogError, RunLog, TemplateError
+from bifrost_nb import Client, ConfigurationError, LocalGateway, LogError, Run, RunLog, TemplateError
 from bifrost_nb._compare.compare import compare
 from bifrost_nb._compare.comparison import Comparison
 from bifrost_nb._compare.preflight import tokens_of
@@ -379,7 +379,29 @@ def test_dry_run_sends_nothing_and_brackets_the_cost(ask: Any, gateway: LocalGat
     assert later.minutes > 0
     assert "12 of 24 calls" in repr(later)
     assert "12 of 24 calls" in later._repr_html_()
-    assert later._repr_html_().count("<span>$</span>") == 2  # MathJax would read a formula between two bare dollars
+    shown = later._repr_html_()
+    assert "$" in shown
+    assert "$" not in shown.replace("<span>$</span>", "")  # MathJax would read a formula between two bare dollars
+
+
+def test_dry_run_counts_no_time_of_a_cache(ask: Any, client: Client) -> None:
+    """Answers out of a gateway's cache come in a few milliseconds; how long a call takes they do not tell."""
+    provider, model = A.split("/")
+    for n in range(30):
+        told = {"requested_provider": provider, "requested_model": model, "request_type": "text_completion"}
+        hit = n < 20
+        client.log.append(Run(status="ok", total_ms=2.0 if hit else 60_000.0, cache_hit=hit or None, **told))
+    estimate = ask(deployments=[A], concurrency=1, dry_run=True)
+    assert estimate.minutes == pytest.approx(int(estimate.frame["to_send"].sum()))
+
+
+def test_dry_run_counts_each_variants_own_system_message(client: Client) -> None:
+    """The tokens of a system message are those of the variant that sends it, filled in."""
+    asked = [{"deployment": "openai/gpt-4o-mini", "name": "long", "system": "{{x}} " * 100}, "openai/gpt-4o-mini"]
+    estimate = compare(asked, "{{x}}", inputs={"x": ["word " * 80]}, chat=True, client=client, dry_run=True)
+    long, short = estimate.frame["prompt_tokens"]
+    assert short == 100
+    assert long == 100 + 100 * 100 + 25
 
 
 def test_dry_run_names_prompts_that_are_too_long(ask: Any) -> None:

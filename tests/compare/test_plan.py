@@ -159,7 +159,7 @@ def test_each_deployment_has_its_own_settings() -> None:
         ({"repeats": 0}, "repeats"),
         ({"requests_per_minute": 0}, "requests_per_minute"),
         ({"tags": {"cell": 1}}, "tag 'cell'"),
-        ({"system": "Be brief."}, "chat=True"),
+        ({"system": "Be brief."}, "api='chat'"),
         ({"parameters": {"max_tokens": -1}}, "max_tokens"),
     ],
 )

@@ -113,10 +113,13 @@ def test_streams(client: Client, kind: str, deployment: str) -> None:
 @pytest.mark.feature("Streaming")
 def test_the_first_text_of_a_slow_deployment(client: Client, subject: Subject, limit: Limit) -> None:
     """Text is shown when it arrives: the time to the first text is the provider's, the rest follows at once."""
-    subject.script([{"deployment": "local/small", "first_text_ms": 300, "gap_ms": 0}])
+    held = subject.version == (1, 4, 0)
+    subject.script([{"deployment": "local/small", "first_text_ms": 300, "gap_ms": 80 if held else 0}])
     run = streamed(client, "text", "local/small", max_tokens=10)
-    if subject.version == (1, 4, 0):
+    if held:  # told where it falsifies a time: pieces that the provider sent one after another come at once
         limit(told(run, "held the stream back"), lost=True)
+        assert run.tokens_per_s is None
+        return
     assert 295 <= (run.ttft_ms or 0) < 1000
     assert (run.total_ms or 0) - (run.ttft_ms or 0) < 250
 

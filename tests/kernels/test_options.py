@@ -100,6 +100,12 @@ ROWS = {
     "line form as it is": Row(f"%bifrost {TWO} -- it's {{x}} -t 5", {"prompt": "it's {x} -t 5"}),
     "line form assigned": Row(f'a = %bifrost {TWO} "hi"', {"prompt": "hi"}, "a.status == 'ok'"),
     "several race": Row(f"%%bifrost {TWO} azure/fast -o a\nhi", {"max_tokens": 2}, "len(a.frame) == 2", asked=2),
+    "prompts of the line": Row(
+        f"%%bifrost {TWO} --prompt short='{{{{body}}}}' --prompt long='Say {{{{body}}}}' -p user=UNIQUE -o a\nhi",
+        {"max_tokens": 2},
+        "sorted(a.frame['template']) == ['long', 'short']",
+        asked=2,
+    ),
     "repeat": Row(
         f"%%bifrost {TWO} --repeat 3 --seed 9 --score short=length:20 -p user=UNIQUE -o a\nhi",
         {"prompt": "hi", "seed": 9},

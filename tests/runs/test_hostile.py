@@ -16,7 +16,7 @@ from bifrost_nb._runs.columns import COLUMNS
 from bifrost_nb._runs.log.append import Block
 from bifrost_nb._runs.log.codec import encode
 from bifrost_nb._runs.log.log import LogWarning, RunLog
-from bifrost_nb._runs.log.reader import merge, parse_quickly, parse_tolerantly
+from bifrost_nb._runs.log.reader import load, merge, parse_quickly, parse_tolerantly
 from bifrost_nb._runs.run import Run
 
 from .samples import full_run
@@ -220,9 +220,15 @@ def test_merging_keeps_the_newest_known_value(records: list[dict[str, Any]]) -> 
             expected.setdefault(row["run_id"], {})
     for row in rows:
         if (run := expected.get(row["run_id"])) is not None:
+            tags = [load((text or "null").encode()) for text in (run.get("tags"), row["tags"])]
             run.update({column.name: row[column.name] for column in COLUMNS if row[column.name] is not None})
+            if all(isinstance(each, dict) for each in tags):
+                run["tags"] = {**tags[0], **tags[1]}
     merged = merge([Block(1, len(records), data)])[0].drop_columns(["line"]).to_pylist()
-    assert merged == [{column.name: run.get(column.name) for column in COLUMNS} for run in expected.values()]
+    for one, run in zip(merged, expected.values(), strict=True):
+        if isinstance(run.get("tags"), dict):
+            one["tags"] = load(one["tags"].encode())
+        assert one == {column.name: run.get(column.name) for column in COLUMNS}
 
 
 @given(

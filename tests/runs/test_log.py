@@ -115,7 +115,7 @@ def test_later_facts_win(log: RunLog) -> None:
     third = replace(full_run(), run_id="run-3")
     log.append(third)
 
-    first.tags, first.fallbacks = {"c": 1}, ["x/y"]
+    first.tags, first.fallbacks = {**first.tags, "c": 1}, ["x/y"]
     second.cost_usd, second.rating = 0.5, "good"
     assert_frame_equal(log.frame(), to_frame([first, second, third]))
     assert log.read() == [replace(run, raw=None) for run in (first, second, third)]
@@ -173,6 +173,9 @@ def test_an_update_takes_columns_only(log: RunLog, facts: dict[str, Any], messag
         ({"deployment": ["azure/large", "openrouter/meta/llama"]}, "bc"),
         ({"deployment": "openai/served"}, ""),
         ({"deployment": []}, ""),
+        ({"status": []}, ""),
+        ({"prompt_id": set(), "deployment": "azure/fast"}, ""),
+        ({"run_id": ()}, ""),
         ({"status": "ok"}, "ac"),
         ({"status": ("ok", "error")}, "abc"),
         ({"comparison_id": "x"}, "ab"),
@@ -193,6 +196,22 @@ def test_filters(days: RunLog, filters: dict[str, Any], expected: str) -> None:
     assert_contract(frame)
     assert ids(frame) == expected
     assert "".join(run.run_id for run in days.read(**filters)) == expected
+
+
+def test_a_note_keeps_the_tags(log: RunLog) -> None:
+    """What is tagged later comes beside what was tagged before, tag by tag, however often and in whatever order."""
+    for name in "abc":
+        log.append(Run(run_id=name, status="ok", tags={"cell": f"cell of {name}", "n": 1} if name != "c" else {}))
+    log.update("b", tags={"note": "good"})
+    log.update("b", tags={"n": 2})
+    log.update("c", tags={"note": "late"}, rating="up")
+    expected = {
+        "a": {"cell": "cell of a", "n": 1},
+        "b": {"cell": "cell of b", "n": 2, "note": "good"},
+        "c": {"note": "late"},
+    }
+    assert {run.run_id: run.tags for run in log.read()} == expected
+    assert len(log.frame(tags={"cell": "cell of b", "note": "good"})) == 1
 
 
 def test_filters_see_later_facts(days: RunLog) -> None:

@@ -22,6 +22,7 @@ CAPTURES = Path(__file__).parents[3] / "shared" / "captures"
 VERSIONS = ["1.3.63", "1.4.0", "1.4.18", "1.5.1", "1.5.16", "2.0.0-prerelease3"]
 EACH = pytest.mark.parametrize("version", VERSIONS)
 pytestmark = [
+    pytest.mark.shared,
     pytest.mark.skipif(not CAPTURES.is_dir(), reason=f"there are no captures of real gateways in {CAPTURES}"),
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
 ]

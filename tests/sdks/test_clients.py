@@ -396,6 +396,37 @@ def test_many_at_once(gateway: LocalGateway, log: RunLog) -> None:
         assert runs[number].status == "ok"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="flock is not on Windows")
+def test_a_held_log_stops_no_event_loop(gateway: LocalGateway, log: RunLog) -> None:
+    """While another process holds the log, the async SDK's other tasks go on; the call is recorded when it returns."""
+    import fcntl
+
+    ours, late = Client(gateway.url, log=log), []
+    body = {"model": "azure/fast", "messages": [{"role": "user", "content": "Hi"}]}
+    log.append(Run(run_id="first"))
+    assert log.path is not None
+    handle = log.path.open("rb")  # held until a timer lets go
+
+    async def tick() -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            await asyncio.sleep(0.01)
+            late.append(loop.time() - began)
+
+    async def work() -> int:
+        async with bf.recording_async_client(ours) as http:
+            ticking = asyncio.create_task(tick())
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            threading.Timer(0.8, handle.close).start()
+            await http.post(gateway.url + PATH, json=body)
+            ticking.cancel()
+            return len(log.read())
+
+    assert asyncio.run(work()) == 2
+    assert max(late) < 0.4
+
+
 def test_costs_come_in_one_page(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many calls get their costs from one page of the gateway's log, and whoever waits for costs waits for these."""
     monkeypatch.setenv("BIFROST_RUN_LOG", str(tmp_path / "runs.jsonl"))

@@ -22,9 +22,9 @@ def make(wire: Wire, count: int = 3, **fields: Any) -> None:
 def written(wire: Wire, row: str) -> Any:
     """The log row, once it is there."""
     end = time.monotonic() + 5
-    while (answer := wire.http.get(f"/api/logs/{row}")).status_code == 404:
+    while not (found := [each for each in wire.http.get("/api/logs").json()["logs"] if each["id"] == row]):
         assert time.monotonic() < end
-    return answer.json()
+    return found[0]
 
 
 def test_models_have_prices_as_text_per_token(each: Wire) -> None:
@@ -58,7 +58,8 @@ def test_the_deployments_that_examples_name_are_there(wire: Wire) -> None:
 
 def test_health_and_version(each: Wire) -> None:
     """Health is ok; the version is a JSON text of the dialect's generation."""
-    assert each.http.get("/health").json() == {"status": "ok", "components": {"db_pings": "ok"}}
+    pings = {} if each.gateway.dialect == "1.3" else {"components": {"db_pings": "ok"}}
+    assert each.http.get("/health").json() == {"status": "ok"} | pings
     assert each.http.get("/api/version").json().startswith(f"v{each.gateway.dialect}")
 
 
@@ -67,7 +68,7 @@ def test_a_log_row_comes_later_and_has_the_cost(each: Wire) -> None:
     body = {"model": "azure/gpt-35-turbo-instruct", "prompt": "Explain tides", "stream": True}
     each.gateway.script([{"log_delay_ms": 100}])
     each.post("/v1/completions", body, **{"x-request-id": "mine"})
-    assert each.http.get("/api/logs/mine").status_code == 404
+    assert each.http.get("/api/logs").json()["logs"] == []
     row = written(each, "mine")
     usage = row["token_usage"]
     assert row["cost"] == pytest.approx((usage["prompt_tokens"] * 1.5 + usage["completion_tokens"] * 2.0) / 1e6)
@@ -76,7 +77,12 @@ def test_a_log_row_comes_later_and_has_the_cost(each: Wire) -> None:
     )  # fmt: skip
     assert row["stream"] is True
     assert row["output_message"]["content"]
-    assert each.http.get("/api/logs/unknown").status_code == 404
+    unknown = each.http.get("/api/logs/unknown")
+    if each.gateway.dialect == "1.3":  # measured: no such route yet, so the gateway's page
+        assert unknown.headers["content-type"].startswith("text/html")
+    else:
+        assert unknown.status_code == 404
+        assert each.http.get("/api/logs/mine").json()["cost"] == row["cost"]
 
 
 def test_a_fallback_has_a_row_of_its_own_under_the_request(each: Wire) -> None:
@@ -155,12 +161,15 @@ def test_stats_add_up(wire: Wire) -> None:
 
 
 def test_keys_of_providers_are_masked(each: Wire) -> None:
-    """Inline in 1.3, on their own route always; never a whole secret."""
+    """Inline in 1.3, later on their own route; never a whole secret."""
     providers = each.http.get("/api/providers").json()
     assert providers["total"] == len(providers["providers"]) >= 5
     assert all(("keys" in item) == (each.gateway.dialect == "1.3") for item in providers["providers"])
-    keys = each.http.get("/api/providers/azure/keys").json()["keys"]
+    if each.gateway.dialect == "1.3":
+        keys = [key for item in providers["providers"] for key in item["keys"]]
+    else:
+        keys = each.http.get("/api/providers/azure/keys").json()["keys"]
+        assert each.http.get("/api/providers/nobody/keys").status_code == 404
     assert all("****" in key["value"] for key in keys)
-    assert each.http.get("/api/providers/nobody/keys").status_code == 404
     few = each.http.get("/api/models").json()
     assert len(few["models"]) == 5 < few["total"]

@@ -209,7 +209,6 @@ def test_a_prompt_longer_than_the_context_is_refused(wire: Wire) -> None:
     [
         ({"prompt": "x", "stop": "END"}, "stop must be a list of strings"),
         ({"prompt": [[1, 2]]}, "invalid text completion input"),
-        ({"prompt": ""}, "prompt is required"),
         ({"prompt": []}, "prompt is required"),
         ({"prompt": "x", "n": 0}, "'n'"),
         ({"prompt": "x", "n": 2, "best_of": 1}, "best_of"),

@@ -188,6 +188,14 @@ def test_the_hint_says_what_to_do(body: Any, status: int, words: str) -> None:
     assert words in hint
 
 
+@pytest.mark.parametrize("status", [*range(400, 432), 451, 499, *range(500, 530), 599])
+def test_every_status_has_a_hint(status: int) -> None:
+    """Whatever a gateway, a provider or a proxy between answers, the error says what to do about it."""
+    error = gateway_error(parse_error(b'{"error": {"message": "no"}}', status, {}))
+    assert error.hint
+    assert error.hint in str(error)
+
+
 def test_a_limited_answer_says_how_long_to_wait() -> None:
     """The provider's own waiting time is in the hint."""
     assert "Wait 3 s" in str(gateway_error(told(FLAT, 429, retry_after="3")))

@@ -8,8 +8,22 @@ call here, and takes a third of the processor time of a short one.
 
 from .attempt import Sink, attempt
 from .body import MAX_ANSWER_BYTES
-from .error_map import mapped
+from .error_map import mapped, of_proxy_perhaps
 from .fetch import Reply, fetch, get_json
 from .pool import pool
+from .route import NetworkRoute, ca_variable, route_to
 
-__all__ = ["MAX_ANSWER_BYTES", "Reply", "Sink", "attempt", "fetch", "get_json", "mapped", "pool"]
+__all__ = [
+    "MAX_ANSWER_BYTES",
+    "NetworkRoute",
+    "Reply",
+    "Sink",
+    "attempt",
+    "ca_variable",
+    "fetch",
+    "get_json",
+    "mapped",
+    "of_proxy_perhaps",
+    "pool",
+    "route_to",
+]

@@ -18,7 +18,7 @@ from ..._wire.sse import EventDecoder
 from ...errors import ProtocolError, StreamInterrupted
 from .body import HEADERS, blocks, counted, sent, whole
 from .deadline import Deadline
-from .error_map import foreign, mapped
+from .error_map import foreign, mapped, of_proxy_perhaps
 
 if TYPE_CHECKING:
     from ..._runs.run import Run
@@ -56,7 +56,7 @@ async def attempt(
                 await _read_stream(response, collector, began, deadline, sink)
             else:
                 body = await whole(response)
-                pieces = collector.answer(_answer(response, body, collector))
+                pieces = collector.answer(_answer(response, body, collector, base_url))
                 if sink is not None:
                     sink(run, pieces)
                 return
@@ -112,11 +112,11 @@ def _is_event_stream(response: httpx.Response) -> bool:
     return response.status_code < 300 and kind.startswith("text/event-stream")
 
 
-def _answer(response: httpx.Response, body: bytes, collector: Collector) -> dict[str, Any]:
+def _answer(response: httpx.Response, body: bytes, collector: Collector, base_url: str) -> dict[str, Any]:
     """The JSON object of a good answer; anything else raises."""
     status = response.status_code
     if status >= 400:
-        raise collector.refusal(body)
+        raise of_proxy_perhaps(collector.refusal(body), base_url, body)
     what = f"{response.request.method} {response.request.url.path} answered {status}"
     if status >= 300:
         raise ProtocolError(f"{what}, a redirect, which is not followed.", hint="Set base_url to the gateway itself.")
@@ -124,10 +124,11 @@ def _answer(response: httpx.Response, body: bytes, collector: Collector) -> dict
         answer = loads(body)
     except orjson.JSONDecodeError:
         kind = response.headers.get("content-type") or "no content type"
-        raise ProtocolError(
+        error = ProtocolError(
             f"{what} with something that is not JSON ({kind}, {len(body)} bytes).",
             hint="Is base_url the address of a Bifrost gateway?",
-        ) from None
+        )
+        raise of_proxy_perhaps(error, base_url, body) from None
     if not isinstance(answer, dict):
         raise ProtocolError(f"{what} with JSON that is not an object.")
     if answer.get("error") and not answer.get("choices"):

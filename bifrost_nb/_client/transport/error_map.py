@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
+from ..._wire.json_text import loads
 from ...errors import BifrostError, ConnectionFailed, ProtocolError, StreamInterrupted, TimedOut
+from .route import proxy_of
 
-__all__ = ["foreign", "mapped", "timed_out"]
+__all__ = ["foreign", "mapped", "of_proxy_perhaps", "timed_out"]
+
+Refused = TypeVar("Refused", bound=BifrostError)
 
 
 def foreign(error: BaseException) -> bool:
@@ -60,10 +64,11 @@ def mapped(
         return ProtocolError(f"{base_url} cannot be used as an address.", hint="Check base_url.")
     if isinstance(cause, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
         return _of_proxy(cause, base_url)
-    failed = ConnectionFailed(
-        f"No gateway answered at {base_url} ({_reason(cause)}).",
-        hint="Start one, check base_url, or use Client('demo') for the embedded gateway.",
-    )
+    hint = "Start one, check base_url, or use Client('demo') for the embedded gateway."
+    if isinstance(cause, aiohttp.ClientConnectorCertificateError):
+        hint = "Pass ca_file= (BIFROST_CA_FILE) where the gateway's certificate is of an authority of your own."
+    through = f", asked through the proxy {proxy}" if (proxy := proxy_of(base_url)) else ""
+    failed = ConnectionFailed(f"No gateway answered at {base_url} ({_reason(cause)}{through}).", hint=hint)
     failed.taken = not isinstance(cause, aiohttp.ClientConnectorError | httpx.ConnectError)
     return failed
 
@@ -71,13 +76,30 @@ def mapped(
 def _of_proxy(cause: Any, base_url: str) -> ConnectionFailed:
     """The proxy of the environment did not let us through; the gateway was never reached."""
     if hasattr(cause, "status"):
-        proxy, why = "of the environment", f"it answered {cause.status}"
+        proxy, why = proxy_of(base_url) or "of the environment", f"it answered {cause.status}"
     else:
         proxy, why = f"{cause.host}:{cause.port}", _reason(cause)
     return ConnectionFailed(
         f"The proxy {proxy} did not connect to {base_url} ({why}).",
         hint="HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names it; add the gateway's host to NO_PROXY to ask it directly.",
     )
+
+
+def of_proxy_perhaps(error: Refused, base_url: str, body: bytes) -> Refused:
+    """`error`, which says so where a proxy stands before the gateway and the answer is not what a gateway writes."""
+    proxy = proxy_of(base_url)
+    if proxy is None or _is_object(body):
+        return error
+    error.args = (f"{error.message} The proxy {proxy} answered, or passed this on.",)
+    error.hint = "HTTP_PROXY or HTTPS_PROXY names it; add the gateway's host to NO_PROXY to ask it directly."
+    return error
+
+
+def _is_object(body: bytes) -> bool:
+    try:
+        return isinstance(loads(body), dict)
+    except ValueError:
+        return False
 
 
 def _reason(cause: BaseException) -> str:

@@ -39,12 +39,13 @@ async def fetch(
     method: str = "GET",
     content: Any = None,
     seconds: float = 10.0,
+    ca_file: str | None = None,
 ) -> Reply:
     """One request to the management API, `content` sent as JSON; redirects are not followed.
 
     Raises ConnectionFailed and its relatives, ProtocolError for an answer longer than `MAX_ANSWER_BYTES`.
     """
-    http = await pool(base_url)
+    http = await pool(base_url, ca_file)
     body = None if content is None else orjson.dumps(content)
     all_headers = {**HEADERS, **headers} if body is None else {**HEADERS, **headers, "content-type": "application/json"}
     try:
@@ -65,8 +66,13 @@ async def fetch(
 
 
 async def get_json(
-    base_url: str, path: str, headers: Mapping[str, str], params: Mapping[str, Any] | None = None, seconds: float = 10.0
+    base_url: str,
+    path: str,
+    headers: Mapping[str, str],
+    params: Mapping[str, Any] | None = None,
+    seconds: float = 10.0,
+    ca_file: str | None = None,
 ) -> tuple[int, Any]:
     """GET a management resource: (status, decoded JSON or None). Raises as `fetch` does."""
-    reply = await fetch(base_url, path, headers, params, seconds=seconds)
+    reply = await fetch(base_url, path, headers, params, seconds=seconds, ca_file=ca_file)
     return reply.status, reply.json()

@@ -10,8 +10,10 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from ..._display.run import Runs, metadata_many, mimebundle, mimebundle_many
+from ..._foreground.environment import place
+from ..._runs.pending import UNATTENDED_PATIENCE_S
 from ..magic.options import Options
-from .race import Arrival, Race
+from .race import Race, RaceUpdate
 
 if TYPE_CHECKING:
     from ..._client.calls import Call, Outcome
@@ -22,7 +24,7 @@ __all__ = ["BackgroundJob"]
 
 REDRAW_S = 0.25
 COST_WAIT_S = 2.0
-"""How long after the end a cost is waited for that only the gateway's log tells."""
+"""How long whoever waits for a job waits on for a cost that only the gateway's log tells."""
 
 
 class BackgroundJob:
@@ -37,13 +39,13 @@ class BackgroundJob:
         self.name = name = options.bg or "job"
         self._form, self._raises = options.format, not options.no_raise
         self.runs = Runs(call.run for call in calls)
-        self._inbox: SimpleQueue[Arrival] = SimpleQueue()
+        self._inbox: SimpleQueue[RaceUpdate] = SimpleQueue()
         self._race = Race(self.runs, name)
         self._client = client
         self._handle: Any = None
         self._late_s = 0.0
         self._jobs: list[concurrent.futures.Future[Outcome]] = [
-            client.start(call, lambda _, pieces, index=index: self._inbox.put(Arrival(index, pieces)))  # type: ignore[misc]
+            client.start(call, lambda _, pieces, index=index: self._inbox.put(RaceUpdate(index, pieces)))  # type: ignore[misc]
             for index, call in enumerate(calls)
         ]
         if not options.quiet:
@@ -72,7 +74,8 @@ class BackgroundJob:
     async def _waited(self) -> Run | Runs:
         # Shielded: interrupting the wait must not end the work.
         await asyncio.gather(*(asyncio.shield(asyncio.wrap_future(job)) for job in self._jobs))
-        await asyncio.to_thread(self._client.wait_costs, self.runs, COST_WAIT_S)
+        patience = UNATTENDED_PATIENCE_S if place() == "unattended" else COST_WAIT_S  # nobody looks again there
+        await asyncio.to_thread(self._client.wait_costs, self.runs, patience)
         return self._finished()
 
     def _finished(self) -> Run | Runs:
@@ -100,7 +103,9 @@ class BackgroundJob:
         if not self.done:
             from .html_view import Basic
 
-            return {**Basic(self._race).bundle(), "text/plain": repr(self)}
+            # The interrupt key stops what the kernel does just now, which this is not.
+            stop = f"Goes on in the background; %bifrost cancel {self.name} stops it."
+            return {**Basic(self._race, stop).bundle(), "text/plain": repr(self)}
         if len(self.runs) == 1:
             return mimebundle(self.runs[0], form=self._form)
         return mimebundle_many(self.runs, form=self._form)
@@ -121,7 +126,7 @@ class BackgroundJob:
         self._draw()
         lacking = done and any(run.cost_usd is None for run in self.runs)
         self._late_s += REDRAW_S if lacking else 0
-        if not done or (lacking and self._late_s < COST_WAIT_S):
+        if not done or (lacking and self._late_s < UNATTENDED_PATIENCE_S):
             asyncio.get_running_loop().call_later(REDRAW_S, self._redraw)
 
     def _draw(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..._display.markdown import text as escape
+from ..._display.html import RULE, text as escape
 from .race import Race, RaceColumn
 
 __all__ = ["Basic"]
@@ -15,8 +15,8 @@ TAIL = 4000
 class Basic:
     """Draws a race as escaped HTML with inline styles that hold in light and dark themes."""
 
-    def __init__(self, race: Race) -> None:
-        self.race = race
+    def __init__(self, race: Race, stop: str = "Press ■ (interrupt) to stop.") -> None:
+        self.race, self._stop = race, stop
         self._drawn_at = -INTERVAL_S
 
     def bundle(self) -> dict[str, str]:
@@ -24,7 +24,7 @@ class Basic:
         elapsed = self.race.elapsed_s
         asked = ", ".join(column.facts(elapsed).asked for column in self.race.columns)
         columns = "".join(_column(column, elapsed) for column in self.race.columns)
-        hint = '<div style="opacity:.75">Press ■ (interrupt) to stop.</div>'
+        hint = f'<div style="opacity:.75">{escape(self._stop)}</div>'
         heading = f"<strong>{escape(self.race.title)}</strong>" if self.race.title else ""
         return {"text/html": f"<div>{heading}{columns}{hint}</div>", "text/plain": f"Waiting for {asked} …"}
 
@@ -44,7 +44,7 @@ def _column(column: RaceColumn, elapsed: float) -> str:
     text = column.text
     shown = text if len(text) <= TAIL else "… " + text[-TAIL:]
     return (
-        '<section style="border:1px solid rgba(128,128,128,.5);border-radius:6px;padding:8px 12px;margin:4px 0">'
+        f'<section style="border:1px solid {RULE};border-radius:6px;padding:8px 12px;margin:4px 0">'
         f'<strong>{escape(facts.asked)}</strong> <span style="opacity:.75">{escape(said)}</span>'
         f'<div style="white-space:pre-wrap;overflow-wrap:anywhere;min-height:4.5em">{escape(shown)}</div></section>'
     )

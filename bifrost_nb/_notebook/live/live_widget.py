@@ -40,7 +40,7 @@ LEAST_S = 0.09
 class Pane:
     """Shows a race while it runs. `stop(column)` is called, on any thread, for a click; None stands for all.
 
-    `form` is how an answer is read once it is complete (`records.show.FORMS`).
+    `form` is how an answer is read once it is complete (`_display.run.FORMS`).
     """
 
     def __init__(self, race: Race, stop: Callable[[int | None], None], form: str = "md") -> None:

@@ -17,7 +17,7 @@ from ..._runs.collector import Piece
 from ..._runs.run import Run
 from ..._safe_text import plain
 
-__all__ = ["Arrival", "Facts", "Race", "RaceColumn", "safe"]
+__all__ = ["Facts", "Race", "RaceColumn", "RaceUpdate", "safe"]
 
 _WORDS = {
     "ok": "done",
@@ -28,7 +28,7 @@ _WORDS = {
 }
 
 
-class Arrival(NamedTuple):
+class RaceUpdate(NamedTuple):
     """What the network side hands over: which column, and what came (nothing: only the run's facts changed)."""
 
     column: int
@@ -202,7 +202,7 @@ class Race:
         ended = sum(column.ended for column in self.columns)
         return f"{ended} of {len(self.columns)} finished"
 
-    def receive(self, arrivals: Iterable[Arrival]) -> None:
+    def receive(self, arrivals: Iterable[RaceUpdate]) -> None:
         """Take in a batch from the network side."""
         elapsed = self.elapsed_s
         for arrival in arrivals:

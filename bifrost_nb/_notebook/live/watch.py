@@ -13,7 +13,7 @@ from ..._foreground.environment import place
 from ..._foreground.wait import Interrupted, Interrupts, drain, wait_for_costs
 from ..._runs.collector import Piece
 from ..._runs.run import Run
-from .race import Arrival, Race
+from .race import Race, RaceUpdate
 
 if TYPE_CHECKING:
     from ..._client.client import Client
@@ -43,14 +43,14 @@ def watch(
     if not calls:
         return []
     race = Race((call.run for call in calls), title)
-    inbox: SimpleQueue[Arrival] = SimpleQueue()
+    inbox: SimpleQueue[RaceUpdate] = SimpleQueue()
     jobs: list[Future[Outcome]] = []
 
     def stop(column: int | None) -> None:
         for job in jobs if column is None else jobs[column : column + 1]:
             job.cancel()
 
-    def draw(arrivals: list[Arrival]) -> None:
+    def draw(arrivals: list[RaceUpdate]) -> None:
         race.receive(arrivals)
         view.update()
 
@@ -72,9 +72,9 @@ def watch(
     return [job.result() for job in jobs]
 
 
-def _sink(inbox: SimpleQueue[Arrival], index: int) -> Callable[[Run, list[Piece]], None]:
+def _sink(inbox: SimpleQueue[RaceUpdate], index: int) -> Callable[[Run, list[Piece]], None]:
     """What the private loop calls for column `index`: it only queues, drawing is the cell's thread's work."""
-    return lambda _, pieces: inbox.put(Arrival(index, pieces))
+    return lambda _, pieces: inbox.put(RaceUpdate(index, pieces))
 
 
 def _what_was_stopped(race: Race) -> str:

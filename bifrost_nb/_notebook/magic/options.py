@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from IPython.core.error import UsageError
 
+from ..._client.calls import text_parameters
 from ..._suggest import did_you_mean
 from .chats import DEFAULT
 
@@ -72,7 +73,8 @@ class Options:
     out: str | None = None
     format: str = "md"
     save: str | None = None
-    use: str | None = None
+    prompts: dict[str, str] = field(default_factory=dict)
+    use: list[str] = field(default_factory=list)
     history: str | None = None
     """The name of a chat."""
     history_from: int | None = None
@@ -84,6 +86,12 @@ class Options:
     bg: str | None = None
     quiet: bool = False
     no_raise: bool = False
+
+    @property
+    def comparing(self) -> bool:
+        """Whether the line asks for a comparison rather than for one answer of each deployment."""
+        several = bool(self.prompts) or len(self.use) > 1
+        return bool(self.repeat or self.inputs or self.score or several)
 
     @property
     def kind(self) -> str:
@@ -145,7 +153,7 @@ class _Several(argparse.Action):
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         if self.dest not in namespace.given:  # what `%bifrost use` set is replaced, not extended
-            setattr(namespace, self.dest, {} if self.type in (_pair, _tag) else [])
+            setattr(namespace, self.dest, {} if self.type in (_pair, _parameter, _tag, _template) else [])
         namespace.given.add(self.dest)
         kept = getattr(namespace, self.dest)
         if isinstance(kept, list):
@@ -181,6 +189,14 @@ def _pair(written: str) -> tuple[str, Any]:
     return name.strip(), literal(value)
 
 
+def _parameter(written: str) -> tuple[str, Any]:
+    """A parameter that is text stays as it was written: ``user=123e4567`` is no number."""
+    name, value = _pair(written)
+    if isinstance(value, int | float) and not isinstance(value, bool) and name in text_parameters():
+        return name, written.partition("=")[2]
+    return name, value
+
+
 def _tag(written: str) -> tuple[str, Any]:
     """A tag is kept as it was written: a number only where it reads the same again, unlike ``1.10`` and ``6e10``."""
     name, value = _pair(written)
@@ -188,6 +204,13 @@ def _tag(written: str) -> tuple[str, Any]:
     if isinstance(value, int | float) and not isinstance(value, bool) and str(value) != text:
         return name, text
     return name, value
+
+
+def _template(written: str) -> tuple[str, str]:
+    name, equals, text = written.partition("=")
+    if not equals or not name.strip() or not text.strip():
+        raise argparse.ArgumentTypeError(f"{written!r} is not NAME=TEXT")
+    return name.strip(), text
 
 
 def _name(written: str) -> str:
@@ -232,7 +255,9 @@ def _declare() -> _Parser:
     several("--stop", type=_stop, metavar="TEXT", help=r"end the answer at this text (\n is a line end); repeat")
     once("--seed", type=int, of="NUMBER", help="for answers that can be repeated")
     once("-n", type=_positive, of="COUNT", help="choices per call")
-    several("-p", dest="parameters", type=_pair, metavar="NAME=VALUE", help="any other parameter; JSON or text; repeat")
+    several(
+        "-p", dest="parameters", type=_parameter, metavar="NAME=VALUE", help="any other parameter; JSON or text; repeat"
+    )
     several("--extra", type=_pair, metavar="NAME=VALUE", help="a parameter of the provider's own; repeat")
     once("--repeat", type=_positive, of="COUNT", help="ask so many times: a comparison")
     once(
@@ -252,7 +277,18 @@ def _declare() -> _Parser:
     once("-o", "--out", type=_name, of="NAME", help="bind the result to this variable, the partial one after a failure")
     once("--format", choices=("md", "text", "json", "code"), default="md", of=None, help="how to show the answer")
     once("--save", of="NAME", help="keep this prompt under a name; a changed one becomes its next version")
-    once("--use", of="NAME[@VERSION]", help="a saved prompt; its {{body}} is this cell's text")
+    several(
+        "--prompt",
+        dest="prompts",
+        type=_template,
+        metavar="NAME=TEXT",
+        help="one of several prompts to compare; its {{body}} is this cell's text; repeat",
+    )
+    several(
+        "--use",
+        metavar="NAME[@VERSION]",
+        help="a saved prompt; its {{body}} is this cell's text; repeat to compare several",
+    )
     several("--tag", dest="tags", type=_tag, metavar="NAME=VALUE", help="kept with the run in the log; repeat")
     once("--timeout", type=float, of="SECONDS", help="longest time for a whole call")
     once("--cache", choices=("on", "off"), of=None, help="the gateway's cache for this call; on: a cache of your own")

@@ -39,18 +39,19 @@ def ask(session: Session, options: Options, body: str | None, local_ns: Mapping[
     """
     _check(session, options)
     values: ChainMap[str, Any] = ChainMap(dict(local_ns or {}), session.shell.user_ns)
-    template, prompt_id = _template(options, body)
-    if body is not None and options.use:
+    templates, prompt_id = _templates(options, body)
+    if body is not None and (options.use or options.prompts):
         values = ChainMap({"body": body.strip("\n")}, *values.maps)
-    elif options.save and "body" in variables(template) and "body" not in values:
+    elif options.save and "body" in _names(templates) and "body" not in values:
         if not options.dry_run:
             raise UsageError(
                 f"%%bifrost: {prompt_id} is saved and was not sent: its {{{{body}}}} is the text of the cell that says"
                 f" --use {options.save}. Add --dry-run to only save it."
             )
         values = ChainMap({"body": "{{body}}"}, *values.maps)
-    if options.repeat or options.inputs or options.score:
-        return _compared(session, options, (template, prompt_id), values, quiet or options.quiet)
+    if options.comparing:
+        return _compared(session, options, templates, values, quiet or options.quiet)
+    [template] = templates.values()
     prompt = render(template, values)
     turn = _turn(session, options, prompt, values) if options.chat_name else None
     calls = calls_for(session, options, prompt, values, prompt_id, turn)
@@ -129,10 +130,11 @@ def calls_for(
 def _check(session: Session, options: Options) -> None:
     if not options.deployments:
         raise UsageError("%%bifrost: name a deployment, like azure/gpt-35-turbo-instruct. %bifrost models lists them.")
-    comparing = options.repeat or options.inputs or options.score
-    if options.max_cost is not None and not comparing:
+    if options.max_cost is not None and not options.comparing:
         raise UsageError("%%bifrost: --max-cost limits a comparison; use it with --repeat or --inputs.")
-    if comparing and (options.chat_name or options.bg):
+    if options.save and (options.use or options.prompts):
+        raise UsageError("%%bifrost: --save keeps this cell's text as a prompt; leave --use and --prompt out.")
+    if options.comparing and (options.chat_name or options.bg):
         raise UsageError(f"%%bifrost: {'--history' if options.chat_name else '--bg'} does not go with a comparison.")
     if options.bg and options.chat_name:
         raise UsageError("%%bifrost: --history goes on when an answer is complete; ask without --bg.")
@@ -145,23 +147,37 @@ def _check(session: Session, options: Options) -> None:
         )
 
 
-def _template(options: Options, body: str | None) -> tuple[str, str | None]:
-    """The prompt's template and, where it is a saved one, its id."""
+def _templates(options: Options, body: str | None) -> tuple[dict[str, str], str | None]:
+    """The templates by name ("" for the cell's own text) and, where there is a single saved one, its id."""
     from .saved_prompts import saved_prompts
 
-    if options.use:
-        saved = saved_prompts().get(options.use)
-        if body and body.strip() and "body" not in variables(saved.template):
+    if options.use or options.prompts:
+        saved = {found.id: found.template for found in map(saved_prompts().get, options.use)}
+        if twice := saved.keys() & options.prompts.keys():
+            raise UsageError(f"%%bifrost: two prompts are called {min(twice)}.")
+        templates = {**options.prompts, **saved}
+        if body and body.strip() and "body" not in _names(templates):
+            names = " and ".join(templates)
             raise UsageError(
-                f"%%bifrost: the saved prompt {saved.id} has no {{{{body}}}} for this cell's text;"
-                f" use it in one line: %bifrost DEPLOYMENT --use {options.use}"
+                f"%%bifrost: {names} {'have' if len(templates) > 1 else 'has'} no {{{{body}}}} for this cell's text;"
+                f" ask in one line: %bifrost DEPLOYMENT {_written(options)}"
             )
-        return saved.template, saved.id
+        return templates, next(iter(saved)) if len(templates) == len(saved) == 1 else None
     if body is None or not body.strip():
         raise UsageError("%%bifrost: the prompt is empty; write it below the line.")
     if options.save:
-        return body, saved_prompts().save(options.save, body).id
-    return body, None
+        id = saved_prompts().save(options.save, body).id
+        return {id: body}, id
+    return {"": body}, None
+
+
+def _written(options: Options) -> str:
+    return f"--use {options.use[0]}" if options.use else f"--prompt {next(iter(options.prompts))}=..."
+
+
+def _names(templates: Mapping[str, str]) -> set[str]:
+    """The variables of all."""
+    return {name for template in templates.values() for name in variables(template)}
 
 
 def _watched(session: Session, options: Options, calls: list[Call], quiet: bool, turn: _Turn | None) -> Run | Runs:
@@ -198,16 +214,15 @@ def _raise_first(outcomes: list[Outcome]) -> None:
 
 
 def _compared(
-    session: Session, options: Options, template: tuple[str, str | None], values: Mapping[str, Any], quiet: bool
+    session: Session, options: Options, templates: Mapping[str, str], values: Mapping[str, Any], quiet: bool
 ) -> Any:
     """A comparison: every row of the inputs, so many times. What an interrupt left is kept, too."""
     from ..._compare.compare import ComparisonInterrupted, compare
 
-    prompt, prompt_id = template
-    system = options.system
-    inputs = _inputs(options.inputs, [prompt, system or ""], values) if options.inputs else None
+    prompts, system = dict(templates), options.system
+    inputs = _inputs(options.inputs, [*prompts.values(), system or ""], values) if options.inputs else None
     if inputs is None:  # the notebook's own values go in here; what comes out is no template any more
-        prompt = escape(render(prompt, values))
+        prompts = {name: escape(render(template, values)) for name, template in prompts.items()}
         system = None if system is None else escape(render(system, values))
     asked: dict[str, Any] = {
         "inputs": inputs,
@@ -227,7 +242,7 @@ def _compared(
     # With each deployment, because `compare` has a seed of its own: the one that orders the calls.
     asking = [{"deployment": deployment, **options.wire} for deployment in options.deployments]
     try:
-        compared: Any = compare(asking, {prompt_id: prompt} if prompt_id else prompt, **asked)
+        compared: Any = compare(asking, prompts.get("", prompts), **asked)
     except ComparisonInterrupted as interrupted:
         session.keep(interrupted.comparison, options.out)
         raise

@@ -51,10 +51,10 @@ def run(session: Session, line: str, local_ns: Mapping[str, Any] | None = None) 
         raise UsageError(
             f"%bifrost: there is no command {first!r}.{did_you_mean(first, COMMANDS)} %bifrost help lists them."
         )
-    if prompt is None and words[-2:-1] == ["--history"] and "--use" not in words:
+    if prompt is None and words[-2:-1] == ["--history"] and not {"--use", "--prompt"} & {*words}:
         words = [*words[:-2], f"--history={DEFAULT}", words[-1]]  # the last word is the prompt, not a chat's name
     options = parse(words, replace(session.defaults, deployments=[]))
-    if prompt is None and not options.use:
+    if prompt is None and not options.use and not options.prompts:
         if not options.deployments:
             raise UsageError(
                 '%bifrost: write the prompt last and in quotes: %bifrost azure/fast "Why is the sky blue?"'
@@ -89,7 +89,7 @@ def _use(session: Session, words: Sequence[str]) -> Text:
         session.defaults = Options()
     elif words:
         options = parse(words)
-        once = [name for name in ("out", "save", "use", "inputs", "bg", "dry_run") if getattr(options, name)]
+        once = [name for name in ("out", "save", "use", "prompts", "inputs", "bg", "dry_run") if getattr(options, name)]
         if once:
             raise UsageError(f"%bifrost use: --{once[0].replace('_', '-')} belongs to one cell.")
         session.defaults = options

@@ -1,1 +1,1 @@
-"""The interactive prompt comparison: `playground` (entry point), `form`, `round`, `view`."""
+"""The interactive prompt comparison: `playground` (entry point), `form`, `round`, `results`, `view`."""

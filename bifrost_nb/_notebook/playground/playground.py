@@ -12,14 +12,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..._client.portal import Job, portal
-from ..._display.markdown import text as escape
-from ..._display.run import as_html, mimebundle_many
+from ..._display.html import text as escape
 from ..._display.table import Text
 from ..._foreground.environment import place
 from ..._safe_text import hide, plain
 from ...errors import ConfigurationError
 from ..code_export import FORMS, copy
 from .form import Form
+from .results import results_html
 from .round import Round
 
 if TYPE_CHECKING:
@@ -65,14 +65,24 @@ def playground(
     system: str = "",
     fallbacks: Any = (),
     repeats: int = 1,
+    score: Any = None,
     client: Client | None = None,
     **parameters: Any,
 ) -> Playground:
     """A form to choose deployments, write a prompt with ``{{variables}}``, run it, and read the answers side by side.
 
     What is passed fills the form in, under the names of `compare`; `inputs` (a DataFrame, a dict of lists, a list of
-    dicts) binds rows for the variables, `values` gives one text for each. Raises ConfigurationError for wrong types;
-    what cannot be sent yet is said in the form.
+    dicts) binds rows for the variables, `values` gives one text for each. `score` judges the answers: a scorer of
+    `bifrost_nb.scorers`, a function, or a dict of them, among which the form then lets one choose::
+
+        play = bf.playground(["azure/fast", "azure/large"], "Capital of {{country}}?", inputs=rows,
+                             score={"right": bf.scorers.contains("capital")})
+        play.run().wait().frame["score_right"]
+
+    Raises ConfigurationError for wrong types; what cannot be sent yet is said in the form.
+
+    `chat`, `system`, `fallbacks`, `repeats` and `parameters` are as in `compare`; `client` sends (None: one of the
+    settings).
     """
     from ..._client.client import default_client
 
@@ -86,6 +96,7 @@ def playground(
         system=system,
         fallbacks=fallbacks,
         repeats=repeats,
+        score=score,
         **parameters,
     )
     return made
@@ -95,6 +106,9 @@ class Playground:
     """The state of a playground. Its display in a notebook is the form; the object works without one.
 
     `form` is what is filled in, `inputs` the bound rows, `history` the finished rounds, the last 50 of them.
+
+        form = bf.playground(["azure/fast"], "Name a {{what}}.", values={"what": "bird"})
+        form.frame
     """
 
     def __init__(self, client: Client) -> None:
@@ -175,7 +189,7 @@ class Playground:
         with self._lock:
             if self.running:
                 raise ConfigurationError("The playground is running.", hint="stop() it, or wait() for its end.")
-            self._round = Round(self.client, self.form.plan(self.client, self.inputs))
+            self._round = Round(self.client, self.form.plan(self.client, self.inputs), self.form.scorers)
             self._busy = True
             if self._view is not None:
                 self._view.began(self._round)
@@ -209,6 +223,12 @@ class Playground:
         """The answers on display: of the round under way as far as it is, else of the last or the restored one."""
         with self._lock:
             return self._round.comparison if self._round is not None and self._busy else self._shown
+
+    @property
+    def shown(self) -> Entry | None:
+        """The round of the history whose answers are on display; None while one runs and before the first."""
+        with self._lock:
+            return next((entry for entry in self.history if entry.comparison is self.comparison), None)
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -250,10 +270,10 @@ class Playground:
         return plain(f"Playground: {asked} · {'chat' if self.form.chat else 'text'} · {state} · {rounds}", 400)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        last = self.history[-1].html if self.history else ""
-        note = "The form needs a running kernel: run the cell to get it back."
+        last = self.shown.html if self.shown is not None else ""
+        why = "The form needs a running kernel: run the cell to get it back."
         prompt = f'<div style="white-space:pre-wrap;overflow-wrap:anywhere">{escape(self.form.prompt)}</div>'
-        html = f'<div><div><b>{escape(repr(self))}</b></div>{prompt}<div style="opacity:.75">{note}</div>{last}</div>'
+        html = f'<div><div><b>{escape(repr(self))}</b></div>{prompt}<div style="opacity:.75">{why}</div>{last}</div>'
         bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": html}
         if place() == "notebook":
             bundle |= self.view.bundle()
@@ -304,19 +324,3 @@ class Playground:
                 del self.history[:-LONGEST_HISTORY]
                 if self._view is not None:
                     self._view.ended(current, html)
-
-
-def results_html(current: Round, comparison: Comparison) -> str:
-    """The answers to the first prompt side by side, under the figures of all where there are more."""
-    runs = current.shown
-    html = as_html(runs[0]) if len(runs) == 1 else mimebundle_many(runs)["text/html"]
-    plan = comparison.plan
-    notes = ""
-    if len(plan.trials) > len(runs):
-        which = f"prompt 1 of {len(plan.prompts):,}" if len(plan.prompts) > 1 else "the prompt"
-        which += f", repeat 1 of {plan.repeats:,}" if plan.repeats > 1 else ""
-        said = f"Answers to {which}; all are in <code>.comparison</code> and <code>.frame</code>."
-        return f"{comparison._repr_html_()}<div style='margin-top:8px;opacity:.75'>{said}</div>{html}"
-    for note in comparison.notes:
-        notes += f'<div style="border-left:3px solid #d1242f;padding:2px 8px;margin:4px 0">{escape(plain(note))}</div>'
-    return notes + html

@@ -7,18 +7,21 @@ arrive, there the race's state changes, and from there the view is told to draw.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 from ..._client.portal import portal
 from ..._compare.comparison import Comparison
+from ..._compare.interrupted import ComparisonInterrupted
+from ..._compare.judge import JudgeCalls
 from ..._compare.plan import Plan
 from ..._compare.sweep import Progress, Sweep
 from ..live.race import Race, RaceColumn
 
 if TYPE_CHECKING:
     from ..._client.client import Client
+    from ..._compare.scoring import ScorerFunction
     from ..._runs.collector import Piece
     from ..._runs.run import Run
 
@@ -29,20 +32,32 @@ COST_WAIT_S = 1.0
 """The results wait at most so long for costs that come from the gateway's log; later ones are in the frame."""
 
 
+class _Judging(JudgeCalls):
+    """The judge's calls of a round; Stop keeps further ones from being made. Those under way are waited for."""
+
+    stopped = False
+
+    def exhausted(self) -> str | None:
+        return "the round was stopped" if self.stopped else super().exhausted()
+
+
 class Round:
     """The calls of `plan`: a sweep for each deployment, so that each can be stopped by itself.
 
     `race` shows one column per deployment: its answer to the first prompt. `progress` counts all calls.
     """
 
-    def __init__(self, client: Client, plan: Plan) -> None:
-        self.client, self.plan = client, plan
+    def __init__(self, client: Client, plan: Plan, scorers: Mapping[str, ScorerFunction] | None = None) -> None:
+        self.client, self.plan, self.scorers = client, plan, dict(scorers or {})
         first = [next(cell for cell in plan.trials if cell.asked is asked) for asked in plan.asked]
         self._columns = {cell.trial_id: place for place, cell in enumerate(first)}
         self.race = Race(plan.call(client, cell).run for cell in first)
         self._sweeps = [Sweep(client, _part(plan, place), {}, sink=self._arrived) for place in range(len(plan.asked))]
         self._tasks: list[asyncio.Task[None]] = []
         self._unwanted: set[int] = set()
+        self._judged: Comparison | None = None
+        self._judging = _Judging(client, of=plan.comparison_id)
+        self.judging = False
         self.ended = False
 
     @property
@@ -57,9 +72,11 @@ class Round:
 
     @property
     def comparison(self) -> Comparison:
-        """What has been answered so far."""
+        """What has been answered so far, with scores at the end."""
+        if self._judged is not None:
+            return self._judged
         results = {name: run for sweep in self._sweeps for name, run in list(sweep.results.items())}
-        return Comparison(self.plan, results, self.progress)
+        return Comparison(self.plan, results, self.progress, self.client)
 
     @property
     def shown(self) -> list[Run]:
@@ -84,6 +101,12 @@ class Round:
                 _, open_ones = await asyncio.wait(open_ones, timeout=TICK_S)
                 draw()
             await asyncio.to_thread(self.client.wait_costs, self.comparison.runs, COST_WAIT_S)
+            if self.scorers:
+                judging = asyncio.create_task(asyncio.to_thread(self._judge))
+                while not judging.done():
+                    await asyncio.wait({judging}, timeout=TICK_S)
+                    draw()
+                await judging
         finally:  # also where this itself is cancelled: nothing is left running
             for task in self._tasks:
                 task.cancel()
@@ -95,8 +118,21 @@ class Round:
             if isinstance(end, BaseException) and not isinstance(end, asyncio.CancelledError):
                 raise end
 
+    def _judge(self) -> None:
+        """Judge the answers that are here; in a thread, since scorers may block and ask models."""
+        self.judging = True
+        comparison = self.comparison
+        try:
+            comparison.judge_answers(self.scorers, self._judging)
+        except ComparisonInterrupted:  # of a scorer itself: what it had judged is kept
+            comparison.notes.append("Judging was interrupted.")
+        finally:
+            self.judging, self._judged = False, comparison
+
     def _cancel(self, places: set[int]) -> None:
         self._unwanted |= places
+        if len(self._unwanted) == len(self._sweeps):
+            self._judging.stopped = True
         for place, task in enumerate(self._tasks):
             # A task that has not begun yet would end without recording anything; there is nothing to record.
             if place in places:

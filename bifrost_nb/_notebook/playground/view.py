@@ -11,6 +11,7 @@ import functools
 import threading
 from typing import TYPE_CHECKING, Any
 
+from ..._compare.scoring import Scorer
 from ..._safe_text import plain, redact
 from ...errors import BifrostError, ConfigurationError, TemplateError
 from ..assets import page
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PlaygroundView"]
 
-_FIELDS = tuple(Form.__dataclass_fields__)
+_FIELDS = tuple(name for name in Form.__dataclass_fields__ if name != "score")
+"""What a page may set: functions come from Python only."""
 LINE_S = 0.5
 """The line that says how far it is changes at most so often."""
 
@@ -47,8 +49,8 @@ class PlaygroundView:
         self._results.add_class("bifrost-results")
         self.box = ipywidgets.VBox([self.form, self._live, self._results])
         self.box.add_class("bifrost-playground-box")
-        if playground.history:
-            self._results.value = playground.history[-1].html
+        if playground.shown is not None:
+            self._results.value = playground.shown.html
         self.publish()
 
     def bundle(self) -> dict[str, Any]:
@@ -61,7 +63,7 @@ class PlaygroundView:
 
         state = self.playground
         form = {name: getattr(state.form, name) for name in _FIELDS}
-        form |= {name: list(form[name]) for name in ("deployments", "fallbacks")}
+        form |= {name: list(form[name]) for name in ("deployments", "fallbacks", "scores")}
         form |= {name: dict(form[name]) for name in ("values", "parameters")}
         columns = _columns(state.inputs)
         told = {
@@ -70,6 +72,7 @@ class PlaygroundView:
             "calls": len(state.form.deployments) * state.form.repeats * state.form.rows(state.inputs),
             "rows": state.form.rows(state.inputs) if state.inputs is not None else None,
             "running": state.running,
+            "scorers": [[name, _scorer_words(name, scorer)] for name, scorer in state.form.score.items()],
         }
         try:
             models = known_models(state.client).deployments
@@ -80,6 +83,7 @@ class PlaygroundView:
             self.form.form = {**form, "revision": state.revision}
             self.form.told = told
             self.form.history = [[entry.number, entry.line] for entry in reversed(state.history)]
+            self.form.shown = state.shown.number if state.shown is not None else 0
             self.form.line = self._line()
 
     def began(self, current: Round) -> None:
@@ -140,8 +144,10 @@ class PlaygroundView:
         state = self.playground
         if state.running:
             progress = current.progress if current is not None else None
-            return f"Running: {progress.finished:,} of {progress.total:,} answered." if progress else "Running."
-        shown = next((entry for entry in state.history if entry.comparison is state.comparison), None)
+            judging = " Judging the answers." if current is not None and current.judging else ""
+            answered = f"Running: {progress.finished:,} of {progress.total:,} answered." if progress else "Running."
+            return answered + judging
+        shown = state.shown
         if shown is None:
             return ""
         from ..._compare.progress import summary_line
@@ -177,6 +183,13 @@ class PlaygroundView:
                 self.form.line = self._shout
 
 
+def _scorer_words(name: str, scorer: Any) -> str:
+    """A scorer as people choose it: its name, and what it is."""
+    what = repr(scorer) if isinstance(scorer, Scorer) else str(getattr(scorer, "__name__", ""))
+    short = name.removeprefix("score_")
+    return plain(f"{short}: {what}" if what and what != short else short, 120)
+
+
 def _columns(inputs: Any) -> set[str]:
     if inputs is None:
         return set()
@@ -200,6 +213,7 @@ def _widget_class() -> type[Any]:
         told = traitlets.Dict().tag(sync=True)
         models: Any = traitlets.List().tag(sync=True)
         history: Any = traitlets.List().tag(sync=True)
+        shown = traitlets.Int(0).tag(sync=True)
         line = traitlets.Unicode().tag(sync=True)
         codes = traitlets.List(list(CODE)).tag(sync=True)
 

@@ -3,8 +3,9 @@
 // Everything from Python (names of deployments, lines, code) becomes a text node or the value of a control, never markup.
 //
 // Synced values, written by Python only:
-//   form {deployments, chat, system, prompt, values, parameters, fallbacks, repeats, revision}; drawn when revision is new
-//   told {variables: [[name, bound]], problem, calls, rows, running}, models [name], history [[number, line]], line, codes
+//   form {deployments, chat, system, prompt, values, parameters, fallbacks, repeats, scores, revision}; drawn when revision is new
+//   told {variables: [[name, bound]], problem, calls, rows, running, scorers: [[column, words]]}, models [name], history [[number, line]],
+//   shown (the round whose answers are on display; 0: none), line, codes
 // To Python: {form} after a change, {form, do: "run" | "code", as, deployment}, {do: "stop" | "models"},
 //   {do: "restore", number}. From Python as a message: {code: text}.
 
@@ -29,6 +30,7 @@ export default {
     const id = (name) => "bifrost-pg-" + own + "-" + name;
     let chosen = [];
     let values = {}; // typed values by variable, also of those not in the prompt now
+    let scores = []; // the columns of the chosen scorers
     let others = {}; // parameters without a control here, kept as they are
     let drawn = null; // the revision on the page
     let timer = null;
@@ -121,6 +123,10 @@ export default {
     const stops = field(details, "stops", "Stop, one per line", input("textarea", { rows: 1, placeholder: "\\n is a line end" }));
     const repeats = field(details, "repeats", "Repeats", input("number", { min: 1, max: 1000, step: 1 }));
 
+    const judged = make("div", "kinds", right);
+    judged.setAttribute("role", "group");
+    judged.setAttribute("aria-label", "Scores");
+
     // What to do
     const bar = make("div", "bar", root);
     const run = button(bar, "Run", "run", () => start());
@@ -165,6 +171,7 @@ export default {
         parameters,
         fallbacks: fallbacks.value.split(",").map((each) => each.trim()).filter(Boolean),
         repeats: number_of(repeats) || 1,
+        scores,
       };
     }
 
@@ -241,6 +248,27 @@ export default {
       variables.hidden = !wanted.length;
     }
 
+    function drawScorers() {
+      const given = model.get("told").scorers || [];
+      judged.hidden = !given.length;
+      const key = JSON.stringify(given);
+      if (judged.dataset.key !== key) {
+        judged.dataset.key = key;
+        judged.replaceChildren();
+        if (given.length) make("span", "label", judged, "Score by");
+        for (const [column, words] of given) {
+          const said = make("label", "kind", judged);
+          const box = input("checkbox", { value: column });
+          box.addEventListener("change", () => {
+            scores = scores.filter((each) => each !== column);
+            if (box.checked) scores.push(column);
+          });
+          said.append(box, document.createTextNode(words));
+        }
+      }
+      for (const box of judged.querySelectorAll("input")) box.checked = scores.includes(box.value);
+    }
+
     function drawTold() {
       const told = model.get("told");
       run.textContent = told.calls > 1 ? "Run \u00b7 " + told.calls + " calls" : "Run";
@@ -248,6 +276,7 @@ export default {
       halt.disabled = !told.running;
       root.setAttribute("aria-busy", String(Boolean(told.running)));
       drawVariables();
+      drawScorers();
       drawLine();
     }
 
@@ -267,6 +296,13 @@ export default {
       }
       if (!entries.length) make("option", "", history, "No earlier rounds");
       history.disabled = restore.disabled = !entries.length;
+      drawShown();
+    }
+
+    // The round whose answers are on display; another one chosen here stays chosen until that changes.
+    function drawShown() {
+      const shown = String(model.get("shown"));
+      if ([...history.options].some((option) => option.value === shown)) history.value = shown;
     }
 
     function drawForm() {
@@ -277,6 +313,7 @@ export default {
       timer = null;
       chosen = [...given.deployments];
       values = { ...given.values };
+      scores = [...given.scores];
       kind[given.chat ? "chat" : "text"].checked = true;
       system.value = given.system;
       prompt.value = given.prompt;
@@ -296,6 +333,8 @@ export default {
       drawChips();
       drawList();
       drawVariables();
+      drawScorers();
+      drawShown();
     }
 
     function drawKind() { system.parentElement.hidden = !kind.chat.checked; }
@@ -335,7 +374,7 @@ export default {
 
     const listeners = [
       ["change:form", drawForm], ["change:told", drawTold], ["change:models", drawList],
-      ["change:history", drawHistory], ["change:line", drawLine],
+      ["change:history", drawHistory], ["change:shown", drawShown], ["change:line", drawLine],
       ["msg:custom", (message) => { if (typeof message.code === "string") show(message.code); }],
     ];
     for (const [name, listener] of listeners) model.on(name, listener);

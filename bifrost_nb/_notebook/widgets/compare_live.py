@@ -22,7 +22,7 @@ from ..._runs.collector import Piece
 from ..._runs.run import Run
 from ..assets import page
 from ..live.live_widget import WIDGET_MIME, Pane
-from ..live.race import Arrival, Race, RaceColumn
+from ..live.race import Race, RaceColumn, RaceUpdate
 from .overview import TITLES, Event, Overview
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class _RaceView(_CompareView):
             place = self._columns[str(run.tags.get("cell"))]
             if self._race.columns[place].run is not run:  # another sending of the cell, or the first
                 self._race.columns[place] = RaceColumn(run)
-            self._race.receive([Arrival(place, item.pieces if isinstance(item, _Pieces) else [])])
+            self._race.receive([RaceUpdate(place, item.pieces if isinstance(item, _Pieces) else [])])
         self._pane.update()
 
     def close(self) -> None:

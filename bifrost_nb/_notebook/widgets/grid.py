@@ -11,12 +11,13 @@ import functools
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..._compare.spreadsheet import WRITERS, write
 from ..._compare.text_diff import text_diff
 from ..._display.describe import describe
 from ..._display.explain import explain
-from ..._display.markdown import text as escape, to_html
+from ..._display.html import Markup, table, text as escape
+from ..._display.markdown import to_html
 from ..._foreground.environment import place
+from ..._report.spreadsheet import WRITERS, write
 from ..._runs.run import Run
 from ..._safe_text import plain
 from ...errors import BifrostError
@@ -42,7 +43,6 @@ STATIC_ROWS = 20
 NOTE = 2_000
 """The longest note, in characters."""
 LONGEST_SEARCH = 200
-_RULE = "1px solid rgba(128,128,128,0.5)"
 
 
 class GridView:
@@ -128,34 +128,28 @@ class GridView:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        cell = f"border:{_RULE};padding:4px 8px;text-align:left;vertical-align:top;overflow-wrap:anywhere;min-width:9em"
-        wrap = "white-space:pre-wrap"
+        wrap = "white-space:pre-wrap;min-width:9em"
         state = self.state
         rows = [state.row(row) for row in state.telling()[:STATIC_ROWS]]
         more = len(state.shown) - len(rows)
         names = [cut(state.deployments[place], 200) for place in state.columns]
-        head = "".join(f'<th scope="col" style="{cell}">{escape(name)}</th>' for name in names)
-        body = "".join(
-            f'<tr><th scope="row" style="{cell};{wrap};font-weight:400;width:24%">{escape(row["prompt"])}</th>'
-            + "".join(
-                f'<td style="{cell}"><div style="{wrap}">{escape(one["text"])}</div>{_static_badges(one["badges"])}'
-                f'<div style="opacity:0.8;font-size:90%">{escape(one["said"])}</div></td>'
-                for one in row["cells"]
+
+        def answer(one: dict[str, Any]) -> Markup:
+            return Markup(
+                f'<div style="{wrap}">{escape(one["text"])}</div>{_static_badges(one["badges"])}'
+                f'<div style="opacity:0.8">{escape(one["said"])}</div>'
             )
-            + "</tr>"
-            for row in rows
+
+        shown = (
+            [Markup(f'<div style="{wrap}">{escape(row["prompt"])}</div>'), *map(answer, row["cells"])] for row in rows
         )
+        answers = table(shown, ["prompt", *names], label="Answers", titles=True, wide=True, widths=["24%"])
         said = (
             f"{len(rows):,} of {len(state.shown):,} prompts, those with errors and differences first"
             if more > 0
             else state.said()
         )
-        return (
-            f"<div><div>{escape(said)}</div>"
-            '<div style="overflow-x:auto"><table style="border-collapse:collapse;width:100%;font-size:90%">'
-            f'<thead><tr><th scope="col" style="{cell}">prompt</th>{head}</tr></thead>'
-            f"<tbody>{body}</tbody></table></div></div>"
-        )
+        return f"<div><div>{escape(said)}</div>{answers}</div>"
 
     def _hear(self, _: Any, content: Any, __: Any) -> None:
         """A message of the page; it may be anybody's, so nothing of it is trusted."""
@@ -246,7 +240,7 @@ def _static_badges(badges: list[dict[str, str]]) -> str:
     if not badges:
         return ""
     said = " · ".join(f"{one['text']}: {one['reason']}" if one["reason"] else one["text"] for one in badges)
-    return f'<div style="font-size:90%">{escape(said)}</div>'
+    return f"<div>{escape(said)}</div>"
 
 
 def _answer(answer: GridAnswer, of: int) -> dict[str, Any]:

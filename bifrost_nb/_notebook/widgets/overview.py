@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from html import escape
 from statistics import median
 from typing import Any, NamedTuple
 
 from ..._compare.plan import Plan
 from ..._compare.sweep import Progress
 from ..._display.describe import duration, usd
+from ..._display.html import table, text
 from ..._runs.run import Run
 from .grid_scores import cut
 
 __all__ = ["TITLES", "Event", "Overview"]
 
 TITLES = ("deployment", "progress", "running", "first text", "cost so far")
-_CELL = "border:1px solid rgba(128,128,128,0.5);padding:4px 8px;text-align:left"
 
 
 class Event(NamedTuple):
@@ -72,17 +71,8 @@ class Overview:
 
     def as_html(self) -> str:
         """The same as a static table."""
-        head = "".join(f'<th scope="col" style="{_CELL}">{title}</th>' for title in TITLES)
-        body = "".join(
-            "<tr>"
-            + "".join(
-                f'<td style="{_CELL}">{escape(row[key])}</td>' for key in ("name", "ended", "running", "first", "cost")
-            )
-            + "</tr>"
-            for row in self.rows()
-        )
-        table = f'<table style="border-collapse:collapse;font-size:90%"><tr>{head}</tr>{body}</table>'
-        return f"<div><div>{escape(self.said())}</div>{table}</div>"
+        rows = [[row[key] for key in ("name", "ended", "running", "first", "cost")] for row in self.rows()]
+        return f"<div><div>{text(self.said())}</div>{table(rows, TITLES, label='Progress')}</div>"
 
     def _row(self, name: str, ended: list[Run], running: int, total: int) -> dict[str, Any]:
         statuses = [run.status for run in ended]

@@ -12,7 +12,8 @@ from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
 from ..._display.describe import duration, usd
-from ..._display.markdown import text as escape, to_html
+from ..._display.html import table, text as escape
+from ..._display.markdown import to_html
 from ..._foreground.environment import place
 from ..._runs.run import Run
 from ..._safe_text import plain
@@ -30,7 +31,6 @@ __all__ = ["Vote"]
 
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 CHOICES = ("1", "2", "tie", "skip")
-_CELL = "border:1px solid rgba(128,128,128,0.5);padding:4px 8px;text-align:left;vertical-align:top"
 
 
 class Vote:
@@ -132,7 +132,9 @@ class Vote:
         said = f"<div><b>{escape(self._said())}</b></div>"
         if not self.state.revealed:
             return said
-        return f"<div>{said}{_table(self._ranked())}{_table(self._told())}</div>"
+        ranks, (head, *told) = self._ranked(), self._told()
+        votes = table(told, head, label="Votes", wide=True)
+        return f"<div>{said}{table(ranks[1:], ranks[0], label='Models')}{votes}</div>"
 
     def _said(self) -> str:
         state = self.state
@@ -140,7 +142,8 @@ class Vote:
             return f"Blind vote: {state.number} of {len(state.ballots)} pairs done (seed {state.seed})"
         voted = int(state.frame["winner"].notna().sum())
         votes = f"{voted} {'vote' if voted == 1 else 'votes'}"
-        return f"Blind vote: {votes}, {state.number - voted} skipped (seed {state.seed})"
+        alike = f", {state.alike} equal answers count as ties" if state.alike else ""
+        return f"Blind vote: {votes}, {state.number - voted} skipped{alike} (seed {state.seed})"
 
     def _ranked(self) -> list[list[str]]:
         if self._table is None:  # it is shown as text and as markup; nothing changes it after the reveal
@@ -174,17 +177,6 @@ def _measures(runs: list[Run]) -> list[str]:
     times = [run.total_ms for run in runs if run.total_ms is not None and not run.cache_hit]
     costs = [run.cost_usd for run in runs if run.cost_usd is not None]
     return [duration(median(times)) if times else "time unknown", usd(mean(costs)) if costs else "cost unknown"]
-
-
-def _table(rows: Iterable[list[str]]) -> str:
-    head, *body = rows
-    titles = "".join(f'<th scope="col" style="{_CELL}">{escape(name)}</th>' for name in head)
-    lines = "".join(
-        "<tr>" + "".join(f'<td style="{_CELL};overflow-wrap:anywhere">{escape(cell)}</td>' for cell in row) + "</tr>"
-        for row in body
-    )
-    style = "border-collapse:collapse;margin:6px 0;font-size:90%"
-    return f'<table style="{style}"><thead><tr>{titles}</tr></thead><tbody>{lines}</tbody></table>'
 
 
 @functools.cache

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..._numbers import whole
 from ..._runs.run import Run
 from ...errors import ConfigurationError
 
@@ -51,14 +52,15 @@ class _CastVote:
 class Ballots:
     """The ballots of a vote, and the votes. `runs` are (model's name, run) pairs; only answered ones are voted on.
 
-    Two equal answers make no ballot. `limit` is the most ballots; None asks about every pair of every prompt. `log` is
-    where ratings go (``win``, ``loss``, ``tie``; of an answer that was on several ballots the last).
+    Two equal answers make no ballot: nobody can choose between them, so they are ties of the ranking, as many in
+    proportion as ballots were voted on. `limit` is the most ballots; None asks about every pair of every prompt. `log`
+    is where ratings go (``win``, ``loss``, ``tie``; of an answer that was on several ballots the last).
     """
 
     def __init__(
         self, runs: Iterable[tuple[str, Run]], *, seed: int = 0, limit: int | None = None, log: RunLog | None = None
     ) -> None:
-        if limit is not None and (type(limit) is not int or limit < 1):
+        if limit is not None and (whole(limit) or 0) < 1:
             raise ConfigurationError(f"limit must be a number of ballots from 1, not {limit!r}.")
         self.seed, self.log = seed, log
         answered: dict[str, dict[str, list[Run]]] = {}
@@ -68,7 +70,12 @@ class Ballots:
                     name, []
                 ).append(run)
         self.models = list(dict.fromkeys(name for models in answered.values() for name in models))
-        self.ballots = _shuffled(answered, random.Random(seed))[:limit]
+        draw = random.Random(seed)
+        everything, equal = _pairs(answered, draw)
+        draw.shuffle(everything)
+        self.ballots = everything[:limit]
+        self._equal = [(draw.randint(1, max(1, len(everything))), pair) for pair in equal]
+        """(ballots that must be behind for it to count, the models) of each pair of equal answers."""
         if not self.ballots:
             raise ConfigurationError(
                 "There is nothing to vote on: no prompt has different answers of two deployments.",
@@ -125,14 +132,32 @@ class Ballots:
         return table.astype({**types, "seed": "Int64", "at": "datetime64[us, UTC]"})
 
     def ranking(self, confidence: float = 0.95) -> pd.DataFrame:
-        """The models from strongest to weakest; see `bifrost_nb._compare.ranking.ranking`."""
+        """The models from strongest to weakest; see `bifrost_nb._compare.ranking.ranking`.
+
+        Pairs of equal answers are among the ties: a model that wins 5 prompts of 100, of which 95 were answered alike,
+        is hardly better.
+        """
+        import pandas as pd
+
         from ..._compare.ranking import ranking
 
-        return ranking(self.frame, self.models, confidence)
+        ties = [(a, b, "tie") for due, (a, b) in self._equal if due <= self.number]
+        votes = self.frame[["model_a", "model_b", "winner"]]
+        alike = pd.DataFrame(ties, columns=votes.columns).astype("string")
+        return ranking(pd.concat([votes, alike], ignore_index=True), self.models, confidence)
+
+    @property
+    def alike(self) -> int:
+        """How many pairs of equal answers count as ties by now."""
+        return sum(due <= self.number for due, _ in self._equal)
 
 
-def _shuffled(answered: dict[str, dict[str, list[Run]]], draw: random.Random) -> list[Ballot]:
-    ballots = []
+def _pairs(
+    answered: dict[str, dict[str, list[Run]]], draw: random.Random
+) -> tuple[list[Ballot], list[tuple[str, str]]]:
+    """A ballot for each prompt and pair of models that answered it differently, and the pairs that answered alike."""
+    ballots: list[Ballot] = []
+    alike: list[tuple[str, str]] = []
     for prompt_id, models in answered.items():
         for pair in combinations(models, 2):
             a, b = draw.sample(pair, 2)
@@ -141,5 +166,6 @@ def _shuffled(answered: dict[str, dict[str, list[Run]]], draw: random.Random) ->
             run_b = draw.choice([one for one in models[b] if one.repeat == run_a.repeat] or models[b])
             if run_a.text.strip() != run_b.text.strip():
                 ballots.append(Ballot(prompt_id, run_a.prompt or "", a, b, run_a, run_b))
-    draw.shuffle(ballots)
-    return ballots
+            else:
+                alike.append((a, b))
+    return ballots, alike

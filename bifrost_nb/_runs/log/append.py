@@ -19,7 +19,17 @@ from typing import BinaryIO, NamedTuple
 
 from ...errors import LogError
 
-__all__ = ["BLOCK_BYTES", "LINE_BYTES", "Appender", "Block", "blocks", "newlines_before"]
+__all__ = [
+    "BLOCK_BYTES",
+    "HELD_BY_ANOTHER",
+    "LINE_BYTES",
+    "Appender",
+    "Block",
+    "blocks",
+    "lock",
+    "newlines_before",
+    "unlock",
+]
 
 LINE_BYTES = 32 << 20
 """Longest line that is written or read; a longer one is skipped without being held in memory."""
@@ -28,7 +38,7 @@ BLOCK_BYTES = 8 << 20
 """About how much is read at once."""
 
 _LOCK_SECONDS = 2.0
-_HELD_BY_ANOTHER = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
+HELD_BY_ANOTHER = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 _APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)  # readable, to see how the file ends
 
 
@@ -114,7 +124,7 @@ class Appender:
             return True
         finally:
             if locked:  # explicitly: a process forked meanwhile shares the open file, and with it the lock
-                _unlock(descriptor)
+                unlock(descriptor)
             if self._descriptor is None:
                 os.close(descriptor)
 
@@ -226,10 +236,10 @@ def _lock_or_go_on(descriptor: int, seconds: float = _LOCK_SECONDS, *, shared: b
     give_up = 0.0
     while True:
         try:
-            _lock(descriptor, shared)
+            lock(descriptor, shared)
             return True
         except OSError as error:
-            if error.errno not in _HELD_BY_ANOTHER:
+            if error.errno not in HELD_BY_ANOTHER:
                 return False
             if seconds == 0:
                 raise _Busy from None
@@ -245,21 +255,21 @@ if sys.platform == "win32":
 
     _LOCKED_BYTE = 1 << 62  # Windows locks bytes, and forbids others to read them: one that no log reaches
 
-    def _lock(descriptor: int, shared: bool) -> None:
+    def lock(descriptor: int, shared: bool) -> None:
         os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
 
-    def _unlock(descriptor: int) -> None:
+    def unlock(descriptor: int) -> None:
         os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
 
 else:
     import fcntl
 
-    def _lock(descriptor: int, shared: bool) -> None:
+    def lock(descriptor: int, shared: bool) -> None:
         fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
-    def _unlock(descriptor: int) -> None:
+    def unlock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
@@ -330,4 +340,4 @@ def _whole_size(descriptor: int) -> int:
         return os.fstat(descriptor).st_size
     finally:
         if locked:
-            _unlock(descriptor)
+            unlock(descriptor)

@@ -92,7 +92,7 @@ def encode_update(run_id: str, facts: Mapping[str, Any]) -> bytes:
     return orjson.dumps({"schema": SCHEMA, "run_id": run_id, "update": True, **facts}, option=_OPTIONS)
 
 
-def column_value(column: Column, run: Run) -> Any:
+def column_value(column: Column[Run], run: Run) -> Any:
     """What a frame shows of `run` in `column`: of the column's type, None where unknown or of another type."""
     try:
         return cell(column.value(run), column.dtype)

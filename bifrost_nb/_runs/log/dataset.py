@@ -23,6 +23,8 @@ def export_dataset(frame: pd.DataFrame, folder: str | os.PathLike[str]) -> Path:
 
     A day that is already there is replaced as a whole, other days stay. The files are readable by their owner only.
     Raises ConfigurationError for a folder that is a file, LogError when it cannot be written.
+
+        bf.export_dataset(bf.runs(since="30d"), "runs")
     """
     import pyarrow as pa
     import pyarrow.dataset

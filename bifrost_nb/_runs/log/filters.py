@@ -7,12 +7,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import reduce
-from numbers import Integral
 from operator import and_, or_
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar, get_args
 
 import orjson
 
+from ..._numbers import whole
 from ..._suggest import did_you_mean
 from ...errors import ConfigurationError
 from ..run import Status
@@ -72,10 +72,13 @@ class Selection(NamedTuple):
 
     def apply(self, table: pa.Table) -> pa.Table:
         """The rows of `table`, which has the frame's columns, that satisfy every filter."""
+        import pyarrow as pa
         import pyarrow.compute as pc
 
         provider, model, started = pc.field("requested_provider"), pc.field("requested_model"), pc.field("started_at")
-        conditions = [pc.field(name).isin(values) for name, values in self.values.items()]
+        # With their type: of no values Arrow would not know it. Nothing is among them, so no run is found.
+        texts = {name: pa.array(values, pa.large_string()) for name, values in self.values.items()}
+        conditions = [pc.field(name).isin(values) for name, values in texts.items()]
         if self.since is not None:
             conditions.append(started >= self.since)
         if self.until is not None:
@@ -192,6 +195,7 @@ def _tags(tags: Any) -> dict[str, Any]:
 def _limit(limit: Any) -> int | None:
     if limit is None:
         return None
-    if isinstance(limit, bool) or not isinstance(limit, Integral) or limit < 0:
+    found = whole(limit)
+    if found is None or found < 0:
         raise ConfigurationError(f"limit takes a number of runs, not {limit!r}.")
-    return int(limit)  # one of numpy as well
+    return found

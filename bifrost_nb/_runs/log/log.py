@@ -47,6 +47,10 @@ class RunLog:
 
     `redact` decides what is written of each run's texts (see `bifrost_nb._runs.redaction`): ``redact(text, what)``,
     `what` being ``"prompt"`` or ``"response"``, returns the text to write or None.
+
+        log = bf.run_log()
+        log.frame(since="1d")
+        log.export("runs.parquet")
     """
 
     def __init__(self, path: str | os.PathLike[str] | None, *, redact: Redact | None = None) -> None:
@@ -69,6 +73,13 @@ class RunLog:
     def off(self) -> bool:
         """Whether nothing is recorded."""
         return self.path is None
+
+    def size(self) -> int:
+        """Bytes of the file; 0 where there is none."""
+        try:
+            return 0 if self.path is None else self.path.stat().st_size
+        except OSError:
+            return 0
 
     def __repr__(self) -> str:
         return f"RunLog({None if self.path is None else str(self.path)!r})"
@@ -98,7 +109,8 @@ class RunLog:
     def update(self, run_id: str, /, **facts: Any) -> None:
         """Add what was learned later about a recorded run: a cost that arrived, a rating. None means nothing learned.
 
-        `facts` are columns of the frame; ``tags``, ``params`` and ``fallbacks`` as objects. Raises
+        `facts` are columns of the frame; ``tags``, ``params`` and ``fallbacks`` as objects. Tags come beside those that
+        the run has: a note loses none, and a comparison still finds its runs. Raises
         ConfigurationError for an unknown column or a value that its type cannot hold, LogError as `append` does.
         """
         if (line := _update_line(run_id, facts)) and self._appender is not None:
@@ -220,6 +232,8 @@ def run_log() -> RunLog:
     """The run log in force: ``BIFROST_RUN_LOG`` (a path or ``off``), else ``runs.jsonl`` in the user's data folder.
 
     ``BIFROST_REDACT`` (``prompt``, ``response`` or both) says what it is not to hold.
+
+        bf.run_log().path
     """
     found = settings.resolve()
     chosen, dropped = (found.run_log or "").strip(), found.redact

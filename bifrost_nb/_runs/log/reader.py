@@ -90,7 +90,8 @@ def _row_schema() -> pa.Schema:
 def merge(blocks: Iterable[Block]) -> tuple[pa.Table, Skipped]:
     """The frame's columns and LINE, one row per run in the order in which the runs finished.
 
-    In each column stands the newest known value, where a later line adds or corrects one.
+    In each column stands the newest known value, where a later line adds or corrects one; of ``tags`` that of each tag,
+    so that a note takes none away.
     """
     runs, updates, skipped = [], [], Skipped()
     for rows, more in _in_parallel(parse, blocks):
@@ -300,6 +301,28 @@ def _with_updates(table: pa.Table, later: pa.Table) -> pa.Table:
         known = rest[values.is_valid().to_numpy()[rest]]
         source = firsts.copy()
         source[place[codes[known]]] = known  # of several to one place numpy keeps the last: the newest
-        columns.append(values.take(pa.array(source)))
+        column = values.take(pa.array(source))
+        if name == "tags" and len(known):
+            column = _with_older_tags(column, values, firsts, place[codes[known]], known)
+        columns.append(column)
     columns.append(pa.chunked_array([pa.array(lines[firsts])]))
     return pa.table(columns, schema=_row_schema())
+
+
+def _with_older_tags(column: Any, values: Any, firsts: Any, places: Any, known: Any) -> Any:
+    """`column` (the newest tags) with each run's older ones beside them; `known` are their later lines, in order."""
+    found: dict[int, str | None] = {}
+    for place, row in zip(places.tolist(), known.tolist(), strict=True):
+        older = found[place] if place in found else values[int(firsts[place])].as_py()
+        found[place] = _tags_beside(older, values[row].as_py())
+    order = sorted(found)
+    mask = np.zeros(len(column), bool)
+    mask[order] = True
+    texts = pa.array([found[place] for place in order], column.type)
+    return pc.replace_with_mask(column.combine_chunks(), pa.array(mask), texts)
+
+
+def _tags_beside(older: str | None, newer: str) -> str:
+    """The tags of two lines of one run; where one is no JSON object, the newer."""
+    old, new = (load(text.encode("utf-8", "replace")) if text else None for text in (older, newer))
+    return orjson.dumps({**old, **new}).decode() if isinstance(old, dict) and isinstance(new, dict) else newer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .shape import (
     Format,
     Json,
-    Question,
+    RequestFacts,
     asked,
     choice,
     count,
@@ -24,11 +24,11 @@ __all__ = ["MESSAGES"]
 _FINISH = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
 
 
-def _question(body: Json) -> Question:
+def _question(body: Json) -> RequestFacts:
     messages = body.get("messages")
     prompt = asked(messages if type(messages) is list else [], body.get("system"))
     params = others(body, "model", "messages", "system", "fallbacks")
-    return Question(text_of(body.get("model")) or None, prompt, params, fallbacks_of(body))
+    return RequestFacts(text_of(body.get("model")) or None, prompt, params, fallbacks_of(body))
 
 
 def _finish(reason: object) -> str | None:
@@ -55,7 +55,7 @@ def _frame(body: Json) -> Json:
     return {name: body[name] for name in ("model", "usage", "extra_fields", "error") if body.get(name)}
 
 
-class _Events:
+class _MessageEvents:
     """The events of one stream. Only calls of the user's own tools count: others ran at the provider already."""
 
     def __init__(self) -> None:
@@ -105,4 +105,4 @@ def _usage(usage: Json) -> Json:
     return {**counted, "cost": usage.get("cost")}
 
 
-MESSAGES = Format(_question, _answer, lambda: _Events().chunk, _usage)
+MESSAGES = Format(_question, _answer, lambda: _MessageEvents().chunk, _usage)

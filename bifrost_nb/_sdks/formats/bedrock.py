@@ -5,7 +5,7 @@ from __future__ import annotations
 from .shape import (
     Format,
     Json,
-    Question,
+    RequestFacts,
     asked,
     choice,
     count,
@@ -31,12 +31,12 @@ _FINISH = {
 }
 
 
-def _question(body: Json) -> Question:
+def _question(body: Json) -> RequestFacts:
     messages = body.get("messages")
     prompt = asked(messages if type(messages) is list else [], body.get("system"))
     config = object_of(body.get("inferenceConfig"))
     params = {**config, **others(body, "messages", "system", "inferenceConfig", "fallbacks")}
-    return Question(None, prompt, params, fallbacks_of(body))
+    return RequestFacts(None, prompt, params, fallbacks_of(body))
 
 
 def _finish(reason: object) -> str | None:
@@ -77,7 +77,7 @@ def _is_call(use: Json) -> bool:
     return bool(use) and use.get("type") != "server_tool_use"
 
 
-class _Events:
+class _ConverseEvents:
     """The events of one stream."""
 
     def __init__(self) -> None:
@@ -122,4 +122,4 @@ def _usage(usage: Json) -> Json:
     return {**tokens(prompt, made, cached=read, written=written), "cost": usage.get("cost")}
 
 
-CONVERSE = Format(_question, _answer, lambda: _Events().chunk, _usage)
+CONVERSE = Format(_question, _answer, lambda: _ConverseEvents().chunk, _usage)

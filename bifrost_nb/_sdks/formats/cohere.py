@@ -6,7 +6,7 @@ from ..._wire.choices import as_text
 from .shape import (
     Format,
     Json,
-    Question,
+    RequestFacts,
     asked,
     choice,
     count,
@@ -25,21 +25,21 @@ __all__ = ["CHAT", "EMBED"]
 _FINISH = {"COMPLETE": "stop", "STOP_SEQUENCE": "stop", "MAX_TOKENS": "length", "TOOL_CALL": "tool_calls"}
 
 
-def _question(body: Json) -> Question:
+def _question(body: Json) -> RequestFacts:
     messages = body.get("messages")
     params = others(body, "model", "messages", "fallbacks")
     prompt = asked(messages if type(messages) is list else [])
-    return Question(text_of(body.get("model")) or None, prompt, params, fallbacks_of(body))
+    return RequestFacts(text_of(body.get("model")) or None, prompt, params, fallbacks_of(body))
 
 
-def _embed_question(body: Json) -> Question:
+def _embed_question(body: Json) -> RequestFacts:
     texts = body.get("texts") or body.get("inputs")
     prompt = None
     if type(texts) is list and texts:
         single = len(texts) == 1 and type(texts[0]) is str
         prompt = texts[0] if single else as_text(texts)
     params = others(body, "model", "texts", "inputs", "fallbacks")
-    return Question(text_of(body.get("model")) or None, prompt, params, fallbacks_of(body))
+    return RequestFacts(text_of(body.get("model")) or None, prompt, params, fallbacks_of(body))
 
 
 def _said(message: Json, reason: object) -> Json:

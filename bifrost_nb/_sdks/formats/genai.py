@@ -5,7 +5,7 @@ from __future__ import annotations
 from .shape import (
     Format,
     Json,
-    Question,
+    RequestFacts,
     asked,
     choice,
     count,
@@ -25,18 +25,20 @@ __all__ = ["EMBED", "GENERATE"]
 _FINISH = {"STOP": "stop", "MAX_TOKENS": "length", "SAFETY": "content_filter", "PROHIBITED_CONTENT": "content_filter"}
 
 
-def _question(body: Json) -> Question:
+def _question(body: Json) -> RequestFacts:
     contents, system = body.get("contents"), body.get("systemInstruction")
     turns = contents if type(contents) is list else [contents] if contents else []
     config = object_of(body.get("generationConfig"))
     params = {**config, **others(body, "model", "contents", "systemInstruction", "generationConfig", "fallbacks")}
-    return Question(None, asked(turns, system), params, fallbacks_of(body))
+    return RequestFacts(None, asked(turns, system), params, fallbacks_of(body))
 
 
-def _embed_question(body: Json) -> Question:
+def _embed_question(body: Json) -> RequestFacts:
     requests = items(body.get("requests")) or [body]
     turns = [request.get("content") for request in requests if request.get("content")]
-    return Question(None, asked(turns), others(body, "model", "content", "requests", "fallbacks"), fallbacks_of(body))
+    return RequestFacts(
+        None, asked(turns), others(body, "model", "content", "requests", "fallbacks"), fallbacks_of(body)
+    )
 
 
 def _answer(body: Json) -> Json:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..._wire.choices import as_text
 from ..._wire.responses_stream import ResponseEvents, answer_of
-from .shape import Format, Json, Question, as_it_came, asked, fallbacks_of, others, stateless, text_of
+from .shape import Format, Json, RequestFacts, as_it_came, asked, fallbacks_of, others, stateless, text_of
 
 __all__ = ["CHAT", "EMBEDDING", "RESPONSES", "TEXT"]
 
@@ -15,29 +15,29 @@ def _model(body: Json) -> str | None:
     return text_of(body.get("model")) or None
 
 
-def _chat_question(body: Json) -> Question:
+def _chat_question(body: Json) -> RequestFacts:
     messages = body.get("messages")
     prompt = asked(messages if type(messages) is list else [])
-    return Question(_model(body), prompt, others(body, "model", "messages", "fallbacks"), fallbacks_of(body))
+    return RequestFacts(_model(body), prompt, others(body, "model", "messages", "fallbacks"), fallbacks_of(body))
 
 
-def _text_question(body: Json) -> Question:
-    return Question(
+def _text_question(body: Json) -> RequestFacts:
+    return RequestFacts(
         _model(body), _plain(body.get("prompt")), others(body, "model", "prompt", "fallbacks"), fallbacks_of(body)
     )
 
 
-def _embedding_question(body: Json) -> Question:
-    return Question(
+def _embedding_question(body: Json) -> RequestFacts:
+    return RequestFacts(
         _model(body), _plain(body.get("input")), others(body, "model", "input", "fallbacks"), fallbacks_of(body)
     )
 
 
-def _responses_question(body: Json) -> Question:
+def _responses_question(body: Json) -> RequestFacts:
     given, instructions = body.get("input"), body.get("instructions")
     turns: list[Any] = given if type(given) is list else [{"role": "user", "content": given}] if given else []
     params = others(body, "model", "input", "instructions", "fallbacks")
-    return Question(_model(body), asked(turns, instructions), params, fallbacks_of(body))
+    return RequestFacts(_model(body), asked(turns, instructions), params, fallbacks_of(body))
 
 
 def _plain(value: object) -> str | None:

@@ -16,7 +16,7 @@ from ..._wire.choices import as_text
 __all__ = [
     "Format",
     "Json",
-    "Question",
+    "RequestFacts",
     "as_it_came",
     "asked",
     "choice",
@@ -35,7 +35,7 @@ __all__ = [
 Json = dict[str, Any]
 
 
-class Question(NamedTuple):
+class RequestFacts(NamedTuple):
     """What a request asks. `model` is as the request writes it; None where the path has it."""
 
     model: str | None = None
@@ -47,7 +47,7 @@ class Question(NamedTuple):
 class Format(NamedTuple):
     """How one API writes what we record."""
 
-    question: Callable[[Json], Question]
+    question: Callable[[Json], RequestFacts]
     answer: Callable[[Json], Json]
     """A whole answer, in the gateway's shape; its ``usage`` still as it came."""
     events: Callable[[], Callable[[Json], Json]]

@@ -199,7 +199,12 @@ def _choice(
     if deployment.reasoning and call.kind == "chat" and not scripted:
         choice.reasoning = tokenize(think(brief, rng))[:limit]
         limit -= len(choice.reasoning)
-    tokens = _scripted(rule) if rule is not None and scripted else tokenize(write(brief, rng))
+    if rule is not None and scripted:
+        tokens = _scripted(rule)
+    else:
+        form = _form(call)
+        filled = None if form is None else orjson.dumps(fill_arguments(form, brief.prompt, rng)).decode()
+        tokens = tokenize(write(brief, rng) if filled is None else filled)
     if len(tokens) > limit:
         tokens, choice.finish_reason = tokens[:limit], "length"
     choice.tokens, stopped = _until_stop(tokens, call.get("stop", []))
@@ -213,6 +218,14 @@ def _choice(
     if wants is not None or call.get("best_of", 1) > 1:
         choice.probabilities = list(_probabilities(choice.tokens, wants or 0, rng))
     return choice
+
+
+def _form(call: SimulatedCall) -> Any:
+    """The JSON schema that the answer must fit; None where none was asked for."""
+    form = call.body.get("response_format")
+    if not isinstance(form, dict) or form.get("type") != "json_schema" or not isinstance(form.get("json_schema"), dict):
+        return None
+    return form["json_schema"].get("schema")
 
 
 def _scripted(rule: FaultRule) -> list[str]:

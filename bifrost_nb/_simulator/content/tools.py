@@ -35,28 +35,53 @@ def chosen_tool(call: SimulatedCall, prompt: str) -> dict[str, Any] | None:
 
 
 def fill_arguments(schema: Any, prompt: str, rng: Random) -> dict[str, Any]:
-    """Arguments for a tool call: each property of a JSON schema gets a value of its type, texts from the prompt."""
-    properties = schema.get("properties") if isinstance(schema, dict) else None
-    topic, words = subject(prompt)
-    names = re.findall(r"\b(?:in|at|for|from|to) ([A-Z][\w-]+(?: [A-Z][\w-]+)*)", prompt)
-    numbers = re.findall(r"\d{1,9}", prompt)
-    values: dict[str, Any] = {}
-    for name, rule in (properties or {}).items():
-        rule = rule if isinstance(rule, dict) else {}
-        kind = rule.get("type")
-        if rule.get("enum"):
-            values[name] = rng.choice(rule["enum"])
-        elif kind in ("integer", "number"):
-            values[name] = int(numbers[0]) if numbers else rng.randint(1, 10)
-        elif kind == "boolean":
-            values[name] = True
-        elif kind == "array":
-            values[name] = words[:2]
-        elif kind == "object":
-            values[name] = fill_arguments(rule, prompt, rng)
-        else:
-            values[name] = names[0] if names else topic
-    return values
+    """Arguments for a tool call: each property of a JSON schema gets a value of its type, texts from the prompt.
+
+    An answer whose format is a schema is made the same way.
+    """
+    root = schema if isinstance(schema, dict) else {}
+    return _filled(root, _Filling(root, prompt, rng), 0)
+
+
+class _Filling:
+    """What values are made of."""
+
+    def __init__(self, root: dict[str, Any], prompt: str, rng: Random) -> None:
+        self.root, self.rng = root, rng
+        self.topic, self.words = subject(prompt)
+        self.names = re.findall(r"\b(?:in|at|for|from|to) ([A-Z][\w-]+(?: [A-Z][\w-]+)*)", prompt)
+        self.numbers = re.findall(r"\d{1,9}", prompt)
+
+
+def _filled(rule: dict[str, Any], of: _Filling, depth: int) -> dict[str, Any]:
+    properties = rule.get("properties")
+    return {name: _value(one, of, depth) for name, one in (properties or {}).items()} if depth < 8 else {}
+
+
+def _value(rule: Any, of: _Filling, depth: int) -> Any:
+    """A value of one property; of several alternatives the first."""
+    rule = rule if isinstance(rule, dict) else {}
+    if isinstance(rule.get("anyOf"), list) and rule["anyOf"]:
+        return _value(rule["anyOf"][0], of, depth + 1) if depth < 8 else None
+    if isinstance(ref := rule.get("$ref"), str):
+        found = (of.root.get("$defs") or {}).get(ref.rpartition("/")[2])
+        return _value(found, of, depth + 1) if depth < 8 else None
+    kind = rule.get("type")
+    if rule.get("enum"):
+        return of.rng.choice(rule["enum"])
+    if kind in ("integer", "number"):
+        return int(of.numbers[0]) if of.numbers else of.rng.randint(1, 10)
+    if kind == "boolean":
+        return True
+    if kind == "array":
+        items = rule.get("items")
+        plain = not isinstance(items, dict) or (items.get("type", "string") == "string" and "$ref" not in items)
+        return of.words[:2] if plain else [_value(items, of, depth + 1)]
+    if kind == "object":
+        return _filled(rule, of, depth + 1)
+    if rule.get("format") in ("date", "date-time"):
+        return "2026-01-31" if rule["format"] == "date" else "2026-01-31T12:00:00Z"
+    return of.names[0] if of.names else of.topic
 
 
 def tool_deltas(call: dict[str, Any]) -> Iterable[dict[str, Any]]:

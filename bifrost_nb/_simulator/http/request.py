@@ -229,7 +229,7 @@ def _primary(model: str, route: str, resolve: Callable[[str], str], default: str
 
 
 def _prompts(prompt: Any, label: str) -> list[str]:
-    if prompt is None or prompt in ("", []):
+    if prompt is None or prompt == []:  # measured: an empty text is a prompt
         raise Refused("prompt is required for text completion")
     if isinstance(prompt, str):
         return [prompt]

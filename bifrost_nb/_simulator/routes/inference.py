@@ -68,6 +68,7 @@ class Inference:
         if call.targets[0] == "openai/" and call.route == "openai":
             return await self._no_model(link, call)
         link.record.deployment = call.targets[0]
+        self.simulator.prompts.apply(call)
         if failure := _key_refused(call, self.simulator.dialect):
             return await self._send_error(link, failure, self.simulator.route(call, 0))
         return await self._answer(link, call)
@@ -147,7 +148,7 @@ class Inference:
     def _unconfigured(self, route: Route) -> Failure:
         """A provider without a key, which falls back."""
         named = f" {route.provider}" if not self.simulator.dialect.old else ""
-        message = f"failed to get config for provider{named}: provider {route.provider} is not configured"
+        message = f"failed to get config for provider{named}: not found"
         return Failure(status=400, message=message, of_engine=True, cause=message, asked=False)
 
     async def _let_fail(
@@ -255,10 +256,13 @@ def _key_refused(call: SimulatedCall, dialect: Dialect) -> Failure | None:
         return None
     if not key["is_active"]:
         kind = "access_blocked" if dialect.second else "virtual_key_blocked"
-        return Failure(status=403, top_type=kind, message="Virtual key is inactive")
+        return Failure(status=403, top_type=kind, message="Virtual key is inactive", asked=False)
     if key["spent"] >= BUDGET_USD:
         return Failure(
-            status=402, top_type="budget_exceeded", message="Budget exceeded: budget exceeded: 10.00 >= 10.00 dollars"
+            status=402,
+            top_type="budget_exceeded",
+            message="Budget exceeded: VK budget exceeded: 10.0000 >= 10.0000 dollars",
+            asked=False,
         )
     return None
 

@@ -12,6 +12,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..deployments import SimulatedDeployment
+from ..dialects import Failure
 from ..faults import Script
 from ..http.connection import ClientGone, Dropped, ServerConnection
 from ..http.framing import json_response
@@ -19,6 +20,7 @@ from ..http.request import REQUEST_TYPES
 from ..state import BUDGET_USD, VIRTUAL_KEYS, Simulator
 from .management_log import SORTS, found_rows, statistics, told_row
 from .management_series import series_routes
+from .prompt_repository import repository_routes
 
 __all__ = ["Management", "management_routes"]
 
@@ -40,13 +42,17 @@ def management_routes(simulator: Simulator, control_token: str | None) -> list[R
         Route("/api/logs", handlers.logs),
         Route("/api/logs/stats", handlers.stats),
         *series_routes(simulator),
-        Route("/api/logs/{log_id:path}", handlers.log),
         Route("/api/providers", handlers.providers),
-        Route("/api/providers/{provider}/keys", handlers.provider_keys),
         Route("/api/keys", handlers.keys),
         Route("/api/models", handlers.model_names),
         Route("/api/governance/virtual-keys", handlers.virtual_keys),
     ]
+    if not simulator.dialect.old:  # measured: 1.3.63 and 1.4.0 answer with their page here
+        routes += [
+            Route("/api/logs/{log_id:path}", handlers.log),
+            Route("/api/providers/{provider}/keys", handlers.provider_keys),
+            *repository_routes(simulator.prompts),
+        ]
     for route in routes:
         route.app = _Observed(route.app, simulator)
     if control_token is not None:
@@ -104,8 +110,12 @@ class Management:
     def __init__(self, simulator: Simulator) -> None:
         self.simulator = simulator
 
+    def _refused(self, status: int, message: str) -> Response:
+        return json_response(self.simulator.dialect.error(Failure(status=status, message=message), None), status)
+
     async def health(self, request: Request) -> Response:
-        return json_response({"status": "ok", "components": {"db_pings": "ok"}})
+        told = {"status": "ok"}
+        return json_response(told if self.simulator.dialect.old else told | {"components": {"db_pings": "ok"}})
 
     async def version(self, request: Request) -> Response:
         return json_response(self.simulator.dialect.version)
@@ -128,7 +138,7 @@ class Management:
     async def openai_models(self, request: Request) -> Response:
         items = self.simulator.deployments.values()
         data = [{"id": item.id, "object": "model", "created": 0, "owned_by": item.provider} for item in items]
-        return json_response({"object": "list", "data": data})
+        return json_response({"object": "", "data": data})  # measured: empty
 
     async def model_names(self, request: Request) -> Response:
         query, wanted = request.query_params.get("query", ""), request.query_params.get("provider")
@@ -146,13 +156,11 @@ class Management:
         try:
             limit, offset = int(parameters.get("limit", 50)), int(parameters.get("offset", 0))
         except ValueError:
-            return json_response(
-                {"error": {"message": "limit and offset must be integers"}, "is_bifrost_error": False}, 400
-            )
-        if not 1 <= limit <= 1000 or offset < 0:
-            return json_response(
-                {"error": {"message": "limit must be between 1 and 1000"}, "is_bifrost_error": False}, 400
-            )
+            return self._refused(400, "limit and offset must be integers")
+        if limit > 1000:
+            return self._refused(400, "limit cannot exceed 1000")
+        if limit < 1 or offset < 0:
+            return self._refused(400, "limit must be between 1 and 1000")
         sort_by, order = parameters.get("sort_by", "timestamp"), parameters.get("order", "desc")
         rows = sorted(
             found_rows(self.simulator.logs, request.query_params),
@@ -176,9 +184,7 @@ class Management:
     async def log(self, request: Request) -> Response:
         row = self.simulator.logs.get(request.path_params["log_id"])
         if row is None:
-            return json_response(
-                {"error": {"message": "log not found"}, "is_bifrost_error": False, "status_code": 404}, 404
-            )
+            return self._refused(404, "log not found")
         return json_response(told_row(row))
 
     # -- providers and keys -----------------------------------------------------------------------------------------
@@ -202,7 +208,7 @@ class Management:
     async def provider_keys(self, request: Request) -> Response:
         name = request.path_params["provider"]
         if name not in self.simulator.providers:
-            return json_response({"error": {"message": "provider not found"}, "is_bifrost_error": False}, 404)
+            return self._refused(404, "provider not found")
         return json_response({"keys": [self._key(name)], "total": 1})
 
     async def keys(self, request: Request) -> Response:
@@ -281,7 +287,11 @@ def _model(item: SimulatedDeployment) -> dict[str, Any]:
         "context_length": item.context_tokens,
         "max_input_tokens": item.context_tokens,
         "max_output_tokens": item.max_output_tokens,
-        "architecture": {"modality": "text->text", "input_modalities": ["text"], "output_modalities": ["text"]},
+        "architecture": {
+            "modality": "text+image->text" if item.images else "text->text",
+            "input_modalities": ["text", "image"] if item.images else ["text"],
+            "output_modalities": ["text"],
+        },
         "owned_by": item.provider,
         "supported_methods": [REQUEST_TYPES[kind] for kind in item.kinds],
     }

@@ -38,7 +38,8 @@ def series_routes(simulator: Simulator) -> list[Route]:
         histograms["/latency"] = _latency
     routes = [Route(f"/api/logs/histogram{name}", _series(simulator, count)) for name, count in histograms.items()]
     routes.append(Route("/api/logs/dropped", _answers({"dropped_requests": 0})))
-    routes.append(Route("/api/session/is-auth-enabled", _answers({"is_auth_enabled": False, "has_valid_token": False})))
+    told = {"is_auth_enabled": False} | ({} if old else {"has_valid_token": False, "auth_type": "none"})
+    routes.append(Route("/api/session/is-auth-enabled", _answers(told)))
     if simulator.dialect.second:
         routes.append(Route("/api/governance/virtual-keys/quota", _quota))
     return routes

@@ -16,7 +16,7 @@ from bifrost_nb import Client
 from bifrost_nb._display.markdown import LONGEST_MARKDOWN, to_html
 from bifrost_nb._foreground.wait import drain
 from bifrost_nb._notebook.live.live_widget import Pane
-from bifrost_nb._notebook.live.race import Arrival, Race, RaceColumn
+from bifrost_nb._notebook.live.race import Race, RaceColumn, RaceUpdate
 from bifrost_nb._runs.collector import Piece
 from bifrost_nb._runs.run import Run
 from bifrost_nb._simulator.process import LocalGateway
@@ -86,7 +86,7 @@ def test_bytes_of_a_long_answer(wire: Wire, tokens_per_s: int, columns: int) -> 
     for start in range(0, len(whole), 4):
         clock.now += 1 / tokens_per_s
         token = whole[start : start + 4]
-        race.receive(Arrival(column, [Piece(0, token, "", 1000 * race.elapsed_s)]) for column in range(columns))
+        race.receive(RaceUpdate(column, [Piece(0, token, "", 1000 * race.elapsed_s)]) for column in range(columns))
         if start // 4 % max(1, tokens_per_s // 20) == 0:  # as often as the waiting thread draws
             pane.update()
     for column in race.columns:
@@ -111,7 +111,7 @@ def test_short_answers_are_drawn_often(wire: Wire, tokens_per_s: int) -> None:
         for _ in range(max(1, 20 // tokens_per_s)):  # the waiting thread draws 20 times a second
             clock.now += 1 / max(tokens_per_s, 20)
             pane.update()
-        race.receive([Arrival(0, [Piece(0, "word", "", 1000 * race.elapsed_s)])])
+        race.receive([RaceUpdate(0, [Piece(0, "word", "", 1000 * race.elapsed_s)])])
         came.append(clock.now)
         pane.update()
         shown = len(text_of(wire.frames)) // 4
@@ -130,13 +130,13 @@ def test_frames_are_few_and_prompt(wire: Wire) -> None:
     race = Race([run], clock=clock)
     pane = Pane(race, lambda column: None)
     pane.update()
-    race.receive([Arrival(0, [Piece(0, "first", "", 5.0)])])
+    race.receive([RaceUpdate(0, [Piece(0, "first", "", 5.0)])])
     pane.update()
     assert text_of(wire.frames) == "first"
     before = len(wire.frames)
     for _ in range(100):  # five seconds
         clock.now += 0.05
-        race.receive([Arrival(0, [Piece(0, "x", "", 1000 * race.elapsed_s)])])
+        race.receive([RaceUpdate(0, [Piece(0, "x", "", 1000 * race.elapsed_s)])])
         pane.update()
     assert 35 <= len(wire.frames) - before <= 65
     before = len(wire.frames)
@@ -153,15 +153,15 @@ def test_a_real_call(wire: Wire, client: Client, gateway: LocalGateway) -> None:
     call = client.prepare("text", "azure/fast", "real", stream=True)
     race = Race([call.run])
     pane = Pane(race, lambda column: None)
-    inbox: SimpleQueue[Arrival] = SimpleQueue()
+    inbox: SimpleQueue[RaceUpdate] = SimpleQueue()
 
-    def draw(batch: list[Arrival]) -> None:
+    def draw(batch: list[RaceUpdate]) -> None:
         race.receive(batch)
         pane.update()
         if "served by" in str(wire.frames[-1]):
             gateway.script([])  # now the text may come
 
-    drain([client.start(call, lambda _, pieces: inbox.put(Arrival(0, pieces)))], inbox, draw)
+    drain([client.start(call, lambda _, pieces: inbox.put(RaceUpdate(0, pieces)))], inbox, draw)
     pane.update(final=True)
     frames = wire.frames
     assert text_of(frames) == call.run.text
@@ -181,15 +181,15 @@ def test_whole_text_on_request(wire: Wire) -> None:
     """A page that asks gets all text and facts in the next frame, and goes on from there."""
     race = Race([asked(), asked()])
     pane = Pane(race, lambda column: None)
-    race.receive([Arrival(0, [Piece(0, "zero", "", 1.0)]), Arrival(1, [Piece(0, "one", "", 1.0)])])
+    race.receive([RaceUpdate(0, [Piece(0, "zero", "", 1.0)]), RaceUpdate(1, [Piece(0, "one", "", 1.0)])])
     pane.update()
     click(pane, {"whole": True})
-    race.receive([Arrival(0, [Piece(0, " more", "", 2.0)])])
+    race.receive([RaceUpdate(0, [Piece(0, " more", "", 2.0)])])
     pane.update()
     whole = wire.frames[-1]
     assert whole["w"] == ["zero more", "one"]
     assert whole["f"]["1"]["asked"] == "azure/fast"
-    race.receive([Arrival(1, [Piece(0, " end", "", 3.0)])])
+    race.receive([RaceUpdate(1, [Piece(0, " end", "", 3.0)])])
     pane.update(final=True)
     assert (text_of(wire.frames, 0), text_of(wire.frames, 1)) == ("zero more", "one end")
     pane.close()
@@ -199,11 +199,11 @@ def test_a_page_that_cannot_inflate(wire: Wire) -> None:
     """A page that says so gets frames as they are, all text first."""
     race = Race([asked()])
     pane = Pane(race, lambda column: None)
-    race.receive([Arrival(0, [Piece(0, "zero", "", 1.0)])])
+    race.receive([RaceUpdate(0, [Piece(0, "zero", "", 1.0)])])
     pane.update()
     click(pane, {"whole": True, "plain": True})
     pane.update()
-    race.receive([Arrival(0, [Piece(0, " more", "", 2.0)])])
+    race.receive([RaceUpdate(0, [Piece(0, " more", "", 2.0)])])
     pane.update(final=True)
     assert [bool(buffers) for _, buffers in wire.customs] == [True, False, False]
     assert wire.customs[1][0]["frame"]["w"] == ["zero"]
@@ -217,11 +217,11 @@ def test_finished_columns_are_rendered(wire: Wire) -> None:
     race = Race([one, two])
     pane = Pane(race, lambda column: None)
     answer = "**bold** <img src=x onerror=alert(1)>"
-    race.receive([Arrival(0, [Piece(0, answer, "", 1.0)]), Arrival(1, [Piece(0, "late", "", 1.0)])])
+    race.receive([RaceUpdate(0, [Piece(0, answer, "", 1.0)]), RaceUpdate(1, [Piece(0, "late", "", 1.0)])])
     pane.update()
     assert not [frame for frame in wire.frames if frame.get("h")]
     one.status, one.response, one.texts = "ok", answer, [answer]
-    race.receive([Arrival(0, [])])
+    race.receive([RaceUpdate(0, [])])
     pane.update()
     pane.update()
     (html,) = [frame["h"] for frame in wire.frames if frame.get("h")]
@@ -231,7 +231,7 @@ def test_finished_columns_are_rendered(wire: Wire) -> None:
     pane.update()
     assert wire.frames[-1]["h"] == html
     two.status, two.response, two.texts = "ok", "late", ["late"]
-    race.receive([Arrival(1, [])])
+    race.receive([RaceUpdate(1, [])])
     pane.update(final=True)  # the static answers follow
     assert "h" not in wire.frames[-1]
     pane.close()
@@ -244,7 +244,7 @@ def test_the_last_one_is_rendered_while_its_cost_is_awaited(wire: Wire) -> None:
         race = Race([run])
         pane = Pane(race, lambda column: None)
         wire.clear()
-        race.receive([Arrival(0, [Piece(0, answer, "", 1.0)])])
+        race.receive([RaceUpdate(0, [Piece(0, answer, "", 1.0)])])
         pane.update()
         assert not [frame for frame in wire.frames if frame.get("h")]
         pane.update()
@@ -257,11 +257,11 @@ def test_a_call_that_is_sent_again(wire: Wire) -> None:
     """Its column begins anew on the page too, without what the first sending had left."""
     race = Race([asked(status="error"), asked()])
     pane = Pane(race, lambda column: None)
-    race.receive([Arrival(0, [Piece(0, "half an", "", 1.0)]), Arrival(1, [Piece(0, "other", "", 1.0)])])
+    race.receive([RaceUpdate(0, [Piece(0, "half an", "", 1.0)]), RaceUpdate(1, [Piece(0, "other", "", 1.0)])])
     pane.update()
     assert [frame["h"][0][0] for frame in wire.frames if frame.get("h")] == [0]
     race.columns[0] = RaceColumn(asked())
-    race.receive([Arrival(0, [Piece(0, "answer", "", 1.0)])])
+    race.receive([RaceUpdate(0, [Piece(0, "answer", "", 1.0)])])
     pane.update(final=True)
     assert (text_of(wire.frames, 0), text_of(wire.frames, 1)) == ("answer", "other")
     assert wire.frames[-1]["h"] == []

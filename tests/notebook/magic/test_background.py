@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +38,18 @@ def test_the_cell_returns_at_once(run: Cell, shell: InteractiveShell, slow: Loca
     assert finished.text
     assert run_log().read(run_id=finished.run_id)[0].response == finished.text
     assert [row["state"] for row in run("%bifrost jobs").result] == ["done"]
+
+
+def test_the_card_says_what_stops_the_job(run: Cell, shell: InteractiveShell, slow: LocalGateway) -> None:
+    """Not the interrupt key, which is for the cell that runs; and what it names does stop it."""
+    run(f"%%bifrost {TEXT} --bg later\nslowly")
+    job: Any = shell.user_ns["later"]
+    shown = job._repr_mimebundle_()[0]["text/html"]
+    assert "interrupt" not in shown
+    [command] = re.findall(r"%bifrost cancel \w+", shown)
+    run(command)
+    assert job.result(20).status == "cancelled"
+    assert "%bifrost cancel" not in job._repr_mimebundle_()[0]["text/html"]
 
 
 def test_a_job_can_be_awaited(run: Cell, shell: InteractiveShell) -> None:

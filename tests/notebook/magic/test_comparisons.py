@@ -144,3 +144,47 @@ def test_a_score_that_cannot_be_is_one_line(run: Cell, sent: Sent, written: str,
     result = run(f"%%bifrost {TEXT} -i products --score {written}\nAbout {{{{product}}}}")
     assert says.lower() in str(result.error_in_exec).lower()
     assert not sent()
+
+
+def test_prompts_of_the_line_are_variants(run: Cell, sent: Sent, shell: InteractiveShell) -> None:
+    """--prompt, repeated, compares templates; {{body}} is the cell's text, and inputs fill in the rest."""
+    shell.user_ns["products"] = {"product": ["lamp", "bell"]}
+    short, long = "short='{{body}} {{product}}.'", "long='Please: {{body}} {{product}}, and say why.'"
+    line = f"%%bifrost {TEXT} --prompt {short} --prompt {long} -i products --max-tokens 2 --quiet -o compared"
+    assert run(f"{line}\nSell a").success
+    assert sorted(request["body"]["prompt"] for request in sent()) == [
+        "Please: Sell a bell, and say why.",
+        "Please: Sell a lamp, and say why.",
+        "Sell a bell.",
+        "Sell a lamp.",
+    ]
+    compared = shell.user_ns["compared"]
+    assert set(compared.frame["template"]) == {"short", "long"}
+    assert set(compared.summary(by="template").reset_index()["template"]) == {"short", "long"}
+
+
+def test_saved_prompts_are_compared(run: Cell, sent: Sent, shell: InteractiveShell) -> None:
+    """--use, repeated, compares saved prompts, in one line too; one --use alone asks as before."""
+    run(f"%%bifrost {TEXT} --save brief --dry-run --quiet\nSay {{{{word}}}}.")
+    run(f"%%bifrost {TEXT} --save wordy --dry-run --quiet\nWould you kindly say {{{{word}}}}?")
+    shell.user_ns["word"] = "hi"
+    assert run(f"both = %bifrost {TEXT} --use brief --use wordy --max-tokens 2").success
+    assert {request["body"]["prompt"] for request in sent()} == {"Say hi.", "Would you kindly say hi?"}
+    assert len(shell.user_ns["both"].frame) == 2
+    assert run(f"%bifrost {TEXT} --use brief --max-tokens 2").result.prompt == "Say hi."
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("--prompt short", "not NAME=TEXT"),
+        ("--prompt a=x --prompt a=y", "--prompt a is given twice"),
+        ("--prompt a=x", "a has no {{body}} for this cell's text"),
+        ("--prompt a={{body}} --save b", "leave --use and --prompt out"),
+        ("--prompt a={{body}} --history", "--history does not go with a comparison"),
+    ],
+)
+def test_wrong_prompts_of_the_line(run: Cell, sent: Sent, line: str, message: str) -> None:
+    """One sentence, and nothing is sent."""
+    assert message in str(run(f"%%bifrost {TEXT} {line}\nhi").error_in_exec)
+    assert sent() == []

@@ -27,19 +27,50 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "extra": {"extra": {"top_k": 5, "nested": {"a": [1, "x y"], "b": None}, "text": "true", "on": True}},
     "a user like a number": {"user": "123"},
     "another route": {"route": "v1"},
+    "a tiny number": {"temperature": 1e-07, "top_p": 1},
+    "extra with names of flags": {"extra": {"route": "x", "deployment": "y", "input": "z", "chat": True}},
+    "a stop of a line end": {"stop": "\n"},
+    "a name that is an assignment": {"extra": {"a=b": 2}},
+    "extra with odd names": {"extra": {"-x": 1, "with space": "it's", "größe": "…", "stream_options": None}},
     "parts of a text": {"suffix": "the end", "echo": True, "logprobs": 2, "best_of": 1},
 }
 CHAT_OPTIONS: dict[str, dict[str, Any]] = {
     "tools": {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]},
     "format": {"response_format": {"type": "json_object"}, "max_completion_tokens": 9},
     "effort": {"reasoning_effort": "low", "logprobs": True, "top_logprobs": 2},
+    "a choice of tools": {
+        "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}],
+        "tool_choice": {"type": "function", "function": {"name": "f"}},
+        "parallel_tool_calls": False,
+    },
+    "a system message like a list": {"system": "- be brief"},
+    "a system message of lines": {"system": "Be brief.\nBe kind."},
     "system": {"system": "Be {{brief}}, it's 'late'."},
+    "an image": {
+        "messages": [
+            {"role": "user", "content": [
+                {"type": "text", "text": "What?"},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}},
+            ]},
+        ],
+    },
+    "turns of tools": {
+        "messages": [
+            {"role": "user", "content": "Go"},
+            {"role": "assistant", "content": None, "tool_calls": [
+                {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+            ]},
+            {"role": "tool", "tool_call_id": "c", "content": "{}"},
+        ],
+    },
     "turns": {
         "messages": [{"role": role, "content": role[0]} for role in ("user", "assistant", "user")],
     },
 }  # fmt: skip
 ASKED = {name: ("text", options) for name, options in OPTIONS.items()}
 ASKED |= {f"chat: {name}": ("chat", options) for name, options in CHAT_OPTIONS.items()}
+NO_CELL = ("chat: turns", "chat: turns of tools", "chat: an image", "prompts", "chat: a system message of lines")
+NO_CELL += ("a name that is an assignment",)
 ASKED |= {"a prompt like messages": ("chat", {"prompt": '[{"role": "user", "content": "x"}]'})}
 ASKED |= {"a prompt like prompts": ("text", {"prompt": '["a", "b"]'}), "prompts": ("text", {"prompt": ["a", "b"]})}
 
@@ -96,7 +127,7 @@ def test_streams_stay_streams(client: Client, sent: Any, form: str, capsys: Any)
     assert [one["body"].get("stream") for one in sent()] == [True] * 4
 
 
-@pytest.mark.parametrize("name", [name for name in ASKED if name not in ("chat: turns", "prompts")])
+@pytest.mark.parametrize("name", [name for name in ASKED if name not in NO_CELL])
 def test_a_copied_cell_sends_the_same(run: Cell, client: Client, sent: Any, name: str) -> None:
     """The cell that %bifrost copy --as magic writes, run in a shell."""
     made = asked(client, name)
@@ -107,8 +138,8 @@ def test_a_copied_cell_sends_the_same(run: Cell, client: Client, sent: Any, name
 
 
 def test_what_no_cell_can_say_is_told(client: Client) -> None:
-    """Several turns or prompts: copied as httpx instead."""
-    for name in ("chat: turns", "prompts"):
+    """Several turns, prompts or lines of a system message: copied as httpx instead."""
+    for name in NO_CELL:
         with pytest.raises(ConfigurationError, match="httpx"):
             copy(client, asked(client, name), "magic")
 

@@ -30,6 +30,9 @@ from bifrost_nb._notebook.magic.options import Options, help_text, literal, opti
         ("-p 'user=\"5\"'", {"parameters": {"user": "5"}}),
         ("-p a=true -p b=True -p c=None -p d=", {"parameters": {"a": True, "b": True, "c": None, "d": ""}}),
         ("-p 'a=[1, \"x y\"]'", {"parameters": {"a": [1, "x y"]}}),
+        ("-p user=123e4567 -p suffix=1.10 -p n=7", {"parameters": {"user": "123e4567", "suffix": "1.10", "n": 7}}),
+        ("-p service_tier=0x1F -p user=007 -p temperature=1e-1",
+         {"parameters": {"service_tier": "0x1F", "user": "007", "temperature": 0.1}}),
         ("--extra safe=true", {"extra": {"safe": True}}),
         ("--tag team=blue --tag week=47", {"tags": {"team": "blue", "week": 47}}),
         ("-o answer", {"out": "answer"}),
@@ -38,7 +41,7 @@ from bifrost_nb._notebook.magic.options import Options, help_text, literal, opti
         ("--format json --cache off --timeout 5", {"format": "json", "cache": "off", "timeout": 5.0}),
         ("--save p --history --dry-run", {"save": "p", "history": "chat", "dry_run": True}),
         ("--quiet --no-raise", {"quiet": True, "no_raise": True}),
-        ("--use p@2 --bg job", {"use": "p@2", "bg": "job"}),
+        ("--use p@2 --bg job", {"use": ["p@2"], "bg": "job"}),
     ],
 )  # fmt: skip
 def test_options_are_read(line: str, given: dict[str, Any]) -> None:

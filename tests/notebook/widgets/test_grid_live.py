@@ -16,6 +16,7 @@ from bifrost_nb._compare.sweep import Progress
 from bifrost_nb._notebook.widgets.compare_live import run_live
 from bifrost_nb._notebook.widgets.overview import Event, Overview
 from bifrost_nb._simulator.process import LocalGateway
+from tests.markup import read
 
 from ...panes import text
 from ..live.test_pane import Wire, wire  # noqa: F401
@@ -60,7 +61,7 @@ def test_counters(client: Client) -> None:
     assert second["cost"] == "–"
     assert overview.said().startswith("4 of 6 runs, 0 running.")
     overview.settle()
-    assert "$0.00100 + 1 unknown" in overview.as_html()
+    assert "$0.00100 + 1 unknown" in read(overview.as_html()).text
 
 
 def test_many_are_counted_with_few_messages(client: Client, wire: Wire) -> None:  # noqa: F811

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from bifrost_nb import ConfigurationError, to_frame
-from bifrost_nb._compare.spreadsheet import LONGEST_CELL, to_csv, to_excel
 from bifrost_nb._notebook.widgets.grid import GridView
 from bifrost_nb._notebook.widgets.grid_rows import contexts
 from bifrost_nb._notebook.widgets.grid_state import Grid
+from bifrost_nb._report.spreadsheet import LONGEST_CELL, to_csv, to_excel
 from bifrost_nb._runs.run import Run
 
 from ..live.test_pane import Wire, wire  # noqa: F401

@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import time
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import pandas as pd
@@ -58,6 +59,7 @@ def test_the_request_is_a_comparison(made: Playground) -> None:
     assert made.request == {
         "deployments": [{"deployment": ONE, "seed": 7}, {"deployment": OTHER, "seed": 7}],
         "prompt": "Say {{thing}}.",
+        "api": "text",
         "inputs": [{"thing": "hello"}],
         "fallbacks": ["openai/gpt-3.5-turbo-instruct"],
         "repeats": 2,
@@ -213,8 +215,18 @@ def test_code_runs(made: Playground) -> None:
         made.code("cobol")
     with pytest.raises(ConfigurationError, match="not chosen"):
         made.code("curl", "azure/unknown")
-    made.update(inputs=pd.DataFrame({"thing": ["a"]}))
-    assert "inputs=inputs," in made.code()
+
+
+def test_code_with_bound_rows(made: Playground) -> None:
+    """Code of bound rows runs as it stands and asks the same; rows that have no literal are to be defined first."""
+    made.update(inputs=pd.DataFrame({"thing": ["a", "b'\n"], "price": [1, 2.5]}), prompt="{{thing}} {{price}}")
+    asked: dict[str, Any] = {}
+    exec(made.code().replace("bf.compare(", "asked.update("), {"asked": asked})
+    assert asked["inputs"] == made.inputs.to_dict("records")
+    for rows in ({"thing": [date(2026, 1, 2)], "price": [1]}, {"thing": ["a"] * 201, "price": [1] * 201}):
+        code = made.update(inputs=rows).code()
+        assert "# Define inputs first" in code
+        assert "inputs=inputs," in code
 
 
 def test_repeats_of_a_frame(made: Playground) -> None:

@@ -119,6 +119,19 @@ def test_wishes(wire: Wire, made: Playground, gateway: LocalGateway) -> None:
     assert "bf.compare(" in wire.customs(made.view.form.model_id)[-1]["code"]
 
 
+def test_a_restore_from_python(wire: Wire, made: Playground) -> None:
+    """The page names the round whose answers it shows, also in a view that is made anew after the restore."""
+    for prompt in ("first", "second"):
+        made.update(prompt=prompt).run().wait(20)
+    assert wire.values(made.view.form)["shown"] == 2
+    made.restore(1)
+    assert wire.values(made.view.form)["shown"] == 1
+    assert made.history[0].html in made._repr_mimebundle_()["text/html"]
+    made.close()
+    assert wire.values(made.view.form)["shown"] == 1
+    assert wire.values(made.view._results)["value"] == made.history[0].html
+
+
 @pytest.mark.parametrize(
     "content",
     [None, 3, "run", [], {}, {"form": 3}, {"form": {"repeats": "x"}}, {"form": {"client": 1, "history": []}},

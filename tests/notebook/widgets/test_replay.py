@@ -82,6 +82,8 @@ def test_what_changed(gateway: LocalGateway, client: Client) -> None:
     assert "3 of 3 answered, 0 the same" in repr(replayed)
     html = replayed._repr_html_()
     assert html.count("$") == html.count("<span>$</span>") > 3  # two dollars in one text node would become a formula
+    assert "timed at another hour" in repr(replayed)
+    assert "timed at another hour" in replayed._repr_html_()
 
 
 def test_what_is_unknown_or_not_its_own(gateway: LocalGateway, client: Client) -> None:

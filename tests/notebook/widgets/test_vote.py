@@ -84,6 +84,42 @@ def send(vote: Vote, content: Any) -> None:
     vote.widget.comm.handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
 
 
+def test_equal_answers_are_ties_of_the_ranking() -> None:
+    """95 of 100 prompts answered alike and 5 won make nobody much better, and the table says that they count."""
+    runs = [(m, run(f"p{p}", "same" if p < 95 else m)) for p in range(100) for m in ("a", "b")]
+    vote = Vote(runs)
+    while (ballot := vote.state.current) is not None:
+        vote.state.choose("1" if ballot.model_a == "a" else "2")
+    table = vote.ranking().set_index("model")
+    assert (table.loc["a", "wins"], table.loc["a", "ties"], table.loc["a", "votes"]) == (5, 95, 100)
+    assert table.loc["a", "low"] < 0 < table.loc["a", "high"]
+    assert 0.5 < table.loc["a", "win_chance"] < 0.6
+    assert len(vote.frame) == 5
+    vote.reveal()
+    assert "95 equal answers count as ties" in repr(vote)
+
+
+def test_equal_answers_count_in_proportion_to_the_votes() -> None:
+    """Who votes on a part of the ballots has a part of the ties: a limit changes no share, and no vote has no tie."""
+    runs = [(m, run(f"p{p}", "same" if p < 300 else m)) for p in range(400) for m in ("a", "b")]
+    some = Ballots(runs, limit=50, seed=1)
+    assert some.alike == 0
+    while some.current is not None:
+        some.choose("tie")
+    assert 110 < some.alike < 190  # half of 300; six standard deviations
+
+
+def test_three_models_of_which_two_agree() -> None:
+    """Pairs count one by one: two models that always agree tie with each other and not with the third."""
+    runs = [(m, run(f"p{p}", "same" if m != "c" else "own")) for p in range(10) for m in ("a", "b", "c")]
+    ballots = Ballots(runs)
+    while (ballot := ballots.current) is not None:
+        ballots.choose("1" if ballot.model_a == "c" else "2")
+    table = ballots.ranking().set_index("model")
+    assert table["ties"].to_dict() == {"c": 0, "a": 10, "b": 10}
+    assert table["wins"].to_dict() == {"c": 20, "a": 0, "b": 0}
+
+
 def test_nothing_names_a_model_before_the_reveal(wire: Wire) -> None:  # noqa: F811
     """All that crosses until the reveal has no deployment's name, time or cost; strange messages change nothing."""
     timed = [(name, run(one.prompt_id or "", one.text, total_ms=12345.0, cost_usd=0.0777)) for name, one in answers(4)]

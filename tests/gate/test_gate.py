@@ -17,11 +17,11 @@ import pytest
 from markdown_it import MarkdownIt
 
 from bifrost_nb import Client, ConfigurationError, Gate, LocalGateway, LogError, compare, gate, scorers
-from bifrost_nb._compare.gate_files import as_junit, as_markdown
-from bifrost_nb._compare.gate_rules import Check
+from bifrost_nb._gate.gate_files import as_junit, as_markdown
+from bifrost_nb._gate.gate_rules import RuleCheck
 
+from ..compare.frames import calls, frame, times
 from ..data.hostile import HOSTILE
-from .frames import calls, frame, times
 
 A, B = "azure/a", "azure/b"
 
@@ -216,7 +216,7 @@ def test_a_baseline_in_a_file(comparison: Any, client: Client, gateway: LocalGat
 
 
 def hostile_gate(text: str) -> Gate:
-    check = Check(name="score", rule="better", outcome="failed", sentence=text, estimate=0, low=0, high=0, n=1)
+    check = RuleCheck(name="score", rule="better", outcome="failed", sentence=text, estimate=0, low=0, high=0, n=1)
     return Gate(candidate=text, baseline=text, confidence=0.95, checks=(check,))
 
 

@@ -3,7 +3,7 @@
 A rule holds where the figure is on its right side with the wanted confidence (a one-sided test), and does not hold
 where it is on the wrong side with the same confidence; between the two the data does not say. A gate passes only where
 every rule holds, which needs no correction for their number; it fails where one does not, so that side is corrected
-(Bonferroni). How often it errs was measured, see `bifrost_nb._compare.gate`.
+(Bonferroni). How often it errs was measured, see `bifrost_nb._gate.gate`.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from .._compare import groups
+from .._compare.difference import FEWEST_INPUTS, FEWEST_INPUTS_P95, Mixed, difference
+from .._compare.intervals import mean_interval
+from .._compare.metrics import Statistic, default_margin, higher_is_better, is_score, score_columns
+from .._compare.statistics import measured
+from .._compare.verdict import amount
 from .._safe_text import plain
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError
-from . import groups
-from .difference import FEWEST_INPUTS, FEWEST_INPUTS_P95, Mixed, difference
-from .intervals import mean_interval
-from .metrics import Statistic, default_margin, higher_is_better, is_score, score_columns
-from .statistics import measured
-from .verdict import amount
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Check", "GateOutcome", "Rule", "Sides", "decide", "parse_rules"]
+__all__ = ["GateOutcome", "Rule", "RuleCheck", "Sides", "decide", "parse_rules"]
 
 GateOutcome = Literal["passed", "failed", "undecided"]
 Kind = Literal["not worse", "better", "at least", "at most"]
@@ -99,7 +99,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class RuleCheck:
     """One rule of a gate with what was found: `outcome`, the figure with its interval, and a sentence for people.
 
     `estimate`, `low` and `high` are in the rule's unit, of the candidate's figure, or for a rule against a baseline of
@@ -189,7 +189,7 @@ def _number(name: str, text: str, percent: str | None) -> float:
 def _figure(name: str, frame: pd.DataFrame) -> Figure:
     if name in FIGURES:
         return FIGURES[name]
-    scores = [*score_columns(frame), *(["valid"] if "valid" in frame else [])]
+    scores = list(dict.fromkeys([*score_columns(frame), *(["valid"] if "valid" in frame else [])]))
     for column in (name, f"score_{name}"):
         if column in scores:
             return Figure(column, "mean", "")
@@ -200,7 +200,7 @@ def _figure(name: str, frame: pd.DataFrame) -> Figure:
     )
 
 
-def decide(rule: Rule, sides: Sides, confidence: float, rules: int) -> Check:
+def decide(rule: Rule, sides: Sides, confidence: float, rules: int) -> RuleCheck:
     """`rule` held against the runs; `rules` is how many the gate has."""
     miss = 1 - confidence
     bounds, limit = (_relative if rule.relative else _absolute)(rule, sides)
@@ -212,7 +212,7 @@ def decide(rule: Rule, sides: Sides, confidence: float, rules: int) -> Check:
             outcome = "passed"
         elif strict.high < limit if rule.at_least else strict.low > limit:
             outcome = "failed"
-    return Check(
+    return RuleCheck(
         name=rule.name,
         rule=str(rule),
         outcome=outcome,

@@ -23,16 +23,18 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._compare.pictures import shortened
+from .._compare.verdict import amount
+from .._display.html import table
 from .._runs.columns import COLUMNS
 from .._runs.redaction import Redact, as_written
 from .._safe_text import hide_in, plain
 from ..errors import BifrostError, ConfigurationError, LogError
-from .verdict import amount
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .comparison import Comparison
+    from .._compare.comparison import Comparison
 
 __all__ = ["load_report", "write_report"]
 
@@ -85,6 +87,10 @@ def load_report(path: str | os.PathLike[str]) -> pd.DataFrame:
     ``frame = bf.load_report("report.html")``. The file is read as text, nothing of it runs. Columns of every frame have
     their types again, scores are Float64, the columns of inputs what JSON keeps of them. Raises LogError where the file
     cannot be read or holds no report, or one of a later format.
+
+    `path` is that of the file.
+
+        bf.load_report("report.html").groupby("variant")["total_ms"].median()
     """
     target = Path(path).expanduser()
     try:
@@ -146,6 +152,7 @@ def _frame(comparison: Comparison) -> pd.DataFrame:
     client = comparison.client
     if any(run.written for run in comparison.runs):
         written = to_frame(as_written(run) for run in comparison.runs)
+        written["prompt"] = written["prompt"].map(shortened, na_action="ignore")
         for name in _TEXTS:
             if name in frame.columns:
                 frame[name] = written[name].to_numpy()
@@ -180,7 +187,7 @@ def _asked(hook: Redact, value: Any, what: Any) -> Any:
 
 
 def _sections(comparison: Comparison, frame: pd.DataFrame) -> Iterator[str]:
-    from .comparison_view import as_html
+    from .._compare.comparison_view import as_html
 
     plan = comparison.plan
     yield '<h2>Verdicts</h2><ul class="verdicts">'
@@ -194,14 +201,16 @@ def _sections(comparison: Comparison, frame: pd.DataFrame) -> Iterator[str]:
         often = "once" if plan.repeats == 1 else f"{plan.repeats:,} times"
         yield f"<p>{count}, each sent {often} by each variant; the first:</p>"
         yield "".join(f"<pre>{escape(plain(text, 4_000))}</pre>" for text in texts)
-    rows = "".join(
-        f"<tr><td>{escape(plain(asked.name))}</td><td>{escape(plain(asked.deployment))}</td>"
-        f"<td>{escape(plain(json.dumps(dict(asked.parameters), default=str), 500))}</td>"
-        f"<td>{escape(plain(', '.join(asked.fallbacks)))}</td></tr>"
+    rows = (
+        [
+            plain(asked.name),
+            plain(asked.deployment),
+            plain(json.dumps(dict(asked.parameters), default=str), 500),
+            plain(", ".join(asked.fallbacks)),
+        ]
         for asked in plan.asked
     )
-    head = "<tr><th>name</th><th>deployment</th><th>parameters</th><th>fallbacks</th></tr>"
-    yield f'<div class="scroll"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
+    yield table(rows, ["name", "deployment", "parameters", "fallbacks"], label="What was asked")
 
 
 def _scores(frame: pd.DataFrame) -> list[str]:
@@ -254,8 +263,8 @@ def _provenance(comparison: Comparison) -> str:
         "times": "the client's own monotonic clock; answers out of a cache are left out of them",
         "packages": ", ".join([f"Python {platform.python_version()}", *_versions()]),
     }
-    rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(plain(text))}</td></tr>" for name, text in facts.items())
-    return f'<h2>Where the numbers come from</h2><div class="scroll"><table><tbody>{rows}</tbody></table></div>'
+    rows = ([name, plain(text)] for name, text in facts.items())
+    return f"<h2>Where the numbers come from</h2>{table(rows, label='Where the numbers come from', titles=True)}"
 
 
 def _listed(values: Iterable[Any]) -> str:
@@ -307,4 +316,4 @@ def _json(block: dict[str, Any]) -> str:
 
 
 def _asset(name: str) -> str:
-    return (files("bifrost_nb") / "_compare" / "static" / name).read_text(encoding="utf-8")
+    return (files("bifrost_nb") / "_report" / "static" / name).read_text(encoding="utf-8")

@@ -2,7 +2,7 @@
 
 Error rates, measured with a planted truth on the very edge of each rule (400 trials for each of ten kinds of rules and
 of 40 and 100 inputs, confidence 95 %, standard error 1.1): of 100 gates 1.5 to 7.0 passed and 2.8 to 6.8 failed where 5
-are meant; the 95th percentile never passed at 40 inputs. ``tests/compare/test_gate.py`` repeats it in small.
+are meant; the 95th percentile never passed at 40 inputs. ``tests/gate/test_gate.py`` repeats it in small.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._compare import groups
+from .._compare.difference import Mixed
 from .._safe_text import plain
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError, LogError
-from . import groups
-from .difference import Mixed
-from .gate_rules import Check, GateOutcome, Sides, decide, parse_rules
+from .gate_rules import GateOutcome, RuleCheck, Sides, decide, parse_rules
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +44,7 @@ class Gate:
     candidate: str
     baseline: str | None
     confidence: float
-    checks: tuple[Check, ...]
+    checks: tuple[RuleCheck, ...]
 
     @property
     def outcome(self) -> GateOutcome:
@@ -65,7 +65,7 @@ class Gate:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """A row for each rule, with the fields of a `Check`."""
+        """A row for each rule, with the fields of a `RuleCheck`."""
         import pandas as pd
 
         names = ("name", "rule", "outcome", "estimate", "low", "high", "n", "sentence")
@@ -81,21 +81,13 @@ class Gate:
         return "\n".join([plain(self.verdict), *lines])
 
     def _repr_html_(self) -> str:
-        from .._display.markdown import text
+        from .._display.html import Markup, table, text
 
-        rows = "".join(
-            f'<tr><td style="{_CELL}"><b>{check.outcome}</b></td><td style="{_CELL}">{text(plain(check.rule))}</td>'
-            f'<td style="{_CELL}">{text(plain(check.sentence))}</td></tr>'
-            for check in self.checks
-        )
-        return (
-            f'<p style="font-weight:600">{text(plain(self.verdict))}</p><div style="overflow-x:auto">'
-            f'<table style="border-collapse:collapse"><tbody>{rows}</tbody></table></div>'
-        )
+        rows = ([Markup(f"<b>{check.outcome}</b>"), plain(check.rule), plain(check.sentence)] for check in self.checks)
+        return f'<p style="font-weight:600">{text(plain(self.verdict))}</p>{table(rows, label="Rules")}'
 
 
 _MARKS: Mapping[GateOutcome, str] = {"passed": "✓", "failed": "✗", "undecided": "?"}
-_CELL = "border-bottom:1px solid rgba(128,128,128,0.3);padding:3px 8px;text-align:left;vertical-align:top"
 
 
 def gate(
@@ -115,6 +107,11 @@ def gate(
         bf.gate(bf.load_report("today.html"), "azure/fast", baseline="main.html", score="not worse by 0.02")
 
     `missing` is how many runs were to be in the frame and are not: with any, nothing passes.
+
+    `candidate` is the variant that is held to them (None: the only one there is), `baseline` a variant, another frame
+    or a file with one, `baseline_variant` its variant there. `confidence` is shared by all rules, `mixed` and `seed`
+    are as in `difference`. Raises ConfigurationError for a rule or a name that is not known, LogError for a file that
+    cannot be read.
     """
     if isinstance(confidence, bool) or not 0.8 <= confidence < 1:
         raise ConfigurationError(f"confidence must be from 0.8 to below 1, not {confidence!r}.")
@@ -151,10 +148,10 @@ def gate(
     return Gate(candidate=candidate, baseline=label, confidence=confidence, checks=tuple(checks))
 
 
-def _incomplete(missing: int) -> Check:
+def _incomplete(missing: int) -> RuleCheck:
     nan = float("nan")
     said = f"complete: {missing:,} runs are missing; run the comparison again to add them."
-    return Check(
+    return RuleCheck(
         name="complete", rule="no run missing", outcome="undecided", sentence=said, estimate=nan, low=nan, high=nan, n=0
     )
 
@@ -187,7 +184,7 @@ def _baseline(given: Any, names: list[str]) -> tuple[str | None, pd.DataFrame | 
 
 def _read(path: Path) -> pd.DataFrame:
     if path.suffix.lower() != ".parquet":
-        from .report import load_report
+        from .._report.report import load_report
 
         return load_report(path)
     import pandas as pd

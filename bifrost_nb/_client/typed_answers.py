@@ -1,0 +1,48 @@
+"""An answer read by its schema into `Run.parsed`, `Run.valid` and `Run.valid_error`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .._wire.answer_schema import AnswerSchema
+from ..errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from .._runs.run import Run
+
+__all__ = ["AnswerSchema", "read_answer", "with_schema"]
+
+
+def with_schema(schema: Any, kind: str, options: dict[str, Any]) -> AnswerSchema | None:
+    """Add to `options` what asks for `schema` (None: nothing). Raises ConfigurationError."""
+    if schema is None:
+        return None
+    found = AnswerSchema.of(schema)
+    added = found.parameters(kind)
+    for name in added:
+        if options.get(name) is not None:
+            raise ConfigurationError(f"schema and {name} say the same; pass one of them.")
+    options |= added
+    return found
+
+
+def read_answer(run: Run, schema: AnswerSchema | None) -> Run:
+    """`run` with its answer read. One that never came, or of which the log was not to hold the text, is neither."""
+    if schema is None or run.status not in ("ok", "truncated") or ("response" in run.redacted and not run.response):
+        return run
+    text = run.text
+    if text.strip():
+        run.parsed, run.valid_error = schema.read(text)
+        if run.valid_error is not None and _cut_off(run):
+            after = "" if run.completion_tokens is None else f" after {run.completion_tokens:,} tokens"
+            why = "raise max_tokens" if run.status == "ok" else "ask again"
+            run.valid_error = f"The answer was cut off{after}, so its JSON is not complete: {why}."
+    else:
+        called = ": it calls a tool" if run.tool_calls else ""
+        run.valid_error = f"The answer has no text{called}."
+    run.valid = run.valid_error is None
+    return run
+
+
+def _cut_off(run: Run) -> bool:
+    return run.status == "truncated" or run.finish_reason in ("length", "max_tokens", "max_output_tokens")

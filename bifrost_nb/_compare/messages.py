@@ -1,0 +1,203 @@
+"""Prompts of several turns: templates in every text of ``messages=``, and pictures of columns in the last user turn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .._client.calls import Kind, prepare
+from .._safe_text import plain
+from ..errors import ConfigurationError, TemplateError
+from .pictures import MOST_BYTES, data_url, described
+from .prompt_text import Fault
+from .template import render, variables
+
+__all__ = [
+    "Message",
+    "Template",
+    "Turns",
+    "asked_as",
+    "checked_templates",
+    "filled_in",
+    "image_columns",
+    "pictures_of",
+    "transcript",
+    "variables_of",
+    "with_pictures",
+]
+
+Message = dict[str, Any]
+
+
+class Turns(list[Message]):
+    """Messages that were checked."""
+
+
+Template = str | Turns
+
+
+def checked_templates(messages: Any) -> Mapping[str, Template] | Template:
+    """`messages` as they may be sent: one list, or a dict of named ones. Raises ConfigurationError."""
+    if isinstance(messages, Mapping) and "role" not in messages:
+        return {name: _checked(one) for name, one in messages.items()}
+    return _checked(messages)
+
+
+def _checked(messages: Any) -> Turns:
+    call = prepare("chat", "provider/model", None, messages=messages)  # the checks of a call, which is not sent
+    turns = Turns(call.body["messages"])
+    if not any(turn["role"] not in ("system", "developer") for turn in turns):
+        raise ConfigurationError("messages has no turn of a user.", hint="Add {'role': 'user', 'content': ...}.")
+    return turns
+
+
+def variables_of(template: Template) -> list[str]:
+    """The names that a template needs, in whatever turn."""
+    if isinstance(template, str):
+        return variables(template)
+    return list(dict.fromkeys(name for turn in template for text in _texts(turn) for name in variables(text)))
+
+
+def _texts(turn: Mapping[str, Any]) -> list[str]:
+    content = turn.get("content")
+    if isinstance(content, str):
+        return [content]
+    return [part["text"] for part in content or () if isinstance(part.get("text"), str)]
+
+
+def filled_in(template: Template, values: Mapping[str, Any], where: str) -> str | list[Message]:
+    """`template` with its variables. Raises TemplateError."""
+    if isinstance(template, str):
+        text = render(template, values, where=where)
+        if not text.strip():
+            raise TemplateError(f"The prompt is empty ({where}).")
+        return text
+    return [_turn(turn, values, f"messages[{place}], {where}") for place, turn in enumerate(template)]
+
+
+def _turn(turn: Mapping[str, Any], values: Mapping[str, Any], where: str) -> Message:
+    content = turn.get("content")
+    if isinstance(content, str):
+        return {**turn, "content": render(content, values, where=where)}
+    if not content:
+        return dict(turn)
+    parts = [
+        {**part, "text": render(part["text"], values, where=where)} if isinstance(part.get("text"), str) else part
+        for part in content
+    ]
+    return {**turn, "content": parts}
+
+
+def image_columns(images: Any, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The names in ``images=``. Raises ConfigurationError."""
+    if images is None:
+        return []
+    names = [images] if isinstance(images, str) else images
+    if not isinstance(names, Sequence) or not names or not all(isinstance(name, str) for name in names):
+        raise ConfigurationError(
+            f"images must be the name of a column of inputs, or a list of names, not {plain(repr(images), 80)}.",
+            hint="Put the pictures into inputs: inputs={'photo': [...]}, images='photo'.",
+        )
+    for name in names:
+        if name not in rows[0]:
+            raise ConfigurationError(
+                f"inputs has no column {name!r} for images.", hint=f"It has {', '.join(rows[0]) or 'none'}."
+            )
+    return list(dict.fromkeys(names))
+
+
+def with_pictures(asked: str | list[Message], columns: Sequence[str], urls: Mapping[str, str]) -> str | list[Message]:
+    """`asked` with the pictures of `columns` behind the last user turn's text."""
+    if not columns:
+        return asked
+    turns: list[Message] = [{"role": "user", "content": asked}] if isinstance(asked, str) else list(asked)
+    place = max((place for place, turn in enumerate(turns) if turn["role"] == "user"), default=None)
+    if place is None:
+        raise ConfigurationError(
+            "images go into the last user turn, and messages has none.", hint="Add {'role': 'user', ...}."
+        )
+    content = turns[place]["content"]
+    parts = [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
+    pictures = [{"type": "image_url", "image_url": {"url": urls[name]}} for name in columns]
+    turns[place] = {**turns[place], "content": [*parts, *pictures]}
+    return turns
+
+
+def pictures_of(row: Mapping[str, Any], columns: Sequence[str], where: str) -> dict[str, str]:
+    """The ``data:`` URL of each picture of a row. Raises ConfigurationError."""
+    urls = {}
+    for name in columns:
+        try:
+            urls[name] = data_url(row.get(name))
+        except Fault as fault:
+            raise ConfigurationError(f"The picture {name!r} {fault} ({where}).") from None
+    if (size := sum(map(len, urls.values())) * 3 // 4) > MOST_BYTES:  # one line of the run log holds them all
+        raise ConfigurationError(
+            f"The pictures of one question have {size / 1e6:,.0f} MB together, more than the {MOST_BYTES / 1e6:,.0f} MB"
+            f" that are sent ({where}).",
+            hint="Make them smaller.",
+        )
+    return urls
+
+
+def transcript(asked: str | Sequence[Mapping[str, Any]]) -> str:
+    """What was asked, to be read: the text, or each turn behind its role."""
+    if isinstance(asked, str):
+        return asked
+    if len(asked) == 1 and asked[0]["role"] == "user":
+        return _said(asked[0])
+    return "\n\n".join(f"{turn['role']}: {_said(turn)}" for turn in asked)
+
+
+def _said(turn: Mapping[str, Any]) -> str:
+    content = turn.get("content")
+    if isinstance(content, str):
+        return content
+    said = []
+    for part in content or ():
+        if isinstance(part.get("text"), str):
+            said.append(part["text"])
+        elif part["type"] == "image_url":
+            image = part.get("image_url")
+            said.append(described(image.get("url") if isinstance(image, Mapping) else image))
+        else:
+            said.append(f"[{plain(part['type'], 40)}]")
+    for call in turn.get("tool_calls") or ():
+        function = call.get("function", {}) if isinstance(call, Mapping) else {}
+        said.append(f"[call: {function.get('name')}({function.get('arguments')})]")
+    return "\n".join(said)
+
+
+def asked_as(kind: Kind, text: str, messages: Sequence[Message] | None) -> dict[str, Any]:
+    """The arguments of `Client.prepare` that ask this by one of the APIs. Raises ConfigurationError."""
+    if messages is None:
+        return {"prompt": text}
+    if kind == "chat":
+        return {"prompt": None, "messages": messages}
+    if kind == "responses":
+        return {"prompt": [_item(turn) for turn in messages]}
+    raise ConfigurationError(
+        "A text completion takes no messages and no images.", hint="Leave api= out, or pass api='chat'."
+    )
+
+
+def _item(turn: Message) -> Message:
+    """A chat's turn as an item of the Responses API, whose parts have other names."""
+    content = turn.get("content")
+    if turn["role"] not in ("user", "assistant", "system", "developer") or turn.get("tool_calls") or content is None:
+        raise ConfigurationError(
+            "Turns that call tools or answer them are written for a chat.", hint="Compare them with api='chat'."
+        )
+    if isinstance(content, str):
+        return {"role": turn["role"], "content": content}
+    words = "output_text" if turn["role"] == "assistant" else "input_text"
+    parts = []
+    for part in content:
+        if part["type"] == "text":
+            parts.append({**part, "type": words})
+        elif part["type"] == "image_url":
+            image = part.get("image_url")
+            parts.append({"type": "input_image", "image_url": image["url"] if isinstance(image, Mapping) else image})
+        else:
+            parts.append(part)
+    return {"role": turn["role"], "content": parts}

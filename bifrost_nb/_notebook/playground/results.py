@@ -1,0 +1,81 @@
+"""The rendered answers of a round, with their scores. Inline literal styles only: the saved notebook shows the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..._display.html import Markup, note, table, text as escape
+from ..._display.run import as_html, mimebundle_many
+from ..._safe_text import plain
+from ..widgets.grid_rows import ShownScore
+from ..widgets.grid_scores import badge
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..._compare.comparison import Comparison
+    from .round import Round
+
+__all__ = ["results_html"]
+
+MOST_ROWS = 50
+"""Prompts in the table of scores; the grid shows all."""
+_BADGE = "display:inline-block;border-radius:8px;padding:0 7px;margin:1px 4px 1px 0;font-size:90%;border:"
+_EDGES = {"pass": "1px solid #2da44e", "fail": "2px solid #d1242f", "unknown": "1px dashed rgba(128,128,128,0.8)"}
+
+
+def results_html(current: Round, comparison: Comparison) -> str:
+    """The answers to the first prompt side by side, under the figures of all where there are more or where they are
+    judged: the mean of each score for each variant, then the scores prompt by prompt."""
+    runs = current.shown
+    html = as_html(runs[0]) if len(runs) == 1 else mimebundle_many(runs)["text/html"]
+    plan = comparison.plan
+    scored = _scores_html(comparison, list(current.scorers)) if current.scorers and comparison.runs else ""
+    if len(plan.trials) > len(runs) or scored:
+        which = f"prompt 1 of {len(plan.prompts):,}" if len(plan.prompts) > 1 else "the prompt"
+        which += f", repeat 1 of {plan.repeats:,}" if plan.repeats > 1 else ""
+        said = f"Answers to {which}; all are in <code>.comparison</code> and <code>.frame</code>."
+        return f"{comparison._repr_html_()}{scored}<div style='margin-top:8px;opacity:.75'>{said}</div>{html}"
+    return "".join(note(plain(each)) for each in comparison.notes) + html
+
+
+def _scores_html(comparison: Comparison, scores: list[str]) -> str:
+    """A row for each prompt, a column for each variant, a badge with its reason for each score."""
+    frame = comparison.frame
+    cells: dict[tuple[str, str], list[int]] = {}
+    for place, trial in enumerate(comparison.trials):
+        cells.setdefault((trial.prompt.prompt_id, trial.asked.name), []).append(place)
+    prompts = comparison.plan.prompts
+    names = comparison.deployments
+    rows: list[list[object]] = []
+    for prompt in prompts[:MOST_ROWS]:
+        title = plain(" ".join(prompt.text.split()), 160)
+        judged = (_badges(frame.iloc[cells.get((prompt.prompt_id, name), [])], scores) for name in names)
+        rows.append([title, *map(Markup, judged)])
+    more = len(prompts) - len(rows)
+    rest = f"<div style='opacity:.75'>and {more:,} prompts more: <code>.comparison.grid()</code></div>" if more else ""
+    head = ["prompt", *(plain(name, 200) for name in names)]
+    return table(rows, head, label="Scores by prompt", titles=True, figures=()) + rest
+
+
+def _badges(frame: pd.DataFrame, scores: list[str]) -> str:
+    """The scores of one cell: of its repeats together."""
+    if not len(frame):
+        return "not sent"
+    if not (frame["status"] == "ok").any():
+        return "no answer"
+    said = []
+    for name in scores:
+        parts = (frame[name], frame[f"{name}_reason"], frame[f"{name}_error"])
+        found = [ShownScore(*(None if _absent(one) else one for one in each)) for each in zip(*parts, strict=True)]
+        shown = badge(name, found)
+        edge = _EDGES.get(shown["state"], "1px solid rgba(128,128,128,0.8)")
+        reason = f' <span style="opacity:.8">{escape(shown["reason"])}</span>' if shown["reason"] else ""
+        said.append(f'<div><span style="{_BADGE}{edge}">{escape(shown["text"])}</span>{reason}</div>')
+    return "".join(said)
+
+
+def _absent(value: object) -> bool:
+    import pandas as pd
+
+    return value is None or value is pd.NA or value != value

@@ -1,0 +1,36 @@
+"""Numbers as people pass them: Python's, numpy's and pandas' (a cell of a frame), decimals and fractions.
+
+A truth value is no number, although Python counts with it.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from numbers import Integral, Real
+
+__all__ = ["number", "whole"]
+
+
+def whole(value: object) -> int | None:
+    """A whole number of any kind as an int; None for everything else.
+
+    >>> whole(3), whole(True), whole(3.5)
+    (3, None, None)
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        return None
+    return int(value)
+
+
+def number(value: object) -> float | None:
+    """A number of any kind as a float; None for everything else. NaN and infinities stay what they are.
+
+    >>> number(Decimal("0.5")), number("0.5")
+    (0.5, None)
+    """
+    if isinstance(value, bool) or not isinstance(value, Real | Decimal):
+        return None
+    try:
+        return float(value)
+    except (OverflowError, ValueError):  # more than a float holds, a signalling NaN
+        return float("nan")

@@ -1,0 +1,1 @@
+"""A comparison handed on: one HTML file and back, spreadsheets."""

@@ -1,0 +1,222 @@
+"""Typed answers: a pydantic model or a JSON schema as a request's format, and an answer read by it.
+
+Format: OpenAI's structured outputs, ``{"type": "json_schema", "json_schema": {"name", "strict", "schema"}}`` in a chat,
+``text={"format": {...}}`` in the Responses API. Its strict mode takes objects whose every property is required and that
+take no others, so both are written into what is sent; an answer is checked by the schema as it was given.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, cast
+
+import orjson
+from pydantic import BaseModel, ValidationError
+from pydantic.errors import PydanticUserError
+
+from .._safe_text import plain
+from ..errors import ConfigurationError
+
+__all__ = ["AnswerSchema"]
+
+LONGEST_ANSWER = 10_000_000
+"""Characters of an answer that is read; a model's longest answer has less than a tenth of it."""
+LONGEST_SCHEMA = 1_000_000
+_FENCE = re.compile(r"\s*```(?:json)?[ \t]*\n(.*?)\n?\s*```\s*", re.DOTALL)
+_TYPES = {"integer": "Int64", "number": "Float64", "boolean": "boolean", "string": "string"}
+
+
+class AnswerSchema:
+    """What an answer must look like. `schema` is the JSON schema, `model` the pydantic model if one was given."""
+
+    def __init__(self, name: str, schema: dict[str, Any], model: type[BaseModel] | None = None) -> None:
+        self.name, self.schema, self.model = name, schema, model
+
+    def __reduce__(self) -> Any:
+        return AnswerSchema, (self.name, self.schema)  # a class of a notebook is not there in another process
+
+    @classmethod
+    def of(cls, given: Any) -> AnswerSchema:
+        """`given`, checked. Raises ConfigurationError."""
+        if isinstance(given, AnswerSchema):
+            return given
+        model = given if isinstance(given, type) and issubclass(given, BaseModel) else None
+        if model is not None:
+            try:
+                schema: Any = model.model_json_schema()
+            except (PydanticUserError, RecursionError) as error:
+                raise ConfigurationError(f"{model.__name__} has no JSON schema: {plain(error, 200)}") from None
+        elif isinstance(given, Mapping):
+            schema = given
+        else:
+            raise ConfigurationError(
+                f"schema must be a pydantic model (the class) or a JSON schema as a dict, not {type(given).__name__}.",
+                hint='Write schema={"type": "object", "properties": {...}}.',
+            )
+        schema = _checked(schema)
+        name = re.sub(r"[^A-Za-z0-9_-]", "_", str(schema.get("title") or "answer"))[:64]
+        return cls(name, schema, model)
+
+    def parameters(self, kind: str) -> dict[str, Any]:
+        """The parameter that asks for it. Raises ConfigurationError."""
+        form = {"name": self.name, "strict": True, "schema": _strict(self.schema)}
+        if kind == "chat":
+            return {"response_format": {"type": "json_schema", "json_schema": form}}
+        if kind == "responses":
+            return {"text": {"format": {"type": "json_schema", **form}}}
+        raise ConfigurationError("A text completion takes no schema.", hint="Leave api= out, or pass api='chat'.")
+
+    @property
+    def dtypes(self) -> dict[str, str]:
+        """The dtype of each field in a frame; ``object`` for lists, objects and mixtures."""
+        return {name: self._dtype(rule) for name, rule in (self.schema.get("properties") or {}).items()}
+
+    def read(self, text: str) -> tuple[Any, str | None]:
+        """(the value, None), or (None, what is wrong with `text`)."""
+        if len(text) > LONGEST_ANSWER:
+            return None, f"The answer has {len(text):,} characters, more than the {LONGEST_ANSWER:,} that are read."
+        fenced = _FENCE.fullmatch(text)
+        content = fenced[1] if fenced else text
+        try:
+            value = orjson.loads(content)
+        except orjson.JSONDecodeError as error:
+            return None, f"The answer is no JSON: {plain(error, 200)}."
+        try:
+            return self._validated(value, content)
+        except RecursionError:
+            return None, "The answer is nested too deeply."
+
+    def values(self, parsed: Any) -> dict[str, Any]:
+        """The fields of what `read` returned, in JSON's types."""
+        if isinstance(parsed, BaseModel):
+            parsed = parsed.model_dump(mode="json", by_alias=True)
+        return dict(parsed) if isinstance(parsed, Mapping) else {}
+
+    def _validated(self, value: Any, content: str) -> tuple[Any, str | None]:
+        if self.model is not None:
+            try:
+                return self.model.model_validate_json(content), None
+            except ValidationError as error:
+                faults = error.errors(include_url=False, include_context=False, include_input=False)
+                said = "; ".join(f"{_place(fault['loc'])}: {plain(fault['msg'], 200)}" for fault in faults[:3])
+                more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
+                return None, f"{said}{more}."
+            except Exception as error:  # noqa: BLE001 - a validator of the user's class may fail in any way
+                return None, f"A validator of {self.name} failed: {type(error).__name__}: {plain(error, 200)}"
+        from jsonschema.exceptions import best_match
+        from referencing.exceptions import Unresolvable
+
+        try:
+            fault = best_match(_validator(self.schema).iter_errors(value))
+        except Unresolvable as error:
+            return None, f"The schema has a reference that leads nowhere: {plain(error, 200)}."
+        if fault is not None:
+            return None, f"{_place(fault.absolute_path)}: {plain(fault.message, 300)}."
+        return value, None
+
+    def _dtype(self, rule: Any, depth: int = 0) -> str:
+        if not isinstance(rule, Mapping) or depth > 8:
+            return "object"
+        if isinstance(ref := rule.get("$ref"), str):
+            return self._dtype(self._resolved(ref), depth + 1)
+        choices = rule.get("anyOf") or rule.get("oneOf") or rule.get("allOf")
+        if isinstance(choices, list):
+            found = {self._dtype(one, depth + 1) for one in choices if one != {"type": "null"}}
+            if found == {"Float64", "string"}:  # how pydantic writes a Decimal
+                return "Float64"
+            return found.pop() if len(found) == 1 else "object"
+        kinds = rule.get("type")
+        kinds = [one for one in (kinds if isinstance(kinds, list) else [kinds]) if one != "null"]
+        if not kinds[:1] or kinds == [None]:
+            values = rule.get("enum") or ([rule["const"]] if "const" in rule else [])
+            return "string" if values and all(isinstance(one, str) for one in values) else "object"
+        if kinds == ["string"] and rule.get("format") == "date-time":
+            return "datetime64[us, UTC]"
+        return _TYPES.get(kinds[0], "object") if len(kinds) == 1 else "object"
+
+    def _resolved(self, ref: str) -> Any:
+        found: Any = self.schema
+        for step in ref.removeprefix("#").strip("/").split("/"):
+            found = found.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(found, Mapping) else None
+        return found
+
+
+def _checked(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of `schema` in JSON's types. Raises ConfigurationError."""
+    from jsonschema.exceptions import SchemaError
+    from jsonschema.validators import validator_for
+
+    try:
+        written = orjson.dumps(schema)
+        if len(written) > LONGEST_SCHEMA:
+            raise ConfigurationError(f"The schema has {len(written):,} bytes, more than {LONGEST_SCHEMA:,}.")
+        copied = cast("dict[str, Any]", orjson.loads(written))
+        validator_for(copied).check_schema(copied)
+    except (TypeError, RecursionError) as error:
+        raise ConfigurationError(f"The schema is no JSON, or nested too deeply: {plain(error, 200)}") from None
+    except SchemaError as error:
+        raise ConfigurationError(f"The schema is wrong at {_place(error.path)}: {plain(error.message, 300)}") from None
+    if isinstance(ref := copied.get("$ref"), str) and ref.startswith("#/"):  # a model that contains itself
+        copied = {**copied.pop("$defs", {}).get(ref.rpartition("/")[2], {}), **orjson.loads(written)}
+        del copied["$ref"]
+    if copied.get("type") != "object":
+        raise ConfigurationError(
+            "The schema must describe an object.", hint='A list goes into a field: {"items": {"type": "array", ...}}.'
+        )
+    if foreign := _foreign(copied):
+        raise ConfigurationError(
+            f"The schema refers to {plain(foreign, 100)!r}; nothing is fetched.", hint="Write it into its $defs."
+        )
+    return copied
+
+
+def _foreign(value: Any) -> str | None:
+    """A reference out of the schema; None where there is none."""
+    if isinstance(value, list):
+        return next((found for one in value if (found := _foreign(one))), None)
+    if not isinstance(value, dict):
+        return None
+    ref = value.get("$ref")
+    if isinstance(ref, str) and not ref.startswith("#"):
+        return ref
+    return next((found for one in value.values() if (found := _foreign(one))), None)
+
+
+def _validator(schema: dict[str, Any]) -> Any:
+    """With a registry of its own, since the default one fetches what a schema refers to."""
+    from jsonschema.validators import Draft202012Validator, validator_for
+    from referencing import Registry
+
+    return validator_for(schema, default=Draft202012Validator)(schema, registry=Registry())
+
+
+_SUBSCHEMAS = ("items", "additionalProperties")
+_LISTS = ("anyOf", "oneOf", "allOf")
+_NAMED = ("properties", "$defs", "definitions")
+
+
+def _strict(rule: Any) -> Any:
+    """`rule` as OpenAI's strict mode takes it: every property required, no others, no defaults, references alone."""
+    if not isinstance(rule, dict):
+        return rule
+    made = {name: value for name, value in rule.items() if name != "default"}
+    for name in _NAMED:
+        if isinstance(made.get(name), dict):
+            made[name] = {key: _strict(one) for key, one in made[name].items()}
+    for name in _LISTS:
+        if isinstance(made.get(name), list):
+            made[name] = [_strict(one) for one in made[name]]
+    for name in _SUBSCHEMAS:
+        if name in made:
+            made[name] = _strict(made[name])
+    if "$ref" in made and len(made) > 1:
+        made = {**{name: value for name, value in made.items() if name != "$ref"}, "anyOf": [{"$ref": made["$ref"]}]}
+    if isinstance(made.get("properties"), dict):
+        made["required"] = list(made["properties"])
+        made.setdefault("additionalProperties", False)
+    return made
+
+
+def _place(path: Any) -> str:
+    return plain(".".join(map(str, path)), 100) or "the answer"

@@ -1,0 +1,64 @@
+"""A number out of a frame, a decimal or a fraction is a number for every setting; a truth value is none."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bifrost_nb as bf
+from bifrost_nb import Client, LocalGateway, RunLog, scorers
+
+CELL = pd.DataFrame({"n": pd.array([2], dtype="Int64")}).loc[0, "n"]
+WHOLE = [np.int64(2), np.uint8(2), CELL]
+REAL = [*WHOLE, np.float32(2), Decimal("2"), Fraction(4, 2)]
+NO_NUMBER = [True, np.True_, "two", math.nan, np.float64("nan"), Decimal("NaN"), -1, object()]
+
+SETTINGS: dict[str, tuple[list[Any], Callable[[Client, Any], Any]]] = {
+    "timeout": (REAL, lambda client, value: client.complete("azure/fast", "a", timeout=value)),
+    "timeout of a client": (REAL, lambda client, value: Client(client.base_url, timeout=value, log=client.log)),
+    "Timeouts": (REAL, lambda client, value: bf.Timeouts(connect=value)),
+    "retries": (WHOLE, lambda client, value: client.complete("azure/fast", "a", retries=value)),
+    "repeats": (WHOLE, lambda client, value: plan(client, repeats=value)),
+    "concurrency": (WHOLE, lambda client, value: plan(client, concurrency=value)),
+    "requests_per_minute": (REAL, lambda client, value: plan(client, requests_per_minute=value)),
+    "max_cost_usd": (REAL, lambda client, value: plan(client, max_cost_usd=value)),
+    "limit of runs": (WHOLE, lambda client, value: client.log.frame(limit=value)),
+    "limit of the gateway's log": (WHOLE, lambda client, value: bf.Admin(client).logs(limit=value)),
+    "scorers.number": (REAL, lambda client, value: scorers.number("x", abs=value)),
+    "scorers.length": (WHOLE, lambda client, value: scorers.length(max=value)),
+    "scale of a rubric": (WHOLE, lambda client, value: scorers.rubric("Good?", judge="a/b", scale=value)),
+}
+
+
+def plan(client: Client, **more: Any) -> Any:
+    return bf.compare(["azure/fast"], "a", client=client, dry_run=True, **more)
+
+
+@pytest.fixture
+def ours(gateway: LocalGateway, log: RunLog) -> Client:
+    return Client(gateway.url, log=log)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_kind_of_number_is_taken(name: str, ours: Client) -> None:
+    """Of Python, numpy and pandas, and where parts of one make sense decimals and fractions."""
+    kinds, ask = SETTINGS[name]
+    for value in kinds:
+        ask(ours, value)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_what_is_no_number_is_refused(name: str, ours: Client) -> None:
+    """A truth value, a word, NaN and a number below the least: one clear error, and nothing is sent."""
+    _, ask = SETTINGS[name]
+    for value in NO_NUMBER:
+        with pytest.raises(bf.ConfigurationError):
+            ask(ours, value)
+    assert ours.log.read() == []

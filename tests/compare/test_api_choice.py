@@ -1,0 +1,105 @@
+"""By which API deployments are asked, why a comparison failed, and what a mistyped name was meant to be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import bifrost_nb as bf
+from bifrost_nb import Client, LocalGateway, RunLog
+from bifrost_nb._compare.compare import compare
+
+CHATS, TEXTS = "openai/gpt-4o-mini", "azure/fast"
+
+
+def kinds(comparison: Any) -> list[str]:
+    return list(comparison.frame["request_type"])
+
+
+def test_each_deployment_is_asked_as_it_can_be(client: Client) -> None:
+    """One that only chats by chat, one that has text completions by those; both answer, and the table says so."""
+    comparison = compare([CHATS, TEXTS], "Hi", client=client, max_tokens=5)
+    assert kinds(comparison) == ["chat_completion", "text_completion"]
+    assert list(comparison.frame["status"]) == ["ok", "ok"]
+    assert f"{TEXTS} by text completions; {CHATS} by chat" in str(comparison)
+    assert comparison.frame["prompt_id"].nunique() == 1
+    again = compare([CHATS, TEXTS], "Hi", client=client, max_tokens=5)
+    assert again.progress.reused == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"api": "chat"}, "chat_completion"),
+        ({"chat": True}, "chat_completion"),
+        ({"api": "responses"}, "responses"),
+        ({"api": "responses", "system": "Be brief."}, "responses"),
+        ({"system": "Be brief."}, "chat_completion"),
+        ({}, "chat_completion"),
+    ],
+)
+def test_what_is_decided_counts(options: Any, expected: str, client: Client) -> None:
+    """``api=`` and ``chat=True`` decide for all; a system message wants a chat."""
+    comparison = compare([CHATS], "Hi", client=client, max_tokens=20, **options)
+    assert set(kinds(comparison)) == {expected}
+    assert set(comparison.frame["status"]) == {"ok"}
+    assert "same way" not in str(comparison)
+
+
+def test_one_deployment_may_have_its_own(client: Client) -> None:
+    """An entry's own ``api`` is its own."""
+    entries = [{"deployment": CHATS, "api": "responses"}, {"deployment": CHATS, "name": "chat"}]
+    comparison = compare(entries, "Hi", client=client, max_tokens=20)
+    assert kinds(comparison) == ["responses", "chat_completion"]
+
+
+def test_an_api_that_is_not_known_is_refused(client: Client, gateway: LocalGateway) -> None:
+    """Before anything is sent, for all and for one."""
+    for entry, options in ((CHATS, {"api": "completions"}), ({"deployment": CHATS, "api": 1}, {})):
+        with pytest.raises(bf.ConfigurationError, match="'text', 'chat' or 'responses'"):
+            compare([entry], "Hi", client=client, **options)
+    assert not [one for one in gateway.requests() if one["method"] == "POST"]
+
+
+def test_a_table_of_failures_says_why(client: Client) -> None:
+    """Each reason once with its count, and what to do where a deployment only chats."""
+    comparison = compare([CHATS], "About {{n}}.", inputs={"n": [1, 2, 3]}, api="text", client=client, max_tokens=5)
+    shown = str(comparison)
+    assert f"{CHATS}: 3 failed: " in shown
+    assert "not supported" in shown
+    assert "api='chat'" in shown
+    assert "3 failed" in comparison._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("azure/fsat", TEXTS), ("openai/gpt-4o-mni", CHATS), ("azzure/fast", TEXTS)]
+)
+@pytest.mark.parametrize("way", ["call", "stream", "compare"])
+def test_a_typo_gets_the_name_that_was_meant(
+    typed: str, meant: str, way: str, gateway: LocalGateway, log: RunLog
+) -> None:
+    """The list is asked for once, after the error, and the hint names the nearest deployment."""
+    client = Client(gateway.url, log=log, retries=0)
+    if way == "compare":
+        told = str(compare([typed], "Hi", client=client, api="text", repeats=3))
+    else:
+        with pytest.raises(bf.GatewayError) as caught:
+            if way == "call":
+                client.complete(typed, "Hi")
+            else:
+                with client.stream(typed, "Hi") as stream:
+                    list(stream)
+        told = str(caught.value)
+        assert told == log.read()[-1].error_message
+    assert f"Did you mean '{meant}'?" in told
+    paths = [one["path"] for one in gateway.requests()]
+    assert paths.count("/v1/models") <= 1
+
+
+def test_a_name_that_is_there_is_not_asked_about(gateway: LocalGateway, log: RunLog) -> None:
+    """Where the gateway has the deployment and answers 404 all the same, nothing is suggested."""
+    gateway.script([{"status": 404, "error": {"message": "gone for a moment"}}])
+    with pytest.raises(bf.GatewayError) as caught:
+        Client(gateway.url, log=log, retries=0).complete(TEXTS, "Hi")
+    assert "mean" not in str(caught.value)

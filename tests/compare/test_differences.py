@@ -1,0 +1,148 @@
+"""All pairs at once with Holm's correction, who is best, and how many inputs a score needs: planted truths."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bifrost_nb import ConfigurationError, difference
+from bifrost_nb._compare.differences import best, differences, holm
+from bifrost_nb._compare.intervals import mean_p_value
+
+from .frames import calls, frame
+
+
+def scored(**shares: np.ndarray) -> pd.DataFrame:
+    """One deployment for each name, with a score for each input, a cost and a time."""
+    rows = [
+        run
+        for place, (name, values) in enumerate(shares.items(), 1)
+        for run in calls(f"azure/{name}", np.full(len(values), 100.0 * place), cost_usd=0.001 * place)
+    ]
+    table = frame(rows)
+    table["score"] = pd.array(np.concatenate(list(shares.values())).astype(float), dtype="Float64")
+    return table
+
+
+def test_holm_by_hand() -> None:
+    """Smallest times the number of tests, then ever one fewer, never falling; what was not tested counts as no test."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    found = holm([0.02, math.nan, 0.03])
+    assert found[0] == found[2] == pytest.approx(0.04)
+    assert math.isnan(found[1])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_six_equal_variants_are_rarely_called_different() -> None:
+    """Of six equals (15 pairs) any is called different in at most 7 of 100 comparisons; uncorrected, in some 40."""
+    wrong = uncorrected = 0
+    for seed in range(100):
+        rng = np.random.default_rng([21, seed])
+        hard = rng.beta(2, 2, 100)  # an input is as hard for all
+        scores = [(rng.random(100) < hard).astype(float) for _ in range(6)]
+        p_values = [mean_p_value(a - b, seed, binary=True) for a, b in combinations(scores, 2)]
+        uncorrected += min(p_values) <= 0.05
+        wrong += min(holm(p_values)) <= 0.05
+    assert wrong <= 7
+    assert uncorrected > 14  # the trial can tell
+
+
+def test_a_table_of_pairs_calls_by_the_corrected_p_values() -> None:
+    """A pair that would be called alone (p = 0.03) is not called among six pairs."""
+    right = np.zeros(60)
+    once = right.copy()
+    once[:6] = 1.0
+    table = differences(scored(a=once, b=right, c=right, d=right), "score")
+    assert len(table) == 6
+    assert table["p_adjusted"].tolist() == pytest.approx(holm(table["p_value"].tolist()))
+    assert table.loc[0, "p_value"] == pytest.approx(2 * 0.5**6)
+    assert table["winner"].isna().all()
+    assert differences(scored(a=once, b=right), "score").loc[0, "winner"] == "azure/a"
+
+
+def test_differences_against_a_baseline() -> None:
+    """Each other name against the one given, in the documented columns; a mistyped one is answered with the right."""
+    right = np.tile([1.0, 1.0, 1.0, 0.0], 25)
+    table = scored(large=np.ones(100), small=right, other=right)
+    found = differences(table, "score", baseline="azure/small")
+    assert found[["a", "b"]].to_numpy().tolist() == [["azure/large", "azure/small"], ["azure/other", "azure/small"]]
+    assert found["winner"].fillna("").tolist() == ["azure/large", ""]
+    assert found.loc[0, ["estimate", "better", "worse", "same", "n"]].tolist() == [0.25, 25, 0, 75, 100]
+    assert str(found["p_adjusted"].dtype) == "Float64"
+    with pytest.raises(ConfigurationError, match="azure/smal") as told:
+        differences(table, "score", baseline="azure/smal")
+    assert "azure/small" in str(told.value)
+    with pytest.raises(ConfigurationError, match="only azure/large"):
+        differences(scored(large=np.ones(8)), "score")
+
+
+def test_best_is_a_set_within_limits() -> None:
+    """Leader and those not told from it stay; the worse is out and says so; limits take the leader out."""
+    rng = np.random.default_rng(5)
+    good, bad = rng.random(100) < 0.9, rng.random(100) < 0.4
+    table = scored(bad=bad, twin=np.roll(good, 3), good=good)
+    found = best(table, "score", {})
+    assert sorted(found.names) == ["azure/good", "azure/twin"]
+    assert found.out == {"azure/bad": f"is worse than {found.names[0]}"}
+    assert "cannot be told from it" in found.verdict
+    cheap = best(table, "score", {"cost_usd_per_1000": 2.5})
+    assert cheap.names == ["azure/twin"]
+    assert "azure/good takes $3.00 per 1,000 runs, above $2.50" in cheap.verdict
+    assert best(table, "score", {"p95_ms": 150.0}).names == ["azure/bad"]
+    nobody = best(table, "score", {"p50_ms": 50.0})
+    assert nobody.names == []
+    assert nobody.verdict.startswith("Nobody is within the limits: ")
+
+
+def test_best_needs_what_it_limits() -> None:
+    """A name whose cost is unknown does not pass a limit of cost, one without a score is not best."""
+    table = scored(a=np.ones(20), b=np.zeros(20))
+    table.loc[table["requested_model"] == "a", "cost_usd"] = pd.NA
+    assert best(table, "score", {"cost_usd_per_1000": 9.0}).out == {"azure/a": "has no known cost"}
+    table.loc[table["requested_model"] == "b", "score"] = pd.NA
+    found = best(table, "score", {})
+    assert found.names == ["azure/a"]
+    assert found.out == {"azure/b": "has no score"}
+    with pytest.raises(ConfigurationError, match="scor"):
+        best(table, "scor", {})
+
+
+def test_the_number_of_inputs_a_score_needs_is_enough() -> None:
+    """A prompt better by the margin on as many inputs as were named gets a verdict in at least 4 of 5."""
+
+    def trial(seed: int, inputs: int, better: float, worse: float) -> tuple[str, int | None]:
+        rng = np.random.default_rng([23, seed])
+        u, b = rng.random(inputs), (rng.random(inputs) < 0.6).astype(float)
+        won, lost = u < better, (u >= better) & (u < better + worse)
+        a, b = np.where(won, 1.0, np.where(lost, 0.0, b)), np.where(won, 0.0, np.where(lost, 1.0, b))
+        found = difference(scored(a=a, b=b), "azure/a", "azure/b", "score", margin=0.10, seed=seed)
+        return found.outcome, found.needed
+
+    named = [needed for seed in range(10) if (needed := trial(seed, 40, 0.10, 0.10)[1])]
+    needed = int(np.median(named))
+    assert 150 < needed < 300  # 0.2 * (3.24 / 0.10) ** 2 = 210
+    outcomes = Counter(trial(seed, needed, 0.15, 0.05)[0] for seed in range(25))
+    assert outcomes["a"] >= 20
+
+
+def test_better_on_one_topic_only_shows_there() -> None:
+    """A deployment better on one topic wins among its rows and is not called better on the other's."""
+    rng = np.random.default_rng(8)
+    topic = np.tile(["law", "sport"], 60)
+    b = (rng.random(120) < 0.5).astype(float)
+    a = np.where((topic == "law") & (rng.random(120) < 0.8), 1.0, b)
+    table = scored(a=a, b=b)
+    table["input_topic"] = np.tile(topic, 2)
+    outcomes = {
+        name: difference(part, "azure/a", "azure/b", "score").outcome for name, part in table.groupby("input_topic")
+    }
+    assert outcomes["law"] == "a"
+    assert outcomes["sport"] not in ("a", "b")
+    means = table.groupby(["requested_model", "input_topic"])["score"].mean()
+    assert means["a", "law"] > means["b", "law"] + 0.2

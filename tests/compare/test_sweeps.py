@@ -1,0 +1,67 @@
+"""Times of different sweeps are never set against each other without a word, whoever asks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bifrost_nb import Client, LocalGateway, RunLog
+from bifrost_nb._compare.compare import compare
+from bifrost_nb._compare.differences import best
+
+from .frames import calls, frame, times
+
+A, B = "azure/fast", "azure/gpt-35-turbo-instruct"
+
+
+def _days(**facts: Any) -> Any:
+    """One deployment on Monday, its equal on a slower Tuesday."""
+    old, new = ({"tags": f'{{"sweep":"{name}"}}', "cost_usd": 0.001} for name in ("mon", "tue"))
+    slow = times(1, 30, of=2, factor=5)
+    return frame([*calls("x/a", times(1, 30, of=1), **old, **facts), *calls("x/b", slow, **new)])
+
+
+@pytest.mark.parametrize("metric", ["total_ms", "ttft_ms"])
+def test_nobody_leads_who_was_not_compared(metric: str) -> None:
+    """`best` says of times of two days that they were not compared, and how to measure them together."""
+    days = _days()
+    days["ttft_ms"] = days["total_ms"]
+    found = best(days, metric, {})
+    assert found.names == ["x/a", "x/b"]
+    assert "leads" not in found.verdict
+    assert "x/b was not compared with it" in found.verdict
+    assert found.verdict.count("fresh=True") == 1
+    assert "cannot be told" in best(days, "cost_usd", {}).verdict, "money may be set against another day's"
+
+
+def test_the_best_is_chosen_by_what_was_measured() -> None:
+    """A deployment's cached and failed answers, which came at once, make it no leader."""
+    quick = {"status": "error", "total_ms": 1.0}
+    rows = [
+        *calls("x/a", times(1, 20, of=1)),
+        *calls("x/b", times(1, 20, of=2, factor=2)),
+        *({**row, **quick} for row in calls("x/b", times(1, 60, of=3))),
+        *({**row, "cache_hit": True, "total_ms": 1.0} for row in calls("x/b", times(1, 60, of=3))),
+    ]
+    assert best(frame(rows), "total_ms", {}).names == ["x/a"]
+
+
+def test_the_table_says_what_was_measured_apart(client: Client, gateway: LocalGateway) -> None:
+    """A deployment that is added later stands beside times of another hour; once measured together nothing is said."""
+    asked: dict[str, Any] = {"inputs": {"i": ["one", "two"]}, "client": client, "max_tokens": 3}
+    assert "another sweep" not in repr(compare([A], "{{i}}", **asked))
+    added = compare([A, B], "{{i}}", **asked)
+    told = f"The times of {B} are of another sweep than those of {A}: they cannot be compared."
+    assert told in repr(added)
+    assert told in added._repr_html_()
+    assert "another sweep" not in repr(compare([A, B], "{{i}}", fresh=True, **asked))
+
+
+def test_the_budget_is_said_once(gateway: LocalGateway, log: RunLog) -> None:
+    """However many calls are in flight when the money is spent, one note says so, with what was spent in the end."""
+    inputs = {"i": [f"number {n}" for n in range(30)]}
+    done = compare(
+        [A], "{{i}}", inputs=inputs, client=Client(gateway.url, log=log), concurrency=4, max_cost_usd=1e-6, max_tokens=3
+    )
+    assert sum(note.startswith("Stopped") for note in done.notes) == 1

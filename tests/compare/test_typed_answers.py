@@ -1,0 +1,266 @@
+"""`schema=`: what is sent, how answers are read, and columns in each field's own dtype."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+import pandas as pd
+import pytest
+from pydantic import BaseModel, Field, field_validator
+
+import bifrost_nb as bf
+from bifrost_nb import Client, ConfigurationError, LocalGateway
+from bifrost_nb._wire.answer_schema import LONGEST_ANSWER, AnswerSchema
+
+A, B = "openai/gpt-4o-mini", "azure/gpt-4o"
+
+
+class Line(BaseModel):
+    item: str
+    count: int
+
+
+class Invoice(BaseModel):
+    total: Decimal
+    number: int
+    paid: bool = False
+    currency: Literal["EUR", "USD"]
+    due: datetime | None = None
+    lines: list[Line] = Field(default_factory=list)
+    first: Line | None = None
+
+
+GOOD = {
+    "total": 12.5, "number": 7, "paid": True, "currency": "EUR", "due": "2026-01-31T12:00:00+01:00",
+    "lines": [{"item": "lamp", "count": 2}], "first": None,
+}  # fmt: skip
+
+
+def sent(gateway: LocalGateway) -> list[dict[str, Any]]:
+    return [one["body"] for one in gateway.requests() if one["path"].endswith(("completions", "/responses"))]
+
+
+def script(gateway: LocalGateway, *answers: tuple[str, Any]) -> None:
+    """(words of the prompt or a deployment, answer) in order."""
+    gateway.script(
+        [
+            {
+                "deployment" if "/" in key else "prompt": key,
+                "text": [text if isinstance(text, str) else json.dumps(text)],
+            }
+            for key, text in answers
+        ]
+    )
+
+
+def test_a_chat_sends_the_strict_schema_and_reads_the_answer(client: Client, gateway: LocalGateway) -> None:
+    """response_format is OpenAI's json_schema with strict rules, and run.parsed is the model."""
+    script(gateway, ("Read", GOOD))
+    run = client.chat(A, "Read it.", schema=Invoice)
+    form = sent(gateway)[0]["response_format"]
+    assert (form["type"], form["json_schema"]["name"], form["json_schema"]["strict"]) == (
+        "json_schema",
+        "Invoice",
+        True,
+    )
+    schema = form["json_schema"]["schema"]
+    objects = [schema, schema["$defs"]["Line"]]
+    assert all(one["additionalProperties"] is False for one in objects)
+    assert all(one["required"] == list(one["properties"]) for one in objects)
+    assert '"default"' not in json.dumps(schema)
+    assert isinstance(run.parsed, Invoice)
+    assert (run.valid, run.valid_error, run.parsed.total, run.parsed.lines[0].count) == (True, None, Decimal("12.5"), 2)
+
+
+def test_a_dict_is_a_schema_too(client: Client, gateway: LocalGateway) -> None:
+    """A JSON schema gives a dict; the embedded gateway answers by the schema itself."""
+    schema = {
+        "type": "object",
+        "title": "A form!",
+        "properties": {"city": {"type": "string"}, "n": {"type": "integer"}},
+    }
+    run = client.chat(A, "How many live in Oslo?", schema=schema)
+    assert sent(gateway)[0]["response_format"]["json_schema"]["name"] == "A_form_"
+    assert run.valid
+    assert run.parsed == json.loads(run.text)
+    assert isinstance(run.parsed["n"], int)
+
+
+def test_the_responses_api_has_the_format_in_its_text(client: Client, gateway: LocalGateway) -> None:
+    """client.respond sends text.format."""
+    run = client.respond(A, "Read it.", schema=Invoice)
+    form = sent(gateway)[0]["text"]["format"]
+    assert (form["type"], form["name"], form["strict"]) == ("json_schema", "Invoice", True)
+    assert run.valid is not None
+
+
+async def _asked(client: Client) -> bf.Run:
+    return await client.achat(A, "Read it.", schema=Invoice)
+
+
+def test_async_reads_it_too(client: Client, gateway: LocalGateway) -> None:
+    """achat takes the same."""
+    import asyncio
+
+    script(gateway, ("Read", GOOD))
+    assert asyncio.run(_asked(client)).parsed == Invoice.model_validate(GOOD)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ({**GOOD, "number": "many"}, "number: Input should be a valid integer"),
+        ({**GOOD, "lines": [{"item": "x"}]}, r"lines\.0\.count: Field required"),
+        ("It is 12.", "no JSON"),
+        ("[" * 100_000, "no JSON"),
+        ('{"total": NaN}', "no JSON"),
+    ],
+)
+def test_what_does_not_fit_says_why(text: Any, said: str, client: Client, gateway: LocalGateway) -> None:
+    """An answer that does not fit is no error of the call: valid is False, valid_error names the place."""
+    script(gateway, ("Read", text))
+    run = client.chat(A, "Read it.", schema=Invoice)
+    assert (run.status, run.valid, run.parsed) == ("ok", False, None)
+    with pytest.raises(AssertionError, match=said):
+        raise AssertionError(run.valid_error)
+
+
+def test_truncated_json_says_so(client: Client, gateway: LocalGateway) -> None:
+    """An answer that max_tokens cut off is told as that, not as broken JSON."""
+    run = client.chat(A, "Read it.", schema=Invoice, max_tokens=16)
+    assert run.valid is False
+    assert run.valid_error == "The answer was cut off after 16 tokens, so its JSON is not complete: raise max_tokens."
+
+
+def test_a_block_of_code_counts() -> None:
+    """Models write their JSON into a fence; it is read."""
+    found = AnswerSchema.of(Invoice).read(f"```json\n{json.dumps(GOOD)}\n```")
+    assert found == (Invoice.model_validate(GOOD), None)
+
+
+class Node(BaseModel):
+    child: Node | None = None
+
+    @field_validator("child")
+    @classmethod
+    def _fails(cls, value: Any) -> Any:
+        if value is None:
+            raise KeyError("what a user's class may do")
+        return value
+
+
+def test_hostile_answers_end_in_one_sentence() -> None:
+    """Deep nesting, 100 MB and a validator that fails are told in short, with either kind of schema."""
+    recursive = {
+        "type": "object",
+        "properties": {"child": {"anyOf": [{"$ref": "#"}, {"type": "null"}]}},
+        "required": ["child"],
+    }
+    deep = '{"child":' * 900 + "null" + "}" * 900
+    for schema in (AnswerSchema.of(recursive), AnswerSchema.of(Node)):
+        for text in (deep, '{"child":' * 200_000, '{"child": "' + "x" * 100_000_000 + '"}', '{"child": null}'):
+            parsed, said = schema.read(text)
+            assert said is None or len(said) < 900
+            assert said is not None or parsed is not None
+    assert "more than the" in str(AnswerSchema.of(Node).read("x" * (LONGEST_ANSWER + 1))[1])
+    assert "KeyError" in str(AnswerSchema.of(Node).read('{"child": null}')[1])
+
+
+def _deep(levels: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(levels):
+        schema = {"type": "object", "properties": {"a": schema}}
+    return schema
+
+
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        (Invoice.model_validate(GOOD), "pydantic model"),
+        (int, "pydantic model"),
+        ({"type": "array", "items": {}}, "must describe an object"),
+        ({"type": "object", "properties": {"a": {"type": "text"}}}, r"wrong at properties\.a\.type"),
+        ({"type": "object", "properties": {"a": {"$ref": "http://127.0.0.1:9/x.json"}}}, "nothing is fetched"),
+        ({"type": "object", "properties": {"a": {"$ref": "file:///etc/passwd"}}}, "nothing is fetched"),
+        (_deep(5_000), "nested too deeply"),
+        ({"type": "object", "description": "x" * 2_000_000}, "more than 1,000,000"),
+        ({"type": "object", "x": object()}, "no JSON"),
+    ],
+)
+def test_a_wrong_schema_is_told_before(schema: Any, said: str, client: Client, gateway: LocalGateway) -> None:
+    """Each is one ConfigurationError, and nothing is sent or fetched."""
+    for ask in (lambda: client.chat(A, "x", schema=schema), lambda: bf.compare([A], "x", schema=schema, client=client)):
+        with pytest.raises(ConfigurationError, match=said):
+            ask()
+    with pytest.raises(ConfigurationError, match="pass one of them"):
+        client.chat(A, "x", schema=Invoice, response_format={"type": "json_object"})
+    with pytest.raises(ConfigurationError, match="takes no schema"):
+        bf.compare(["azure/fast"], "x", schema=Invoice, api="text", client=client)
+    assert sent(gateway) == []
+
+
+def compared(client: Client, gateway: LocalGateway, **more: Any) -> bf.Comparison:
+    script(
+        gateway,
+        ("Invoice 3", "I cannot."),
+        (B, {**GOOD, "number": 8, "paid": False}),
+        ("Invoice", GOOD),
+    )
+    return bf.compare([A, B], "Invoice {{n}}", inputs={"n": [1, 2, 3]}, schema=Invoice, client=client, **more)
+
+
+def test_a_frame_has_each_field_in_its_own_dtype(client: Client, gateway: LocalGateway) -> None:
+    """valid is boolean, numbers, times and texts are typed, lists are objects; NA where the answer is not valid."""
+    found = compared(client, gateway)
+    frame = found.frame
+    assert frame["valid"].tolist() == [True, True, True, True, False, False]
+    assert frame["valid_error"].isna().tolist() == [True] * 4 + [False] * 2
+    answers = {name: str(dtype) for name, dtype in frame.dtypes.items() if str(name).startswith(("answer_", "valid"))}
+    assert answers == {
+        "valid": "boolean", "valid_error": "string", "answer_total": "Float64", "answer_number": "Int64",
+        "answer_paid": "boolean", "answer_currency": "string", "answer_due": "datetime64[us, UTC]",
+        "answer_lines": "object", "answer_first": "object",
+    }  # fmt: skip
+    assert frame["answer_total"].tolist()[:2] == [12.5, 12.5]
+    assert frame["answer_number"].isna().tolist() == [False] * 4 + [True] * 2
+    assert frame["answer_due"].iloc[0] == pd.Timestamp("2026-01-31T11:00:00Z")
+    assert frame["answer_lines"].iloc[0] == GOOD["lines"]
+    summary = found.summary().set_index("deployment")
+    assert summary["valid_mean"].round(3).tolist() == [0.667, 0.667]
+    assert summary.loc[A, "valid_low"] < 0.667 < summary.loc[A, "valid_high"]
+
+
+def test_it_comes_out_of_the_log_again(client: Client, gateway: LocalGateway) -> None:
+    """The second run of the cell sends nothing and has the same typed frame; so has a copy in another process."""
+    first = compared(client, gateway)
+    assert first.wait_for_costs(10) == 0
+    again = bf.compare([A, B], "Invoice {{n}}", inputs={"n": [1, 2, 3]}, schema=Invoice, client=client)
+    assert len(sent(gateway)) == 6
+    pd.testing.assert_frame_equal(first.frame, again.frame)
+    pd.testing.assert_frame_equal(pickle.loads(pickle.dumps(first)).frame, first.frame)
+
+
+def test_another_schema_is_another_question(client: Client, gateway: LocalGateway) -> None:
+    """The schema is part of the identity."""
+    compared(client, gateway)
+    schema = {"type": "object", "properties": {"number": {"type": "integer"}}}
+    bf.compare([A, B], "Invoice {{n}}", inputs={"n": [1, 2, 3]}, schema=schema, client=client)
+    assert len(sent(gateway)) == 12
+
+
+def test_disagreements_are_the_fields_that_differ(client: Client, gateway: LocalGateway) -> None:
+    """Rows without two valid answers, and fields on which all agree, are left out."""
+    found = compared(client, gateway).disagreements()
+    assert found.columns.tolist() == ["input_id", "input_n", "field", A, B]
+    assert found[["input_n", "field", A, B]].to_numpy().tolist() == [
+        [1, "number", 7, 8],
+        [1, "paid", True, False],
+        [2, "number", 7, 8],
+        [2, "paid", True, False],
+    ]
+    with pytest.raises(ConfigurationError, match="no schema"):
+        bf.compare([A], "x", client=client).disagreements()
