@@ -65,7 +65,7 @@ def test_real_runs_are_found_again(client_of: ClientOf, gateway: LocalGateway) -
     assert found.only_gateway.empty
     assert found.differences.empty
     assert (joined["served"] == joined["gateway_served"]).sum() >= 4
-    assert joined["overhead_ms"].gt(0).all()
+    assert joined["overhead_ms"].gt(-1).all()  # the gateway's time is rounded to whole milliseconds
     assert joined["overhead_ms"].max() < 3_000
     assert joined.loc[runs[1].run_id, "client_ms"] < runs[1].total_ms  # the first attempt and the pause are not in it
     assert "5 in both logs, 0 only in ours, 0 only in the gateway's" in repr(found)

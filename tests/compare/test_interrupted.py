@@ -124,7 +124,7 @@ def test_an_interrupt_keeps_what_was_paid_for(gateway: LocalGateway, log: RunLog
     assert f"'ok': {answered}" in counts
     assert f"{answered:,} of 540 calls were answered and are in the run log; run the cell again" in output
     assert re.fullmatch(rf"540 runs: {answered:,} done, {int(made) - answered} cancelled\n", errors), "one line"
-    assert len(sent(gateway)) == int(made)
+    assert answered <= len(sent(gateway)) <= int(made)  # a call that is cancelled on its way may not have arrived
     gateway.script([])
     paid, before = len(completed(log)), len(gateway.requests())
     result = compare(**question(Client(gateway.url, log=log), 60))
