@@ -135,8 +135,10 @@ def runs(to: Library = "pandas", **filters: Unpack[Filters]) -> Any:
     """The run log in force, one row per run; `Filters` says what each filter takes.
 
     `since` and `until` are ages (``"1d"``), datetimes or ISO texts, `limit` keeps the newest; `deployment`, `status`,
-    `run_id`, `comparison_id` and `prompt_id` take one or several, `tags` a dict of which all must be there. Raises
-    ConfigurationError for a filter or library that is none, LogError where the log cannot be read.
+    `run_id`, `comparison_id` and `prompt_id` take one or several, `tags` a dict of which all must be there. `to` is
+    ``"pandas"`` (a DataFrame), ``"arrow"`` (a `pyarrow.Table`) or ``"polars"`` (its DataFrame); unknown is NA or null.
+
+    Raises ConfigurationError for a filter or library that is none, LogError where the log cannot be read.
 
         bf.runs(since="1d", deployment="azure/fast", status="ok")[["total_ms", "cost_usd"]]
         bf.runs("polars", since="1d")       # or "arrow": a pyarrow.Table, which duckdb reads as it is

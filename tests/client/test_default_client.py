@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,10 +32,20 @@ DOORS: dict[str, Callable[[], Any]] = {
     "gateway_stats": lambda: len(bf.gateway_stats(since="1d")),
     "doctor": lambda: bf.doctor()[1].state == "ok",
     "Admin": lambda: len(bf.Admin().models()),
-    "sdk": lambda: bf.sdk("openai").completions.create(model="azure/fast", prompt="Hi", max_tokens=2),
-    "recording_client": lambda: bf.recording_client().get(f"{default_client().base_url}/health"),
+    "sdk": lambda: _with_sdk(),
+    "recording_client": lambda: _with_recording_client(),
     "playground": lambda: bf.playground(["azure/fast"], "Hi").client is default_client(),
 }
+
+
+def _with_sdk() -> Any:
+    with bf.sdk("openai") as openai:
+        return openai.completions.create(model="azure/fast", prompt="Hi", max_tokens=2)
+
+
+def _with_recording_client() -> Any:
+    with bf.recording_client() as http:
+        return http.get(f"{default_client().base_url}/health")
 
 
 @pytest.mark.parametrize("name", DOORS)
@@ -62,21 +77,89 @@ def test_the_last_one_counts_and_a_failed_one_does_not(gateway: LocalGateway) ->
     assert default_client() is last
 
 
-def test_in_a_cell(gateway: LocalGateway, log: RunLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    """``%%bifrost`` asks the client made last; what ``%config`` says comes before it, and without both the settings."""
-    from bifrost_nb._notebook.magic.config import Bifrost
-    from bifrost_nb._notebook.magic.session import Session
+def test_what_was_not_passed_is_read_each_time(
+    gateway: LocalGateway, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Settings changed after the client count where it was told nothing; what it was told stays, keys and all."""
+    client = Client(gateway.url, api_key="of-the-client", retries=0, headers={"x-team": "blue"})
+    assert default_client() is client
+    monkeypatch.setenv("BIFROST_TIMEOUT", "7")
+    monkeypatch.setenv("BIFROST_API_KEY", "of-the-environment")
+    monkeypatch.setenv("BIFROST_BASE_URL", NOWHERE)
+    monkeypatch.setenv("BIFROST_RUN_LOG", str(tmp_path / "other.jsonl"))
+    renewed = default_client()
+    assert renewed is default_client()
+    assert (renewed.base_url, renewed.timeouts.total, renewed.retries) == (gateway.url, 7, 0)
+    assert renewed.credentials.inference["authorization"] == "Bearer of-the-client"
+    assert renewed.credentials.own == {"x-team": "blue"}
+    assert renewed.log.path == tmp_path / "other.jsonl"
+    assert client.timeouts.total != 7
+    monkeypatch.undo()
+    assert default_client() is client
 
+
+class Team(Client):
+    """A client of somebody's own."""
+
+    def __init__(self, url: str, team: str) -> None:
+        super().__init__(url)
+        self.team = team
+
+
+def test_a_client_of_a_class_of_ones_own(gateway: LocalGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stays of its class, with its own attributes."""
+    Team(gateway.url, "blue")
+    monkeypatch.setenv("BIFROST_TIMEOUT", "7")
+    found = default_client()
+    assert isinstance(found, Team)
+    assert (found.team, found.timeouts.total) == ("blue", 7)
+
+
+def test_threads_make_no_default(gateway: LocalGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While settings change, clients of the settings are made all the time, and a client made meanwhile stays last."""
+    monkeypatch.setenv("BIFROST_TIMEOUT", "1")
+    ends = threading.Event()
+
+    def read() -> None:
+        while not ends.is_set():
+            os.environ["BIFROST_TIMEOUT"] = str(1 + time.monotonic() % 1)
+            default_client()
+
+    with ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(read) for _ in range(2)]
+        try:
+            for _ in range(40):
+                Client(gateway.url)
+                assert default_client().base_url == gateway.url
+        finally:
+            ends.set()
+        for each in asked:
+            each.result()
+
+
+def test_in_a_cell(gateway: LocalGateway, log: RunLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``%%bifrost`` asks the client made last; an address of ``%config`` takes its place, here and in `bf.models`."""
     shell: Any = InteractiveShell()
     monkeypatch.setenv("BIFROST_BASE_URL", NOWHERE)
-    session = Session(shell, Bifrost())
-    assert session.client.base_url == NOWHERE
-    client = Client(gateway.url, log=log)
-    assert session.client is client
-    from bifrost_nb._settings import use_notebook_config
+    bf.load_ipython_extension(shell)
 
-    use_notebook_config(lambda: {"base_url": "http://127.0.0.1:7"})
+    def address() -> str:
+        (row,) = [row for row in shell.run_line_magic("bifrost", "config") if row["name"] == "base_url"]
+        assert row["value"] == default_client().base_url
+        return str(row["value"])
+
     try:
-        assert session.client.base_url == "http://127.0.0.1:7"
+        assert address() == NOWHERE
+        Client(gateway.url, log=log)
+        assert address() == gateway.url
+        shell.run_line_magic("config", "Bifrost.timeout = 9")
+        assert (address(), default_client().timeouts.total, default_client().log) == (gateway.url, 9, log)
+        for _ in range(2):  # the cell run again says it again
+            shell.run_line_magic("config", "Bifrost.base_url = 'http://127.0.0.1:7'")
+            assert address() == "http://127.0.0.1:7"
+            Client(gateway.url)
+            assert address() == gateway.url
+        shell.run_line_magic("reload_ext", "bifrost_nb")
+        assert address() == gateway.url
     finally:
-        use_notebook_config(dict)
+        bf.unload_ipython_extension(shell)

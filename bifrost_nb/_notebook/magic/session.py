@@ -1,4 +1,4 @@
-"""What the magic remembers between cells: the client, defaults, the chats, the last result, background jobs."""
+"""What the magic remembers between cells: defaults, the chats, the last result, background jobs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from ... import _settings as settings
 from ..._display.table import Text
 from .chats import Cells, Chat, Chats
 from .config import Bifrost
@@ -39,22 +38,13 @@ class Session:
         self.last: Any = None
         """The last result: a Run, Runs or a Comparison."""
         self.jobs: dict[str, BackgroundJob] = {}
-        self._client: Client | None = None
 
     @property
     def client(self) -> Client:
-        """The client made last; one of the settings where there is none, or where ``%config`` names an address.
+        """What is used without ``client=``, as everywhere: see `bifrost_nb.Client`. Raises ConfigurationError."""
+        from ..._client.client import default_client
 
-        A new one of the settings only when they have changed. Raises ConfigurationError.
-        """
-        from ..._client.client import last_client, settings_client
-
-        found, made = settings.resolve(), last_client()
-        if made is not None and found.origins["base_url"] != "%config":
-            return made
-        if self._client is None or self._client.settings != found:
-            self._client = settings_client()
-        return self._client
+        return default_client()
 
     @property
     def notebook(self) -> str | None:
