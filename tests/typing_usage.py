@@ -106,6 +106,18 @@ def comparing(inputs: pd.DataFrame) -> None:
     assert_type(bf.fill(inputs, "{{it}}", schema={"type": "object"}, deployment="openai/gpt-4o-mini"), pd.DataFrame)
     typed = bf.Client("demo").chat("openai/gpt-4o-mini", "Hi", schema={"type": "object"})
     assert_type((typed.valid, typed.valid_error), tuple[bool | None, str | None])
+    early = bf.compare(
+        ["openai/gpt-4o-mini", "azure/gpt-4o"],
+        "{{it}}",
+        inputs=inputs,
+        score=scorers.exact("expected"),
+        until="decided",
+        metric="score",
+        margin=0.05,
+        max_cost_usd=2,
+    )
+    if early.decision is not None:
+        assert_type((early.decision.decided, early.decision.names), tuple[bool, list[str]])
     assert_type(comparison, bf.Comparison)
     assert_type(comparison.frame, pd.DataFrame)
     assert_type(comparison.wait_for_costs(5), int)

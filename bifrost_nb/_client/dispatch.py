@@ -104,9 +104,7 @@ class Sender:
 
     async def send(self, call: Call, sink: Sink | None = None) -> Outcome:
         """Send a call. Being cancelled records the run and raises CancelledError; every other end is an Outcome."""
-        http = await pool(
-            self.base_url, self._credentials.ca_file
-        )  # loading it takes a moment that is not the gateway's
+        http = await pool(self.base_url, self._credentials.ca_file)  # loading it is no time of the gateway's
         sending = _Sending(call, _sink_that_cannot_fail(sink), (*self._credentials.secrets, *secrets_in(call.headers)))
         version = self._version = self._version or asyncio.create_task(self.version())
         error: BifrostError | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-__all__ = ["Library", "frame_from_arrow", "runs", "table_as", "table_of", "to_array", "to_frame"]
+__all__ = ["Library", "frame_from_arrow", "frame_of", "runs", "table_as", "table_of", "to_array", "to_frame"]
 
+T = TypeVar("T")
 Library = Literal["pandas", "arrow", "polars"]
 """Whose table the runs are to be in."""
 
@@ -97,13 +98,6 @@ def frame_from_arrow(table: pa.Table) -> pd.DataFrame:
     return pd.DataFrame(data, copy=False)
 
 
-def arrow_rows(stream: Any) -> list[dict[str, Any]]:
-    """The rows of anything with ``__arrow_c_stream__``, as Python values."""
-    import pyarrow as pa
-
-    return list(pa.table(stream).to_pylist())
-
-
 def to_array(values: Iterable[Any], dtype: Dtype) -> Any:
     """A pandas array of one of the dtypes of every frame, NA for what does not fit it."""
     import pandas as pd
@@ -111,6 +105,14 @@ def to_array(values: Iterable[Any], dtype: Dtype) -> Any:
     from .log.codec import cell
 
     return pd.array([cell(value, dtype) for value in values], dtype=_dtype(dtype))
+
+
+def frame_of(columns: Iterable[Column[T]], rows: Iterable[T]) -> pd.DataFrame:
+    """One row per entry of `rows`, by columns other than those of a run; NA for what does not fit its column."""
+    import pandas as pd
+
+    found = list(rows)
+    return pd.DataFrame({one.name: to_array([one.value(row) for row in found], one.dtype) for one in columns})
 
 
 def _dtype(dtype: Dtype) -> Any:
