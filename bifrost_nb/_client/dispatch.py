@@ -113,7 +113,9 @@ class Sender:
         except BifrostError as failure:
             error = failure
         except asyncio.CancelledError:
-            await self._finish(sending, "cancelled", None)
+            ended_ms = sending.now_ms()
+            await _wait_for(version)  # it says whether the provider hears of this
+            await self._finish(sending, "cancelled", None, ended_ms)
             raise
         except Exception as defect:  # of ours or of a library: what was sent is recorded all the same
             call.run.error_type = type(defect).__name__
@@ -124,8 +126,7 @@ class Sender:
             known = await self._known()
             meant = "" if call.run.requested in known else did_you_mean(call.run.requested, known)
             error.hint = f"{error.hint or ''}{meant}".strip() or None
-        if error is None and not version.done():
-            await asyncio.wait([version], timeout=VERSION_WAIT_S)
+        await _wait_for(version)
         return await self._finish(sending, status_of(error), error, ended_ms)
 
     async def known_version(self) -> str | None:
@@ -247,6 +248,13 @@ class Sender:
         if sending.sink is not None:
             sending.sink(run, [])
         return outcome
+
+
+async def _wait_for(version: asyncio.Task[str | None]) -> None:
+    """Wait a moment for the version, which says what an end means; it comes while the first call is under way."""
+    if not version.done():
+        with suppress(asyncio.CancelledError):  # a second one, which must not cost the record of the first
+            await asyncio.wait([version], timeout=VERSION_WAIT_S)
 
 
 def describe(run: Run, error: BifrostError, secrets: Sequence[str]) -> None:
