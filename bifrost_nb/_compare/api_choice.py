@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from .._client.calls import Kind
 from ..errors import BifrostError, ConfigurationError
@@ -27,13 +27,13 @@ def with_kinds(client: Client, asked: Sequence[Variant], kind: Kind | None) -> t
     There a text completion is chosen where the deployment has them (and there is no system message, which they do not
     take), else chat; text where the list does not tell. Raises ConfigurationError for an API that is not known.
     """
-    if kind is not None and kind not in get_args(Kind):
+    if kind is not None and kind not in _WORDS:
         raise _unknown(kind)
     own = [one.parameters.get("api", kind) for one in asked]
     able = _able(client) if None in own else {}
     found = []
     for one, chosen in zip(asked, own, strict=True):
-        if chosen is not None and chosen not in get_args(Kind):
+        if chosen is not None and chosen not in _WORDS:
             raise _unknown(chosen)
         names = able.get(one.deployment, frozenset())
         plain_text = "text_completion" in names and (one.system is None or "chat_completion" not in names)

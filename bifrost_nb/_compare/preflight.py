@@ -40,12 +40,14 @@ class Preflight:
 
     Columns: ``deployment``, ``cells``, ``recorded`` (taken from the log), ``to_send``, ``prompt_tokens`` (of all calls
     to send), ``counted`` (boolean: these are the provider's count, not an estimate), ``max_completion_tokens``,
-    ``cost_low_usd``, ``cost_high_usd``, ``minutes``, ``too_long`` (prompts
-    that do not fit the context length together with their answer).
+    ``cost_low_usd``, ``cost_high_usd``, ``minutes``, ``too_long``
+    (prompts that do not fit the context length together with their answer).
     """
 
-    def __init__(self, plan: Plan, frame: pd.DataFrame) -> None:
+    def __init__(self, plan: Plan, frame: pd.DataFrame, may_end_after: int | None = None) -> None:
         self.plan, self.frame = plan, frame
+        self.may_end_after = may_end_after
+        """With ``until="decided"`` the inputs after which it is first looked; the figures are the most it can take."""
 
     @property
     def cost_range_usd(self) -> tuple[float, float] | None:
@@ -90,7 +92,8 @@ class Preflight:
         cost, minutes = self.cost_range_usd, self.minutes
         counted = bool(self.frame["counted"].fillna(False).any())
         begin = "No call was made; the provider only counted tokens." if counted else "Nothing was sent."
-        said = [f"{begin} {send:,} of {trials:,} calls are to be made"]
+        most = "" if self.may_end_after is None else "At most "
+        said = [f"{begin} {most}{send:,} of {trials:,} calls are to be made"]
         said.append("cost unknown" if cost is None else " to ".join(amount(one, "cost_usd") for one in cost))
         if minutes is None:
             said.append("time unknown")
@@ -98,13 +101,14 @@ class Preflight:
             said.append(f"about {minutes:.1f} minutes" if minutes >= 1 else f"about {math.ceil(60 * minutes)} s")
         if long := int(self.frame["too_long"].fillna(0).sum()):
             said.append(f"{long:,} prompts are too long for their deployment")
+        ends = "" if self.may_end_after is None else f" It may be decided from {self.may_end_after} inputs on."
         guessed = self.frame.loc[~self.frame["counted"].fillna(True).astype(bool), "deployment"]
         which = f" Prompt tokens of {', '.join(guessed)} are an estimate." if len(guessed) else ""
-        return ", ".join(said) + "." + which
+        return ", ".join(said) + f".{ends}{which}"
 
 
-def preflight(client: Client, plan: Plan, done: Mapping[str, Run]) -> Preflight:
-    """The estimate of `plan`, where `done` holds what need not be sent."""
+def preflight(client: Client, plan: Plan, done: Mapping[str, Run], *, may_end_after: int | None = None) -> Preflight:
+    """The estimate of `plan`, where `done` holds what need not be sent; see `Preflight.may_end_after`."""
     import pandas as pd
 
     models = _models(client)
@@ -117,10 +121,8 @@ def preflight(client: Client, plan: Plan, done: Mapping[str, Run]) -> Preflight:
     frame = pd.DataFrame(rows)
     whole = ["cells", "recorded", "to_send", "prompt_tokens", "max_completion_tokens", "too_long"]
     amounts = ["cost_low_usd", "cost_high_usd", "minutes"]
-    dtypes = {"deployment": "string", "counted": "boolean"}
-    return Preflight(
-        plan, frame.astype({**dtypes, **dict.fromkeys(whole, "Int64"), **dict.fromkeys(amounts, "Float64")})
-    )
+    dtypes = dict.fromkeys(whole, "Int64") | dict.fromkeys(amounts, "Float64")
+    return Preflight(plan, frame.astype({"deployment": "string", "counted": "boolean", **dtypes}), may_end_after)
 
 
 def tokens_of(text: str) -> int:
