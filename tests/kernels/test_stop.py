@@ -140,3 +140,24 @@ def test_how_soon(front: FrontEnd, slow: LocalGateway) -> None:
             cell.wait()
             taken.append(gone_at(slow, prompt) - at)
         assert min(taken) < BEST_S, taken
+
+
+def test_the_card_of_a_background_job(loaded: FrontEnd, slow: LocalGateway, logged: Callable[[str], Run]) -> None:
+    """``--bg``: Cancel on its card ends the call between cells and, over a subshell, while another cell is busy."""
+    for number, route in enumerate(loaded.routes):
+        prompt = f"slowly in the background {number} {time.monotonic()}"
+        cell = loaded.run(f"%%bifrost azure/fast --bg later{number}\n{prompt}")
+        pane = cell.pane()
+        cell.wait()
+        pane.wait_for_text(20)
+        busy = loaded.run("import time; time.sleep(2)") if route == "subshell" else None
+        clicked = pane.send({"stop": 0}, route)
+        assert gone_at(slow, prompt) - clicked < AT_ONCE_S
+        if busy is not None:
+            assert busy.reply is None
+            busy.wait()
+        run = logged(prompt)
+        assert run.status == "cancelled"
+        loaded.until(lambda: "text/html" in cell.shown[0], 10, "the answer in the card")  # noqa: B023
+        assert run.text.strip()[:20] in cell.shown[0]["text/html"]
+        assert "%bifrost cancel" not in cell.shown[0]["text/html"]
