@@ -104,9 +104,7 @@ class Sender:
 
     async def send(self, call: Call, sink: Sink | None = None) -> Outcome:
         """Send a call. Being cancelled records the run and raises CancelledError; every other end is an Outcome."""
-        http = await pool(
-            self.base_url, self._credentials.ca_file
-        )  # loading it takes a moment that is not the gateway's
+        http = await pool(self.base_url, self._credentials.ca_file)  # loading it is no time of the gateway's
         sending = _Sending(call, _sink_that_cannot_fail(sink), (*self._credentials.secrets, *secrets_in(call.headers)))
         version = self._version = self._version or asyncio.create_task(self.version())
         error: BifrostError | None = None
@@ -115,7 +113,9 @@ class Sender:
         except BifrostError as failure:
             error = failure
         except asyncio.CancelledError:
-            await self._finish(sending, "cancelled", None)
+            ended_ms = sending.now_ms()
+            await _wait_for(version)  # it says whether the provider hears of this
+            await self._finish(sending, "cancelled", None, ended_ms)
             raise
         except Exception as defect:  # of ours or of a library: what was sent is recorded all the same
             call.run.error_type = type(defect).__name__
@@ -126,8 +126,7 @@ class Sender:
             known = await self._known()
             meant = "" if call.run.requested in known else did_you_mean(call.run.requested, known)
             error.hint = f"{error.hint or ''}{meant}".strip() or None
-        if error is None and not version.done():
-            await asyncio.wait([version], timeout=VERSION_WAIT_S)
+        await _wait_for(version)
         return await self._finish(sending, status_of(error), error, ended_ms)
 
     async def known_version(self) -> str | None:
@@ -249,6 +248,13 @@ class Sender:
         if sending.sink is not None:
             sending.sink(run, [])
         return outcome
+
+
+async def _wait_for(version: asyncio.Task[str | None]) -> None:
+    """Wait a moment for the version, which says what an end means; it comes while the first call is under way."""
+    if not version.done():
+        with suppress(asyncio.CancelledError):  # a second one, which must not cost the record of the first
+            await asyncio.wait([version], timeout=VERSION_WAIT_S)
 
 
 def describe(run: Run, error: BifrostError, secrets: Sequence[str]) -> None:

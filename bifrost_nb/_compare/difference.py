@@ -14,11 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 
 from .._numbers import number
-from .._suggest import did_you_mean
-from ..errors import ConfigurationError
-from . import groups
-from .groups import By
-from .intervals import (
+from .._statistics.intervals import (
     mean_interval,
     mean_p_value,
     median_interval,
@@ -26,6 +22,10 @@ from .intervals import (
     quantile_interval,
     variance,
 )
+from .._suggest import did_you_mean
+from ..errors import ConfigurationError
+from . import groups
+from .groups import By
 from .metrics import Statistic, checked_statistic, default_margin, higher_is_better, is_score, is_time
 from .statistics import measured
 from .verdict import verdict_text
@@ -50,6 +50,7 @@ class DifferenceOptions(TypedDict, total=False):
     margin: float | None
     confidence: float
     seed: int
+    order: Sequence[str] | None
 
 
 FEWEST_INPUTS = 6
@@ -336,7 +337,7 @@ def _figures(
 
 
 def _anytime(question: _Question, gaps: pd.Series[Any], sides: pd.DataFrame, order: Sequence[str]) -> _Figures:
-    from .sequential import confidence_sequence
+    from .._statistics.sequential import confidence_sequence
 
     known = [name for name in order if name in gaps.index]
     sample = gaps.loc[known].to_numpy(dtype="float64")

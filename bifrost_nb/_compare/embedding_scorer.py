@@ -18,7 +18,6 @@ from .judge import JudgeCalls, error_of
 from .plan import Plan, Trial, make_plan
 from .scoring import Judged, ModelScorer, Row, Score, judged_of
 from .sweep import Sweep
-from .waiting import run_sweep
 
 if TYPE_CHECKING:
     from .._client.client import Client
@@ -92,7 +91,7 @@ class Similar(ModelScorer):
         if not missing or calls.exhausted() is not None:
             return
         sweep = Sweep(client, replace(plan, trials=missing, order=missing), {}, max_cost_usd=calls.left_usd())
-        interrupted = run_sweep(client, sweep)
+        interrupted = calls.run(sweep)
         calls.count(name, sweep.results.values())
         calls.notes += [note for note in sweep.progress.notes if note not in calls.notes]
         for trial_id, run in sweep.results.items():

@@ -100,7 +100,7 @@ class Judgement:
 
     def ranking(self, confidence: float = 0.95) -> pd.DataFrame:
         """The variants from strongest to weakest: Bradley-Terry strengths with intervals, as a vote has them."""
-        from .ranking import ranking
+        from .._statistics.ranking import ranking
 
         return ranking(self.frame, self._models, confidence)
 

@@ -38,8 +38,10 @@ class Preflight:
     (prompts that do not fit the context length together with their answer).
     """
 
-    def __init__(self, plan: Plan, frame: pd.DataFrame) -> None:
+    def __init__(self, plan: Plan, frame: pd.DataFrame, may_end_after: int | None = None) -> None:
         self.plan, self.frame = plan, frame
+        self.may_end_after = may_end_after
+        """With ``until="decided"`` the inputs after which it is first looked; the figures are the most it can take."""
 
     @property
     def cost_range_usd(self) -> tuple[float, float] | None:
@@ -78,7 +80,8 @@ class Preflight:
     def _sentence(self) -> str:
         send, trials = int(self.frame["to_send"].sum()), len(self.plan.trials)
         cost, minutes = self.cost_range_usd, self.minutes
-        said = [f"Nothing was sent. {send:,} of {trials:,} calls are to be made"]
+        most = "" if self.may_end_after is None else "At most "
+        said = [f"Nothing was sent. {most}{send:,} of {trials:,} calls are to be made"]
         said.append("cost unknown" if cost is None else " to ".join(amount(one, "cost_usd") for one in cost))
         if minutes is None:
             said.append("time unknown")
@@ -86,11 +89,12 @@ class Preflight:
             said.append(f"about {minutes:.1f} minutes" if minutes >= 1 else f"about {math.ceil(60 * minutes)} s")
         if long := int(self.frame["too_long"].fillna(0).sum()):
             said.append(f"{long:,} prompts are too long for their deployment")
-        return ", ".join(said) + "."
+        ends = "" if self.may_end_after is None else f" It may be decided from {self.may_end_after} inputs on."
+        return ", ".join(said) + f".{ends}"
 
 
-def preflight(client: Client, plan: Plan, done: Mapping[str, Run]) -> Preflight:
-    """The estimate of `plan`, where `done` holds what need not be sent."""
+def preflight(client: Client, plan: Plan, done: Mapping[str, Run], *, may_end_after: int | None = None) -> Preflight:
+    """The estimate of `plan`, where `done` holds what need not be sent; see `Preflight.may_end_after`."""
     import pandas as pd
 
     models = _models(client)
@@ -100,7 +104,7 @@ def preflight(client: Client, plan: Plan, done: Mapping[str, Run]) -> Preflight:
     counts = ["cells", "recorded", "to_send", "prompt_tokens", "max_completion_tokens", "too_long"]
     amounts = ["cost_low_usd", "cost_high_usd", "minutes"]
     dtypes = {"deployment": "string", **dict.fromkeys(counts, "Int64"), **dict.fromkeys(amounts, "Float64")}
-    return Preflight(plan, frame.astype(dtypes))
+    return Preflight(plan, frame.astype(dtypes), may_end_after)
 
 
 def tokens_of(text: str) -> int:

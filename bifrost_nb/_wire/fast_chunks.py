@@ -52,6 +52,7 @@ class _FastChoice(msgspec.Struct, gc=False):
 
 class _FastExtraFields(msgspec.Struct, gc=False):
     chunk_index: int | None = None
+    latency: float | None = None
 
 
 class PlainChunk(msgspec.Struct, gc=False):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
-from bifrost_nb._compare.intervals import mean_interval, mean_p_value
+from bifrost_nb._statistics.intervals import mean_interval, mean_p_value
 
 TRIALS = 300
 
@@ -25,6 +27,22 @@ def test_score_intervals_cover_the_truth(inputs: int, kind: str) -> None:
         low, high = mean_interval(sample, 0.95, trial, span=1.0 if kind == "0 or 1" else 0.0)
         held += low <= 0.15 <= high
     assert held >= 0.91 * TRIALS
+
+
+@pytest.mark.parametrize("kind", ["skewed", "two tails"])
+def test_intervals_of_money_cover_the_truth(kind: str) -> None:
+    """Lognormal money at 20 inputs, against a constant and against money: held in 89 to 99 of 100 (93 to 97, and luck).
+
+    Student's t alone holds the first in 86, the studentised bootstrap the second in 89.
+    """
+    rng = np.random.default_rng(9)
+    held = 0
+    for trial in range(TRIALS):
+        other = 1.0 if kind == "skewed" else rng.lognormal(0, 1, 20)
+        truth = math.exp(0.5) - 1 if kind == "skewed" else 0.0
+        low, high = mean_interval(rng.lognormal(0, 1, 20) - other, 0.95, trial, skewed=True)
+        held += low <= truth <= high
+    assert 0.89 * TRIALS <= held <= 0.99 * TRIALS
 
 
 def test_power_and_false_alarms_of_paired_scores() -> None:

@@ -158,6 +158,6 @@ def test_the_card_of_a_background_job(loaded: FrontEnd, slow: LocalGateway, logg
             updates = [one["content"] for one in loaded.messages if one["msg_type"] == "update_display_data"]
             return [one["data"]["text/plain"] for one in updates if logged(prompt).text[:20] in str(one["data"])]
 
-        loaded.until(lambda: bool(answers()), 10, "the answer in the card's place")  # noqa: B023
+        loaded.until(lambda: bool(answers()), 10, "the answer in the card's place")
         assert "· cancelled" in answers()[-1]
         assert logged(prompt).status == "cancelled"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
@@ -20,7 +19,7 @@ from ..._display.table import Text
 from ..._suggest import did_you_mean
 from ...errors import BifrostError
 from .cache_key import cache_headers
-from .chats import DEFAULT, Place
+from .chats import DEFAULT, NextTurn
 from .options import Options
 from .scores import scorers_for
 from .session import Session
@@ -72,27 +71,15 @@ def ask(session: Session, options: Options, body: str | None, local_ns: Mapping[
     return _watched(session, options, calls, quiet or options.quiet, turn)
 
 
-@dataclass(slots=True)
-class _Turn:
-    """A turn of a chat that is about to be asked."""
-
-    place: Place
-    prompt: str
-    system: str | None
-
-    def keep(self, runs: list[Run]) -> None:
-        self.place.chat.keep(self.place, self.prompt, self.system, runs)
-
-
-def _turn(session: Session, options: Options, prompt: str, values: Mapping[str, Any]) -> _Turn:
+def _turn(session: Session, options: Options, prompt: str, values: Mapping[str, Any]) -> NextTurn:
     """The turn of this cell in the chat that it names. Raises UsageError."""
     shell: Any = session.shell
     request = shell.get_parent() if hasattr(shell, "get_parent") else {}  # a terminal has no front end
     cell, deleted = session.cells.current(request or {})
     for each in session.chats.values():
         each.drop(deleted)
-    place = session.chats.named(options.chat_name or DEFAULT).place(cell, options.history_from)
-    return _Turn(place, prompt, None if options.system is None else render(options.system, values))
+    system = None if options.system is None else render(options.system, values)
+    return session.chats.named(options.chat_name or DEFAULT).next_turn(cell, options.history_from, prompt, system)
 
 
 def calls_for(
@@ -101,7 +88,7 @@ def calls_for(
     prompt: str,
     values: Mapping[str, Any],
     prompt_id: str | None = None,
-    turn: _Turn | None = None,
+    turn: NextTurn | None = None,
 ) -> list[Call]:
     """One checked call per deployment; nothing is sent. Raises ConfigurationError."""
     client = session.client
@@ -111,7 +98,7 @@ def calls_for(
         kind = kind_of(client, deployment, options.kind, system)
         asked = {"prompt": prompt, **system_for(kind, system)}
         if turn is not None:
-            asked = asked_as(kind, prompt, turn.place.messages(prompt, turn.system))
+            asked = asked_as(kind, prompt, turn.messages())
         calls.append(
             client.prepare(
                 kind,
@@ -184,7 +171,7 @@ def _names(templates: Mapping[str, str]) -> set[str]:
     return {name for template in templates.values() for name in variables(template)}
 
 
-def _watched(session: Session, options: Options, calls: list[Call], quiet: bool, turn: _Turn | None) -> Run | Runs:
+def _watched(session: Session, options: Options, calls: list[Call], quiet: bool, turn: NextTurn | None) -> Run | Runs:
     from ..live.watch import watch
 
     runs = [call.run for call in calls]
@@ -194,12 +181,12 @@ def _watched(session: Session, options: Options, calls: list[Call], quiet: bool,
     finally:  # also after an interrupt: what had arrived is the result
         session.keep(result, options.out)
         if turn is not None:
-            turn.keep(runs)
+            turn.chat.keep(turn, runs)
     for outcome in outcomes:
         if outcome.log_error is not None:
             warnings.warn(str(outcome.log_error), stacklevel=2)
     if turn is not None:
-        session.tell_outdated(turn.place.chat, quiet)
+        session.tell_outdated(turn.chat, quiet)
     if not options.no_raise:
         _raise_first(outcomes)
     return result

@@ -15,7 +15,7 @@ from ..._runs.run import Run
 from ..._suggest import did_you_mean
 from ...errors import BifrostError
 from ..code_export import FORMS, copy
-from .chats import DEFAULT
+from .chats import DEFAULT, Chat
 from .options import Options, help_text, parse, split_prompt
 from .run_cell import ask
 from .saved_prompts import saved_prompts
@@ -207,6 +207,7 @@ def _forget(session: Session, given: argparse.Namespace) -> Text:
         return Text("no chat to be forgotten")
     chat = session.chats.existing(given.name)
     session.chats.pop(chat.name, None)
+    session.tell_outdated(Chat(chat.name), quiet=True)  # what a cell still says of its turns goes away
     count = len(chat.line)
     return Text(f"{count} turn{'s' * (count != 1)} of the chat {chat.name!r} forgotten")
 

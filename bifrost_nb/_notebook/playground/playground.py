@@ -86,9 +86,9 @@ def playground(
     `api`, `chat`, `system`, `fallbacks`, `repeats` and `parameters` are as in `compare`; `client` sends (None:
     one of the settings).
     """
-    from ..._client.client import Client
+    from ..._client.client import default_client
 
-    made = Playground(client or Client())
+    made = Playground(client or default_client())
     made.update(
         deployments=deployments,
         prompt=prompt,

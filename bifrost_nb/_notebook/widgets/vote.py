@@ -57,7 +57,7 @@ class Vote:
         return self.state.frame
 
     def ranking(self, confidence: float = 0.95) -> pd.DataFrame:
-        """The models from strongest to weakest; see `bifrost_nb._compare.ranking.ranking`."""
+        """The models from strongest to weakest; see `bifrost_nb._statistics.ranking.ranking`."""
         return self.state.ranking(confidence)
 
     def reveal(self) -> None:

@@ -132,14 +132,14 @@ class Ballots:
         return table.astype({**types, "seed": "Int64", "at": "datetime64[us, UTC]"})
 
     def ranking(self, confidence: float = 0.95) -> pd.DataFrame:
-        """The models from strongest to weakest; see `bifrost_nb._compare.ranking.ranking`.
+        """The models from strongest to weakest; see `bifrost_nb._statistics.ranking.ranking`.
 
         Pairs of equal answers are among the ties: a model that wins 5 prompts of 100, of which 95 were answered alike,
         is hardly better.
         """
         import pandas as pd
 
-        from ..._compare.ranking import ranking
+        from ..._statistics.ranking import ranking
 
         ties = [(a, b, "tie") for due, (a, b) in self._equal if due <= self.number]
         votes = self.frame[["model_a", "model_b", "winner"]]
