@@ -15,7 +15,7 @@ from ..._client.portal import Job, portal
 from ..._compare.api_choice import decided_kind
 from ..._display.html import text as escape
 from ..._display.table import Text
-from ..._foreground.environment import place
+from ..._foreground.environment import takes_clicks
 from ..._safe_text import hide, plain
 from ...errors import ConfigurationError
 from ..code_export import FORMS, copy
@@ -281,7 +281,7 @@ class Playground:
         prompt = f'<div style="white-space:pre-wrap;overflow-wrap:anywhere">{escape(self.form.prompt)}</div>'
         html = f'<div><div><b>{escape(repr(self))}</b></div>{prompt}<div style="opacity:.75">{why}</div>{last}</div>'
         bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": html}
-        if place() == "notebook":
+        if takes_clicks():
             bundle |= self.view.bundle()
         return bundle
 
