@@ -35,6 +35,7 @@ from .calls import (
 from .credentials import Credentials
 from .dispatch import Sender
 from .judging import note_call
+from .model_list import known_list
 from .portal import Job, portal
 from .streams import AsyncStream, Stream, finished
 from .token_count import checked as counted, count_tokens
@@ -432,6 +433,10 @@ class Client:
     async def models(self) -> Sequence[Mapping[str, Any]]:
         """What ``/v1/models`` lists, asked for once in ten minutes. On the private loop. Raises as `get_json` does."""
         return await self.sender().costs.models()
+
+    def known_models(self) -> Sequence[Mapping[str, Any]]:
+        """What `models` gave in the last ten minutes, to this client or one like it; empty: nothing. Asks nobody."""
+        return known_list(self.base_url, self.credentials.listing)
 
     def wait_costs(self, runs: Iterable[Run], seconds: float = 5.0) -> None:
         """Wait until the costs of `runs` that come from the gateway's log are filled in, at most `seconds`."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from .._numbers import number
 from .._safe_text import guard_entries, guard_headers
 from ..errors import ConfigurationError
+from .api_choice import decided_kind
 from .comparison import Comparison
 from .deciding import decide
 from .interrupted import ComparisonInterrupted
@@ -162,7 +163,7 @@ def compare(
         images=images,
         schema=schema,
         repeats=repeats,
-        kind="chat" if chat and api is None else api,
+        kind=decided_kind(api, chat),
         stream=stream,
         system=system,
         fallbacks=fallbacks,

@@ -76,6 +76,32 @@ def test_chat_and_system(run: Cell, sent: Sent) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        (CHAT, "/v1/chat/completions"),
+        (f"{TEXT} {CHAT}", "/v1/chat/completions"),
+        (f"{CHAT} --api responses --system 'Be brief.' -t 0", "/v1/responses"),
+        (f"{CHAT} --history --api responses", "/v1/responses"),
+        (f"{CHAT} --api responses --repeat 2", "/v1/responses"),
+        ("openai/gpt-3.5-turbo-instruct", "/v1/completions"),
+    ],
+)
+def test_how_a_deployment_is_asked(run: Cell, sent: Sent, line: str, path: str) -> None:
+    """As the gateway's list says that it can be, each its own way; --api decides otherwise."""
+    assert run(f"%%bifrost {line} --max-tokens 20\nhi").success
+    assert path in [request["path"] for request in sent()]
+    assert {request["status"] for request in sent()} <= {200}
+
+
+def test_ways_that_contradict_each_other(run: Cell, sent: Sent) -> None:
+    """--chat beside another --api is one error; so is a system message for a text completion."""
+    for line in ("--chat --api text", "--chat --api responses"):
+        assert "contradict" in str(run(f"%%bifrost {CHAT} {line}\nhi").error_in_exec)
+    assert isinstance(run(f"%%bifrost {CHAT} --api text --system x\nhi").error_in_exec, BifrostError)
+    assert sent() == []
+
+
 def test_variables_of_the_notebook_and_of_functions(run: Cell, sent: Sent) -> None:
     """Placeholders see the notebook's variables, and inside a function its own first."""
     run("name, other = 'outer', 'global'")
