@@ -215,6 +215,8 @@ def gateway_data() -> None:
     assert_type(found, bf.Reconciliation)
     assert_type(found.differences, pd.DataFrame)
     admin = bf.Admin(client, admin_user="admin", admin_password="word")
+    assert_type(admin.prompts(), pd.DataFrame)
+    assert_type(admin.prompt("team/first", create=True), bf.Prompt)
     assert_type(admin.reconcile(since=None), bf.Reconciliation)
     assert_type(bf.doctor(client), bf.Doctor)
     assert_type(bf.doctor().healthy, bool)
