@@ -91,6 +91,7 @@ DOORS = {  # (part, part it imports when a function is called) -> why this runs 
     ("cli", "_simulator"): "`bifrost-nb gateway`",
     ("cli", "__init__"): "the command line uses the public names",
     ("_pytest_plugin", "__init__"): "its fixtures use the public names",
+    ("_pytest_plugin", "_client"): "its client is nobody's default after the test",
 }
 HOMES_OF_LIBRARIES = {  # library -> the parts that may import it; every library is listed
     "httpx": {"_client", "_sdks"},  # _sdks: clients of other people's SDKs, which do not carry our own calls
@@ -117,6 +118,7 @@ HOMES_OF_LIBRARIES = {  # library -> the parts that may import it; every library
         "_report",
         "_statistics",
     },
+    "polars": {"_runs"},  # where it is asked for and installed
     "pyarrow": {"_runs", "_compare", "_report"},
     "numpy": {"_runs", "charts", "_statistics", "_compare", "_load", "_gate", "_report"},
     "scipy": {"_statistics", "_compare", "_gate", "_load"},

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, assert_type
 
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 from matplotlib.axes import Axes
 
 import bifrost_nb as bf
@@ -70,10 +72,15 @@ async def awaited() -> None:
 def frames() -> None:
     """The log and its frames."""
     assert_type(bf.runs(since="1d", deployment="azure/fast", status="ok"), pd.DataFrame)
+    assert_type(bf.runs("arrow", since="1d"), pa.Table)
+    assert_type(bf.runs(to="polars", limit=3), pl.DataFrame)
+    bf.runs("spark")  # type: ignore[call-overload]
     log = bf.run_log()
     assert_type(log, bf.RunLog)
     log.export("runs.parquet")
     assert_type(bf.to_frame(log.read()), pd.DataFrame)
+    assert_type(bf.to_frame(log.read(), to="polars"), pl.DataFrame)
+    assert_type(log.frame("arrow"), pa.Table)
     assert_type(bf.RunLog("x.jsonl").frame(limit=3), pd.DataFrame)
     assert_type(bf.RunLog("x.jsonl", redact=lambda text, what: text).read()[0].redacted, list[str])
 

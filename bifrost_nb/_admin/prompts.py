@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from .._client.client import Client
+from .._client.client import Client, default_client
 from .._client.portal import portal
 from .._numbers import whole
 from .._runs.columns import Column
@@ -242,7 +242,7 @@ async def _rows(access: Access) -> list[Mapping[str, Any]]:
 
 
 def _access(client: Client | None) -> Access:
-    client = Client() if client is None else client
+    client = default_client() if client is None else client
     if not isinstance(client, Client):
         raise ConfigurationError(f"client must be a bf.Client, not {type(client).__name__}.")
     client.settings.admin_headers()  # half a pair of user and password is told now

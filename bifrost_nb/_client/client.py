@@ -7,9 +7,10 @@ code, and each finished run is in the run log before the caller gets it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
 
 from .. import _settings as settings
@@ -42,13 +43,69 @@ from .typed_answers import read_answer, with_schema
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["Client"]
+__all__ = ["Client", "default_client", "default_kept", "forget_clients", "unremembered"]
 
 T = TypeVar("T")
+
+_last: Client | None = None
+_current: Client | None = None
+"""What `default_client` made, as long as neither the client made last nor a setting is another."""
+_NOTHING: Mapping[str, Any] = {}
+
+
+def default_client() -> Client:
+    """What is used without ``client=``: the client made last, else one of the settings.
+
+    The settings are read each time: where one that was not passed to the client made last is another now, the answer
+    is a new client with the same arguments. Raises ConfigurationError for settings that cannot be used.
+    """
+    global _current
+    last = _last  # another thread may make one meanwhile
+    given = _NOTHING if last is None else last._given
+    found = _resolved(given)
+    for client in (last, _current):
+        if client is not None and client._given is given and client.settings == found:
+            return client
+    _current = made = unremembered(given, like=last)
+    return made
+
+
+def unremembered(given: Mapping[str, Any], like: Client | None = None) -> Client:
+    """A client of these arguments that is nobody's default, of the class of `like`. Raises as `Client` does."""
+    kind = Client if like is None else type(like)
+    made = kind.__new__(kind)
+    vars(made).update({} if like is None else vars(like))
+    made._set_up(given)
+    return made
+
+
+@contextlib.contextmanager
+def default_kept() -> Iterator[None]:
+    """Clients made inside are nobody's default afterwards."""
+    before = _last
+    try:
+        yield
+    finally:
+        _remember(before)
+
+
+def forget_clients() -> None:
+    """From now on the default is one of the settings."""
+    _remember(None)
+
+
+def _remember(client: Client | None) -> None:
+    global _last
+    _last = client
 
 
 class Client:
     """A client of one gateway.
+
+    The client made last is the one that `bf.compare`, `bf.models`, ``%%bifrost`` and all else use that is given no
+    ``client=``; where none was made, one of the settings. So after ``bf.Client("demo")`` nothing goes anywhere else.
+    What was not passed to it is read from the settings, each time anew; ``%config Bifrost.base_url``, run after it,
+    takes its place.
 
     `base_url` is the gateway's address, or ``"demo"`` for the embedded one (no key, no network). What is not passed
     comes from the settings (environment ``BIFROST_BASE_URL``, ``BIFROST_VIRTUAL_KEY``, ...). `timeout` is seconds
@@ -86,24 +143,35 @@ class Client:
         ca_file: str | os.PathLike[str] | None = None,
     ) -> None:
         base_url, virtual_key, api_key, headers = _guarded(base_url, virtual_key, api_key, headers)
-        limit = None if isinstance(timeout, Timeouts) else timeout
-        self.settings = settings.resolve(
-            base_url=base_url,
-            virtual_key=virtual_key,
-            api_key=api_key,
-            api_version=api_version,
-            timeout=limit,
-            ca_file=None if ca_file is None else os.fspath(ca_file),
+        self._set_up(
+            {
+                "base_url": base_url,
+                "virtual_key": virtual_key,
+                "api_key": api_key,
+                "headers": headers,
+                "api_version": api_version,
+                "timeout": timeout,
+                "retries": retries,
+                "log": log,
+                "redact": redact,
+                "ca_file": None if ca_file is None else os.fspath(ca_file),
+            }
         )
+        _remember(self)
+
+    def _set_up(self, given: Mapping[str, Any]) -> None:
+        self._given = given
+        self.settings = _resolved(given)
+        timeout, redact = given.get("timeout"), given.get("redact")
         self.timeouts = Timeouts.of(timeout if isinstance(timeout, Timeouts) else self.settings.timeout)
-        self.retries = retries
-        self.credentials = Credentials.of(self.settings, _checked_headers(headers or {}))
+        self.retries: int = given.get("retries", 2)
+        self.credentials = Credentials.of(self.settings, _checked_headers(given.get("headers") or {}))
         """The headers of this client's requests by purpose, and the keys that must show nowhere."""
-        self._log = log
+        self._log: RunLog | None = given.get("log")
         if redact is not None and not callable(redact):
             raise ConfigurationError(f"redact must be a function of (text, what), not {type(redact).__name__}.")
         dropped = self.settings.redact
-        self.redact = redact or (dropping(dropped.split(",")) if dropped else None)
+        self.redact: Redact | None = redact or (dropping(dropped.split(",")) if dropped else None)
         """What decides which texts of a run are written; None: all are."""
         self._sender: Sender | None = None
 
@@ -366,6 +434,15 @@ class Client:
             return await self.send(call, sink)
         except asyncio.CancelledError:
             return Outcome(call.run)
+
+
+def _resolved(given: Mapping[str, Any]) -> settings.Settings:
+    """The settings of a client that was given these arguments."""
+    passed: dict[str, Any] = {name: value for name, value in given.items() if name in settings.DEFAULTS}
+    if isinstance(passed.get("timeout"), Timeouts):
+        del passed["timeout"]
+    passed.pop("redact", None)  # of a client a function, of the settings words
+    return settings.resolve(**passed)
 
 
 def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:

@@ -229,13 +229,13 @@ def _in_notebook() -> bool:
 
 
 def _client(given: Any) -> Client:
-    from .._client.client import Client
+    from .._client.client import Client, default_client
 
     if given is not None and not isinstance(given, Client):
         raise ConfigurationError(
             f"client must be a bf.Client, not {type(given).__name__}.", hint="Pass client=bf.Client('demo')."
         )
-    return Client() if given is None else given
+    return default_client() if given is None else given
 
 
 def _check_cost(max_cost_usd: Any) -> None:

@@ -189,7 +189,7 @@ class Comparison:
 
         if not self._waited:
             self._waited = True
-            wait_for_costs(self.runs, UNATTENDED_PATIENCE_S if place() == "unattended" else PATIENCE_S)
+            wait_for_costs(self.runs, UNATTENDED_PATIENCE_S if place() in ("unattended", "page") else PATIENCE_S)
 
     @property
     def prompts(self) -> pd.DataFrame:

@@ -82,11 +82,11 @@ class JudgeCalls:
 
     @property
     def client(self) -> Client:
-        """The comparison's client; for a scorer that is called alone the one of the settings."""
+        """The comparison's client; for a scorer that is called alone the default one."""
         if self._client is None:
-            from .._client.client import Client
+            from .._client.client import default_client
 
-            self._client = Client()
+            self._client = default_client()
         return self._client
 
     def count(self, name: str, runs: Iterable[Run]) -> None:

@@ -100,7 +100,7 @@ def replay(
 
         bf.replay(bf.runs(since="1d", status="ok"), ["azure/large"]).summary()
     """
-    from .._client.client import Client
+    from .._client.client import default_client
     from .comparison import Comparison
     from .interrupted import ComparisonInterrupted
     from .replay_result import Replayed
@@ -110,7 +110,7 @@ def replay(
 
     deployments = guard_entries(deployments)
     guard_headers(parameters)
-    client = client or Client()
+    client = client or default_client()
     frame = _frame_of(rows)
     shared = {
         "fallbacks": fallbacks,

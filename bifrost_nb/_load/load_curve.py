@@ -91,12 +91,12 @@ def load_curve(
     `chat` sends chats, with `system` as their system message; `client` sends (None: one of the settings); `parameters`
     (``max_tokens=60``) go with each call.
     """
-    from .._client.client import Client
+    from .._client.client import Client, default_client
 
     guard_headers(parameters)
     if client is not None and not isinstance(client, Client):
         raise ConfigurationError(f"client must be a bf.Client, not {type(client).__name__}.")
-    client = Client() if client is None else client
+    client = default_client() if client is None else client
     rates = _rates(rates)
     seconds, target = _positive("seconds", seconds), _positive("target", target)
     if target > 1:

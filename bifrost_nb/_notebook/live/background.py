@@ -74,7 +74,8 @@ class BackgroundJob:
     async def _waited(self) -> Run | Runs:
         # Shielded: interrupting the wait must not end the work.
         await asyncio.gather(*(asyncio.shield(asyncio.wrap_future(job)) for job in self._jobs))
-        patience = UNATTENDED_PATIENCE_S if place() == "unattended" else COST_WAIT_S  # nobody looks again there
+        alone = place() in ("unattended", "page")  # nobody looks again there
+        patience = UNATTENDED_PATIENCE_S if alone else COST_WAIT_S
         await asyncio.to_thread(self._client.wait_costs, self.runs, patience)
         return self._finished()
 

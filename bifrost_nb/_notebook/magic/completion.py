@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import SimpleCompletion, context_matcher
 
-from ... import _settings as settings
 from ...errors import BifrostError
 from .options import Option, options
 from .session import Session
@@ -167,7 +166,8 @@ def _deployments(session: Session) -> list[str]:
     from ..known_models import remembered
 
     with contextlib.suppress(BifrostError):  # a wrong setting is told when a cell runs, not while typing
-        return remembered(settings.resolve().base_url, lambda: session.client).deployments
+        client = session.client
+        return remembered(client.settings.base_url, lambda: client).deployments
     return []
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..._client.portal import Job, portal
 from ..._display.html import text as escape
 from ..._display.table import Text
-from ..._foreground.environment import place
+from ..._foreground.environment import takes_clicks
 from ..._safe_text import hide, plain
 from ...errors import ConfigurationError
 from ..code_export import FORMS, copy
@@ -84,9 +84,9 @@ def playground(
     `chat`, `system`, `fallbacks`, `repeats` and `parameters` are as in `compare`; `client` sends (None: one of the
     settings).
     """
-    from ..._client.client import Client
+    from ..._client.client import default_client
 
-    made = Playground(client or Client())
+    made = Playground(client or default_client())
     made.update(
         deployments=deployments,
         prompt=prompt,
@@ -275,7 +275,7 @@ class Playground:
         prompt = f'<div style="white-space:pre-wrap;overflow-wrap:anywhere">{escape(self.form.prompt)}</div>'
         html = f'<div><div><b>{escape(repr(self))}</b></div>{prompt}<div style="opacity:.75">{why}</div>{last}</div>'
         bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": html}
-        if place() == "notebook":
+        if takes_clicks():
             bundle |= self.view.bundle()
         return bundle
 

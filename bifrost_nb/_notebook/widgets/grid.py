@@ -16,7 +16,7 @@ from ..._display.describe import describe
 from ..._display.explain import explain
 from ..._display.html import Markup, table, text as escape
 from ..._display.markdown import to_html
-from ..._foreground.environment import place
+from ..._foreground.environment import takes_clicks
 from ..._report.spreadsheet import WRITERS, write
 from ..._runs.run import Run
 from ..._safe_text import plain
@@ -112,9 +112,13 @@ class GridView:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": self._repr_html_()}
-        if place() == "notebook":
+        if takes_clicks():
             bundle[WIDGET_MIME] = {"version_major": 2, "version_minor": 0, "model_id": self.widget.model_id}
         return bundle
+
+    def _display_(self) -> Any:
+        """What marimo shows."""
+        return self.widget
 
     def __repr__(self) -> str:
         state = self.state

@@ -8,7 +8,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from ... import _settings as settings
 from ..._paths import data_path
@@ -23,8 +23,10 @@ from .filters import Filters, selection, shows_filters
 
 if TYPE_CHECKING:
     import pandas as pd
+    import polars as pl
     import pyarrow as pa
 
+    from ..frame import Library
     from .reader import Skipped
 
 __all__ = ["LogWarning", "RunLog", "run_log"]
@@ -138,12 +140,23 @@ class RunLog:
             runs.append(decode(row, record.get("extra") if record.get("run_id") == row["run_id"] else None))
         return runs
 
+    @overload
+    def frame(self, to: Literal["pandas"] = "pandas", **filters: Unpack[Filters]) -> pd.DataFrame: ...
+    @overload
+    def frame(self, to: Literal["arrow"], **filters: Unpack[Filters]) -> pa.Table: ...
+    @overload
+    def frame(self, to: Literal["polars"], **filters: Unpack[Filters]) -> pl.DataFrame: ...
+    @overload
+    def frame(self, to: Library, **filters: Unpack[Filters]) -> Any: ...
     @shows_filters
-    def frame(self, **filters: Unpack[Filters]) -> pd.DataFrame:
-        """The recorded runs as a DataFrame, one row per run: the columns of every frame, NA where unknown."""
-        from ..frame import frame_from_arrow
+    def frame(self, to: Library = "pandas", **filters: Unpack[Filters]) -> Any:
+        """The recorded runs as a DataFrame (or `to` ``"arrow"``, ``"polars"``), one row per run.
 
-        return frame_from_arrow(self._table_from(**filters)[0])
+        The columns of every frame, NA where unknown. See `bifrost_nb.runs`.
+        """
+        from ..frame import table_as
+
+        return table_as(self._table_from(**filters)[0], to)
 
     @shows_filters
     def export(self, path: str | os.PathLike[str], **filters: Unpack[Filters]) -> Path:
