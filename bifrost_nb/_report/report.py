@@ -23,9 +23,9 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._compare.pictures import shortened
 from .._compare.verdict import amount
 from .._display.html import table
+from .._prompts.pictures import shortened
 from .._runs.columns import COLUMNS
 from .._runs.redaction import Redact, as_written
 from .._safe_text import hide_in, plain

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 
-from ..._compare.inputs import rows_of
-from ..._compare.template import escape, render, variables
 from ..._display.describe import error_text
 from ..._display.run import Runs
 from ..._display.table import Text
+from ..._prompts.inputs import rows_of
+from ..._prompts.template import escape, render, variables
 from ..._suggest import did_you_mean
 from ...errors import BifrostError
 from .cache_key import cache_headers

@@ -136,7 +136,7 @@ class Playground:
         with self._lock:
             inputs = fields.pop("inputs", self.inputs)
             if inputs is not None:
-                from ..._compare.inputs import rows_of
+                from ..._prompts.inputs import rows_of
 
                 rows_of(inputs)
             own = {name: fields.pop(name) for name in Form.__dataclass_fields__ if name in fields}

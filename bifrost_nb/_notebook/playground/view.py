@@ -193,7 +193,7 @@ def _scorer_words(name: str, scorer: Any) -> str:
 def _columns(inputs: Any) -> set[str]:
     if inputs is None:
         return set()
-    from ..._compare.inputs import rows_of
+    from ..._prompts.inputs import rows_of
 
     return set(rows_of(inputs)[0])
 
