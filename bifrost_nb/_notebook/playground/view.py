@@ -91,7 +91,7 @@ class PlaygroundView:
         with self._lock:
             self._let_go()
             self._shout = ""
-            self._pane = Pane(current.race, current.stop)
+            self._pane = Pane(current.race, current.stop, hint="")
             self._live.children = (self._pane.widget,)
             self._results.value = ""
             self._pane.update()
