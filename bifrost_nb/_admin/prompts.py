@@ -315,7 +315,7 @@ def _messages(given: Any) -> list[dict[str, Any]]:
 
 
 def _variables(message: Mapping[str, Any]) -> list[str]:
-    from .._compare.template import variables
+    from .._prompts.template import variables
 
     content = message["content"]
     return variables(content) if isinstance(content, str) else []
