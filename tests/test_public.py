@@ -37,6 +37,7 @@ ALLOWED = {  # part -> the parts of this package it may import when it is loaded
     "_compare": {"errors", "_numbers", "_safe_text", "_suggest", "_runs", "_client", "_display", "_statistics"},
     "_gate": {"errors", "_safe_text", "_suggest", "_compare", "_statistics"},
     "_report": {"errors", "_safe_text", "_runs", "_display", "_compare"},
+    "_tracking": {"errors", "_safe_text", "_runs", "_client", "_compare", "_report"},
     "_load": {"errors", "_numbers", "_safe_text", "_client", "_runs", "_compare", "_display", "_statistics"},
     "_admin": {"errors", "_numbers", "_safe_text", "_suggest", "_settings", "_wire", "_runs", "_client", "_display"},
     "_launch": {"errors", "_numbers", "_safe_text", "_suggest"},
@@ -126,6 +127,8 @@ HOMES_OF_LIBRARIES = {  # library -> the parts that may import it; every library
     "distributed": {"_compare"},
     "PIL": {"_compare"},
     "openpyxl": {"_report"},
+    "opentelemetry": {"_tracking"},  # where it is asked for and installed, as mlflow
+    "mlflow": {"_tracking"},
     "tqdm": {"_compare", "_foreground"},
     "matplotlib": {"charts"},
     "IPython": {"_foreground", "_notebook"},
