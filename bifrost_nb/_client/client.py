@@ -35,8 +35,10 @@ from .calls import (
 from .credentials import Credentials
 from .dispatch import Sender
 from .judging import note_call
+from .model_list import known_list
 from .portal import Job, portal
 from .streams import AsyncStream, Stream, finished
+from .token_count import checked as counted, count_tokens
 from .transport import Sink, get_json, route_to
 from .typed_answers import read_answer, with_schema
 
@@ -259,6 +261,27 @@ class Client:
         guard_headers(options)
         return self._wait(self.prepare("embedding", deployment, input, **options))
 
+    def count_tokens(
+        self, deployment: str, prompt: str | Sequence[Mapping[str, Any]], *, system: str | None = None
+    ) -> int | None:
+        """The tokens of a chat's prompt (a text, or messages) as the provider counts them.
+
+        None where it does not count: OpenAI, Anthropic, Gemini, Vertex and Cohere do, Azure and most others do not, and
+        a text completion's prompt is counted nowhere. Costs nothing, and makes a row of the gateway's log, no run.
+
+            client.count_tokens("openai/gpt-4o-mini", "How long is this?", system="Be brief.")
+
+        Raises ConfigurationError before anything is sent, NotFound for an unknown deployment, and as `chat` does.
+        """
+        return self.run_on_loop(count_tokens(self, deployment, counted(prompt, system)))
+
+    async def acount_tokens(
+        self, deployment: str, prompt: str | Sequence[Mapping[str, Any]], *, system: str | None = None
+    ) -> int | None:
+        """`count_tokens` for async code."""
+        work = count_tokens(self, deployment, counted(prompt, system))
+        return await asyncio.wrap_future(portal().start(work))
+
     def stream(self, deployment: str, prompt: str | Sequence[str], **options: Unpack[TextParameters]) -> Stream:
         """A text completion that arrives piece by piece: ``with client.stream(...) as stream: for piece in stream``."""
         guard_headers(options)
@@ -419,6 +442,10 @@ class Client:
     async def models(self) -> Sequence[Mapping[str, Any]]:
         """What ``/v1/models`` lists, asked for once in ten minutes. On the private loop. Raises as `get_json` does."""
         return await self.sender().costs.models()
+
+    def known_models(self) -> Sequence[Mapping[str, Any]]:
+        """What `models` gave in the last ten minutes, to this client or one like it; empty: nothing. Asks nobody."""
+        return known_list(self.base_url, self.credentials.listing)
 
     def wait_costs(self, runs: Iterable[Run], seconds: float = 5.0) -> None:
         """Wait until the costs of `runs` that come from the gateway's log are filled in, at most `seconds`."""

@@ -248,6 +248,8 @@ class Sender:
         run.notes += notes_for(run)
         outcome = Outcome(run, error)
         note_broken_off(run)
+        if sending.call.before_log is not None:
+            sending.call.before_log(run)
         try:
             await log.append_on_loop(run, redact=self._redact, secrets=sending.secrets)
         except LogError as failure:
