@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from .._client.typed_answers import read_answer
 from .._numbers import number
+from .._prompts.pictures import described, shortened
 from .._runs.run import Run
 from ..errors import ConfigurationError
-from .pictures import described, shortened
 from .plan import Plan, PlannedPrompt, Trial
 from .plots import Plots
 from .sweep import Progress
@@ -582,12 +582,13 @@ class Comparison:
     def to_excel(self, path: str | os.PathLike[str]) -> Path:
         """Write `frame` to an ``.xlsx`` file with typed cells, in which no text is a formula; returns its path.
 
-        ``comparison.to_excel("runs.xlsx")``. Raises ConfigurationError for another suffix, LogError where the file
-        cannot be written.
+        ``comparison.to_excel("runs.xlsx")``. Texts are as the client's `redact` wants them. Raises
+        ConfigurationError for another suffix, LogError where the file cannot be written.
         """
         from .._report.spreadsheet import write
+        from .._report.written import comparison_frame
 
-        return write(self.frame, path, (".xlsx",))
+        return write(comparison_frame(self), path, (".xlsx",))
 
     @property
     def client(self) -> Client | None:

@@ -9,10 +9,11 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from .._client.portal import portal
-from .._compare.inputs import prompts_of
+from .._compare.api_choice import decided_kind, kind_of, parameters_for, system_for
 from .._compare.progress import Bar
 from .._display.table import Table
 from .._numbers import number, whole
+from .._prompts.inputs import prompts_of
 from .._runs.columns import Column
 from .._runs.frame import frame_of, to_frame
 from .._safe_text import guard_headers
@@ -59,6 +60,7 @@ def load_curve(
     slo: Mapping[str, float] | None = None,
     target: float = 0.95,
     inputs: Any = None,
+    api: Kind | None = None,
     chat: bool = False,
     system: str | None = None,
     client: Client | None = None,
@@ -88,8 +90,9 @@ def load_curve(
 
     Raises ConfigurationError and TemplateError before anything is sent, `Interrupted` (``.runs``) on the interrupt key.
 
-    `chat` sends chats, with `system` as their system message; `client` sends (None: one of the settings); `parameters`
-    (``max_tokens=60``) go with each call.
+    How `deployment` is asked follows from what `bf.models()` says it can do, as in `compare`; ``api="text"``,
+    ``"chat"`` (or ``chat=True``) or ``"responses"`` decides otherwise. `system` is a system message for chats;
+    `client` sends (None: one of the settings); `parameters` (``max_tokens=60``) go with each call.
     """
     from .._client.client import Client, default_client
 
@@ -110,12 +113,12 @@ def load_curve(
         raise ConfigurationError("load_curve always streams and sends each call once; leave stream and retries out.")
     texts = [str(one.asked) for one in prompts_of(prompt, inputs)]
 
+    kind = kind_of(client, deployment, decided_kind(api, chat), system)
+    shared = {**parameters_for(kind, parameters), **system_for(kind, system), "retries": 0}
+
     def make(number: int) -> Call:
-        kind: Kind = "chat" if chat or system is not None else "text"
-        more = {"system": system} if kind == "chat" else {}
         tags = {"load_curve": number, **(parameters.get("tags") or {})}
-        options = {**parameters, **more, "retries": 0, "tags": tags}
-        return client.prepare(kind, deployment, texts[number % len(texts)], stream=True, **options)
+        return client.prepare(kind, deployment, texts[number % len(texts)], stream=True, **{**shared, "tags": tags})
 
     make(0)  # what is wrong with it is said before anything is sent
     arrivals = Arrivals(

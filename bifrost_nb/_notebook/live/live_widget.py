@@ -40,10 +40,13 @@ LEAST_S = 0.09
 class Pane:
     """Shows a race while it runs. `stop(column)` is called, on any thread, for a click; None stands for all.
 
-    `form` is how an answer is read once it is complete (`_display.run.FORMS`).
+    `form` is how an answer is read once it is complete (`_display.run.FORMS`); `hint` says beside the button what else
+    stops it.
     """
 
-    def __init__(self, race: Race, stop: Callable[[int | None], None], form: str = "md") -> None:
+    def __init__(
+        self, race: Race, stop: Callable[[int | None], None], form: str = "md", hint: str = "or press ■ (interrupt)"
+    ) -> None:
         self.race = race
         self._stop = stop
         self._form = form
@@ -62,7 +65,7 @@ class Pane:
         self._facts_at = 0.0
         self._sent = [0] * len(race.columns)
         columns = [column.facts(0.0)._asdict() for column in race.columns]
-        self.widget = _widget_class()(columns=columns, title=race.title)
+        self.widget = _widget_class()(columns=columns, title=race.title, hint=hint)
         self.widget.on_msg(self._hear)
 
     def bundle(self) -> dict[str, Any]:
@@ -221,5 +224,6 @@ def _widget_class() -> type[Any]:
         columns = traitlets.List(traitlets.Dict()).tag(sync=True)
         title = traitlets.Unicode().tag(sync=True)
         whole = traitlets.Dict().tag(sync=True)
+        hint = traitlets.Unicode().tag(sync=True)
 
     return LivePane

@@ -14,7 +14,7 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast
 
 from IPython.core.error import UsageError
 
@@ -22,8 +22,12 @@ from ..._client.calls import text_parameters
 from ..._suggest import did_you_mean
 from .chats import DEFAULT
 
-__all__ = ["Option", "Options", "help_text", "literal", "options", "parse", "split", "split_prompt"]
+if TYPE_CHECKING:
+    from ..._client.calls import Kind
 
+__all__ = ["APIS", "Option", "Options", "help_text", "literal", "options", "parse", "split", "split_prompt"]
+
+APIS = ("text", "chat", "responses")
 _NAMED_JSON = re.compile(r"[A-Za-z_][\w.-]*=(?=[{\[])")
 
 
@@ -43,7 +47,8 @@ _NOT_PARAMETERS = {
     "deployment": "write it as provider/model",
     "model": "write it as provider/model",
     "name": "use --tag",
-    "kind": "use --chat",
+    "kind": "use --api",
+    "api": "use --api",
     "api_version": "use %config Bifrost.api_version",
     "default_timeouts": "use --timeout",
     "default_retries": "use -p retries=0",
@@ -58,6 +63,7 @@ class Options:
     deployments: list[str] = field(default_factory=list)
     fallbacks: list[str] = field(default_factory=list)
     chat: bool = False
+    api: str | None = None
     system: str | None = None
     temperature: float | None = None
     max_tokens: int | None = None
@@ -94,9 +100,16 @@ class Options:
         return bool(self.repeat or self.inputs or self.score or several)
 
     @property
-    def kind(self) -> str:
-        """``chat`` where something was given that only a chat has."""
-        return "chat" if self.chat or self.system is not None or self.chat_name else "text"
+    def kind(self) -> Kind | None:
+        """The API that the line asks for, which is a chat where something was given that only chats have.
+
+        None: as the gateway's list of models says. Raises UsageError.
+        """
+        if self.chat and self.api not in (None, "chat"):
+            raise UsageError(f"%%bifrost: --chat and --api {self.api} contradict each other; give --api alone.")
+        if self.api is not None:
+            return cast("Kind", self.api)
+        return "chat" if self.chat or self.system is not None or self.chat_name else None
 
     @property
     def chat_name(self) -> str | None:
@@ -245,7 +258,8 @@ def _declare() -> _Parser:
         parser.add_argument(*names, action=_Several, **facts)
 
     several("--fallback", dest="fallbacks", metavar="DEPLOYMENT", help="tried when the asked one fails; repeat")
-    flag("--chat", help="a chat completion instead of a text completion")
+    once("--api", choices=APIS, of=None, help="how to ask; left out: as the gateway says that the deployment can be")
+    flag("--chat", help="the same as --api chat")
     once("--system", of="TEXT", help="system message; implies --chat")
     once("--history", of="[NAME]", help="continue this notebook's chat, or the one called NAME; implies --chat")
     once("--history-from", type=int, of="TURN", help="go on after this turn of the chat, 0 to begin anew")

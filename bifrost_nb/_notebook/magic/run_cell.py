@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 
-from ..._compare.inputs import rows_of
-from ..._compare.template import escape, render, variables
+from ..._compare.api_choice import kind_of, parameters_for, system_for
 from ..._display.describe import error_text
 from ..._display.run import Runs
 from ..._display.table import Text
+from ..._prompts.inputs import rows_of
+from ..._prompts.messages import asked_as
+from ..._prompts.template import escape, render, variables
 from ..._suggest import did_you_mean
 from ...errors import BifrostError
 from .cache_key import cache_headers
@@ -90,31 +92,33 @@ def calls_for(
 ) -> list[Call]:
     """One checked call per deployment; nothing is sent. Raises ConfigurationError."""
     client = session.client
-    chat: dict[str, Any] = {}
-    if turn is not None:
-        chat = {"messages": turn.messages()}
-    elif options.kind == "chat":
-        chat = {"system": None if options.system is None else render(options.system, values)}
-    return [
-        client.prepare(
-            "chat" if options.kind == "chat" else "text",
-            deployment,
-            None if turn is not None else prompt,
-            stream=True,
-            fallbacks=options.fallbacks or None,
-            extra=options.extra or None,
-            timeout=options.timeout,
-            headers=cache_headers(options.cache),
-            tags=_tags(session, options),
-            prompt_id=prompt_id,
-            **chat,
-            **options.wire,
+    system = None if options.system is None else render(options.system, values)
+    calls = []
+    for deployment in options.deployments:
+        kind = kind_of(client, deployment, options.kind, system)
+        asked = {"prompt": prompt, **system_for(kind, system)}
+        if turn is not None:
+            asked = asked_as(kind, prompt, turn.messages())
+        calls.append(
+            client.prepare(
+                kind,
+                deployment,
+                stream=True,
+                fallbacks=options.fallbacks or None,
+                extra=options.extra or None,
+                timeout=options.timeout,
+                headers=cache_headers(options.cache),
+                tags=_tags(session, options),
+                prompt_id=prompt_id,
+                **asked,
+                **parameters_for(kind, options.wire),
+            )
         )
-        for deployment in options.deployments
-    ]
+    return calls
 
 
 def _check(session: Session, options: Options) -> None:
+    options.kind  # noqa: B018 - raises what contradicts itself on the line
     if not options.deployments:
         raise UsageError("%%bifrost: name a deployment, like azure/gpt-35-turbo-instruct. %bifrost models lists them.")
     if options.max_cost is not None and not options.comparing:
@@ -214,7 +218,7 @@ def _compared(
     asked: dict[str, Any] = {
         "inputs": inputs,
         "repeats": options.repeat or 1,
-        "chat": options.kind == "chat",
+        "api": options.kind,
         "system": system,
         "fallbacks": options.fallbacks or None,
         "client": session.client,

@@ -103,7 +103,7 @@ class PlaygroundView:
             self._shout = ""
             self._results.value = ""
             if self._boxes:
-                self._pane = Pane(current.race, current.stop)
+                self._pane = Pane(current.race, current.stop, hint="")
                 self._live.children = (self._pane.widget,)
                 self._pane.update()
 
@@ -204,7 +204,7 @@ def _scorer_words(name: str, scorer: Any) -> str:
 def _columns(inputs: Any) -> set[str]:
     if inputs is None:
         return set()
-    from ..._compare.inputs import rows_of
+    from ..._prompts.inputs import rows_of
 
     return set(rows_of(inputs)[0])
 

@@ -238,7 +238,7 @@ export default () => {
       const bar = make("div", "bar", root);
       if (model.get("title")) make("strong", "heading", bar, model.get("title"));
       const count = make("span", "summary", bar);
-      const hint = make("span", "hint", null, "or press \u25a0 (interrupt)");
+      const hint = make("span", "hint", null, model.get("hint"));
       const all = several ? button(bar, "Stop all", "Stop all", () => model.send({ stop: "all" })) : null;
       if (several) bar.append(hint);
       bar.hidden = !several && !model.get("title");
