@@ -142,6 +142,7 @@ HOMES_OF_LIBRARIES = {  # library -> the parts that may import it; every library
     "lazy_loader": {"__init__"},
     "pytest": {"_pytest_plugin"},  # which pytest alone loads
     "zmq": {"_foreground"},
+    "marimo": {"_notebook"},
     "ipywidgets": {"_notebook"},
     "anywidget": {"_notebook"},
     "markdown_it": {"_display"},
