@@ -43,6 +43,7 @@ ALLOWED = {  # part -> the parts of this package it may import when it is loaded
     "_load": {
         *("errors", "_numbers", "_safe_text", "_client", "_runs", "_compare", "_display", "_statistics", "_prompts"),
     },
+    "_tracking": {"errors", "_safe_text", "_runs", "_client", "_compare", "_report"},
     "_admin": {"errors", "_numbers", "_safe_text", "_suggest", "_settings", "_wire", "_runs", "_client", "_display"},
     "_launch": {"errors", "_numbers", "_safe_text", "_suggest"},
     "_simulator": {"errors"},
@@ -132,6 +133,8 @@ HOMES_OF_LIBRARIES = {  # library -> the parts that may import it; every library
     "distributed": {"_compare"},
     "PIL": {"_prompts"},
     "openpyxl": {"_report"},
+    "opentelemetry": {"_tracking"},  # where it is asked for and installed, as mlflow
+    "mlflow": {"_tracking"},
     "tqdm": {"_compare", "_foreground"},
     "matplotlib": {"charts"},
     "IPython": {"_foreground", "_notebook"},
@@ -139,6 +142,7 @@ HOMES_OF_LIBRARIES = {  # library -> the parts that may import it; every library
     "lazy_loader": {"__init__"},
     "pytest": {"_pytest_plugin"},  # which pytest alone loads
     "zmq": {"_foreground"},
+    "marimo": {"_notebook"},
     "ipywidgets": {"_notebook"},
     "anywidget": {"_notebook"},
     "markdown_it": {"_display"},

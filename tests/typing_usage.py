@@ -260,3 +260,11 @@ def repository(run: bf.Run) -> None:
     )
     assert_type(prompt.headers, dict[str, str])
     assert_type(prompt.used_by(run), bool | None)
+
+
+def handed_on(comparison: bf.Comparison) -> None:
+    """Spans for OpenTelemetry."""
+    assert_type(bf.export_spans(comparison, "http://localhost:4318", headers={"x-key": "k"}, content=True), int)
+    bf.export_spans(bf.run_log().read(since="1d"))
+    bf.export_spans([1])  # type: ignore[list-item]
+    bf.Client("demo", traceparent=True)

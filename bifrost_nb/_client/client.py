@@ -126,6 +126,10 @@ class Client:
     `virtual_key`, `api_key` and `headers` go with each request; `api_version` is Azure's; `log` is the
     `RunLog` it writes to (None: the one in force).
 
+    `traceparent` sends that W3C header with each call, so that the gateway's own spans become children of those of
+    `bifrost_nb.export_spans`. It is not the default, because it takes the place of the gateway's own grouping of
+    traces. Measured: 1.4.0, 1.4.18, 1.5.1, 1.5.16 and 2.0.0-prerelease3 take it, and pass it to no provider.
+
         client = bf.Client("demo")
         run = client.chat("openai/gpt-4o-mini", "Why is the sky blue?", max_tokens=40)
     """
@@ -143,6 +147,7 @@ class Client:
         log: RunLog | None = None,
         redact: Redact | None = None,
         ca_file: str | os.PathLike[str] | None = None,
+        traceparent: bool = False,
     ) -> None:
         base_url, virtual_key, api_key, headers = _guarded(base_url, virtual_key, api_key, headers)
         self._set_up(
@@ -157,6 +162,7 @@ class Client:
                 "log": log,
                 "redact": redact,
                 "ca_file": None if ca_file is None else os.fspath(ca_file),
+                "traceparent": traceparent,
             }
         )
         _remember(self)
@@ -167,6 +173,7 @@ class Client:
         timeout, redact = given.get("timeout"), given.get("redact")
         self.timeouts = Timeouts.of(timeout if isinstance(timeout, Timeouts) else self.settings.timeout)
         self.retries: int = given.get("retries", 2)
+        self.traceparent: bool = given.get("traceparent", False)
         self.credentials = Credentials.of(self.settings, _checked_headers(given.get("headers") or {}))
         """The headers of this client's requests by purpose, and the keys that must show nowhere."""
         self._log: RunLog | None = given.get("log")
@@ -414,7 +421,9 @@ class Client:
         """What sends on this process's private loop (a fork has a loop of its own). Call it there."""
         base_url = self.base_url  # the embedded gateway has another after it had to be started again
         if self._sender is None or self._sender.portal is not portal() or self._sender.base_url != base_url:
-            self._sender = Sender(base_url, self.credentials, lambda: self.log, self.redact)
+            self._sender = Sender(
+                base_url, self.credentials, lambda: self.log, self.redact, traceparent=self.traceparent
+            )
         return self._sender
 
     def run_on_loop(self, work: Coroutine[Any, Any, T]) -> T:
