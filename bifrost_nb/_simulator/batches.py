@@ -25,7 +25,7 @@ from .http.responses_writer import ResponseWriter
 if TYPE_CHECKING:
     from .state import Simulator
 
-__all__ = ["BATCH_S", "BatchStore", "Job", "StoredFile", "answers_of"]
+__all__ = ["BATCH_S", "BatchJob", "BatchStore", "StoredFile", "answers_of"]
 
 BATCH_S = 4.0
 """A job takes so long at speed 1; real ones take minutes to 24 hours."""
@@ -59,7 +59,7 @@ class StoredFile:
 
 
 @dataclass(slots=True)
-class Job:
+class BatchJob:
     """A batch job at a provider; `ready` and the like are on the monotonic clock."""
 
     id: str
@@ -104,7 +104,7 @@ class BatchStore:
 
     def __init__(self) -> None:
         self.files: dict[str, StoredFile] = {}
-        self.jobs: dict[str, Job] = {}
+        self.jobs: dict[str, BatchJob] = {}
 
     def clear(self) -> None:
         self.files.clear()
@@ -117,12 +117,12 @@ class BatchStore:
             del self.files[next(iter(self.files))]
         return file
 
-    def add(self, job: Job) -> None:
+    def add(self, job: BatchJob) -> None:
         self.jobs[job.id] = job
         if len(self.jobs) > _MOST:
             del self.jobs[next(iter(self.jobs))]
 
-    def finish(self, job: Job) -> None:
+    def finish(self, job: BatchJob) -> None:
         """Write the files of a job of OpenAI's form whose time has come."""
         if job.progress < 1 or job.output_file_id or job.error_file_id or job.provider == "anthropic":
             return

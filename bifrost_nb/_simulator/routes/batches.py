@@ -13,15 +13,17 @@ import email
 import email.policy
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-from ..batches import BATCH_S, Job, StoredFile, answers_of
+from ..batches import BATCH_S, BatchJob, StoredFile, answers_of
 from ..faults import FaultRule
 from ..http.connection import Dropped, ServerConnection
 from ..http.framing import json_response
@@ -61,41 +63,44 @@ def batch_routes(simulator: Simulator, prefixes: tuple[str, ...]) -> list[Route]
             ("/batches/{id}/cancel", "POST", routes.cancel),
             ("/batches/{id}/results", "GET", routes.results),
         ):
-            found.append(Route(f"{prefix}{path}", routes.answered(handler), methods=[method]))
+            found.append(Route(f"{prefix}{path}", _Endpoint(simulator, handler), methods=[method]))
     return found
+
+
+@dataclass(slots=True)
+class _Endpoint:
+    """One route: its request recorded, faults by script, refusals as answers."""
+
+    simulator: Simulator
+    handler: Callable[[Request, bytes], Awaitable[Response]]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        link, request = ServerConnection(scope, receive, send), Request(scope, receive)
+        record = link.record
+        self.simulator.recorder.add(record)
+        content = await request.body()
+        try:
+            record.body = orjson.loads(content)
+        except orjson.JSONDecodeError:
+            record.body = content.decode(errors="replace")
+        rule = self.simulator.script.find(record.path, record.headers) or FaultRule()
+        try:
+            if rule.replaces_answer:
+                failure = rule.failure()
+                raise _Stop(json_response(self.simulator.dialect.error(failure, None), failure.status))
+            response = await self.handler(request, content)
+        except _Stop as stop:
+            response = stop.response
+        record.status, record.ended_at = response.status_code, time.monotonic()
+        if rule.drop is not None:  # the answer is lost on the way: what was asked for is done
+            with contextlib.suppress(Dropped):
+                await link.drop("fin")
+        await response(scope, receive, send)
 
 
 class _Routes:
     def __init__(self, simulator: Simulator, *, integration: bool) -> None:
         self.simulator, self.store, self.integration = simulator, simulator.batches, integration
-
-    def answered(self, handler: Any) -> Any:
-        """`handler` with its request recorded, faults by script, and refusals as answers."""
-
-        async def endpoint(request: Request) -> Response:
-            link = ServerConnection(request.scope, request.receive, request._send)
-            record = link.record
-            self.simulator.recorder.add(record)
-            content = await request.body()
-            try:
-                record.body = orjson.loads(content)
-            except orjson.JSONDecodeError:
-                record.body = content.decode(errors="replace")
-            rule = self.simulator.script.find(record.path, record.headers) or FaultRule()
-            try:
-                if rule.replaces_answer:
-                    failure = rule.failure()
-                    return json_response(self.simulator.dialect.error(failure, None), failure.status)
-                response: Response = await handler(request, content)
-            except _Stop as stop:
-                response = stop.response
-            record.status, record.ended_at = response.status_code, time.monotonic()
-            if rule.drop is not None:  # the answer is lost on the way: what was asked for is done
-                with contextlib.suppress(Dropped):
-                    await link.drop("fin")
-            return response
-
-        return endpoint
 
     # -- files ------------------------------------------------------------------------------------------------------
 
@@ -174,7 +179,7 @@ class _Routes:
         endpoint = str(asked.get("endpoint") or "")
         if provider in _WITH_FILES and not endpoint:
             raise self._refused("endpoint is required for OpenAI batch API", status=500)
-        job = Job(
+        job = BatchJob(
             f"{'msgbatch' if provider == 'anthropic' else 'batch'}_{uuid.uuid4().hex[:24]}",
             provider, endpoint, file_id,
             str(asked.get("completion_window") or "24h"), asked.get("metadata"),
@@ -225,7 +230,7 @@ class _Routes:
                  for line in lines]  # fmt: skip
         return self._good("batch_results", job.provider, {"batch_id": job.id, "results": shown})
 
-    def _job(self, request: Request, operation: str) -> Job:
+    def _job(self, request: Request, operation: str) -> BatchJob:
         provider, wanted = self._provider(request), request.path_params["id"]
         job = self.store.jobs.get(wanted)
         if job is None or job.provider != provider:
@@ -233,7 +238,7 @@ class _Routes:
         self.store.finish(job)
         return job
 
-    def _told(self, job: Job, *, whole: bool = False) -> Json:
+    def _told(self, job: BatchJob, *, whole: bool = False) -> Json:
         over = job.progress >= 1
         good = len(job.good) if over and not job.cancelled_at else 0
         counts = {"total": len(job.results), "completed": good, "failed": len(job.results) - good if over else 0}
