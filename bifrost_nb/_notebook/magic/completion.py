@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import SimpleCompletion, context_matcher
@@ -103,6 +104,9 @@ def _values(session: Session, option: Option) -> list[tuple[str, str]]:
         return [(name, "prompt") for name in _prompts()]
     if "--inputs" in option.names:
         return [(name, "variable") for name in _names(session)]
+    for flag, fits in _FITS.items():
+        if flag in option.names:
+            return [(name, "variable") for name in _names(session, fits, classes=flag == "--schema")]
     return [(choice, "value") for choice in option.choices]
 
 
@@ -149,7 +153,40 @@ def _prompts() -> list[str]:
     return []
 
 
-def _names(session: Session) -> list[str]:
+def _is_model(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, type) and bool(getattr(value, "model_fields", None)))
+
+
+def _is_list_of_dicts(value: Any) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and all(isinstance(each, dict) for each in value)
+
+
+def _is_picture(value: Any) -> bool:
+    """Whether it may be one: nothing is read."""
+    named = (
+        isinstance(value, str)
+        and "\n" not in value
+        and value.lower().endswith((".png", ".jpg", ".jpeg", ".webp", ".gif"))
+    )
+    return (
+        named
+        or isinstance(value, bytes | PathLike)
+        or hasattr(value, "savefig")
+        or hasattr(value, "getbands")
+        or (hasattr(value, "__array__") and getattr(value, "ndim", 0) in (2, 3) and not hasattr(value, "columns"))
+    )
+
+
+_FITS: dict[str, Callable[[Any], bool]] = {
+    "--schema": _is_model,
+    "--tools": lambda value: isinstance(value, dict) or _is_list_of_dicts(value),
+    "--messages": _is_list_of_dicts,
+    "--image": _is_picture,
+}
+"""Option -> which variables can follow it."""
+
+
+def _names(session: Session, fits: Callable[[Any], bool] = lambda _: True, classes: bool = False) -> list[str]:
     """The user's own variables: not IPython's, not modules and functions, which no prompt can hold."""
     from inspect import isclass, ismodule, isroutine
 
@@ -159,5 +196,6 @@ def _names(session: Session) -> list[str]:
         for name, value in shell.user_ns.items()
         if not name.startswith("_")
         and name not in shell.user_ns_hidden
-        and not (ismodule(value) or isclass(value) or isroutine(value))
+        and not (ismodule(value) or isroutine(value) or (isclass(value) and not classes))
+        and fits(value)
     )
