@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal, TypedDict
@@ -205,6 +205,8 @@ class Call:
     timeouts: Timeouts
     retries: int
     run: Run = field(default_factory=Run)
+    before_log: Callable[[Run], None] | None = None
+    """Called with the finished run just before it is written to the log, on the private loop."""
 
 
 def prepare(

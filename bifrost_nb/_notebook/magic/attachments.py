@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 
 from ..._client.typed_answers import AnswerSchema
-from ..._compare.messages import Turns, checked_turns, pictures_of
-from ..._compare.template import escape
+from ..._prompts.messages import Turns, checked_turns, pictures_of
+from ..._prompts.template import escape
 from ..._suggest import did_you_mean
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 
-from ..._compare.messages import user_turn
-from ..._compare.pictures import described
 from ..._display.table import Table
+from ..._prompts.messages import user_turn
+from ..._prompts.pictures import described
 from ..._suggest import did_you_mean
 
 if TYPE_CHECKING:

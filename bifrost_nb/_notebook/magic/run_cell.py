@@ -11,12 +11,12 @@ from IPython.core.error import UsageError
 
 from ..._client.typed_answers import AnswerSchema, with_schema
 from ..._compare.api_choice import check_images_taken, kind_of, parameters_for, system_for
-from ..._compare.inputs import rows_of
-from ..._compare.messages import Message, asked_as, user_turn, with_pictures
-from ..._compare.template import escape, render, variables
 from ..._display.describe import error_text
 from ..._display.run import Runs
 from ..._display.table import Text
+from ..._prompts.inputs import rows_of
+from ..._prompts.messages import Message, asked_as, user_turn, with_pictures
+from ..._prompts.template import escape, render, variables
 from ...errors import BifrostError
 from .attachments import escaped, images_of, messages_of, pictures_sent, schema_of, variable, with_tools
 from .cache_key import cache_headers
