@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
-from .._client.calls import Kind
+from .._client.calls import Kind, chat_parameters
 from .._safe_text import plain
 from ..errors import BifrostError, ConfigurationError
 
@@ -89,7 +88,7 @@ def system_for(kind: Kind, system: str | None) -> dict[str, Any]:
 
 
 def _chosen(able: frozenset[str], system: str | None, parameters: Mapping[str, Any]) -> Kind:
-    needs_chat = system is not None or any(parameters.get(name) is not None for name in _only_chats())
+    needs_chat = system is not None or any(parameters.get(name) is not None for name in chat_parameters())
     if not able:
         return "chat" if needs_chat else "text"
     plain_text = "text_completion" in able and (not needs_chat or "chat_completion" not in able)
@@ -106,14 +105,6 @@ def kinds_note(plan: Plan) -> str | None:
         if any(one.kind == kind for one in plan.asked)
     )
     return f"Not all were asked the same way: {'; '.join(said)}. api= decides otherwise."
-
-
-@cache
-def _only_chats() -> frozenset[str]:
-    """Parameters that a chat takes and a text completion does not."""
-    from .._wire.requests import ChatCompletionRequest, TextCompletionRequest
-
-    return frozenset(ChatCompletionRequest.model_fields) - frozenset(TextCompletionRequest.model_fields)
 
 
 def check_images_taken(client: Client, deployments: Iterable[str]) -> None:
