@@ -26,7 +26,7 @@ ALLOWED = {  # part -> the parts of this package it may import when it is loaded
     "_nested": {"errors"},
     "_project_file": {"errors", "_safe_text", "_suggest", "_paths"},
     "_settings": {"errors", "_numbers", "_safe_text", "_project_file"},
-    "_wire": {"errors", "_safe_text", "_suggest"},
+    "_wire": {"errors", "_numbers", "_safe_text", "_suggest"},
     "_runs": {"errors", "_numbers", "_safe_text", "_suggest", "_paths", "_settings", "_wire"},
     "_client": {"errors", "_numbers", "_safe_text", "_suggest", "_settings", "_wire", "_runs"},
     "_display": {"errors", "_safe_text", "_runs"},
@@ -143,6 +143,7 @@ HOMES_OF_LIBRARIES = {  # library -> the parts that may import it; every library
     "lazy_loader": {"__init__"},
     "pytest": {"_pytest_plugin"},  # which pytest alone loads
     "zmq": {"_foreground"},
+    "marimo": {"_notebook"},
     "ipywidgets": {"_notebook"},
     "anywidget": {"_notebook"},
     "markdown_it": {"_display"},

@@ -227,7 +227,7 @@ def _in_notebook() -> bool:
     """Whether somebody looks on, in a front end with widgets; elsewhere the bar or its last line says how far it is."""
     from .._foreground.environment import place
 
-    return place() == "notebook" and importlib.util.find_spec("anywidget") is not None
+    return place() in ("notebook", "marimo") and importlib.util.find_spec("anywidget") is not None
 
 
 def _client(given: Any) -> Client:

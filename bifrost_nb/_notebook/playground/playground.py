@@ -285,6 +285,12 @@ class Playground:
             bundle |= self.view.bundle()
         return bundle
 
+    def _display_(self) -> Any:
+        """What marimo shows."""
+        import marimo
+
+        return marimo.vstack(self.view.parts)
+
     @property
     def view(self) -> PlaygroundView:
         """The form in the notebook, made at the first use."""
