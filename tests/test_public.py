@@ -140,6 +140,7 @@ HOMES_OF_LIBRARIES = {  # library -> the parts that may import it; every library
         "_gate",
         "_report",
         "_statistics",
+        "_tracking",
     },
     "polars": {"_runs"},  # where it is asked for and installed
     "pyarrow": {"_runs", "_prompts", "_compare", "_report"},
