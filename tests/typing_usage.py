@@ -43,6 +43,9 @@ def blocking(frame: pd.DataFrame) -> None:
     client.respond("openai/gpt-4o-mini", [{"role": "user", "content": "Hi"}], previous_response_id="resp_1", tools=[])
     with client.stream_respond("openai/gpt-4o-mini", "Hi", reasoning={"effort": "low"}, text={}) as response:
         assert_type(list(response), list[str])
+    batch = bf.compare(["openai/gpt-4o-mini"], "Hi", mode="batch")
+    assert_type(batch, bf.BatchComparison)
+    assert_type(batch.collect(wait=1.0).pending, int)
     assert_type(client.count_tokens("openai/gpt-4o-mini", [{"role": "user", "content": "Hi"}]), int | None)
     embedded = client.embed("openai/text-embedding-3-small", ["Hi", "Ho"], dimensions=64, encoding_format="base64")
     assert_type(embedded.embeddings, list[list[float]])
@@ -263,7 +266,8 @@ def repository(run: bf.Run) -> None:
 
 
 def handed_on(comparison: bf.Comparison) -> None:
-    """Spans for OpenTelemetry."""
+    """Spans for OpenTelemetry, a run of MLflow."""
+    assert_type(bf.export_mlflow(comparison, experiment="taglines", tags={"team": "blue"}, report=False), str)
     assert_type(bf.export_spans(comparison, "http://localhost:4318", headers={"x-key": "k"}, content=True), int)
     bf.export_spans(bf.run_log().read(since="1d"))
     bf.export_spans([1])  # type: ignore[list-item]

@@ -481,6 +481,13 @@ def _resolved(given: Mapping[str, Any]) -> settings.Settings:
     return settings.resolve(**passed)
 
 
+_OF_THE_CONNECTION = (
+    *("connection", "content-encoding", "content-length", "expect", "keep-alive", "te", "trailer"),
+    *("transfer-encoding", "upgrade"),
+)
+"""Headers that say where a request ends and how it is read: with a wrong one, half of it is sent."""
+
+
 def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
     if headers == {"": None}:
         raise ConfigurationError("headers must be a dict of names and texts, or pairs of them.")
@@ -489,6 +496,10 @@ def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
             raise ConfigurationError(f"headers must map names to text; {name!r} does not.")
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or re.search(r"[\r\n\0]", value):
             raise ConfigurationError(f"The header {plain(name, 40)!r} holds characters that HTTP does not allow.")
+        if name.lower() in _OF_THE_CONNECTION:
+            raise ConfigurationError(
+                f"The header {name} belongs to the connection and is set by the client.", hint="Leave it out."
+            )
         if name.lower() == "x-request-id":
             raise ConfigurationError(
                 "x-request-id is set by the client, so that a run can be found in the gateway's log.",

@@ -13,7 +13,7 @@ from .._compare.comparison import Comparison
 from .._runs.redaction import as_written
 from .._runs.run import Run
 from .._runs.trace_ids import span_id, trace_id
-from .._safe_text import guarded, hide, hide_in, plain
+from .._safe_text import Secret, hide, hide_in, plain
 from ..errors import BifrostError, ConfigurationError
 from .attributes import error_type, evaluation_attributes, operation, span_attributes
 
@@ -66,7 +66,7 @@ def export_spans(
 
     Raises ConfigurationError for an endpoint that is none, or without the extra; BifrostError where not all was taken.
     """
-    keys = guarded(dict(headers or {}))
+    keys = {name: Secret(value) for name, value in (headers or {}).items()}
     client = runs.client if isinstance(runs, Comparison) else None
     scored = list(_scored(runs, content))
     secrets = (*keys.values(), *(client.credentials.secrets if client is not None else ()))

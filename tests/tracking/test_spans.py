@@ -22,6 +22,8 @@ from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
+from bifrost_nb._safe_text import HIDDEN
+
 from .receiver import Receiver, values
 
 KEY = "sk-bf-secret-0123456789"
@@ -38,14 +40,14 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture
 def comparison(gateway: LocalGateway, log: RunLog) -> Comparison:
     """Two deployments, one of which always fails; a score that is known, and one that is not."""
-    client = Client(gateway.url, headers={"x-team-key": KEY}, log=log, traceparent=True, retries=0)
+    client = Client(gateway.url, api_key=KEY, log=log, traceparent=True, retries=0)
 
     def broken(run: Run, row: dict[str, Any]) -> float:
         raise ValueError(f"about the {WORDS} {KEY}")
 
     return bf.compare(
         ["azure/fast", "azure/always-fails"],
-        f"Name a {WORDS} in {{{{place}}}}.",
+        f"Name a {WORDS} in {{{{place}}}}. {KEY}",
         inputs={"place": ["Kiel"]},
         score={"long": scorers.length(max=1_000), "broken": broken},
         max_tokens=5,
@@ -138,7 +140,7 @@ def test_contents_only_where_they_are_asked_for(comparison: Comparison, receiver
     bf.export_spans(comparison, receiver.url, content=True)
     found = next(values(span) for span in receiver.spans if span.status.code != 2)
     asked, answered = (json.loads(found[f"gen_ai.{name}.messages"]) for name in ("input", "output"))
-    assert asked == [{"role": "user", "parts": [{"type": "text", "content": f"Name a {WORDS} in Kiel."}]}]
+    assert asked == [{"role": "user", "parts": [{"type": "text", "content": f"Name a {WORDS} in Kiel. {HIDDEN}"}]}]
     assert answered[0]["parts"] == [{"type": "text", "content": answer}]
     assert KEY.encode() not in b"".join(body for _, _, body in receiver.requests)
 
