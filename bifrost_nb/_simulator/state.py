@@ -71,6 +71,11 @@ class Simulator:
         for state in (self._seen, self._recent, self._prefixes, self._cache, self.conversations):
             state.clear()
 
+    def clear_cache(self, key: str) -> None:
+        """Forget the answers that were cached under ``x-bf-cache-key: key``."""
+        for each in [each for each in self._cache if each[0] == key]:
+            del self._cache[each]
+
     def resolve(self, model: str) -> str:
         """``provider/model`` of a bare model name, from 1.5 on by the catalogue. Raises Refused."""
         if not self.dialect.resolves_bare_models:
