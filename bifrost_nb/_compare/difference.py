@@ -19,6 +19,7 @@ from .._statistics.intervals import (
     mean_p_value,
     median_interval,
     median_p_value,
+    quantile,
     quantile_interval,
     variance,
 )
@@ -178,7 +179,8 @@ def difference(
 
     `a` and `b` are names of variants, or of templates or deployments (`by` decides where a name could be both): two
     templates are paired by input, deployment and repeat, two deployments by input, template and repeat. `statistic` is
-    ``mean`` for scores, money and tokens, ``median`` for times and speeds, unless you ask for another one or ``p95``.
+    ``mean`` for scores, money and tokens, ``median`` for times and speeds, unless you ask for another one or
+    ``p95`` (by Harrell and Davis, from all values near it: it differs a little from the plain quantile of `summary`).
 
     Only runs that were answered in full and not from a cache count; times and speeds are paired only where both were
     sent in the same sweep. `mixed` says what to do where part of a deployment's answers came from another one (a
@@ -332,8 +334,8 @@ def _figures(
         return _Figures(float(np.median(sample)), low, high, median_p_value(sample), float(sides["b"].median()))
     a, b = _matrix(pairs["a"]), _matrix(pairs["b"])
     (low, high), p_value = quantile_interval(a, b, 0.95, confidence, seed)
-    base = float(np.nanquantile(b, 0.95))
-    return _Figures(float(np.nanquantile(a, 0.95)) - base, low, high, p_value, base)
+    base = quantile(b, 0.95)
+    return _Figures(quantile(a, 0.95) - base, low, high, p_value, base)
 
 
 def _anytime(question: _Question, gaps: pd.Series[Any], sides: pd.DataFrame, order: Sequence[str]) -> _Figures:
