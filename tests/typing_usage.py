@@ -43,6 +43,7 @@ def blocking(frame: pd.DataFrame) -> None:
     client.respond("openai/gpt-4o-mini", [{"role": "user", "content": "Hi"}], previous_response_id="resp_1", tools=[])
     with client.stream_respond("openai/gpt-4o-mini", "Hi", reasoning={"effort": "low"}, text={}) as response:
         assert_type(list(response), list[str])
+    assert_type(client.count_tokens("openai/gpt-4o-mini", [{"role": "user", "content": "Hi"}]), int | None)
     embedded = client.embed("openai/text-embedding-3-small", ["Hi", "Ho"], dimensions=64, encoding_format="base64")
     assert_type(embedded.embeddings, list[list[float]])
     assert_type(embedded.embedding_shape, list[int])
@@ -217,6 +218,8 @@ def gateway_data() -> None:
     assert_type(found, bf.Reconciliation)
     assert_type(found.differences, pd.DataFrame)
     admin = bf.Admin(client, admin_user="admin", admin_password="word")
+    assert_type(admin.prompts(), pd.DataFrame)
+    assert_type(admin.prompt("team/first", create=True), bf.Prompt)
     assert_type(admin.reconcile(since=None), bf.Reconciliation)
     assert_type(bf.doctor(client), bf.Doctor)
     assert_type(bf.doctor().healthy, bool)
@@ -259,3 +262,12 @@ def repository(run: bf.Run) -> None:
     )
     assert_type(prompt.headers, dict[str, str])
     assert_type(prompt.used_by(run), bool | None)
+
+
+def handed_on(comparison: bf.Comparison) -> None:
+    """Spans for OpenTelemetry, a run of MLflow."""
+    assert_type(bf.export_mlflow(comparison, experiment="taglines", tags={"team": "blue"}, report=False), str)
+    assert_type(bf.export_spans(comparison, "http://localhost:4318", headers={"x-key": "k"}, content=True), int)
+    bf.export_spans(bf.run_log().read(since="1d"))
+    bf.export_spans([1])  # type: ignore[list-item]
+    bf.Client("demo", traceparent=True)

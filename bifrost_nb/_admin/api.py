@@ -27,6 +27,7 @@ from .log_query import LIST_MODELS, LogQuery, read_log, with_names
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .prompts import Prompt
     from .reconcile import Reconciliation
 
 __all__ = [
@@ -111,6 +112,18 @@ class Admin:
         access = self._access()
         rows = self._run(_virtual_keys(access, own=self.client.settings.virtual_key is not None))
         return tables.frame(tables.VIRTUAL_KEYS, rows, access.hide)
+
+    def prompts(self) -> pd.DataFrame:
+        """See `bifrost_nb.prompts`."""
+        from .prompts import table
+
+        return table(self._access())
+
+    def prompt(self, name: str, *, version: int | None = None, create: bool = False) -> Prompt:
+        """See `bifrost_nb.prompt`; what it commits is sent with these credentials."""
+        from .prompts import find
+
+        return find(self._access(), name, version=version, create=create)
 
     def logs(
         self,

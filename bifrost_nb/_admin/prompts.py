@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from .._runs.run import Run
 
-__all__ = ["Prompt", "prompt", "prompts"]
+__all__ = ["Prompt", "find", "prompt", "prompts", "table"]
 
 ROOT = "/api/prompt-repo"
 NO_ROUTE = "The prompt repository came with gateway 1.4.18."
@@ -174,7 +174,11 @@ def prompts(client: Client | None = None) -> pd.DataFrame:
 
     `client` says which gateway is asked (None: the one of the settings).
     """
-    access = _access(client)
+    return table(_access(client))
+
+
+def table(access: Access) -> pd.DataFrame:
+    """The frame of `prompts`."""
     found = [(_of_row(row, access), _time(access, row.get("updated_at"))) for row in portal().call(_rows(access))]
     return frame_of(_COLUMNS, found).sort_values("name", kind="stable", ignore_index=True)
 
@@ -193,11 +197,16 @@ def prompt(name: str, *, version: int | None = None, create: bool = False, clien
 
     `client` says which gateway keeps it (None: the one of the settings).
     """
+    return find(_access(client), name, version=version, create=create)
+
+
+def find(access: Access, name: str, *, version: int | None, create: bool) -> Prompt:
+    """`prompt` of the gateway behind `access`."""
     if not isinstance(name, str) or not name.strip("/ "):
         raise ConfigurationError(f"A prompt is named folder/name, not {name!r}.")
     if version is not None and (whole(version) or 0) < 1:
         raise ConfigurationError(f"version must be a whole number from 1, not {version!r}.")
-    return portal().call(_find(_access(client), name, version, create))
+    return portal().call(_find(access, name, version, create))
 
 
 async def _find(access: Access, name: str, version: int | None, create: bool) -> Prompt:
@@ -306,7 +315,7 @@ def _messages(given: Any) -> list[dict[str, Any]]:
 
 
 def _variables(message: Mapping[str, Any]) -> list[str]:
-    from .._compare.template import variables
+    from .._prompts.template import variables
 
     content = message["content"]
     return variables(content) if isinstance(content, str) else []

@@ -19,6 +19,7 @@ from .._runs.log.log import RunLog
 from .._runs.redaction import Redact
 from .._runs.route_collectors import collector_of
 from .._runs.run import Attempt, Run, Status, new_id
+from .._runs.trace_ids import traceparent
 from .._safe_text import plain, redact, secrets_in
 from .._suggest import did_you_mean
 from ..errors import (
@@ -91,12 +92,18 @@ class Sender:
     """Sends the calls of one client. Belongs to the private loop it was made on."""
 
     def __init__(
-        self, base_url: str, credentials: Credentials, log: Callable[[], RunLog], redact: Redact | None = None
+        self,
+        base_url: str,
+        credentials: Credentials,
+        log: Callable[[], RunLog],
+        redact: Redact | None = None,
+        traceparent: bool = False,
     ) -> None:
         self.portal: Portal = portal()
         self.base_url = base_url
         self.costs = Costs(base_url, credentials)
         self._credentials, self._log, self._redact = credentials, log, redact
+        self._traceparent = traceparent
         self._locked = False
         """The gateway asks for the administrator's log-in for completions too."""
         self._version: asyncio.Task[str | None] | None = None
@@ -201,6 +208,7 @@ class Sender:
         headers = {
             "content-type": "application/json",
             "accept": "text/event-stream" if call.stream else "application/json",
+            **({"traceparent": traceparent(run.run_id)} if self._traceparent else {}),
             **call.headers,
             **self._credentials.inference,
             **(self._credentials.admin if self._locked else {}),

@@ -210,6 +210,7 @@ def _told(client: Client) -> dict[str, Any]:
         "timeout": client.timeouts,
         "retries": client.retries,
         "ca_file": client.credentials.ca_file,
+        "traceparent": client.traceparent,
     }
 
 

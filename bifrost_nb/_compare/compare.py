@@ -130,8 +130,9 @@ def compare(
     in at most 5 of 100 comparisons. `Comparison.decision` has the verdict.
 
     `concurrency` calls at most are open for each deployment; 429 narrows that, success widens it again. `seed` decides
-    the order of sending. `dry_run` sends nothing and says what it would take. `max_cost_usd` stops when so much has
-    been observed to be spent, at most one wave of calls too late; judging counts. `score`: a scorer of
+    the order of sending. `dry_run` makes no call and says what it would take; where the provider of a chat counts
+    tokens (see `Client.count_tokens`), prompts go there to be counted. `max_cost_usd` stops when so much has been
+    observed to be spent, at most one wave of calls too late; judging counts. `score`: a scorer of
     `bifrost_nb.scorers` or a function of the run (and, if it takes two, of the row of inputs) that returns a number, a
     bool, None or a `Score`, sync or async, or a dict of them. `live` True
     shows in a notebook the answers as they come, or counters where there are many, with Stop; or it is a function that
@@ -226,7 +227,7 @@ def _in_notebook() -> bool:
     """Whether somebody looks on, in a front end with widgets; elsewhere the bar or its last line says how far it is."""
     from .._foreground.environment import place
 
-    return place() == "notebook" and importlib.util.find_spec("anywidget") is not None
+    return place() in ("notebook", "marimo") and importlib.util.find_spec("anywidget") is not None
 
 
 def _client(given: Any) -> Client:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from .._client.typed_answers import read_answer
 from .._numbers import number
+from .._prompts.pictures import described, shortened
 from .._runs.run import Run
 from ..errors import ConfigurationError
-from .pictures import described, shortened
 from .plan import Plan, PlannedPrompt, Trial
 from .plots import Plots
 from .sweep import Progress

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._client.judging import JUDGE_TAG
 from .._numbers import number, whole
+from .._prompts.template import render, with_names
 from .._safe_text import plain
 from ..errors import ConfigurationError, TemplateError
 from .plan import Plan, make_plan
@@ -24,7 +25,6 @@ from .progress import Bar
 from .resume import resumed
 from .scoring import Judged, ModelScorer, Row, Score, judged_of
 from .sweep import Sweep
-from .template import render, with_names
 from .waiting import run_sweep
 
 if TYPE_CHECKING:

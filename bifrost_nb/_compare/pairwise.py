@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from .._display.describe import usd
 from .._display.table import Table
 from .._numbers import whole
+from .._prompts.template import variables
 from ..errors import ConfigurationError, TemplateError
 from .judge import UNTRUSTED, JudgeCalls, Question, error_of, fenced, json_reply, question_data, reply_schema
-from .template import variables
 
 if TYPE_CHECKING:
     import pandas as pd

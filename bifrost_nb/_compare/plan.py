@@ -20,14 +20,14 @@ import orjson
 from .._client.calls import Call, Kind
 from .._client.typed_answers import AnswerSchema, with_schema
 from .._numbers import number, whole
+from .._prompts.inputs import Rendered, prompts_of
+from .._prompts.messages import Message, asked_as, checked_templates, transcript
+from .._prompts.prompt_text import Fault, as_text
+from .._prompts.template import render
 from .._safe_text import Secret
 from ..errors import ConfigurationError
 from .api_choice import check_images_taken, system_for, with_kinds
 from .groups import SEPARATOR
-from .inputs import Rendered, prompts_of
-from .messages import Message, asked_as, checked_templates, transcript
-from .prompt_text import Fault, as_text
-from .template import render
 
 if TYPE_CHECKING:
     from .._client.client import Client

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import orjson
 
 from .._client.calls import Call, Kind
+from .._prompts.pictures import is_shortened
 from .._safe_text import guard_entries, guard_headers, plain
 from ..errors import ConfigurationError
 from .groups import inputs_told, names
-from .pictures import is_shortened
 from .plan import TAGS, Plan, PlannedPrompt, Trial, Variant, digest_of, identity_of, variants_of
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
-from .._compare.pictures import shortened
+from .._prompts.pictures import shortened
 from .._runs.columns import COLUMNS
 from .._runs.redaction import Redact, as_written, dropping, redacted_params
 from .._safe_text import hide_in, secrets_in

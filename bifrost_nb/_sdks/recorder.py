@@ -151,7 +151,7 @@ class Recorder:
         for run in runs:
             run.gateway_version = self._version
             with contextlib.suppress(LogError):
-                self.client.log.update_soon(run.run_id, gateway_version=self._version)
+                self.client.log.update_soon({run.run_id: {"gateway_version": self._version}})
 
     # Which attempts belong together
 

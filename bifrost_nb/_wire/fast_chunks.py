@@ -24,6 +24,7 @@ class _Delta(msgspec.Struct, gc=False):
     audio: None = None
     annotations: None = None
     tool_calls: None = None
+    function_call: None = None
 
 
 class _FastChoice(msgspec.Struct, gc=False):

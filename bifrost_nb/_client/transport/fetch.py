@@ -1,4 +1,4 @@
-"""Single requests to the gateway's management API."""
+"""Single requests that are no completions: to the management API, for files, batches and counts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Reply", "fetch", "get_json"]
 
 
 class Reply(NamedTuple):
-    """An answer of the management API, whatever its status."""
+    """An answer, whatever its status."""
 
     status: int
     headers: Mapping[str, str]
@@ -38,10 +38,12 @@ async def fetch(
     *,
     method: str = "GET",
     content: Any = None,
+    form: Mapping[str, Any] | None = None,
+    files: Mapping[str, Any] | None = None,
     seconds: float = 10.0,
     ca_file: str | None = None,
 ) -> Reply:
-    """One request to the management API, `content` sent as JSON; redirects are not followed.
+    """One request, `content` sent as JSON, `form` and `files` (httpx's) as a form; redirects are not followed.
 
     Raises ConnectionFailed and its relatives, ProtocolError for an answer longer than `MAX_ANSWER_BYTES`.
     """
@@ -54,6 +56,8 @@ async def fetch(
             base_url + path,
             params=dict(params or {}),
             content=body,
+            data=None if form is None else dict(form),
+            files=files,
             headers=httpx.Headers(all_headers, encoding="utf-8"),
             extensions={"timeout": httpx.Timeout(seconds).as_dict()},
         )

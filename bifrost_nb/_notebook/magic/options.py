@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["APIS", "Option", "Options", "help_text", "literal", "options", "parse", "split", "split_prompt"]
 
+_DASHES = "-\N{EN DASH}\N{EM DASH}"
+_TWO_DASHES = "\0--"
+"""Stands for a value of two dashes, which argparse drops up to Python 3.12, behind ``=`` too."""
 APIS = ("text", "chat", "responses")
 _NAMED_JSON = re.compile(r"[A-Za-z_][\w.-]*=(?=[{\[])")
 
@@ -341,6 +344,7 @@ def split_prompt(line: str) -> tuple[list[str], str | None]:
 
 def _words(line: str) -> Iterator[tuple[str, int, int]]:
     """Each word, and where it stands on the line."""
+    line = _unbroken(line)
     place = 0
     while (start := place + len(line[place:]) - len(line[place:].lstrip())) < len(line) and line[start] != "#":
         if end := _end_of_json(line, start):
@@ -358,6 +362,11 @@ def _words(line: str) -> Iterator[tuple[str, int, int]]:
         yield word or "", start, start + len(line[start:place].rstrip())
 
 
+def _unbroken(line: str) -> str:
+    """`line` with plain blanks for the no-break ones of a web page, outside of quotes: they stand between words."""
+    return re.sub(r"""("(?:[^"\\\\]|\\\\.)*"|'[^']*')|\xa0""", lambda found: found[1] or " ", line)
+
+
 def _end_of_json(line: str, start: int) -> int | None:
     """The end of ``name={...}`` or ``name=[...]`` at `start`, where that is JSON as it stands; else None."""
     named = _NAMED_JSON.match(line, start)
@@ -372,16 +381,45 @@ def _end_of_json(line: str, start: int) -> int | None:
 
 def parse(words: Sequence[str], defaults: Options | None = None) -> Options:
     """The options that `words` give, on top of `defaults`. Raises UsageError."""
-    words = _with_chat_name(list(words))
+    words = _with_values(_with_chat_name(list(words)))
     known = defaults or Options()
     start = argparse.Namespace(given=set(), **{each.name: getattr(known, each.name) for each in fields(Options)})
     start.deployments = None
     found = vars(_PARSER.parse_intermixed_args(words, start))
     found.pop("given")
+    for name, value in found.items():
+        if isinstance(value, list) and _TWO_DASHES in value:
+            found[name] = ["--" if one == _TWO_DASHES else one for one in value]
+        elif value == _TWO_DASHES:
+            found[name] = "--"
     found["deployments"] = found["deployments"] or list(known.deployments)
     for name, value in found.items():  # a default must not be changed through what was made from it
         found[name] = value.copy() if isinstance(value, list | dict) else value
     return Options(**found)
+
+
+def _with_values(words: list[str]) -> list[str]:
+    """An option and a value that begins with dashes as one word: argparse would take ``--stop "--"`` for two options.
+
+    Raises UsageError for the dashes that word processors make of two, which no option begins with.
+    """
+    takes_value = {name for action in _PARSER._actions if action.nargs is None for name in action.option_strings}
+    joined: list[str] = []
+    for word in words:
+        before = joined[-1] if joined else ""
+        if (
+            before in takes_value
+            and word.startswith("-")
+            and word.partition("=")[0] not in _PARSER._option_string_actions
+        ):
+            value = _TWO_DASHES if word == "--" else word
+            joined[-1] = f"{before}={value}" if before.startswith("--") else f"{before}{value}"
+            continue
+        if word.startswith(("\N{EN DASH}", "\N{EM DASH}")) and before not in takes_value:
+            written = f"--{word.lstrip(_DASHES)}"
+            raise UsageError(f"%%bifrost: {word} begins with a long dash; options are written {written}.")
+        joined.append(word)
+    return joined
 
 
 def _with_chat_name(words: list[str]) -> list[str]:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 
 from ..._compare.api_choice import kind_of, parameters_for, system_for
-from ..._compare.inputs import rows_of
-from ..._compare.messages import asked_as
-from ..._compare.template import escape, render, variables
 from ..._display.describe import error_text
 from ..._display.run import Runs
 from ..._display.table import Text
+from ..._prompts.inputs import rows_of
+from ..._prompts.messages import asked_as
+from ..._prompts.template import escape, render, variables
 from ..._suggest import did_you_mean
 from ...errors import BifrostError
 from .cache_key import cache_headers

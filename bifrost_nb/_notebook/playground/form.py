@@ -9,11 +9,11 @@ from pprint import pformat
 from typing import TYPE_CHECKING, Any
 
 from ..._compare.api_choice import decided_kind
-from ..._compare.inputs import rows_of
 from ..._compare.plan import Plan, make_plan
 from ..._compare.scoring import Scorer, ScorerFunction, check_columns, scorers_of
-from ..._compare.template import variables
 from ..._numbers import whole
+from ..._prompts.inputs import rows_of
+from ..._prompts.template import variables
 from ..._safe_text import plain, redact
 from ..._suggest import did_you_mean
 from ...errors import ConfigurationError, TemplateError

@@ -138,7 +138,7 @@ class Playground:
         with self._lock:
             inputs = fields.pop("inputs", self.inputs)
             if inputs is not None:
-                from ..._compare.inputs import rows_of
+                from ..._prompts.inputs import rows_of
 
                 rows_of(inputs)
             if "chat" in fields:
@@ -284,6 +284,12 @@ class Playground:
         if takes_clicks():
             bundle |= self.view.bundle()
         return bundle
+
+    def _display_(self) -> Any:
+        """What marimo shows."""
+        import marimo
+
+        return marimo.vstack(self.view.parts)
 
     @property
     def view(self) -> PlaygroundView:

@@ -223,8 +223,11 @@ export default () => {
     initialize({ model }) {
       for (const facts of model.get("columns")) columns.push({ facts: { ...facts }, parts: [] });
       const listener = (message, buffers) => hear(message, buffers, model);
+      const keep = () => { if (model.get("whole")?.w) receive(model.get("whole")); }; // all of it, from a race that has ended
       model.on("msg:custom", listener);
-      return () => model.off("msg:custom", listener);
+      model.on("change:whole", keep);
+      keep();
+      return () => { model.off("msg:custom", listener); model.off("change:whole", keep); };
     },
 
     render({ model, el }) {

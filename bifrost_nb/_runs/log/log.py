@@ -116,14 +116,15 @@ class RunLog:
         if (line := _update_line(run_id, facts)) and self._appender is not None:
             self._appender.append(line)
 
-    def update_soon(self, run_id: str, /, **facts: Any) -> None:
-        """`update` that waits for nobody: while another process holds the file, a thread of the log's own waits.
+    def update_soon(self, facts_of: Mapping[str, Mapping[str, Any]]) -> None:
+        """`update` of many runs at once, the facts of each by its ``run_id``, that waits for nobody.
 
-        What that thread cannot write is lost without an error, as a cost that never arrived would be.
+        While another process holds the file, a thread of the log's own waits; what that thread cannot write is lost
+        without an error, as a cost that never arrived would be.
         """
-        line = _update_line(run_id, facts)
-        if line and self._appender is not None and not self._appender.offer(line):
-            self._appender.later(line)
+        lines = b"".join(_update_line(run_id, facts) for run_id, facts in facts_of.items())
+        if lines and self._appender is not None and not self._appender.offer(lines):
+            self._appender.later(lines)
 
     @shows_filters
     def read(self, **filters: Unpack[Filters]) -> list[Run]:

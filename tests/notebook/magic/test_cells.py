@@ -16,7 +16,7 @@ from bifrost_nb import BifrostError, GatewayError, NotFound, Run, TemplateError
 from bifrost_nb._display.run import Runs
 from bifrost_nb._runs.log.log import run_log
 from bifrost_nb._simulator.process import LocalGateway
-from tests.compare.test_template import UNTOUCHED
+from tests.prompts.test_template import UNTOUCHED
 
 from .conftest import CHAT, TEXT
 

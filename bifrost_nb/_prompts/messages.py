@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._client.calls import Kind, prepare
+from .._client.token_count import as_items
 from .._safe_text import plain
 from ..errors import ConfigurationError, TemplateError
 from .pictures import MOST_BYTES, data_url, described
@@ -175,29 +176,12 @@ def asked_as(kind: Kind, text: str, messages: Sequence[Message] | None) -> dict[
     if kind == "chat":
         return {"prompt": None, "messages": messages}
     if kind == "responses":
-        return {"prompt": [_item(turn) for turn in messages]}
+        items = as_items(messages)
+        if items is None:
+            raise ConfigurationError(
+                "Turns that call tools or answer them are written for a chat.", hint="Compare them with api='chat'."
+            )
+        return {"prompt": items}
     raise ConfigurationError(
         "A text completion takes no messages and no images.", hint="Leave api= out, or pass api='chat'."
     )
-
-
-def _item(turn: Message) -> Message:
-    """A chat's turn as an item of the Responses API, whose parts have other names."""
-    content = turn.get("content")
-    if turn["role"] not in ("user", "assistant", "system", "developer") or turn.get("tool_calls") or content is None:
-        raise ConfigurationError(
-            "Turns that call tools or answer them are written for a chat.", hint="Compare them with api='chat'."
-        )
-    if isinstance(content, str):
-        return {"role": turn["role"], "content": content}
-    words = "output_text" if turn["role"] == "assistant" else "input_text"
-    parts = []
-    for part in content:
-        if part["type"] == "text":
-            parts.append({**part, "type": words})
-        elif part["type"] == "image_url":
-            image = part.get("image_url")
-            parts.append({"type": "input_image", "image_url": image["url"] if isinstance(image, Mapping) else image})
-        else:
-            parts.append(part)
-    return {"role": turn["role"], "content": parts}

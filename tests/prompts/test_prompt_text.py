@@ -25,8 +25,8 @@ import pytest
 import scipy.sparse
 
 from bifrost_nb import ConfigurationError
-from bifrost_nb._compare.inputs import rows_of
-from bifrost_nb._compare.template import render
+from bifrost_nb._prompts.inputs import rows_of
+from bifrost_nb._prompts.template import render
 from bifrost_nb.errors import TemplateError
 
 
