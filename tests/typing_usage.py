@@ -43,6 +43,9 @@ def blocking(frame: pd.DataFrame) -> None:
     client.respond("openai/gpt-4o-mini", [{"role": "user", "content": "Hi"}], previous_response_id="resp_1", tools=[])
     with client.stream_respond("openai/gpt-4o-mini", "Hi", reasoning={"effort": "low"}, text={}) as response:
         assert_type(list(response), list[str])
+    batch = bf.compare(["openai/gpt-4o-mini"], "Hi", mode="batch")
+    assert_type(batch, bf.BatchComparison)
+    assert_type(batch.collect(wait=1.0).pending, int)
     assert_type(client.count_tokens("openai/gpt-4o-mini", [{"role": "user", "content": "Hi"}]), int | None)
     embedded = client.embed("openai/text-embedding-3-small", ["Hi", "Ho"], dimensions=64, encoding_format="base64")
     assert_type(embedded.embeddings, list[list[float]])

@@ -26,6 +26,7 @@ __all__ = [
     "TextParameters",
     "Timeouts",
     "asked_of",
+    "chat_parameters",
     "prepare",
     "text_parameters",
 ]
@@ -328,6 +329,12 @@ def asked_of(prompt: str) -> list[Any]:
         return []
     turns = all(isinstance(each, dict) and "role" in each for each in found)
     return found if turns or all(isinstance(each, str) for each in found) else []
+
+
+@cache
+def chat_parameters() -> frozenset[str]:
+    """The names of parameters that a chat takes and a text completion does not."""
+    return frozenset(wire.ChatCompletionRequest.model_fields) - frozenset(wire.TextCompletionRequest.model_fields)
 
 
 @cache

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from .._client.calls import Kind
+from .._client.calls import Kind, chat_parameters
 from .._safe_text import plain
 from ..errors import BifrostError, ConfigurationError
 
@@ -45,9 +45,15 @@ def decided_kind(api: Any, chat: bool = False) -> Kind | None:
     return "chat" if chat else cast("Kind | None", api)
 
 
-def kind_of(client: Client, deployment: str, kind: Kind | None, system: str | None = None) -> Kind:
+def kind_of(
+    client: Client,
+    deployment: str,
+    kind: Kind | None,
+    system: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> Kind:
     """By which API one deployment is asked: as `with_kinds` chooses."""
-    return kind or _chosen(_able(client).get(deployment, frozenset()), system)
+    return kind or _chosen(_able(client).get(deployment, frozenset()), system, parameters or {})
 
 
 def with_kinds(
@@ -55,16 +61,16 @@ def with_kinds(
 ) -> tuple[Variant, ...]:
     """`asked`, each with its API: its own ``api``, else `kind`, else as the gateway's list of models says.
 
-    There a text completion is chosen where the deployment has them (and there is no system message, which they do not
-    take), else chat; text where the list does not tell, unless there is a system message. `known_only` reads what was
-    listed before and asks nobody. Raises ConfigurationError for an API that is not known.
+    There a text completion is chosen where the deployment has them (and there is no system message or parameter, such
+    as tools, that only chats take), else chat; text where the list does not tell and nothing needs a chat. `known_only`
+    reads what was listed before and asks nobody. Raises ConfigurationError for an API that is not known.
     """
     kind = decided_kind(kind)
     own = [decided_kind(one.parameters.get("api", kind)) for one in asked]
     able = _able(client, known_only) if None in own else {}
     found = []
     for one, chosen in zip(asked, own, strict=True):
-        api = chosen or _chosen(able.get(one.deployment, frozenset()), one.system)
+        api = chosen or _chosen(able.get(one.deployment, frozenset()), one.system, one.parameters)
         rest = {name: value for name, value in one.parameters.items() if name != "api"}
         found.append(replace(one, parameters=parameters_for(api, rest), kind=api))
     return tuple(found)
@@ -81,10 +87,11 @@ def system_for(kind: Kind, system: str | None) -> dict[str, Any]:
     return {} if system is None else {"instructions" if kind == "responses" else "system": system}
 
 
-def _chosen(able: frozenset[str], system: str | None) -> Kind:
+def _chosen(able: frozenset[str], system: str | None, parameters: Mapping[str, Any]) -> Kind:
+    needs_chat = system is not None or any(parameters.get(name) is not None for name in chat_parameters())
     if not able:
-        return "text" if system is None else "chat"
-    plain_text = "text_completion" in able and (system is None or "chat_completion" not in able)
+        return "chat" if needs_chat else "text"
+    plain_text = "text_completion" in able and (not needs_chat or "chat_completion" not in able)
     return "chat" if "chat_completion" in able and not plain_text else "text"
 
 
@@ -100,17 +107,18 @@ def kinds_note(plan: Plan) -> str | None:
     return f"Not all were asked the same way: {'; '.join(said)}. api= decides otherwise."
 
 
-def check_images_taken(client: Client, asked: Sequence[Variant]) -> None:
+def check_images_taken(client: Client, deployments: Iterable[str]) -> None:
     """Raises ConfigurationError where the gateway's list says that a deployment takes no images.
 
     The list names the kinds of input of some deployments only (``architecture.input_modalities``); the others are
     asked, and their providers decide.
     """
+    asked = set(deployments)
     for model in _listed(client):
         modalities = (model.get("architecture") or {}).get("input_modalities")
         if not isinstance(modalities, list) or not modalities or "image" in modalities:
             continue
-        if any(one.deployment == model["id"] for one in asked):
+        if model["id"] in asked:
             raise ConfigurationError(
                 f"{model['id']} takes no images, only {', '.join(map(str, modalities))} (bf.models()).",
                 hint="Choose deployments whose input_modalities in bf.models() name image.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .._client.calls import Kind, prepare
@@ -19,10 +19,12 @@ __all__ = [
     "Turns",
     "asked_as",
     "checked_templates",
+    "checked_turns",
     "filled_in",
     "image_columns",
     "pictures_of",
     "transcript",
+    "user_turn",
     "variables_of",
     "with_pictures",
 ]
@@ -40,11 +42,12 @@ Template = str | Turns
 def checked_templates(messages: Any) -> Mapping[str, Template] | Template:
     """`messages` as they may be sent: one list, or a dict of named ones. Raises ConfigurationError."""
     if isinstance(messages, Mapping) and "role" not in messages:
-        return {name: _checked(one) for name, one in messages.items()}
-    return _checked(messages)
+        return {name: checked_turns(one) for name, one in messages.items()}
+    return checked_turns(messages)
 
 
-def _checked(messages: Any) -> Turns:
+def checked_turns(messages: Any) -> Turns:
+    """One conversation as it may be sent. Raises ConfigurationError."""
     call = prepare("chat", "provider/model", None, messages=messages)  # the checks of a call, which is not sent
     turns = Turns(call.body["messages"])
     if not any(turn["role"] not in ("system", "developer") for turn in turns):
@@ -111,7 +114,9 @@ def with_pictures(asked: str | list[Message], columns: Sequence[str], urls: Mapp
     """`asked` with the pictures of `columns` behind the last user turn's text."""
     if not columns:
         return asked
-    turns: list[Message] = [{"role": "user", "content": asked}] if isinstance(asked, str) else list(asked)
+    if isinstance(asked, str):
+        return [user_turn(asked, [urls[name] for name in columns])]
+    turns = list(asked)
     place = max((place for place, turn in enumerate(turns) if turn["role"] == "user"), default=None)
     if place is None:
         raise ConfigurationError(
@@ -119,9 +124,17 @@ def with_pictures(asked: str | list[Message], columns: Sequence[str], urls: Mapp
         )
     content = turns[place]["content"]
     parts = [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
-    pictures = [{"type": "image_url", "image_url": {"url": urls[name]}} for name in columns]
-    turns[place] = {**turns[place], "content": [*parts, *pictures]}
+    turns[place] = {**turns[place], "content": [*parts, *_parts(urls[name] for name in columns)]}
     return turns
+
+
+def user_turn(text: str, urls: Sequence[str] = ()) -> Message:
+    """A user's turn: its text, and the pictures with these ``data:`` URLs behind it."""
+    return {"role": "user", "content": [{"type": "text", "text": text}, *_parts(urls)] if urls else text}
+
+
+def _parts(urls: Iterable[str]) -> list[Message]:
+    return [{"type": "image_url", "image_url": {"url": url}} for url in urls]
 
 
 def pictures_of(row: Mapping[str, Any], columns: Sequence[str], where: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ from collections.abc import Generator, Sequence
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from ..._client.typed_answers import AnswerSchema, read_answer
 from ..._display.run import Runs, metadata_many, mimebundle, mimebundle_many
 from ..._foreground.environment import place
 from ..._runs.pending import UNATTENDED_PATIENCE_S
@@ -35,8 +36,11 @@ class BackgroundJob:
     kernel's own loop between cells, and without such a loop (terminal) there is no card.
     """
 
-    def __init__(self, client: Client, calls: Sequence[Call], options: Options) -> None:
+    def __init__(
+        self, client: Client, calls: Sequence[Call], options: Options, schema: AnswerSchema | None = None
+    ) -> None:
         self.name = name = options.bg or "job"
+        self._schema = schema
         self._form, self._raises = options.format, not options.no_raise
         self.runs = Runs(call.run for call in calls)
         self._inbox: SimpleQueue[RaceUpdate] = SimpleQueue()
@@ -80,7 +84,14 @@ class BackgroundJob:
         await asyncio.to_thread(self._client.wait_costs, self.runs, patience)
         return self._finished()
 
+    def _read(self) -> None:
+        """Read the answers by their schema, each once it is complete."""
+        for run in self.runs:
+            if run.status is not None and run.valid is None:
+                read_answer(run, self._schema)
+
     def _finished(self) -> Run | Runs:
+        self._read()
         self._draw()  # now and for the cell that waits: unattended tools drop what is sent for an earlier one
         for job in self._jobs:
             if (error := job.result().error) is not None and self._raises:
@@ -147,6 +158,7 @@ class BackgroundJob:
         with contextlib.suppress(Empty):
             while True:
                 self._race.receive([self._inbox.get_nowait()])
+        self._read()
         if self._pane is not None:
             self._pane.update(final=self.done)
             if not self.done:

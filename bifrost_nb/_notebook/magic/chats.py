@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 
 from ..._display.table import Table
+from ..._prompts.messages import user_turn
+from ..._prompts.pictures import described
 from ..._suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ class Turn:
     prompt: str
     system: str | None
     runs: list[Run]
+    pictures: Sequence[str] = ()
+    """The ``data:`` URLs behind the prompt."""
     chosen: str | None = None
     """The deployment whose answer the chat goes on with, where several were asked."""
     stale: bool = False
@@ -73,14 +77,17 @@ class NextTurn:
     prompt: str
     system: str | None
     """That of the cell, else that of the turns before."""
+    pictures: Sequence[str] = ()
 
-    def messages(self) -> list[dict[str, str]]:
+    def messages(self) -> list[dict[str, Any]]:
         """What is sent: the system message, all that was said before, and the prompt."""
-        said = [{"role": "system", "content": self.system}] if self.system is not None else []
+        said: list[dict[str, Any]] = []
+        if self.system is not None:
+            said.append({"role": "system", "content": self.system})
         for turn in [] if self.parent is None else self.parent.path():
             text = turn.answer.text if turn.answer is not None else ""  # `Chat.next_turn` refuses to go on without one
-            said += [{"role": "user", "content": turn.prompt}, {"role": "assistant", "content": text}]
-        return [*said, {"role": "user", "content": self.prompt}]
+            said += [user_turn(turn.prompt, turn.pictures), {"role": "assistant", "content": text}]
+        return [*said, user_turn(self.prompt, self.pictures)]
 
 
 @dataclass(slots=True, eq=False)
@@ -97,7 +104,14 @@ class Chat:
         """The turns that the next one follows."""
         return [] if self.last is None else self.last.path()
 
-    def next_turn(self, cell: Cell | None, after: int | None, prompt: str, system: str | None = None) -> NextTurn:
+    def next_turn(
+        self,
+        cell: Cell | None,
+        after: int | None,
+        prompt: str,
+        system: str | None = None,
+        pictures: Sequence[str] = (),
+    ) -> NextTurn:
         """The turn of `cell`; `after` is the number of the turn it follows, 0 for none.
 
         Raises UsageError where the turns before it are stale or have no chosen answer.
@@ -128,7 +142,7 @@ class Chat:
                 )
         if system is None and parent is not None:
             system = parent.system
-        return NextTurn(self, cell, parent, old, prompt, system)
+        return NextTurn(self, cell, parent, old, prompt, system, pictures)
 
     def keep(self, asked: NextTurn, runs: Sequence[Run]) -> None:
         """Take the answers `runs` for what was asked; without one that is ok the old turn becomes out of date."""
@@ -139,7 +153,7 @@ class Chat:
                 old.stale = True
                 self._outdate(old)
             return
-        turn = Turn(asked.cell, asked.parent, asked.prompt, asked.system, answered)
+        turn = Turn(asked.cell, asked.parent, asked.prompt, asked.system, answered, asked.pictures)
         turn.chosen = old.chosen if old is not None else None
         on_line = old is not None and old in self.line
         if old is None:
@@ -194,7 +208,8 @@ class Chat:
             rows.append({"role": "system", "text": system})
         for number, turn in enumerate(self.line, 1):
             state = "out of date" if turn.stale else None
-            rows.append({"turn": number, "role": "user", "text": turn.prompt, "state": state})
+            text = "\n".join([turn.prompt, *map(described, turn.pictures)])
+            rows.append({"turn": number, "role": "user", "text": text, "state": state})
             for run in turn.runs:
                 several = len(turn.runs) > 1
                 chosen = "chosen" if several and run is turn.answer else "not chosen" if several else None

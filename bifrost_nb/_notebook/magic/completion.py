@@ -11,8 +11,9 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import cache
+from os import PathLike
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
@@ -133,6 +134,9 @@ def _values(session: Session, option: Option) -> list[tuple[str, str]]:
         return [(name, "prompt") for name in _prompts()]
     if "--inputs" in option.names:
         return [(name, "variable") for name in _names(session)]
+    for flag, fits in _FITS.items():
+        if flag in option.names:
+            return [(name, "variable") for name in _names(session, fits, classes=flag == "--schema")]
     return [(choice, "value") for choice in option.choices]
 
 
@@ -179,7 +183,40 @@ def _prompts() -> list[str]:
     return []
 
 
-def _names(session: Session) -> list[str]:
+def _is_model(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, type) and bool(getattr(value, "model_fields", None)))
+
+
+def _is_list_of_dicts(value: Any) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and all(isinstance(each, dict) for each in value)
+
+
+def _is_picture(value: Any) -> bool:
+    """Whether it may be one: nothing is read."""
+    named = (
+        isinstance(value, str)
+        and "\n" not in value
+        and value.lower().endswith((".png", ".jpg", ".jpeg", ".webp", ".gif"))
+    )
+    return (
+        named
+        or isinstance(value, bytes | PathLike)
+        or hasattr(value, "savefig")
+        or hasattr(value, "getbands")
+        or (hasattr(value, "__array__") and getattr(value, "ndim", 0) in (2, 3) and not hasattr(value, "columns"))
+    )
+
+
+_FITS: dict[str, Callable[[Any], bool]] = {
+    "--schema": _is_model,
+    "--tools": lambda value: isinstance(value, dict) or _is_list_of_dicts(value),
+    "--messages": _is_list_of_dicts,
+    "--image": _is_picture,
+}
+"""Option -> which variables can follow it."""
+
+
+def _names(session: Session, fits: Callable[[Any], bool] = lambda _: True, classes: bool = False) -> list[str]:
     """The user's own variables: not IPython's, not modules and functions, which no prompt can hold."""
     from inspect import isclass, ismodule, isroutine
 
@@ -189,5 +226,6 @@ def _names(session: Session) -> list[str]:
         for name, value in shell.user_ns.items()
         if not name.startswith("_")
         and name not in shell.user_ns_hidden
-        and not (ismodule(value) or isclass(value) or isroutine(value))
+        and not (ismodule(value) or isroutine(value) or (isclass(value) and not classes))
+        and fits(value)
     )

@@ -36,7 +36,9 @@ _NAMED_JSON = re.compile(r"[A-Za-z_][\w.-]*=(?=[{\[])")
 
 _NOT_PARAMETERS = {
     "prompt": "the cell's text is the prompt",
-    "messages": "use --system and --history",
+    "messages": "use --messages",
+    "schema": "use --schema",
+    "images": "use --image",
     "system": "use --system",
     "stream": "the magic always streams",
     "fallbacks": "use --fallback",
@@ -74,6 +76,12 @@ class Options:
     stop: list[str] = field(default_factory=list)
     seed: int | None = None
     n: int | None = None
+    images: list[str] = field(default_factory=list)
+    """Variables or paths."""
+    messages: str | None = None
+    """A variable, as `schema` and `tools` are."""
+    schema: str | None = None
+    tools: str | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
     repeat: int | None = None
@@ -112,7 +120,9 @@ class Options:
             raise UsageError(f"%%bifrost: --chat and --api {self.api} contradict each other; give --api alone.")
         if self.api is not None:
             return cast("Kind", self.api)
-        return "chat" if self.chat or self.system is not None or self.chat_name else None
+        variables = (self.system, self.messages, self.schema, self.tools)
+        chats = self.chat or self.images or self.chat_name or any(one is not None for one in variables)
+        return "chat" if chats else None
 
     @property
     def chat_name(self) -> str | None:
@@ -266,6 +276,16 @@ def _declare() -> _Parser:
     once("--system", of="TEXT", help="system message; implies --chat")
     once("--history", of="[NAME]", help="continue this notebook's chat, or the one called NAME; implies --chat")
     once("--history-from", type=int, of="TURN", help="go on after this turn of the chat, 0 to begin anew")
+    several(
+        "--image",
+        dest="images",
+        metavar="PATH_OR_NAME",
+        help="a picture behind the text: a file, or a variable (path, bytes, PIL image, array, figure); with --inputs"
+        " a column; repeat",
+    )
+    once("--messages", type=_name, of="NAME", help="a list of messages that come before this cell's text")
+    once("--schema", type=_name, of="NAME", help="a pydantic model or JSON schema that the answer must fit")
+    once("--tools", type=_name, of="NAME", help="a list of tools that may be called")
     once("-t", "--temperature", type=float, of="NUMBER", help="sampling temperature")
     once("--max-tokens", type=int, of="COUNT", help="longest answer, in tokens")
     once("--top-p", type=float, of="NUMBER", help="nucleus sampling")

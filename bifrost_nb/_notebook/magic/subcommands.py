@@ -54,7 +54,7 @@ def run(session: Session, line: str, local_ns: Mapping[str, Any] | None = None) 
     if prompt is None and words[-2:-1] == ["--history"] and not {"--use", "--prompt"} & {*words}:
         words = [*words[:-2], f"--history={DEFAULT}", words[-1]]  # the last word is the prompt, not a chat's name
     options = parse(words, replace(session.defaults, deployments=[]))
-    if prompt is None and not options.use and not options.prompts:
+    if prompt is None and not options.use and not options.prompts and not options.messages:
         if not options.deployments:
             raise UsageError(
                 '%bifrost: write the prompt last and in quotes: %bifrost azure/fast "Why is the sky blue?"'
