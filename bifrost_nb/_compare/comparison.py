@@ -228,7 +228,7 @@ class Comparison:
         """Where sending ended because of this metric, only an interval that holds at any look is true of it."""
         if self.decision is None or self.decision.metric != metric or "order" in options:
             return options
-        return {**options, "order": self.decision.order}
+        return {**options, "order": self.decision.order, "bounds": self.decision.bounds}
 
     def differences(
         self, metric: str = "total_ms", baseline: str | None = None, **options: Unpack[DifferenceOptions]
