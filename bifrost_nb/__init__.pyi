@@ -14,6 +14,7 @@ from ._admin.api import (
 from ._admin.doctor import Doctor as Doctor, doctor as doctor
 from ._admin.prompts import Prompt as Prompt, prompt as prompt, prompts as prompts
 from ._admin.reconcile import Reconciliation as Reconciliation
+from ._batch.comparison import BatchComparison as BatchComparison
 from ._client.calls import Timeouts as Timeouts
 from ._client.client import Client as Client
 from ._client.streams import AsyncStream as AsyncStream, Stream as Stream
@@ -39,6 +40,8 @@ from ._sdks.boto3_client import recording_boto3 as recording_boto3
 from ._sdks.factory import sdk as sdk
 from ._sdks.httpx_clients import recording_async_client as recording_async_client, recording_client as recording_client
 from ._simulator.process import LocalGateway as LocalGateway, local_gateway as local_gateway
+from ._tracking.mlflow_run import export_mlflow as export_mlflow
+from ._tracking.spans import export_spans as export_spans
 from .charts.gateway import gateway_chart as gateway_chart
 from .errors import (
     AuthenticationFailed as AuthenticationFailed,

@@ -25,12 +25,19 @@ def whole(value: object) -> int | None:
 def number(value: object) -> float | None:
     """A number of any kind as a float; None for everything else. NaN and infinities stay what they are.
 
+    A 32-bit 0.7 is 0.7, the number that it shows, and not 0.699999988079071.
+
     >>> number(Decimal("0.5")), number("0.5")
     (0.5, None)
     """
     if isinstance(value, bool) or not isinstance(value, Real | Decimal):
         return None
     try:
-        return float(value)
+        return float(value) if isinstance(value, float | int | Decimal) else float(_shown(value))
     except (OverflowError, ValueError):  # more than a float holds, a signalling NaN
         return float("nan")
+
+
+def _shown(value: Real) -> Real | str:
+    """numpy's shorter floats as they show themselves."""
+    return str(value) if type(value).__name__ in ("float16", "float32", "longdouble") else value

@@ -58,11 +58,16 @@ def bifrost_run_log(_bifrost_log_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def bifrost_client(request: pytest.FixtureRequest, bifrost_run_log: Path) -> Client:
-    """A `Client` of the marker's gateway, else of the settings', whose runs are in `bifrost_run_log`."""
-    from . import Client, RunLog
+def bifrost_client(request: pytest.FixtureRequest, bifrost_run_log: Path) -> Iterator[Client]:
+    """A `Client` of the marker's gateway, else of the settings', whose runs are in `bifrost_run_log`.
 
-    return Client(_option(request, 0, "base_url", None), log=RunLog(bifrost_run_log))
+    It is what this test uses without ``client=``; clients that the test made are nobody's default after it.
+    """
+    from . import Client, RunLog
+    from ._client.client import default_kept
+
+    with default_kept():
+        yield Client(_option(request, 0, "base_url", None), log=RunLog(bifrost_run_log))
 
 
 @pytest.fixture

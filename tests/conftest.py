@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bifrost_nb import Client
+from bifrost_nb._client.client import forget_clients
 from bifrost_nb._runs.log.log import RunLog
 from bifrost_nb._simulator.process import LocalGateway, local_gateway
 
@@ -68,6 +69,12 @@ def _own_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
         patch.setenv("IPYTHONDIR", str(folder / "ipython"))
         patch.setenv("MPLBACKEND", "Agg")
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_client_of_another_test() -> None:
+    """What is called without ``client=`` uses the client that this test made last, or none."""
+    forget_clients()
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, assert_type
 
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 from matplotlib.axes import Axes
 
 import bifrost_nb as bf
@@ -41,6 +43,10 @@ def blocking(frame: pd.DataFrame) -> None:
     client.respond("openai/gpt-4o-mini", [{"role": "user", "content": "Hi"}], previous_response_id="resp_1", tools=[])
     with client.stream_respond("openai/gpt-4o-mini", "Hi", reasoning={"effort": "low"}, text={}) as response:
         assert_type(list(response), list[str])
+    batch = bf.compare(["openai/gpt-4o-mini"], "Hi", mode="batch")
+    assert_type(batch, bf.BatchComparison)
+    assert_type(batch.collect(wait=1.0).pending, int)
+    assert_type(client.count_tokens("openai/gpt-4o-mini", [{"role": "user", "content": "Hi"}]), int | None)
     embedded = client.embed("openai/text-embedding-3-small", ["Hi", "Ho"], dimensions=64, encoding_format="base64")
     assert_type(embedded.embeddings, list[list[float]])
     assert_type(embedded.embedding_shape, list[int])
@@ -70,10 +76,15 @@ async def awaited() -> None:
 def frames() -> None:
     """The log and its frames."""
     assert_type(bf.runs(since="1d", deployment="azure/fast", status="ok"), pd.DataFrame)
+    assert_type(bf.runs("arrow", since="1d"), pa.Table)
+    assert_type(bf.runs(to="polars", limit=3), pl.DataFrame)
+    bf.runs("spark")  # type: ignore[call-overload]
     log = bf.run_log()
     assert_type(log, bf.RunLog)
     log.export("runs.parquet")
     assert_type(bf.to_frame(log.read()), pd.DataFrame)
+    assert_type(bf.to_frame(log.read(), to="polars"), pl.DataFrame)
+    assert_type(log.frame("arrow"), pa.Table)
     assert_type(bf.RunLog("x.jsonl").frame(limit=3), pd.DataFrame)
     assert_type(bf.RunLog("x.jsonl", redact=lambda text, what: text).read()[0].redacted, list[str])
 
@@ -99,6 +110,18 @@ def comparing(inputs: pd.DataFrame) -> None:
     assert_type(bf.fill(inputs, "{{it}}", schema={"type": "object"}, deployment="openai/gpt-4o-mini"), pd.DataFrame)
     typed = bf.Client("demo").chat("openai/gpt-4o-mini", "Hi", schema={"type": "object"})
     assert_type((typed.valid, typed.valid_error), tuple[bool | None, str | None])
+    early = bf.compare(
+        ["openai/gpt-4o-mini", "azure/gpt-4o"],
+        "{{it}}",
+        inputs=inputs,
+        score=scorers.exact("expected"),
+        until="decided",
+        metric="score",
+        margin=0.05,
+        max_cost_usd=2,
+    )
+    if early.decision is not None:
+        assert_type((early.decision.decided, early.decision.names), tuple[bool, list[str]])
     assert_type(comparison, bf.Comparison)
     assert_type(comparison.frame, pd.DataFrame)
     assert_type(comparison.wait_for_costs(5), int)
@@ -122,7 +145,7 @@ def comparing(inputs: pd.DataFrame) -> None:
         max_cost_usd=1.0,
         fresh=False,
     )
-    judgement = comparison.judge("Which helps more?", judge="openai/gpt-4o", limit=40, seed=1)
+    judgement = comparison.judge("Which helps more?", judge="openai/gpt-4o", limit=40, seed=1, by="template")
     assert_type(judgement.frame, pd.DataFrame)
     assert_type(judgement.ranking(), pd.DataFrame)
     assert_type(judgement.preferences, pd.DataFrame)
@@ -132,7 +155,7 @@ def comparing(inputs: pd.DataFrame) -> None:
     assert_type((agreed.n, agreed.share, agreed.kappa, agreed.low, agreed.high), tuple[int, float, float, float, float])
     assert_type(agreed.confusion, pd.DataFrame)
     assert_type(agreed.disagreements, pd.DataFrame)
-    comparison.agreement(judgement, comparison.vote())
+    comparison.agreement(judgement, comparison.vote(by="template"))
     assert_type(comparison.plot.scores("grade"), Axes)
     assert_type(comparison.plot.tradeoff(x="cost_usd", y="score"), Axes)
     assert_type(comparison.plot.agreement("score_grade", "rating"), Axes)
@@ -150,6 +173,8 @@ def trying(frame: pd.DataFrame) -> None:
     judged = bf.playground(["azure/fast"], "{{a}}", inputs=frame, score=bf.scorers.exact("expected"))
     assert_type(judged.update(score=None, scores=[]), bf.Playground)
     assert_type(bf.replay(frame, ["azure/fast"]), bf.Replayed)
+    assert_type(bf.replay(frame, ["azure/fast"]).variants, list[str])
+    assert_type(bf.replay(frame, ["azure/fast"]).summary(by="template"), pd.DataFrame)
     assert_type(bf.from_notebook("x.ipynb"), pd.DataFrame)
 
 
@@ -196,6 +221,8 @@ def gateway_data() -> None:
     assert_type(found, bf.Reconciliation)
     assert_type(found.differences, pd.DataFrame)
     admin = bf.Admin(client, admin_user="admin", admin_password="word")
+    assert_type(admin.prompts(), pd.DataFrame)
+    assert_type(admin.prompt("team/first", create=True), bf.Prompt)
     assert_type(admin.reconcile(since=None), bf.Reconciliation)
     assert_type(bf.doctor(client), bf.Doctor)
     assert_type(bf.doctor().healthy, bool)
@@ -238,3 +265,12 @@ def repository(run: bf.Run) -> None:
     )
     assert_type(prompt.headers, dict[str, str])
     assert_type(prompt.used_by(run), bool | None)
+
+
+def handed_on(comparison: bf.Comparison) -> None:
+    """Spans for OpenTelemetry, a run of MLflow."""
+    assert_type(bf.export_mlflow(comparison, experiment="taglines", tags={"team": "blue"}, report=False), str)
+    assert_type(bf.export_spans(comparison, "http://localhost:4318", headers={"x-key": "k"}, content=True), int)
+    bf.export_spans(bf.run_log().read(since="1d"))
+    bf.export_spans([1])  # type: ignore[list-item]
+    bf.Client("demo", traceparent=True)

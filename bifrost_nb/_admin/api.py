@@ -1,8 +1,8 @@
 """The gateway's own data as DataFrames: models and prices, providers, virtual keys, its log and its statistics.
 
-Each function asks the gateway of `client` (None: the one that the settings name). Where the management API asks for
-credentials they are ``BIFROST_ADMIN_USER`` and ``BIFROST_ADMIN_PASSWORD``, or ``BIFROST_SESSION_TOKEN``, or arguments
-of an `Admin`. No frame holds a key, whole or masked.
+Each function asks the gateway of `client` (None: the default one, see `Client`). Where the management API asks
+for credentials they are ``BIFROST_ADMIN_USER`` and ``BIFROST_ADMIN_PASSWORD``, or ``BIFROST_SESSION_TOKEN``, or
+arguments of an `Admin`. No frame holds a key, whole or masked.
 
 In one file, as half of it documents a function for each route, and the rest does the same for an `Admin`.
 """
@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import _settings as settings
-from .._client.client import Client
+from .._client.client import Client, default_client
 from .._client.portal import portal
 from ..errors import AuthenticationFailed, NotFound
 from . import tables
@@ -27,6 +27,7 @@ from .log_query import LIST_MODELS, LogQuery, read_log, with_names
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .prompts import Prompt
     from .reconcile import Reconciliation
 
 __all__ = [
@@ -53,8 +54,8 @@ _NO_LOG = "The gateway keeps no log (its logs_store is switched off), or is olde
 class Admin:
     """A gateway's management API, with an administrator's credentials.
 
-    `client` None: a new one by the settings. What is not passed comes from the settings; a user and a password given
-    here count before a session token of the environment. Raises ConfigurationError for a user without a password.
+    `client` None: the default one, see `Client`. What is not passed comes from the settings; a user and a password
+    given here count before a session token of the environment. Raises ConfigurationError for a user without a password.
 
     `admin_user`, `admin_password` and `session_token` are those of the gateway's dashboard.
 
@@ -74,7 +75,7 @@ class Admin:
             {"admin_user": admin_user, "admin_password": admin_password, "session_token": session_token}
         )
         admin_user, admin_password, session_token = own.values()  # so that no traceback shows them
-        self.client = client if client is not None else Client()
+        self.client = client if client is not None else default_client()
         known = {
             name: value if value is not None else getattr(self.client.settings, name) for name, value in own.items()
         }
@@ -111,6 +112,18 @@ class Admin:
         access = self._access()
         rows = self._run(_virtual_keys(access, own=self.client.settings.virtual_key is not None))
         return tables.frame(tables.VIRTUAL_KEYS, rows, access.hide)
+
+    def prompts(self) -> pd.DataFrame:
+        """See `bifrost_nb.prompts`."""
+        from .prompts import table
+
+        return table(self._access())
+
+    def prompt(self, name: str, *, version: int | None = None, create: bool = False) -> Prompt:
+        """See `bifrost_nb.prompt`; what it commits is sent with these credentials."""
+        from .prompts import find
+
+        return find(self._access(), name, version=version, create=create)
 
     def logs(
         self,

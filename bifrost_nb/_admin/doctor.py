@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from .._client.client import Client
+from .._client.client import Client, default_client
 from .._client.model_list import ROUNDED
 from .._client.portal import portal
 from .._client.transport import Reply, fetch
@@ -83,7 +83,7 @@ def _cells(check: Check) -> tuple[str, ...]:
 
 
 def doctor(client: Client | None = None) -> Doctor:
-    """Look at the gateway of `client` (None: the one that the settings name). Sends about nine small requests.
+    """Look at the gateway of `client` (None: the one made last, else of the settings). Sends about nine small requests.
 
     Costs nothing: the one completion names no model, so it is refused before a provider is asked. It goes with the
     headers and credentials of every completion, so it meets an admin protection that also locks those. Never raises
@@ -91,7 +91,7 @@ def doctor(client: Client | None = None) -> Doctor:
 
         bf.doctor(bf.Client("demo"))
     """
-    client = client if client is not None else Client()
+    client = client if client is not None else default_client()
     return Doctor(portal().call(_examined(client, Access(client, client.settings))))
 
 

@@ -14,9 +14,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from .._client.client import Client
+from .._client.client import Client, default_client
 from .._client.portal import portal
 from .._numbers import whole
+from .._runs.columns import Column
+from .._runs.frame import frame_of
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError, NotFound
 from .access import Access
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     from .._runs.run import Run
 
-__all__ = ["Prompt", "prompt", "prompts"]
+__all__ = ["Prompt", "find", "prompt", "prompts", "table"]
 
 ROOT = "/api/prompt-repo"
 NO_ROUTE = "The prompt repository came with gateway 1.4.18."
@@ -122,7 +124,8 @@ class Prompt:
     def used_by(self, run: Run) -> bool | None:
         """Whether the gateway sent this version with `run`, by its log; None where it has no row of it.
 
-        Waits up to 8 s for the row. A text completion is never sent with a prompt, whatever its row says.
+        Waits up to 8 s for the row. A text completion is never sent with a prompt, whatever its row says. Raises
+        ConfigurationError where nothing is committed yet, AuthenticationFailed, ConnectionFailed.
         """
         return portal().call(self._used_by(run))
 
@@ -171,23 +174,13 @@ def prompts(client: Client | None = None) -> pd.DataFrame:
 
     `client` says which gateway is asked (None: the one of the settings).
     """
-    import pandas as pd
+    return table(_access(client))
 
-    access = _access(client)
+
+def table(access: Access) -> pd.DataFrame:
+    """The frame of `prompts`."""
     found = [(_of_row(row, access), _time(access, row.get("updated_at"))) for row in portal().call(_rows(access))]
-    frame = pd.DataFrame(
-        {
-            "name": pd.array([one.name for one, _ in found], dtype="string"),
-            "id": pd.array([one.id for one, _ in found], dtype="string"),
-            "version": pd.array([one.version for one, _ in found], dtype="Int64"),
-            "message": pd.array([one.message for one, _ in found], dtype="string"),
-            "deployment": pd.array([one.deployment for one, _ in found], dtype="string"),
-            "messages": pd.array([len(one.messages) if one.version else None for one, _ in found], dtype="Int64"),
-            "text": pd.array([_contents(one) if one.version else None for one, _ in found], dtype="string"),
-            "updated_at": pd.Series([at for _, at in found], dtype="datetime64[us, UTC]"),
-        }
-    )
-    return frame.sort_values("name", kind="stable", ignore_index=True)
+    return frame_of(_COLUMNS, found).sort_values("name", kind="stable", ignore_index=True)
 
 
 def prompt(name: str, *, version: int | None = None, create: bool = False, client: Client | None = None) -> Prompt:
@@ -204,11 +197,16 @@ def prompt(name: str, *, version: int | None = None, create: bool = False, clien
 
     `client` says which gateway keeps it (None: the one of the settings).
     """
+    return find(_access(client), name, version=version, create=create)
+
+
+def find(access: Access, name: str, *, version: int | None, create: bool) -> Prompt:
+    """`prompt` of the gateway behind `access`."""
     if not isinstance(name, str) or not name.strip("/ "):
         raise ConfigurationError(f"A prompt is named folder/name, not {name!r}.")
     if version is not None and (whole(version) or 0) < 1:
         raise ConfigurationError(f"version must be a whole number from 1, not {version!r}.")
-    return portal().call(_find(_access(client), name, version, create))
+    return portal().call(_find(access, name, version, create))
 
 
 async def _find(access: Access, name: str, version: int | None, create: bool) -> Prompt:
@@ -253,7 +251,7 @@ async def _rows(access: Access) -> list[Mapping[str, Any]]:
 
 
 def _access(client: Client | None) -> Access:
-    client = Client() if client is None else client
+    client = default_client() if client is None else client
     if not isinstance(client, Client):
         raise ConfigurationError(f"client must be a bf.Client, not {type(client).__name__}.")
     client.settings.admin_headers()  # half a pair of user and password is told now
@@ -317,15 +315,28 @@ def _messages(given: Any) -> list[dict[str, Any]]:
 
 
 def _variables(message: Mapping[str, Any]) -> list[str]:
-    from .._compare.template import variables
+    from .._prompts.template import variables
 
     content = message["content"]
     return variables(content) if isinstance(content, str) else []
 
 
-def _contents(one: Prompt) -> str:
-    return "\n\n".join(str(each.get("content")) for each in one.messages)
+def _contents(one: Prompt) -> str | None:
+    """All that a version says; None where none is committed."""
+    return "\n\n".join(str(each.get("content")) for each in one.messages) if one.version else None
 
 
 def _object(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+_COLUMNS: tuple[Column[tuple[Prompt, datetime | None]], ...] = (
+    Column("name", "string", lambda row: row[0].name),
+    Column("id", "string", lambda row: row[0].id),
+    Column("version", "Int64", lambda row: row[0].version),
+    Column("message", "string", lambda row: row[0].message),
+    Column("deployment", "string", lambda row: row[0].deployment),
+    Column("messages", "Int64", lambda row: len(row[0].messages) if row[0].version else None),
+    Column("text", "string", lambda row: _contents(row[0])),
+    Column("updated_at", "datetime64[us, UTC]", lambda row: row[1]),
+)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._display.describe import duration, usd
 from .._runs.columns import Column
-from .._runs.frame import to_array, to_frame
+from .._runs.frame import frame_of, to_frame
 from .._runs.log.log import RunLog
 from .._runs.run import Run
 from .log_query import LIST_MODELS
@@ -204,7 +204,7 @@ def reconciled(
             alone.append(run)
     others = [row for left in by_request.values() for row in left if inside(row)]
     return Reconciliation(
-        joined=_frame(_JOINED, pairs),
+        joined=frame_of(_JOINED, pairs),
         only_ours=to_frame(alone),
         only_gateway=to_frame(others),
         differences=_differences(pairs),
@@ -234,11 +234,4 @@ def _differences(pairs: Iterable[_LoggedRun]) -> pd.DataFrame:
             if not same:
                 told = {"run_id": pair.run.run_id, "request_id": pair.run.request_id, "figure": name}
                 found.append(told | {"ours": float(ours), "gateway": float(theirs), "difference": float(ours - theirs)})
-    return _frame(_DIFFERENCES, found)
-
-
-def _frame(columns: Iterable[Column[Any]], rows: Iterable[Any]) -> pd.DataFrame:
-    import pandas as pd
-
-    found = list(rows)
-    return pd.DataFrame({each.name: to_array([each.value(row) for row in found], each.dtype) for each in columns})
+    return frame_of(_DIFFERENCES, found)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from .._runs.collector import HELD_BACK
+from .._runs.collector import FEWER_CHOICES, HELD_BACK
 from .._runs.run import Attempt, Run
 
-__all__ = ["BILLED_TWICE", "CANCEL_NOT_PASSED_ON", "EXTRA_DROPPED", "is_shared", "notes_for"]
+__all__ = ["is_shared", "notes_for"]
 
 EXTRA_DROPPED = "The gateway is of a version that drops extra= in silence (up to 1.4.0): no provider saw it."
 CANCEL_NOT_PASSED_ON = (
@@ -23,7 +23,35 @@ BILLED_TWICE = (
     "An earlier attempt reached the gateway, which closed the connection without an answer; it was sent again, and "
     "both may be billed."
 )
-_SHARED = frozenset({EXTRA_DROPPED, CANCEL_NOT_PASSED_ON, BILLED_TWICE, HELD_BACK})
+NO_LOGPROBS = (
+    "No log-probabilities came, although logprobs= asked for them: gateways up to 1.4.0 lose those of OpenAI-style "
+    "providers, and some providers have none."
+)
+NO_REASON = (
+    "The answer does not say why it ended, so it may have been cut by a limit: gateways up to 1.4.0 leave that out of "
+    "what Anthropic answers to the Responses API; streamed they tell it."
+)
+SENT_AT_THE_END = (
+    "Gateway 1.4.0 sends a stream in one piece when it is over: what the provider had written by then is lost, and "
+    "time limits for the first text or between two texts cannot tell a slow provider from one that hangs."
+)
+FIRST_CHUNK_FATAL = (
+    "The gateway is of a version that asks no fallback when the first chunk of a stream is late (up to 1.4.0); "
+    "without streaming it asks one."
+)
+FIRST_CHUNK_HANGS = (
+    "Gateway 1.5.1 waits without end, and asks no fallback, when the first chunk of a stream is late; without "
+    "streaming its own time limit counts."
+)
+FALLBACK_LOST = (
+    "Gateway 1.5.16 asks the fallback when the first chunk of a stream is late, and loses its answer: that is billed, "
+    "and did not come; without streaming it comes."
+)
+_SHARED = frozenset(
+    {EXTRA_DROPPED, CANCEL_NOT_PASSED_ON, BILLED_TWICE, HELD_BACK, FEWER_CHOICES, NO_LOGPROBS, NO_REASON}
+    | {SENT_AT_THE_END, FIRST_CHUNK_FATAL, FIRST_CHUNK_HANGS, FALLBACK_LOST}
+)
+_LATE = re.compile("error reading stream", re.IGNORECASE)
 
 
 def is_shared(note: str) -> bool:
@@ -33,15 +61,42 @@ def is_shared(note: str) -> bool:
 
 def notes_for(run: Run) -> list[str]:
     """The notes of a run whose status and gateway version are known as far as they will be."""
-    version = _version(run.gateway_version)
-    notes = []
-    if version is not None and version <= (1, 4, 0) and run.params.get("extra"):
-        notes.append(EXTRA_DROPPED)
-    left = run.status == "cancelled" or (run.status == "timeout" and any(one.taken for one in run.attempts[-1:]))
-    if version is not None and version <= (1, 5, 1) and left:
-        notes.append(CANCEL_NOT_PASSED_ON)
+    notes = _missing(run)
     if _billed_before(run.attempts):
         notes.append(BILLED_TWICE)
+    version = _version(run.gateway_version)
+    return notes if version is None else [*notes, *_of_version(run, version)]
+
+
+def _missing(run: Run) -> list[str]:
+    """What was asked for and is not in a good answer."""
+    if run.status != "ok" or run.cache_hit:
+        return []
+    notes, asked = [], run.params.get("logprobs")
+    if asked is not None and asked is not False and run.logprobs is None and run.text:
+        notes.append(NO_LOGPROBS)
+    if run.request_type == "responses" and run.finish_reason is None:
+        notes.append(NO_REASON)
+    return notes
+
+
+def _of_version(run: Run, version: tuple[int, ...]) -> list[str]:
+    """What gateways of this version do not do; measured (see above)."""
+    notes = []
+    streamed, last = bool(run.params.get("stream")), run.attempts[-1:]
+    if version <= (1, 4, 0) and run.params.get("extra"):
+        notes.append(EXTRA_DROPPED)
+    left = run.status == "cancelled" or (run.status == "timeout" and any(one.taken for one in last))
+    if version <= (1, 5, 1) and left:
+        notes.append(CANCEL_NOT_PASSED_ON)
+    if not streamed or run.texts:
+        return notes
+    if version == (1, 4, 0) and left:
+        notes.append(SENT_AT_THE_END)
+    if version == (1, 5, 1) and run.status == "timeout" and left:
+        notes.append(FIRST_CHUNK_HANGS)
+    if run.status == "error" and run.fallbacks and _LATE.search(run.error_message or ""):
+        notes += [FIRST_CHUNK_FATAL] if version <= (1, 4, 0) else [FALLBACK_LOST] if version == (1, 5, 16) else []
     return notes
 
 

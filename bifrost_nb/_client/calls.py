@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal, TypedDict
@@ -26,6 +26,7 @@ __all__ = [
     "TextParameters",
     "Timeouts",
     "asked_of",
+    "chat_parameters",
     "prepare",
     "text_parameters",
 ]
@@ -205,6 +206,8 @@ class Call:
     timeouts: Timeouts
     retries: int
     run: Run = field(default_factory=Run)
+    before_log: Callable[[Run], None] | None = None
+    """Called with the finished run just before it is written to the log, on the private loop."""
 
 
 def prepare(
@@ -326,6 +329,12 @@ def asked_of(prompt: str) -> list[Any]:
         return []
     turns = all(isinstance(each, dict) and "role" in each for each in found)
     return found if turns or all(isinstance(each, str) for each in found) else []
+
+
+@cache
+def chat_parameters() -> frozenset[str]:
+    """The names of parameters that a chat takes and a text completion does not."""
+    return frozenset(wire.ChatCompletionRequest.model_fields) - frozenset(wire.TextCompletionRequest.model_fields)
 
 
 @cache

@@ -89,6 +89,8 @@ class Costs:
         self.looks = 0
         """Requests for the gateway's log so far."""
         self._waiting: dict[int, _Waiting] = {}
+        self._news: dict[RunLog, dict[str, dict[str, Any]]] = {}
+        """What runs have learned and their log has not, by run."""
         self._task: asyncio.Task[None] | None = None
         self._first_step = len(AGES_S)
         """The earliest age at which a row of this gateway was found; as long as none was, every age is tried."""
@@ -195,7 +197,9 @@ class Costs:
                 priceless.append(one)
             self._learned(one, old)
             if len(found) % AT_ONCE == 0:
+                self._write_down()
                 await asyncio.sleep(0)
+        self._write_down()
         for one in found:
             self._waiting.pop(id(one.run), None)
             reached = [step for step, age in enumerate(AGES_S) if one.since + age <= began]
@@ -277,14 +281,20 @@ class Costs:
                 old = _facts(one.run)
                 add_price_cost(one.run, price)
                 self._learned(one, old)
+        self._write_down()
         costs_settled(one.run for one in waiting)
 
     def _learned(self, one: _Waiting, old: Mapping[str, Any]) -> None:
-        """What is new, into the line of the run log."""
         new = {name: value for name, value in _facts(one.run).items() if value is not None and value != old[name]}
         if new:
-            with contextlib.suppress(LogError):  # the run itself has it
-                one.log.update_soon(one.run.run_id, **new)
+            self._news.setdefault(one.log, {})[one.run.run_id] = new
+
+    def _write_down(self) -> None:
+        """What is new, into the run log: many runs at once, since a line by itself costs more than looking for it."""
+        news, self._news = self._news, {}
+        for log, facts in news.items():
+            with contextlib.suppress(LogError):  # the runs themselves have it
+                log.update_soon(facts)
 
 
 def _facts(run: Run) -> dict[str, Any]:

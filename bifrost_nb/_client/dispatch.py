@@ -19,6 +19,7 @@ from .._runs.log.log import RunLog
 from .._runs.redaction import Redact
 from .._runs.route_collectors import collector_of
 from .._runs.run import Attempt, Run, Status, new_id
+from .._runs.trace_ids import traceparent
 from .._safe_text import plain, redact, secrets_in
 from .._suggest import did_you_mean
 from ..errors import (
@@ -91,12 +92,18 @@ class Sender:
     """Sends the calls of one client. Belongs to the private loop it was made on."""
 
     def __init__(
-        self, base_url: str, credentials: Credentials, log: Callable[[], RunLog], redact: Redact | None = None
+        self,
+        base_url: str,
+        credentials: Credentials,
+        log: Callable[[], RunLog],
+        redact: Redact | None = None,
+        traceparent: bool = False,
     ) -> None:
         self.portal: Portal = portal()
         self.base_url = base_url
         self.costs = Costs(base_url, credentials)
         self._credentials, self._log, self._redact = credentials, log, redact
+        self._traceparent = traceparent
         self._locked = False
         """The gateway asks for the administrator's log-in for completions too."""
         self._version: asyncio.Task[str | None] | None = None
@@ -104,9 +111,7 @@ class Sender:
 
     async def send(self, call: Call, sink: Sink | None = None) -> Outcome:
         """Send a call. Being cancelled records the run and raises CancelledError; every other end is an Outcome."""
-        http = await pool(
-            self.base_url, self._credentials.ca_file
-        )  # loading it takes a moment that is not the gateway's
+        http = await pool(self.base_url, self._credentials.ca_file)  # loading it is no time of the gateway's
         sending = _Sending(call, _sink_that_cannot_fail(sink), (*self._credentials.secrets, *secrets_in(call.headers)))
         version = self._version = self._version or asyncio.create_task(self.version())
         error: BifrostError | None = None
@@ -115,7 +120,9 @@ class Sender:
         except BifrostError as failure:
             error = failure
         except asyncio.CancelledError:
-            await self._finish(sending, "cancelled", None)
+            ended_ms = sending.now_ms()
+            await _wait_for(version)  # it says whether the provider hears of this
+            await self._finish(sending, "cancelled", None, ended_ms)
             raise
         except Exception as defect:  # of ours or of a library: what was sent is recorded all the same
             call.run.error_type = type(defect).__name__
@@ -126,8 +133,7 @@ class Sender:
             known = await self._known()
             meant = "" if call.run.requested in known else did_you_mean(call.run.requested, known)
             error.hint = f"{error.hint or ''}{meant}".strip() or None
-        if error is None and not version.done():
-            await asyncio.wait([version], timeout=VERSION_WAIT_S)
+        await _wait_for(version)
         return await self._finish(sending, status_of(error), error, ended_ms)
 
     async def known_version(self) -> str | None:
@@ -202,6 +208,7 @@ class Sender:
         headers = {
             "content-type": "application/json",
             "accept": "text/event-stream" if call.stream else "application/json",
+            **({"traceparent": traceparent(run.run_id)} if self._traceparent else {}),
             **call.headers,
             **self._credentials.inference,
             **(self._credentials.admin if self._locked else {}),
@@ -241,6 +248,8 @@ class Sender:
         run.notes += notes_for(run)
         outcome = Outcome(run, error)
         note_broken_off(run)
+        if sending.call.before_log is not None:
+            sending.call.before_log(run)
         try:
             await log.append_on_loop(run, redact=self._redact, secrets=sending.secrets)
         except LogError as failure:
@@ -249,6 +258,13 @@ class Sender:
         if sending.sink is not None:
             sending.sink(run, [])
         return outcome
+
+
+async def _wait_for(version: asyncio.Task[str | None]) -> None:
+    """Wait a moment for the version, which says what an end means; it comes while the first call is under way."""
+    if not version.done():
+        with suppress(asyncio.CancelledError):  # a second one, which must not cost the record of the first
+            await asyncio.wait([version], timeout=VERSION_WAIT_S)
 
 
 def describe(run: Run, error: BifrostError, secrets: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from .._runs.cost import Price
 from .portal import portal
 
-__all__ = ["MODELS_LAST_S", "ROUNDED", "model_list", "prices_in"]
+__all__ = ["MODELS_LAST_S", "ROUNDED", "known_list", "model_list", "prices_in"]
 
 MODELS_LAST_S = 600.0
 """A list this old is asked for again."""
@@ -38,14 +38,24 @@ async def model_list(
 
     A list that is younger than `max_age_s` is not asked for again. Raises what `ask` raises, which is not kept.
     """
-    shared = portal().shared
-    identity = ("models", base_url, *sorted(keys.items()))
+    shared, identity = portal().shared, _identity(base_url, keys)
     async with shared.setdefault(("lock", *identity), asyncio.Lock()):
         asked_at, found = shared.get(identity, (None, ()))
         if asked_at is None or time.monotonic() - asked_at >= max_age_s:
             found = _with_true_prices(await _pages(ask))
             shared[identity] = time.monotonic(), found
     return found  # type: ignore[no-any-return]
+
+
+def known_list(base_url: str, keys: Mapping[str, str]) -> Sequence[Model]:
+    """What `model_list` found before, if that is young enough; empty: nothing. Asks nobody; from any thread."""
+    asked_at, found = portal().shared.get(_identity(base_url, keys), (None, ()))
+    young = asked_at is not None and time.monotonic() - asked_at < MODELS_LAST_S
+    return found if young else ()
+
+
+def _identity(base_url: str, keys: Mapping[str, str]) -> tuple[Any, ...]:
+    return "models", base_url, *sorted(keys.items())
 
 
 async def _pages(ask: Ask) -> list[Model]:

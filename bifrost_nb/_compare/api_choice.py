@@ -3,46 +3,96 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, cast
 
-from .._client.calls import Kind
+from .._client.calls import Kind, chat_parameters
+from .._safe_text import plain
 from ..errors import BifrostError, ConfigurationError
 
 if TYPE_CHECKING:
     from .._client.client import Client
     from .plan import Plan, Variant
 
-__all__ = ["check_images_taken", "kinds_note", "with_kinds"]
+__all__ = [
+    "check_images_taken",
+    "decided_kind",
+    "kind_of",
+    "kinds_note",
+    "parameters_for",
+    "system_for",
+    "with_kinds",
+]
 
 LIST_WAIT_S = 5.0
 """A gateway asks all its providers for their lists; a comparison waits at most so long for that."""
 _WORDS = {"text": "text completions", "chat": "chat", "responses": "the Responses API"}
 
 
-def with_kinds(client: Client, asked: Sequence[Variant], kind: Kind | None) -> tuple[Variant, ...]:
+def decided_kind(api: Any, chat: bool = False) -> Kind | None:
+    """The API that ``api=`` and ``chat=True`` ask for; None: the gateway's list of models is to decide.
+
+    Raises ConfigurationError for an API that is not known, and where the two contradict each other.
+    """
+    if api is not None and api not in _WORDS:
+        raise ConfigurationError(
+            f"api must be 'text', 'chat' or 'responses', not {plain(repr(api), 80)}.",
+            hint="Leave it out to go by what bf.models() says that each deployment can do.",
+        )
+    if chat and api not in (None, "chat"):
+        raise ConfigurationError(f"chat=True and api={api!r} contradict each other.", hint="Pass api= alone.")
+    return "chat" if chat else cast("Kind | None", api)
+
+
+def kind_of(
+    client: Client,
+    deployment: str,
+    kind: Kind | None,
+    system: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> Kind:
+    """By which API one deployment is asked: as `with_kinds` chooses."""
+    return kind or _chosen(_able(client).get(deployment, frozenset()), system, parameters or {})
+
+
+def with_kinds(
+    client: Client, asked: Sequence[Variant], kind: Kind | None, *, known_only: bool = False
+) -> tuple[Variant, ...]:
     """`asked`, each with its API: its own ``api``, else `kind`, else as the gateway's list of models says.
 
-    There a text completion is chosen where the deployment has them (and there is no system message, which they do not
-    take), else chat; text where the list does not tell. Raises ConfigurationError for an API that is not known.
+    There a text completion is chosen where the deployment has them (and there is no system message or parameter, such
+    as tools, that only chats take), else chat; text where the list does not tell and nothing needs a chat. `known_only`
+    reads what was listed before and asks nobody. Raises ConfigurationError for an API that is not known.
     """
-    if kind is not None and kind not in get_args(Kind):
-        raise _unknown(kind)
-    own = [one.parameters.get("api", kind) for one in asked]
-    able = _able(client) if None in own else {}
+    kind = decided_kind(kind)
+    own = [decided_kind(one.parameters.get("api", kind)) for one in asked]
+    able = _able(client, known_only) if None in own else {}
     found = []
     for one, chosen in zip(asked, own, strict=True):
-        if chosen is not None and chosen not in get_args(Kind):
-            raise _unknown(chosen)
-        names = able.get(one.deployment, frozenset())
-        plain_text = "text_completion" in names and (one.system is None or "chat_completion" not in names)
-        automatic: Kind = "chat" if "chat_completion" in names and not plain_text else "text"
-        api: Kind = automatic if chosen is None else chosen
-        names_of = {"max_tokens": "max_output_tokens"} if api == "responses" else {}  # one limit for all of them
-        rest = {names_of.get(name, name): value for name, value in one.parameters.items() if name != "api"}
-        found.append(replace(one, parameters=rest, kind=api))
+        api = chosen or _chosen(able.get(one.deployment, frozenset()), one.system, one.parameters)
+        rest = {name: value for name, value in one.parameters.items() if name != "api"}
+        found.append(replace(one, parameters=parameters_for(api, rest), kind=api))
     return tuple(found)
+
+
+def parameters_for(kind: Kind, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """`parameters` by the names of that API: one limit of the answer's length for all."""
+    names = {"max_tokens": "max_output_tokens"} if kind == "responses" else {}
+    return {names.get(name, name): value for name, value in parameters.items()}
+
+
+def system_for(kind: Kind, system: str | None) -> dict[str, Any]:
+    """A system message by that API's name for it."""
+    return {} if system is None else {"instructions" if kind == "responses" else "system": system}
+
+
+def _chosen(able: frozenset[str], system: str | None, parameters: Mapping[str, Any]) -> Kind:
+    needs_chat = system is not None or any(parameters.get(name) is not None for name in chat_parameters())
+    if not able:
+        return "chat" if needs_chat else "text"
+    plain_text = "text_completion" in able and (not needs_chat or "chat_completion" not in able)
+    return "chat" if "chat_completion" in able and not plain_text else "text"
 
 
 def kinds_note(plan: Plan) -> str | None:
@@ -57,26 +107,28 @@ def kinds_note(plan: Plan) -> str | None:
     return f"Not all were asked the same way: {'; '.join(said)}. api= decides otherwise."
 
 
-def check_images_taken(client: Client, asked: Sequence[Variant]) -> None:
+def check_images_taken(client: Client, deployments: Iterable[str]) -> None:
     """Raises ConfigurationError where the gateway's list says that a deployment takes no images.
 
     The list names the kinds of input of some deployments only (``architecture.input_modalities``); the others are
     asked, and their providers decide.
     """
+    asked = set(deployments)
     for model in _listed(client):
         modalities = (model.get("architecture") or {}).get("input_modalities")
         if not isinstance(modalities, list) or not modalities or "image" in modalities:
             continue
-        if any(one.deployment == model["id"] for one in asked):
+        if model["id"] in asked:
             raise ConfigurationError(
                 f"{model['id']} takes no images, only {', '.join(map(str, modalities))} (bf.models()).",
                 hint="Choose deployments whose input_modalities in bf.models() name image.",
             )
 
 
-def _able(client: Client) -> dict[str, frozenset[str]]:
+def _able(client: Client, known_only: bool = False) -> dict[str, frozenset[str]]:
     """The kinds of requests that each listed deployment takes; empty where the gateway does not tell."""
-    told = ((str(model["id"]), model.get("supported_methods")) for model in _listed(client))
+    listed = client.known_models() if known_only else _listed(client)
+    told = ((str(model["id"]), model.get("supported_methods")) for model in listed)
     return {
         name: frozenset(str(one).removesuffix("_stream") for one in methods)
         for name, methods in told
@@ -91,14 +143,9 @@ def _listed(client: Client) -> Sequence[Any]:
         async with asyncio.timeout(LIST_WAIT_S):
             return await client.models()
 
+    if found := client.known_models():
+        return found
     try:
         return client.run_on_loop(listed())
     except (BifrostError, TimeoutError):
         return ()
-
-
-def _unknown(kind: object) -> ConfigurationError:
-    return ConfigurationError(
-        f"api must be 'text', 'chat' or 'responses', not {kind!r}.",
-        hint="Leave it out to go by what bf.models() says that each deployment can do.",
-    )

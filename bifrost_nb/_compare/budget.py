@@ -63,6 +63,11 @@ class Budget:
             return f"Stopped: ${self.spent_usd:.4g} spent, max_cost_usd={self.limit_usd:g} is reached."
         return None
 
+    def left_usd(self) -> float:
+        """What is left of the limit by the costs that are known."""
+        self._look()
+        return self.limit_usd - self.spent_usd
+
     def _learn(self, cost_usd: float) -> None:
         self.spent_usd += cost_usd
         self._dearest = max(cost_usd, self._dearest or 0.0)

@@ -210,6 +210,7 @@ def _told(client: Client) -> dict[str, Any]:
         "timeout": client.timeouts,
         "retries": client.retries,
         "ca_file": client.credentials.ca_file,
+        "traceparent": client.traceparent,
     }
 
 
@@ -223,7 +224,7 @@ def _run_shard(plan: Plan, told: Mapping[str, Any], topic: str, mark: str) -> li
     """On a worker: run the shard and report each run. None if a lost worker had begun it before."""
     from distributed import get_worker
 
-    from .._client.client import Client
+    from .._client.client import unremembered
 
     worker = get_worker()
     loop: asyncio.AbstractEventLoop = worker.loop.asyncio_loop  # type: ignore[attr-defined]
@@ -244,7 +245,8 @@ def _run_shard(plan: Plan, told: Mapping[str, Any], topic: str, mark: str) -> li
             message = {"run": encode(run), "final": final}
             reports.add(asyncio.get_running_loop().create_task(scheduler("log_event", topic=topic, msg=message)))
 
-        client = Client(**told, log=RunLog(None))
+        # A worker may live in the process of the person who compares.
+        client = unremembered({**told, "log": RunLog(None)})
         sweep = Sweep(client, plan, {}, finished=report)
         running = asyncio.get_running_loop().create_task(sweep.run())
         while not (await asyncio.wait([running], timeout=STOP_LOOK_S))[0]:

@@ -9,18 +9,22 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from .._numbers import number
 from .._safe_text import guard_entries, guard_headers
 from ..errors import ConfigurationError
+from .api_choice import decided_kind
 from .comparison import Comparison
+from .deciding import decide
 from .interrupted import ComparisonInterrupted
 from .judge import JudgeCalls
 from .plan import Plan, make_plan
 from .resume import recorded, resumed
 from .scoring import ScorerFunction, check_columns, scorers_of
 from .sweep import Sweep
+from .until import FIRST_INPUTS, looks_of
 from .waiting import run_sweep
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from .._batch.comparison import BatchComparison
     from .._client.calls import Kind
     from .._client.client import Client
     from .._client.transport import Sink
@@ -35,6 +39,10 @@ __all__ = ["ComparisonInterrupted", "compare"]
 def compare(
     deployments: Any, prompt: str | Mapping[str, str] | None = None, *, dry_run: Literal[True], **arguments: Any
 ) -> Preflight: ...
+@overload
+def compare(
+    deployments: Any, prompt: str | Mapping[str, str] | None = None, *, mode: Literal["batch"], **arguments: Any
+) -> BatchComparison: ...
 @overload
 def compare(
     deployments: Any,
@@ -55,6 +63,10 @@ def compare(
     seed: int = 0,
     fresh: bool = False,
     dry_run: Literal[False] = False,
+    mode: Literal["live"] = "live",
+    until: Literal["decided"] | None = None,
+    metric: str | None = None,
+    margin: float | None = None,
     max_cost_usd: float | None = None,
     score: ScorerFunction | Mapping[str, ScorerFunction] | None = None,
     live: Sink | bool | None = None,
@@ -82,6 +94,10 @@ def compare(
     seed: int = 0,
     fresh: bool = False,
     dry_run: bool = False,
+    mode: Literal["live", "batch"] = "live",
+    until: Literal["decided"] | None = None,
+    metric: str | None = None,
+    margin: float | None = None,
     max_cost_usd: float | None = None,
     score: ScorerFunction | Mapping[str, ScorerFunction] | None = None,
     live: Sink | bool | None = None,
@@ -114,14 +130,25 @@ def compare(
     missing or failed, and a further deployment, prompt or repeat sends only that. While another process on the same log
     sends some of these calls, its answers are waited for. `fresh` sends all anew.
 
+    ``until="decided"`` sends the inputs in batches, in an order of `seed`, and ends when `metric` (a score;
+    by default the only one) tells the variants apart, or puts them closer together than `margin` (0.02 are two
+    points), or `max_cost_usd` is spent. A variant that is worse than another is not sent on. Its intervals hold at
+    every look, so that running the cell again and again makes no false finding likelier; all pairs together are wrong
+    in at most 5 of 100 comparisons. `Comparison.decision` has the verdict.
+
     `concurrency` calls at most are open for each deployment; 429 narrows that, success widens it again. `seed` decides
-    the order of sending. `dry_run` sends nothing and says what it would take. `max_cost_usd` stops when so much has
-    been observed to be spent, at most one wave of calls too late; judging counts. `score`: a scorer of
+    the order of sending. `dry_run` makes no call and says what it would take; where the provider of a chat counts
+    tokens (see `Client.count_tokens`), prompts go there to be counted. `max_cost_usd` stops when so much has been
+    observed to be spent, at most one wave of calls too late; judging counts. `score`: a scorer of
     `bifrost_nb.scorers` or a function of the run (and, if it takes two, of the row of inputs) that returns a number, a
     bool, None or a `Score`, sync or async, or a dict of them. `live` True
     shows in a notebook the answers as they come, or counters where there are many, with Stop; or it is a function that
     is called as ``live(run, pieces)`` on the private loop. `cluster`: a ``dask.distributed.Client`` to spread
     the calls over.
+
+    ``mode="batch"`` sends jobs of the providers' batch APIs (OpenAI, Azure, Anthropic), at half the list price and
+    within 24 hours, and returns at once: `BatchComparison.collect`, or the same cell tomorrow in another kernel,
+    fetches the answers, which have no times. What cannot be batched is named before anything is sent.
 
     Raises ConfigurationError or TemplateError before anything is sent, `ComparisonInterrupted` (with ``.comparison``)
     on the interrupt key. A call that fails is a row of the result, not an exception.
@@ -134,6 +161,8 @@ def compare(
     deployments = guard_entries(deployments)
     guard_headers(parameters)
     client = _client(client)
+    if mode not in ("live", "batch"):
+        raise ConfigurationError(f"mode must be 'live' or 'batch', not {mode!r}.")
     scorers = scorers_of(score)
     _check_cost(max_cost_usd)
     if live is not None and not isinstance(live, bool) and not callable(live):
@@ -147,8 +176,8 @@ def compare(
         images=images,
         schema=schema,
         repeats=repeats,
-        kind="chat" if chat and api is None else api,
-        stream=stream,
+        kind=decided_kind(api, chat),
+        stream=stream and mode != "batch",
         system=system,
         fallbacks=fallbacks,
         concurrency=concurrency,
@@ -156,18 +185,30 @@ def compare(
         seed=seed,
         tags=tags,
         parameters=parameters,
+        batch=mode == "batch",
     )
     check_columns(scorers, list(plan.prompts[0].values))
+    looks = looks_of(until, metric, margin, plan, scorers)
+    if mode == "batch":
+        if live or cluster is not None or looks is not None:
+            raise ConfigurationError("live, until and cluster go with single calls; leave them out of mode='batch'.")
+        return _by_batch(client, plan, scorers, dry_run=dry_run, fresh=fresh, max_cost_usd=max_cost_usd)
     if dry_run:
         from .preflight import preflight
 
-        return preflight(client, plan, {} if fresh else recorded(plan, client.log))
+        done = {} if fresh else recorded(plan, client.log)
+        return preflight(client, plan, done, may_end_after=FIRST_INPUTS if looks else None)
+    if looks is not None and (cluster is not None or live is True):
+        raise ConfigurationError("until='decided' goes batch by batch, without live=True or a cluster; leave them out.")
     if cluster is not None and (live or max_cost_usd is not None):
         raise ConfigurationError("live and max_cost_usd do not reach the workers of a cluster; leave them out.")
     with resumed([plan], client.log, fresh=fresh) as found:
         done = found.done
         if found.interrupted:
             raise ComparisonInterrupted(Comparison(plan, done, Sweep(client, plan, done).progress, client))
+        if looks is not None:
+            sink = None if isinstance(live, bool) else live
+            return decide(client, looks, done, scorers, max_cost_usd=max_cost_usd, sink=sink, fresh=fresh)
         sweep = _sent(client, plan, done, cluster=cluster, live=live, max_cost_usd=max_cost_usd)
     comparison = Comparison(plan, sweep.results, sweep.progress, client)
     if scorers:
@@ -175,6 +216,26 @@ def compare(
         calls = JudgeCalls(client, of=plan.comparison_id, max_cost_usd=left, fresh=fresh)
         comparison.judge_answers(scorers, calls)
     return comparison
+
+
+def _by_batch(
+    client: Client,
+    plan: Plan,
+    scorers: Mapping[str, ScorerFunction],
+    *,
+    dry_run: bool,
+    fresh: bool,
+    max_cost_usd: float | None,
+) -> Comparison | Preflight:
+    from .._batch.comparison import compare_by_batch, rates_of
+    from .._batch.requests import check_plan
+
+    if dry_run:
+        from .preflight import preflight
+
+        check_plan(client, plan)
+        return preflight(client, plan, {} if fresh else recorded(plan, client.log), batch_rates=rates_of(plan))
+    return compare_by_batch(client, plan, scorers=scorers, max_cost_usd=max_cost_usd, fresh=fresh)
 
 
 def _sent(
@@ -204,17 +265,17 @@ def _in_notebook() -> bool:
     """Whether somebody looks on, in a front end with widgets; elsewhere the bar or its last line says how far it is."""
     from .._foreground.environment import place
 
-    return place() == "notebook" and importlib.util.find_spec("anywidget") is not None
+    return place() in ("notebook", "marimo") and importlib.util.find_spec("anywidget") is not None
 
 
 def _client(given: Any) -> Client:
-    from .._client.client import Client
+    from .._client.client import Client, default_client
 
     if given is not None and not isinstance(given, Client):
         raise ConfigurationError(
             f"client must be a bf.Client, not {type(given).__name__}.", hint="Pass client=bf.Client('demo')."
         )
-    return Client() if given is None else given
+    return default_client() if given is None else given
 
 
 def _check_cost(max_cost_usd: Any) -> None:

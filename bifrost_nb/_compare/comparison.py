@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from .._client.typed_answers import read_answer
 from .._numbers import number
+from .._prompts.pictures import described, shortened
 from .._runs.run import Run
 from ..errors import ConfigurationError
-from .pictures import described, shortened
 from .plan import Plan, PlannedPrompt, Trial
+from .plots import Plots
 from .sweep import Progress
 from .typed_columns import add_answers
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
-    from matplotlib.axes import Axes
 
     from .._client.client import Client
     from .._gate.gate import Gate
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .pairwise import Judgement, PairAnswer
     from .scoring import Judged, ScorerFunction
     from .text_diff import TextDiff
+    from .until import Decision
 
 __all__ = ["Comparison", "Plots"]
 
@@ -67,12 +68,15 @@ class Comparison:
             read_answer(run, plan.schema)
         self._scores: dict[str, list[Judged]] = {}
         self._judge_runs: dict[str, list[Run]] = {}
-        self._judge_notes: list[str] = []
+        self.judge_notes: list[str] = []
+        """What is to be known about calls that judged."""
+        self.decision: Decision | None = None
+        """With ``until="decided"`` what was decided after how many inputs, and why sending ended; else None."""
         self._waited = False
         self._client = client
         self._log = None if client is None else client.log
         self._frame: tuple[list[Any], pd.DataFrame] | None = None
-        self.plot = Plots(self)
+        self.plot = Plots(self, self._named)
 
     @property
     def id(self) -> str:
@@ -115,11 +119,15 @@ class Comparison:
 
         Costs, ratings and notes that come later are in it the next time it is read.
         """
+        self._wait_a_moment()
+        return self.frame_now()
+
+    def frame_now(self) -> pd.DataFrame:
+        """`frame` without the short wait for costs."""
         import pandas as pd
 
         from .._runs.frame import to_frame
 
-        self._wait_a_moment()
         later = [(run.cost_usd, run.served, run.rating, run.tags.get("note")) for run in self.runs]
         if self._frame is None or self._frame[0] != later:
             frame = to_frame(self.runs)
@@ -181,7 +189,7 @@ class Comparison:
 
         if not self._waited:
             self._waited = True
-            wait_for_costs(self.runs, UNATTENDED_PATIENCE_S if place() == "unattended" else PATIENCE_S)
+            wait_for_costs(self.runs, UNATTENDED_PATIENCE_S if place() in ("unattended", "page") else PATIENCE_S)
 
     @property
     def prompts(self) -> pd.DataFrame:
@@ -214,7 +222,13 @@ class Comparison:
         """
         from .difference import difference
 
-        return difference(self.frame, a, b, metric, **options)
+        return difference(self.frame, a, b, metric, **self._at_any_look(metric, options))
+
+    def _at_any_look(self, metric: str, options: DifferenceOptions) -> DifferenceOptions:
+        """Where sending ended because of this metric, only an interval that holds at any look is true of it."""
+        if self.decision is None or self.decision.metric != metric or "order" in options:
+            return options
+        return {**options, "order": self.decision.order, "bounds": self.decision.bounds}
 
     def differences(
         self, metric: str = "total_ms", baseline: str | None = None, **options: Unpack[DifferenceOptions]
@@ -229,7 +243,7 @@ class Comparison:
         """
         from .differences import differences
 
-        return differences(self.frame, metric, baseline, **options)
+        return differences(self.frame, metric, baseline, **self._at_any_look(metric, options))
 
     def best(
         self,
@@ -253,7 +267,8 @@ class Comparison:
             "p50_ms": max_p50_ms,
             "p95_ms": max_p95_ms,
         }
-        return best(self.frame, metric, {name: limit for name, limit in limits.items() if limit is not None}, **options)
+        given = {name: limit for name, limit in limits.items() if limit is not None}
+        return best(self.frame, metric, given, **self._at_any_look(metric, options))
 
     def score(
         self,
@@ -283,23 +298,53 @@ class Comparison:
         self.judge_answers(given, JudgeCalls(self._client, of=self.id, max_cost_usd=max_cost_usd, fresh=fresh))
         return self
 
-    def judge_answers(self, scorers: Mapping[str, ScorerFunction], calls: JudgeCalls) -> None:
-        """`score` with checked scorers, by column. Raises ComparisonInterrupted."""
+    def judge_answers(
+        self, scorers: Mapping[str, ScorerFunction], calls: JudgeCalls, before: Comparison | None = None
+    ) -> None:
+        """`score` with checked scorers, by column; what was judged in `before` stands. Raises ComparisonInterrupted."""
         from .interrupted import ComparisonInterrupted
         from .scoring import scores
 
-        work = [(run, trial.prompt.values) for trial, run in zip(self._cells, self.runs, strict=True)]
+        known = {} if before is None else before.judged()
+        old = set() if before is None else {run.run_id for run in before.runs}
+        work = [
+            (run, trial.prompt.values)
+            for trial, run in zip(self._cells, self.runs, strict=True)
+            if run.run_id not in old
+        ]
         try:
             for name, scorer in scorers.items():
                 scores(name, scorer, work, calls)
         except KeyboardInterrupt:  # judges can take long; the answers are there
             raise ComparisonInterrupted(self) from None
         finally:
-            self._scores |= {name: list(judged) for name, judged in calls.found.items()}
+            for name in dict.fromkeys([*known, *calls.found]):
+                self._scores[name] = self._merged(known.get(name, {}), calls.found.get(name), work)
             for name in scorers:
-                self._judge_runs[name] = calls.runs.get(name, [])
-            self._judge_notes += [note for note in calls.notes if note not in self._judge_notes]
+                earlier = [] if before is None else before.judge_runs(name)
+                self._judge_runs[name] = [*earlier, *calls.runs.get(name, [])]
+            notes = [*([] if before is None else before.judge_notes), *calls.notes]
+            self.judge_notes += [note for note in dict.fromkeys(notes) if note not in self.judge_notes]
             self._frame = None
+
+    def judged(self) -> dict[str, dict[str, Judged]]:
+        """Each score's judgements by the id of the answer's run."""
+        ids = [run.run_id for run in self.runs]
+        return {name: dict(zip(ids, values, strict=True)) for name, values in self._scores.items()}
+
+    def judge_runs(self, name: str) -> list[Run]:
+        """The runs of models that judged for one score, those out of the log included."""
+        return self._judge_runs.get(name, [])
+
+    def _merged(
+        self, known: Mapping[str, Judged], found: list[Judged] | None, work: list[tuple[Run, Any]]
+    ) -> list[Judged]:
+        """A judgement for each run; of one that was not judged yet, that."""
+        from .scoring import INTERRUPTED, Judged
+
+        fresh = dict(zip((run.run_id for run, _ in work), found or (), strict=found is not None))
+        missing = Judged(None, None, INTERRUPTED)
+        return [fresh.get(run.run_id) or known.get(run.run_id) or missing for run in self.runs]
 
     def judge(
         self,
@@ -310,13 +355,15 @@ class Comparison:
         seed: int = 0,
         max_cost_usd: float | None = None,
         fresh: bool = False,
+        by: By | None = None,
     ) -> Judgement:
         """A model decides between the answers, two at a time, each pair in both orders.
 
         ``comparison.judge("Which answer helps the customer more?", judge="openai/gpt-4o")`` has ``.frame``,
         ``.ranking()``, ``.flips`` (pairs about which it contradicted itself, counted as ties), ``.preferences`` and
         ``.cost_usd``. The judge is never told who wrote what. `limit` is the most pairs (two calls each), drawn by
-        `seed`. What was judged before is taken from the log unless `fresh`.
+        `seed`. What was judged before is taken from the log unless `fresh`. ``by="template"`` sets templates against
+        each other, each pair of one deployment; ``by="deployment"`` deployments, each pair of one template.
 
         Raises ConfigurationError before anything is asked, `ComparisonInterrupted` on the interrupt key: run it again,
         and only the rest is asked.
@@ -325,9 +372,10 @@ class Comparison:
         from .judge import JudgeCalls
         from .pairwise import judge_pairs
 
+        answers = self._pair_answers(by)
         calls = JudgeCalls(self._client, of=self.id, max_cost_usd=max_cost_usd, fresh=fresh)
         try:
-            return judge_pairs(question, judge, self._pair_answers(), calls, limit=limit, seed=seed)
+            return judge_pairs(question, judge, answers, calls, limit=limit, seed=seed)
         except KeyboardInterrupt:
             raise ComparisonInterrupted(self) from None
         finally:
@@ -383,18 +431,13 @@ class Comparison:
         work = [(trial, run) for trial, run in zip(self._cells, self.runs, strict=True)]
         return disagreements(self.plan.schema, work, self.variants, _shown_input)
 
-    def _pair_answers(self) -> list[PairAnswer]:
+    def _pair_answers(self, by: By | None = None) -> list[PairAnswer]:
         from .pairwise import PairAnswer
 
         rows = {id(prompt.values): str(place) for place, prompt in enumerate(self.plan.prompts)}
         return [
-            PairAnswer(
-                trial.variant,
-                rows[id(trial.prompt.values)],
-                trial.prompt.values,
-                run,
-            )
-            for trial, run in zip(self._cells, self.runs, strict=True)
+            PairAnswer(name, rows[id(trial.prompt.values)], trial.prompt.values, run, other)
+            for (name, other), trial, run in zip(self._sides(by), self._cells, self.runs, strict=True)
         ]
 
     @property
@@ -408,7 +451,7 @@ class Comparison:
         """What is to be known about the scores: which failed and why, and what judging cost."""
         from .scoring import notes_on_scores
 
-        return [*notes_on_scores(self._scores), *self._judge_notes]
+        return [*notes_on_scores(self._scores), *self.judge_notes]
 
     def answers(self, prompt_id: str | None = None) -> pd.DataFrame:
         """Every distinct answer with how often it was given, of one prompt or of all.
@@ -464,15 +507,40 @@ class Comparison:
 
         return GridView(self.named_runs(), self._log, contexts(self.frame))
 
-    def vote(self, seed: int = 0, limit: int | None = None) -> Vote:
+    def vote(self, seed: int = 0, limit: int | None = None, *, by: By | None = None) -> Vote:
         """Judge the answers blind, two at a time, without names, times or costs; afterwards a ranking and who was who.
 
         `seed` decides the order and the sides, `limit` the most pairs. Ratings (``win``, ``loss``, ``tie``) are
-        written to the run log. Raises ConfigurationError where no prompt has two different answers.
+        written to the run log. ``by="template"`` sets templates against each other, each pair of one deployment, and
+        ``by="deployment"`` deployments, each pair of one template; else every two variants meet. Of two templates the
+        inputs are shown and not the prompts, which would tell who is who. Raises ConfigurationError where no prompt
+        has two different answers.
         """
         from .._notebook.widgets.vote import Vote
 
-        return Vote(self.named_runs(), seed=seed, limit=limit, log=self._log)
+        sides = self._sides(by)
+        return Vote(
+            [(name, run) for (name, _), run in zip(sides, self.runs, strict=True)],
+            seed=seed,
+            limit=limit,
+            log=self._log,
+            rows={run.run_id: trial.prompt.values for trial, run in zip(self._cells, self.runs, strict=True)},
+            apart={run.run_id: other for (_, other), run in zip(sides, self.runs, strict=True)},
+        )
+
+    def _sides(self, by: By | None) -> list[tuple[str, str]]:
+        """For each run whose it is `by`, and what two runs must share beside the input to be set side by side."""
+        if by not in (None, "variant", "deployment", "template"):
+            raise ConfigurationError(f"by must be 'variant', 'deployment' or 'template', not {by!r}.")
+        if by == "template" and len(self.templates) < 2:
+            raise ConfigurationError(
+                "There are no two templates.", hint="Pass several: prompt={'short': ..., 'long': ...}."
+            )
+        if by == "template":
+            return [(trial.prompt.template or "", trial.asked.name) for trial in self._cells]
+        if by == "deployment":
+            return [(trial.asked.name, trial.prompt.template or "") for trial in self._cells]
+        return [(trial.variant, "") for trial in self._cells]
 
     def named_runs(self) -> Iterator[tuple[str, Run]]:
         """(variant's name, run) in the order of the table."""
@@ -537,12 +605,13 @@ class Comparison:
     def to_excel(self, path: str | os.PathLike[str]) -> Path:
         """Write `frame` to an ``.xlsx`` file with typed cells, in which no text is a formula; returns its path.
 
-        ``comparison.to_excel("runs.xlsx")``. Raises ConfigurationError for another suffix, LogError where the file
-        cannot be written.
+        ``comparison.to_excel("runs.xlsx")``. Texts are as the client's `redact` wants them. Raises
+        ConfigurationError for another suffix, LogError where the file cannot be written.
         """
         from .._report.spreadsheet import write
+        from .._report.written import comparison_frame
 
-        return write(self.frame, path, (".xlsx",))
+        return write(comparison_frame(self), path, (".xlsx",))
 
     @property
     def client(self) -> Client | None:
@@ -627,73 +696,3 @@ def _shown_input(prompt: PlannedPrompt, name: str) -> Any:
     if name in prompt.pictures and (not isinstance(value, str) or value.startswith("data:")):
         return described(prompt.pictures[name])
     return value
-
-
-class Plots:
-    """The charts of one comparison; each takes `ax` and returns the Axes. See `bifrost_nb.charts`."""
-
-    def __init__(self, comparison: Comparison) -> None:
-        self._comparison = comparison
-
-    def latency(self, ax: Axes | None = None) -> Axes:
-        """The distribution of the whole time, with p50 and p95."""
-        return self._draw("latency", ax)
-
-    def ttft(self, ax: Axes | None = None) -> Axes:
-        """The distribution of the time to the first text."""
-        return self._draw("ttft", ax)
-
-    def tokens(self, ax: Axes | None = None) -> Axes:
-        """The distribution of tokens per second."""
-        return self._draw("tokens", ax)
-
-    def cost(self, ax: Axes | None = None) -> Axes:
-        """The mean cost of a run, the total, and how many are unknown."""
-        return self._draw("cost", ax)
-
-    def errors(self, ax: Axes | None = None) -> Axes:
-        """How the runs ended."""
-        return self._draw("errors", ax)
-
-    def anatomy(self, ax: Axes | None = None) -> Axes:
-        """Where the time goes: waiting here, network, gateway, to the first text, generation; see `anatomy_parts`."""
-        import pandas as pd
-
-        from .. import charts
-
-        upstream = [(run.extra_fields or {}).get("upstream_latency") for run in self._comparison.runs]
-        told = [value if isinstance(value, int | float) else None for value in upstream]
-        frame = self._comparison._named().assign(upstream_ms=pd.array(told, dtype="Float64"))
-        return charts.anatomy(frame, ax)
-
-    def tradeoff(self, x: str = "cost_usd", y: str = "total_ms", ax: Axes | None = None) -> Axes:
-        """Two figures against each other, with the efficient frontier: ``tradeoff(x="cost_usd", y="score")``."""
-        from .. import charts
-
-        return charts.tradeoff(self._comparison._named(), x, y, ax=ax)
-
-    def scores(self, score: str | None = None, ax: Axes | None = None) -> Axes:
-        """The mean of a score for each variant with its interval; by default the first score."""
-        from .. import charts
-
-        return charts.scores(self._comparison._named(), score, ax=ax)
-
-    def agreement(self, first: str, second: str = "rating", ax: Axes | None = None, **options: Any) -> Axes:
-        """How often two columns said what, as `Comparison.agreement` compares them."""
-        from .. import charts
-
-        return charts.agreement(self._comparison.agreement(first, second, **options), ax=ax)
-
-    def over_time(self, ax: Axes | None = None) -> Axes:
-        """Each run's time against when it began."""
-        return self._draw("over_time", ax)
-
-    def timeline(self, ax: Axes | None = None) -> Axes:
-        """Queue, first text and generation of each run."""
-        return self._draw("timeline", ax)
-
-    def _draw(self, name: str, ax: Axes | None) -> Axes:
-        from .. import charts
-
-        axes: Axes = getattr(charts, name)(self._comparison._named(), ax=ax)
-        return axes

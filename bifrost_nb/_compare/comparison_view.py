@@ -117,6 +117,8 @@ def as_text(comparison: Comparison) -> str:
     widths = [max(len(row[place]) for row in rows) for place in range(len(columns))]
     lines = ["  ".join(trial.ljust(width) for trial, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines.insert(1, "  ".join("─" * width for width in widths))
+    if comparison.decision is not None:
+        lines += [plain(comparison.decision.verdict)]
     return "\n".join([_head(comparison), "", *lines, *("! " + plain(note) for note in _notes(comparison))])
 
 
@@ -127,7 +129,9 @@ def as_html(comparison: Comparison) -> str:
     rows = [[_cell(column, row, summary) for column in columns] for row in summary.itertuples(index=False)]
     shown = table(rows, [column.title for column in columns], label="Summary", figures=range(2, len(columns)))
     notes = "".join(note(plain(each)) for each in _notes(comparison))
-    return f"<div><div><b>{escape(_head(comparison))}</b></div>{shown}{notes}</div>"
+    found = comparison.decision
+    decision = "" if found is None else f"<div><strong>{escape(plain(found.verdict))}</strong></div>"
+    return f"<div><div><b>{escape(_head(comparison))}</b></div>{shown}{decision}{notes}</div>"
 
 
 def _cell(column: _TableColumn, row: Row, summary: pd.DataFrame) -> Markup:

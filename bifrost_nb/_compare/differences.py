@@ -17,7 +17,7 @@ from .statistics import measured
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Best", "best", "differences"]
+__all__ = ["Best", "best", "differences", "shared_confidence", "table_of"]
 
 _COLUMNS = (
     *("a", "b", "metric", "statistic", "estimate", "low", "high", "n"),
@@ -82,7 +82,14 @@ def differences(
     if len(names) < 2:
         raise ConfigurationError(f"There is only {names[0] if names else 'nothing'} to compare.")
     chosen = list(combinations(names, 2)) if baseline is None else [(n, baseline) for n in names if n != baseline]
-    return _table([difference(frame, a, b, metric, **options) for a, b in chosen])
+    if options.get("order") is not None:  # intervals that hold at any look have no p-value to correct (Holm)
+        options = {**options, "confidence": shared_confidence(options.get("confidence", 0.95), len(chosen))}
+    return table_of([difference(frame, a, b, metric, **options) for a, b in chosen])
+
+
+def shared_confidence(confidence: float, pairs: int) -> float:
+    """The confidence of each of so many intervals that all hold together with `confidence` (Bonferroni)."""
+    return 1 - (1 - confidence) / max(1, pairs)
 
 
 def best(frame: pd.DataFrame, metric: str, limits: Mapping[str, float], **options: Unpack[DifferenceOptions]) -> Best:
@@ -115,7 +122,7 @@ def best(frame: pd.DataFrame, metric: str, limits: Mapping[str, float], **option
             out[name] = f"has no {metric}"
     order = sorted(known, key=lambda name: -known[name] if higher_is_better(metric) else known[name])
     if len(order) < 2:
-        return Best(metric, order, out, _table([]))
+        return Best(metric, order, out, table_of([]))
     table = differences(frame[label.isin(order)], metric, **options)
     leader = order[0]
     lost = {
@@ -146,7 +153,8 @@ def _names(frame: pd.DataFrame, by: groups.By | None) -> list[str]:
     return [str(name) for name in groups.names(frame, by or groups.default_by(frame)).dropna().unique()]
 
 
-def _table(found: Sequence[Difference]) -> pd.DataFrame:
+def table_of(found: Sequence[Difference]) -> pd.DataFrame:
+    """A row for each difference, corrected for their number."""
     import pandas as pd
 
     adjusted = holm([one.p_value for one in found])

@@ -16,9 +16,9 @@ from .._client.judging import JUDGE_TAG
 from ..errors import ConfigurationError
 from .judge import JudgeCalls, error_of
 from .plan import Plan, Trial, make_plan
+from .resume import COSINE_TAG, resumed
 from .scoring import Judged, ModelScorer, Row, Score, judged_of
 from .sweep import Sweep
-from .waiting import run_sweep
 
 if TYPE_CHECKING:
     from .._client.client import Client
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Similar"]
 
-COSINE_TAG = "cosine"
 Pair = tuple[str, str]
 
 
@@ -35,7 +34,7 @@ class _EmbeddingPlan(Plan):
     """A plan whose trials embed two texts each."""
 
     def call(self, client: Client, trial: Trial) -> Call:
-        return client.prepare(
+        call = client.prepare(
             "embedding",
             trial.asked.deployment,
             list(trial.prompt.values["pair"]),
@@ -45,6 +44,8 @@ class _EmbeddingPlan(Plan):
             repeat=trial.repeat,
             retries=0,
         )
+        call.before_log = _keep_cosine  # in the same line: what is killed after it has lost nothing
+        return call
 
 
 class Similar(ModelScorer):
@@ -55,6 +56,7 @@ class Similar(ModelScorer):
             raise ConfigurationError(f"deployment must be one for embeddings, 'provider/model', not {deployment!r}.")
         self.column, self.deployment, self._client = column, deployment, client
         super().__init__("similar", f"similar({column!r}, deployment={deployment!r})", self._alone, [column])
+        self.bounds = (-1.0, 1.0)
 
     def judge_all(self, name: str, work: Sequence[tuple[Run, Row]], calls: JudgeCalls, into: list[Judged]) -> None:
         """See `ModelScorer.judge_all`."""
@@ -85,23 +87,23 @@ class Similar(ModelScorer):
         client = calls.client
         plan = self._plan(name, client, pairs)
         by_id = {trial.trial_id: pair for trial, pair in zip(plan.trials, pairs, strict=True)}
-        done = {} if calls.fresh else _embedded_before(plan, client)
-        calls.runs.setdefault(name, []).extend(done.values())
-        found.update({by_id[trial_id]: run for trial_id, run in done.items()})
-        missing = tuple(trial for trial in plan.trials if trial.trial_id not in done)
-        if not missing or calls.exhausted() is not None:
-            return
-        sweep = Sweep(client, replace(plan, trials=missing, order=missing), {}, max_cost_usd=calls.left_usd())
-        interrupted = run_sweep(client, sweep)
-        calls.count(name, sweep.results.values())
-        calls.notes += [note for note in sweep.progress.notes if note not in calls.notes]
-        for trial_id, run in sweep.results.items():
-            if run.status == "ok" and (cosine := _cosine(run.embeddings)) is not None:
-                run.tags = {**run.tags, COSINE_TAG: cosine}
-                client.log.update(run.run_id, tags=run.tags)
-            found[by_id[trial_id]] = run
-        if interrupted:
-            raise KeyboardInterrupt
+        with resumed([plan], client.log, fresh=calls.fresh) as before:
+            done = {key: run for key, run in before.done.items() if COSINE_TAG in run.tags}
+            calls.runs.setdefault(name, []).extend(done.values())
+            found.update({by_id[trial_id]: run for trial_id, run in done.items()})
+            if before.interrupted:
+                raise KeyboardInterrupt
+            missing = tuple(trial for trial in plan.trials if trial.trial_id not in done)
+            if not missing or calls.exhausted() is not None:
+                return
+            part = replace(plan, trials=missing, order=missing)
+            sweep = Sweep(client, part, {}, max_cost_usd=calls.left_usd())
+            interrupted = calls.run(sweep)
+            calls.count(name, sweep.results.values())
+            calls.notes += [note for note in sweep.progress.notes if note not in calls.notes]
+            found.update({by_id[trial_id]: run for trial_id, run in sweep.results.items()})
+            if interrupted:
+                raise KeyboardInterrupt
 
     def _plan(self, name: str, client: Client, pairs: list[Pair]) -> _EmbeddingPlan:
         plan = make_plan(
@@ -123,16 +125,6 @@ class Similar(ModelScorer):
         return Score(found[0].value)
 
 
-def _embedded_before(plan: Plan, client: Client) -> dict[str, Run]:
-    ids = {trial.trial_id for trial in plan.trials}
-    runs = client.log.read(prompt_id={trial.prompt.prompt_id for trial in plan.trials}, status="ok")
-    return {
-        run.tags["cell"]: run
-        for run in runs
-        if run.tags.get("cell") in ids and run.request_type == "embedding" and COSINE_TAG in run.tags
-    }
-
-
 def _cosine_of(run: Run | None, calls: JudgeCalls) -> Judged:
     error = error_of(run, calls)
     if error is not None or run is None:
@@ -141,6 +133,11 @@ def _cosine_of(run: Run | None, calls: JudgeCalls) -> Judged:
     return (
         Judged(None, None, "the embeddings are not two vectors of one length") if cosine is None else judged_of(cosine)
     )
+
+
+def _keep_cosine(run: Run) -> None:
+    if run.status == "ok" and (cosine := _cosine(run.embeddings)) is not None:
+        run.tags = {**run.tags, COSINE_TAG: cosine}
 
 
 def _cosine(vectors: Sequence[Sequence[float]]) -> float | None:

@@ -102,12 +102,7 @@ def _filled(frame: pd.DataFrame, comparison: Comparison, schema: AnswerSchema, p
     result = frame.copy()
     for name, values in field_columns(schema, runs).items():
         result[f"{prefix}{name}"] = values
-    errors = [
-        None
-        if run.valid
-        else run.valid_error or (run.error_message if run is unsent else error_text(run)) or run.status
-        for run in runs
-    ]
+    errors = [None if run.valid else run.valid_error or error_text(run) or run.status for run in runs]
     result[f"{prefix}fill_error"] = to_array(errors, "string")
     comparison.wait_for_costs(2.0)
     costs = [run.cost_usd for run in made.values()]

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from .._client.judging import JUDGE_TAG
 from .._numbers import number, whole
+from .._prompts.template import render, with_names
 from .._safe_text import plain
 from ..errors import ConfigurationError, TemplateError
 from .plan import Plan, make_plan
+from .progress import Bar
 from .resume import resumed
 from .scoring import Judged, ModelScorer, Row, Score, judged_of
 from .sweep import Sweep
-from .template import render, with_names
 from .waiting import run_sweep
 
 if TYPE_CHECKING:
@@ -52,40 +53,53 @@ class Question:
 class JudgeCalls:
     """The calls that judge the answers of one comparison: who makes them, what they cost, what they found.
 
-    `max_cost_usd` is what may still be spent, None without limit; `fresh` asks again what the log has answers of.
+    `max_cost_usd` is what may still be spent, None without limit; `fresh` asks again what the log has answers of;
+    `silent` shows no progress.
     """
 
     def __init__(
-        self, client: Client | None, *, of: str | None = None, max_cost_usd: float | None = None, fresh: bool = False
+        self,
+        client: Client | None,
+        *,
+        of: str | None = None,
+        max_cost_usd: float | None = None,
+        fresh: bool = False,
+        silent: bool = False,
     ) -> None:
         self._client, self._of, self._limit_usd, self.fresh = client, of, max_cost_usd, fresh
+        self._silent = silent
         self.found: dict[str, list[Judged]] = {}
         """Score's name -> a judgement for each run."""
         self.runs: dict[str, list[Run]] = {}
         """Score's name -> the judge's runs behind it, those out of the log included."""
         self.notes: list[str] = []
-        self._new: list[Run] = []
+        self.new: list[Run] = []
+        """What was asked just now, and paid for."""
+
+    def run(self, sweep: Sweep) -> bool:
+        """Run a sweep of judging; True if the interrupt key stopped it."""
+        return run_sweep(self.client, sweep, Bar(sweep.progress, silent=True) if self._silent else None)
 
     @property
     def client(self) -> Client:
-        """The comparison's client; for a scorer that is called alone the one of the settings."""
+        """The comparison's client; for a scorer that is called alone the default one."""
         if self._client is None:
-            from .._client.client import Client
+            from .._client.client import default_client
 
-            self._client = Client()
+            self._client = default_client()
         return self._client
 
     def count(self, name: str, runs: Iterable[Run]) -> None:
         """Runs that were made just now to judge answers."""
         runs = list(runs)
         self.runs.setdefault(name, []).extend(runs)
-        self._new += runs
+        self.new += runs
 
     def left_usd(self) -> float | None:
         """What may still be spent; None without limit."""
         if self._limit_usd is None:
             return None
-        return self._limit_usd - sum(run.cost_usd or 0.0 for run in self._new)
+        return self._limit_usd - sum(run.cost_usd or 0.0 for run in self.new)
 
     def exhausted(self) -> str | None:
         """Why nothing more may be asked, in words; None while there is money left."""
@@ -183,7 +197,7 @@ class JudgeCalls:
         ids = {trial.trial_id for trial in trials}
         part = replace(plan, trials=trials, order=tuple(trial for trial in plan.order if trial.trial_id in ids))
         sweep = Sweep(self.client, part, {}, max_cost_usd=self.left_usd())
-        interrupted = run_sweep(self.client, sweep)
+        interrupted = self.run(sweep)
         self.count(name, sweep.results.values())
         self.notes += [note for note in sweep.progress.notes if note not in self.notes]
         by_id = {trial.trial_id: question for question, trial in zip(questions, plan.trials, strict=True)}
@@ -282,6 +296,9 @@ class Rubric(ModelScorer):
         who = judge if isinstance(judge, str) else judge.get("deployment")
         shown = f"rubric({question!r}, judge={who!r}" + ("" if scale == 2 else f", scale={scale!r}") + ")"
         super().__init__("rubric", shown, self._alone, columns)
+        self.bounds = min(0.0, *self.grades.values()), max(1.0, *self.grades.values())
+        if min(self.grades.values()) >= 1:  # a scale of 1 to 5 has no 0
+            self.bounds = min(self.grades.values()), self.bounds[1]
 
     def judge_all(self, name: str, work: Sequence[tuple[Run, Row]], calls: JudgeCalls, into: list[Judged]) -> None:
         """See `ModelScorer.judge_all`."""

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from .._display.describe import usd
 from .._display.table import Table
 from .._numbers import whole
+from .._prompts.template import variables
 from ..errors import ConfigurationError, TemplateError
 from .judge import UNTRUSTED, JudgeCalls, Question, error_of, fenced, json_reply, question_data, reply_schema
-from .template import variables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +43,8 @@ class PairAnswer:
     input_id: str
     row: Mapping[str, Any]
     run: Run
+    apart: str = ""
+    """What the two answers of a pair share beside input and repeat."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,7 +102,7 @@ class Judgement:
 
     def ranking(self, confidence: float = 0.95) -> pd.DataFrame:
         """The variants from strongest to weakest: Bradley-Terry strengths with intervals, as a vote has them."""
-        from .ranking import ranking
+        from .._statistics.ranking import ranking
 
         return ranking(self.frame, self._models, confidence)
 
@@ -202,10 +204,10 @@ def judge_pairs(
 
 
 def _pairs(answers: Sequence[PairAnswer]) -> list[_Pair]:
-    together: dict[tuple[str, int | None], list[PairAnswer]] = {}
+    together: dict[tuple[str, str, int | None], list[PairAnswer]] = {}
     for one in answers:
         if one.run.status == "ok" and one.run.text.strip():
-            together.setdefault((one.input_id, one.run.repeat), []).append(one)
+            together.setdefault((one.input_id, one.apart, one.run.repeat), []).append(one)
     return [_Pair(a, b) for some in together.values() for a, b in combinations(some, 2) if a.name != b.name]
 
 

@@ -20,14 +20,14 @@ import orjson
 from .._client.calls import Call, Kind
 from .._client.typed_answers import AnswerSchema, with_schema
 from .._numbers import number, whole
+from .._prompts.inputs import Rendered, prompts_of
+from .._prompts.messages import Message, asked_as, checked_templates, transcript
+from .._prompts.prompt_text import Fault, as_text
+from .._prompts.template import render
 from .._safe_text import Secret
 from ..errors import ConfigurationError
-from .api_choice import check_images_taken, with_kinds
+from .api_choice import check_images_taken, system_for, with_kinds
 from .groups import SEPARATOR
-from .inputs import Rendered, prompts_of
-from .messages import Message, asked_as, checked_templates, transcript
-from .prompt_text import Fault, as_text
-from .template import render
 
 if TYPE_CHECKING:
     from .._client.client import Client
@@ -141,9 +141,7 @@ class Plan:
     def call(self, client: Client, trial: Trial) -> Call:
         """The checked call of a cell, with a fresh run that carries the cell's identity."""
         asked, prompt = trial.asked, trial.prompt
-        options: dict[str, Any] = {"retries": 0, **asked.parameters}
-        if trial.system is not None:
-            options["instructions" if asked.kind == "responses" else "system"] = trial.system
+        options: dict[str, Any] = {"retries": 0, **asked.parameters, **system_for(asked.kind, trial.system)}
         return client.prepare(
             asked.kind,
             asked.deployment,
@@ -188,11 +186,15 @@ def make_plan(
     seed: int = 0,
     tags: Mapping[str, Any] | None = None,
     parameters: Mapping[str, Any] | None = None,
+    known_only: bool = False,
+    batch: bool = False,
 ) -> Plan:
     """The plan of a comparison. Raises ConfigurationError or TemplateError; sends no call.
 
+    Answers of a `batch` have no times and another price, so its trials are others than those of single calls.
+
     `kind` None: as the gateway's list of models says for each deployment; messages, images and
-    a schema are a chat's.
+    a schema are a chat's. `known_only`: as far as the list was heard before, so that nobody waits.
     """
     read_by = None if schema is None else AnswerSchema.of(schema)
     templates = _templates(prompt, messages)
@@ -210,10 +212,10 @@ def make_plan(
     }
     asked = variants_of(deployments, shared)
     needs_chat = any(one is not None for one in (messages, images, schema))
-    asked = with_kinds(client, asked, "chat" if needs_chat and kind is None else kind)
+    asked = with_kinds(client, asked, "chat" if needs_chat and kind is None else kind, known_only=known_only)
     asked = tuple(_typed(one, read_by) for one in asked)
     if images is not None:
-        check_images_taken(client, asked)
+        check_images_taken(client, (one.deployment for one in asked))
     kind = asked[0].kind if len({who.kind for who in asked}) == 1 else "text"
     if any(who.kind == "text" and who.system is not None for who in asked):
         raise ConfigurationError("A text completion takes no system message.", hint="Pass api='chat'.")
@@ -221,8 +223,9 @@ def make_plan(
     systems = [who.system for who in asked if who.system is not None]
     prompts = _prompts(prompts_of(templates, inputs, systems, images), kind, system)
     contents = _contents(client, asked, stream, prompts[0])
+    mark = ["batch"] if batch else []
     trials = tuple(
-        Trial(digest_of([gateway, one.prompt_id, *content, filled, repeat], 16), one, who, repeat, filled)
+        Trial(digest_of([gateway, one.prompt_id, *content, filled, repeat, *mark], 16), one, who, repeat, filled)
         for one in prompts
         for who, content in zip(asked, contents, strict=True)
         for filled in [_filled(who.system, one.values)]
@@ -398,11 +401,10 @@ def _contents(client: Client, asked: Sequence[Variant], stream: bool, prompt: Pl
     seen: Counter[str] = Counter()
     contents = []
     for one in asked:
-        word = "instructions" if one.kind == "responses" else "system"
-        system = {} if one.system is None else {word: one.system}
+        parameters = {**one.parameters, **system_for(one.kind, one.system)}
         call = client.prepare(
             one.kind, one.deployment, stream=stream, fallbacks=list(one.fallbacks) or None,
-            **asked_as(one.kind, prompt.text, prompt.messages), **{**one.parameters, **system},
+            **asked_as(one.kind, prompt.text, prompt.messages), **parameters,
         )  # fmt: skip
         content = identity_of(call, question=False)
         digest = digest_of(content, 16)

@@ -1,16 +1,19 @@
 """What a comparison would take, before it is sent: calls, tokens, dollars, minutes, prompts that are too long.
 
-Estimates, and named so: a token is counted per four bytes of UTF-8 (no tokenizer of the provider is at hand), and an
-answer has between one token and ``max_tokens``. Prices and context lengths are the gateway's own, from ``/v1/models``.
+Prompts of chats are counted by the provider where it does that (`bifrost_nb._client.token_count`); else the tokens are
+an estimate, and named so: one per four bytes of UTF-8. An answer has between one token and ``max_tokens``. Prices and
+context lengths are the gateway's own, from ``/v1/models``.
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .._client.calls import REQUEST_TYPES
+from .._client.token_count import checked, count_tokens
 from .._safe_text import plain
 from ..errors import BifrostError
 from .plan import Plan, Trial, Variant
@@ -21,11 +24,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .._client.client import Client
-    from .._runs.run import Run
 
-__all__ = ["Preflight", "preflight", "tokens_of"]
+__all__ = ["Preflight", "counted_tokens", "preflight", "tokens_of"]
 
 BYTES_PER_TOKEN = 4
+MOST_COUNTED = 500
+COUNTED_AT_ONCE = 16
 RECENT = 200
 """The expected time comes from so many of a deployment's newest runs in the log."""
 
@@ -33,13 +37,16 @@ RECENT = 200
 class Preflight:
     """The estimate of one plan. `frame` has one row per deployment; unknown is NA.
 
-    Columns: ``deployment``, ``cells``, ``recorded`` (taken from the log), ``to_send``, ``prompt_tokens`` (estimated,
-    of all calls to send), ``max_completion_tokens``, ``cost_low_usd``, ``cost_high_usd``, ``minutes``, ``too_long``
+    Columns: ``deployment``, ``cells``, ``recorded`` (taken from the log), ``to_send``, ``prompt_tokens`` (of all calls
+    to send), ``counted`` (boolean: these are the provider's count, not an estimate), ``max_completion_tokens``,
+    ``cost_low_usd``, ``cost_high_usd``, ``minutes``, ``too_long``
     (prompts that do not fit the context length together with their answer).
     """
 
-    def __init__(self, plan: Plan, frame: pd.DataFrame) -> None:
+    def __init__(self, plan: Plan, frame: pd.DataFrame, may_end_after: int | None = None) -> None:
         self.plan, self.frame = plan, frame
+        self.may_end_after = may_end_after
+        """With ``until="decided"`` the inputs after which it is first looked; the figures are the most it can take."""
 
     @property
     def cost_range_usd(self) -> tuple[float, float] | None:
@@ -69,6 +76,10 @@ class Preflight:
         for name in shown.columns:
             if name.endswith("_usd"):
                 shown[name] = [amount(value, name) for value in shown[name]]
+            elif name == "counted":
+                shown[name] = [
+                    "–" if value is None else "by the provider" if value else "estimate" for value in shown[name]
+                ]
             elif name == "minutes":
                 shown[name] = ["–" if value is None else f"{value:.1f}" for value in shown[name]]
             elif name != "deployment":
@@ -78,7 +89,10 @@ class Preflight:
     def _sentence(self) -> str:
         send, trials = int(self.frame["to_send"].sum()), len(self.plan.trials)
         cost, minutes = self.cost_range_usd, self.minutes
-        said = [f"Nothing was sent. {send:,} of {trials:,} calls are to be made"]
+        counted = bool(self.frame["counted"].fillna(False).any())
+        begin = "No call was made; the provider only counted tokens." if counted else "Nothing was sent."
+        most = "" if self.may_end_after is None else "At most "
+        said = [f"{begin} {most}{send:,} of {trials:,} calls are to be made"]
         said.append("cost unknown" if cost is None else " to ".join(amount(one, "cost_usd") for one in cost))
         if minutes is None:
             said.append("time unknown")
@@ -86,21 +100,44 @@ class Preflight:
             said.append(f"about {minutes:.1f} minutes" if minutes >= 1 else f"about {math.ceil(60 * minutes)} s")
         if long := int(self.frame["too_long"].fillna(0).sum()):
             said.append(f"{long:,} prompts are too long for their deployment")
-        return ", ".join(said) + "."
+        ends = "" if self.may_end_after is None else f" It may be decided from {self.may_end_after} inputs on."
+        guessed = self.frame.loc[~self.frame["counted"].fillna(True).astype(bool), "deployment"]
+        which = f" Prompt tokens of {', '.join(guessed)} are an estimate." if len(guessed) else ""
+        return ", ".join(said) + f".{ends}{which}"
 
 
-def preflight(client: Client, plan: Plan, done: Mapping[str, Run]) -> Preflight:
-    """The estimate of `plan`, where `done` holds what need not be sent."""
+def preflight(
+    client: Client,
+    plan: Plan,
+    done: Mapping[str, Any],
+    *,
+    may_end_after: int | None = None,
+    batch_rates: Mapping[str, float] | None = None,
+    count: bool = True,
+) -> Preflight:
+    """The estimate of `plan`, where `done` holds what need not be sent; see `Preflight.may_end_after`.
+
+    `batch_rates` is the share of the list price that a batch costs, by the variant's name: how long one takes is not
+    known. Without `count` no provider is asked for the tokens.
+    """
     import pandas as pd
 
     models = _models(client)
     times = _times(client, plan)
-    rows = [_row(asked, plan, done, models.get(asked.deployment), times.get(asked.deployment)) for asked in plan.asked]
+    counts = counted_tokens(client, plan, done) if count else {}
+    rows = [
+        _row(asked, plan, done, models.get(asked.deployment), times.get(asked.deployment), counts.get(asked.name))
+        for asked in plan.asked
+    ]
     frame = pd.DataFrame(rows)
-    counts = ["cells", "recorded", "to_send", "prompt_tokens", "max_completion_tokens", "too_long"]
+    if batch_rates is not None:
+        rates = frame["deployment"].map(dict(batch_rates))
+        frame[["cost_low_usd", "cost_high_usd"]] = frame[["cost_low_usd", "cost_high_usd"]].mul(rates, axis=0)
+        frame["minutes"] = None
+    whole = ["cells", "recorded", "to_send", "prompt_tokens", "max_completion_tokens", "too_long"]
     amounts = ["cost_low_usd", "cost_high_usd", "minutes"]
-    dtypes = {"deployment": "string", **dict.fromkeys(counts, "Int64"), **dict.fromkeys(amounts, "Float64")}
-    return Preflight(plan, frame.astype(dtypes))
+    dtypes = dict.fromkeys(whole, "Int64") | dict.fromkeys(amounts, "Float64")
+    return Preflight(plan, frame.astype({"deployment": "string", "counted": "boolean", **dtypes}), may_end_after)
 
 
 def tokens_of(text: str) -> int:
@@ -109,13 +146,19 @@ def tokens_of(text: str) -> int:
 
 
 def _row(
-    asked: Variant, plan: Plan, done: Mapping[str, Run], model: Mapping[str, Any] | None, seconds: float | None
+    asked: Variant,
+    plan: Plan,
+    done: Mapping[str, Any],
+    model: Mapping[str, Any] | None,
+    seconds: float | None,
+    counts: Mapping[str, int] | None,
 ) -> dict[str, Any]:
     trials = [trial for trial in plan.trials if trial.asked is asked]
     send = [trial for trial in trials if trial.trial_id not in done]
     # What a picture costs in tokens is each provider's own rule.
-    known = not any(trial.prompt.pictures for trial in send)
-    prompt_tokens = sum(_asked_tokens(trial) for trial in send) if known else None
+    known = counts is not None or not any(trial.prompt.pictures for trial in send)
+    tokens = {trial.trial_id: _asked_tokens(trial) if counts is None else counts[trial.trial_id] for trial in send}
+    prompt_tokens = sum(tokens.values()) if known else None
     answers = max(asked.parameters.get(name) or 1 for name in ("n", "best_of")) * len(send)
     longest = asked.parameters.get("max_tokens") or asked.parameters.get("max_completion_tokens")
     longest = longest or _positive(model, "max_output_tokens")
@@ -131,26 +174,76 @@ def _row(
         "recorded": len(trials) - len(send),
         "to_send": len(send),
         "prompt_tokens": prompt_tokens,
+        "counted": counts is not None if send and known else None,
         "max_completion_tokens": None if longest is None else answers * longest,
         "cost_low_usd": low,
         "cost_high_usd": high,
         "minutes": _minutes(asked, len(send), seconds),
-        "too_long": _too_long(send, longest or 0, _positive(model, "context_length")),
+        "too_long": _too_long(send, tokens, longest or 0, _positive(model, "context_length")),
     }
 
 
 _PRICES = ("prompt", "completion")
 
 
-def _too_long(trials: Iterable[Trial], other: int, context: int | None) -> int | None:
+def _too_long(trials: Iterable[Trial], tokens: Mapping[str, int], other: int, context: int | None) -> int | None:
     if context is None:
         return None
-    return len({trial.prompt.prompt_id for trial in trials if _asked_tokens(trial) + other > context})
+    return len({trial.prompt.prompt_id for trial in trials if tokens[trial.trial_id] + other > context})
 
 
 def _asked_tokens(trial: Trial) -> int:
     """Of the prompt and the system message, filled in."""
     return tokens_of(trial.prompt.text) + (tokens_of(trial.system) if trial.system else 0)
+
+
+def counted_tokens(client: Client, plan: Plan, done: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """The prompt tokens of each trial that is not done, by the variant's name, where its provider counts them all.
+
+    One prompt is tried first: who refuses it is asked no more. A deployment with more than `MOST_COUNTED` different
+    prompts is estimated.
+    """
+
+    async def every() -> dict[str, dict[str, int]]:
+        limit = asyncio.Semaphore(COUNTED_AT_ONCE)
+        found = await asyncio.gather(*(_counts(client, plan, asked, done, limit) for asked in plan.asked))
+        return {asked.name: each for asked, each in zip(plan.asked, found, strict=True) if each is not None}
+
+    return client.run_on_loop(every())
+
+
+async def _counts(
+    client: Client, plan: Plan, asked: Variant, done: Mapping[str, Any], limit: asyncio.Semaphore
+) -> dict[str, int] | None:
+    send = [trial for trial in plan.trials if trial.asked is asked and trial.trial_id not in done]
+    same: dict[tuple[str, str | None], list[Trial]] = {}
+    for trial in send:
+        same.setdefault((trial.prompt.prompt_id.partition("-")[0], trial.system), []).append(trial)
+    # Tools, formats and prompts of the gateway's repository are tokens that only the call itself knows.
+    adds = {"tools", "response_format", "text", "previous_response_id", "conversation", "headers", "extra"}
+    if (
+        not send
+        or asked.kind not in ("chat", "responses")
+        or adds & asked.parameters.keys()
+        or len(same) > MOST_COUNTED
+    ):
+        return None
+
+    async def one(trials: list[Trial]) -> int | None:
+        prompt = trials[0].prompt
+        turns = checked(prompt.messages or prompt.text, trials[0].system)
+        async with limit:
+            try:
+                return await count_tokens(client, asked.deployment, turns)
+            except BifrostError:  # what is wrong shows when it is sent; an estimate does without
+                return None
+
+    groups = list(same.values())
+    first = await one(groups[0])
+    counts = [first] if first is None else [first, *await asyncio.gather(*map(one, groups[1:]))]
+    if None in counts:
+        return None
+    return {trial.trial_id: count or 0 for trials, count in zip(groups, counts, strict=True) for trial in trials}
 
 
 def _minutes(asked: Variant, calls: int, seconds: float | None) -> float | None:

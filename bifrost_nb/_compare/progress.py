@@ -20,11 +20,11 @@ class Bar:
     In a notebook the bar is made of widgets (`bifrost_nb._foreground.widget_bar`), of which a line of text stays.
     """
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+    def __init__(self, progress: Progress, *, silent: bool = False) -> None:
+        self._progress, self._silent = progress, silent
         self._bar: Any = None
         self._widgets: Any = None
-        if progress.reused < progress.total and _watched():
+        if not silent and progress.reused < progress.total and _watched():
             options = {"total": progress.total, "initial": progress.reused, "unit": "run", "dynamic_ncols": True}
             self._widgets = _widgets(options) if _in_notebook() else None
             self._bar = self._widgets.bar if self._widgets else _plain_bar(options)
@@ -32,6 +32,7 @@ class Bar:
     def update(self) -> None:
         """Draw what is new; tqdm itself redraws ten times a second at most."""
         if self._bar is not None:
+            self._bar.total = self._progress.total  # it grows where inputs are sent in batches
             self._bar.set_postfix_str(_counts(self._progress), refresh=False)
             self._bar.update(self._progress.finished - self._bar.n)
 
@@ -42,7 +43,7 @@ class Bar:
             self._widgets.close(summary_line(self._progress))
         elif self._bar is not None:
             self._bar.close()
-        elif self._progress.total > self._progress.reused:
+        elif not self._silent and self._progress.total > self._progress.reused:
             sys.stderr.write(summary_line(self._progress) + "\n")
 
 
@@ -76,7 +77,8 @@ def _counts(progress: Progress) -> str:
         "cancelled": progress.cancelled,
         "sent again": progress.resent,
     }
-    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count or name == "done")
+    told = [f"{count:,} {name}" for name, count in counts.items() if count or name == "done"]
+    return ", ".join([*told, *([progress.said] if progress.said else [])])
 
 
 def _in_notebook() -> bool:

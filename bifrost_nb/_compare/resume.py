@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from .._runs.log.log import RunLog
     from .._runs.run import Run
 
-__all__ = ["Resumed", "notes_on", "recorded", "resumed"]
+__all__ = ["COSINE_TAG", "Resumed", "notes_on", "recorded", "resumed"]
+
+COSINE_TAG = "cosine"
+"""What the `similar` scorer found: the log has no vectors, so it has this."""
+_KEPT = ("note", "sweep", COSINE_TAG)
+"""Tags that stay with an answer whatever comparison takes it; its times belong to the pass in which it was sent."""
 
 
 @dataclass(slots=True)
@@ -69,8 +74,7 @@ def recorded(plan: Plan, log: RunLog) -> dict[str, Run]:
     for run in log.read(prompt_id={trial.prompt.prompt_id for trial in plan.trials}, status="ok"):
         trial = trials.get(str(run.tags.get("cell")))
         if trial is not None:
-            # Its note stays, and the pass in which it was sent: its times belong to that hour.
-            kept: dict[str, Any] = {name: run.tags[name] for name in ("note", "sweep") if name in run.tags}
+            kept: dict[str, Any] = {name: run.tags[name] for name in _KEPT if name in run.tags}
             given = {name: value for name, value in plan.tags_of(trial).items() if name != "sweep"}
             run.comparison_id, run.tags = plan.comparison_id, {**given, **kept}
             found[trial.trial_id] = run

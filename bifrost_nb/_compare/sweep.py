@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,8 @@ class Progress:
     """Sendings beyond the first of a cell."""
     notes: list[str] = field(default_factory=list)
     """What the user should know: a deployment given up, the budget reached."""
+    said: str | None = None
+    """What a bar says beside the counts."""
 
     @property
     def finished(self) -> int:
@@ -116,9 +119,8 @@ class Sweep:
             asked.name: _DeploymentQueue(asked, ConcurrencyLimiter(asked.concurrency, asked.requests_per_minute))
             for asked in plan.asked
         }
-        for place, trial in enumerate(plan.order):
-            if trial.trial_id not in done:
-                self._ways[trial.asked.name].waiting.append((place, trial))
+        self._places = itertools.count()
+        self._queue(plan.order)
         # How far one deployment may run ahead of the slowest. All end with the slowest anyway, so this costs no time,
         # and it keeps the runs of a pair close together.
         self._lead = 2 * sum(asked.concurrency for asked in plan.asked)
@@ -132,6 +134,41 @@ class Sweep:
         self._answered = False
         self._defect: BaseException | None = None
         self._stopped: str | None = None
+
+    def add(self, trials: Sequence[Trial], done: Mapping[str, Run]) -> None:
+        """Further trials, for the next `run`; those in `done` are not sent. What was given up stays so."""
+        self.results |= done
+        self.progress.total += len(trials)
+        self.progress.reused += len(done)
+        self._queue(trials)
+
+    def _queue(self, trials: Iterable[Trial]) -> None:
+        for trial in trials:
+            if trial.trial_id not in self.results:
+                self._ways[trial.asked.name].waiting.append((next(self._places), trial))
+
+    @property
+    def stopped(self) -> str | None:
+        """Why nothing more is sent to anybody: no money is left."""
+        return self._stopped
+
+    @property
+    def given_up(self) -> list[str]:
+        """The names of the deployments to which nothing more is sent."""
+        return [name for name, way in self._ways.items() if way.closed is not None]
+
+    def left_usd(self) -> float | None:
+        """What is known to be left of the budget; None without one."""
+        return None if self._budget is None else self._budget.left_usd()
+
+    def spend(self, runs: Iterable[Run]) -> None:
+        """Between two `run`: count calls that were made elsewhere, such as those of a judge, into the budget."""
+        if self._budget is None:
+            return
+        for run in runs:
+            self._budget.add(run)
+        if reason := self._budget.exhausted():
+            self._stop(reason)
 
     async def run(self) -> None:
         """Send everything. Being cancelled cancels what is in flight, whose runs are recorded, and is raised again."""

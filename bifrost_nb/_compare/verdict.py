@@ -10,7 +10,7 @@ from .._display.describe import usd
 if TYPE_CHECKING:
     from .difference import Difference
 
-__all__ = ["amount", "verdict_text"]
+__all__ = ["amount", "lead", "margin_text", "points_text", "verdict_text"]
 
 # less of it, more of it
 _WORDS = {"ms": ("faster", "slower"), "usd": ("cheaper", "dearer")}
@@ -70,13 +70,16 @@ def _unsure(found: Difference) -> str:
 def _score(found: Difference) -> str:
     """`Against b, a is better by 26 points (18 to 34): better on 27 of 100 inputs, worse on 1, the same on 72.`"""
     word = "better" if found.estimate > 0 else "worse"
+    return f"Against {found.b}, {found.a} is {word} by {lead(found)}: {_counts(found)}."
+
+
+def lead(found: Difference) -> str:
+    """By how much one score is above the other: ``26 points (18 to 34)``."""
     low, high = sorted((abs(found.low), abs(found.high)))
     scale = 100 if found.points else 1
     unit = " points" if found.points else ""
-    return (
-        f"Against {found.b}, {found.a} is {word} by {_plain(scale * abs(found.estimate))}{unit}"
-        f" ({_plain(scale * low)} to {_plain(scale * high)}): {_counts(found)}."
-    )
+    ever = " at any look" if found.anytime else ""
+    return f"{_plain(scale * abs(found.estimate))}{unit} ({_plain(scale * low)} to {_plain(scale * high)}{ever})"
 
 
 def _figure(found: Difference) -> str:
@@ -123,7 +126,17 @@ def _margin(found: Difference) -> str:
 
     if not is_score(found.metric):
         return f"{found.margin:.0%}"
-    return f"{_plain(100 * found.margin)} points" if found.points else f"{found.margin:.3g}"
+    return margin_text(found.margin, points=found.points)
+
+
+def margin_text(margin: float, *, points: bool) -> str:
+    """The margin of a score."""
+    return f"{_plain(100 * margin)} points" if points else f"{margin:.3g}"
+
+
+def points_text(value: float) -> str:
+    """A score from -1 to 1 in points, without the word."""
+    return _plain(100 * value)
 
 
 def _plain(value: float) -> str:

@@ -17,8 +17,8 @@ __all__ = ["run_sweep"]
 LOOK_S = 0.1
 
 
-def run_sweep(client: Client, sweep: Sweep) -> bool:
-    """Run `sweep` on the private loop; True if the interrupt key stopped it.
+def run_sweep(client: Client, sweep: Sweep, bar: Bar | None = None) -> bool:
+    """Run `sweep` on the private loop; True if the interrupt key stopped it. A `bar` that was passed is left open.
 
     The first interrupt cancels every call and waits for their records, a second one leaves at once. What was answered
     is in `sweep.results` in both cases.
@@ -30,14 +30,17 @@ def run_sweep(client: Client, sweep: Sweep) -> bool:
     inbox: SimpleQueue[Any] = SimpleQueue()
     with Interrupts(inbox) as interrupts:
         job = portal().start(sweep.run())
-        bar = Bar(sweep.progress)
+        shown = bar or Bar(sweep.progress)
         try:
-            drain([job], inbox, lambda _: bar.update(), interrupts=interrupts, interval=LOOK_S, idle=LOOK_S)
+            drain([job], inbox, lambda _: shown.update(), interrupts=interrupts, interval=LOOK_S, idle=LOOK_S)
             if not interrupts.count:
                 job.result()
         except KeyboardInterrupt:
             return True
         finally:
             job.cancel()
-            bar.close()
+            if bar is None:
+                shown.close()
+            else:
+                shown.update()
     return bool(interrupts.count)

@@ -59,9 +59,10 @@ def line(run: Run) -> str:
 
 
 def error_text(run: Run) -> str:
-    """What went wrong; empty where nothing did."""
+    """What went wrong, also with an answer that does not fit its schema; empty where nothing did."""
     if run.status in ("ok", None) or not run.error_message:
-        return plain(" ".join(run.notes), 2_000)
+        unfit = [f"The answer does not fit the schema: {run.valid_error}"] if run.valid is False else []
+        return plain(" ".join([*run.notes, *unfit]), 2_000)
     kind = run.error_code or run.error_type
     return f"{plain(kind, 80)}: {_message(run)}" if kind else _message(run)
 

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from .._numbers import number, whole
+from .._safe_text import plain
 from ..errors import BifrostError, ConfigurationError
 from .config_file import Providers, check_config
 from .methods import HOST, PACKAGE, LaunchMethod, LaunchPlan, ways
@@ -89,6 +91,7 @@ def launch_gateway(
     port: int = 0,
     app_dir: str | os.PathLike[str] | None = None,
     prices: str | os.PathLike[str] | None = None,
+    ca_file: str | os.PathLike[str] | None = None,
     timeout: float = 60.0,
 ) -> LaunchedGateway:
     """Start a real Bifrost gateway and wait until it answers; use it in a ``with`` statement or call `stop`.
@@ -97,6 +100,11 @@ def launch_gateway(
     or to options: ``{"azure": {"endpoint": ..., "deployments": [...], "key": "env.AZURE_KEY"}}``; a name of your own
     with a ``base_url`` is an OpenAI-style provider. `config` is a whole ``config.json`` instead. Keys are references to
     the environment; a key itself is refused. `prices` is a local price list, for machines without internet.
+
+    `ca_file` (a PEM file, or a folder of them) holds the authorities by which the *gateway* believes its providers, as
+    behind a company's proxy: it gets them as ``SSL_CERT_FILE`` or ``SSL_CERT_DIR``, else those of this process
+    (measured on Linux with 1.4.18 and 1.5.16; read: on macOS and Windows only the system's count). The gateway itself
+    is asked on this machine without encryption: ``BIFROST_CA_FILE`` and `ca_file` of a `Client` play no part in it.
 
     `binary` is the only one tried; `version` (``"1.5.16"``) wants that one. `port` 0 takes a free one. `app_dir` keeps
     config, databases and log; without it a folder is made, readable by its owner only, that goes when the gateway does.
@@ -112,6 +120,7 @@ def launch_gateway(
         raise ConfigurationError("Pass config or providers, not both.")
     wanted = _version(version)
     price_file = _existing("prices", prices)
+    authorities = None if ca_file is None else _certificates(Path(ca_file).expanduser().absolute())
     seconds = number(timeout)
     if seconds is None or not 0 < seconds < float("inf"):
         raise ConfigurationError(f"timeout must be seconds above 0, not {timeout!r}.")
@@ -127,7 +136,9 @@ def launch_gateway(
     if not free and (config or providers is not None):
         _leave_alone(folder / "config.json", config or config_for(providers, folder, wanted, bool(price_file)))
     end = time.monotonic() + seconds
-    plan = LaunchPlan(chosen, folder, config, providers, price_file, wanted, end, variables, form=wanted)
+    plan = LaunchPlan(
+        chosen, folder, config, providers, price_file, wanted, end, variables, form=wanted, ca_file=authorities
+    )
     try:
         return _first_that_works(plan, ways(binary, plan), own=free)
     except BaseException:
@@ -154,7 +165,7 @@ def _first_that_works(plan: LaunchPlan, ways: Iterator[LaunchMethod], *, own: bo
         if not reason and time.monotonic() >= plan.end:
             reason = "not tried: the time was used up"
         if not reason:
-            process, reason, used = _in_its_form(plan, way)
+            process, reason, used = _with_prices(plan, way)
             if process is not None:
                 return LaunchedGateway(process, used, way, told_version(plan), own)
         tried.append(f"  {way.name}: {reason}")
@@ -163,6 +174,22 @@ def _first_that_works(plan: LaunchPlan, ways: Iterator[LaunchMethod], *, own: bo
         hint=f"Put bifrost-http on PATH, set BIFROST_BINARY, or install Node (npx -y {PACKAGE}) or Docker. "
         "bf.local_gateway() needs none of them: it simulates one.",
     )
+
+
+def _with_prices(plan: LaunchPlan, way: LaunchMethod) -> tuple[subprocess.Popen[bytes] | None, str, LaunchPlan]:
+    """`_in_its_form`, with the price list at an address that each version reads: 1.5.1 ends over ``file:``."""
+    if plan.prices is None or way.container:  # a container sees the folder, and not our loopback
+        return _in_its_form(plan, way)
+    server = PriceServer(plan.prices.read_bytes())
+    process = None
+    try:
+        process, reason, used = _in_its_form(replace(plan, prices_url=server.url), way)
+    finally:
+        if process is None:
+            server.close()
+    if process is not None:
+        weakref.finalize(process, server.close)
+    return process, reason, used
 
 
 def _in_its_form(plan: LaunchPlan, way: LaunchMethod) -> tuple[subprocess.Popen[bytes] | None, str, LaunchPlan]:
@@ -178,10 +205,7 @@ def _in_its_form(plan: LaunchPlan, way: LaunchMethod) -> tuple[subprocess.Popen[
     told = told_version(plan) if process is not None else None
     if process is None or told is None or not fresh:
         return process, reason, plan
-    server, better = None, replace(plan, form=told)
-    if plan.prices is not None and not way.container and (1, 4, 18) <= _numbers(told) < (1, 5, 16):
-        server = PriceServer(plan.prices.read_bytes())
-        better = replace(better, prices_url=server.url)
+    better = replace(plan, form=told)
     if plan.prices is not None and _numbers(told) < (1, 4, 18):
         warnings.warn(
             f"Gateway {told} takes its price list from its database only: prices= has no effect, costs stay unknown.",
@@ -196,11 +220,6 @@ def _in_its_form(plan: LaunchPlan, way: LaunchMethod) -> tuple[subprocess.Popen[
     for store in plan.folder.glob("*.db*"):  # made by this start: it would keep what the first config said
         store.unlink(missing_ok=True)
     process, reason = started(better, way)
-    if server is not None:
-        if process is None:
-            server.close()
-        else:
-            weakref.finalize(process, server.close)
     return process, reason, better
 
 
@@ -242,6 +261,20 @@ def _existing(name: str, path: str | os.PathLike[str] | None) -> Path | None:
     if not found.is_file():
         raise ConfigurationError(f"{name}: there is no file {found}.")
     return found
+
+
+def _certificates(path: Path) -> Path:
+    """`path`, if a gateway can read certificates there."""
+    try:
+        if not path.is_dir():
+            ssl.create_default_context(cafile=path)
+    except OSError as error:  # ssl.SSLError is one
+        reason = "it holds no certificate in PEM form" if isinstance(error, ssl.SSLError) else error.strerror
+        raise ConfigurationError(
+            f"The certificates of {plain(path, 300)} (ca_file) cannot be used: {reason}.",
+            hint="Name a PEM file, or a folder of them.",
+        ) from None
+    return path
 
 
 def _port(port: int) -> int:

@@ -53,6 +53,18 @@ class LaunchPlan:
     no_prices: bool = False
     """Give it an empty price list, since it cannot fetch its own and does not start without."""
 
+    ca_file: Path | None = None
+    """The authorities that the gateway believes its providers by; None: those of the environment."""
+
+    @property
+    def ca_variables(self) -> dict[str, str]:
+        """What tells the gateway (a Go program) and npx (Node) of `ca_file`."""
+        if self.ca_file is None:
+            return {}
+        if self.ca_file.is_dir():
+            return {"SSL_CERT_DIR": str(self.ca_file)}
+        return {"SSL_CERT_FILE": str(self.ca_file), "NODE_EXTRA_CA_CERTS": str(self.ca_file)}
+
     @property
     def url(self) -> str:
         return f"http://{HOST}:{self.port}"
@@ -98,6 +110,9 @@ def _docker(plan: LaunchPlan) -> LaunchMethod:
     command += ["-v", f"{plan.folder}:/app/data"]
     if hasattr(os, "getuid"):
         command += ["--user", f"{os.getuid()}:{os.getgid()}"]
+    for variable, path in plan.ca_variables.items():
+        if variable.startswith("SSL"):
+            command += ["-v", f"{path}:/etc/bifrost-nb-ca:ro", "-e", f"{variable}=/etc/bifrost-nb-ca"]
     for variable in plan.variables:  # by name only: the value never stands on a command line
         command += ["-e", variable]
     return LaunchMethod(name, [*command, image], container=container)

@@ -44,6 +44,7 @@ def started(plan: LaunchPlan, way: LaunchMethod) -> tuple[subprocess.Popen[bytes
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=plan.folder,
+            env={**os.environ, **plan.ca_variables},
             start_new_session=True,  # the interrupt key of a notebook or terminal is not for the gateway
         )
     try:

@@ -79,7 +79,7 @@ class Arrivals:
         good: Callable[[Run], bool],
         target: float,
     ) -> None:
-        self.client, self.make, self.seconds, self.max_open = client, make, seconds, max_open
+        self.client, self.make, self.max_open = client, make, max_open
         self.good, self.target = good, target
         generator = np.random.default_rng(seed)
         self._schedules = [(rate, poisson(rate, seconds, generator)) for rate in rates]

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from .._client.portal import portal
-from .._compare.inputs import prompts_of
+from .._compare.api_choice import decided_kind, kind_of, parameters_for, system_for
 from .._compare.progress import Bar
 from .._display.table import Table
 from .._numbers import number, whole
+from .._prompts.inputs import prompts_of
+from .._runs.columns import Column
+from .._runs.frame import frame_of, to_frame
 from .._safe_text import guard_headers
+from .._statistics.intervals import share_interval
 from ..errors import ConfigurationError
 from .arrivals import Arrivals, Step
 
@@ -37,9 +42,9 @@ SHOWN = {
     "good_share": "good",
     "goodput_per_s": "good a second",
     "ttft_ms_p50": "first text p50",
-    "ttft_ms_p95": "p95",
+    "ttft_ms_p95": "first text p95",
     "total_ms_p50": "total p50",
-    "total_ms_p95": "p95 ",
+    "total_ms_p95": "total p95",
     "late_ms_p99": "sent late, p99",
     "cost_usd": "cost",
     "holds": "holds",
@@ -55,6 +60,7 @@ def load_curve(
     slo: Mapping[str, float] | None = None,
     target: float = 0.95,
     inputs: Any = None,
+    api: Kind | None = None,
     chat: bool = False,
     system: str | None = None,
     client: Client | None = None,
@@ -84,15 +90,16 @@ def load_curve(
 
     Raises ConfigurationError and TemplateError before anything is sent, `Interrupted` (``.runs``) on the interrupt key.
 
-    `chat` sends chats, with `system` as their system message; `client` sends (None: one of the settings); `parameters`
-    (``max_tokens=60``) go with each call.
+    How `deployment` is asked follows from what `bf.models()` says it can do, as in `compare`; ``api="text"``,
+    ``"chat"`` (or ``chat=True``) or ``"responses"`` decides otherwise. `system` is a system message for chats;
+    `client` sends (None: one of the settings); `parameters` (``max_tokens=60``) go with each call.
     """
-    from .._client.client import Client
+    from .._client.client import Client, default_client
 
     guard_headers(parameters)
     if client is not None and not isinstance(client, Client):
         raise ConfigurationError(f"client must be a bf.Client, not {type(client).__name__}.")
-    client = Client() if client is None else client
+    client = default_client() if client is None else client
     rates = _rates(rates)
     seconds, target = _positive("seconds", seconds), _positive("target", target)
     if target > 1:
@@ -106,12 +113,12 @@ def load_curve(
         raise ConfigurationError("load_curve always streams and sends each call once; leave stream and retries out.")
     texts = [str(one.asked) for one in prompts_of(prompt, inputs)]
 
+    kind = kind_of(client, deployment, decided_kind(api, chat), system)
+    shared = {**parameters_for(kind, parameters), **system_for(kind, system), "retries": 0}
+
     def make(number: int) -> Call:
-        kind: Kind = "chat" if chat or system is not None else "text"
-        more = {"system": system} if kind == "chat" else {}
         tags = {"load_curve": number, **(parameters.get("tags") or {})}
-        options = {**parameters, **more, "retries": 0, "tags": tags}
-        return client.prepare(kind, deployment, texts[number % len(texts)], stream=True, **options)
+        return client.prepare(kind, deployment, texts[number % len(texts)], stream=True, **{**shared, "tags": tags})
 
     make(0)  # what is wrong with it is said before anything is sent
     arrivals = Arrivals(
@@ -172,8 +179,6 @@ class LoadCurve:
         """Every run, with the usual columns and ``rate_per_s`` and ``late_ms`` (sent so much after its time)."""
         import pandas as pd
 
-        from .._runs.frame import to_frame
-
         sent = [(step.rate, one) for step in self._steps for one in step.arrivals]
         frame = to_frame([one.run for _, one in sent])
         frame["rate_per_s"] = pd.array([rate for rate, _ in sent], dtype="Float64")
@@ -190,13 +195,7 @@ class LoadCurve:
         over answered calls; ``late_ms_p50`` and ``late_ms_p99``, by which the schedule itself was late; ``cost_usd``
         (NA where one is not known); ``holds``; ``stopped`` (why not all was sent, NA where it was).
         """
-        import pandas as pd
-
-        frame = pd.DataFrame([self._row(step) for step in self._steps])
-        whole = dict.fromkeys(("planned", "sent", "failed", "cached", "good"), "Int64")
-        texts = {"stopped": "string", "holds": "boolean"}
-        other = {name: "Float64" for name in frame.columns if name not in {*whole, *texts}}
-        return frame.astype({**whole, **texts, **other})
+        return frame_of(_COLUMNS, self._rows())
 
     @property
     def rate(self) -> float | None:
@@ -252,7 +251,7 @@ class LoadCurve:
         fresh = [one.run for one in step.arrivals if not one.run.cache_hit]
         answered = [run for run in fresh if run.status == "ok"]
         good = sum(_good(run, self.slo) for run in fresh)
-        low, high = _wilson(good, len(fresh))
+        low, high = share_interval(good, len(fresh)) if fresh else (None, None)
         share = good / len(fresh) if fresh else None
         late = [one.late_ms for one in step.arrivals]
         costs = [run.cost_usd for run in fresh]
@@ -292,15 +291,6 @@ def _good(run: Run, slo: Mapping[str, float]) -> bool:
     return True
 
 
-def _wilson(count: int, of: int) -> tuple[float | None, float | None]:
-    if not of:
-        return None, None
-    from scipy.stats import binomtest
-
-    found = binomtest(count, of).proportion_ci(method="wilson")
-    return float(found.low), float(found.high)
-
-
 def _shown(name: str, value: Any) -> str | None:
     if value is None:
         return None
@@ -337,3 +327,18 @@ def _limits(slo: Any) -> dict[str, float]:
     if unknown := [name for name in slo if name not in LIMITS]:
         raise ConfigurationError(f"slo has no {unknown[0]!r}; it takes {', '.join(LIMITS)}.")
     return {name: _positive(f"slo[{name!r}]", limit) for name, limit in slo.items()}
+
+
+_WHOLE = ("planned", "sent", "failed", "cached", "good")
+_FIGURES = (
+    *("good_share", "good_low", "good_high", "goodput_per_s"),
+    *(f"{metric}_p{part}" for metric in ("ttft_ms", "total_ms") for part in (50, 95, 99)),
+    *("late_ms_p50", "late_ms_p99", "cost_usd"),
+)
+_COLUMNS: tuple[Column[Any], ...] = (
+    Column("rate_per_s", "Float64", itemgetter("rate_per_s")),
+    *(Column(name, "Int64", itemgetter(name)) for name in _WHOLE),
+    *(Column(name, "Float64", itemgetter(name)) for name in _FIGURES),
+    Column("holds", "boolean", itemgetter("holds")),
+    Column("stopped", "string", itemgetter("stopped")),
+)

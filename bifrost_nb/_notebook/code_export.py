@@ -189,7 +189,7 @@ def _is_text(value: str) -> bool:
 
 def _as_template(prompt: str) -> str:
     """`prompt` so that the magic sends it unchanged: what looks like a placeholder is doubled."""
-    from .._compare.template import escape
+    from .._prompts.template import escape
 
     return escape(prompt)
 

@@ -23,13 +23,13 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._compare.pictures import shortened
 from .._compare.verdict import amount
 from .._display.html import table
+from .._files import read_file, write_private
 from .._runs.columns import COLUMNS
-from .._runs.redaction import Redact, as_written
-from .._safe_text import hide_in, plain
+from .._safe_text import plain
 from ..errors import BifrostError, ConfigurationError, LogError
+from .written import comparison_frame, parameters_as_written
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,9 +44,10 @@ ALL_PAIRS = 4
 """So many variants are compared in all pairs; more only with the first."""
 _BLOCK = re.compile(r'<script type="application/json" id="bifrost-data">(.*?)</script>', re.DOTALL)
 _CHARTS = ("scores", "latency", "cost")
+_OWN_DTYPES = ("boolean", "Int64", "Float64")
+"""What columns beside those of every frame may be (``valid``, typed answers, scores); their JSON is not enough."""
 _PACKAGES = ("bifrost-nb", "pandas", "numpy", "scipy", "httpx", "pydantic")
 _DTYPES = {column.name: column.dtype for column in COLUMNS}
-_TEXTS = ("prompt", "response", "tool_calls", "params", "error_message", "tags")
 
 
 def write_report(comparison: Comparison, path: str | os.PathLike[str], title: str | None = None) -> Path:
@@ -54,7 +55,7 @@ def write_report(comparison: Comparison, path: str | os.PathLike[str], title: st
     target = Path(path).expanduser()
     if target.suffix.lower() not in (".html", ".htm"):
         raise ConfigurationError(f"{target.name} is no HTML file.", hint="Name it report.html.")
-    frame = _frame(comparison)
+    frame = comparison_frame(comparison)
     script = _asset("report.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
@@ -72,8 +73,7 @@ def write_report(comparison: Comparison, path: str | os.PathLike[str], title: st
         f"<script>{script}</script></body></html>\n"
     )
     try:
-        target.touch(0o600)
-        target.write_text(document.encode("utf-8", "replace").decode(), encoding="utf-8")
+        write_private(target, document.encode("utf-8", "replace"))
     except OSError as error:
         raise LogError(
             f"{target} cannot be written: {error.strerror or error}.", hint="Write to another place."
@@ -94,7 +94,7 @@ def load_report(path: str | os.PathLike[str]) -> pd.DataFrame:
     """
     target = Path(path).expanduser()
     try:
-        text = target.read_text(encoding="utf-8")
+        text = read_file(target).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise LogError(f"{target} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
     found = _BLOCK.search(text)
@@ -121,6 +121,7 @@ def _typed(block: dict[str, Any]) -> pd.DataFrame:
 
     rows = int(block["rows"])
     given = {column["name"]: column["values"] for column in block["columns"]}
+    dtypes = {column["name"]: column.get("dtype") for column in block["columns"]}
     if any(len(values) != rows for values in given.values()):
         raise ValueError("columns of different lengths")
     ours = {}
@@ -133,57 +134,14 @@ def _typed(block: dict[str, Any]) -> pd.DataFrame:
     frame = frame_from_arrow(pa.table(ours))
     scores = set(block.get("scores", ()))
     for name, values in given.items():
-        if name in scores:
-            frame[name] = pd.array(values, dtype="Float64")
+        kind = "Float64" if name in scores else dtypes[name]
+        if kind in _OWN_DTYPES:
+            frame[name] = pd.array(values, dtype=kind)
         elif all(value is None or isinstance(value, str) for value in values):
             frame[name] = pd.Series(values, dtype=frame["prompt"].dtype, index=frame.index)
         else:
             frame[name] = pd.Series(values, index=frame.index)
     return frame
-
-
-def _frame(comparison: Comparison) -> pd.DataFrame:
-    """The comparison's frame as files may hold it: redacted where the client redacts, without keys."""
-    from .._runs.frame import to_frame
-
-    frame = comparison.frame
-    if "variant" not in frame.columns:
-        frame["variant"] = [trial.asked.name for trial in comparison.trials]
-    client = comparison.client
-    if any(run.written for run in comparison.runs):
-        written = to_frame(as_written(run) for run in comparison.runs)
-        written["prompt"] = written["prompt"].map(shortened, na_action="ignore")
-        for name in _TEXTS:
-            if name in frame.columns:
-                frame[name] = written[name].to_numpy()
-    hook = None if client is None else client.redact
-    secrets = () if client is None else client.credentials.secrets
-    for name in frame.columns:
-        what = _what(str(name))
-        if what is not None and hook is not None:
-            frame[name] = [_asked(hook, value, what) for value in frame[name]]
-    if secrets:
-        for name in frame.select_dtypes(include=["object", "string"]).columns:
-            frame[name] = [hide_in(value, secrets) if isinstance(value, str) else value for value in frame[name]]
-    return frame
-
-
-def _what(name: str) -> Any:
-    """Which kind of text a column beside those of every frame holds, for the redact hook."""
-    if name in _DTYPES or name == "input_id":
-        return None
-    if name.startswith("input_"):
-        return "prompt"
-    return "response" if name.endswith(("_reason", "_error")) or name.startswith("answer_") else None
-
-
-def _asked(hook: Redact, value: Any, what: Any) -> Any:
-    import pandas as pd
-
-    if pd.api.types.is_scalar(value) and pd.isna(value):
-        return None
-    found = hook(str(value), what)
-    return value if found == str(value) else found
 
 
 def _sections(comparison: Comparison, frame: pd.DataFrame) -> Iterator[str]:
@@ -205,10 +163,10 @@ def _sections(comparison: Comparison, frame: pd.DataFrame) -> Iterator[str]:
         [
             plain(asked.name),
             plain(asked.deployment),
-            plain(json.dumps(dict(asked.parameters), default=str), 500),
+            plain(json.dumps(parameters, default=str), 500),
             plain(", ".join(asked.fallbacks)),
         ]
-        for asked in plan.asked
+        for asked, parameters in zip(plan.asked, parameters_as_written(comparison), strict=True)
     )
     yield table(rows, ["name", "deployment", "parameters", "fallbacks"], label="What was asked")
 
@@ -280,7 +238,10 @@ def _versions() -> Iterator[str]:
 
 
 def _block(comparison: Comparison, frame: pd.DataFrame) -> dict[str, Any]:
-    columns = [{"name": str(name), "values": [_plain_value(value) for value in frame[name]]} for name in frame.columns]
+    columns = [
+        {"name": str(name), "dtype": str(frame[name].dtype), "values": [_plain_value(value) for value in frame[name]]}
+        for name in frame.columns
+    ]
     return {
         "format": FORMAT,
         "rows": len(frame),

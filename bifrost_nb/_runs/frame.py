@@ -3,28 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
-from .columns import COLUMNS, Column, Dtype
+from .._suggest import did_you_mean
+from ..errors import ConfigurationError
+from .columns import COLUMNS, NAMES, Column, Dtype
 from .log.codec import column_value
 from .log.filters import Filters, shows_filters
 from .run import Run
 
 if TYPE_CHECKING:
     import pandas as pd
+    import polars as pl
     import pyarrow as pa
 
-__all__ = ["frame_from_arrow", "runs", "table_of", "to_array", "to_frame"]
+__all__ = ["Library", "frame_from_arrow", "frame_of", "runs", "table_as", "table_of", "to_array", "to_frame"]
+
+T = TypeVar("T")
+Library = Literal["pandas", "arrow", "polars"]
+"""Whose table the runs are to be in."""
 
 
-def to_frame(runs: Iterable[Run]) -> pd.DataFrame:
+@overload
+def to_frame(runs: Iterable[Run], to: Literal["pandas"] = "pandas") -> pd.DataFrame: ...
+@overload
+def to_frame(runs: Iterable[Run], to: Literal["arrow"]) -> pa.Table: ...
+@overload
+def to_frame(runs: Iterable[Run], to: Literal["polars"]) -> pl.DataFrame: ...
+def to_frame(runs: Iterable[Run], to: Library = "pandas") -> Any:
     """One row per run, one column per entry of `COLUMNS`, NA where unknown or not of the column's type.
 
-    `runs` is any iterable of `Run`.
+    `runs` is any iterable of `Run`; with `to` ``"arrow"`` it is a `pyarrow.Table`, with ``"polars"`` a polars frame.
 
         bf.to_frame([client.chat("azure/fast", "Hi")])[["total_ms", "cost_usd"]]
     """
-    return frame_from_arrow(table_of(list(runs)))
+    return table_as(table_of(list(runs)), to)
+
+
+def table_as(table: pa.Table, to: Library) -> Any:
+    """The frame's columns of an Arrow table in the library that `to` names; strings are not copied.
+
+    Raises ConfigurationError for another name, or where polars is not installed.
+    """
+    if to == "pandas":
+        return frame_from_arrow(table)
+    if to == "arrow":
+        return table.select(NAMES)
+    if to != "polars":
+        hint = did_you_mean(str(to), ("pandas", "arrow", "polars")).strip()
+        raise ConfigurationError(f"to must be 'pandas', 'arrow' or 'polars', not {to!r}.", hint=hint or None)
+    try:
+        import polars as pl
+    except ModuleNotFoundError:
+        raise ConfigurationError("polars is not installed.", hint="Run `pip install polars`.") from None
+    return pl.from_arrow(table.select(NAMES))
 
 
 def table_of(runs: list[Run]) -> pa.Table:
@@ -66,13 +98,6 @@ def frame_from_arrow(table: pa.Table) -> pd.DataFrame:
     return pd.DataFrame(data, copy=False)
 
 
-def arrow_rows(stream: Any) -> list[dict[str, Any]]:
-    """The rows of anything with ``__arrow_c_stream__``, as Python values."""
-    import pyarrow as pa
-
-    return list(pa.table(stream).to_pylist())
-
-
 def to_array(values: Iterable[Any], dtype: Dtype) -> Any:
     """A pandas array of one of the dtypes of every frame, NA for what does not fit it."""
     import pandas as pd
@@ -80,6 +105,14 @@ def to_array(values: Iterable[Any], dtype: Dtype) -> Any:
     from .log.codec import cell
 
     return pd.array([cell(value, dtype) for value in values], dtype=_dtype(dtype))
+
+
+def frame_of(columns: Iterable[Column[T]], rows: Iterable[T]) -> pd.DataFrame:
+    """One row per entry of `rows`, by columns other than those of a run; NA for what does not fit its column."""
+    import pandas as pd
+
+    found = list(rows)
+    return pd.DataFrame({one.name: to_array([one.value(row) for row in found], one.dtype) for one in columns})
 
 
 def _dtype(dtype: Dtype) -> Any:
@@ -93,18 +126,27 @@ def _dtype(dtype: Dtype) -> Any:
     return pd.StringDtype("pyarrow") if dtype == "string" else pd.api.types.pandas_dtype(dtype)
 
 
+@overload
+def runs(to: Literal["pandas"] = "pandas", **filters: Unpack[Filters]) -> pd.DataFrame: ...
+@overload
+def runs(to: Literal["arrow"], **filters: Unpack[Filters]) -> pa.Table: ...
+@overload
+def runs(to: Literal["polars"], **filters: Unpack[Filters]) -> pl.DataFrame: ...
 @shows_filters
-def runs(**filters: Unpack[Filters]) -> pd.DataFrame:
-    """The run log in force as a DataFrame, one row per run; `Filters` says what each filter takes.
+def runs(to: Library = "pandas", **filters: Unpack[Filters]) -> Any:
+    """The run log in force, one row per run; `Filters` says what each filter takes.
 
     `since` and `until` are ages (``"1d"``), datetimes or ISO texts, `limit` keeps the newest; `deployment`, `status`,
-    `run_id`, `comparison_id` and `prompt_id` take one or several, `tags` a dict of which all must be there. Raises
-    ConfigurationError for a filter that cannot be used, LogError where the log cannot be read.
+    `run_id`, `comparison_id` and `prompt_id` take one or several, `tags` a dict of which all must be there. `to` is
+    ``"pandas"`` (a DataFrame), ``"arrow"`` (a `pyarrow.Table`) or ``"polars"`` (its DataFrame); unknown is NA or null.
+
+    Raises ConfigurationError for a filter or library that is none, LogError where the log cannot be read.
 
         bf.runs(since="1d", deployment="azure/fast", status="ok")[["total_ms", "cost_usd"]]
+        bf.runs("polars", since="1d")       # or "arrow": a pyarrow.Table, which duckdb reads as it is
     """
     from .log.log import run_log
     from .pending import wait_for_costs
 
     wait_for_costs()  # those of the calls just made come a moment after their answers
-    return run_log().frame(**filters)
+    return run_log().frame(to, **filters)

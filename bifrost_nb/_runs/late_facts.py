@@ -61,6 +61,8 @@ def _add_who(run: Run, row: Row) -> None:
         # 1.5.1 streams an alias under the provider's name; the row has both.
         run.model = alias or told
         run.model_deployment = told if alias else run.model_deployment
+    elif alias is not None and alias == run.model and run.model_deployment in (None, alias):
+        run.model_deployment = told  # a whole answer of 1.5.1 has only the alias
     if isinstance(index, int) and not isinstance(index, bool) and run.is_fallback is None:
         run.is_fallback, run.fallback_index = index > 0, index
     if unnamed and (kind := request_type_of(row.get("object"))) is not None:

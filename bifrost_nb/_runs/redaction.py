@@ -8,7 +8,7 @@ that a comparison finds its answers again.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import fields
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from .._safe_text import SHORTEST_SECRET, hide_in
 from .log.codec import EXTRA
 from .run import Run
 
-__all__ = ["WHATS", "Redact", "What", "as_written", "decide", "dropping", "hide_keys"]
+__all__ = ["WHATS", "Redact", "What", "as_written", "decide", "dropping", "hide_keys", "redacted_params"]
 
 What = Literal["prompt", "response"]
 Redact = Callable[[str, What], str | None]
@@ -124,12 +124,15 @@ def _through(hooks: Iterable[Redact], text: str, what: What) -> str | None:
     return found
 
 
+def redacted_params(params: Mapping[str, Any], hook: Redact) -> dict[str, Any]:
+    """`params` with every text of the prompt's kind as `hook` wants it."""
+    return {name: value if name in _WORDS else _deep(value, hook, "prompt") for name, value in params.items()}
+
+
 def _changed(run: Run, hook: Redact) -> dict[str, Any]:
     """The fields of `run` that hold text, as the hook wants them, where they differ."""
     wanted: dict[str, Any] = {"prompt": _deep(run.prompt, hook, "prompt")}
-    wanted["params"] = {
-        name: value if name in _WORDS else _deep(value, hook, "prompt") for name, value in run.params.items()
-    }
+    wanted["params"] = redacted_params(run.params, hook)
     for name in _RESPONSE:
         wanted[name] = _deep(getattr(run, name), hook, "response")
     wanted["texts"] = [text for text in wanted["texts"] if text is not None]

@@ -26,9 +26,9 @@ _SERVICE = "bedrock-runtime"
 def recording_boto3(boto3_client: Any, client: Client | None = None, *, tags: Mapping[str, Any] | None = None) -> Any:
     """Let a boto3 client for ``bedrock-runtime`` write each call to the gateway into the run log; the same client.
 
-    Its ``endpoint_url`` is the gateway's ``/bedrock``. `client` says which gateway, keys and log (one of the settings
-    where None); `tags` go with each run. ``converse`` and ``converse_stream`` are read in full; each retry is a run of
-    its own (tags ``sdk_call``, ``attempt``).
+    Its ``endpoint_url`` is the gateway's ``/bedrock``. `client` says which gateway, keys and log (None: the default
+    one, see `Client`); `tags` go with each run. ``converse`` and ``converse_stream`` are read in full; each retry is a
+    run of its own (tags ``sdk_call``, ``attempt``).
 
     Raises ConfigurationError for anything but a ``bedrock-runtime`` client.
 

@@ -197,9 +197,14 @@ def _head(blocks: Blocks) -> bytes:
 
 
 def _take_events(blocks: Blocks, collector: _SdkCollector) -> None:
-    decoder, at = EventDecoder(), 0.0
-    for at, block in blocks:
-        collector.feed(decoder.feed(block), at)
+    decoder, at, rest = EventDecoder(), 0.0, iter(blocks)
+    for at, block in rest:
+        try:
+            collector.feed(decoder.feed(block), at)
+        except (GatewayError, StreamInterrupted):
+            for _, later in rest:  # the tokens that were used may follow
+                collector.after_error(decoder.feed(later))
+            raise
     with contextlib.suppress(ProtocolError):  # an event that was cut off: the answer is not complete
         collector.feed(decoder.end(), at)
 

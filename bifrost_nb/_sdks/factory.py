@@ -35,7 +35,7 @@ def sdk(
     ``"openai"``, ``"anthropic"``, ``"genai"``, ``"cohere"`` and ``"bedrock"`` give that SDK's own client (its async one
     where `asynchronous`), ``"langchain"`` a ``ChatOpenAI`` and ``"pydanticai"`` an ``OpenAIChatModel`` (both want
     ``model="provider/model"`` and serve blocking and async code alike), ``"litellm"`` the functions of litellm that
-    complete and embed. `client` says which gateway, keys and log (one of the settings where None); `tags` go with each
+    complete and embed. `client` says which gateway, keys and log (None: the default, see `Client`); `tags` go with each
     run, beside ``sdk``, the name; `options` go to the SDK's own constructor.
 
     Raises ConfigurationError for an unknown name, a package that is not installed, or a missing ``model``.

@@ -35,7 +35,7 @@ def recording_client(
 ) -> Any:
     """An ``httpx.Client`` that writes each call to the gateway into the run log, for SDKs that accept one.
 
-    `client` says which gateway, keys and log (one of the settings where None); `library` is the HTTP library that
+    `client` says which gateway, keys and log (None: the default one, see `Client`); `library` is the HTTP library that
     the SDK uses, ``"httpx"`` or ``"httpx2"``; `tags` go with each run; `options` are those of the library's own
     ``Client``. Each POST below the gateway's address becomes a `Run`, retries one each (tags ``sdk_call``,
     ``attempt``); the virtual key and ``x-request-id`` are added where the SDK sets none. The SDK notices nothing else.

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from .._client.client import Client
+from .._client.client import Client, default_client
 from .._client.portal import portal
 from .._client.transport import NetworkRoute, route_to
 from .._runs.pending import cost_follows
@@ -44,7 +44,7 @@ class Recorder:
     """Records the exchanges of SDK clients with one gateway. Any thread may call it."""
 
     def __init__(self, client: Client | None = None, tags: Mapping[str, Any] | None = None) -> None:
-        self.client = Client() if client is None else client
+        self.client = default_client() if client is None else client
         self.base_url = self.client.base_url
         self.tags = dict(tags or {})
         parts = urlsplit(self.base_url)
@@ -151,7 +151,7 @@ class Recorder:
         for run in runs:
             run.gateway_version = self._version
             with contextlib.suppress(LogError):
-                self.client.log.update_soon(run.run_id, gateway_version=self._version)
+                self.client.log.update_soon({run.run_id: {"gateway_version": self._version}})
 
     # Which attempts belong together
 

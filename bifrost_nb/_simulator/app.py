@@ -10,10 +10,14 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .deployments import Kind
 from .dialects import Dialect
 from .providers import Anthropic, AnthropicCount, Bedrock, Cohere, GenAI, GenAICount, ProviderFormat
+from .routes.batches import batch_routes
+from .routes.cache import cache_routes
 from .routes.inference import OPERATIONS, Inference
 from .routes.management import management_routes
+from .routes.token_count import CountTokens, count_path
 from .state import Simulator
 
 __all__ = ["gateway_app"]
@@ -45,7 +49,14 @@ def gateway_app(simulator: Simulator, *, control_token: str | None = None) -> AS
         Route(f"/v1/{operation}", Inference(simulator, kind, "v1"), methods=["POST"])
         for operation, kind in OPERATIONS.items()
     ]
+    counted: Kind = "chat" if simulator.dialect.old else "responses"
+    routes.append(
+        Route(f"/v1/{count_path(simulator.dialect)}", CountTokens(simulator, counted, "v1"), methods=["POST"])
+    )
     for prefix in _OPENAI_PREFIXES:
+        count = CountTokens(simulator, "responses", "openai")
+        for version in ("", "/v1", "/openai"):  # measured from 1.4.0 on: the path of OpenAI's SDK is there in all
+            routes.append(Route(f"{prefix}{version}/responses/input_tokens", count, methods=["POST"]))
         for operation, kind in OPERATIONS.items():
             endpoint = Inference(simulator, kind, "openai")
             for version in ("", "/v1"):
@@ -60,6 +71,8 @@ def gateway_app(simulator: Simulator, *, control_token: str | None = None) -> AS
         for prefix in (f"/{format.route}", *_FRAMEWORKS):
             endpoint = Inference(simulator, "chat", format.route, format)
             routes.append(Route(f"{prefix}{path}", endpoint, methods=["POST"]))
+    routes += batch_routes(simulator, _OPENAI_PREFIXES)
+    routes += cache_routes(simulator)
     routes += management_routes(simulator, control_token)
     app = Starlette(routes=routes, exception_handlers={404: _elsewhere, 405: _elsewhere})
     return _Guard(app=app, added=_headers(simulator.dialect))

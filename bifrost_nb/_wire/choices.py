@@ -108,10 +108,16 @@ def documented(reason: str) -> str:
 
 
 def tool_calls_of(choice: JsonDict) -> list[JsonDict]:
-    """The tool calls of a whole choice, or the fragments of a delta (see `ToolCalls`)."""
+    """The tool calls of a whole choice, or the fragments of a delta (see `ToolCalls`).
+
+    A ``function_call``, as OpenAI's API was before it had tools and some servers still answer, is one of them.
+    """
     part = _part(choice)
     calls = None if part is None else part.get("tool_calls")
-    return [call for call in calls if type(call) is dict] if type(calls) is list else []
+    found = [call for call in calls if type(call) is dict] if type(calls) is list else []
+    if not found and part is not None and type(old := part.get("function_call")) is dict:
+        return [{"type": "function", "function": old}]
+    return found
 
 
 def logprobs_of(choice: JsonDict) -> JsonDict | None:
@@ -199,8 +205,7 @@ class ToolCalls:
     def add(self, fragments: list[JsonDict]) -> None:
         """Take the fragments of one chunk."""
         for fragment in fragments:
-            function = fragment.get("function")
-            function = function if type(function) is dict else {}
+            function = _called(fragment)
             index, identity = fragment.get("index"), fragment.get("id")
             identity = identity if type(identity) is str and identity else None
             call = self._latest.get(index if type(index) is int else identity)
@@ -216,8 +221,7 @@ class ToolCalls:
     def add_whole(self, calls: list[JsonDict]) -> None:
         """Take the calls of an answer that was not streamed, each whole."""
         for call in calls:
-            function = call.get("function")
-            self._begin().add(call, function if type(function) is dict else {})
+            self._begin().add(call, _called(call))
 
     def _begin(self) -> _Call:
         call = _Call()
@@ -232,12 +236,27 @@ class ToolCalls:
         return bool(self._calls)
 
 
+_INPUTS = {"function": "arguments", "custom": "input"}
+"""The kinds of call, under whose name its own part stands, and where that has the text that grows."""
+
+
+def _kind(fragment: JsonDict) -> str:
+    return "custom" if type(fragment.get("custom")) is dict else "function"
+
+
+def _called(fragment: JsonDict) -> JsonDict:
+    """What is called, of a call or a fragment of one; empty where it says nothing."""
+    part = fragment.get(_kind(fragment))
+    return part if type(part) is dict else {}
+
+
 class _Call:
     """One call, growing."""
 
-    __slots__ = ("_arguments", "_facts", "_function", "_object")
+    __slots__ = ("_arguments", "_facts", "_function", "_kind", "_object")
 
     def __init__(self) -> None:
+        self._kind = "function"
         self._facts: JsonDict = {}
         self._function: JsonDict = {}
         self._arguments: list[str] = []
@@ -262,11 +281,12 @@ class _Call:
             return False
 
     def add(self, fragment: JsonDict, function: JsonDict) -> None:
+        self._kind = _kind(fragment) if function else self._kind
         for name, value in fragment.items():
-            if name != "function" and self._facts.get(name) in (None, ""):
+            if name not in _INPUTS and self._facts.get(name) in (None, ""):
                 self._facts[name] = value
         for name, value in function.items():
-            if name == "arguments":
+            if name == _INPUTS[self._kind]:
                 if type(value) is str:
                     self._arguments.append(value)
                 elif value is not None:
@@ -282,7 +302,7 @@ class _Call:
         arguments = "".join(self._arguments)
         if not arguments and self._object is not None:
             arguments = as_text(self._object)
-        return {**self._facts, "function": {**self._function, "arguments": arguments}}
+        return {**self._facts, self._kind: {**self._function, _INPUTS[self._kind]: arguments}}
 
 
 def as_text(value: object) -> str:

@@ -24,6 +24,7 @@ class _Delta(msgspec.Struct, gc=False):
     audio: None = None
     annotations: None = None
     tool_calls: None = None
+    function_call: None = None
 
 
 class _FastChoice(msgspec.Struct, gc=False):
@@ -52,6 +53,7 @@ class _FastChoice(msgspec.Struct, gc=False):
 
 class _FastExtraFields(msgspec.Struct, gc=False):
     chunk_index: int | None = None
+    latency: float | None = None
 
 
 class PlainChunk(msgspec.Struct, gc=False):

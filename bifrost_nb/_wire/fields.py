@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
+from .._numbers import number
 from .._safe_text import plain, redact
 from .._suggest import similar
 from ..errors import ConfigurationError
@@ -74,8 +75,8 @@ def json_value(value: Any, where: str, depth: int = 0) -> Any:
 
 def field_value(value: Any, name: str) -> Any:
     """`json_value` for the value of a whole field; a number is left to the field's own bounds."""
-    number = _number(value)
-    return number if isinstance(number, int | float) else json_value(value, name)
+    found = _number(value)
+    return found if isinstance(found, int | float) else json_value(value, name)
 
 
 def _number(value: Any) -> Any:
@@ -84,7 +85,8 @@ def _number(value: Any) -> Any:
         return value
     if isinstance(value, numbers.Integral):
         return int(value)
-    return float(value) if isinstance(value, numbers.Real) else value
+    found = number(value)
+    return value if found is None else found
 
 
 def _is_unicode(text: str) -> bool:
@@ -139,12 +141,14 @@ def _logit_bias(value: Any) -> Any:
         raise ValueError(f"logit_bias must be a dict of token id to number, not {type(value).__name__}")
     result: dict[str, float] = {}
     for token, bias in value.items():
-        token, number = _number(token), _number(bias)
-        if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+        token, weight = _number(token), _number(bias)
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight):
             raise ValueError(f"logit_bias of token {_shown(token)} must be a number, not {_shown(bias)}")
         if isinstance(token, bool) or not isinstance(token, str | int):
             raise ValueError(f"logit_bias has the key {_shown(token)}; keys are token ids")
-        result[str(token)] = number
+        if str(token) in result:
+            raise ValueError(f"logit_bias has the token {_shown(token)} twice, as a number and as text")
+        result[str(token)] = weight
     return json_value(result, "logit_bias")
 
 

@@ -118,8 +118,12 @@ def served(
     provider = provider or told("routing-info-provider") or told("provider")
     ran = _first(routing, "model") or _first(extra, "resolved_model_used", "model_deployment")
     ran = ran or told("routing-info-model") or told("resolved-model") or _first(body, "model")
-    # Up to 1.4 `model_requested` is the gateway's name for what answered, a fallback's own too (measured).
-    model = _first(extra, "model_requested") or ran
+    # Up to 1.4 `model_requested` is the gateway's name for what answered, a fallback's own too; in the chunks of 1.5
+    # before `routing_info` it is `original_model_requested`, beside the provider's own name (measured on both).
+    named = _first(extra, "model_requested")
+    if named is None and not routing and _is_chunk(body):
+        named = _first(extra, "original_model_requested")
+    model = named or ran
     deployment = _first(alias, "model_id") or _first(extra, "resolved_model_used", "model_deployment")
     deployment = deployment or told("routing-info-alias-model-id") or told("resolved-model")
     asked = _first(routing, "primary_model") or told("routing-info-primary-model")
@@ -128,7 +132,7 @@ def served(
     is_fallback, index = _told_fallback(routing, headers)
     if body.get("error") and _first(routing, "provider") and not isinstance(routing.get("is_fallback"), bool):
         is_fallback, index = False, None  # all failed, and the header only says how many were asked (2.0, measured)
-    names = ({ran, deployment}, {_first(extra, "model_requested")})  # what ran decides before what was asked
+    names = ({ran, deployment}, {named})  # what ran decides before what was asked
     if is_fallback is None and _first(routing, "provider") and not _is_chunk(body):
         is_fallback = False  # whole answers leave it out only when it is not so
     elif is_fallback is None:

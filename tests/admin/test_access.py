@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from bifrost_nb import AuthenticationFailed, Client, ConfigurationError, GatewayError, NotFound, ProtocolError
 from bifrost_nb._admin.api import Admin, gateway_histogram, providers
+from bifrost_nb._admin.prompts import prompt, prompts
 from bifrost_nb._simulator.app import gateway_app
 from bifrost_nb._simulator.deployments import DEFAULT_DEPLOYMENTS, deployments_by_id
 from bifrost_nb._simulator.dialects import DIALECTS
@@ -45,6 +46,17 @@ def test_user_and_password_open_it(client_of: ClientOf, locked: str, lock: Locke
     assert len(admin.providers()) == PROVIDERS
     assert len(admin.models()) > PROVIDERS
     assert lock.logins == 0
+
+
+def test_prompts_of_a_protected_gateway(client_of: ClientOf, locked: str) -> None:
+    """Reading and committing prompts go with the credentials that were given, and not without."""
+    admin = Admin(client_of(locked), admin_user=USER, admin_password=PASSWORD)
+    made = admin.prompt("team/first", create=True).commit("Write about {{thing}}.", message="first")
+    assert list(admin.prompts()["name"]) == ["team/first"]
+    assert admin.prompt("team/first", version=made.version) == made
+    for ask in (lambda: prompts(client_of(locked)), lambda: prompt("team/first", client=client_of(locked))):
+        with pytest.raises(AuthenticationFailed):
+            ask()
 
 
 def test_the_environment_opens_it(client_of: ClientOf, locked: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,18 @@ ANSWER = {
     "extra_fields": {"provider": "openai", "original_model_requested": "m", "resolved_model_used": "m"},
 }
 
+FILLING = {
+    **dict.fromkeys(f"{of}_{what}" for of in ("user", "team", "customer", "routing_rule") for what in ("id", "name")),
+    "content_summary": "How do tides come about? " + "The moon draws the water on its side of the earth. " * 6,
+    "input_history": [{"role": "user", "content": "How do tides come about?"}],
+    "token_usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
+    "selected_key": {"id": "128baf0e-ce5d-4669-9033-52c2b1bd4739", "name": "openai-1", "models": ["*"], "weight": 1},
+    "raw_request": "",
+    "raw_response": "",
+    "created_at": "2026-11-27T23:49:10.08195949Z",
+}
+"""Makes a row as large as one of a real gateway: 1.0 to 1.5 kB in the lists of 1.4.0 to 2.0.0-prerelease3."""
+
 
 class LogServer:
     """ASGI application; `route` False: it has no log, and says so with a page of HTML as a gateway does."""
@@ -45,6 +57,7 @@ class LogServer:
                 "status": "success",
             }
             row |= {"object": "text_completion", "provider": "openai", "model": "m", "fallback_index": 0, "cost": 0.25}
+            row |= FILLING
             self.rows.append((time.monotonic(), row))
             body = orjson.dumps(ANSWER)
         elif path == "/api/logs" and self.route:

@@ -339,3 +339,19 @@ def _wait_until(true: Any, seconds: float = 3.0) -> None:
     while not true():
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize("apart", [0, 60], ids=["in one block", "apart"])
+def test_tokens_that_follow_an_error_are_counted(client: Client, gateway: LocalGateway, apart: int) -> None:
+    """A stream that failed is billed as well: the counts after its error frame, as captured, are in the run."""
+    error = 'data: {"is_bifrost_error":false,"error":{"type":"server_error","message":"overloaded"}}\n\n'
+    usage = '"usage":{"prompt_tokens":8,"completion_tokens":56,"total_tokens":64}'
+    last = f'data: {{"choices":[{{"index":0,"text":""}}],{usage}}}\n\ndata: [DONE]\n\n'
+    frames = [STREAM_HEAD, error, last] if apart else [STREAM_HEAD + error + last]
+    gateway.script([{"frames": frames, "gap_ms": apart}])
+    with pytest.raises(bf.GatewayError, match="overloaded") as caught, client.stream("azure/fast", "Hi") as running:
+        list(running)
+    run = caught.value.run
+    assert run is not None
+    assert (run.status, run.text, run.finish_reason) == ("error", "Once ", None)
+    assert (run.prompt_tokens, run.completion_tokens, run.total_tokens) == (8, 56, 64)

@@ -62,3 +62,20 @@ def test_what_is_no_number_is_refused(name: str, ours: Client) -> None:
         with pytest.raises(bf.ConfigurationError):
             ask(ours, value)
     assert ours.log.read() == []
+
+
+@pytest.mark.parametrize("value", [np.float32(0.7), np.float16(0.7), Decimal("0.7"), Fraction(7, 10)], ids=repr)
+def test_a_number_is_sent_as_it_shows(gateway: LocalGateway, value: Any) -> None:
+    """0.7 of 32 bits is 0.7 on the wire, in a parameter, a provider's own one and a bias, not 0.699999988079071."""
+    client = Client(gateway.url, log=RunLog("off"))
+    client.complete("azure/fast", "a", temperature=value, max_tokens=1, extra={"mine": value}, logit_bias={5: value})
+    [sent] = [asked["body"] for asked in gateway.requests() if asked["method"] == "POST"]
+    assert (sent["temperature"], sent["extra_params"]["mine"], sent["logit_bias"]) == (0.7, 0.7, {"5": 0.7})
+    assert bf.Timeouts(connect=value).connect == 0.7
+
+
+def test_a_token_is_not_biased_twice(gateway: LocalGateway) -> None:
+    """One token as a number and as text would be one key in JSON, and one of the two biases lost."""
+    with pytest.raises(bf.ConfigurationError, match=r"the token .*5.* twice"):
+        Client(gateway.url, log=RunLog("off")).complete("azure/fast", "a", logit_bias={5: 1, "5": -1})
+    assert not [asked for asked in gateway.requests() if asked["method"] == "POST"]

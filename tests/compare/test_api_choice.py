@@ -103,3 +103,42 @@ def test_a_name_that_is_there_is_not_asked_about(gateway: LocalGateway, log: Run
     with pytest.raises(bf.GatewayError) as caught:
         Client(gateway.url, log=log, retries=0).complete(TEXTS, "Hi")
     assert "mean" not in str(caught.value)
+
+
+@pytest.mark.parametrize("api", ["text", "responses"])
+def test_what_contradicts_itself_is_refused(api: Any, client: Client, gateway: LocalGateway) -> None:
+    """``chat=True`` beside another ``api=`` is one error, in `compare`, the playground and `load_curve`."""
+    asks: list[Any] = [
+        lambda: compare([CHATS], "Hi", api=api, chat=True, client=client),
+        lambda: bf.playground([CHATS], "Hi", api=api, chat=True, client=client),
+        lambda: bf.load_curve(CHATS, "Hi", rates=[1], seconds=1, api=api, chat=True, client=client),
+    ]
+    for ask in asks:
+        with pytest.raises(bf.ConfigurationError, match=f"chat=True and api='{api}' contradict"):
+            ask()
+    assert not [one for one in gateway.requests() if one["method"] == "POST"]
+
+
+@pytest.mark.parametrize(("deployment", "expected"), [(CHATS, "chat_completion"), (TEXTS, "text_completion")])
+def test_the_playground_asks_as_compare_does(deployment: str, expected: str, client: Client) -> None:
+    """What is left to the gateway goes by its list; a system message makes a chat of a deployment that has both."""
+    play = bf.playground([deployment], "Hi", client=client, max_tokens=5)
+    assert list(play.run().wait(20).frame["request_type"]) == [expected]
+    assert "api" not in play.request
+    play.update(api="responses", deployments=[CHATS], max_tokens=20).run().wait(20)
+    assert list(play.frame["request_type"]) == ["responses"]
+
+
+@pytest.mark.parametrize(
+    ("deployment", "options", "expected"),
+    [
+        (CHATS, {}, "chat_completion"),
+        (TEXTS, {}, "text_completion"),
+        (CHATS, {"api": "responses", "max_tokens": 20, "system": "Be brief."}, "responses"),
+    ],
+)
+def test_a_load_curve_asks_as_compare_does(deployment: str, options: Any, expected: str, client: Client) -> None:
+    """The way that the list says, unless decided."""
+    curve = bf.load_curve(deployment, "Hi", rates=[4], seconds=0.5, client=client, **{"max_tokens": 5, **options})
+    assert set(curve.runs["request_type"]) == {expected}
+    assert set(curve.runs["status"]) == {"ok"}

@@ -397,7 +397,7 @@ def test_dry_run_counts_no_time_of_a_cache(ask: Any, client: Client) -> None:
 
 def test_dry_run_counts_each_variants_own_system_message(client: Client) -> None:
     """The tokens of a system message are those of the variant that sends it, filled in."""
-    asked = [{"deployment": "openai/gpt-4o-mini", "name": "long", "system": "{{x}} " * 100}, "openai/gpt-4o-mini"]
+    asked = [{"deployment": "azure/gpt-4o", "name": "long", "system": "{{x}} " * 100}, "azure/gpt-4o"]
     estimate = compare(asked, "{{x}}", inputs={"x": ["word " * 80]}, chat=True, client=client, dry_run=True)
     long, short = estimate.frame["prompt_tokens"]
     assert short == 100

@@ -12,7 +12,7 @@ import pytest
 
 from bifrost_nb import ConfigurationError, difference
 from bifrost_nb._compare.differences import best, differences, holm
-from bifrost_nb._compare.intervals import mean_p_value
+from bifrost_nb._statistics.intervals import mean_p_value
 
 from .frames import calls, frame
 

@@ -17,9 +17,9 @@ from PIL import Image
 
 import bifrost_nb as bf
 from bifrost_nb import Client, ConfigurationError, LocalGateway, TemplateError
-from bifrost_nb._compare.pictures import MOST_BYTES, data_url, shortened
-from bifrost_nb._compare.prompt_text import Fault
 from bifrost_nb._notebook.code_export import copy
+from bifrost_nb._prompts.pictures import MOST_BYTES, data_url, shortened
+from bifrost_nb._prompts.prompt_text import Fault
 
 A, B = "openai/gpt-4o-mini", "azure/gpt-4o"
 TURNS = [
@@ -265,8 +265,8 @@ def test_what_is_too_large_is_not_read(tmp_path: Path) -> None:
 
 
 def test_the_estimate_of_pictures_is_unknown(client: Client, gateway: LocalGateway) -> None:
-    """dry_run knows no tokens of a picture, and says so instead of leaving them out."""
-    found = bf.compare([A], "x", inputs={"p": [png()]}, images="p", client=client, dry_run=True)
+    """dry_run knows no tokens of a picture that no provider counts, and says so instead of leaving them out."""
+    found = bf.compare([B], "x", inputs={"p": [png()]}, images="p", client=client, dry_run=True)
     assert found.frame["prompt_tokens"].isna().all()
     assert "cost unknown" in repr(found)
     assert sent(gateway) == []

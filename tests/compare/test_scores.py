@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from bifrost_nb import difference, summary
-from bifrost_nb._compare.sequential import confidence_sequence
+from bifrost_nb._statistics.sequential import confidence_sequence
 
 from .frames import calls, frame
 

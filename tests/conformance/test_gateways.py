@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 import bifrost_nb as bf
-from bifrost_nb import Client, Run
+from bifrost_nb import Client
 
 from .conftest import programs_only
 from .subjects import Subject
-from .test_answers import PROMPT, good, streamed
+from .test_answers import PROMPT, good, streamed, within
 
 pytestmark = programs_only
 
@@ -54,7 +54,7 @@ def test_costs(subject: Subject, tmp_path: Path) -> None:
         streamed(client, "chat", "openai/gpt-4o-mini", max_tokens=50),
         client.complete("azure/fast", PROMPT, max_tokens=50),
     ]
-    assert _told(runs, 15), [run.cost_usd for run in runs]
+    assert within(15, lambda: all(run.cost_usd is not None for run in runs)), [run.cost_usd for run in runs]
     for run in runs:
         assert run.cost_usd is not None
         assert run.cost_usd > 0
@@ -63,16 +63,6 @@ def test_costs(subject: Subject, tmp_path: Path) -> None:
         client.complete("azure/always-fails", PROMPT)
     assert refused.value.run is not None
     assert refused.value.run.cost_usd is None
-
-
-def _told(runs: list[Run], seconds: float) -> bool:
-    """Whether each has a cost within `seconds`: rows of the gateway's log come late."""
-    end = time.monotonic() + seconds
-    while any(run.cost_usd is None for run in runs):
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 @pytest.mark.feature("Version and lists of the gateway")

@@ -43,7 +43,7 @@ def test_responses(client: Client, subject: Subject, limit: Limit, deployment: s
     if subject.generation == "1.3" and deployment.startswith("anthropic/") and not stream:
         assert run.finish_reason == ("length" if subject.version == (1, 4, 18) else None)
         if run.finish_reason is None:
-            limit("Of Anthropic's answers it does not say why they ended, unless they are streamed.")
+            limit(told(run, "why it ended"))
     else:
         assert run.finish_reason == "length"
     assert run.total_tokens == (run.prompt_tokens or 0) + 20

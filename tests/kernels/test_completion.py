@@ -52,6 +52,17 @@ def test_what_fits_is_offered(loaded: FrontEnd) -> None:
         assert expected in completions(loaded, text), text
 
 
+def test_public_names_have_types(loaded: FrontEnd) -> None:
+    """``bf.`` offers every public name with its type at the first try, without importing what the names stand for."""
+    loaded.run("import sys, bifrost_nb as bf; before = set(sys.modules)").wait()
+    reply: Any = loaded.client.complete("x = bf.", 7, reply=True, timeout=20)
+    told = reply["content"]["metadata"]["_jupyter_types_experimental"]
+    types = {each["text"]: each["type"] for each in told}
+    assert (types["compare"], types["Client"], types["scorers"]) == ("function", "class", "module")
+    assert not {"<unknown>", "", None} & set(types.values())
+    assert loaded.run("print([name for name in {*sys.modules} - before if 'bifrost' in name])").wait().printed == "[]\n"
+
+
 def test_a_prompt_is_no_python(loaded: FrontEnd) -> None:
     """In the body nothing of Python's is offered, and outside our cells nothing of ours."""
     assert completions(loaded, "%%bifrost azure/x\nTell me pri|") == ["pri"]

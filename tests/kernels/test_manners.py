@@ -15,9 +15,9 @@ import pytest
 
 import bifrost_nb as bf
 from bifrost_nb._simulator.process import LocalGateway
-from tests.compare.test_template import UNTOUCHED
 from tests.data.hostile import HOSTILE
 from tests.markup import read
+from tests.prompts.test_template import UNTOUCHED
 
 from .conftest import CHAT, TEXT, posts
 from .frontend import Cell, FrontEnd

@@ -66,6 +66,48 @@ ROWS = {
         ("what = 'the sea'", f"%%bifrost {CHAT} --system 'Know {{{{what}}}}.' --max-tokens 20\nhi"),
         {"messages": [{"role": "system", "content": "Know the sea."}, {"role": "user", "content": "hi"}]},
     ),
+    "another API": Row(
+        f"%%bifrost {CHAT} --api responses --max-tokens 20 -o a\nhi",
+        {"input": "hi", "max_output_tokens": 20},
+        "a.request_type == 'responses'",
+    ),
+    "an image": Row(
+        (
+            "pixel = bytes.fromhex('89504e470d0a1a0a') + b'...'",
+            f"%%bifrost {CHAT} --image pixel --max-tokens 2\nhi",
+        ),
+        {
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "text", "text": "hi"},
+                        {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgouLi4="}},
+                    ],
+                }
+            ]
+        },
+    ),
+    "messages": Row(
+        ("said = [{'role': 'user', 'content': 'A'}]", f"%%bifrost {CHAT} --messages said --max-tokens 2\nB"),
+        {"messages": [{"role": "user", "content": "A"}, {"role": "user", "content": "B"}]},
+    ),
+    "tools": Row(
+        (
+            "tools = [{'type': 'function', 'function': {'name': 'look'}}]",
+            f"%%bifrost {CHAT} --tools tools --max-tokens 2\nhi",
+        ),
+        {"tools": [{"type": "function", "function": {"name": "look"}}]},
+    ),
+    "a schema": Row(
+        (
+            "from pydantic import BaseModel\nclass Item(BaseModel):\n    name: str",
+            f"%%bifrost {CHAT} --schema Item -o a\nhi",
+        ),
+        {"stream": True},
+        "a.valid and type(a.parsed) is Item",
+        script=({"prompt": "hi", "text": '{"name": "x"}'},),
+    ),
     "history": Row(
         (
             "%bifrost forget",

@@ -140,3 +140,24 @@ def test_how_soon(front: FrontEnd, slow: LocalGateway) -> None:
             cell.wait()
             taken.append(gone_at(slow, prompt) - at)
         assert min(taken) < BEST_S, taken
+
+
+def test_the_card_of_a_background_job(loaded: FrontEnd, slow: LocalGateway, logged: Callable[[str], Run]) -> None:
+    """``--bg``: Cancel on its card ends the call between cells, and the answer so far takes the card's place."""
+    for number, route in enumerate(loaded.routes):
+        prompt = f"slowly in the background {number} {time.monotonic()}"
+        cell = loaded.run(f"%%bifrost azure/fast --bg later{number}\n{prompt}")
+        pane = cell.pane()
+        cell.wait()
+        pane.wait_for_text(20)
+        assert "%bifrost cancel" not in str(cell.shown[0])  # a front end with widgets has the button
+        clicked = pane.send({"stop": 0}, route)
+        assert gone_at(slow, prompt) - clicked < AT_ONCE_S
+
+        def answers(prompt: str = prompt) -> list[str]:  # under whatever message the kernel was at just then
+            updates = [one["content"] for one in loaded.messages if one["msg_type"] == "update_display_data"]
+            return [one["data"]["text/plain"] for one in updates if logged(prompt).text[:20] in str(one["data"])]
+
+        loaded.until(lambda: bool(answers()), 10, "the answer in the card's place")
+        assert "· cancelled" in answers()[-1]
+        assert logged(prompt).status == "cancelled"

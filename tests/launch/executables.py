@@ -10,6 +10,7 @@ import json, os, pathlib, sys
 flags = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=False))
 folder = pathlib.Path(flags["-app-dir"])
 seen = {"argv": sys.argv[1:], "cwd": os.getcwd(), "pid": os.getpid(), "key": os.environ.get("TEST_UPSTREAM_KEY")}
+seen |= {name: os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")}
 pathlib.Path(os.environ["SEEN_BY_EXECUTABLE"]).write_text(json.dumps(seen))
 assert flags["-host"] == "127.0.0.1"
 from bifrost_nb._simulator.serve import serve

@@ -15,11 +15,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from bifrost_nb import BifrostError, Client, ConfigurationError
 from bifrost_nb._launch.launch import launch_gateway
 from bifrost_nb._runs.log.log import RunLog
+from tests.faults.server import PEM
 
 from .executables import CRASHING, DOCKER, HANGING, SERVING, STUBBORN, install
 
@@ -110,14 +112,15 @@ def test_an_app_dir_of_the_callers_stays(machine: Path) -> None:
 
 
 def test_local_prices_need_no_internet(machine: Path) -> None:
-    """A price list is copied into the folder and named by file address, and so is the list of model parameters."""
+    """A price list, and an empty one of model parameters, are served on loopback while the gateway runs."""
     install(machine / "bin", "bifrost-http", SERVING)
     (machine / "mine.json").write_text('{"azure/fast": {}}')
     with launch_gateway(providers=["ollama"], prices=machine / "mine.json") as gateway:
         pricing = json.loads((gateway.app_dir / "config.json").read_text())["framework"]["pricing"]
         assert set(pricing) == {"pricing_url", "model_parameters_url"}
         for address, content in zip(pricing.values(), ('{"azure/fast": {}}', "{}"), strict=True):
-            assert Path(address.removeprefix("file://")).read_text() == content
+            assert address.startswith("http://127.0.0.1:")
+            assert httpx.get(address, trust_env=False).text == content
 
 
 def test_nothing_there_is_explained(machine: Path) -> None:
@@ -211,6 +214,26 @@ def test_docker_gets_names_of_variables_only(machine: Path, monkeypatch: pytest.
     assert remove == ["rm", "-f", run[run.index("--name") + 1]]
 
 
+def test_authorities_reach_the_gateway(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`ca_file` is in the gateway's environment, a folder as such; in a container it is seen at its place there."""
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    monkeypatch.setenv("SSL_CERT_FILE", "/inherited.pem")
+    binary = install(machine / "bin", "bifrost-http", SERVING)
+    for given, wanted in ((None, ("/inherited.pem", None)), (PEM, (PEM, None)), (machine, ("/inherited.pem", machine))):
+        with launch_gateway(ca_file=given):
+            assert [seen(machine)[f"SSL_CERT_{name}"] for name in ("FILE", "DIR")] == [
+                None if one is None else str(one) for one in wanted
+            ]
+    assert os.environ["SSL_CERT_FILE"] == "/inherited.pem"
+    binary.unlink()
+    install(machine / "bin", "docker", DOCKER)
+    monkeypatch.setenv("TEST_DOCKER_VERSION", "27.0")
+    with launch_gateway(providers=["ollama"], ca_file=PEM):
+        run = [json.loads(line) for line in (machine / "docker.jsonl").read_text().splitlines()][1]
+    assert f"{PEM}:/etc/bifrost-nb-ca:ro" in run
+    assert "SSL_CERT_FILE=/etc/bifrost-nb-ca" in run
+
+
 def test_a_stubborn_gateway_is_killed(machine: Path) -> None:
     """Who ignores the request to end is killed after a few seconds."""
     install(machine / "bin", "bifrost-http", STUBBORN)
@@ -282,6 +305,8 @@ LITERAL = {"providers": {"openai": {"keys": [{"name": "k", "value": KEY, "models
         ({"port": -1}, "port"),
         ({"timeout": 0}, "timeout"),
         ({"prices": "/nowhere/prices.json"}, "prices"),
+        ({"ca_file": "/nowhere/ca.pem"}, "No such file"),
+        ({"ca_file": __file__}, "no certificate in PEM form"),
     ],
 )
 def test_bad_arguments_start_nothing(

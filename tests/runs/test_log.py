@@ -251,7 +251,7 @@ def test_a_wrong_filter_is_told(log: RunLog, filters: dict[str, Any], message: s
 def test_tooltips_name_the_filters() -> None:
     """A person who types runs( sees every filter."""
     names = list(inspect.signature(runs).parameters)
-    assert names[:3] == ["since", "until", "deployment"]
+    assert names[:4] == ["to", "since", "until", "deployment"]
     assert list(inspect.signature(RunLog.export).parameters)[:3] == ["self", "path", "since"]
 
 

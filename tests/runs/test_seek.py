@@ -138,7 +138,7 @@ def test_an_offer_waits_for_nobody_and_nothing_is_lost(tmp_path: Path) -> None:
     fcntl.flock(handle, fcntl.LOCK_EX)
     began = time.monotonic()
     for number in range(5):
-        log.update_soon("0", rating=f"r{number}")
+        log.update_soon({"0": {"rating": f"r{number}"}})
     assert time.monotonic() - began < 0.5
     assert len((tmp_path / "x").read_bytes().splitlines()) == 1
     threading.Timer(0.2, lambda: os.close(handle)).start()

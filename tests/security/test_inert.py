@@ -40,7 +40,7 @@ warnings.simplefilter("ignore")
 url, folder, attacks = sys.argv[1], Path(sys.argv[2]), json.loads(Path(sys.argv[3]).read_text())
 os.chdir(folder)
 import bifrost_nb as bf
-from bifrost_nb._compare.template import render
+from bifrost_nb._prompts.template import render
 from bifrost_nb._display.run import FORMS, as_html, metadata, mimebundle
 import matplotlib.pyplot as plt
 

@@ -112,6 +112,27 @@ def test_tool_calls_are_put_together() -> None:
     ]  # fmt: skip
 
 
+def test_calls_of_other_kinds_are_put_together() -> None:
+    """A custom tool's text grows as a function's arguments do; what was a ``function_call`` before tools is a call."""
+    assert joined(
+        [{"index": 0, "id": "a", "type": "custom", "custom": {"name": "f", "input": "SELECT "}}],
+        [{"index": 1, "id": "b", "type": "function", "function": {"name": "g", "arguments": "{}"}}],
+        [{"index": 0, "custom": {"input": "1}"}}],
+        [{"index": 0, "custom": {"input": "; 2"}}],
+        [{"index": 2, "id": "c", "type": "custom", "custom": {"name": "f", "input": ""}}],
+    ) == [
+        {"index": 0, "id": "a", "type": "custom", "custom": {"name": "f", "input": "SELECT 1}; 2"}},
+        {"index": 1, "id": "b", "type": "function", "function": {"name": "g", "arguments": "{}"}},
+        {"index": 2, "id": "c", "type": "custom", "custom": {"name": "f", "input": ""}},
+    ]
+    whole = {"type": "function", "function": {"name": "f", "arguments": '{"x":1}'}}
+    calls = ToolCalls()
+    for part in ({"name": "f", "arguments": ""}, {"arguments": '{"x":'}, {"arguments": "1}"}):
+        calls.add(tool_calls_of({"delta": {"content": None, "function_call": part}}))
+    assert calls.result() == tool_calls_of({"message": {"function_call": whole["function"]}}) == [whole]
+    assert tool_calls_of({"delta": {"function_call": None, "tool_calls": None}}) == []
+
+
 def test_tool_calls_without_an_index() -> None:
     """A new id starts a call, a fragment without id belongs to the latest one; a repeated name stays one name."""
     assert joined(

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings, strategies as st
 from bifrost_nb import Run
 from bifrost_nb._runs.collector import Collector
 from bifrost_nb._wire.fast_chunks import plain_chunks
-from bifrost_nb.errors import BifrostError
+from bifrost_nb.errors import BifrostError, GatewayError, StreamInterrupted
 
 FIRST = b'{"id":"cmpl-1","model":"fast","choices":[],"extra_fields":{"provider":"azure","chunk_index":0}}'
 TEXT = {"id": "cmpl-1", "choices": [{"index": 0, "text": "a ", "finish_reason": None, "logprobs": None}], "usage": None}
@@ -67,13 +67,16 @@ _PAYLOADS = st.integers(0, 9).flatmap(
 def collected(*blocks: list[bytes]) -> tuple[list[tuple[Any, ...]], str, Run]:
     """The pieces, the error if any, and the run of a stream whose payloads came in these blocks."""
     run = Run(run_id="r", requested_provider="azure", requested_model="fast")
-    collector, pieces, error = Collector(run), [], ""
+    collector, pieces, error, rest = Collector(run), [], "", iter(blocks)
     run.started_at = None  # type: ignore[assignment]
     try:
-        for block in blocks:
+        for block in rest:
             pieces += collector.feed(block, 5.0)
     except BifrostError as failure:
         error = str(failure)
+        if isinstance(failure, GatewayError | StreamInterrupted):  # who transports it reads on
+            for block in rest:
+                collector.after_error(block)
     return pieces, error, collector.finish(10.0)
 
 

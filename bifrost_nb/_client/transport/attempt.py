@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from ..._runs.collector import Collector, Piece
 from ..._wire.json_text import loads
 from ..._wire.metadata import LowerNames
 from ..._wire.sse import EventDecoder
-from ...errors import ProtocolError, StreamInterrupted
+from ...errors import GatewayError, ProtocolError, StreamInterrupted
 from .body import HEADERS, blocks, counted, sent, whole
 from .deadline import Deadline
 from .error_map import foreign, mapped, of_proxy_perhaps
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from ..calls import Call
 
 __all__ = ["Sink", "attempt"]
+
+AFTER_ERROR_S = 0.25
+"""How long to wait for the token counts that may follow an error frame, where the stream does not end by itself."""
 
 Sink = Callable[["Run", list[Piece]], None]
 """Called on the private loop's thread: once when it is known who serves, once per block, once at the end."""
@@ -78,18 +82,35 @@ async def attempt(
 async def _read_stream(
     response: httpx.Response, collector: Collector, began: float, deadline: Deadline, sink: Sink | None
 ) -> None:
-    decoder, taken = EventDecoder(), 0
-    async for block in blocks(response):
+    decoder, taken, rest = EventDecoder(), 0, blocks(response)
+    async for block in rest:
         now = time.monotonic()
         taken, waiting = counted(taken, block), decoder.waiting
         payloads = decoder.feed(block)
-        pieces = collector.feed(payloads, 1000 * (now - began))
+        try:
+            pieces = collector.feed(payloads, 1000 * (now - began))
+        except (GatewayError, StreamInterrupted):
+            if b"[DONE]" not in payloads:
+                await _after_error(rest, decoder, collector)
+            raise
         if payloads or decoder.waiting > waiting:
             deadline.heard(now, collector.ended, collector.finished)
         if pieces and sink is not None:
             sink(collector.run, pieces)
     with suppress(ProtocolError):  # an event that was cut off: the answer is not complete
         collector.feed(decoder.end(), 1000 * (time.monotonic() - began))
+
+
+async def _after_error(rest: AsyncIterator[bytes], decoder: EventDecoder, collector: Collector) -> None:
+    """Read on for a moment after an error frame: the tokens that were used may follow."""
+    try:
+        async with asyncio.timeout(AFTER_ERROR_S):
+            async for block in rest:
+                if collector.after_error(decoder.feed(block)):
+                    return
+    except Exception as error:  # the error frame says more than how the connection ended
+        if not (isinstance(error, ProtocolError) or foreign(error)):  # a TimeoutError is an OSError
+            raise
 
 
 def _request(base_url: str, call: Call, headers: Mapping[str, str]) -> httpx.Request:

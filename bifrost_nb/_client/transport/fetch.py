@@ -1,8 +1,8 @@
-"""Single requests to the gateway's management API."""
+"""Single requests that are no completions: to the management API, for files, batches and counts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple
 
 import httpx
@@ -15,8 +15,12 @@ from .pool import pool
 __all__ = ["Reply", "fetch", "get_json"]
 
 
+PIECE = 2**18
+"""Bytes of a body that are sent in one go."""
+
+
 class Reply(NamedTuple):
-    """An answer of the management API, whatever its status."""
+    """An answer, whatever its status."""
 
     status: int
     headers: Mapping[str, str]
@@ -38,22 +42,28 @@ async def fetch(
     *,
     method: str = "GET",
     content: Any = None,
+    form: Mapping[str, Any] | None = None,
+    files: Mapping[str, Any] | None = None,
     seconds: float = 10.0,
     ca_file: str | None = None,
 ) -> Reply:
-    """One request to the management API, `content` sent as JSON; redirects are not followed.
+    """One request, `content` sent as JSON, `form` and `files` (httpx's) as a form; redirects are not followed.
 
     Raises ConnectionFailed and its relatives, ProtocolError for an answer longer than `MAX_ANSWER_BYTES`.
     """
     http = await pool(base_url, ca_file)
     body = None if content is None else orjson.dumps(content)
     all_headers = {**HEADERS, **headers} if body is None else {**HEADERS, **headers, "content-type": "application/json"}
+    if body is not None and len(body) > PIECE:  # aiohttp warns of more in one piece, which holds up the loop
+        all_headers["content-length"] = str(len(body))
     try:
         request = httpx.Request(
             method,
             base_url + path,
             params=dict(params or {}),
-            content=body,
+            content=_pieces(body) if body is not None and len(body) > PIECE else body,
+            data=None if form is None else dict(form),
+            files=files,
             headers=httpx.Headers(all_headers, encoding="utf-8"),
             extensions={"timeout": httpx.Timeout(seconds).as_dict()},
         )
@@ -63,6 +73,11 @@ async def fetch(
         if not foreign(error):
             raise
         raise mapped(error, base_url, connect_limit=seconds) from None
+
+
+async def _pieces(body: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), PIECE):
+        yield body[start : start + PIECE]
 
 
 async def get_json(

@@ -9,6 +9,7 @@ from collections.abc import Generator, Sequence
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from ..._client.typed_answers import AnswerSchema, read_answer
 from ..._display.run import Runs, metadata_many, mimebundle, mimebundle_many
 from ..._foreground.environment import place
 from ..._runs.pending import UNATTENDED_PATIENCE_S
@@ -31,18 +32,22 @@ class BackgroundJob:
     """Calls in the background: ``await job`` gives their result, ``job.cancel()`` ends them.
 
     `runs` are their records, in flight while ``status`` is None. Each is in the run log when it ends, whether or not
-    anybody looks. The card under the cell is redrawn by the kernel's own loop between cells; without such a loop
-    (terminal) there is no card.
+    anybody looks. The card under the cell has a Stop button where the front end has widgets; it is redrawn by the
+    kernel's own loop between cells, and without such a loop (terminal) there is no card.
     """
 
-    def __init__(self, client: Client, calls: Sequence[Call], options: Options) -> None:
+    def __init__(
+        self, client: Client, calls: Sequence[Call], options: Options, schema: AnswerSchema | None = None
+    ) -> None:
         self.name = name = options.bg or "job"
+        self._schema = schema
         self._form, self._raises = options.format, not options.no_raise
         self.runs = Runs(call.run for call in calls)
         self._inbox: SimpleQueue[RaceUpdate] = SimpleQueue()
         self._race = Race(self.runs, name)
         self._client = client
         self._handle: Any = None
+        self._pane: Any = None
         self._late_s = 0.0
         self._jobs: list[concurrent.futures.Future[Outcome]] = [
             client.start(call, lambda _, pieces, index=index: self._inbox.put(RaceUpdate(index, pieces)))  # type: ignore[misc]
@@ -56,9 +61,9 @@ class BackgroundJob:
         """Whether every call has ended and is recorded."""
         return all(job.done() for job in self._jobs)
 
-    def cancel(self) -> None:
-        """End what still runs; what had arrived is kept and recorded with status ``cancelled``."""
-        for job in self._jobs:
+    def cancel(self, column: int | None = None) -> None:
+        """End what still runs, or call number `column`; what had arrived is kept, with status ``cancelled``."""
+        for job in self._jobs if column is None else self._jobs[column : column + 1]:
             job.cancel()
 
     def result(self, timeout: float | None = None) -> Run | Runs:
@@ -74,16 +79,29 @@ class BackgroundJob:
     async def _waited(self) -> Run | Runs:
         # Shielded: interrupting the wait must not end the work.
         await asyncio.gather(*(asyncio.shield(asyncio.wrap_future(job)) for job in self._jobs))
-        patience = UNATTENDED_PATIENCE_S if place() == "unattended" else COST_WAIT_S  # nobody looks again there
+        alone = place() in ("unattended", "page")  # nobody looks again there
+        patience = UNATTENDED_PATIENCE_S if alone else COST_WAIT_S
         await asyncio.to_thread(self._client.wait_costs, self.runs, patience)
         return self._finished()
 
+    def _read(self) -> None:
+        """Read the answers by their schema, each once it is complete."""
+        for run in self.runs:
+            if run.status is not None and run.valid is None:
+                read_answer(run, self._schema)
+
     def _finished(self) -> Run | Runs:
+        self._read()
         self._draw()  # now and for the cell that waits: unattended tools drop what is sent for an earlier one
         for job in self._jobs:
             if (error := job.result().error) is not None and self._raises:
                 raise error
         return self.runs[0] if len(self.runs) == 1 else self.runs
+
+    @property
+    def _how_to_stop(self) -> str:
+        # The interrupt key stops what the kernel does just now, which this is not.
+        return f"Goes on in the background; %bifrost cancel {self.name} stops it."
 
     @property
     def states(self) -> str:
@@ -103,9 +121,7 @@ class BackgroundJob:
         if not self.done:
             from .html_view import Basic
 
-            # The interrupt key stops what the kernel does just now, which this is not.
-            stop = f"Goes on in the background; %bifrost cancel {self.name} stops it."
-            return {**Basic(self._race, stop).bundle(), "text/plain": repr(self)}
+            return {**Basic(self._race, self._how_to_stop).bundle(), "text/plain": repr(self)}
         if len(self.runs) == 1:
             return mimebundle(self.runs[0], form=self._form)
         return mimebundle_many(self.runs, form=self._form)
@@ -117,7 +133,14 @@ class BackgroundJob:
         shell = get_ipython()
         if shell is None or not hasattr(shell, "kernel"):
             return
-        self._handle = display(self._bundle(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        bundle = self._bundle()
+        if place() == "notebook":
+            with contextlib.suppress(Exception):  # widgets missing, broken or of another version: a card without
+                from .live_widget import Pane
+
+                self._pane = Pane(self._race, self.cancel, self._form, hint=self._how_to_stop)
+                bundle = {**self._pane.bundle(), "text/plain": repr(self)}
+        self._handle = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
         with contextlib.suppress(RuntimeError):  # no loop in this thread: the card stays as it is
             asyncio.get_running_loop().call_later(REDRAW_S, self._redraw)
 
@@ -135,4 +158,13 @@ class BackgroundJob:
         with contextlib.suppress(Empty):
             while True:
                 self._race.receive([self._inbox.get_nowait()])
+        self._read()
+        if self._pane is not None:
+            self._pane.update(final=self.done)
+            if not self.done:
+                return
+            pane, self._pane = self._pane, None
+            self._handle.update(self._bundle(), raw=True, metadata=self._evidence())
+            pane.close()
+            return
         self._handle.update(self._bundle(), raw=True, metadata=self._evidence())

@@ -40,10 +40,13 @@ LEAST_S = 0.09
 class Pane:
     """Shows a race while it runs. `stop(column)` is called, on any thread, for a click; None stands for all.
 
-    `form` is how an answer is read once it is complete (`_display.run.FORMS`).
+    `form` is how an answer is read once it is complete (`_display.run.FORMS`); `hint` says beside the button what else
+    stops it.
     """
 
-    def __init__(self, race: Race, stop: Callable[[int | None], None], form: str = "md") -> None:
+    def __init__(
+        self, race: Race, stop: Callable[[int | None], None], form: str = "md", hint: str = "or press ■ (interrupt)"
+    ) -> None:
         self.race = race
         self._stop = stop
         self._form = form
@@ -62,7 +65,7 @@ class Pane:
         self._facts_at = 0.0
         self._sent = [0] * len(race.columns)
         columns = [column.facts(0.0)._asdict() for column in race.columns]
-        self.widget = _widget_class()(columns=columns, title=race.title)
+        self.widget = _widget_class()(columns=columns, title=race.title, hint=hint)
         self.widget.on_msg(self._hear)
 
     def bundle(self) -> dict[str, Any]:
@@ -75,7 +78,7 @@ class Pane:
         """Send what is new, if it is time to."""
         now = self.race.elapsed_s
         if self._whole_wanted or self._drawn != self.race.columns:  # a call that is sent again has a column of its own
-            self._send_whole(now)
+            self._send_whole()
             return
         fresh = sum(column.characters for column in self.race.columns) - sum(self._sent)
         rendered = [] if final else self._newly_rendered()
@@ -92,6 +95,12 @@ class Pane:
         if rendered:
             frame["h"] = rendered
         self._send(frame)
+
+    def keep(self) -> None:
+        """Leave the end of the race in the widget's state: for a page that stays, or that came late."""
+        self._end_seen = True  # so that what was complete last is rendered, too
+        self._newly_rendered()
+        self.widget.whole = self._whole_frame()
 
     def close(self) -> None:
         """Let go of the widget on both sides; ipywidgets would keep it, and its layout, for ever."""
@@ -158,10 +167,14 @@ class Pane:
         self._sent_at = now
         return frame
 
-    def _send_whole(self, now: float) -> None:
+    def _send_whole(self) -> None:
         """All text and facts, for a page that may know nothing, as the beginning of a new stream."""
         self._whole_wanted = False
         self._deflate = None if self._plain else zlib.compressobj(9, zlib.DEFLATED, -15)
+        self._send(self._whole_frame(), begin=True)
+
+    def _whole_frame(self) -> dict[str, Any]:
+        now = self.race.elapsed_s
         replaced = (index for index, column in enumerate(self.race.columns) if column is not self._drawn[index])
         for index in replaced:
             self._rendered.pop(index, None)
@@ -172,7 +185,7 @@ class Pane:
             self._taken(index, column)
         frame["w"] = [column.text for column in self.race.columns]
         frame["h"] = [(index, html) for index, html in self._rendered.items() if html]
-        self._send(frame, begin=True)
+        return frame
 
     def _send(self, frame: dict[str, Any], begin: bool = False) -> None:
         head: dict[str, Any] = {"n": self._number}
@@ -210,5 +223,7 @@ def _widget_class() -> type[Any]:
         _css = page("pane.css")
         columns = traitlets.List(traitlets.Dict()).tag(sync=True)
         title = traitlets.Unicode().tag(sync=True)
+        whole = traitlets.Dict().tag(sync=True)
+        hint = traitlets.Unicode().tag(sync=True)
 
     return LivePane

@@ -8,6 +8,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..._client.calls import Call, Outcome
+from ..._client.typed_answers import AnswerSchema, read_answer
 from ..._display.describe import duration
 from ..._foreground.environment import place
 from ..._foreground.wait import Interrupted, Interrupts, drain, wait_for_costs
@@ -27,14 +28,20 @@ Stop = Callable[[int | None], None]
 
 
 def watch(
-    client: Client, calls: Iterable[Call], *, title: str | None = None, quiet: bool = False, form: str = "md"
+    client: Client,
+    calls: Iterable[Call],
+    *,
+    title: str | None = None,
+    quiet: bool = False,
+    form: str = "md",
+    schema: AnswerSchema | None = None,
 ) -> list[Outcome]:
     """Send all `calls` at once and show them live until every one has ended; their outcomes, in order.
 
     In a notebook the live view has a Stop button for each call and is replaced by the static answers (HTML and
     text); in a terminal the text is written as it comes; where nobody watches (nbconvert, papermill) only the static
-    answers are shown. `quiet` shows nothing; `form` is how the static answers are read (`runs.show.FORMS`). A call
-    stopped by a click ends with status ``cancelled`` and no error.
+    answers are shown. `quiet` shows nothing; `form` is how the static answers are read (`_display.run.FORMS`), `schema`
+    what they must fit. A call stopped by a click ends with status ``cancelled`` and no error.
 
     The interrupt key cancels all calls, waits until they are recorded, shows what had arrived, and raises
     `Interrupted` (one line, Run All stops), whose `runs` are the recorded runs; a second one leaves at once.
@@ -66,6 +73,7 @@ def watch(
             stop(None)
             for column in race.columns:
                 column.cost_settled = True
+                read_answer(column.run, schema)
             view.close()
     if interrupts.count:
         raise Interrupted(_what_was_stopped(race), [call.run for call in calls])

@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 
 from ..._display.table import Table
+from ..._prompts.messages import user_turn
+from ..._prompts.pictures import described
 from ..._suggest import did_you_mean
 
 if TYPE_CHECKING:
     from ..._runs.run import Run
 
-__all__ = ["DEFAULT", "Cells", "Chat", "Chats", "Place", "Turn"]
+__all__ = ["DEFAULT", "Cells", "Chat", "Chats", "NextTurn", "Turn"]
 
 DEFAULT = "chat"
 """The name of the chat that ``--history`` without a name continues."""
@@ -41,6 +43,8 @@ class Turn:
     prompt: str
     system: str | None
     runs: list[Run]
+    pictures: Sequence[str] = ()
+    """The ``data:`` URLs behind the prompt."""
     chosen: str | None = None
     """The deployment whose answer the chat goes on with, where several were asked."""
     stale: bool = False
@@ -63,27 +67,27 @@ class Turn:
 
 
 @dataclass(slots=True)
-class Place:
-    """Where the next answer goes: after `parent`, instead of the turn `old` of the same cell where there is one."""
+class NextTurn:
+    """A turn that is about to be asked: after `parent`, instead of the turn `old` of the same cell if there is one."""
 
     chat: Chat
     cell: Cell | None
     parent: Turn | None
     old: Turn | None
+    prompt: str
+    system: str | None
+    """That of the cell, else that of the turns before."""
+    pictures: Sequence[str] = ()
 
-    def messages(self, prompt: str, system: str | None) -> list[dict[str, str]]:
-        """What is sent: the system message, all that was said before, and `prompt`."""
-        before = [] if self.parent is None else self.parent.path()
-        system = self.system(system)
-        said = [{"role": "system", "content": system}] if system is not None else []
-        for turn in before:
-            text = turn.answer.text if turn.answer is not None else ""  # `Chat.place` refuses to go on without one
-            said += [{"role": "user", "content": turn.prompt}, {"role": "assistant", "content": text}]
-        return [*said, {"role": "user", "content": prompt}]
-
-    def system(self, given: str | None) -> str | None:
-        """The system message: that of the cell, else that of the turns before."""
-        return self.parent.system if given is None and self.parent is not None else given
+    def messages(self) -> list[dict[str, Any]]:
+        """What is sent: the system message, all that was said before, and the prompt."""
+        said: list[dict[str, Any]] = []
+        if self.system is not None:
+            said.append({"role": "system", "content": self.system})
+        for turn in [] if self.parent is None else self.parent.path():
+            text = turn.answer.text if turn.answer is not None else ""  # `Chat.next_turn` refuses to go on without one
+            said += [user_turn(turn.prompt, turn.pictures), {"role": "assistant", "content": text}]
+        return [*said, user_turn(self.prompt, self.pictures)]
 
 
 @dataclass(slots=True, eq=False)
@@ -100,8 +104,15 @@ class Chat:
         """The turns that the next one follows."""
         return [] if self.last is None else self.last.path()
 
-    def place(self, cell: Cell | None, after: int | None) -> Place:
-        """Where the turn of `cell` goes; `after` is the number of the turn it follows, 0 for none.
+    def next_turn(
+        self,
+        cell: Cell | None,
+        after: int | None,
+        prompt: str,
+        system: str | None = None,
+        pictures: Sequence[str] = (),
+    ) -> NextTurn:
+        """The turn of `cell`; `after` is the number of the turn it follows, 0 for none.
 
         Raises UsageError where the turns before it are stale or have no chosen answer.
         """
@@ -129,18 +140,20 @@ class Chat:
                     f"%%bifrost: turn {number} of this chat has {len(turn.runs)} answers. Choose the one to go on"
                     f" with: {self._show} --choose DEPLOYMENT ({names})."
                 )
-        return Place(self, cell, parent, old)
+        if system is None and parent is not None:
+            system = parent.system
+        return NextTurn(self, cell, parent, old, prompt, system, pictures)
 
-    def keep(self, place: Place, prompt: str, system: str | None, runs: Sequence[Run]) -> None:
-        """Take the answers `runs` for the turn at `place`; without one that is ok the old turn becomes out of date."""
+    def keep(self, asked: NextTurn, runs: Sequence[Run]) -> None:
+        """Take the answers `runs` for what was asked; without one that is ok the old turn becomes out of date."""
         answered = [run for run in runs if run.status == "ok"]
-        old = place.old if place.old in self.turns else None
+        old = asked.old if asked.old in self.turns else None
         if not answered:
             if old is not None:
                 old.stale = True
                 self._outdate(old)
             return
-        turn = Turn(place.cell, place.parent, prompt, place.system(system), answered)
+        turn = Turn(asked.cell, asked.parent, asked.prompt, asked.system, answered, asked.pictures)
         turn.chosen = old.chosen if old is not None else None
         on_line = old is not None and old in self.line
         if old is None:
@@ -195,7 +208,8 @@ class Chat:
             rows.append({"role": "system", "text": system})
         for number, turn in enumerate(self.line, 1):
             state = "out of date" if turn.stale else None
-            rows.append({"turn": number, "role": "user", "text": turn.prompt, "state": state})
+            text = "\n".join([turn.prompt, *map(described, turn.pictures)])
+            rows.append({"turn": number, "role": "user", "text": text, "state": state})
             for run in turn.runs:
                 several = len(turn.runs) > 1
                 chosen = "chosen" if several and run is turn.answer else "not chosen" if several else None

@@ -1,5 +1,8 @@
 """Completion for ``%%bifrost`` and ``%bifrost``: options, deployments, saved prompts, variables after ``{{``.
 
+Also for ``bf.``: to tell a name's type Jedi imports what it stands for, here pandas, matplotlib and the client. That
+takes longer than the 0.4 s which IPython gives it, so that all but a few would show as ``<unknown>``.
+
 Nothing here waits for the network: deployments come from the remembered list, which is refreshed in the background.
 """
 
@@ -7,12 +10,15 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Collection, Iterable
+import sys
+from collections.abc import Callable, Collection, Iterable
+from functools import cache
+from os import PathLike
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import SimpleCompletion, context_matcher
 
-from ... import _settings as settings
 from ...errors import BifrostError
 from .options import Option, options
 from .session import Session
@@ -25,6 +31,7 @@ __all__ = ["complete", "install", "remove"]
 _CELL = re.compile(r"\A\s*%%(?:bifrost|bifrost_nb)(?=[ \t\n]|\Z)")
 _LINE = re.compile(r"(?:^|=[ \t]*)[ \t]*%(?:bifrost|bifrost_nb)[ \t]+(.*)\Z")
 _VARIABLE = re.compile(r"(?<!\{)\{\{[ \t]*((?:\w+(?:\.\w*)?)?)\Z")
+_OUR_NAME = re.compile(r"(?:^|[^\w.)\]}\"'])(\w+)\.([A-Za-z]\w*)?\Z")
 
 Found = tuple[str, list[tuple[str, str]]]
 """The fragment that is replaced, and (completion, kind) of each that fits."""
@@ -73,10 +80,33 @@ def complete(session: Session, text: str, line: int, column: int) -> Found | Non
         return _words(session, written, ()) if written != before else None
     found = _LINE.search(before)
     if found is None:
-        return None
+        return _public_names(session, before)
     from .subcommands import COMMANDS
 
     return _words(session, found[1], COMMANDS)
+
+
+def _public_names(session: Session, before: str) -> Found | None:
+    """The names of this package after its own, ``bf.`` as a rule; None where the text ends otherwise."""
+    found = _OUR_NAME.search(before)
+    package = sys.modules["bifrost_nb"]
+    if found is None or session.shell.user_ns.get(found[1]) is not package:
+        return None
+    fragment = found[2] or ""
+    offered = _starting(fragment, [(name, _kind(name)) for name in sorted(package.__all__, key=str.casefold)])
+    return (fragment, offered) if offered else None
+
+
+def _kind(name: str) -> str:
+    """What Jedi calls it; by its name alone, since looking at it would import it."""
+    if f"bifrost_nb.{name}" in _modules():
+        return "module"
+    return "class" if name[0].isupper() else "function"
+
+
+@cache
+def _modules() -> frozenset[str]:
+    return frozenset(each.name for each in iter_modules(sys.modules["bifrost_nb"].__path__, "bifrost_nb."))
 
 
 def _words(session: Session, written: str, commands: Collection[str]) -> Found:
@@ -104,6 +134,9 @@ def _values(session: Session, option: Option) -> list[tuple[str, str]]:
         return [(name, "prompt") for name in _prompts()]
     if "--inputs" in option.names:
         return [(name, "variable") for name in _names(session)]
+    for flag, fits in _FITS.items():
+        if flag in option.names:
+            return [(name, "variable") for name in _names(session, fits, classes=flag == "--schema")]
     return [(choice, "value") for choice in option.choices]
 
 
@@ -137,7 +170,8 @@ def _deployments(session: Session) -> list[str]:
     from ..known_models import remembered
 
     with contextlib.suppress(BifrostError):  # a wrong setting is told when a cell runs, not while typing
-        return remembered(settings.resolve().base_url, lambda: session.client).deployments
+        client = session.client
+        return remembered(client.settings.base_url, lambda: client).deployments
     return []
 
 
@@ -149,7 +183,40 @@ def _prompts() -> list[str]:
     return []
 
 
-def _names(session: Session) -> list[str]:
+def _is_model(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, type) and bool(getattr(value, "model_fields", None)))
+
+
+def _is_list_of_dicts(value: Any) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and all(isinstance(each, dict) for each in value)
+
+
+def _is_picture(value: Any) -> bool:
+    """Whether it may be one: nothing is read."""
+    named = (
+        isinstance(value, str)
+        and "\n" not in value
+        and value.lower().endswith((".png", ".jpg", ".jpeg", ".webp", ".gif"))
+    )
+    return (
+        named
+        or isinstance(value, bytes | PathLike)
+        or hasattr(value, "savefig")
+        or hasattr(value, "getbands")
+        or (hasattr(value, "__array__") and getattr(value, "ndim", 0) in (2, 3) and not hasattr(value, "columns"))
+    )
+
+
+_FITS: dict[str, Callable[[Any], bool]] = {
+    "--schema": _is_model,
+    "--tools": lambda value: isinstance(value, dict) or _is_list_of_dicts(value),
+    "--messages": _is_list_of_dicts,
+    "--image": _is_picture,
+}
+"""Option -> which variables can follow it."""
+
+
+def _names(session: Session, fits: Callable[[Any], bool] = lambda _: True, classes: bool = False) -> list[str]:
     """The user's own variables: not IPython's, not modules and functions, which no prompt can hold."""
     from inspect import isclass, ismodule, isroutine
 
@@ -159,5 +226,6 @@ def _names(session: Session) -> list[str]:
         for name, value in shell.user_ns.items()
         if not name.startswith("_")
         and name not in shell.user_ns_hidden
-        and not (ismodule(value) or isclass(value) or isroutine(value))
+        and not (ismodule(value) or isroutine(value) or (isclass(value) and not classes))
+        and fits(value)
     )

@@ -43,6 +43,17 @@ class Bifrost(Configurable):
             raise TraitError(str(error).replace("(from argument)", "(from %config)")) from None
         return proposal["value"]
 
+    def update_config(self, config: Config) -> None:
+        """What ``%config`` says of the address takes the place of the clients made before, also where it is the same.
+
+        Other settings count for what was not passed to the client made last.
+        """
+        from ..._client.client import forget_clients
+
+        super().update_config(config)
+        if "base_url" in config.get("Bifrost", {}):
+            forget_clients()
+
     def values(self) -> dict[str, Any]:
         """The ``%config`` layer of the settings: what is set here, by name."""
         return {name: value for name in SETTINGS if (value := getattr(self, name)) is not None}

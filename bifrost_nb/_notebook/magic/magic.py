@@ -1,4 +1,4 @@
-"""``%%bifrost`` and ``%bifrost``: what IPython calls. The work is in `asking` and `subcommands`."""
+"""``%%bifrost`` and ``%bifrost``: what IPython calls. The work is in `run_cell` and `subcommands`."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast
 
 from IPython.core.error import UsageError
 
@@ -22,14 +22,23 @@ from ..._client.calls import text_parameters
 from ..._suggest import did_you_mean
 from .chats import DEFAULT
 
-__all__ = ["Option", "Options", "help_text", "literal", "options", "parse", "split", "split_prompt"]
+if TYPE_CHECKING:
+    from ..._client.calls import Kind
 
+__all__ = ["APIS", "Option", "Options", "help_text", "literal", "options", "parse", "split", "split_prompt"]
+
+_DASHES = "-\N{EN DASH}\N{EM DASH}"
+_TWO_DASHES = "\0--"
+"""Stands for a value of two dashes, which argparse drops up to Python 3.12, behind ``=`` too."""
+APIS = ("text", "chat", "responses")
 _NAMED_JSON = re.compile(r"[A-Za-z_][\w.-]*=(?=[{\[])")
 
 
 _NOT_PARAMETERS = {
     "prompt": "the cell's text is the prompt",
-    "messages": "use --system and --history",
+    "messages": "use --messages",
+    "schema": "use --schema",
+    "images": "use --image",
     "system": "use --system",
     "stream": "the magic always streams",
     "fallbacks": "use --fallback",
@@ -43,7 +52,8 @@ _NOT_PARAMETERS = {
     "deployment": "write it as provider/model",
     "model": "write it as provider/model",
     "name": "use --tag",
-    "kind": "use --chat",
+    "kind": "use --api",
+    "api": "use --api",
     "api_version": "use %config Bifrost.api_version",
     "default_timeouts": "use --timeout",
     "default_retries": "use -p retries=0",
@@ -58,6 +68,7 @@ class Options:
     deployments: list[str] = field(default_factory=list)
     fallbacks: list[str] = field(default_factory=list)
     chat: bool = False
+    api: str | None = None
     system: str | None = None
     temperature: float | None = None
     max_tokens: int | None = None
@@ -65,6 +76,12 @@ class Options:
     stop: list[str] = field(default_factory=list)
     seed: int | None = None
     n: int | None = None
+    images: list[str] = field(default_factory=list)
+    """Variables or paths."""
+    messages: str | None = None
+    """A variable, as `schema` and `tools` are."""
+    schema: str | None = None
+    tools: str | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
     repeat: int | None = None
@@ -94,9 +111,18 @@ class Options:
         return bool(self.repeat or self.inputs or self.score or several)
 
     @property
-    def kind(self) -> str:
-        """``chat`` where something was given that only a chat has."""
-        return "chat" if self.chat or self.system is not None or self.chat_name else "text"
+    def kind(self) -> Kind | None:
+        """The API that the line asks for, which is a chat where something was given that only chats have.
+
+        None: as the gateway's list of models says. Raises UsageError.
+        """
+        if self.chat and self.api not in (None, "chat"):
+            raise UsageError(f"%%bifrost: --chat and --api {self.api} contradict each other; give --api alone.")
+        if self.api is not None:
+            return cast("Kind", self.api)
+        variables = (self.system, self.messages, self.schema, self.tools)
+        chats = self.chat or self.images or self.chat_name or any(one is not None for one in variables)
+        return "chat" if chats else None
 
     @property
     def chat_name(self) -> str | None:
@@ -245,10 +271,21 @@ def _declare() -> _Parser:
         parser.add_argument(*names, action=_Several, **facts)
 
     several("--fallback", dest="fallbacks", metavar="DEPLOYMENT", help="tried when the asked one fails; repeat")
-    flag("--chat", help="a chat completion instead of a text completion")
+    once("--api", choices=APIS, of=None, help="how to ask; left out: as the gateway says that the deployment can be")
+    flag("--chat", help="the same as --api chat")
     once("--system", of="TEXT", help="system message; implies --chat")
     once("--history", of="[NAME]", help="continue this notebook's chat, or the one called NAME; implies --chat")
     once("--history-from", type=int, of="TURN", help="go on after this turn of the chat, 0 to begin anew")
+    several(
+        "--image",
+        dest="images",
+        metavar="PATH_OR_NAME",
+        help="a picture behind the text: a file, or a variable (path, bytes, PIL image, array, figure); with --inputs"
+        " a column; repeat",
+    )
+    once("--messages", type=_name, of="NAME", help="a list of messages that come before this cell's text")
+    once("--schema", type=_name, of="NAME", help="a pydantic model or JSON schema that the answer must fit")
+    once("--tools", type=_name, of="NAME", help="a list of tools that may be called")
     once("-t", "--temperature", type=float, of="NUMBER", help="sampling temperature")
     once("--max-tokens", type=int, of="COUNT", help="longest answer, in tokens")
     once("--top-p", type=float, of="NUMBER", help="nucleus sampling")
@@ -327,6 +364,7 @@ def split_prompt(line: str) -> tuple[list[str], str | None]:
 
 def _words(line: str) -> Iterator[tuple[str, int, int]]:
     """Each word, and where it stands on the line."""
+    line = _unbroken(line)
     place = 0
     while (start := place + len(line[place:]) - len(line[place:].lstrip())) < len(line) and line[start] != "#":
         if end := _end_of_json(line, start):
@@ -344,6 +382,11 @@ def _words(line: str) -> Iterator[tuple[str, int, int]]:
         yield word or "", start, start + len(line[start:place].rstrip())
 
 
+def _unbroken(line: str) -> str:
+    """`line` with plain blanks for the no-break ones of a web page, outside of quotes: they stand between words."""
+    return re.sub(r"""("(?:[^"\\\\]|\\\\.)*"|'[^']*')|\xa0""", lambda found: found[1] or " ", line)
+
+
 def _end_of_json(line: str, start: int) -> int | None:
     """The end of ``name={...}`` or ``name=[...]`` at `start`, where that is JSON as it stands; else None."""
     named = _NAMED_JSON.match(line, start)
@@ -358,16 +401,45 @@ def _end_of_json(line: str, start: int) -> int | None:
 
 def parse(words: Sequence[str], defaults: Options | None = None) -> Options:
     """The options that `words` give, on top of `defaults`. Raises UsageError."""
-    words = _with_chat_name(list(words))
+    words = _with_values(_with_chat_name(list(words)))
     known = defaults or Options()
     start = argparse.Namespace(given=set(), **{each.name: getattr(known, each.name) for each in fields(Options)})
     start.deployments = None
     found = vars(_PARSER.parse_intermixed_args(words, start))
     found.pop("given")
+    for name, value in found.items():
+        if isinstance(value, list) and _TWO_DASHES in value:
+            found[name] = ["--" if one == _TWO_DASHES else one for one in value]
+        elif value == _TWO_DASHES:
+            found[name] = "--"
     found["deployments"] = found["deployments"] or list(known.deployments)
     for name, value in found.items():  # a default must not be changed through what was made from it
         found[name] = value.copy() if isinstance(value, list | dict) else value
     return Options(**found)
+
+
+def _with_values(words: list[str]) -> list[str]:
+    """An option and a value that begins with dashes as one word: argparse would take ``--stop "--"`` for two options.
+
+    Raises UsageError for the dashes that word processors make of two, which no option begins with.
+    """
+    takes_value = {name for action in _PARSER._actions if action.nargs is None for name in action.option_strings}
+    joined: list[str] = []
+    for word in words:
+        before = joined[-1] if joined else ""
+        if (
+            before in takes_value
+            and word.startswith("-")
+            and word.partition("=")[0] not in _PARSER._option_string_actions
+        ):
+            value = _TWO_DASHES if word == "--" else word
+            joined[-1] = f"{before}={value}" if before.startswith("--") else f"{before}{value}"
+            continue
+        if word.startswith(("\N{EN DASH}", "\N{EM DASH}")) and before not in takes_value:
+            written = f"--{word.lstrip(_DASHES)}"
+            raise UsageError(f"%%bifrost: {word} begins with a long dash; options are written {written}.")
+        joined.append(word)
+    return joined
 
 
 def _with_chat_name(words: list[str]) -> list[str]:

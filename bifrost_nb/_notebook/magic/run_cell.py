@@ -5,20 +5,22 @@ from __future__ import annotations
 import warnings
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 
-from ..._compare.inputs import rows_of
-from ..._compare.template import escape, render, variables
+from ..._client.typed_answers import AnswerSchema, with_schema
+from ..._compare.api_choice import check_images_taken, kind_of, parameters_for, system_for
 from ..._display.describe import error_text
 from ..._display.run import Runs
 from ..._display.table import Text
-from ..._suggest import did_you_mean
+from ..._prompts.inputs import rows_of
+from ..._prompts.messages import Message, asked_as, user_turn, with_pictures
+from ..._prompts.template import escape, render, variables
 from ...errors import BifrostError
+from .attachments import escaped, images_of, messages_of, pictures_sent, schema_of, variable, with_tools
 from .cache_key import cache_headers
-from .chats import DEFAULT, Place
+from .chats import DEFAULT, NextTurn
 from .options import Options
 from .scores import scorers_for
 from .session import Session
@@ -39,6 +41,7 @@ def ask(session: Session, options: Options, body: str | None, local_ns: Mapping[
     """
     _check(session, options)
     values: ChainMap[str, Any] = ChainMap(dict(local_ns or {}), session.shell.user_ns)
+    options = with_tools(options, values)
     templates, prompt_id = _templates(options, body)
     if body is not None and (options.use or options.prompts):
         values = ChainMap({"body": body.strip("\n")}, *values.maps)
@@ -53,6 +56,7 @@ def ask(session: Session, options: Options, body: str | None, local_ns: Mapping[
         return _compared(session, options, templates, values, quiet or options.quiet)
     [template] = templates.values()
     prompt = render(template, values)
+    schema = schema_of(options, values)
     turn = _turn(session, options, prompt, values) if options.chat_name else None
     calls = calls_for(session, options, prompt, values, prompt_id, turn)
     if options.dry_run:
@@ -64,33 +68,23 @@ def ask(session: Session, options: Options, body: str | None, local_ns: Mapping[
     if options.bg:
         from ..live.background import BackgroundJob
 
-        job = session.jobs[options.bg] = BackgroundJob(session.client, calls, options)
+        job = session.jobs[options.bg] = BackgroundJob(session.client, calls, options, schema)
         session.shell.user_ns[options.bg] = job
         return job
-    return _watched(session, options, calls, quiet or options.quiet, turn)
+    return _watched(session, options, calls, quiet or options.quiet, turn, schema)
 
 
-@dataclass(slots=True)
-class _Turn:
-    """A turn of a chat that is about to be asked."""
-
-    place: Place
-    prompt: str
-    system: str | None
-
-    def keep(self, runs: list[Run]) -> None:
-        self.place.chat.keep(self.place, self.prompt, self.system, runs)
-
-
-def _turn(session: Session, options: Options, prompt: str, values: Mapping[str, Any]) -> _Turn:
+def _turn(session: Session, options: Options, prompt: str, values: Mapping[str, Any]) -> NextTurn:
     """The turn of this cell in the chat that it names. Raises UsageError."""
     shell: Any = session.shell
     request = shell.get_parent() if hasattr(shell, "get_parent") else {}  # a terminal has no front end
     cell, deleted = session.cells.current(request or {})
     for each in session.chats.values():
         each.drop(deleted)
-    place = session.chats.named(options.chat_name or DEFAULT).place(cell, options.history_from)
-    return _Turn(place, prompt, None if options.system is None else render(options.system, values))
+    system = None if options.system is None else render(options.system, values)
+    pictures = list(pictures_sent(images_of(options, values)).values())
+    chat = session.chats.named(options.chat_name or DEFAULT)
+    return chat.next_turn(cell, options.history_from, prompt, system, pictures)
 
 
 def calls_for(
@@ -99,35 +93,57 @@ def calls_for(
     prompt: str,
     values: Mapping[str, Any],
     prompt_id: str | None = None,
-    turn: _Turn | None = None,
+    turn: NextTurn | None = None,
 ) -> list[Call]:
     """One checked call per deployment; nothing is sent. Raises ConfigurationError."""
     client = session.client
-    chat: dict[str, Any] = {}
-    if turn is not None:
-        chat = {"messages": turn.place.messages(prompt, turn.system)}
-    elif options.kind == "chat":
-        chat = {"system": None if options.system is None else render(options.system, values)}
-    return [
-        client.prepare(
-            "chat" if options.kind == "chat" else "text",
-            deployment,
-            None if turn is not None else prompt,
-            stream=True,
-            fallbacks=options.fallbacks or None,
-            extra=options.extra or None,
-            timeout=options.timeout,
-            headers=cache_headers(options.cache),
-            tags=_tags(session, options),
-            prompt_id=prompt_id,
-            **chat,
-            **options.wire,
+    system = None if options.system is None else render(options.system, values)
+    schema = schema_of(options, values)
+    turns = _turns(options, prompt, system, values) if turn is None else turn.messages()
+    if options.images:
+        check_images_taken(client, options.deployments)
+    calls = []
+    for deployment in options.deployments:
+        kind = kind_of(client, deployment, options.kind, system, options.parameters)
+        parameters = parameters_for(kind, options.wire)
+        with_schema(schema, kind, parameters)
+        more = system_for(kind, system) if turns is None else {}
+        calls.append(
+            client.prepare(
+                kind,
+                deployment,
+                stream=True,
+                fallbacks=options.fallbacks or None,
+                extra=options.extra or None,
+                timeout=options.timeout,
+                headers=cache_headers(options.cache),
+                tags=_tags(session, options),
+                prompt_id=prompt_id,
+                **asked_as(kind, prompt, turns),
+                **more,
+                **parameters,
+            )
         )
-        for deployment in options.deployments
-    ]
+    return calls
+
+
+def _turns(options: Options, prompt: str, system: str | None, values: Mapping[str, Any]) -> list[Message] | None:
+    """What is sent where that is more than a text: earlier messages, pictures. Raises UsageError, ConfigurationError.
+
+    The notebook's variables do not go into earlier messages: what others wrote in them names nothing here.
+    """
+    before, images = messages_of(options, values), images_of(options, values)
+    if before is None and not images:
+        return None
+    turns: list[Message] = [] if system is None else [{"role": "system", "content": system}]
+    turns += before or []
+    if prompt.strip():
+        turns.append(user_turn(prompt))
+    return list(with_pictures(turns, list(images), pictures_sent(images)))  # type: ignore[arg-type]
 
 
 def _check(session: Session, options: Options) -> None:
+    options.kind  # noqa: B018 - raises what contradicts itself on the line
     if not options.deployments:
         raise UsageError("%%bifrost: name a deployment, like azure/gpt-35-turbo-instruct. %bifrost models lists them.")
     if options.max_cost is not None and not options.comparing:
@@ -138,6 +154,9 @@ def _check(session: Session, options: Options) -> None:
         raise UsageError(f"%%bifrost: {'--history' if options.chat_name else '--bg'} does not go with a comparison.")
     if options.bg and options.chat_name:
         raise UsageError("%%bifrost: --history goes on when an answer is complete; ask without --bg.")
+    if options.chat_name and (options.messages or options.tools or "tools" in options.parameters):
+        other = "--messages" if options.messages else "--tools"
+        raise UsageError(f"%%bifrost: {other} does not go with --history, which keeps the turns itself: texts.")
     if options.bg and options.out:
         raise UsageError(f"%%bifrost: --bg {options.bg} names the job; {options.out} = await {options.bg} its result.")
     if options.bg and (running := session.jobs.get(options.bg)) is not None and not running.done:
@@ -164,6 +183,8 @@ def _templates(options: Options, body: str | None) -> tuple[dict[str, str], str 
             )
         return templates, next(iter(saved)) if len(templates) == len(saved) == 1 else None
     if body is None or not body.strip():
+        if options.messages and not options.save:
+            return {"": ""}, None
         raise UsageError("%%bifrost: the prompt is empty; write it below the line.")
     if options.save:
         id = saved_prompts().save(options.save, body).id
@@ -180,22 +201,29 @@ def _names(templates: Mapping[str, str]) -> set[str]:
     return {name for template in templates.values() for name in variables(template)}
 
 
-def _watched(session: Session, options: Options, calls: list[Call], quiet: bool, turn: _Turn | None) -> Run | Runs:
+def _watched(
+    session: Session,
+    options: Options,
+    calls: list[Call],
+    quiet: bool,
+    turn: NextTurn | None,
+    schema: AnswerSchema | None,
+) -> Run | Runs:
     from ..live.watch import watch
 
     runs = [call.run for call in calls]
     result: Run | Runs = runs[0] if len(runs) == 1 else Runs(runs)
     try:
-        outcomes = watch(session.client, calls, quiet=quiet, form=options.format)
+        outcomes = watch(session.client, calls, quiet=quiet, form=options.format, schema=schema)
     finally:  # also after an interrupt: what had arrived is the result
         session.keep(result, options.out)
         if turn is not None:
-            turn.keep(runs)
+            turn.chat.keep(turn, runs)
     for outcome in outcomes:
         if outcome.log_error is not None:
             warnings.warn(str(outcome.log_error), stacklevel=2)
     if turn is not None:
-        session.tell_outdated(turn.place.chat, quiet)
+        session.tell_outdated(turn.chat, quiet)
     if not options.no_raise:
         _raise_first(outcomes)
     return result
@@ -219,15 +247,24 @@ def _compared(
     """A comparison: every row of the inputs, so many times. What an interrupt left is kept, too."""
     from ..._compare.compare import ComparisonInterrupted, compare
 
-    prompts, system = dict(templates), options.system
+    prompts: dict[str, Any] = dict(templates)
+    system, before = options.system, messages_of(options, values)
     inputs = _inputs(options.inputs, [*prompts.values(), system or ""], values) if options.inputs else None
+    images = images_of(options, values, [] if inputs is None else list(inputs[0]))
     if inputs is None:  # the notebook's own values go in here; what comes out is no template any more
         prompts = {name: escape(render(template, values)) for name, template in prompts.items()}
         system = None if system is None else escape(render(system, values))
+        before = None if before is None else escaped(before)
+    if more := {name: value for name, value in images.items() if value is not None}:
+        inputs = [{**more, **row} for row in inputs or [{}]]
+    if before is not None:
+        prompts = {name: [*before, *([user_turn(text)] if text.strip() else [])] for name, text in prompts.items()}
     asked: dict[str, Any] = {
         "inputs": inputs,
+        "images": list(images) or None,
+        "schema": schema_of(options, values),
         "repeats": options.repeat or 1,
-        "chat": options.kind == "chat",
+        "api": options.kind,
         "system": system,
         "fallbacks": options.fallbacks or None,
         "client": session.client,
@@ -242,7 +279,8 @@ def _compared(
     # With each deployment, because `compare` has a seed of its own: the one that orders the calls.
     asking = [{"deployment": deployment, **options.wire} for deployment in options.deployments]
     try:
-        compared: Any = compare(asking, prompts.get("", prompts), **asked)
+        what = "prompt" if before is None else "messages"
+        compared: Any = compare(asking, **{what: prompts.get("", prompts)}, **asked)
     except ComparisonInterrupted as interrupted:
         session.keep(interrupted.comparison, options.out)
         raise
@@ -265,11 +303,7 @@ def _raise_if_all_failed(compared: Comparison) -> None:
 
 def _inputs(name: str, templates: Sequence[str], values: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The rows of the variable `name`, with what the templates need beyond its columns taken from the notebook."""
-    if name not in values:
-        meant = did_you_mean(name, (each for each in values if not each.startswith("_")))
-        meant = meant or " Assign a DataFrame, a dict or a list of dicts to it first."
-        raise UsageError(f"%%bifrost: --inputs {name}: there is no such variable.{meant}")
-    rows = rows_of(values[name])
+    rows = rows_of(variable("--inputs", name, values, "a DataFrame, a dict or a list of dicts"))
     columns = {column for row in rows for column in row}
     needed = [each for template in templates for each in variables(template)]
     more = {each: values[each] for each in needed if each not in columns and each in values}

@@ -1,4 +1,4 @@
-"""What the magic remembers between cells: the client, defaults, the chats, the last result, background jobs."""
+"""What the magic remembers between cells: defaults, the chats, the last result, background jobs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from ... import _settings as settings
 from ..._display.table import Text
 from .chats import Cells, Chat, Chats
 from .config import Bifrost
@@ -39,16 +38,13 @@ class Session:
         self.last: Any = None
         """The last result: a Run, Runs or a Comparison."""
         self.jobs: dict[str, BackgroundJob] = {}
-        self._client: Client | None = None
 
     @property
     def client(self) -> Client:
-        """A client with the settings now in force; a new one only when they have changed. Raises ConfigurationError."""
-        from ..._client.client import Client
+        """What is used without ``client=``, as everywhere: see `bifrost_nb.Client`. Raises ConfigurationError."""
+        from ..._client.client import default_client
 
-        if self._client is None or self._client.settings != settings.resolve():
-            self._client = Client()
-        return self._client
+        return default_client()
 
     @property
     def notebook(self) -> str | None:

@@ -15,7 +15,7 @@ from ..._runs.run import Run
 from ..._suggest import did_you_mean
 from ...errors import BifrostError
 from ..code_export import FORMS, copy
-from .chats import DEFAULT
+from .chats import DEFAULT, Chat
 from .options import Options, help_text, parse, split_prompt
 from .run_cell import ask
 from .saved_prompts import saved_prompts
@@ -54,7 +54,7 @@ def run(session: Session, line: str, local_ns: Mapping[str, Any] | None = None) 
     if prompt is None and words[-2:-1] == ["--history"] and not {"--use", "--prompt"} & {*words}:
         words = [*words[:-2], f"--history={DEFAULT}", words[-1]]  # the last word is the prompt, not a chat's name
     options = parse(words, replace(session.defaults, deployments=[]))
-    if prompt is None and not options.use and not options.prompts:
+    if prompt is None and not options.use and not options.prompts and not options.messages:
         if not options.deployments:
             raise UsageError(
                 '%bifrost: write the prompt last and in quotes: %bifrost azure/fast "Why is the sky blue?"'
@@ -186,6 +186,14 @@ def _doctor(session: Session, given: argparse.Namespace) -> Table:
     return examine(session.client)
 
 
+def _cache(session: Session, given: argparse.Namespace) -> Text:
+    from ..._admin.cache import clear_cache
+    from .cache_key import own_cache_key
+
+    clear_cache(session.client, own_cache_key())
+    return Text("The gateway forgot the answers that --cache on had kept for you; nobody else's.")
+
+
 def _prompts(session: Session, given: argparse.Namespace) -> Any:
     return Text(saved_prompts().get(given.name).template) if given.name else saved_prompts().table()
 
@@ -207,6 +215,7 @@ def _forget(session: Session, given: argparse.Namespace) -> Text:
         return Text("no chat to be forgotten")
     chat = session.chats.existing(given.name)
     session.chats.pop(chat.name, None)
+    session.tell_outdated(Chat(chat.name), quiet=True)  # what a cell still says of its turns goes away
     count = len(chat.line)
     return Text(f"{count} turn{'s' * (count != 1)} of the chat {chat.name!r} forgotten")
 
@@ -255,6 +264,9 @@ COMMANDS: dict[str, Command] = {
     "cancel": Command(_cancel, "end one background job, or all", (_NAME,)),
     "config": Command(_config, "each setting, its value and where it came from"),
     "doctor": Command(_doctor, "what answers, which keys and packages are there, what is missing"),
+    "cache": Command(
+        _cache, "cache clear: forget the answers that --cache on kept", ((("what",), {"choices": ("clear",)}),)
+    ),
     "prompts": Command(_prompts, "saved prompts, or one of them", (_NAME,)),
     "copy": Command(
         _copy,

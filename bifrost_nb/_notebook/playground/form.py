@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, fields, replace
 from pprint import pformat
 from typing import TYPE_CHECKING, Any
 
-from ..._compare.inputs import rows_of
+from ..._compare.api_choice import decided_kind
 from ..._compare.plan import Plan, make_plan
 from ..._compare.scoring import Scorer, ScorerFunction, check_columns, scorers_of
-from ..._compare.template import variables
 from ..._numbers import whole
+from ..._prompts.inputs import rows_of
+from ..._prompts.template import variables
 from ..._safe_text import plain, redact
 from ..._suggest import did_you_mean
 from ...errors import ConfigurationError, TemplateError
@@ -36,9 +37,10 @@ class Form:
 
     deployments: tuple[str, ...] = ()
     """``provider/model`` each, in the order in which they were chosen."""
-    chat: bool = False
+    api: str = ""
+    """``text``, ``chat`` or ``responses``; empty: as the gateway says that each deployment can be asked."""
     system: str = ""
-    """Sent for a chat only; kept while text is asked for."""
+    """Makes a chat of what is left to the gateway; kept and not sent where text is asked for."""
     prompt: str = ""
     """A template with ``{{variables}}``."""
     values: Mapping[str, str] = field(default_factory=dict)
@@ -90,12 +92,11 @@ class Form:
         seed = self.parameters.get("seed")
         # compare's own seed is the order of sending, so the model's goes with each deployment
         asked = [name if seed is None else {"deployment": name, "seed": seed} for name in self.deployments]
-        system = self.system if self.chat and self.system.strip() else None
+        system = self.system if self.api != "text" and self.system.strip() else None
         shared = {name: value for name, value in self.parameters.items() if name != "seed" and value is not None}
         optional = {
             "inputs": self._filled(inputs),
-            "api": None if self.chat else "text",  # else compare goes by what the deployment can do
-            "chat": self.chat or None,
+            "api": self.api or None,
             "system": system,
             "fallbacks": list(self.fallbacks) or None,
             "repeats": self.repeats if self.repeats > 1 else None,
@@ -104,8 +105,10 @@ class Form:
         set_ones = {name: value for name, value in optional.items() if value is not None}
         return {"deployments": asked, "prompt": self.prompt, **set_ones, **shared}
 
-    def plan(self, client: Client, inputs: Any = None) -> Plan:
+    def plan(self, client: Client, inputs: Any = None, *, known_only: bool = False) -> Plan:
         """All calls of the request, checked by the client, with inputs that its scorers can work with.
+
+        `known_only` does not ask the gateway what its deployments can do: what was heard before counts.
 
         Raises ConfigurationError and TemplateError.
         """
@@ -116,8 +119,8 @@ class Form:
         rest = self.request(inputs)
         rest.pop("score", None)
         named = {name: rest.pop(name) for name in _ARGUMENTS if name in rest}
-        kind: Kind = "chat" if rest.pop("chat", False) else rest.pop("api")
-        plan = make_plan(client, kind=kind, parameters=rest, **named)
+        kind: Kind | None = rest.pop("api", None)
+        plan = make_plan(client, kind=kind, parameters=rest, known_only=known_only, **named)
         check_columns(self.scorers, list(plan.prompts[0].values))
         return plan
 
@@ -125,7 +128,7 @@ class Form:
         """Why this cannot be sent, in words; None where it can. Looks at the first row of `inputs` only."""
         try:
             first = None if inputs is None else rows_of(inputs)[:1]
-            replace(self, repeats=1).plan(client, first)
+            replace(self, repeats=1).plan(client, first, known_only=True)
         except (ConfigurationError, TemplateError) as error:
             return plain(redact(error), 400)
         return None
@@ -221,10 +224,8 @@ def _names(name: str, value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each.strip() for each in listed if each.strip()))
 
 
-def _flag(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ConfigurationError(f"{name} must be True or False, not {plain(repr(value), 60)}.")
-    return value
+def _api(name: str, value: Any) -> str:
+    return decided_kind(value or None) or ""
 
 
 def _values(name: str, value: Any) -> dict[str, str]:
@@ -252,7 +253,7 @@ def _scorers(name: str, value: Any) -> dict[str, ScorerFunction]:
 
 _CHECKS: Mapping[str, Any] = {
     "deployments": _names,
-    "chat": _flag,
+    "api": _api,
     "system": _text,
     "prompt": _text,
     "values": _values,

@@ -12,9 +12,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..._client.portal import Job, portal
+from ..._compare.api_choice import decided_kind
 from ..._display.html import text as escape
 from ..._display.table import Text
-from ..._foreground.environment import place
+from ..._foreground.environment import takes_clicks
 from ..._safe_text import hide, plain
 from ...errors import ConfigurationError
 from ..code_export import FORMS, copy
@@ -61,6 +62,7 @@ def playground(
     *,
     inputs: Any = None,
     values: Any = None,
+    api: str | None = None,
     chat: bool = False,
     system: str = "",
     fallbacks: Any = (),
@@ -81,18 +83,18 @@ def playground(
 
     Raises ConfigurationError for wrong types; what cannot be sent yet is said in the form.
 
-    `chat`, `system`, `fallbacks`, `repeats` and `parameters` are as in `compare`; `client` sends (None: one of the
-    settings).
+    `api`, `chat`, `system`, `fallbacks`, `repeats` and `parameters` are as in `compare`; `client` sends (None:
+    one of the settings).
     """
-    from ..._client.client import Client
+    from ..._client.client import default_client
 
-    made = Playground(client or Client())
+    made = Playground(client or default_client())
     made.update(
         deployments=deployments,
         prompt=prompt,
         inputs=inputs,
         values=values or {},
-        chat=chat,
+        api=decided_kind(api, chat),
         system=system,
         fallbacks=fallbacks,
         repeats=repeats,
@@ -136,9 +138,13 @@ class Playground:
         with self._lock:
             inputs = fields.pop("inputs", self.inputs)
             if inputs is not None:
-                from ..._compare.inputs import rows_of
+                from ..._prompts.inputs import rows_of
 
                 rows_of(inputs)
+            if "chat" in fields:
+                if not isinstance(chat := fields.pop("chat"), bool):
+                    raise ConfigurationError(f"chat must be True or False, not {plain(repr(chat), 60)}.")
+                fields["api"] = decided_kind(fields.get("api") or None, chat)
             own = {name: fields.pop(name) for name in Form.__dataclass_fields__ if name in fields}
             if fields:
                 own["parameters"] = {**self.form.parameters, **own.get("parameters", {}), **fields}
@@ -267,7 +273,7 @@ class Playground:
         asked = ", ".join(self.form.deployments) or "no deployment chosen"
         rounds = f"{len(self.history)} {'round' if len(self.history) == 1 else 'rounds'} in the history"
         state = "running" if self.running else "not running"
-        return plain(f"Playground: {asked} · {'chat' if self.form.chat else 'text'} · {state} · {rounds}", 400)
+        return plain(f"Playground: {asked}{f' · {self.form.api}' if self.form.api else ''} · {state} · {rounds}", 400)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         last = self.shown.html if self.shown is not None else ""
@@ -275,9 +281,15 @@ class Playground:
         prompt = f'<div style="white-space:pre-wrap;overflow-wrap:anywhere">{escape(self.form.prompt)}</div>'
         html = f'<div><div><b>{escape(repr(self))}</b></div>{prompt}<div style="opacity:.75">{why}</div>{last}</div>'
         bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": html}
-        if place() == "notebook":
+        if takes_clicks():
             bundle |= self.view.bundle()
         return bundle
+
+    def _display_(self) -> Any:
+        """What marimo shows."""
+        import marimo
+
+        return marimo.vstack(self.view.parts)
 
     @property
     def view(self) -> PlaygroundView:

@@ -3,6 +3,8 @@
 The page sends whole forms and wishes as custom messages and never changes a synced value itself. Python answers through
 synced values, which a page that is opened later gets too. Messages come on the kernel's threads, the race is drawn from
 the private loop: each only sets values, under one lock.
+
+marimo has anywidgets and no boxes of them: there the form stands above the answers, which come when all are complete.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from ..._compare.scoring import Scorer
+from ..._foreground.environment import place
 from ..._safe_text import plain, redact
 from ...errors import BifrostError, ConfigurationError, TemplateError
 from ..assets import page
@@ -45,13 +48,20 @@ class PlaygroundView:
         self.form = _widget_class()()
         self.form.on_msg(self._hear)
         self._live = ipywidgets.VBox([])
-        self._results = ipywidgets.HTMLMath("")  # only what `render` made safe goes in here
+        self._boxes = place() != "marimo"
+        # Only what `render` made safe goes in here.
+        self._results = ipywidgets.HTMLMath("") if self._boxes else _results_class()()
         self._results.add_class("bifrost-results")
         self.box = ipywidgets.VBox([self.form, self._live, self._results])
         self.box.add_class("bifrost-playground-box")
         if playground.shown is not None:
             self._results.value = playground.shown.html
         self.publish()
+
+    @property
+    def parts(self) -> list[Any]:
+        """The form and the answers, to be shown one below the other where there are no boxes."""
+        return [self.form, self._results]
 
     def bundle(self) -> dict[str, Any]:
         """What to display."""
@@ -91,10 +101,11 @@ class PlaygroundView:
         with self._lock:
             self._let_go()
             self._shout = ""
-            self._pane = Pane(current.race, current.stop)
-            self._live.children = (self._pane.widget,)
             self._results.value = ""
-            self._pane.update()
+            if self._boxes:
+                self._pane = Pane(current.race, current.stop, hint="")
+                self._live.children = (self._pane.widget,)
+                self._pane.update()
 
     def draw(self, current: Round) -> None:
         """Send what is new of the race; on the private loop."""
@@ -193,7 +204,7 @@ def _scorer_words(name: str, scorer: Any) -> str:
 def _columns(inputs: Any) -> set[str]:
     if inputs is None:
         return set()
-    from ..._compare.inputs import rows_of
+    from ..._prompts.inputs import rows_of
 
     return set(rows_of(inputs)[0])
 
@@ -218,3 +229,16 @@ def _widget_class() -> type[Any]:
         codes = traitlets.List(list(CODE)).tag(sync=True)
 
     return PlaygroundForm
+
+
+@functools.cache
+def _results_class() -> type[Any]:
+    """Answers as markup that Python has made, where there is no ``HTMLMath``."""
+    import anywidget
+    import traitlets
+
+    class PlaygroundResults(anywidget.AnyWidget):
+        _esm = page("safe.js", "results.js")
+        value = traitlets.Unicode().tag(sync=True)
+
+    return PlaygroundResults

@@ -223,8 +223,11 @@ export default () => {
     initialize({ model }) {
       for (const facts of model.get("columns")) columns.push({ facts: { ...facts }, parts: [] });
       const listener = (message, buffers) => hear(message, buffers, model);
+      const keep = () => { if (model.get("whole")?.w) receive(model.get("whole")); }; // all of it, from a race that has ended
       model.on("msg:custom", listener);
-      return () => model.off("msg:custom", listener);
+      model.on("change:whole", keep);
+      keep();
+      return () => { model.off("msg:custom", listener); model.off("change:whole", keep); };
     },
 
     render({ model, el }) {
@@ -235,7 +238,7 @@ export default () => {
       const bar = make("div", "bar", root);
       if (model.get("title")) make("strong", "heading", bar, model.get("title"));
       const count = make("span", "summary", bar);
-      const hint = make("span", "hint", null, "or press \u25a0 (interrupt)");
+      const hint = make("span", "hint", null, model.get("hint"));
       const all = several ? button(bar, "Stop all", "Stop all", () => model.send({ stop: "all" })) : null;
       if (several) bar.append(hint);
       bar.hidden = !several && !model.get("title");

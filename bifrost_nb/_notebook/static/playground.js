@@ -3,7 +3,7 @@
 // Everything from Python (names of deployments, lines, code) becomes a text node or the value of a control, never markup.
 //
 // Synced values, written by Python only:
-//   form {deployments, chat, system, prompt, values, parameters, fallbacks, repeats, scores, revision}; drawn when revision is new
+//   form {deployments, api, system, prompt, values, parameters, fallbacks, repeats, scores, revision}; drawn when revision is new
 //   told {variables: [[name, bound]], problem, calls, rows, running, scorers: [[column, words]]}, models [name], history [[number, line]],
 //   shown (the round whose answers are on display; 0: none), line, codes
 // To Python: {form} after a change, {form, do: "run" | "code", as, deployment}, {do: "stop" | "models"},
@@ -94,7 +94,7 @@ export default {
     kinds.setAttribute("role", "radiogroup");
     kinds.setAttribute("aria-label", "Kind of completion");
     const kind = {};
-    for (const [name, label] of [["text", "Text completion"], ["chat", "Chat"]]) {
+    for (const [name, label] of [["", "As the gateway says"], ["text", "Text completion"], ["chat", "Chat"], ["responses", "Responses API"]]) {
       const said = make("label", "kind", kinds);
       kind[name] = input("radio", { name: id("kind"), value: name });
       said.append(kind[name], document.createTextNode(label));
@@ -164,7 +164,7 @@ export default {
       if (ends.length) parameters.stop = ends;
       return {
         deployments: chosen,
-        chat: kind.chat.checked,
+        api: Object.keys(kind).find((name) => kind[name].checked) || "",
         system: system.value,
         prompt: prompt.value,
         values,
@@ -314,7 +314,7 @@ export default {
       chosen = [...given.deployments];
       values = { ...given.values };
       scores = [...given.scores];
-      kind[given.chat ? "chat" : "text"].checked = true;
+      kind[given.api].checked = true;
       system.value = given.system;
       prompt.value = given.prompt;
       fallbacks.value = given.fallbacks.join(", ");
@@ -337,7 +337,7 @@ export default {
       drawShown();
     }
 
-    function drawKind() { system.parentElement.hidden = !kind.chat.checked; }
+    function drawKind() { system.parentElement.hidden = kind.text.checked; }
 
     async function show(text) {
       written.hidden = false;

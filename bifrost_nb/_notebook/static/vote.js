@@ -46,6 +46,7 @@ export default () => ({
       return body;
     });
     const acts = make("div", "v-acts", root);
+    const told = make("div", "v-told", root);
     let seen = -1; // the pair that was voted on; until the next one is here further keys do nothing
     function vote(choice) {
       const ballot = model.get("ballot");
@@ -68,6 +69,8 @@ export default () => ({
         ? `Which answer is better? Pair ${ballot.number + 1} of ${ballot.total}`
         : `All ${ballot.total} pairs are done. End and reveal shows who was who.`;
       for (const node of [prompt, pair, acts]) node.hidden = !ballot.open;
+      bar.hidden = Boolean(ballot.told);
+      place(told, ballot.told || "");
       prompt.textContent = ballot.prompt || "";
       sides.forEach((side, i) => { place(side, ballot.answers ? ballot.answers[i] : ""); side.scrollTop = 0; });
       if (!ballot.open && root.contains(document.activeElement)) end.focus();

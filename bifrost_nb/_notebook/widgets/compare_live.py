@@ -17,6 +17,7 @@ from ..._compare.comparison import Comparison
 from ..._compare.interrupted import ComparisonInterrupted
 from ..._compare.plan import Plan, Trial
 from ..._compare.sweep import Sweep
+from ..._foreground.environment import place
 from ..._foreground.wait import Interrupts, drain, wait_for_costs
 from ..._runs.collector import Piece
 from ..._runs.run import Run
@@ -113,12 +114,19 @@ def run_live(client: Client, plan: Plan, done: dict[str, Run], max_cost_usd: flo
 
 
 class _CompareView:
-    """One display: the live widget first, static markup at the end."""
+    """One display: the live widget first, static markup at the end; in marimo, whose outputs stay, the widget stays."""
 
     widget: Any
-    handle: Any
+    handle: Any = None
+    stays = False
 
     def open(self) -> None:
+        if place() == "marimo":
+            import marimo
+
+            marimo.output.append(self.widget)
+            self.stays = True
+            return
         from IPython.display import display
 
         view = {"version_major": 2, "version_minor": 0, "model_id": self.widget.model_id}
@@ -166,6 +174,9 @@ class _RaceView(_CompareView):
         self._pane.update(final=True)
         runs = [column.so_far for column in self._race.columns]
         bundle = mimebundle_many(runs)
+        if self.stays:
+            self._pane.keep()
+            return
         self._replace(bundle, without_texts(metadata_many(runs), runs, bundle["text/plain"]))
         self._pane.close()
 
@@ -191,6 +202,9 @@ class _OverviewView(_CompareView):
     def close(self) -> None:
         layout = self.widget.layout
         self.overview.settle()
+        if self.stays:
+            self.draw([], final=True)
+            return
         self._replace({"text/plain": self.overview.said(), "text/html": self.overview.as_html()})
         self.widget.on_msg(self._hear, remove=True)
         self.widget.close()

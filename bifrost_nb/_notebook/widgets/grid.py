@@ -16,8 +16,9 @@ from ..._display.describe import describe
 from ..._display.explain import explain
 from ..._display.html import Markup, table, text as escape
 from ..._display.markdown import to_html
-from ..._foreground.environment import place
+from ..._foreground.environment import takes_clicks
 from ..._report.spreadsheet import WRITERS, write
+from ..._report.written import frame_as_written
 from ..._runs.run import Run
 from ..._safe_text import plain
 from ...errors import BifrostError
@@ -82,10 +83,14 @@ class GridView:
     def export(self, path: str | os.PathLike[str]) -> Path:
         """Write the shown runs to a ``.csv`` or ``.xlsx`` file, readable by its owner only; returns its path.
 
-        No text of an answer becomes a formula there. Raises ConfigurationError for another suffix, LogError where the
+        No text of an answer becomes a formula there; what the client's `redact` left out of the log is left out.
+        Raises ConfigurationError for another suffix, LogError where the
         file cannot be written.
         """
-        return write(self.frame, path)
+        return write(self._handed_on(), path)
+
+    def _handed_on(self) -> pd.DataFrame:
+        return frame_as_written(self.frame, self.state.runs())
 
     @property
     def widget(self) -> Any:
@@ -112,9 +117,13 @@ class GridView:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": self._repr_html_()}
-        if place() == "notebook":
+        if takes_clicks():
             bundle[WIDGET_MIME] = {"version_major": 2, "version_minor": 0, "model_id": self.widget.model_id}
         return bundle
+
+    def _display_(self) -> Any:
+        """What marimo shows."""
+        return self.widget
 
     def __repr__(self) -> str:
         state = self.state
@@ -165,7 +174,7 @@ class GridView:
             elif (at := _places(content.get("rate"), 3)) is not None:
                 self._rate(at, content)
             elif (suffix := content.get("export")) in WRITERS:
-                self.widget.send({"file": f"answers{suffix}"}, buffers=[WRITERS[suffix](self.frame)])
+                self.widget.send({"file": f"answers{suffix}"}, buffers=[WRITERS[suffix](self._handed_on())])
         except (IndexError, KeyError):
             self.widget.send({"problem": "That answer is not in this comparison."})
         except BifrostError as error:

@@ -1,20 +1,21 @@
 """The blind vote in a notebook: one pair at a time, by key or click, then who was who with time, cost and a ranking.
 
 Until the vote is revealed nothing that crosses to the browser says which deployment an answer is of, how long it took
-or what it cost. Revealing replaces the widget by static markup, which survives saving.
+or what it cost. Revealing replaces the widget by static markup, which survives saving; where an output cannot be
+replaced once its cell has ended (Voila, marimo), the widget shows it.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
 from ..._display.describe import duration, usd
 from ..._display.html import table, text as escape
 from ..._display.markdown import to_html
-from ..._foreground.environment import place
+from ..._foreground.environment import place, takes_clicks
 from ..._runs.run import Run
 from ..._safe_text import plain
 from ...errors import BifrostError
@@ -40,10 +41,17 @@ class Vote:
     """
 
     def __init__(
-        self, runs: Iterable[tuple[str, Run]], *, seed: int = 0, limit: int | None = None, log: RunLog | None = None
+        self,
+        runs: Iterable[tuple[str, Run]],
+        *,
+        seed: int = 0,
+        limit: int | None = None,
+        log: RunLog | None = None,
+        rows: Mapping[str, Mapping[str, Any]] | None = None,
+        apart: Mapping[str, str] | None = None,
     ) -> None:
         pairs = list(runs)
-        self.state = Ballots(pairs, seed=seed, limit=limit, log=log)
+        self.state = Ballots(pairs, seed=seed, limit=limit, log=log, rows=rows, apart=apart)
         self._runs: dict[str, list[Run]] = {}
         for name, run in pairs:
             self._runs.setdefault(name, []).append(run)
@@ -57,7 +65,7 @@ class Vote:
         return self.state.frame
 
     def ranking(self, confidence: float = 0.95) -> pd.DataFrame:
-        """The models from strongest to weakest; see `bifrost_nb._compare.ranking.ranking`."""
+        """The models from strongest to weakest; see `bifrost_nb._statistics.ranking.ranking`."""
         return self.state.ranking(confidence)
 
     def reveal(self) -> None:
@@ -65,7 +73,9 @@ class Vote:
         self.state.reveal()
         if self._handle is not None:
             self._handle.update(self._static(), raw=True)
-        self.close()
+            self.close()
+        elif self._widget is not None:
+            self._widget.ballot = self._ballot()
 
     def close(self) -> None:
         """Let go of the widget on both sides."""
@@ -88,14 +98,21 @@ class Vote:
         from IPython.display import display
 
         bundle: dict[str, Any] = self._static()
-        if place() == "notebook" and not self.state.revealed:
+        if takes_clicks() and not self.state.revealed:
             bundle[WIDGET_MIME] = {"version_major": 2, "version_minor": 0, "model_id": self.widget.model_id}
-        self._handle = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        shown = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        self._handle = None if place() == "page" else shown
+
+    def _display_(self) -> Any:
+        """What marimo shows."""
+        return self.widget
 
     def _ballot(self) -> dict[str, Any]:
         """What the page shows: the current pair without names, times or costs."""
         state = self.state
         shown: dict[str, Any] = {"number": state.number, "total": len(state.ballots), "open": False}
+        if state.revealed:
+            return shown | {"told": self._repr_html_()}
         if (ballot := state.current) is not None:
             answers = [to_html(run.text) for run in (ballot.run_a, ballot.run_b)]
             shown |= {"open": True, "prompt": cut(ballot.prompt, 20_000), "answers": answers}

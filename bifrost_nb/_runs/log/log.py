@@ -8,7 +8,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from ... import _settings as settings
 from ..._paths import data_path
@@ -23,8 +23,10 @@ from .filters import Filters, selection, shows_filters
 
 if TYPE_CHECKING:
     import pandas as pd
+    import polars as pl
     import pyarrow as pa
 
+    from ..frame import Library
     from .reader import Skipped
 
 __all__ = ["LogWarning", "RunLog", "run_log"]
@@ -114,14 +116,15 @@ class RunLog:
         if (line := _update_line(run_id, facts)) and self._appender is not None:
             self._appender.append(line)
 
-    def update_soon(self, run_id: str, /, **facts: Any) -> None:
-        """`update` that waits for nobody: while another process holds the file, a thread of the log's own waits.
+    def update_soon(self, facts_of: Mapping[str, Mapping[str, Any]]) -> None:
+        """`update` of many runs at once, the facts of each by its ``run_id``, that waits for nobody.
 
-        What that thread cannot write is lost without an error, as a cost that never arrived would be.
+        While another process holds the file, a thread of the log's own waits; what that thread cannot write is lost
+        without an error, as a cost that never arrived would be.
         """
-        line = _update_line(run_id, facts)
-        if line and self._appender is not None and not self._appender.offer(line):
-            self._appender.later(line)
+        lines = b"".join(_update_line(run_id, facts) for run_id, facts in facts_of.items())
+        if lines and self._appender is not None and not self._appender.offer(lines):
+            self._appender.later(lines)
 
     @shows_filters
     def read(self, **filters: Unpack[Filters]) -> list[Run]:
@@ -138,12 +141,23 @@ class RunLog:
             runs.append(decode(row, record.get("extra") if record.get("run_id") == row["run_id"] else None))
         return runs
 
+    @overload
+    def frame(self, to: Literal["pandas"] = "pandas", **filters: Unpack[Filters]) -> pd.DataFrame: ...
+    @overload
+    def frame(self, to: Literal["arrow"], **filters: Unpack[Filters]) -> pa.Table: ...
+    @overload
+    def frame(self, to: Literal["polars"], **filters: Unpack[Filters]) -> pl.DataFrame: ...
+    @overload
+    def frame(self, to: Library, **filters: Unpack[Filters]) -> Any: ...
     @shows_filters
-    def frame(self, **filters: Unpack[Filters]) -> pd.DataFrame:
-        """The recorded runs as a DataFrame, one row per run: the columns of every frame, NA where unknown."""
-        from ..frame import frame_from_arrow
+    def frame(self, to: Library = "pandas", **filters: Unpack[Filters]) -> Any:
+        """The recorded runs as a DataFrame (or `to` ``"arrow"``, ``"polars"``), one row per run.
 
-        return frame_from_arrow(self._table_from(**filters)[0])
+        The columns of every frame, NA where unknown. See `bifrost_nb.runs`.
+        """
+        from ..frame import table_as
+
+        return table_as(self._table_from(**filters)[0], to)
 
     @shows_filters
     def export(self, path: str | os.PathLike[str], **filters: Unpack[Filters]) -> Path:

@@ -19,8 +19,8 @@ from ..http.framing import json_response
 from ..http.request import REQUEST_TYPES
 from ..state import BUDGET_USD, VIRTUAL_KEYS, Simulator
 from .management_log import SORTS, found_rows, statistics, told_row
+from .management_prompts import repository_routes
 from .management_series import series_routes
-from .prompt_repository import repository_routes
 
 __all__ = ["Management", "management_routes"]
 
@@ -287,7 +287,7 @@ def _model(item: SimulatedDeployment) -> dict[str, Any]:
         "context_length": item.context_tokens,
         "max_input_tokens": item.context_tokens,
         "max_output_tokens": item.max_output_tokens,
-        "architecture": {
+        "architecture": {  # read in the gateway's source, not measured: no capture has it
             "modality": "text+image->text" if item.images else "text->text",
             "input_modalities": ["text", "image"] if item.images else ["text"],
             "output_modalities": ["text"],

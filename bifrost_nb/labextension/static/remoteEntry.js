@@ -15,7 +15,7 @@
   // Only the cell's first line ever is a first child: CodeMirror puts a gap in the place of lines scrolled out.
   const STYLE = `
     .${CLASS} .cm-line:first-child, .${CLASS} .cm-line:first-child * {
-      color: var(--jp-content-link-color) !important;
+      color: var(--jp-content-link-color, #0b63c5) !important;
       font-size: inherit !important; font-style: normal !important; font-weight: normal !important;
       text-decoration: none !important;
     }`;

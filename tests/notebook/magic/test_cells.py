@@ -16,7 +16,7 @@ from bifrost_nb import BifrostError, GatewayError, NotFound, Run, TemplateError
 from bifrost_nb._display.run import Runs
 from bifrost_nb._runs.log.log import run_log
 from bifrost_nb._simulator.process import LocalGateway
-from tests.compare.test_template import UNTOUCHED
+from tests.prompts.test_template import UNTOUCHED
 
 from .conftest import CHAT, TEXT
 
@@ -74,6 +74,32 @@ def test_chat_and_system(run: Cell, sent: Sent) -> None:
         {"role": "system", "content": "Know tea."},
         {"role": "user", "content": "Why tea?"},
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        (CHAT, "/v1/chat/completions"),
+        (f"{TEXT} {CHAT}", "/v1/chat/completions"),
+        (f"{CHAT} --api responses --system 'Be brief.' -t 0", "/v1/responses"),
+        (f"{CHAT} --history --api responses", "/v1/responses"),
+        (f"{CHAT} --api responses --repeat 2", "/v1/responses"),
+        ("openai/gpt-3.5-turbo-instruct", "/v1/completions"),
+    ],
+)
+def test_how_a_deployment_is_asked(run: Cell, sent: Sent, line: str, path: str) -> None:
+    """As the gateway's list says that it can be, each its own way; --api decides otherwise."""
+    assert run(f"%%bifrost {line} --max-tokens 20\nhi").success
+    assert path in [request["path"] for request in sent()]
+    assert {request["status"] for request in sent()} <= {200}
+
+
+def test_ways_that_contradict_each_other(run: Cell, sent: Sent) -> None:
+    """--chat beside another --api is one error; so is a system message for a text completion."""
+    for line in ("--chat --api text", "--chat --api responses"):
+        assert "contradict" in str(run(f"%%bifrost {CHAT} {line}\nhi").error_in_exec)
+    assert isinstance(run(f"%%bifrost {CHAT} --api text --system x\nhi").error_in_exec, BifrostError)
+    assert sent() == []
 
 
 def test_variables_of_the_notebook_and_of_functions(run: Cell, sent: Sent) -> None:

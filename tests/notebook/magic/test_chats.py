@@ -27,10 +27,10 @@ def said(request: dict[str, Any]) -> list[str]:
 
 def ask(chat: Chat, cell: str, prompt: str, after: int | None = None, answers: tuple[str, ...] = ("a",)) -> list[str]:
     """Run `cell`; the texts that would be sent."""
-    place = chat.place((cell, 0), after)
-    sent = [message["content"] for message in place.messages(prompt, None)]
+    asked = chat.next_turn((cell, 0), after, prompt)
+    sent = [message["content"] for message in asked.messages()]
     runs = [Run(requested_provider="p", requested_model=name, response=f"{prompt}!", status="ok") for name in answers]
-    chat.keep(place, prompt, None, runs)
+    chat.keep(asked, runs)
     return sent
 
 
@@ -114,7 +114,7 @@ def test_a_cell_that_is_run_again_replaces_its_turn() -> None:
         "Turn 3 of this chat answers what is no longer there: run that cell again, or go on with --history-from 2."
     )
     with pytest.raises(UsageError, match="turn 3 of this chat is out of date"):
-        chat.place(("4", 0), None)
+        chat.next_turn(("4", 0), None, "p4")
     assert ask(chat, "3", "p3") == ["p1", "p1!", "new", "new!", "p3"]
     assert chat.outdated() is None
     assert ask(chat, "4", "p4")[-2:] == ["p3!", "p4"]
@@ -137,7 +137,7 @@ def test_history_from_goes_on_after_an_earlier_turn() -> None:
     assert [turn.prompt for turn in chat.line] == ["p1", "p4", "p5"]
     assert chat.outdated() is None
     with pytest.raises(UsageError, match="own turn or follows it"):
-        chat.place(("5", 0), 3)
+        chat.next_turn(("5", 0), 3, "p5")
 
 
 def test_a_failed_cell_and_a_deleted_one_outdate_what_follows() -> None:
@@ -145,7 +145,7 @@ def test_a_failed_cell_and_a_deleted_one_outdate_what_follows() -> None:
     chat = Chat("chat")
     for cell in "123":
         ask(chat, cell, f"p{cell}")
-    chat.keep(chat.place(("1", 0), None), "p1", None, [Run(status="error")])
+    chat.keep(chat.next_turn(("1", 0), None, "p1"), [Run(status="error")])
     assert [turn.stale for turn in chat.line] == [True, True, True]
     assert ask(chat, "1", "p1") == ["p1"]
     ask(chat, "2", "p2")

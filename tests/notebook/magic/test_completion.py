@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 
+import bifrost_nb
 from bifrost_nb._notebook import known_models as models
 from bifrost_nb._notebook.magic.completion import complete
 from bifrost_nb._paths import cache_path
@@ -72,6 +74,23 @@ def test_what_fits_is_offered(known: InteractiveShell, text: str, expected: list
     found = offered(known, text)
     assert set(expected) <= set(found)
     assert not set(missing) & set(found)
+
+
+def test_public_names_are_what_they_are_told_to_be(known: InteractiveShell) -> None:
+    """After ``bf.`` each public name comes with what it really is; other modules and other ends are left to Jedi."""
+    session = known.magics_manager.registry["BifrostMagics"].session
+    known.user_ns.update(bf=bifrost_nb, other=inspect)
+    found = complete(session, "f(bf.", 0, 5)
+    assert found is not None
+    assert found[0] == ""
+    really = {
+        name: "module" if inspect.ismodule(value) else "class" if inspect.isclass(value) else "function"
+        for name, value in ((name, getattr(bifrost_nb, name)) for name in bifrost_nb.__all__)
+    }
+    assert dict(found[1]) == really
+    assert complete(session, "bf.comp", 0, 7) == ("comp", [("compare", "function")])
+    for text in ("other.", "x.bf.", "bf._", "bf.nothing_such", "bf.compare.", "f().bf."):
+        assert complete(session, text, 0, len(text)) is None, text
 
 
 @pytest.mark.parametrize("text", ["%%timeit\n--fall", "x = '--fall", "%%bifrostx --fa", "%%bi", "x = 1\n%%bifrost --f"])

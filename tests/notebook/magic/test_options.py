@@ -180,3 +180,35 @@ def test_a_tag_is_what_was_written(written: str) -> None:
 def test_a_parameter_is_a_number_where_one_can_be_sent(written: str, value: Any) -> None:
     """However it is written; what no number of the wire can hold stays text."""
     assert parse(["a/b", "-p", f"x={written}"]).parameters["x"] == value
+
+
+@pytest.mark.parametrize(
+    ("line", "given"),
+    [
+        ('a/b --stop "--"', {"stop": ["--"]}),
+        ("a/b --stop -- --stop --- -t 0.5", {"stop": ["--", "---"], "temperature": 0.5}),
+        ('a/b --system "--be brief--"', {"system": "--be brief--"}),
+        ("a/b --tag --x=1", {"tags": {"--x": 1}}),
+        ("a/b\N{NO-BREAK SPACE}--max-tokens\N{NO-BREAK SPACE}3", {"max_tokens": 3}),
+        ('a/b --system "be\N{NO-BREAK SPACE}brief"', {"system": "be\N{NO-BREAK SPACE}brief"}),
+    ],
+)
+def test_dashes_and_no_break_blanks(line: str, given: dict[str, Any]) -> None:
+    """A value may begin with dashes; a blank copied from a web page stands between words, and stays within quotes."""
+    found = parse(split(line))
+    assert found.deployments == ["a/b"]
+    assert {name: getattr(found, name) for name in given} == given
+
+
+@pytest.mark.parametrize("line", ["a/b \N{EM DASH}max-tokens 3", "a/b \N{EN DASH}\N{EN DASH}max-tokens 3"])
+def test_long_dashes_are_told(line: str) -> None:
+    """What a word processor made of two dashes is no deployment."""
+    with pytest.raises(UsageError, match="options are written --max-tokens"):
+        parse(split(line))
+
+
+@pytest.mark.parametrize("line", ["a/b --max-tokens --stop x", "a/b --stop --chat"])
+def test_a_missing_value_is_still_told(line: str) -> None:
+    """An option behind an option is no value."""
+    with pytest.raises(UsageError, match="expected one argument"):
+        parse(split(line))

@@ -59,7 +59,6 @@ def test_the_request_is_a_comparison(made: Playground) -> None:
     assert made.request == {
         "deployments": [{"deployment": ONE, "seed": 7}, {"deployment": OTHER, "seed": 7}],
         "prompt": "Say {{thing}}.",
-        "api": "text",
         "inputs": [{"thing": "hello"}],
         "fallbacks": ["openai/gpt-3.5-turbo-instruct"],
         "repeats": 2,
@@ -75,7 +74,7 @@ def test_chat(made: Playground, gateway: LocalGateway) -> None:
     """A chat sends the system message; text keeps it in the form and leaves it out."""
     made.update(chat=True, system="Be brief.", deployments=[ONE])
     made.run().wait(20)
-    made.update(chat=False).run().wait(20)
+    made.update(api="text").run().wait(20)
     chat, text = sent(gateway)
     assert [(turn["role"], turn["content"]) for turn in chat["messages"]] == [
         ("system", "Be brief."),

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from bifrost_nb import ConfigurationError
-from bifrost_nb._compare.ranking import COLUMNS, MOST_VOTES, ranking
+from bifrost_nb._statistics.ranking import COLUMNS, MOST_VOTES, ranking
 
 
 def votes(*rows: tuple[str, str, str | None]) -> pd.DataFrame:

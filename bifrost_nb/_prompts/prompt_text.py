@@ -12,7 +12,8 @@ import math
 import re
 import sys
 from collections import deque
-from collections.abc import Awaitable, Iterator, Mapping, Sequence, Set, ValuesView
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence, Set, ValuesView
+from contextlib import ExitStack, contextmanager
 from datetime import date
 from decimal import Decimal
 from inspect import isclass, isroutine
@@ -21,14 +22,22 @@ from types import ModuleType
 from typing import Any
 
 from .._safe_text import plain
+from .arrow_values import arrow_rows, arrow_values
 
 __all__ = ["Fault", "as_text", "is_pandas", "no_value"]
 
 _ADDRESS = re.compile(r"<[^<>]*\bat 0x[0-9a-fA-F]+[^<>]*>|<[\w.]+ object\b[^<>]*>")
 """What stands for an object that has no text: ``<generator object f at 0x7f...>``."""
+_INNER_ADDRESS = re.compile(r"<(?:[^<>]|<[^<>]*>)*\bat 0x[0-9a-fA-F]+")
+"""The same inside of a text that Python or pydantic made of an object's parts, as for a dataclass with a lock."""
 _BARE = re.compile(r"<[^<>]*>")
 _LISTS = (list, tuple, deque, Set, ValuesView, Sequence)
 _NOT_LISTS = ("range", "UserString", "memoryview")
+_PANDAS_WHOLE = [
+    part
+    for option in ("max_rows", "max_columns", "max_colwidth", "max_seq_items", "width")
+    for part in (f"display.{option}", None)
+] + ["display.precision", 17]
 
 
 class Fault(Exception):
@@ -43,7 +52,9 @@ def as_text(value: Any) -> str:
     if isinstance(value, bytes | bytearray):
         return _decoded(value)
     if isinstance(value, bool | Number | date):
-        return str(value)
+        return _own_text(value)
+    if isinstance(value, re.Pattern):  # whose repr is cut after 200 signs
+        return as_text(value.pattern)
     if (table := _table(value)) is not None:
         return table
     inner = _unwrapped(value)
@@ -55,12 +66,14 @@ def as_text(value: Any) -> str:
 
 
 def no_value(value: Any) -> bool:
-    """Whether `value` says "unknown": None, NaN, pandas' NA and NaT, numpy's NaT."""
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+    """Whether `value` says "unknown": None, NaN, pandas' NA and NaT, numpy's NaT and masked."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType", "MaskedConstant"):
         return True
+    if isinstance(value, Decimal):  # a signalling NaN refuses to be compared
+        return value.is_nan()
     if type(value).__module__ == "numpy" and type(value).__name__ in ("datetime64", "timedelta64"):
         return str(value) == "NaT"
-    return isinstance(value, float | Decimal | Number) and bool(value != value)  # NaN, of Python, numpy or decimal
+    return isinstance(value, Number) and bool(value != value)  # NaN, of Python, numpy or decimal
 
 
 def is_pandas(value: Any) -> bool:
@@ -74,15 +87,21 @@ def _refuse(value: Any) -> None:
     if no_value(value):
         raise Fault(f"is {'None' if value is None else 'NA'}, which is no text")
     name = type(value).__name__
-    if isinstance(value, ModuleType) or isclass(value) or isroutine(value):
+    if isinstance(value, ModuleType) or isclass(value) or isroutine(value) or value is ... or value is NotImplemented:
         raise Fault(f"is a {name}, which is no text")
+    if callable(getattr(value, "get_secret_value", None)):
+        raise Fault(f"is a {name}, whose text hides the value: pass its .get_secret_value()")
     if isinstance(value, Awaitable):
         raise Fault(f"is a {name}, which has no value yet: await it first")
     if isinstance(value, Iterator) and type(value).__str__ is object.__str__:
         raise Fault(f"is a {name}, which can be read only once: pass a list, or the text that it reads")
-    if name == "LazyFrame" or (hasattr(value, "compute") and hasattr(value, "dask")):
+    module = type(value).__module__.partition(".")[0]
+    lazy = name == "LazyFrame" or (module == "pyspark" and name in ("DataFrame", "Column"))
+    if lazy or (hasattr(value, "compute") and hasattr(value, "dask")):
         raise Fault(f"is a {name}, which has no rows yet: collect or compute it first")
-    grouped = type(value).__module__.startswith(("pandas.", "pyarrow.")) and hasattr(value, "aggregate")
+    if module == "polars" and name == "Expr":
+        raise Fault("is an Expr, which has no values yet: select it from a frame first")
+    grouped = module in ("pandas", "pyarrow") and hasattr(value, "aggregate")
     if grouped and not is_pandas(value):  # or rolling, or resampled
         raise Fault(f"is a {name}, which has no values yet: aggregate it first")
     if callable(getattr(value, "toarray", None)):
@@ -99,13 +118,35 @@ def _decoded(value: bytes | bytearray) -> str:
 def _own_text(value: Any) -> str:
     own: Any = type(value)
     try:
-        text = str(value)
+        with _printed_whole():
+            text = str(value)
     except Exception as error:  # noqa: BLE001 - a user's class may fail in any way; the placeholder is what to name
         raise Fault(f"has no text: {type(error).__name__}: {plain(error, 200)}") from None
     bare = own.__str__ is object.__str__ and (own.__repr__ is object.__repr__ or _BARE.fullmatch(text))
     if bare or _ADDRESS.fullmatch(text):
         raise Fault(f"is a {own.__name__}, which has no text of its own")
+    of_parts = own.__str__ is object.__str__ or str(getattr(own.__str__, "__module__", "")).startswith("pydantic.")
+    if of_parts and _INNER_ADDRESS.search(text):
+        raise Fault(f"is a {own.__name__} that holds something without a text of its own")
     return text
+
+
+@contextmanager
+def _printed_whole() -> Iterator[None]:
+    """Arrays, Series and frames inside of an object (a dataclass, a model) print all that they hold, here only."""
+    with ExitStack() as stack:
+        if (numpy := sys.modules.get("numpy")) is not None:
+            stack.enter_context(numpy.printoptions(threshold=sys.maxsize, floatmode="unique"))
+        if (pandas := sys.modules.get("pandas")) is not None:
+            stack.enter_context(pandas.option_context(*_PANDAS_WHOLE))
+        if (polars := sys.modules.get("polars")) is not None:
+            stack.enter_context(
+                polars.Config(
+                    tbl_rows=-1, tbl_cols=-1, fmt_str_lengths=2**31 - 1, fmt_table_cell_list_len=-1,
+                    tbl_width_chars=65_535, fmt_float="full",
+                )
+            )  # fmt: skip
+        yield
 
 
 def _table(value: Any) -> str | None:
@@ -114,20 +155,13 @@ def _table(value: Any) -> str | None:
         return _pandas_text(value)
     polars = sys.modules.get("polars")
     if polars is not None and isinstance(value, polars.DataFrame):
-        with polars.Config(
-            tbl_rows=-1, tbl_cols=-1, fmt_str_lengths=2**31 - 1, fmt_table_cell_list_len=-1, tbl_width_chars=65_535,
-            fmt_float="full",
-        ):  # fmt: skip
+        with _printed_whole():
             return str(value)
     return None
 
 
 def _pandas_text(value: Any) -> str:
-    import numpy as np
-    import pandas as pd
-
-    options = ("display.max_colwidth", None, "display.max_seq_items", None)
-    with pd.option_context(*options), np.printoptions(threshold=sys.maxsize):
+    with _printed_whole():
         return str(value.to_string(float_format=str))
 
 
@@ -136,22 +170,27 @@ def _unwrapped(value: Any) -> Any:
     if isinstance(value, Mapping | str) or is_pandas(value):
         return value
     module = type(value).__module__.partition(".")[0]
-    if module == "pyarrow" and hasattr(value, "as_py"):
-        return value.as_py()
-    if module in ("pyarrow", "polars", "duckdb", "_duckdb"):
-        if callable(listed := getattr(value, "to_list", None) or getattr(value, "to_pylist", None)):
-            return listed()
-        if callable(dicts := getattr(value, "to_dicts", None)):
-            return dicts()
+    if module in ("pyarrow", "polars") and (found := arrow_values(value)) is not None:
+        return found
     if module == "pandas" and hasattr(value, "__array__") and hasattr(value, "dtype"):  # an Index, an array of its own
         return list(value)
     if callable(getattr(value, "__array__", None)) and not isinstance(value, Number):
         return _listed(value)
     if hasattr(value, "__arrow_c_stream__"):
-        from .._runs.frame import arrow_rows
-
         return arrow_rows(value)
-    return value
+    listed = next((way for name in _LISTING if callable(way := getattr(value, name, None))), None)
+    return value if listed is None else _read(listed)
+
+
+_LISTING = ("to_list", "to_pylist", "to_dicts")
+"""How columns and data sets that are neither sequences nor arrays give their values (awkward, Hugging Face)."""
+
+
+def _read(listed: Callable[[], Any]) -> Any:
+    try:
+        return listed()
+    except Exception as error:  # noqa: BLE001 - a library's own error; the placeholder is what to name
+        raise Fault(f"cannot be read as a list: {plain(error, 200)}") from None
 
 
 def _listed(value: Any) -> Any:
@@ -227,6 +266,8 @@ def _number(value: Any) -> Any:
 
 
 def _key(key: Any) -> Any:
+    if key is not None and no_value(key):
+        raise Fault("has NaN or NA as a key, which is no text")
     if isinstance(key, str | int | float | bool) or key is None:
         return getattr(key, "item", lambda: key)()
     if isinstance(key, Mapping | Sequence | Set) and not isinstance(key, bytes):

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, strategies as st
 
-from bifrost_nb._compare.template import escape, render, variables
+from bifrost_nb._prompts.template import escape, render, variables
 from bifrost_nb._runs.run import Run
 from bifrost_nb.errors import TemplateError
 
@@ -280,7 +280,7 @@ def test_variables_are_listed_once_in_order() -> None:
 
 def test_templates_need_no_pandas() -> None:
     """Filling in a prompt loads no table library."""
-    source = "import sys; from bifrost_nb._compare import template; template.render('{{a}}', {'a': 1})"
+    source = "import sys; from bifrost_nb._prompts import template; template.render('{{a}}', {'a': 1})"
     check = "; sys.exit('pandas' in sys.modules)"
     subprocess.run([sys.executable, "-c", source + check], check=True)
 

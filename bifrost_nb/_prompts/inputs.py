@@ -8,7 +8,9 @@ from inspect import isclass
 from typing import Any, NamedTuple
 
 from ..errors import ConfigurationError, TemplateError
+from .arrow_values import arrow_rows, arrow_values
 from .messages import Message, Template, Turns, filled_in, image_columns, pictures_of, variables_of, with_pictures
+from .prompt_text import no_value
 from .template import ESCAPE
 
 __all__ = ["prompts_of", "rows_of"]
@@ -68,7 +70,7 @@ def rows_of(inputs: Any) -> list[Mapping[str, Any]]:
             raise ConfigurationError(
                 f"inputs has the column {doubled[0]!r} more than once.", hint="Rename one of them."
             )
-        rows: list[Any] = inputs.to_dict("records")
+        rows: list[Any] = _pandas_rows(inputs)
     elif isinstance(inputs, Mapping):
         rows = _from_columns(inputs)
     elif isinstance(inputs, Sequence) and not isinstance(inputs, (str, bytes)):
@@ -89,6 +91,21 @@ def rows_of(inputs: Any) -> list[Mapping[str, Any]]:
 
 def _is_pandas(inputs: Any) -> bool:
     return hasattr(inputs, "columns") and hasattr(inputs, "to_dict") and hasattr(inputs, "iloc")
+
+
+def _pandas_rows(frame: Any) -> list[dict[str, Any]]:
+    """The rows; what is shorter than Python's float with the digits that pandas shows (see `arrow_values`)."""
+    kinds = {name: str(dtype).lower() for name, dtype in frame.dtypes.items()}
+    short = [name for name, kind in kinds.items() if kind.startswith(("float32", "float16", "float[", "halffloat"))]
+    rows: list[dict[str, Any]] = frame.to_dict("records")
+    for name in short:
+        half = kinds[name].startswith(("float16", "halffloat"))
+        for row, value in zip(
+            rows, frame[name].to_numpy("float16" if half else "float32", na_value=float("nan")), strict=True
+        ):
+            if not no_value(row[name]):
+                row[name] = float(str(value))
+    return rows
 
 
 _TO_ARROW = ("to_arrow", "to_arrow_table", "arrow")
@@ -114,8 +131,6 @@ def _other_frame(inputs: Any) -> Any:
         inputs = _converted(inputs, _TO_ARROW)
     if not hasattr(inputs, "__arrow_c_stream__"):
         return None
-    from .._runs.frame import arrow_rows
-
     try:
         return arrow_rows(inputs)
     except (TypeError, ValueError):  # one column without a name
@@ -164,7 +179,14 @@ def _from_columns(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
     if len(set(lengths.values())) > 1:
         shown = ", ".join(f"{name}: {length}" for name, length in lengths.items())
         raise ConfigurationError(f"The lists of inputs differ in length ({shown}).")
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    lists = [_listed(values) for values in columns.values()]
+    return [dict(zip(columns, values, strict=True)) for values in zip(*lists, strict=True)]
+
+
+def _listed(values: Any) -> Any:
+    """A column of Arrow or polars as the list of its values; anything else as it is."""
+    foreign = type(values).__module__.partition(".")[0] in ("pyarrow", "polars")
+    return (arrow_values(values) if foreign else None) or values
 
 
 def _templates(prompt: Any) -> dict[str | None, Template]:

@@ -15,6 +15,8 @@ import numpy as np
 __all__ = ["confidence_sequence"]
 
 GRID = 1001
+_AT_ONCE = 500
+"""Values of the sample that are worked on together: some 4 MB for each array."""
 
 
 def confidence_sequence(sample: np.ndarray[Any, Any], alpha: float) -> tuple[float, float]:
@@ -33,13 +35,15 @@ def confidence_sequence(sample: np.ndarray[Any, Any], alpha: float) -> tuple[flo
     grid = np.linspace(0, 1, GRID)
     with np.errstate(divide="ignore"):
         up, down = 0.5 / np.maximum(grid, 1e-12), 0.5 / np.maximum(1 - grid, 1e-12)
-    rise, fall = np.zeros(GRID), np.zeros(GRID)
-    alive = np.ones(GRID, dtype=bool)
-    limit = math.log(2 / alpha)  # half of the fortune on either side
-    for value, stake in zip(sample, stakes, strict=True):
-        rise += np.log1p(np.minimum(stake, up) * (value - grid))
-        fall += np.log1p(-np.minimum(stake, down) * (value - grid))
-        alive &= np.maximum(rise, fall) < limit
+    rise, fall, most = np.zeros(GRID), np.zeros(GRID), np.zeros(GRID)
+    for start in range(0, len(sample), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        value, stake = sample[part, None], stakes[part, None]
+        rises = rise + np.cumsum(np.log1p(np.minimum(stake, up) * (value - grid)), axis=0)
+        falls = fall + np.cumsum(np.log1p(-np.minimum(stake, down) * (value - grid)), axis=0)
+        most = np.maximum(most, np.maximum(rises, falls).max(axis=0))
+        rise, fall = rises[-1], falls[-1]
+    alive = most < math.log(2 / alpha)  # half of the fortune on either side
     if not alive.any():  # the data contradicts itself beyond alpha; the last mean is all there is to say
         return float(means[-1]), float(means[-1])
     inside = np.flatnonzero(alive)

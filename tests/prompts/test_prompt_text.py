@@ -8,19 +8,25 @@ import threading
 from array import array
 from collections import UserList, UserString, deque
 from concurrent.futures import Future
+from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
 import numpy as np
 import pandas as pd
+import polars
 import pyarrow as pa
+import pydantic
 import pytest
 import scipy.sparse
 
 from bifrost_nb import ConfigurationError
-from bifrost_nb._compare.inputs import rows_of
-from bifrost_nb._compare.template import render
+from bifrost_nb._prompts.inputs import rows_of
+from bifrost_nb._prompts.template import render
 from bifrost_nb.errors import TemplateError
 
 
@@ -96,7 +102,6 @@ def test_cells_of_frames_are_not_cut() -> None:
 
 def test_a_polars_frame_is_whole() -> None:
     """polars prints ten rows and 32 signs of a cell; all go in, and its Series is a list."""
-    polars = pytest.importorskip("polars")
     text = text_of(polars.DataFrame({"n": range(100), "s": ["x" * 100] * 100, "f": [0.123456789] * 100}))
     assert "…" not in text
     assert "│ 50 " in text
@@ -107,6 +112,129 @@ def test_a_polars_frame_is_whole() -> None:
 def test_a_relation_of_duckdb_is_whole() -> None:
     """A query's result goes in with all of its rows, where its own text leaves some out."""
     assert text_of(duckdb.sql("select range as n from range(50)")).count('{"n": ') == 50
+
+
+@dataclass
+class Holder:
+    """A person's own record."""
+
+    held: Any
+
+
+class Model(pydantic.BaseModel):
+    """A pydantic model of anything."""
+
+    model_config = {"arbitrary_types_allowed": True}
+    held: Any
+
+
+@pytest.mark.parametrize("kind", [Holder, Model, lambda held: SimpleNamespace(held=held)], ids=["data", "model", "ns"])
+@pytest.mark.parametrize(
+    ("held", "wanted"),
+    [
+        (np.arange(1500), "700"), (pd.Series(range(100)), "50"), (pd.DataFrame({"n": range(100)}), "50"),
+        (polars.Series(range(100)), "50"), (np.array([0.123456789123]), "0.123456789123"),
+        (pd.DataFrame({"n": [0.123456789123]}), "0.123456789123"),
+    ],
+    ids=["array", "Series", "frame", "polars", "digits", "digits of a frame"],
+)  # fmt: skip
+def test_what_an_object_holds_is_whole(kind: Any, held: Any, wanted: str) -> None:
+    """An array inside of a dataclass, model or namespace loses no element and no digit; options are as before."""
+    before = np.get_printoptions(), pd.get_option("display.max_rows")
+    text = text_of(kind(held=held))
+    assert wanted in text
+    assert "..." not in text
+    assert "…" not in text
+    assert before == (np.get_printoptions(), pd.get_option("display.max_rows"))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Holder(held=threading.Lock()),
+        Model(held=[object()]),
+        SimpleNamespace(a={"b": memoryview(b"x")}),
+        partial(text_of),
+    ],
+    ids=["data", "model", "ns", "partial"],
+)
+def test_an_address_inside_is_refused(value: Any) -> None:
+    """A record whose text holds the address of one of its parts is no text; an error's own words are."""
+    with pytest.raises(TemplateError, match=f"{type(value).__name__} that holds something without a text"):
+        text_of(value)
+    assert text_of(ValueError("<Foo object at 0x7f00> failed")) == "<Foo object at 0x7f00> failed"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (pydantic.SecretStr("sesame"), "get_secret_value"), ([pydantic.SecretBytes(b"sesame")], "get_secret_value"),
+        (polars.col("a"), "no values yet"), (polars.LazyFrame({"a": [1]}), "collect"), (np.ma.masked, "is NA"),
+        (Decimal("sNaN"), "is NA"), ([Decimal("sNaN")], "NaN"), ({float("nan"): 1}, "as a key"), (10**5000, "digits"),
+        (..., "ellipsis"),
+    ],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_what_hides_or_lacks_its_value_is_refused(value: Any, said: str) -> None:
+    """Asterisks, expressions and missing values are never sent in place of what was meant."""
+    with pytest.raises(TemplateError, match=said) as failed:
+        text_of(value)
+    assert "sesame" not in str(failed.value)
+
+
+SHORT = [
+    polars.Series([0.1], dtype=polars.Float32), pa.array([0.1], pa.float32()), pd.Series([0.1], dtype="Float32").array,
+    pa.array(np.array([0.1], dtype="float16")), pa.array([0.1], pa.float32()).dictionary_encode(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", SHORT, ids=lambda value: f"{type(value).__module__}.{type(value).__name__}")
+def test_short_floats_gain_no_digits(value: Any) -> None:
+    """0.1 of 32 bits is 0.1 in every library, also inside of structs, lists and tables."""
+    assert text_of(value) == "[0.1]"
+
+
+def test_short_floats_inside_of_others() -> None:
+    """Structs, lists, maps, tables and frames of them as well."""
+    struct = pa.struct([("a", pa.list_(pa.float32()))])
+    assert text_of(pa.scalar({"a": [0.1]}, struct)) == '{"a": [0.1]}'
+    assert text_of(pa.array([[("k", 0.1)]], pa.map_(pa.string(), pa.float32()))) == '[[["k", 0.1]]]'
+    assert text_of(pa.table({"a": pa.array([0.1, None], pa.float32())})) == '[{"a": 0.1}, {"a": null}]'
+    assert text_of([polars.DataFrame({"a": polars.Series([0.1], dtype=polars.Float32)})]) == '[[{"a": 0.1}]]'
+    assert text_of(polars.Series([[0.1]], dtype=polars.List(polars.Float32))) == "[[0.1]]"
+    assert text_of(duckdb.sql("select 0.1::float as a")) == '[{"a": 0.1}]'
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        pd.DataFrame({"a": np.array([0.1], dtype="float32")}), pd.DataFrame({"a": pd.array([0.1], dtype="Float32")}),
+        pd.DataFrame({"a": pd.array([0.1], dtype="float[pyarrow]")}), {"a": SHORT[0]}, {"a": SHORT[1]},
+        polars.DataFrame({"a": SHORT[0]}), pa.table({"a": SHORT[1]}), {"a": np.array([0.1], dtype="float32")},
+        duckdb.sql("select 0.1::float as a"), pd.DataFrame({"a": np.array([0.1], dtype="float16")}),
+    ],
+    ids=lambda inputs: type(inputs).__name__,
+)  # fmt: skip
+def test_short_floats_of_inputs(inputs: Any) -> None:
+    """A column of 32-bit numbers makes the prompts that the frame shows, whatever library holds it."""
+    [row] = rows_of(inputs)
+    assert text_of(row["a"]) == "0.1"
+
+
+def test_data_sets_and_patterns_are_whole() -> None:
+    """What lists itself is its rows, where its repr is a summary; a long pattern is not cut."""
+
+    class DataSet:
+        """As Hugging Face's or awkward's."""
+
+        def __repr__(self) -> str:
+            return "Dataset({num_rows: 2})"
+
+        def to_list(self) -> list[Any]:
+            return [{"a": 1}, {"a": 2}]
+
+    assert text_of(DataSet()) == '[{"a": 1}, {"a": 2}]'
+    assert text_of(re.compile("x" * 300)) == "x" * 300
 
 
 async def _coroutine() -> None:
@@ -174,10 +302,6 @@ def _frames() -> dict[str, Any]:
 
     made = {"arrow": pa.table(columns), "batch": pa.record_batch(columns), "set": DataSet(), "query": Expression()}
     made["duckdb"] = duckdb.sql("select * from (values ('a', 1), ('b', 2)) t(word, n)")
-    try:
-        import polars
-    except ImportError:
-        return made
     return {**made, "polars": polars.DataFrame(columns)}
 
 

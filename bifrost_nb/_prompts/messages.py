@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .._client.calls import Kind, prepare
+from .._client.token_count import as_items
 from .._safe_text import plain
 from ..errors import ConfigurationError, TemplateError
 from .pictures import MOST_BYTES, data_url, described
@@ -18,10 +19,12 @@ __all__ = [
     "Turns",
     "asked_as",
     "checked_templates",
+    "checked_turns",
     "filled_in",
     "image_columns",
     "pictures_of",
     "transcript",
+    "user_turn",
     "variables_of",
     "with_pictures",
 ]
@@ -39,11 +42,12 @@ Template = str | Turns
 def checked_templates(messages: Any) -> Mapping[str, Template] | Template:
     """`messages` as they may be sent: one list, or a dict of named ones. Raises ConfigurationError."""
     if isinstance(messages, Mapping) and "role" not in messages:
-        return {name: _checked(one) for name, one in messages.items()}
-    return _checked(messages)
+        return {name: checked_turns(one) for name, one in messages.items()}
+    return checked_turns(messages)
 
 
-def _checked(messages: Any) -> Turns:
+def checked_turns(messages: Any) -> Turns:
+    """One conversation as it may be sent. Raises ConfigurationError."""
     call = prepare("chat", "provider/model", None, messages=messages)  # the checks of a call, which is not sent
     turns = Turns(call.body["messages"])
     if not any(turn["role"] not in ("system", "developer") for turn in turns):
@@ -110,7 +114,9 @@ def with_pictures(asked: str | list[Message], columns: Sequence[str], urls: Mapp
     """`asked` with the pictures of `columns` behind the last user turn's text."""
     if not columns:
         return asked
-    turns: list[Message] = [{"role": "user", "content": asked}] if isinstance(asked, str) else list(asked)
+    if isinstance(asked, str):
+        return [user_turn(asked, [urls[name] for name in columns])]
+    turns = list(asked)
     place = max((place for place, turn in enumerate(turns) if turn["role"] == "user"), default=None)
     if place is None:
         raise ConfigurationError(
@@ -118,9 +124,17 @@ def with_pictures(asked: str | list[Message], columns: Sequence[str], urls: Mapp
         )
     content = turns[place]["content"]
     parts = [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
-    pictures = [{"type": "image_url", "image_url": {"url": urls[name]}} for name in columns]
-    turns[place] = {**turns[place], "content": [*parts, *pictures]}
+    turns[place] = {**turns[place], "content": [*parts, *_parts(urls[name] for name in columns)]}
     return turns
+
+
+def user_turn(text: str, urls: Sequence[str] = ()) -> Message:
+    """A user's turn: its text, and the pictures with these ``data:`` URLs behind it."""
+    return {"role": "user", "content": [{"type": "text", "text": text}, *_parts(urls)] if urls else text}
+
+
+def _parts(urls: Iterable[str]) -> list[Message]:
+    return [{"type": "image_url", "image_url": {"url": url}} for url in urls]
 
 
 def pictures_of(row: Mapping[str, Any], columns: Sequence[str], where: str) -> dict[str, str]:
@@ -175,29 +189,12 @@ def asked_as(kind: Kind, text: str, messages: Sequence[Message] | None) -> dict[
     if kind == "chat":
         return {"prompt": None, "messages": messages}
     if kind == "responses":
-        return {"prompt": [_item(turn) for turn in messages]}
+        items = as_items(messages)
+        if items is None:
+            raise ConfigurationError(
+                "Turns that call tools or answer them are written for a chat.", hint="Compare them with api='chat'."
+            )
+        return {"prompt": items}
     raise ConfigurationError(
         "A text completion takes no messages and no images.", hint="Leave api= out, or pass api='chat'."
     )
-
-
-def _item(turn: Message) -> Message:
-    """A chat's turn as an item of the Responses API, whose parts have other names."""
-    content = turn.get("content")
-    if turn["role"] not in ("user", "assistant", "system", "developer") or turn.get("tool_calls") or content is None:
-        raise ConfigurationError(
-            "Turns that call tools or answer them are written for a chat.", hint="Compare them with api='chat'."
-        )
-    if isinstance(content, str):
-        return {"role": turn["role"], "content": content}
-    words = "output_text" if turn["role"] == "assistant" else "input_text"
-    parts = []
-    for part in content:
-        if part["type"] == "text":
-            parts.append({**part, "type": words})
-        elif part["type"] == "image_url":
-            image = part.get("image_url")
-            parts.append({"type": "input_image", "image_url": image["url"] if isinstance(image, Mapping) else image})
-        else:
-            parts.append(part)
-    return {"role": turn["role"], "content": parts}

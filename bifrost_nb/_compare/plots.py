@@ -1,0 +1,84 @@
+"""The charts of a comparison: its frame, with series named after its variants, handed to `bifrost_nb.charts`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from .comparison import Comparison
+
+__all__ = ["Plots"]
+
+
+class Plots:
+    """The charts of one comparison; each takes `ax` and returns the Axes. See `bifrost_nb.charts`."""
+
+    def __init__(self, comparison: Comparison, frame: Callable[[], pd.DataFrame]) -> None:
+        self._comparison, self._frame = comparison, frame
+
+    def latency(self, ax: Axes | None = None) -> Axes:
+        """The distribution of the whole time, with p50 and p95."""
+        return self._draw("latency", ax)
+
+    def ttft(self, ax: Axes | None = None) -> Axes:
+        """The distribution of the time to the first text."""
+        return self._draw("ttft", ax)
+
+    def tokens(self, ax: Axes | None = None) -> Axes:
+        """The distribution of tokens per second."""
+        return self._draw("tokens", ax)
+
+    def cost(self, ax: Axes | None = None) -> Axes:
+        """The mean cost of 1,000 runs, the total, and how many are unknown."""
+        return self._draw("cost", ax)
+
+    def errors(self, ax: Axes | None = None) -> Axes:
+        """How the runs ended."""
+        return self._draw("errors", ax)
+
+    def anatomy(self, ax: Axes | None = None) -> Axes:
+        """Where the time goes: waiting here, network, gateway, to the first text, generation; see `anatomy_parts`."""
+        import pandas as pd
+
+        from .. import charts
+
+        upstream = [(run.extra_fields or {}).get("upstream_latency") for run in self._comparison.runs]
+        told = [value if isinstance(value, int | float) else None for value in upstream]
+        frame = self._frame().assign(upstream_ms=pd.array(told, dtype="Float64"))
+        return charts.anatomy(frame, ax)
+
+    def tradeoff(self, x: str = "cost_usd", y: str = "total_ms", ax: Axes | None = None) -> Axes:
+        """Two figures against each other, with the efficient frontier: ``tradeoff(x="cost_usd", y="score")``."""
+        from .. import charts
+
+        return charts.tradeoff(self._frame(), x, y, ax=ax)
+
+    def scores(self, score: str | None = None, ax: Axes | None = None) -> Axes:
+        """The mean of a score for each variant with its interval; by default the first score."""
+        from .. import charts
+
+        return charts.scores(self._frame(), score, ax=ax)
+
+    def agreement(self, first: str, second: str = "rating", ax: Axes | None = None, **options: Any) -> Axes:
+        """How often two columns said what, as `Comparison.agreement` compares them."""
+        from .. import charts
+
+        return charts.agreement(self._comparison.agreement(first, second, **options), ax=ax)
+
+    def over_time(self, ax: Axes | None = None) -> Axes:
+        """Each run's time against when it began."""
+        return self._draw("over_time", ax)
+
+    def timeline(self, ax: Axes | None = None) -> Axes:
+        """Queue, first text and generation of each run."""
+        return self._draw("timeline", ax)
+
+    def _draw(self, name: str, ax: Axes | None) -> Axes:
+        from .. import charts
+
+        axes: Axes = getattr(charts, name)(self._frame(), ax=ax)
+        return axes

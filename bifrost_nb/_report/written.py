@@ -1,0 +1,110 @@
+"""Frames and parameters as files may hold them: redacted as the run log is, without keys and headers.
+
+What a person keeps in memory is whole. A file is handed on, so whatever kind it has (report, workbook, CSV of the
+grid), the client's `redact` hook and its keys count for it as they do for the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, Any
+
+from .._prompts.pictures import shortened
+from .._runs.columns import COLUMNS
+from .._runs.redaction import Redact, as_written, dropping, redacted_params
+from .._safe_text import hide_in, secrets_in
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .._compare.comparison import Comparison
+    from .._runs.run import Run
+
+__all__ = ["comparison_frame", "frame_as_written", "parameters_as_written"]
+
+_OURS = {column.name for column in COLUMNS}
+_TEXTS = ("prompt", "response", "tool_calls", "params", "error_message", "tags")
+
+
+def comparison_frame(comparison: Comparison) -> pd.DataFrame:
+    """The frame of `comparison` as a file may hold it."""
+    frame = comparison.frame
+    if "variant" not in frame.columns:
+        frame["variant"] = [trial.asked.name for trial in comparison.trials]
+    return frame_as_written(frame, comparison.runs, _hook(comparison), _secrets(comparison))
+
+
+def frame_as_written(
+    frame: pd.DataFrame, runs: Iterable[Run], hook: Redact | None = None, secrets: Collection[str] = ()
+) -> pd.DataFrame:
+    """`frame`, a row for each of `runs`, as a file may hold it; changed in place.
+
+    Without a `hook` (a comparison that was unpickled, a grid) what it once did to the runs says what to leave out.
+    """
+    from .._runs.frame import to_frame
+
+    runs = list(runs)
+    if any(run.written for run in runs):
+        written = to_frame(as_written(run) for run in runs)
+        written["prompt"] = written["prompt"].map(shortened, na_action="ignore")
+        for name in _TEXTS:
+            if name in frame.columns:
+                frame[name] = written[name].to_numpy()
+    hook = hook or _as_before(runs)
+    for name in frame.columns:
+        what = _what(str(name))
+        if what is not None and hook is not None:
+            frame[name] = [_asked(hook, value, what) for value in frame[name]]
+    if secrets:
+        for name in frame.select_dtypes(include=["object", "string"]).columns:
+            frame[name] = [hide_in(value, secrets) if isinstance(value, str) else value for value in frame[name]]
+    return frame
+
+
+def parameters_as_written(comparison: Comparison) -> list[dict[str, Any]]:
+    """What each variant is asked with, as a file may hold it: without headers, which are how a client signs in."""
+    hook, secrets = _hook(comparison) or _as_before(comparison.runs), _secrets(comparison)
+    found = []
+    for asked in comparison.plan.asked:
+        params = {name: value for name, value in asked.parameters.items() if name != "headers"}
+        found.append(hide_in(params if hook is None else redacted_params(params, hook), secrets))
+    return found
+
+
+def _hook(comparison: Comparison) -> Redact | None:
+    return None if comparison.client is None else comparison.client.redact
+
+
+def _secrets(comparison: Comparison) -> tuple[str, ...]:
+    """The keys of the client and of each variant's own headers."""
+    client = comparison.client
+    own = [key for asked in comparison.plan.asked for key in secrets_in(asked.parameters.get("headers") or {})]
+    return (*(() if client is None else client.credentials.secrets), *own)
+
+
+def _as_before(runs: Iterable[Run]) -> Redact | None:
+    """A hook that leaves out the kinds of text that one changed when `runs` were written; None: it changed none."""
+    changed = {name for run in runs for name in run.written}
+    whats = [
+        *(["prompt"] if changed & {"prompt", "params"} else []),
+        *(["response"] if changed & {"response", "texts", "reasoning", "tool_calls"} else []),
+    ]
+    return dropping(whats) if whats else None
+
+
+def _what(name: str) -> Any:
+    """Which kind of text a column beside those of every frame holds, for the redact hook."""
+    if name in _OURS or name == "input_id":
+        return None
+    if name.startswith("input_"):
+        return "prompt"
+    return "response" if name.endswith(("_reason", "_error")) or name.startswith("answer_") else None
+
+
+def _asked(hook: Redact, value: Any, what: Any) -> Any:
+    import pandas as pd
+
+    if pd.api.types.is_scalar(value) and pd.isna(value):
+        return None
+    found = hook(str(value), what)
+    return value if found == str(value) else found

@@ -1,0 +1,1 @@
+"""What was recorded, handed to other people's systems: OpenTelemetry and MLflow."""

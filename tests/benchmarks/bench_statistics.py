@@ -1,0 +1,324 @@
+"""How often an interval holds the truth, and how often equals are called different, by simulation with planted truths.
+
+Run: python -m tests.benchmarks.bench_statistics [trials] [--write]. Without `trials` 2,000; that takes some twenty
+minutes of one processor. ``--write`` puts the table between its markers in RESULTS.md. Seeded: the same figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import math
+import sys
+from collections.abc import Callable, Iterator
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from bifrost_nb._compare.differences import holm
+from bifrost_nb._statistics.intervals import (
+    mean_interval,
+    mean_p_value,
+    median_interval,
+    quantile_interval,
+)
+from bifrost_nb._statistics.sequential import confidence_sequence
+
+RESULTS = Path(__file__).parent / "RESULTS.md"
+BEGIN, END = "<!-- statistics:begin -->", "<!-- statistics:end -->"
+Drawn = tuple[np.ndarray, float]
+"""A sample of paired differences, and their true mean or median."""
+Draw = Callable[[np.random.Generator, int], Drawn]
+
+
+def _right(rng: np.random.Generator, n: int) -> Drawn:
+    return (rng.random(n) < 0.75).astype(float) - (rng.random(n) < 0.60), 0.15
+
+
+def _few(rng: np.random.Generator, n: int) -> Drawn:
+    u = rng.random(n)
+    return np.where(u < 0.08, 1.0, np.where(u < 0.10, -1.0, 0.0)), 0.06
+
+
+def _repeated(rng: np.random.Generator, n: int) -> Drawn:
+    """Three repeats of inputs that are hard or easy for both, and better or worse for one: folded to an input."""
+    hard, own = rng.normal(0.6, 0.3, n), rng.normal(0.1, 0.2, n)
+    a, b = (rng.random((3, n)) < np.clip(share, 0, 1) for share in (hard + own, hard))
+    return a.mean(axis=0) - b.mean(axis=0), _truth_of_repeated()
+
+
+@functools.cache
+def _truth_of_repeated() -> float:
+    rng = np.random.default_rng(1)
+    hard, own = rng.normal(0.6, 0.3, 4_000_000), rng.normal(0.1, 0.2, 4_000_000)
+    return float((np.clip(hard + own, 0, 1) - np.clip(hard, 0, 1)).mean())
+
+
+def _skewed(rng: np.random.Generator, n: int) -> Drawn:
+    return rng.lognormal(0, 1, n) - 1, math.exp(0.5) - 1
+
+
+def _mild(rng: np.random.Generator, n: int) -> Drawn:
+    return rng.lognormal(0, 0.7, n) - 1, math.exp(0.245) - 1
+
+
+def _two_tails(rng: np.random.Generator, n: int) -> Drawn:
+    return rng.lognormal(0, 1, n) - rng.lognormal(0, 1, n), 0.0
+
+
+def _dearer(rng: np.random.Generator, n: int) -> Drawn:
+    of_input = rng.lognormal(0, 1, n)
+    gap = of_input * (1.3 * rng.lognormal(0, 0.3, n) - rng.lognormal(0, 0.3, n))
+    return gap, 0.3 * math.exp(0.5) * math.exp(0.045)
+
+
+def _gamma(rng: np.random.Generator, n: int) -> Drawn:
+    return 1.3 * rng.gamma(2, 1, n) - rng.gamma(2, 1, n), 0.6
+
+
+def _tokens(rng: np.random.Generator, n: int) -> Drawn:
+    return (1.2 * rng.geometric(1 / 200, n) - rng.geometric(1 / 200, n)).astype(float), 40.0
+
+
+def _times(rng: np.random.Generator, n: int) -> Drawn:
+    """Of one input's time twice: the median of its difference is 0."""
+    length = rng.lognormal(6, 0.5, n)
+    return length * (rng.lognormal(0, 0.25, n) - rng.lognormal(0, 0.25, n)), 0.0
+
+
+SCORES: dict[str, tuple[Draw, float]] = {
+    "scores 0 and 1, 75 against 60 % right": (_right, 1.0),
+    "scores 0 and 1 that differ on one input in ten": (_few, 1.0),
+    "scores over three repeats, strong input effects": (_repeated, 1.0),
+}
+MONEY: dict[str, Draw] = {
+    "money, gamma": _gamma,
+    "tokens, geometric": _tokens,
+    "money, lognormal (sigma 0.7) against a constant": _mild,
+    "money, lognormal (sigma 1) against a constant": _skewed,
+    "money, lognormal (sigma 1), unrelated": _two_tails,
+    "money, lognormal (sigma 1) of the input, 30 % dearer": _dearer,
+}
+SIZES = (20, 50, 100)
+
+
+def _share(held: Iterator[bool]) -> float:
+    every = list(held)
+    return 100 * sum(every) / len(every)
+
+
+def coverage(trials: int) -> Iterator[tuple[str, list[float]]]:
+    """(kind, the share of intervals of 95 % that hold the truth with 20, 50 and 100 inputs)."""
+
+    def held(draw: Draw, n: int, interval: Callable[..., tuple[float, float]]) -> Iterator[bool]:
+        rng = np.random.default_rng([41, n])
+        for trial in range(trials):
+            sample, truth = draw(rng, n)
+            low, high = interval(sample, trial)
+            yield low <= truth <= high
+
+    for name, (draw, span) in SCORES.items():
+        yield name, [_share(held(draw, n, lambda x, s, w=span: mean_interval(x, 0.95, s, span=w))) for n in SIZES]
+    for name, draw in MONEY.items():
+        yield name, [_share(held(draw, n, lambda x, s: mean_interval(x, 0.95, s, skewed=True))) for n in SIZES]
+    yield (
+        "times, median",
+        [_share(held(_times, n, lambda x, s: median_interval(x, 0.95, s))) for n in SIZES],
+    )
+
+
+def coverage_of_p95(trials: int) -> list[float]:
+    """The same of the difference of two 95th percentiles, with 60, 100 and 200 inputs."""
+
+    def held(n: int) -> Iterator[bool]:
+        rng = np.random.default_rng([42, n])
+        for trial in range(trials):
+            length = rng.lognormal(6, 0.5, (n, 1))
+            a, b = (length * rng.lognormal(0, 0.25, (n, 1)) for _ in "ab")
+            (low, high), _ = quantile_interval(a, b, 0.95, 0.95, trial)
+            yield low <= 0 <= high
+
+    return [_share(held(n)) for n in (60, 100, 200)]
+
+
+RARE = ((20, 0.05, 0.05), (20, 0.08, 0.02), (20, 0.10, 0.00), (20, 0.15, 0.05), (50, 0.05, 0.05), (50, 0.08, 0.02))
+"""Inputs, and the shares of them that are better and worse: scores 0 and 1 that rarely differ."""
+
+
+def _outcomes(n: int) -> list[tuple[int, int]]:
+    return [(better, worse) for better in range(n + 1) for worse in range(n + 1 - better)]
+
+
+def _chances(n: int, p: float, q: float) -> np.ndarray:
+    from scipy.stats import multinomial
+
+    found: np.ndarray = multinomial.pmf([(b, c, n - b - c) for b, c in _outcomes(n)], n, [p, q, 1 - p - q])
+    return found
+
+
+def exact_coverage(n: int, p: float, q: float) -> float:
+    """Of scores 0 and 1: the chance of the outcomes whose interval holds the truth, summed up, in %."""
+    held = []
+    for better, worse in _outcomes(n):
+        sample = np.repeat([1.0, -1.0, 0.0], [better, worse, n - better - worse])
+        low, high = mean_interval(sample, 0.95, 0, span=1.0)
+        held.append(low - 1e-12 <= p - q <= high + 1e-12)
+    return 100 * float(_chances(n, p, q)[held].sum())
+
+
+def least_coverage(n: int, p: float, q: float, everywhere: float = 0.93) -> float:
+    """The least coverage, in %, that an interval can have at (p, q) if it has 93 % at every (x + p - q, x).
+
+    Of all rules that say for each outcome whether p - q is too high for it, too low, or neither: further inputs that
+    are better never make it too high, nor those that are worse too low. An integer program over all such rules.
+    """
+    from scipy.optimize import Bounds, LinearConstraint, milp
+    from scipy.sparse import csr_array
+
+    outcomes = _outcomes(n)
+    place = {outcome: number for number, outcome in enumerate(outcomes)}
+    count = len(outcomes)
+    rows: list[dict[int, float]] = []
+    bounds: list[float] = []
+    for share in np.linspace(0, (1 - (p - q)) / 2, 60):
+        chances = _chances(n, share + p - q, share)
+        rows.append(dict(enumerate(np.append(chances, chances))))
+        bounds.append(1 - everywhere)
+    for (better, worse), own in place.items():
+        implied = [(own, place.get((better + 1, worse))), (own, place.get((better, worse - 1)))]
+        implied += [(count + own, place.get((better, worse + 1))), (count + own, place.get((better - 1, worse)))]
+        # Variables: p - q is too low for this outcome (own), and too high (count + own).
+        for side, (out, further) in enumerate(implied):
+            if further is not None:
+                rows.append({out: 1.0, further + (count if side > 1 else 0): -1.0})
+                bounds.append(0.0)
+        rows.append({own: 1.0, count + own: 1.0})
+        bounds.append(1.0)
+    entries = [(value, number, column) for number, row in enumerate(rows) for column, value in row.items()]
+    values, numbers, columns = zip(*entries, strict=True)
+    matrix = csr_array((values, (numbers, columns)), shape=(len(rows), 2 * count))
+    wanted = np.tile(_chances(n, p, q), 2)
+    found = milp(
+        -wanted, constraints=LinearConstraint(matrix, -np.inf, bounds), integrality=np.ones(2 * count),
+        bounds=Bounds(0, 1),
+    )  # fmt: skip
+    if not found.success:
+        raise RuntimeError(found.message)
+    return 100 * (1 + float(found.mip_dual_bound))
+
+
+def false_alarms(trials: int) -> Iterator[tuple[str, float]]:
+    """(kind, of 100 comparisons of equals, in how many something is called different)."""
+
+    def right(rng: np.random.Generator, count: int, n: int) -> list[np.ndarray]:
+        hard = rng.beta(2, 2, n)
+        return [(rng.random(n) < hard).astype(float) for _ in range(count)]
+
+    def alone(kind: str) -> Iterator[bool]:
+        rng = np.random.default_rng(43)
+        for trial in range(trials):
+            a, b = right(rng, 2, 100)
+            sample = a - b if kind == "binary" else rng.normal(0, 1, 50)
+            yield mean_p_value(sample, trial, binary=kind == "binary") <= 0.05
+
+    def six() -> Iterator[bool]:
+        rng = np.random.default_rng(44)
+        for trial in range(trials):
+            p_values = [mean_p_value(a - b, trial, binary=True) for a, b in combinations(right(rng, 6, 100), 2)]
+            yield min(holm(p_values)) <= 0.05
+
+    def until(count: int, n: int) -> Iterator[bool]:
+        rng = np.random.default_rng([45, count])
+        pairs = count * (count - 1) // 2
+        for _ in range(trials):
+            intervals = (
+                confidence_sequence((a - b + 1) / 2, 0.05 / pairs) for a, b in combinations(right(rng, count, n), 2)
+            )
+            yield any(not low <= 0.5 <= high for low, high in intervals)
+
+    yield "two equals, scores 0 and 1, 100 inputs (McNemar)", _share(alone("binary"))
+    yield "two equals, graded, 50 inputs (permutation)", _share(alone("graded"))
+    yield "six equals with Holm, 100 inputs", _share(six())
+    yield 'two equals with `until="decided"`, a look after each of 1,000 inputs', _share(until(2, 1000))
+    yield 'six equals with `until="decided"`, a look after each of 200 inputs', _share(until(6, 200))
+
+
+def power(trials: int) -> tuple[float, float]:
+    """Of 100 comparisons of 80 with 60 % right at 100 inputs: called by test and interval, and by McNemar's test."""
+    rng = np.random.default_rng(46)
+    both = tested = 0
+    for trial in range(trials):
+        sample = (rng.random(100) < 0.8).astype(float) - (rng.random(100) < 0.6)
+        significant = mean_p_value(sample, trial, binary=True) <= 0.05
+        low, _ = mean_interval(sample, 0.95, trial, span=1.0)
+        tested += significant
+        both += significant and low > 0
+    return 100 * both / trials, 100 * tested / trials
+
+
+def inputs_until_decided(trials: int) -> tuple[float, float]:
+    """Median and 90 % quantile of the inputs after which 80 against 60 % right is decided, with a look after each."""
+    rng = np.random.default_rng(47)
+    needed = []
+    for _ in range(trials):
+        gaps = (rng.random(1600) < 0.8).astype(float) - (rng.random(1600) < 0.6)
+        low, high = 1, len(gaps)
+        while low < high:  # intervals only narrow, so the first that decides can be searched for
+            middle = (low + high) // 2
+            if confidence_sequence((gaps[:middle] + 1) / 2, 0.05)[0] > 0.5:
+                high = middle
+            else:
+                low = middle + 1
+        needed.append(low)
+    return float(np.median(needed)), float(np.quantile(needed, 0.9))
+
+
+def table(trials: int) -> str:
+    """The section of RESULTS.md."""
+    error = 100 * math.sqrt(0.05 * 0.95 / trials)
+    few = max(100, trials // 4)
+    lines = [
+        f"{trials:,} trials each ({few:,} for what is marked); the standard error of a share near 95 is {error:.1f}.",
+        "",
+        "| intervals of 95 % that hold the truth, of 100 | 20 inputs | 50 | 100 |",
+        "|---|---|---|---|",
+    ]
+    for name, shares in coverage(trials):
+        lines.append(f"| {name} | " + " | ".join(f"{share:.1f}" for share in shares) + " |")
+        print(lines[-1], file=sys.stderr, flush=True)
+    p95 = " | ".join(f"{share:.1f}" for share in coverage_of_p95(few))
+    lines += [f"| times, p95, with 60, 100 and 200 inputs ({few:,} trials) | {p95} |", ""]
+    lines += [
+        "Scores 0 and 1 that rarely differ, computed: few outcomes are possible, so no interval that holds 93 for all"
+        " shares can hold less than this.",
+        "",
+        "| inputs | better | worse | holds, of 100 | least of any |",
+        "|---|---|---|---|---|",
+    ]
+    for n, p, q in RARE:
+        lines.append(f"| {n} | {p:.0%} | {q:.0%} | {exact_coverage(n, p, q):.1f} | {least_coverage(n, p, q):.1f} |")
+    lines.append("")
+    lines += ["| equals called different, of 100 | aim: at most 5 |", "|---|---|"]
+    lines += [f"| {name} ({few:,} trials) | {share:.1f} |" for name, share in false_alarms(few)]
+    called, tested = power(trials)
+    median, most = inputs_until_decided(few)
+    lines += [
+        "",
+        f"80 against 60 % right at 100 inputs is called in {called:.1f} of 100 (McNemar's test alone: {tested:.1f})."
+        f' With `until="decided"` it takes {median:.0f} inputs in the median,'
+        f" {most:.0f} in nine of ten ({few:,} trials).",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("trials", nargs="?", type=int, default=2000)
+    parser.add_argument("--write", action="store_true", help="write the table into RESULTS.md")
+    given = parser.parse_args()
+    made = table(given.trials)
+    print(made)
+    if given.write:
+        before, _, rest = RESULTS.read_text(encoding="utf-8").partition(BEGIN)
+        RESULTS.write_text(f"{before}{BEGIN}\n{made}\n{END}{rest.partition(END)[2]}", encoding="utf-8")

@@ -1,0 +1,162 @@
+"""What a run says of its gateway's limits: only with clear evidence, or of versions that were measured."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+import pytest
+
+from bifrost_nb import Client, LocalGateway, Run, RunLog, local_gateway
+from bifrost_nb._client import call_notes
+from bifrost_nb._client.call_notes import is_shared, notes_for
+from bifrost_nb._runs.collector import FEWER_CHOICES, HELD_BACK, Collector
+from bifrost_nb._runs.run import Attempt
+
+LEFT = [Attempt(request_id="a", started_ms=0.0, taken=True)]
+
+
+def chunk(text: str, number: int, latency: int, reason: str | None = None, index: int = 0) -> bytes:
+    extra = {"chunk_index": number, "latency": latency, "request_type": "text_completion_stream"}
+    return json.dumps(
+        {"choices": [{"index": index, "text": text, "finish_reason": reason}], "extra_fields": extra}
+    ).encode()
+
+
+def streamed(at_ms: list[float], gap_ms: int, headers: dict[str, str] | None = None) -> Run:
+    """A run whose pieces arrived at `at_ms`, and were `gap_ms` apart at the gateway by its own word."""
+    collector = Collector(Run())
+    collector.headers(200, {"content-type": "text/event-stream", **(headers or {})})
+    collector.choices = 1
+    for number, at in enumerate(at_ms):
+        collector.feed([chunk("a", number, 500 if number == 0 else gap_ms)], at)
+    total = 500 + gap_ms * (len(at_ms) - 1)
+    collector.feed([chunk("", len(at_ms), total, "stop"), b"[DONE]"], at_ms[-1])
+    return collector.finish(at_ms[-1])
+
+
+def test_a_stream_whose_length_is_told_was_held_back() -> None:
+    """A head with the length of a stream was written at its end (measured on 1.4.0): no gaps, no speed."""
+    run = streamed([600.0] * 20, 5, {"content-length": "9000"})
+    assert HELD_BACK in run.notes
+    assert run.gap_p50_ms is run.gap_max_ms is run.tokens_per_s is None
+    assert run.ttft_ms == 600.0
+
+
+def test_a_proxy_that_holds_a_stream_back() -> None:
+    """Pieces that were 2 s apart at the gateway and came in one block, after these 2 s: held back in between."""
+    assert HELD_BACK in streamed([2_500.0] * 21, 100).notes
+
+
+@pytest.mark.parametrize(
+    ("at_ms", "gap_ms"),
+    [
+        pytest.param([500.0 + 100 * number for number in range(21)], 100, id="as they happen"),
+        pytest.param([50.0 + number / 5 for number in range(21)], 100, id="simulated faster than it says"),
+        pytest.param([700.0] * 20, 10, id="a short stream in one block"),
+        pytest.param([5_000.0 + number for number in range(21)], 0, id="first text late, the rest at once"),
+        pytest.param([900.0], 100, id="one piece"),
+    ],
+)
+def test_no_stream_is_called_held_back_without_evidence(at_ms: list[float], gap_ms: int) -> None:
+    """Neither a quick provider, nor a quick simulation, nor this process being busy for a moment looks like it."""
+    assert streamed(at_ms, gap_ms).notes == []
+
+
+@pytest.mark.parametrize("speed", [1.0, 100.0])
+def test_the_embedded_gateways_streams_are_not_held_back(speed: float, log: RunLog) -> None:
+    """At whatever speed it simulates, no stream of it has a note."""
+    with local_gateway(speed=speed) as gateway, Client(gateway.url, log=log).stream("azure/fast", "Hi") as stream:
+        list(stream)
+    assert stream.run.notes == []
+
+
+@pytest.mark.parametrize(("came", "noted"), [(1, True), (2, True), (3, False)])
+def test_fewer_choices_than_were_asked_for(came: int, noted: bool) -> None:
+    """Three were asked for: with less the answer says so, whoever dropped them."""
+    collector = Collector(Run())
+    collector.choices = 3
+    collector.headers(200, {})
+    collector.answer({"choices": [{"index": i, "text": "a", "finish_reason": "stop"} for i in range(came)]})
+    assert (FEWER_CHOICES in collector.finish(1.0).notes) == noted
+
+
+def run(version: str | None = None, status: Any = "ok", **facts: Any) -> Run:
+    made = Run(gateway_version=version, status=status, request_type="text_completion")
+    for name, value in facts.items():
+        setattr(made, name, value)
+    made.response = made.texts[0] if made.texts else None
+    return made
+
+
+STREAM = {"stream": True}
+LATE = "The gateway answered 500: Error reading stream: i/o timeout."
+CASES = [
+    ("EXTRA_DROPPED", ["1.3.63", "1.4.0"], {"params": {"extra": {"a": 1}}, "texts": ["a"]}),
+    (
+        "CANCEL_NOT_PASSED_ON",
+        ["1.3.63", "1.4.0", "1.4.18", "1.5.1"],
+        {"status": "cancelled", "params": STREAM, "texts": ["a"]},
+    ),
+    (
+        "CANCEL_NOT_PASSED_ON",
+        ["1.3.63", "1.4.0", "1.4.18", "1.5.1"],
+        {"status": "timeout", "attempts": LEFT, "texts": ["a"]},
+    ),
+    ("SENT_AT_THE_END", ["1.4.0"], {"status": "cancelled", "params": STREAM}),
+    ("FIRST_CHUNK_HANGS", ["1.5.1"], {"status": "timeout", "params": STREAM, "attempts": LEFT}),
+    (
+        "FIRST_CHUNK_FATAL",
+        ["1.3.63", "1.4.0"],
+        {"status": "error", "params": STREAM, "fallbacks": ["a/b"], "error_message": LATE},
+    ),
+    (
+        "FALLBACK_LOST",
+        ["1.5.16"],
+        {"status": "error", "params": STREAM, "fallbacks": ["a/b"], "error_message": LATE},
+    ),
+    ("NO_LOGPROBS", None, {"params": {"logprobs": 2}, "texts": ["a"]}),
+    ("NO_REASON", None, {"request_type": "responses", "texts": ["a"]}),
+]
+
+
+@pytest.mark.parametrize("version", ["v1.3.63", "v1.4.0", "v1.4.18", "v1.5.1", "v1.5.16", "v2.0.0-prerelease3", None])
+@pytest.mark.parametrize(("name", "versions", "facts"), CASES, ids=lambda value: value if type(value) is str else "")
+def test_a_note_of_a_version(name: str, versions: list[str] | None, facts: dict[str, Any], version: str | None) -> None:
+    """Each limit is told of the versions that were measured to have it, and of no other."""
+    note = getattr(call_notes, name)
+    expected = versions is None or (version or "v").removeprefix("v") in versions
+    assert (note in notes_for(run(version, **facts))) == expected
+    assert is_shared(note)
+    assert note not in notes_for(run(version, texts=["a"], finish_reason="stop"))
+
+
+@pytest.mark.parametrize("asked", [None, False])
+def test_log_probabilities_that_nobody_asked_for_are_not_missed(asked: Any) -> None:
+    """Only where they were asked for does their absence say something."""
+    assert notes_for(run(params={"logprobs": asked}, texts=["a"])) == []
+
+
+def test_the_first_call_of_a_client_knows_the_version_when_it_is_cancelled(log: RunLog) -> None:
+    """What a cancel means depends on the gateway's version, which is asked for while that call is under way."""
+    with local_gateway(dialect="1.3", speed=100) as gateway:
+        gateway.script([{"gap_ms": 200}])
+        with Client(gateway.url, log=log).stream("azure/fast", "Hi", max_tokens=50) as stream:
+            next(iter(stream))
+            stream.cancel()
+        assert stream.run.status == "cancelled"
+        assert stream.run.gateway_version is not None
+        [logged] = log.read()
+    assert logged.notes == stream.run.notes == [call_notes.CANCEL_NOT_PASSED_ON]
+
+
+def test_a_cancel_does_not_wait_for_a_gateway_that_never_says_its_version(log: RunLog, gateway: LocalGateway) -> None:
+    """A moment later the run is there, whatever the gateway does."""
+    gateway.script([{"first_text_ms": 60_000, "delay_ms": 60_000}])
+    client, gone = Client(gateway.url, log=log), threading.Event()
+    job = client.start(client.prepare("text", "azure/fast", "Hi", True))
+    threading.Timer(0.1, job.cancel).start()
+    job.add_done_callback(lambda _: gone.set())
+    assert gone.wait(2)
+    assert [each.status for each in log.read()] == ["cancelled"]

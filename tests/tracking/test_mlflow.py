@@ -1,0 +1,111 @@
+"""A comparison as a run of MLflow, read back by MLflow itself from a file store."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bifrost_nb as bf
+from bifrost_nb import BifrostError, Client, Comparison, ConfigurationError, LocalGateway, RunLog, scorers
+
+os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"  # version 3.17 wants to be asked for it, when it is loaded
+mlflow = pytest.importorskip("mlflow", reason="needs the extra mlflow")
+
+KEY = "sk-bf-secret-0123456789"
+
+
+@pytest.fixture
+def comparison(gateway: LocalGateway, log: RunLog) -> Comparison:
+    """Two deployments and two templates, one answer is a fallback's."""
+    gateway.script([{"deployment": "azure/large", "prompt": "kindly tea", "status": 500}])
+    client = Client(gateway.url, api_key=KEY, log=log, retries=0)
+    return bf.compare(
+        ["azure/fast", {"deployment": "azure/large", "name": "../large", "temperature": 0.5}],
+        {"short": "Say {{x}}.", "long": f"Say kindly {{{{x}}}}. {KEY}"},
+        inputs={"x": ["tea", "rain"]},
+        score=scorers.length(max=1_000),
+        fallbacks=["openai/gpt-3.5-turbo-instruct"],
+        max_tokens=4,
+        client=client,
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[tuple[str, Any]]:
+    """The address of a file store, and MLflow's own client of it."""
+    before = mlflow.get_tracking_uri()
+    address = (tmp_path / "mlruns").as_uri()
+    yield address, mlflow.MlflowClient(tracking_uri=address)
+    mlflow.set_tracking_uri(before)
+
+
+def test_what_mlflow_reads_back(comparison: Comparison, store: tuple[str, Any], tmp_path: Path) -> None:
+    """Metrics are the summary's figures, tables and report are there, no key is, unknown is no number."""
+    address, client = store
+    run_id = bf.export_mlflow(comparison, experiment="taglines", tracking_uri=address, tags={"team": "blue"})
+    run = client.get_run(run_id)
+    assert run.info.status == "FINISHED"
+    assert client.get_experiment(run.info.experiment_id).name == "taglines"
+    assert (run.data.tags["team"], run.data.tags["bifrost.comparison_id"]) == ("blue", comparison.id)
+    assert run.data.params["parameters/temperature"] == "null, 0.5"
+    assert run.data.params["repeats"] == "1"
+    summary = comparison.summary(by="variant")
+    assert len(summary) > summary["variant"].nunique()  # one has answers of two deployments
+    numbers = summary.select_dtypes("number")
+    assert len(run.data.metrics) == int(numbers.notna().sum().sum())
+    row = summary[summary["variant"] == "azure/fast · short"].iloc[0]
+    for column in ("score_mean", "total_ms_p50", "runs"):
+        assert run.data.metrics[f"azure/fast _ short/{column}"] == pytest.approx(row[column])
+    names = {item.path for item in client.list_artifacts(run_id)}
+    assert names == {"summary.json", "answers.json", "report.html"}
+    table = json.loads(Path(client.download_artifacts(run_id, "answers.json", str(tmp_path))).read_text())
+    assert len(table["data"]) == len(comparison.runs)
+    responses = [each[table["columns"].index("response")] for each in table["data"]]
+    assert responses == comparison.frame["response"].tolist()
+    found = bf.load_report(client.download_artifacts(run_id, "report.html", str(tmp_path)))
+    assert found["response"].tolist() == comparison.frame["response"].tolist()
+    everything = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and "mlruns" in str(path))
+    assert b"tea" in everything
+    assert KEY.encode() not in everything
+
+
+def test_inside_a_run_it_is_a_child(comparison: Comparison, store: tuple[str, Any]) -> None:
+    """It goes where the user's run is, leaves that open, and the report can be left out."""
+    address, client = store
+    mlflow.set_tracking_uri(address)
+    with mlflow.start_run() as parent:
+        run_id = bf.export_mlflow(comparison, run_name="today", report=False)
+        assert mlflow.active_run().info.run_id == parent.info.run_id
+    run = client.get_run(run_id)
+    assert (run.info.run_name, run.data.tags["mlflow.parentRunId"]) == ("today", parent.info.run_id)
+    assert {item.path for item in client.list_artifacts(run_id)} == {"summary.json", "answers.json"}
+    assert client.get_run(parent.info.run_id).data.metrics == {}
+
+
+def test_what_it_refuses(comparison: Comparison, store: tuple[str, Any], tmp_path: Path) -> None:
+    """Wrong arguments are told before anything is made; what MLflow refuses is one error without a password."""
+    with pytest.raises(ConfigurationError, match="takes a comparison, not DataFrame"):
+        bf.export_mlflow(comparison.frame)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="tags must map names to text"):
+        bf.export_mlflow(comparison, tags={"n": 1})  # type: ignore[dict-item]
+    with pytest.raises(BifrostError, match="MLflow did not take the comparison") as refused:
+        bf.export_mlflow(comparison, tracking_uri="nowhere://user:sesame123@host/x")
+    assert "sesame123" not in str(refused.value)
+    address, client = store
+    gone = client.create_experiment("gone")
+    client.delete_experiment(gone)
+    with pytest.raises(BifrostError, match="non-active experiment"):
+        bf.export_mlflow(comparison, experiment="gone", tracking_uri=address)
+
+
+def test_without_the_extra(comparison: Comparison, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the extra."""
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    with pytest.raises(ConfigurationError, match=r"bifrost-nb\[mlflow\]"):
+        bf.export_mlflow(comparison)
