@@ -47,7 +47,7 @@ SHORT = 200
 _LINKED = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]{2,40}://|data:(?=\S)")
 """What JupyterLab begins a link at in plain text."""
 _SMALL = "font-size:90%;line-height:1.5"
-_ANSWER = '<div style="margin:0.5em 0">answer</div>'  # on one line with the answer's first paragraph
+_CARD = "flex:1 1 16em;min-width:0;max-width:100%;box-sizing:border-box;border-radius:6px"
 
 
 class Runs(list[Run]):
@@ -244,23 +244,22 @@ def _many_as_text(runs: Sequence[Run]) -> str:
 
 
 def _many_as_html(runs: Sequence[Run], form: str) -> str:
-    from .html import Markup, table, text
+    """A card for each run, as the live race has them: who, the facts, the answer, which scrolls where it is wide."""
+    from .html import RULE, text
 
     if not runs:
         return "<p>No runs.</p>"
-
-    def row(name: str, cells: Iterable[str]) -> list[Markup]:
-        return [Markup(f'<div style="white-space:nowrap">{name}</div>'), *map(Markup, cells)]
-
-    told = [describe(run) for run in runs]
-    answers = (answer_html(run, form) + _trouble_html(run) for run in runs)
-    rows = [
-        row("", (f"<strong>{text(plain(run.requested or '?', 200))}</strong>" for run in runs)),
-        row(_ANSWER, (f'<div style="min-width:12em">{answer}</div>' for answer in answers)),
-        *(row(label, (text(each[label]) for each in told)) for label in told[0]),
-    ]
-    widths = ["1%", *[f"{88 // len(runs)}%"] * len(runs)]
-    return table(rows, label="Runs side by side", titles=True, figures=(), wide=True, widths=widths)
+    cards = []
+    for run in runs:
+        facts = (f"<div>{name}: {text(said)}</div>" for name, said in describe(run).items())
+        head = f"<strong>{text(plain(run.requested or '?', 200))}</strong>"
+        cards.append(
+            f'<div style="{_CARD};border:1px solid {RULE}" role="group">'
+            f'<div style="padding:6px 10px;border-bottom:1px solid {RULE};overflow-wrap:anywhere">{head}'
+            f'<div style="display:flex;flex-wrap:wrap;gap:0 14px;{_SMALL}">{"".join(facts)}</div></div>'
+            f'<div style="padding:2px 10px;overflow-x:auto">{answer_html(run, form)}{_trouble_html(run)}</div></div>'
+        )
+    return f'<div style="display:flex;flex-wrap:wrap;gap:8px;margin:4px 0">{"".join(cards)}</div>'
 
 
 def _as_words(said: str) -> str:
