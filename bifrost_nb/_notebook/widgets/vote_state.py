@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..._display.run import said
 from ..._numbers import whole
 from ..._runs.run import Run
 from ...errors import ConfigurationError
@@ -65,7 +66,7 @@ class Ballots:
         self.seed, self.log = seed, log
         answered: dict[str, dict[str, list[Run]]] = {}
         for name, run in runs:
-            if run.status == "ok" and run.text.strip():
+            if run.status == "ok" and said(run):
                 answered.setdefault(str(run.tags.get("input") or run.prompt_id or run.prompt or ""), {}).setdefault(
                     name, []
                 ).append(run)
@@ -164,7 +165,7 @@ def _pairs(
             run_a = draw.choice(models[a])
             # The same repeat where there is one, as a model that judges pairs takes them: the two can be compared.
             run_b = draw.choice([one for one in models[b] if one.repeat == run_a.repeat] or models[b])
-            if run_a.text.strip() != run_b.text.strip():
+            if said(run_a) != said(run_b):
                 ballots.append(Ballot(prompt_id, run_a.prompt or "", a, b, run_a, run_b))
             else:
                 alike.append((a, b))
