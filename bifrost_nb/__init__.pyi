@@ -14,6 +14,7 @@ from ._admin.api import (
 from ._admin.doctor import Doctor as Doctor, doctor as doctor
 from ._admin.prompts import Prompt as Prompt, prompt as prompt, prompts as prompts
 from ._admin.reconcile import Reconciliation as Reconciliation
+from ._batch.comparison import BatchComparison as BatchComparison
 from ._client.calls import Timeouts as Timeouts
 from ._client.client import Client as Client
 from ._client.streams import AsyncStream as AsyncStream, Stream as Stream

@@ -18,7 +18,6 @@ FOREIGN = {  # (file, underscored name of somebody else's library) has its reaso
     ("_admin/doctor.py", "_fields"),  # named tuples' public methods have underscores
     ("_notebook/live/live_widget.py", "_asdict"),
     ("_runs/collector.py", "_make"),
-    ("charts/style.py", "_replace"),
     ("_notebook/magic/magic.py", "_getframe"),
     ("_simulator/serve.py", "_exit"),
     ("_notebook/magic/options.py", "_actions"),

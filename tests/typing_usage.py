@@ -43,6 +43,9 @@ def blocking(frame: pd.DataFrame) -> None:
     client.respond("openai/gpt-4o-mini", [{"role": "user", "content": "Hi"}], previous_response_id="resp_1", tools=[])
     with client.stream_respond("openai/gpt-4o-mini", "Hi", reasoning={"effort": "low"}, text={}) as response:
         assert_type(list(response), list[str])
+    batch = bf.compare(["openai/gpt-4o-mini"], "Hi", mode="batch")
+    assert_type(batch, bf.BatchComparison)
+    assert_type(batch.collect(wait=1.0).pending, int)
     assert_type(client.count_tokens("openai/gpt-4o-mini", [{"role": "user", "content": "Hi"}]), int | None)
     embedded = client.embed("openai/text-embedding-3-small", ["Hi", "Ho"], dimensions=64, encoding_format="base64")
     assert_type(embedded.embeddings, list[list[float]])
@@ -142,7 +145,7 @@ def comparing(inputs: pd.DataFrame) -> None:
         max_cost_usd=1.0,
         fresh=False,
     )
-    judgement = comparison.judge("Which helps more?", judge="openai/gpt-4o", limit=40, seed=1)
+    judgement = comparison.judge("Which helps more?", judge="openai/gpt-4o", limit=40, seed=1, by="template")
     assert_type(judgement.frame, pd.DataFrame)
     assert_type(judgement.ranking(), pd.DataFrame)
     assert_type(judgement.preferences, pd.DataFrame)
@@ -152,7 +155,7 @@ def comparing(inputs: pd.DataFrame) -> None:
     assert_type((agreed.n, agreed.share, agreed.kappa, agreed.low, agreed.high), tuple[int, float, float, float, float])
     assert_type(agreed.confusion, pd.DataFrame)
     assert_type(agreed.disagreements, pd.DataFrame)
-    comparison.agreement(judgement, comparison.vote())
+    comparison.agreement(judgement, comparison.vote(by="template"))
     assert_type(comparison.plot.scores("grade"), Axes)
     assert_type(comparison.plot.tradeoff(x="cost_usd", y="score"), Axes)
     assert_type(comparison.plot.agreement("score_grade", "rating"), Axes)
@@ -170,6 +173,8 @@ def trying(frame: pd.DataFrame) -> None:
     judged = bf.playground(["azure/fast"], "{{a}}", inputs=frame, score=bf.scorers.exact("expected"))
     assert_type(judged.update(score=None, scores=[]), bf.Playground)
     assert_type(bf.replay(frame, ["azure/fast"]), bf.Replayed)
+    assert_type(bf.replay(frame, ["azure/fast"]).variants, list[str])
+    assert_type(bf.replay(frame, ["azure/fast"]).summary(by="template"), pd.DataFrame)
     assert_type(bf.from_notebook("x.ipynb"), pd.DataFrame)
 
 

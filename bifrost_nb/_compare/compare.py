@@ -24,6 +24,7 @@ from .waiting import run_sweep
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from .._batch.comparison import BatchComparison
     from .._client.calls import Kind
     from .._client.client import Client
     from .._client.transport import Sink
@@ -38,6 +39,10 @@ __all__ = ["ComparisonInterrupted", "compare"]
 def compare(
     deployments: Any, prompt: str | Mapping[str, str] | None = None, *, dry_run: Literal[True], **arguments: Any
 ) -> Preflight: ...
+@overload
+def compare(
+    deployments: Any, prompt: str | Mapping[str, str] | None = None, *, mode: Literal["batch"], **arguments: Any
+) -> BatchComparison: ...
 @overload
 def compare(
     deployments: Any,
@@ -58,6 +63,7 @@ def compare(
     seed: int = 0,
     fresh: bool = False,
     dry_run: Literal[False] = False,
+    mode: Literal["live"] = "live",
     until: Literal["decided"] | None = None,
     metric: str | None = None,
     margin: float | None = None,
@@ -88,6 +94,7 @@ def compare(
     seed: int = 0,
     fresh: bool = False,
     dry_run: bool = False,
+    mode: Literal["live", "batch"] = "live",
     until: Literal["decided"] | None = None,
     metric: str | None = None,
     margin: float | None = None,
@@ -123,7 +130,7 @@ def compare(
     missing or failed, and a further deployment, prompt or repeat sends only that. While another process on the same log
     sends some of these calls, its answers are waited for. `fresh` sends all anew.
 
-    ``until="decided"`` sends the inputs in batches, in an order of `seed`, and ends when `metric` (a score from 0 to 1;
+    ``until="decided"`` sends the inputs in batches, in an order of `seed`, and ends when `metric` (a score;
     by default the only one) tells the variants apart, or puts them closer together than `margin` (0.02 are two
     points), or `max_cost_usd` is spent. A variant that is worse than another is not sent on. Its intervals hold at
     every look, so that running the cell again and again makes no false finding likelier; all pairs together are wrong
@@ -139,6 +146,10 @@ def compare(
     is called as ``live(run, pieces)`` on the private loop. `cluster`: a ``dask.distributed.Client`` to spread
     the calls over.
 
+    ``mode="batch"`` sends jobs of the providers' batch APIs (OpenAI, Azure, Anthropic), at half the list price and
+    within 24 hours, and returns at once: `BatchComparison.collect`, or the same cell tomorrow in another kernel,
+    fetches the answers, which have no times. What cannot be batched is named before anything is sent.
+
     Raises ConfigurationError or TemplateError before anything is sent, `ComparisonInterrupted` (with ``.comparison``)
     on the interrupt key. A call that fails is a row of the result, not an exception.
 
@@ -150,6 +161,8 @@ def compare(
     deployments = guard_entries(deployments)
     guard_headers(parameters)
     client = _client(client)
+    if mode not in ("live", "batch"):
+        raise ConfigurationError(f"mode must be 'live' or 'batch', not {mode!r}.")
     scorers = scorers_of(score)
     _check_cost(max_cost_usd)
     if live is not None and not isinstance(live, bool) and not callable(live):
@@ -164,7 +177,7 @@ def compare(
         schema=schema,
         repeats=repeats,
         kind=decided_kind(api, chat),
-        stream=stream,
+        stream=stream and mode != "batch",
         system=system,
         fallbacks=fallbacks,
         concurrency=concurrency,
@@ -172,9 +185,14 @@ def compare(
         seed=seed,
         tags=tags,
         parameters=parameters,
+        batch=mode == "batch",
     )
     check_columns(scorers, list(plan.prompts[0].values))
     looks = looks_of(until, metric, margin, plan, scorers)
+    if mode == "batch":
+        if live or cluster is not None or looks is not None:
+            raise ConfigurationError("live, until and cluster go with single calls; leave them out of mode='batch'.")
+        return _by_batch(client, plan, scorers, dry_run=dry_run, fresh=fresh, max_cost_usd=max_cost_usd)
     if dry_run:
         from .preflight import preflight
 
@@ -198,6 +216,26 @@ def compare(
         calls = JudgeCalls(client, of=plan.comparison_id, max_cost_usd=left, fresh=fresh)
         comparison.judge_answers(scorers, calls)
     return comparison
+
+
+def _by_batch(
+    client: Client,
+    plan: Plan,
+    scorers: Mapping[str, ScorerFunction],
+    *,
+    dry_run: bool,
+    fresh: bool,
+    max_cost_usd: float | None,
+) -> Comparison | Preflight:
+    from .._batch.comparison import compare_by_batch, rates_of
+    from .._batch.requests import check_plan
+
+    if dry_run:
+        from .preflight import preflight
+
+        check_plan(client, plan)
+        return preflight(client, plan, {} if fresh else recorded(plan, client.log), batch_rates=rates_of(plan))
+    return compare_by_batch(client, plan, scorers=scorers, max_cost_usd=max_cost_usd, fresh=fresh)
 
 
 def _sent(

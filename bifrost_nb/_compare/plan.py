@@ -187,8 +187,11 @@ def make_plan(
     tags: Mapping[str, Any] | None = None,
     parameters: Mapping[str, Any] | None = None,
     known_only: bool = False,
+    batch: bool = False,
 ) -> Plan:
     """The plan of a comparison. Raises ConfigurationError or TemplateError; sends no call.
+
+    Answers of a `batch` have no times and another price, so its trials are others than those of single calls.
 
     `kind` None: as the gateway's list of models says for each deployment; messages, images and
     a schema are a chat's. `known_only`: as far as the list was heard before, so that nobody waits.
@@ -220,8 +223,9 @@ def make_plan(
     systems = [who.system for who in asked if who.system is not None]
     prompts = _prompts(prompts_of(templates, inputs, systems, images), kind, system)
     contents = _contents(client, asked, stream, prompts[0])
+    mark = ["batch"] if batch else []
     trials = tuple(
-        Trial(digest_of([gateway, one.prompt_id, *content, filled, repeat], 16), one, who, repeat, filled)
+        Trial(digest_of([gateway, one.prompt_id, *content, filled, repeat, *mark], 16), one, who, repeat, filled)
         for one in prompts
         for who, content in zip(asked, contents, strict=True)
         for filled in [_filled(who.system, one.values)]

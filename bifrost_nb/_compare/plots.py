@@ -33,7 +33,7 @@ class Plots:
         return self._draw("tokens", ax)
 
     def cost(self, ax: Axes | None = None) -> Axes:
-        """The mean cost of a run, the total, and how many are unknown."""
+        """The mean cost of 1,000 runs, the total, and how many are unknown."""
         return self._draw("cost", ax)
 
     def errors(self, ax: Axes | None = None) -> Axes:

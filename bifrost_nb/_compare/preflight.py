@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .._client.client import Client
-    from .._runs.run import Run
 
 __all__ = ["Preflight", "counted_tokens", "preflight", "tokens_of"]
 
@@ -107,18 +106,34 @@ class Preflight:
         return ", ".join(said) + f".{ends}{which}"
 
 
-def preflight(client: Client, plan: Plan, done: Mapping[str, Run], *, may_end_after: int | None = None) -> Preflight:
-    """The estimate of `plan`, where `done` holds what need not be sent; see `Preflight.may_end_after`."""
+def preflight(
+    client: Client,
+    plan: Plan,
+    done: Mapping[str, Any],
+    *,
+    may_end_after: int | None = None,
+    batch_rates: Mapping[str, float] | None = None,
+    count: bool = True,
+) -> Preflight:
+    """The estimate of `plan`, where `done` holds what need not be sent; see `Preflight.may_end_after`.
+
+    `batch_rates` is the share of the list price that a batch costs, by the variant's name: how long one takes is not
+    known. Without `count` no provider is asked for the tokens.
+    """
     import pandas as pd
 
     models = _models(client)
     times = _times(client, plan)
-    counts = counted_tokens(client, plan, done)
+    counts = counted_tokens(client, plan, done) if count else {}
     rows = [
         _row(asked, plan, done, models.get(asked.deployment), times.get(asked.deployment), counts.get(asked.name))
         for asked in plan.asked
     ]
     frame = pd.DataFrame(rows)
+    if batch_rates is not None:
+        rates = frame["deployment"].map(dict(batch_rates))
+        frame[["cost_low_usd", "cost_high_usd"]] = frame[["cost_low_usd", "cost_high_usd"]].mul(rates, axis=0)
+        frame["minutes"] = None
     whole = ["cells", "recorded", "to_send", "prompt_tokens", "max_completion_tokens", "too_long"]
     amounts = ["cost_low_usd", "cost_high_usd", "minutes"]
     dtypes = dict.fromkeys(whole, "Int64") | dict.fromkeys(amounts, "Float64")
@@ -133,7 +148,7 @@ def tokens_of(text: str) -> int:
 def _row(
     asked: Variant,
     plan: Plan,
-    done: Mapping[str, Run],
+    done: Mapping[str, Any],
     model: Mapping[str, Any] | None,
     seconds: float | None,
     counts: Mapping[str, int] | None,
@@ -182,7 +197,7 @@ def _asked_tokens(trial: Trial) -> int:
     return tokens_of(trial.prompt.text) + (tokens_of(trial.system) if trial.system else 0)
 
 
-def counted_tokens(client: Client, plan: Plan, done: Mapping[str, Run]) -> dict[str, dict[str, int]]:
+def counted_tokens(client: Client, plan: Plan, done: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     """The prompt tokens of each trial that is not done, by the variant's name, where its provider counts them all.
 
     One prompt is tried first: who refuses it is asked no more. A deployment with more than `MOST_COUNTED` different
@@ -198,7 +213,7 @@ def counted_tokens(client: Client, plan: Plan, done: Mapping[str, Run]) -> dict[
 
 
 async def _counts(
-    client: Client, plan: Plan, asked: Variant, done: Mapping[str, Run], limit: asyncio.Semaphore
+    client: Client, plan: Plan, asked: Variant, done: Mapping[str, Any], limit: asyncio.Semaphore
 ) -> dict[str, int] | None:
     send = [trial for trial in plan.trials if trial.asked is asked and trial.trial_id not in done]
     same: dict[tuple[str, str | None], list[Trial]] = {}

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._compare.verdict import amount
 from .._display.html import table
+from .._files import read_file, write_private
 from .._runs.columns import COLUMNS
 from .._safe_text import plain
 from ..errors import BifrostError, ConfigurationError, LogError
@@ -72,8 +73,7 @@ def write_report(comparison: Comparison, path: str | os.PathLike[str], title: st
         f"<script>{script}</script></body></html>\n"
     )
     try:
-        target.touch(0o600)
-        target.write_text(document.encode("utf-8", "replace").decode(), encoding="utf-8")
+        write_private(target, document.encode("utf-8", "replace"))
     except OSError as error:
         raise LogError(
             f"{target} cannot be written: {error.strerror or error}.", hint="Write to another place."
@@ -94,7 +94,7 @@ def load_report(path: str | os.PathLike[str]) -> pd.DataFrame:
     """
     target = Path(path).expanduser()
     try:
-        text = target.read_text(encoding="utf-8")
+        text = read_file(target).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise LogError(f"{target} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
     found = _BLOCK.search(text)

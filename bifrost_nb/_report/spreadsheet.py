@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._files import write_private
 from ..errors import ConfigurationError, LogError
 
 if TYPE_CHECKING:
@@ -68,8 +69,7 @@ def write(frame: pd.DataFrame, path: str | os.PathLike[str], suffixes: Sequence[
     if target.suffix not in suffixes:
         raise ConfigurationError(f"{target.name} does not end in {' or '.join(suffixes)}.", hint="Name it so.")
     try:
-        target.touch(0o600)
-        target.write_bytes(WRITERS[target.suffix](frame))
+        write_private(target, WRITERS[target.suffix](frame))
     except OSError as error:
         raise LogError(
             f"{target} cannot be written: {error.strerror or error}.", hint="Write to another place."

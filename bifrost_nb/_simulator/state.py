@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from .batches import BatchStore
 from .content.answers import SimulatedAnswer, compose, prompt_tokens, seeded
 from .content.embeddings import refused_embedding
 from .deployments import SimulatedDeployment
@@ -54,6 +55,7 @@ class Simulator:
     conversations: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """The messages up to and with each stored answer of the Responses API, by its id."""
     prompts: PromptRepository = field(default_factory=PromptRepository)
+    batches: BatchStore = field(default_factory=BatchStore)
     _seen: Counter[Any] = field(default_factory=Counter)
     _recent: dict[str, deque[float]] = field(default_factory=dict)
     _prefixes: dict[int, None] = field(default_factory=dict)
@@ -65,8 +67,14 @@ class Simulator:
         self.script.replace([])
         self.logs.rows.clear()
         self.prompts.clear()
+        self.batches.clear()
         for state in (self._seen, self._recent, self._prefixes, self._cache, self.conversations):
             state.clear()
+
+    def clear_cache(self, key: str) -> None:
+        """Forget the answers that were cached under ``x-bf-cache-key: key``."""
+        for each in [each for each in self._cache if each[0] == key]:
+            del self._cache[each]
 
     def resolve(self, model: str) -> str:
         """``provider/model`` of a bare model name, from 1.5 on by the catalogue. Raises Refused."""

@@ -12,10 +12,10 @@ from .style import axes, empty, legend_below, name_rows
 __all__ = ["PARTS", "anatomy", "anatomy_parts"]
 
 PARTS = {  # part -> colour, hatch
-    "waiting here": ("#999999", "---"),
-    "network": ("#56B4E9", "..."),
-    "gateway": ("#CC79A7", "xxx"),
-    "to first text": ("#E69F00", "///"),
+    "waiting here": ("#7A7A7A", "---"),
+    "network": ("#2E97C4", "..."),
+    "gateway": ("#BC62A0", "xxx"),
+    "to first text": ("#B88300", "///"),
     "generation": ("#009E73", ""),
 }
 

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ..errors import ConfigurationError
-from .style import as_label, axes, styles
+from .style import as_label, axes, styles, time_axis
 
 __all__ = ["gateway_chart"]
 
@@ -55,7 +55,7 @@ def gateway_chart(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     first, last = (when.tz_convert(None) for when in (table.index[0], table.index[-1]))
     ax.set_xlim(first, last + np.timedelta64(int(1000 * bucket_s), "ms"))  # empty buckets are a fact, too
     ax.set_ylim(bottom=0)
-    ax.tick_params(axis="x", rotation=30)
+    time_axis(ax)
     ax.legend(frameon=False)
     return ax
 

@@ -12,6 +12,7 @@ in every chart.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,20 +21,23 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from .style import as_label, axes, empty, legend_below, name_rows, styles
+from .style import as_label, axes, describe, empty, legend_below, name_rows, styles, time_axis
 
 __all__ = ["clean", "cost", "errors", "latency", "over_time", "series", "timeline", "tokens", "ttft"]
 
 
 _OUTCOMES = {
     "answered": ("#009E73", ""),
-    "by a fallback": ("#56B4E9", "///"),
-    "from a cache": ("#F0E442", "..."),
+    "by a fallback": ("#2E97C4", "///"),
+    "from a cache": ("#968E00", "..."),
     "error": ("#D55E00", "xxx"),
-    "timeout": ("#E69F00", "\\\\\\"),
-    "truncated": ("#CC79A7", "+++"),
-    "cancelled": ("#999999", "---"),
+    "timeout": ("#B88300", "\\\\\\"),
+    "truncated": ("#BC62A0", "+++"),
+    "cancelled": ("#7A7A7A", "---"),
 }
+LINES_AT_MOST = 400
+"""So many runs are lines of their own in a timeline; more would run into each other."""
+_MOMENTS = 600
 
 
 def latency(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -52,18 +56,18 @@ def tokens(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def cost(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Mean cost of an answered run, with the total and the number of runs whose cost is unknown."""
-    ax = axes(ax, "Cost of a run")
-    ax.set_xlabel("mean cost of a run (USD)")
+    """Mean cost of 1,000 answered runs, with the total and the number of runs whose cost is unknown."""
+    ax = axes(ax, "Cost of 1,000 runs")
+    ax.set_xlabel("mean cost of 1,000 runs (USD)")
     groups = [(name, runs["cost_usd"]) for name, runs in series(clean(frame))]
     if not groups:
         return empty(ax)
     look = styles(name for name, _ in groups)
     for row, (name, values) in enumerate(groups):
         known = values.dropna().to_numpy("float64")
-        mean = known.mean() if len(known) else 0.0
+        mean = 1000 * known.mean() if len(known) else 0.0
         ax.barh(row, mean, color=look[name].colour, hatch=look[name].hatch, edgecolor="white", height=0.7)
-        note = f" total {known.sum():.4g} USD" if len(known) else " cost unknown"
+        note = f" {mean:.3g}, in all {known.sum():.4g} USD" if len(known) else " cost unknown"
         note += f", {len(values) - len(known):,} runs unknown" if 0 < len(known) < len(values) else ""
         ax.annotate(note, (mean, row), va="center", fontsize="small")
     name_rows(ax, [name for name, _ in groups])
@@ -114,13 +118,17 @@ def over_time(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax.plot(when, values, look[name].marker, color=look[name].colour, markersize=3, alpha=0.35, linestyle="none")
         running = values.rolling(max(3, len(values) // 20), center=True, min_periods=1).median()
         ax.plot(when, running, color=look[name].colour, linestyle=look[name].dash, label=as_label(name))
-    ax.tick_params(axis="x", rotation=30)
-    legend_below(ax, columns=2, points=62)  # below the slanted dates
+    ax.set_ylim(bottom=0)
+    time_axis(ax)
+    legend_below(ax, columns=2)
     return ax
 
 
 def timeline(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """One line a run: waiting in our queue, waiting for the first text, generation."""
+    """One line a run: waiting in our queue, waiting for the first text, generation.
+
+    Of more than `LINES_AT_MOST` runs how many of each deployment were in which of the three at a time.
+    """
     ax = axes(ax, "Timeline of the runs")
     ax.set_xlabel("seconds since the first run")
     ax.set_ylabel("runs")
@@ -133,6 +141,8 @@ def timeline(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     queued = sent - runs["queue_ms"].fillna(0).to_numpy("float64") / 1000
     ended = sent + runs["total_ms"].to_numpy("float64") / 1000
     first = sent + runs["ttft_ms"].fillna(runs["total_ms"]).to_numpy("float64") / 1000
+    if len(runs) > LINES_AT_MOST:
+        return _under_way(ax, runs["_asked"].to_numpy("str"), queued, sent, first, ended)
     rows = np.arange(len(runs))
     width = float(np.clip(220 / len(runs), 0.4, 8))
     look = styles(runs["_asked"])
@@ -152,8 +162,45 @@ def timeline(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     return ax
 
 
+def _under_way(ax: Axes, asked: Any, queued: Any, sent: Any, first: Any, ended: Any) -> Axes:
+    """How many runs were under way, a band for each deployment: generating below, waiting above, our queue on top."""
+    moments = np.linspace(queued.min(), ended.max(), _MOMENTS)
+    names = list(dict.fromkeys(asked))
+    look = styles(names)
+    said = []
+    for row, name in enumerate(names):
+        own = asked == name
+        times = [np.sort(edge[own]) for edge in (queued, sent, first, ended)]
+        past = [np.searchsorted(edge, moments, side="right") for edge in times]  # so many had got there
+        within = [before - after for before, after in pairwise(past)]
+        most = int(np.sum(within, axis=0).max())
+        height = 0.85 / max(1, most)
+        base = np.full(_MOMENTS, row + 0.95)
+        for count, alpha in zip(reversed(within), (1.0, 0.55, 0.2), strict=True):
+            top = base - height * count
+            ax.fill_between(moments, base, top, color=look[name].colour, alpha=alpha, linewidth=0, step="mid")
+            base = top
+        said.append(f"{int(own.sum()):,} runs of {name}, at most {most:,} at once")
+        ax.annotate(f"at most {most:,} at once ", (1, row + 0.02), xycoords=("axes fraction", "data"),
+                    ha="right", va="top", fontsize="small")  # fmt: skip
+    name_rows(ax, names, np.arange(len(names)) + 0.5)
+    ax.set_ylabel("runs under way")
+    ax.set_ylim(len(names), -0.12)
+    ax.set_xlim(moments[0], moments[-1])
+    handles = [
+        Line2D([], [], color="#7A7A7A", linewidth=8, alpha=alpha, label=words)
+        for words, alpha in (("in our queue", 0.2), ("to the first text", 0.55), ("generation", 1.0))
+    ]
+    describe(ax, "; ".join(said))
+    legend_below(ax, columns=3, handles=handles)
+    return ax
+
+
 def _distribution(frame: pd.DataFrame, metric: str, title: str, unit: str, ax: Axes | None) -> Axes:
-    """The share of runs that were at or below each value: no bins, no smoothing."""
+    """The share of runs that were at or below each value: no bins, no smoothing.
+
+    Between two runs the line is straight, as NumPy's quantiles are, so that p50 and p95 lie on it.
+    """
     ax = axes(ax, title)
     ax.set_xlabel(unit)
     ax.set_ylabel("share of runs")
@@ -162,14 +209,20 @@ def _distribution(frame: pd.DataFrame, metric: str, title: str, unit: str, ax: A
     if not groups:
         return empty(ax)
     look = styles(name for name, _ in groups)
+    said = []
     for name, values in groups:
         p50, p95 = np.quantile(values, [0.5, 0.95])
         label = f"{as_label(name)}: p50 {p50:,.4g}, p95 {p95:,.4g}, n = {len(values):,}"
-        ax.ecdf(values, color=look[name].colour, linestyle=look[name].dash, label=label)
+        shares = np.linspace(0, 1, len(values)) if len(values) > 1 else np.array([0, 1])
+        at = np.sort(values) if len(values) > 1 else np.repeat(values, 2)
+        ax.plot(at, shares, color=look[name].colour, linestyle=look[name].dash, label=label)
         ax.plot([p50, p95], [0.5, 0.95], look[name].marker, color=look[name].colour, linestyle="none", markersize=7)
+        said.append(label)
     for share in (0.5, 0.95):
-        ax.axhline(share, color="#CCCCCC", linewidth=0.8, zorder=0)
+        ax.axhline(share, color="#999999", alpha=0.5, linewidth=0.8, zorder=0)
     ax.set_xlim(left=0)
+    ax.set_ylim(0, 1.02)
+    describe(ax, "; ".join(said))
     legend_below(ax)
     return ax
 

@@ -10,14 +10,14 @@ from matplotlib.axes import Axes
 
 from ..errors import ConfigurationError
 from .runs import clean, series
-from .style import as_label, axes, empty, legend_below, name_rows, styles
+from .style import ON_FILL, as_label, axes, describe, empty, legend_below, name_rows, styles
 
 __all__ = ["agreement", "scores", "tradeoff"]
 
 FEWEST_INPUTS = 6
 """Below this many inputs a mean has no interval."""
 _UNITS = {
-    "cost_usd": "cost of a run (USD)",
+    "cost_usd": "cost of 1,000 runs (USD)",
     "total_ms": "total time (ms)",
     "ttft_ms": "time to first text (ms)",
     "tokens_per_s": "completion tokens per second",
@@ -63,8 +63,8 @@ def scores(frame: pd.DataFrame, score: str | None = None, ax: Axes | None = None
 def tradeoff(frame: pd.DataFrame, x: str = "cost_usd", y: str = "total_ms", ax: Axes | None = None) -> Axes:
     """Two figures against each other, with the efficient frontier: what no other beats in both.
 
-    Times and speeds are medians, money, tokens and scores means, over answered runs that no cache answered. Less is
-    better for times, money and tokens, more for scores and speeds.
+    Times and speeds are medians, money, tokens and scores means, over answered runs that no cache answered; money is
+    that of 1,000 runs. Less is better for times, money and tokens, more for scores and speeds.
     """
     for name in (x, y):
         if name not in frame:
@@ -83,6 +83,7 @@ def tradeoff(frame: pd.DataFrame, x: str = "cost_usd", y: str = "total_ms", ax: 
     look = styles(points)
     for name, (a, b) in points.items():
         ax.plot(a, b, look[name].marker, color=look[name].colour, markersize=9, linestyle="none", label=as_label(name))
+    describe(ax, "; ".join(f"{name}: {_two(a)} and {_two(b)}" for name, (a, b) in points.items()))
     ax.margins(0.15)
     for figure, set_limits in ((x, ax.set_xlim), (y, ax.set_ylim)):
         if not _is_score(figure):
@@ -128,7 +129,8 @@ def agreement(found: Any, ax: Axes | None = None) -> Axes:
         light = count < 0.55 * table.max()
         weight = "bold" if row == column else "normal"
         shown = f"{int(count):,}"
-        ax.text(column, row, shown, ha="center", va="center", color="black" if light else "white", weight=weight)
+        colour = "black" if light else "white"
+        ax.text(column, row, shown, ha="center", va="center", color=colour, weight=weight, gid=ON_FILL)
     names = [as_label(f"{name:g}" if isinstance(name, float) else name) for name in counts.index]
     ax.set_xticks(range(len(names)), names)
     ax.set_yticks(range(len(names)), names)
@@ -177,7 +179,8 @@ def _figure(values: pd.Series[Any], name: str) -> float | None:
     known = values.dropna().to_numpy("float64")
     if not len(known):
         return None
-    return float(np.median(known) if _statistic(name) == "median" else known.mean())
+    figure = float(np.median(known) if _statistic(name) == "median" else known.mean())
+    return 1000 * figure if name == "cost_usd" else figure
 
 
 def _mean_interval(runs: pd.DataFrame, name: str) -> tuple[float, float | None, float | None, int]:

@@ -5,19 +5,41 @@ Every series differs by line, marker or hatch as well as by colour, and a name l
 
 from __future__ import annotations
 
+import base64
 import io
 import re
+import threading
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from html import escape
 from typing import Any, NamedTuple
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.spines import Spine
+from matplotlib.text import Text
 from matplotlib.transforms import ScaledTranslation
 
-__all__ = ["HEIGHT", "ShownAxes", "Style", "as_label", "axes", "empty", "legend_below", "name_rows", "styles"]
+__all__ = [
+    "HEIGHT",
+    "ON_FILL",
+    "ShownAxes",
+    "Style",
+    "as_label",
+    "axes",
+    "describe",
+    "empty",
+    "legend_below",
+    "name_rows",
+    "styles",
+    "time_axis",
+]
 
 
 class Style(NamedTuple):
@@ -29,17 +51,22 @@ class Style(NamedTuple):
     hatch: str
 
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart, without its yellow (too light on white).
+# After Okabe and Ito, whose colours colour-blind readers can tell apart; some are darker or lighter than theirs, so
+# that each has a contrast of 3 to a white and to a dark ground.
 _STYLES = (
-    Style("#0072B2", "-", "o", "///"),
+    Style("#1F78B4", "-", "o", "///"),
     Style("#D55E00", "--", "s", "\\\\\\"),
     Style("#009E73", "-.", "^", "xxx"),
-    Style("#CC79A7", ":", "D", "..."),
-    Style("#56B4E9", (0, (5, 1)), "v", "+++"),
-    Style("#E69F00", (0, (1, 1)), "P", "ooo"),
-    Style("#333333", (0, (3, 1, 1, 1)), "X", "---"),
-    Style("#8B5A2B", (0, (8, 3)), "*", "|||"),
+    Style("#BC62A0", ":", "D", "..."),
+    Style("#2E97C4", (0, (5, 1)), "v", "+++"),
+    Style("#B88300", (0, (1, 1)), "P", "ooo"),
+    Style("#7A7A7A", (0, (3, 1, 1, 1)), "X", "---"),
+    Style("#A0694B", (0, (8, 3)), "*", "|||"),
 )
+_INK = "#808080"
+"""Words and axes on a ground that may be white or black: a contrast of 3.9 to the one, of 4.9 to the other."""
+ON_FILL = "bifrost-on-fill"
+"""The gid of text that stands on a fill of its own and keeps its colour on every ground."""
 HEIGHT = 4.5
 """Inches of a figure of our own, before its legend makes it higher."""
 _LINE, _LONGEST = 36, 144
@@ -49,34 +76,118 @@ _PIECES = re.compile(rf".{{1,{_LINE}}}$|.{{{_LINE // 2},{_LINE - 1}}}[-/._: ]|.{
 
 
 class ShownAxes(Axes):
-    """Axes of a figure without pyplot, which a notebook would otherwise show as text."""
+    """Axes of a figure without pyplot, which a notebook would otherwise show as text.
+
+    A notebook shows them on the page's own ground, in an ink that can be read on light and on dark; the figure itself,
+    as it is saved to a file, is black on white as matplotlib makes it.
+    """
+
+    bifrost_words = ""
+    """What the chart says, for those who do not see it."""
 
     def _repr_png_(self) -> bytes:
         figure = self.figure
         assert isinstance(figure, Figure), "these axes are made with their figure"  # noqa: S101 - for the type checker
         buffer = io.BytesIO()
-        figure.savefig(buffer, format="png")
+        with _on_any_ground(figure):
+            figure.savefig(buffer, format="png", transparent=True)
         return buffer.getvalue()
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The picture with its words: JupyterLab reads alternative text from HTML only, nbconvert from the metadata."""
+        words = self._words()
+        picture = base64.b64encode(self._repr_png_()).decode()
+        image = f'<img alt="{escape(words)}" style="max-width:100%" src="data:image/png;base64,{picture}">'
+        return {"text/plain": words, "text/html": image, "image/png": picture}, {"image/png": {"alt": words}}
+
+    def _words(self) -> str:
+        title = self.get_title()
+        labels = ", ".join(label for label in (self.get_xlabel(), self.get_ylabel()) if label)
+        told = self.bifrost_words or "; ".join(
+            text.get_text().strip() for text in self.texts if text.get_text().strip()
+        )
+        said = f"Chart: {title} ({labels})" + (f". {told}" if told else "")
+        return " ".join(said.replace("\\$", "$").replace("\u200b", "").split())[:2_000]
+
+
+@contextmanager
+def _on_any_ground(figure: Figure) -> Iterator[None]:
+    """Neutral words, ticks and frames in one ink while the figure is drawn; colours of data and of users stay."""
+    changed: list[tuple[Any, str, Any]] = []
+    for artist in figure.findobj(_is_frame):
+        kind = {Spine: "edgecolor", Line2D: "markeredgecolor"}.get(type(artist), "color")
+        old = getattr(artist, f"get_{kind}")()
+        if artist.get_gid() != ON_FILL and _neutral(old):
+            changed.append((artist, kind, old))
+            getattr(artist, f"set_{kind}")(_INK)
+    try:
+        yield
+    finally:
+        for artist, kind, old in changed:
+            getattr(artist, f"set_{kind}")(old)
+
+
+def _is_frame(artist: Artist) -> bool:
+    """Words, the axes' frame, and ticks, which matplotlib draws as the markers TICKLEFT to TICKDOWN of lines."""
+    return isinstance(artist, Text | Spine) or (isinstance(artist, Line2D) and artist.get_marker() in (0, 1, 2, 3))
+
+
+def _neutral(colour: Any) -> bool:
+    red, green, blue = to_rgb(colour)
+    return max(red, green, blue) - min(red, green, blue) < 0.05
+
+
+def describe(ax: Axes, words: str) -> None:
+    """What `ax` says in words, as its alternative text."""
+    if isinstance(ax, ShownAxes):
+        ax.bifrost_words = words
+
+
+_given: dict[str, int] = {}
+_giving = threading.Lock()
+_MOST = len(_STYLES) ** 3
 
 
 def styles(names: Iterable[str]) -> dict[str, Style]:
-    """A style for each name: always the same one, unless two names of the same chart would share it.
+    """A style for each name: the one that it was given first, in whichever chart of this process that was.
 
-    Beyond eight names the colours come again, with another line, marker and hatch.
+    A name that is new takes the place that its hash says, or the next that no name has. So a deployment looks the same
+    in all charts of a notebook, and no two of them share a style. Beyond eight names the colours come again, with
+    another line, marker and hatch; beyond 512 styles are shared, though not by two names of one chart.
     """
+    wanted = sorted(set(names))
+    with _giving:
+        for name in wanted:
+            if name not in _given and len(_given) < _MOST:
+                _given[name] = _free(name, set(_given.values()))
+        places = {name: _given[name] for name in wanted if name in _given}
+        for name in wanted:
+            if name not in places:
+                places[name] = _free(name, set(places.values()))
+    return {name: _style(place) for name, place in places.items()}
+
+
+def _free(name: str, taken: set[int]) -> int:
+    """The place of `name`'s hash, or the next free one: of the eight colours first."""
+    place = zlib.crc32(name.encode()) % len(_STYLES)
     count = len(_STYLES)
-    taken: dict[str, int] = {}
-    for name in sorted(set(names)):
-        place = zlib.crc32(name.encode()) % count
-        free = (at for step in range(count**2) if (at := (place + step) % count**2) not in taken.values())
-        taken[name] = next(free, place)
-    return {name: _style(place) for name, place in taken.items()}
+    steps = (turn * count + (place + step) % count for turn in range(count**2) for step in range(count))
+    return next((at for at in steps if at not in taken), place)
 
 
 def _style(place: int) -> Style:
-    turn, first = divmod(place, len(_STYLES))
-    other = _STYLES[(first + turn) % len(_STYLES)]
-    return other._replace(colour=_STYLES[first].colour)
+    """Another colour in each of eight places, another line in each turn of them, then another marker, too."""
+    count = len(_STYLES)
+    turn, first = divmod(place, count)
+    line, mark = _STYLES[(first + turn) % count], _STYLES[(first + turn + turn // count) % count]
+    return Style(_STYLES[first].colour, line.dash, mark.marker, mark.hatch)
+
+
+def time_axis(ax: Axes) -> None:
+    """Times of day along the bottom: short, with the date said once."""
+    locator = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
+    ax.xaxis.set_major_locator(locator)
+    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
 
 
 def axes(ax: Axes | None, title: str) -> Axes:

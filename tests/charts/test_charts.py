@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import html
+import io
 import subprocess
 import sys
 from itertools import pairwise
@@ -10,10 +13,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from PIL import Image
 
 from bifrost_nb import charts
+from bifrost_nb.charts import style
+from bifrost_nb.charts.anatomy import PARTS
+from bifrost_nb.charts.runs import _OUTCOMES
 from tests.compare.frames import calls, frame, times
 
 CHARTS = ["latency", "ttft", "tokens", "cost", "errors", "tradeoff", "over_time", "timeline", "anatomy"]
@@ -82,12 +90,12 @@ def test_distribution_marks_p50_and_p95_of_the_clean_runs(runs: pd.DataFrame) ->
 
 
 def test_cost_says_total_and_unknown(runs: pd.DataFrame) -> None:
-    """A bar is the mean of known costs, its note the total and how many are unknown."""
+    """A bar is the mean of known costs for 1,000 runs, its note says it, the total and how many are unknown."""
     runs.loc[40:49, "cost_usd"] = pd.NA
     ax = charts.cost(runs)
-    assert [round(bar.get_width(), 6) for bar in ax.patches] == [0.002, 0.002, 0.01]
+    assert [round(bar.get_width(), 6) for bar in ax.patches] == [2, 2, 10]
     notes = [note.get_text() for note in ax.texts]
-    assert notes[1] == " total 0.12 USD, 10 runs unknown"
+    assert notes[1] == " 2, in all 0.12 USD, 10 runs unknown"
 
 
 def test_unknown_cost_is_said_and_not_drawn_as_free(runs: pd.DataFrame) -> None:
@@ -113,7 +121,7 @@ def test_frontier_holds_what_no_other_beats() -> None:
     ax = charts.tradeoff(frame(rows))
     frontier = next(line for line in ax.lines if line.get_label() == "efficient frontier")
     points = list(zip(frontier.get_xdata(), frontier.get_ydata(), strict=True))
-    assert points == [(1, ax.get_ylim()[1]), (1, 900), (2, 500), (4, 100), (ax.get_xlim()[1], 100)]
+    assert points == [(1000, ax.get_ylim()[1]), (1000, 900), (2000, 500), (4000, 100), (ax.get_xlim()[1], 100)]
 
 
 @pytest.mark.parametrize("name", ["cost", "tradeoff"])
@@ -154,6 +162,71 @@ def test_a_deployment_keeps_its_style() -> None:
     code = "from bifrost_nb import charts; print(charts.styles(['azure/a'])['azure/a'].colour)"
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert other.stdout.strip() == alone.colour
+
+
+def test_no_two_deployments_of_a_notebook_share_a_style() -> None:
+    """Names that one chart after the other brings are told apart, and keep the style that they were given first."""
+    code = """
+from bifrost_nb import charts
+seen = {}
+for number in range(40):
+    for name, style in charts.styles(f"azure/model-{at}" for at in range(number, number + 3)).items():
+        assert seen.setdefault(name, style) == style
+assert len(set(seen.values())) == len(seen) == 42
+assert len({style.colour for style in list(seen.values())[:8]}) == 8
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_colour_is_seen_on_light_and_on_dark() -> None:
+    """Each line and bar has a contrast of 3 to white and to JupyterLab's dark ground, the ink one of 3.9."""
+
+    def light(colour: str) -> float:
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)]
+        return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+    colours = {one.colour for one in style._STYLES} | {one for one, _ in [*_OUTCOMES.values(), *PARTS.values()]}
+    for colour, least in [*((one, 3.0) for one in colours), (style._INK, 3.9)]:
+        assert 1.05 / (light(colour) + 0.05) >= least, colour
+        assert (light(colour) + 0.05) / (light("#111111") + 0.05) >= least, colour
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_a_picture_has_words_and_the_ground_of_its_page(name: str, runs: pd.DataFrame) -> None:
+    """Shown, a chart is transparent, without black ink, and has alternative text; saved it is as matplotlib has it."""
+    ax = getattr(charts, name)(runs)
+    bundle, metadata = ax._repr_mimebundle_()
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(bundle["image/png"]))).convert("RGBA"))
+    assert pixels[0, 0, 3] == 0
+    assert not ((pixels[..., :3].max(axis=-1) < 50) & (pixels[..., 3] > 200)).any()
+    words = metadata["image/png"]["alt"]
+    assert words.startswith(f"Chart: {ax.get_title()} (")
+    assert bundle["text/plain"] == words
+    assert bundle["text/html"].startswith(f'<img alt="{html.escape(words)}"')
+    assert ax.title.get_color() == "black"
+    assert ax.figure.get_facecolor() == (1, 1, 1, 1)
+
+
+def test_p50_and_p95_lie_on_their_curve(runs: pd.DataFrame) -> None:
+    """At each marker's value the curve is at the marker's share."""
+    lines = charts.latency(runs).lines
+    curves = [line for line in lines if line.get_label()[0] != "_"]
+    markers = [line for line in lines if line.get_marker() != "None"]
+    for curve, marker in list(zip(curves, markers, strict=True))[1:]:  # the first is upright: all of its runs are equal
+        assert np.interp(marker.get_xdata(), curve.get_xdata(), curve.get_ydata()) == pytest.approx([0.5, 0.95])
+
+
+def test_a_timeline_of_thousands_counts_what_is_under_way() -> None:
+    """Runs that begin each 10 ms and take 100 ms are 10 at once, 2 of them in the first fifth; words say so."""
+    began = pd.Timestamp("2026-11-22T10:00Z") + pd.to_timedelta(10 * np.arange(3000), unit="ms")
+    table = frame(calls("azure/a", np.full(3000, 100.0))).assign(
+        started_at=began, queue_ms=pd.array([0.0] * 3000, "Float64"), ttft_ms=pd.array([20.0] * 3000, "Float64")
+    )
+    ax = charts.timeline(table)
+    assert len(ax.collections) == 3
+    assert "3,000 runs of azure/a, at most 10 at once" in ax._repr_mimebundle_()[0]["text/plain"]
+    heights = [np.ptp(band.get_paths()[0].vertices[:, 1]) for band in ax.collections]
+    assert heights[:2] == pytest.approx([0.85 * 8 / 10, 0.85])  # the second stands on the first
 
 
 def test_eight_deployments_have_eight_styles() -> None:

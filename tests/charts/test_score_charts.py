@@ -71,9 +71,9 @@ def test_the_frontier_of_cost_and_score(runs: pd.DataFrame) -> None:
     frontier = next(line for line in ax.lines if line.get_label() == "efficient frontier")
     points = list(zip(frontier.get_xdata(), frontier.get_ydata(), strict=True))
     assert points == [
-        (1, ax.get_ylim()[0]), (1, 0.5), (2, pytest.approx(0.8)), (ax.get_xlim()[1], pytest.approx(0.8)),
+        (1000, ax.get_ylim()[0]), (1000, 0.5), (2000, pytest.approx(0.8)), (ax.get_xlim()[1], pytest.approx(0.8)),
     ]  # fmt: skip
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("mean cost of a run (USD)", "mean score")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("mean cost of 1,000 runs (USD)", "mean score")
     turned = charts.tradeoff(runs, "score", "cost_usd")
     frontier = next(line for line in turned.lines if line.get_label() == "efficient frontier")
     assert len(frontier.get_xdata()) == 4

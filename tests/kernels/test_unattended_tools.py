@@ -49,7 +49,7 @@ def test_runs_the_first_page(tool: str, gateway: LocalGateway, tmp_path: Path) -
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     shown: list[Any] = [output.data for cell in cells for output in cell.outputs if "data" in output]
     assert all("text/plain" in data and WIDGET not in data for data in shown)
-    assert sum("text/html" in data for data in shown) == {"papermill": 6, "jupyter": 4}[tool]
+    assert sum("text/html" in data for data in shown) == {"papermill": 7, "jupyter": 4}[tool]
     assert sum("image/png" in data for data in shown) == (tool == "papermill")
     assert "widgets" not in saved.metadata
     rescued = next(cell for cell in cells if "always-fails" in cell.source)

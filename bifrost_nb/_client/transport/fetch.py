@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple
 
 import httpx
@@ -13,6 +13,10 @@ from .error_map import foreign, mapped
 from .pool import pool
 
 __all__ = ["Reply", "fetch", "get_json"]
+
+
+PIECE = 2**18
+"""Bytes of a body that are sent in one go."""
 
 
 class Reply(NamedTuple):
@@ -50,12 +54,14 @@ async def fetch(
     http = await pool(base_url, ca_file)
     body = None if content is None else orjson.dumps(content)
     all_headers = {**HEADERS, **headers} if body is None else {**HEADERS, **headers, "content-type": "application/json"}
+    if body is not None and len(body) > PIECE:  # aiohttp warns of more in one piece, which holds up the loop
+        all_headers["content-length"] = str(len(body))
     try:
         request = httpx.Request(
             method,
             base_url + path,
             params=dict(params or {}),
-            content=body,
+            content=_pieces(body) if body is not None and len(body) > PIECE else body,
             data=None if form is None else dict(form),
             files=files,
             headers=httpx.Headers(all_headers, encoding="utf-8"),
@@ -67,6 +73,11 @@ async def fetch(
         if not foreign(error):
             raise
         raise mapped(error, base_url, connect_limit=seconds) from None
+
+
+async def _pieces(body: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), PIECE):
+        yield body[start : start + PIECE]
 
 
 async def get_json(

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean
@@ -32,6 +32,8 @@ class ShownScore(NamedTuple):
     value: float | None
     reason: str | None
     error: str | None
+    graded: bool = False
+    """True where the scorer gives more than 0 and 1, so that neither is a pass or a fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ def contexts(frame: pd.DataFrame) -> dict[str, Context]:
     inputs = [name for name in frame.columns if name.startswith("input_") and name != "input_id"]
     inputs = [name for name in inputs if name not in ("input_cost_usd",)]
     scores = score_names(list(frame.columns))
+    graded = {name for name in scores if not frame[name].dropna().isin((0.0, 1.0)).all()}
     found = {}
     for record in frame.to_dict("records"):
         given = {name: _known(record.get(name)) for name in inputs}
@@ -65,18 +68,19 @@ def contexts(frame: pd.DataFrame) -> dict[str, Context]:
         found[str(record["run_id"])] = Context(
             None if row is None else str(row),
             {name.removeprefix("input_"): value for name, value in given.items() if value is not None},
-            dict(_scores(record, scores)),
+            dict(_scores(record, scores, graded)),
         )
     return found
 
 
-def _scores(record: Mapping[Any, Any], names: Sequence[str]) -> Iterator[tuple[str, ShownScore]]:
+def _scores(
+    record: Mapping[Any, Any], names: Sequence[str], graded: Container[str]
+) -> Iterator[tuple[str, ShownScore]]:
     for name in names:
         value, reason, error = (_known(record.get(f"{name}{end}")) for end in ("", "_reason", "_error"))
         if value is not None or error is not None:
-            shown = ShownScore(
-                None if value is None else float(value), *(None if x is None else str(x) for x in (reason, error))
-            )
+            why, wrong = (None if text is None else str(text) for text in (reason, error))
+            shown = ShownScore(None if value is None else float(value), why, wrong, name in graded)
             yield name, shown
 
 

@@ -8,7 +8,7 @@ replaced once its cell has ended (Voila, marimo), the widget shows it.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
@@ -43,10 +43,17 @@ class Vote:
     """
 
     def __init__(
-        self, runs: Iterable[tuple[str, Run]], *, seed: int = 0, limit: int | None = None, log: RunLog | None = None
+        self,
+        runs: Iterable[tuple[str, Run]],
+        *,
+        seed: int = 0,
+        limit: int | None = None,
+        log: RunLog | None = None,
+        rows: Mapping[str, Mapping[str, Any]] | None = None,
+        apart: Mapping[str, str] | None = None,
     ) -> None:
         pairs = list(runs)
-        self.state = Ballots(pairs, seed=seed, limit=limit, log=log)
+        self.state = Ballots(pairs, seed=seed, limit=limit, log=log, rows=rows, apart=apart)
         self._runs: dict[str, list[Run]] = {}
         for name, run in pairs:
             self._runs.setdefault(name, []).append(run)

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
+from ..._files import check_file
 from ...errors import ConfigurationError, LogError
 from ..columns import COLUMNS, NAMES, Dtype
 from .codec import SCHEMA
@@ -36,6 +37,7 @@ def export(table: pa.Table, path: Path, write: Callable[[pa.Table, Path], None])
     Raises LogError when it cannot be written.
     """
     try:
+        check_file(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=".", suffix=path.suffix, dir=path.parent)  # readable by its owner only
         os.close(handle)

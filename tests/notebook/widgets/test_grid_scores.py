@@ -160,3 +160,20 @@ def test_what_excel_cannot_hold() -> None:
     values = [cell.value for cell in next(iter(sheet.columns))[1:]]
     assert values[:2] == ["a\ufffdb", "half \ufffd"]
     assert len(str(values[2])) == LONGEST_CELL
+
+
+def test_a_grade_of_1_among_5_is_no_pass() -> None:
+    """Of a scorer that gives more than 0 and 1, a 1 and a 0 are shown as numbers; of one that does not, as signs."""
+    runs = [run("1", "x"), run("2", "y")]
+    frame = pd.DataFrame({
+        "run_id": [one.run_id for one in runs],
+        "input_id": ["1", "2"],
+        "score_grade": pd.array([1.0, 4.0], dtype="Float64"),
+        "score_right": pd.array([1.0, 0.0], dtype="Float64"),
+    })  # fmt: skip
+    shown = GridView([("a", one) for one in runs], known=contexts(frame)).state.page()["rows"]
+    said = [[(one["state"], one["text"]) for one in row["cells"][0]["badges"]] for row in shown]
+    assert said == [
+        [("value", "grade 1.00"), ("pass", "\u2713 right")],
+        [("value", "grade 4.00"), ("fail", "\u2715 right")],
+    ]

@@ -1,0 +1,171 @@
+"""What goes into a batch: one request per trial, in the provider's own words, known again by the trial's identity.
+
+A batch's requests reach the provider as they are: the gateway reads no fallbacks, aliases or headers in them. OpenAI
+and Azure take a file of JSON lines, one model and one route in each; Anthropic a list in its Messages API's form.
+Limits and rates are those that the providers publish (read, not measured): OpenAI 50,000 requests and 200 MB in a file,
+Azure 100,000 and 200 MB, Anthropic 100,000 and 256 MB; half of the list price at all three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from .._compare.plan import Plan, Trial, Variant
+from ..errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from .._client.client import Client
+
+__all__ = ["PROVIDERS", "Rules", "check_plan", "chunks", "item_of", "rate_of"]
+
+
+class Rules(NamedTuple):
+    """What a provider allows in one batch, and its share of the list price."""
+
+    requests: int
+    bytes: int
+    rate: float
+    by_file: bool
+
+
+PROVIDERS: Mapping[str, Rules] = {
+    "openai": Rules(50_000, 200_000_000, 0.5, by_file=True),
+    "azure": Rules(50_000, 90_000_000, 0.5, by_file=True),
+    "anthropic": Rules(50_000, 90_000_000, 0.5, by_file=False),
+}
+"""A gateway takes no larger request than 100 MB unless it is told to."""
+
+ENDPOINTS = {"chat": "/v1/chat/completions", "text": "/v1/completions", "responses": "/v1/responses"}
+
+_MESSAGES = {
+    "model",
+    "messages",
+    "max_completion_tokens",
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "stop",
+    "tools",
+    "user",
+}
+"""What a chat has that Anthropic's batch has too; `tool_choice`, formats and log probabilities are not translated."""
+
+
+def rate_of(provider: str) -> float:
+    """The share of the list price that a batch costs."""
+    return PROVIDERS[provider].rate
+
+
+def check_plan(client: Client, plan: Plan) -> None:
+    """Raises ConfigurationError that names every variant that cannot be batched, and why."""
+    wrong = {}
+    for asked in plan.asked:
+        trial = next(one for one in plan.trials if one.asked is asked)
+        try:
+            item_of(client, plan, trial, asked.deployment.partition("/")[2])
+        except ConfigurationError as error:
+            wrong[asked.name] = error.message
+    if wrong:
+        raise ConfigurationError(
+            "Nothing was sent, as not all of it can be batched: "
+            + "; ".join(f"{name}: {why.rstrip('.')}" for name, why in wrong.items())
+            + ".",
+            hint="Leave these out, or compare without mode='batch'.",
+        )
+
+
+def item_of(client: Client, plan: Plan, trial: Trial, model: str) -> dict[str, Any]:
+    """One request of a batch, for the provider's `model`. Raises ConfigurationError where it cannot be batched."""
+    asked, provider = trial.asked, trial.asked.deployment.partition("/")[0]
+    rules = PROVIDERS.get(provider)
+    if rules is None:
+        raise ConfigurationError(f"only {', '.join(PROVIDERS)} are batched, not {provider}")
+    _check_variant(asked)
+    body = dict(plan.call(client, trial).body)
+    body.update(body.pop("extra_params", {}))
+    body["model"] = model
+    if rules.by_file:
+        return {"custom_id": trial.trial_id, "method": "POST", "url": ENDPOINTS[asked.kind], "body": body}
+    return {"custom_id": trial.trial_id, "params": _as_messages(body, asked.kind)}
+
+
+def _check_variant(asked: Variant) -> None:
+    if asked.fallbacks:
+        raise ConfigurationError("a batch has no fallbacks")
+    if asked.parameters.get("headers"):
+        raise ConfigurationError("the requests of a batch have no headers")
+    if asked.kind not in ENDPOINTS:
+        raise ConfigurationError(f"{asked.kind} is not batched")
+
+
+def _as_messages(body: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """A chat's request in the form of Anthropic's Messages API."""
+    if kind != "chat":
+        raise ConfigurationError("Anthropic's batches hold chats only: api='chat'")
+    if other := sorted(body.keys() - _MESSAGES):
+        raise ConfigurationError(f"{other[0]} is not taken in a batch of Anthropic's")
+    longest = body.get("max_completion_tokens") or body.get("max_tokens")
+    if longest is None:
+        raise ConfigurationError("Anthropic wants max_tokens=")
+    messages = body["messages"]
+    system = "\n\n".join(_text(turn) for turn in messages if turn["role"] in ("system", "developer"))
+    params: dict[str, Any] = {
+        "model": body["model"],
+        "max_tokens": longest,
+        "messages": [_turn(turn) for turn in messages if turn["role"] not in ("system", "developer")],
+    }
+    if system:
+        params["system"] = system
+    params |= {name: body[name] for name in ("temperature", "top_p") if name in body}
+    if "stop" in body:
+        params["stop_sequences"] = body["stop"]
+    if "tools" in body:
+        params["tools"] = [_tool(tool.get("function", {})) for tool in body["tools"]]
+    return params | ({"metadata": {"user_id": body["user"]}} if "user" in body else {})
+
+
+def _tool(function: Mapping[str, Any]) -> dict[str, Any]:
+    told = {name: function[name] for name in ("name", "description") if name in function}
+    return told | {"input_schema": function.get("parameters") or {"type": "object"}}
+
+
+def _text(turn: Mapping[str, Any]) -> str:
+    content = turn.get("content") or ""
+    return content if isinstance(content, str) else "".join(str(part.get("text", "")) for part in content)
+
+
+def _turn(turn: Mapping[str, Any]) -> dict[str, Any]:
+    content = turn.get("content")
+    if turn["role"] not in ("user", "assistant") or turn.get("tool_calls") or content is None:
+        raise ConfigurationError("turns that call tools or answer them are not batched at Anthropic")
+    parts = content if isinstance(content, str) else [_part(part) for part in content]
+    return {"role": turn["role"], "content": parts}
+
+
+def _part(part: Mapping[str, Any]) -> dict[str, Any]:
+    if part["type"] == "text":
+        return {"type": "text", "text": part["text"]}
+    image = part.get("image_url")
+    url = image.get("url") if isinstance(image, Mapping) else image
+    kind, marked, data = str(url).removeprefix("data:").partition(";base64,")
+    if part["type"] != "image_url" or not marked:
+        raise ConfigurationError(f"a part of type {part['type']!r} is not batched at Anthropic")
+    return {"type": "image", "source": {"type": "base64", "media_type": kind, "data": data}}
+
+
+def chunks(rules: Rules, items: Sequence[dict[str, Any]]) -> Iterator[list[tuple[dict[str, Any], bytes]]]:
+    """`items` with their JSON, as many together as one batch may hold."""
+    found: list[tuple[dict[str, Any], bytes]] = []
+    size = 0
+    for item in items:
+        line = orjson.dumps(item, option=orjson.OPT_NON_STR_KEYS)
+        if found and (len(found) == rules.requests or size + len(line) + 1 > rules.bytes):
+            yield found
+            found, size = [], 0
+        found.append((item, line))
+        size += len(line) + 1
+    if found:
+        yield found

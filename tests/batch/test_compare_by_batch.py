@@ -1,0 +1,354 @@
+"""`compare(mode="batch")`: half the price, answers later, in any kernel, and nothing paid for twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pandas as pd
+import pytest
+from pydantic import BaseModel
+
+import bifrost_nb as bf
+from bifrost_nb import Client, ConfigurationError, LocalGateway, RunLog, local_gateway
+from bifrost_nb._batch.comparison import BatchComparison
+from bifrost_nb._batch.ledger import Ledger, SentJob
+from bifrost_nb._batch.requests import PROVIDERS, Rules, chunks
+from bifrost_nb._batch.results import run_of
+from bifrost_nb._compare.plan import make_plan
+
+A, B, C = "openai/gpt-4o-mini", "azure/gpt-4o", "anthropic/claude-haiku-4-5"
+INPUTS = {"x": ["bird", "tree"]}
+
+
+@pytest.fixture(scope="module")
+def slow_gateway() -> Iterator[LocalGateway]:
+    """Whose jobs take hours."""
+    with local_gateway(speed=0.0005) as gateway:
+        yield gateway
+
+
+def ask(client: Client, deployments: Any = (A, B, C), **asked: Any) -> BatchComparison:
+    question = {"prompt": "Name a {{x}}.", "inputs": INPUTS, "max_tokens": 20, "chat": True, "mode": "batch"}
+    result = bf.compare(deployments, client=client, **{**question, **asked})
+    assert isinstance(result, BatchComparison)
+    return result
+
+
+def jobs(gateway: LocalGateway) -> list[dict[str, Any]]:
+    return [one for one in gateway.requests() if one["path"] == "/v1/batches" and one["method"] == "POST"]
+
+
+def lines(gateway: LocalGateway) -> list[Any]:
+    """The requests in all files that were sent."""
+    uploads = [one["body"] for one in gateway.requests() if one["path"] == "/v1/files"]
+    return [json.loads(line) for body in uploads for line in body.splitlines() if line.startswith("{")]
+
+
+def test_the_same_frame_as_of_single_calls_at_half_the_price(client: Client, gateway: LocalGateway) -> None:
+    """Same columns and types, the tokens of single calls, half of their cost, and no times."""
+    batch = ask(client)
+    assert (batch.pending, len(batch.runs), len(jobs(gateway))) == (6, 0, 3)
+    assert batch.collect(wait=20).pending == 0
+    live = bf.compare([A, B, C], "Name a {{x}}.", inputs=INPUTS, max_tokens=20, chat=True, stream=False, client=client)
+    live.wait_for_costs()
+    found, other = batch.frame, live.frame
+    assert found.dtypes.to_dict() == other.dtypes.to_dict()
+    same = ["variant", "prompt", "prompt_id", "input_id", "status", "request_type", "provider", "model",
+            "prompt_tokens", "completion_tokens", "finish_reason", "input_x"]  # fmt: skip
+    pd.testing.assert_frame_equal(found[same], other[same])
+    assert (found["cost_usd"] / other["cost_usd"]).tolist() == pytest.approx([0.5] * 6)
+    assert set(found["cost_source"]) == {"prices"}
+    assert found[["total_ms", "ttft_ms", "queue_ms", "latency_ms", "tokens_per_s"]].isna().all(axis=None)
+    assert {json.loads(one)["batch_rate"] for one in found["params"]} == {0.5}
+    assert all("times 0.5, the batch rate that" in run.notes[-1] for run in batch.runs)
+    assert "6 of 6 answers are here" in repr(batch)
+    assert batch.batches["status"].tolist() == ["collected"] * 3
+    assert batch.batches["cost_low_usd"].lt(batch.batches["cost_high_usd"]).all()
+
+
+def test_what_goes_over_the_wire(client: Client, gateway: LocalGateway) -> None:
+    """Files of JSON lines for OpenAI and Azure, a list in its own words for Anthropic; each trial's identity."""
+    batch = ask(client, [A, B, {"deployment": C, "system": "Be brief.", "stop": ["."]}], inputs={"x": ["bird"]})
+    [openai, azure] = lines(gateway)
+    ids = {trial.asked.name: trial.trial_id for trial in batch.plan.trials}
+    turn = {"role": "user", "content": "Name a bird."}
+    assert openai == {
+        "custom_id": ids[A], "method": "POST", "url": "/v1/chat/completions",
+        "body": {"model": "gpt-4o-mini", "messages": [turn], "max_completion_tokens": 20},
+    }  # fmt: skip
+    assert (azure["custom_id"], azure["body"]["model"]) == (ids[B], "gpt-4o-2024-11-20")
+    by_file, _, inline = (one["body"] for one in jobs(gateway))
+    assert by_file.keys() == {"model", "endpoint", "input_file_id", "completion_window", "metadata"}
+    assert (by_file["model"], by_file["endpoint"]) == (A, "/v1/chat/completions")
+    assert inline["requests"] == [
+        {
+            "custom_id": ids[C],
+            "params": {
+                "model": "claude-haiku-4-5", "max_tokens": 20, "messages": [turn], "system": "Be brief.",
+                "stop_sequences": ["."],
+            },
+        }
+    ]  # fmt: skip
+    batch.collect(wait=20)
+    asked = [one for one in gateway.requests() if one["method"] == "GET" and one["path"].startswith("/v1/batches/")]
+    assert {one["query"]["provider"] for one in asked} == {"openai", "azure", "anthropic"}
+
+
+def test_a_job_under_way_is_not_sent_again(slow_gateway: LocalGateway, log: RunLog) -> None:
+    """The same cell sends nothing more; a longer one only what is new; `fresh` all of it."""
+    slow_gateway.reset()
+    client = Client(slow_gateway.url, log=log)
+    first, again = ask(client), ask(client)
+    assert (len(jobs(slow_gateway)), again.pending) == (3, 6)
+    assert again.batches["batch_id"].tolist() == first.batches["batch_id"].tolist()
+    assert "0 of 6 answers are here, 6 under way" in repr(again)
+    assert "6 under way" in again._repr_html_()
+    longer = ask(client, inputs={"x": ["bird", "tree", "fish"]})
+    assert (len(jobs(slow_gateway)), longer.pending) == (6, 9)
+    assert [json.loads(line["custom_id"] and json.dumps(line))["custom_id"] for line in lines(slow_gateway)][4:] == [
+        trial.trial_id for trial in longer.plan.trials if trial.prompt.text == "Name a fish." and trial.asked.name != C
+    ]
+    assert ask(client, fresh=True).pending == 6
+    assert len(jobs(slow_gateway)) == 9
+    assert first.collect().pending == 6
+
+
+KERNEL = """
+import sys, os
+import bifrost_nb as bf
+comparison = bf.compare(["openai/gpt-4o-mini", "anthropic/claude-haiku-4-5"], "Name a {{x}}.", inputs={"x": ["bird"]},
+    max_tokens=20, chat=True, mode="batch", client=bf.Client(sys.argv[1]))
+if len(sys.argv) > 2:
+    os._exit(9)  # as a kernel that is killed
+comparison.collect(wait=20)
+print(len(comparison.runs), comparison.pending, comparison.frame["status"].tolist())
+"""
+
+
+def test_a_killed_kernel_loses_nothing(gateway: LocalGateway, tmp_path: Path) -> None:
+    """The same cell in another process collects what the dead one had sent, and sends nothing."""
+    environment = {**os.environ, "BIFROST_RUN_LOG": str(tmp_path / "runs.jsonl")}
+    command = [sys.executable, "-c", KERNEL, gateway.url]
+    assert subprocess.run([*command, "die"], env=environment, check=False).returncode == 9
+    assert len(jobs(gateway)) == 2
+    out = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    assert out.strip() == "2 0 ['ok', 'ok']"
+    assert len(jobs(gateway)) == 2
+    ledger = tmp_path / "runs.jsonl.batches"
+    assert ledger.stat().st_mode & 0o077 == 0
+    assert b"Name a" not in ledger.read_bytes()
+
+
+@pytest.mark.parametrize("deployment", [A, C])
+def test_an_answer_that_was_lost_makes_no_second_job(
+    client: Client, gateway: LocalGateway, log: RunLog, deployment: str
+) -> None:
+    """The gateway took the job and the connection broke: it is found by its mark, at Anthropic by time and size."""
+    gateway.script([{"path": "/v1/batches", "times": 1, "drop": {"after_bytes": 0}}])
+    batch = ask(client, [deployment])
+    assert len(jobs(gateway)) == 1
+    assert batch.collect(wait=20).frame["status"].tolist() == ["ok", "ok"]
+    assert len(jobs(gateway)) == 1
+
+
+def test_a_job_that_never_arrived_is_sent_again_and_one_in_doubt_is_not(
+    client: Client, gateway: LocalGateway, log: RunLog
+) -> None:
+    """The process died before the request left: after two minutes the provider's list decides, not before."""
+    plan = make_plan(client, [A], "Name a {{x}}.", inputs=INPUTS, kind="chat", stream=False, batch=True,
+                     parameters={"max_tokens": 20})  # fmt: skip
+    cells = [trial.trial_id for trial in plan.trials]
+    job = SentJob(gateway=gateway.url, variant=A, deployment=A, model="gpt-4o-mini", kind="chat", rate=0.5, cells=cells)
+    Ledger(log).sending(job)
+    doubtful = ask(client, [A])
+    assert (doubtful.pending, jobs(gateway)) == (2, [])
+    assert "not known whether this job was made" in repr(doubtful)
+    assert doubtful.batches["status"].tolist() == ["sending"]
+    job.at = time.time() - 200
+    Ledger(log).sending(job)
+    assert ask(client, [A]).collect(wait=20).frame["status"].tolist() == ["ok", "ok"]
+    assert len(jobs(gateway)) == 1
+
+
+def test_somebody_elses_job_is_not_taken_for_ours(client: Client, gateway: LocalGateway, log: RunLog) -> None:
+    """Anthropic keeps no mark: a job found by time and size that holds other requests answers none of ours."""
+    other = ask(client, [C], prompt="Name a {{x}}, please.").collect(wait=20)
+    plan = make_plan(client, [C], "Name a {{x}}.", inputs=INPUTS, kind="chat", stream=False, batch=True,
+                     parameters={"max_tokens": 20})  # fmt: skip
+    cells = [trial.trial_id for trial in plan.trials]
+    Ledger(log).sending(
+        SentJob(gateway=gateway.url, variant=C, deployment=C, model="claude", kind="chat", rate=0.5, cells=cells)
+    )
+    ours = ask(client, [C])
+    assert (len(other.runs), len(ours.runs), ours.pending, len(jobs(gateway))) == (2, 0, 2, 1)
+    assert "holds other requests" in repr(ours)
+
+
+def test_a_refused_job_costs_nothing_and_may_be_sent_again(client: Client, gateway: LocalGateway) -> None:
+    """What the gateway says is said, with what to do; the other variants are sent."""
+    refusal = "no config found for batch apis; enable 'Use for Batch APIs' on at least one key for provider: openai"
+    gateway.script([{"path": "/v1/batches", "times": 1, "status": 400, "error": {"message": refusal}}])
+    batch = ask(client, [A, B])
+    assert batch.notes[0].startswith(f"{A} was not sent: The gateway answered 400: {refusal}")
+    assert batch.batches["deployment"].tolist() == [B]
+    assert "Use for Batch APIs" in repr(batch)
+    assert ask(client, [A, B]).collect(wait=20).frame["status"].tolist() == ["ok"] * 4
+    assert len(jobs(gateway)) == 3
+
+
+def test_what_cannot_be_batched_is_named_before_anything_is_sent(client: Client, gateway: LocalGateway) -> None:
+    """All of it at once, with the reason for each."""
+    wrong = [
+        A,
+        "mistral/mistral-small-latest",
+        {"deployment": A, "name": "with fallback", "fallbacks": [B]},
+        {"deployment": B, "name": "with header", "headers": {"x-bf-cache-key": "a"}},
+        {"deployment": C, "name": "with format", "response_format": {"type": "json_object"}},
+        {"deployment": "anthropic/claude-sonnet-4-5", "max_tokens": None},
+    ]
+    with pytest.raises(ConfigurationError) as caught:
+        ask(client, wrong)
+    told = str(caught.value)
+    assert told.startswith("Nothing was sent, as not all of it can be batched: mistral/mistral-small-latest: only ")
+    for reason in (
+        "with fallback: a batch has no fallbacks", "with header: the requests of a batch have no headers",
+        "with format: response_format is not taken", "anthropic/claude-sonnet-4-5: Anthropic wants max_tokens=",
+    ):  # fmt: skip
+        assert reason in told
+    assert not [one for one in gateway.requests() if one["method"] == "POST"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mode": "later"}, "mode must be"),
+        ({"live": print}, "go with single calls"),
+        ({"max_cost_usd": 1e-9}, "cannot be stopped halfway"),
+    ],
+)
+def test_wrong_settings_are_refused(
+    client: Client, gateway: LocalGateway, options: dict[str, Any], message: str
+) -> None:
+    """Before anything is sent."""
+    with pytest.raises((ConfigurationError, bf.BifrostError), match=message):
+        ask(client, **options) if "mode" not in options else bf.compare([A], "Hi", client=client, **options)
+    assert not [one for one in gateway.requests() if one["path"] in ("/v1/files", "/v1/batches")]
+
+
+def test_without_a_log_there_is_no_batch(gateway: LocalGateway) -> None:
+    """The jobs would be lost with the kernel."""
+    with pytest.raises(ConfigurationError, match="needs the run log"):
+        ask(Client(gateway.url, log=RunLog("off")))
+    assert not jobs(gateway)
+
+
+def test_a_request_that_failed_is_a_row_and_alone_is_sent_again(client: Client, gateway: LocalGateway) -> None:
+    """Of OpenAI with the provider's words, out of the error file; of Anthropic without, as gateways drop them."""
+    inputs = {"x": ["bird", "word " * 250_000]}
+    first = ask(client, [A, C], inputs=inputs).collect(wait=20)
+    assert first.frame["status"].tolist() == ["ok", "ok", "error", "error"]
+    said = first.frame["error_message"].tolist()
+    assert "maximum context length is 128000" in said[2]
+    assert "'errored'" in said[3]
+    assert first.frame["cost_usd"].isna().tolist() == [False, False, True, True]
+    assert "2 failed" in repr(first) or "1 failed" in repr(first)
+    ask(client, [A, C], inputs=inputs)
+    assert len(jobs(gateway)) == 4
+    assert len(jobs(gateway)[-1]["body"]["requests"]) == 1
+
+
+class Animal(BaseModel):
+    name: str
+    legs: int
+
+
+def test_typed_answers_pictures_tools_and_the_other_routes(client: Client, gateway: LocalGateway) -> None:
+    """A schema's columns, `api="responses"`, text completions, Anthropic's pictures and calls of tools."""
+    typed = bf.compare([A], "Name an animal.", schema=Animal, client=client, mode="batch")
+    text = bf.compare(["openai/gpt-3.5-turbo-instruct"], "Once", max_tokens=5, client=client, mode="batch")
+    responses = bf.compare([A], "Hi", api="responses", max_output_tokens=20, client=client, mode="batch")
+    png = b"\x89PNG\r\n\x1a\n" + bytes(30)
+    seen = bf.compare([B], "What?", inputs={"p": [png]}, images="p", max_tokens=9, client=client, mode="batch")
+    urls = [line["url"] for line in lines(gateway)]
+    assert urls == ["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/chat/completions"]
+    for one in (typed, text, responses, seen):
+        assert one.collect(wait=20).frame["status"].tolist() == ["ok"]
+    assert {"valid", "answer_name", "answer_legs"} <= set(typed.frame)
+    assert [one.frame["request_type"][0] for one in (text, responses)] == ["text_completion", "responses"]
+    assert responses.frame["completion_tokens"].notna().all()
+    tools = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]
+    called = bf.compare([C], "Look it up.", tools=tools, max_tokens=50, client=client, mode="batch")
+    [asked] = jobs(gateway)[-1]["body"]["requests"]
+    assert asked["params"]["tools"] == [{"name": "look", "input_schema": {"type": "object"}}]
+    live = bf.compare([C], "Look it up.", tools=tools, max_tokens=50, client=client, stream=False)
+    names = [[call["function"]["name"] for call in run.tool_calls] for run in (*called.collect(20).runs, *live.runs)]
+    assert names[0] == names[1]
+
+
+def test_scores_when_all_is_here_and_a_dry_run(client: Client, gateway: LocalGateway) -> None:
+    """`score=` counts the collected answers; a dry run says the batch's price and sends no job."""
+    estimate = bf.compare(
+        [A], "Name a {{x}}.", inputs=INPUTS, max_tokens=20, chat=True, client=client, mode="batch", dry_run=True
+    )
+    live = bf.compare([A], "Name a {{x}}.", inputs=INPUTS, max_tokens=20, chat=True, client=client, dry_run=True)
+    assert (estimate.cost_range_usd[1], jobs(gateway)) == (pytest.approx(live.cost_range_usd[1] / 2), [])
+    found = ask(client, [A], score=lambda run: len(run.text) > 0).collect(wait=20)
+    assert found.frame["score"].tolist() == [1.0, 1.0]
+    kept = pickle.loads(pickle.dumps(found))
+    assert kept.frame["response"].tolist() == found.frame["response"].tolist()
+    with pytest.raises(ConfigurationError, match="Run the cell again"):
+        kept.collect()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        None, {}, {"response": "x"}, {"response": {"status_code": "x"}}, {"response": {"body": [1]}},
+        {"response": {"status_code": 200, "body": {"choices": "x"}}}, {"result": {"type": "succeeded"}},
+        {"result": {"type": "succeeded", "message": []}}, {"result": {"type": "\x1b[31m" * 1000}},
+        {"error": {"message": "<script>"}}, {"response": {"status_code": 500, "body": {"error": "x" * 10_000}}},
+    ],
+)  # fmt: skip
+def test_odd_results_are_failed_runs(client: Client, line: Any) -> None:
+    """Whatever a result is, it ends in a run that says so."""
+    plan = make_plan(client, [A], "Hi", kind="chat", stream=False, batch=True)
+    job = SentJob(gateway="g", variant=A, deployment=A, model="m", kind="chat", rate=0.5, cells=[])
+    run = run_of(client, plan, plan.trials[0], job, line, None)
+    assert run.status in ("error", "ok")
+    assert (run.status == "ok") == (line == {"response": {"status_code": 200, "body": {"choices": "x"}}})
+    assert len(run.error_message or "") <= 2_000
+    assert "\x1b" not in (run.error_message or "")
+
+
+def test_damaged_lines_of_the_ledger_are_passed_over(log: RunLog) -> None:
+    """A line that is cut off, of a newer version, or no JSON hides no other."""
+    ledger = Ledger(log)
+    job = SentJob(gateway="g", variant=A, deployment=A, model="m", kind="chat", rate=0.5, cells=["c"])
+    ledger.sending(job)
+    with ledger.path.open("ab") as file:
+        file.write(b'{"state": "sent", "jo\n[]\n{"state":"sending","job":5}\n{"state":"new","job":"x"}\n\xff\n')
+    ledger.sent(job, "batch_1")
+    [found] = ledger.jobs_of("g", ["c"])
+    assert (found.batch_id, found.over, found.cells) == ("batch_1", None, ["c"])
+    assert ledger.jobs_of("elsewhere", ["c"]) == []
+
+
+def test_a_large_batch_is_cut_by_number_and_size() -> None:
+    """No chunk holds more than its provider allows, and together they hold all in order."""
+    items = [{"custom_id": str(n), "body": "x" * (n % 50)} for n in range(200)]
+    for rules in (Rules(30, 10**9, 0.5, True), Rules(10**6, 700, 0.5, True)):
+        found = list(chunks(rules, items))
+        assert [item for chunk in found for item, _ in chunk] == items
+        assert all(len(chunk) <= rules.requests and sum(len(line) + 1 for _, line in chunk) <= rules.bytes
+                   for chunk in found)  # fmt: skip
+        assert len(found) > 5
+    assert orjson.dumps(items[3]) == next(iter(chunks(PROVIDERS["openai"], items)))[3][1]
