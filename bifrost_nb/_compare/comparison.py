@@ -619,6 +619,17 @@ class Comparison:
 
         return write(comparison_frame(self), path, (".xlsx",))
 
+    def to_csv(self, path: str | os.PathLike[str]) -> Path:
+        """Write `frame` to a ``.csv`` file in which no text is a formula for a spreadsheet; returns its path.
+
+        ``comparison.to_csv("runs.csv")``. A text that one would run gets a ``'`` in front, which ``frame.to_csv`` does
+        not do. The rest is as with `to_excel`.
+        """
+        from .._report.spreadsheet import write
+        from .._report.written import comparison_frame
+
+        return write(comparison_frame(self), path, (".csv",))
+
     @property
     def client(self) -> Client | None:
         """The client that sent it; None for one that was unpickled."""

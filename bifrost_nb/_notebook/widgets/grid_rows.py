@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -193,6 +193,10 @@ class Row:
     def runs(self) -> list[Run]:
         """All runs of the prompt."""
         return [run for box in self.boxes.values() for run in box.runs]
+
+    def of(self, names: Sequence[str]) -> Row:
+        """The same with the answers of these variants alone."""
+        return replace(self, boxes={name: self.boxes[name] for name in names if name in self.boxes})
 
     def failed(self) -> int:
         """How many runs gave no answer."""
