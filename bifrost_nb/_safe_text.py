@@ -6,6 +6,7 @@ Model output, gateway errors and log contents are hostile input. HTML escaping i
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -41,11 +42,13 @@ _SHAPES = re.compile(
     r"(?<![A-Za-z0-9])(?:sk|pk|rk|xai|pplx|nvapi|glpat)-[A-Za-z0-9_-]{16,}"
     r"|(?<![A-Za-z0-9])(?:gsk|hf|gh[opsu])_[A-Za-z0-9]{16,}"
     r"|(?<![A-Za-z0-9])(?:AIza[A-Za-z0-9_-]{35}|(?:AKIA|ASIA)[A-Z0-9]{16})(?![A-Za-z0-9])"
-    r"|(?i:(?<=\bbearer )|(?<=\bbasic ))[A-Za-z0-9_\-.=+/~]{16,}"
+    r"|(?i:(?<=\bbearer ))[A-Za-z0-9_\-.=+/~]{16,}"
 )
+_PAIR = re.compile(r"(?i:(?<=\bbasic ))[A-Za-z0-9+/]{8,}={0,2}(?![A-Za-z0-9+/=])")
+"""What may be a user and a password behind the scheme ``Basic``: see `_is_pair`."""
 _MASKED = re.compile(r"(?<![A-Za-z0-9])(?:sk|pk|rk|gsk|xai|pplx|nvapi|hf)[-_][A-Za-z0-9_-]*\*{3,}[A-Za-z0-9*]*")
 """A key of which a provider's error shows the ends."""
-_HEXADECIMAL = re.compile(r"(?=[a-f]{0,14}[0-9])[0-9a-f]{16}")
+_HEXADECIMAL = re.compile(r"(?=[a-f]{0,14}[0-9])(?=[0-9]{0,14}[a-f])[0-9a-f]{16}")
 _CLASS_CHANGES = re.compile(r"(?<=[a-z])[A-Z0-9]|(?<=[A-Z])[a-z0-9]|(?<=[0-9])[A-Za-z]")
 
 
@@ -153,7 +156,17 @@ def redact(text: object, *secrets: str | None) -> str:
     For what comes from outside and is only shown. Never for names and prompts that are sent again.
     """
     result = _SHAPES.sub(lambda found: HIDDEN if _is_random(found[0]) else found[0], hide(str(text), secrets))
+    result = _PAIR.sub(lambda found: HIDDEN if _is_pair(found[0]) else found[0], result)
     return _MASKED.sub(HIDDEN, result)
+
+
+def _is_pair(token: str) -> bool:
+    """Whether `token` is ``user:password`` in base64, which neither words nor formulas are."""
+    try:
+        text = base64.b64decode(token, validate=True).decode("utf-8")
+    except ValueError:
+        return False
+    return ":" in text and text.isprintable()
 
 
 def _is_random(token: str) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from .._files import read_file
 from .._runs.columns import COLUMNS
 from .._runs.frame import to_frame
 from .._runs.log.codec import cell, decode
@@ -34,7 +35,7 @@ def from_notebook(path: str | PathLike[str]) -> pd.DataFrame:
         bf.from_notebook("analysis.ipynb")[["prompt", "response", "cost_usd"]]
     """
     try:
-        notebook = orjson.loads(Path(path).expanduser().read_bytes())
+        notebook = orjson.loads(read_file(Path(path).expanduser()))
     except (OSError, orjson.JSONDecodeError) as error:
         raise LogError(f"{path} cannot be read as a notebook: {error}.") from None
     if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):

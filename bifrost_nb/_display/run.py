@@ -33,6 +33,8 @@ __all__ = [
     "metadata_many",
     "mimebundle",
     "mimebundle_many",
+    "said",
+    "said_html",
     "without_texts",
 ]
 
@@ -41,6 +43,8 @@ MOST_EVIDENCE = 500
 FORMS = ("md", "text", "json", "code")
 """How an answer may be read: as Markdown, as it is, as JSON, as program code."""
 
+LONGEST_ARGUMENTS = 20_000
+"""Characters of a tool call's arguments that are read as JSON; longer ones are shown as they came, and cut."""
 SHORT = 200
 """Answers of so many characters are in the metadata themselves."""
 
@@ -200,9 +204,42 @@ def _nothing(run: Run) -> str:
     return {None: "no text yet", "ok": "the answer is empty"}.get(run.status, "no text arrived")
 
 
+def said(run: Run) -> str:
+    """All that a run answered, to be compared: its text, then the tools it calls, an argument a line, sorted."""
+    return "\n".join(part for part in (run.text.strip(), *map(_call_text, run.tool_calls)) if part)
+
+
+def said_html(run: Run) -> str:
+    """`said`, rendered: nothing that is only known about the answer, as its reasoning is."""
+    from .markdown import preformatted, to_html
+
+    calls = "\n".join(filter(None, map(_call_text, run.tool_calls)))
+    return (to_html(run.text) if run.text else "") + (preformatted(calls) if calls else "")
+
+
+def _call_text(call: Any) -> str:
+    import orjson
+
+    function = call.get("function") if isinstance(call, dict) else None
+    if not isinstance(function, dict):  # it comes from outside
+        return ""
+    name, arguments = plain(function.get("name") or "?", 200), str(function.get("arguments") or "")
+    try:
+        given = orjson.loads(arguments) if len(arguments) <= LONGEST_ARGUMENTS else None
+        if isinstance(given, dict):
+            lines = (
+                f"  {plain(key, 200)}: {orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()}"
+                for key, value in sorted(given.items())
+            )
+            return plain("\n".join([f"{name}(", *lines, ")"]))
+    except (orjson.JSONDecodeError, TypeError):  # no JSON, or nested too deeply
+        pass
+    return f"{name}({plain(arguments, LONGEST_ARGUMENTS)})"
+
+
 def _calls(run: Run) -> str:
     """The tools that the model wants called, one line each."""
-    called = (call.get("function") for call in run.tool_calls)
+    called = (call.get("function") for call in run.tool_calls if isinstance(call, dict))
     named = (call for call in called if isinstance(call, dict))  # it comes from outside
     return "\n".join(plain(f"{call.get('name', '?')}({call.get('arguments', '')})", 4_000) for call in named)
 

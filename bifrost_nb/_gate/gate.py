@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._compare import groups
 from .._compare.difference import Mixed
+from .._files import check_file
 from .._safe_text import plain
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError, LogError
@@ -190,6 +191,7 @@ def _read(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     try:
+        check_file(path)
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:  # pyarrow's errors are both
         reason = getattr(error, "strerror", None) or plain(error, 200)

@@ -13,6 +13,7 @@ from html import escape
 from pathlib import Path
 from xml.etree import ElementTree
 
+from .._files import check_file
 from .._safe_text import plain
 from ..errors import LogError
 from .gate import Gate
@@ -61,6 +62,7 @@ def as_markdown(gates: Mapping[str, Gate]) -> str:
 def write_text(path: Path, text: str) -> None:
     """Write a file of a gate. Raises LogError."""
     try:
+        check_file(path)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise LogError(f"{path} cannot be written: {error.strerror or error}.") from None

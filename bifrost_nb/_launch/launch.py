@@ -165,7 +165,7 @@ def _first_that_works(plan: LaunchPlan, ways: Iterator[LaunchMethod], *, own: bo
         if not reason and time.monotonic() >= plan.end:
             reason = "not tried: the time was used up"
         if not reason:
-            process, reason, used = _in_its_form(plan, way)
+            process, reason, used = _with_prices(plan, way)
             if process is not None:
                 return LaunchedGateway(process, used, way, told_version(plan), own)
         tried.append(f"  {way.name}: {reason}")
@@ -174,6 +174,22 @@ def _first_that_works(plan: LaunchPlan, ways: Iterator[LaunchMethod], *, own: bo
         hint=f"Put bifrost-http on PATH, set BIFROST_BINARY, or install Node (npx -y {PACKAGE}) or Docker. "
         "bf.local_gateway() needs none of them: it simulates one.",
     )
+
+
+def _with_prices(plan: LaunchPlan, way: LaunchMethod) -> tuple[subprocess.Popen[bytes] | None, str, LaunchPlan]:
+    """`_in_its_form`, with the price list at an address that each version reads: 1.5.1 ends over ``file:``."""
+    if plan.prices is None or way.container:  # a container sees the folder, and not our loopback
+        return _in_its_form(plan, way)
+    server = PriceServer(plan.prices.read_bytes())
+    process = None
+    try:
+        process, reason, used = _in_its_form(replace(plan, prices_url=server.url), way)
+    finally:
+        if process is None:
+            server.close()
+    if process is not None:
+        weakref.finalize(process, server.close)
+    return process, reason, used
 
 
 def _in_its_form(plan: LaunchPlan, way: LaunchMethod) -> tuple[subprocess.Popen[bytes] | None, str, LaunchPlan]:
@@ -189,10 +205,7 @@ def _in_its_form(plan: LaunchPlan, way: LaunchMethod) -> tuple[subprocess.Popen[
     told = told_version(plan) if process is not None else None
     if process is None or told is None or not fresh:
         return process, reason, plan
-    server, better = None, replace(plan, form=told)
-    if plan.prices is not None and not way.container and (1, 4, 18) <= _numbers(told) < (1, 5, 16):
-        server = PriceServer(plan.prices.read_bytes())
-        better = replace(better, prices_url=server.url)
+    better = replace(plan, form=told)
     if plan.prices is not None and _numbers(told) < (1, 4, 18):
         warnings.warn(
             f"Gateway {told} takes its price list from its database only: prices= has no effect, costs stay unknown.",
@@ -207,11 +220,6 @@ def _in_its_form(plan: LaunchPlan, way: LaunchMethod) -> tuple[subprocess.Popen[
     for store in plan.folder.glob("*.db*"):  # made by this start: it would keep what the first config said
         store.unlink(missing_ok=True)
     process, reason = started(better, way)
-    if server is not None:
-        if process is None:
-            server.close()
-        else:
-            weakref.finalize(process, server.close)
     return process, reason, better
 
 
@@ -260,8 +268,9 @@ def _certificates(path: Path) -> Path:
     try:
         if not path.is_dir():
             ssl.create_default_context(cafile=path)
-    except OSError as error:  # ssl.SSLError is one
-        reason = "it holds no certificate in PEM form" if isinstance(error, ssl.SSLError) else error.strerror
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError; a path may hold what none can
+        told = getattr(error, "strerror", None) or plain(error, 100)
+        reason = "it holds no certificate in PEM form" if isinstance(error, ssl.SSLError) else told
         raise ConfigurationError(
             f"The certificates of {plain(path, 300)} (ca_file) cannot be used: {reason}.",
             hint="Name a PEM file, or a folder of them.",

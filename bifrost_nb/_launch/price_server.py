@@ -1,4 +1,4 @@
-"""The price list at an address of this machine, for gateways that take no file address (1.4.18 to 1.5.15)."""
+"""The price list at an address of this machine: 1.4.18 and 1.5.1 take no file address (measured)."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from .._files import read_file
 from .._safe_text import plain
 from ..errors import ConfigurationError
 
@@ -25,7 +26,7 @@ def run_file(path: Path) -> dict[str, Any]:
     if path.suffix.lower() not in (".ipynb", ".py"):
         raise ConfigurationError(f"{path.name} is neither a notebook (.ipynb) nor a script (.py).")
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_file(path).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
     os.environ.setdefault("MPLBACKEND", "Agg")

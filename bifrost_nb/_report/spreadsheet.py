@@ -1,8 +1,8 @@
 """Frames as files for spreadsheets, in which no text of a model becomes a formula.
 
-A program that opens CSV takes a cell that begins with ``=``, ``+``, ``-``, ``@``, a tab or a return for a formula,
-which can send data away (OWASP, "CSV Injection"); such texts get a leading apostrophe. In Excel files every text is
-typed as text instead, so nothing of it changes.
+A program that opens CSV takes a cell that begins with ``=``, ``+``, ``-``, ``@``, a tab or a return (after blanks,
+too) for a formula, which can send data away (OWASP, "CSV Injection"); such texts get a leading apostrophe. In Excel
+files every text is typed as text instead, so nothing of it changes.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._files import write_private
+from .._runs.log.export import FORMULA
 from ..errors import ConfigurationError, LogError
 
 if TYPE_CHECKING:
@@ -23,7 +25,6 @@ __all__ = ["LONGEST_CELL", "WRITERS", "to_csv", "to_excel", "write"]
 
 LONGEST_CELL = 32_767
 """Characters that Excel takes in one cell; longer texts are cut and end in an ellipsis."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 """What XML 1.0 cannot hold."""
 
@@ -68,8 +69,7 @@ def write(frame: pd.DataFrame, path: str | os.PathLike[str], suffixes: Sequence[
     if target.suffix not in suffixes:
         raise ConfigurationError(f"{target.name} does not end in {' or '.join(suffixes)}.", hint="Name it so.")
     try:
-        target.touch(0o600)
-        target.write_bytes(WRITERS[target.suffix](frame))
+        write_private(target, WRITERS[target.suffix](frame))
     except OSError as error:
         raise LogError(
             f"{target} cannot be written: {error.strerror or error}.", hint="Write to another place."
@@ -78,7 +78,7 @@ def write(frame: pd.DataFrame, path: str | os.PathLike[str], suffixes: Sequence[
 
 
 def _inert(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    return f"'{value}" if isinstance(value, str) and re.match(FORMULA, value) else value
 
 
 def _excel_value(value: Any) -> Any:

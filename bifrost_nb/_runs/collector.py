@@ -332,7 +332,7 @@ class Collector:
         add_response_cost(run, {**last, "usage": self._usage or {}, "extra_fields": self._extra}, self._headers)
         self._times(ended_ms)
         run.notes = [self._without_keys(note) for note in (unexplained(run), self._order.note()) if note]
-        if self.complete and self.choices > len({*self._texts, *self._finish}):
+        if self.complete and 1 < self.choices > len({*self._texts, *self._finish}):
             run.notes.append(FEWER_CHOICES)
         if self._held_back():
             run.notes.append(HELD_BACK)

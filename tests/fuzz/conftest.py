@@ -1,4 +1,4 @@
-"""How many cases: 2,000 as a rule, 100,000 where BIFROST_NB_FUZZ is ``nightly``, or the number that it names."""
+"""How many cases: 1,000 as a rule, 100,000 where BIFROST_NB_FUZZ is ``nightly``, or the number that it names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-_asked = os.environ.get("BIFROST_NB_FUZZ", "2000")
+_asked = os.environ.get("BIFROST_NB_FUZZ", "1000")
 CASES = 100_000 if _asked == "nightly" else int(_asked)
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from bifrost_nb import BifrostError, Client, ConfigurationError
@@ -111,14 +112,15 @@ def test_an_app_dir_of_the_callers_stays(machine: Path) -> None:
 
 
 def test_local_prices_need_no_internet(machine: Path) -> None:
-    """A price list is copied into the folder and named by file address, and so is the list of model parameters."""
+    """A price list, and an empty one of model parameters, are served on loopback while the gateway runs."""
     install(machine / "bin", "bifrost-http", SERVING)
     (machine / "mine.json").write_text('{"azure/fast": {}}')
     with launch_gateway(providers=["ollama"], prices=machine / "mine.json") as gateway:
         pricing = json.loads((gateway.app_dir / "config.json").read_text())["framework"]["pricing"]
         assert set(pricing) == {"pricing_url", "model_parameters_url"}
         for address, content in zip(pricing.values(), ('{"azure/fast": {}}', "{}"), strict=True):
-            assert Path(address.removeprefix("file://")).read_text() == content
+            assert address.startswith("http://127.0.0.1:")
+            assert httpx.get(address, trust_env=False).text == content
 
 
 def test_nothing_there_is_explained(machine: Path) -> None:

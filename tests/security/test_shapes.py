@@ -28,6 +28,10 @@ INNOCENT = [
     "the task-force-of-2024-and-risk-assessment-2025-of-the-bank",
     "gsk_glaxosmithkline_2024_annual, ghost_in_the_shell_1995_remastered",
     "sk-SK-slovak-Slovakia-locale-2",
+    "part pk-12345678901234567890, rk-00000000000000001",
+    "a basic CH3CH2OCH2CH3NaClH2SO4 mixture, Basic 8675309jenny12345678, basic Fe2O3Al2Si2O5OH4",
+    "Bearer $BIFROST_API_KEY, Bearer YOUR_API_KEY_HERE_PLEASE, sk-your-api-key-goes-here-1234",
+    "us.anthropic.claude-3-5-sonnet-20241022-v2:0, task-1234567890abcdefabcdef, disk-0123456789abcdef",
 ]
 
 
@@ -59,6 +63,7 @@ def test_keys_of_every_provider_are_hidden() -> None:
     missed = [key for seed in range(200) for key in keys(seed) if redact(f"key {key}, ok") != "key [hidden], ok"]
     assert len(missed) <= 0.01 * 200 * len(keys(0)), missed[:5]
     assert redact("authorization: Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0") == "authorization: Bearer [hidden]"
+    assert redact("authorization: Basic dXNlcjpwYXNzd29yZA==") == "authorization: Basic [hidden]"
     assert redact("Incorrect API key provided: sk-proj-abc***********wxyz.") == "Incorrect API key provided: [hidden]."
 
 

@@ -1,0 +1,48 @@
+"""Files of the user's: read and written only where they are files, and written whole and for their owner only.
+
+A pipe that nobody reads blocks for ever, and a device such as ``/dev/zero`` never ends.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+__all__ = ["check_file", "read_file", "write_private"]
+
+_NO_FILE = "it is no file but a pipe, a socket or a device"
+
+
+def check_file(path: Path) -> None:
+    """Raise OSError where `path` is there and neither a file nor a folder (which opening it tells)."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise OSError(errno.EINVAL, _NO_FILE)
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of the file at `path`. Raises OSError, also where it is no file."""
+    check_file(path)
+    return path.read_bytes()
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write the file at `path`, readable by its owner only; it appears whole or not at all. Raises OSError."""
+    check_file(path)
+    target = Path(os.path.realpath(path))  # a link stays a link
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    handle, scratch = tempfile.mkstemp(prefix=".", suffix=target.suffix, dir=target.parent)  # with mode 0600
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(scratch).replace(target)
+    except BaseException:
+        Path(scratch).unlink(missing_ok=True)
+        raise
