@@ -271,6 +271,7 @@ def handed_on(comparison: bf.Comparison) -> None:
     """Spans for OpenTelemetry, a run of MLflow."""
     assert_type(bf.export_mlflow(comparison, experiment="taglines", tags={"team": "blue"}, report=False), str)
     assert_type(bf.export_spans(comparison, "http://localhost:4318", headers={"x-key": "k"}, content=True), int)
+    comparison.to_csv("runs.csv")
     bf.export_spans(bf.run_log().read(since="1d"))
     bf.export_spans([1])  # type: ignore[list-item]
     bf.Client("demo", traceparent=True)
