@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
@@ -467,19 +468,24 @@ class Comparison:
     def diff(self, a: str, b: str, prompt_id: str | None = None) -> TextDiff:
         """How the answer of `b` differs from that of `a`, word by word, to one prompt (by default the first).
 
-        Of several repeats the most frequent answer counts.
+        Of several repeats the most frequent answer counts. A tool call is its name and an argument a line.
         """
+        from .._display.run import said
         from .text_diff import text_diff
 
         prompt = self._known(self.plan.prompts[0].prompt_id if prompt_id is None else prompt_id)
-        answers = self.answers(prompt)
         texts = []
         self._check_names(a, b)
         for name in (a, b):
-            given = answers.loc[(answers["variant"] == name).fillna(value=False), "response"]
-            if given.empty:
+            runs = (
+                run
+                for trial, run in zip(self._cells, self.runs, strict=True)
+                if trial.variant == name and trial.prompt.input_id == prompt
+            )
+            given = Counter(said(run) if run.tool_calls else run.text for run in runs if run.status == "ok")
+            if not given:
                 raise ConfigurationError(f"{name} gave no answer to prompt {prompt}.")
-            texts.append(str(given.iloc[0]))
+            texts.append(given.most_common(1)[0][0])
         return text_diff(texts[0], texts[1], title=f"{a} → {b}")
 
     def explain(self, deployment: str, prompt_id: str | None = None, repeat: int = 0) -> str:

@@ -39,12 +39,14 @@ _RESPONSES = r"(060|061|062|063)_.*|mid_responses_.*"
 
 KINDS = [
     # -- on purpose
-    Kind("1.4.18 has 1.5's headers, fields and Azure routing already; the dialect is 1.4.0's, the specification's",
+    Kind("1.4.18 has 1.5's headers, fields and Azure routing already, and writes its log 2 s late as 1.5.1 does; the"
+         " dialect is 1.4.0's, the specification's",
          versions=r"1\.4\.18", line=r"header .*|.*extra_fields\..*|status .*|components is missing"
          r"|error\.(message|code|type|error) .*|extra_fields is missing|frames error.*, not text.*|.*log_?probs is .*"
          r"|.*cached_(read|write)_tokens is missing|object is missing|stop_reason is missing|status_code is missing"),
     Kind("1.5.1 does not tell yet how its dashboard is logged in to", captures=r"091_.*", versions=r"1\.5\.1"),
-    Kind("1.5.1 has no routing_info, other words and a 400 for a refused connection; the dialect is 1.5.16's",
+    Kind("1.5.1 has no routing_info, other words, a 400 for a refused connection and a log 2 s late instead of 5; the"
+         " dialect is 1.5.16's",
          versions=r"1\.5\.1",
          line=r".*routing_info.*|.*original_model_requested.*|.*resolved_model_used.*|.*model is .*"
          r"|status .*|error\.message .*|stop_reason is .*|frames .*|header .*"),

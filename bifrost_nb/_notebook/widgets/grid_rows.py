@@ -7,12 +7,15 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..._display.describe import error_text
+from ..._display.run import said
+from ..._prompts.messages import pictures_sent, readable
+from ..._prompts.pictures import showable
 from ..._runs.run import Run
 
 if TYPE_CHECKING:
@@ -90,10 +93,10 @@ def _known(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GridAnswer:
-    """One distinct outcome of a prompt and a deployment: a text, or a failure. `runs` all gave it."""
+    """One distinct outcome of a prompt and a deployment: what was said, or a failure. `runs` all gave it."""
 
     text: str | None
-    """None for a failure."""
+    """Text and tool calls; None for a failure."""
     runs: list[Run]
 
 
@@ -111,7 +114,7 @@ class Box:
         failures: dict[str, list[Run]] = {}
         for run in self.runs:
             if run.status == "ok":
-                texts.setdefault(run.text.strip(), []).append(run)
+                texts.setdefault(said(run), []).append(run)
             else:
                 failures.setdefault(f"{run.status}: {error_text(run)}", []).append(run)
         ordered = sorted(texts.items(), key=lambda item: -len(item[1]))
@@ -167,19 +170,33 @@ class Row:
         """The prompt; where templates make several of one row, the row's inputs."""
         if len({run.prompt for run in self.runs}) > 1 and self.inputs:
             return "\n".join(f"{name}: {value}" for name, value in self.inputs.items())
-        return self.prompt
+        return self.asked
+
+    @cached_property
+    def asked(self) -> str:
+        """The prompt to be read: of messages each turn behind its role, and words for pictures."""
+        return readable(self.prompt)
+
+    @property
+    def pictures(self) -> list[str]:
+        """The pictures of the prompt that a page may show."""
+        return showable(pictures_sent(self.prompt))
 
     @cached_property
     def haystack(self) -> str:
         """All that a search looks through, casefolded."""
-        texts = [self.prompt, *(str(value) for value in self.inputs.values())]
-        texts += [run.text for run in self.runs if run.text]
+        texts = [self.asked, *(str(value) for value in self.inputs.values())]
+        texts += [said(run) for run in self.runs]
         return "\n".join(texts).casefold()
 
     @property
     def runs(self) -> list[Run]:
         """All runs of the prompt."""
         return [run for box in self.boxes.values() for run in box.runs]
+
+    def of(self, names: Sequence[str]) -> Row:
+        """The same with the answers of these variants alone."""
+        return replace(self, boxes={name: self.boxes[name] for name in names if name in self.boxes})
 
     def failed(self) -> int:
         """How many runs gave no answer."""

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..._display.run import said
 from ..._numbers import whole
 from ..._runs.run import Run
 from ...errors import ConfigurationError
@@ -76,7 +77,7 @@ class Ballots:
         self.seed, self.log = seed, log
         answered: _Answered = {}
         for name, run in runs:
-            if run.status == "ok" and run.text.strip():
+            if run.status == "ok" and said(run):
                 key = str(run.tags.get("input") or run.prompt_id or run.prompt or ""), (apart or {}).get(run.run_id, "")
                 answered.setdefault(key, {}).setdefault(name, []).append(run)
         self.models = list(dict.fromkeys(name for models in answered.values() for name in models))
@@ -174,7 +175,7 @@ def _pairs(
             run_a = draw.choice(models[a])
             # The same repeat where there is one, as a model that judges pairs takes them: the two can be compared.
             run_b = draw.choice([one for one in models[b] if one.repeat == run_a.repeat] or models[b])
-            if run_a.text.strip() != run_b.text.strip():
+            if said(run_a) != said(run_b):
                 ballots.append(Ballot(prompt_id, _asked(run_a, run_b, rows), a, b, run_a, run_b))
             else:
                 alike.append((a, b))
