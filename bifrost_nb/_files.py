@@ -20,7 +20,7 @@ def check_file(path: Path) -> None:
     """Raise OSError where `path` is there and neither a file nor a folder (which opening it tells)."""
     try:
         mode = path.stat().st_mode
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise OSError(errno.EINVAL, _NO_FILE)

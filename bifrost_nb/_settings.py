@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from . import _project_file
 from ._numbers import number
-from ._safe_text import Secret, plain
+from ._safe_text import HIDDEN, SHORTEST_SECRET, Secret, plain, redact
 from .errors import ConfigurationError
 
 __all__ = ["DEFAULTS", "SECRETS", "Settings", "masked", "project_file", "resolve", "use_notebook_config"]
@@ -138,7 +138,9 @@ def masked(values: Mapping[str, Any]) -> dict[str, Any]:
     """`values` with each key, and an address that holds one, as `Secret`: no traceback shows it."""
 
     def secret(name: str, value: Any) -> bool:
-        return isinstance(value, str) and (name in SECRETS or (name == "base_url" and not set("@?#").isdisjoint(value)))
+        return isinstance(value, str) and (
+            name in SECRETS or (name == "base_url" and ("://" not in value or not set("@?#").isdisjoint(value)))
+        )
 
     return {name: Secret(value) if secret(name, value) else value for name, value in values.items()}
 
@@ -184,7 +186,8 @@ def _url(value: str, origin: str) -> str:
             f"base_url (from {origin}) holds a user name or password.",
             hint="Pass keys as virtual_key= or api_key=, so that they never show in an address.",
         )
-    parts = urlsplit(value) if set("?#").isdisjoint(value) else None  # no frame holds what may be a key
+    whole = "://" in value and set("?#").isdisjoint(value)
+    parts = urlsplit(value) if whole else None  # no frame holds what may be a key
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigurationError(
             f"base_url {_without_keys(value)!r} (from {origin}) is not an address of a gateway.",
@@ -205,5 +208,7 @@ def _redacted(value: str, origin: str) -> str | None:
 
 
 def _without_keys(url: str) -> str:
-    """`url` without what may hold a key: user and password, query, fragment."""
-    return plain(re.split("[?#]", url.rpartition("@")[2])[0], 200)
+    """`url` without what may hold a key: user and password, query, fragment; a word alone may be one itself."""
+    if len(url) >= SHORTEST_SECRET and not re.search(r"[./ ]|:\d{1,5}$", url):  # given in the place of the address
+        return HIDDEN
+    return redact(plain(re.split("[?#]", url.rpartition("@")[2])[0], 200))

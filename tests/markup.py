@@ -15,7 +15,7 @@ _STYLE = set(
         "background background-color border border-left border-top border-collapse border-radius color font-family"
         " font-size font-style font-weight line-height margin overflow-wrap overflow-x padding table-layout text-align"
         " text-decoration vertical-align"
-        " white-space width min-width word-break",
+        " white-space width min-width word-break border-bottom box-sizing display flex flex-wrap gap max-width",
     )
 )
 _VOID = {"br", "hr"}

@@ -145,7 +145,7 @@ def comparing(inputs: pd.DataFrame) -> None:
         max_cost_usd=1.0,
         fresh=False,
     )
-    judgement = comparison.judge("Which helps more?", judge="openai/gpt-4o", limit=40, seed=1)
+    judgement = comparison.judge("Which helps more?", judge="openai/gpt-4o", limit=40, seed=1, by="template")
     assert_type(judgement.frame, pd.DataFrame)
     assert_type(judgement.ranking(), pd.DataFrame)
     assert_type(judgement.preferences, pd.DataFrame)
@@ -155,7 +155,7 @@ def comparing(inputs: pd.DataFrame) -> None:
     assert_type((agreed.n, agreed.share, agreed.kappa, agreed.low, agreed.high), tuple[int, float, float, float, float])
     assert_type(agreed.confusion, pd.DataFrame)
     assert_type(agreed.disagreements, pd.DataFrame)
-    comparison.agreement(judgement, comparison.vote())
+    comparison.agreement(judgement, comparison.vote(by="template"))
     assert_type(comparison.plot.scores("grade"), Axes)
     assert_type(comparison.plot.tradeoff(x="cost_usd", y="score"), Axes)
     assert_type(comparison.plot.agreement("score_grade", "rating"), Axes)
@@ -173,6 +173,8 @@ def trying(frame: pd.DataFrame) -> None:
     judged = bf.playground(["azure/fast"], "{{a}}", inputs=frame, score=bf.scorers.exact("expected"))
     assert_type(judged.update(score=None, scores=[]), bf.Playground)
     assert_type(bf.replay(frame, ["azure/fast"]), bf.Replayed)
+    assert_type(bf.replay(frame, ["azure/fast"]).variants, list[str])
+    assert_type(bf.replay(frame, ["azure/fast"]).summary(by="template"), pd.DataFrame)
     assert_type(bf.from_notebook("x.ipynb"), pd.DataFrame)
 
 
@@ -269,6 +271,7 @@ def handed_on(comparison: bf.Comparison) -> None:
     """Spans for OpenTelemetry, a run of MLflow."""
     assert_type(bf.export_mlflow(comparison, experiment="taglines", tags={"team": "blue"}, report=False), str)
     assert_type(bf.export_spans(comparison, "http://localhost:4318", headers={"x-key": "k"}, content=True), int)
+    comparison.to_csv("runs.csv")
     bf.export_spans(bf.run_log().read(since="1d"))
     bf.export_spans([1])  # type: ignore[list-item]
     bf.Client("demo", traceparent=True)

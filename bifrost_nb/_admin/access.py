@@ -70,6 +70,10 @@ class Access:
         """
         return self._answer("GET", path, await self._replied(path, params, seconds), missing)
 
+    async def delete(self, path: str, *, missing: str | None = None) -> Any:
+        """Delete what is at `path`. Only the user's own entries of the cache are deleted. Raises as `get`."""
+        return self._answer("DELETE", path, await self._replied(path, None, SECONDS, method="DELETE"), missing)
+
     async def post(self, path: str, content: Mapping[str, Any], *, missing: str | None = None) -> dict[str, Any]:
         """Write `content`; the object that comes back. Only the prompt repository is written to. Raises as `get`."""
         reply = await self._replied(path, None, SECONDS, method="POST", content=content)

@@ -149,6 +149,9 @@ async def fetch(
         except BifrostError as error:
             job.problem = plain(str(error), 300)
             continue
+        if lines and lines.keys().isdisjoint(job.cells):  # found by time and size, and somebody else's
+            job.problem = f"The job {job.batch_id} at {job.provider} holds other requests; {_UNSURE}"
+            continue
         if job.facts.get("status") == "failed" and not lines:
             lines = {cell: {"error": _reason(job)} for cell in job.cells}
         missing = [cell for cell in job.cells if cell in trials and cell not in done]

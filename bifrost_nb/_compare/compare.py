@@ -130,7 +130,7 @@ def compare(
     missing or failed, and a further deployment, prompt or repeat sends only that. While another process on the same log
     sends some of these calls, its answers are waited for. `fresh` sends all anew.
 
-    ``until="decided"`` sends the inputs in batches, in an order of `seed`, and ends when `metric` (a score from 0 to 1;
+    ``until="decided"`` sends the inputs in batches, in an order of `seed`, and ends when `metric` (a score;
     by default the only one) tells the variants apart, or puts them closer together than `margin` (0.02 are two
     points), or `max_cost_usd` is spent. A variant that is worse than another is not sent on. Its intervals hold at
     every look, so that running the cell again and again makes no false finding likelier; all pairs together are wrong

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
@@ -228,7 +229,7 @@ class Comparison:
         """Where sending ended because of this metric, only an interval that holds at any look is true of it."""
         if self.decision is None or self.decision.metric != metric or "order" in options:
             return options
-        return {**options, "order": self.decision.order}
+        return {**options, "order": self.decision.order, "bounds": self.decision.bounds}
 
     def differences(
         self, metric: str = "total_ms", baseline: str | None = None, **options: Unpack[DifferenceOptions]
@@ -355,13 +356,15 @@ class Comparison:
         seed: int = 0,
         max_cost_usd: float | None = None,
         fresh: bool = False,
+        by: By | None = None,
     ) -> Judgement:
         """A model decides between the answers, two at a time, each pair in both orders.
 
         ``comparison.judge("Which answer helps the customer more?", judge="openai/gpt-4o")`` has ``.frame``,
         ``.ranking()``, ``.flips`` (pairs about which it contradicted itself, counted as ties), ``.preferences`` and
         ``.cost_usd``. The judge is never told who wrote what. `limit` is the most pairs (two calls each), drawn by
-        `seed`. What was judged before is taken from the log unless `fresh`.
+        `seed`. What was judged before is taken from the log unless `fresh`. ``by="template"`` sets templates against
+        each other, each pair of one deployment; ``by="deployment"`` deployments, each pair of one template.
 
         Raises ConfigurationError before anything is asked, `ComparisonInterrupted` on the interrupt key: run it again,
         and only the rest is asked.
@@ -370,9 +373,10 @@ class Comparison:
         from .judge import JudgeCalls
         from .pairwise import judge_pairs
 
+        answers = self._pair_answers(by)
         calls = JudgeCalls(self._client, of=self.id, max_cost_usd=max_cost_usd, fresh=fresh)
         try:
-            return judge_pairs(question, judge, self._pair_answers(), calls, limit=limit, seed=seed)
+            return judge_pairs(question, judge, answers, calls, limit=limit, seed=seed)
         except KeyboardInterrupt:
             raise ComparisonInterrupted(self) from None
         finally:
@@ -428,18 +432,13 @@ class Comparison:
         work = [(trial, run) for trial, run in zip(self._cells, self.runs, strict=True)]
         return disagreements(self.plan.schema, work, self.variants, _shown_input)
 
-    def _pair_answers(self) -> list[PairAnswer]:
+    def _pair_answers(self, by: By | None = None) -> list[PairAnswer]:
         from .pairwise import PairAnswer
 
         rows = {id(prompt.values): str(place) for place, prompt in enumerate(self.plan.prompts)}
         return [
-            PairAnswer(
-                trial.variant,
-                rows[id(trial.prompt.values)],
-                trial.prompt.values,
-                run,
-            )
-            for trial, run in zip(self._cells, self.runs, strict=True)
+            PairAnswer(name, rows[id(trial.prompt.values)], trial.prompt.values, run, other)
+            for (name, other), trial, run in zip(self._sides(by), self._cells, self.runs, strict=True)
         ]
 
     @property
@@ -469,19 +468,24 @@ class Comparison:
     def diff(self, a: str, b: str, prompt_id: str | None = None) -> TextDiff:
         """How the answer of `b` differs from that of `a`, word by word, to one prompt (by default the first).
 
-        Of several repeats the most frequent answer counts.
+        Of several repeats the most frequent answer counts. A tool call is its name and an argument a line.
         """
+        from .._display.run import said
         from .text_diff import text_diff
 
         prompt = self._known(self.plan.prompts[0].prompt_id if prompt_id is None else prompt_id)
-        answers = self.answers(prompt)
         texts = []
         self._check_names(a, b)
         for name in (a, b):
-            given = answers.loc[(answers["variant"] == name).fillna(value=False), "response"]
-            if given.empty:
+            runs = (
+                run
+                for trial, run in zip(self._cells, self.runs, strict=True)
+                if trial.variant == name and trial.prompt.input_id == prompt
+            )
+            given = Counter(said(run) if run.tool_calls else run.text for run in runs if run.status == "ok")
+            if not given:
                 raise ConfigurationError(f"{name} gave no answer to prompt {prompt}.")
-            texts.append(str(given.iloc[0]))
+            texts.append(given.most_common(1)[0][0])
         return text_diff(texts[0], texts[1], title=f"{a} → {b}")
 
     def explain(self, deployment: str, prompt_id: str | None = None, repeat: int = 0) -> str:
@@ -509,15 +513,40 @@ class Comparison:
 
         return GridView(self.named_runs(), self._log, contexts(self.frame))
 
-    def vote(self, seed: int = 0, limit: int | None = None) -> Vote:
+    def vote(self, seed: int = 0, limit: int | None = None, *, by: By | None = None) -> Vote:
         """Judge the answers blind, two at a time, without names, times or costs; afterwards a ranking and who was who.
 
         `seed` decides the order and the sides, `limit` the most pairs. Ratings (``win``, ``loss``, ``tie``) are
-        written to the run log. Raises ConfigurationError where no prompt has two different answers.
+        written to the run log. ``by="template"`` sets templates against each other, each pair of one deployment, and
+        ``by="deployment"`` deployments, each pair of one template; else every two variants meet. Of two templates the
+        inputs are shown and not the prompts, which would tell who is who. Raises ConfigurationError where no prompt
+        has two different answers.
         """
         from .._notebook.widgets.vote import Vote
 
-        return Vote(self.named_runs(), seed=seed, limit=limit, log=self._log)
+        sides = self._sides(by)
+        return Vote(
+            [(name, run) for (name, _), run in zip(sides, self.runs, strict=True)],
+            seed=seed,
+            limit=limit,
+            log=self._log,
+            rows={run.run_id: trial.prompt.values for trial, run in zip(self._cells, self.runs, strict=True)},
+            apart={run.run_id: other for (_, other), run in zip(sides, self.runs, strict=True)},
+        )
+
+    def _sides(self, by: By | None) -> list[tuple[str, str]]:
+        """For each run whose it is `by`, and what two runs must share beside the input to be set side by side."""
+        if by not in (None, "variant", "deployment", "template"):
+            raise ConfigurationError(f"by must be 'variant', 'deployment' or 'template', not {by!r}.")
+        if by == "template" and len(self.templates) < 2:
+            raise ConfigurationError(
+                "There are no two templates.", hint="Pass several: prompt={'short': ..., 'long': ...}."
+            )
+        if by == "template":
+            return [(trial.prompt.template or "", trial.asked.name) for trial in self._cells]
+        if by == "deployment":
+            return [(trial.asked.name, trial.prompt.template or "") for trial in self._cells]
+        return [(trial.variant, "") for trial in self._cells]
 
     def named_runs(self) -> Iterator[tuple[str, Run]]:
         """(variant's name, run) in the order of the table."""
@@ -589,6 +618,17 @@ class Comparison:
         from .._report.written import comparison_frame
 
         return write(comparison_frame(self), path, (".xlsx",))
+
+    def to_csv(self, path: str | os.PathLike[str]) -> Path:
+        """Write `frame` to a ``.csv`` file in which no text is a formula for a spreadsheet; returns its path.
+
+        ``comparison.to_csv("runs.csv")``. A text that one would run gets a ``'`` in front, which ``frame.to_csv`` does
+        not do. The rest is as with `to_excel`.
+        """
+        from .._report.spreadsheet import write
+        from .._report.written import comparison_frame
+
+        return write(comparison_frame(self), path, (".csv",))
 
     @property
     def client(self) -> Client | None:

@@ -71,6 +71,11 @@ def _fallbacks(row: Row) -> str:
     return "–" if share is None else f"{share:.0%}"
 
 
+def _per_1000(row: Row) -> str:
+    mean = _known(row.cost_usd_mean)
+    return amount(None if mean is None else 1000 * mean, "cost_usd")
+
+
 def _total(row: Row) -> str:
     unknown = f" + {row.cost_usd_unknown:,} unknown" if row.cost_usd_unknown else ""
     return amount(_known(row.cost_usd_total), "cost_usd") + unknown
@@ -79,13 +84,13 @@ def _total(row: Row) -> str:
 COLUMNS = (
     _TableColumn("asked → served", _who),
     _TableColumn("runs", _runs),
-    _TableColumn("by fallback", _fallbacks),
+    _TableColumn("$ per 1,000", _per_1000, "cost_usd_mean"),
     _TableColumn("total p50", _figure("total_ms_p50", "total_ms"), "total_ms_p50"),
     _TableColumn("p95", _figure("total_ms_p95", "total_ms"), "total_ms_p95"),
     _TableColumn("first text p50", _figure("ttft_ms_p50", "ttft_ms"), "ttft_ms_p50"),
     _TableColumn("tokens/s", lambda row: amount(_known(row.tokens_per_s_p50), "number"), "tokens_per_s_p50"),
-    _TableColumn("cost a run", _figure("cost_usd_mean", "cost_usd"), "cost_usd_mean"),
-    _TableColumn("cost", _total),
+    _TableColumn("by fallback", _fallbacks),
+    _TableColumn("cost in all", _total),
 )
 
 

@@ -19,6 +19,7 @@ from .._statistics.intervals import (
     mean_p_value,
     median_interval,
     median_p_value,
+    quantile,
     quantile_interval,
     variance,
 )
@@ -51,6 +52,7 @@ class DifferenceOptions(TypedDict, total=False):
     confidence: float
     seed: int
     order: Sequence[str] | None
+    bounds: tuple[float, float]
 
 
 FEWEST_INPUTS = 6
@@ -171,6 +173,7 @@ def difference(
     confidence: float = 0.95,
     seed: int = 0,
     order: Sequence[str] | None = None,
+    bounds: tuple[float, float] = (0.0, 1.0),
 ) -> Difference:
     """Compare `a` and `b` on `metric`, paired by input and repeat, in any frame of a comparison's runs.
 
@@ -178,7 +181,8 @@ def difference(
 
     `a` and `b` are names of variants, or of templates or deployments (`by` decides where a name could be both): two
     templates are paired by input, deployment and repeat, two deployments by input, template and repeat. `statistic` is
-    ``mean`` for scores, money and tokens, ``median`` for times and speeds, unless you ask for another one or ``p95``.
+    ``mean`` for scores, money and tokens, ``median`` for times and speeds, unless you ask for another one or
+    ``p95`` (by Harrell and Davis, from all values near it: it differs a little from the plain quantile of `summary`).
 
     Only runs that were answered in full and not from a cache count; times and speeds are paired only where both were
     sent in the same sweep. `mixed` says what to do where part of a deployment's answers came from another one (a
@@ -186,7 +190,7 @@ def difference(
     `margin` is the smallest difference that matters to you, for scores in their own unit (default 0.02), else a share
     of b's figure (0.10): an interval inside it is called equal. Each call is one test; among twenty comparisons of
     equals one may look different, so use `differences` for many. `order`, the ids of the inputs as they were sent,
-    makes the interval one that holds however often one looks (scores from 0 to 1 only).
+    makes the interval one that holds however often one looks; for that the score must stay within `bounds`.
 
     Raises ConfigurationError for an unknown name or metric, or a frame without prompts to pair by.
 
@@ -212,7 +216,7 @@ def difference(
         left_out = "; ".join(f"{count:,} runs {reason}" for reason, count in excluded.items() if "sweep" in reason)
         reason = f"no input was answered by both {a} and {b}" + (f" ({left_out})" if left_out else "")
         return _nothing(question, excluded, reason)
-    return _judged(question, pairs, _input_columns(frame), excluded, order)
+    return _judged(question, pairs, _input_columns(frame), excluded, order, bounds)
 
 
 def decided(found: Difference, p_value: float) -> Difference:
@@ -263,6 +267,7 @@ def _judged(
     columns: pd.DataFrame,
     excluded: Mapping[str, int],
     order: Sequence[str] | None,
+    bounds: tuple[float, float],
 ) -> Difference:
     import numpy as np
 
@@ -275,9 +280,10 @@ def _judged(
     sides = pairs.groupby(level="input", sort=False).agg(fold)
     sample = gaps.to_numpy(dtype="float64")
     binary = points and len(pairs) == len(sample) and bool(np.isin(values, (0.0, 1.0)).all())
-    anytime = order is not None and points
+    anytime = order is not None and score and bool(values.min() >= bounds[0] and values.max() <= bounds[1])
     if anytime and order is not None:
-        figures = _anytime(question, gaps, sides, order)
+        points = points and bounds == (0.0, 1.0)
+        figures = _anytime(question, gaps, sides, order, bounds[1] - bounds[0])
     else:
         figures = _figures(question, pairs, sample, sides, span, binary)
     matters = question.margin if score else question.margin * abs(figures.base)
@@ -332,17 +338,21 @@ def _figures(
         return _Figures(float(np.median(sample)), low, high, median_p_value(sample), float(sides["b"].median()))
     a, b = _matrix(pairs["a"]), _matrix(pairs["b"])
     (low, high), p_value = quantile_interval(a, b, 0.95, confidence, seed)
-    base = float(np.nanquantile(b, 0.95))
-    return _Figures(float(np.nanquantile(a, 0.95)) - base, low, high, p_value, base)
+    base = quantile(b, 0.95)
+    return _Figures(quantile(a, 0.95) - base, low, high, p_value, base)
 
 
-def _anytime(question: _Question, gaps: pd.Series[Any], sides: pd.DataFrame, order: Sequence[str]) -> _Figures:
+def _anytime(
+    question: _Question, gaps: pd.Series[Any], sides: pd.DataFrame, order: Sequence[str], width: float
+) -> _Figures:
     from .._statistics.sequential import confidence_sequence
 
     known = [name for name in order if name in gaps.index]
     sample = gaps.loc[known].to_numpy(dtype="float64")
-    low, high = confidence_sequence((sample + 1) / 2, 1 - question.confidence)
-    return _Figures(float(gaps.mean()), 2 * low - 1, 2 * high - 1, math.nan, float(sides["b"].mean()))
+    low, high = (
+        width * (2 * end - 1) for end in confidence_sequence((sample / width + 1) / 2, 1 - question.confidence)
+    )
+    return _Figures(float(gaps.mean()), low, high, math.nan, float(sides["b"].mean()))
 
 
 def _matrix(values: pd.Series[Any]) -> np.ndarray[Any, Any]:

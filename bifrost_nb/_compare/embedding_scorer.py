@@ -56,6 +56,7 @@ class Similar(ModelScorer):
             raise ConfigurationError(f"deployment must be one for embeddings, 'provider/model', not {deployment!r}.")
         self.column, self.deployment, self._client = column, deployment, client
         super().__init__("similar", f"similar({column!r}, deployment={deployment!r})", self._alone, [column])
+        self.bounds = (-1.0, 1.0)
 
     def judge_all(self, name: str, work: Sequence[tuple[Run, Row]], calls: JudgeCalls, into: list[Judged]) -> None:
         """See `ModelScorer.judge_all`."""

@@ -12,7 +12,7 @@ import orjson
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SEPARATOR", "By", "default_by", "deployments", "inputs", "names", "served", "sweeps"]
+__all__ = ["SEPARATOR", "By", "default_by", "deployments", "inputs", "inputs_told", "names", "served", "sweeps"]
 
 By = Literal["variant", "deployment", "template"]
 SEPARATOR = " · "
@@ -43,8 +43,12 @@ def deployments(frame: pd.DataFrame) -> pd.Series[Any]:
 
 def inputs(frame: pd.DataFrame) -> pd.Series[Any]:
     """What runs are paired by: the row of inputs; where a run does not tell one, its prompt."""
-    found = _tagged(frame, "input_id", "input")
-    return found.fillna(frame["prompt_id"].astype("string")).rename("input_id")
+    return inputs_told(frame).fillna(frame["prompt_id"].astype("string")).rename("input_id")
+
+
+def inputs_told(frame: pd.DataFrame) -> pd.Series[Any]:
+    """The row of inputs where the run tells it, else NA."""
+    return _tagged(frame, "input_id", "input")
 
 
 def sweeps(frame: pd.DataFrame) -> pd.Series[Any]:

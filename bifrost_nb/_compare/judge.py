@@ -296,6 +296,9 @@ class Rubric(ModelScorer):
         who = judge if isinstance(judge, str) else judge.get("deployment")
         shown = f"rubric({question!r}, judge={who!r}" + ("" if scale == 2 else f", scale={scale!r}") + ")"
         super().__init__("rubric", shown, self._alone, columns)
+        self.bounds = min(0.0, *self.grades.values()), max(1.0, *self.grades.values())
+        if min(self.grades.values()) >= 1:  # a scale of 1 to 5 has no 0
+            self.bounds = min(self.grades.values()), self.bounds[1]
 
     def judge_all(self, name: str, work: Sequence[tuple[Run, Row]], calls: JudgeCalls, into: list[Judged]) -> None:
         """See `ModelScorer.judge_all`."""

@@ -43,6 +43,8 @@ class PairAnswer:
     input_id: str
     row: Mapping[str, Any]
     run: Run
+    apart: str = ""
+    """What the two answers of a pair share beside input and repeat."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -202,10 +204,10 @@ def judge_pairs(
 
 
 def _pairs(answers: Sequence[PairAnswer]) -> list[_Pair]:
-    together: dict[tuple[str, int | None], list[PairAnswer]] = {}
+    together: dict[tuple[str, str, int | None], list[PairAnswer]] = {}
     for one in answers:
         if one.run.status == "ok" and one.run.text.strip():
-            together.setdefault((one.input_id, one.run.repeat), []).append(one)
+            together.setdefault((one.input_id, one.apart, one.run.repeat), []).append(one)
     return [_Pair(a, b) for some in together.values() for a, b in combinations(some, 2) if a.name != b.name]
 
 

@@ -126,6 +126,8 @@ class Plan:
     """By which its answers are read."""
     sweep_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     """Marks the runs that this plan sends: only their times may be set against each other."""
+    seed: int | None = None
+    """By which `order` was shuffled; None where it was not."""
 
     def tags_of(self, trial: Trial) -> dict[str, Any]:
         """The tags of a cell's run: the user's, the cell's identity, and the names given in the comparison."""
@@ -243,6 +245,7 @@ def make_plan(
         trials=trials,
         order=_shuffled(trials, seed),
         schema=read_by,
+        seed=seed,
     )
     for who in asked:  # what the parameters get wrong shows before the first call
         plan.call(client, next(trial for trial in trials if trial.asked is who))

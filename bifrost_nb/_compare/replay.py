@@ -17,6 +17,7 @@ from .._client.calls import Call, Kind
 from .._prompts.pictures import is_shortened
 from .._safe_text import guard_entries, guard_headers, plain
 from ..errors import ConfigurationError
+from .groups import inputs_told, names
 from .plan import TAGS, Plan, PlannedPrompt, Trial, Variant, digest_of, identity_of, variants_of
 
 if TYPE_CHECKING:
@@ -90,7 +91,9 @@ def replay(
     `parameters` given here come in place of recorded ones. The old fallbacks are not asked again.
 
     Rows that are no completion, have no prompt, or cannot be sent are left out, and the result's `notes` say which and
-    why. What the run log already holds of this replay is not sent again, unless `fresh`.
+    why. Rows of a comparison keep their template and their row of inputs, so that the new answers are compared by
+    ``variant``, ``template`` or ``deployment`` as the old ones were. What the run log already holds of this replay is
+    not sent again, unless `fresh`.
 
     Raises ConfigurationError before anything is sent, also where no row is left, and `Interrupted` on the interrupt
     key. A call that fails is a row of the result.
@@ -168,6 +171,7 @@ def _plan(
     prompts: list[PlannedPrompt] = []
     sources: dict[str, Source] = {}
     seen: Counter[str] = Counter()
+    templates, inputs = (_texts(series) for series in (names(frame, "template"), inputs_told(frame)))
     for place, row in enumerate(frame[list(_NEEDED)].itertuples(index=False)):
         try:
             source = _source(place, row)
@@ -181,7 +185,9 @@ def _plan(
         digest = digest_of(["replay", source.kind, source.asked, source.parameters, source.stream], 12)
         seen[digest] += 1
         prompt_id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
-        prompts.append(PlannedPrompt(prompt_id, str(row.prompt), None, {"row": place}))
+        prompts.append(
+            PlannedPrompt(prompt_id, str(row.prompt), templates[place], {"row": place}, inputs[place] or prompt_id)
+        )
         sources[prompt_id] = source
     notes = [_told(count, first[reason], reason) for reason, count in left_out.items()]
     if not prompts:
@@ -190,6 +196,10 @@ def _plan(
             hint="Pass rows of completions with their prompts, such as runs(status='ok').",
         )
     return _ReplayPlan(**_cells(client, prompts, asked, sources), tags=dict(tags), sources=sources), notes
+
+
+def _texts(column: pd.Series[Any]) -> list[str | None]:
+    return [value if isinstance(value, str) else None for value in column]
 
 
 def _cells(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .comparison import Comparison
+    from .groups import By
     from .replay import Source
 
 __all__ = ["Replayed"]
@@ -54,11 +55,17 @@ class Replayed:
         return self.comparison.notes
 
     @property
+    def variants(self) -> list[str]:
+        """The names of what was asked: ``deployment``, or ``deployment · template`` where the old rows tell one."""
+        return self.comparison.variants
+
+    @property
     def frame(self) -> pd.DataFrame:
         """One row per old answer and new deployment; NA where unknown.
 
-        Columns: ``row`` (of the frame that was given), ``prompt_id``, ``prompt``, ``before`` and ``after`` (who
-        answered; before: else who was asked), ``deployment`` (who was asked now), ``status_before``, ``status``,
+        Columns: ``row`` (of the frame that was given), ``prompt_id``, ``template`` (of a comparison's rows),
+        ``prompt``, ``before`` and ``after`` (who answered; before: else who was asked), ``deployment`` and ``variant``
+        (who was asked now), ``status_before``, ``status``,
         ``response_before``, ``response``, ``same`` (boolean), ``similarity`` (0 to 1, by words), and for ``cost_usd``,
         ``total_ms``, ``latency_ms`` (the gateway's) the columns ``<name>_before``, ``<name>`` and ``<name>_change``.
         """
@@ -75,9 +82,11 @@ class Replayed:
             {
                 "row": pd.array(places, dtype="Int64"),
                 "prompt_id": after["prompt_id"],
+                "template": after["template"],
                 "prompt": before["prompt"],
                 "before": served(before).fillna(deployments(before)),
                 "deployment": deployments(after),
+                "variant": after["variant"],
                 "after": served(after),
                 "status_before": before["status"],
                 "status": after["status"],
@@ -95,20 +104,25 @@ class Replayed:
             table[f"{name}_before"], table[name], table[f"{name}_change"] = old, new, new - old
         return table
 
-    def summary(self) -> pd.DataFrame:
-        """One row per deployment asked.
+    def summary(self, by: By = "deployment") -> pd.DataFrame:
+        """One row per deployment asked, or `by` ``variant`` or ``template``.
 
-        Columns: ``deployment``, ``prompts``, ``ok``, ``same`` (answers equal to the old ones), ``similarity`` (mean);
-        ``cost_usd_before``, ``cost_usd``, ``cost_usd_change``: totals over the ``cost_usd_pairs`` where both costs are
-        known; ``total_ms_change`` and ``latency_ms_change``: medians over ``total_ms_pairs`` and ``latency_ms_pairs``.
+        Columns: ``deployment`` (or what `by` says), ``prompts``, ``ok``, ``same`` (answers equal to the old ones),
+        ``similarity`` (mean); ``cost_usd_before``, ``cost_usd``, ``cost_usd_change``: totals over the
+        ``cost_usd_pairs`` where both costs are known; ``total_ms_change`` and ``latency_ms_change``: medians over
+        ``total_ms_pairs`` and ``latency_ms_pairs``. Raises ConfigurationError where no row tells a template.
         """
         import pandas as pd
 
+        if by not in ("deployment", "variant", "template"):
+            raise ConfigurationError(f"by must be 'deployment', 'variant' or 'template', not {by!r}.")
+        if by == "template" and not self.comparison.templates:
+            raise ConfigurationError("These rows tell no template.", hint="Replay rows of a comparison of templates.")
         rows = []
-        for name, group in self.frame.groupby("deployment", sort=False):
+        for name, group in self.frame.groupby(by, sort=False):
             paired = group[group["cost_usd_change"].notna()]
             row: dict[str, Any] = {
-                "deployment": name,
+                by: name,
                 "prompts": len(group),
                 "ok": int((group["status"] == "ok").fillna(value=False).sum()),
                 "same": int(group["same"].fillna(value=False).sum()),
@@ -125,7 +139,7 @@ class Replayed:
         table = pd.DataFrame(rows)
         counts = ("prompts", "ok", "same", *(f"{metric}_pairs" for metric in METRICS))
         return table.astype({
-            name: "string" if name == "deployment" else "Int64" if name in counts else "Float64" for name in table
+            name: "string" if name == by else "Int64" if name in counts else "Float64" for name in table
         })  # fmt: skip
 
     def diff(self, row: int = 0, deployment: str | None = None) -> TextDiff:

@@ -82,6 +82,8 @@ class Scorer:
     def __init__(self, name: str, shown: str, judge: Callable[[Run, Row], Any], columns: Sequence[str] = ()) -> None:
         self.__name__ = name
         self.columns = tuple(columns)
+        self.bounds = (0.0, 1.0)
+        """The least and the most that it can give."""
         self._shown = shown
         self._judge = judge
 

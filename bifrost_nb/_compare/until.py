@@ -21,8 +21,8 @@ from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 from .difference import FEWEST_INPUTS, Difference, difference
 from .differences import shared_confidence, table_of
-from .judge import Rubric
 from .metrics import default_margin, is_score
+from .scoring import Scorer
 from .verdict import lead, margin_text, points_text
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ class Decision:
     """A row for each pair, as it stood when it was last looked at; see `Comparison.differences`."""
     order: Sequence[str] = field(repr=False, compare=False)
     """The ids of the inputs as they were sent."""
+    bounds: tuple[float, float] = (0.0, 1.0)
+    """The least and the most that the score can be."""
 
     @property
     def decided(self) -> bool:
@@ -78,7 +80,7 @@ class Decision:
         elif len(self.names) == 1:
             said = f"Decided {head}: {left} is best in {self.metric}."
         else:
-            margin = margin_text(self.margin, points=True)
+            margin = margin_text(self.margin, points=self.bounds == (0, 1))
             said = f"Decided {head}: {left} differ by less than {margin} in {self.metric}."
         return said + "".join(f" {name} left: {why}." for name, why in self.out.items())
 
@@ -89,8 +91,8 @@ class Decision:
 class Looks:
     """The course of one comparison that is to be decided: what is sent next, who is left, whether it has ended."""
 
-    def __init__(self, plan: Plan, metric: str, margin: float) -> None:
-        self.plan, self.metric, self.margin = plan, metric, margin
+    def __init__(self, plan: Plan, metric: str, margin: float, bounds: tuple[float, float] = (0.0, 1.0)) -> None:
+        self.plan, self.metric, self.margin, self.bounds = plan, metric, margin, bounds
         self.order: list[str] = list(dict.fromkeys(trial.prompt.input_id for trial in plan.order))
         self.left: list[str] = list(dict.fromkeys(trial.variant for trial in plan.trials))
         self.sent = 0
@@ -136,9 +138,10 @@ class Looks:
     def look(self, frame: pd.DataFrame, given_up: Collection[str] = (), stopped: str | None = None) -> None:
         """Take in all answers so far. `given_up` are deployments that get nothing more, `stopped` says why all do."""
         values = frame[self.metric].astype("Float64")
-        if ((values < 0) | (values > 1)).any():
-            worst = values[(values < 0) | (values > 1)].iloc[0]
-            self.end(f"{self.metric} is {worst:g} for an answer, and until='decided' takes scores from 0 to 1 only")
+        outside = values[(values < self.bounds[0]) | (values > self.bounds[1])]
+        if len(outside):
+            allowed = "{:g} to {:g}".format(*self.bounds)
+            self.end(f"{self.metric} is {outside.iloc[0]:g} for an answer, and its interval holds from {allowed} only")
             return
         known = set(frame.loc[values.notna(), "variant"])
         closed = {trial.variant for trial in self.plan.trials if trial.asked.name in given_up}
@@ -160,6 +163,7 @@ class Looks:
         return difference(
             frame, a, b, self.metric,
             by="variant", margin=self.margin, confidence=self._confidence, order=self.order,
+            bounds=self.bounds,
         )  # fmt: skip
 
     def _leave(self, name: str, why: str) -> None:
@@ -186,8 +190,9 @@ class Looks:
         said = f"{' and '.join(self.left)} cannot be told apart yet"
         if len(self.left) != 2 or (found := self._pairs.get((self.left[0], self.left[1]))) is None or not found.n:
             return said
-        ends = (points_text(end) for end in (found.estimate, found.low, found.high))
-        return said + " (difference {} points, {} to {} at any look)".format(*ends)
+        points = self.bounds == (0, 1)
+        ends = [points_text(end) if points else f"{end:.2g}" for end in (found.estimate, found.low, found.high)]
+        return said + f" (difference {ends[0]}{' points' if points else ''}, {ends[1]} to {ends[2]} at any look)"
 
     def end(self, reason: str) -> None:
         """It ends here, undecided."""
@@ -207,6 +212,7 @@ class Looks:
             reason,
             table_of(pairs),
             tuple(self.order),
+            self.bounds,
         )
 
 
@@ -223,16 +229,12 @@ def looks_of(until: Any, metric: Any, margin: Any, plan: Plan, scorers: Mapping[
         raise ConfigurationError(f"until must be 'decided' or left out, not {until!r}.")
     chosen = _metric(metric, [*scorers, *(["valid"] if plan.schema is not None else [])])
     scorer = scorers.get(chosen)
-    if isinstance(scorer, Rubric) and not all(0 <= value <= 1 for value in scorer.grades.values()):
-        raise ConfigurationError(
-            f"{chosen} has grades from {min(scorer.grades.values()):g} to {max(scorer.grades.values()):g}, and "
-            "until='decided' takes scores from 0 to 1.",
-            hint="Give the rubric labels with values: scale={'poor': 0, 'fair': 0.5, 'good': 1}.",
-        )
-    smallest = default_margin(chosen) if margin is None else number(margin)
-    if smallest is None or not 0 <= smallest < 1:
-        raise ConfigurationError(f"margin must be a number from 0 to below 1, not {margin!r}.", hint=_MARGIN)
-    looks = Looks(plan, chosen, smallest)
+    bounds = scorer.bounds if isinstance(scorer, Scorer) else (0.0, 1.0)
+    width = bounds[1] - bounds[0]
+    smallest = default_margin(chosen) * width if margin is None else number(margin)
+    if smallest is None or not 0 <= smallest < width:
+        raise ConfigurationError(f"margin must be a number from 0 to below {width:g}, not {margin!r}.", hint=_MARGIN)
+    looks = Looks(plan, chosen, smallest, bounds)
     if len(looks.left) < 2:
         raise ConfigurationError(f"There is only {looks.left[0]}, so there is nothing to decide.")
     if len(looks.order) < FEWEST_INPUTS:
@@ -256,7 +258,7 @@ def _metric(metric: Any, known: Sequence[str]) -> str:
         raise ConfigurationError(f"until='decided' needs a score to decide by, and there is {what}.", hint=have)
     if metric not in known:
         if isinstance(metric, str) and not is_score(metric) and f"score_{metric}" not in known:
-            have = f"Only scores from 0 to 1 have bounds, which such an interval needs. {have}"
+            have = f"Only scores have bounds, which such an interval needs. {have}"
         hint = f"{did_you_mean(str(metric), known)} {have}".strip()
         raise ConfigurationError(f"{metric!r} is no score of this comparison.", hint=hint)
     return str(metric)

@@ -87,6 +87,14 @@ def table(
     return Markup(f'<div style="overflow-x:auto"><table{named} style="{look}">{top}<tbody>{body}</tbody></table></div>')
 
 
+def pictures_html(urls: Iterable[str]) -> Markup:
+    """Pictures, small; `urls` are those that `_prompts.pictures.showable` let through."""
+    look = "max-width:12em;max-height:9em;margin:4px 4px 0 0"
+    return Markup(
+        "".join(f'<img src="{escape(url, quote=True)}" alt="a picture of the prompt" style="{look}">' for url in urls)
+    )
+
+
 def note(content: object) -> Markup:
     """What a reader must not overlook, in a box with a red edge."""
     edge = f"border-left:3px solid {RED};padding:2px 8px;margin:4px 0;overflow-wrap:anywhere"

@@ -51,7 +51,7 @@ ELEMENTS = frozenset(
     ]
 )
 """The elements that `to_html` can make."""
-ATTRIBUTES = frozenset(["aria-level", "href", "rel", "role", "start", "style", "target"])
+ATTRIBUTES = frozenset(["aria-level", "dir", "href", "rel", "role", "start", "style", "target"])
 """The attributes that `to_html` can make; `href` begins with ``http://``, ``https://`` or ``mailto:``."""
 
 LONGEST_MARKDOWN = 60_000
@@ -134,7 +134,7 @@ def preformatted(content: str) -> str:
     cut = clean[:LONGEST_SHOWN]
     rest = len(clean) - len(cut)
     more = f"<p>… and {rest:,} more characters, not shown here.</p>" if rest else ""
-    return f'<pre style="{_PRE}">{escape(cut, quote=False)}</pre>{more}'
+    return f'<pre dir="auto" style="{_PRE}">{escape(cut, quote=False)}</pre>{more}'
 
 
 def code(content: str, language: str = "") -> str:
@@ -184,16 +184,19 @@ def _parser() -> MarkdownIt:
 
         def paragraph_open(self, tokens: Sequence[Token], index: int, *_: Any) -> str:
             # The same distance above and below, in every front end's style sheet, in cells of tables too.
-            return "" if tokens[index].hidden else '<p style="margin:0.5em 0">'
+            return "" if tokens[index].hidden else '<p dir="auto" style="margin:0.5em 0">'
 
         def heading_open(self, tokens: Sequence[Token], index: int, *_: Any) -> str:
             # Not <h1>: an answer's headings do not belong into the notebook's table of contents.
             tag = tokens[index].tag
             style = f"font-weight:600;font-size:{_HEADINGS[tag]};margin:0.7em 0 0.4em"
-            return f'<div role="heading" aria-level="{tag[1]}" style="{style}">'
+            return f'<div role="heading" aria-level="{tag[1]}" dir="auto" style="{style}">'
 
         def heading_close(self, *_: Any) -> str:
             return "</div>\n"
+
+        def list_item_open(self, *_: Any) -> str:
+            return '<li dir="auto">'
 
         def table_open(self, *_: Any) -> str:
             return '<div style="overflow-x:auto"><table style="border-collapse:collapse;margin:0.5em 0">\n'
@@ -202,10 +205,10 @@ def _parser() -> MarkdownIt:
             return "</table></div>\n"
 
         def th_open(self, tokens: Sequence[Token], index: int, *_: Any) -> str:
-            return f'<th style="{CELL}{_alignment(tokens[index])}">'
+            return f'<th dir="auto" style="{CELL}{_alignment(tokens[index])}">'
 
         def td_open(self, tokens: Sequence[Token], index: int, *_: Any) -> str:
-            return f'<td style="{CELL}{_alignment(tokens[index])}">'
+            return f'<td dir="auto" style="{CELL}{_alignment(tokens[index])}">'
 
         def math_inline(self, tokens: Sequence[Token], index: int, *_: Any) -> str:
             return f"<span>{_formula(tokens[index])}</span>"

@@ -33,6 +33,8 @@ __all__ = [
     "metadata_many",
     "mimebundle",
     "mimebundle_many",
+    "said",
+    "said_html",
     "without_texts",
 ]
 
@@ -41,13 +43,15 @@ MOST_EVIDENCE = 500
 FORMS = ("md", "text", "json", "code")
 """How an answer may be read: as Markdown, as it is, as JSON, as program code."""
 
+LONGEST_ARGUMENTS = 20_000
+"""Characters of a tool call's arguments that are read as JSON; longer ones are shown as they came, and cut."""
 SHORT = 200
 """Answers of so many characters are in the metadata themselves."""
 
 _LINKED = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]{2,40}://|data:(?=\S)")
 """What JupyterLab begins a link at in plain text."""
 _SMALL = "font-size:90%;line-height:1.5"
-_ANSWER = '<div style="margin:0.5em 0">answer</div>'  # on one line with the answer's first paragraph
+_CARD = "flex:1 1 16em;min-width:0;max-width:100%;box-sizing:border-box;border-radius:6px"
 
 
 class Runs(list[Run]):
@@ -200,9 +204,42 @@ def _nothing(run: Run) -> str:
     return {None: "no text yet", "ok": "the answer is empty"}.get(run.status, "no text arrived")
 
 
+def said(run: Run) -> str:
+    """All that a run answered, to be compared: its text, then the tools it calls, an argument a line, sorted."""
+    return "\n".join(part for part in (run.text.strip(), *map(_call_text, run.tool_calls)) if part)
+
+
+def said_html(run: Run) -> str:
+    """`said`, rendered: nothing that is only known about the answer, as its reasoning is."""
+    from .markdown import preformatted, to_html
+
+    calls = "\n".join(filter(None, map(_call_text, run.tool_calls)))
+    return (to_html(run.text) if run.text else "") + (preformatted(calls) if calls else "")
+
+
+def _call_text(call: Any) -> str:
+    import orjson
+
+    function = call.get("function") if isinstance(call, dict) else None
+    if not isinstance(function, dict):  # it comes from outside
+        return ""
+    name, arguments = plain(function.get("name") or "?", 200), str(function.get("arguments") or "")
+    try:
+        given = orjson.loads(arguments) if len(arguments) <= LONGEST_ARGUMENTS else None
+        if isinstance(given, dict):
+            lines = (
+                f"  {plain(key, 200)}: {orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()}"
+                for key, value in sorted(given.items())
+            )
+            return plain("\n".join([f"{name}(", *lines, ")"]))
+    except (orjson.JSONDecodeError, TypeError):  # no JSON, or nested too deeply
+        pass
+    return f"{name}({plain(arguments, LONGEST_ARGUMENTS)})"
+
+
 def _calls(run: Run) -> str:
     """The tools that the model wants called, one line each."""
-    called = (call.get("function") for call in run.tool_calls)
+    called = (call.get("function") for call in run.tool_calls if isinstance(call, dict))
     named = (call for call in called if isinstance(call, dict))  # it comes from outside
     return "\n".join(plain(f"{call.get('name', '?')}({call.get('arguments', '')})", 4_000) for call in named)
 
@@ -244,23 +281,22 @@ def _many_as_text(runs: Sequence[Run]) -> str:
 
 
 def _many_as_html(runs: Sequence[Run], form: str) -> str:
-    from .html import Markup, table, text
+    """A card for each run, as the live race has them: who, the facts, the answer, which scrolls where it is wide."""
+    from .html import RULE, text
 
     if not runs:
         return "<p>No runs.</p>"
-
-    def row(name: str, cells: Iterable[str]) -> list[Markup]:
-        return [Markup(f'<div style="white-space:nowrap">{name}</div>'), *map(Markup, cells)]
-
-    told = [describe(run) for run in runs]
-    answers = (answer_html(run, form) + _trouble_html(run) for run in runs)
-    rows = [
-        row("", (f"<strong>{text(plain(run.requested or '?', 200))}</strong>" for run in runs)),
-        row(_ANSWER, (f'<div style="min-width:12em">{answer}</div>' for answer in answers)),
-        *(row(label, (text(each[label]) for each in told)) for label in told[0]),
-    ]
-    widths = ["1%", *[f"{88 // len(runs)}%"] * len(runs)]
-    return table(rows, label="Runs side by side", titles=True, figures=(), wide=True, widths=widths)
+    cards = []
+    for run in runs:
+        facts = (f"<div>{name}: {text(said)}</div>" for name, said in describe(run).items())
+        head = f"<strong>{text(plain(run.requested or '?', 200))}</strong>"
+        cards.append(
+            f'<div style="{_CARD};border:1px solid {RULE}" role="group">'
+            f'<div style="padding:6px 10px;border-bottom:1px solid {RULE};overflow-wrap:anywhere">{head}'
+            f'<div style="display:flex;flex-wrap:wrap;gap:0 14px;{_SMALL}">{"".join(facts)}</div></div>'
+            f'<div style="padding:2px 10px;overflow-x:auto">{answer_html(run, form)}{_trouble_html(run)}</div></div>'
+        )
+    return f'<div style="display:flex;flex-wrap:wrap;gap:8px;margin:4px 0">{"".join(cards)}</div>'
 
 
 def _as_words(said: str) -> str:

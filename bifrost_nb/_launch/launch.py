@@ -268,8 +268,9 @@ def _certificates(path: Path) -> Path:
     try:
         if not path.is_dir():
             ssl.create_default_context(cafile=path)
-    except OSError as error:  # ssl.SSLError is one
-        reason = "it holds no certificate in PEM form" if isinstance(error, ssl.SSLError) else error.strerror
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError; a path may hold what none can
+        told = getattr(error, "strerror", None) or plain(error, 100)
+        reason = "it holds no certificate in PEM form" if isinstance(error, ssl.SSLError) else told
         raise ConfigurationError(
             f"The certificates of {plain(path, 300)} (ca_file) cannot be used: {reason}.",
             hint="Name a PEM file, or a folder of them.",

@@ -90,7 +90,7 @@ def rows_of(inputs: Any) -> list[Mapping[str, Any]]:
 
 
 def _is_pandas(inputs: Any) -> bool:
-    return hasattr(inputs, "columns") and hasattr(inputs, "to_dict") and hasattr(inputs, "iloc")
+    return hasattr(inputs, "iloc") and hasattr(inputs, "columns") and hasattr(inputs, "to_dict")
 
 
 def _pandas_rows(frame: Any) -> list[dict[str, Any]]:

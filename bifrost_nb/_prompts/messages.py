@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .._client.calls import Kind, prepare
+from .._client.calls import Kind, asked_of, prepare
 from .._client.token_count import as_items
 from .._safe_text import plain
 from ..errors import ConfigurationError, TemplateError
@@ -23,6 +23,8 @@ __all__ = [
     "filled_in",
     "image_columns",
     "pictures_of",
+    "pictures_sent",
+    "readable",
     "transcript",
     "user_turn",
     "variables_of",
@@ -161,6 +163,36 @@ def transcript(asked: str | Sequence[Mapping[str, Any]]) -> str:
     if len(asked) == 1 and asked[0]["role"] == "user":
         return _said(asked[0])
     return "\n\n".join(f"{turn['role']}: {_said(turn)}" for turn in asked)
+
+
+def readable(prompt: str) -> str:
+    """A run's prompt to be read: of messages each turn behind its role, and words for its pictures."""
+    turns = _recorded(prompt)
+    return transcript(turns) if turns else prompt
+
+
+def pictures_sent(prompt: str) -> list[str]:
+    """The addresses of the pictures in a run's prompt, of whatever kind: see `pictures.showable`."""
+    found = []
+    for turn in _recorded(prompt):
+        content = turn.get("content")
+        for part in content if isinstance(content, list) else ():
+            image = part.get("image_url") if isinstance(part, Mapping) else None
+            url = image.get("url") if isinstance(image, Mapping) else image
+            if isinstance(url, str):
+                found.append(url)
+    return found
+
+
+def _recorded(prompt: str) -> list[Message]:
+    """The messages that a prompt records, where they have the shape that `transcript` reads."""
+    return [turn for turn in asked_of(prompt) if isinstance(turn, dict) and _is_turn(turn)]
+
+
+def _is_turn(turn: Message) -> bool:
+    content = turn.get("content")
+    parts = content if isinstance(content, list) else []
+    return isinstance(turn.get("role"), str) and all(isinstance(one, dict) and "type" in one for one in parts)
 
 
 def _said(turn: Mapping[str, Any]) -> str:

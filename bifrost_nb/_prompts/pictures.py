@@ -14,18 +14,21 @@ import io
 import os
 import re
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from .._safe_text import plain
 from .prompt_text import Fault, no_value
 
-__all__ = ["MOST_BYTES", "data_url", "described", "is_shortened", "shortened"]
+__all__ = ["MOST_BYTES", "data_url", "described", "is_shortened", "shortened", "showable"]
 
 MOST_BYTES = 20 * 2**20
 """The largest picture that is sent; a choice of our own, above what most providers take."""
 MOST_PIXELS = 50_000_000
 """Of a picture that is first made into a PNG here."""
+SHOWN_BYTES = 4_000_000
+"""Of all pictures that are shown together: a page, and a saved notebook, holds them as text."""
 _DATA_URL = re.compile(r"data:(image/[a-z+.-]{1,40});base64,([A-Za-z0-9+/]*={0,2})")
 _SVG = re.compile(rb"\s*(?:<\?xml|<!--|<!doctype svg|<svg)", re.I)
 
@@ -44,6 +47,38 @@ def described(url: Any) -> str:
     if found is None:
         return f"[picture: {plain(url, 80)}]"
     return f"[picture: {found[1].removeprefix('image/').upper()}, {max(1, len(found[2]) * 3 // 4 // 1000):,} kB]"
+
+
+def showable(urls: Iterable[object], most_bytes: int = SHOWN_BYTES) -> list[str]:
+    """Those of `urls` that a page may show, as many as fit into `most_bytes`.
+
+    ``data:`` URLs of PNG, JPEG, WebP and GIF that hold what they say they do and open to no more than `MOST_PIXELS`.
+    """
+    found: list[str] = []
+    left = most_bytes
+    for url in urls:
+        if not isinstance(url, str) or len(url) > left * 4 // 3 + 100:
+            continue
+        try:
+            content = _decoded(url)
+            if not url.startswith(f"data:{_kind(content)};") or not _opens(content):
+                continue
+        except Fault:
+            continue
+        left -= len(content)
+        found.append(url)
+    return found
+
+
+def _opens(content: bytes) -> bool:
+    """Whether its head says a size that can be drawn; nothing is decoded."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(content), formats=["PNG", "JPEG", "WEBP", "GIF"]) as picture:
+            return 0 < picture.size[0] * picture.size[1] <= MOST_PIXELS
+    except Exception:  # noqa: BLE001 - PIL's readers fail in many ways, and warn of bombs by an error
+        return False
 
 
 _LONG = re.compile(r"(data:[a-z]+/[a-z0-9+.-]{1,40});base64,([A-Za-z0-9+/]+={0,2})")

@@ -14,7 +14,7 @@ import json
 import os
 import platform
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
@@ -35,11 +35,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .._compare.comparison import Comparison
+    from .._runs.run import Run
 
 __all__ = ["load_report", "write_report"]
 
 FORMAT = 1
 """Version of the JSON block; a reader refuses a later one."""
+INTERVAL_SEED = 0
+"""Of the bootstrap behind the verdicts."""
 ALL_PAIRS = 4
 """So many variants are compared in all pairs; more only with the first."""
 _BLOCK = re.compile(r'<script type="application/json" id="bifrost-data">(.*?)</script>', re.DOTALL)
@@ -185,7 +188,7 @@ def _verdicts(comparison: Comparison, frame: pd.DataFrame) -> Iterator[str]:
     for a, b in pairs:
         for metric in (*_scores(frame), "total_ms", "cost_usd"):
             try:
-                yield f"{a} against {b}, {metric}: {comparison.difference(a, b, metric).verdict}"
+                yield f"{a} against {b}, {metric}: {comparison.difference(a, b, metric, seed=INTERVAL_SEED).verdict}"
             except BifrostError as error:
                 yield f"{a} against {b}, {metric}: {plain(error, 300)}"
 
@@ -218,11 +221,49 @@ def _provenance(comparison: Comparison) -> str:
         "gateway version": _listed(run.gateway_version for run in runs),
         "cost": known if costs else "unknown",
         "costs come from": _listed(run.cost_source for run in runs),
+        "prices": _prices(runs),
+        "seeds": _seeds(comparison),
         "times": "the client's own monotonic clock; answers out of a cache are left out of them",
         "packages": ", ".join([f"Python {platform.python_version()}", *_versions()]),
     }
     rows = ([name, plain(text)] for name, text in facts.items())
     return f"<h2>Where the numbers come from</h2>{table(rows, label='Where the numbers come from', titles=True)}"
+
+
+def _prices(runs: Sequence[Run]) -> str:
+    """What a million tokens cost by those who answered: costs of the runs by their tokens, in and out where told."""
+    found: dict[str, list[Run]] = {}
+    for run in runs:
+        if run.served and run.cost_usd is not None:
+            found.setdefault(run.served, []).append(run)
+    said = []
+    for served, known in sorted(found.items()):
+        sides = [("input_cost_usd", "prompt_tokens", "in"), ("output_cost_usd", "completion_tokens", "out")]
+        if any(run.input_cost_usd is None or run.output_cost_usd is None for run in known):
+            sides = [("cost_usd", "total_tokens", "in and out together")]
+        each = []
+        for cost, tokens, word in sides:
+            counts = [getattr(run, tokens) for run in known]
+            if None not in counts and sum(counts):
+                price = sum(getattr(run, cost) for run in known) / sum(counts) * 1e6
+                each.append(f"{amount(price, 'cost_usd')} {word}")
+        if each:
+            said.append(f"{served} {', '.join(each)}")
+    return f"a million tokens, as charged: {'; '.join(said)}" if said else "unknown"
+
+
+def _seeds(comparison: Comparison) -> str:
+    """Those that make order, answers and intervals the same again."""
+    plan = comparison.plan
+    given = {asked.name: asked.parameters["seed"] for asked in plan.asked if "seed" in asked.parameters}
+    sampling = ", ".join(f"{name} {seed}" for name, seed in given.items())
+    return "; ".join(
+        [
+            f"order of sending {plan.seed}" if plan.seed is not None else "order of sending not shuffled",
+            f"answers {sampling}" if sampling else "answers none sent",
+            f"intervals {INTERVAL_SEED}",
+        ]
+    )
 
 
 def _listed(values: Iterable[Any]) -> str:

@@ -1,8 +1,8 @@
 """Frames as files for spreadsheets, in which no text of a model becomes a formula.
 
-A program that opens CSV takes a cell that begins with ``=``, ``+``, ``-``, ``@``, a tab or a return for a formula,
-which can send data away (OWASP, "CSV Injection"); such texts get a leading apostrophe. In Excel files every text is
-typed as text instead, so nothing of it changes.
+A program that opens CSV takes a cell that begins with ``=``, ``+``, ``-``, ``@``, a tab or a return (after blanks,
+too) for a formula, which can send data away (OWASP, "CSV Injection"); such texts get a leading apostrophe. In Excel
+files every text is typed as text instead, so nothing of it changes.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._files import write_private
+from .._runs.log.export import FORMULA
 from ..errors import ConfigurationError, LogError
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ __all__ = ["LONGEST_CELL", "WRITERS", "to_csv", "to_excel", "write"]
 
 LONGEST_CELL = 32_767
 """Characters that Excel takes in one cell; longer texts are cut and end in an ellipsis."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 """What XML 1.0 cannot hold."""
 
@@ -78,7 +78,7 @@ def write(frame: pd.DataFrame, path: str | os.PathLike[str], suffixes: Sequence[
 
 
 def _inert(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    return f"'{value}" if isinstance(value, str) and re.match(FORMULA, value) else value
 
 
 def _excel_value(value: Any) -> Any:

@@ -14,6 +14,7 @@ from .deployments import Kind
 from .dialects import Dialect
 from .providers import Anthropic, AnthropicCount, Bedrock, Cohere, GenAI, GenAICount, ProviderFormat
 from .routes.batches import batch_routes
+from .routes.cache import cache_routes
 from .routes.inference import OPERATIONS, Inference
 from .routes.management import management_routes
 from .routes.token_count import CountTokens, count_path
@@ -65,10 +66,13 @@ def gateway_app(simulator: Simulator, *, control_token: str | None = None) -> AS
         routes.append(Route(f"{prefix}/openai/responses", responses, methods=["POST"]))
         routes.append(Route(f"{prefix}/openai/deployments/{{rest:path}}", azure, methods=["POST"]))
     for format, path in _FOREIGN:
+        if simulator.dialect.old and format.route == "cohere":  # measured of 1.3.63 and 1.4.0
+            continue
         for prefix in (f"/{format.route}", *_FRAMEWORKS):
             endpoint = Inference(simulator, "chat", format.route, format)
             routes.append(Route(f"{prefix}{path}", endpoint, methods=["POST"]))
     routes += batch_routes(simulator, _OPENAI_PREFIXES)
+    routes += cache_routes(simulator)
     routes += management_routes(simulator, control_token)
     app = Starlette(routes=routes, exception_handlers={404: _elsewhere, 405: _elsewhere})
     return _Guard(app=app, added=_headers(simulator.dialect))
@@ -106,7 +110,9 @@ class _Guard:
 
         async def told(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message.get("headers", ()), *self.added]}
+                headers = list(message.get("headers", ()))
+                given = {name for name, _ in headers}
+                message = {**message, "headers": headers + [item for item in self.added if item[0] not in given]}
             await send(message)
 
         await self.app(scope, receive, told)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from .http.request import SimulatedCall
@@ -66,6 +66,10 @@ class Failure:
     """What the engine ran into, in its own words: ``error.error``."""
     asked: bool = True
     """Whether a provider was asked; if not, ``routing_info`` is empty."""
+    answered: bool = True
+    """Whether that provider said anything."""
+    latency_ms: int | None = None
+    """Of the attempt, which errors of 2.0 tell."""
     top_type: str | None = None
     """Governance puts the kind at the top level, providers inside ``error``."""
     headers: Mapping[str, str] | None = None
@@ -111,6 +115,8 @@ class Dialect:
         if self.old and call.kind == "chat" and route.provider == "anthropic":
             kind = ""  # measured: this generation leaves it empty
         body = self._envelope(call, route, answer_id, kind)
+        if self.old and route.provider == "gemini":  # measured: why its answer ended is not known here
+            choices = [{name: value for name, value in choice.items() if name != "finish_reason"} for choice in choices]
         return body | {"choices": choices, "usage": usage, "extra_fields": extra}
 
     def chunk(self, call: SimulatedCall, route: Route, answer_id: str, choice: Any, extra: Any) -> dict[str, Any]:
@@ -118,34 +124,39 @@ class Dialect:
         kind = "text_completion" if call.kind == "text" else "chat.completion.chunk"
         return self._envelope(call, route, answer_id, kind) | {"choices": [choice], "extra_fields": extra}
 
-    def last_chunk(self, chunk: dict[str, Any], usage: Any) -> dict[str, Any]:
+    def last_chunk(self, route: Route, chunk: dict[str, Any], usage: Any) -> dict[str, Any]:
         """The chunk that the gateway itself adds: it knows less than the ones before it."""
+        if route.provider == "gemini":  # its last chunk is the provider's own
+            return chunk | {"usage": usage}
         known = {"system_fingerprint": "", "usage": usage}
         if not self.old:
-            return chunk | known | {"model": chunk["extra_fields"]["original_model_requested"]}
+            return chunk | known | {"model": "" if route.provider == "cohere" else self.model_name(route)}
         return chunk | known | {"model": ""} | ({"created": 0} if "created" in chunk else {})
 
     def opening(self, route: Route) -> dict[str, Any] | None:
         """The delta that opens a streamed chat, before any text; None where there is none."""
-        if route.provider == "anthropic":
-            return None if self.old else {"role": "assistant"}
+        if route.provider == "cohere" or (route.provider == "anthropic" and not self.old):
+            return {"role": "assistant"}
+        if route.provider in ("anthropic", "gemini"):
+            return None
         return {"role": "assistant", "content": ""} if self.old else None
 
     def _envelope(self, call: SimulatedCall, route: Route, answer_id: str, kind: str) -> dict[str, Any]:
         body: dict[str, Any] = {"id": answer_id, "object": kind}
-        # From 1.5 on the asked-for name replaces the provider's own.
         body["model"] = self.model_name(route)
         if self.created_on_text or call.kind == "chat":
             body["created"] = int(time.time())
-        if route.provider != "anthropic":
+        if route.provider not in ("anthropic", "cohere", "gemini"):
             return body | {"system_fingerprint": "fp_simulated"}
         body["system_fingerprint"] = ""
-        # Measured: the chunks of this provider know neither their model nor their time.
+        # Measured: the chunks of these providers do not know their time, nor, but for Gemini's, their model.
+        if route.provider == "gemini":
+            return body | {"created": 0} if route.stream or self.old else body
         return body | {"model": "", "created": 0} if route.stream else body
 
     def model_name(self, route: Route) -> str:
-        """An answer's own `model`."""
-        return route.upstream_model if self.old else route.model
+        """An answer's own `model`: what the provider said. The engine of 2.2 puts the asked-for name in its place."""
+        return route.model if self.name == "2.2" else route.upstream_model
 
     def extra_fields(self, route: Route, latency_ms: Any, chunk_index: Any = 0) -> dict[str, Any]:
         """The gateway's own fields. `latency_ms`: the total, or for a content chunk the time since the one before."""
@@ -164,13 +175,23 @@ class Dialect:
             extra["provider"] = route.provider
         if self.old:
             return extra | {"model_requested": route.model}
-        # Measured: only a whole answer says that, and for whom, a fallback stepped in.
-        told = route.fallback_index > 0 and not route.stream
+        if not route.model:
+            return extra
+        told = self._tells_fallback(route)
+        # Measured: a whole answer knows the gateway's name of an alias only, a stream the provider's.
+        upstream = self.name == "2.2" or route.stream
         return extra | {
             "original_model_requested": route.primary_model if told else route.model,
-            "resolved_model_used": route.upstream_model if self.name == "2.2" else route.model,
+            "resolved_model_used": route.upstream_model if upstream else route.model,
             "routing_info": self._routing_info(route, told=told),
         }
+
+    def _tells_fallback(self, route: Route) -> bool:
+        """Whether a body says that, and for whom, a fallback stepped in: a whole answer, measured in 2.0 a chunk too.
+
+        The engine of 2.2 was measured not to say it in a stream; whether its gateway does is not known.
+        """
+        return route.fallback_index > 0 and (not route.stream or self.name == "2.0")
 
     def _routing_info(self, route: Route, *, told: bool) -> dict[str, Any]:
         info: dict[str, Any] = {"provider": route.provider, "model": route.model, "key": route.key}
@@ -181,16 +202,16 @@ class Dialect:
             info |= {"primary_provider": route.primary_provider, "primary_model": route.primary_model}
         return info
 
-    def headers(self, route: Route, upstream_ms: float, *, failed: bool = False, asked: bool = True) -> dict[str, str]:
+    def headers(self, route: Route, upstream_ms: float, failure: Failure | None = None) -> dict[str, str]:
         """The identity headers of an answer, a stream or an error, and those that a provider's answer had.
 
         Measured: none before 1.5; there only on whole answers of the integration routes; from 2.0 on everywhere.
-        `asked`: a provider was, and answered.
         """
         if self.old:
-            return {}
-        headers = _provider_headers(route) if asked else {}
-        if not self.second and (failed or route.stream or not route.integration):
+            return self._old_stream_headers(route) if failure is not None and route.stream else {}
+        asked = failure is None or failure.asked
+        headers = _provider_headers(route) if failure is None or (asked and failure.answered) else {}
+        if not self.second and (failure is not None or route.stream or not route.integration):
             return headers
         if self.second:
             headers = {"x-request-id": route.request_id, "x-bifrost-trace-id": uuid.uuid4().hex} | headers
@@ -199,11 +220,10 @@ class Dialect:
         if route.provider:
             headers["x-bifrost-provider"] = route.provider
         told = route.fallback_index > 0
-        headers |= {
-            "x-bifrost-original-model": route.primary_model if told else route.model,
-            "x-bifrost-resolved-model": route.upstream_model if self.name == "2.2" else route.model,
-            "x-bifrost-request-type": route.request_type,
-        }
+        if route.model:
+            headers["x-bifrost-original-model"] = route.primary_model if told else route.model
+            headers["x-bifrost-resolved-model"] = route.upstream_model if self.name == "2.2" else route.model
+        headers["x-bifrost-request-type"] = route.request_type
         if told:
             headers["x-bifrost-fallback-index"] = str(route.fallback_index)
         if self.second and asked:
@@ -212,9 +232,17 @@ class Dialect:
                 info["alias_model_id"] = alias["model_id"]
             for name, value in info.items():
                 headers[f"x-bifrost-routing-info-{name.replace('_', '-')}"] = "true" if value is True else value
-            if not failed or route.integration:
-                headers["x-bifrost-upstream-latency-ms"] = f"{upstream_ms:.3f}"
+        if self.second and (failure is None or (route.integration and route.model)):
+            headers["x-bifrost-upstream-latency-ms"] = f"{upstream_ms if asked else 0:.3f}"
         return headers
+
+    def stream_headers(self, route: Route) -> dict[str, str]:
+        """What a stream lets web pages of other origins read: measured in 1.3 always, later on integration routes."""
+        return {"access-control-allow-origin": "*"} if route.integration or self.name == "1.3" else {}
+
+    def _old_stream_headers(self, route: Route) -> dict[str, str]:
+        """Measured: an error that comes instead of a stream has the stream's headers already."""
+        return {"cache-control": "no-cache", "connection": "keep-alive"} | self.stream_headers(route)
 
     def refused_headers(self, request_id: str) -> dict[str, str]:
         """Headers of a request that is refused before anybody is to be asked."""
@@ -260,6 +288,8 @@ class Dialect:
     def error(self, failure: Failure, route: Route | None) -> dict[str, Any]:
         """An error body."""
         details = {"type": failure.type, "code": failure.code, "message": failure.message, "param": failure.param}
+        if route is not None and route.provider == "anthropic":  # its errors have nothing else
+            details |= {"code": None, "param": None}
         body: dict[str, Any] = {"is_bifrost_error": failure.is_bifrost_error}
         if failure.cause:
             details["error"] = failure.cause
@@ -272,6 +302,8 @@ class Dialect:
             body["extra_fields"] = self._identity(route)
             if not failure.asked and not self.old:
                 body["extra_fields"]["routing_info"] = {}
+            if self.second and failure.latency_ms is not None:
+                body["extra_fields"]["latency"] = failure.latency_ms
         elif self.old:  # measured: empty, and all the same there
             body["extra_fields"] = {"provider": "", "model_requested": "", "request_type": ""}
         else:
@@ -286,15 +318,34 @@ class Dialect:
         body.pop("status_code", None)  # measured: it is known for whole answers only
         return body
 
+    def first_frame(self, failure: Failure) -> Failure:
+        """An error that is the first frame of a stream, as the ordinary error that it becomes from 1.4.18 on.
+
+        Measured: its status is not known, so it is that of a request that was wrong.
+        """
+        return replace(failure, status=400, of_engine=True)
+
+    def cut(self) -> Failure | None:
+        """The error of a provider that breaks off a stream, measured of 2.0; None: nobody notices.
+
+        The engine of 2.2 alone was measured not to notice either.
+        """
+        if self.name != "2.0":
+            return None
+        message = "provider closed the stream before sending a completion marker (upstream connection ended mid-stream)"
+        return Failure(status=502, message=message, type="provider_connection_failed", cause="unexpected EOF")
+
     def refused(self) -> Failure:
         """The error of a provider at whose address nobody listens."""
         message = "network error occurred while connecting to provider API (DNS lookup, connection refused, etc.)"
+        if self.name == "1.3":
+            message = "failed to execute HTTP request to provider API"
         cause = "dial tcp 127.0.0.1:9: connect: connection refused"
         if self.old:
-            return Failure(
-                status=400, message=message, of_engine=True, cause=f"error when dialing 127.0.0.1:9: {cause}"
-            )
-        return Failure(status=502, message=message, type="provider_connection_failed", cause=cause)
+            cause = f"error when dialing 127.0.0.1:9: {cause}"
+            return Failure(status=400, message=message, of_engine=True, cause=cause, answered=False)
+        kind = "provider_connection_failed"
+        return Failure(status=502, message=message, type=kind, cause=cause, answered=False)
 
     def gave_up(self, *, stream: bool) -> Failure:
         """The error of a provider that goes silent, after the time that the gateway is configured to wait."""
@@ -305,9 +356,13 @@ class Dialect:
                 "Network Config."
             )
             if self.old:
-                return Failure(status=500, message=message, is_bifrost_error=True, of_engine=True, cause="timeout")
-            kind = "request_timed_out"
-            return Failure(status=504, message=message, type=kind, is_bifrost_error=True, cause="timeout")
+                return Failure(
+                    status=500, message=message, is_bifrost_error=True, of_engine=True, cause="timeout", answered=False
+                )
+            return Failure(
+                status=504, message=message, type="request_timed_out", is_bifrost_error=True, cause="timeout",
+                answered=False,
+            )  # fmt: skip
         cause = "i/o timeout" if self.old else "stream idle timeout: no data received within configured window"
         message = f"Error reading stream: {cause}"
         return Failure(status=500, message=message, is_bifrost_error=True, of_engine=True, cause=cause)

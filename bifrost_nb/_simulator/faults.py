@@ -128,14 +128,15 @@ class FaultRule(_Strict):
     frames: list[Frame] | None = None
     """The whole body of a stream, byte for byte."""
     error_after_chunks: int | None = Field(None, ge=0)
-    """A stream breaks with an error frame (see `error`, `status`) after so many chunks."""
+    """A stream breaks with an error frame (see `error`, `status`) after so many chunks. 0, from 1.5 on: an ordinary
+    error, and fallbacks are tried, where the provider opens its stream with text (text and most chats)."""
     stall_after_chunks: int | None = Field(None, ge=0)
     """A stream stops after so many chunks, with the connection open."""
     hold_after_chunks: int | None = Field(None, ge=0)
     """A stream waits after so many chunks, or all there are, until the rules are replaced; then it goes on."""
     provider_cut_after_chunks: int | None = Field(None, ge=0)
     """The provider breaks off a stream after so many chunks. The gateway does not notice: it ends the stream in good
-    order, with a last chunk that knows neither finish reason nor tokens."""
+    order, with a last chunk that knows neither finish reason nor tokens. Dialect 2.0 notices: an error frame, 502."""
     provider_timeout_ms: float | None = Field(None, ge=0)
     """The provider goes silent, and after so long the gateway gives it up with an error of its own; fallbacks are tried
     (before 1.5 only without streaming)."""

@@ -22,7 +22,7 @@ from .deployments import SimulatedDeployment
 from .dialects import Dialect, Failure, Route
 from .faults import FaultRule, Script
 from .http.delivery import ProviderAttempt
-from .http.request import UNRESOLVED, Refused, SimulatedCall, out_of_bounds
+from .http.request import Refused, SimulatedCall, out_of_bounds
 from .prompt_repository import PromptRepository
 from .records import LogRow, LogStore, RequestRecorder
 
@@ -71,14 +71,22 @@ class Simulator:
         for state in (self._seen, self._recent, self._prefixes, self._cache, self.conversations):
             state.clear()
 
+    def clear_cache(self, key: str) -> None:
+        """Forget the answers that were cached under ``x-bf-cache-key: key``."""
+        for each in [each for each in self._cache if each[0] == key]:
+            del self._cache[each]
+
     def resolve(self, model: str) -> str:
-        """``provider/model`` of a bare model name, from 1.5 on by the catalogue. Raises Refused."""
+        """``provider/model`` of a bare model name, from 1.5 on by the catalogue; ``/model`` where it is not known.
+
+        Raises Refused before 1.5.
+        """
         if not self.dialect.resolves_bare_models:
             raise Refused("model should be in provider/model format")
         for name, item in self.deployments.items():
             if item.model == model:
                 return name
-        raise Refused(UNRESOLVED)
+        return f"/{model}"
 
     @property
     def providers(self) -> list[str]:

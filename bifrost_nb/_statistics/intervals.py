@@ -9,20 +9,47 @@ length and has the figures (``tests/benchmarks/RESULTS.md``), ``tests/compare/te
   of 95 %. Either alone fails somewhere (3,000 trials, 20 inputs): t covers 86 % of skewed differences (lognormal,
   sigma 1, against a constant), the studentised bootstrap 88 to 91 % of those with two heavy tails (lognormal against
   lognormal), BCa 85 to 89 % of both. Together they are some 10 to 50 % wider than t there, 5 % wider for normal ones.
-- scores of which few differ: one input better and one worse by the whole range are added first (for 0 and 1 this is
-  Bonett and Price 2012). Without them, 20 inputs answered alike would give an interval of width 0.
-- medians: percentile bootstrap. Other quantiles: the same, over both sides together.
+- means of scores that are 0 or 1 on either side: Tango's score interval of the difference of two paired shares (1998,
+  Statistics in Medicine 17:891). It covers 94 to 97 % wherever one input in four differs or more; where fewer do, so
+  few outcomes are possible that no interval stays near 95. Exact coverage where a share p of 20 inputs is better and q
+  worse, and the least there of any interval that covers 93 % for every p and q (found by integer programming,
+  `least_coverage` in the benchmark):
+
+  ====  ====  =====  =============  =================
+  p     q     here   least of any   bootstrap, before
+  ====  ====  =====  =============  =================
+  0.05  0.05   98.6           96.3              100.0
+  0.08  0.02   99.5           97.4               99.8
+  0.10  0.00   99.8           98.9              100.0
+  ====  ====  =====  =============  =================
+
+- other scores of which few differ: one input better and one worse by the whole range are added first. Without them, 20
+  inputs answered alike would give an interval of width 0.
+- medians: percentile bootstrap.
+- other quantiles: Harrell and Davis's estimate, a mean of the ordered values with weights, and its percentile bootstrap
+  over both sides together (Wilcox and Erceg-Hurn 2012, Psychological Methods 17:466). Of a plain p95 the bootstrap
+  sees a few values only: it covers 97.5 to 99.2 % at 60 to 200 inputs and is a tenth to a seventh wider.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-__all__ = ["FEW", "mean_interval", "mean_p_value", "median_interval", "median_p_value", "quantile_interval", "variance"]
+__all__ = [
+    "FEW",
+    "mean_interval",
+    "mean_p_value",
+    "median_interval",
+    "median_p_value",
+    "quantile",
+    "quantile_interval",
+    "variance",
+]
 
 Sample = np.ndarray[Any, Any]
 Interval = tuple[float, float]
@@ -38,11 +65,41 @@ def mean_interval(sample: Sample, confidence: float, seed: int, *, skewed: bool 
     if len(sample) < 2:
         return -math.inf, math.inf
     if span:
+        if np.isin(sample, (-span, 0.0, span)).all():
+            low, high = _paired_shares(int((sample > 0).sum()), int((sample < 0).sum()), len(sample), confidence)
+            return span * low, span * high
         sample = _with_pseudo_inputs(sample, span)
     spread = float(sample.std(ddof=1))
     if spread <= 1e-12 * max(1.0, abs(float(sample.mean()))):
         return float(sample[0]), float(sample[0])
     return (_studentised if skewed else _expanded)(sample, confidence, seed)
+
+
+def _paired_shares(better: int, worse: int, count: int, confidence: float) -> Interval:
+    """Tango's interval: the differences d that a score test of `better` against `worse` of `count` inputs leaves in."""
+    from scipy.stats import norm
+
+    limit = float(norm.ppf((1 + confidence) / 2))
+
+    def score(d: float) -> float:
+        """How far what was seen is from `d`, in standard errors; falls from -1 to 1."""
+        linear = (2 * count - better + worse) * d - better - worse
+        root = math.sqrt(max(0.0, linear * linear + 8 * count * worse * d * (1 - d)))
+        fewest = (root - linear) / (4 * count)  # the share that is worse, as likely as it can be where d is the truth
+        variance = count * (2 * fewest + d * (1 - d))
+        away = better - worse - count * d
+        return away / math.sqrt(variance) if variance > 1e-15 else math.copysign(math.inf, away) if away else 0.0
+
+    def crossing(wanted: float, left: float, right: float) -> float:
+        for _ in range(50):
+            middle = (left + right) / 2
+            left, right = (middle, right) if score(middle) > wanted else (left, middle)
+        return (left + right) / 2
+
+    estimate = (better - worse) / count
+    low = -1.0 if worse == count else crossing(limit, -1.0, estimate)
+    high = 1.0 if better == count else crossing(-limit, estimate, 1.0)
+    return low, high
 
 
 def share_interval(count: int, of: int, confidence: float = 0.95) -> Interval:
@@ -73,15 +130,20 @@ def median_interval(sample: Sample, confidence: float, seed: int) -> Interval:
     return float(found.low), float(found.high)
 
 
+def quantile(values: Sample, share: float) -> float:
+    """Harrell and Davis's estimate of a quantile of all numbers in `values`; NaN are left out."""
+    return float(_quantiles(values[None], share)[0])
+
+
 def quantile_interval(a: Sample, b: Sample, share: float, confidence: float, seed: int) -> tuple[Interval, float]:
-    """Interval and p-value of a quantile of `a` minus that of `b`: inputs x repeats each, NaN where a run is missing.
+    """Interval and p-value of a `quantile` of `a` minus that of `b`: inputs x repeats each, NaN where a run is missing.
 
     Inputs are drawn with all their repeats, the same for both sides; the p-value swaps the sides of inputs.
     """
     rng = np.random.default_rng(seed)
 
     def gap(left: Sample, right: Sample) -> Sample:
-        return np.asarray(_nanquantile(left, share) - _nanquantile(right, share))
+        return np.asarray(_quantiles(left, share) - _quantiles(right, share))
 
     observed = float(gap(a[None], b[None])[0])
     count, resamples = len(a), 1999
@@ -184,7 +246,19 @@ def _resampled(sample: Sample, seed: int, figure: Callable[[Sample], Sample]) ->
     return np.concatenate(parts)
 
 
-def _nanquantile(values: Sample, share: float) -> Sample:
-    """Over inputs and repeats of each resample; `numpy.nanquantile` is slow where nothing is missing."""
-    flat = values.reshape(len(values), -1)
-    return np.asarray(np.nanquantile(flat, share, axis=1) if np.isnan(flat).any() else np.quantile(flat, share, axis=1))
+def _quantiles(values: Sample, share: float) -> Sample:
+    """`quantile` of each resample, over its inputs and repeats."""
+    ordered = np.sort(values.reshape(len(values), -1), axis=1)  # NaN last
+    known = ordered.shape[1] - np.isnan(ordered).sum(axis=1)
+    found = np.full(len(ordered), np.nan)
+    for count in np.unique(known[known > 0]):
+        rows = known == count
+        found[rows] = ordered[rows, :count] @ _harrell_davis(int(count), share)
+    return found
+
+
+@functools.cache
+def _harrell_davis(count: int, share: float) -> Sample:
+    from scipy.stats import beta
+
+    return np.diff(beta.cdf(np.linspace(0, 1, count + 1), (count + 1) * share, (count + 1) * (1 - share)))

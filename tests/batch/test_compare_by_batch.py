@@ -179,6 +179,20 @@ def test_a_job_that_never_arrived_is_sent_again_and_one_in_doubt_is_not(
     assert len(jobs(gateway)) == 1
 
 
+def test_somebody_elses_job_is_not_taken_for_ours(client: Client, gateway: LocalGateway, log: RunLog) -> None:
+    """Anthropic keeps no mark: a job found by time and size that holds other requests answers none of ours."""
+    other = ask(client, [C], prompt="Name a {{x}}, please.").collect(wait=20)
+    plan = make_plan(client, [C], "Name a {{x}}.", inputs=INPUTS, kind="chat", stream=False, batch=True,
+                     parameters={"max_tokens": 20})  # fmt: skip
+    cells = [trial.trial_id for trial in plan.trials]
+    Ledger(log).sending(
+        SentJob(gateway=gateway.url, variant=C, deployment=C, model="claude", kind="chat", rate=0.5, cells=cells)
+    )
+    ours = ask(client, [C])
+    assert (len(other.runs), len(ours.runs), ours.pending, len(jobs(gateway))) == (2, 0, 2, 1)
+    assert "holds other requests" in repr(ours)
+
+
 def test_a_refused_job_costs_nothing_and_may_be_sent_again(client: Client, gateway: LocalGateway) -> None:
     """What the gateway says is said, with what to do; the other variants are sent."""
     refusal = "no config found for batch apis; enable 'Use for Batch APIs' on at least one key for provider: openai"

@@ -142,6 +142,72 @@ def coverage_of_p95(trials: int) -> list[float]:
     return [_share(held(n)) for n in (60, 100, 200)]
 
 
+RARE = ((20, 0.05, 0.05), (20, 0.08, 0.02), (20, 0.10, 0.00), (20, 0.15, 0.05), (50, 0.05, 0.05), (50, 0.08, 0.02))
+"""Inputs, and the shares of them that are better and worse: scores 0 and 1 that rarely differ."""
+
+
+def _outcomes(n: int) -> list[tuple[int, int]]:
+    return [(better, worse) for better in range(n + 1) for worse in range(n + 1 - better)]
+
+
+def _chances(n: int, p: float, q: float) -> np.ndarray:
+    from scipy.stats import multinomial
+
+    found: np.ndarray = multinomial.pmf([(b, c, n - b - c) for b, c in _outcomes(n)], n, [p, q, 1 - p - q])
+    return found
+
+
+def exact_coverage(n: int, p: float, q: float) -> float:
+    """Of scores 0 and 1: the chance of the outcomes whose interval holds the truth, summed up, in %."""
+    held = []
+    for better, worse in _outcomes(n):
+        sample = np.repeat([1.0, -1.0, 0.0], [better, worse, n - better - worse])
+        low, high = mean_interval(sample, 0.95, 0, span=1.0)
+        held.append(low - 1e-12 <= p - q <= high + 1e-12)
+    return 100 * float(_chances(n, p, q)[held].sum())
+
+
+def least_coverage(n: int, p: float, q: float, everywhere: float = 0.93) -> float:
+    """The least coverage, in %, that an interval can have at (p, q) if it has 93 % at every (x + p - q, x).
+
+    Of all rules that say for each outcome whether p - q is too high for it, too low, or neither: further inputs that
+    are better never make it too high, nor those that are worse too low. An integer program over all such rules.
+    """
+    from scipy.optimize import Bounds, LinearConstraint, milp
+    from scipy.sparse import csr_array
+
+    outcomes = _outcomes(n)
+    place = {outcome: number for number, outcome in enumerate(outcomes)}
+    count = len(outcomes)
+    rows: list[dict[int, float]] = []
+    bounds: list[float] = []
+    for share in np.linspace(0, (1 - (p - q)) / 2, 60):
+        chances = _chances(n, share + p - q, share)
+        rows.append(dict(enumerate(np.append(chances, chances))))
+        bounds.append(1 - everywhere)
+    for (better, worse), own in place.items():
+        implied = [(own, place.get((better + 1, worse))), (own, place.get((better, worse - 1)))]
+        implied += [(count + own, place.get((better, worse + 1))), (count + own, place.get((better - 1, worse)))]
+        # Variables: p - q is too low for this outcome (own), and too high (count + own).
+        for side, (out, further) in enumerate(implied):
+            if further is not None:
+                rows.append({out: 1.0, further + (count if side > 1 else 0): -1.0})
+                bounds.append(0.0)
+        rows.append({own: 1.0, count + own: 1.0})
+        bounds.append(1.0)
+    entries = [(value, number, column) for number, row in enumerate(rows) for column, value in row.items()]
+    values, numbers, columns = zip(*entries, strict=True)
+    matrix = csr_array((values, (numbers, columns)), shape=(len(rows), 2 * count))
+    wanted = np.tile(_chances(n, p, q), 2)
+    found = milp(
+        -wanted, constraints=LinearConstraint(matrix, -np.inf, bounds), integrality=np.ones(2 * count),
+        bounds=Bounds(0, 1),
+    )  # fmt: skip
+    if not found.success:
+        raise RuntimeError(found.message)
+    return 100 * (1 + float(found.mip_dual_bound))
+
+
 def false_alarms(trials: int) -> Iterator[tuple[str, float]]:
     """(kind, of 100 comparisons of equals, in how many something is called different)."""
 
@@ -223,6 +289,16 @@ def table(trials: int) -> str:
         print(lines[-1], file=sys.stderr, flush=True)
     p95 = " | ".join(f"{share:.1f}" for share in coverage_of_p95(few))
     lines += [f"| times, p95, with 60, 100 and 200 inputs ({few:,} trials) | {p95} |", ""]
+    lines += [
+        "Scores 0 and 1 that rarely differ, computed: few outcomes are possible, so no interval that holds 93 for all"
+        " shares can hold less than this.",
+        "",
+        "| inputs | better | worse | holds, of 100 | least of any |",
+        "|---|---|---|---|---|",
+    ]
+    for n, p, q in RARE:
+        lines.append(f"| {n} | {p:.0%} | {q:.0%} | {exact_coverage(n, p, q):.1f} | {least_coverage(n, p, q):.1f} |")
+    lines.append("")
     lines += ["| equals called different, of 100 | aim: at most 5 |", "|---|---|"]
     lines += [f"| {name} ({few:,} trials) | {share:.1f} |" for name, share in false_alarms(few)]
     called, tested = power(trials)

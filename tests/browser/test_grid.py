@@ -220,3 +220,29 @@ def test_pictures(lab: Notebook, grid: Cell, pictures: Path, theme: Literal["Lig
         assert contrast(root.locator(part).first) >= 4.5, (theme, part)
     lab.picture(pictures / f"grid-detail-{theme.lower()}.png")
     lab.theme("Light")
+
+
+def test_pictures_of_a_prompt(lab: Notebook) -> None:
+    """An opened answer shows the picture that was asked about, and the vote does; an address becomes no picture."""
+    cell = lab.run(
+        "import json, numpy as np, bifrost_nb as bf\n"
+        "from bifrost_nb._notebook.widgets.vote import Vote\n"
+        "asked = bf.compare(['openai/gpt-4o-mini', 'azure/gpt-4o'], 'What is it?', client=client, max_tokens=8,\n"
+        "                   inputs={'shot': [np.zeros((8, 9))]}, images='shot')\n"
+        "seen = asked.grid()\n"
+        "seen"
+    )
+    root = board(cell)
+    root.locator("tbody button").first.click()
+    image = root.locator("img.bifrost-picture")
+    image.wait_for()
+    lab.until(lambda: image.evaluate("image => image.naturalWidth") == 9, 30, "the picture")
+    vote = lab.run("asked.runs[0].response = asked.runs[0].texts[0] = 'other'; asked.vote()")
+    picture = board(vote).locator("img.bifrost-picture")
+    picture.wait_for()
+    assert picture.get_attribute("src").startswith("data:image/png;base64,")
+    lab.run(
+        "bad = ['https://example.com/a.png', 'data:image/svg+xml;base64,PHN2Zz4=']\n"
+        "seen.widget.send({'detail': {**seen.detail(0, 0), 'pictures': bad}})"
+    )
+    lab.until(lambda: image.count() == 0, 30, "no picture")

@@ -165,14 +165,39 @@ def test_html_holds_on_any_background() -> None:
         assert "var(" not in html
 
 
+def test_each_paragraph_has_the_direction_of_its_script() -> None:
+    """Paragraphs, items, headings, cells and text as it is read in their own direction; a table scrolls in its card."""
+    html = mimebundle_many([answered(response=t, texts=[t]) for t in ("# שלום\n\nשלום\n\n- פריט", "|א|\n|-|\n|ב|")])[
+        "text/html"
+    ]
+    for start in (
+        '<p dir="auto"',
+        '<li dir="auto"',
+        '<th dir="auto"',
+        '<td dir="auto"',
+        '<div role="heading" aria-level="1" dir="auto"',
+    ):
+        assert start in html
+    assert '<pre dir="auto"' in as_html(answered(), "text")
+    assert html.count("overflow-x:auto") == 3
+
+
 def test_side_by_side_shows_each_and_its_facts() -> None:
-    """A comparison has one column per run, each with its answer, its facts and its failure."""
+    """A comparison has one card per run, as the race has, each with its answer, its facts and its failure."""
     failed = answered(
         requested_model="slow", status="error", error_message="it broke", http_status=500, response=None, texts=[]
     )
     reader = read(mimebundle_many([answered(), failed])["text/html"])
-    assert reader.seen.count("tr") == 2 + len(describe(failed))
-    for text in ("azure/fast", "azure/slow", "Hello", "it broke", "failed (500)", "$0.000124"):
+    assert mimebundle_many([answered(), failed])["text/html"].count('role="group"') == 2
+    for text in (
+        *(f"{name}: {said}" for name, said in describe(failed).items()),
+        "azure/fast",
+        "azure/slow",
+        "Hello",
+        "it broke",
+        "failed (500)",
+        "$0.000124",
+    ):
         assert text in reader.text
     assert repr(Runs([answered(), failed])).count("──") == 4
     assert mimebundle_many([])["text/plain"] == "(no runs)"

@@ -305,6 +305,18 @@ def _frames() -> dict[str, Any]:
     return {**made, "polars": polars.DataFrame(columns)}
 
 
+def test_inputs_may_be_a_data_set_of_hugging_face() -> None:
+    """A real one, whole, selected and streamed; one of several parts says which to pass."""
+    datasets = pytest.importorskip("datasets", reason="Hugging Face's datasets are not installed")
+    whole = datasets.Dataset.from_dict({"word": ["a", "b", "c"], "n": [1, 2, 3]})
+    rows = [{"word": "a", "n": 1}, {"word": "b", "n": 2}, {"word": "c", "n": 3}]
+    assert [dict(row) for row in rows_of(whole)] == rows
+    assert [dict(row) for row in rows_of(whole.select([2, 0]))] == [rows[2], rows[0]]
+    assert [dict(row) for row in rows_of(whole.to_iterable_dataset())] == rows
+    with pytest.raises(ConfigurationError, match="train"):
+        rows_of(datasets.DatasetDict({"train": whole}))
+
+
 @pytest.mark.parametrize("name", list(_frames()))
 def test_inputs_may_be_a_frame_of_any_library(name: str) -> None:
     """Rows of Arrow, polars, duckdb, data sets and queries are what pandas' would be."""

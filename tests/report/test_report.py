@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import stat
+from datetime import UTC, datetime
+from html import unescape
 from pathlib import Path
 
 import pandas as pd
@@ -52,6 +54,57 @@ def test_it_loads_nothing(comparison: Comparison, tmp_path: Path) -> None:
     assert shell.count("<script") == 1
     for words in ("Verdicts", "azure/fast against azure/large, total_ms", "monotonic clock", "gateway version"):
         assert words in shell
+
+
+def test_it_says_where_its_numbers_come_from(client: Client, tmp_path: Path) -> None:
+    """Gateway version, dates, prices, seeds and packages stand in it; what is unknown is called so."""
+    found = compare(
+        ["azure/fast", "azure/large"], "What is {{thing}}?", inputs=CASES, client=client, max_tokens=10, seed=7
+    )
+    client.wait_costs(found.runs)
+    facts = _facts(found.report(tmp_path / "report.html"))
+    assert facts["gateway version"] == found.runs[0].gateway_version
+    assert f"{min(run.started_at for run in found.runs):%Y-%m-%d %H:%M}" in facts["sent"]
+    assert facts["written"].startswith(f"{datetime.now(UTC):%Y-%m-%d}")
+    assert f"pandas {pd.__version__}" in facts["packages"]
+    assert facts["seeds"] == "order of sending 7; answers none sent; intervals 0"
+    fast, large = (
+        [run for run in found.runs if run.requested_model == model and run.cost_usd] for model in ("fast", "large")
+    )
+    blended = sum(run.cost_usd or 0 for run in large) / sum(run.total_tokens or 0 for run in large) * 1e6
+    told = re.search(r"azure/large \$([\d.]+) in and out together", facts["prices"])
+    assert told is not None
+    assert float(told[1]) == pytest.approx(blended, rel=0.01)
+    for run in fast:  # as a gateway tells it that knows both parts
+        run.input_cost_usd = 0.15e-6 * (run.prompt_tokens or 0)
+        run.output_cost_usd = 0.6e-6 * (run.completion_tokens or 0)
+    told = re.search(r"azure/fast \$([\d.]+) in, \$([\d.]+) out", _facts(found.report(tmp_path / "r.html"))["prices"])
+    assert told is not None
+    assert [float(each) for each in told.groups()] == pytest.approx([0.15, 0.6], rel=0.01)
+    sampled = compare(["azure/always-fails"], "Hi", client=client, retries=0)
+    facts = _facts(sampled.report(tmp_path / "failed.html"))
+    assert (facts["prices"], facts["cost"]) == ("unknown", "unknown")
+
+
+def _facts(path: Path) -> dict[str, str]:
+    section = path.read_text().partition("Where the numbers come from</h2>")[2].partition("</table>")[0]
+    rows = re.findall(r"<tr[^>]*>(.*?)</tr>", section, re.DOTALL)
+    cells = [[unescape(re.sub("<[^>]+>", "", one)) for one in re.findall(r"<t[hd].*?</t[hd]>", row)] for row in rows]
+    return {row[0]: row[1] for row in cells}
+
+
+def test_no_text_of_a_csv_is_a_formula(client: Client, gateway: LocalGateway, tmp_path: Path) -> None:
+    """What a spreadsheet would run has a sign in front, in answers and inputs; figures stay figures."""
+    gateway.script([{"text": '=HYPERLINK("http://evil")'}])
+    found = compare(["azure/fast"], "{{ask}}", inputs={"ask": ["+1", " @x", "fine"]}, client=client)
+    path = found.to_csv(tmp_path / "runs.csv")
+    read = pd.read_csv(path)
+    assert read["response"].str.startswith("'=").all()
+    assert read["input_ask"].tolist() == ["'+1", "' @x", "fine"]
+    assert read["total_ms"].tolist() == pytest.approx(found.frame["total_ms"].tolist())
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with pytest.raises(ConfigurationError, match="xlsx"):
+        found.to_csv(tmp_path / "runs.xlsx")
 
 
 @pytest.mark.parametrize(("what", "gone"), [("prompt", "What is tea?"), ("response", "secretly")])

@@ -10,6 +10,8 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, ClassVar
 
+import httpx
+
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # litellm asks the internet for prices when imported
 os.environ.setdefault("LANGSMITH_TRACING", "false")
 
@@ -196,7 +198,9 @@ class Cohere(Driver):
         import cohere
 
         kind: Any = cohere.AsyncClientV2 if asynchronous else cohere.ClientV2
-        return kind(base_url=f"{url}/cohere", api_key=NO_KEY, max_retries=0)
+        raw = {"x-bf-send-back-raw-response": "true"}  # else the gateway answers in its own form
+        http: Any = httpx.AsyncClient if asynchronous else httpx.Client
+        return kind(base_url=f"{url}/cohere", api_key=NO_KEY, max_retries=0, httpx_client=http(headers=raw, timeout=60))
 
     def answer(self, client: Any) -> Any:
         return client.chat(model=self.model, messages=MESSAGES)

@@ -28,7 +28,10 @@ _MODULES = {"genai": "google.genai", "bedrock": "boto3", "langchain": "langchain
 pytestmark = pytest.mark.filterwarnings(
     "ignore:unclosed:ResourceWarning", "ignore::DeprecationWarning", "ignore::UserWarning"
 )
-VARYING = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\b[0-9a-f]{32}\b|\d+\.\d+|\d\d:\d\d:\d\d")
+VARYING = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f-]{27}|\b[0-9a-f]{32}\b|\d+\.\d+|\d\d:\d\d:\d\d|(?<=latency\W\W\W)\d+"
+    r"|(?<=latency\W\W)\d+"
+)
 SPENT = 3
 """Events read before a stream is left."""
 

@@ -116,6 +116,9 @@ def fails(planted: Planted, echo: Callable[[int], str]) -> dict[str, Callable[[]
         "bytes": lambda: client.complete("a/b", "Hi", max_tokens=-1, headers={b"x-api-key": CALL_KEY.encode()}),  # type: ignore[dict-item]
         "a text for headers": lambda: client.chat("a/b", "Hi", headers=f"x-api-key: {CALL_KEY}"),  # type: ignore[arg-type]
         "a list for a header": lambda: client.chat("a/b", "Hi", headers={"x-api-key": [CALL_KEY]}),  # type: ignore[dict-item]
+        "key for an address": lambda: Client("".join([API_KEY, ""])),
+        "virtual key for an address": lambda: Client("".join([VIRTUAL_KEY, ""])),
+        "key behind a colon": lambda: Client("".join(["localhost:", HEADER_KEY])),
         "query of an address": lambda: Client("".join(["http://127.0.0.1:9/?key=", URL_PASSWORD])),
         "compare": lambda: bf.compare(["a/b"], "Hi", client=client, max_tokens=-1, headers=call_headers()),
         "entry of compare": lambda: bf.compare(

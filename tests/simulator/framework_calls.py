@@ -16,6 +16,8 @@ from typing import Any
 
 PROMPT = "Explain tides briefly"
 AWS = {"aws_access_key_id": "id", "aws_secret_access_key": "secret"}
+RAW = {"x-bf-send-back-raw-response": "true"}
+"""Without it Cohere's route answers in the gateway's own form."""
 NOVA = "amazon.nova-lite-v1:0"
 Asked = tuple[str, int, int, str | None]
 """Text, prompt tokens, completion tokens of a whole answer; text of a stream."""
@@ -43,7 +45,9 @@ def litellm(url: str) -> Iterable[tuple[str, Asked]]:
             "model": f"bedrock/converse/{NOVA}", "aws_bedrock_runtime_endpoint": url, "aws_region_name": "us-east-1",
             **AWS,
         },
-        "cohere": {"model": "cohere_chat/command-r", "api_base": f"{url}/v2/chat", "api_key": "k"},
+        "cohere": {
+            "model": "cohere_chat/command-r", "api_base": f"{url}/v2/chat", "api_key": "k", "extra_headers": RAW,
+        },
     }  # fmt: skip
     for name, call in calls.items():
         call["messages"] = [{"role": "user", "content": PROMPT}]
@@ -59,6 +63,7 @@ def litellm(url: str) -> Iterable[tuple[str, Asked]]:
 def pydanticai(url: str) -> Iterable[tuple[str, Asked]]:
     import anthropic
     import cohere
+    import httpx
     from google import genai
     from pydantic_ai import Agent
     from pydantic_ai.models.anthropic import AnthropicModel
@@ -73,7 +78,8 @@ def pydanticai(url: str) -> Iterable[tuple[str, Asked]]:
     from pydantic_ai.providers.openai import OpenAIProvider
 
     claude = AnthropicProvider(anthropic_client=anthropic.AsyncAnthropic(base_url=url, api_key="k"))
-    command = CohereProvider(cohere_client=cohere.AsyncClientV2(base_url=url, api_key="k"))
+    asking = httpx.AsyncClient(headers=RAW, timeout=60)
+    command = CohereProvider(cohere_client=cohere.AsyncClientV2(base_url=url, api_key="k", httpx_client=asking))
     google = genai.Client(api_key="k", http_options={"base_url": url, "api_version": "v1beta"})
     nova = BedrockProvider(base_url=url, region_name="us-east-1", **AWS)
     openai = OpenAIProvider(base_url=f"{url}/v1", api_key="k")

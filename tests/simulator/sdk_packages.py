@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from typing import Any
 
+import httpx
 import pytest
 
 PROMPT = "Explain tides briefly"
@@ -209,7 +210,8 @@ class CohereSdk(Sdk):
 
     def __init__(self, url: str) -> None:
         cohere = pytest.importorskip("cohere", reason=REASON)
-        self.client = cohere.ClientV2(api_key=KEY, base_url=f"{url}/cohere")
+        self.http = httpx.Client(headers={"x-bf-send-back-raw-response": "true"}, timeout=20)
+        self.client = cohere.ClientV2(api_key=KEY, base_url=f"{url}/cohere", httpx_client=self.http)
 
     def answer(self, model: str, prompt: str = PROMPT, limit: int = 200) -> Any:
         messages = [{"role": "system", "content": "Be exact."}, {"role": "user", "content": prompt}]
@@ -247,7 +249,7 @@ class CohereSdk(Sdk):
         return raised.status_code, raised.body["error"]["message"]  # type: ignore[attr-defined]
 
     def close(self) -> None:
-        self.client._client_wrapper.httpx_client.httpx_client.close()  # it has no close of its own
+        self.http.close()
 
 
 SDKS = {"anthropic": AnthropicSdk, "genai": GenAISdk, "bedrock": BedrockSdk, "cohere": CohereSdk}

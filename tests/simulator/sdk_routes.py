@@ -6,13 +6,13 @@ import json
 import struct
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 import pytest
 
-from .conftest import Wire, events
+from .conftest import DIALECTS, Wire, events
 from .test_management import written
 
 PROMPT = "Explain tides briefly"
@@ -39,6 +39,8 @@ class Route:
     """(prompt, completion) tokens of a whole answer."""
     in_path: bool = False
     """Whether the path, not the body, has the model."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """What a request needs to be answered in the SDK's words."""
 
     def request(self, model: str | None = None, *, stream: bool = False, **extra: Any) -> tuple[str, dict[str, Any]]:
         """Path and body."""
@@ -50,7 +52,7 @@ class Route:
 
     def ask(self, wire: Wire, model: str | None = None, *, stream: bool = False, **extra: Any) -> httpx.Response:
         path, body = self.request(model, stream=stream, **extra)
-        return wire.http.post(path, json=body)
+        return wire.http.post(path, json=body, headers=self.headers)
 
 
 def _openai(prompt: str) -> dict[str, Any]:
@@ -114,9 +116,17 @@ COHERE = Route(
         answer["usage"]["tokens"]["input_tokens"],
         answer["usage"]["tokens"]["output_tokens"],
     ),
+    headers={"x-bf-send-back-raw-response": "true"},
 )
 ROUTES = (ANTHROPIC, GENAI, BEDROCK, COHERE)
 every_route = pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+ROUTES_OF_DIALECTS = [
+    pytest.param(dialect, route, id=f"{dialect}-{route.name}")
+    for dialect in DIALECTS
+    for route in ROUTES
+    if (dialect, route) != ("1.3", COHERE)  # which that generation does not have
+]
+every_dialect_and_route = pytest.mark.parametrize(("each", "route"), ROUTES_OF_DIALECTS, indirect=["each"])
 
 
 def row_of(wire: Wire, record: dict[str, Any]) -> Any:

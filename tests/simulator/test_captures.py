@@ -19,7 +19,10 @@ from .captures import CAPTURES, GENERATIONS, captured, differences
 from .captures_kinds import KINDS, NOT_ASKED_AGAIN
 
 WRONG_KEY = {"type": "invalid_request_error", "code": "invalid_api_key", "message": "Wrong key."}
+SAID = ["The", " tide", " is", " the", " rise", " and", " fall", " of", " the", " sea", "."]
 RULES: list[dict[str, Any]] = [
+    {"deployment": "gemini/gemini-2.5-flash", "text": SAID},
+    {"deployment": "cohere/command-r", "text": SAID},
     {"deployment": "wrong-key/small", "status": 401, "error": WRONG_KEY},
     {"deployment": "refused/small", "refused": True},
 ]

@@ -29,7 +29,7 @@ def test_identity_is_told_in_the_words_of_each_generation(each: Wire) -> None:
     resolved = "gpt-4o-2024-11-20" if each.gateway.dialect == "2.2" else "gpt-4o"
     assert (extra["original_model_requested"], extra["resolved_model_used"]) == ("gpt-4o", resolved)
     assert extra["routing_info"]["resolved_key_alias"] == {"model_id": "gpt-4o-2024-11-20"}
-    assert body["model"] == "gpt-4o"
+    assert body["model"] == ("gpt-4o" if each.gateway.dialect == "2.2" else "gpt-4o-2024-11-20")
     assert answer.headers["x-bifrost-provider"] == "azure"
     assert ("x-bifrost-routing-info-provider" in identity) == (each.gateway.dialect == "2.2")
 

@@ -15,6 +15,7 @@ from .sdk_routes import (
     PROMPT,
     Route,
     aws_messages,
+    every_dialect_and_route,
     every_route,
     row_of,
     stream_events,
@@ -30,7 +31,7 @@ REASONS = {  # of the gateway -> of each format
 }
 
 
-@every_route
+@every_dialect_and_route
 def test_a_whole_answer_is_told_in_the_sdks_words(each: Wire, route: Route) -> None:
     """Text, reason and usage are where the SDK looks for them, no field of the gateway's own is there, and the log row
     has the same numbers."""
@@ -53,7 +54,7 @@ def test_a_whole_answer_is_told_in_the_sdks_words(each: Wire, route: Route) -> N
         assert answer.headers["x-bifrost-provider"] == route.deployment.partition("/")[0]
 
 
-@every_route
+@every_dialect_and_route
 def test_a_stream_adds_up_to_the_same_answer(each: Wire, route: Route) -> None:
     """Streamed and whole, the same question with temperature 0 has the same text, reason and usage; the log agrees."""
     each.gateway.script([{"text": "The tide follows the moon. Twice a day it comes."}])
@@ -91,7 +92,7 @@ def test_a_limit_and_stop_sequences_reach_the_deployment(wire: Wire, route: Rout
     assert route.reason(answer) == REASONS[route.name]["stop"]
 
 
-@every_route
+@every_dialect_and_route
 def test_bare_names_and_any_providers_models(each: Wire, route: Route) -> None:
     """A bare name finds the model of the route's own provider; ``provider/model`` goes anywhere."""
     assert route.ask(each, route.deployment.partition("/")[2]).status_code == 200
@@ -137,7 +138,7 @@ ERRORS: dict[str, Any] = {
 }
 
 
-@every_route
+@every_dialect_and_route
 @pytest.mark.parametrize("stream", [False, True])
 def test_an_error_has_the_shape_of_the_sdk(each: Wire, route: Route, stream: bool) -> None:
     """Status, headers and the provider's message survive; Cohere's route alone has the gateway's own error."""

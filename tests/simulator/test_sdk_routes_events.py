@@ -14,6 +14,7 @@ from .sdk_routes import (
     GENAI,
     Route,
     aws_messages,
+    every_dialect_and_route,
     every_route,
     row_of,
     stream_events,
@@ -206,7 +207,7 @@ CACHED: dict[str, Any] = {
 }  # fmt: skip
 
 
-@every_route
+@every_dialect_and_route
 @pytest.mark.parametrize("stream", [False, True])
 def test_cached_tokens_are_counted_as_each_provider_does(each: Wire, route: Route, stream: bool) -> None:
     """Anthropic and AWS leave them out of the prompt's tokens from 1.5 on; Google and Cohere keep them in."""

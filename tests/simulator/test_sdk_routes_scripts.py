@@ -91,7 +91,7 @@ def test_frameworks_reach_every_format_under_their_prefix(wire: Wire, route: Rou
     """The same routes are below each framework's prefix, without the format's name."""
     for stream in (False, True):
         path, body = route.request(stream=stream)
-        answer = wire.http.post(path.replace(f"/{route.name}/", f"{prefix}/"), json=body)
+        answer = wire.http.post(path.replace(f"/{route.name}/", f"{prefix}/"), json=body, headers=route.headers)
         assert answer.status_code == 200
         assert stream or route.text(answer.json())
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..._paths import data_path
 
-__all__ = ["cache_headers"]
+__all__ = ["cache_headers", "own_cache_key"]
 
 _FORM = re.compile(r"[0-9a-f]{32}")
 
@@ -24,7 +24,12 @@ def cache_headers(cache: str | None) -> dict[str, str] | None:
     """The headers for ``on`` and ``off``; ``off`` also keeps the answer out of the cache. None leaves it as it is."""
     if cache is None:
         return None
-    return {"x-bf-cache-key": f"bifrost-nb-{_key()}"} if cache == "on" else {"x-bf-cache-no-store": "true"}
+    return {"x-bf-cache-key": own_cache_key()} if cache == "on" else {"x-bf-cache-no-store": "true"}
+
+
+def own_cache_key() -> str:
+    """This user's key, under which ``--cache on`` keeps answers."""
+    return f"bifrost-nb-{_key()}"
 
 
 def _key() -> str:

@@ -424,14 +424,11 @@ def _with_values(words: list[str]) -> list[str]:
     Raises UsageError for the dashes that word processors make of two, which no option begins with.
     """
     takes_value = {name for action in _PARSER._actions if action.nargs is None for name in action.option_strings}
+    declared = {name for action in _PARSER._actions for name in action.option_strings}
     joined: list[str] = []
     for word in words:
         before = joined[-1] if joined else ""
-        if (
-            before in takes_value
-            and word.startswith("-")
-            and word.partition("=")[0] not in _PARSER._option_string_actions
-        ):
+        if before in takes_value and word.startswith("-") and word.partition("=")[0] not in declared:
             value = _TWO_DASHES if word == "--" else word
             joined[-1] = f"{before}={value}" if before.startswith("--") else f"{before}{value}"
             continue

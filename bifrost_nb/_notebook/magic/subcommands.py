@@ -186,6 +186,14 @@ def _doctor(session: Session, given: argparse.Namespace) -> Table:
     return examine(session.client)
 
 
+def _cache(session: Session, given: argparse.Namespace) -> Text:
+    from ..._admin.cache import clear_cache
+    from .cache_key import own_cache_key
+
+    clear_cache(session.client, own_cache_key())
+    return Text("The gateway forgot the answers that --cache on had kept for you; nobody else's.")
+
+
 def _prompts(session: Session, given: argparse.Namespace) -> Any:
     return Text(saved_prompts().get(given.name).template) if given.name else saved_prompts().table()
 
@@ -256,6 +264,9 @@ COMMANDS: dict[str, Command] = {
     "cancel": Command(_cancel, "end one background job, or all", (_NAME,)),
     "config": Command(_config, "each setting, its value and where it came from"),
     "doctor": Command(_doctor, "what answers, which keys and packages are there, what is missing"),
+    "cache": Command(
+        _cache, "cache clear: forget the answers that --cache on kept", ((("what",), {"choices": ("clear",)}),)
+    ),
     "prompts": Command(_prompts, "saved prompts, or one of them", (_NAME,)),
     "copy": Command(
         _copy,

@@ -45,12 +45,13 @@ def _scores_html(comparison: Comparison, scores: list[str]) -> str:
     cells: dict[tuple[str, str], list[int]] = {}
     for place, trial in enumerate(comparison.trials):
         cells.setdefault((trial.prompt.prompt_id, trial.asked.name), []).append(place)
+    graded = {name for name in scores if not frame[name].dropna().isin((0.0, 1.0)).all()}
     prompts = comparison.plan.prompts
     names = comparison.deployments
     rows: list[list[object]] = []
     for prompt in prompts[:MOST_ROWS]:
         title = plain(" ".join(prompt.text.split()), 160)
-        judged = (_badges(frame.iloc[cells.get((prompt.prompt_id, name), [])], scores) for name in names)
+        judged = (_badges(frame.iloc[cells.get((prompt.prompt_id, name), [])], scores, graded) for name in names)
         rows.append([title, *map(Markup, judged)])
     more = len(prompts) - len(rows)
     rest = f"<div style='opacity:.75'>and {more:,} prompts more: <code>.comparison.grid()</code></div>" if more else ""
@@ -58,7 +59,7 @@ def _scores_html(comparison: Comparison, scores: list[str]) -> str:
     return table(rows, head, label="Scores by prompt", titles=True, figures=()) + rest
 
 
-def _badges(frame: pd.DataFrame, scores: list[str]) -> str:
+def _badges(frame: pd.DataFrame, scores: list[str], graded: set[str]) -> str:
     """The scores of one cell: of its repeats together."""
     if not len(frame):
         return "not sent"
@@ -67,7 +68,12 @@ def _badges(frame: pd.DataFrame, scores: list[str]) -> str:
     said = []
     for name in scores:
         parts = (frame[name], frame[f"{name}_reason"], frame[f"{name}_error"])
-        found = [ShownScore(*(None if _absent(one) else one for one in each)) for each in zip(*parts, strict=True)]
+        found = [
+            ShownScore(value, reason, error, name in graded)
+            for value, reason, error in (
+                [None if _absent(one) else one for one in each] for each in zip(*parts, strict=True)
+            )
+        ]
         shown = badge(name, found)
         edge = _EDGES.get(shown["state"], "1px solid rgba(128,128,128,0.8)")
         reason = f' <span style="opacity:.8">{escape(shown["reason"])}</span>' if shown["reason"] else ""

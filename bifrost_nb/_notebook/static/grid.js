@@ -246,6 +246,7 @@ export default () => ({
       }
       button(top, "Close", "Close the answers (Escape)", close);
       make("div", "asked", detail, content.prompt).dir = "auto";
+      pictures(make("div", "pictures", detail), content.pictures);
       const diff = make("div", "diff", detail);
       diff.setAttribute("aria-live", "polite");
       sayings = content.answers.map((answer, i) =>

@@ -6,7 +6,7 @@
 
 const ELEMENTS = new Set(("a b blockquote br code del details div em hr ins li ol p pre s span strong summary table tbody "
   + "td th thead tr ul").split(" "));
-const ATTRIBUTES = new Set("aria-level href rel role start style target".split(" "));
+const ATTRIBUTES = new Set("aria-level dir href rel role start style target".split(" "));
 const ADDRESS = /^(https?:\/\/|mailto:)/i;
 const OUTSIDE = /url\s*\(|expression|@import|position\s*:|\\|var\s*\(/i; // what a style could load, or where it could go
 

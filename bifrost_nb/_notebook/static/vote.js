@@ -33,6 +33,7 @@ export default () => ({
     });
     const prompt = make("div", "g-asked", root);
     prompt.dir = "auto";
+    const images = make("div", "g-pictures", root);
     const pair = make("div", "v-pair", root);
     const sides = [1, 2].map((number) => {
       const side = make("section", "v-side", pair);
@@ -72,6 +73,7 @@ export default () => ({
       bar.hidden = Boolean(ballot.told);
       place(told, ballot.told || "");
       prompt.textContent = ballot.prompt || "";
+      pictures(images, ballot.open ? ballot.pictures : []);
       sides.forEach((side, i) => { place(side, ballot.answers ? ballot.answers[i] : ""); side.scrollTop = 0; });
       if (!ballot.open && root.contains(document.activeElement)) end.focus();
     }

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from ..._compare.text_diff import text_diff
 from ..._display.describe import describe
 from ..._display.explain import explain
-from ..._display.html import Markup, table, text as escape
-from ..._display.markdown import to_html
+from ..._display.html import Markup, pictures_html, table, text as escape
+from ..._display.run import answer_html
 from ..._foreground.environment import takes_clicks
+from ..._prompts.pictures import showable
 from ..._report.spreadsheet import WRITERS, write
 from ..._report.written import frame_as_written
 from ..._runs.run import Run
@@ -41,6 +42,8 @@ WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 ANSWERS = 12
 """So many distinct answers of one prompt and deployment are shown in full."""
 STATIC_ROWS = 20
+STATIC_PICTURES = 2_000_000
+"""Characters of pictures in the saved table; for the others there are words."""
 NOTE = 2_000
 """The longest note, in characters."""
 LONGEST_SEARCH = 200
@@ -139,7 +142,8 @@ class GridView:
     def _repr_html_(self) -> str:
         wrap = "white-space:pre-wrap;min-width:9em"
         state = self.state
-        rows = [state.row(row) for row in state.telling()[:STATIC_ROWS]]
+        telling = state.telling()[:STATIC_ROWS]
+        rows = [state.row(row) for row in telling]
         more = len(state.shown) - len(rows)
         names = [cut(state.deployments[place], 200) for place in state.columns]
 
@@ -149,9 +153,13 @@ class GridView:
                 f'<div style="opacity:0.8">{escape(one["said"])}</div>'
             )
 
-        shown = (
-            [Markup(f'<div style="{wrap}">{escape(row["prompt"])}</div>'), *map(answer, row["cells"])] for row in rows
-        )
+        left = STATIC_PICTURES
+        shown = []
+        for one, row in zip(telling, rows, strict=True):
+            pictures = showable(one.pictures, left)
+            left -= sum(map(len, pictures)) * 3 // 4
+            asked = f'<div style="{wrap}">{escape(row["prompt"])}</div>{pictures_html(pictures)}'
+            shown.append([Markup(asked), *map(answer, row["cells"])])
         answers = table(shown, ["prompt", *names], label="Answers", titles=True, wide=True, widths=["24%"])
         said = (
             f"{len(rows):,} of {len(state.shown):,} prompts, those with errors and differences first"
@@ -216,7 +224,8 @@ class GridView:
         return {
             "row": row,
             "deployment": deployment,
-            "prompt": cut(asked.prompt, 20_000),
+            "prompt": cut(asked.asked, 20_000),
+            "pictures": asked.pictures,
             "answers": [self._answer(answer, len(box.runs)) for answer in shown],
             "more": len(box.answers) - len(shown),
         }
@@ -259,7 +268,7 @@ def _answer(answer: GridAnswer, of: int) -> dict[str, Any]:
         "label": f"{'Answer' if answer.text is not None else 'Failure'}, {count:,} of {of:,} runs"
         if of > 1
         else ("Answer" if answer.text is not None else "Failure"),
-        "html": to_html(run.text) if run.text else "",
+        "html": answer_html(run) if answer.text else "",
         "facts": [[name, cut(said, 400)] for name, said in describe(run).items()],
         "story": cut(explain(run), 4_000),
         "rating": run.rating if run.rating in ("up", "down") else "",
@@ -280,7 +289,7 @@ def _widget_class() -> type[Any]:
     import traitlets
 
     class GridWidget(anywidget.AnyWidget):
-        _esm = page("safe.js", "grid.js")
+        _esm = page("safe.js", "picture.js", "grid.js")
         _css = page("grid.css")
         page = traitlets.Dict().tag(sync=True)
         deployments = traitlets.List(traitlets.Unicode()).tag(sync=True)

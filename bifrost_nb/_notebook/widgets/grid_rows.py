@@ -6,13 +6,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..._display.describe import error_text
+from ..._display.run import said
+from ..._prompts.messages import pictures_sent, readable
+from ..._prompts.pictures import showable
 from ..._runs.run import Run
 
 if TYPE_CHECKING:
@@ -29,6 +32,8 @@ class ShownScore(NamedTuple):
     value: float | None
     reason: str | None
     error: str | None
+    graded: bool = False
+    """True where the scorer gives more than 0 and 1, so that neither is a pass or a fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,7 @@ def contexts(frame: pd.DataFrame) -> dict[str, Context]:
     inputs = [name for name in frame.columns if name.startswith("input_") and name != "input_id"]
     inputs = [name for name in inputs if name not in ("input_cost_usd",)]
     scores = score_names(list(frame.columns))
+    graded = {name for name in scores if not frame[name].dropna().isin((0.0, 1.0)).all()}
     found = {}
     for record in frame.to_dict("records"):
         given = {name: _known(record.get(name)) for name in inputs}
@@ -62,18 +68,19 @@ def contexts(frame: pd.DataFrame) -> dict[str, Context]:
         found[str(record["run_id"])] = Context(
             None if row is None else str(row),
             {name.removeprefix("input_"): value for name, value in given.items() if value is not None},
-            dict(_scores(record, scores)),
+            dict(_scores(record, scores, graded)),
         )
     return found
 
 
-def _scores(record: Mapping[Any, Any], names: Sequence[str]) -> Iterator[tuple[str, ShownScore]]:
+def _scores(
+    record: Mapping[Any, Any], names: Sequence[str], graded: Container[str]
+) -> Iterator[tuple[str, ShownScore]]:
     for name in names:
         value, reason, error = (_known(record.get(f"{name}{end}")) for end in ("", "_reason", "_error"))
         if value is not None or error is not None:
-            shown = ShownScore(
-                None if value is None else float(value), *(None if x is None else str(x) for x in (reason, error))
-            )
+            why, wrong = (None if text is None else str(text) for text in (reason, error))
+            shown = ShownScore(None if value is None else float(value), why, wrong, name in graded)
             yield name, shown
 
 
@@ -86,10 +93,10 @@ def _known(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GridAnswer:
-    """One distinct outcome of a prompt and a deployment: a text, or a failure. `runs` all gave it."""
+    """One distinct outcome of a prompt and a deployment: what was said, or a failure. `runs` all gave it."""
 
     text: str | None
-    """None for a failure."""
+    """Text and tool calls; None for a failure."""
     runs: list[Run]
 
 
@@ -107,7 +114,7 @@ class Box:
         failures: dict[str, list[Run]] = {}
         for run in self.runs:
             if run.status == "ok":
-                texts.setdefault(run.text.strip(), []).append(run)
+                texts.setdefault(said(run), []).append(run)
             else:
                 failures.setdefault(f"{run.status}: {error_text(run)}", []).append(run)
         ordered = sorted(texts.items(), key=lambda item: -len(item[1]))
@@ -163,19 +170,33 @@ class Row:
         """The prompt; where templates make several of one row, the row's inputs."""
         if len({run.prompt for run in self.runs}) > 1 and self.inputs:
             return "\n".join(f"{name}: {value}" for name, value in self.inputs.items())
-        return self.prompt
+        return self.asked
+
+    @cached_property
+    def asked(self) -> str:
+        """The prompt to be read: of messages each turn behind its role, and words for pictures."""
+        return readable(self.prompt)
+
+    @property
+    def pictures(self) -> list[str]:
+        """The pictures of the prompt that a page may show."""
+        return showable(pictures_sent(self.prompt))
 
     @cached_property
     def haystack(self) -> str:
         """All that a search looks through, casefolded."""
-        texts = [self.prompt, *(str(value) for value in self.inputs.values())]
-        texts += [run.text for run in self.runs if run.text]
+        texts = [self.asked, *(str(value) for value in self.inputs.values())]
+        texts += [said(run) for run in self.runs]
         return "\n".join(texts).casefold()
 
     @property
     def runs(self) -> list[Run]:
         """All runs of the prompt."""
         return [run for box in self.boxes.values() for run in box.runs]
+
+    def of(self, names: Sequence[str]) -> Row:
+        """The same with the answers of these variants alone."""
+        return replace(self, boxes={name: self.boxes[name] for name in names if name in self.boxes})
 
     def failed(self) -> int:
         """How many runs gave no answer."""

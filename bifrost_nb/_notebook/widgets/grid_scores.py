@@ -79,7 +79,7 @@ def badge(name: str, found: Sequence[ShownScore]) -> dict[str, str]:
     if not values:
         return {**shown, "state": "unknown", "text": f"{_words(name)} ?"}
     mean = sum(values) / len(values)
-    if set(values) <= {0.0, 1.0}:
+    if set(values) <= {0.0, 1.0} and not any(one.graded for one in found):
         state = "pass" if mean == 1 else "fail" if mean == 0 else "mixed"
         sign = {"pass": "\u2713", "fail": "\u2715", "mixed": f"{sum(values):.0f} of {len(values)}"}[state]
         return {**shown, "state": state, "text": f"{sign} {_words(name)}"}

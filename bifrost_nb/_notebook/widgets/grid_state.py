@@ -79,6 +79,8 @@ class Grid:
         """The places of the variants that are shown, in order."""
         self.filter, self.sort, self.descending, self.number, self.size = "all", "order", False, 0, PAGE
         self.search, self.where, self.rendered = "", ("", ""), False
+        self._seen: list[Row] = self.rows
+        """`rows` with the chosen variants alone: filters and orders are about what is shown."""
         self._shown: list[Row] = self.rows
 
     def _add(self, runs: Iterable[tuple[str, Run]], known: Mapping[str, Context]) -> None:
@@ -131,8 +133,8 @@ class Grid:
 
         `filter` is one of `filters`, `sort` one of `sorts` or ``column:<place>`` (that variant's score, or its time
         where nothing was scored), `search` a text in prompts, inputs and answers, `where` an input column and its
-        value, `columns` places of variants, `page` counts from 0; one beyond the end is the last one. Raises
-        ConfigurationError.
+        value, `columns` places of variants (filters, orders and search are about these alone), `page` counts from 0;
+        one beyond the end is the last one. Raises ConfigurationError.
         """
         sorts = [*self.sorts, *(f"column:{place}" for place in range(len(self.deployments)))]
         for name, value, choices in (("filter", filter, [*self.filters]), ("sort", sort, sorts)):
@@ -141,13 +143,15 @@ class Grid:
         if columns is not None:
             wanted = [place for place in range(len(self.deployments)) if place in columns]
             self.columns = wanted or self.columns
+            names = [self.deployments[place] for place in self.columns]
+            self._seen = self.rows if len(names) == len(self.deployments) else [row.of(names) for row in self.rows]
         self.rendered = self.rendered if rendered is None else rendered
-        if any(value is not None for value in (filter, sort, search, where, descending)):
+        if any(value is not None for value in (filter, sort, search, where, descending, columns)):
             self.filter, self.sort = filter or self.filter, sort or self.sort
             self.descending = self.descending if descending is None else descending
             self.search = self.search if search is None else search
             self.where = self.where if where is None else where
-            self._shown = sorted(self._filtered(), key=self._key())
+            self._shown = [self.rows[row.place] for row in sorted(self._filtered(), key=self._key())]
             if self.descending:
                 self._shown.reverse()
             self.number = 0
@@ -177,11 +181,11 @@ class Grid:
 
     def _by_filter(self) -> Sequence[Row]:
         if self.filter in _DIFFER:
-            return [row for row in self.rows if _DIFFER[self.filter](row)]
+            return [row for row in self._seen if _DIFFER[self.filter](row)]
         if (test := score_tests(self.scores).get(self.filter)) is not None:
-            return [row for row in self.rows if test(row)]
+            return [row for row in self._seen if test(row)]
         size: Callable[[Row], float] = Row.slowest_ms if self.filter == "slowest" else Row.cost_usd
-        ranked = sorted((row for row in self.rows if size(row) >= 0), key=size, reverse=True)
+        ranked = sorted((row for row in self._seen if size(row) >= 0), key=size, reverse=True)
         return ranked[: math.ceil(SHARE * len(self.rows))]
 
     def runs(self) -> list[Run]:
@@ -193,6 +197,7 @@ class Grid:
         """The shown rows, those that failed, failed a score or differ first: what a saved copy should keep."""
 
         def key(row: Row) -> tuple[bool, ...]:
+            row = self._seen[row.place]
             low = any((lowest := row.lowest(name)) is not None and lowest < 0.5 for name in self.scores)
             return not row.failed(), not low, not any(row.spread(name) for name in self.scores), row.distinct() < 2
 

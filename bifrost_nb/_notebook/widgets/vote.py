@@ -8,14 +8,16 @@ replaced once its cell has ended (Voila, marimo), the widget shows it.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
 from ..._display.describe import duration, usd
 from ..._display.html import table, text as escape
-from ..._display.markdown import to_html
+from ..._display.run import said_html
 from ..._foreground.environment import place, takes_clicks
+from ..._prompts.messages import pictures_sent, readable
+from ..._prompts.pictures import showable
 from ..._runs.run import Run
 from ..._safe_text import plain
 from ...errors import BifrostError
@@ -41,10 +43,17 @@ class Vote:
     """
 
     def __init__(
-        self, runs: Iterable[tuple[str, Run]], *, seed: int = 0, limit: int | None = None, log: RunLog | None = None
+        self,
+        runs: Iterable[tuple[str, Run]],
+        *,
+        seed: int = 0,
+        limit: int | None = None,
+        log: RunLog | None = None,
+        rows: Mapping[str, Mapping[str, Any]] | None = None,
+        apart: Mapping[str, str] | None = None,
     ) -> None:
         pairs = list(runs)
-        self.state = Ballots(pairs, seed=seed, limit=limit, log=log)
+        self.state = Ballots(pairs, seed=seed, limit=limit, log=log, rows=rows, apart=apart)
         self._runs: dict[str, list[Run]] = {}
         for name, run in pairs:
             self._runs.setdefault(name, []).append(run)
@@ -107,8 +116,9 @@ class Vote:
         if state.revealed:
             return shown | {"told": self._repr_html_()}
         if (ballot := state.current) is not None:
-            answers = [to_html(run.text) for run in (ballot.run_a, ballot.run_b)]
-            shown |= {"open": True, "prompt": cut(ballot.prompt, 20_000), "answers": answers}
+            answers = [said_html(run) for run in (ballot.run_a, ballot.run_b)]
+            shown |= {"open": True, "prompt": cut(readable(ballot.prompt), 20_000), "answers": answers}
+            shown["pictures"] = showable(pictures_sent(ballot.prompt))
         return shown
 
     def _hear(self, _: Any, content: Any, __: Any) -> None:
@@ -175,7 +185,7 @@ class Vote:
         for ballot, winner in zip(self.state.ballots, self.state.frame["winner"], strict=False):
             sides = ((ballot.model_a, ballot.run_a), (ballot.model_b, ballot.run_b))
             who = [f"{cut(name, 200)}: {', '.join(_measures([run]))}" for name, run in sides]
-            yield [cut(ballot.prompt, 160), *who, winners.get(str(winner), "skipped")]
+            yield [cut(readable(ballot.prompt), 160), *who, winners.get(str(winner), "skipped")]
 
 
 def _signed(value: Any) -> str:
@@ -196,7 +206,7 @@ def _widget_class() -> type[Any]:
     import traitlets
 
     class VoteWidget(anywidget.AnyWidget):
-        _esm = page("safe.js", "vote.js")
+        _esm = page("safe.js", "picture.js", "vote.js")
         _css = page("grid.css", "vote.css")
         ballot = traitlets.Dict().tag(sync=True)
 

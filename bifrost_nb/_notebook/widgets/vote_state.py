@@ -7,12 +7,13 @@ ballots come from `seed` alone, so a vote can be set up again as it was.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..._display.run import said
 from ..._numbers import whole
 from ..._runs.run import Run
 from ...errors import ConfigurationError
@@ -27,6 +28,8 @@ __all__ = ["COLUMNS", "Ballot", "Ballots", "Choice"]
 Choice = Literal["1", "2", "tie", "skip"]
 _WINNERS: dict[str, str | None] = {"1": "model_a", "2": "model_b", "tie": "tie", "skip": None}
 _RATINGS: dict[str, tuple[str, str]] = {"1": ("win", "loss"), "2": ("loss", "win"), "tie": ("tie", "tie")}
+_Answered = dict[tuple[str, str], dict[str, list[Run]]]
+"""(input, what else both sides share) -> model -> its answers."""
 COLUMNS = ("model_a", "model_b", "winner", "prompt_id", "seed", "at", "run_a", "run_b")
 
 
@@ -54,24 +57,32 @@ class Ballots:
 
     Two equal answers make no ballot: nobody can choose between them, so they are ties of the ranking, as many in
     proportion as ballots were voted on. `limit` is the most ballots; None asks about every pair of every prompt. `log`
-    is where ratings go (``win``, ``loss``, ``tie``; of an answer that was on several ballots the last).
+    is where ratings go (``win``, ``loss``, ``tie``; of an answer that was on several ballots the last). `rows` are the
+    inputs by the id of the run: they are shown in place of two prompts that differ, which would tell whose answer is
+    whose. `apart` is what both sides of a ballot must share beside the input, by the id of the run.
     """
 
     def __init__(
-        self, runs: Iterable[tuple[str, Run]], *, seed: int = 0, limit: int | None = None, log: RunLog | None = None
+        self,
+        runs: Iterable[tuple[str, Run]],
+        *,
+        seed: int = 0,
+        limit: int | None = None,
+        log: RunLog | None = None,
+        rows: Mapping[str, Mapping[str, Any]] | None = None,
+        apart: Mapping[str, str] | None = None,
     ) -> None:
         if limit is not None and (whole(limit) or 0) < 1:
             raise ConfigurationError(f"limit must be a number of ballots from 1, not {limit!r}.")
         self.seed, self.log = seed, log
-        answered: dict[str, dict[str, list[Run]]] = {}
+        answered: _Answered = {}
         for name, run in runs:
-            if run.status == "ok" and run.text.strip():
-                answered.setdefault(str(run.tags.get("input") or run.prompt_id or run.prompt or ""), {}).setdefault(
-                    name, []
-                ).append(run)
+            if run.status == "ok" and said(run):
+                key = str(run.tags.get("input") or run.prompt_id or run.prompt or ""), (apart or {}).get(run.run_id, "")
+                answered.setdefault(key, {}).setdefault(name, []).append(run)
         self.models = list(dict.fromkeys(name for models in answered.values() for name in models))
         draw = random.Random(seed)
-        everything, equal = _pairs(answered, draw)
+        everything, equal = _pairs(answered, draw, rows or {})
         draw.shuffle(everything)
         self.ballots = everything[:limit]
         self._equal = [(draw.randint(1, max(1, len(everything))), pair) for pair in equal]
@@ -153,19 +164,26 @@ class Ballots:
 
 
 def _pairs(
-    answered: dict[str, dict[str, list[Run]]], draw: random.Random
+    answered: _Answered, draw: random.Random, rows: Mapping[str, Mapping[str, Any]]
 ) -> tuple[list[Ballot], list[tuple[str, str]]]:
     """A ballot for each prompt and pair of models that answered it differently, and the pairs that answered alike."""
     ballots: list[Ballot] = []
     alike: list[tuple[str, str]] = []
-    for prompt_id, models in answered.items():
+    for (prompt_id, _), models in answered.items():
         for pair in combinations(models, 2):
             a, b = draw.sample(pair, 2)
             run_a = draw.choice(models[a])
             # The same repeat where there is one, as a model that judges pairs takes them: the two can be compared.
             run_b = draw.choice([one for one in models[b] if one.repeat == run_a.repeat] or models[b])
-            if run_a.text.strip() != run_b.text.strip():
-                ballots.append(Ballot(prompt_id, run_a.prompt or "", a, b, run_a, run_b))
+            if said(run_a) != said(run_b):
+                ballots.append(Ballot(prompt_id, _asked(run_a, run_b, rows), a, b, run_a, run_b))
             else:
                 alike.append((a, b))
     return ballots, alike
+
+
+def _asked(run_a: Run, run_b: Run, rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """What both answered: the prompt, or of two templates the inputs that both were filled in with."""
+    if run_a.prompt == run_b.prompt:
+        return run_a.prompt or ""
+    return "\n".join(f"{name}: {value}" for name, value in rows.get(run_a.run_id, {}).items())

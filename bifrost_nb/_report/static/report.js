@@ -4,6 +4,8 @@
   const at = Object.fromEntries(data.columns.map((column, place) => [column.name, place]));
   const value = (name, row) => (name in at ? data.columns[at[name]].values[row] ?? null : null);
   const scores = data.scores;
+  // Of a scorer that gives more than 0 and 1, such as a scale of 1 to 5, neither is a pass or a fail.
+  const graded = new Set(scores.filter((name) => data.columns[at[name]].values.some((one) => one !== null && one !== 0 && one !== 1)));
   const inputs = data.columns.map((column) => column.name).filter((name) => name.startsWith("input_") && data.inputs.includes(name));
   const PAGE = 25;
 
@@ -76,7 +78,7 @@
     const found = value(score, row), reason = value(score + "_reason", row) ?? value(score + "_error", row);
     if (found === null && reason === null) return;
     const name = score.replace(/^score_/, "");
-    const state = found === null ? "unknown" : found === 1 ? "pass" : found === 0 ? "fail" : "value";
+    const state = found === null ? "unknown" : graded.has(score) ? "value" : found === 1 ? "pass" : found === 0 ? "fail" : "value";
     const sign = { unknown: `${name} ?`, pass: `\u2713 ${name}`, fail: `\u2715 ${name}`, value: `${name} ${found?.toFixed(2)}` }[state];
     make("span", "badge " + state, parent, sign);
     if (reason !== null) make("span", "reason", parent, reason).dir = "auto";

@@ -25,9 +25,10 @@ from ...errors import ConfigurationError, LogError
 from ..columns import COLUMNS, NAMES, Dtype
 from .codec import SCHEMA
 
-__all__ = ["export", "writer"]
+__all__ = ["FORMULA", "export", "writer"]
 
-_FORMULA = r"\A([\t\r]|\s*[=+\-@＝＋－＠])"
+FORMULA = r"\A([\t\r]|\s*[=+\-@＝＋－＠])"
+"""What a spreadsheet takes for a formula at the beginning of a text."""
 _BATCH_ROWS = 10_000
 
 
@@ -83,7 +84,7 @@ def _csv(table: pa.Table, path: Path) -> None:
 
 def _csv_cells(values: pa.Array, dtype: Dtype) -> pa.Array:
     if dtype == "string":
-        return pc.replace_substring_regex(values, _FORMULA, r"'\1")
+        return pc.replace_substring_regex(values, FORMULA, r"'\1")
     if dtype == "datetime64[us, UTC]":
         return pc.strftime(values, "%Y-%m-%dT%H:%M:%S+00:00").cast(pa.large_string())
     return values

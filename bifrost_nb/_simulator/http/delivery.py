@@ -65,6 +65,8 @@ class TimedPiece:
     start: int = 0
     end: int = 0
     delta: dict[str, Any] | None = None
+    last: bool = False
+    """It says why the answer ended, too: a provider's that has no chunk for that alone."""
 
 
 @dataclass(slots=True)
@@ -81,6 +83,7 @@ class Delivery:
     _sent_tokens: int = 0
     _sent_text: list[str] = field(default_factory=list)
     _chunk_index: int = 0
+    _ended: bool = False
     _templates: dict[Any, tuple[list[bytes], bytes, bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -94,6 +97,15 @@ class Delivery:
     def _heartbeat_s(self) -> float | None:
         scripted_ms = self.attempt.rule.heartbeat_ms
         return self.dialect.heartbeat_s if scripted_ms is None else scripted_ms / 1e3
+
+    @property
+    def starts_with_error(self) -> bool:
+        """Whether by script a stream's first frame is an error, and the gateway sees that before it begins its answer.
+
+        Measured from 1.4.18 on, of the providers that open a stream with the first piece of text; others have begun.
+        """
+        scripted = self.call.stream and self.attempt.rule.error_after_chunks == 0
+        return scripted and not self.dialect.old and self._opening() is None
 
     async def run(self) -> None:
         """Send everything. Raises ClientGone, Dropped. Afterwards `failure` tells whether the stream broke."""
@@ -168,12 +180,13 @@ class Delivery:
         accepted = min(first, 0.4 * attempt.first_s) if rule.delay_ms is None else rule.delay_ms / 1e3
         await link.until(attempt.began + accepted)
         await self._silence(rule)
+        headers = {**self._stream_headers, **self.dialect.stream_headers(attempt.route)}
         if rule.provider_timeout_ms is not None:  # 1.3 has begun its answer by then; later ones answer with a status
             await link.until(attempt.began + rule.provider_timeout_ms / 1e3)
-            await link.start(200, self._headers(self._stream_headers, rule))
+            await link.start(200, self._headers(headers, rule))
             return await self._break(self.dialect.gave_up(stream=True))
         burst = self._burst(rule, first)
-        await link.start(rule.status if rule.status and rule.frames else 200, self._headers(self._stream_headers, rule))
+        await link.start(rule.status if rule.status and rule.frames else 200, self._headers(headers, rule))
         if rule.frames is not None:
             return await self._raw(rule)
         stops = rule.stops
@@ -239,7 +252,9 @@ class Delivery:
             return True
         if rule.provider_cut_after_chunks == chunks:
             self.attempt.usage, self.attempt.cost_usd = {"total_tokens": 0}, None
-            await self.link.write(self._cut_off(), last=True)
+            self.failure = self.dialect.cut()
+            content = self._cut_off() if self.failure is None else self._cut_frame(self.failure)
+            await self.link.write(content, last=True)
             return True
         return False
 
@@ -250,6 +265,8 @@ class Delivery:
     async def _break(self, failure: Failure) -> None:
         """End the stream with an error frame."""
         self.failure = failure
+        if self.attempt.route.provider != "anthropic":
+            failure.latency_ms = round(self.attempt.elapsed_ms)
         await self.link.write(self._error_frame(failure), last=True)
 
     async def _raw(self, rule: FaultRule) -> None:
@@ -277,7 +294,7 @@ class Delivery:
 
     def _burst(self, rule: FaultRule, first: float) -> list[bytes] | None:
         """The content chunks as blocks of bytes, when they are sent without gaps and nothing stops them on the way."""
-        if rule.gap_ms != 0 or rule.stops:
+        if rule.gap_ms != 0 or rule.stops or self._ends_in_a_piece:
             return None
         key = (self.call.kind, self.call.route, self.attempt.route.fallback_index, orjson.dumps(self.call.body))
         if key not in rule.burst:
@@ -311,7 +328,14 @@ class Delivery:
         for choice in self.attempt.answer.choices:
             pieces += self._plan_choice(choice, first, rule)
         pieces.sort(key=lambda piece: piece.at)
+        if self._ends_in_a_piece and pieces and not rule.omit_end:
+            pieces[-1].last = True
         return pieces
+
+    @property
+    def _ends_in_a_piece(self) -> bool:
+        """Measured of Gemini's chats: the last piece of text has the finish reason and the usage."""
+        return self.call.kind == "chat" and self.attempt.route.provider == "gemini"
 
     def _plan_choice(self, choice: SimulatedChoice, first: float, rule: FaultRule) -> Iterable[TimedPiece]:
         attempt = self.attempt
@@ -347,10 +371,14 @@ class Delivery:
 
     def _frame(self, piece: TimedPiece, latency_ms: int) -> bytes:
         """One chunk as bytes; the parts that stay the same are encoded once."""
+        if piece.last:
+            self._ended = True
+            part = self._part(piece, "".join(self._tokens(piece)))
+            return self._last_frame(piece.choice.finish_reason, part)
         index, self._chunk_index = self._chunk_index, self._chunk_index + 1
         logprobs = self._logprobs(piece.choice, piece.start, piece.end) if piece.kind == "text" and piece.end else {}
         if piece.delta is not None or logprobs:
-            choice = self._part(piece, "".join(piece.choice.tokens[piece.start : piece.end])) | logprobs
+            choice = self._part(piece, "".join(self._tokens(piece))) | logprobs
             return self._encoded(choice, latency_ms, index)
         key = (piece.choice.index, piece.kind)
         if key not in self._templates:
@@ -359,16 +387,21 @@ class Delivery:
             middle, end = tail.split(b'"@index@"')
             self._templates[key] = (head.split(b'"@text@"'), middle, end)
         head_parts, middle, end = self._templates[key]
-        tokens = piece.choice.reasoning if piece.kind == "reasoning" else piece.choice.tokens
-        text = orjson.dumps("".join(tokens[piece.start : piece.end]))
+        text = orjson.dumps("".join(self._tokens(piece)))
         return b"%b%d%b%d%b" % (text.join(head_parts), latency_ms, middle, index, end)
 
+    def _tokens(self, piece: TimedPiece) -> list[str]:
+        tokens = piece.choice.reasoning if piece.kind == "reasoning" else piece.choice.tokens
+        return tokens[piece.start : piece.end]
+
     def _part(self, piece: TimedPiece, text: str) -> dict[str, Any]:
-        if piece.delta is not None:
-            return {"index": piece.choice.index, "delta": piece.delta}
         if self.call.kind == "text":
             return {"index": piece.choice.index, "text": text}
-        delta = _reasoning(text) if piece.kind == "reasoning" else {"content": text}
+        delta = piece.delta
+        if delta is None:
+            delta = _reasoning(text) if piece.kind == "reasoning" else {"content": text}
+        if self.attempt.route.provider == "gemini":  # measured: each of its chunks has the role
+            delta = {"role": "assistant"} | delta
         return {"index": piece.choice.index, "delta": delta}
 
     def _encoded(self, choice: dict[str, Any], latency_ms: Any, index: Any) -> bytes:
@@ -377,16 +410,27 @@ class Delivery:
 
     def _ending(self) -> bytes:
         """All that follows the content of a stream."""
+        if self._ended:
+            return DONE
         return self._closing_frame() + self._last_frame(self.attempt.answer.choices[0].finish_reason) + DONE
 
     def _cut_off(self) -> bytes:
         """What the gateway ends a stream with whose provider broke off."""
         return self._last_frame(finish_reason=None) + DONE
 
+    def _cut_frame(self, failure: Failure) -> bytes:
+        """The error that tells of it: other than one that the provider sent, it has a status."""
+        return sse(self.dialect.error(failure, self.attempt.route))
+
     def _error_frame(self, failure: Failure) -> bytes:
-        """An error in the middle of a stream; the native route says ``[DONE]`` all the same."""
-        frame = sse(self.dialect.error_frame(failure, self.attempt.route))
-        return frame + (DONE if self.call.route == "v1" else b"")
+        """An error in the middle of a stream; before 2.0 the native route ends the stream in good order all the same,
+        one of Anthropic's even with a last chunk."""
+        route = self.attempt.route
+        frame = sse(self.dialect.error_frame(failure, route))
+        if self.call.route != "v1" or self.dialect.name == "2.0":
+            return frame
+        told_all = route.provider == "anthropic" and self.call.kind == "chat"
+        return frame + (self._last_frame(finish_reason=None) if told_all else b"") + DONE
 
     def _closing_frame(self) -> bytes:
         """A text provider's own last chunk, without text and, by the gateway's doing, without its finish reason."""
@@ -394,14 +438,17 @@ class Delivery:
             return b""
         return self._frame(TimedPiece(0, self.attempt.answer.choices[0], "text"), 0)
 
-    def _last_frame(self, finish_reason: str | None) -> bytes:
-        """The synthesized last chunk: finish reason of the first choice only, usage, the total latency."""
+    def _last_frame(self, finish_reason: str | None, part: dict[str, Any] | None = None) -> bytes:
+        """The synthesized last chunk: finish reason of the first choice only, usage, the total latency. `part`: the
+        choice where it has a piece of text, too."""
         choice: dict[str, Any] = {"index": 0} | ({"finish_reason": finish_reason} if finish_reason else {})
         if self.call.kind == "chat":
             choice["delta"] = {}
+        choice |= part or {}
         extra = self._extra(round(self.attempt.elapsed_ms), self._chunk_index)
-        chunk = self.dialect.chunk(self.call, self.attempt.route, self.answer_id, choice, extra)
-        return sse(merged(self.dialect.last_chunk(chunk, self.attempt.usage), self.attempt.rule.merge))
+        route = self.attempt.route
+        chunk = self.dialect.chunk(self.call, route, self.answer_id, choice, extra)
+        return sse(merged(self.dialect.last_chunk(route, chunk, self.attempt.usage), self.attempt.rule.merge))
 
     def _headers(self, headers: Mapping[str, str], rule: FaultRule) -> dict[str, str]:
         identity = self.dialect.headers(self.attempt.route, self.attempt.elapsed_ms)

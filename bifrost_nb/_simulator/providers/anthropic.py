@@ -58,9 +58,12 @@ class Anthropic(ProviderFormat):
         for call in choice.tool_calls:
             function = call["function"]
             content.append(_tool_use(call) | {"input": arguments(function["arguments"])})
+        reason = reply.told_reason
+        if reason == "length" and reply.provider != "anthropic":
+            reason = "stop"  # measured: what stopped another provider is lost
         return _message(reply) | {
             "content": content,
-            "stop_reason": _STOP_REASONS.get(reply.told_reason, reply.told_reason),
+            "stop_reason": _STOP_REASONS.get(reason, reason),
             "usage": _usage(reply.tokens, reply.dialect),
         }
 

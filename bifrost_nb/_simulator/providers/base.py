@@ -18,6 +18,7 @@ import orjson
 from ..content.answers import SimulatedChoice
 from ..dialects import Dialect
 from ..http.framing import STREAM_HEADERS
+from ..http.request import SimulatedCall
 
 __all__ = [
     "Event",
@@ -172,7 +173,7 @@ class ProviderFormat(ABC):
     def request(self, body: dict[str, Any], model: str) -> dict[str, Any]:
         """The body of the same request as a chat. `model`: where the path names it."""
 
-    def converts(self, provider: str) -> bool:
+    def converts(self, call: SimulatedCall, provider: str) -> bool:
         """Whether answers of this provider are told in the SDK's words; else in the gateway's own."""
         return True
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..dialects import Dialect
 from ..http.framing import DONE, merged, sse
+from ..http.request import SimulatedCall
 from .base import Event, Kind, ProviderFormat, ProviderReply, ProviderStream, TokenCounts
 
 __all__ = ["Cohere"]
@@ -22,8 +23,10 @@ _FINISH_REASONS = {"stop": "COMPLETE", "length": "MAX_TOKENS", "tool_calls": "TO
 class Cohere(ProviderFormat):
     """``/cohere/v2/chat`` (integrations/cohere.go).
 
-    The gateway converts nothing here: it passes on what Cohere itself said, if the provider is configured with
-    ``send_back_raw_response``, as this one is; any other provider answers as in a chat, which the SDK cannot read.
+    The gateway converts nothing here: measured, its answer is that of a chat, which the SDK cannot read, and what
+    Cohere itself said only where the request asks for raw answers (``x-bf-send-back-raw-response: true``; from 1.5 on
+    a gateway's client setting ``allow_per_request_raw_override`` must allow that, as it does here). Measured: 1.3.63
+    and 1.4.0 have no such route.
     """
 
     route = "cohere"
@@ -40,8 +43,8 @@ class Cohere(ProviderFormat):
             chat["tool_choice"] = str(body["tool_choice"]).lower()
         return chat
 
-    def converts(self, provider: str) -> bool:
-        return provider == self.provider
+    def converts(self, call: SimulatedCall, provider: str) -> bool:
+        return provider == self.provider and call.headers.get("x-bf-send-back-raw-response") == "true"
 
     def answer(self, reply: ProviderReply) -> dict[str, Any]:
         choice = reply.choice

@@ -80,6 +80,9 @@ class ForeignDelivery(Delivery):
     def _cut_off(self) -> bytes:
         return self.format.done  # measured: a provider that broke off is not noticed, and nothing follows
 
+    def _cut_frame(self, failure: Failure) -> bytes:
+        return self._error_frame(failure)
+
     def _error_frame(self, failure: Failure) -> bytes:
         error = self.dialect.error(failure, self.attempt.route)
         error.pop("status_code", None)  # measured: it is known for whole answers only

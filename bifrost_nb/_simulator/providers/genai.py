@@ -114,6 +114,8 @@ class _GenaiStream(ProviderStream):
 
     def finish(self) -> Iterator[Event]:
         last = {"candidates": [_candidate([], self.reply.told_reason)], "modelVersion": self.reply.model}
+        if self.reply.dialect.name == "2.0":  # measured of it alone
+            last["responseId"] = self.reply.id
         yield "", merged(last | {"usageMetadata": _usage(self.reply.tokens)}, self.reply.merge)
 
 

@@ -137,8 +137,11 @@ class Inference:
             )
             outcome = simulator.attempt(call, route, rule, began)
             if isinstance(outcome, ProviderAttempt):
-                record.served = target
-                return await self._deliver(link, call, outcome)
+                delivery = self._delivery(link, call, outcome)
+                if not delivery.starts_with_error:
+                    record.served = target
+                    return await self._deliver(delivery)
+                outcome = simulator.dialect.first_frame(rule.failure())
             await self._let_fail(link, call, route, rule, began, outcome)
             first = first or (outcome, route)
         if first is None:
@@ -158,7 +161,6 @@ class Inference:
         delay_ms = rule.delay_ms if rule.provider_timeout_ms is None else rule.provider_timeout_ms
         if delay_ms is None:
             delay_ms = (60 if failure.status >= 500 and not rule.replaces_answer else 5) / self.simulator.speed
-        details = self.simulator.dialect.error(failure, route)
         status = "cancelled"
         try:
             await link.until(began + delay_ms / 1e3)
@@ -166,18 +168,23 @@ class Inference:
                 await link.until(None)
             status = "error"
         finally:
+            if failure.answered:
+                failure.latency_ms = round((time.monotonic() - began) * 1e3)
+            details = self.simulator.dialect.error(failure, route)
             self.simulator.log(call, route, rule=rule, began=began, status=status, error_details=details)
         if rule.drop is not None:
             link.drop_how, link.drop_after = rule.drop.how, rule.drop.after_bytes
             if rule.drop.after_bytes is None:
                 await link.drop()
 
-    async def _deliver(self, link: ServerConnection, call: SimulatedCall, attempt: ProviderAttempt) -> None:
+    def _delivery(self, link: ServerConnection, call: SimulatedCall, attempt: ProviderAttempt) -> Delivery:
         dialect, format = self.simulator.dialect, self.format
-        if format is not None and format.converts(attempt.route.provider):
-            delivery: Delivery = ForeignDelivery(dialect, call, attempt, link, format=format)
-        else:
-            delivery = _DELIVERIES.get(call.kind, Delivery)(dialect, call, attempt, link)
+        if format is not None and format.converts(call, attempt.route.provider):
+            return ForeignDelivery(dialect, call, attempt, link, format=format)
+        return _DELIVERIES.get(call.kind, Delivery)(dialect, call, attempt, link)
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        call, link = delivery.call, delivery.link
         try:
             await delivery.run()
         finally:
@@ -216,8 +223,10 @@ class Inference:
         dialect, route = self.simulator.dialect, self.simulator.route(call, 0)
         if not call.stream:
             return await self._send_error(link, replace(failure, status=500), route)
-        await link.start(200, STREAM_HEADERS)
-        return await link.write(sse({"error": dialect.error(failure, route)}), last=True)
+        content = sse({"error": dialect.error(failure, route)})
+        headers = {**STREAM_HEADERS, **dialect.stream_headers(route), "content-length": str(len(content))}
+        await link.start(200, headers)
+        return await link.write(content, last=True)
 
     async def _send_plain(self, link: ServerConnection, status: int, text: str, headers: dict[str, str]) -> None:
         content = text.encode()
@@ -233,7 +242,7 @@ class Inference:
         headers = {"content-type": "application/json"}
         if route is not None:
             elapsed_ms = (time.monotonic() - link.record.received_at) * 1e3
-            headers |= dialect.headers(route, elapsed_ms, failed=True, asked=failure.asked)
+            headers |= dialect.headers(route, elapsed_ms, failure)
         else:
             headers |= dialect.refused_headers(link.record.id)
         headers |= {name.lower(): value for name, value in (failure.headers or {}).items()}
@@ -244,7 +253,7 @@ class Inference:
 
 def _unresolved(route: Route) -> tuple[Failure, Route]:
     """A word before the slash that is no provider is taken for a part of the model's name, which nobody has."""
-    whole = replace(route, provider="", model=f"{route.provider}/{route.model}")
+    whole = replace(route, provider="", model=f"{route.provider}/{route.model}".removeprefix("/"))
     failure = Failure(status=400, message=UNRESOLVED, of_engine=True, asked=False)
     return failure, replace(whole, upstream_model=whole.model)
 

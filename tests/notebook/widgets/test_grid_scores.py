@@ -81,6 +81,27 @@ def test_what_is_shown(wish: dict[str, Any], expected: list[str]) -> None:
     assert shown(found) == expected
 
 
+def test_where_these_two_differ() -> None:
+    """With two of three variants chosen, filters, orders and a search are about these two; with all, about all."""
+    values = {"a": (1.0, 1.0, 0.0), "b": (1.0, 0.0, 0.0), "c": (0.0, 1.0, 1.0)}
+    pairs = [(name, run(str(place), f"{name} on {place}")) for place in range(3) for name in "abc"]
+    frame = to_frame([found for _, found in pairs]).assign(
+        input_id=[str(place) for place in range(3) for _ in "abc"],
+        score_right=pd.array([values[name][place] for place in range(3) for name in "abc"], dtype="Float64"),
+    )
+    found = Grid(pairs, known=contexts(frame))
+    found.show(filter="differs:score_right")
+    assert shown(found) == ["0", "1", "2"]
+    found.show(columns=[0, 1])
+    assert shown(found) == ["1"]
+    found.show(filter="low:score_right", sort="lowest:score_right")
+    assert shown(found) == ["1", "2"]
+    found.show(filter="all", search="c on 1")
+    assert shown(found) == []
+    found.show(columns=[0, 1, 2])
+    assert shown(found) == ["1"]
+
+
 def test_where_judge_and_people_disagree() -> None:
     """A liked answer that the score fails, and a disliked one that it passes, are found."""
     pairs, frame = judged()
@@ -160,3 +181,20 @@ def test_what_excel_cannot_hold() -> None:
     values = [cell.value for cell in next(iter(sheet.columns))[1:]]
     assert values[:2] == ["a\ufffdb", "half \ufffd"]
     assert len(str(values[2])) == LONGEST_CELL
+
+
+def test_a_grade_of_1_among_5_is_no_pass() -> None:
+    """Of a scorer that gives more than 0 and 1, a 1 and a 0 are shown as numbers; of one that does not, as signs."""
+    runs = [run("1", "x"), run("2", "y")]
+    frame = pd.DataFrame({
+        "run_id": [one.run_id for one in runs],
+        "input_id": ["1", "2"],
+        "score_grade": pd.array([1.0, 4.0], dtype="Float64"),
+        "score_right": pd.array([1.0, 0.0], dtype="Float64"),
+    })  # fmt: skip
+    shown = GridView([("a", one) for one in runs], known=contexts(frame)).state.page()["rows"]
+    said = [[(one["state"], one["text"]) for one in row["cells"][0]["badges"]] for row in shown]
+    assert said == [
+        [("value", "grade 1.00"), ("pass", "\u2713 right")],
+        [("value", "grade 4.00"), ("fail", "\u2715 right")],
+    ]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import orjson
 import pytest
 
-from bifrost_nb import Client, ConfigurationError
+from bifrost_nb import Client, ConfigurationError, gateway_logs
 from bifrost_nb._compare.replay import replay
 from bifrost_nb._runs.frame import to_frame
 from bifrost_nb._runs.log.log import RunLog
@@ -46,6 +47,32 @@ def test_the_question_is_sent_as_it_was(gateway: LocalGateway, client: Client) -
     several = next(body for body in bodies if body.get("prompt") == ["one", "two"])
     assert (several["stream"], several["stop"]) == (True, ["\n"])
     assert len(sent) == 3
+
+
+def test_conversations_of_the_gateways_log(gateway: LocalGateway, client: Client) -> None:
+    """Turns, pictures, calls of tools with their results, and the tools go out as they once came in."""
+    chats = ("openai/gpt-4o-mini", "azure/gpt-4o")
+    tool = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object", "properties": {}}}}
+    call = {"id": "c1", "type": "function", "function": {"name": "look_up", "arguments": "{}"}}
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgouLi4="}}
+    turns: list[dict[str, Any]] = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "text", "text": "What is it? {{x}}"}, picture]},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": '[{"role": "user", "content": "no turn"}]'},
+        {"role": "assistant", "content": "A lamp."},
+        {"role": "user", "content": "And its price?"},
+    ]
+    client.chat(chats[0], messages=turns, tools=[tool], max_tokens=9)
+    before = next(one["body"] for one in gateway.requests() if one["method"] == "POST")
+    logged = gateway_logs(client=client)
+    gateway.reset()
+    replayed = replay(logged[logged["request_type"] == "chat_completion"], [chats[1]], client=client)
+    assert replayed.notes == []
+    [sent] = [one["body"] for one in gateway.requests() if one["method"] == "POST"]
+    same = ("messages", "tools", "max_completion_tokens")
+    assert {name: sent.get(name) for name in same} == {name: before.get(name) for name in same}
+    assert sent["model"] == chats[1]
 
 
 def test_what_changed(gateway: LocalGateway, client: Client) -> None:
