@@ -28,7 +28,7 @@ Cell = Callable[[str], ExecutionResult]
 Sent = Callable[[], list[dict[str, Any]]]
 
 
-@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"cancel"}))
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"cancel", "cache"}))
 def test_each_command_returns_something_that_shows_itself(run: Cell, name: str) -> None:
     """Every sub-command gives a value with a text and an HTML form."""
     run(f"%%bifrost {TEXT} --quiet --max-tokens 2\nhi")
