@@ -47,6 +47,12 @@ def blocking(frame: pd.DataFrame) -> None:
     assert_type(batch, bf.BatchComparison)
     assert_type(batch.collect(wait=1.0).pending, int)
     assert_type(client.count_tokens("openai/gpt-4o-mini", [{"role": "user", "content": "Hi"}]), int | None)
+    drawn = client.image("openai/gpt-image-1", "A cat", n=2, size="1024x1024", path="cat.png")
+    assert_type(drawn.images, list[bytes])
+    spoken = client.speech("openai/gpt-4o-mini-tts", "Hi", voice="alloy", response_format="wav")
+    assert_type(spoken.audio_bytes, bytes)
+    assert_type(client.transcribe("openai/whisper-1", spoken, language="en").text, str)
+    client.speech("openai/gpt-4o-mini-tts", "Hi")  # type: ignore[call-arg]
     embedded = client.embed("openai/text-embedding-3-small", ["Hi", "Ho"], dimensions=64, encoding_format="base64")
     assert_type(embedded.embeddings, list[list[float]])
     assert_type(embedded.embedding_shape, list[int])
@@ -62,6 +68,9 @@ async def awaited() -> None:
     assert_type(await client.acomplete("azure/fast", "Hi", seed=1), bf.Run)
     assert_type(await client.achat("openai/gpt-4o-mini", "Hi", top_logprobs=2), bf.Run)
     assert_type(await client.arespond("openai/gpt-4o-mini", "Hi", store=False), bf.Run)
+    assert_type(await client.aimage("openai/gpt-image-1", "A cat"), bf.Run)
+    assert_type(await client.aspeech("openai/gpt-4o-mini-tts", "Hi", voice="alloy"), bf.Run)
+    assert_type(await client.atranscribe("openai/whisper-1", b"ID3"), bf.Run)
     assert_type(await client.aembed("openai/text-embedding-3-small", "Hi"), bf.Run)
     async with client.astream_respond("openai/gpt-4o-mini", "Hi") as response:
         assert_type(response, bf.AsyncStream)

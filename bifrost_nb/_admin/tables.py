@@ -102,7 +102,9 @@ def objects(value: Any) -> list[Row]:
 
 # -- models -------------------------------------------------------------------------------------------------------
 
-_METHODS = frozenset({"text_completion", "chat_completion", "responses", "embedding"})
+_METHODS = frozenset(
+    ("text_completion", "chat_completion", "responses", "embedding", "image_generation", "speech", "transcription")
+)
 
 
 def _answers(method: str) -> Callable[[Row], bool | None]:

@@ -195,17 +195,20 @@ class Outcome:
 class Call:
     """A checked request. `run` is its record: in flight while `run.status` is None."""
 
-    kind: Kind
+    kind: Kind | wire.MediaKind
     stream: bool
     path: str
     """Percent-encoded, below the base URL."""
     query: Mapping[str, str]
     body: dict[str, Any]
+    """Sent as JSON, or with `file` as the fields of a form."""
     headers: Mapping[str, str]
     """Keys among them are `Secret`."""
     timeouts: Timeouts
     retries: int
     run: Run = field(default_factory=Run)
+    file: tuple[str, bytes] | None = None
+    """A name and the content, sent as the form's ``file``."""
     before_log: Callable[[Run], None] | None = None
     """Called with the finished run just before it is written to the log, on the private loop."""
 

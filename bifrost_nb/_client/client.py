@@ -35,6 +35,15 @@ from .calls import (
 from .credentials import Credentials
 from .dispatch import Sender
 from .judging import note_call
+from .media import (
+    ImageParameters,
+    SpeechParameters,
+    TranscriptionParameters,
+    drawing,
+    finished_media,
+    speaking,
+    transcription,
+)
 from .model_list import known_list
 from .portal import Job, portal
 from .streams import AsyncStream, Stream, finished
@@ -261,6 +270,97 @@ class Client:
         guard_headers(options)
         return self._wait(self.prepare("embedding", deployment, input, **options))
 
+    def image(
+        self,
+        deployment: str,
+        prompt: str,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        **options: Unpack[ImageParameters],
+    ) -> Run:
+        """Pictures of what `prompt` says: `run.images`, each as the file it is, shown in the notebook.
+
+        `path` is where the picture is written, and the only place; with ``n=`` above 1 ``cat.png`` becomes
+        ``cat-1.png``, ``cat-2.png``. The log keeps no pictures. What the provider made of the prompt is in
+        `run.annotations`. The cost is the one of the gateway's log, which knows prices by the picture; else unknown.
+        Gateways before 1.4 have no such route.
+
+            client.image("openai/gpt-image-1", "A cat on a mat", size="1024x1024", path="cat.png")
+
+        Raises ConfigurationError before anything is sent, BifrostError as `chat` does, and where a picture that came
+        could not be written (it is in the error's `.run`).
+        """
+        call, paths = drawing(self, deployment, prompt, path, options)
+        return finished_media(self.run_on_loop(self.send(call)), paths)
+
+    def speech(
+        self,
+        deployment: str,
+        text: str,
+        *,
+        voice: str,
+        path: str | os.PathLike[str] | None = None,
+        **options: Unpack[SpeechParameters],
+    ) -> Run:
+        """`text`, spoken by `voice`: `run.audio_bytes` is the sound, which the run plays in the notebook.
+
+        `path` is where it is written, and the only place; one that ends in ``.mp3``, ``.opus``, ``.aac``, ``.flac``,
+        ``.wav`` or ``.pcm`` asks for that format. The log keeps no sound. The cost is the one of the gateway's log,
+        which knows prices by the character; else unknown.
+
+            client.speech("openai/gpt-4o-mini-tts", "Good morning.", voice="alloy", path="morning.mp3")
+
+        Raises as `image` does.
+        """
+        call, paths = speaking(self, deployment, text, voice, path, options)
+        return finished_media(self.run_on_loop(self.send(call)), paths)
+
+    def transcribe(
+        self, deployment: str, file: str | os.PathLike[str] | bytes | Run, **options: Unpack[TranscriptionParameters]
+    ) -> Run:
+        """What the sound in `file` (a path, its bytes, or a run of `speech`) says: `run.text`.
+
+        Its length is in `run.usage` where the provider tells it (``seconds``). The cost is the one of the gateway's
+        log, which knows prices by the second; else unknown.
+
+            client.transcribe("openai/whisper-1", "morning.mp3", language="en").text
+
+        Raises as `image` does.
+        """
+        return finished_media(self.run_on_loop(self.send(transcription(self, deployment, file, options))))
+
+    async def aimage(
+        self,
+        deployment: str,
+        prompt: str,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        **options: Unpack[ImageParameters],
+    ) -> Run:
+        """`image` for async code."""
+        call, paths = drawing(self, deployment, prompt, path, options)
+        return finished_media(await asyncio.wrap_future(portal().start(self.send(call))), paths)
+
+    async def aspeech(
+        self,
+        deployment: str,
+        text: str,
+        *,
+        voice: str,
+        path: str | os.PathLike[str] | None = None,
+        **options: Unpack[SpeechParameters],
+    ) -> Run:
+        """`speech` for async code."""
+        call, paths = speaking(self, deployment, text, voice, path, options)
+        return finished_media(await asyncio.wrap_future(portal().start(self.send(call))), paths)
+
+    async def atranscribe(
+        self, deployment: str, file: str | os.PathLike[str] | bytes | Run, **options: Unpack[TranscriptionParameters]
+    ) -> Run:
+        """`transcribe` for async code."""
+        call = transcription(self, deployment, file, options)
+        return finished_media(await asyncio.wrap_future(portal().start(self.send(call))))
+
     def count_tokens(
         self, deployment: str, prompt: str | Sequence[Mapping[str, Any]], *, system: str | None = None
     ) -> int | None:
@@ -387,7 +487,7 @@ class Client:
     ) -> Call:
         """Check a call without sending it. Raises ConfigurationError."""
         guard_headers(options)
-        options["headers"] = _checked_headers({**self.credentials.own, **(options.get("headers") or {})})
+        options["headers"] = self.checked_headers(options.get("headers"))
         call = prepare(
             kind,
             deployment,
@@ -398,10 +498,18 @@ class Client:
             default_retries=self.retries,
             **options,
         )
+        self.made_ready(call)
+        return call
+
+    def checked_headers(self, headers: Mapping[str, str] | None) -> dict[str, str]:
+        """The headers of one call: the client's own and these. Raises ConfigurationError."""
+        return _checked_headers({**self.credentials.own, **(headers or {})})
+
+    def made_ready(self, call: Call) -> None:
+        """What is done with each checked call before it is sent."""
         note_call(call.run)
         # Starts the embedded gateway here rather than on the private loop, which it would hold up.
         route_to(self.base_url, self.credentials.ca_file)
-        return call
 
     def start(self, call: Call, sink: Sink | None = None) -> Job[Outcome]:
         """Send a prepared call; the job's result is always an `Outcome`, also after `cancel`."""

@@ -97,9 +97,10 @@ def answer_html(run: Run, form: str = "md") -> str:
     """All that `run` says (reasoning, choices, calls), rendered; words where it says nothing. `form` as in `FORMS`."""
     from .html import text
     from .markdown import preformatted
+    from .media import media_html
 
     shown = _reader(form)
-    parts = []
+    parts: list[str] = [media_html(run)]
     if run.reasoning:
         parts.append(f"<details><summary>Reasoning</summary>{preformatted(run.reasoning)}</details>")
     if len(run.texts) > 1:
@@ -178,7 +179,7 @@ def _text_says_all(run: Run, form: str, shown: str) -> bool:
     """
     from .markdown import LONGEST_MARKDOWN, LONGEST_SHOWN
 
-    alone = len(run.texts) <= 1 and not run.reasoning and not run.tool_calls
+    alone = len(run.texts) <= 1 and not run.audio and not run.reasoning and not run.tool_calls
     if not alone or form not in ("md", "text") or not LONGEST_MARKDOWN < len(run.text) <= LONGEST_SHOWN:
         return False
     return {found.lower() for found in _LINKED.findall(shown)} <= {"http://", "https://"}
@@ -198,6 +199,10 @@ def _answer_text(run: Run) -> str:
 
 
 def _nothing(run: Run) -> str:
+    from .media import media_text
+
+    if said := media_text(run):
+        return said
     if len(run.embedding_shape) == 2:
         count, numbers = run.embedding_shape
         return f"{count:,} vector{'s' if count != 1 else ''} of {numbers:,} numbers"

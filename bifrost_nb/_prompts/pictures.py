@@ -21,7 +21,7 @@ from typing import Any
 from .._safe_text import plain
 from .prompt_text import Fault, no_value
 
-__all__ = ["MOST_BYTES", "data_url", "described", "is_shortened", "shortened", "showable"]
+__all__ = ["MOST_BYTES", "as_url", "data_url", "described", "is_shortened", "shortened", "showable"]
 
 MOST_BYTES = 20 * 2**20
 """The largest picture that is sent; a choice of our own, above what most providers take."""
@@ -39,6 +39,14 @@ def data_url(value: Any) -> str:
     if len(content) > MOST_BYTES:
         raise Fault(_too_large(len(content)))
     return f"data:{_kind(content)};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def as_url(content: bytes) -> str | None:
+    """A picture that came as a ``data:`` URL; None for what is none of the four kinds, or too large."""
+    try:
+        return data_url(content)
+    except Fault:
+        return None
 
 
 def described(url: Any) -> str:

@@ -24,6 +24,11 @@ __all__ = [
 ]
 
 
+_BY_UNIT = ("image_generation", "speech", "transcription")
+"""What is priced by the picture, character or second: the list of models has no such price, the log's cost counts
+it (measured on 1.5.16 and 2.0.0-prerelease3)."""
+
+
 class Price(NamedTuple):
     """US dollars per token; None where the list does not say."""
 
@@ -60,6 +65,8 @@ def add_log_cost(run: Run, row: Mapping[str, Any]) -> bool:
 
 def add_price_cost(run: Run, price: Price) -> bool:
     """The cost from a price list and the tokens counted; False where either is unknown."""
+    if run.request_type in _BY_UNIT:
+        return False
     embedding = run.request_type == "embedding"  # nothing is written, so nothing of it has a price
     if price.prompt is None or (price.completion is None and not embedding):
         return False

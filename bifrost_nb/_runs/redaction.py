@@ -84,7 +84,9 @@ _ASKED = frozenset(("requested_provider", "requested_model", "fallbacks", "promp
 
 
 _FIELDS = tuple(
-    field.name for field in fields(Run) if field.name not in _OURS and field.name not in ("embeddings", "attempts")
+    field.name
+    for field in fields(Run)
+    if field.name not in _OURS and field.name not in ("embeddings", "images", "attempts")
 )
 
 

@@ -1,28 +1,36 @@
-"""Collectors for the routes that do not answer as completions do: the Responses API and embeddings."""
+"""Collectors for the routes that do not answer as completions do."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._wire.choices import ToolCalls
-from .._wire.deployments import Kind
+from .._wire.deployments import Kind, MediaKind
 from .._wire.embeddings import vectors_of
 from .._wire.responses_stream import ResponseEvents, answer_of
 from ..errors import GatewayError
 from .collector import Collector, Piece, parsed, whole
+from .media_collectors import ImageCollector, SpeechCollector, TranscriptionCollector
 from .run import Run
 
 __all__ = ["EmbeddingCollector", "ResponsesCollector", "collector_of"]
 
 
-def collector_of(kind: Kind, run: Run, began_ms: float, secrets: Sequence[str], asked: object) -> Collector:
+_MEDIA: Mapping[str, type[Collector]] = {
+    "image": ImageCollector,
+    "speech": SpeechCollector,
+    "transcription": TranscriptionCollector,
+}
+
+
+def collector_of(kind: Kind | MediaKind, run: Run, began_ms: float, secrets: Sequence[str], asked: object) -> Collector:
     """The collector for one attempt at a call of this kind; `asked` is what was to be embedded."""
     if kind == "responses":
         return ResponsesCollector(run, began_ms, secrets)
     if kind == "embedding":
         return EmbeddingCollector(run, began_ms, secrets, len(asked) if isinstance(asked, list) else 1)
-    return Collector(run, began_ms, secrets)
+    return _MEDIA.get(kind, Collector)(run, began_ms, secrets)
 
 
 class ResponsesCollector(Collector):

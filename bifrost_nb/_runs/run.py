@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -126,7 +127,10 @@ class Run:
     annotations: list[dict[str, Any]] = field(default_factory=list)
     """What the answer cites."""
     audio: dict[str, Any] | None = field(default=None, repr=False)
-    """Spoken audio: ``data`` as base64, ``transcript``. Not written to the log."""
+    """Spoken audio: ``data`` as base64 (`audio_bytes` has it decoded), of a chat its ``transcript``, of `Client.speech`
+    its ``format``. Not written to the log."""
+    images: list[bytes] = field(default_factory=list, repr=False)
+    """Drawn pictures, each as the file it is. Not written to the log."""
     embeddings: list[list[float]] = field(default_factory=list, repr=False)
     """The vector of each text that was asked for, in order. Not written to the log."""
     embedding_shape: list[int] = field(default_factory=list)
@@ -154,6 +158,15 @@ class Run:
     def text(self) -> str:
         """The first choice's text; empty where nothing arrived."""
         return self.response or ""
+
+    @property
+    def audio_bytes(self) -> bytes:
+        """The spoken audio as the file it is; empty where there is none, or what came is no base64."""
+        data = (self.audio or {}).get("data")
+        try:
+            return base64.b64decode(data, validate=True) if isinstance(data, str) else b""
+        except ValueError:
+            return b""
 
     @property
     def embedding_array(self) -> npt.NDArray[np.float64]:

@@ -45,9 +45,12 @@ _FOREIGN: tuple[tuple[ProviderFormat, str], ...] = (
 
 def gateway_app(simulator: Simulator, *, control_token: str | None = None) -> ASGIApp:
     """The application. `control_token` opens the routes by which tests script it; None: there are none."""
+    operations = dict(OPERATIONS)
+    if simulator.dialect.name == "1.3":  # measured: 405
+        del operations["images/generations"]
     routes = [
         Route(f"/v1/{operation}", Inference(simulator, kind, "v1"), methods=["POST"])
-        for operation, kind in OPERATIONS.items()
+        for operation, kind in operations.items()
     ]
     counted: Kind = "chat" if simulator.dialect.old else "responses"
     routes.append(
@@ -57,7 +60,7 @@ def gateway_app(simulator: Simulator, *, control_token: str | None = None) -> AS
         count = CountTokens(simulator, "responses", "openai")
         for version in ("", "/v1", "/openai"):  # measured from 1.4.0 on: the path of OpenAI's SDK is there in all
             routes.append(Route(f"{prefix}{version}/responses/input_tokens", count, methods=["POST"]))
-        for operation, kind in OPERATIONS.items():
+        for operation, kind in operations.items():
             endpoint = Inference(simulator, kind, "openai")
             for version in ("", "/v1"):
                 routes.append(Route(f"{prefix}{version}/{operation}", endpoint, methods=["POST"]))

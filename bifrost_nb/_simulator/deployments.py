@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = ["DEFAULT_DEPLOYMENTS", "Kind", "SimulatedDeployment", "deployments_by_id"]
 
-Kind = Literal["text", "chat", "responses", "embedding"]
+Kind = Literal["text", "chat", "responses", "embedding", "image", "speech", "transcription"]
 """What is asked for; a deployment that chats answers ``responses`` too, as the gateway converts between the two."""
 
 
@@ -43,6 +43,12 @@ class SimulatedDeployment(BaseModel):
     output_usd: float | None = Field(1.5, ge=0)
     cached_input_usd: float | None = Field(None, ge=0)
     """Per million prompt tokens read from the provider's prompt cache; None: it has no such cache."""
+    picture_usd: float | None = Field(None, ge=0)
+    """Per picture, beside the tokens of its prompt."""
+    character_usd: float | None = Field(None, ge=0)
+    """Per character that is spoken."""
+    second_usd: float | None = Field(None, ge=0)
+    """Per second of sound that is written down."""
     context_tokens: int = Field(16_384, gt=0)
     max_output_tokens: int = Field(4_096, gt=0)
     error_rate: float = Field(0, ge=0, le=1)
@@ -163,6 +169,16 @@ DEFAULT_DEPLOYMENTS: tuple[SimulatedDeployment, ...] = (
     ),
     _deployment(
         "cohere/embed-v4.0", "embedding", ttft_ms=70, input_usd=0.12, output_usd=0, context_tokens=128_000,
+    ),
+    _deployment(
+        "openai/gpt-image-1", "image", ttft_ms=900, input_usd=5.0, output_usd=0, picture_usd=0.04,
+        context_tokens=32_000,
+    ),
+    _deployment(
+        "openai/gpt-4o-mini-tts", "speech", ttft_ms=300, input_usd=None, output_usd=None, character_usd=0.000015,
+    ),
+    _deployment(
+        "openai/whisper-1", "transcription", ttft_ms=400, input_usd=None, output_usd=None, second_usd=0.0001,
     ),
 )  # fmt: skip
 

@@ -18,6 +18,7 @@ import orjson
 from .batches import BatchStore
 from .content.answers import SimulatedAnswer, compose, prompt_tokens, seeded
 from .content.embeddings import refused_embedding
+from .content.media import MEDIA, log_facts, make, media_usd, refused_media
 from .deployments import SimulatedDeployment
 from .dialects import Dialect, Failure, Route
 from .faults import FaultRule, Script
@@ -56,6 +57,8 @@ class Simulator:
     """The messages up to and with each stored answer of the Responses API, by its id."""
     prompts: PromptRepository = field(default_factory=PromptRepository)
     batches: BatchStore = field(default_factory=BatchStore)
+    spoken: dict[bytes, str] = field(default_factory=dict)
+    """The text of each sound that was made here, by its hash, so that it can be written down again."""
     _seen: Counter[Any] = field(default_factory=Counter)
     _recent: dict[str, deque[float]] = field(default_factory=dict)
     _prefixes: dict[int, None] = field(default_factory=dict)
@@ -68,7 +71,7 @@ class Simulator:
         self.logs.rows.clear()
         self.prompts.clear()
         self.batches.clear()
-        for state in (self._seen, self._recent, self._prefixes, self._cache, self.conversations):
+        for state in (self._seen, self._recent, self._prefixes, self._cache, self.conversations, self.spoken):
             state.clear()
 
     def clear_cache(self, key: str) -> None:
@@ -140,7 +143,7 @@ class Simulator:
         answer, cache = self._answer(call, deployment, rule, occurrence)
         hit = bool(cache and cache.get("cache_hit"))
         usage = self._usage(call, deployment, rule, answer)
-        priced = _priced(deployment, usage)
+        priced = media_usd(answer) if call.kind in MEDIA else _priced(deployment, usage)
         if rule.cost is not None:
             usage["cost"] = rule.cost
         elif deployment.reports_cost and priced and not hit:
@@ -172,6 +175,8 @@ class Simulator:
             del self.conversations[next(iter(self.conversations))]
 
     def _rejection(self, call: SimulatedCall, deployment: SimulatedDeployment) -> Failure | None:
+        if call.kind in MEDIA and (refused := refused_media(call, deployment)):
+            return refused
         if not deployment.answers(call.kind) and not self._converts(call):
             return _unsupported(call, deployment)
         if call.kind == "embedding" and (refused := refused_embedding(call, deployment)):
@@ -226,10 +231,10 @@ class Simulator:
         """The answer and ``cache_debug``: with ``x-bf-cache-key`` an equal request is answered from the cache."""
         chat = call.as_chat()
         if rule.cache is not None:
-            return compose(chat, deployment, rule, self.seed, occurrence), rule.cache
+            return self._composed(chat, deployment, rule, occurrence), rule.cache
         cache_key = call.headers.get("x-bf-cache-key")
         if not cache_key:
-            return compose(chat, deployment, rule, self.seed, occurrence), None
+            return self._composed(chat, deployment, rule, occurrence), None
         asked = {name: value for name, value in call.body.items() if name != "fallbacks"}
         if call.kind == "embedding":  # its body may be that of a call of the Responses API
             asked["kind"] = call.kind
@@ -247,10 +252,17 @@ class Simulator:
                 "model_used": deployment.model,
             }
             return self._cache[key], facts | hit
-        answer = compose(chat, deployment, rule, self.seed, occurrence)
+        answer = self._composed(chat, deployment, rule, occurrence)
         if call.headers.get("x-bf-cache-no-store") != "true" and len(self._cache) < 10_000:
             self._cache[key] = answer
         return answer, facts | {"cache_hit": False}
+
+    def _composed(
+        self, call: SimulatedCall, deployment: SimulatedDeployment, rule: FaultRule, occurrence: int
+    ) -> SimulatedAnswer:
+        if call.kind in MEDIA:
+            return make(call, deployment, rule, seeded(self.seed, deployment.id, call.prompt, occurrence), self.spoken)
+        return compose(call, deployment, rule, self.seed, occurrence)
 
     def _usage(
         self, call: SimulatedCall, deployment: SimulatedDeployment, rule: FaultRule, answer: SimulatedAnswer
@@ -301,7 +313,7 @@ class Simulator:
             "params": {
                 name: value
                 for name, value in call.body.items()
-                if name not in ("prompt", "messages", "input", "fallbacks")
+                if name not in ("prompt", "messages", "input", "file", "fallbacks")
             },
             "latency": (now - began) * 1e3,
             "status": status,
@@ -309,6 +321,8 @@ class Simulator:
             **self.prompts.facts(call.headers),
             "metadata": {name[9:]: value for name, value in call.headers.items() if name.startswith("x-bf-dim-")},
         }
+        if call.kind in MEDIA:
+            row |= log_facts(call)
         facts = {name: value for name, value in facts.items() if value is not None}
         timestamp = time.time() - (now - began)
         self.logs.add(LogRow(written_at=written_at, timestamp=timestamp, facts=row | facts))

@@ -11,16 +11,21 @@ from urllib.parse import quote
 from .._safe_text import plain, redact
 from ..errors import ConfigurationError
 
-__all__ = ["Deployment", "Endpoint", "Kind", "Route", "endpoint"]
+__all__ = ["Deployment", "Endpoint", "Kind", "MediaKind", "Route", "endpoint"]
 
 Kind = Literal["text", "chat", "responses", "embedding"]
+MediaKind = Literal["image", "speech", "transcription"]
+"""Pictures and sound, which are no completions."""
 Route = Literal["azure", "v1"]
 
-_OPERATION: dict[Kind, str] = {
+_OPERATION: dict[Kind | MediaKind, str] = {
     "text": "completions",
     "chat": "chat/completions",
     "responses": "responses",
     "embedding": "embeddings",
+    "image": "images/generations",
+    "speech": "audio/speech",
+    "transcription": "audio/transcriptions",
 }
 
 _NAME = re.compile(r"[!-.0-~]+/[!-~]+").fullmatch
@@ -77,7 +82,7 @@ class Endpoint(NamedTuple):
 
 
 def endpoint(
-    kind: Kind, deployment: Deployment, route: Route | None = None, api_version: str | None = None
+    kind: Kind | MediaKind, deployment: Deployment, route: Route | None = None, api_version: str | None = None
 ) -> Endpoint:
     """The address for a request of `kind` to `deployment`.
 

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, model_validator
 
 from ..errors import ConfigurationError
 from .base import BaseRequest, build
-from .deployments import Deployment, Endpoint, Kind, Route, endpoint
+from .deployments import Deployment, Endpoint, Kind, MediaKind, Route, endpoint
 from .embeddings import EmbeddingRequest, build_embedding
 from .fields import Count, Index, JsonObject, LogitBias, Penalty, Probability, Prompt, Seed, Stop, Temperature
 from .responses_request import ResponsesRequest, build_responses
@@ -26,6 +26,7 @@ __all__ = [
     "EmbeddingRequest",
     "Endpoint",
     "Kind",
+    "MediaKind",
     "Request",
     "ResponsesRequest",
     "Route",
@@ -199,7 +200,7 @@ def chat_messages(
     return result
 
 
-def body(request: Request, deployment: Deployment, address: Endpoint) -> dict[str, Any]:
+def body(request: BaseRequest, deployment: Deployment, address: Endpoint) -> dict[str, Any]:
     """The JSON object to send for `request` to `address`. Fields that are not set are left out."""
     result: dict[str, Any] = {
         name: value
@@ -214,7 +215,7 @@ def body(request: Request, deployment: Deployment, address: Endpoint) -> dict[st
     return result | request.extra
 
 
-def headers(request: Request, address: Endpoint) -> dict[str, str]:
+def headers(request: BaseRequest, address: Endpoint) -> dict[str, str]:
     """Headers that the gateway needs on `address` to hand `request.extra` on to the provider.
 
     The same on both routes: on ``/v1`` Bifrost's engine (1.4.0 to 1.7.0, measured) takes unknown fields, and drops

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
@@ -60,7 +61,8 @@ async def attempt(
                 await _read_stream(response, collector, began, deadline, sink)
             else:
                 body = await whole(response)
-                pieces = collector.answer(_answer(response, body, collector, base_url))
+                sound = call.kind == "speech" and _is_sound(response)
+                pieces = collector.answer({"sound": body} if sound else _answer(response, body, collector, base_url))
                 if sink is not None:
                     sink(run, pieces)
                 return
@@ -114,11 +116,19 @@ async def _after_error(rest: AsyncIterator[bytes], decoder: EventDecoder, collec
 
 
 def _request(base_url: str, call: Call, headers: Mapping[str, str]) -> httpx.Request:
+    told = {**HEADERS, **headers}
+    sent: dict[str, Any]
+    if call.file is None:
+        sent = {"content": orjson.dumps(call.body, option=orjson.OPT_NON_STR_KEYS)}
+    else:  # as a file object, which httpx sends in pieces
+        name, content = call.file
+        sent = {"data": call.body, "files": {"file": (name, io.BytesIO(content), "application/octet-stream")}}
+        del told["content-type"]  # httpx writes it, with the boundary
     return httpx.Request(
         "POST",
         _url(base_url + call.path, tuple(call.query.items())),
-        content=orjson.dumps(call.body, option=orjson.OPT_NON_STR_KEYS),
-        headers=httpx.Headers({**HEADERS, **headers}, encoding="utf-8"),  # a header may hold a person's name
+        **sent,
+        headers=httpx.Headers(told, encoding="utf-8"),  # a header may hold a person's name
         extensions={"timeout": {"connect": call.timeouts.connect}},
     )
 
@@ -131,6 +141,11 @@ def _url(address: str, query: tuple[tuple[str, str], ...] = ()) -> httpx.URL:
 def _is_event_stream(response: httpx.Response) -> bool:
     kind = response.headers.get("content-type", "").lower()
     return response.status_code < 300 and kind.startswith("text/event-stream")
+
+
+def _is_sound(response: httpx.Response) -> bool:
+    kind = response.headers.get("content-type", "").lower()
+    return response.status_code < 300 and kind.startswith(("audio/", "application/octet-stream"))
 
 
 def _answer(response: httpx.Response, body: bytes, collector: Collector, base_url: str) -> dict[str, Any]:

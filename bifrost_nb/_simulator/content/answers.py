@@ -93,6 +93,12 @@ class SimulatedAnswer:
     completion_tokens: int
     reasoning_tokens: int | None
     wants_logprobs: bool
+    media: list[bytes] = field(default_factory=list)
+    """Drawn pictures, or one spoken text. Its only choice is empty."""
+    seconds: int | None = None
+    """Of the sound that was written down."""
+    units_usd: float | None = None
+    """What pictures, characters or seconds cost, beside the tokens."""
     vectors: list[list[float]] = field(default_factory=list)
     """Of an embedding: one for each prompt. Its only choice is empty."""
 

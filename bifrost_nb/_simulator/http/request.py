@@ -40,6 +40,9 @@ REQUEST_TYPES: dict[Kind, str] = {
     "chat": "chat_completion",
     "responses": "responses",
     "embedding": "embedding",
+    "image": "image_generation",
+    "speech": "speech",
+    "transcription": "transcription",
 }
 
 UNRESOLVED = "could not auto resolve a provider for the request, please specify a provider explicitly"
@@ -159,6 +162,16 @@ _FIELDS: dict[Kind, dict[str, _Check]] = {
         "model": _TEXT, "fallbacks": _TEXTS, "encoding_format": _TEXT, "dimensions": _INTEGER, "user": _TEXT,
         "seed": _INTEGER,
     },
+    "image": {
+        "model": _TEXT, "fallbacks": _TEXTS, "prompt": _TEXT, "n": _INTEGER, "size": _TEXT, "quality": _TEXT,
+        "style": _TEXT, "background": _TEXT, "moderation": _TEXT, "output_format": _TEXT,
+        "output_compression": _INTEGER, "response_format": _TEXT, "user": _TEXT, "seed": _INTEGER,
+    },
+    "speech": {
+        "model": _TEXT, "fallbacks": _TEXTS, "input": _TEXT, "voice": _TEXT, "instructions": _TEXT,
+        "response_format": _TEXT, "speed": _NUMBER,
+    },
+    "transcription": {"model": _TEXT, "fallbacks": _TEXTS},
 }  # fmt: skip
 
 
@@ -195,7 +208,7 @@ def read_call(
         route=route,
         request_id=request_id,
         targets=[deployment or _primary(body.get("model") or "", route, resolve, _default(kind, headers))],
-        stream=bool(body.get("stream")) and kind != "embedding",
+        stream=bool(body.get("stream")) and kind in ("text", "chat", "responses"),
         body=body,
         headers=headers,
         operation=operation,
@@ -204,6 +217,8 @@ def read_call(
         call.prompts = _prompts(body.get("prompt"), label)
     elif kind == "embedding":
         call.prompts = _inputs(body.get("input"), label)
+    elif kind in ("image", "speech", "transcription"):
+        call.prompts = _media(kind, body)
     elif kind == "responses":
         try:
             call.messages = chat_messages(body)
@@ -254,6 +269,17 @@ def _inputs(given: Any, label: str) -> list[str]:
     if isinstance(lists, list) and all(map(_is_integers, lists)):
         return [" ".join(map(str, numbers)) for numbers in lists]
     raise Refused(f"{label}: invalid embedding input")
+
+
+def _media(kind: Kind, body: Mapping[str, Any]) -> list[str]:
+    """The text to draw or speak, and what is said beside a sound (measured: what is missed, in which words)."""
+    if kind == "image" and not body.get("prompt"):
+        raise Refused("prompt cannot be empty")
+    if kind == "speech" and not body.get("input"):
+        raise Refused("input is required for speech completion")
+    if kind == "speech" and not body.get("voice"):
+        raise Refused("voice is required for speech completion")
+    return [body.get("input" if kind == "speech" else "prompt") or ""]
 
 
 def _messages(messages: Any, label: str) -> list[dict[str, Any]]:

@@ -9,8 +9,6 @@ out is the ``raw_response`` that some errors repeat. That nobody else has batche
 from __future__ import annotations
 
 import contextlib
-import email
-import email.policy
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -26,6 +24,7 @@ from starlette.types import Receive, Scope, Send
 from ..batches import BATCH_S, BatchJob, StoredFile, answers_of
 from ..faults import FaultRule
 from ..http.connection import Dropped, ServerConnection
+from ..http.form import parts_of
 from ..http.framing import json_response
 from ..records import LogRow
 from ..state import Simulator
@@ -105,7 +104,7 @@ class _Routes:
     # -- files ------------------------------------------------------------------------------------------------------
 
     async def upload(self, request: Request, content: bytes) -> Response:
-        parts = _parts(request.headers.get("content-type", ""), content)
+        parts = parts_of(request.headers.get("content-type", ""), content)
         if parts is None:
             message = "request Content-Type has bad boundary or is not multipart/form-data"
             raise self._refused(f"Failed to parse multipart form: {message}")
@@ -349,24 +348,6 @@ class _Routes:
         else:
             extra = {"routing_info": {"provider": provider} if provider else {}} | extra
         return json_response(body | {"error": dict(error), "extra_fields": extra}, status)
-
-
-def _parts(kind: str, content: bytes) -> dict[str, tuple[str, bytes]] | None:
-    """The fields of a form by name: (file name, content); None where it is none."""
-    if not kind.startswith("multipart/form-data") or "boundary=" not in kind:
-        return None
-    head = b"content-type: " + kind.encode("latin-1", "replace") + b"\r\n\r\n"
-    message = email.message_from_bytes(head + content, policy=email.policy.HTTP)
-    found: dict[str, tuple[str, bytes]] = {}
-    for part in message.iter_parts():
-        name = part.get_param("name", header="content-disposition")
-        if isinstance(name, str):
-            found[name] = (part.get_filename() or "", _bytes(part.get_payload(decode=True)))
-    return found
-
-
-def _bytes(payload: object) -> bytes:
-    return payload if isinstance(payload, bytes) else b""
 
 
 def _text(parts: Mapping[str, tuple[str, bytes]], name: str) -> str:

@@ -15,7 +15,9 @@ from ..faults import FaultRule
 from ..http.connection import BodyTooLarge, ClientGone, Dropped, ServerConnection
 from ..http.delivery import Delivery, ProviderAttempt
 from ..http.embedding_delivery import EmbeddingDelivery
+from ..http.form import form_as_json
 from ..http.framing import STREAM_HEADERS, sse
+from ..http.media_delivery import MediaDelivery
 from ..http.request import PROVIDERS, UNRESOLVED, Refused, SimulatedCall, azure_target, read_call
 from ..http.responses_delivery import ResponsesDelivery
 from ..providers import ForeignDelivery, ProviderFormat
@@ -28,9 +30,18 @@ OPERATIONS: dict[str, Kind] = {
     "chat/completions": "chat",
     "responses": "responses",
     "embeddings": "embedding",
+    "images/generations": "image",
+    "audio/speech": "speech",
+    "audio/transcriptions": "transcription",
 }
 """What is asked for, by how a route's path ends; an Azure path has it behind the deployment."""
-_DELIVERIES: dict[Kind, type[Delivery]] = {"responses": ResponsesDelivery, "embedding": EmbeddingDelivery}
+_DELIVERIES: dict[Kind, type[Delivery]] = {
+    "responses": ResponsesDelivery,
+    "embedding": EmbeddingDelivery,
+    "image": MediaDelivery,
+    "speech": MediaDelivery,
+    "transcription": MediaDelivery,
+}
 
 
 @dataclass(slots=True)
@@ -84,6 +95,8 @@ class Inference:
                 raise Refused("Method Not Allowed", 405)
             if kind == "text" and old:
                 deployment = None  # measured: these generations take the body's model, of openai where it is bare
+        if kind == "transcription":
+            content = form_as_json(record.headers.get("content-type", ""), content)
         call = read_call(
             kind,
             self.route,
@@ -211,9 +224,13 @@ class Inference:
             status=status,
             cost=cost,
             cache_debug=attempt.cache,
-            token_usage={name: value for name, value in usage.items() if name != "cost"},
+            token_usage=None
+            if call.kind == "speech"
+            else {name: value for name, value in usage.items() if name != "cost"},
             stop_reason=attempt.answer.choices[0].finish_reason or None if status == "success" else None,
-            output_message={"role": "assistant", "content": delivery.text()} if call.kind != "embedding" else None,
+            output_message={"role": "assistant", "content": delivery.text()}
+            if call.kind in ("text", "chat", "responses")
+            else None,
             error_details=details,
         )
 
