@@ -75,7 +75,7 @@ class Access:
         return self._answer("DELETE", path, await self._replied(path, None, SECONDS, method="DELETE"), missing)
 
     async def post(self, path: str, content: Mapping[str, Any], *, missing: str | None = None) -> dict[str, Any]:
-        """Write `content`; the object that comes back. Only the prompt repository is written to. Raises as `get`."""
+        """Send `content`; the object that comes back. Only the prompt repository is written to. Raises as `get`."""
         reply = await self._replied(path, None, SECONDS, method="POST", content=content)
         answer = self._answer("POST", path, reply, missing)
         if not isinstance(answer, dict):

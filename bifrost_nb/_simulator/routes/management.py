@@ -17,7 +17,8 @@ from ..faults import Script
 from ..http.connection import ClientGone, Dropped, ServerConnection
 from ..http.framing import json_response
 from ..http.request import REQUEST_TYPES
-from ..state import BUDGET_USD, VIRTUAL_KEYS, Simulator
+from ..state import VIRTUAL_KEYS, Simulator
+from .management_governance import budget_of, governance_routes
 from .management_log import SORTS, found_rows, statistics, told_row
 from .management_prompts import repository_routes
 from .management_series import series_routes
@@ -46,6 +47,7 @@ def management_routes(simulator: Simulator, control_token: str | None) -> list[R
         Route("/api/keys", handlers.keys),
         Route("/api/models", handlers.model_names),
         Route("/api/governance/virtual-keys", handlers.virtual_keys),
+        *governance_routes(simulator),
     ]
     if not simulator.dialect.old:  # measured: 1.3.63 and 1.4.0 answer with their page here
         routes += [
@@ -238,8 +240,7 @@ class Management:
     async def virtual_keys(self, request: Request) -> Response:
         found = []
         for value, facts in VIRTUAL_KEYS.items():
-            budget = {"id": f"budget-{facts['id']}", "max_limit": BUDGET_USD, "current_usage": facts["spent"]}
-            budget |= {"reset_duration": "1M", "last_reset": "2026-11-01T00:00:00Z"}
+            budget = budget_of(facts)
             key = {"id": facts["id"], "name": facts["name"], "description": "", "value": value}
             key |= {"is_active": facts["is_active"], "provider_configs": [], "created_at": "2026-11-01T00:00:00Z"}
             found.append(key | ({"budget": budget} if self.simulator.dialect.old else {"budgets": [budget]}))
