@@ -28,6 +28,7 @@ from .._safe_text import Secret
 from ..errors import ConfigurationError
 from .api_choice import check_images_taken, system_for, with_kinds
 from .groups import SEPARATOR
+from .row_parameters import check_columns_of, columns_of, for_row, shared_by_rows
 
 if TYPE_CHECKING:
     from .._client.client import Client
@@ -143,7 +144,8 @@ class Plan:
     def call(self, client: Client, trial: Trial) -> Call:
         """The checked call of a cell, with a fresh run that carries the cell's identity."""
         asked, prompt = trial.asked, trial.prompt
-        options: dict[str, Any] = {"retries": 0, **asked.parameters, **system_for(asked.kind, trial.system)}
+        parameters = for_row(asked.parameters, prompt.values)
+        options: dict[str, Any] = {"retries": 0, **parameters, **system_for(asked.kind, trial.system)}
         return client.prepare(
             asked.kind,
             asked.deployment,
@@ -223,14 +225,19 @@ def make_plan(
         raise ConfigurationError("A text completion takes no system message.", hint="Pass api='chat'.")
     gateway = client.settings.base_url.rstrip("/")
     systems = [who.system for who in asked if who.system is not None]
-    prompts = _prompts(prompts_of(templates, inputs, systems, images), kind, system)
+    by_row = {column for who in asked for column in columns_of(who.parameters).values()}
+    prompts = _prompts(prompts_of(templates, inputs, systems, images, also=by_row), kind, system)
+    rows = list({id(one.values): one.values for one in prompts}.values())
+    for who in asked:
+        check_columns_of(who.parameters, rows)
     contents = _contents(client, asked, stream, prompts[0])
     mark = ["batch"] if batch else []
     trials = tuple(
-        Trial(digest_of([gateway, one.prompt_id, *content, filled, repeat, *mark], 16), one, who, repeat, filled)
+        Trial(digest_of([gateway, one.prompt_id, *content, filled, repeat, *own, *mark], 16), one, who, repeat, filled)
         for one in prompts
         for who, content in zip(asked, contents, strict=True)
         for filled in [_filled(who.system, one.values)]
+        for own in [_of_row(who, one)]
         for repeat in range(repeats)
     )
     plan = Plan(
@@ -248,8 +255,16 @@ def make_plan(
         seed=seed,
     )
     for who in asked:  # what the parameters get wrong shows before the first call
-        plan.call(client, next(trial for trial in trials if trial.asked is who))
+        theirs = [trial for trial in trials if trial.asked is who and trial.repeat == 0]
+        for trial in theirs if columns_of(who.parameters) else theirs[:1]:
+            plan.call(client, trial)
     return plan
+
+
+def _of_row(asked: Variant, prompt: PlannedPrompt) -> list[Any]:
+    """What a row adds to the identity of its trials besides the prompt."""
+    by_row = columns_of(asked.parameters)
+    return [for_row({name: asked.parameters[name] for name in by_row}, prompt.values)] if by_row else []
 
 
 def _templates(prompt: Any, messages: Any) -> Any:
@@ -404,7 +419,7 @@ def _contents(client: Client, asked: Sequence[Variant], stream: bool, prompt: Pl
     seen: Counter[str] = Counter()
     contents = []
     for one in asked:
-        parameters = {**one.parameters, **system_for(one.kind, one.system)}
+        parameters = {**shared_by_rows(one.parameters), **system_for(one.kind, one.system)}
         call = client.prepare(
             one.kind, one.deployment, stream=stream, fallbacks=list(one.fallbacks) or None,
             **asked_as(one.kind, prompt.text, prompt.messages), **parameters,
