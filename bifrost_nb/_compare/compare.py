@@ -6,8 +6,8 @@ import importlib.util
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from .._keys import guard_entries, guard_headers
 from .._numbers import number
-from .._safe_text import guard_entries, guard_headers
 from ..errors import ConfigurationError
 from .api_choice import decided_kind
 from .comparison import Comparison

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from .._prompts.prompt_text import no_value
+from .._prompts.value_text import no_value
 from .._safe_text import plain
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError

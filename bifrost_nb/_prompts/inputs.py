@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from ..errors import ConfigurationError, TemplateError
 from .arrow_values import arrow_rows, arrow_values
 from .messages import Message, Template, Turns, filled_in, image_columns, pictures_of, variables_of, with_pictures
-from .prompt_text import no_value
 from .template import ESCAPE
+from .value_text import no_value
 
 __all__ = ["prompts_of", "rows_of"]
 

@@ -21,7 +21,7 @@ import bifrost_nb as bf
 from bifrost_nb import Client, ConfigurationError, LocalGateway, TemplateError
 from bifrost_nb._notebook.code_export import copy
 from bifrost_nb._prompts.pictures import MOST_BYTES, data_url, shortened
-from bifrost_nb._prompts.prompt_text import Fault
+from bifrost_nb._prompts.value_text import Fault
 
 A, B = "openai/gpt-4o-mini", "azure/gpt-4o"
 TURNS = [
