@@ -14,11 +14,12 @@ from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
 
 from .. import _settings as settings
+from .._keys import guard_headers, guarded
 from .._runs.log.log import RunLog, run_log
 from .._runs.pending import wait_for_costs
-from .._runs.redaction import Redact, dropping
+from .._runs.redact_hook import Redact, dropping
 from .._runs.run import Run
-from .._safe_text import guard_headers, guarded, plain
+from .._safe_text import plain
 from ..errors import ConfigurationError
 from .calls import (
     Asked,
