@@ -45,6 +45,9 @@ def management_routes(simulator: Simulator, control_token: str | None) -> list[R
         *series_routes(simulator),
         Route("/api/providers", handlers.providers),
         Route("/api/keys", handlers.keys),
+        Route("/api/config", handlers.config),
+        Route("/api/plugins", handlers.plugins),
+        Route("/api/plugins/{name}", handlers.plugin),
         Route("/api/models", handlers.model_names),
         Route("/api/governance/virtual-keys", handlers.virtual_keys),
         *governance_routes(simulator),
@@ -150,6 +153,26 @@ class Management:
             if query in item.model and wanted in (None, "", item.provider)
         ]
         return json_response({"models": found[: _integer(request, "limit", 5)], "total": len(found)})
+
+    async def config(self, request: Request) -> Response:
+        """The switches that tell what happens to content; real ones have more."""
+        client = {"drop_excess_requests": False, "enable_logging": True, "disable_content_logging": False}
+        told = {
+            "is_cache_connected": not self.simulator.dialect.old,
+            "is_db_connected": True,
+            "is_logs_connected": True,
+        }
+        return json_response({"client_config": client, **told, "restart_required": {"required": False}})
+
+    async def plugins(self, request: Request) -> Response:
+        """Measured: only plugins that somebody configured stand here, none of the built-in ones."""
+        return json_response({"count": 0, "plugins": []})
+
+    async def plugin(self, request: Request) -> Response:
+        """From 1.5.16 on "loaded" is a list of its own; before, a plugin that is not there. The cache is built in."""
+        if request.path_params["name"] == "loaded" and not self.simulator.dialect.old:
+            return json_response({"plugins": ["governance", "logging", "prompts", "semantic_cache", "telemetry"]})
+        return self._refused(404, "Plugin not found")
 
     # -- the log ----------------------------------------------------------------------------------------------------
 
