@@ -125,8 +125,8 @@ def budgets(client: Client | None = None) -> pd.DataFrame:
     """The gateway's budgets in US dollars, one row each: the limit, what is used up and left, when it starts anew.
 
     `virtual_key` and `provider` say whose it is: a key's, or a key's at one provider; `team_id` and `customer_id` those
-    of others. NA where the gateway does not tell. `reset` is the length of its period (``1d``, ``1M``). The gateway adds
-    up late: `used_usd` was still 0 six seconds after calls that had a cost (1.4.0, 1.5.16, 2.0.0-prerelease3).
+    of others. NA where the gateway does not tell. `reset` is the length of its period (``1d``, ``1M``). The gateway
+    adds up late: `used_usd` was still 0 six seconds after calls that had a cost (1.4.0, 1.5.16, 2.0.0-prerelease3).
 
     `client` says which gateway is asked (None: the one of the settings). Raises AuthenticationFailed,
     ConnectionFailed, NotFound (governance is switched off, or 1.3).
