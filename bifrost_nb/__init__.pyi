@@ -12,6 +12,8 @@ from ._admin.api import (
     virtual_keys as virtual_keys,
 )
 from ._admin.doctor import Doctor as Doctor, doctor as doctor
+from ._admin.governance import budgets as budgets, rate_limits as rate_limits, routing_rules as routing_rules
+from ._admin.mcp import mcp_logs as mcp_logs, mcp_tools as mcp_tools
 from ._admin.prompts import Prompt as Prompt, prompt as prompt, prompts as prompts
 from ._admin.reconcile import Reconciliation as Reconciliation
 from ._batch.comparison import BatchComparison as BatchComparison

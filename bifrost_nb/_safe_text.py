@@ -1,183 +1,23 @@
-"""Text from outside, made safe to show: no terminal control sequences, no keys.
+"""Text from outside, made safe to show: no terminal control sequences.
 
 Model output, gateway errors and log contents are hostile input. HTML escaping is the renderer's work
-(`bifrost_nb._display.markdown`); this module serves every other place: messages, terminals, the log.
+(`bifrost_nb._display.markdown`), keys are `bifrost_nb._keys`'s; this serves messages, terminals, the log.
 """
 
 from __future__ import annotations
 
-import base64
-import json
 import re
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any, SupportsIndex
 
-__all__ = [
-    "HIDDEN",
-    "SHORTEST_SECRET",
-    "Secret",
-    "guard_entries",
-    "guard_headers",
-    "guarded",
-    "hide",
-    "hide_in",
-    "plain",
-    "redact",
-    "secrets_in",
-]
-
-HIDDEN = "[hidden]"
-_SECRET_HEADER = re.compile(r"auth|cookie|token|secret|passw|credential|(^|-)vk$|(api|access|subscription)-?key$", re.I)
-SHORTEST_SECRET = 8
-"""A shorter word may stand in any text; it is not taken out of what others wrote."""
+__all__ = ["plain"]
 
 # C0 and C1 controls except tab and newline, DEL, and the bidirectional overrides that can reorder a line on screen.
 _CONTROL = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 )
-# The prefixes of the keys of the providers behind the gateway and of Bifrost's virtual keys, each with its separator,
-# and the tokens behind an authorization scheme. What follows must also look drawn by chance: see `_is_random`.
-_SHAPES = re.compile(
-    r"(?<![A-Za-z0-9])(?:sk|pk|rk|xai|pplx|nvapi|glpat)-[A-Za-z0-9_-]{16,}"
-    r"|(?<![A-Za-z0-9])(?:gsk|hf|gh[opsu])_[A-Za-z0-9]{16,}"
-    r"|(?<![A-Za-z0-9])(?:AIza[A-Za-z0-9_-]{35}|(?:AKIA|ASIA)[A-Z0-9]{16})(?![A-Za-z0-9])"
-    r"|(?i:(?<=\bbearer ))[A-Za-z0-9_\-.=+/~]{16,}"
-)
-_PAIR = re.compile(r"(?i:(?<=\bbasic ))[A-Za-z0-9+/]{8,}={0,2}(?![A-Za-z0-9+/=])")
-"""What may be a user and a password behind the scheme ``Basic``: see `_is_pair`."""
-_MASKED = re.compile(r"(?<![A-Za-z0-9])(?:sk|pk|rk|gsk|xai|pplx|nvapi|hf)[-_][A-Za-z0-9_-]*\*{3,}[A-Za-z0-9*]*")
-"""A key of which a provider's error shows the ends."""
-_HEXADECIMAL = re.compile(r"(?=[a-f]{0,14}[0-9])(?=[0-9]{0,14}[a-f])[0-9a-f]{16}")
-_CLASS_CHANGES = re.compile(r"(?<=[a-z])[A-Z0-9]|(?<=[A-Z])[a-z0-9]|(?<=[0-9])[A-Za-z]")
-
-
-class Secret(str):
-    """A key: text like any other, but every look at it (repr, a traceback's variables, a debugger) hides it.
-
-    Where it is sent, `str` gives the key itself. It is not pickled.
-    """
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return repr(HIDDEN)
-
-    def __getitem__(self, key: SupportsIndex | slice) -> str:
-        return Secret(super().__getitem__(key))  # displays that cut long texts look at a slice
-
-    def __deepcopy__(self, memo: Any) -> Secret:
-        return self
-
-    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
-        raise TypeError("A key is not pickled; let the other process read its own settings.")
-
-
-def guarded(headers: Any) -> dict[str, Any]:
-    """`headers` (a mapping, or pairs as httpx takes them) with the values that are keys, by their names, as `Secret`.
-
-    Bytes become text. What is neither stands under its name as None, so that whoever checks the headers can name it
-    while no frame holds the value; what is no collection of pairs at all becomes ``{"": None}``.
-    """
-    try:
-        pairs = list(headers.items() if isinstance(headers, Mapping) else headers)
-        return {_as_text(name): _guarded(name, value) for name, value in pairs}
-    except (TypeError, ValueError):  # no pairs
-        return {"": None}
-
-
-def guard_headers(options: Any) -> None:
-    """`guarded` for the ``headers`` among keyword arguments, in place: they are a dictionary of the calling frame."""
-    if options.get("headers") is not None:
-        options["headers"] = guarded(options["headers"])
-
-
-def guard_entries(entries: Any) -> Any:
-    """Deployments as `compare` takes them, with `guarded` headers in those that are dicts."""
-    if not isinstance(entries, list | tuple):
-        return entries
-    return [
-        {**entry, "headers": guarded(entry["headers"])} if isinstance(entry, dict) and entry.get("headers") else entry
-        for entry in entries
-    ]
-
-
-def _as_text(name: Any) -> Any:
-    return name.decode("latin-1") if isinstance(name, bytes) else name
-
-
-def _guarded(name: Any, value: Any) -> Any:
-    value = _as_text(value)
-    if not isinstance(value, str):
-        return None
-    return Secret(value) if _SECRET_HEADER.search(str(_as_text(name))) else value
-
-
-def secrets_in(headers: Mapping[str, str]) -> tuple[str, ...]:
-    """The keys among `headers`, those behind a scheme such as ``Bearer`` as well without it."""
-    keys = [value for value in headers.values() if isinstance(value, Secret)]
-    return tuple(Secret(part) for key in keys for part in dict.fromkeys((str(key), key.rpartition(" ")[2])))
-
-
-def hide(text: str, secrets: Iterable[str | None]) -> str:
-    """`text` without `secrets`, also where it holds them as JSON would write them."""
-    for secret in secrets:
-        if secret and len(secret) >= SHORTEST_SECRET:
-            text = text.replace(secret, HIDDEN)
-            if not secret.isalnum() and (written := json.dumps(str(secret))[1:-1]) != secret:
-                text = text.replace(written, HIDDEN)
-    return text
-
-
-def hide_in(value: Any, secrets: Collection[str]) -> Any:
-    """`value`, JSON or tuples, without `secrets` in any text or name in it; itself where there is none."""
-    if isinstance(value, str):
-        return hide(value, secrets)
-    if isinstance(value, dict):
-        found = {hide_in(name, secrets): hide_in(item, secrets) for name, item in value.items()}
-        return found if found != value else value
-    if isinstance(value, list | tuple):
-        if value and isinstance(value[0], int | float):  # vectors, times: thousands of numbers
-            return value
-        items = [hide_in(item, secrets) for item in value]
-        return type(value)(items) if items != list(value) else value
-    return value
 
 
 def plain(text: object, limit: int | None = None) -> str:
     """`text` without control sequences; cut after `limit` characters with an ellipsis."""
     result = _CONTROL.sub("", str(text))
     return result if limit is None or len(result) <= limit else result[: limit - 1] + "…"
-
-
-def redact(text: object, *secrets: str | None) -> str:
-    """`text` with each given secret, and what can only be a key of a provider, replaced by ``[hidden]``.
-
-    For what comes from outside and is only shown. Never for names and prompts that are sent again.
-    """
-    result = _SHAPES.sub(lambda found: HIDDEN if _is_random(found[0]) else found[0], hide(str(text), secrets))
-    result = _PAIR.sub(lambda found: HIDDEN if _is_pair(found[0]) else found[0], result)
-    return _MASKED.sub(HIDDEN, result)
-
-
-def _is_pair(token: str) -> bool:
-    """Whether `token` is ``user:password`` in base64, which neither words nor formulas are."""
-    try:
-        text = base64.b64decode(token, validate=True).decode("utf-8")
-    except ValueError:
-        return False
-    return ":" in text and text.isprintable()
-
-
-def _is_random(token: str) -> bool:
-    """Whether `token` changes between small letters, capitals and digits as often as drawn characters do.
-
-    Base 62 changes class at 62 % of its places; words with separators, versions and dates at less than 20 %.
-    Hexadecimal digits, and those of AWS, are told by their alphabet.
-    """
-    signs = re.sub(r"[^A-Za-z0-9]", "", token)
-    if not any(sign.isdigit() for sign in signs):
-        return False
-    if _HEXADECIMAL.search(signs) or token.startswith(("AKIA", "ASIA")):
-        return True
-    return len(_CLASS_CHANGES.findall(signs)) >= max(4, 0.25 * len(signs))

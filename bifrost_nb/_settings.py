@@ -17,8 +17,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from . import _project_file
+from ._keys import HIDDEN, SHORTEST_SECRET, Secret, without_keys
 from ._numbers import number
-from ._safe_text import HIDDEN, SHORTEST_SECRET, Secret, plain, redact
+from ._safe_text import plain
 from .errors import ConfigurationError
 
 __all__ = ["DEFAULTS", "SECRETS", "Settings", "masked", "project_file", "resolve", "use_notebook_config"]
@@ -211,4 +212,4 @@ def _without_keys(url: str) -> str:
     """`url` without what may hold a key: user and password, query, fragment; a word alone may be one itself."""
     if len(url) >= SHORTEST_SECRET and not re.search(r"[./ ]|:\d{1,5}$", url):  # given in the place of the address
         return HIDDEN
-    return redact(plain(re.split("[?#]", url.rpartition("@")[2])[0], 200))
+    return without_keys(plain(re.split("[?#]", url.rpartition("@")[2])[0], 200))

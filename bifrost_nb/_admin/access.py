@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from .._client.model_list import MODELS_LAST_S, model_list
 from .._client.transport import Reply, fetch, of_proxy_perhaps
-from .._safe_text import Secret, plain, redact, secrets_in
+from .._keys import Secret, secrets_in, without_keys
+from .._safe_text import plain
 from .._settings import Settings
 from .._wire.errors import gateway_error, parse_error
 from ..errors import GatewayError, NotFound, ProtocolError
@@ -50,11 +51,11 @@ class Access:
         """Text from the gateway without control sequences and keys; None where it is not text, or empty."""
         if not isinstance(value, str):
             return None
-        return plain(redact(plain(value), *self._secrets), limit).strip() or None
+        return plain(without_keys(plain(value), *self._secrets), limit).strip() or None
 
     def hide(self, text: str) -> str:
         """`text` without control sequences and keys, blanks kept."""
-        return redact(plain(text), *self._secrets)
+        return without_keys(plain(text), *self._secrets)
 
     async def get(
         self,
@@ -75,7 +76,7 @@ class Access:
         return self._answer("DELETE", path, await self._replied(path, None, SECONDS, method="DELETE"), missing)
 
     async def post(self, path: str, content: Mapping[str, Any], *, missing: str | None = None) -> dict[str, Any]:
-        """Write `content`; the object that comes back. Only the prompt repository is written to. Raises as `get`."""
+        """Send `content`; the object that comes back. Only the prompt repository is written to. Raises as `get`."""
         reply = await self._replied(path, None, SECONDS, method="POST", content=content)
         answer = self._answer("POST", path, reply, missing)
         if not isinstance(answer, dict):

@@ -10,7 +10,7 @@ In one file, as half of it documents a function for each route, and the rest doe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,6 +21,7 @@ from .._client.portal import portal
 from ..errors import AuthenticationFailed, NotFound
 from . import tables
 from .access import Access
+from .fields import objects
 from .histograms import Kind, kind_of, read_series
 from .log_query import LIST_MODELS, LogQuery, read_log, with_names
 
@@ -112,6 +113,51 @@ class Admin:
         access = self._access()
         rows = self._run(_virtual_keys(access, own=self.client.settings.virtual_key is not None))
         return tables.frame(tables.VIRTUAL_KEYS, rows, access.hide)
+
+    def budgets(self) -> pd.DataFrame:
+        """See `bifrost_nb.budgets`."""
+        from .governance import BUDGETS, budget_rows
+
+        access = self._access()
+        return tables.frame(BUDGETS, self._run(_with_keys(access, budget_rows)), access.hide)
+
+    def rate_limits(self) -> pd.DataFrame:
+        """See `bifrost_nb.rate_limits`."""
+        from .governance import RATE_LIMITS, rate_limit_rows
+
+        access = self._access()
+        return tables.frame(RATE_LIMITS, self._run(_with_keys(access, rate_limit_rows)), access.hide)
+
+    def routing_rules(self) -> pd.DataFrame:
+        """See `bifrost_nb.routing_rules`."""
+        from .governance import ROUTING_RULES, rule_rows
+
+        access = self._access()
+        return tables.frame(ROUTING_RULES, self._run(rule_rows(access)), access.hide)
+
+    def mcp_tools(self) -> pd.DataFrame:
+        """See `bifrost_nb.mcp_tools`."""
+        from .mcp import MCP_TOOLS, tool_rows
+
+        access = self._access()
+        return tables.frame(MCP_TOOLS, self._run(tool_rows(access)), access.hide)
+
+    def mcp_logs(
+        self,
+        *,
+        since: When = None,
+        until: When = None,
+        server: Names = None,
+        tool: Names = None,
+        status: Names = None,
+        limit: int | None = None,
+    ) -> pd.DataFrame:
+        """See `bifrost_nb.mcp_logs`."""
+        from .mcp import MCP_LOGS, ToolQuery, tool_log_rows
+
+        query = ToolQuery.of(since=since, until=until, server=server, tool=tool, status=status, limit=limit)
+        access = self._access()
+        return tables.frame(MCP_LOGS, self._run(tool_log_rows(access, query)), access.hide)
 
     def prompts(self) -> pd.DataFrame:
         """See `bifrost_nb.prompts`."""
@@ -363,7 +409,7 @@ async def model_rows(access: Access) -> list[Mapping[str, Any]]:
 
 async def _providers(access: Access) -> list[Mapping[str, Any]]:
     answer = await access.get_object("/api/providers")
-    found = [dict(row) for row in tables.objects(answer.get("providers")) if isinstance(row.get("name"), str)]
+    found = [dict(row) for row in objects(answer.get("providers")) if isinstance(row.get("name"), str)]
 
     async def add_keys(row: dict[str, Any]) -> None:
         if not isinstance(row.get("keys"), list):  # from 1.5 on they have a route of their own
@@ -384,7 +430,7 @@ async def _virtual_keys(access: Access, *, own: bool) -> list[Mapping[str, Any]]
         for _ in range(MOST_PAGES):
             params = {"limit": 100, "offset": len(found)}
             answer = await access.get_object("/api/governance/virtual-keys", params)
-            page = [row for row in tables.objects(answer.get("virtual_keys")) if isinstance(row.get("id"), str)]
+            page = [row for row in objects(answer.get("virtual_keys")) if isinstance(row.get("id"), str)]
             new = {row["id"]: row for row in page if row["id"] not in found}
             found |= new
             if not new or len(page) != 100:
@@ -398,6 +444,15 @@ async def _virtual_keys(access: Access, *, own: bool) -> list[Mapping[str, Any]]
             pass
         raise
     return list(found.values())
+
+
+async def _with_keys(access: Access, rows: Callable[[Access, list[Mapping[str, Any]]], Coroutine[Any, Any, T]]) -> T:
+    """`rows` of the gateway's virtual keys, which say whose a budget or a limit is."""
+    try:
+        keys = await _virtual_keys(access, own=False)
+    except NotFound:
+        keys = []  # the route of `rows` itself says what is missing
+    return await rows(access, keys)
 
 
 async def _stats(access: Access, query: LogQuery) -> Mapping[str, Any]:

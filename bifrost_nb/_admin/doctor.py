@@ -14,6 +14,7 @@ from .._client.transport import Reply, fetch
 from .._wire.errors import parse_error
 from ..errors import AuthenticationFailed, BifrostError, GatewayError, NotFound, ProtocolError
 from .access import Access
+from .configuration import configuration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,7 +84,8 @@ def _cells(check: Check) -> tuple[str, ...]:
 
 
 def doctor(client: Client | None = None) -> Doctor:
-    """Look at the gateway of `client` (None: the one made last, else of the settings). Sends about nine small requests.
+    """Look at the gateway of `client` (None: the one made last, else of the settings). Sends about twelve small
+    requests.
 
     Costs nothing: the one completion names no model, so it is refused before a provider is asked. It goes with the
     headers and credentials of every completion, so it meets an admin protection that also locks those. Never raises
@@ -107,6 +109,7 @@ async def _examined(client: Client, access: Access) -> list[Check]:
         _virtual_key(client, access),
         _management(client, access),
         _log(access),
+        _configuration(access),
     )
     if completions.state == "problem":  # before the gateway looks at any other key
         listed = [check for check in listed if check.check != "keys"]
@@ -330,6 +333,12 @@ async def _log(access: Access) -> list[Check]:
     result = f"on; {costs} of the last {len(done)} answered requests have a cost"
     unpriced = None if costs else "The gateway knows no prices, so its log has no costs."
     return [Check("gateway log", "ok" if costs else "warning", result, unpriced)]
+
+
+async def _configuration(access: Access) -> list[Check]:
+    """What the gateway does with what is sent: facts to know, a warning only for a plugin that does not run."""
+    told = await configuration(access, SECONDS)
+    return [Check(name, "warning" if advice else "ok", result, advice) for name, result, advice in told]
 
 
 async def _ask(access: Access, path: str) -> Any:

@@ -17,7 +17,18 @@ from ..errors import ConfigurationError, NotFound
 from .access import Access
 from .log_rows import STATUSES, run_of, with_primaries
 
-__all__ = ["LIST_MODELS", "LogQuery", "read_log", "with_names"]
+__all__ = [
+    "LIST_MODELS",
+    "PAGE",
+    "LogQuery",
+    "checked_statuses",
+    "names_of",
+    "read_log",
+    "rfc3339",
+    "span",
+    "whole_limit",
+    "with_names",
+]
 
 PAGE = 1000
 """The gateway refuses more."""
@@ -57,30 +68,18 @@ class LogQuery:
         list_models: bool = False,
     ) -> LogQuery:
         """Raises ConfigurationError, naming the filter and what it takes."""
-        start, end = instant("since", since), instant("until", until)
-        if start is not None and end is not None and start >= end:
-            raise ConfigurationError(
-                f"since ({start.isoformat()}) is not before until ({end.isoformat()}): nothing can be between them.",
-                hint="An age counts back from now: since='2d', until='1d' is the day before yesterday.",
-            )
-        statuses = _names("status", status)
-        for name in statuses or ():
-            if name not in STATUSES.values():
-                raise ConfigurationError(
-                    f"There is no status {name!r} in the gateway's log.{did_you_mean(name, STATUSES.values())}",
-                    hint=f"It is {', '.join(STATUSES.values())}.",
-                )
-        rows = None if limit is None else whole(limit)
-        if limit is not None and (rows is None or rows < 0):
-            raise ConfigurationError(f"limit takes a number of rows, not {limit!r}.")
-        return cls(start, end, _names("provider", provider), _names("model", model), statuses, rows, list_models)
+        start, end = span(since, until)
+        statuses = names_of("status", status)
+        checked_statuses(statuses, STATUSES.values())
+        rows = whole_limit(limit)
+        return cls(start, end, names_of("provider", provider), names_of("model", model), statuses, rows, list_models)
 
     def params(self) -> dict[str, str]:
         """The query parameters, as the gateway names them."""
         words: dict[str, str] = {ours: theirs for theirs, ours in STATUSES.items()}
         told = {
-            "start_time": None if self.since is None else _rfc3339(self.since),
-            "end_time": None if self.until is None else _rfc3339(self.until),
+            "start_time": None if self.since is None else rfc3339(self.since),
+            "end_time": None if self.until is None else rfc3339(self.until),
             "providers": None if self.providers is None else ",".join(self.providers),
             "aliases" if self.by_alias else "models": None if self.models is None else ",".join(self.models),
             "status": None if self.statuses is None else ",".join(words[name] for name in self.statuses),
@@ -192,11 +191,42 @@ def _total(answer: Mapping[str, Any]) -> int | None:
     return None
 
 
-def _rfc3339(moment: datetime) -> str:
+def span(since: Any, until: Any) -> tuple[datetime | None, datetime | None]:
+    """Both ends of the time that is asked for. Raises ConfigurationError."""
+    start, end = instant("since", since), instant("until", until)
+    if start is not None and end is not None and start >= end:
+        raise ConfigurationError(
+            f"since ({start.isoformat()}) is not before until ({end.isoformat()}): nothing can be between them.",
+            hint="An age counts back from now: since='2d', until='1d' is the day before yesterday.",
+        )
+    return start, end
+
+
+def checked_statuses(names: tuple[str, ...] | None, known: Iterable[str]) -> None:
+    """Raises ConfigurationError for a status that no row of the gateway's log has."""
+    known = list(known)
+    for name in names or ():
+        if name not in known:
+            raise ConfigurationError(
+                f"There is no status {name!r} in the gateway's log.{did_you_mean(name, known)}",
+                hint=f"It is {', '.join(known)}.",
+            )
+
+
+def whole_limit(limit: Any) -> int | None:
+    """A number of rows. Raises ConfigurationError."""
+    rows = None if limit is None else whole(limit)
+    if limit is not None and (rows is None or rows < 0):
+        raise ConfigurationError(f"limit takes a number of rows, not {limit!r}.")
+    return rows
+
+
+def rfc3339(moment: datetime) -> str:
     return moment.isoformat().replace("+00:00", "Z")
 
 
-def _names(what: str, value: Any) -> tuple[str, ...] | None:
+def names_of(what: str, value: Any) -> tuple[str, ...] | None:
+    """One or several names as the gateway's lists take them. Raises ConfigurationError."""
     if value is None:
         return None
     names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else (value,)

@@ -22,7 +22,7 @@ from .._runs.frame import frame_of
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError, NotFound
 from .access import Access
-from .tables import objects
+from .fields import objects
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,13 +15,12 @@ import orjson
 
 from .._runs.columns import Column
 from .._runs.frame import to_array
+from .fields import Row, objects, read, read_flag, read_number, read_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MODELS", "PROVIDERS", "STATS", "VIRTUAL_KEYS", "frame", "objects"]
-
-Row = Mapping[str, Any]
+__all__ = ["MODELS", "PROVIDERS", "STATS", "VIRTUAL_KEYS", "frame"]
 
 
 def frame(columns: Iterable[Column[Row]], rows: Iterable[Row], hide: Callable[[str], str]) -> pd.DataFrame:
@@ -37,67 +36,20 @@ def _column(column: Column[Row], rows: list[Row], hide: Callable[[str], str]) ->
     return to_array([hide(value) if isinstance(value, str) else value for value in values], column.dtype)
 
 
-# -- reading ------------------------------------------------------------------------------------------------------
-
-
-def _get(*path: str) -> Callable[[Row], Any]:
-    """The value under `path`; None where a step is missing or the value is empty text."""
-
-    def value(row: Row) -> Any:
-        found: Any = row
-        for name in path:
-            found = found.get(name) if isinstance(found, Mapping) else None
-        return None if found == "" else found
-
-    return value
-
-
-def _text(*path: str) -> Callable[[Row], str | None]:
-    get = _get(*path)
-    return lambda row: found if isinstance(found := get(row), str) else None
-
-
-def _flag(*path: str) -> Callable[[Row], bool | None]:
-    get = _get(*path)
-    return lambda row: found if isinstance(found := get(row), bool) else None
-
-
-def _number(*path: str) -> Callable[[Row], float | None]:
-    """A number that is not negative, or text that holds one."""
-    get = _get(*path)
-
-    def value(row: Row) -> float | None:
-        found = get(row)
-        if isinstance(found, bool) or not isinstance(found, int | float | str):
-            return None
-        try:
-            number = float(found)
-        except (ValueError, OverflowError):
-            return None
-        return number if math.isfinite(number) and number >= 0 else None
-
-    return value
-
-
 def _million(*path: str) -> Callable[[Row], float | None]:
     """A price per token as price per million tokens, without the noise that the product of floats brings."""
-    number = _number(*path)
+    number = read_number(*path)
     return lambda row: None if (price := number(row)) is None else float(f"{price * 1e6:.12g}")
 
 
 def _joined(*path: str) -> Callable[[Row], str | None]:
     """A list of names as one text."""
-    get = _get(*path)
+    get = read(*path)
     return lambda row: _names(found) if isinstance(found := get(row), list) else None
 
 
 def _names(values: Iterable[Any]) -> str | None:
     return ", ".join(dict.fromkeys(value for value in values if isinstance(value, str) and value)) or None
-
-
-def objects(value: Any) -> list[Row]:
-    """The objects of a list; none where it is no list."""
-    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
 
 
 # -- models -------------------------------------------------------------------------------------------------------
@@ -127,20 +79,20 @@ def _split(part: int) -> Callable[[Row], str | None]:
 
 
 MODELS: tuple[Column[Row], ...] = (
-    Column("id", "string", _text("id")),
+    Column("id", "string", read_text("id")),
     Column("provider", "string", _split(0)),
     Column("model", "string", _split(1)),
-    Column("upstream_model", "string", _text("deployment")),
+    Column("upstream_model", "string", read_text("deployment")),
     Column("text", "boolean", _answers("text_completion")),
     Column("chat", "boolean", _answers("chat_completion")),
     Column("embedding", "boolean", _answers("embedding")),
-    Column("context_tokens", "Int64", _number("context_length")),
-    Column("max_input_tokens", "Int64", _number("max_input_tokens")),
-    Column("max_output_tokens", "Int64", _number("max_output_tokens")),
+    Column("context_tokens", "Int64", read_number("context_length")),
+    Column("max_input_tokens", "Int64", read_number("max_input_tokens")),
+    Column("max_output_tokens", "Int64", read_number("max_output_tokens")),
     Column("input_usd_per_million_tokens", "Float64", _million("pricing", "prompt")),
     Column("output_usd_per_million_tokens", "Float64", _million("pricing", "completion")),
     Column("cached_usd_per_million_tokens", "Float64", _million("pricing", "input_cache_read")),
-    Column("request_usd", "Float64", _number("pricing", "request")),
+    Column("request_usd", "Float64", read_number("pricing", "request")),
     Column("input_modalities", "string", _joined("architecture", "input_modalities")),
     Column("output_modalities", "string", _joined("architecture", "output_modalities")),
 )
@@ -168,7 +120,7 @@ def _of_keys(read: Callable[[Row], Any]) -> Callable[[Row], str | None]:
 
 def _aliases(key: Row) -> list[str]:
     """``name → upstream name`` of each deployment that the key maps (up to 1.4 in its Azure part)."""
-    mapped = key.get("aliases") or _get("azure_key_config", "deployments")(key)
+    mapped = key.get("aliases") or read("azure_key_config", "deployments")(key)
     return [f"{name} → {_alias(target)}" for name, target in mapped.items()] if isinstance(mapped, Mapping) else []
 
 
@@ -178,9 +130,9 @@ def _alias(target: Any) -> str:
 
 def _address(row: Row) -> str | None:
     """Where the provider is reached, without user name, password and query."""
-    url = _text("network_config", "base_url")(row)
+    url = read_text("network_config", "base_url")(row)
     if url is None:
-        addresses = (_text("azure_key_config", "endpoint")(key) for key in _keys(row) or ())
+        addresses = (read_text("azure_key_config", "endpoint")(key) for key in _keys(row) or ())
         url = next((address for address in addresses if address), None)
     if url is None:
         return None
@@ -192,23 +144,25 @@ def _address(row: Row) -> str | None:
 
 
 PROVIDERS: tuple[Column[Row], ...] = (
-    Column("provider", "string", _text("name")),
-    Column("status", "string", lambda row: _text("provider_status")(row) or _text("status")(row)),
+    Column("provider", "string", read_text("name")),
+    Column("status", "string", lambda row: read_text("provider_status")(row) or read_text("status")(row)),
     Column(
-        "speaks", "string", lambda row: _text("custom_provider_config", "base_provider_type")(row) or row.get("name")
+        "speaks",
+        "string",
+        lambda row: read_text("custom_provider_config", "base_provider_type")(row) or row.get("name"),
     ),
     Column("custom", "boolean", lambda row: bool(row.get("custom_provider_config"))),
     Column("base_url", "string", _address),
     Column("keys", "Int64", lambda row: None if (keys := _keys(row)) is None else len(keys)),
-    Column("key_names", "string", _of_keys(_get("name"))),
-    Column("models", "string", _of_keys(_get("models"))),
+    Column("key_names", "string", _of_keys(read("name"))),
+    Column("models", "string", _of_keys(read("models"))),
     Column("aliases", "string", _of_keys(_aliases)),
-    Column("timeout_s", "Float64", _number("network_config", "default_request_timeout_in_seconds")),
-    Column("max_retries", "Int64", _number("network_config", "max_retries")),
-    Column("concurrency", "Int64", _number("concurrency_and_buffer_size", "concurrency")),
-    Column("buffer_size", "Int64", _number("concurrency_and_buffer_size", "buffer_size")),
-    Column("raw_response", "boolean", _flag("send_back_raw_response")),
-    Column("description", "string", _text("description")),
+    Column("timeout_s", "Float64", read_number("network_config", "default_request_timeout_in_seconds")),
+    Column("max_retries", "Int64", read_number("network_config", "max_retries")),
+    Column("concurrency", "Int64", read_number("concurrency_and_buffer_size", "concurrency")),
+    Column("buffer_size", "Int64", read_number("concurrency_and_buffer_size", "buffer_size")),
+    Column("raw_response", "boolean", read_flag("send_back_raw_response")),
+    Column("description", "string", read_text("description")),
 )
 
 # -- virtual keys -------------------------------------------------------------------------------------------------
@@ -224,7 +178,7 @@ def _tightest(name: str) -> Callable[[Row], Any]:
     """A field of the budget of which the least is left: that one ends first."""
 
     def left(budget: Row) -> float:
-        limit, used = _number("max_limit")(budget), _number("current_usage")(budget)
+        limit, used = read_number("max_limit")(budget), read_number("current_usage")(budget)
         return math.inf if limit is None else limit - (used or 0.0)
 
     def value(row: Row) -> Any:
@@ -241,10 +195,10 @@ def _all_budgets(row: Row) -> str | None:
         for budget in budgets:
             told = {
                 "provider": provider,
-                "limit_usd": _number("max_limit")(budget),
-                "used_usd": _number("current_usage")(budget),
-                "reset": _text("reset_duration")(budget),
-                "last_reset": _text("last_reset")(budget),
+                "limit_usd": read_number("max_limit")(budget),
+                "used_usd": read_number("current_usage")(budget),
+                "reset": read_text("reset_duration")(budget),
+                "last_reset": read_text("last_reset")(budget),
             }
             yield {name: fact for name, fact in told.items() if fact is not None}
 
@@ -266,28 +220,28 @@ def _of_configs(name: str) -> Callable[[Row], str | None]:
 
 
 VIRTUAL_KEYS: tuple[Column[Row], ...] = (
-    Column("id", "string", _text("id")),
-    Column("name", "string", lambda row: _text("name")(row) or _text("virtual_key_name")(row)),
-    Column("description", "string", _text("description")),
-    Column("is_active", "boolean", _flag("is_active")),
-    Column("expires_at", "datetime64[us, UTC]", _text("expires_at")),
+    Column("id", "string", read_text("id")),
+    Column("name", "string", lambda row: read_text("name")(row) or read_text("virtual_key_name")(row)),
+    Column("description", "string", read_text("description")),
+    Column("is_active", "boolean", read_flag("is_active")),
+    Column("expires_at", "datetime64[us, UTC]", read_text("expires_at")),
     Column("providers", "string", _of_configs("provider")),
     Column("models", "string", _of_configs("allowed_models")),
-    Column("team_id", "string", _text("team_id")),
-    Column("customer_id", "string", _text("customer_id")),
-    Column("budget_usd", "Float64", lambda row: _number("max_limit")({"max_limit": _tightest("max_limit")(row)})),
-    Column("used_usd", "Float64", lambda row: _number("used")({"used": _tightest("current_usage")(row)})),
+    Column("team_id", "string", read_text("team_id")),
+    Column("customer_id", "string", read_text("customer_id")),
+    Column("budget_usd", "Float64", lambda row: read_number("max_limit")({"max_limit": _tightest("max_limit")(row)})),
+    Column("used_usd", "Float64", lambda row: read_number("used")({"used": _tightest("current_usage")(row)})),
     Column("budget_reset", "string", _tightest("reset_duration")),
     Column("budget_last_reset", "datetime64[us, UTC]", _tightest("last_reset")),
     Column("budgets", "string", _all_budgets),
-    Column("token_limit", "Int64", _number("rate_limit", "token_max_limit")),
-    Column("used_tokens", "Int64", _number("rate_limit", "token_current_usage")),
-    Column("token_reset", "string", _text("rate_limit", "token_reset_duration")),
-    Column("request_limit", "Int64", _number("rate_limit", "request_max_limit")),
-    Column("used_requests", "Int64", _number("rate_limit", "request_current_usage")),
-    Column("request_reset", "string", _text("rate_limit", "request_reset_duration")),
-    Column("created_at", "datetime64[us, UTC]", _text("created_at")),
-    Column("updated_at", "datetime64[us, UTC]", _text("updated_at")),
+    Column("token_limit", "Int64", read_number("rate_limit", "token_max_limit")),
+    Column("used_tokens", "Int64", read_number("rate_limit", "token_current_usage")),
+    Column("token_reset", "string", read_text("rate_limit", "token_reset_duration")),
+    Column("request_limit", "Int64", read_number("rate_limit", "request_max_limit")),
+    Column("used_requests", "Int64", read_number("rate_limit", "request_current_usage")),
+    Column("request_reset", "string", read_text("rate_limit", "request_reset_duration")),
+    Column("created_at", "datetime64[us, UTC]", read_text("created_at")),
+    Column("updated_at", "datetime64[us, UTC]", read_text("updated_at")),
 )
 """`budget_usd` and its neighbours are those of the budget of which the least is left; `budgets` has all, as JSON."""
 
@@ -296,30 +250,30 @@ VIRTUAL_KEYS: tuple[Column[Row], ...] = (
 
 def _share(name: str) -> Callable[[Row], float | None]:
     """A percentage as a share from 0 to 1; unknown where there was no request to have a share of."""
-    number, total = _number(name), _number("total_requests")
+    number, total = read_number(name), read_number("total_requests")
     return lambda row: None if (percent := number(row)) is None or not total(row) else percent / 100
 
 
 def _of_some(*path: str) -> Callable[[Row], float | None]:
     """A mean; unknown where it would be one of nothing."""
-    number, total = _number(*path), _number("total_requests")
+    number, total = read_number(*path), read_number("total_requests")
     return lambda row: number(row) if total(row) else None
 
 
 STATS: tuple[Column[Row], ...] = (
-    Column("requests", "Int64", _number("total_requests")),
-    Column("list_models_rows", "Int64", _number("list_models_rows")),
-    Column("failed", "Int64", _number("failed")),
-    Column("cancelled", "Int64", _number("cancelled")),
+    Column("requests", "Int64", read_number("total_requests")),
+    Column("list_models_rows", "Int64", read_number("list_models_rows")),
+    Column("failed", "Int64", read_number("failed")),
+    Column("cancelled", "Int64", read_number("cancelled")),
     Column("success_share", "Float64", _share("success_rate")),
     Column("user_success_share", "Float64", _share("user_facing_success_rate")),
     Column("latency_ms_mean", "Float64", _of_some("average_latency")),
-    Column("prompt_tokens", "Int64", _number("prompt_tokens")),
-    Column("completion_tokens", "Int64", _number("completion_tokens")),
-    Column("total_tokens", "Int64", _number("total_tokens")),
-    Column("cost_usd_total", "Float64", _number("total_cost")),
-    Column("direct_cache_hits", "Int64", _number("direct_cache_hits")),
-    Column("semantic_cache_hits", "Int64", _number("semantic_cache_hits")),
-    Column("dropped_requests", "Int64", _number("dropped_requests")),
+    Column("prompt_tokens", "Int64", read_number("prompt_tokens")),
+    Column("completion_tokens", "Int64", read_number("completion_tokens")),
+    Column("total_tokens", "Int64", read_number("total_tokens")),
+    Column("cost_usd_total", "Float64", read_number("total_cost")),
+    Column("direct_cache_hits", "Int64", read_number("direct_cache_hits")),
+    Column("semantic_cache_hits", "Int64", read_number("semantic_cache_hits")),
+    Column("dropped_requests", "Int64", read_number("dropped_requests")),
 )
 """`success_share` counts attempts, `user_success_share` requests: a fallback that answers saves the request."""

@@ -18,7 +18,7 @@ from ..errors import BifrostError, NotFound
 from . import transport
 from .ledger import Ledger, SentJob
 from .requests import PROVIDERS, chunks, item_of
-from .results import run_of
+from .result_line import run_of
 
 if TYPE_CHECKING:
     from .._client.client import Client

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 
 from .._runs.collector import FEWER_CHOICES, HELD_BACK
+from .._runs.cost import broken_off
 from .._runs.run import Attempt, Run
 
 __all__ = ["is_shared", "notes_for"]
@@ -65,7 +66,15 @@ def notes_for(run: Run) -> list[str]:
     if _billed_before(run.attempts):
         notes.append(BILLED_TWICE)
     version = _version(run.gateway_version)
-    return notes if version is None else [*notes, *_of_version(run, version)]
+    if version is not None:
+        notes += _of_version(run, version)
+    if count := len(broken_off(run)):
+        what = "1 earlier attempt was" if count == 1 else f"{count} earlier attempts were"
+        notes.append(
+            f"{what} answered and broke off, and may be billed: cost_usd counts that when and as far as the gateway's "
+            "log has its cost."
+        )
+    return notes
 
 
 def _missing(run: Run) -> list[str]:
@@ -101,7 +110,7 @@ def _of_version(run: Run, version: tuple[int, ...]) -> list[str]:
 
 
 def _billed_before(attempts: Sequence[Attempt]) -> bool:
-    """Whether an attempt before the last was taken and not answered; `note_broken_off` tells of those answered."""
+    """Whether an attempt before the last was taken and not answered (`broken_off`: answered)."""
     return any(attempt.taken and attempt.http_status is None for attempt in attempts[:-1])
 
 

@@ -14,11 +14,12 @@ from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
 
 from .. import _settings as settings
+from .._keys import guard_headers, guarded
 from .._runs.log.log import RunLog, run_log
 from .._runs.pending import wait_for_costs
-from .._runs.redaction import Redact, dropping
+from .._runs.redact_hook import Redact, dropping
 from .._runs.run import Run
-from .._safe_text import guard_headers, guarded, plain
+from .._safe_text import plain
 from ..errors import ConfigurationError
 from .calls import (
     Asked,
@@ -290,6 +291,7 @@ class Client:
         Raises ConfigurationError before anything is sent, BifrostError as `chat` does, and where a picture that came
         could not be written (it is in the error's `.run`).
         """
+        guard_headers(options)
         call, paths = drawing(self, deployment, prompt, path, options)
         return finished_media(self.run_on_loop(self.send(call)), paths)
 
@@ -312,6 +314,7 @@ class Client:
 
         Raises as `image` does.
         """
+        guard_headers(options)
         call, paths = speaking(self, deployment, text, voice, path, options)
         return finished_media(self.run_on_loop(self.send(call)), paths)
 
@@ -327,6 +330,7 @@ class Client:
 
         Raises as `image` does.
         """
+        guard_headers(options)
         return finished_media(self.run_on_loop(self.send(transcription(self, deployment, file, options))))
 
     async def aimage(
@@ -338,6 +342,7 @@ class Client:
         **options: Unpack[ImageParameters],
     ) -> Run:
         """`image` for async code."""
+        guard_headers(options)
         call, paths = drawing(self, deployment, prompt, path, options)
         return finished_media(await asyncio.wrap_future(portal().start(self.send(call))), paths)
 
@@ -351,6 +356,7 @@ class Client:
         **options: Unpack[SpeechParameters],
     ) -> Run:
         """`speech` for async code."""
+        guard_headers(options)
         call, paths = speaking(self, deployment, text, voice, path, options)
         return finished_media(await asyncio.wrap_future(portal().start(self.send(call))), paths)
 
@@ -358,6 +364,7 @@ class Client:
         self, deployment: str, file: str | os.PathLike[str] | bytes | Run, **options: Unpack[TranscriptionParameters]
     ) -> Run:
         """`transcribe` for async code."""
+        guard_headers(options)
         call = transcription(self, deployment, file, options)
         return finished_media(await asyncio.wrap_future(portal().start(self.send(call))))
 

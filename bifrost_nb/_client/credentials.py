@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .._safe_text import Secret, secrets_in
+from .._keys import Secret, secrets_in
 from .._settings import Settings
 from ..errors import ConfigurationError
 

@@ -6,26 +6,24 @@ Everything here runs on the private loop.
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .._keys import secrets_in, without_keys
 from .._runs.collector import Collector, Piece
-from .._runs.cost import note_broken_off
 from .._runs.log.log import RunLog
-from .._runs.redaction import Redact
+from .._runs.redact_hook import Redact
 from .._runs.route_collectors import collector_of
 from .._runs.run import Attempt, Run, Status, new_id
 from .._runs.trace_ids import traceparent
-from .._safe_text import plain, redact, secrets_in
+from .._safe_text import plain
 from .._suggest import did_you_mean
 from ..errors import (
     AuthenticationFailed,
     BifrostError,
-    ConnectionFailed,
     GatewayError,
     LogError,
     StreamInterrupted,
@@ -36,6 +34,7 @@ from .calls import Call, Outcome
 from .costs import Costs
 from .credentials import Credentials
 from .portal import Portal, portal
+from .retries import pause_s, worth_retrying
 from .transport import Sink, attempt, get_json, pool
 
 if TYPE_CHECKING:
@@ -43,10 +42,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Sender", "describe", "status_of"]
 
-LONGEST_RETRY_AFTER_S = 60.0
-"""A provider that asks for a longer pause gets no retry: the caller decides."""
-FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 8.0
-"""Where the provider names no pause: a random one, up to the first, twice as long after each attempt."""
 LIST_WAIT_S = 3.0
 """An error about a deployment's name waits at most so long for the names that the gateway has."""
 _UNKNOWN = (
@@ -86,6 +81,11 @@ class _Sending:
 
     def now_ms(self) -> float:
         return 1000 * (time.monotonic() - self.began)
+
+    def left_s(self) -> float | None:
+        """Seconds until the total limit; None without one."""
+        total = self.call.timeouts.total
+        return None if total is None else total - self.now_ms() / 1000
 
 
 class Sender:
@@ -161,9 +161,8 @@ class Sender:
             )
         except BifrostError:
             return None
-        return (
-            redact(plain(answer, 40), *self._credentials.secrets) if status == 200 and isinstance(answer, str) else None
-        )
+        told = answer if status == 200 and isinstance(answer, str) else None
+        return None if told is None else without_keys(plain(told, 40), *self._credentials.secrets)
 
     async def _attempts(self, sending: _Sending, http: AsyncBaseTransport) -> None:
         # A loop of our own: tenacity's cost as much processor time as all other recording of a call that just works.
@@ -172,9 +171,10 @@ class Sender:
                 await self._opened(sending, http)
                 return
             except BifrostError as error:
-                if number == sending.call.retries or not _worth_retrying(error, sending):
+                received = sending.collector.received
+                if number == sending.call.retries or not worth_retrying(error, received, sending.left_s()):
                     raise
-                pause = _pause_s(error, number)
+                pause = pause_s(error, number)
             sending.call.run.attempts[-1].wait_ms = 1000 * pause
             await asyncio.sleep(pause)
 
@@ -247,7 +247,6 @@ class Sender:
         run.status = status
         run.notes += notes_for(run)
         outcome = Outcome(run, error)
-        note_broken_off(run)
         if sending.call.before_log is not None:
             sending.call.before_log(run)
         try:
@@ -269,7 +268,7 @@ async def _wait_for(version: asyncio.Task[str | None]) -> None:
 
 def describe(run: Run, error: BifrostError, secrets: Sequence[str]) -> None:
     """The error's facts into the run, the run into the error; keys out of both."""
-    error.bare().args = (redact(error.message, *secrets),)
+    error.bare().args = (without_keys(error.message, *secrets),)
     error.run = run
     run.error_message = str(error)
     run.error_type, run.error_code = type(error).__name__, None
@@ -295,29 +294,6 @@ def _may_be_a_typo(error: BifrostError) -> bool:
         return False
     said = f"{error.code} {error.message}".lower()
     return error.status == 404 or any(word in said for word in _UNKNOWN)
-
-
-def _worth_retrying(error: BaseException, sending: _Sending) -> bool:
-    """Connection failures, 408, 429 and 5xx, before the first text and inside the total limit."""
-    if sending.collector.received:
-        return False
-    if isinstance(error, GatewayError):
-        if not (error.status in (408, 429) or (error.status or 0) >= 500):
-            return False
-        pause = error.retry_after_s or 0.0
-        total = sending.call.timeouts.total
-        return pause <= LONGEST_RETRY_AFTER_S and (total is None or sending.now_ms() / 1000 + pause < total)
-    if isinstance(error, TimedOut):
-        return error.phase == "connect"
-    return isinstance(error, ConnectionFailed | StreamInterrupted)
-
-
-def _pause_s(error: BifrostError, number: int) -> float:
-    """Seconds after attempt `number` (from 0): a little more than the provider asks for, else random and growing."""
-    asked = getattr(error, "retry_after_s", None)
-    if asked is not None:
-        return float(asked) + random.uniform(0.0, 0.25)
-    return random.uniform(0.0, min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2.0 ** min(number, 10)))
 
 
 def _sink_that_cannot_fail(sink: Sink | None) -> Sink | None:

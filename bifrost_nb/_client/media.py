@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from .._files import check_file, read_file, write_private
+from .._keys import guard_headers
 from .._numbers import whole
 from .._runs.run import Run
-from .._safe_text import guard_headers, plain
+from .._safe_text import plain
 from .._wire import requests as wire
 from .._wire.base import BaseRequest, build
 from .._wire.media import ImageRequest, SpeechRequest, TranscriptionRequest, sound_kind

@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from .._client.portal import portal
+from .._keys import Secret
 from .._runs.columns import COLUMNS
 from .._runs.log.codec import cell as cell_value, decode, encode
 from .._runs.log.log import RunLog
 from .._runs.run import Run
-from .._safe_text import Secret, plain
+from .._safe_text import plain
 from ..errors import ConfigurationError
 from .comparison import Comparison
 from .interrupted import ComparisonInterrupted

@@ -6,8 +6,8 @@ import importlib.util
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from .._keys import guard_entries, guard_headers
 from .._numbers import number
-from .._safe_text import guard_entries, guard_headers
 from ..errors import ConfigurationError
 from .api_choice import decided_kind
 from .comparison import Comparison
@@ -116,7 +116,8 @@ def compare(
     `messages` comes in place of `prompt`: ``[{"role": "user", "content": "Sum up {{text}}."}, ...]`` with variables in
     every text, or a dict of named lists. `images` names columns of `inputs` that hold pictures (a path, bytes, a PIL
     image, an array, a matplotlib figure): PNG, JPEG, WebP or GIF, sent as ``data:`` URLs behind the text of the last
-    user turn. ``tools=`` and ``response_format=`` are parameters, for all or in the dict of one deployment.
+    user turn. ``tools=`` and ``response_format=`` are parameters, for all or in the dict of one deployment; a text
+    is the name of a column of `inputs` that holds those of each row (a list or an object, or JSON; empty: none).
 
     `schema`, a pydantic model or a JSON schema, is sent as the strict format of the answers (by chat, unless
     ``api="responses"``). The frame then has ``valid``, ``valid_error`` and ``answer_<field>`` for each field, in its

@@ -1,13 +1,11 @@
 """What a comparison will send: prompts x deployments x repeats, each cell with an identity by content.
 
-Everything that can be wrong is found here, before anything is sent. Two trials have the same identity only if they ask
-the same gateway the same thing for the same time; that is what lets a second run of the same notebook cell send only
-what is missing.
+Everything that can be wrong is found here, before anything is sent. The identity (`identity`) is what lets a second
+run of the same notebook cell send only what is missing.
 """
 
 from __future__ import annotations
 
-import hashlib
 import random
 import uuid
 from collections import Counter
@@ -15,19 +13,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from .._client.calls import Call, Kind
 from .._client.typed_answers import AnswerSchema, with_schema
+from .._keys import Secret
 from .._numbers import number, whole
 from .._prompts.inputs import Rendered, prompts_of
 from .._prompts.messages import Message, asked_as, checked_templates, transcript
-from .._prompts.prompt_text import Fault, as_text
 from .._prompts.template import render
-from .._safe_text import Secret
 from ..errors import ConfigurationError
 from .api_choice import check_images_taken, system_for, with_kinds
 from .groups import SEPARATOR
+from .identity import digest_of, identity_of, numbered, shown_values
+from .row_parameters import check_columns_of, columns_of, for_row, shared_by_rows
 
 if TYPE_CHECKING:
     from .._client.client import Client
@@ -38,8 +35,6 @@ __all__ = [
     "PlannedPrompt",
     "Trial",
     "Variant",
-    "digest_of",
-    "identity_of",
     "make_plan",
     "variants_of",
     "without_keys",
@@ -50,10 +45,6 @@ TAGS = ("cell", "variant", "template", "input", "sweep")
 inputs, and the pass in which it was sent."""
 _OWN = ("deployment", "name", "fallbacks", "concurrency", "requests_per_minute", "system")
 _INSTEAD = "compare itself takes prompt, system, stream and tags, and counts repeats; the rest it sets."
-_QUESTION = ("prompt", "messages", "input", "instructions")
-"""Where a request's body holds what differs from prompt to prompt."""
-_TRACING = ("traceparent", "tracestate", "baggage", "user-agent")
-"""Headers that change no answer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,7 +134,8 @@ class Plan:
     def call(self, client: Client, trial: Trial) -> Call:
         """The checked call of a cell, with a fresh run that carries the cell's identity."""
         asked, prompt = trial.asked, trial.prompt
-        options: dict[str, Any] = {"retries": 0, **asked.parameters, **system_for(asked.kind, trial.system)}
+        parameters = for_row(asked.parameters, prompt.values)
+        options: dict[str, Any] = {"retries": 0, **parameters, **system_for(asked.kind, trial.system)}
         return client.prepare(
             asked.kind,
             asked.deployment,
@@ -223,14 +215,19 @@ def make_plan(
         raise ConfigurationError("A text completion takes no system message.", hint="Pass api='chat'.")
     gateway = client.settings.base_url.rstrip("/")
     systems = [who.system for who in asked if who.system is not None]
-    prompts = _prompts(prompts_of(templates, inputs, systems, images), kind, system)
+    by_row = {column for who in asked for column in columns_of(who.parameters).values()}
+    prompts = _prompts(prompts_of(templates, inputs, systems, images, also=by_row), kind, system)
+    rows = list({id(one.values): one.values for one in prompts}.values())
+    for who in asked:
+        check_columns_of(who.parameters, rows)
     contents = _contents(client, asked, stream, prompts[0])
     mark = ["batch"] if batch else []
     trials = tuple(
-        Trial(digest_of([gateway, one.prompt_id, *content, filled, repeat, *mark], 16), one, who, repeat, filled)
+        Trial(digest_of([gateway, one.prompt_id, *content, filled, repeat, *own, *mark], 16), one, who, repeat, filled)
         for one in prompts
         for who, content in zip(asked, contents, strict=True)
         for filled in [_filled(who.system, one.values)]
+        for own in [_of_row(who, one)]
         for repeat in range(repeats)
     )
     plan = Plan(
@@ -248,8 +245,16 @@ def make_plan(
         seed=seed,
     )
     for who in asked:  # what the parameters get wrong shows before the first call
-        plan.call(client, next(trial for trial in trials if trial.asked is who))
+        theirs = [trial for trial in trials if trial.asked is who and trial.repeat == 0]
+        for trial in theirs if columns_of(who.parameters) else theirs[:1]:
+            plan.call(client, trial)
     return plan
+
+
+def _of_row(asked: Variant, prompt: PlannedPrompt) -> list[Any]:
+    """What a row adds to the identity of its trials besides the prompt."""
+    by_row = columns_of(asked.parameters)
+    return [for_row({name: asked.parameters[name] for name in by_row}, prompt.values)] if by_row else []
 
 
 def _templates(prompt: Any, messages: Any) -> Any:
@@ -282,33 +287,14 @@ def _prompts(rendered: list[Rendered], kind: Kind, system: str | None) -> tuple[
     prompts = []
     for template, asked, values, pictures in rendered:
         if id(values) not in rows:
-            shown = _shown_values({**values, **{name: digest_of(url, 16) for name, url in pictures.items()}})
-            rows[id(values)] = _numbered(digest_of(["input", shown], 12), known)
-        prompt_id = _numbered(digest_of([kind, _filled(system, values), asked], 12), seen)
+            shown = shown_values({**values, **{name: digest_of(url, 16) for name, url in pictures.items()}})
+            rows[id(values)] = numbered(digest_of(["input", shown], 12), known)
+        prompt_id = numbered(digest_of([kind, _filled(system, values), asked], 12), seen)
         messages = None if isinstance(asked, str) else asked
         prompts.append(
             PlannedPrompt(prompt_id, transcript(asked), template, values, rows[id(values)], messages, pictures)
         )
     return tuple(prompts)
-
-
-def _numbered(digest: str, seen: Counter[str]) -> str:
-    seen[digest] += 1
-    return digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
-
-
-def _shown_values(values: Mapping[str, Any]) -> list[Any]:
-    """A row's values so that the same row has the same identity tomorrow: whole, and without an object's address."""
-    return [[name, _shown_value(value)] for name, value in sorted(values.items())]
-
-
-def _shown_value(value: Any) -> Any:
-    if isinstance(value, str | int | float | bool | None):
-        return value
-    try:
-        return as_text(value)
-    except Fault:  # of a column that no template uses, such as a picture
-        return type(value).__name__
 
 
 def _filled(system: str | None, values: Mapping[str, Any]) -> str | None:
@@ -382,20 +368,6 @@ def _one(entry: Any, shared: Mapping[str, Any]) -> Variant:
     return Variant(name, deployment, parameters, tuple(fallbacks), concurrency, pace, system)
 
 
-def identity_of(call: Call, *, question: bool = True) -> list[Any]:
-    """All of a call that decides about its answer: way, API version, body, headers; no key, no limit of time.
-
-    Without `question` the prompt is left out: what is common to all calls of a variant.
-    """
-    body = {name: _same(value) for name, value in call.body.items() if question or name not in _QUESTION}
-    headers = {
-        name.lower(): str(value)
-        for name, value in call.headers.items()
-        if not isinstance(value, Secret) and name.lower() not in _TRACING
-    }
-    return [call.kind, call.stream, call.path, dict(call.query), body, headers]
-
-
 def _contents(client: Client, asked: Sequence[Variant], stream: bool, prompt: PlannedPrompt) -> list[list[Any]]:
     """What each deployment adds to a cell's identity.
 
@@ -404,7 +376,7 @@ def _contents(client: Client, asked: Sequence[Variant], stream: bool, prompt: Pl
     seen: Counter[str] = Counter()
     contents = []
     for one in asked:
-        parameters = {**one.parameters, **system_for(one.kind, one.system)}
+        parameters = {**shared_by_rows(one.parameters), **system_for(one.kind, one.system)}
         call = client.prepare(
             one.kind, one.deployment, stream=stream, fallbacks=list(one.fallbacks) or None,
             **asked_as(one.kind, prompt.text, prompt.messages), **parameters,
@@ -435,25 +407,6 @@ def _keyless(parameters: Mapping[str, Any]) -> dict[str, Any]:
         return dict(parameters)
     kept = {name: value for name, value in headers.items() if not isinstance(value, Secret)}
     return {**parameters, "headers": kept}
-
-
-def _same(value: Any) -> Any:
-    """0 and 0.0 are the same number."""
-    if isinstance(value, Mapping):
-        return {key: _same(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_same(one) for one in value]
-    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
-
-
-def digest_of(content: Any, length: int) -> str:
-    try:
-        canonical = orjson.dumps(
-            content, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS, default=repr
-        )
-    except TypeError as error:  # half of a character that UTF-16 writes in two
-        raise ConfigurationError(f"A prompt or parameter cannot be sent: {error}.", hint="Repair its text.") from None
-    return hashlib.sha256(canonical).hexdigest()[:length]
 
 
 def _whole(name: str, value: Any, least: int | None = 1) -> int:

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import orjson
 
 from .._client.calls import Call, Kind
+from .._keys import guard_entries, guard_headers
 from .._prompts.pictures import is_shortened
-from .._safe_text import guard_entries, guard_headers, plain
+from .._safe_text import plain
 from ..errors import ConfigurationError
 from .groups import inputs_told, names
-from .plan import TAGS, Plan, PlannedPrompt, Trial, Variant, digest_of, identity_of, variants_of
+from .identity import digest_of, identity_of
+from .plan import TAGS, Plan, PlannedPrompt, Trial, Variant, variants_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._client.judging import judging
 from .._client.portal import Portal
-from .._safe_text import plain, redact
+from .._keys import without_keys
+from .._safe_text import plain
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 
@@ -302,7 +303,7 @@ def _filled(cell: Any) -> bool:
 def judged_of(given: Any) -> Judged:
     """What a scorer returned, as the frame holds it."""
     score = given if isinstance(given, Score) else Score(given)
-    parts = [plain(redact(str(part)), LONGEST) for part in (score.label, score.reason) if part is not None]
+    parts = [plain(without_keys(str(part)), LONGEST) for part in (score.label, score.reason) if part is not None]
     reason = ": ".join(parts) or None
     if score.value is None:
         return Judged(None, reason)
@@ -320,7 +321,7 @@ def judged_of(given: Any) -> Judged:
 
 
 def _failed(error: Exception) -> Judged:
-    return Judged(None, None, redact(plain(f"{type(error).__name__}: {error}", 300)))
+    return Judged(None, None, without_keys(plain(f"{type(error).__name__}: {error}", 300)))
 
 
 def _takes_row(scorer: ScorerFunction) -> bool:

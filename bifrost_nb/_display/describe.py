@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+from .._keys import without_keys
 from .._runs.pending import is_pending
 from .._runs.run import Run
-from .._safe_text import plain, redact
+from .._safe_text import plain
 
 __all__ = ["describe", "duration", "error_text", "line", "parts", "usd"]
 
@@ -137,4 +138,4 @@ def _status(run: Run) -> str:
 
 
 def _message(run: Run) -> str:
-    return redact(plain(run.error_message, 2_000))
+    return without_keys(plain(run.error_message, 2_000))

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from .._files import read_file
+from .._keys import without_keys
 from .._runs.columns import COLUMNS
 from .._runs.frame import to_frame
 from .._runs.log.codec import cell, decode
-from .._safe_text import redact
 from ..errors import LogError
 
 if TYPE_CHECKING:
@@ -73,4 +73,4 @@ def _with_text(row: Any, text: str) -> Any:
         return row
     start, length = at
     found = text[start : start + length]
-    return {**row, "response": redact(found)} if len(found) == length else row
+    return {**row, "response": without_keys(found)} if len(found) == length else row

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
+from .._keys import without_keys
 from .._runs.run import Attempt, Run
-from .._safe_text import plain, redact
+from .._safe_text import plain
 from .describe import duration, error_text, usd
 
 __all__ = ["explain"]
@@ -56,7 +57,7 @@ def _refusals(asked: str, attempts: Sequence[Attempt]) -> list[str]:
 def _what(attempt: Attempt) -> str:
     if attempt.http_status is not None:
         return f"answered {attempt.http_status}"
-    return f"did not answer ({redact(plain(attempt.error, 120))})" if attempt.error else "did not answer"
+    return f"did not answer ({without_keys(plain(attempt.error, 120))})" if attempt.error else "did not answer"
 
 
 def _times(count: int) -> str:

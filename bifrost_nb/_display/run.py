@@ -12,11 +12,12 @@ from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from .._keys import without_keys
 from .._runs.columns import COLUMNS
 from .._runs.log.codec import column_value
-from .._runs.redaction import as_written
+from .._runs.redact_hook import as_written
 from .._runs.run import Run
-from .._safe_text import plain, redact
+from .._safe_text import plain
 from .describe import describe, error_text, line, parts
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def metadata(run: Run) -> dict[str, Any]:
         value = column_value(column, written)
         if value is not None:
             foreign = column.name in ("response", "error_message", "params")  # names and prompts are never changed
-            known[column.name] = redact(value) if foreign else _json_value(value)
+            known[column.name] = without_keys(value) if foreign else _json_value(value)
     return {"bifrost_nb": {"schema": 1, **known}}
 
 
@@ -163,7 +164,7 @@ def without_texts(describe: dict[str, Any], runs: Iterable[Run], plain_text: str
     end = 0
     for row, run in zip(kept.get("runs", [kept]), runs, strict=False):  # of many only the first are kept
         answer = _sendable(plain(run.text))
-        if len(answer) <= SHORT or redact(answer) != row.get("response"):
+        if len(answer) <= SHORT or without_keys(answer) != row.get("response"):
             continue
         if (start := plain_text.find(answer, end)) >= 0:
             end = start + len(answer)

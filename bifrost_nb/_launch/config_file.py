@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
-from .._safe_text import redact
+from .._keys import without_keys
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 
@@ -78,7 +78,7 @@ def check_config(config: Mapping[str, Any]) -> list[str]:
     for path, name, text in _texts(config, ()):
         if reference := _REFERENCE.fullmatch(text):
             variables[reference[1]] = None
-        elif text and (_holds_secret(path, name) or redact(text) != text):
+        elif text and (_holds_secret(path, name) or without_keys(text) != text):
             raise ConfigurationError(
                 f"The config holds a key itself, at {'.'.join((*path, name))}; it would stand in a file.",
                 hint="Put it into an environment variable and write env.VARIABLE instead.",

@@ -27,7 +27,7 @@ from .._safe_text import plain
 from ..errors import BifrostError, ConfigurationError
 from .config_file import Providers, check_config
 from .methods import HOST, PACKAGE, LaunchMethod, LaunchPlan, ways
-from .price_server import PriceServer
+from .prices import PriceServer
 from .start import OFFLINE, as_json, config_for, end_process, planned_config, seen_as, started, told_version
 
 __all__ = ["LaunchedGateway", "launch_gateway"]

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .._safe_text import plain, redact
+from .._keys import without_keys
+from .._safe_text import plain
 from .config_file import Providers
 
 __all__ = ["HOST", "LaunchMethod", "LaunchPlan", "last_line", "ways"]
@@ -146,4 +147,4 @@ def _not_runnable(path: Path) -> str:
 def last_line(output: bytes, *hidden: str | None) -> str:
     """The last line with text, without keys."""
     lines = [line for line in plain(output[-20_000:].decode(errors="replace")).splitlines() if line.strip()]
-    return plain(redact(lines[-1].strip(), *hidden), 300) if lines else ""
+    return plain(without_keys(lines[-1].strip(), *hidden), 300) if lines else ""

@@ -12,11 +12,11 @@ from .._client.portal import portal
 from .._compare.api_choice import decided_kind, kind_of, parameters_for, system_for
 from .._compare.progress import Bar
 from .._display.table import Table
+from .._keys import guard_headers
 from .._numbers import number, whole
 from .._prompts.inputs import prompts_of
 from .._runs.columns import Column
 from .._runs.frame import frame_of, to_frame
-from .._safe_text import guard_headers
 from .._statistics.intervals import share_interval
 from ..errors import ConfigurationError
 from .arrivals import Arrivals, Step

@@ -12,7 +12,7 @@ import orjson
 
 from .._client.calls import asked_of
 from .._display.table import Text
-from .._safe_text import Secret, hide
+from .._keys import Secret, hide
 from ..errors import ConfigurationError
 
 if TYPE_CHECKING:

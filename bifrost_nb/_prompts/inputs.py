@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from ..errors import ConfigurationError, TemplateError
 from .arrow_values import arrow_rows, arrow_values
 from .messages import Message, Template, Turns, filled_in, image_columns, pictures_of, variables_of, with_pictures
-from .prompt_text import no_value
 from .template import ESCAPE
+from .value_text import no_value
 
 __all__ = ["prompts_of", "rows_of"]
 
@@ -27,12 +27,18 @@ class Rendered(NamedTuple):
 
 
 def prompts_of(
-    prompt: Template | Mapping[str, Template], inputs: Any, systems: Sequence[str] = (), images: Any = None
+    prompt: Template | Mapping[str, Template],
+    inputs: Any,
+    systems: Sequence[str] = (),
+    images: Any = None,
+    also: Set[str] = frozenset(),
 ) -> list[Rendered]:
     """Every prompt, template by template; a template is a text or a list of messages.
 
     `inputs` is a frame, a dict of lists or a list of dicts; `systems` are templates that use its columns besides, and
-    `images` names columns of pictures. Raises ConfigurationError and TemplateError.
+    `images` names columns of pictures, `also` those that are used otherwise.
+
+    Raises ConfigurationError and TemplateError.
     """
     templates = _templates(prompt)
     used: dict[Any, list[str]] = {name: variables_of(template) for name, template in templates.items()}
@@ -42,7 +48,7 @@ def prompts_of(
         raise TemplateError(f"No value for {shown}.", hint=f"Pass inputs={{{needed[0]!r}: [...]}}. {ESCAPE}")
     rows = rows_of(inputs)
     columns = image_columns(images, rows)
-    if len(rows) > 1 and not any(used.values()) and not columns:
+    if len(rows) > 1 and not any(used.values()) and not columns and not also:
         raise ConfigurationError(
             f"inputs has {len(rows)} rows, but the prompt uses none of its columns"
             f" ({', '.join(rows[0]) or 'there are none'}).",

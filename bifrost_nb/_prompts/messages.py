@@ -10,8 +10,8 @@ from .._client.token_count import as_items
 from .._safe_text import plain
 from ..errors import ConfigurationError, TemplateError
 from .pictures import MOST_BYTES, data_url, described
-from .prompt_text import Fault
 from .template import render, variables
+from .value_text import Fault
 
 __all__ = [
     "Message",

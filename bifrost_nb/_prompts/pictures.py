@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from .._safe_text import plain
-from .prompt_text import Fault, no_value
+from .value_text import Fault, no_value
 
 __all__ = ["MOST_BYTES", "as_url", "data_url", "described", "is_shortened", "shortened", "showable"]
 

@@ -22,7 +22,7 @@ from typing import Any
 from .._safe_text import plain
 from .._suggest import similar
 from ..errors import TemplateError
-from .prompt_text import Fault, as_text, is_pandas
+from .value_text import Fault, as_text, is_pandas
 
 __all__ = ["ESCAPE", "escape", "render", "variables", "with_names"]
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
+from .._keys import hide_in, secrets_in
 from .._prompts.pictures import shortened
 from .._runs.columns import COLUMNS
-from .._runs.redaction import Redact, as_written, dropping, redacted_params
-from .._safe_text import hide_in, secrets_in
+from .._runs.redact_hook import Redact, as_written, dropping, redacted_params
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from .._safe_text import hide
+from .._keys import hide
 from .._wire.choices import (
     ToolCalls,
     annotations_of,
@@ -32,7 +32,7 @@ from .._wire.choices import (
 )
 from .._wire.chunk_sequence import ChunkOrder
 from .._wire.deployments import Deployment
-from .._wire.errors import ErrorInfo, gateway_error, parse_error
+from .._wire.errors import ErrorInfo, gateway_error, innermost, parse_error
 from .._wire.fast_chunks import PlainChunk, plain_chunks
 from .._wire.json_text import loads, whole_characters
 from .._wire.metadata import header, parse_cache, parse_usage, served
@@ -185,7 +185,7 @@ class Collector:
                 continue
             chunk = self._read(payload)
             if chunk.get("error") is not None:
-                self._who(_innermost(chunk))
+                self._who(innermost(chunk))
                 raise self._broken(parse_error(chunk, None, self._headers, secrets=self.secrets))
             self._chunk(chunk, at_ms, pieces)
 
@@ -407,13 +407,6 @@ def unexplained(run: Run) -> str | None:
         f"{run.served} answered for {run.requested}, and {UNEXPLAINED}: a rule or a "
         "virtual key of the gateway may have sent the prompt there, or the gateway misread the deployment."
     )
-
-
-def _innermost(frame: dict[str, Any]) -> dict[str, Any]:
-    """An error frame of gateways up to 1.4.0 holds its error, and who failed, inside another one."""
-    error = frame.get("error")
-    nested = isinstance(error, dict) and "extra_fields" in error and "extra_fields" not in frame
-    return error if nested else frame  # type: ignore[return-value]
 
 
 def parsed(payload: bytes) -> dict[str, Any]:

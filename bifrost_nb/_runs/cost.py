@@ -20,7 +20,6 @@ __all__ = [
     "add_response_cost",
     "broken_off",
     "cache_writes",
-    "note_broken_off",
 ]
 
 
@@ -99,13 +98,3 @@ def cache_writes(usage: Mapping[str, Any] | None) -> int:
 def broken_off(run: Run) -> Sequence[Attempt]:
     """The attempts before the last that were answered and broke off: a provider may bill them, too."""
     return [one for one in run.attempts[:-1] if one.http_status is not None and one.http_status < 300]
-
-
-def note_broken_off(run: Run) -> None:
-    """Say in the run that earlier attempts may be billed."""
-    if count := len(broken_off(run)):
-        what = "1 earlier attempt was" if count == 1 else f"{count} earlier attempts were"
-        run.notes.append(
-            f"{what} answered and broke off, and may be billed: cost_usd counts that when and as far as the gateway's "
-            "log has its cost."
-        )

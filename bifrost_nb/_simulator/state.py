@@ -24,6 +24,7 @@ from .dialects import Dialect, Failure, Route
 from .faults import FaultRule, Script
 from .http.delivery import ProviderAttempt
 from .http.request import Refused, SimulatedCall, out_of_bounds
+from .mcp_tools import ToolBox
 from .prompt_repository import PromptRepository
 from .records import LogRow, LogStore, RequestRecorder
 
@@ -59,10 +60,14 @@ class Simulator:
     batches: BatchStore = field(default_factory=BatchStore)
     spoken: dict[bytes, str] = field(default_factory=dict)
     """The text of each sound that was made here, by its hash, so that it can be written down again."""
+    tools: ToolBox = field(init=False)
     _seen: Counter[Any] = field(default_factory=Counter)
     _recent: dict[str, deque[float]] = field(default_factory=dict)
     _prefixes: dict[int, None] = field(default_factory=dict)
     _cache: dict[Any, SimulatedAnswer] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.tools = ToolBox(self.dialect)
 
     def reset(self) -> None:
         """Forget requests, rules, log, caches and counts: the same requests get the same answers again."""
@@ -71,6 +76,7 @@ class Simulator:
         self.logs.rows.clear()
         self.prompts.clear()
         self.batches.clear()
+        self.tools.rows.clear()
         for state in (self._seen, self._recent, self._prefixes, self._cache, self.conversations, self.spoken):
             state.clear()
 

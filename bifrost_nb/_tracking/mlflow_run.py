@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from .._compare.comparison import Comparison
+from .._keys import hide, hide_in
 from .._report.report import write_report
 from .._report.written import comparison_frame
-from .._safe_text import hide, hide_in, plain
+from .._safe_text import plain
 from ..errors import BifrostError, ConfigurationError
 
 if TYPE_CHECKING:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from .._compare.comparison import Comparison
-from .._runs.redaction import as_written
+from .._keys import Secret, hide, hide_in
+from .._runs.redact_hook import as_written
 from .._runs.run import Run
 from .._runs.trace_ids import span_id, trace_id
-from .._safe_text import Secret, hide, hide_in, plain
+from .._safe_text import plain
 from ..errors import BifrostError, ConfigurationError
 from .attributes import error_type, evaluation_attributes, operation, span_attributes
 

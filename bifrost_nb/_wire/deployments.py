@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 from urllib.parse import quote
 
-from .._safe_text import plain, redact
+from .._keys import without_keys
+from .._safe_text import plain
 from ..errors import ConfigurationError
 
 __all__ = ["Deployment", "Endpoint", "Kind", "MediaKind", "Route", "endpoint"]
@@ -55,7 +56,7 @@ class Deployment:
                 hint="Write provider/model; bf.models() lists what the gateway has.",
             )
         provider, slash, model = text.partition("/")
-        shown = redact(plain(repr(text), 80))
+        shown = without_keys(plain(repr(text), 80))
         if not (slash and provider and model):
             raise ConfigurationError(
                 f"{what} {shown} does not say provider and model.",
@@ -128,6 +129,7 @@ def _segment(deployment: Deployment) -> str:
 def _version(api_version: str) -> str:
     if not isinstance(api_version, str) or not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", api_version):
         raise ConfigurationError(
-            f"api_version {redact(plain(repr(api_version), 80))} is not a version.", hint="Write it like '2024-10-21'."
+            f"api_version {without_keys(plain(repr(api_version), 80))} is not a version.",
+            hint="Write it like '2024-10-21'.",
         )
     return api_version

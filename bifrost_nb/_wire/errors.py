@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from .._safe_text import plain, redact
+from .._keys import without_keys
+from .._safe_text import plain
 from ..errors import AuthenticationFailed, BudgetExceeded, GatewayError, NotFound, RateLimited
 from .json_text import loads
 from .metadata import header, name_of
 
-__all__ = ["ErrorInfo", "gateway_error", "is_error", "parse_error", "retry_after"]
+__all__ = ["ErrorInfo", "gateway_error", "innermost", "is_error", "parse_error", "retry_after"]
 
 _MESSAGE_LIMIT = 2000
 _READ_LIMIT = 64 * 1024  # of a page that is not JSON
@@ -142,7 +143,7 @@ def parse_error(
     """
     content = _decoded(body)
     outer = content if isinstance(content, Mapping) else {}
-    frame = _innermost(outer)
+    frame = innermost(outer)
     detail: Mapping[str, Any] = _object(frame.get("error")) or frame
     extra = _object(frame.get("extra_fields") or outer.get("extra_fields"))
 
@@ -150,7 +151,7 @@ def parse_error(
         if isinstance(value, bool) or not isinstance(value, str | int):
             return None
         text = plain(str(value)[:_READ_LIMIT])  # first, so that no control sequence splits a key
-        return plain(redact(text, *secrets), limit).strip() or None
+        return plain(without_keys(text, *secrets), limit).strip() or None
 
     message = _message(outer, frame, detail) if isinstance(content, Mapping) else _page_text(content)
     kind = safe(frame.get("type")) or safe(outer.get("type"))
@@ -249,7 +250,7 @@ def _decoded(body: bytes | str | Mapping[str, Any]) -> Mapping[str, Any] | str:
     return text.decode("utf-8", "replace") if isinstance(text, bytes) else text
 
 
-def _innermost(frame: Mapping[str, Any]) -> Mapping[str, Any]:
+def innermost(frame: Mapping[str, Any]) -> Mapping[str, Any]:
     """The gateway's error object; 1.3 sends it inside another one's ``error`` in a stream."""
     for _ in range(_DEEPEST):
         inner = frame.get("error")

@@ -13,8 +13,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
+from .._keys import without_keys
 from .._numbers import number
-from .._safe_text import plain, redact
+from .._safe_text import plain
 from .._suggest import similar
 from ..errors import ConfigurationError
 from .deployments import Deployment
@@ -228,4 +229,4 @@ def _phrase(schema: Mapping[str, Any]) -> str:
 
 
 def _shown(value: Any) -> str:
-    return redact(plain(repr(value), 60))
+    return without_keys(plain(repr(value), 60))

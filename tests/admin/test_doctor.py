@@ -232,3 +232,48 @@ def test_it_asks_as_a_completion_does(client_of: ClientOf) -> None:
     assert asked[0].headers["x-bf-vk"] == "sk-bf-free-0001"
     assert asked[0].headers["x-team"] == "blue"
     assert "authorization" not in asked[0].headers
+
+
+LOADED = {"plugins": ["governance", "logging"]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "check", "expected", "said"),
+    [
+        ({}, "logged content", "ok", "prompts and answers"),
+        (
+            {"/api/config": {"client_config": {"enable_logging": True, "disable_content_logging": True}}},
+            "logged content", "ok", "no prompts and answers",
+        ),
+        ({"/api/config": {"client_config": {"enable_logging": False}}}, "logged content", "ok", "switched off"),
+        ({}, "cache", "ok", "off"),
+        ({"/api/plugins/loaded": {"plugins": ["semantic_cache"]}}, "cache", "ok", "on for requests"),
+        ({}, "plugins", "ok", "governance, logging"),
+        (
+            {"/api/plugins": {"plugins": [{"name": "otel", "enabled": True, "status": {"status": "error"}}]}},
+            "plugins", "warning", "governance, logging",
+        ),
+    ],
+)  # fmt: skip
+def test_what_the_gateway_does_with_content(
+    client_of: ClientOf, changes: dict[str, Any], check: str, expected: str, said: str
+) -> None:
+    """Whether content is logged, the cache is on and plugins run, from its configuration as real ones tell it."""
+    config = {"client_config": {"enable_logging": True, "disable_content_logging": False}, "is_cache_connected": False}
+    known = {"/api/config": config, "/api/plugins": {"plugins": [], "count": 0}, "/api/plugins/loaded": LOADED}
+    found = state(examined(client_of, {**known, **changes}), check)
+    assert found[0] == expected
+    assert said in found[1]
+    assert ("otel (error)" in found[2]) == (expected == "warning")
+
+
+def test_an_old_gateway_tells_less_of_its_plugins(client_of: ClientOf) -> None:
+    """1.4 has no list of loaded plugins: nothing is said of them, and of the cache only that no store is connected."""
+    config = {"client_config": {"enable_logging": True, "disable_content_logging": False}, "is_cache_connected": False}
+    found = examined(client_of, {"/api/config": config, "/api/plugins": {"plugins": [], "count": 0}})
+    assert state(found, "cache")[1] == "off"
+    assert "plugins" not in [check.check for check in found]
+    config = {"client_config": {"enable_logging": True}}
+    assert not {"cache", "logged content"} & {
+        check.check for check in examined(client_of, {"/api/config": config, "/api/plugins": {"plugins": []}})
+    }

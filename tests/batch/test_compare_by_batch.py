@@ -22,7 +22,7 @@ from bifrost_nb import Client, ConfigurationError, LocalGateway, RunLog, local_g
 from bifrost_nb._batch.comparison import BatchComparison
 from bifrost_nb._batch.ledger import Ledger, SentJob
 from bifrost_nb._batch.requests import PROVIDERS, Rules, chunks
-from bifrost_nb._batch.results import run_of
+from bifrost_nb._batch.result_line import run_of
 from bifrost_nb._compare.plan import make_plan
 
 A, B, C = "openai/gpt-4o-mini", "azure/gpt-4o", "anthropic/claude-haiku-4-5"

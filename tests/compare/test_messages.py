@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pandas as pd
+import pyarrow as pa
 import pytest
 from PIL import Image
 
@@ -19,7 +21,7 @@ import bifrost_nb as bf
 from bifrost_nb import Client, ConfigurationError, LocalGateway, TemplateError
 from bifrost_nb._notebook.code_export import copy
 from bifrost_nb._prompts.pictures import MOST_BYTES, data_url, shortened
-from bifrost_nb._prompts.prompt_text import Fault
+from bifrost_nb._prompts.value_text import Fault
 
 A, B = "openai/gpt-4o-mini", "azure/gpt-4o"
 TURNS = [
@@ -98,6 +100,43 @@ def test_tools_and_formats_for_all_and_for_one(client: Client, gateway: LocalGat
         A: None,
         B: {"type": "json_object"},
     }
+
+
+def test_tools_and_formats_of_each_row(client: Client, gateway: LocalGateway) -> None:
+    """A text names the column with those of each row: lists, JSON, Arrow; an empty cell sends none."""
+    other = {"type": "function", "function": {"name": "call_shop", "parameters": {"type": "object"}}}
+    inputs = {"what": ["lamp", "kite", "bell"], "own": [[TOOL], orjson.dumps([other, TOOL]).decode(), None]}
+    forms = {"deployment": B, "tools": None, "response_format": "form"}
+    inputs["form"] = [{"type": "text"}, {"type": "json_object"}, {"type": "text"}]
+    first = ask(client, [A, forms], prompt="Sell a {{what}}.", inputs=inputs, tools="own", api="chat")
+    bodies = {(body["model"], body["messages"][0]["content"][7:-1]): body for body in sent(gateway)}
+    assert [bodies[A, name].get("tools") for name in inputs["what"]] == [[TOOL], [other, TOOL], None]
+    assert [bodies[B, name]["response_format"] for name in inputs["what"]] == inputs["form"]
+    again = ask(client, [A, forms], prompt="Sell a {{what}}.", inputs=pd.DataFrame(inputs), tools="own", api="chat")
+    assert again.frame["run_id"].tolist() == first.frame["run_id"].tolist()
+    table = pa.table({"own": [[TOOL], [{**TOOL, "type": "custom"}]]})
+    ask(client, [A], prompt="The same for all", inputs=table, tools="own", api="chat")
+    assert sorted(body["tools"][0]["type"] for body in sent(gateway)[6:]) == ["custom", "function"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "tools", "said"),
+    [
+        ({"what": ["lamp"], "own": [[TOOL]]}, "onw", "'onw' names no column of inputs .what, own.. Did you mean 'own'"),
+        ({"what": ["lamp", "kite"], "own": [[TOOL], "{"]}, "own", "Row 1: tools in the column 'own' of inputs must be"),
+        ({"what": ["lamp", "kite"], "own": [[TOOL], object()]}, "own", "Row 1: tools in the column 'own'"),
+        ({"what": ["lamp", "kite"], "own": [[TOOL], 7]}, "own", "tools"),
+        (None, "own", "names no column of inputs"),
+    ],
+)
+def test_what_is_wrong_with_the_tools_of_a_row(
+    client: Client, gateway: LocalGateway, inputs: Any, tools: str, said: str
+) -> None:
+    """Said with the number of the row before anything is sent."""
+    with pytest.raises(ConfigurationError, match=said):
+        prompt = "Sell it" if inputs is None else "A {{what}}"
+        ask(client, [A], prompt=prompt, inputs=inputs, tools=tools, api="chat")
+    assert sent(gateway) == []
 
 
 def test_named_messages_are_templates(client: Client) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given, strategies as st
 
 from bifrost_nb import Run
 from bifrost_nb._runs.log.codec import decode, encode
-from bifrost_nb._runs.redaction import hide_keys
+from bifrost_nb._runs.redact_hook import hide_keys
 from bifrost_nb._sdks.aws_eventstream import FrameDecoder
 from bifrost_nb._sdks.exchange import KEPT_BYTES, Exchange
 from bifrost_nb._sdks.exchange_to_run import read

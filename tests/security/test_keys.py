@@ -11,8 +11,10 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import matplotlib as mpl
 import nbformat
@@ -21,8 +23,9 @@ from IPython.core.ultratb import VerboseTB
 from IPython.lib.pretty import pretty
 
 import bifrost_nb as bf
-from bifrost_nb import Client, LocalGateway, RunLog, Timeouts
+from bifrost_nb import Client, LocalGateway, RunLog, Timeouts, scorers
 from bifrost_nb._display.run import metadata, mimebundle
+from bifrost_nb._gate.gate_files import as_junit, as_markdown
 from bifrost_nb._notebook.code_export import FORMS, copy as copied
 from tests.faults.server import FaultServer, Wire
 
@@ -211,6 +214,37 @@ def test_no_chart_holds_a_key(planted: Planted, gateway: LocalGateway) -> None:
                 figure.savefig(file, format=kind)
                 assert leaks(file.getvalue().decode("latin-1")) == []
     assert leaks(repr(result), result._repr_html_(), result.summary().to_csv()) == []
+
+
+def test_nothing_that_is_handed_on_holds_a_key(
+    planted: Planted, echo: Callable[[int], str], gateway: LocalGateway, log: RunLog, tmp_path: Path
+) -> None:
+    """Report, workbook, CSV, spans, a gate's files and what is kept of batch jobs, though the gateway sent all back."""
+    result = bf.compare(
+        ["azure/fast"],
+        "Hello {{n}}",
+        inputs={"n": [1, 2]},
+        client=planted(echo(200)),
+        headers=call_headers(),
+        score=scorers.contains("n"),
+    )
+    assert "[hidden]" in result.runs[0].text
+    paths = [result.report(tmp_path / "x.html"), result.to_csv(tmp_path / "x.csv")]
+    with ZipFile(result.to_excel(tmp_path / "x.xlsx")) as book:
+        texts = [book.read(name).decode() for name in book.namelist()]
+    gates = {"speed": result.gate("azure/fast", p95_ms=1e6, error_rate=0.1)}
+    texts += [as_junit(gates, "x"), as_markdown(gates)]
+    if find_spec("opentelemetry.sdk"):
+        from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+        spans = InMemorySpanExporter()
+        assert bf.export_spans(result, exporter=spans, content=True) == 2
+        texts += [span.to_json() for span in spans.get_finished_spans()]
+    batch = bf.compare(["openai/gpt-4o-mini"], "Hi", client=planted(gateway.url), chat=True, mode="batch")
+    assert log.path is not None
+    paths += [log.path.with_name(f"{log.path.name}.batches"), log.path]
+    texts += [repr(batch), batch._repr_html_(), batch.batches.to_csv()]
+    assert leaks(*texts, *(path.read_text() for path in map(Path, paths))) == []
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -12,8 +12,8 @@ import pytest
 import bifrost_nb as bf
 from bifrost_nb import Client, LocalGateway, Run, RunLog
 from bifrost_nb._display.run import metadata
+from bifrost_nb._keys import guarded, hide, hide_in, without_keys
 from bifrost_nb._notebook.code_export import FORMS, copy
-from bifrost_nb._safe_text import guarded, hide, hide_in, redact
 
 INNOCENT = [
     "from sklearn.linear_model import LogisticRegression",
@@ -55,16 +55,21 @@ def keys(seed: int) -> list[str]:
 @pytest.mark.parametrize("text", INNOCENT)
 def test_ordinary_words_stay(text: str) -> None:
     """Code, names of models and packages, prose: nothing is hidden."""
-    assert redact(text) == text
+    assert without_keys(text) == text
 
 
 def test_keys_of_every_provider_are_hidden() -> None:
     """At least 99 in 100 of each shape, whatever was drawn; what stands around them stays."""
-    missed = [key for seed in range(200) for key in keys(seed) if redact(f"key {key}, ok") != "key [hidden], ok"]
+    missed = [key for seed in range(200) for key in keys(seed) if without_keys(f"key {key}, ok") != "key [hidden], ok"]
     assert len(missed) <= 0.01 * 200 * len(keys(0)), missed[:5]
-    assert redact("authorization: Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0") == "authorization: Bearer [hidden]"
-    assert redact("authorization: Basic dXNlcjpwYXNzd29yZA==") == "authorization: Basic [hidden]"
-    assert redact("Incorrect API key provided: sk-proj-abc***********wxyz.") == "Incorrect API key provided: [hidden]."
+    assert (
+        without_keys("authorization: Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0") == "authorization: Bearer [hidden]"
+    )
+    assert without_keys("authorization: Basic dXNlcjpwYXNzd29yZA==") == "authorization: Basic [hidden]"
+    assert (
+        without_keys("Incorrect API key provided: sk-proj-abc***********wxyz.")
+        == "Incorrect API key provided: [hidden]."
+    )
 
 
 def test_a_known_key_is_hidden_in_values_only() -> None:

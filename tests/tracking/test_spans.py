@@ -22,7 +22,7 @@ from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-from bifrost_nb._safe_text import HIDDEN
+from bifrost_nb._keys import HIDDEN
 
 from .receiver import Receiver, values
 

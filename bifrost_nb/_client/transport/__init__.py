@@ -1,4 +1,4 @@
-"""The only part that opens a connection to a gateway: attempts, time limits, error mapping.
+"""The only part that opens a connection to a gateway: attempts, time limits, size limits, error mapping.
 
 httpx is the API and aiohttp carries the bytes (``httpx-aiohttp``): it hands a stream over in blocks of many chunks
 and stays cheap with many connections. All clients of a process share one pool on the private loop. Requests go to

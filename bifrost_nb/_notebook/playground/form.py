@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from ..._compare.api_choice import decided_kind
 from ..._compare.plan import Plan, make_plan
 from ..._compare.scoring import Scorer, ScorerFunction, check_columns, scorers_of
+from ..._keys import without_keys
 from ..._numbers import whole
 from ..._prompts.inputs import rows_of
 from ..._prompts.template import variables
-from ..._safe_text import plain, redact
+from ..._safe_text import plain
 from ..._suggest import did_you_mean
 from ...errors import ConfigurationError, TemplateError
 
@@ -130,7 +131,7 @@ class Form:
             first = None if inputs is None else rows_of(inputs)[:1]
             replace(self, repeats=1).plan(client, first, known_only=True)
         except (ConfigurationError, TemplateError) as error:
-            return plain(redact(error), 400)
+            return plain(without_keys(error), 400)
         return None
 
     def code(self, inputs: Any, base_url: str) -> str:

@@ -16,7 +16,8 @@ from ..._compare.api_choice import decided_kind
 from ..._display.html import text as escape
 from ..._display.table import Text
 from ..._foreground.environment import takes_clicks
-from ..._safe_text import hide, plain
+from ..._keys import hide
+from ..._safe_text import plain
 from ...errors import ConfigurationError
 from ..code_export import FORMS, copy
 from .form import Form

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..._compare.scoring import Scorer
 from ..._foreground.environment import place
-from ..._safe_text import plain, redact
+from ..._keys import without_keys
+from ..._safe_text import plain
 from ...errors import BifrostError, ConfigurationError, TemplateError
 from ..assets import page
 from ..live.live_widget import WIDGET_MIME, Pane
@@ -190,7 +191,7 @@ class PlaygroundView:
                 state.view.publish()
         except (ConfigurationError, TemplateError) as error:
             with self._lock:
-                self._shout = plain(redact(error), 400)
+                self._shout = plain(without_keys(error), 400)
                 self.form.line = self._shout
 
 

@@ -15,7 +15,7 @@ from ..._paths import data_path
 from ..._suggest import did_you_mean
 from ...errors import ConfigurationError, LogError
 from ..columns import COLUMNS
-from ..redaction import Redact, as_written, decide, dropping, hide_keys
+from ..redact_hook import Redact, as_written, decide, dropping, hide_keys
 from ..run import Run
 from .append import Appender, blocks, newlines_before
 from .codec import cell, decode, encode, encode_update, json_text
@@ -45,7 +45,7 @@ class RunLog:
     later line about a run adds facts to it; the newest known value of each column wins. `path` None (or ``"off"``, as
     in ``BIFROST_RUN_LOG``) is a switched-off log: it takes every run and keeps none.
 
-    `redact` decides what is written of each run's texts (see `bifrost_nb._runs.redaction`): ``redact(text, what)``,
+    `redact` decides what is written of each run's texts (see `bifrost_nb._runs.redact_hook`): ``redact(text, what)``,
     `what` being ``"prompt"`` or ``"response"``, returns the text to write or None.
 
         log = bf.run_log()

@@ -17,7 +17,8 @@ from ..faults import Script
 from ..http.connection import ClientGone, Dropped, ServerConnection
 from ..http.framing import json_response
 from ..http.request import REQUEST_TYPES
-from ..state import BUDGET_USD, VIRTUAL_KEYS, Simulator
+from ..state import VIRTUAL_KEYS, Simulator
+from .management_governance import budget_of, governance_routes
 from .management_log import SORTS, found_rows, statistics, told_row
 from .management_prompts import repository_routes
 from .management_series import series_routes
@@ -44,8 +45,12 @@ def management_routes(simulator: Simulator, control_token: str | None) -> list[R
         *series_routes(simulator),
         Route("/api/providers", handlers.providers),
         Route("/api/keys", handlers.keys),
+        Route("/api/config", handlers.config),
+        Route("/api/plugins", handlers.plugins),
+        Route("/api/plugins/{name}", handlers.plugin),
         Route("/api/models", handlers.model_names),
         Route("/api/governance/virtual-keys", handlers.virtual_keys),
+        *governance_routes(simulator),
     ]
     if not simulator.dialect.old:  # measured: 1.3.63 and 1.4.0 answer with their page here
         routes += [
@@ -149,6 +154,26 @@ class Management:
         ]
         return json_response({"models": found[: _integer(request, "limit", 5)], "total": len(found)})
 
+    async def config(self, request: Request) -> Response:
+        """The switches that tell what happens to content; real ones have more."""
+        client = {"drop_excess_requests": False, "enable_logging": True, "disable_content_logging": False}
+        told = {
+            "is_cache_connected": not self.simulator.dialect.old,
+            "is_db_connected": True,
+            "is_logs_connected": True,
+        }
+        return json_response({"client_config": client, **told, "restart_required": {"required": False}})
+
+    async def plugins(self, request: Request) -> Response:
+        """Measured: only plugins that somebody configured stand here, none of the built-in ones."""
+        return json_response({"count": 0, "plugins": []})
+
+    async def plugin(self, request: Request) -> Response:
+        """From 1.5.16 on "loaded" is a list of its own; before, a plugin that is not there. The cache is built in."""
+        if request.path_params["name"] == "loaded" and not self.simulator.dialect.old:
+            return json_response({"plugins": ["governance", "logging", "prompts", "semantic_cache", "telemetry"]})
+        return self._refused(404, "Plugin not found")
+
     # -- the log ----------------------------------------------------------------------------------------------------
 
     async def logs(self, request: Request) -> Response:
@@ -238,8 +263,7 @@ class Management:
     async def virtual_keys(self, request: Request) -> Response:
         found = []
         for value, facts in VIRTUAL_KEYS.items():
-            budget = {"id": f"budget-{facts['id']}", "max_limit": BUDGET_USD, "current_usage": facts["spent"]}
-            budget |= {"reset_duration": "1M", "last_reset": "2026-11-01T00:00:00Z"}
+            budget = budget_of(facts)
             key = {"id": facts["id"], "name": facts["name"], "description": "", "value": value}
             key |= {"is_active": facts["is_active"], "provider_configs": [], "created_at": "2026-11-01T00:00:00Z"}
             found.append(key | ({"budget": budget} if self.simulator.dialect.old else {"budgets": [budget]}))

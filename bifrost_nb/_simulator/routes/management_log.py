@@ -11,7 +11,7 @@ from starlette.datastructures import QueryParams
 
 from ..records import LogRow, LogStore
 
-__all__ = ["SORTS", "found_rows", "rfc3339", "statistics", "told_row"]
+__all__ = ["SORTS", "found_rows", "moment_of", "rfc3339", "statistics", "told_row"]
 
 
 def found_rows(logs: LogStore, query: QueryParams) -> list[LogRow]:
@@ -23,6 +23,11 @@ def found_rows(logs: LogStore, query: QueryParams) -> list[LogRow]:
 def rfc3339(seconds: float) -> str:
     """`seconds` since 1970 as text, in UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+
+
+def moment_of(text: str) -> float:
+    """Seconds since 1970 of a time as text. Raises ValueError."""
+    return datetime.fromisoformat(text).timestamp()
 
 
 def told_row(row: LogRow) -> dict[str, Any]:
@@ -53,7 +58,7 @@ def _filter(name: str, value: str) -> Callable[[LogRow], bool] | None:
         return lambda row: row.facts.get(_EXACT[name]) == value
     if name in ("start_time", "end_time"):
         try:
-            moment = datetime.fromisoformat(value).timestamp()
+            moment = moment_of(value)
         except ValueError:
             return None
         return (lambda row: row.timestamp >= moment) if name == "start_time" else (lambda row: row.timestamp <= moment)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import fields
 from typing import Any, Literal
 
-from .._safe_text import SHORTEST_SECRET, hide_in
+from .._keys import SHORTEST_SECRET, hide_in
 from .log.codec import EXTRA
 from .run import Run
 

@@ -1,4 +1,7 @@
-"""The price list at an address of this machine: 1.4.18 and 1.5.1 take no file address (measured)."""
+"""The price list at an address of this machine: 1.4.18 and 1.5.1 take no file address (measured).
+
+Which list a gateway gets (the caller's, an empty one, its own) is decided by `launch._with_prices` and `_in_its_form`.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,78 @@
+"""What makes two calls the same: an identity by content, which a second run of a cell finds in the log.
+
+Two trials have the same identity only if they ask the same gateway the same thing for the same time. `plan` puts it
+together (see `make_plan`), `resume` and `replay` look for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from .._client.calls import Call
+from .._keys import Secret
+from .._prompts.value_text import Fault, as_text
+from ..errors import ConfigurationError
+
+__all__ = ["digest_of", "identity_of", "numbered", "shown_values"]
+
+_QUESTION = ("prompt", "messages", "input", "instructions")
+"""Where a request's body holds what differs from prompt to prompt."""
+_TRACING = ("traceparent", "tracestate", "baggage", "user-agent")
+"""Headers that change no answer."""
+
+
+def identity_of(call: Call, *, question: bool = True) -> list[Any]:
+    """All of a call that decides about its answer: way, API version, body, headers; no key, no limit of time.
+
+    Without `question` the prompt is left out: what is common to all calls of a variant.
+    """
+    body = {name: _same(value) for name, value in call.body.items() if question or name not in _QUESTION}
+    headers = {
+        name.lower(): str(value)
+        for name, value in call.headers.items()
+        if not isinstance(value, Secret) and name.lower() not in _TRACING
+    }
+    return [call.kind, call.stream, call.path, dict(call.query), body, headers]
+
+
+def _same(value: Any) -> Any:
+    """0 and 0.0 are the same number."""
+    if isinstance(value, Mapping):
+        return {key: _same(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_same(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
+
+
+def digest_of(content: Any, length: int) -> str:
+    try:
+        canonical = orjson.dumps(
+            content, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS, default=repr
+        )
+    except TypeError as error:  # half of a character that UTF-16 writes in two
+        raise ConfigurationError(f"A prompt or parameter cannot be sent: {error}.", hint="Repair its text.") from None
+    return hashlib.sha256(canonical).hexdigest()[:length]
+
+
+def numbered(digest: str, seen: Counter[str]) -> str:
+    seen[digest] += 1
+    return digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
+
+
+def shown_values(values: Mapping[str, Any]) -> list[Any]:
+    """A row's values so that the same row has the same identity tomorrow: whole, and without an object's address."""
+    return [[name, _shown_value(value)] for name, value in sorted(values.items())]
+
+
+def _shown_value(value: Any) -> Any:
+    if isinstance(value, str | int | float | bool | None):
+        return value
+    try:
+        return as_text(value)
+    except Fault:  # of a column that no template uses, such as a picture
+        return type(value).__name__
