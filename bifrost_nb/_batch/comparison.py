@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from .._compare.comparison import Comparison
+from .._compare.interrupted import ComparisonInterrupted
 from .._compare.plan import Plan
 from .._compare.preflight import preflight
 from .._compare.resume import recorded, resumed
@@ -51,11 +52,14 @@ class BatchComparison(Comparison):
         client: Client,
         scorers: Mapping[str, ScorerFunction],
         notes: Sequence[str] = (),
+        *,
+        reused: int | None = None,
     ) -> None:
-        super().__init__(plan, results, _progress(plan, results, reused=len(results)), client)
+        """`reused` of the results were in the run log before (None: all)."""
+        self._reused = len(results) if reused is None else reused
+        super().__init__(plan, results, _progress(plan, results, reused=self._reused), client)
         self._jobs, self._scorers = list(jobs), dict(scorers)
         self._results = dict(results)
-        self._reused = len(results)
         self.notes += notes
         self._own_notes = list(self.notes)
 
@@ -250,8 +254,8 @@ def compare_by_batch(
     with resumed([plan], client.log, fresh=fresh) as found:
         done, notes = dict(found.done), list[str]()
         if found.interrupted:
-            raise KeyboardInterrupt
-        known = [] if fresh else [job for job in ledger.jobs_of(_gateway(client), cells) if job.over is None]
+            raise ComparisonInterrupted(BatchComparison(plan, done, [], client, scorers))
+        known = [] if fresh else [job for job in ledger.jobs_of(work.gateway_of(client), cells) if job.over is None]
         reused = len(done)
         if known:
             new, notes = collected(client, plan, known, done)
@@ -263,14 +267,9 @@ def compare_by_batch(
             costs = _costs(client, plan, missing, max_cost_usd)
             sent, more = client.run_on_loop(work.submit(client, plan, missing, ledger, costs))
             notes += more
-    comparison = BatchComparison(plan, done, [*known, *sent], client, scorers, notes)
-    comparison._reused = reused
+    comparison = BatchComparison(plan, done, [*known, *sent], client, scorers, notes, reused=reused)
     comparison.judge_collected()
     return comparison
-
-
-def _gateway(client: Client) -> str:
-    return client.settings.base_url.rstrip("/")
 
 
 def _costs(

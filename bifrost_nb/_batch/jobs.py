@@ -23,7 +23,7 @@ from .result_line import run_of
 if TYPE_CHECKING:
     from .._client.client import Client
 
-__all__ = ["fetch", "names_of", "refresh", "submit"]
+__all__ = ["fetch", "gateway_of", "refresh", "submit"]
 
 GRACE_S = 120.0
 """A job that was sent longer ago and is in no list of the provider's never arrived."""
@@ -33,7 +33,7 @@ _UNSURE = (
 )
 
 
-async def names_of(client: Client, plan: Plan) -> dict[str, str]:
+async def _names_of(client: Client, plan: Plan) -> dict[str, str]:
     """The provider's name of each deployment: what the gateway's list says, else the name itself."""
     found = {asked.deployment: asked.deployment.partition("/")[2] for asked in plan.asked}
     try:
@@ -50,14 +50,14 @@ async def submit(
     client: Client, plan: Plan, trials: Sequence[Trial], ledger: Ledger, costs: Mapping[str, tuple[Any, Any]]
 ) -> tuple[list[SentJob], list[str]]:
     """Send `trials` as jobs of one variant each; (jobs, what is to be said). `costs`: of all calls of a variant."""
-    names, jobs, notes = await names_of(client, plan), list[SentJob](), list[str]()
+    names, jobs, notes = await _names_of(client, plan), list[SentJob](), list[str]()
     for asked in plan.asked:
         mine = [trial for trial in trials if trial.asked is asked]
         model, rules = names[asked.deployment], PROVIDERS[asked.deployment.partition("/")[0]]
         for items in chunks(rules, [item_of(client, plan, trial, model) for trial in mine]):
             low, high = (_share(cost, len(items), len(mine)) for cost in costs.get(asked.name, (None, None)))
             job = SentJob(
-                gateway=_gateway(client), variant=asked.name, deployment=asked.deployment, model=model,
+                gateway=gateway_of(client), variant=asked.name, deployment=asked.deployment, model=model,
                 kind=asked.kind, rate=rules.rate, cells=[item["custom_id"] for item, _ in items],
                 cost_low_usd=low, cost_high_usd=high,
             )  # fmt: skip
@@ -74,7 +74,8 @@ def _share(cost: Any, part: int, of: int) -> float | None:
     return None if cost is None else float(cost) * part / of
 
 
-def _gateway(client: Client) -> str:
+def gateway_of(client: Client) -> str:
+    """Where the jobs of `client` are: the address of its settings."""
     return client.settings.base_url.rstrip("/")
 
 

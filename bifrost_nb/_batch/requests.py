@@ -61,9 +61,11 @@ def rate_of(provider: str) -> float:
 
 def check_plan(client: Client, plan: Plan) -> None:
     """Raises ConfigurationError that names every variant that cannot be batched, and why."""
-    wrong = {}
-    for asked in plan.asked:
-        trial = next(one for one in plan.trials if one.asked is asked)
+    wrong: dict[str, str] = {}
+    for trial in plan.trials:  # rows differ in turns, pictures and tools
+        asked = trial.asked
+        if trial.repeat or asked.name in wrong:
+            continue
         try:
             item_of(client, plan, trial, asked.deployment.partition("/")[2])
         except ConfigurationError as error:

@@ -128,9 +128,11 @@ class Judgement:
         return f"{self.question} · {' · '.join(parts)}"
 
     def _tables(self) -> list[Table]:
+        from .._statistics.ranking import strength_text
+
         rank = ["model", "won", "lost", "tied", "strength (95 % interval)"]
         rows = [
-            dict(zip(rank, [row.model, row.wins, row.losses, row.ties, _strength(row)], strict=True))
+            dict(zip(rank, [row.model, row.wins, row.losses, row.ties, strength_text(row)], strict=True))
             for row in self.ranking().astype("object").itertuples(index=False)
         ]
         like = ["preference", "points (95 % interval)", "pairs", "meaning"]
@@ -139,10 +141,6 @@ class Judgement:
             for row in self.preferences.astype("object").itertuples(index=False)
         ]
         return [Table(rank, rows), Table(like, liked)]
-
-
-def _strength(row: Any) -> str | None:
-    return f"{row.strength:+.2f} ({row.low:+.2f} to {row.high:+.2f})" if isinstance(row.strength, float) else None
 
 
 def _points(row: Any) -> str | None:

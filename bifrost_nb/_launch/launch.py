@@ -27,7 +27,7 @@ from .._safe_text import plain
 from ..errors import BifrostError, ConfigurationError
 from .config_file import Providers, check_config
 from .methods import HOST, PACKAGE, LaunchMethod, LaunchPlan, ways
-from .prices import PriceServer
+from .prices import ListServer
 from .start import OFFLINE, as_json, config_for, end_process, planned_config, seen_as, started, told_version
 
 __all__ = ["LaunchedGateway", "launch_gateway"]
@@ -180,7 +180,7 @@ def _with_prices(plan: LaunchPlan, way: LaunchMethod) -> tuple[subprocess.Popen[
     """`_in_its_form`, with the price list at an address that each version reads: 1.5.1 ends over ``file:``."""
     if plan.prices is None or way.container:  # a container sees the folder, and not our loopback
         return _in_its_form(plan, way)
-    server = PriceServer(plan.prices.read_bytes())
+    server = ListServer({"/prices.json": plan.prices.read_bytes(), "/parameters.json": b"{}"})
     process = None
     try:
         process, reason, used = _in_its_form(replace(plan, prices_url=server.url), way)

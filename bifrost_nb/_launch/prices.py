@@ -6,17 +6,16 @@ Which list a gateway gets (the caller's, an empty one, its own) is decided by `l
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-__all__ = ["PriceServer"]
+__all__ = ["ListServer"]
 
 
-class PriceServer:
-    """Serves ``/prices.json`` and an empty ``/parameters.json`` on loopback until `close`."""
+class ListServer:
+    """Serves JSON documents, by path, on loopback until `close`."""
 
-    def __init__(self, prices: bytes) -> None:
-        contents = {"/prices.json": prices, "/parameters.json": b"{}"}
-
+    def __init__(self, contents: Mapping[str, bytes]) -> None:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 content = contents.get(self.path.partition("?")[0])

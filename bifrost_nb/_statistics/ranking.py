@@ -16,7 +16,7 @@ from ..errors import ConfigurationError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "WINNERS", "ranking"]
+__all__ = ["COLUMNS", "WINNERS", "ranking", "strength_text"]
 
 WINNERS = ("model_a", "model_b", "tie")
 COLUMNS = ("model", "votes", "wins", "losses", "ties", "strength", "low", "high", "win_chance")
@@ -112,3 +112,12 @@ def _by_peak(count: int, halves: list[tuple[int, int]]) -> tuple[Any, Any]:
         if np.abs(step).max() < 1e-10:
             break
     return strength, np.linalg.inv(curvature)
+
+
+def strength_text(row: Any) -> str | None:
+    """The strength in a row of a `ranking` with its interval, to two digits; None where it is not known."""
+    if not isinstance(row.strength, float):
+        return None
+    # + 0.0: nothing is less than zero by less than that.
+    strength, low, high = (f"{round(value, 2) + 0.0:+.2f}" for value in (row.strength, row.low, row.high))
+    return f"{strength} ({low} to {high})"

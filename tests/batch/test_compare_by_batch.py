@@ -352,3 +352,12 @@ def test_a_large_batch_is_cut_by_number_and_size() -> None:
                    for chunk in found)  # fmt: skip
         assert len(found) > 5
     assert orjson.dumps(items[3]) == next(iter(chunks(PROVIDERS["openai"], items)))[3][1]
+
+
+def test_a_later_row_that_cannot_be_batched_is_found_before(client: Client, gateway: LocalGateway) -> None:
+    """Rows have tools and formats of their own, so each is looked at before the first job leaves."""
+    rows = {"x": ["bird", "tree"], "form": [None, {"type": "json_object"}]}
+    asked = [{"deployment": A, "response_format": None}, C]
+    with pytest.raises(ConfigurationError, match=f"{C}: response_format is not taken in a batch of Anthropic's"):
+        ask(client, asked, inputs=rows, response_format="form")
+    assert not [one for one in gateway.requests() if one["path"] in ("/v1/files", "/v1/batches")]

@@ -12,6 +12,8 @@ import contextlib
 import json
 import sys
 
+from stream_server import REFUSAL, requests
+
 BODY = json.dumps(
     {
         "id": "chatcmpl-1",
@@ -24,16 +26,12 @@ BODY = json.dumps(
     }
 ).encode()
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(BODY), BODY)
-REFUSAL = b"HTTP/1.1 405 Method Not Allowed\r\ncontent-length: 0\r\n\r\n"
 
 
 async def serve(wait_s: float) -> None:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
-                if lengths:
-                    await reader.readexactly(int(lengths[0].split(b":")[1]))
+        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+            async for head in requests(reader):
                 if head.startswith(b"POST"):
                     await asyncio.sleep(wait_s)
                     writer.write(ANSWER)

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import json
 import sys
+from collections.abc import AsyncIterator
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 REFUSAL = b"HTTP/1.1 405 Method Not Allowed\r\ncontent-length: 0\r\n\r\n"
@@ -28,6 +29,16 @@ def chunk(index: int, text: str, more: dict[str, object] | None = None) -> bytes
     return framed(json.dumps({"id": "cmpl-1", "choices": [choice], "extra_fields": extra, **(more or {})}))
 
 
+async def requests(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """The head of each request of a connection, until it is closed; bodies are passed over."""
+    with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+            if lengths:
+                await reader.readexactly(int(lengths[0].split(b":")[1]))
+            yield head
+
+
 class Server:
     """The parts of every stream, made once."""
 
@@ -39,11 +50,8 @@ class Server:
         self.open = self.most = self.served = 0
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
-                if lengths:
-                    await reader.readexactly(int(lengths[0].split(b":")[1]))
+        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+            async for head in requests(reader):
                 if head.startswith(b"POST"):
                     await self.stream(writer)
                 elif head.startswith(b"GET /stats"):

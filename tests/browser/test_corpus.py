@@ -160,8 +160,9 @@ def test_vote(page: Watched) -> None:
         """
 from bifrost_nb._notebook.widgets.vote import Vote
 names = ["<img src=x onerror=window.bifrostHacked=1>", "<script>b"]
-vote = Vote((names[place % 2], run(text, prompt=text[-150:], prompt_id=str(place // 2)))
-            for place, text in enumerate([*answers, "last"]))
+texts = [*answers, "last"]
+vote = Vote((names[place % 2], run(text, prompt=texts[place - place % 2][-150:], prompt_id=str(place // 2)))
+            for place, text in enumerate(texts))
 """
     )
     cell = page.run("vote")
@@ -184,7 +185,7 @@ vote = Vote((names[place % 2], run(text, prompt=text[-150:], prompt_id=str(place
     board.get_by_role("button", name="End and reveal").click()
     page.until(lambda: board.count() == 0, 30, "the static result")
     page.check()
-    told, marks = cell.output.inner_text(), sorted(MARKS)  # a pair is revealed under the prompt of one of the two
+    told, marks = cell.output.inner_text(), sorted(MARKS)  # a pair is told under the prompt of both, the first's text
     assert [pair for pair in zip(marks[::2], marks[1::2], strict=False) if not any(one in told for one in pair)] == []
 
 

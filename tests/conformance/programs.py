@@ -14,18 +14,17 @@ import re
 import socket
 import sqlite3
 import subprocess
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from bifrost_nb._launch.prices import ListServer
 from bifrost_nb._simulator.deployments import SimulatedDeployment
 
-__all__ = ["PROGRAMS", "UNSET", "Program", "StaticFiles", "numbers", "price_list"]
+__all__ = ["PROGRAMS", "UNSET", "Program", "numbers", "price_list", "served_lists"]
 
 PROGRAMS = [name for name in os.environ.get("BIFROST_NB_GATEWAYS", "").split(os.pathsep) if name]
 UNSET = "BIFROST_NB_GATEWAYS names no real gateway programs (/path/a:/path/b)"
@@ -58,55 +57,33 @@ def price_list(deployments: Iterable[SimulatedDeployment]) -> dict[str, dict[str
     return entries
 
 
-class StaticFiles:
-    """JSON documents at addresses of this machine: a context manager."""
-
-    def __init__(self, documents: Mapping[str, Any]) -> None:
-        contents = {path: json.dumps(document).encode() for path, document in documents.items()}
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                content = contents.get(self.path.partition("?")[0])
-                self.send_response(404 if content is None else 200)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(content or b"")))
-                self.end_headers()
-                self.wfile.write(content or b"")
-
-            def log_message(self, *_: object) -> None:
-                """Says nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-
-    def __enter__(self) -> StaticFiles:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5)
+@contextlib.contextmanager
+def served_lists(documents: Mapping[str, Any]) -> Iterator[str]:
+    """The address of this machine at which JSON documents are, by path."""
+    server = ListServer({path: json.dumps(document).encode() for path, document in documents.items()})
+    try:
+        yield server.url
+    finally:
+        server.close()
 
 
 class Program:
     """A gateway program in a folder of its own, with the databases that its version needs.
 
-    `lists` serves ``/prices.json`` and ``/empty.json``.
+    `lists` is the address of ``/prices.json`` and ``/empty.json``.
     """
 
-    def __init__(self, path: str, folder: Path, lists: StaticFiles) -> None:
+    def __init__(self, path: str, folder: Path, lists: str) -> None:
         self.path, self._folder, self._lists = path, folder, lists
         self._stores = {
             name: {"enabled": True, "type": "sqlite", "config": {"path": str(folder / f"{name}.db")}}
             for name in ("config_store", "logs_store")
         }
         self._pricing = {
-            "pricing_url": f"{lists.url}/prices.json",
+            "pricing_url": f"{lists}/prices.json",
             "pricing_sync_interval": 86_400,
-            "model_parameters_url": f"{lists.url}/empty.json",
-            "mcp_library_url": f"{lists.url}/empty.json",  # 1.5.16 waits 8 s for one that cannot be had
+            "model_parameters_url": f"{lists}/empty.json",
+            "mcp_library_url": f"{lists}/empty.json",  # 1.5.16 waits 8 s for one that cannot be had
         }
         with self.running({}, {}) as url:
             self.version = str(httpx.get(f"{url}/api/version", timeout=10).json()).removeprefix("v")
@@ -137,7 +114,7 @@ class Program:
             self._execute("delete from framework_configs")
             self._execute(
                 "insert into framework_configs (id, pricing_url, pricing_sync_interval) values (1, ?, 86400)",
-                f"{self._lists.url}/prices.json",
+                f"{self._lists}/prices.json",
             )
 
     def _execute(self, statement: str, *values: str) -> None:

@@ -21,7 +21,7 @@ from tests.engine.configs import gateway_config, key_variable
 from tests.engine.engines import ENGINES, Engine
 from tests.engine.upstreams import Upstreams
 
-from .programs import Program, StaticFiles, numbers, price_list
+from .programs import Program, numbers, price_list, served_lists
 
 __all__ = ["EMBEDDED", "SUBJECTS", "Limit", "Subject", "embedded", "engine", "program"]
 
@@ -109,7 +109,7 @@ def engine(version: str) -> Iterator[Subject]:
 def program(path: str) -> Iterator[Subject]:
     """The gateway program at `path`, whatever its version, before simulated providers."""
     lists = {"/prices.json": price_list([*DEFAULT_DEPLOYMENTS, *EXTRA]), "/empty.json": {}}
-    with _upstreams() as upstreams, tempfile.TemporaryDirectory() as folder, StaticFiles(lists) as files:
+    with _upstreams() as upstreams, tempfile.TemporaryDirectory() as folder, served_lists(lists) as files:
         gateway = Program(path, Path(folder), files)
         version = numbers(gateway.version)
         with gateway.running(_config(gateway.version, upstreams), _KEYS) as url:

@@ -17,7 +17,7 @@ from bifrost_nb import Client, Run, RunLog
 from tests.engine.configs import gateway_config, key_variable
 from tests.tracking.receiver import Receiver, values
 
-from .programs import PROGRAMS, UNSET, Program, StaticFiles, numbers
+from .programs import PROGRAMS, UNSET, Program, numbers, served_lists
 
 pytestmark = [pytest.mark.real_gateway, pytest.mark.skipif(not PROGRAMS, reason=UNSET)]
 
@@ -65,11 +65,11 @@ def test_the_gateways_spans_are_children_of_ours(
 ) -> None:
     """With ``traceparent=True`` in our trace below our span; without, found by the request's id where it is told."""
     address, got = upstream
-    with StaticFiles({"/prices.json": {}, "/empty.json": {}}) as lists, Receiver() as receiver:
+    with served_lists({"/prices.json": {}, "/empty.json": {}}) as lists, Receiver() as receiver:
         program = Program(path, tmp_path, lists)
         if numbers(program.version) < (1, 4, 0):
             pytest.skip("1.3 has no spans of requests")
-        config = gateway_config(program.version, {"openai": address}, f"{lists.url}/prices.json")
+        config = gateway_config(program.version, {"openai": address}, f"{lists}/prices.json")
         profile = {
             "service_name": "bifrost",
             "collector_url": f"{receiver.url}/v1/traces",

@@ -154,9 +154,11 @@ def test_the_card_of_a_background_job(loaded: FrontEnd, slow: LocalGateway, logg
         clicked = pane.send({"stop": 0}, route)
         assert gone_at(slow, prompt) - clicked < AT_ONCE_S
 
-        def answers(prompt: str = prompt) -> list[str]:  # under whatever message the kernel was at just then
+        said = pane.text()[:20]
+
+        def answers(said: str = said) -> list[str]:  # under whatever message the kernel was at just then
             updates = [one["content"] for one in loaded.messages if one["msg_type"] == "update_display_data"]
-            return [one["data"]["text/plain"] for one in updates if logged(prompt).text[:20] in str(one["data"])]
+            return [one["data"]["text/plain"] for one in updates if said in str(one["data"])]
 
         loaded.until(lambda: bool(answers()), 10, "the answer in the card's place")
         assert "· cancelled" in answers()[-1]

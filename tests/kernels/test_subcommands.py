@@ -40,6 +40,7 @@ ROWS = {
     "cancel": Row(f"%%bifrost {TEXT} --bg j --no-raise\nslowly", "cancel j", "[each['name'] for each in got] == ['j']"),
     "config": Row("", "config", "{each['name']: each['from'] for each in got}['base_url'] == '%config'"),
     "doctor": Row("", "doctor", "'Bifrost' in {each['check']: each['found'] for each in got}['gateway']"),
+    "cache": Row("", "cache clear", "'forgotten' in str(got) or 'nobody' in str(got)"),
     "prompts": Row(f"%%bifrost {TEXT} --save shown --dry-run --quiet\nkept", "prompts shown", "got == 'kept'"),
     "copy": Row(ASK, "copy a --as curl", "got.startswith('curl') and 'max_tokens' in got"),
     "forget": Row(f"%%bifrost {CHAT} --history --max-tokens 2 --quiet\nhi", "forget", "got.endswith('forgotten')"),

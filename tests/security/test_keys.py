@@ -64,6 +64,12 @@ def test_a_client_shows_no_key(planted: Planted, gateway: LocalGateway, tmp_path
     assert leaks("".join(map(str, client.credentials.secrets)))[:1], "the keys themselves were there to be found"
 
 
+def test_an_address_is_shown(gateway: LocalGateway) -> None:
+    """What was given as an address and is one is no key."""
+    assert repr(Client("demo")) == "Client('demo')"
+    assert repr(Client(gateway.url)) == f"Client({gateway.url!r})"
+
+
 def test_keys_are_not_pickled(planted: Planted, gateway: LocalGateway) -> None:
     """No pickle of a client, its settings, a prepared call or an error holds a key."""
     client = planted(gateway.url)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import httpx
@@ -41,11 +41,13 @@ def blocks(response: httpx.Response) -> AsyncIterator[bytes]:
     return stream.__aiter__()
 
 
-async def whole(response: httpx.Response) -> bytes:
-    """The whole body. Raises ProtocolError above `MAX_ANSWER_BYTES`."""
+async def whole(response: httpx.Response, came: Callable[[], None] | None = None) -> bytes:
+    """The whole body; `came` is called for each block. Raises ProtocolError above `MAX_ANSWER_BYTES`."""
     body, taken = bytearray(), 0
     async for block in blocks(response):
         taken = counted(taken, block)
+        if came is not None:
+            came()
         body += block
     return bytes(body)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import httpx
 import orjson
 
 from .body import HEADERS, sent, whole
-from .error_map import foreign, mapped
+from .error_map import foreign, mapped, timed_out
 from .pool import pool
 
 __all__ = ["Reply", "fetch", "get_json"]
@@ -56,6 +57,7 @@ async def fetch(
     all_headers = {**HEADERS, **headers} if body is None else {**HEADERS, **headers, "content-type": "application/json"}
     if body is not None and len(body) > PIECE:  # aiohttp warns of more in one piece, which holds up the loop
         all_headers["content-length"] = str(len(body))
+    silence, heard = _Silence(seconds), False
     try:
         request = httpx.Request(
             method,
@@ -65,14 +67,51 @@ async def fetch(
             data=None if form is None else dict(form),
             files=files,
             headers=httpx.Headers(all_headers, encoding="utf-8"),
-            extensions={"timeout": httpx.Timeout(seconds).as_dict()},
+            extensions={"timeout": {"connect": seconds}},
         )
-        async with sent(http, request) as response:
-            return Reply(response.status_code, response.headers, await whole(response))
+        if not isinstance(request.stream, httpx.ByteStream):
+            request.stream = silence.broken_by(cast(AsyncIterator[bytes], request.stream))
+        async with silence.timer, sent(http, request) as response:
+            heard = True
+            return Reply(response.status_code, response.headers, await whole(response, silence.broken))
+    except TimeoutError as error:
+        if not silence.timer.expired():
+            raise mapped(error, base_url, connect_limit=seconds) from None
+        late = timed_out("between_chunks" if heard else "first_byte", seconds)
+        late.hint = "Ask again when the gateway has less to do."  # no setting of a call reaches these requests
+        raise late from None
     except Exception as error:
         if not foreign(error):
             raise
         raise mapped(error, base_url, connect_limit=seconds) from None
+
+
+class _Silence:
+    """The limit of one request: so many seconds in which nothing goes out and nothing comes in.
+
+    aiohttp has such a limit (`sock_read`), which must not be used: it is armed again when a reader that was full reads
+    on, after the end as well, and then breaks whatever call has the connection next (3.14, tests/faults/test_pool.py).
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self.timer = asyncio.timeout(seconds)
+
+    def broken(self) -> None:
+        """Something went out or came in."""
+        self.timer.reschedule(asyncio.get_running_loop().time() + self._seconds)
+
+    def broken_by(self, stream: AsyncIterator[bytes]) -> httpx.AsyncByteStream:
+        """`stream`, of which each piece that is taken breaks the silence."""
+        broken = self.broken
+
+        class Heard(httpx.AsyncByteStream):
+            async def __aiter__(self) -> AsyncIterator[bytes]:
+                async for piece in stream:
+                    broken()
+                    yield piece
+
+        return Heard()
 
 
 async def _pieces(body: bytes) -> AsyncIterator[bytes]:

@@ -171,10 +171,11 @@ class Vote:
         return self._table
 
     def _ranks(self) -> Iterator[list[str]]:
+        from ..._statistics.ranking import strength_text
+
         yield ["model", "won", "lost", "tied", "strength (95 % interval)", "median time", "mean cost"]
         for row in self.ranking().astype("object").itertuples(index=False):
-            known = isinstance(row.strength, float)
-            strength = f"{_signed(row.strength)} ({_signed(row.low)} to {_signed(row.high)})" if known else "–"
+            strength = strength_text(row) or "–"
             counts = [str(row.wins), str(row.losses), str(row.ties)]
             yield [cut(str(row.model), 200), *counts, strength, *_measures(self._runs[str(row.model)])]
 
@@ -186,11 +187,6 @@ class Vote:
             sides = ((ballot.model_a, ballot.run_a), (ballot.model_b, ballot.run_b))
             who = [f"{cut(name, 200)}: {', '.join(_measures([run]))}" for name, run in sides]
             yield [cut(readable(ballot.prompt), 160), *who, winners.get(str(winner), "skipped")]
-
-
-def _signed(value: Any) -> str:
-    """Two digits with their sign; nothing is less than zero by less than that."""
-    return f"{round(value, 2) + 0.0:+.2f}"
 
 
 def _measures(runs: list[Run]) -> list[str]:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from bifrost_nb import ConfigurationError
-from bifrost_nb._statistics.ranking import COLUMNS, MOST_VOTES, ranking
+from bifrost_nb._statistics.ranking import COLUMNS, MOST_VOTES, ranking, strength_text
 
 
 def votes(*rows: tuple[str, str, str | None]) -> pd.DataFrame:
@@ -108,3 +108,12 @@ def test_many_votes_are_ranked_at_once_and_alike() -> None:
     sure = ranking(votes(*[("a", "b", "model_a")] * 1000))
     assert 3 < sure["strength"].iloc[0] < 20
     assert sure["low"].iloc[0] > 0
+
+
+def test_a_tie_is_no_negative_strength() -> None:
+    """Equals are +0.00, whatever the last digits say; one without votes has no strength to tell."""
+    table = ranking(votes(("a", "b", "model_a"), ("a", "b", "model_b"), ("a", "b", "tie")))
+    said = [strength_text(row) for row in table.astype("object").itertuples(index=False)]
+    assert all(one is not None and one.startswith("+0.00 (") for one in said)
+    empty = ranking(votes(("a", "b", None)), ["a", "b"])
+    assert {strength_text(row) for row in empty.astype("object").itertuples(index=False)} == {None}
