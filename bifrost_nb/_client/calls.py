@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import orjson
 
 from .._numbers import number, whole
 from .._runs.run import Run
-from .._wire import requests as wire
+from .._wire.deployments import Deployment, Kind, MediaKind, endpoint
 from ..errors import BifrostError, ConfigurationError
+
+if TYPE_CHECKING:
+    from .._wire.requests import Request
 
 __all__ = [
     "Asked",
@@ -31,7 +34,6 @@ __all__ = [
     "text_parameters",
 ]
 
-Kind = wire.Kind
 Message = Mapping[str, Any]
 Asked = str | Sequence[str] | Sequence[Message] | None
 """A prompt, several of them, or the items of a call of the Responses API."""
@@ -195,7 +197,7 @@ class Outcome:
 class Call:
     """A checked request. `run` is its record: in flight while `run.status` is None."""
 
-    kind: Kind | wire.MediaKind
+    kind: Kind | MediaKind
     stream: bool
     path: str
     """Percent-encoded, below the base URL."""
@@ -237,8 +239,10 @@ def prepare(
     **parameters: Any,
 ) -> Call:
     """Check everything that can be checked before sending. Raises ConfigurationError."""
-    target = wire.Deployment.parse(deployment)
-    endpoint = wire.endpoint(kind, target, route, api_version)
+    from .._wire import requests as wire  # late: pydantic and the models that check requests are for the first call
+
+    target = Deployment.parse(deployment)
+    address = endpoint(kind, target, route, api_version)
     if isinstance(fallbacks, str):
         raise ConfigurationError(f"fallbacks must be a list of deployments, like [{fallbacks!r}].")
     if tags is not None and not isinstance(tags, Mapping):
@@ -250,7 +254,7 @@ def prepare(
     if again is None or again < 0:
         given = default_retries if retries is None else retries
         raise ConfigurationError(f"retries must be a whole number from 0, not {given!r}.")
-    body = wire.body(request, target, endpoint)
+    body = wire.body(request, target, address)
     run = Run(
         comparison_id=comparison_id,
         prompt_id=prompt_id,
@@ -270,10 +274,10 @@ def prepare(
     return Call(
         kind=kind,
         stream=stream,
-        path=endpoint.path,
-        query=endpoint.query,
+        path=address.path,
+        query=address.query,
         body=body,
-        headers={**wire.headers(request, endpoint), **(headers or {})},
+        headers={**wire.headers(request, address), **(headers or {})},
         timeouts=Timeouts.of(timeout, default_timeouts),
         retries=again,
         run=run,
@@ -282,13 +286,15 @@ def prepare(
 
 def _build(
     kind: Kind,
-    target: wire.Deployment,
+    target: Deployment,
     prompt: Any,
     system: str | None,
     messages: Sequence[Message] | None,
     options: dict[str, Any],
-) -> wire.Request:
+) -> Request:
     """The request, checked."""
+    from .._wire import requests as wire
+
     if kind == "chat":
         if prompt is not None and not isinstance(prompt, str):
             raise ConfigurationError("A chat takes one prompt as text.", hint="Pass several turns as messages=[...].")
@@ -308,8 +314,10 @@ def _build(
     return wire.build_text(target, prompt, **options)
 
 
-def _asked(request: wire.Request) -> str:
+def _asked(request: Request) -> str:
     """One text, or one user turn, as it is; anything more as JSON, and what could be taken for that: see `asked_of`."""
+    from .._wire import requests as wire
+
     if isinstance(request, wire.ChatCompletionRequest):
         asked: Any = request.messages
         turn = asked[0].get("content") if len(asked) == 1 and asked[0].get("role") == "user" else None
@@ -337,11 +345,15 @@ def asked_of(prompt: str) -> list[Any]:
 @cache
 def chat_parameters() -> frozenset[str]:
     """The names of parameters that a chat takes and a text completion does not."""
+    from .._wire import requests as wire
+
     return frozenset(wire.ChatCompletionRequest.model_fields) - frozenset(wire.TextCompletionRequest.model_fields)
 
 
 @cache
 def text_parameters() -> frozenset[str]:
     """The names of parameters whose values are text, as ``user``: of what looks like a number, too."""
+    from .._wire import requests as wire
+
     kinds = (wire.TextCompletionRequest, wire.ChatCompletionRequest)
     return frozenset(name for kind in kinds for name, one in kind.model_fields.items() if one.annotation == str | None)
