@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
 import orjson
 
@@ -31,6 +31,7 @@ __all__ = [
     "asked_of",
     "chat_parameters",
     "prepare",
+    "same_for",
     "text_parameters",
 ]
 
@@ -263,7 +264,7 @@ def prepare(
         requested_provider=target.provider,
         requested_model=target.model,
         fallbacks=list(request.fallbacks or ()),
-        prompt=_asked(request),
+        prompt=_asked(kind, getattr(request, _ASKED[kind])),
         params={
             **{name: value for name, value in parameters.items() if value is not None},
             **({"route": route} if route else {}),
@@ -280,6 +281,48 @@ def prepare(
         headers={**wire.headers(request, address), **(headers or {})},
         timeouts=Timeouts.of(timeout, default_timeouts),
         retries=again,
+        run=run,
+    )
+
+
+_ASKED: Mapping[Kind, str] = {"text": "prompt", "chat": "messages", "responses": "input", "embedding": "input"}
+"""Where a request has what is asked."""
+
+
+def same_for(call: Call, prompt: str, *, system: str | None, tags: Mapping[str, Any], **facts: Any) -> Call:
+    """`call`, a text completion or chat, with another text: what was checked for it holds for this one as well.
+
+    The same as a `prepare` with all arguments of `call` but these. `prompt` and `system` are texts of whole characters;
+    `facts` are fields of the run. Raises ConfigurationError for a text that is empty.
+    """
+    from .._wire import requests as wire
+
+    asked: Any = prompt
+    if call.kind == "chat":
+        asked = wire.chat_messages(prompt, system=system)
+    elif not prompt:
+        raise ConfigurationError("prompt is empty.")
+    like, kind = call.run, cast("Kind", call.kind)
+    run = Run(
+        comparison_id=like.comparison_id,
+        request_type=like.request_type,
+        requested_provider=like.requested_provider,
+        requested_model=like.requested_model,
+        fallbacks=list(like.fallbacks),
+        prompt=_asked(kind, asked),
+        params=dict(like.params),
+        tags=dict(tags),
+        **facts,
+    )
+    return Call(
+        kind=kind,
+        stream=call.stream,
+        path=call.path,
+        query=call.query,
+        body={**call.body, _ASKED[kind]: asked},
+        headers=call.headers,
+        timeouts=call.timeouts,
+        retries=call.retries,
         run=run,
     )
 
@@ -314,18 +357,13 @@ def _build(
     return wire.build_text(target, prompt, **options)
 
 
-def _asked(request: Request) -> str:
+def _asked(kind: Kind, asked: Any) -> str:
     """One text, or one user turn, as it is; anything more as JSON, and what could be taken for that: see `asked_of`."""
-    from .._wire import requests as wire
-
-    if isinstance(request, wire.ChatCompletionRequest):
-        asked: Any = request.messages
+    if kind == "chat":
         turn = asked[0].get("content") if len(asked) == 1 and asked[0].get("role") == "user" else None
         if isinstance(turn, str) and not asked_of(turn):
             asked = turn
-    else:
-        asked = request.prompt if isinstance(request, wire.TextCompletionRequest) else request.input
-    if isinstance(request, wire.TextCompletionRequest) and isinstance(asked, str) and asked_of(asked):
+    elif kind == "text" and isinstance(asked, str) and asked_of(asked):
         asked = [asked]
     return asked if isinstance(asked, str) else orjson.dumps(asked).decode()
 
