@@ -15,6 +15,7 @@ from .._wire import requests as wire
 from ..errors import BifrostError, ConfigurationError
 
 __all__ = [
+    "AnyKind",
     "Asked",
     "Call",
     "CallOptions",
@@ -32,15 +33,19 @@ __all__ = [
 ]
 
 Kind = wire.Kind
+AnyKind = Kind | wire.MediaKind
 Message = Mapping[str, Any]
 Asked = str | Sequence[str] | Sequence[Message] | None
 """A prompt, several of them, or the items of a call of the Responses API."""
 
-REQUEST_TYPES: Mapping[Kind, str] = {
+REQUEST_TYPES: Mapping[AnyKind, str] = {
     "text": "text_completion",
     "chat": "chat_completion",
     "responses": "responses",
     "embedding": "embedding",
+    "image": "image_generation",
+    "speech": "speech",
+    "transcription": "transcription",
 }
 
 
@@ -195,7 +200,7 @@ class Outcome:
 class Call:
     """A checked request. `run` is its record: in flight while `run.status` is None."""
 
-    kind: Kind | wire.MediaKind
+    kind: AnyKind
     stream: bool
     path: str
     """Percent-encoded, below the base URL."""

@@ -11,6 +11,7 @@ from .._numbers import number
 from .._prompts.pictures import described, shortened
 from .._runs.run import Run
 from ..errors import ConfigurationError
+from .media_columns import add_media
 from .plan import Plan, PlannedPrompt, Trial
 from .plots import Plots
 from .sweep import Progress
@@ -113,6 +114,9 @@ class Comparison:
         ``score_<name>`` (a number; NA: not judged), ``score_<name>_reason`` and ``score_<name>_error`` (why there is
         none); of a single ``score=`` they are ``score``, ``score_reason`` and ``score_error``.
 
+        With ``api="image"`` there are ``pictures`` and ``cost_per_picture_usd``, with ``api="speech"`` ``seconds`` and
+        ``cost_per_minute_usd``.
+
         With a `schema` there are ``valid`` (boolean; NA: no answer came), ``valid_error`` and ``answer_<field>``.
 
         ``prompt`` is the text; several turns are JSON, with ``data:image/png;sha256=...`` in place of each picture
@@ -136,6 +140,7 @@ class Comparison:
                 shown = [None if run.prompt is None else shortened(run.prompt) for run in self.runs]
                 frame["prompt"] = pd.Series(shown, dtype=frame["prompt"].dtype)
             frame = self._with_inputs(frame)
+            add_media(frame, self.plan.kind, self.runs)
             if self.plan.schema is not None:
                 add_answers(frame, self.plan.schema, self.runs)
             for name, values in self._scores.items():
