@@ -209,7 +209,7 @@ def make_plan(
     asked = with_kinds(client, asked, "chat" if needs_chat and kind is None else kind, known_only=known_only)
     asked = tuple(_typed(one, read_by) for one in asked)
     if images is not None:
-        check_images_taken(client, (one.deployment for one in asked))
+        check_images_taken(client, (one.deployment for one in asked), known_only=known_only)
     kind = asked[0].kind if len({who.kind for who in asked}) == 1 else "text"
     if any(who.kind == "text" and who.system is not None for who in asked):
         raise ConfigurationError("A text completion takes no system message.", hint="Pass api='chat'.")
