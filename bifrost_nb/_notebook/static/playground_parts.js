@@ -85,7 +85,7 @@ function earlierTurns({ make, button, input }, parent, changed) {
 
 // The kept prompts: keep under a name, fill in again, and what changed in words.
 function keptPrompts({ make, button, input }, parent, model, send) {
-  const box = make("div", "group kept", parent);
+  const box = make("div", "group bifrost-pg-kept", parent);
   box.setAttribute("role", "group");
   box.setAttribute("aria-label", "Kept prompts");
   const name = input("text", { placeholder: "v1", maxLength: 60, spellcheck: false });
