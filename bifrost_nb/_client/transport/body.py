@@ -15,6 +15,9 @@ MAX_ANSWER_BYTES = 256 * 1024 * 1024
 """A longer answer is refused, so that a broken server cannot fill the memory."""
 HEADERS = {"accept": "*/*", "accept-encoding": "gzip, deflate", "user-agent": "bifrost-nb"}
 """What httpx's client would add to each request."""
+_UNBOUNDED = ("br", "zstd")
+"""What nobody asked for and httpx unfolds all the same where their libraries happen to be there: a kilobyte of them
+makes gigabytes before anybody can count. What is asked for unfolds to a thousandfold at most."""
 
 
 @asynccontextmanager
@@ -57,8 +60,14 @@ def _check_size(response: httpx.Response) -> None:
     length = response.headers.get("content-length", "")
     if length.isdecimal() and len(length) < 20:
         counted(int(length), b"")
-    if "," in response.headers.get("content-encoding", ""):
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    if "," in encoding:
         raise ProtocolError("The answer is compressed several times over and was refused.")
+    if encoding in _UNBOUNDED:
+        raise ProtocolError(
+            f"The answer is compressed as {encoding!r}, which was not asked for, and was refused.",
+            hint="Look at what stands between here and the gateway; it may send gzip.",
+        )
 
 
 def counted(taken: int, block: bytes) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from ..portal import portal
 from .route import route_to
@@ -30,7 +32,7 @@ async def pool(base_url: str, ca_file: str | None = None) -> httpx.AsyncBaseTran
 
         def session() -> aiohttp.ClientSession:
             return aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S, ssl=route.tls or True),
+                connector=_connector()(limit=0, keepalive_timeout=KEEPALIVE_S, ssl=route.tls or True),
                 cookie_jar=aiohttp.DummyCookieJar(),  # a cookie of one gateway must not reach another
                 read_bufsize=64 * 1024,  # a block that stays in the processor's cache is read a fifth quicker
             )
@@ -39,3 +41,30 @@ async def pool(base_url: str, ca_file: str | None = None) -> httpx.AsyncBaseTran
         here.shared[route] = transport
         here.closers.append(transport.aclose)
     return transport
+
+
+@cache
+def _connector() -> Any:
+    """aiohttp's connector, which asks nothing over a connection on which something came while it was idle.
+
+    aiohttp (3.14) takes that for the answer to what is asked next: a second answer, a proxy's 408 before it closes.
+    """
+    import aiohttp
+
+    class Connector(aiohttp.TCPConnector):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            self._used: WeakSet[Any] = WeakSet()
+
+        async def connect(self, *arguments: Any, **options: Any) -> aiohttp.connector.Connection:
+            while True:
+                connection = await super().connect(*arguments, **options)
+                protocol = connection.protocol
+                if protocol not in self._used:  # a new one, whose server may say what it likes
+                    self._used.add(protocol)
+                    return connection
+                if protocol is None or not protocol.should_close:
+                    return connection
+                connection.close()
+
+    return Connector
