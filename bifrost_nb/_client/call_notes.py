@@ -7,6 +7,7 @@ The texts say nothing of the single run, so that a comparison shows each of them
 from __future__ import annotations
 
 import re
+
 from .._runs.collector import FEWER_CHOICES, HELD_BACK
 from .._runs.cost import broken_off
 from .._runs.run import Attempt, Run

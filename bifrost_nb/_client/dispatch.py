@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from .._keys import secrets_in, without_keys
 from .._runs.collector import Collector, Piece
@@ -35,10 +35,7 @@ from .costs import Costs
 from .credentials import Credentials
 from .portal import Portal, portal
 from .retries import pause_s, worth_retrying
-from .transport import Sink, attempt, get_json, pool
-
-if TYPE_CHECKING:
-    from httpx import AsyncBaseTransport
+from .transport import Pool, Sink, attempt, get_json, pool
 
 __all__ = ["Sender", "describe", "status_of"]
 
@@ -183,7 +180,7 @@ class Sender:
         told = answer if status == 200 and isinstance(answer, str) else None
         return None if told is None else without_keys(plain(told, 40), *self._credentials.secrets)
 
-    async def _attempts(self, sending: _Sending, http: AsyncBaseTransport) -> None:
+    async def _attempts(self, sending: _Sending, http: Pool) -> None:
         # A loop of our own: tenacity's cost as much processor time as all other recording of a call that just works.
         for number in range(sending.call.retries + 1):
             try:
@@ -197,7 +194,7 @@ class Sender:
             sending.call.run.attempts[-1].wait_ms = 1000 * pause
             await asyncio.sleep(pause)
 
-    async def _opened(self, sending: _Sending, http: AsyncBaseTransport) -> None:
+    async def _opened(self, sending: _Sending, http: Pool) -> None:
         """An attempt, made again with the administrator's user and password where the gateway locks completions too.
 
         1.4.18 and 1.5.1 can do that: then Basic opens, a virtual key does not, and the refusal has no type (measured).
@@ -217,7 +214,7 @@ class Sender:
                 self._locked = False
                 raise
 
-    async def _attempt(self, sending: _Sending, http: AsyncBaseTransport) -> None:
+    async def _attempt(self, sending: _Sending, http: Pool) -> None:
         call, run = sending.call, sending.call.run
         if run.attempts:
             sending.collector = sending.collect(sending.now_ms())
