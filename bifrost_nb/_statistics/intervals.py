@@ -196,7 +196,7 @@ def mean_p_value(sample: Sample, seed: int, *, binary: bool = False) -> float:
     from scipy.stats import binomtest, permutation_test
 
     moved = sample[sample != 0]
-    if not len(moved):
+    if len(moved) < 2:  # of one that moved, either sign is as likely
         return 1.0
     if binary:
         return float(binomtest(int((moved > 0).sum()), len(moved)).pvalue)
