@@ -18,11 +18,11 @@ CLASSES = [name for name in NAMES if inspect.isclass(getattr(bf, name))]
 ERRORS = [name for name in CLASSES if issubclass(getattr(bf, name), BaseException)]
 
 
-def _doc(thing: Any) -> str:
+def doc(thing: Any) -> str:
     return inspect.getdoc(thing) or ""
 
 
-def _examples(doc: str) -> list[str]:
+def examples(doc: str) -> list[str]:
     """The indented blocks of a docstring."""
     blocks = re.findall(r"(?:^|\n)\n((?:    .*(?:\n|$)|\n(?=    ))+)", doc)
     return [textwrap.dedent(block) for block in blocks]
@@ -31,9 +31,9 @@ def _examples(doc: str) -> list[str]:
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in ERRORS])
 def test_each_public_name_has_an_example_that_fits(name: str) -> None:
     """The example is Python, names what is there, and passes arguments that are taken."""
-    examples = _examples(_doc(getattr(bf, name)))
-    assert examples, f"{name} has no example"
-    for example in examples:
+    found = examples(doc(getattr(bf, name)))
+    assert found, f"{name} has no example"
+    for example in found:
         tree = compile(example, name, "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "bf":
@@ -48,7 +48,7 @@ def test_each_public_name_has_an_example_that_fits(name: str) -> None:
 def test_help_explains_every_argument(name: str) -> None:
     """`help(bf.compare)` has a word on each parameter."""
     function = getattr(bf, name)
-    missing = [each for each in inspect.signature(function).parameters if not re.search(rf"\b{each}\b", _doc(function))]
+    missing = [each for each in inspect.signature(function).parameters if not re.search(rf"\b{each}\b", doc(function))]
     assert missing == []
 
 
@@ -57,6 +57,6 @@ def test_every_public_method_says_what_it_does(name: str) -> None:
     """Methods and properties of public classes have a docstring, their own or that of the one they override."""
     members = [each for each in vars(getattr(bf, name)) if not each.startswith("_")]
     functions = {each: getattr(getattr(bf, name), each, None) for each in members}
-    silent = [each for each, member in functions.items() if inspect.isroutine(member) and not _doc(member)]
-    silent += [each for each, member in functions.items() if isinstance(member, property) and not _doc(member)]
+    silent = [each for each, member in functions.items() if inspect.isroutine(member) and not doc(member)]
+    silent += [each for each, member in functions.items() if isinstance(member, property) and not doc(member)]
     assert silent == []

@@ -146,6 +146,7 @@ def comparing(inputs: pd.DataFrame) -> None:
         right=scorers.fields({"currency": "EUR"}),
         looked_up=scorers.called("weather", city="city"),
         brief=scorers.length(max=400, unit="words"),
+        mark=scorers.bounded(lambda run, row: 7, 0, 10),
         near=scorers.similar("expected", deployment="openai/text-embedding-3-small"),
         grade=bf.scorers.rubric(
             "Is it in {{source}}?", judge={"deployment": "openai/gpt-4o"}, scale={"no": 0, "yes": 1}

@@ -46,7 +46,8 @@ class Prompt:
     ::
 
         tagline = bf.prompt("marketing/tagline")              # the latest version; version=3 for another one
-        comparison = bf.compare(deployments, {"now": tagline.text, "new": new}, inputs=products)
+        comparison = bf.compare(deployments, {"now": tagline.text, "new": new}, inputs=products,
+                                score=bf.scorers.length(60))
         tagline = tagline.commit(new, message=str(comparison.difference("now", "new", "score")))
         run = client.chat("openai/gpt-4o-mini", "Hello", headers=tagline.headers)
         tagline.used_by(run)                                  # True: the gateway's log names this version

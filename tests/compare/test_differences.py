@@ -63,7 +63,21 @@ def test_a_table_of_pairs_calls_by_the_corrected_p_values() -> None:
     assert table["p_adjusted"].tolist() == pytest.approx(holm(table["p_value"].tolist()))
     assert table.loc[0, "p_value"] == pytest.approx(2 * 0.5**6)
     assert table["winner"].isna().all()
+    assert "corrected for all pairs p is" in table.loc[0, "verdict"]
     assert differences(scored(a=once, b=right), "score").loc[0, "winner"] == "azure/a"
+
+
+@pytest.mark.parametrize("inputs", [1, 2, 20])
+@pytest.mark.parametrize("metric", ["score", "cost_usd", "total_tokens", "total_ms"])
+def test_one_input_that_differs_says_nothing(inputs: int, metric: str) -> None:
+    """Of each metric: a single input on which two differ, alone or among equal ones, is a verdict of no kind."""
+    table = scored(a=np.full(inputs, 0.5), b=np.full(inputs, 0.5))
+    table["total_tokens"] = pd.array([20] * len(table), dtype="Int64")
+    table["total_ms"], table["cost_usd"] = pd.array([100.0] * len(table)), pd.array([0.001] * len(table))
+    table.loc[0, metric] = table.loc[0, metric] * 2
+    found = difference(table, "azure/a", "azure/b", metric)
+    assert (found.p_value, found.n, found.winner) == (1.0, inputs, None)
+    assert differences(table, metric)["winner"].isna().all()
 
 
 def test_differences_against_a_baseline() -> None:
