@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,11 @@ from bifrost_nb._runs.log.log import RunLog
 from bifrost_nb._simulator.process import LocalGateway, local_gateway
 
 NO_SKIP = bool(os.environ.get("BIFROST_NB_NO_SKIP"))
+
+# Containers often forbid bytecode: then each of the hundreds of gateways and kernels that the tests start would compile
+# the whole package again, which is three quarters of the time that a gateway takes to start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 @pytest.hookimpl(optionalhook=True)  # there may be no pytest-xdist
