@@ -148,7 +148,7 @@ HOMES_OF_LIBRARIES = {  # library -> the parts that may import it; every library
     **{sdk: {"_sdks"} for sdk in ("openai", "anthropic", "google", "cohere", "boto3", "botocore")},
     **{sdk: {"_sdks"} for sdk in ("langchain_openai", "litellm", "pydantic_ai")},
     "aiohttp": {"_client"},
-    "httpx_aiohttp": {"_client"},
+    "yarl": {"_client"},
     "orjson": {
         "_batch",
         "_wire",
@@ -261,7 +261,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_importing_is_light() -> None:
-    """`import bifrost_nb` and a Client load no pandas, matplotlib, ipywidgets, IPython, aiohttp or web server."""
+    """`import bifrost_nb` and a Client load no pandas, matplotlib, IPython, HTTP library, pydantic or web server."""
     code = (
         "import bifrost_nb, sys, json; bifrost_nb.Client('http://127.0.0.1:9'); print(json.dumps(sorted(sys.modules)))"
     )
@@ -278,7 +278,7 @@ def test_importing_is_light() -> None:
         "pyarrow",
         "dask",
     }
-    assert not (heavy | {"aiohttp"}) & loaded
+    assert not (heavy | {"aiohttp", "httpx", "pydantic"}) & loaded
     bare = "import bifrost_nb, sys, json; print(json.dumps(sorted(sys.modules)))"
     loaded = set(json.loads(subprocess.run([sys.executable, "-c", bare], capture_output=True, check=True).stdout))
     assert not (heavy | {"httpx", "pydantic", "aiohttp", "numpy", "msgspec"}) & loaded

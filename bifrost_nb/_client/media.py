@@ -13,14 +13,14 @@ from .._keys import guard_headers
 from .._numbers import whole
 from .._runs.run import Run
 from .._safe_text import plain
-from .._wire import requests as wire
-from .._wire.base import BaseRequest, build
-from .._wire.media import ImageRequest, SpeechRequest, TranscriptionRequest, sound_kind
+from .._wire.deployments import MediaKind
+from .._wire.media import sound_kind
 from ..errors import BifrostError, ConfigurationError, GatewayError
 from .calls import Call, Outcome, Timeouts
 from .streams import finished
 
 if TYPE_CHECKING:
+    from .._wire.base import BaseRequest
     from .client import Client
 
 __all__ = [
@@ -35,7 +35,7 @@ __all__ = [
 
 MOST_BYTES = 100 * 2**20
 """The largest sound that is sent: the gateway takes no larger request unless told otherwise."""
-REQUEST_TYPES: Mapping[wire.MediaKind, str] = {
+REQUEST_TYPES: Mapping[MediaKind, str] = {
     "image": "image_generation",
     "speech": "speech",
     "transcription": "transcription",
@@ -97,6 +97,8 @@ Drawing = tuple[Call, list[Path]]
 
 def drawing(client: Client, deployment: str, prompt: str, path: Any, parameters: Mapping[str, Any]) -> Drawing:
     """The call for pictures. With several, ``cat.png`` becomes ``cat-1.png``, ``cat-2.png`` and so on."""
+    from .._wire.media_request import ImageRequest
+
     call = _prepared(client, "image", ImageRequest, deployment, {"prompt": prompt}, parameters)
     count, target = call.body.get("n") or 1, _target(path)
     if target is None or count == 1:
@@ -108,6 +110,8 @@ def speaking(
     client: Client, deployment: str, text: str, voice: str, path: Any, parameters: Mapping[str, Any]
 ) -> Drawing:
     """The call for speech. A path that ends in a format asks for that."""
+    from .._wire.media_request import SpeechRequest
+
     target, given = _target(path), dict(parameters)
     wanted = None if target is None else _FORMATS.get(target.suffix.lower())
     asked = given.get("response_format")
@@ -122,6 +126,8 @@ def speaking(
 def transcription(client: Client, deployment: str, file: Any, parameters: Mapping[str, Any]) -> Call:
     """The call for the text of a sound: a path, its bytes, or a run that holds one."""
     name, content = _sound(file)
+    from .._wire.media_request import TranscriptionRequest
+
     if "extra" in parameters:
         raise ConfigurationError("transcribe takes no extra=: the gateway reads only known fields of the form.")
     call = _prepared(client, "transcription", TranscriptionRequest, deployment, {}, parameters)
@@ -161,12 +167,15 @@ def _saved(run: Run, paths: Sequence[Path]) -> Run:
 
 def _prepared(
     client: Client,
-    kind: wire.MediaKind,
+    kind: MediaKind,
     model: type[BaseRequest],
     deployment: str,
     content: dict[str, Any],
     parameters: Mapping[str, Any],
 ) -> Call:
+    from .._wire import requests as wire
+    from .._wire.base import build
+
     options = dict(parameters)
     guard_headers(options)
     fallbacks, extra, tags = options.pop("fallbacks", None), options.pop("extra", None), options.pop("tags", None)

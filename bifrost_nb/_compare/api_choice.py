@@ -107,14 +107,14 @@ def kinds_note(plan: Plan) -> str | None:
     return f"Not all were asked the same way: {'; '.join(said)}. api= decides otherwise."
 
 
-def check_images_taken(client: Client, deployments: Iterable[str]) -> None:
+def check_images_taken(client: Client, deployments: Iterable[str], *, known_only: bool = False) -> None:
     """Raises ConfigurationError where the gateway's list says that a deployment takes no images.
 
     The list names the kinds of input of some deployments only (``architecture.input_modalities``); the others are
-    asked, and their providers decide.
+    asked, and their providers decide. `known_only` reads what was listed before and asks nobody.
     """
     asked = set(deployments)
-    for model in _listed(client):
+    for model in client.known_models() if known_only else _listed(client):
         modalities = (model.get("architecture") or {}).get("input_modalities")
         if not isinstance(modalities, list) or not modalities or "image" in modalities:
             continue

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from .._client.calls import Call, Kind
+from .._client.calls import Call, Kind, same_for
 from .._client.typed_answers import AnswerSchema, with_schema
 from .._keys import Secret
 from .._numbers import number, whole
@@ -131,9 +131,23 @@ class Plan:
             tags["template"] = trial.prompt.template
         return tags
 
-    def call(self, client: Client, trial: Trial) -> Call:
-        """The checked call of a cell, with a fresh run that carries the cell's identity."""
+    def call(self, client: Client, trial: Trial, like: Call | None = None) -> Call:
+        """The checked call of a cell, with a fresh run that carries the cell's identity.
+
+        `like` is a call of the same variant: what differs in its text alone is not checked again.
+        """
         asked, prompt = trial.asked, trial.prompt
+        if like is not None and prompt.messages is None and _differ_in_text(asked):
+            call = same_for(
+                like,
+                prompt.text,
+                system=trial.system,
+                tags=self.tags_of(trial),
+                prompt_id=prompt.prompt_id,
+                repeat=trial.repeat,
+            )
+            client.made_ready(call)
+            return call
         parameters = for_row(asked.parameters, prompt.values)
         options: dict[str, Any] = {"retries": 0, **parameters, **system_for(asked.kind, trial.system)}
         return client.prepare(
@@ -148,6 +162,11 @@ class Plan:
             repeat=trial.repeat,
             **_with_own_cache_key(options, trial),
         )
+
+
+def _differ_in_text(asked: Variant) -> bool:
+    """Whether the calls of a variant are the same but for their text."""
+    return asked.kind in ("text", "chat") and not asked.parameters.get("headers") and not columns_of(asked.parameters)
 
 
 def _with_own_cache_key(options: dict[str, Any], trial: Trial) -> dict[str, Any]:
@@ -209,7 +228,7 @@ def make_plan(
     asked = with_kinds(client, asked, "chat" if needs_chat and kind is None else kind, known_only=known_only)
     asked = tuple(_typed(one, read_by) for one in asked)
     if images is not None:
-        check_images_taken(client, (one.deployment for one in asked))
+        check_images_taken(client, (one.deployment for one in asked), known_only=known_only)
     kind = asked[0].kind if len({who.kind for who in asked}) == 1 else "text"
     if any(who.kind == "text" and who.system is not None for who in asked):
         raise ConfigurationError("A text completion takes no system message.", hint="Pass api='chat'.")
