@@ -15,7 +15,7 @@ import pytest
 
 import bifrost_nb as bf
 from bifrost_nb import Client, LocalGateway, RunLog, Timeouts
-from bifrost_nb._client.call_notes import BILLED_TWICE
+from bifrost_nb._client.call_notes import BILLED_TWICE, TAKEN
 from bifrost_nb._client.transport.error_map import foreign, mapped
 
 HTML = {"content-type": "text/html"}
@@ -211,6 +211,29 @@ def test_a_passing_failure_is_tried_again(client: Client, gateway: LocalGateway,
     assert len(set(ids)) == 2
     assert run.request_id == ids[-1]
     assert (BILLED_TWICE in run.notes) == ("drop" in rule), "only what was taken may have been billed"
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        ({"drop": {}}, True), ({"drop": {"after_chunks": 2, "how": "rst"}, "chunks": 5}, True),
+        ({"silent": True}, True), ({"status": 500}, False), ({"status": 429}, False),
+    ],
+)  # fmt: skip
+def test_what_was_taken_and_not_answered_may_be_billed(
+    client: Client, gateway: LocalGateway, rule: dict[str, Any], told: bool
+) -> None:
+    """Alone and in a comparison, which sends it once: run, log and comparison say so; a refusal says nothing."""
+    gateway.script([rule])
+    limits = Timeouts(first_byte=0.3 if rule.get("silent") else 20)
+    with pytest.raises(bf.BifrostError) as caught, client.stream("azure/fast", "Hi", retries=0, timeout=limits) as one:
+        list(one)
+    assert caught.value.run is not None
+    gateway.reset()
+    gateway.script([{**rule, "times": 1}] if rule.get("status") == 429 else [rule])
+    result = bf.compare(["azure/fast"], "Hello", client=client, timeout=limits)
+    assert [TAKEN in notes for notes in (caught.value.run.notes, result.runs[0].notes, result.notes)] == [told] * 3
+    assert len(posts(gateway)) == (2 if rule.get("status") == 429 else 1)
 
 
 def test_retry_after_is_honoured(client: Client, gateway: LocalGateway) -> None:

@@ -19,6 +19,9 @@ HEADERS = {"accept": "*/*", "accept-encoding": "gzip, deflate", "user-agent": "b
 """What each request has unless it says otherwise."""
 PIECE = 2**18
 """Bytes of a body that are sent in one go; aiohttp warns of much more, which holds up the loop."""
+_UNBOUNDED = ("br", "zstd")
+"""What nobody asked for and httpx unfolds all the same where their libraries happen to be there: a kilobyte of them
+makes gigabytes before anybody can count. What is asked for unfolds to a thousandfold at most."""
 BLOCK = 2**14
 """Bytes of an answer that are read in one go."""
 
@@ -92,8 +95,14 @@ def _check_size(headers: Mapping[str, str]) -> None:
     length = headers.get("content-length", "")
     if length.isdecimal() and len(length) < 20:
         counted(int(length), b"")
-    if "," in headers.get("content-encoding", ""):
+    encoding = headers.get("content-encoding", "").strip().lower()
+    if "," in encoding:
         raise ProtocolError("The answer is compressed several times over and was refused.")
+    if encoding in _UNBOUNDED:
+        raise ProtocolError(
+            f"The answer is compressed as {encoding!r}, which was not asked for, and was refused.",
+            hint="Look at what stands between here and the gateway; it may send gzip.",
+        )
 
 
 def counted(taken: int, block: bytes) -> int:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from ...errors import ProtocolError
 from ..portal import portal
@@ -57,7 +58,7 @@ async def pool(base_url: str, ca_file: str | None = None) -> Pool:
         import aiohttp
 
         session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S, ssl=route.tls or True),
+            connector=_connector()(limit=0, keepalive_timeout=KEEPALIVE_S, ssl=route.tls or True),
             cookie_jar=aiohttp.DummyCookieJar(),  # a cookie of one gateway must not reach another
             auto_decompress=False,  # see `body.blocks`
             read_bufsize=64 * 1024,  # a block that stays in the processor's cache is read a fifth quicker
@@ -65,6 +66,33 @@ async def pool(base_url: str, ca_file: str | None = None) -> Pool:
         here.shared[route] = found = Pool(session, route.proxy)
         here.closers.append(session.close)
     return found
+
+
+@lru_cache(maxsize=1)
+def _connector() -> Any:
+    """aiohttp's connector, which asks nothing over a connection on which something came while it was idle.
+
+    aiohttp (3.14) takes that for the answer to what is asked next: a second answer, a proxy's 408 before it closes.
+    """
+    import aiohttp
+
+    class Connector(aiohttp.TCPConnector):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            self._used: WeakSet[Any] = WeakSet()
+
+        async def connect(self, *arguments: Any, **options: Any) -> aiohttp.connector.Connection:
+            while True:
+                connection = await super().connect(*arguments, **options)
+                protocol = connection.protocol
+                if protocol not in self._used:  # a new one, whose server may say what it likes
+                    self._used.add(protocol)
+                    return connection
+                if protocol is None or not protocol.should_close:
+                    return connection
+                connection.close()
+
+    return Connector
 
 
 @lru_cache(maxsize=64)
