@@ -27,7 +27,7 @@ make_environment() { # version: an environment is complete when its marker says 
     rm -rf "$target"
     if command -v uv >/dev/null 2>&1; then
         uv venv --quiet --python "$python" "$target"
-        uv pip install --quiet --python "$target/bin/python" -e . "ipykernel==$1.*" "nest-asyncio2>=1.7"
+        uv pip install --quiet --compile-bytecode --python "$target/bin/python" -e . "ipykernel==$1.*" "nest-asyncio2>=1.7"
     else
         "$python" -m venv "$target"
         "$target/bin/python" -m pip install --quiet -e . "ipykernel==$1.*" "nest-asyncio2>=1.7"

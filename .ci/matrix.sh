@@ -57,7 +57,7 @@ make_environment() { # name, interpreter, what to install
     [ "$(cat "$target/complete" 2>/dev/null)" = "$python" ] && return
     rm -rf "$target"
     "$uv" venv --quiet --python "$python" "$target"
-    "$uv" pip install --quiet --python "$target/bin/python" "$@"
+    "$uv" pip install --quiet --compile-bytecode --python "$target/bin/python" "$@"
     echo "$python" >"$target/complete"
 }
 
@@ -92,7 +92,7 @@ for name in ${*:-lowest pandas-2 newest}; do
     lowest)
         make_environment lowest "$(usual_python)" --resolution lowest-direct -e '.[test]'
         # The SDKs of the tests ask for more than the package does (pydantic), so what it needs is chosen again without.
-        as_stated 2>/dev/null || "$uv" pip install --quiet --python "$folder/lowest/bin/python" \
+        as_stated 2>/dev/null || "$uv" pip install --quiet --compile-bytecode --python "$folder/lowest/bin/python" \
             --upgrade --resolution lowest-direct -e '.[cluster]'
         as_stated
         # What was current then warns of what is current now.

@@ -40,6 +40,8 @@ ALLOWED = {  # part -> the parts of this package it may import when it is loaded
     "_compare": {
         *(
             "errors",
+            "_files",
+            "_wire",
             "_numbers",
             "_safe_text",
             "_keys",
@@ -148,7 +150,7 @@ HOMES_OF_LIBRARIES = {  # library -> the parts that may import it; every library
     **{sdk: {"_sdks"} for sdk in ("openai", "anthropic", "google", "cohere", "boto3", "botocore")},
     **{sdk: {"_sdks"} for sdk in ("langchain_openai", "litellm", "pydantic_ai")},
     "aiohttp": {"_client"},
-    "httpx_aiohttp": {"_client"},
+    "yarl": {"_client"},
     "orjson": {
         "_batch",
         "_wire",
@@ -186,7 +188,7 @@ HOMES_OF_LIBRARIES = {  # library -> the parts that may import it; every library
     "scipy": {"_statistics", "_compare", "_gate", "_load"},
     "choix": {"_statistics"},
     "distributed": {"_compare"},
-    "PIL": {"_simulator", "_prompts"},
+    "PIL": {"_simulator", "_prompts", "_display"},
     "openpyxl": {"_report"},
     "opentelemetry": {"_tracking"},  # where it is asked for and installed, as mlflow
     "mlflow": {"_tracking"},
@@ -261,7 +263,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_importing_is_light() -> None:
-    """`import bifrost_nb` and a Client load no pandas, matplotlib, ipywidgets, IPython, aiohttp or web server."""
+    """`import bifrost_nb` and a Client load no pandas, matplotlib, IPython, HTTP library, pydantic or web server."""
     code = (
         "import bifrost_nb, sys, json; bifrost_nb.Client('http://127.0.0.1:9'); print(json.dumps(sorted(sys.modules)))"
     )
@@ -278,7 +280,7 @@ def test_importing_is_light() -> None:
         "pyarrow",
         "dask",
     }
-    assert not (heavy | {"aiohttp"}) & loaded
+    assert not (heavy | {"aiohttp", "httpx", "pydantic"}) & loaded
     bare = "import bifrost_nb, sys, json; print(json.dumps(sorted(sys.modules)))"
     loaded = set(json.loads(subprocess.run([sys.executable, "-c", bare], capture_output=True, check=True).stdout))
     assert not (heavy | {"httpx", "pydantic", "aiohttp", "numpy", "msgspec"}) & loaded

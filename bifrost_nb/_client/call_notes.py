@@ -7,7 +7,6 @@ The texts say nothing of the single run, so that a comparison shows each of them
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from .._runs.collector import FEWER_CHOICES, HELD_BACK
 from .._runs.cost import broken_off
@@ -23,6 +22,10 @@ CANCEL_NOT_PASSED_ON = (
 BILLED_TWICE = (
     "An earlier attempt reached the gateway, which closed the connection without an answer; it was sent again, and "
     "both may be billed."
+)
+TAKEN = (
+    "The gateway took the request and no whole answer came: it may be billed, and once more where it is sent again. "
+    "cost_usd counts it only where the gateway's log has its cost."
 )
 NO_LOGPROBS = (
     "No log-probabilities came, although logprobs= asked for them: gateways up to 1.4.0 lose those of OpenAI-style "
@@ -49,7 +52,7 @@ FALLBACK_LOST = (
     "and did not come; without streaming it comes."
 )
 _SHARED = frozenset(
-    {EXTRA_DROPPED, CANCEL_NOT_PASSED_ON, BILLED_TWICE, HELD_BACK, FEWER_CHOICES, NO_LOGPROBS, NO_REASON}
+    {EXTRA_DROPPED, CANCEL_NOT_PASSED_ON, BILLED_TWICE, TAKEN, HELD_BACK, FEWER_CHOICES, NO_LOGPROBS, NO_REASON}
     | {SENT_AT_THE_END, FIRST_CHUNK_FATAL, FIRST_CHUNK_HANGS, FALLBACK_LOST}
 )
 _LATE = re.compile("error reading stream", re.IGNORECASE)
@@ -63,8 +66,10 @@ def is_shared(note: str) -> bool:
 def notes_for(run: Run) -> list[str]:
     """The notes of a run whose status and gateway version are known as far as they will be."""
     notes = _missing(run)
-    if _billed_before(run.attempts):
+    if any(map(_unanswered, run.attempts[:-1])):
         notes.append(BILLED_TWICE)
+    if run.status in ("error", "timeout", "truncated") and any(last.taken for last in run.attempts[-1:]):
+        notes.append(TAKEN)
     version = _version(run.gateway_version)
     if version is not None:
         notes += _of_version(run, version)
@@ -109,9 +114,9 @@ def _of_version(run: Run, version: tuple[int, ...]) -> list[str]:
     return notes
 
 
-def _billed_before(attempts: Sequence[Attempt]) -> bool:
-    """Whether an attempt before the last was taken and not answered (`broken_off`: answered)."""
-    return any(attempt.taken and attempt.http_status is None for attempt in attempts[:-1])
+def _unanswered(attempt: Attempt) -> bool:
+    """Whether an attempt was taken and not answered at all (`broken_off`: answered in part)."""
+    return attempt.taken and attempt.http_status is None
 
 
 def _version(text: str | None) -> tuple[int, ...] | None:

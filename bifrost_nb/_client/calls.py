@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
 import orjson
 
 from .._numbers import number, whole
 from .._runs.run import Run
-from .._wire import requests as wire
+from .._wire.deployments import Deployment, Kind, MediaKind, endpoint
 from ..errors import BifrostError, ConfigurationError
 
+if TYPE_CHECKING:
+    from .._wire.requests import Request
+
 __all__ = [
+    "AnyKind",
     "Asked",
     "Call",
     "CallOptions",
@@ -28,19 +32,23 @@ __all__ = [
     "asked_of",
     "chat_parameters",
     "prepare",
+    "same_for",
     "text_parameters",
 ]
 
-Kind = wire.Kind
+AnyKind = Kind | MediaKind
 Message = Mapping[str, Any]
 Asked = str | Sequence[str] | Sequence[Message] | None
 """A prompt, several of them, or the items of a call of the Responses API."""
 
-REQUEST_TYPES: Mapping[Kind, str] = {
+REQUEST_TYPES: Mapping[AnyKind, str] = {
     "text": "text_completion",
     "chat": "chat_completion",
     "responses": "responses",
     "embedding": "embedding",
+    "image": "image_generation",
+    "speech": "speech",
+    "transcription": "transcription",
 }
 
 
@@ -195,7 +203,7 @@ class Outcome:
 class Call:
     """A checked request. `run` is its record: in flight while `run.status` is None."""
 
-    kind: Kind | wire.MediaKind
+    kind: AnyKind
     stream: bool
     path: str
     """Percent-encoded, below the base URL."""
@@ -237,8 +245,10 @@ def prepare(
     **parameters: Any,
 ) -> Call:
     """Check everything that can be checked before sending. Raises ConfigurationError."""
-    target = wire.Deployment.parse(deployment)
-    endpoint = wire.endpoint(kind, target, route, api_version)
+    from .._wire import requests as wire  # late: pydantic and the models that check requests are for the first call
+
+    target = Deployment.parse(deployment)
+    address = endpoint(kind, target, route, api_version)
     if isinstance(fallbacks, str):
         raise ConfigurationError(f"fallbacks must be a list of deployments, like [{fallbacks!r}].")
     if tags is not None and not isinstance(tags, Mapping):
@@ -250,7 +260,7 @@ def prepare(
     if again is None or again < 0:
         given = default_retries if retries is None else retries
         raise ConfigurationError(f"retries must be a whole number from 0, not {given!r}.")
-    body = wire.body(request, target, endpoint)
+    body = wire.body(request, target, address)
     run = Run(
         comparison_id=comparison_id,
         prompt_id=prompt_id,
@@ -259,7 +269,7 @@ def prepare(
         requested_provider=target.provider,
         requested_model=target.model,
         fallbacks=list(request.fallbacks or ()),
-        prompt=_asked(request),
+        prompt=_asked(kind, getattr(request, _ASKED[kind])),
         params={
             **{name: value for name, value in parameters.items() if value is not None},
             **({"route": route} if route else {}),
@@ -270,25 +280,69 @@ def prepare(
     return Call(
         kind=kind,
         stream=stream,
-        path=endpoint.path,
-        query=endpoint.query,
+        path=address.path,
+        query=address.query,
         body=body,
-        headers={**wire.headers(request, endpoint), **(headers or {})},
+        headers={**wire.headers(request, address), **(headers or {})},
         timeouts=Timeouts.of(timeout, default_timeouts),
         retries=again,
         run=run,
     )
 
 
+_ASKED: Mapping[Kind, str] = {"text": "prompt", "chat": "messages", "responses": "input", "embedding": "input"}
+"""Where a request has what is asked."""
+
+
+def same_for(call: Call, prompt: str, *, system: str | None, tags: Mapping[str, Any], **facts: Any) -> Call:
+    """`call`, a text completion or chat, with another text: what was checked for it holds for this one as well.
+
+    The same as a `prepare` with all arguments of `call` but these. `prompt` and `system` are texts of whole characters;
+    `facts` are fields of the run. Raises ConfigurationError for a text that is empty.
+    """
+    from .._wire import requests as wire
+
+    asked: Any = prompt
+    if call.kind == "chat":
+        asked = wire.chat_messages(prompt, system=system)
+    elif not prompt:
+        raise ConfigurationError("prompt is empty.")
+    like, kind = call.run, cast("Kind", call.kind)
+    run = Run(
+        comparison_id=like.comparison_id,
+        request_type=like.request_type,
+        requested_provider=like.requested_provider,
+        requested_model=like.requested_model,
+        fallbacks=list(like.fallbacks),
+        prompt=_asked(kind, asked),
+        params=dict(like.params),
+        tags=dict(tags),
+        **facts,
+    )
+    return Call(
+        kind=kind,
+        stream=call.stream,
+        path=call.path,
+        query=call.query,
+        body={**call.body, _ASKED[kind]: asked},
+        headers=call.headers,
+        timeouts=call.timeouts,
+        retries=call.retries,
+        run=run,
+    )
+
+
 def _build(
     kind: Kind,
-    target: wire.Deployment,
+    target: Deployment,
     prompt: Any,
     system: str | None,
     messages: Sequence[Message] | None,
     options: dict[str, Any],
-) -> wire.Request:
+) -> Request:
     """The request, checked."""
+    from .._wire import requests as wire
+
     if kind == "chat":
         if prompt is not None and not isinstance(prompt, str):
             raise ConfigurationError("A chat takes one prompt as text.", hint="Pass several turns as messages=[...].")
@@ -308,16 +362,13 @@ def _build(
     return wire.build_text(target, prompt, **options)
 
 
-def _asked(request: wire.Request) -> str:
+def _asked(kind: Kind, asked: Any) -> str:
     """One text, or one user turn, as it is; anything more as JSON, and what could be taken for that: see `asked_of`."""
-    if isinstance(request, wire.ChatCompletionRequest):
-        asked: Any = request.messages
+    if kind == "chat":
         turn = asked[0].get("content") if len(asked) == 1 and asked[0].get("role") == "user" else None
         if isinstance(turn, str) and not asked_of(turn):
             asked = turn
-    else:
-        asked = request.prompt if isinstance(request, wire.TextCompletionRequest) else request.input
-    if isinstance(request, wire.TextCompletionRequest) and isinstance(asked, str) and asked_of(asked):
+    elif kind == "text" and isinstance(asked, str) and asked_of(asked):
         asked = [asked]
     return asked if isinstance(asked, str) else orjson.dumps(asked).decode()
 
@@ -337,11 +388,15 @@ def asked_of(prompt: str) -> list[Any]:
 @cache
 def chat_parameters() -> frozenset[str]:
     """The names of parameters that a chat takes and a text completion does not."""
+    from .._wire import requests as wire
+
     return frozenset(wire.ChatCompletionRequest.model_fields) - frozenset(wire.TextCompletionRequest.model_fields)
 
 
 @cache
 def text_parameters() -> frozenset[str]:
     """The names of parameters whose values are text, as ``user``: of what looks like a number, too."""
+    from .._wire import requests as wire
+
     kinds = (wire.TextCompletionRequest, wire.ChatCompletionRequest)
     return frozenset(name for kind in kinds for name, one in kind.model_fields.items() if one.annotation == str | None)

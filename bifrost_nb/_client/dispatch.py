@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 from .._keys import secrets_in, without_keys
 from .._runs.collector import Collector, Piece
@@ -35,10 +35,7 @@ from .costs import Costs
 from .credentials import Credentials
 from .portal import Portal, portal
 from .retries import pause_s, worth_retrying
-from .transport import Sink, attempt, get_json, pool
-
-if TYPE_CHECKING:
-    from httpx import AsyncBaseTransport
+from .transport import Pool, Sink, attempt, get_json, pool
 
 __all__ = ["Sender", "describe", "status_of"]
 
@@ -55,6 +52,11 @@ _UNKNOWN = (
 )
 VERSION_WAIT_S = 0.25
 """The first run of a client waits at most so long for the gateway's version."""
+
+
+ASK_AGAIN_S = 30.0
+"""A version, or a list of deployments, that the gateway did not tell is asked for again after that."""
+Told = TypeVar("Told")
 
 
 @dataclass(slots=True)
@@ -107,13 +109,16 @@ class Sender:
         self._locked = False
         """The gateway asks for the administrator's log-in for completions too."""
         self._version: asyncio.Task[str | None] | None = None
+        self._asked_at = float("-inf")
+        """When the version was asked for, by the monotonic clock; `_listed_at`: when the deployments were."""
+        self._listed_at = float("-inf")
         self._listing: asyncio.Task[Sequence[str]] | None = None
 
     async def send(self, call: Call, sink: Sink | None = None) -> Outcome:
         """Send a call. Being cancelled records the run and raises CancelledError; every other end is an Outcome."""
         http = await pool(self.base_url, self._credentials.ca_file)  # loading it is no time of the gateway's
         sending = _Sending(call, _sink_that_cannot_fail(sink), (*self._credentials.secrets, *secrets_in(call.headers)))
-        version = self._version = self._version or asyncio.create_task(self.version())
+        version = self._version_asked()
         error: BifrostError | None = None
         try:
             await self._attempts(sending, http)
@@ -138,14 +143,25 @@ class Sender:
 
     async def known_version(self) -> str | None:
         """The gateway's version, asked for once; None where it does not say."""
-        self._version = self._version or asyncio.create_task(self.version())
-        return await asyncio.shield(self._version)
+        return await asyncio.shield(self._version_asked())
+
+    def _version_asked(self) -> asyncio.Task[str | None]:
+        """The look-up of the version, under way or done; a new one where the last told nothing and is a while ago: the
+        gateway may just have been starting."""
+        again = self._version is not None and self._version.done() and _told(self._version) is None
+        if self._version is None or (again and time.monotonic() - self._asked_at > ASK_AGAIN_S):
+            self._asked_at = time.monotonic()
+            self._version = asyncio.create_task(self.version())
+        return self._version
 
     async def _known(self) -> Sequence[str]:
         """The deployments that the gateway lists, for an error; asked for once, and only after one."""
-        self._listing = self._listing or asyncio.create_task(self._listed())
+        again = self._listing is not None and self._listing.done() and not _told(self._listing)
+        if self._listing is None or (again and time.monotonic() - self._listed_at > ASK_AGAIN_S):
+            self._listed_at = time.monotonic()
+            self._listing = asyncio.create_task(self._listed())
         done, _ = await asyncio.wait([self._listing], timeout=LIST_WAIT_S)
-        return self._listing.result() if done and not self._listing.cancelled() else ()
+        return (_told(self._listing) or ()) if done else ()
 
     async def _listed(self) -> Sequence[str]:
         with suppress(BifrostError):
@@ -164,7 +180,7 @@ class Sender:
         told = answer if status == 200 and isinstance(answer, str) else None
         return None if told is None else without_keys(plain(told, 40), *self._credentials.secrets)
 
-    async def _attempts(self, sending: _Sending, http: AsyncBaseTransport) -> None:
+    async def _attempts(self, sending: _Sending, http: Pool) -> None:
         # A loop of our own: tenacity's cost as much processor time as all other recording of a call that just works.
         for number in range(sending.call.retries + 1):
             try:
@@ -178,7 +194,7 @@ class Sender:
             sending.call.run.attempts[-1].wait_ms = 1000 * pause
             await asyncio.sleep(pause)
 
-    async def _opened(self, sending: _Sending, http: AsyncBaseTransport) -> None:
+    async def _opened(self, sending: _Sending, http: Pool) -> None:
         """An attempt, made again with the administrator's user and password where the gateway locks completions too.
 
         1.4.18 and 1.5.1 can do that: then Basic opens, a virtual key does not, and the refusal has no type (measured).
@@ -198,7 +214,7 @@ class Sender:
                 self._locked = False
                 raise
 
-    async def _attempt(self, sending: _Sending, http: AsyncBaseTransport) -> None:
+    async def _attempt(self, sending: _Sending, http: Pool) -> None:
         call, run = sending.call, sending.call.run
         if run.attempts:
             sending.collector = sending.collect(sending.now_ms())
@@ -240,8 +256,8 @@ class Sender:
         run, log = sending.call.run, self._log()
         run.total_ms = sending.now_ms() if ended_ms is None else ended_ms
         sending.collector.finish(run.total_ms)
-        if self._version is not None and self._version.done() and not self._version.cancelled():
-            run.gateway_version = self._version.result()
+        if self._version is not None:
+            run.gateway_version = _told(self._version)
         if error is not None:
             describe(run, error, sending.secrets)
         run.status = status
@@ -257,6 +273,11 @@ class Sender:
         if sending.sink is not None:
             sending.sink(run, [])
         return outcome
+
+
+def _told(task: asyncio.Task[Told]) -> Told | None:
+    """What a look-up gave; None while it is under way, and where it was cancelled."""
+    return task.result() if task.done() and not task.cancelled() else None
 
 
 async def _wait_for(version: asyncio.Task[str | None]) -> None:

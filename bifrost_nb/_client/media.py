@@ -13,14 +13,14 @@ from .._keys import guard_headers
 from .._numbers import whole
 from .._runs.run import Run
 from .._safe_text import plain
-from .._wire import requests as wire
-from .._wire.base import BaseRequest, build
-from .._wire.media import ImageRequest, SpeechRequest, TranscriptionRequest, sound_kind
+from .._wire.deployments import MediaKind
+from .._wire.media import sound_kind
 from ..errors import BifrostError, ConfigurationError, GatewayError
-from .calls import Call, Outcome, Timeouts
+from .calls import REQUEST_TYPES, Call, Outcome, Timeouts
 from .streams import finished
 
 if TYPE_CHECKING:
+    from .._wire.base import BaseRequest
     from .client import Client
 
 __all__ = [
@@ -29,17 +29,13 @@ __all__ = [
     "TranscriptionParameters",
     "drawing",
     "finished_media",
+    "prepared_media",
     "speaking",
     "transcription",
 ]
 
 MOST_BYTES = 100 * 2**20
 """The largest sound that is sent: the gateway takes no larger request unless told otherwise."""
-REQUEST_TYPES: Mapping[wire.MediaKind, str] = {
-    "image": "image_generation",
-    "speech": "speech",
-    "transcription": "transcription",
-}
 _FORMATS = {".mp3": "mp3", ".opus": "opus", ".aac": "aac", ".flac": "flac", ".wav": "wav", ".pcm": "pcm"}
 _NO_ROUTE = "Gateways before 1.4 have no route for pictures (measured on 1.3.63)."
 
@@ -97,6 +93,8 @@ Drawing = tuple[Call, list[Path]]
 
 def drawing(client: Client, deployment: str, prompt: str, path: Any, parameters: Mapping[str, Any]) -> Drawing:
     """The call for pictures. With several, ``cat.png`` becomes ``cat-1.png``, ``cat-2.png`` and so on."""
+    from .._wire.media_request import ImageRequest
+
     call = _prepared(client, "image", ImageRequest, deployment, {"prompt": prompt}, parameters)
     count, target = call.body.get("n") or 1, _target(path)
     if target is None or count == 1:
@@ -108,6 +106,8 @@ def speaking(
     client: Client, deployment: str, text: str, voice: str, path: Any, parameters: Mapping[str, Any]
 ) -> Drawing:
     """The call for speech. A path that ends in a format asks for that."""
+    from .._wire.media_request import SpeechRequest
+
     target, given = _target(path), dict(parameters)
     wanted = None if target is None else _FORMATS.get(target.suffix.lower())
     asked = given.get("response_format")
@@ -122,6 +122,8 @@ def speaking(
 def transcription(client: Client, deployment: str, file: Any, parameters: Mapping[str, Any]) -> Call:
     """The call for the text of a sound: a path, its bytes, or a run that holds one."""
     name, content = _sound(file)
+    from .._wire.media_request import TranscriptionRequest
+
     if "extra" in parameters:
         raise ConfigurationError("transcribe takes no extra=: the gateway reads only known fields of the form.")
     call = _prepared(client, "transcription", TranscriptionRequest, deployment, {}, parameters)
@@ -129,6 +131,18 @@ def transcription(client: Client, deployment: str, file: Any, parameters: Mappin
     digest = hashlib.sha256(content).hexdigest()[:16]
     call.run.prompt = f"[sound: {plain(name, 200)}, {max(1, len(content) // 1000):,} kB, sha256={digest}]"
     return call
+
+
+def prepared_media(client: Client, kind: MediaKind, deployment: str, prompt: Any, options: dict[str, Any]) -> Call:
+    """The call of a comparison for pictures or speech. Raises ConfigurationError."""
+    if kind == "image":
+        return drawing(client, deployment, prompt, None, options)[0]
+    if kind != "speech":
+        raise ConfigurationError("A sound to write down is no prompt.", hint="Use client.transcribe(deployment, file).")
+    voice = options.pop("voice", None)
+    if voice is None:
+        raise ConfigurationError("Speech takes a voice.", hint="Pass voice='alloy', or one for each deployment.")
+    return speaking(client, deployment, prompt, voice, None, options)[0]
 
 
 def finished_media(outcome: Outcome, paths: Sequence[Path] = ()) -> Run:
@@ -161,16 +175,20 @@ def _saved(run: Run, paths: Sequence[Path]) -> Run:
 
 def _prepared(
     client: Client,
-    kind: wire.MediaKind,
+    kind: MediaKind,
     model: type[BaseRequest],
     deployment: str,
     content: dict[str, Any],
     parameters: Mapping[str, Any],
 ) -> Call:
+    from .._wire import requests as wire
+    from .._wire.base import build
+
     options = dict(parameters)
     guard_headers(options)
     fallbacks, extra, tags = options.pop("fallbacks", None), options.pop("extra", None), options.pop("tags", None)
     timeout, retries = options.pop("timeout", None), options.pop("retries", None)
+    names = {name: options.pop(name, None) for name in ("comparison_id", "prompt_id", "repeat")}
     headers = client.checked_headers(options.pop("headers", None))
     if isinstance(fallbacks, str):
         raise ConfigurationError(f"fallbacks must be a list of deployments, like [{fallbacks!r}].")
@@ -194,6 +212,7 @@ def _prepared(
             **({"extra": dict(extra)} if extra else {}),
         },
         tags=dict(tags or {}),
+        **names,
     )
     call = Call(
         kind=kind,

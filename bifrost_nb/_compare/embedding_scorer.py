@@ -33,7 +33,7 @@ Pair = tuple[str, str]
 class _EmbeddingPlan(Plan):
     """A plan whose trials embed two texts each."""
 
-    def call(self, client: Client, trial: Trial) -> Call:
+    def call(self, client: Client, trial: Trial, like: Call | None = None) -> Call:
         call = client.prepare(
             "embedding",
             trial.asked.deployment,

@@ -57,7 +57,7 @@ class _ReplayPlan(Plan):
     sources: Mapping[str, Source]
     """By ``prompt_id``."""
 
-    def call(self, client: Client, trial: Trial) -> Call:
+    def call(self, client: Client, trial: Trial, like: Call | None = None) -> Call:
         """The old question to the new deployment."""
         source = self.sources[trial.prompt.prompt_id]
         return client.prepare(

@@ -32,7 +32,7 @@ from .rate_limit import ConcurrencyLimiter
 from .resume import notes_on
 
 if TYPE_CHECKING:
-    from .._client.calls import Outcome
+    from .._client.calls import Call, Outcome
     from .._client.client import Client
     from .._client.transport import Sink
     from .._runs.run import Run
@@ -84,6 +84,8 @@ class _DeploymentQueue:
     lane: ConcurrencyLimiter
     waiting: deque[tuple[int, Trial]] = field(default_factory=deque)
     """(place in the order, cell)."""
+    like: Call | None = None
+    """One of its calls, by which the others are made."""
     head_since: float = 0.0
     hopeless: int = 0
     closed: str | None = None
@@ -114,7 +116,7 @@ class Sweep:
     ) -> None:
         self.client, self.plan, self.sink, self.finished = client, plan, sink, finished
         self.results: dict[str, Run] = dict(done)
-        self.progress = Progress(total=len(plan.trials), reused=len(done), notes=notes_on(done))
+        self.progress = Progress(total=len(plan.trials), reused=len(done), notes=notes_on(plan, done))
         self._ways = {
             asked.name: _DeploymentQueue(asked, ConcurrencyLimiter(asked.concurrency, asked.requests_per_minute))
             for asked in plan.asked
@@ -236,7 +238,7 @@ class Sweep:
             self._close(self._ways.values(), f"{type(error).__name__}: {plain(error, 200)}")
 
     async def _one(self, way: _DeploymentQueue, place: int, trial: Trial, queue_ms: float) -> None:
-        call = self.plan.call(self.client, trial)
+        call = way.like = self.plan.call(self.client, trial, way.like)
         call.run.queue_ms = queue_ms
         started = time.monotonic()
         try:

@@ -15,6 +15,7 @@ from .._display.table import Table
 from .._keys import guard_headers
 from .._numbers import number, whole
 from .._prompts.inputs import prompts_of
+from .._prompts.template import render
 from .._runs.columns import Column
 from .._runs.frame import frame_of, to_frame
 from .._statistics.intervals import share_interval
@@ -33,6 +34,8 @@ __all__ = ["LoadCurve", "load_curve"]
 
 LIMITS = {"ttft_ms": False, "total_ms": False, "gap_max_ms": False, "tokens_per_s": True}
 """Metric of a service level -> whether it is a least value."""
+MOST_CALLS = 1_000_000
+"""Of one load curve: the schedule and every run are kept."""
 LATE_MS = 5.0
 """A schedule whose p99 is later than this says more of this machine than of the deployment."""
 SHOWN = {
@@ -81,9 +84,10 @@ def load_curve(
 
     Calls arrive as those of independent users do (Poisson, from `seed`), whether others have been answered or not, and
     none is sent twice. A call is *good* when it was answered within the service level `slo`: ``ttft_ms``, ``total_ms``,
-    ``gap_max_ms`` at most, ``tokens_per_s`` at least; without `slo` when it was answered. A rate *holds* when the
-    share of good calls is at least `target`. Rows of `inputs` are used in turn; answers of a cache are counted and
-    left out, so give inputs that differ where a cache is on.
+    ``gap_max_ms`` at most, ``tokens_per_s`` at least; without `slo` when it was answered; what a fallback answered is
+    not good, as `deployment` did not. A rate *holds* when the share of good calls is at least `target`. Rows of
+    `inputs` are used in turn. Answers of a cache are counted and left out: `deployment` was then asked less often than
+    the rate says, so that such a rate never holds; give inputs that differ where a cache is on.
 
     It ends early, keeping what was sent: when half of the last 20 calls failed, when `max_open` calls are open, when
     `max_cost_usd` may be reached, and after a rate with less than half of `target`.
@@ -91,7 +95,7 @@ def load_curve(
     Raises ConfigurationError and TemplateError before anything is sent, `Interrupted` (``.runs``) on the interrupt key.
 
     How `deployment` is asked follows from what `bf.models()` says it can do, as in `compare`; ``api="text"``,
-    ``"chat"`` (or ``chat=True``) or ``"responses"`` decides otherwise. `system` is a system message for chats;
+    ``"chat"`` (or ``chat=True``) or ``"responses"`` decides otherwise. `system` is a template of a system message;
     `client` sends (None: one of the settings); `parameters` (``max_tokens=60``) go with each call.
     """
     from .._client.client import Client, default_client
@@ -111,14 +115,26 @@ def load_curve(
         max_cost_usd = _positive("max_cost_usd", max_cost_usd)
     if "stream" in parameters or "retries" in parameters:
         raise ConfigurationError("load_curve always streams and sends each call once; leave stream and retries out.")
-    texts = [str(one.asked) for one in prompts_of(prompt, inputs)]
+    if (planned := sum(rate * seconds for rate in rates)) > MOST_CALLS:
+        raise ConfigurationError(f"That makes {planned:,.0f} calls; load_curve sends {MOST_CALLS:,} at most.")
+    if isinstance(seed, bool) or (whole(seed) or 0) < 0 or whole(seed) is None:
+        raise ConfigurationError(f"seed must be a whole number from 0, not {seed!r}.")
+    own_tags = parameters.get("tags") or {}
+    if not isinstance(own_tags, Mapping):
+        raise ConfigurationError(f"tags must be a dict, not {type(own_tags).__name__}.")
+    rendered = prompts_of(prompt, inputs, [] if system is None else [system])
 
     kind = kind_of(client, deployment, decided_kind(api, chat), system)
-    shared = {**parameters_for(kind, parameters), **system_for(kind, system), "retries": 0}
+    shared = {**parameters_for(kind, parameters), "retries": 0}
+    systems = [
+        system_for(kind, None if system is None else render(system, one.values, where="the system message"))
+        for one in rendered
+    ]
 
     def make(number: int) -> Call:
-        tags = {"load_curve": number, **(parameters.get("tags") or {})}
-        return client.prepare(kind, deployment, texts[number % len(texts)], stream=True, **{**shared, "tags": tags})
+        row = number % len(rendered)
+        options = {**shared, **systems[row], "tags": {"load_curve": number, **own_tags}}
+        return client.prepare(kind, deployment, str(rendered[row].asked), stream=True, **options)
 
     make(0)  # what is wrong with it is said before anything is sent
     arrivals = Arrivals(
@@ -189,7 +205,8 @@ class LoadCurve:
     def frame(self) -> pd.DataFrame:
         """A row for each rate that was tried.
 
-        ``rate_per_s``, ``planned``, ``sent``, ``failed``, ``cached`` (left out of what follows), ``good``;
+        ``rate_per_s``, ``planned``, ``sent``, ``failed``, ``cached`` (left out of what follows), ``fallback``
+        (answered by another deployment, so not good), ``good``;
         ``good_share`` with its 95 % interval ``good_low`` and ``good_high`` (Wilson; calls of one burst are not
         independent, so it is a little narrow); ``goodput_per_s``; p50, p95 and p99 of ``ttft_ms`` and ``total_ms``
         over answered calls; ``late_ms_p50`` and ``late_ms_p99``, by which the schedule itself was late; ``cost_usd``
@@ -217,7 +234,15 @@ class LoadCurve:
                     f"At {row['rate_per_s']:g} calls a second this machine sent late: p99 {row['late_ms_p99']:.1f} ms."
                 )
             if row["cached"]:
-                notes.append(f"At {row['rate_per_s']:g} calls a second a cache answered {row['cached']:,}.")
+                notes.append(
+                    f"At {row['rate_per_s']:g} calls a second a cache answered {row['cached']:,} of {row['sent']:,}, so"
+                    f" {self.deployment} was not asked at that rate: it does not hold. Give inputs that differ."
+                )
+            if row["fallback"]:
+                notes.append(
+                    f"At {row['rate_per_s']:g} calls a second a fallback answered {row['fallback']:,}, which counts as"
+                    " not good."
+                )
         return notes
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -251,6 +276,7 @@ class LoadCurve:
         fresh = [one.run for one in step.arrivals if not one.run.cache_hit]
         answered = [run for run in fresh if run.status == "ok"]
         good = sum(_good(run, self.slo) for run in fresh)
+        sent = len(step.arrivals)
         low, high = share_interval(good, len(fresh)) if fresh else (None, None)
         share = good / len(fresh) if fresh else None
         late = [one.late_ms for one in step.arrivals]
@@ -258,14 +284,15 @@ class LoadCurve:
         row: dict[str, Any] = {
             "rate_per_s": step.rate,
             "planned": step.planned,
-            "sent": len(step.arrivals),
+            "sent": sent,
             "failed": len(fresh) - len(answered),
-            "cached": len(step.arrivals) - len(fresh),
+            "cached": sent - len(fresh),
+            "fallback": sum(run.is_fallback is True for run in answered),
             "good": good,
             "good_share": share,
             "good_low": low,
             "good_high": high,
-            "goodput_per_s": None if share is None else share * step.rate,
+            "goodput_per_s": None if share is None else good / sent * step.rate,
         }
         for metric in ("ttft_ms", "total_ms"):
             values = [value for run in answered if (value := getattr(run, metric)) is not None]
@@ -274,13 +301,13 @@ class LoadCurve:
         row["late_ms_p50"] = float(np.percentile(late, 50)) if late else None
         row["late_ms_p99"] = float(np.percentile(late, 99)) if late else None
         row["cost_usd"] = None if None in costs or not costs else sum(cost for cost in costs if cost is not None)
-        row["holds"] = share is not None and share >= self.target and len(step.arrivals) == step.planned
+        row["holds"] = share is not None and share >= self.target and len(fresh) == step.planned
         row["stopped"] = step.stopped
         return row
 
 
 def _good(run: Run, slo: Mapping[str, float]) -> bool:
-    if run.status != "ok":
+    if run.status != "ok" or run.is_fallback:
         return False
     for name, limit in slo.items():
         value = getattr(run, name)
@@ -329,7 +356,7 @@ def _limits(slo: Any) -> dict[str, float]:
     return {name: _positive(f"slo[{name!r}]", limit) for name, limit in slo.items()}
 
 
-_WHOLE = ("planned", "sent", "failed", "cached", "good")
+_WHOLE = ("planned", "sent", "failed", "cached", "fallback", "good")
 _FIGURES = (
     *("good_share", "good_low", "good_high", "goodput_per_s"),
     *(f"{metric}_p{part}" for metric in ("ttft_ms", "total_ms") for part in (50, 95, 99)),

@@ -425,6 +425,8 @@ def parsed(payload: bytes) -> dict[str, Any]:
 
 def whole(value: Any) -> Any:
     """`value` with whole characters only."""
+    if not value:
+        return value
     try:
         orjson.dumps(value)  # far quicker than to go through it, which is hardly ever needed
     except TypeError:  # half of a character, or a number of more than 64 bits

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
-from pydantic import BaseModel, ValidationError
-from pydantic.errors import PydanticUserError
 
 from .._safe_text import plain
 from ..errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 __all__ = ["AnswerSchema"]
 
@@ -41,6 +42,9 @@ class AnswerSchema:
         """`given`, checked. Raises ConfigurationError."""
         if isinstance(given, AnswerSchema):
             return given
+        from pydantic import BaseModel
+        from pydantic.errors import PydanticUserError
+
         model = given if isinstance(given, type) and issubclass(given, BaseModel) else None
         if model is not None:
             try:
@@ -89,12 +93,16 @@ class AnswerSchema:
 
     def values(self, parsed: Any) -> dict[str, Any]:
         """The fields of what `read` returned, in JSON's types."""
+        from pydantic import BaseModel
+
         if isinstance(parsed, BaseModel):
             parsed = parsed.model_dump(mode="json", by_alias=True)
         return dict(parsed) if isinstance(parsed, Mapping) else {}
 
     def _validated(self, value: Any, content: str) -> tuple[Any, str | None]:
         if self.model is not None:
+            from pydantic import ValidationError
+
             try:
                 return self.model.model_validate_json(content), None
             except ValidationError as error:

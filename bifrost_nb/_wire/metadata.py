@@ -334,6 +334,8 @@ def _count(counts: Mapping[str, Any], *names: str) -> int | None:
 def _object(value: object) -> Mapping[str, Any]:
     if type(value) is dict:  # as JSON gives it: asking for the abstract kind takes ten times as long
         return value
+    if value is None:
+        return _NOTHING
     return value if isinstance(value, Mapping) else _NOTHING
 
 

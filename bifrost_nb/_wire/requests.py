@@ -16,7 +16,7 @@ from pydantic import AfterValidator, model_validator
 from ..errors import ConfigurationError
 from .base import BaseRequest, build
 from .deployments import Deployment, Endpoint, Kind, MediaKind, Route, endpoint
-from .embeddings import EmbeddingRequest, build_embedding
+from .embedding_request import EmbeddingRequest, build_embedding
 from .fields import Count, Index, JsonObject, LogitBias, Penalty, Probability, Prompt, Seed, Stop, Temperature
 from .responses_request import ResponsesRequest, build_responses
 

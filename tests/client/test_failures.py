@@ -9,13 +9,14 @@ import threading
 import time
 from typing import Any
 
+import aiohttp
 import httpx
 import pytest
 
 import bifrost_nb as bf
 from bifrost_nb import Client, LocalGateway, RunLog, Timeouts
-from bifrost_nb._client.call_notes import BILLED_TWICE
-from bifrost_nb._client.transport import mapped
+from bifrost_nb._client.call_notes import BILLED_TWICE, TAKEN
+from bifrost_nb._client.transport.error_map import foreign, mapped
 
 HTML = {"content-type": "text/html"}
 LONG = {"text": "data: " + "x" * 1000, "repeat": 10_500}
@@ -212,6 +213,29 @@ def test_a_passing_failure_is_tried_again(client: Client, gateway: LocalGateway,
     assert (BILLED_TWICE in run.notes) == ("drop" in rule), "only what was taken may have been billed"
 
 
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        ({"drop": {}}, True), ({"drop": {"after_chunks": 2, "how": "rst"}, "chunks": 5}, True),
+        ({"silent": True}, True), ({"status": 500}, False), ({"status": 429}, False),
+    ],
+)  # fmt: skip
+def test_what_was_taken_and_not_answered_may_be_billed(
+    client: Client, gateway: LocalGateway, rule: dict[str, Any], told: bool
+) -> None:
+    """Alone and in a comparison, which sends it once: run, log and comparison say so; a refusal says nothing."""
+    gateway.script([rule])
+    limits = Timeouts(first_byte=0.3 if rule.get("silent") else 20)
+    with pytest.raises(bf.BifrostError) as caught, client.stream("azure/fast", "Hi", retries=0, timeout=limits) as one:
+        list(one)
+    assert caught.value.run is not None
+    gateway.reset()
+    gateway.script([{**rule, "times": 1}] if rule.get("status") == 429 else [rule])
+    result = bf.compare(["azure/fast"], "Hello", client=client, timeout=limits)
+    assert [TAKEN in notes for notes in (caught.value.run.notes, result.runs[0].notes, result.notes)] == [told] * 3
+    assert len(posts(gateway)) == (2 if rule.get("status") == 429 else 1)
+
+
 def test_retry_after_is_honoured(client: Client, gateway: LocalGateway) -> None:
     """The provider's pause is kept; one that is too long is not waited for."""
     gateway.script([{"status": 429, "headers": {"retry-after": "1"}, "times": 1}])
@@ -306,32 +330,39 @@ def test_a_proxy_of_the_environment_is_asked(
     assert run.http_status is not None, "the proxy answered; nobody looked up gateway.invalid"
 
 
-def test_every_error_of_httpx_is_mapped() -> None:
-    """Each of httpx's errors becomes one of ours; a new one fails here until somebody decides."""
+def test_every_error_of_aiohttp_is_mapped() -> None:
+    """Each of aiohttp's errors for a client becomes one of ours; a new one fails here until somebody decides."""
     expected = {
-        "HTTPError": bf.ConnectionFailed, "HTTPStatusError": bf.ConnectionFailed, "RequestError": bf.ConnectionFailed,
-        "TransportError": bf.ConnectionFailed, "NetworkError": bf.ConnectionFailed, "ConnectError": bf.ConnectionFailed,
-        "WriteError": bf.ConnectionFailed, "CloseError": bf.ConnectionFailed, "ProxyError": bf.ConnectionFailed,
-        "ReadError": bf.StreamInterrupted, "RemoteProtocolError": bf.StreamInterrupted,
-        "ProtocolError": bf.ConnectionFailed, "LocalProtocolError": bf.ConnectionFailed,
-        "TimeoutException": bf.TimedOut, "ConnectTimeout": bf.TimedOut, "PoolTimeout": bf.TimedOut,
-        "ReadTimeout": bf.TimedOut, "WriteTimeout": bf.TimedOut, "DecodingError": bf.ProtocolError,
-        "UnsupportedProtocol": bf.ProtocolError, "TooManyRedirects": bf.ProtocolError, "InvalidURL": bf.ProtocolError,
-        "StreamError": bf.ConnectionFailed, "StreamConsumed": bf.ConnectionFailed, "StreamClosed": bf.ConnectionFailed,
-        "ResponseNotRead": bf.ConnectionFailed, "RequestNotRead": bf.ConnectionFailed,
-        "CookieConflict": bf.ConnectionFailed,
+        "ClientError": bf.ConnectionFailed, "ClientConnectionError": bf.ConnectionFailed,
+        "ClientConnectionResetError": bf.ConnectionFailed, "ClientOSError": bf.ConnectionFailed,
+        "ClientConnectorError": bf.ConnectionFailed, "ClientConnectorDNSError": bf.ConnectionFailed,
+        "ClientProxyConnectionError": bf.ConnectionFailed, "ClientHttpProxyError": bf.ConnectionFailed,
+        "UnixClientConnectorError": bf.ConnectionFailed, "ClientSSLError": bf.ConnectionFailed,
+        "ClientConnectorSSLError": bf.ConnectionFailed, "ClientConnectorCertificateError": bf.ConnectionFailed,
+        "ServerConnectionError": bf.ConnectionFailed, "ServerDisconnectedError": bf.ConnectionFailed,
+        "ServerFingerprintMismatch": bf.ConnectionFailed, "UploadAbortedError": bf.ConnectionFailed,
+        "RedirectClientError": bf.ConnectionFailed,
+        "ServerTimeoutError": bf.TimedOut, "ConnectionTimeoutError": bf.TimedOut, "SocketTimeoutError": bf.TimedOut,
+        "ClientPayloadError": bf.StreamInterrupted,
+        "ClientResponseError": bf.ProtocolError, "ContentTypeError": bf.ProtocolError,
+        "WSServerHandshakeError": bf.ProtocolError, "TooManyRedirects": bf.ProtocolError,
+        "InvalidURL": bf.ProtocolError, "InvalidUrlClientError": bf.ProtocolError,
+        "NonHttpUrlClientError": bf.ProtocolError, "InvalidUrlRedirectClientError": bf.ProtocolError,
+        "NonHttpUrlRedirectClientError": bf.ProtocolError,
     }  # fmt: skip
-    kinds = {name: kind for name, kind in vars(httpx).items() if inspect.isclass(kind) and issubclass(kind, Exception)}
-    assert kinds.keys() == expected.keys()
-    request = httpx.Request("GET", "http://127.0.0.1")
+    kinds = {
+        name: kind
+        for name, kind in vars(aiohttp.client_exceptions).items()
+        if inspect.isclass(kind) and issubclass(kind, aiohttp.ClientError) and kind.__name__ == name
+    }
+    assert kinds.keys() <= expected.keys()
+    key = aiohttp.client_reqrep.ConnectionKey("gateway.invalid", 80, False, True, None, None, None)
     for name, kind in kinds.items():
-        if name == "HTTPStatusError":
-            error: Exception = kind("x", request=request, response=httpx.Response(500))
-        else:
-            error = (
-                kind() if name in ("StreamConsumed", "StreamClosed", "ResponseNotRead", "RequestNotRead") else kind("x")
-            )
+        error = kind.__new__(kind)
+        vars(error).update(_conn_key=key, _os_error=OSError("x"), _certificate_error=OSError("x"), status=500)
+        assert foreign(error)
         assert type(mapped(error, "http://127.0.0.1:1")) is expected[name], name
+    assert type(mapped(httpx.DecodingError("x"), "http://127.0.0.1:1")) is bf.ProtocolError
 
 
 def _wait_until(true: Any, seconds: float = 3.0) -> None:

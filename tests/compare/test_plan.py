@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from bifrost_nb import Client, ConfigurationError, TemplateError
+from bifrost_nb import Client, ConfigurationError, Run, TemplateError
 from bifrost_nb._compare.plan import Plan, make_plan
 from bifrost_nb._runs.log.log import RunLog
 
@@ -174,3 +175,34 @@ def test_plans_are_quick() -> None:
     """Fifty thousand cells are planned in seconds, not minutes."""
     made = plan(inputs={"topic": [f"topic {number}" for number in range(5000)]}, repeats=4)
     assert len(ids(made)) == 60_000
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"kind": "chat"},
+        {"kind": "chat", "system": "You know all about {{topic}}.", "parameters": {"max_tokens": 9, "stop": "x"}},
+        {"kind": "responses", "system": "Be brief about {{topic}}."},
+        {"prompt": '["Write", "{{topic}}"]', "fallbacks": ["openai/d"], "parameters": {"extra": {"top_k": 3}}},
+        {"prompt": '[{"role": "user", "content": "{{topic}}"}]', "kind": "chat", "tags": {"who": "me"}},
+        {"parameters": {"headers": {"x-bf-cache-key": "k"}}, "repeats": 2},
+        {"kind": "chat", "parameters": {"tools": "tools"},
+         "inputs": {"topic": ["tea", "rain"], "tools": [None, [{"type": "function", "function": {"name": "f"}}]]}},
+        {"prompt": None, "messages": [{"role": "user", "content": "{{topic}}"}, {"role": "assistant", "content": "?"}],
+         "kind": "chat"},
+    ],
+)  # fmt: skip
+def test_a_call_made_like_another_is_the_call_that_would_be_checked(asked: dict[str, Any]) -> None:
+    """What is not checked again is sent and recorded as if it were."""
+    made = plan(**asked)
+    like = {one.asked: made.call(NOWHERE, one) for one in made.trials}
+    own = ("run_id", "started_at")
+    for trial in made.trials:
+        calls = made.call(NOWHERE, trial), made.call(NOWHERE, trial, like[trial.asked])
+        told = [{one.name: getattr(call, one.name) for one in fields(call)} for call in calls]
+        runs = [{one.name: getattr(each["run"], one.name) for one in fields(Run)} for each in told]
+        assert all(run.pop(name) for run in runs for name in own)
+        assert runs[0] == runs[1]
+        assert {**told[0], "run": 0} == {**told[1], "run": 0}
+        assert calls[0].run.params is not calls[1].run.params is not like[trial.asked].run.params

@@ -30,10 +30,12 @@ class KeepAlive(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         self.connections: list[Any] = []
+        self.open: list[Any] = []
         super().__init__(("127.0.0.1", 0), Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self.connections.append(client_address)
+        self.open.append(request)
         super().process_request(request, client_address)
 
 
@@ -106,3 +108,25 @@ def test_a_list_that_stops_in_the_middle_is_told(server: KeepAlive, log: RunLog)
     client = Client(f"http://127.0.0.1:{server.server_port}", log=log)
     with pytest.raises(TimedOut, match=r"sent nothing more within 0\.3 s"):
         client.run_on_loop(fetch(client.base_url, "/silent", {}, seconds=LIMIT_S))
+
+
+EARLY = {
+    "a second answer": b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}",
+    "a goodbye": b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n",
+    "a hint": b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n",
+    "half a head": b"HTTP/1.1 200 OK\r\nx: ",
+    "no HTTP": b"bye\r\n\r\n",
+}
+"""What a server, or a proxy that wants to close, says on a connection when nobody has asked anything."""
+
+
+@pytest.mark.parametrize("said", EARLY)
+def test_what_comes_unasked_answers_nobody(server: KeepAlive, log: RunLog, said: str) -> None:
+    """Bytes on an idle connection are no answer to the call that comes next, nor an error of it."""
+    client = Client(f"http://127.0.0.1:{server.server_port}", log=log, retries=0)
+    client.complete("azure/fast", "before")
+    for connection in server.open:
+        connection.sendall(EARLY[said])
+    time.sleep(0.1)  # on the loop by then, whatever it makes of it
+    for _ in range(2):
+        assert client.complete("azure/fast", "after").text == "hello"

@@ -102,7 +102,6 @@ def test_exceptions_are_read_as_people_write_them(
     assert (proxy_for(f"http://{host}:8080") is None) is direct
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of aiohttp, about how httpx-aiohttp logs in
 @pytest.mark.parametrize("ask", ["call", "stream", "admin"])
 def test_what_a_proxy_says_names_the_proxy(
     ask: str, faulty: Callable[..., FaultServer], log: RunLog, monkeypatch: pytest.MonkeyPatch

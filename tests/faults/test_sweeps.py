@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from bifrost_nb import Client, LocalGateway, RunLog, local_gateway
+from bifrost_nb._client.call_notes import TAKEN
 from bifrost_nb._compare.compare import compare
 from bifrost_nb._runs.log.log import LogWarning
 
@@ -161,7 +162,7 @@ def test_the_gateway_is_killed_and_restarted_twice(log: RunLog) -> None:
             for thread in lives:
                 thread.join(60)
             assert len(running) == 3
-            assert (result.missing, result.notes) == (0, [])
+            assert (result.missing, set(result.notes) - {TAKEN}) == (0, set())  # what was under way may be billed
             lost = (result.frame["status"] != "ok").sum()
             assert lost <= 2 * 8, "only calls that were being answered when it died may fail"
             answered = cells(log)

@@ -6,6 +6,7 @@ One table; each row is what the server does to the completion. All run streamed 
 from __future__ import annotations
 
 import time
+import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -69,6 +70,11 @@ def body(kind: str | None, content: bytes, status: str = "200 OK", *lines: str) 
     return head(status, kind, f"content-length: {len(content)}", *lines) + content
 
 
+def unfolds(wire: Wire) -> None:
+    """One line of 20 MB in 90 kB."""
+    wire.send(body("text/event-stream", zlib.compress(bytes(20 << 20), 1), "200 OK", "content-encoding: deflate"))
+
+
 CHUNKED = head("200 OK", "text/event-stream", "transfer-encoding: chunked")
 LENGTH_10 = head("200 OK", JSON, "content-length: 1000")
 
@@ -118,6 +124,9 @@ FAULTS = [
           bf.ProtocolError, text="Once ", stream=True),
     Fault("endless header", lambda wire: (wire.send(b"HTTP/1.1 200 OK\r\nx: "), wire.flood(b"x" * 2**16, 2**26)),
           bf.ProtocolError),
+    Fault("a stream that unfolds", unfolds, bf.ProtocolError, stream=True),
+    Fault("Brotli", sends(body(JSON, WHOLE, "200 OK", "content-encoding: br")), bf.ProtocolError),
+    Fault("Zstandard", sends(body("text/event-stream", WHOLE, "200 OK", "Content-Encoding: ZSTD")), bf.ProtocolError),
     Fault("compressed twice", sends(body(JSON, WHOLE, "200 OK", "content-encoding: gzip, gzip")), bf.ProtocolError),
     # Something else than an answer
     Fault("no HTTP", sends(b"SSH-2.0-OpenSSH_9.6\r\n"), bf.ProtocolError),

@@ -123,13 +123,37 @@ def test_inputs_and_chats_are_sent(gateway: LocalGateway, tmp_path: Path) -> Non
         rates=[10],
         seconds=0.4,
         inputs={"x": [1, 2]},
-        system="Be brief.",
+        system="Be brief about {{x}}.",
         client=client(gateway.url, tmp_path),
         max_tokens=2,
     )
     asked = [one["body"]["messages"][1]["content"] for one in gateway.requests() if one["method"] == "POST"]
     assert sorted(asked) == ["About 1", "About 1", "About 2", "About 2"]
+    systems = [one["body"]["messages"][0]["content"] for one in gateway.requests() if one["method"] == "POST"]
+    assert [f"Be brief about {each[-1]}." for each in asked] == systems
     assert set(curve.runs["tags"]) == {f'{{"load_curve":{number}}}' for number in range(4)}
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"headers": {"x-bf-cache-key": "load"}}, "a cache answered"),
+        ({"fallbacks": ["azure/large"]}, "a fallback answered"),
+    ],
+)
+def test_what_others_answer_is_no_load_of_the_deployment(
+    gateway: LocalGateway, tmp_path: Path, how: dict, said: str
+) -> None:
+    """A rate at which a cache or a fallback answered does not hold, though every call was answered at once."""
+    gateway.script([{"deployment": FAST, "status": 500}] if "fallbacks" in how else [])
+    asked = {"rates": [20], "seconds": 0.5, "client": client(gateway.url, tmp_path), "max_tokens": 2}
+    curve = bf.load_curve(FAST, "Hi", **asked, **how)
+    (row,) = curve.frame.to_dict("records")
+    others = row["cached"] + row["fallback"]
+    assert (row["sent"], row["failed"], curve.rate) == (10, 0, None)
+    assert others > 0
+    assert (row["good"], row["goodput_per_s"]) == (10 - others, 2.0 * (10 - others))
+    assert [said in note for note in curve.notes if "answered" in note] == [True]
 
 
 @pytest.mark.parametrize(
@@ -147,6 +171,11 @@ def test_inputs_and_chats_are_sent(gateway: LocalGateway, tmp_path: Path) -> Non
         ({"seconds": 0}, "seconds must be above 0"),
         ({"max_open": 0}, "max_open must be"),
         ({"retries": 2}, "sends each call once"),
+        ({"rates": [1e9], "seconds": 1e9}, "load_curve sends 1,000,000 at most"),
+        ({"seed": "x"}, "seed must be a whole number"),
+        ({"seed": -1}, "seed must be a whole number"),
+        ({"tags": "mine"}, "tags must be a dict"),
+        ({"system": "Speak {{language}}."}, "No value for"),
         ({"max_cost_usd": "1"}, "max_cost_usd must be above 0"),
         ({"client": "demo"}, "client must be a bf.Client"),
         ({"prompt": "{{x}}"}, "No value for"),

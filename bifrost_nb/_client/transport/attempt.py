@@ -7,22 +7,22 @@ import io
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import orjson
 
 from ..._runs.collector import Collector, Piece
 from ..._wire.json_text import loads
-from ..._wire.metadata import LowerNames
 from ..._wire.sse import EventDecoder
 from ...errors import GatewayError, ProtocolError, StreamInterrupted
-from .body import HEADERS, blocks, counted, sent, whole
+from .body import HEADERS, blocks, counted, form, head, in_pieces, whole
 from .deadline import Deadline
 from .error_map import foreign, mapped, of_proxy_perhaps
+from .pool import Pool, address
 
 if TYPE_CHECKING:
+    from aiohttp import ClientResponse
+
     from ..._runs.run import Run
     from ..calls import Call
 
@@ -36,7 +36,7 @@ Sink = Callable[["Run", list[Piece]], None]
 
 
 async def attempt(
-    http: httpx.AsyncBaseTransport,
+    http: Pool,
     base_url: str,
     call: Call,
     headers: Mapping[str, str],
@@ -51,29 +51,31 @@ async def attempt(
     """
     limits, run = call.timeouts, call.run
     deadline = Deadline(limits, began)
+    told = {**HEADERS, **headers}
     try:
-        async with deadline.timer, sent(http, _request(base_url, call, headers)) as response:
-            collector.headers(response.status_code, LowerNames.of(response.headers.raw))
-            if call.stream and _is_event_stream(response):
+        url, content = address(base_url + call.path, tuple(call.query.items())), _content(call, told)
+        async with deadline.timer, http.request("POST", url, told, content, limits.connect) as response:
+            answered = head(response)
+            collector.headers(response.status, answered)
+            kind = answered.get("content-type", "").lower() if response.status < 300 else ""
+            if call.stream and kind.startswith("text/event-stream"):
                 if sink is not None:
                     collector.who_serves()
                     sink(run, [])
-                await _read_stream(response, collector, began, deadline, sink)
+                await _read_stream(blocks(response, answered), collector, began, deadline, sink)
             else:
-                body = await whole(response)
-                sound = call.kind == "speech" and _is_sound(response)
+                body = await whole(response, answered)
+                sound = call.kind == "speech" and kind.startswith(("audio/", "application/octet-stream"))
                 pieces = collector.answer({"sound": body} if sound else _answer(response, body, collector, base_url))
                 if sink is not None:
                     sink(run, pieces)
                 return
-    except TimeoutError:
-        if not (collector.ended or collector.finished):
-            raise deadline.passed() from None
     except Exception as error:
-        if not foreign(error):
+        late = isinstance(error, TimeoutError) and deadline.timer.expired()
+        if not (late or foreign(error)):
             raise
         if not (collector.ended or collector.finished):  # else it broke after all had been said
-            raise mapped(error, base_url, collector.received, limits.connect) from None
+            raise (deadline.passed() if late else mapped(error, base_url, collector.received, limits.connect)) from None
     if not collector.complete:
         raise StreamInterrupted(
             "The stream ended before the answer was complete: no finish reason and no [DONE] came.",
@@ -82,9 +84,9 @@ async def attempt(
 
 
 async def _read_stream(
-    response: httpx.Response, collector: Collector, began: float, deadline: Deadline, sink: Sink | None
+    rest: AsyncIterator[bytes], collector: Collector, began: float, deadline: Deadline, sink: Sink | None
 ) -> None:
-    decoder, taken, rest = EventDecoder(), 0, blocks(response)
+    decoder, taken = EventDecoder(), 0
     async for block in rest:
         now = time.monotonic()
         taken, waiting = counted(taken, block), decoder.waiting
@@ -115,45 +117,20 @@ async def _after_error(rest: AsyncIterator[bytes], decoder: EventDecoder, collec
             raise
 
 
-def _request(base_url: str, call: Call, headers: Mapping[str, str]) -> httpx.Request:
-    told = {**HEADERS, **headers}
-    sent: dict[str, Any]
+def _content(call: Call, headers: dict[str, str]) -> bytes | AsyncIterator[bytes]:
+    """The body of a call, sent with `headers`, which are completed."""
     if call.file is None:
-        sent = {"content": orjson.dumps(call.body, option=orjson.OPT_NON_STR_KEYS)}
-    else:  # as a file object, which httpx sends in pieces
-        name, content = call.file
-        sent = {"data": call.body, "files": {"file": (name, io.BytesIO(content), "application/octet-stream")}}
-        del told["content-type"]  # httpx writes it, with the boundary
-    return httpx.Request(
-        "POST",
-        _url(base_url + call.path, tuple(call.query.items())),
-        **sent,
-        headers=httpx.Headers(told, encoding="utf-8"),  # a header may hold a person's name
-        extensions={"timeout": {"connect": call.timeouts.connect}},
-    )
+        return in_pieces(orjson.dumps(call.body, option=orjson.OPT_NON_STR_KEYS), headers)
+    name, content = call.file  # as a file object, which is sent in pieces
+    return form(call.body, {"file": (name, io.BytesIO(content), "application/octet-stream")}, headers)
 
 
-@lru_cache(maxsize=256)  # a client asks few addresses, and reading one takes as long as parsing an answer
-def _url(address: str, query: tuple[tuple[str, str], ...] = ()) -> httpx.URL:
-    return httpx.URL(address, params=dict(query)) if query else httpx.URL(address)
-
-
-def _is_event_stream(response: httpx.Response) -> bool:
-    kind = response.headers.get("content-type", "").lower()
-    return response.status_code < 300 and kind.startswith("text/event-stream")
-
-
-def _is_sound(response: httpx.Response) -> bool:
-    kind = response.headers.get("content-type", "").lower()
-    return response.status_code < 300 and kind.startswith(("audio/", "application/octet-stream"))
-
-
-def _answer(response: httpx.Response, body: bytes, collector: Collector, base_url: str) -> dict[str, Any]:
+def _answer(response: ClientResponse, body: bytes, collector: Collector, base_url: str) -> dict[str, Any]:
     """The JSON object of a good answer; anything else raises."""
-    status = response.status_code
+    status = response.status
     if status >= 400:
         raise of_proxy_perhaps(collector.refusal(body), base_url, body)
-    what = f"{response.request.method} {response.request.url.path} answered {status}"
+    what = f"{response.method} {response.url.path} answered {status}"
     if status >= 300:
         raise ProtocolError(f"{what}, a redirect, which is not followed.", hint="Set base_url to the gateway itself.")
     try:

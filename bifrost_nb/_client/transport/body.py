@@ -1,50 +1,88 @@
-"""A request out, and the body of its answer back: in blocks or whole, never longer than is safe."""
+"""What goes out and comes back: the body of a request, and that of its answer, never longer than is safe."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
-import httpx
-
+from ..._wire.metadata import LowerNames
 from ...errors import ProtocolError
 
-__all__ = ["HEADERS", "MAX_ANSWER_BYTES", "blocks", "counted", "sent", "whole"]
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse
+
+__all__ = ["HEADERS", "MAX_ANSWER_BYTES", "blocks", "counted", "form", "head", "in_pieces", "whole"]
 
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
 """A longer answer is refused, so that a broken server cannot fill the memory."""
 HEADERS = {"accept": "*/*", "accept-encoding": "gzip, deflate", "user-agent": "bifrost-nb"}
-"""What httpx's client would add to each request."""
+"""What each request has unless it says otherwise."""
+PIECE = 2**18
+"""Bytes of a body that are sent in one go; aiohttp warns of much more, which holds up the loop."""
+_UNBOUNDED = ("br", "zstd")
+"""What nobody asked for and httpx unfolds all the same where their libraries happen to be there: a kilobyte of them
+makes gigabytes before anybody can count. What is asked for unfolds to a thousandfold at most."""
+BLOCK = 2**14
+"""Bytes of an answer that are read in one go."""
 
 
-@asynccontextmanager
-async def sent(http: httpx.AsyncBaseTransport, request: httpx.Request) -> AsyncIterator[httpx.Response]:
-    """The answer's head; its connection is given back at the end. Raises what httpx and aiohttp raise."""
+def in_pieces(content: bytes, headers: dict[str, str]) -> bytes | AsyncIterator[bytes]:
+    """`content` to be sent; a long one in pieces, with its length among `headers`."""
+    if len(content) <= PIECE:
+        return content
+    headers["content-length"] = str(len(content))
+    return _pieces(content)
+
+
+async def _pieces(content: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), PIECE):
+        yield content[start : start + PIECE]
+
+
+def form(data: Mapping[str, Any], files: Mapping[str, Any] | None, headers: dict[str, str]) -> AsyncIterator[bytes]:
+    """A form as httpx writes it, with `files` as httpx takes them; its type and length go into `headers`."""
+    import httpx  # late: nothing else of a call needs it
+
+    request = httpx.Request("POST", "http://localhost", data=dict(data), files=files)
+    headers |= {name: request.headers[name] for name in ("content-type", "content-length") if name in request.headers}
+    return _parts(request.stream)
+
+
+async def _parts(stream: Any) -> AsyncIterator[bytes]:
+    async for part in stream:
+        yield part
+
+
+def head(response: ClientResponse) -> LowerNames:
+    """The headers of an answer. Raises ProtocolError where it does not begin with text."""
     try:
-        response = await http.handle_async_request(request)
-    except UnicodeError:  # out of the transport, which takes the reason of a status line for UTF-8
+        (response.reason or "").encode()
+    except UnicodeEncodeError:
         raise ProtocolError(
             "The answer begins with bytes that are no text.", hint="Is base_url the address of a Bifrost gateway?"
         ) from None
-    try:
-        yield response
-    finally:
-        await response.aclose()
+    return LowerNames.of(response.raw_headers)
 
 
-def blocks(response: httpx.Response) -> AsyncIterator[bytes]:
-    """The body as it arrives. The transport's own stream where nothing is compressed: httpx wraps it four times."""
-    _check_size(response)
-    stream = response.stream
-    if "content-encoding" in response.headers or not isinstance(stream, httpx.AsyncByteStream):
-        return response.aiter_bytes()
-    return stream.__aiter__()
+def blocks(response: ClientResponse, headers: Mapping[str, str]) -> AsyncIterator[bytes]:
+    """The body as it arrives, unpacked where something on the way has compressed it."""
+    _check_size(headers)
+    raw = response.content.iter_chunked(BLOCK)
+    return _unpacked(raw, headers["content-encoding"]) if "content-encoding" in headers else raw
 
 
-async def whole(response: httpx.Response, came: Callable[[], None] | None = None) -> bytes:
+async def _unpacked(raw: AsyncIterator[bytes], encoding: str) -> AsyncIterator[bytes]:
+    """httpx unpacks block by block; aiohttp as much at once as comes out of what it has."""
+    import httpx
+
+    async for block in httpx.Response(200, headers={"content-encoding": encoding}, content=raw).aiter_bytes():
+        yield block
+
+
+async def whole(response: ClientResponse, headers: Mapping[str, str], came: Callable[[], None] | None = None) -> bytes:
     """The whole body; `came` is called for each block. Raises ProtocolError above `MAX_ANSWER_BYTES`."""
     body, taken = bytearray(), 0
-    async for block in blocks(response):
+    async for block in blocks(response, headers):
         taken = counted(taken, block)
         if came is not None:
             came()
@@ -52,13 +90,19 @@ async def whole(response: httpx.Response, came: Callable[[], None] | None = None
     return bytes(body)
 
 
-def _check_size(response: httpx.Response) -> None:
+def _check_size(headers: Mapping[str, str]) -> None:
     """Refuse what its head already says to be too long, or what may unfold without bound."""
-    length = response.headers.get("content-length", "")
+    length = headers.get("content-length", "")
     if length.isdecimal() and len(length) < 20:
         counted(int(length), b"")
-    if "," in response.headers.get("content-encoding", ""):
+    encoding = headers.get("content-encoding", "").strip().lower()
+    if "," in encoding:
         raise ProtocolError("The answer is compressed several times over and was refused.")
+    if encoding in _UNBOUNDED:
+        raise ProtocolError(
+            f"The answer is compressed as {encoding!r}, which was not asked for, and was refused.",
+            hint="Look at what stands between here and the gateway; it may send gzip.",
+        )
 
 
 def counted(taken: int, block: bytes) -> int:

@@ -1,10 +1,8 @@
-"""What httpx and aiohttp raise, as our errors."""
+"""What aiohttp raises, and httpx where it unpacks an answer, as our errors."""
 
 from __future__ import annotations
 
 from typing import Any, TypeVar
-
-import httpx
 
 from ..._wire.json_text import loads
 from ...errors import BifrostError, ConnectionFailed, ProtocolError, StreamInterrupted, TimedOut
@@ -16,9 +14,8 @@ Refused = TypeVar("Refused", bound=BifrostError)
 
 
 def foreign(error: BaseException) -> bool:
-    """Whether httpx, aiohttp, which httpx-aiohttp lets through, or the operating system raised it."""
-    kinds = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
-    return isinstance(error, kinds) or type(error).__module__.partition(".")[0] == "aiohttp"
+    """Whether aiohttp, httpx or the operating system raised it."""
+    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in ("aiohttp", "httpx")
 
 
 def timed_out(phase: str, seconds: float | None) -> TimedOut:
@@ -40,36 +37,34 @@ def timed_out(phase: str, seconds: float | None) -> TimedOut:
 def mapped(
     error: BaseException, base_url: str, received: bool = False, connect_limit: float | None = None
 ) -> BifrostError:
-    """Our error for one of httpx's (or of aiohttp beneath it)."""
+    """Our error for one that is `foreign`."""
     import aiohttp  # late, as its pool is made: loading it takes 0.1 s
 
-    cause = error.__cause__ or error
-    if isinstance(cause, aiohttp.ConnectionTimeoutError | httpx.ConnectTimeout | httpx.PoolTimeout):
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
         return timed_out("connect", connect_limit)
-    if isinstance(cause, aiohttp.ServerTimeoutError | httpx.TimeoutException):
+    if isinstance(error, aiohttp.ServerTimeoutError):
         return timed_out("between_chunks" if received else "first_byte", connect_limit)
-    broken = isinstance(error, aiohttp.ClientResponseError | httpx.DecodingError)  # by what was sent, not by its end
-    if not broken and (
-        isinstance(cause, aiohttp.ClientPayloadError | httpx.ReadError | httpx.RemoteProtocolError) or received
-    ):
+    if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
+        return _of_proxy(error, base_url)
+    # By what was sent, not by its end; the second is httpx's, about what is not compressed as it says.
+    broken = isinstance(error, aiohttp.ClientResponseError) or type(error).__name__ == "DecodingError"
+    if not broken and (isinstance(error, aiohttp.ClientPayloadError) or received):
         return StreamInterrupted(
             "The connection broke in the middle of the answer.", hint="The text so far is in .text."
         )
-    if broken or isinstance(cause, aiohttp.ClientResponseError):
+    if broken:
         return ProtocolError(
             f"{base_url} answered with something that is not HTTP as a gateway speaks it.",
             hint="Is base_url the address and port of a Bifrost gateway?",
         )
-    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.TooManyRedirects):
+    if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
         return ProtocolError(f"{base_url} cannot be used as an address.", hint="Check base_url.")
-    if isinstance(cause, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
-        return _of_proxy(cause, base_url)
     hint = "Start one, check base_url, or use Client('demo') for the embedded gateway."
-    if isinstance(cause, aiohttp.ClientConnectorCertificateError):
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
         hint = "Pass ca_file= (BIFROST_CA_FILE) where the gateway's certificate is of an authority of your own."
     through = f", asked through the proxy {proxy}" if (proxy := proxy_of(base_url)) else ""
-    failed = ConnectionFailed(f"No gateway answered at {base_url} ({_reason(cause)}{through}).", hint=hint)
-    failed.taken = not isinstance(cause, aiohttp.ClientConnectorError | httpx.ConnectError)
+    failed = ConnectionFailed(f"No gateway answered at {base_url} ({_reason(error)}{through}).", hint=hint)
+    failed.taken = not isinstance(error, aiohttp.ClientConnectorError)
     return failed
 
 

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
-import httpx
 import orjson
 
-from .body import HEADERS, sent, whole
+from .body import HEADERS, form as as_form, head, in_pieces, whole
 from .error_map import foreign, mapped, timed_out
-from .pool import pool
+from .pool import address, pool
 
 __all__ = ["Reply", "fetch", "get_json"]
-
-
-PIECE = 2**18
-"""Bytes of a body that are sent in one go."""
 
 
 class Reply(NamedTuple):
@@ -25,6 +20,7 @@ class Reply(NamedTuple):
 
     status: int
     headers: Mapping[str, str]
+    """Their names in lower case."""
     body: bytes
 
     def json(self) -> Any:
@@ -53,27 +49,21 @@ async def fetch(
     Raises ConnectionFailed and its relatives, ProtocolError for an answer longer than `MAX_ANSWER_BYTES`.
     """
     http = await pool(base_url, ca_file)
-    body = None if content is None else orjson.dumps(content)
-    all_headers = {**HEADERS, **headers} if body is None else {**HEADERS, **headers, "content-type": "application/json"}
-    if body is not None and len(body) > PIECE:  # aiohttp warns of more in one piece, which holds up the loop
-        all_headers["content-length"] = str(len(body))
+    sent: dict[str, str] = {**HEADERS, **headers}
+    body: bytes | AsyncIterator[bytes] | None = None
+    if content is not None:
+        sent["content-type"] = "application/json"
+        body = in_pieces(orjson.dumps(content), sent)
+    elif form is not None or files is not None:
+        body = as_form(form or {}, files, sent)
     silence, heard = _Silence(seconds), False
+    if body is not None and not isinstance(body, bytes):
+        body = silence.broken_by(body)
     try:
-        request = httpx.Request(
-            method,
-            base_url + path,
-            params=dict(params or {}),
-            content=_pieces(body) if body is not None and len(body) > PIECE else body,
-            data=None if form is None else dict(form),
-            files=files,
-            headers=httpx.Headers(all_headers, encoding="utf-8"),
-            extensions={"timeout": {"connect": seconds}},
-        )
-        if not isinstance(request.stream, httpx.ByteStream):
-            request.stream = silence.broken_by(cast(AsyncIterator[bytes], request.stream))
-        async with silence.timer, sent(http, request) as response:
-            heard = True
-            return Reply(response.status_code, response.headers, await whole(response, silence.broken))
+        url = address(base_url + path, _query(params or {}))
+        async with silence.timer, http.request(method, url, sent, body, seconds) as response:
+            heard, answered = True, head(response)
+            return Reply(response.status, answered, await whole(response, answered, silence.broken))
     except TimeoutError as error:
         if not silence.timer.expired():
             raise mapped(error, base_url, connect_limit=seconds) from None
@@ -101,22 +91,17 @@ class _Silence:
         """Something went out or came in."""
         self.timer.reschedule(asyncio.get_running_loop().time() + self._seconds)
 
-    def broken_by(self, stream: AsyncIterator[bytes]) -> httpx.AsyncByteStream:
-        """`stream`, of which each piece that is taken breaks the silence."""
-        broken = self.broken
-
-        class Heard(httpx.AsyncByteStream):
-            async def __aiter__(self) -> AsyncIterator[bytes]:
-                async for piece in stream:
-                    broken()
-                    yield piece
-
-        return Heard()
+    async def broken_by(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """`body`, of which each piece that is taken breaks the silence."""
+        async for piece in body:
+            self.broken()
+            yield piece
 
 
-async def _pieces(body: bytes) -> AsyncIterator[bytes]:
-    for start in range(0, len(body), PIECE):
-        yield body[start : start + PIECE]
+def _query(params: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (name, str(value).lower() if isinstance(value, bool) else str(value)) for name, value in params.items()
+    )
 
 
 async def get_json(

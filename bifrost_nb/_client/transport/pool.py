@@ -2,40 +2,115 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
+from ...errors import ProtocolError
 from ..portal import portal
 from .route import route_to
 
 if TYPE_CHECKING:
-    import httpx
+    import aiohttp
+    import yarl
 
-__all__ = ["pool"]
+__all__ = ["Pool", "address", "pool"]
 
 KEEPALIVE_S = 30.0
 
 
-async def pool(base_url: str, ca_file: str | None = None) -> httpx.AsyncBaseTransport:
+class Pool:
+    """Connections to one gateway, and how each request goes over them: unchanged there, unchanged back."""
+
+    def __init__(self, session: aiohttp.ClientSession, proxy: str | None) -> None:
+        self._session, self._proxy = session, proxy
+
+    def request(
+        self,
+        method: str,
+        url: yarl.URL,
+        headers: Mapping[str, str],
+        body: bytes | AsyncIterator[bytes] | None,
+        connect_s: float | None,
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """The answer's head, its body to be read; raises what aiohttp raises. No redirect is followed."""
+        return self._session.request(
+            method,
+            url,
+            headers=headers,
+            data=body,
+            allow_redirects=False,
+            proxy=self._proxy,
+            timeout=_limits(connect_s),
+        )
+
+
+async def pool(base_url: str, ca_file: str | None = None) -> Pool:
     """The connection pool of the private loop for this way to `base_url`; made late, as loading aiohttp takes 0.1 s.
 
     Raises ConfigurationError for a proxy or certificates that cannot be used.
     """
-    import httpx
-
     here, route = portal(), route_to(base_url, ca_file)
-    transport: httpx.AsyncBaseTransport | None = here.shared.get(route)
-    if transport is None:
+    found: Pool | None = here.shared.get(route)
+    if found is None:
         import aiohttp
-        from httpx_aiohttp import AiohttpTransport
 
-        def session() -> aiohttp.ClientSession:
-            return aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S, ssl=route.tls or True),
-                cookie_jar=aiohttp.DummyCookieJar(),  # a cookie of one gateway must not reach another
-                read_bufsize=64 * 1024,  # a block that stays in the processor's cache is read a fifth quicker
-            )
+        session = aiohttp.ClientSession(
+            connector=_connector()(limit=0, keepalive_timeout=KEEPALIVE_S, ssl=route.tls or True),
+            cookie_jar=aiohttp.DummyCookieJar(),  # a cookie of one gateway must not reach another
+            auto_decompress=False,  # see `body.blocks`
+            read_bufsize=64 * 1024,  # a block that stays in the processor's cache is read a fifth quicker
+        )
+        here.shared[route] = found = Pool(session, route.proxy)
+        here.closers.append(session.close)
+    return found
 
-        transport = AiohttpTransport(client=session, proxy=httpx.Proxy(route.proxy) if route.proxy else None)
-        here.shared[route] = transport
-        here.closers.append(transport.aclose)
-    return transport
+
+@lru_cache(maxsize=1)
+def _connector() -> Any:
+    """aiohttp's connector, which asks nothing over a connection on which something came while it was idle.
+
+    aiohttp (3.14) takes that for the answer to what is asked next: a second answer, a proxy's 408 before it closes.
+    """
+    import aiohttp
+
+    class Connector(aiohttp.TCPConnector):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            self._used: WeakSet[Any] = WeakSet()
+
+        async def connect(self, *arguments: Any, **options: Any) -> aiohttp.connector.Connection:
+            while True:
+                connection = await super().connect(*arguments, **options)
+                protocol = connection.protocol
+                if protocol not in self._used:  # a new one, whose server may say what it likes
+                    self._used.add(protocol)
+                    return connection
+                if protocol is None or not protocol.should_close:
+                    return connection
+                connection.close()
+
+    return Connector
+
+
+@lru_cache(maxsize=64)
+def _limits(connect_s: float | None) -> aiohttp.ClientTimeout:
+    """All other limits are those of `deadline`."""
+    import aiohttp
+
+    return aiohttp.ClientTimeout(total=None, sock_connect=connect_s)
+
+
+@lru_cache(maxsize=256)  # a client asks few addresses, and reading one takes as long as parsing an answer
+def address(text: str, query: tuple[tuple[str, Any], ...] = ()) -> yarl.URL:
+    """An address to ask. Raises ProtocolError for one that is none."""
+    from urllib.parse import urlencode
+
+    import yarl
+
+    try:
+        return yarl.URL(f"{text}?{urlencode(query)}" if query else text)
+    except ValueError:
+        raise ProtocolError(f"{text} cannot be used as an address.", hint="Check base_url.") from None

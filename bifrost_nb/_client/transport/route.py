@@ -46,8 +46,9 @@ def route_to(base_url: str, ca_file: str | None = None) -> NetworkRoute:
     ``SSL_CERT_DIR`` count, else the certificates that certifi has. Raises ConfigurationError for a proxy or
     certificates that cannot be used.
     """
-    surroundings = tuple(map(os.environ.get, _NAMES))
-    proxy = _proxy(base_url, surroundings)
+    if _plainly_here(base_url):
+        return _route(None, None, None)
+    proxy = _proxy(base_url, tuple(map(os.environ.get, _NAMES)))
     if base_url.startswith("http://") and not (proxy or "").lower().startswith("https://"):
         return _route(proxy, None, None)
     path, told_by = (ca_file, "ca_file") if ca_file else ca_variable()
@@ -84,6 +85,12 @@ def proxy_of(base_url: str) -> str | None:
         return plain(f"{parts.hostname}:{parts.port or 80}", 200) if parts.hostname else None
     except (ConfigurationError, ValueError):
         return None
+
+
+@lru_cache(maxsize=64)  # reading twenty variables takes as long as encoding an answer
+def _plainly_here(base_url: str) -> bool:
+    """Whether `base_url` is on this machine and not encrypted, so that nothing of the environment counts."""
+    return base_url.startswith("http://") and _is_here((urlsplit(base_url).hostname or "").rstrip("."))
 
 
 @lru_cache(maxsize=64)  # working out which proxy is meant takes as long as sending a request
