@@ -130,7 +130,8 @@ def _places(ax: Axes, drawn: Sequence[Series], *, over: bool) -> list[tuple[Seri
 
 
 def _pixels(ax: Axes, one: Series) -> np.ndarray:
-    x, y = ax.convert_xunits(np.asarray(one.x)), np.asarray(one.y, dtype="float64")
+    x = ax.convert_xunits(np.asarray(one.x))  # type: ignore[no-untyped-call]
+    y = np.asarray(one.y, dtype="float64")
     points = ax.transData.transform(np.column_stack([np.asarray(x, dtype="float64"), y]))
     return np.asarray(points[np.isfinite(points).all(axis=1)])
 
