@@ -57,10 +57,11 @@ def test_pictures_and_calls_are_shown(
 ) -> None:
     """A question's picture stands above its answers, a call of a tool as name and arguments, markup in them as text."""
     arguments = '{"city": "<img src=x onerror=alert(1)>", "days": 2}'
-    gateway.script([{"tool_calls": [{"name": "look_up", "arguments": arguments}]}])
     tool = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object", "properties": {}}}}
-    asked = {"inputs": {"photo": [png(), png("blue")]}, "images": "photo", "tools": [tool]}
-    found = compare(["openai/gpt-4o-mini", "azure/gpt-4o"], "What?", client=client, **asked)
+    asked: dict[str, Any] = {"inputs": {"photo": [png(), png("blue")]}, "images": "photo", "tools": [tool]}
+    found = compare(["openai/gpt-4o-mini", "azure/gpt-4o"], "What?", client=client, tool_choice="required", **asked)
+    for run in found.runs:
+        run.tool_calls[0]["function"]["arguments"] = arguments  # as a hostile model would write them
     page, noted = opened(found.report(tmp_path / "report.html"))
     shown = page.locator(".group img.picture")
     assert [image.evaluate("e => e.naturalWidth > 0") for image in shown.all()] == [True, True]
