@@ -115,7 +115,8 @@ def check_images_taken(client: Client, deployments: Iterable[str]) -> None:
     """
     asked = set(deployments)
     for model in _listed(client):
-        modalities = (model.get("architecture") or {}).get("input_modalities")
+        told = model.get("architecture")
+        modalities = told.get("input_modalities") if isinstance(told, Mapping) else None
         if not isinstance(modalities, list) or not modalities or "image" in modalities:
             continue
         if model["id"] in asked:
