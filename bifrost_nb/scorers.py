@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._compare.embedding_scorer import Similar
 from ._compare.judge import Rubric
-from ._compare.scoring import Score, Scorer
+from ._compare.scoring import Bounded, Score, Scorer, ScorerFunction
 from ._numbers import number as as_number, whole
 from ._safe_text import plain
 from .errors import ConfigurationError
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Score",
     "Scorer",
+    "bounded",
     "called",
     "contains",
     "exact",
@@ -256,6 +257,20 @@ def rubric(
     are found there again. A reply that is not the JSON asked for is no grade: NA, with ``_error`` saying why.
     """
     return Rubric(question, judge, scale, prompt, client)
+
+
+def bounded(scorer: ScorerFunction, low: float, high: float) -> Scorer:
+    """`scorer`, and that it gives numbers from `low` to `high`: ``grade=scorers.bounded(my_grade, 0, 10)``.
+
+    ``until="decided"`` needs to know: an interval that holds at every look rests on what a score can be. A function of
+    your own is taken to give 0 to 1 unless you say otherwise.
+    """
+    ends = as_number(low), as_number(high)
+    if ends[0] is None or ends[1] is None or not -math.inf < ends[0] < ends[1] < math.inf:
+        raise ConfigurationError(f"bounded takes the least and the most that it gives, not {low!r} and {high!r}.")
+    if not callable(scorer) or isinstance(scorer, type):
+        raise ConfigurationError(f"bounded takes a function of the run, not {scorer!r}.")
+    return Bounded(scorer.scorer if isinstance(scorer, Bounded) else scorer, ends[0], ends[1])
 
 
 def _name(column: Any) -> str:

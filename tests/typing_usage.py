@@ -48,6 +48,7 @@ def blocking(frame: pd.DataFrame) -> None:
     assert_type(batch.collect(wait=1.0).pending, int)
     assert_type(client.count_tokens("openai/gpt-4o-mini", [{"role": "user", "content": "Hi"}]), int | None)
     drawn = client.image("openai/gpt-image-1", "A cat", n=2, size="1024x1024", path="cat.png")
+    assert_type(bf.compare(["openai/gpt-image-1"], "A cat", api="image", folder="pictures"), bf.Comparison)
     assert_type(drawn.images, list[bytes])
     spoken = client.speech("openai/gpt-4o-mini-tts", "Hi", voice="alloy", response_format="wav")
     assert_type(spoken.audio_bytes, bytes)
@@ -146,6 +147,7 @@ def comparing(inputs: pd.DataFrame) -> None:
         right=scorers.fields({"currency": "EUR"}),
         looked_up=scorers.called("weather", city="city"),
         brief=scorers.length(max=400, unit="words"),
+        mark=scorers.bounded(lambda run, row: 7, 0, 10),
         near=scorers.similar("expected", deployment="openai/text-embedding-3-small"),
         grade=bf.scorers.rubric(
             "Is it in {{source}}?", judge={"deployment": "openai/gpt-4o"}, scale={"no": 0, "yes": 1}
@@ -181,6 +183,10 @@ def trying(frame: pd.DataFrame) -> None:
     assert_type(bf.playground(), bf.Playground)
     judged = bf.playground(["azure/fast"], "{{a}}", inputs=frame, score=bf.scorers.exact("expected"))
     assert_type(judged.update(score=None, scores=[]), bf.Playground)
+    talk = bf.playground([{"deployment": "azure/fast", "temperature": 0}], {"short": "Hi"}, pictures=["photo.png"])
+    assert_type(talk.go_on("azure/fast").use("short"), bf.Playground)
+    assert_type(talk.keep("short").prompt, str)
+    assert_type(str(talk.diff("short")), str)
     assert_type(bf.replay(frame, ["azure/fast"]), bf.Replayed)
     assert_type(bf.replay(frame, ["azure/fast"]).variants, list[str])
     assert_type(bf.replay(frame, ["azure/fast"]).summary(by="template"), pd.DataFrame)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from .._client.typed_answers import read_answer
 from .._numbers import number
 from .._prompts.pictures import described, shortened
 from .._runs.run import Run
+from .._safe_text import plain
 from ..errors import ConfigurationError
+from .media_columns import add_media
 from .plan import Plan, PlannedPrompt, Trial
 from .plots import Plots
 from .sweep import Progress
@@ -113,6 +115,9 @@ class Comparison:
         ``score_<name>`` (a number; NA: not judged), ``score_<name>_reason`` and ``score_<name>_error`` (why there is
         none); of a single ``score=`` they are ``score``, ``score_reason`` and ``score_error``.
 
+        With ``api="image"`` there are ``pictures`` and ``cost_per_picture_usd``, with ``api="speech"`` ``seconds`` and
+        ``cost_per_minute_usd``.
+
         With a `schema` there are ``valid`` (boolean; NA: no answer came), ``valid_error`` and ``answer_<field>``.
 
         ``prompt`` is the text; several turns are JSON, with ``data:image/png;sha256=...`` in place of each picture
@@ -136,6 +141,7 @@ class Comparison:
                 shown = [None if run.prompt is None else shortened(run.prompt) for run in self.runs]
                 frame["prompt"] = pd.Series(shown, dtype=frame["prompt"].dtype)
             frame = self._with_inputs(frame)
+            add_media(frame, self.plan.kind, self.runs)
             if self.plan.schema is not None:
                 add_answers(frame, self.plan.schema, self.runs)
             for name, values in self._scores.items():
@@ -470,7 +476,8 @@ class Comparison:
     def diff(self, a: str, b: str, prompt_id: str | None = None) -> TextDiff:
         """How the answer of `b` differs from that of `a`, word by word, to one prompt (by default the first).
 
-        Of several repeats the most frequent answer counts. A tool call is its name and an argument a line.
+        Of several repeats the most frequent answer counts. A tool call is its name and an argument a line. Two long
+        answers with little in common are not marked word by word: each stands alone, folded.
         """
         from .._display.run import said
         from .text_diff import text_diff
@@ -478,6 +485,7 @@ class Comparison:
         prompt = self._known(self.plan.prompts[0].prompt_id if prompt_id is None else prompt_id)
         texts = []
         self._check_names(a, b)
+        asked = _shown_question([one.prompt for one in self._cells if one.variant in (a, b)], prompt)
         for name in (a, b):
             runs = (
                 run
@@ -488,7 +496,7 @@ class Comparison:
             if not given:
                 raise ConfigurationError(f"{name} gave no answer to prompt {prompt}.")
             texts.append(given.most_common(1)[0][0])
-        return text_diff(texts[0], texts[1], title=f"{a} → {b}")
+        return text_diff(texts[0], texts[1], title=f"{a} → {b}: {asked}")
 
     def explain(self, deployment: str, prompt_id: str | None = None, repeat: int = 0) -> str:
         """What happened to one run, in sentences: who was asked and refused, who served, where time and money went.
@@ -707,6 +715,15 @@ class Comparison:
 
         self._wait_a_moment()  # this is asked for first, and what it says should agree with the table
         return {}, metadata_many(self.runs)
+
+
+def _shown_question(prompts: Iterable[PlannedPrompt], input_id: str) -> str:
+    """The prompt of an input in a line; of two templates the inputs that both were filled in with."""
+    found = [one for one in prompts if one.input_id == input_id]
+    said = found[0].text if found else ""
+    if len({one.text for one in found}) > 1:
+        said = ", ".join(f"{name}: {_shown_input(found[0], name)}" for name in found[0].values)
+    return plain(" ".join(said.split()), 120)
 
 
 def _shown_input(prompt: PlannedPrompt, name: str) -> Any:

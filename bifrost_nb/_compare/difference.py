@@ -101,7 +101,7 @@ class Difference:
     """True where the interval holds at every look at the data, so that one may stop on it."""
     excluded: Mapping[str, int] = field(default_factory=dict)
     reason: str | None = None
-    """Why nothing is said, where `outcome` is ``refused``."""
+    """Why nothing is said, where `outcome` is ``refused``; why the interval alone does not decide, where ``unsure``."""
     pairs: pd.DataFrame | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -222,7 +222,8 @@ def difference(
 def decided(found: Difference, p_value: float) -> Difference:
     """`found` with the outcome that `p_value` (corrected for several tests) leaves of it."""
     if found.outcome in ("a", "b") and p_value > 1 - found.confidence:
-        return replace(found, outcome="unsure")
+        reason = f"The interval is that of one pair; corrected for all pairs p is {p_value:.2g}"
+        return replace(found, outcome="unsure", reason=reason)
     return found
 
 
@@ -313,6 +314,7 @@ def _judged(
         points=points,
         anytime=anytime,
         excluded=excluded,
+        reason=_doubt(figures, len(sample), binary) if outcome == "unsure" and not anytime else None,
         pairs=table.merge(columns, on="input_id", how="left"),
     )
 
@@ -334,7 +336,7 @@ def _figures(
         p_value = mean_p_value(sample, seed, binary=binary)
         return _Figures(float(sample.mean()), low, high, p_value, float(sides["b"].mean()))
     if question.statistic == "median":
-        low, high = median_interval(sample, confidence, seed)
+        low, high = median_interval(sample, confidence)
         return _Figures(float(np.median(sample)), low, high, median_p_value(sample), float(sides["b"].median()))
     a, b = _matrix(pairs["a"]), _matrix(pairs["b"])
     (low, high), p_value = quantile_interval(a, b, 0.95, confidence, seed)
@@ -371,6 +373,14 @@ def _outcome(question: _Question, figures: _Figures, count: int, matters: float,
     if not apart or not (anytime or figures.p_value <= 1 - question.confidence):
         return "unsure"
     return "a" if (figures.low > 0) == higher_is_better(question.metric) else "b"
+
+
+def _doubt(figures: _Figures, count: int, binary: bool) -> str | None:
+    """Why a difference is not called whose interval leaves 0 out: the two are not the same test."""
+    if count < FEWEST_INPUTS or not (figures.low > 0 or figures.high < 0):
+        return None
+    test = "McNemar's exact test" if binary else "the test, which swaps the sides of inputs,"
+    return f"The interval leaves 0 out, but {test} does not call a difference (p = {figures.p_value:.2g})"
 
 
 def _needed(

@@ -152,7 +152,8 @@ class Replayed:
                 hint=f"It has {', '.join(self.comparison.deployments)} for rows "
                 f"{', '.join(str(each) for each in sorted(set(table['row']))[:20])}.",
             )
-        return _diff(next(found.itertuples(index=False)))
+        one = next(found.itertuples(index=False))
+        return _diff(one, f": {plain(' '.join(_text(one.prompt).split()), 120)}")
 
     def __len__(self) -> int:
         return len(self.comparison)
@@ -215,9 +216,9 @@ def _similarity(old: Any, new: Any) -> float | None:
     return text_diff(old, new).similarity if isinstance(old, str) and isinstance(new, str) else None
 
 
-def _diff(row: Any) -> TextDiff:
+def _diff(row: Any, asked: str = "") -> TextDiff:
     old, new = (each if isinstance(each, str) else "" for each in (row.response_before, row.response))
-    return text_diff(old, new, title=f"{_text(row.before)} → {row.deployment}")
+    return text_diff(old, new, title=f"{_text(row.before)} → {row.deployment}{asked}")
 
 
 def _row_html(row: Any) -> str:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .judge import JudgeCalls
 
 __all__ = [
+    "Bounded",
     "Judged",
     "ModelScorer",
     "Score",
@@ -96,6 +97,22 @@ class Scorer:
         return self._shown
 
 
+class Bounded(Scorer):
+    """A scorer with the range of what it gives; the scorer itself judges. See `bifrost_nb.scorers.bounded`."""
+
+    def __init__(self, scorer: ScorerFunction, low: float, high: float) -> None:
+        name = str(getattr(scorer, "__name__", "scorer"))
+        said = repr(scorer) if isinstance(scorer, Scorer) else name
+        columns = scorer.columns if isinstance(scorer, Scorer) else ()
+        super().__init__(name, f"bounded({said}, {low:g}, {high:g})", scorer, columns)
+        self.scorer = scorer
+        self.bounds = (low, high)
+
+    def __call__(self, run: Run, row: Row | None = None) -> Any:
+        """What the scorer says of one answer."""
+        return self.scorer(run, row or {}) if _takes_row(self.scorer) else self.scorer(run)
+
+
 class ModelScorer(Scorer):
     """A scorer that asks models. It judges many answers in one pass, through a comparison's own calls."""
 
@@ -149,6 +166,7 @@ def scores(name: str, scorer: ScorerFunction, work: Sequence[tuple[Run, Row]], c
     when KeyboardInterrupt is raised. Plain functions run beside each other in threads, async ones on a loop of their
     own. A run without an answer has no score.
     """
+    scorer = scorer.scorer if isinstance(scorer, Bounded) else scorer
     into = [_prejudged(run) or Judged(None, None, INTERRUPTED) for run, _ in work]
     calls.found[name] = into
     places = [place for place, (run, _) in enumerate(work) if _prejudged(run) is None]

@@ -1,4 +1,4 @@
-"""Reading answers side by side: equal ones folded with a count, two of them as a word diff."""
+"""Reading answers side by side: equal ones folded with a count, two of them as a word diff, unlike ones each alone."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from .._display.html import text as safe
@@ -19,6 +20,12 @@ __all__ = ["TextDiff", "folded", "text_diff"]
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
 _MOST_WORDS = 4000
 """Beyond this many words a word diff takes seconds; longer answers are compared line by line."""
+_SHORT = 40
+"""Two texts with no more words than this are read at a glance, however they differ."""
+_ALIKE = 0.4
+"""Texts with less in common are unlike: marked word by word they would be read as neither."""
+_FIRST = 160
+"""Characters of a folded text that are seen before it is opened."""
 
 
 def folded(frame: pd.DataFrame) -> pd.DataFrame:
@@ -42,24 +49,45 @@ def folded(frame: pd.DataFrame) -> pd.DataFrame:
 Kind = Literal["same", "removed", "added"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TextDiff:
-    """What to change in `a` to get `b`. Text marks ``[-removed-]`` and ``{+added+}``, HTML strikes and underlines."""
+    """What to change in `a` to get `b`. Text marks ``[-removed-]`` and ``{+added+}``, HTML strikes and underlines.
+
+    Of texts that have little in common (`unlike`) the whole of `a` is removed and the whole of `b` added, and HTML
+    folds each.
+    """
 
     a: str
     b: str
     title: str = ""
 
-    @property
+    @cached_property
     def similarity(self) -> float:
-        """From 0 (nothing in common) to 1 (equal), by words."""
-        return difflib.SequenceMatcher(None, _pieces(self.a), _pieces(self.b), autojunk=False).ratio()
+        """From 0 (nothing in common) to 1 (equal), by words; the blanks between them do not count."""
+        a, b = self._units()
+        a, b = ([one for one in side if not one.isspace()] for side in (a, b))
+        return difflib.SequenceMatcher(None, a, b, autojunk=False).ratio()
+
+    @property
+    def unlike(self) -> bool:
+        """Whether so little is common to both that marked words would not help: less than two in five."""
+        words = max(len(self.a.split()), len(self.b.split()))
+        return bool(self.a and self.b) and words > _SHORT and self.similarity < _ALIKE
+
+    def _units(self) -> tuple[list[str], list[str]]:
+        """Both texts in words, or in lines where they are long."""
+        a, b = _WORDS.findall(self.a), _WORDS.findall(self.b)
+        if len(a) + len(b) > _MOST_WORDS:
+            a, b = self.a.splitlines(keepends=True), self.b.splitlines(keepends=True)
+        return a, b
 
     def parts(self) -> Iterator[tuple[Kind, str]]:
         """The texts in order, each ``same``, ``removed`` (only in a) or ``added`` (only in b)."""
-        a, b = _pieces(self.a), _pieces(self.b)
-        if len(a) + len(b) > _MOST_WORDS:
-            a, b = self.a.splitlines(keepends=True), self.b.splitlines(keepends=True)
+        if self.unlike:
+            yield "removed", self.a
+            yield "added", self.b
+            return
+        a, b = self._units()
         for kind, start, end, other, last in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
             if kind == "equal":
                 yield "same", "".join(a[start:end])
@@ -71,11 +99,16 @@ class TextDiff:
 
     def __str__(self) -> str:
         marks = {"same": "{}", "removed": "[-{}-]", "added": "{{+{}+}}"}
-        shown = "".join(marks[kind].format(plain(text)) for kind, text in self.parts())
+        between = "\n" if self.unlike else ""
+        shown = between.join(marks[kind].format(plain(text)) for kind, text in self.parts())
         return shown.encode("utf-8", "replace").decode()  # half characters cannot be printed or sent
 
     def __repr__(self) -> str:
-        return f"{plain(self.title)}\n{self}" if self.title else str(self)
+        head = "\n".join(plain(line) for line in (self.title, self._said()) if line)
+        return f"{head}\n{self}" if head else str(self)
+
+    def _said(self) -> str:
+        return f"Unlike: {self.similarity:.0%} of the words are common to both." if self.unlike else ""
 
     def _repr_html_(self) -> str:
         tags = {
@@ -83,9 +116,13 @@ class TextDiff:
             "removed": '<del style="background:rgba(213,94,0,0.25)">{}</del>',
             "added": '<ins style="background:rgba(0,114,178,0.25)">{}</ins>',
         }
-        text = "".join(tags[kind].format(safe(text)) for kind, text in self.parts())
+        wrap = "white-space:pre-wrap;overflow-wrap:anywhere"
         head = f"<div><b>{safe(self.title)}</b></div>" if self.title else ""
-        return f'<div>{head}<div style="white-space:pre-wrap;overflow-wrap:anywhere">{text}</div></div>'
+        if self.unlike:
+            folds = "".join(_fold(tags[kind], text, wrap) for kind, text in self.parts())
+            return f"<div>{head}<div>{safe(self._said())}</div>{folds}</div>"
+        text = "".join(tags[kind].format(safe(text)) for kind, text in self.parts())
+        return f'<div>{head}<div style="{wrap}">{text}</div></div>'
 
 
 def text_diff(a: str, b: str, title: str = "") -> TextDiff:
@@ -93,5 +130,8 @@ def text_diff(a: str, b: str, title: str = "") -> TextDiff:
     return TextDiff(a, b, title)
 
 
-def _pieces(text: str) -> list[str]:
-    return _WORDS.findall(text)
+def _fold(tag: str, whole: str, wrap: str) -> str:
+    """A text that shows its beginning until it is opened."""
+    first = plain(" ".join(whole.split()), _FIRST)
+    shown = f'<summary style="overflow-wrap:anywhere">{tag.format(safe(first))}</summary>'
+    return f'<details>{shown}<div style="{wrap};padding:2px 0 4px 16px">{safe(whole)}</div></details>'

@@ -141,7 +141,10 @@ class Looks:
         outside = values[(values < self.bounds[0]) | (values > self.bounds[1])]
         if len(outside):
             allowed = "{:g} to {:g}".format(*self.bounds)
-            self.end(f"{self.metric} is {outside.iloc[0]:g} for an answer, and its interval holds from {allowed} only")
+            self.end(
+                f"{self.metric} is {outside.iloc[0]:g} for an answer, and its interval holds from {allowed} only:"
+                " say what it can be with bf.scorers.bounded(scorer, low, high), no answer is paid for again"
+            )
             return
         known = set(frame.loc[values.notna(), "variant"])
         closed = {trial.variant for trial in self.plan.trials if trial.asked.name in given_up}

@@ -64,7 +64,8 @@ def _unsure(found: Difference) -> str:
     if found.n < fewest:
         return f"{head}: a verdict needs {fewest} or more ({_basis(found)})."
     more = f"; about {found.needed:,} needed to see a difference of {_margin(found)}" if found.needed else ""
-    return f"{head}{more} ({_basis(found)}; {_counts(found)})."
+    doubt = f" {found.reason}." if found.reason else ""
+    return f"{head}{more} ({_basis(found)}; {_counts(found)}).{doubt}"
 
 
 def _score(found: Difference) -> str:
@@ -111,6 +112,8 @@ def _basis(found: Difference) -> str:
 
 
 def _interval(found: Difference, low: float, high: float) -> str:
+    if math.isinf(low) and math.isinf(high):
+        return f"too few for a {found.confidence:.0%} interval"
     kind = "interval at any look" if found.anytime else "interval"
     return f"{found.confidence:.0%} {kind} {_value(found, low)} to {_value(found, high)}"
 

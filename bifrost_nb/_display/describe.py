@@ -9,7 +9,7 @@ from .._runs.pending import is_pending
 from .._runs.run import Run
 from .._safe_text import plain
 
-__all__ = ["describe", "duration", "error_text", "line", "parts", "usd"]
+__all__ = ["asked_name", "describe", "duration", "error_text", "line", "parts", "usd"]
 
 _SOURCES = {"response": "", "log": " (gateway log)", "prices": " (from prices)"}
 _STATUS = {
@@ -33,6 +33,12 @@ def describe(run: Run) -> dict[str, str]:
         "cost": _cost(run),
         "status": _status(run),
     }
+
+
+def asked_name(run: Run) -> str:
+    """Who was asked: the name of the comparison's variant where it has one, else ``provider/model``; ``?`` unknown."""
+    variant = run.tags.get("variant")
+    return variant if isinstance(variant, str) and variant else run.requested or "?"
 
 
 def parts(run: Run) -> list[str]:

@@ -18,7 +18,7 @@ from .._runs.log.codec import column_value
 from .._runs.redact_hook import as_written
 from .._runs.run import Run
 from .._safe_text import plain
-from .describe import describe, error_text, line, parts
+from .describe import asked_name, describe, error_text, line, parts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -139,6 +139,8 @@ def metadata(run: Run) -> dict[str, Any]:
 
     A `redact` hook counts here as it does for the log; what the picture itself shows is what somebody wanted to see.
     """
+    from .._prompts.pictures import shortened
+
     known: dict[str, Any] = {}
     written = as_written(run)
     for column in COLUMNS:
@@ -146,6 +148,8 @@ def metadata(run: Run) -> dict[str, Any]:
         if value is not None:
             foreign = column.name in ("response", "error_message", "params")  # names and prompts are never changed
             known[column.name] = without_keys(value) if foreign else _json_value(value)
+    if isinstance(known.get("prompt"), str):
+        known["prompt"] = shortened(known["prompt"])  # as in every frame: pictures by their digest
     return {"bifrost_nb": {"schema": 1, **known}}
 
 
@@ -211,8 +215,13 @@ def _nothing(run: Run) -> str:
 
 
 def said(run: Run) -> str:
-    """All that a run answered, to be compared: its text, then the tools it calls, an argument a line, sorted."""
-    return "\n".join(part for part in (run.text.strip(), *map(_call_text, run.tool_calls)) if part)
+    """All that a run answered, to be compared: its text, then the tools it calls, an argument a line, sorted.
+
+    Of pictures and sound, that there is one, and which.
+    """
+    from .media import media_said
+
+    return "\n".join(part for part in (run.text.strip(), *map(_call_text, run.tool_calls), *media_said(run)) if part)
 
 
 def said_html(run: Run) -> str:
@@ -283,7 +292,7 @@ def _fenced(content: str) -> tuple[str, str]:
 def _many_as_text(runs: Sequence[Run]) -> str:
     if not runs:
         return "(no runs)"
-    return "\n\n".join(f"── {_sendable(plain(run.requested or '?', 200))} ──\n{as_text(run)}" for run in runs)
+    return "\n\n".join(f"── {_sendable(plain(asked_name(run), 200))} ──\n{as_text(run)}" for run in runs)
 
 
 def _many_as_html(runs: Sequence[Run], form: str) -> str:
@@ -295,7 +304,7 @@ def _many_as_html(runs: Sequence[Run], form: str) -> str:
     cards = []
     for run in runs:
         facts = (f"<div>{name}: {text(said)}</div>" for name, said in describe(run).items())
-        head = f"<strong>{text(plain(run.requested or '?', 200))}</strong>"
+        head = f"<strong>{text(plain(asked_name(run), 200))}</strong>"
         cards.append(
             f'<div style="{_CARD};border:1px solid {RULE}" role="group">'
             f'<div style="padding:6px 10px;border-bottom:1px solid {RULE};overflow-wrap:anywhere">{head}'

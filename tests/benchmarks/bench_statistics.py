@@ -124,7 +124,7 @@ def coverage(trials: int) -> Iterator[tuple[str, list[float]]]:
         yield name, [_share(held(draw, n, lambda x, s: mean_interval(x, 0.95, s, skewed=True))) for n in SIZES]
     yield (
         "times, median",
-        [_share(held(_times, n, lambda x, s: median_interval(x, 0.95, s))) for n in SIZES],
+        [_share(held(_times, n, lambda x, s: median_interval(x, 0.95))) for n in SIZES],
     )
 
 

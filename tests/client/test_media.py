@@ -87,7 +87,9 @@ def test_the_sdk_gets_the_same(every_gateway: LocalGateway, log: RunLog) -> None
     assert Image.open(io.BytesIO(base64.b64decode((drawn.data or [])[0].b64_json or ""))).format == "PNG"
     assert drawn.usage is not None
     assert drawn.usage.output_tokens == client.image(DRAW, "A cat").completion_tokens
-    with pytest.raises(openai.BadRequestError, match="speech is not supported by anthropic"):
+    # Measured: an error of the engine's own is a 500 on the routes of SDKs up to 1.5.1.
+    refused = openai.InternalServerError if every_gateway.dialect == "1.4" else openai.BadRequestError
+    with pytest.raises(refused, match="speech is not supported by anthropic"):
         sdk.audio.speech.create(model="anthropic/claude-haiku-4-5", input="Hi", voice="alloy")
 
 

@@ -63,6 +63,7 @@ def test_a_table_of_pairs_calls_by_the_corrected_p_values() -> None:
     assert table["p_adjusted"].tolist() == pytest.approx(holm(table["p_value"].tolist()))
     assert table.loc[0, "p_value"] == pytest.approx(2 * 0.5**6)
     assert table["winner"].isna().all()
+    assert "corrected for all pairs p is" in table.loc[0, "verdict"]
     assert differences(scored(a=once, b=right), "score").loc[0, "winner"] == "azure/a"
 
 

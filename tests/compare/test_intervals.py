@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
-from scipy.stats import mstats, multinomial
+from scipy.stats import binom, mstats, multinomial
 
-from bifrost_nb._statistics.intervals import mean_interval, mean_p_value, quantile, quantile_interval
+from bifrost_nb._statistics.intervals import (
+    mean_interval,
+    mean_p_value,
+    median_interval,
+    median_p_value,
+    quantile,
+    quantile_interval,
+)
 
 TRIALS = 300
 
@@ -70,6 +78,57 @@ def test_the_ends_of_a_score_interval_are_what_a_score_test_just_allows(better: 
         assert (sample.mean() - end) / error == pytest.approx(sign * 1.96, abs=2e-3)
 
 
+MEDIANS: dict[str, Callable[[np.random.Generator, tuple[int, int]], np.ndarray]] = {
+    "normal": lambda rng, size: rng.normal(0, 1, size),
+    "times of one input": lambda rng, size: (
+        rng.lognormal(6, 0.5, size) * (rng.lognormal(0, 0.25, size) - rng.lognormal(0, 0.25, size))
+    ),
+    "one long tail": lambda rng, size: rng.lognormal(0, 1, size) - 1,
+    "two endless tails": lambda rng, size: rng.standard_cauchy(size),
+}
+"""Paired differences whose median is 0."""
+
+
+@pytest.mark.parametrize("inputs", [6, 20, 50])
+@pytest.mark.parametrize("kind", MEDIANS)
+def test_intervals_of_medians_cover_the_truth(kind: str, inputs: int) -> None:
+    """Whatever the shape, 93.5 to 96.5 of 100 hold the median, from six inputs on (3,000 trials: four errors are 1.6).
+
+    The percentile bootstrap held it in 92 of 100 at 20 inputs.
+    """
+    samples = MEDIANS[kind](np.random.default_rng(15), (3000, inputs))
+    held = [low <= 0 <= high for low, high in (median_interval(sample, 0.95) for sample in samples)]
+    assert 0.934 <= np.mean(held) <= 0.966
+
+
+def test_the_test_of_a_median_is_its_interval() -> None:
+    """0 is outside the interval of a confidence just where one minus it is above p: at every size, with ties too."""
+    rng = np.random.default_rng(16)
+    for trial in range(300):
+        count = int(rng.integers(2, 60))
+        sample = rng.normal(rng.normal(0, 0.5), 1, count)
+        if trial % 3 == 0:
+            sample = sample.round()
+        p_value = median_p_value(sample)
+        assert p_value == pytest.approx(median_p_value(-sample))
+        for confidence in (1 - p_value - 1e-6, 1 - p_value + 1e-6):
+            if 0.5 <= confidence < 1:
+                low, high = median_interval(sample, confidence)
+                assert (low > 0 or high < 0) == (1 - confidence > p_value), (count, p_value)
+
+
+def test_a_median_of_five_has_no_interval_and_that_of_order_statistics_is_known() -> None:
+    """Five inputs cannot give 95 %; where a level falls on order statistics the interval is theirs (binomial)."""
+    assert median_interval(np.arange(5.0), 0.95) == (-math.inf, math.inf)
+    ordered = np.arange(20.0) ** 2
+    for place in (5, 6, 7):
+        level = 1 - 2 * float(binom.cdf(place - 1, 20, 0.5))
+        ends = ordered[place - 1], ordered[20 - place]
+        assert median_interval(ordered, level - 1e-12) == pytest.approx(ends)
+    assert median_p_value(np.arange(1.0, 7.0)) == pytest.approx(2 * 0.5**6)
+    assert median_p_value(np.zeros(9)) == 1.0
+
+
 def test_the_p95_is_harrell_and_davis() -> None:
     """As SciPy computes it for one sample, over inputs and repeats together, runs that are missing left out."""
     values = np.random.default_rng(3).lognormal(6, 0.5, (40, 3))
@@ -91,20 +150,31 @@ def test_intervals_of_a_p95_cover_the_truth() -> None:
     assert 0.91 * TRIALS / 2 <= held <= 0.99 * TRIALS / 2
 
 
-@pytest.mark.parametrize("kind", ["skewed", "two tails"])
-def test_intervals_of_money_cover_the_truth(kind: str) -> None:
-    """Lognormal money at 20 inputs, against a constant and against money: held in 89 to 99 of 100 (93 to 97, and luck).
+MONEY: dict[str, tuple[Callable[[np.random.Generator], np.ndarray], float]] = {
+    "against a constant": (lambda rng: rng.lognormal(0, 1, 20) - 1, math.exp(0.5) - 1),
+    "unrelated": (lambda rng: rng.lognormal(0, 1, 20) - rng.lognormal(0, 1, 20), 0.0),
+    "of the input, dearer": (
+        lambda rng: rng.lognormal(0, 1, 20) * (1.3 * rng.lognormal(0, 0.3, 20) - rng.lognormal(0, 0.3, 20)),
+        0.3 * math.exp(0.545),
+    ),
+    "hardly skewed": (lambda rng: 1.3 * rng.gamma(2, 1, 20) - rng.gamma(2, 1, 20), 0.6),
+}
+"""Paired differences of 20 inputs, and their true mean."""
 
-    Student's t alone holds the first in 86, the studentised bootstrap the second in 89.
+
+@pytest.mark.parametrize("kind", MONEY)
+def test_intervals_of_money_cover_the_truth(kind: str) -> None:
+    """Lognormal money (sigma 1) and such without long tails: held in 89.5 to 99 of 100 (93 to 97, and luck).
+
+    Student's t alone holds the first in 86, the studentised bootstrap the second in 89 and the third in 86.
     """
+    draw, truth = MONEY[kind]
     rng = np.random.default_rng(9)
     held = 0
     for trial in range(TRIALS):
-        other = 1.0 if kind == "skewed" else rng.lognormal(0, 1, 20)
-        truth = math.exp(0.5) - 1 if kind == "skewed" else 0.0
-        low, high = mean_interval(rng.lognormal(0, 1, 20) - other, 0.95, trial, skewed=True)
+        low, high = mean_interval(draw(rng), 0.95, trial, skewed=True)
         held += low <= truth <= high
-    assert 0.89 * TRIALS <= held <= 0.99 * TRIALS
+    assert 0.895 * TRIALS <= held <= 0.99 * TRIALS
 
 
 def test_power_and_false_alarms_of_paired_scores() -> None:

@@ -48,6 +48,39 @@ def test_98_against_72_right_is_better_and_says_on_which() -> None:
     assert len(found.inputs("better")) == 27
 
 
+def test_a_verdict_never_contradicts_its_interval_unsaid() -> None:
+    """Called only where interval and test agree; where the interval alone leaves 0 out the verdict says so, with p.
+
+    Times: the test of a median is its interval, so that nothing needs to be said.
+    """
+    rng = np.random.default_rng(19)
+    doubts = 0
+    for seed in range(60):
+        n = int(rng.integers(6, 30))
+        kind = ("score", "cost_usd", "total_ms")[seed % 3]
+        shift = rng.choice([0.0, 0.25, 0.5])
+        if kind == "score":
+            a, b = (rng.random(n) < 0.5 + shift).astype(float), (rng.random(n) < 0.5).astype(float)
+        else:
+            a, b = rng.lognormal(shift, 1, n), rng.lognormal(0, 1, n)
+        found = difference(scored(a, b, metric=kind), A, B, kind, seed=seed)
+        apart = found.low > 0 or found.high < 0
+        if found.winner is not None:
+            assert apart
+            assert found.p_value <= 0.05
+        told = "The interval leaves 0 out, but " in found.verdict
+        assert told == (apart and found.outcome == "unsure")
+        doubts += told
+        if told:
+            assert f"(p = {found.p_value:.2g})" in found.verdict
+            assert found.p_value > 0.05
+            assert kind != "total_ms"
+    few = difference(scored(np.ones(20), np.repeat([0.0, 1.0], [5, 15])), A, B, "score")
+    assert (few.outcome, few.p_value) == ("unsure", 0.0625)
+    assert few.low > 0
+    assert "but McNemar's exact test does not call a difference (p = 0.062)" in few.verdict
+
+
 def test_power_is_that_of_mcnemar() -> None:
     """80 against 60 % right on 100 inputs: a verdict wherever McNemar's exact test has one, some 9 times in 10."""
     from scipy.stats import binomtest

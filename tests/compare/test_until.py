@@ -274,11 +274,63 @@ def test_a_deployment_that_fails_does_not_cost_all_inputs(ask: Any, gateway: Loc
 
 
 def test_scores_beyond_their_bounds_end_it(ask: Any, gateway: LocalGateway) -> None:
-    """A score of 3 ends it after the first batch: no interval holds for it."""
+    """A score of 3 ends it after the first batch: no interval holds for it, and it says what to do."""
     found = ask(score={"long": lambda run: 3})
     assert (found.decision.decided, found.decision.inputs) == (False, FIRST_INPUTS)
     assert "score_long is 3 for an answer" in found.decision.verdict
+    assert "bf.scorers.bounded(scorer, low, high)" in found.decision.verdict
     assert sent(gateway) == 2 * FIRST_INPUTS
+
+
+def test_a_function_with_its_range_is_decided_in_its_own_unit(ask: Any, gateway: LocalGateway) -> None:
+    """0 to 10 by a function of the user: refused without its range, decided with it, and no answer is sent twice."""
+
+    def points(run: Run, row: Mapping[str, Any]) -> float:
+        return 10 * drawn(run, row)
+
+    poor = ask(score=points)
+    assert "score is 10 for an answer, and its interval holds from 0 to 1 only" in poor.decision.verdict
+    paid = sent(gateway)
+    found = ask(score=scorers.bounded(points, 0, 10))
+    decision = found.decision
+    assert (decision.decided, decision.names, decision.bounds) == (True, [A], (0, 10))
+    assert decision.margin == pytest.approx(0.2)
+    assert sent(gateway) == len(found) == 2 * decision.inputs >= paid
+    assert "points" not in decision.verdict
+    later = found.difference(A, B, "score")
+    assert later.anytime
+    assert 0 < later.low < later.estimate < later.high <= 10
+    plain = ask(score=drawn).decision  # the same scores from 0 to 1 are decided at the same input
+    assert (plain.inputs, plain.names) == (decision.inputs, decision.names)
+
+
+def test_a_scorer_keeps_its_nature_within_bounds(ask: Any) -> None:
+    """An async function, one without the row, and a ready scorer are called as they are; the repr says the range."""
+
+    async def awaited(run: Run) -> float:
+        return 7.0
+
+    def one(run: Run) -> float:
+        return 5.0
+
+    found = ask(inputs=6, until=None, score={
+        "async": scorers.bounded(awaited, 0, 10),
+        "one": scorers.bounded(scorers.bounded(one, 0, 5), 0, 10),
+        "ready": scorers.bounded(scorers.contains("n"), 0, 1),
+    }).frame  # fmt: skip
+    assert set(found["score_async"]) == {7.0}
+    assert set(found["score_one"]) == {5.0}
+    assert found["score_ready"].notna().all()
+    assert repr(scorers.bounded(one, 0, 10)) == "bounded(one, 0, 10)"
+    assert repr(scorers.bounded(scorers.contains("n"), 0, 1)) == "bounded(contains('n'), 0, 1)"
+    assert scorers.bounded(one, 0, 10)(found) == 5.0
+    with pytest.raises(ConfigurationError, match="needs the column 'wanted'"):
+        ask(score=scorers.bounded(scorers.exact("wanted"), 0, 1))
+    for low, high in ((1, 1), (0, float("inf")), ("a", 1)):
+        with pytest.raises(ConfigurationError, match="the least and the most"):
+            scorers.bounded(one, low, high)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="a function of the run"):
+        scorers.bounded(3, 0, 1)  # type: ignore[arg-type]
 
 
 def test_grades_from_1_to_5_are_decided_in_their_own_unit(ask: Any, gateway: LocalGateway) -> None:

@@ -57,38 +57,41 @@ def score_names(columns: Sequence[str]) -> list[str]:
 
 def contexts(frame: pd.DataFrame) -> dict[str, Context]:
     """The context of each run of `frame`, by ``run_id``."""
-    inputs = [name for name in frame.columns if name.startswith("input_") and name != "input_id"]
-    inputs = [name for name in inputs if name not in ("input_cost_usd",)]
+    inputs = [
+        name for name in frame.columns if name.startswith("input_") and name not in ("input_id", "input_cost_usd")
+    ]
     scores = score_names(list(frame.columns))
     graded = {name for name in scores if not frame[name].dropna().isin((0.0, 1.0)).all()}
-    found = {}
-    for record in frame.to_dict("records"):
-        given = {name: _known(record.get(name)) for name in inputs}
-        row = _known(record.get("input_id"))
-        found[str(record["run_id"])] = Context(
-            None if row is None else str(row),
-            {name.removeprefix("input_"): value for name, value in given.items() if value is not None},
-            dict(_scores(record, scores, graded)),
+    nothing = [None] * len(frame)
+
+    def known(name: str) -> list[Any]:
+        """A column with None for what is unknown."""
+        if name not in frame:
+            return nothing
+        return [None if missing else value for value, missing in zip(frame[name], frame[name].isna(), strict=True)]
+
+    rows = known("input_id")
+    given = {name.removeprefix("input_"): known(name) for name in inputs}
+    judged = {name: tuple(known(f"{name}{end}") for end in ("", "_reason", "_error")) for name in scores}
+    return {
+        str(run_id): Context(
+            None if rows[place] is None else str(rows[place]),
+            {name: values[place] for name, values in given.items() if values[place] is not None},
+            dict(_scores(place, judged, graded)),
         )
-    return found
+        for place, run_id in enumerate(frame["run_id"])
+    }
 
 
 def _scores(
-    record: Mapping[Any, Any], names: Sequence[str], graded: Container[str]
+    place: int, judged: Mapping[str, tuple[list[Any], ...]], graded: Container[str]
 ) -> Iterator[tuple[str, ShownScore]]:
-    for name in names:
-        value, reason, error = (_known(record.get(f"{name}{end}")) for end in ("", "_reason", "_error"))
+    for name, columns in judged.items():
+        value, reason, error = (column[place] for column in columns)
         if value is not None or error is not None:
             why, wrong = (None if text is None else str(text) for text in (reason, error))
             shown = ShownScore(None if value is None else float(value), why, wrong, name in graded)
             yield name, shown
-
-
-def _known(value: Any) -> Any:
-    """None for what a frame holds as unknown."""
-    import pandas as pd
-
-    return None if pd.api.types.is_scalar(value) and pd.isna(value) else value
 
 
 @dataclass(frozen=True, slots=True, eq=False)
