@@ -48,6 +48,7 @@ def blocking(frame: pd.DataFrame) -> None:
     assert_type(batch.collect(wait=1.0).pending, int)
     assert_type(client.count_tokens("openai/gpt-4o-mini", [{"role": "user", "content": "Hi"}]), int | None)
     drawn = client.image("openai/gpt-image-1", "A cat", n=2, size="1024x1024", path="cat.png")
+    assert_type(bf.compare(["openai/gpt-image-1"], "A cat", api="image", folder="pictures"), bf.Comparison)
     assert_type(drawn.images, list[bytes])
     spoken = client.speech("openai/gpt-4o-mini-tts", "Hi", voice="alloy", response_format="wav")
     assert_type(spoken.audio_bytes, bytes)

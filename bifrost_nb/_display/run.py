@@ -251,8 +251,13 @@ def _nothing(run: Run) -> str:
 
 
 def said(run: Run) -> str:
-    """All that a run answered, to be compared: its text, then the tools it calls, an argument a line, sorted."""
-    return "\n".join(part for part in (run.text.strip(), *map(_call_text, run.tool_calls)) if part)
+    """All that a run answered, to be compared: its text, then the tools it calls, an argument a line, sorted.
+
+    Of pictures and sound, that there is one, and which.
+    """
+    from .media import media_said
+
+    return "\n".join(part for part in (run.text.strip(), *map(_call_text, run.tool_calls), *media_said(run)) if part)
 
 
 def said_html(run: Run) -> str:

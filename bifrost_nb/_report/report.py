@@ -116,7 +116,7 @@ def load_report(path: str | os.PathLike[str]) -> pd.DataFrame:
         raise LogError(f"{target.name} has format {plain(block.get('format'), 20)}; this version reads {FORMAT}.")
     try:
         return _typed(block)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise LogError(f"{target.name} is damaged: {plain(error, 100)}.") from None
 
 
@@ -130,8 +130,10 @@ def _typed(block: dict[str, Any]) -> pd.DataFrame:
     rows = int(block["rows"])
     given = {column["name"]: column["values"] for column in block["columns"]}
     dtypes = {column["name"]: column.get("dtype") for column in block["columns"]}
-    if any(len(values) != rows for values in given.values()):
+    if any(not isinstance(values, list) or len(values) != rows for values in given.values()):
         raise ValueError("columns of different lengths")
+    if rows and not given:  # as many as somebody likes to write down
+        raise ValueError("rows without columns")
     ours = {}
     for column in COLUMNS:
         kind = ARROW_TYPES[column.dtype]

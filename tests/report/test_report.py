@@ -141,6 +141,25 @@ def test_wrong_names_and_files(comparison: Comparison, tmp_path: Path) -> None:
         load_report(tmp_path / "none.html")
 
 
+@pytest.mark.parametrize(
+    "block",
+    [
+        '"rows": 1e999, "columns": []', '"rows": 10000000000, "columns": []', '"rows": -1, "columns": []',
+        '"rows": 1, "columns": [{"name": "prompt_tokens", "values": [1%s]}]' % ("0" * 30),
+        '"rows": 1, "columns": [{"name": "score", "values": [1%s]}], "scores": ["score"]' % ("0" * 400),
+        '"rows": 1, "columns": [{"name": "prompt", "values": {"x": 1}}]', '"rows": 1, "columns": [{"name": ["a"]}]',
+        '"rows": 1, "columns": [{"name": "started_at", "values": [5]}]', '"rows": 0, "columns": [5]',
+    ],
+)  # fmt: skip
+def test_a_hostile_report_is_damaged(tmp_path: Path, block: str) -> None:
+    """Rows without end, numbers beyond 64 bits, lists that are none: one clear error, and no memory taken."""
+    (tmp_path / "page.html").write_text(
+        f'<script type="application/json" id="bifrost-data">{{"format": 1, {block}}}</script>'
+    )
+    with pytest.raises(LogError, match=r"is damaged|holds no report"):
+        load_report(tmp_path / "page.html")
+
+
 def test_excel(comparison: Comparison, tmp_path: Path) -> None:
     """`to_excel` has a row for each run, with numbers as numbers."""
     found = pd.read_excel(comparison.to_excel(tmp_path / "runs.xlsx"))
