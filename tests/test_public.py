@@ -70,7 +70,7 @@ ALLOWED = {  # part -> the parts of this package it may import when it is loaded
             "_prompts",
         ),
     },
-    "_tracking": {"errors", "_safe_text", "_keys", "_runs", "_client", "_compare", "_report"},
+    "_tracking": {"errors", "_safe_text", "_keys", "_runs", "_wire", "_client", "_compare", "_report"},
     "_admin": {
         "errors",
         "_numbers",

@@ -133,7 +133,8 @@ def check_images_taken(client: Client, deployments: Iterable[str], *, known_only
     """
     asked = set(deployments)
     for model in client.known_models() if known_only else _listed(client):
-        modalities = (model.get("architecture") or {}).get("input_modalities")
+        told = model.get("architecture")
+        modalities = told.get("input_modalities") if isinstance(told, Mapping) else None
         if not isinstance(modalities, list) or not modalities or "image" in modalities:
             continue
         if model["id"] in asked:

@@ -160,7 +160,9 @@ class Comparison:
         frame["template"] = pd.Series([trial.prompt.template for trial in self._cells], dtype=dtype)
         frame["input_id"] = pd.Series([trial.prompt.input_id for trial in self._cells], dtype=dtype)
         for name in dict.fromkeys(name for prompt in self.plan.prompts for name in prompt.values):
-            column = f"input_{name}" if f"input_{name}" not in frame else f"input_{name}_"
+            column = f"input_{name}"
+            while column in frame:
+                column += "_"
             values = [_shown_input(trial.prompt, name) for trial in self._cells]
             frame[column] = pd.Series(values, dtype=object).infer_objects()
         return frame
