@@ -58,7 +58,7 @@ def scores(frame: pd.DataFrame, score: str | None = None, ax: Axes | None = None
         ax.set_xlim(-0.03, 1.03)
     else:
         ax.margins(x=0.1)
-    ax.grid(axis="x", color="#DDDDDD", linewidth=0.8)
+    ax.grid(axis="x", color="#808080", alpha=0.3, linewidth=0.8)
     ax.set_axisbelow(True)
     return ax
 
