@@ -1,8 +1,8 @@
 """What a judge prefers apart from quality: the first answer, the longer one, those of its own family.
 
 Each figure is in points, the share that the preferred side won minus the share that it lost, with a bootstrap interval
-over *inputs*: the pairs of one input are not independent. Its percentiles are taken further out, as those of means. ``tests/compare/test_pairwise.py`` holds
-them to planted preferences.
+over *inputs*: the pairs of one input are not independent. Its percentiles are taken further out, as those of means are.
+``tests/compare/test_pairwise.py`` holds them to planted preferences.
 """
 
 from __future__ import annotations
