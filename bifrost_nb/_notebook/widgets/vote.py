@@ -13,7 +13,7 @@ from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
 from ..._display.describe import duration, usd
-from ..._display.html import table, text as escape
+from ..._display.html import Markup, table, text as escape
 from ..._display.run import said_html
 from ..._foreground.environment import place, takes_clicks
 from ..._prompts.messages import pictures_sent, readable
@@ -34,6 +34,8 @@ __all__ = ["Vote"]
 
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 CHOICES = ("1", "2", "tie", "skip")
+UNFOLDED = 12
+"""More pairs than this are folded once they are revealed."""
 
 
 class Vote:
@@ -154,6 +156,9 @@ class Vote:
             return said
         ranks, (head, *told) = self._ranked(), self._told()
         votes = table(told, head, label="Votes", wide=True)
+        if len(told) > UNFOLDED:
+            words = f"All {len(told):,} pairs: who was who, and your vote"
+            votes = Markup(f"<details><summary>{words}</summary>{votes}</details>")
         return f"<div>{said}{table(ranks[1:], ranks[0], label='Models')}{votes}</div>"
 
     def _said(self) -> str:
