@@ -64,7 +64,10 @@ def _parser() -> argparse.ArgumentParser:
     gateway.add_argument("--port", type=int, default=8080, help="on the loopback address (default 8080; 0: a free one)")
     gateway.add_argument("--seed", type=int, default=0, help="decides texts, times and errors")
     gateway.add_argument(
-        "--dialect", choices=("1.3", "1.4", "1.5", "2.0", "2.2"), default="2.2", help="which gateway to speak like"
+        "--dialect",
+        choices=("1.3", "1.4", "1.4.18", "1.5.1", "1.5", "2.0", "2.2"),
+        default="2.2",
+        help="which gateway to speak like",
     )
     gateway.add_argument("--speed", type=float, default=1.0, help="so many times quicker than a real provider")
     gateway.set_defaults(run=_gateway)

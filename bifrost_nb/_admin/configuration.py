@@ -19,16 +19,26 @@ __all__ = ["Told", "configuration"]
 
 CACHES = {"semantic_cache", "semanticcache"}
 """The plugin that answers from a cache."""
+FIRST_WITH_SETUP_TOKEN = (2,)
+"""Measured on 2.0.0-prerelease3: its configuration has no ``auth_config`` until there is an administrator, and it takes
+the first one only with its setup token; 1.5.16 has an empty one, and asks for no token."""
+_NOBODY = (
+    "none yet: whoever reaches this gateway may change it; the first one is made with the setup token with which the "
+    "gateway was started (BIFROST_SETUP_TOKEN)"
+)
 Told = tuple[str, str, str | None]
 """What was looked at, what was found, and what to do about it."""
 
 
-async def configuration(access: Access, seconds: float) -> list[Told]:
-    """One fact each on the log's content, the cache and the plugins; none where the gateway does not tell."""
+async def configuration(access: Access, seconds: float, version: tuple[int, ...]) -> list[Told]:
+    """One fact each on the administrator, the log's content, the cache and the plugins; none where the gateway of
+    `version` does not tell."""
     config, plugins, loaded = await asyncio.gather(
         *(_told(access, path, seconds) for path in ("/api/config", "/api/plugins", "/api/plugins/loaded"))
     )
     found: list[Told] = []
+    if config is not None and version >= FIRST_WITH_SETUP_TOKEN and "auth_config" not in config:
+        found.append(("administrator", _NOBODY, None))
     if config is not None and (content := _content(config)):
         found.append(content)
     if plugins is None and loaded is None:

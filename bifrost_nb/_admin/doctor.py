@@ -109,7 +109,7 @@ async def _examined(client: Client, access: Access) -> list[Check]:
         _virtual_key(client, access),
         _management(client, access),
         _log(access),
-        _configuration(access),
+        _configuration(access, _version(answers.result)),
     )
     if completions.state == "problem":  # before the gateway looks at any other key
         listed = [check for check in listed if check.check != "keys"]
@@ -335,9 +335,9 @@ async def _log(access: Access) -> list[Check]:
     return [Check("gateway log", "ok" if costs else "warning", result, unpriced)]
 
 
-async def _configuration(access: Access) -> list[Check]:
+async def _configuration(access: Access, version: tuple[int, ...]) -> list[Check]:
     """What the gateway does with what is sent: facts to know, a warning only for a plugin that does not run."""
-    told = await configuration(access, SECONDS)
+    told = await configuration(access, SECONDS, version)
     return [Check(name, "warning" if advice else "ok", result, advice) for name, result, advice in told]
 
 

@@ -78,11 +78,16 @@ def _split(part: int) -> Callable[[Row], str | None]:
     return value
 
 
+def _upstream_model(row: Row) -> str | None:
+    """Up to 1.4.18 under ``deployment``, from 1.5.1 on under ``alias`` (captured)."""
+    return read_text("deployment")(row) or read_text("alias")(row)
+
+
 MODELS: tuple[Column[Row], ...] = (
     Column("id", "string", read_text("id")),
     Column("provider", "string", _split(0)),
     Column("model", "string", _split(1)),
-    Column("upstream_model", "string", read_text("deployment")),
+    Column("upstream_model", "string", _upstream_model),
     Column("text", "boolean", _answers("text_completion")),
     Column("chat", "boolean", _answers("chat_completion")),
     Column("embedding", "boolean", _answers("embedding")),

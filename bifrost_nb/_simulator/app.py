@@ -69,7 +69,7 @@ def gateway_app(simulator: Simulator, *, control_token: str | None = None) -> AS
         routes.append(Route(f"{prefix}/openai/responses", responses, methods=["POST"]))
         routes.append(Route(f"{prefix}/openai/deployments/{{rest:path}}", azure, methods=["POST"]))
     for format, path in _FOREIGN:
-        if simulator.dialect.old and format.route == "cohere":  # measured of 1.3.63 and 1.4.0
+        if simulator.dialect.before(1, 4, 18) and format.route == "cohere":  # measured of 1.3.63 and 1.4.0
             continue
         for prefix in (f"/{format.route}", *_FRAMEWORKS):
             endpoint = Inference(simulator, "chat", format.route, format)
@@ -124,7 +124,7 @@ class _Guard:
 def _headers(dialect: Dialect) -> list[tuple[bytes, bytes]]:
     """Measured: what every answer of a generation has."""
     headers = {"server": "fasthttp"}
-    if not dialect.old:
+    if not dialect.before(1, 4, 18):
         headers |= {
             "x-frame-options": "DENY",
             "x-content-type-options": "nosniff",

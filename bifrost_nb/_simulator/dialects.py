@@ -1,12 +1,11 @@
 """What differs on the wire between generations of the gateway: names, shapes, headers, ends of streams.
 
-1.3, 1.4, 1.5 and 2.0 are held against what gateway processes 1.3.63, 1.4.0, 1.5.16 and 2.0.0-prerelease3 answered
-(``tests/simulator/test_captures.py``; ``captures_kinds.py`` beside it lists what is otherwise and why, and holds 1.4.18
-and 1.5.1 against the same dialects). **2.2 was read, not measured**: no process of 2.2 was ever seen, it follows the
-published source and what was measured of the gateway's engine alone (``tests/engine/MEASURED.md``).
-1.5.1 differs from 1.5: it has no ``routing_info``, its log is written 2 s late, a refused connection is a 400. Two
-differences are on purpose: log probabilities exist in 1.3 too, under the name that its specification gives them, and
-a value that is not known is left out, never null, as the specification wants.
+Six dialects are held against what one gateway process each answered (``tests/simulator/test_captures.py``;
+``captures_kinds.py`` beside it lists what is otherwise on purpose, and why): 1.3 is 1.3.63, 1.4 is 1.4.0, 1.5 is
+1.5.16, 2.0 is 2.0.0-prerelease3, and 1.4.18 and 1.5.1 are themselves, as they stand between two generations: 1.4.18 has
+the names of 1.4 with the headers, the Azure route and the late log of 1.5, and 1.5.1 has no ``routing_info`` yet.
+**2.2 was read, not measured**: no process of 2.2 was ever seen, it follows the published source, what was measured of
+the gateway's engine alone (``tests/engine/MEASURED.md``) and, in its log, 2.0.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from .http.request import SimulatedCall
 
 __all__ = ["DIALECTS", "Dialect", "DialectName", "Failure", "Route"]
 
-DialectName = Literal["1.3", "1.4", "1.5", "2.0", "2.2"]
+DialectName = Literal["1.3", "1.4", "1.4.18", "1.5.1", "1.5", "2.0", "2.2"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,10 +81,11 @@ class Dialect:
 
     name: DialectName
     version: str
+    numbers: tuple[int, int, int]
+    """The version, for comparing."""
     logprobs: str
     """Name of a choice's log probabilities."""
     created_on_text: bool
-    identity_headers: bool
     nested_error_frames: bool
     heartbeat_s: float | None
     """Idle time in a stream after its first chunk after which a comment line is sent; None: never."""
@@ -95,15 +95,24 @@ class Dialect:
     buffers_streams: bool = False
     """A stream reaches the client as one piece, when it has ended."""
 
+    def before(self, *numbers: int) -> bool:
+        """Whether the gateway is older than a version: ``before(1, 5)``."""
+        return self.numbers < numbers
+
     @property
     def old(self) -> bool:
         """A generation before 1.5."""
-        return self.name in ("1.3", "1.4")
+        return self.before(1, 5)
 
     @property
     def second(self) -> bool:
         """A generation from 2.0 on."""
-        return self.name in ("2.0", "2.2")
+        return not self.before(2)
+
+    @property
+    def routing_info(self) -> dict[str, Any]:
+        """``routing_info`` of whoever was not routed: empty where a gateway has the field."""
+        return {} if self.before(1, 5, 16) else {"routing_info": {}}
 
     # -- answers ----------------------------------------------------------------------------------------------------
 
@@ -115,7 +124,7 @@ class Dialect:
         if self.old and call.kind == "chat" and route.provider == "anthropic":
             kind = ""  # measured: this generation leaves it empty
         body = self._envelope(call, route, answer_id, kind)
-        if self.old and route.provider == "gemini":  # measured: why its answer ended is not known here
+        if self.before(1, 4, 18) and route.provider == "gemini":  # measured: why its answer ended is not known here
             choices = [{name: value for name, value in choice.items() if name != "finish_reason"} for choice in choices]
         return body | {"choices": choices, "usage": usage, "extra_fields": extra}
 
@@ -129,13 +138,14 @@ class Dialect:
         if route.provider == "gemini":  # its last chunk is the provider's own
             return chunk | {"usage": usage}
         known = {"system_fingerprint": "", "usage": usage}
-        if not self.old:
+        nameless = self.before(1, 5, 16) and chunk["object"] == "text_completion"  # measured of 1.5.1, too
+        if not self.old and not nameless:
             return chunk | known | {"model": "" if route.provider == "cohere" else self.model_name(route)}
         return chunk | known | {"model": ""} | ({"created": 0} if "created" in chunk else {})
 
     def opening(self, route: Route) -> dict[str, Any] | None:
         """The delta that opens a streamed chat, before any text; None where there is none."""
-        if route.provider == "cohere" or (route.provider == "anthropic" and not self.old):
+        if route.provider == "cohere" or (route.provider == "anthropic" and not self.before(1, 5, 16)):
             return {"role": "assistant"}
         if route.provider in ("anthropic", "gemini"):
             return None
@@ -165,7 +175,7 @@ class Dialect:
             extra["model_deployment"] = route.upstream_model
         if self.second and not route.stream:
             extra["upstream_latency"] = latency_ms
-        if not self.old and not route.stream and (headers := _provider_headers(route)):
+        if not self.before(1, 4, 18) and not route.stream and (headers := _provider_headers(route)):
             extra["provider_response_headers"] = {name.title(): value for name, value in headers.items()}
         return extra
 
@@ -180,18 +190,22 @@ class Dialect:
         told = self._tells_fallback(route)
         # Measured: a whole answer knows the gateway's name of an alias only, a stream the provider's.
         upstream = self.name == "2.2" or route.stream
-        return extra | {
-            "original_model_requested": route.primary_model if told else route.model,
-            "resolved_model_used": route.upstream_model if upstream else route.model,
-            "routing_info": self._routing_info(route, told=told),
-        }
+        return (
+            extra
+            | {
+                "original_model_requested": route.primary_model if told else route.model,
+                "resolved_model_used": route.upstream_model if upstream else route.model,
+            }
+            | ({} if self.before(1, 5, 16) else {"routing_info": self._routing_info(route, told=told)})
+        )
 
     def _tells_fallback(self, route: Route) -> bool:
         """Whether a body says that, and for whom, a fallback stepped in: a whole answer, measured in 2.0 a chunk too.
 
-        The engine of 2.2 was measured not to say it in a stream; whether its gateway does is not known.
+        1.5.1 was measured not to say it, and the engine of 2.2 not in a stream; whether its gateway does is not known.
         """
-        return route.fallback_index > 0 and (not route.stream or self.name == "2.0")
+        told = not self.before(1, 5, 16) and (not route.stream or self.name == "2.0")
+        return route.fallback_index > 0 and told
 
     def _routing_info(self, route: Route, *, told: bool) -> dict[str, Any]:
         info: dict[str, Any] = {"provider": route.provider, "model": route.model, "key": route.key}
@@ -205,13 +219,14 @@ class Dialect:
     def headers(self, route: Route, upstream_ms: float, failure: Failure | None = None) -> dict[str, str]:
         """The identity headers of an answer, a stream or an error, and those that a provider's answer had.
 
-        Measured: none before 1.5; there only on whole answers of the integration routes; from 2.0 on everywhere.
+        Measured: the provider's own from 1.4.18 on; the others from 1.5 on, there only on whole answers of the
+        integration routes, and from 2.0 on everywhere.
         """
-        if self.old:
+        if self.before(1, 4, 18):
             return self._old_stream_headers(route) if failure is not None and route.stream else {}
         asked = failure is None or failure.asked
         headers = _provider_headers(route) if failure is None or (asked and failure.answered) else {}
-        if not self.second and (failure is not None or route.stream or not route.integration):
+        if self.old or (not self.second and (failure is not None or route.stream or not route.integration)):
             return headers
         if self.second:
             headers = {"x-request-id": route.request_id, "x-bifrost-trace-id": uuid.uuid4().hex} | headers
@@ -257,7 +272,7 @@ class Dialect:
             usage["completion_tokens"] = completion
         usage["total_tokens"] = prompt + completion
         if cached:
-            names = ("cached_tokens",) if self.old else ("cached_read_tokens", "cached_tokens")
+            names = ("cached_tokens",) if self.before(1, 4, 18) else ("cached_read_tokens", "cached_tokens")
             usage["prompt_tokens_details"] = dict.fromkeys(names, cached)
         if reasoning is not None:
             usage["completion_tokens_details"] = {"reasoning_tokens": reasoning}
@@ -300,14 +315,14 @@ class Dialect:
             body["type"] = failure.top_type
         if route is not None:
             body["extra_fields"] = self._identity(route)
-            if not failure.asked and not self.old:
-                body["extra_fields"]["routing_info"] = {}
+            if not failure.asked:
+                body["extra_fields"] |= self.routing_info
             if self.second and failure.latency_ms is not None:
                 body["extra_fields"]["latency"] = failure.latency_ms
-        elif self.old:  # measured: empty, and all the same there
+        elif self.before(1, 4, 18):  # measured: empty, and all the same there
             body["extra_fields"] = {"provider": "", "model_requested": "", "request_type": ""}
         else:
-            body["extra_fields"] = {"routing_info": {}}
+            body["extra_fields"] = self.routing_info
         return body
 
     def error_frame(self, failure: Failure, route: Route) -> dict[str, Any]:
@@ -341,8 +356,9 @@ class Dialect:
         if self.name == "1.3":
             message = "failed to execute HTTP request to provider API"
         cause = "dial tcp 127.0.0.1:9: connect: connection refused"
-        if self.old:
+        if self.before(1, 4, 18):
             cause = f"error when dialing 127.0.0.1:9: {cause}"
+        if self.before(1, 5, 16):
             return Failure(status=400, message=message, of_engine=True, cause=cause, answered=False)
         kind = "provider_connection_failed"
         return Failure(status=502, message=message, type=kind, cause=cause, answered=False)
@@ -377,23 +393,31 @@ def _provider_headers(route: Route) -> dict[str, str]:
 
 DIALECTS: dict[str, Dialect] = {
     "1.3": Dialect(
-        name="1.3", version="v1.3.63", logprobs="log_probs", created_on_text=False, identity_headers=False,
+        name="1.3", version="v1.3.63", numbers=(1, 3, 63), logprobs="log_probs", created_on_text=False,
         nested_error_frames=True, heartbeat_s=None, resolves_bare_models=False, log_interval_s=0,
     ),
     "1.4": Dialect(
-        name="1.4", version="v1.4.0", logprobs="log_probs", created_on_text=False, identity_headers=False,
+        name="1.4", version="v1.4.0", numbers=(1, 4, 0), logprobs="log_probs", created_on_text=False,
         nested_error_frames=False, heartbeat_s=None, resolves_bare_models=False, log_interval_s=0, buffers_streams=True,
     ),
+    "1.4.18": Dialect(
+        name="1.4.18", version="v1.4.18", numbers=(1, 4, 18), logprobs="logprobs", created_on_text=False,
+        nested_error_frames=False, heartbeat_s=None, resolves_bare_models=False, log_interval_s=2,
+    ),
+    "1.5.1": Dialect(
+        name="1.5.1", version="v1.5.1", numbers=(1, 5, 1), logprobs="logprobs", created_on_text=False,
+        nested_error_frames=False, heartbeat_s=None, resolves_bare_models=True, log_interval_s=2,
+    ),
     "1.5": Dialect(
-        name="1.5", version="v1.5.16", logprobs="logprobs", created_on_text=False, identity_headers=True,
+        name="1.5", version="v1.5.16", numbers=(1, 5, 16), logprobs="logprobs", created_on_text=False,
         nested_error_frames=False, heartbeat_s=None, resolves_bare_models=True, log_interval_s=5,
     ),
     "2.0": Dialect(
-        name="2.0", version="v2.0.0-prerelease3", logprobs="logprobs", created_on_text=True, identity_headers=True,
+        name="2.0", version="v2.0.0-prerelease3", numbers=(2, 0, 0), logprobs="logprobs", created_on_text=True,
         nested_error_frames=False, heartbeat_s=1.0, resolves_bare_models=True, log_interval_s=5,
     ),
     "2.2": Dialect(
-        name="2.2", version="v2.2.5", logprobs="logprobs", created_on_text=True, identity_headers=True,
+        name="2.2", version="v2.2.5", numbers=(2, 2, 5), logprobs="logprobs", created_on_text=True,
         nested_error_frames=False, heartbeat_s=1.0, resolves_bare_models=True, log_interval_s=0,
     ),
 }  # fmt: skip

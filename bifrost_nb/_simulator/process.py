@@ -135,9 +135,10 @@ def local_gateway(
     """Start an embedded gateway on 127.0.0.1: simulated deployments, no key, no network.
 
     `seed` decides its texts, times and errors; `dialect` is the generation of gateway it speaks like (``"1.3"``,
-    ``"1.4"``, ``"1.5"`` and ``"2.0"``, held against captures of 1.3.63, 1.4.0, 1.5.16 and 2.0.0-prerelease3; ``"2.2"``
-    is read from published source, not measured); `port` 0 takes a free one; `speed` divides every simulated time;
-    `deployments` adds some, as dictionaries with the fields of `bifrost_nb._simulator.deployments.SimulatedDeployment`.
+    ``"1.4"``, ``"1.4.18"``, ``"1.5.1"``, ``"1.5"`` and ``"2.0"``, held against captures of 1.3.63, 1.4.0, 1.4.18,
+    1.5.1, 1.5.16 and 2.0.0-prerelease3; ``"2.2"`` is read from published source, not measured); `port` 0 takes a free
+    one; `speed` divides every simulated time; `deployments` adds some, as dictionaries with the fields of
+    `bifrost_nb._simulator.deployments.SimulatedDeployment`.
 
     Raises ConfigurationError for an argument that cannot be used.
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
+from urllib.parse import unquote
 
 import orjson
 
@@ -19,6 +20,7 @@ from .batches import BatchStore
 from .content.answers import SimulatedAnswer, compose, prompt_tokens, seeded
 from .content.embeddings import refused_embedding
 from .content.media import MEDIA, log_facts, make, media_usd, refused_media
+from .content.tokens import message_text
 from .deployments import SimulatedDeployment
 from .dialects import Dialect, Failure, Route
 from .faults import FaultRule, Script
@@ -97,6 +99,13 @@ class Simulator:
                 return name
         return f"/{model}"
 
+    def deployment(self, target: str) -> SimulatedDeployment | None:
+        """The deployment of ``provider/model``. Measured: an escaped name that 1.5.1 hands on as it came is found."""
+        found = self.deployments.get(target)
+        if found is None and self.dialect.name == "1.5.1" and target.startswith("azure/"):
+            return self.deployments.get(unquote(target))
+        return found
+
     @property
     def providers(self) -> list[str]:
         """The configured providers."""
@@ -106,11 +115,11 @@ class Simulator:
         """The facts of the attempt at target `place`."""
         provider, _, model = call.targets[place].partition("/")
         primary, _, primary_model = call.targets[0].partition("/")
-        deployment = self.deployments.get(call.targets[place])
+        deployment = self.deployment(call.targets[place])
         return Route(
             provider=provider,
             model=model,
-            upstream_model=(deployment and deployment.upstream_model) or model,
+            upstream_model=(deployment and (deployment.upstream_model or deployment.model)) or model,
             primary_provider=primary,
             primary_model=primary_model,
             fallback_index=place,
@@ -126,13 +135,16 @@ class Simulator:
     def attempt(self, call: SimulatedCall, route: Route, rule: FaultRule, began: float) -> ProviderAttempt | Failure:
         """What the deployment does with the call, decided at once; the caller lets the time pass."""
         name = f"{route.provider}/{route.model}"
-        deployment = self.deployments.get(name)
+        deployment = self.deployment(name)
         if rule.refused:
             return self.dialect.refused()
         if rule.replaces_answer:
             return rule.failure()
         if rule.provider_timeout_ms is not None and not (call.stream and self.dialect.old):
             return self.dialect.gave_up(stream=call.stream)
+        if self.dialect.name == "1.5.1" and call.route == "genai" and route.provider != "gemini":
+            # Measured: that provider gets Google's JSON unread, and does not know what to do with it.
+            return Failure(status=500, message="provider API error: Internal Server Error", answered=False)
         if deployment is None:
             return _unknown_deployment(route, self.dialect)
         if failure := self._rejection(call, deployment):
@@ -300,7 +312,7 @@ class Simulator:
             written_at = self.logs.next_batch(now, self.dialect.log_interval_s / self.speed)
         else:
             written_at = now + seeded(self.seed, "log", route.log_id).uniform(0.03, 0.15) / self.speed
-        if status == "cancelled" and self.dialect.old:
+        if status == "cancelled" and not self.dialect.second:
             status = "error"
         key = virtual_key(call.headers)
         row = {
@@ -308,30 +320,81 @@ class Simulator:
             "parent_request_id": call.request_id if route.log_id != call.request_id else None,
             "object": route.request_type,
             "provider": route.provider,
-            "model": route.model,
+            **self._names(route),
             "number_of_retries": 0,
             "fallback_index": route.fallback_index,
             "selected_key_id": f"key-{route.provider}",
             "selected_key_name": route.key,
             "virtual_key_id": key and key["id"],
             "virtual_key_name": key and key["name"],
-            "input_history": call.messages or [{"role": "user", "content": prompt} for prompt in call.prompts],
-            "params": {
-                name: value
-                for name, value in call.body.items()
-                if name not in ("prompt", "messages", "input", "file", "fallbacks")
-            },
+            **self._asked(call, route),
+            "params": self._parameters(call, route),
             "latency": (now - began) * 1e3,
             "status": status,
             "stream": call.stream,
+            "user_agent": call.headers.get("user-agent", ""),
             **self.prompts.facts(call.headers),
-            "metadata": {name[9:]: value for name, value in call.headers.items() if name.startswith("x-bf-dim-")},
+            "metadata": self._tags(call.headers),
         }
         if call.kind in MEDIA:
             row |= log_facts(call)
         facts = {name: value for name, value in facts.items() if value is not None}
         timestamp = time.time() - (now - began)
         self.logs.add(LogRow(written_at=written_at, timestamp=timestamp, facts=row | facts))
+
+    def _tags(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """Measured: 1.4.18 can be asked for them, and keeps none; older ones know nothing of them."""
+        if self.dialect.old:
+            return {}
+        return {name[9:]: value for name, value in headers.items() if name.startswith("x-bf-dim-")}
+
+    def _asked(self, call: SimulatedCall, route: Route) -> dict[str, Any]:
+        """The conversation, as the log keeps it: what an SDK's route turned into a Responses call has its parts."""
+        messages = call.messages or [{"role": "user", "content": prompt} for prompt in call.prompts]
+        if not route.request_type.startswith("responses"):
+            return {"input_history": messages}
+        if call.kind == "responses":
+            return {"responses_input_history": messages}
+        whole = self.dialect.before(1, 4, 18) and call.route == "anthropic"
+        return {"responses_input_history": [item for message in messages for item in _items(message, whole=whole)]}
+
+    def _parameters(self, call: SimulatedCall, route: Route) -> dict[str, Any]:
+        told = {name: value for name, value in call.body.items() if name not in _NO_PARAMETERS}
+        if route.request_type.startswith("responses") and "max_tokens" in told:
+            told["max_output_tokens"] = told.pop("max_tokens")
+        return told
+
+    def _names(self, route: Route) -> dict[str, str]:
+        """What the log calls the model: measured, from 1.5.1 on the provider's name, and the gateway's is the alias.
+
+        In 2.0 a streamed fallback has the primary's name there.
+        """
+        if self.dialect.old:
+            return {"model": route.model}
+        if self.deployments.get(f"{route.provider}/{route.model}") is None:  # a name that nobody has, or an escaped one
+            return {"model": route.model}
+        alias = route.primary_model if self.dialect.second and route.stream else route.model
+        return {"model": route.upstream_model} | ({"alias": alias} if alias != route.upstream_model else {})
+
+
+def _items(message: dict[str, Any], *, whole: bool) -> Iterator[dict[str, Any]]:
+    """A message as items of the Responses API; `whole`: its text is not in a part. Of tools not measured."""
+    content = message_text(message)
+    if message["role"] == "tool":
+        yield {"type": "function_call_output", "call_id": message.get("tool_call_id"), "output": message.get("content")}
+        return
+    for called in message.get("tool_calls") or ():
+        yield {"type": "function_call", "call_id": called["id"], **called["function"]}
+    if not content and message.get("tool_calls"):
+        return
+    parts = content if whole else [{"type": "input_text", "text": content}]
+    yield {"type": "message", "role": message["role"], "content": parts}
+
+
+_NO_PARAMETERS = frozenset(
+    ("model", "stream", "prompt", "messages", "input", "file", "fallbacks", "instructions", "contents")
+)
+"""Fields of a request that the log does not count among its parameters."""
 
 
 def virtual_key(headers: Mapping[str, str]) -> dict[str, Any] | None:
@@ -364,7 +427,7 @@ def _log_cost(rule: FaultRule, priced: tuple[float, float] | None, *, hit: bool)
 def _unknown_deployment(route: Route, dialect: Dialect) -> Failure:
     if route.provider == "azure" and dialect.old:
         message = f"no keys found that support model/deployment: {route.model}"
-        return Failure(status=400, message=message, of_engine=True, cause=message)
+        return Failure(status=400, message=message, of_engine=True, cause=message, answered=False)
     if route.provider == "azure":
         return Failure(
             status=404,

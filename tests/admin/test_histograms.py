@@ -28,8 +28,15 @@ COLUMNS = {
     "cost": ["bucket_start", "bucket_s", "model", "cost_usd"],
     "models": ["bucket_start", "bucket_s", "model", "status", "requests"],
     "latency": ["bucket_start", "bucket_s", "statistic", "latency_ms"],
+    "throughput": ["bucket_start", "bucket_s", "tokens_per_s"],
 }
-DTYPES = {"requests": "Int64", "tokens": "Int64", "cost_usd": "Float64", "latency_ms": "Float64"}
+DTYPES = {
+    "requests": "Int64",
+    "tokens": "Int64",
+    "cost_usd": "Float64",
+    "latency_ms": "Float64",
+    "tokens_per_s": "Float64",
+}
 
 
 def used(client: Client) -> None:
@@ -78,6 +85,32 @@ def test_the_series_add_up_to_the_log(client_of: ClientOf, gateway: LocalGateway
     assert latency["p99"] == pytest.approx(log["latency_ms"].max())
 
 
+def test_providers_are_told_apart(client_of: ClientOf, gateway: LocalGateway) -> None:
+    """Each provider's tokens, cost, latency and throughput; where it had no request, NA is no 0."""
+    client = client_of(gateway.url)
+    used(client)
+    client.chat("openai/gpt-4o-mini", "Hi", max_tokens=4)
+    logged(client, 5)
+    log = gateway_logs(client=client)
+    for kind, figure in (("tokens", "tokens"), ("cost", "cost_usd")):
+        frame = gateway_histogram(kind, by="provider", since="1h", client=client)  # type: ignore[arg-type]
+        told = frame.groupby("provider")[figure].sum()
+        wanted = log.groupby("provider")["total_tokens" if kind == "tokens" else "cost_usd"].sum()
+        assert told.to_dict() == pytest.approx(wanted.to_dict())
+    latency = gateway_histogram("latency", by="provider", since="1h", client=client)
+    assert list(latency.columns) == ["bucket_start", "bucket_s", "provider", "statistic", "latency_ms"]
+    assert set(latency.dropna()["provider"]) == {"azure", "openai"}
+    assert latency["latency_ms"].isna().any()
+    speed = gateway_histogram("throughput", by="provider", since="1h", client=client)
+    one = log[(log["provider"] == "openai")].iloc[0]
+    told = speed.dropna().set_index("provider").loc["openai", "tokens_per_s"]
+    assert told == pytest.approx(1000 * one["completion_tokens"] / one["latency_ms"])
+    assert {line.get_label() for line in gateway_chart(speed).lines} == {"azure", "openai"}
+    assert [line.get_label() for line in gateway_chart(gateway_histogram("throughput", client=client)).lines] == ["all"]
+    with pytest.raises(ConfigurationError, match="no requests by 'provider'"):
+        gateway_histogram("requests", by="provider", client=client)
+
+
 def test_a_bucket_without_requests_has_no_latency(client_of: ClientOf, gateway: LocalGateway) -> None:
     """The gateway writes 0 ms where nothing was measured; here that is NA, while 0 requests are 0."""
     client = client_of(gateway.url)
@@ -98,14 +131,14 @@ def test_filters_count(client_of: ClientOf, gateway: LocalGateway) -> None:
 
 
 def test_old_gateways_have_fewer_series(client_of: ClientOf) -> None:
-    """1.3 counts no cancelled requests, so there are none of them in the frame, and has no latency series."""
-    with local_gateway(dialect="1.3", speed=20) as gateway:
+    """1.4.18 counts no cancelled requests, so there are none of them in the frame; 1.4.0 has no series at all."""
+    with local_gateway(dialect="1.4.18", speed=20) as gateway:
         client = client_of(gateway.url)
         client.complete("azure/fast", "Hi", max_tokens=2)
         logged(client, 1)
         assert set(gateway_histogram("requests", since="10m", client=client)["status"]) == {"ok", "error"}
-        with pytest.raises(NotFound, match="older"):
-            gateway_histogram("latency", client=client)
+    with local_gateway(dialect="1.4") as gateway, pytest.raises(NotFound, match="older"):
+        gateway_histogram("requests", client=client_of(gateway.url))
 
 
 def test_a_wrong_kind_is_told(client_of: ClientOf) -> None:

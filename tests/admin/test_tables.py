@@ -9,9 +9,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bifrost_nb import AuthenticationFailed, Client, ConnectionFailed
+from bifrost_nb import AuthenticationFailed, Client, ConfigurationError, ConnectionFailed
 from bifrost_nb._admin import tables
 from bifrost_nb._admin.api import Admin, gateway_stats, models, providers, virtual_keys
+from bifrost_nb._compare.api_choice import check_images_taken
 from bifrost_nb._simulator.process import LocalGateway, local_gateway
 
 from .conftest import logged
@@ -71,6 +72,22 @@ def test_what_a_model_does_not_tell_is_unknown(client_of: ClientOf) -> None:
     assert embed["request_usd"] == 0.01
 
 
+def test_one_odd_name_hides_no_other(client_of: ClientOf) -> None:
+    """Half a character, control sequences, markup and formulas in a list: every model is there, and pictures are sent
+    to those of which nothing readable is told."""
+    from starlette.responses import Response
+
+    text = b'{"data":[{"id":"a/\\ud83d"},{"id":"a/\\u001b[2J"},{"id":"a/<img src=x>"},{"id":"=1+1/$x_1$"},'
+    text += b'{"id":"a/b","architecture":5},{"id":"a/c","architecture":{"input_modalities":[["image"]]}}]}'
+    with served(Table({"/v1/models": Response(text, media_type="application/json")})) as url:
+        client = client_of(url)
+        frame = models(client)
+        assert frame["id"].tolist() == ["a/\ufffd", "a/", "a/<img src=x>", "=1+1/$x_1$", "a/b", "a/c"]
+        check_images_taken(client, ["a/b"])
+        with pytest.raises(ConfigurationError, match="takes no images"):
+            check_images_taken(client, ["a/c"])
+
+
 @pytest.mark.parametrize("dialect", ["1.3", "2.2"])
 def test_providers_of_every_generation(client_of: ClientOf, dialect: str) -> None:
     """Keys that stand inside the provider (1.3) and keys with a route of their own (1.5 on) give the same row."""
@@ -80,7 +97,7 @@ def test_providers_of_every_generation(client_of: ClientOf, dialect: str) -> Non
     assert (azure["keys"], azure["key_names"], azure["status"]) == (1, "azure-demo-key", "active")
     assert azure["base_url"] == "https://demo.invalid"
     assert "gpt-4o → gpt-4o-2024-11-20" in azure["aliases"]
-    assert "large" in azure["models"]
+    assert pd.isna(azure["models"]) if dialect == "1.3" else azure["models"] == "*"  # each generation's word for all
     assert azure["timeout_s"] == 30.0
     assert frame.loc["openai", "speaks"] == "openai"
 

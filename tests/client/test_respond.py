@@ -100,7 +100,7 @@ def test_the_gateways_log_says_the_same(client: Client, log: RunLog) -> None:
     with client.stream_respond(MINI, SKY) as stream:
         list(stream)
     client.wait_costs([whole, stream.run])
-    theirs = bf.gateway_logs(since="1h", client=client).set_index("request_id")
+    theirs = bf.gateway_logs(since="1h", texts=True, client=client).set_index("request_id")
     for run in (whole, stream.run):
         row = theirs.loc[run.request_id]
         assert (row["request_type"], row["prompt"], row["response"]) == ("responses", SKY, run.text)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 import bifrost_nb as bf
 from bifrost_nb import Client
+from tests.simulator.log_filters import found_by_filter, obeyed
 
 from .conftest import programs_only
 from .subjects import Subject
@@ -79,3 +81,11 @@ def test_the_lists(client: Client, subject: Subject) -> None:
         time.sleep(0.25)
     else:
         pytest.fail(f"no row of {run.request_id} in {rows}")
+
+
+@pytest.mark.feature("Version and lists of the gateway")
+def test_the_filters_of_the_log(subject: Subject) -> None:
+    """The log is filtered as the table says that the embedded gateway's dialects are held to."""
+    assert subject.version is not None
+    known = {row["id"] for row in httpx.get(f"{subject.url}/api/logs?limit=1000", timeout=20).json()["logs"] or []}
+    assert found_by_filter(subject.url, known) == obeyed(subject.version)

@@ -42,7 +42,8 @@ def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Subject, Subject]]:
     """An engine and the embedded gateway in its dialect."""
     if reason := missing(request.param):
         pytest.skip(reason)
-    with engine(request.param) as real, embedded(EMBEDDED[request.param]) as ours:
+    dialect = EMBEDDED[request.param].replace("1.3", "1.4")  # 1.3.63 hands a provider's own whole answers on here
+    with engine(request.param) as real, embedded(dialect) as ours:
         yield real, ours
 
 

@@ -61,7 +61,7 @@ class OpenAI:
     def whole(self, call: SimulatedCall, attempt: ProviderAttempt) -> dict[str, Any]:
         """A whole answer."""
         if call.kind == "responses":
-            return _writer(call, attempt).response(response_usage(attempt.usage, splits_cached=False))
+            return _writer(call, attempt).response(response_usage(attempt.usage, "cached_tokens"))
         if call.kind == "embedding":
             data = embedding_data(attempt.answer.vectors, call.get("encoding_format", "float"))
             return {"object": "list", "data": data, "model": attempt.route.model, "usage": _usage(attempt)}
@@ -157,7 +157,7 @@ def _response_frames(call: SimulatedCall, attempt: ProviderAttempt, size: int) -
         arguments = tool["function"]["arguments"]
         for start in range(0, len(arguments), 8):
             yield from frames(writer.called(place, arguments[start : start + 8]))
-    yield from frames(writer.ending(response_usage(attempt.usage, splits_cached=False)))
+    yield from frames(writer.ending(response_usage(attempt.usage, "cached_tokens")))
 
 
 class Anthropic:

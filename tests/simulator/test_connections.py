@@ -63,8 +63,8 @@ def test_a_client_that_leaves_is_noticed_at_once(wire: Wire, rule: dict[str, obj
 
 
 def test_a_cancelled_stream_is_billed_for_what_was_sent(wires: dict[str, Wire]) -> None:
-    """From 1.5 on the tokens sent so far have a cost; before there is no cancelled status."""
-    for dialect, status in (("1.3", "error"), ("2.2", "cancelled")):
+    """From 1.5 on the tokens sent so far have a cost; the row of 1.3 never ends (measured)."""
+    for dialect, status in (("1.3", "processing"), ("2.2", "cancelled")):
         wire = wires[dialect]
         wire.gateway.reset()
         wire.gateway.script([{"first_text_ms": 0, "gap_ms": 10_000, "chunks": 5, "log_delay_ms": 0}])
@@ -73,7 +73,7 @@ def test_a_cancelled_stream_is_billed_for_what_was_sent(wires: dict[str, Wire]) 
         wire.gateway.wait_for(lambda found: found[0]["disconnected_at"])
         row = wire.http.get("/api/logs").json()["logs"][0]
         assert row["status"] == status
-        assert row["token_usage"]["completion_tokens"] == 1
+        assert row.get("token_usage", {}).get("completion_tokens") == (1 if dialect == "2.2" else None)
         assert ("cost" in row) == (dialect == "2.2")
 
 

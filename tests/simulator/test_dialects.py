@@ -117,7 +117,10 @@ def test_a_bare_model_name_is_resolved_from_1_5_on(each: Wire) -> None:
     answer = each.post("/v1/completions", {"model": "large", "prompt": "x", "max_tokens": 1})
     assert answer.status_code == (400 if each.gateway.dialect == "1.3" else 200)
     openai = each.post("/openai/v1/completions", {"model": "gpt-3.5-turbo-instruct", "prompt": "x", "max_tokens": 1})
-    assert openai.json()["extra_fields"]["provider"] == "openai"
+    if each.gateway.dialect == "1.3":  # which hands the provider's own answer on, on this route
+        assert openai.json()["model"] == "gpt-3.5-turbo-instruct"
+    else:
+        assert openai.json()["extra_fields"]["provider"] == "openai"
     assert each.post("/v1/completions", {"model": "nobody-has-this", "prompt": "x"}).status_code == 400
 
 

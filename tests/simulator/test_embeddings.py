@@ -136,7 +136,8 @@ def test_fallbacks_scripts_and_the_log_work_as_everywhere(wire: Wire) -> None:
     assert wire.gateway.requests()[0]["served"] == "azure/embeddings"
     assert wire.row(identity)["status"] == "error"
     child = wire.row(identity, parent=True)
-    assert (child["object"], child["model"], child["status"]) == ("embedding", "embeddings", "success")
+    assert (child["object"], child["alias"], child["status"]) == ("embedding", "embeddings", "success")
+    assert child["model"] == "text-embedding-3-large"
     assert child["cost"] == pytest.approx((count("a needle") + count("hay")) * 0.13e-6)
     assert "output_message" not in child
 

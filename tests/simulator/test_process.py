@@ -153,7 +153,7 @@ def test_a_file_in_the_working_folder_is_not_taken_for_a_module(
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ({"dialect": "9.9"}, "1.3, 1.4, 1.5, 2.0, 2.2"),
+        ({"dialect": "9.9"}, "1.3, 1.4, 1.4.18, 1.5.1, 1.5, 2.0, 2.2"),
         ({"speed": 0}, "speed"),
         ({"port": 70_000}, "70000"),
         ({"deployments": [{"id": "no-slash"}]}, "id"),

@@ -11,6 +11,7 @@ import pytest
 from bifrost_nb._simulator.content.tokens import count
 
 from .conftest import Wire
+from .sdk_routes import said as answer_of
 
 ASKED = {"model": "openai/gpt-4o-mini", "input": "Why is the sky blue?"}
 THINKING = {"model": "openrouter/deepseek/deepseek-r1", "input": "Why is the sky blue?"}
@@ -77,7 +78,7 @@ def test_events_build_the_answer_that_the_last_one_holds(each: Wire) -> None:
     assert joined(events, "output_text") == response["output"][1]["content"][0]["text"]
     assert joined(events, "reasoning_summary_text") == response["output"][0]["summary"][0]["text"]
     assert response["usage"]["output_tokens_details"]["reasoning_tokens"] > 0
-    assert events[0]["response"]["usage"] is None
+    assert events[0]["response"].get("usage") is None
     assert ("object" in response) == (each.gateway.dialect != "1.3")
 
 
@@ -88,6 +89,9 @@ def test_the_openai_routes_leave_the_gateways_own_fields_out_of_events(each: Wir
     assert native[-1]["extra_fields"]["request_type"] == "responses_stream"
     answer = each.post("/openai/v1/responses", ASKED | {"stream": True})
     rebuilt = read(answer.content)
+    if each.gateway.dialect == "1.3":  # measured: the provider's own events
+        assert all("extra_fields" not in event for event in rebuilt)
+        return
     assert all(event["extra_fields"] == rebuilt[0]["response"]["extra_fields"] for event in rebuilt)
     assert "provider" not in rebuilt[0]["extra_fields"]
     assert ("x-bifrost-provider" in answer.headers) == (each.gateway.dialect == "2.2")
@@ -130,10 +134,10 @@ def test_anthropics_answers_have_no_status(each: Wire) -> None:
     last = stream(each, body)[-1]
     assert last["type"] == "response.completed"
     assert last["response"]["stop_reason"] == "length"
-    assert (last["response"]["output"] is None) == (each.gateway.dialect == "1.3")
+    assert (last["response"].get("output") is None) == (each.gateway.dialect == "1.3")
     assert whole["output"]
     assert whole.get("stop_reason") == (None if each.gateway.dialect == "1.3" else "length")
-    assert all("status" not in answer and not answer["incomplete_details"] for answer in (whole, last["response"]))
+    assert all("status" not in answer and not answer.get("incomplete_details") for answer in (whole, last["response"]))
 
 
 def test_usage_has_the_names_of_its_generation(each: Wire) -> None:
@@ -252,9 +256,9 @@ def test_the_gateways_log_has_the_call(wire: Wire) -> None:
     identity = "00000000-0000-4000-8000-000000000001"
     answer = wire.post("/v1/responses", ASKED, **{"x-request-id": identity}).json()
     row = wire.row(identity)
-    assert (row["object"], row["stop_reason"]) == ("responses", "stop")
+    assert (row["object"], row.get("stop_reason")) == ("responses", None)  # measured: OpenAI's have none there
     assert row["token_usage"]["prompt_tokens"] == answer["usage"]["input_tokens"]
-    assert row["output_message"]["content"] == answer["output"][0]["content"][0]["text"]
+    assert answer_of(row) == answer["output"][0]["content"][0]["text"]
     assert row["cost"] > 0
 
 

@@ -216,6 +216,9 @@ def test_cached_tokens_are_counted_as_each_provider_does(each: Wire, route: Rout
     body = streamed_end(route, stream_events(route, answer.content)) if stream else answer.json()
     usage = body.get("usage") or body["usageMetadata"]
     apart = 0 if each.gateway.dialect == "1.3" else 1_792
+    if each.gateway.dialect == "1.3" and not stream and route is ANTHROPIC:  # Anthropic's own answer, as it is
+        assert usage == {"input_tokens": 2_000, "output_tokens": 10}
+        return
     expected: dict[str, dict[str, Any]] = {
         "anthropic": {
             "input_tokens": 2_000 - apart, "cache_read_input_tokens": 1_280, "cache_creation_input_tokens": 512,
@@ -248,9 +251,19 @@ def test_a_tools_result_is_talked_about(wire: Wire, route: Route) -> None:
     second = route.ask(wire, **(body | follow)).json()
     assert len(route.text(second)) > 20
     row = row_of(wire, wire.gateway.requests()[1])
-    assert [message["role"] for message in row["input_history"]] == ["user", "assistant", "tool"]
-    assert row["input_history"][1]["tool_calls"][0]["function"]["name"] == "get_weather"
-    assert "21" in str(row["input_history"][2]["content"])
+    if route is COHERE:
+        asked, called, result = row["input_history"]
+        assert [message["role"] for message in (asked, called, result)] == ["user", "assistant", "tool"]
+        assert called["tool_calls"][0]["function"]["name"] == "get_weather"
+    else:  # which became a call of the Responses API
+        asked, called, result = row["responses_input_history"]
+        assert [item["type"] for item in (asked, called, result)] == [
+            "message",
+            "function_call",
+            "function_call_output",
+        ]
+        assert called["name"] == "get_weather"
+    assert "21" in str(result)
 
 
 def _with_result(route: Route, answer: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import Wire
-from .sdk_routes import row_of
+from .sdk_routes import row_of, said
 
 PACKAGES = {
     "langchain": ("langchain_openai",),
@@ -51,7 +51,7 @@ def test_a_framework_speaks_each_format(wire: Wire, framework: str) -> None:
         path = PATHS[name].removeprefix("v1/" if (framework, name) == ("litellm", "openai") else "-")
         assert record["path"] == f"/{framework}/{path}"
         row = row_of(wire, record)
-        assert row["output_message"]["content"] == text
+        assert said(row) == text
         assert (prompt, completion) == (row["token_usage"]["prompt_tokens"], row["token_usage"]["completion_tokens"])
-        assert streamed is None or row_of(wire, next(records))["output_message"]["content"] == streamed
+        assert streamed is None or said(row_of(wire, next(records))) == streamed
     assert next(records, None) is None

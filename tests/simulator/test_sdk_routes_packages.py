@@ -9,7 +9,7 @@ import pytest
 
 from .conftest import DIALECTS, Wire
 from .sdk_packages import PROMPT, SDKS, AnthropicSdk, CohereSdk, GenAISdk, Sdk
-from .test_management import written
+from .sdk_routes import row_of, said
 
 every_dialect_and_sdk = pytest.mark.parametrize(
     ("each", "sdk"),
@@ -34,10 +34,11 @@ def test_an_answer_is_read_whole(sdk: Sdk, each: Wire) -> None:
     assert len(text) > 40
     assert reason.lower() in ("end_turn", "stop", "complete")
     record = each.gateway.requests()[0]
-    row = written(each, record["id"])
+    row = row_of(each, record)
     assert (prompt, completion) == (row["token_usage"]["prompt_tokens"], row["token_usage"]["completion_tokens"])
-    assert (row["status"], row["output_message"]["content"]) == ("success", text)
-    assert [message["role"] for message in row["input_history"]] == ["system", "user"]
+    assert (row["status"], said(row)) == ("success", text)
+    asked = row.get("input_history") or row["responses_input_history"]
+    assert [message["role"] for message in asked] == ["system", "user"]
     assert row.get("virtual_key_name") == ("demo" if sdk.sends_key else None)
 
 
@@ -60,9 +61,9 @@ def test_a_stream_is_read_to_its_end(sdk: Sdk, each: Wire) -> None:
         reason, prompt, completion = sdk.streamed()
     assert reason.lower() in ("end_turn", "stop", "complete", "max_tokens")
     record = each.gateway.requests()[0]
-    row = written(each, record["id"])
+    row = row_of(each, record)
     assert (prompt, completion) == (row["token_usage"]["prompt_tokens"], row["token_usage"]["completion_tokens"])
-    assert (row["status"], row["stream"], row["output_message"]["content"]) == ("success", True, text)
+    assert (row["status"], row["stream"], said(row)) == ("success", True, text)
     assert record["chunks"] > 3
 
 
@@ -118,7 +119,7 @@ def test_anthropics_and_googles_counts(wire: Wire) -> None:
     with genai.stream(genai.model) as pieces:
         list(pieces)
     assert plain.total_tokens == genai.streamed()[1]
-    rows = [written(wire, record["id"]) for record in wire.gateway.requests()]
+    rows = [row_of(wire, record) for record in wire.gateway.requests()]
     assert [row["object"] for row in rows] == ["count_tokens", "responses", "count_tokens", "responses_stream"]
     assert rows[0]["token_usage"] == {"prompt_tokens": counted.input_tokens, "total_tokens": counted.input_tokens}
     anthropic.close()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..._display.describe import duration, usd
 from ..._display.html import Markup, table, text as escape
+from ..._display.media import media_text, media_urls
 from ..._display.run import said_html
 from ..._foreground.environment import place, takes_clicks
 from ..._prompts.messages import pictures_sent, readable
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["Vote"]
 
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
+BALLOT_SIDE = 768
+"""Pixels of an answer's picture."""
 CHOICES = ("1", "2", "tie", "skip")
 UNFOLDED = 12
 """More pairs than this are folded once they are revealed."""
@@ -118,8 +121,14 @@ class Vote:
         if state.revealed:
             return shown | {"told": self._repr_html_()}
         if (ballot := state.current) is not None:
-            answers = [said_html(run) for run in (ballot.run_a, ballot.run_b)]
+            sides = (ballot.run_a, ballot.run_b)
+            drawn = [media_urls(run, BALLOT_SIDE) for run in sides]
+            answers = [
+                said_html(run) or ("" if seen else f"<p>{escape(media_text(run))}</p>")
+                for run, seen in zip(sides, drawn, strict=True)
+            ]
             shown |= {"open": True, "prompt": cut(readable(ballot.prompt), 20_000), "answers": answers}
+            shown["drawn"] = drawn
             shown["pictures"] = showable(pictures_sent(ballot.prompt))
         return shown
 

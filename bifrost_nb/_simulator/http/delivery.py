@@ -105,7 +105,7 @@ class Delivery:
         Measured from 1.4.18 on, of the providers that open a stream with the first piece of text; others have begun.
         """
         scripted = self.call.stream and self.attempt.rule.error_after_chunks == 0
-        return scripted and not self.dialect.old and self._opening() is None
+        return scripted and not self.dialect.before(1, 4, 18) and self._opening() is None
 
     async def run(self) -> None:
         """Send everything. Raises ClientGone, Dropped. Afterwards `failure` tells whether the stream broke."""
@@ -148,7 +148,38 @@ class Delivery:
         attempt = self.attempt
         choices = [self._choice(choice) for choice in attempt.answer.choices]
         extra = self._extra(round(attempt.elapsed_ms), 0)
-        return self.dialect.answer(self.call, attempt.route, self.answer_id, choices, attempt.usage, extra)
+        answer = self.dialect.answer(self.call, attempt.route, self.answer_id, choices, attempt.usage, extra)
+        if not self._raw_answer:
+            return answer
+        own = self._as_provider(answer)
+        if self._raw_answer == "instead":
+            return own
+        return answer | {"extra_fields": extra | {"raw_response": own}}
+
+    @property
+    def _raw_answer(self) -> Literal["", "beside", "instead"]:
+        """How the provider's own answer is handed on.
+
+        Measured: up to 1.4.18 where a request asks for it, later only with a setting of the gateway's, which is off; in
+        1.3.63 always on the routes of OpenAI's SDK. There OpenAI's own stands in place of the gateway's.
+        """
+        on_sdks_route = self.call.route == "openai"
+        asked = self.call.headers.get("x-bf-send-back-raw-response") == "true"
+        if not self.dialect.old or not (asked or (on_sdks_route and self.dialect.name == "1.3")):
+            return ""
+        return "instead" if on_sdks_route and self.attempt.route.provider == "openai" else "beside"
+
+    def _as_provider(self, body: dict[str, Any]) -> dict[str, Any]:
+        """An answer, or a chunk, as a provider of OpenAI's style sent it."""
+        own = {name: value for name, value in body.items() if name != "extra_fields"}
+        own = {"created": int(time.time())} | own | {"usage": body.get("usage")}
+        own["choices"] = [
+            {"finish_reason": None}
+            | {name: value for name, value in choice.items() if name != self.dialect.logprobs}
+            | ({} if "role" in choice.get("delta", {}) else {"logprobs": choice.get(self.dialect.logprobs)})
+            for choice in body["choices"]
+        ]
+        return own
 
     def _choice(self, choice: SimulatedChoice) -> dict[str, Any]:
         body: dict[str, Any] = {"index": choice.index, "finish_reason": choice.finish_reason}
@@ -377,7 +408,7 @@ class Delivery:
             return self._last_frame(piece.choice.finish_reason, part)
         index, self._chunk_index = self._chunk_index, self._chunk_index + 1
         logprobs = self._logprobs(piece.choice, piece.start, piece.end) if piece.kind == "text" and piece.end else {}
-        if piece.delta is not None or logprobs:
+        if piece.delta is not None or logprobs or self._raw_stream:
             choice = self._part(piece, "".join(self._tokens(piece))) | logprobs
             return self._encoded(choice, latency_ms, index)
         key = (piece.choice.index, piece.kind)
@@ -406,7 +437,13 @@ class Delivery:
 
     def _encoded(self, choice: dict[str, Any], latency_ms: Any, index: Any) -> bytes:
         extra = self._extra(latency_ms, index)
-        return sse(self.dialect.chunk(self.call, self.attempt.route, self.answer_id, choice, extra))
+        chunk = self.dialect.chunk(self.call, self.attempt.route, self.answer_id, choice, extra)
+        return sse(self._as_provider(chunk) if self._raw_stream else chunk)
+
+    @property
+    def _raw_stream(self) -> bool:
+        """Whether the chunks are the provider's own, all but the last; measured of 1.3.63."""
+        return self.dialect.name == "1.3" and self._raw_answer == "instead"
 
     def _ending(self) -> bytes:
         """All that follows the content of a stream."""
@@ -436,7 +473,11 @@ class Delivery:
         """A text provider's own last chunk, without text and, by the gateway's doing, without its finish reason."""
         if self.call.kind == "chat":
             return b""
-        return self._frame(TimedPiece(0, self.attempt.answer.choices[0], "text"), 0)
+        choice = self.attempt.answer.choices[0]
+        if self._raw_stream:
+            index, self._chunk_index = self._chunk_index, self._chunk_index + 1
+            return self._encoded({"index": choice.index, "text": "", "finish_reason": choice.finish_reason}, 0, index)
+        return self._frame(TimedPiece(0, choice, "text"), 0)
 
     def _last_frame(self, finish_reason: str | None, part: dict[str, Any] | None = None) -> bytes:
         """The synthesized last chunk: finish reason of the first choice only, usage, the total latency. `part`: the

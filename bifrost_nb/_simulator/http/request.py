@@ -20,6 +20,7 @@ __all__ = [
     "PROVIDERS",
     "REQUEST_TYPES",
     "UNRESOLVED",
+    "Malformed",
     "Refused",
     "SimulatedCall",
     "azure_target",
@@ -59,6 +60,10 @@ class Refused(Exception):
         self.status = status
         self.type = type
         self.provider = provider
+
+
+class Malformed(Refused):
+    """A body that the gateway cannot decode, told in words that each generation has of its own."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -192,17 +197,16 @@ def read_call(
 
     Raises Refused as the gateway would, `resolve` and `convert` too.
     """
-    label = "Invalid request payload" if route == "v1" else "invalid request format"
     try:
         body = orjson.loads(content)
     except orjson.JSONDecodeError:
-        raise Refused(f"{label}: the body is not JSON") from None
+        raise Malformed("the body is not JSON") from None
     if not isinstance(body, dict):
-        raise Refused(f"{label}: the body is not an object")
+        raise Malformed("the body is not an object")
     body = convert(body)
     for name, (holds, wanted) in _FIELDS[kind].items():
         if body.get(name) is not None and not holds(body[name]):
-            raise Refused(f"{label}: {name} must be {wanted}")
+            raise Malformed(f"{name} must be {wanted}")
     call = SimulatedCall(
         kind=kind,
         route=route,
@@ -214,18 +218,18 @@ def read_call(
         operation=operation,
     )
     if kind == "text":
-        call.prompts = _prompts(body.get("prompt"), label)
+        call.prompts = _prompts(body.get("prompt"))
     elif kind == "embedding":
-        call.prompts = _inputs(body.get("input"), label)
+        call.prompts = _inputs(body.get("input"))
     elif kind in ("image", "speech", "transcription"):
         call.prompts = _media(kind, body)
     elif kind == "responses":
         try:
             call.messages = chat_messages(body)
         except ValueError as error:
-            raise Refused(f"{label}: {error}") from None
+            raise Malformed(str(error)) from None
     else:
-        call.messages = _messages(body.get("messages"), label)
+        call.messages = _messages(body.get("messages"))
     call.targets += _fallbacks(body.get("fallbacks") or [], route, call.targets[0])
     return call
 
@@ -243,17 +247,17 @@ def _primary(model: str, route: str, resolve: Callable[[str], str], default: str
     return resolve(model)
 
 
-def _prompts(prompt: Any, label: str) -> list[str]:
+def _prompts(prompt: Any) -> list[str]:
     if prompt is None or prompt == []:  # measured: an empty text is a prompt
         raise Refused("prompt is required for text completion")
     if isinstance(prompt, str):
         return [prompt]
     if not _is_texts(prompt):
-        raise Refused(f"{label}: invalid text completion input")
+        raise Malformed("invalid text completion input")
     return list(prompt)
 
 
-def _inputs(given: Any, label: str) -> list[str]:
+def _inputs(given: Any) -> list[str]:
     """The texts to embed. Token numbers, which OpenAI-style providers take too, become words of their own.
 
     Raises Refused for all but a text, a list of texts, a list of integers and a list of such lists: nothing mixed
@@ -268,7 +272,7 @@ def _inputs(given: Any, label: str) -> list[str]:
     lists = [given] if _is_integers(given) else given
     if isinstance(lists, list) and all(map(_is_integers, lists)):
         return [" ".join(map(str, numbers)) for numbers in lists]
-    raise Refused(f"{label}: invalid embedding input")
+    raise Malformed("invalid embedding input")
 
 
 def _media(kind: Kind, body: Mapping[str, Any]) -> list[str]:
@@ -282,14 +286,14 @@ def _media(kind: Kind, body: Mapping[str, Any]) -> list[str]:
     return [body.get("input" if kind == "speech" else "prompt") or ""]
 
 
-def _messages(messages: Any, label: str) -> list[dict[str, Any]]:
+def _messages(messages: Any) -> list[dict[str, Any]]:
     if not messages:
         raise Refused("messages is required for chat completion")
     for message in messages:
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-            raise Refused(f"{label}: each message must be an object with a role")
+            raise Malformed("each message must be an object with a role")
         if message.get("content") is not None and not isinstance(message["content"], str | list):
-            raise Refused(f"{label}: a message's content must be a string or a list of blocks")
+            raise Malformed("a message's content must be a string or a list of blocks")
     return list(messages)
 
 

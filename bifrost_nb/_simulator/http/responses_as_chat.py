@@ -59,14 +59,13 @@ def chat_body(body: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def response_usage(usage: Mapping[str, Any], *, splits_cached: bool) -> dict[str, Any]:
-    """Token counts under the names of the Responses API. `splits_cached`: from gateway 1.5 on."""
+def response_usage(usage: Mapping[str, Any], *cached_names: str) -> dict[str, Any]:
+    """Token counts under the names of the Responses API; those of the cache under `cached_names`, writing is 0."""
     prompt, completion = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
     details = usage.get("prompt_tokens_details") or {}
     cached = details.get("cached_tokens") or details.get("cached_read_tokens") or 0
-    result: dict[str, Any] = {"input_tokens": prompt, "input_tokens_details": {"cached_tokens": cached}}
-    if splits_cached:
-        result["input_tokens_details"] |= {"cached_read_tokens": cached, "cached_write_tokens": 0}
+    cached_counts = {name: 0 if "write" in name else cached for name in cached_names}
+    result: dict[str, Any] = {"input_tokens": prompt, "input_tokens_details": cached_counts}
     reasoning = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens", 0)
     result |= {"output_tokens": completion, "output_tokens_details": {"reasoning_tokens": reasoning}}
     result["total_tokens"] = usage.get("total_tokens", prompt + completion)
@@ -81,14 +80,19 @@ def response_object(body: Mapping[str, Any], facts: Mapping[str, Any], finish_re
     reason = _INCOMPLETE.get(finish_reason or "")
     status = "in_progress" if finish_reason is None else "incomplete" if reason else "completed"
     return {
+        "completed_at": None,
         "error": None,
         "incomplete_details": {"reason": reason} if reason else None,
         "instructions": body.get("instructions"),
         "max_output_tokens": body.get("max_output_tokens"),
+        "max_tool_calls": body.get("max_tool_calls"),
         "metadata": body.get("metadata") or {},
         "parallel_tool_calls": body.get("parallel_tool_calls", True),
         "previous_response_id": body.get("previous_response_id"),
+        "prompt_cache_key": body.get("prompt_cache_key"),
         "reasoning": {"effort": None, "summary": None} | (body.get("reasoning") or {}),
+        "safety_identifier": body.get("safety_identifier"),
+        "service_tier": body.get("service_tier"),
         "store": body.get("store", True),
         "temperature": body.get("temperature", 1.0),
         "text": {"format": {"type": "text"}} | (body.get("text") or {}),

@@ -58,22 +58,25 @@ class Anthropic(ProviderFormat):
         for call in choice.tool_calls:
             function = call["function"]
             content.append(_tool_use(call) | {"input": arguments(function["arguments"])})
-        reason = reply.told_reason
+        reason, usage = reply.told_reason, _usage(reply.tokens, reply.dialect)
         if reason == "length" and reply.provider != "anthropic":
             reason = "stop"  # measured: what stopped another provider is lost
-        return _message(reply) | {
-            "content": content,
-            "stop_reason": _STOP_REASONS.get(reason, reason),
-            "usage": _usage(reply.tokens, reply.dialect),
-        }
+        told = _message(reply) | {"content": content}
+        if reply.dialect.name == "1.3" and reply.provider == "anthropic":  # measured: its own answer, as it is
+            reason, told["stop_sequence"] = choice.finish_reason, None
+            usage = {name: usage[name] for name in ("input_tokens", "output_tokens")}
+        return told | {"stop_reason": _STOP_REASONS.get(reason, reason), "usage": usage}
 
     def stream(self, reply: ProviderReply) -> ProviderStream:
         return _AnthropicStream(reply)
 
     def error(self, error: dict[str, Any], dialect: Dialect) -> Any:
-        """providers/anthropic/errors.go; in 1.3 an error without a type has an empty one."""
+        """providers/anthropic/errors.go; an error without a type has an empty one in 1.4, in 1.3 every other
+        provider's."""
         details = error["error"]
         kind = details.get("type") or ("" if dialect.old else "api_error")
+        if dialect.name == "1.3" and error["extra_fields"].get("provider") != "anthropic":
+            kind = ""
         return {"type": "error", "error": {"type": kind, "message": details["message"]}}
 
     def encode(self, event: Event) -> bytes:
@@ -94,7 +97,8 @@ class _AnthropicStream(ProviderStream):
 
     def opening(self) -> Iterator[Event]:
         reply, usage = self.reply, TokenCounts.of({})
-        if self._native and not reply.dialect.old:  # only this provider tells the prompt's tokens before the answer
+        # Only this provider tells the prompt's tokens before the answer.
+        if self._native and not reply.dialect.before(1, 4, 18):
             usage = TokenCounts.of({**reply.usage, "completion_tokens": 1})
         start = _message(reply) | {"content": [], "usage": _usage(usage, reply.dialect)}
         yield "message_start", {"message": start}
@@ -123,7 +127,7 @@ class _AnthropicStream(ProviderStream):
         reason = self.reply.choice.finish_reason
         delta = {"stop_reason": _STOP_REASONS.get(reason, reason), "stop_sequence": None}
         end = merged({"delta": delta, "usage": _usage(self.reply.tokens, self.reply.dialect)}, self.reply.merge)
-        if self._native and self.reply.dialect.old:
+        if self._native and self.reply.dialect.before(1, 4, 18):
             yield "message_delta", end  # measured: the provider's own, and then the gateway's
         yield "message_delta", end
         yield "message_stop", {}

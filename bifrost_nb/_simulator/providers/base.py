@@ -89,9 +89,9 @@ class ProviderReply:
 
     @property
     def told_reason(self) -> str:
-        """Why the answer ended, as most formats tell it: 1.3 was measured to know only ends and tool calls."""
+        """Why the answer ended, as most formats tell it: up to 1.4.0 only ends and tool calls are known."""
         reason = self.choice.finish_reason
-        return "stop" if self.dialect.old and reason != "tool_calls" else reason
+        return "stop" if self.dialect.before(1, 4, 18) and reason != "tool_calls" else reason
 
 
 class ProviderStream(ABC):

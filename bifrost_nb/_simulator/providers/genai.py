@@ -70,6 +70,8 @@ class GenAI(ProviderFormat):
         parts += [_function_call(call, call["function"]["arguments"]) for call in reply.choice.tool_calls]
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         body: dict[str, Any] = {"createTime": now, "modelVersion": reply.model, "responseId": reply.id}
+        if reply.dialect.name == "1.3" and reply.provider == "gemini":  # measured: its own answer, as it is
+            body = {"modelVersion": reply.model}
         if parts:  # providers/gemini/responses.go: an empty answer has no candidate at all
             body["candidates"] = [_candidate(parts, reply.told_reason)]
         return body | {"usageMetadata": _usage(reply.tokens)}

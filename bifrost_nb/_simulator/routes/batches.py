@@ -306,7 +306,7 @@ class _Routes:
 
     def _extra(self, operation: str, provider: str, *, model: str = "", key: bool = False) -> Json:
         extra: Json = {"request_type": operation}
-        if not self.simulator.dialect.old:
+        if not self.simulator.dialect.before(1, 5, 16):
             info = {"provider": provider, "model": model, "key": f"{provider}-demo-key" if key else ""}
             extra["routing_info"] = {name: value for name, value in info.items() if value}
         extra["provider"] = provider

@@ -18,7 +18,7 @@ from ..http.embedding_delivery import EmbeddingDelivery
 from ..http.form import form_as_json
 from ..http.framing import STREAM_HEADERS, sse
 from ..http.media_delivery import MediaDelivery
-from ..http.request import PROVIDERS, UNRESOLVED, Refused, SimulatedCall, azure_target, read_call
+from ..http.request import PROVIDERS, UNRESOLVED, Malformed, Refused, SimulatedCall, azure_target, read_call
 from ..http.responses_delivery import ResponsesDelivery
 from ..providers import ForeignDelivery, ProviderFormat
 from ..state import BUDGET_USD, Simulator, virtual_key
@@ -35,6 +35,8 @@ OPERATIONS: dict[str, Kind] = {
     "audio/transcriptions": "transcription",
 }
 """What is asked for, by how a route's path ends; an Azure path has it behind the deployment."""
+CANCELLED = Failure(status=499, type="request_cancelled", message="Request cancelled: client disconnected")
+"""What the log says of a call that was left before its end."""
 _DELIVERIES: dict[Kind, type[Delivery]] = {
     "responses": ResponsesDelivery,
     "embedding": EmbeddingDelivery,
@@ -72,11 +74,16 @@ class Inference:
             call = self._read(link, content) if self.format is None else self._read_foreign(link, content, self.format)
         except BodyTooLarge:
             return await self._send_error(link, Failure(status=413, message="Request body too large"), None)
+        except Malformed as malformed:
+            return await self._send_error(link, self._malformed(malformed.message), None)
         except Refused as refused:
             if refused.status == 405:
                 return await self._send_plain(link, 405, refused.message, {"allow": "GET, OPTIONS"})
             return await self._send_error(link, Failure(status=refused.status, message=refused.message), None)
         if call.targets[0] == "openai/" and call.route == "openai":
+            if not self.simulator.dialect.before(1, 5, 16):
+                nowhere = self.simulator.route(replace(call, targets=["/"]), 0)
+                return await self._send_error(link, *self._unresolved(nowhere))
             return await self._no_model(link, call)
         link.record.deployment = call.targets[0]
         self.simulator.prompts.apply(call)
@@ -87,7 +94,7 @@ class Inference:
     def _read(self, link: ServerConnection, content: bytes) -> SimulatedCall:
         record, kind, deployment = link.record, self.kind, None
         if kind is None:
-            old = self.simulator.dialect.old
+            old = self.simulator.dialect.before(1, 4, 18)
             rest = record.raw_path.partition("?")[0].partition("/deployments/")[2]
             deployment, operation = azure_target(rest, several_segments=not old)
             kind = OPERATIONS.get(operation)
@@ -96,7 +103,8 @@ class Inference:
             if kind == "text" and old:
                 deployment = None  # measured: these generations take the body's model, of openai where it is bare
         if kind == "transcription":
-            content = form_as_json(record.headers.get("content-type", ""), content)
+            reads = not self.simulator.dialect.before(1, 5, 16)
+            content = form_as_json(record.headers.get("content-type", ""), content, reads_fallback=reads)
         call = read_call(
             kind,
             self.route,
@@ -108,6 +116,8 @@ class Inference:
         )
         if kind == "chat" and self.simulator.dialect.old:
             call.body.pop("n", None)  # measured: this generation does not know it in a chat
+        if kind == "chat" and self.route == "openai" and not self.simulator.dialect.second:
+            call.body.pop("max_tokens", None)  # measured up to 1.5.16: only max_completion_tokens counts on this route
         if kind == "responses":
             call.messages = self.simulator.conversations.get(call.get("previous_response_id", ""), []) + call.messages
         return call
@@ -136,8 +146,8 @@ class Inference:
             route = simulator.route(call, place)
             if route.provider not in simulator.providers:
                 if place == 0:
-                    if self.simulator.dialect.resolves_bare_models and route.provider not in PROVIDERS:
-                        return await self._send_error(link, *_unresolved(route))
+                    if not self.simulator.dialect.before(1, 4, 18) and route.provider not in PROVIDERS:
+                        return await self._send_error(link, *self._unresolved(route))
                     first = (self._unconfigured(route), route)
                 continue
             record.attempts.append(target)
@@ -163,9 +173,35 @@ class Inference:
 
     def _unconfigured(self, route: Route) -> Failure:
         """A provider without a key, which falls back."""
-        named = f" {route.provider}" if not self.simulator.dialect.old else ""
+        named = "" if self.simulator.dialect.before(1, 5, 16) else f" {route.provider}"
         message = f"failed to get config for provider{named}: not found"
         return Failure(status=400, message=message, of_engine=True, cause=message, asked=False)
+
+    def _unresolved(self, route: Route) -> tuple[Failure, Route | None]:
+        """A word before the slash that is no provider is taken for a part of the model's name, which nobody has."""
+        dialect, name = self.simulator.dialect, f"{route.provider}/{route.model}".removeprefix("/")
+        if dialect.old:
+            return Failure(status=400, message="model should be in provider/model format"), None
+        if dialect.before(1, 5, 16):
+            none = f'no providers found for model "{name}" in model catalog to auto-resolve'
+            message = f"provider is required in model field (format: provider/model) \u2014 {none}"
+            return Failure(status=400, message=message if name else "model is required"), None
+        failure = Failure(status=400, message=UNRESOLVED, of_engine=True, asked=False)
+        return failure, replace(route, provider="", model=name, upstream_model=name)
+
+    def _malformed(self, words: str) -> Failure:
+        """A body that cannot be decoded. `words`: of the decoder, which real ones quote and from 2.0 on keep."""
+        dialect = self.simulator.dialect
+        if self.route != "v1":
+            unknown = dialect.before(1, 5, 16)
+            headers = None if unknown else {"connection": "close"}
+            message = "Invalid JSON" if dialect.before(1, 4, 18) else "failed to parse request"
+            return Failure(status=400, message=message, cause=words, of_engine=unknown, headers=headers)
+        if dialect.second:  # measured of 2.0, which says no more; 2.2 was not
+            detail = "" if dialect.name == "2.0" else f": {words}"
+            return Failure(status=400, message=f"Invalid request payload{detail}")
+        begin = "Invalid" if dialect.before(1, 4, 18) else "invalid"
+        return Failure(status=400, message=f"{begin} request format: {words}")
 
     async def _let_fail(
         self, link: ServerConnection, call: SimulatedCall, route: Route, rule: FaultRule, began: float, failure: Failure
@@ -210,12 +246,20 @@ class Inference:
     def _log(self, delivery: Delivery) -> None:
         call, attempt, link = delivery.call, delivery.attempt, delivery.link
         usage, cost = delivery.usage(), attempt.cost_usd
-        status, details = "success", None
+        status, details, dialect = "success", None, self.simulator.dialect
+        said = delivery.text()
         if delivery.failure is not None:
             status, cost = "error", None
-            details = self.simulator.dialect.error(delivery.failure, attempt.route)
+            details = dialect.error(delivery.failure, attempt.route)
+        elif not link.complete and dialect.name == "1.3" and call.stream:
+            # Measured: its row never gets an end.
+            status, cost, usage, said = "processing", None, {}, ""
+        elif not link.complete and dialect.before(1, 4, 18):
+            # Measured of a stream in 1.4.0: nobody tells the provider, so the log has the whole answer and its cost.
+            usage, said = attempt.usage, attempt.answer.choices[0].text
         elif not link.complete:
             status, cost = "cancelled", self.simulator.partial_cost(attempt, usage) if call.stream else None
+            details = dialect.error(CANCELLED, attempt.route)
         self.simulator.log(
             call,
             attempt.route,
@@ -227,12 +271,16 @@ class Inference:
             token_usage=None
             if call.kind == "speech"
             else {name: value for name, value in usage.items() if name != "cost"},
-            stop_reason=attempt.answer.choices[0].finish_reason or None if status == "success" else None,
-            output_message={"role": "assistant", "content": delivery.text()}
-            if call.kind in ("text", "chat", "responses")
-            else None,
+            stop_reason=self._stop_reason(call, attempt) if status == "success" else None,
+            **_told_answer(call, attempt.route, said),
             error_details=details,
         )
+
+    def _stop_reason(self, call: SimulatedCall, attempt: ProviderAttempt) -> str | None:
+        """Measured: a whole answer of the Responses API has one in the log where Anthropic gave it, no other."""
+        if attempt.route.request_type.startswith("responses") and attempt.route.provider != "anthropic":
+            return None
+        return attempt.answer.choices[0].finish_reason or None
 
     async def _no_model(self, link: ServerConnection, call: SimulatedCall) -> None:
         """Measured: the engine misses the model, which costs a status 500, or a frame in a stream that has begun."""
@@ -253,6 +301,8 @@ class Inference:
 
     async def _send_error(self, link: ServerConnection, failure: Failure, route: Route | None) -> None:
         dialect, content = self.simulator.dialect, failure.content
+        if failure.of_engine and self.route != "v1" and dialect.before(1, 5, 16):
+            failure = replace(failure, status=500)  # measured: an error whose status is not known, on SDKs' routes
         if content is None:
             error = dialect.error(failure, route)
             content = orjson.dumps(error if self.format is None else self.format.error(error, dialect))
@@ -266,13 +316,6 @@ class Inference:
         headers.setdefault("content-length", str(len(content)))
         await link.start(failure.status, headers)
         await link.write(content, last=True)
-
-
-def _unresolved(route: Route) -> tuple[Failure, Route]:
-    """A word before the slash that is no provider is taken for a part of the model's name, which nobody has."""
-    whole = replace(route, provider="", model=f"{route.provider}/{route.model}".removeprefix("/"))
-    failure = Failure(status=400, message=UNRESOLVED, of_engine=True, asked=False)
-    return failure, replace(whole, upstream_model=whole.model)
 
 
 def _key_refused(call: SimulatedCall, dialect: Dialect) -> Failure | None:
@@ -291,6 +334,16 @@ def _key_refused(call: SimulatedCall, dialect: Dialect) -> Failure | None:
             asked=False,
         )
     return None
+
+
+def _told_answer(call: SimulatedCall, route: Route, said: str) -> dict[str, Any]:
+    """The answer, as the log keeps it."""
+    if call.kind not in ("text", "chat", "responses"):
+        return {}
+    if not route.request_type.startswith("responses"):
+        return {"output_message": {"role": "assistant", "content": said}}
+    part = {"type": "output_text", "text": said, "annotations": [], "logprobs": []}
+    return {"responses_output": [{"type": "message", "role": "assistant", "content": [part]}]}
 
 
 def _readable(content: bytes) -> Any:

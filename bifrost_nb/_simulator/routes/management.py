@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
+import uuid
 from typing import Any
 
 import orjson
@@ -12,14 +14,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..deployments import SimulatedDeployment
-from ..dialects import Failure
+from ..dialects import Dialect, Failure
 from ..faults import Script
 from ..http.connection import ClientGone, Dropped, ServerConnection
 from ..http.framing import json_response
 from ..http.request import REQUEST_TYPES
 from ..state import VIRTUAL_KEYS, Simulator
 from .management_governance import budget_of, governance_routes
-from .management_log import SORTS, found_rows, statistics, told_row
+from .management_log import SORTS, counted, found_rows, key_shape, statistics, told_row
 from .management_prompts import repository_routes
 from .management_series import series_routes
 
@@ -52,9 +54,11 @@ def management_routes(simulator: Simulator, control_token: str | None) -> list[R
         Route("/api/governance/virtual-keys", handlers.virtual_keys),
         *governance_routes(simulator),
     ]
-    if not simulator.dialect.old:  # measured: 1.3.63 and 1.4.0 answer with their page here
+    # Measured: where a generation lacks one of these, it answers with its page.
+    if not simulator.dialect.before(1, 4, 18):
+        routes.append(Route("/api/logs/{log_id:path}", handlers.log))
+    if not simulator.dialect.old:
         routes += [
-            Route("/api/logs/{log_id:path}", handlers.log),
             Route("/api/providers/{provider}/keys", handlers.provider_keys),
             *repository_routes(simulator.prompts),
         ]
@@ -119,8 +123,8 @@ class Management:
         return json_response(self.simulator.dialect.error(Failure(status=status, message=message), None), status)
 
     async def health(self, request: Request) -> Response:
-        told = {"status": "ok"}
-        return json_response(told if self.simulator.dialect.old else told | {"components": {"db_pings": "ok"}})
+        components = {} if self.simulator.dialect.before(1, 4, 18) else {"components": {"db_pings": "ok"}}
+        return json_response({"status": "ok"} | components)
 
     async def version(self, request: Request) -> Response:
         return json_response(self.simulator.dialect.version)
@@ -132,23 +136,36 @@ class Management:
         start = _integer(request, "page_token", 0)
         size = _integer(request, "page_size", len(found)) or len(found)
         page = found[start : start + size]
+        dialect = self.simulator.dialect
         body: dict[str, Any] = {
-            "data": [_model(item) for item in page],
-            "extra_fields": {"request_type": "list_models"},
+            "data": [_model(item, dialect) for item in page],
+            "extra_fields": {"request_type": "list_models", **dialect.routing_info, "latency": 0, "chunk_index": 0},
         }
+        if not dialect.before(1, 4, 18):
+            body["key_statuses"] = [
+                {"key_id": f"key-{name}", "status": "success", "provider": name} for name in self.simulator.providers
+            ]
         if start + size < len(found):
             body["next_page_token"] = str(start + size)
-        return json_response(body)
+        return self._listed(body, since=(2,))
+
+    def _listed(self, body: dict[str, Any], since: tuple[int, ...]) -> Response:
+        """A list of models with the headers that it has from a version on."""
+        dialect, answer = self.simulator.dialect, json_response(body)
+        if not dialect.before(*since):
+            answer.headers["x-bifrost-request-type"] = "list_models"
+            answer.headers.update(dialect.refused_headers(str(uuid.uuid4())))
+        return answer
 
     async def openai_models(self, request: Request) -> Response:
         items = self.simulator.deployments.values()
         data = [{"id": item.id, "object": "model", "created": 0, "owned_by": item.provider} for item in items]
-        return json_response({"object": "", "data": data})  # measured: empty
+        return self._listed({"object": "", "data": data}, since=(1, 5))  # measured: object is empty
 
     async def model_names(self, request: Request) -> Response:
         query, wanted = request.query_params.get("query", ""), request.query_params.get("provider")
         found = [
-            {"name": item.model, "provider": item.provider, "accessible_by_keys": [f"key-{item.provider}"]}
+            {"name": item.model, "provider": item.provider}
             for item in self.simulator.deployments.values()
             if query in item.model and wanted in (None, "", item.provider)
         ]
@@ -158,7 +175,7 @@ class Management:
         """The switches that tell what happens to content; real ones have more."""
         client = {"drop_excess_requests": False, "enable_logging": True, "disable_content_logging": False}
         told = {
-            "is_cache_connected": not self.simulator.dialect.old,
+            "is_cache_connected": not self.simulator.dialect.old,  # by our own doing: it has a cache to try
             "is_db_connected": True,
             "is_logs_connected": True,
         }
@@ -170,7 +187,7 @@ class Management:
 
     async def plugin(self, request: Request) -> Response:
         """From 1.5.16 on "loaded" is a list of its own; before, a plugin that is not there. The cache is built in."""
-        if request.path_params["name"] == "loaded" and not self.simulator.dialect.old:
+        if request.path_params["name"] == "loaded" and not self.simulator.dialect.before(1, 5, 16):
             return json_response({"plugins": ["governance", "logging", "prompts", "semantic_cache", "telemetry"]})
         return self._refused(404, "Plugin not found")
 
@@ -178,55 +195,66 @@ class Management:
 
     async def logs(self, request: Request) -> Response:
         parameters = request.query_params
-        try:
-            limit, offset = int(parameters.get("limit", 50)), int(parameters.get("offset", 0))
-        except ValueError:
-            return self._refused(400, "limit and offset must be integers")
+        limit, offset = _whole(parameters.get("limit"), 50), _whole(parameters.get("offset"), 0)
         if limit > 1000:
             return self._refused(400, "limit cannot exceed 1000")
-        if limit < 1 or offset < 0:
-            return self._refused(400, "limit must be between 1 and 1000")
+        if limit < 1:
+            return self._refused(400, "limit must be greater than 0")
+        if offset < 0:
+            return self._refused(400, "offset cannot be negative")
         sort_by, order = parameters.get("sort_by", "timestamp"), parameters.get("order", "desc")
         rows = sorted(
-            found_rows(self.simulator.logs, request.query_params),
+            found_rows(self.simulator.logs, request.query_params, self.simulator.dialect),
             key=SORTS.get(sort_by, SORTS["timestamp"]),
             reverse=order != "asc",
         )
+        dialect = self.simulator.dialect
+        pagination: dict[str, Any] = {"limit": limit, "offset": offset, "sort_by": sort_by, "order": order}
+        if not dialect.before(1, 4, 18):  # measured: older ones do not have it, and up to 1.5.1 it is 0
+            pagination["total_count"] = 0 if dialect.before(1, 5, 16) else len(rows)
         return json_response(
             {
-                "logs": [told_row(row) for row in rows[offset : offset + limit]],
-                "pagination": {
-                    "limit": limit, "offset": offset, "sort_by": sort_by, "order": order, "total_count": len(rows),
-                },
-                "stats": statistics(rows),
+                "logs": [told_row(row, dialect, listed=True) for row in rows[offset : offset + limit]],
+                "pagination": pagination,
+                "stats": counted(rows, dialect),
                 "has_logs": bool(self.simulator.logs.rows),
             }
-        )  # fmt: skip
+        )
 
     async def stats(self, request: Request) -> Response:
-        return json_response(statistics(found_rows(self.simulator.logs, request.query_params)))
+        rows = found_rows(self.simulator.logs, request.query_params, self.simulator.dialect)
+        return json_response(statistics(rows, self.simulator.dialect))
 
     async def log(self, request: Request) -> Response:
         row = self.simulator.logs.get(request.path_params["log_id"])
         if row is None:
             return self._refused(404, "log not found")
-        return json_response(told_row(row))
+        return json_response(told_row(row, self.simulator.dialect, listed=False))
 
     # -- providers and keys -----------------------------------------------------------------------------------------
 
     async def providers(self, request: Request) -> Response:
-        found = []
+        found, dialect = [], self.simulator.dialect
         for name in self.simulator.providers:
-            provider = {
+            network: dict[str, Any] = {"default_request_timeout_in_seconds": 30, "max_retries": 0}
+            network |= {"retry_backoff_initial": 0, "retry_backoff_max": 0}
+            provider: dict[str, Any] = {
                 "name": name,
-                "network_config": {"default_request_timeout_in_seconds": 30, "max_retries": 0},
+                "network_config": network,
                 "concurrency_and_buffer_size": {"concurrency": 1000, "buffer_size": 5000},
+                "proxy_config": None,
                 "send_back_raw_request": False,
                 "send_back_raw_response": False,
-                "provider_status": "active",
+                "status": "active" if dialect.before(1, 4, 18) else "unknown",
             }
-            if self.simulator.dialect.old:
+            if not dialect.before(1, 4, 0):
+                provider["config_hash"] = hashlib.sha256(name.encode()).hexdigest()
+            if not dialect.before(1, 4, 18):
+                provider |= {"store_raw_request_response": False, "provider_status": "active"}
+            if dialect.old:
                 provider["keys"] = [self._key(name)]
+            else:
+                network["stream_idle_timeout_in_seconds"] = 30
             found.append(provider)
         return json_response({"providers": found, "total": len(found)})
 
@@ -237,37 +265,57 @@ class Management:
         return json_response({"keys": [self._key(name)], "total": 1})
 
     async def keys(self, request: Request) -> Response:
-        return json_response([self._key(name) for name in self.simulator.providers])
+        return json_response([self._stored_key(name) for name in self.simulator.providers])
+
+    def _stored_key(self, provider: str) -> dict[str, Any]:
+        """A key as the list of all keys tells it: its row in the database, most of it empty."""
+        dialect, never = self.simulator.dialect, "0001-01-01T00:00:00Z"
+        shape = key_shape(dialect, {}, "" if dialect.old else "sk-d****demo")
+        told = {"id": 0, "name": f"{provider}-demo-key", "provider_id": 0, "provider": provider}
+        told |= {"key_id": f"key-{provider}", "created_at": never, "updated_at": never, "config_hash": ""}
+        return told | shape | ({} if dialect.before(1, 4, 18) else {"status": ""})
 
     def _key(self, provider: str) -> dict[str, Any]:
-        names = [item.model for item in self.simulator.deployments.values() if item.provider == provider]
-        key = {
-            "id": f"key-{provider}",
-            "name": f"{provider}-demo-key",
-            "value": "sk-d****demo",
-            "models": names,
-            "weight": 1.0,
-        }
+        dialect = self.simulator.dialect
+        shape = key_shape(dialect, {"id": f"key-{provider}", "name": f"{provider}-demo-key"}, "sk-d****demo")
+        key = shape | {"use_for_batch_api": False}
+        if dialect.name in ("1.3", "1.4.18", "1.5.1"):  # measured: on their keys alone
+            key["enabled"] = True
+        if not dialect.before(1, 4, 18):
+            key["status"] = "success"
+        if dialect.name in ("1.4.18", "1.5.1"):
+            key["config_hash"] = hashlib.sha256(provider.encode()).hexdigest()
+        if dialect.second:
+            key["use_anthropic_endpoints"] = False
         if provider == "azure":
             mapped = {
                 item.model: item.upstream_model or item.model
                 for item in self.simulator.deployments.values()
                 if item.provider == "azure"
             }
-            flat = self.simulator.dialect.old
+            flat = dialect.old
             key["azure_key_config"] = {"endpoint": "https://demo.invalid"} | ({"deployments": mapped} if flat else {})
             if not flat:
                 key["aliases"] = mapped
-        return key | {"enabled": True}
+        return key
 
     async def virtual_keys(self, request: Request) -> Response:
-        found = []
+        found, dialect, at = [], self.simulator.dialect, "2026-11-01T00:00:00Z"
         for value, facts in VIRTUAL_KEYS.items():
-            budget = budget_of(facts)
-            key = {"id": facts["id"], "name": facts["name"], "description": "", "value": value}
-            key |= {"is_active": facts["is_active"], "provider_configs": [], "created_at": "2026-11-01T00:00:00Z"}
-            found.append(key | ({"budget": budget} if self.simulator.dialect.old else {"budgets": [budget]}))
-        return json_response({"virtual_keys": found, "count": len(found)})
+            stored = {"config_hash": hashlib.sha256(value.encode()).hexdigest(), "created_at": at, "updated_at": at}
+            key = {"id": facts["id"], "name": facts["name"], "value": value, "is_active": facts["is_active"]}
+            key |= {"provider_configs": [], "mcp_configs": [], **stored}
+            budget = budget_of(facts) | stored
+            if dialect.name in ("1.4.18", "1.5.1"):
+                budget["calendar_aligned"] = False
+            if dialect.old:
+                key |= {"budget_id": budget["id"], "budget": budget}
+            else:
+                key |= {"calendar_aligned": False, "budgets": [budget | {"virtual_key_id": facts["id"]}]}
+            found.append(key)
+        told = {"virtual_keys": found, "count": len(found)}
+        paged = {"limit": len(found), "offset": 0, "total_count": len(found)}
+        return json_response(told if dialect.before(1, 4, 18) else told | paged)
 
 
 class _Control:
@@ -301,7 +349,7 @@ class _Control:
         return json_response({})
 
 
-def _model(item: SimulatedDeployment) -> dict[str, Any]:
+def _model(item: SimulatedDeployment, dialect: Dialect) -> dict[str, Any]:
     prices = {"prompt": _usd(item.input_usd), "completion": _usd(item.output_usd)}
     prices["input_cache_read"] = _usd(item.cached_input_usd)
     model: dict[str, Any] = {
@@ -322,8 +370,16 @@ def _model(item: SimulatedDeployment) -> dict[str, Any]:
     if item.input_usd is not None:
         model["pricing"] = {name: price for name, price in prices.items() if price is not None}
     if item.upstream_model:
-        model["deployment"] = item.upstream_model
+        model["deployment" if dialect.old else "alias"] = item.upstream_model
     return model
+
+
+def _whole(text: str | None, otherwise: int) -> int:
+    """Measured: what is no number is ignored."""
+    try:
+        return otherwise if text is None else int(text)
+    except ValueError:
+        return otherwise
 
 
 def _integer(request: Request, name: str, otherwise: int) -> int:

@@ -126,7 +126,7 @@ def test_a_restore_from_python(wire: Wire, made: Playground) -> None:
     assert wire.values(made.view.form)["shown"] == 2
     made.restore(1)
     assert wire.values(made.view.form)["shown"] == 1
-    assert made.history[0].html in made._repr_mimebundle_()["text/html"]
+    assert made.history[0].html in made._repr_mimebundle_()[0]["text/html"]
     made.close()
     assert wire.values(made.view.form)["shown"] == 1
     assert wire.values(made.view._results)["value"] == made.history[0].html
