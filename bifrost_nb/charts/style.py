@@ -183,11 +183,20 @@ def _style(place: int) -> Style:
     return Style(_STYLES[first].colour, line.dash, mark.marker, mark.hatch)
 
 
+# Of each level (year, month, day, hour, minute, second) the label of a tick, of one at its zero, and what stands once.
+_TICKS = ("%Y", "%b %Y", "%d %b", "%H:%M", "%H:%M", "%H:%M:%S.%f")
+_ZEROS = ("", "%Y", "%d %b", "%d %b", "%H:%M", "%H:%M:%S")
+_ONCE = ("", "", "%Y", "%d %b %Y", "%d %b %Y", "%d %b %Y")
+
+
 def time_axis(ax: Axes) -> None:
-    """Times of day along the bottom: short, with the date said once."""
+    """Times of day along the bottom, each whole (``10:00:05``), with the date said once."""
     locator = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
+    formatter = ConciseDateFormatter(  # type: ignore[no-untyped-call]
+        locator, formats=[*_TICKS], zero_formats=[*_ZEROS], offset_formats=[*_ONCE]
+    )
     ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    ax.xaxis.set_major_formatter(formatter)
 
 
 def axes(ax: Axes | None, title: str) -> Axes:
