@@ -30,6 +30,9 @@ __all__ = [
     "as_html",
     "as_markdown",
     "as_text",
+    "asked_pictures",
+    "asked_pictures_text",
+    "called",
     "metadata",
     "metadata_many",
     "mimebundle",
@@ -44,6 +47,8 @@ MOST_EVIDENCE = 500
 FORMS = ("md", "text", "json", "code")
 """How an answer may be read: as Markdown, as it is, as JSON, as program code."""
 
+MOST_NAMED = 5
+"""Pictures of a question that are named in words."""
 LONGEST_ARGUMENTS = 20_000
 """Characters of a tool call's arguments that are read as JSON; longer ones are shown as they came, and cut."""
 SHORT = 200
@@ -74,7 +79,8 @@ class Runs(list[Run]):
 
 def as_text(run: Run) -> str:
     """The answer, then one line of facts, and one more where something went wrong."""
-    return _sendable("\n".join(part for part in (_answer_text(run), line(run), error_text(run)) if part))
+    parts = (asked_pictures_text(run), _answer_text(run), line(run), error_text(run))
+    return _sendable("\n".join(part for part in parts if part))
 
 
 def as_markdown(run: Run) -> str:
@@ -89,7 +95,7 @@ def as_html(run: Run, form: str = "md") -> str:
 
     told = " · ".join(text(part) for part in parts(run))
     return (
-        f'<div style="overflow-x:auto">{answer_html(run, form)}</div>{_trouble_html(run)}'
+        f'{_asked_pictures([run])}<div style="overflow-x:auto">{answer_html(run, form)}</div>{_trouble_html(run)}'
         f'<div style="border-top:1px solid {RULE};margin:0.5em 0;padding:4px 0;{_SMALL}">{told}</div>'
     )
 
@@ -109,7 +115,7 @@ def answer_html(run: Run, form: str = "md") -> str:
         parts += [label.format(index) + shown(each) for index, each in enumerate(run.texts)]
     elif run.text:
         parts.append(shown(run.text))
-    if calls := _calls(run):
+    if calls := called(run):
         parts.append(preformatted(calls))
     return "".join(parts) or f"<p><em>{text(_nothing(run))}</em></p>"
 
@@ -199,8 +205,38 @@ def _trouble_html(run: Run) -> str:
 
 def _answer_text(run: Run) -> str:
     if len(run.texts) > 1:
-        return "\n\n".join(f"[{index}] {plain(each)}" for index, each in enumerate(run.texts))
-    return plain(run.text) or _calls(run) or f"({_nothing(run)})"
+        said = "\n\n".join(f"[{index}] {plain(each)}" for index, each in enumerate(run.texts))
+    else:
+        said = plain(run.text)
+    return "\n".join(part for part in (said, called(run)) if part) or f"({_nothing(run)})"
+
+
+def asked_pictures_text(run: Run) -> str:
+    """The pictures that were sent, in one line of words; empty without any."""
+    from .._prompts.messages import pictures_sent
+    from .._prompts.pictures import described
+
+    if ";base64," not in (run.prompt or ""):
+        return ""
+    sent = [described(url) for url in pictures_sent(run.prompt or "")]
+    more = f" and {len(sent) - MOST_NAMED:,} more" if len(sent) > MOST_NAMED else ""
+    return f"asked with {', '.join(sent[:MOST_NAMED])}{more}" if sent else ""
+
+
+def asked_pictures(run: Run) -> list[str]:
+    """The ``data:`` URLs of the pictures that were sent, as many as a page shows."""
+    from .._prompts.messages import pictures_sent
+    from .._prompts.pictures import showable
+
+    return showable(pictures_sent(run.prompt or "")) if ";base64," in (run.prompt or "") else []
+
+
+def _asked_pictures(runs: Sequence[Run]) -> str:
+    """The pictures that were sent, once for runs that answer the same."""
+    from .html import pictures_html
+
+    urls = asked_pictures(runs[0]) if len({run.prompt for run in runs}) == 1 else []
+    return f"<div>{pictures_html(urls)}</div>" if urls else ""
 
 
 def _nothing(run: Run) -> str:
@@ -252,8 +288,8 @@ def _call_text(call: Any) -> str:
     return f"{name}({plain(arguments, LONGEST_ARGUMENTS)})"
 
 
-def _calls(run: Run) -> str:
-    """The tools that the model wants called, one line each."""
+def called(run: Run) -> str:
+    """The tools that the model wants called, one line each: name and arguments."""
     called = (call.get("function") for call in run.tool_calls if isinstance(call, dict))
     named = (call for call in called if isinstance(call, dict))  # it comes from outside
     return "\n".join(plain(f"{call.get('name', '?')}({call.get('arguments', '')})", 4_000) for call in named)
@@ -311,7 +347,8 @@ def _many_as_html(runs: Sequence[Run], form: str) -> str:
             f'<div style="display:flex;flex-wrap:wrap;gap:0 14px;{_SMALL}">{"".join(facts)}</div></div>'
             f'<div style="padding:2px 10px;overflow-x:auto">{answer_html(run, form)}{_trouble_html(run)}</div></div>'
         )
-    return f'<div style="display:flex;flex-wrap:wrap;gap:8px;margin:4px 0">{"".join(cards)}</div>'
+    head = _asked_pictures(runs)
+    return f'{head}<div style="display:flex;flex-wrap:wrap;gap:8px;margin:4px 0">{"".join(cards)}</div>'
 
 
 def _as_words(said: str) -> str:

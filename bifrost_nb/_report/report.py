@@ -26,7 +26,10 @@ from typing import TYPE_CHECKING, Any
 from .._compare.verdict import amount
 from .._display.html import table
 from .._files import read_file, write_private
+from .._prompts.messages import pictures_sent
+from .._prompts.pictures import as_url, showable
 from .._runs.columns import COLUMNS
+from .._runs.redact_hook import as_written
 from .._safe_text import plain
 from ..errors import BifrostError, ConfigurationError, LogError
 from .written import comparison_frame, parameters_as_written
@@ -45,6 +48,8 @@ INTERVAL_SEED = 0
 """Of the bootstrap behind the verdicts."""
 ALL_PAIRS = 4
 """So many variants are compared in all pairs; more only with the first."""
+PICTURE_BYTES = 20 * 2**20
+"""Of all pictures in one report; later ones are left out."""
 _BLOCK = re.compile(r'<script type="application/json" id="bifrost-data">(.*?)</script>', re.DOTALL)
 _CHARTS = ("scores", "latency", "cost")
 _OWN_DTYPES = ("boolean", "Int64", "Float64")
@@ -291,10 +296,33 @@ def _block(comparison: Comparison, frame: pd.DataFrame) -> dict[str, Any]:
         "columns": [column for column in columns if any(value is not None for value in column["values"])],
         "scores": _scores(frame),
         "variants": list(dict.fromkeys(map(str, frame["variant"]))),
+        **_pictures(comparison),
         "inputs": [
             str(n) for n in frame.columns if str(n).startswith("input_") and n not in _DTYPES and n != "input_id"
         ],
     }
+
+
+def _pictures(comparison: Comparison) -> dict[str, Any]:
+    """The pictures of questions and answers, each once, and for each row which it has; those that files may hold.
+
+    Where a `redact` hook is in force, drawn pictures stay out: it decides over texts and cannot look at them.
+    """
+    runs = [as_written(run) for run in comparison.runs]
+    hidden = (comparison.client is not None and comparison.client.redact is not None) or any(
+        run.written for run in runs
+    )
+    asked = [pictures_sent(run.prompt or "") if ";base64," in (run.prompt or "") else [] for run in runs]
+    drawn = [[] if hidden else [url for each in run.images if (url := as_url(each))] for run in runs]
+    urls = dict.fromkeys(url for urls in (*asked, *drawn) for url in urls)
+    places = {url: place for place, url in enumerate(showable(urls, PICTURE_BYTES))}
+    if not places:
+        return {}
+    told = {
+        name: [[places[url] for url in urls if url in places] for urls in rows]
+        for name, rows in {"asked": asked, "drawn": drawn}.items()
+    }
+    return {"pictures": list(places), **told}
 
 
 def _plain_value(value: Any) -> Any:

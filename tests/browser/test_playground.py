@@ -344,7 +344,8 @@ def test_a_conversation_by_hand(
 
     The saved file alone shows the rounds to whoever opens it: no kernel, no widget.
     """
-    gateway.script([{"prompt": "And", "text": "It is **dry**."}, {"text": "A *red* square."}])
+    answers = [{"prompt": "And", "text": "It is **dry**."}, {"text": ["A *red* ", "square."]}]
+    gateway.script([answers[0], {**answers[1], "hold_after_chunks": 1}])
     (tmp_path / "red.png").write_bytes(png())
     lab.theme(theme)
     page = Page(lab, f"{CHATS}, 'What is this?', max_tokens=20, client=client")
@@ -356,7 +357,13 @@ def test_a_conversation_by_hand(
     page.label("Name to keep the prompt by").fill("first")
     page.label("Name to keep the prompt by").press("Enter")
     lab.until(lambda: page.label("Kept prompt").locator("option").count() == 1, 30, "the kept prompt")
-    page.run()
+    page.ready()
+    page.button("Run").click()
+    page.cell.pane.locator(".bifrost-pictures img").wait_for()
+    names = page.cell.pane.locator(".bifrost-name")
+    lab.until(lambda: names.all_inner_texts() == [CHATS[1:-1], f"{CHATS[1:-1]} (2)"], 30, "the race")
+    gateway.script(answers)
+    lab.until(lambda: page.rounds == 1, 30, "the round to end")
     bodies = [one["body"] for one in gateway.requests() if one["method"] == "POST"]
     assert {body.get("temperature") for body in bodies} == {None, 0.3}
     assert all(body["messages"][0]["content"][1]["type"] == "image_url" for body in bodies)
@@ -391,7 +398,9 @@ def test_a_conversation_by_hand(
     html = output.data["text/html"]
     for words in ("What is this?", "And in winter?", "<em>red</em>", "temperature 0.3", "Kept prompts: first"):
         assert words in html
-    assert from_notebook(lab.path)["response"].tolist().count("It is **dry**.") == 2
+    kept = [row["run_id"] for row in output.metadata["bifrost_nb"]["runs"]]
+    rows = from_notebook(lab.path).set_index("run_id").loc[kept]
+    assert rows["response"].tolist() == ["It is **dry**."] * 2 + ["A *red* square."] * 2
     if theme == "Light":
         reader = lab.page.context.new_page()
         reader.set_content(f"<body>{html}</body>")
