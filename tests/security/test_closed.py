@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -17,6 +20,8 @@ import pytest
 import bifrost_nb as bf
 from bifrost_nb import Client, LocalGateway, RunLog, local_gateway
 from tests.faults.server import FaultServer
+
+from .conftest import API_KEY, HEADER_KEY, VIRTUAL_KEY, leaks
 
 UMASKED = """
 import os, sys
@@ -87,6 +92,34 @@ def test_no_redirect_is_followed_and_no_cookie_kept(gateway: LocalGateway, log: 
         assert client.complete("azure/fast", "Hi", max_tokens=2).status == "ok"
         assert stranger.seen == 0
     assert not [one for one in gateway.requests() if "cookie" in one["headers"]]
+
+
+def test_no_sdk_takes_a_key_elsewhere(gateway: LocalGateway, log: RunLog) -> None:
+    """A gateway that sends to another host gets no SDK to carry a key there, in whatever header the SDK has it."""
+    keys: dict[str, Any] = {"virtual_key": VIRTUAL_KEY, "api_key": API_KEY, "headers": {"x-own-token": HEADER_KEY}}
+    client = Client(gateway.url, log=log, **keys)
+    turns: Any = [{"role": "user", "content": "Hi"}]
+    asks: dict[str, Callable[[Any], object]] = {
+        "openai": lambda sdk: sdk.chat.completions.create(model="openai/gpt-4o-mini", messages=turns),
+        "anthropic": lambda sdk: sdk.messages.create(model="claude-haiku-4-5", max_tokens=5, messages=turns),
+        "genai": lambda sdk: sdk.models.generate_content(model="gemini-2.5-flash", contents="Hi"),
+        "cohere": lambda sdk: sdk.chat(model="command-a", messages=turns),
+    }
+    with local_gateway() as elsewhere:
+        there = elsewhere.url.replace("127.0.0.1", "localhost")
+        gateway.script([{"path": "*", "status": 307, "headers": {"location": f"{there}/v1/chat/completions"}}])
+        for name, ask in asks.items():
+            if find_spec("google.genai" if name == "genai" else name) is None:
+                continue
+            before = len(gateway.requests())
+            made: Any = bf.sdk(name, client=client, **({"max_retries": 0} if name in ("openai", "anthropic") else {}))  # type: ignore[call-overload]
+            with contextlib.suppress(Exception):
+                ask(made)
+            with contextlib.suppress(AttributeError):
+                made.close()
+            asked = [one for one in gateway.requests()[before:] if one["method"] == "POST"]
+            assert leaks(str(asked)), f"{name} asked with a key"
+            assert leaks(str(elsewhere.requests())) == [], name
 
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="Linux lists what is listened on")
