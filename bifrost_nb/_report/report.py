@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import json
 import os
 import platform
@@ -209,10 +208,9 @@ def _charts(comparison: Comparison) -> Iterator[str]:
             axes = draw()
         except BifrostError:  # nothing to draw: no scores, no known cost
             continue
-        picture = io.BytesIO()
-        axes.figure.savefig(picture, format="png", dpi=150, bbox_inches="tight")
-        address = base64.b64encode(picture.getvalue()).decode()
-        words = escape(plain(axes.get_title() or name))
+        axes.figure.set_dpi(150)
+        shown = axes._repr_mimebundle_()[0]  # on the page's own ground, which may be light or dark
+        words, address = escape(plain(shown["text/plain"])), shown["image/png"]
         yield f'<figure><img alt="{words}" src="data:image/png;base64,{address}"></figure>'
 
 
