@@ -9,6 +9,7 @@ values (``bifrost-nb trust``, ``%bifrost trust``), as direnv asks.
 from __future__ import annotations
 
 import os
+import re
 import stat
 import tomllib
 import warnings
@@ -102,7 +103,7 @@ def trust(file: ProjectFile) -> str:
 
 def distrust(file: ProjectFile) -> str:
     """Take `trust` back, for all values that the file ever had. Raises ConfigurationError."""
-    kept = [entry for entry in _trusted() if entry.partition("\t")[0] != str(file.path)]
+    kept = [entry for entry in _trusted() if entry.partition("\t")[0] != _name(file)]
     if kept == _trusted():
         return f"{file.path or 'No project file here'} was not trusted."
     _write(kept)
@@ -112,7 +113,12 @@ def distrust(file: ProjectFile) -> str:
 def _entry(file: ProjectFile) -> str:
     """One line: the file and what it may choose. A file that is changed afterwards is asked for again."""
     values = (f"{name}={value!r}" for name, value in sorted(file.needs_trust.items()))
-    return "\t".join((str(file.path), *values))
+    return "\t".join((_name(file), *values))
+
+
+def _name(file: ProjectFile) -> str:
+    """Its path without line ends and tabs, which a folder's name may have: they would make entries of others."""
+    return re.sub(r"[^ -\[\]-~]", lambda sign: ascii(sign[0])[1:-1], str(file.path))
 
 
 def _trusted() -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -26,19 +27,31 @@ sys.dont_write_bytecode = False
 
 @pytest.hookimpl(optionalhook=True)  # there may be no pytest-xdist
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With several processes: the browser's tests stay in one, its notebooks in another, all else is free.
+    """With several processes: what shares a server, a kernel or a browser stays in one of them.
 
-    These two run for minutes and each opens a Jupyter server and Chromium of its own, so they come first. Marks, which
+    That is a file as a rule, the browser's tests but for its notebooks, the gateways under test, and all that runs in
+    one version of the kernel. The first two run for minutes, so they come first, then what has most tests. Marks, which
     `--dist loadgroup` reads, are lost with pytest 9.2 (pytest-xdist issue 1386).
     """
     from xdist.scheduler import LoadScopeScheduling
 
-    class Scheduling(LoadScopeScheduling):  # begins with what has most tests
+    browser, notebooks = "tests/browser", "tests/browser/test_notebooks.py"
+
+    class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
-            if not file.startswith("tests/browser/"):
-                return nodeid
-            return file if file.endswith("test_notebooks.py") else "tests/browser"
+            if file.startswith("tests/browser/") and file != notebooks:
+                return browser
+            if file.startswith("tests/conformance/"):
+                return "tests/conformance"
+            kernel = re.search(r"\bipykernel-[\d.]+", nodeid) if file.startswith("tests/kernels/") else None
+            return kernel[0] if kernel else file
+
+        def _assign_work_unit(self, node: Any) -> None:
+            for scope in (notebooks, browser):
+                if scope in self.workqueue:
+                    self.workqueue.move_to_end(scope, last=False)
+            super()._assign_work_unit(node)
 
     return Scheduling(config, log)
 

@@ -40,6 +40,8 @@ ALLOWED = {  # part -> the parts of this package it may import when it is loaded
     "_compare": {
         *(
             "errors",
+            "_files",
+            "_wire",
             "_numbers",
             "_safe_text",
             "_keys",
@@ -68,7 +70,7 @@ ALLOWED = {  # part -> the parts of this package it may import when it is loaded
             "_prompts",
         ),
     },
-    "_tracking": {"errors", "_safe_text", "_keys", "_runs", "_client", "_compare", "_report"},
+    "_tracking": {"errors", "_safe_text", "_keys", "_runs", "_wire", "_client", "_compare", "_report"},
     "_admin": {
         "errors",
         "_numbers",
@@ -186,7 +188,7 @@ HOMES_OF_LIBRARIES = {  # library -> the parts that may import it; every library
     "scipy": {"_statistics", "_compare", "_gate", "_load"},
     "choix": {"_statistics"},
     "distributed": {"_compare"},
-    "PIL": {"_simulator", "_prompts"},
+    "PIL": {"_simulator", "_prompts", "_display"},
     "openpyxl": {"_report"},
     "opentelemetry": {"_tracking"},  # where it is asked for and installed, as mlflow
     "mlflow": {"_tracking"},

@@ -158,6 +158,25 @@ def test_a_project_file_is_trusted_with_the_values_it_has(
 
 
 @pytest.mark.usefixtures("told")
+@pytest.mark.parametrize("name", ["new\nline", "new\n{other}\tbase_url='http://a:1'\n", "tab\there", "b\udcff", "ü\\n"])
+def test_a_folders_name_is_no_entry_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """Trust in a folder, whatever it is called, is found again, taken back, and trusts nothing else."""
+    other = tmp_path / "other"
+    folder = tmp_path / name.replace("{other}", str(other / "pyproject.toml")).replace("/", "\u2215")
+    for one in (other, folder):
+        one.mkdir()
+        (one / "pyproject.toml").write_text("[tool.bifrost_nb]\nbase_url = 'http://a:1'\n")
+    asked = [_project_file.find(settings.DEFAULTS, settings.SECRETS, one) for one in (folder, other)]
+    assert "is trusted" in _project_file.trust(asked[0])
+    assert [one.trusted for one in asked] == [True, False]
+    assert len(data_path("trusted-projects").read_text(encoding="utf-8").splitlines()) == 1
+    assert "no longer" in _project_file.distrust(asked[0])
+    assert not asked[0].trusted
+
+
+@pytest.mark.usefixtures("told")
 def test_what_redirects_nothing_needs_no_trust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The embedded gateway, no log, a time limit, more silence: but never less silence than the person asked for."""
     monkeypatch.setenv("BIFROST_REDACT", "response")

@@ -22,7 +22,7 @@ from ..errors import AuthenticationFailed, NotFound
 from . import tables
 from .access import Access
 from .fields import objects
-from .histograms import Kind, kind_of, read_series
+from .histograms import By, Kind, kind_of, read_series
 from .log_query import LIST_MODELS, LogQuery, read_log, with_names
 
 if TYPE_CHECKING:
@@ -179,6 +179,11 @@ class Admin:
         provider: Names = None,
         model: Names = None,
         status: Names = None,
+        request_type: Names = None,
+        min_cost_usd: float | None = None,
+        max_cost_usd: float | None = None,
+        min_latency_ms: float | None = None,
+        max_latency_ms: float | None = None,
         limit: int | None = None,
         texts: bool = False,
         list_models: bool = False,
@@ -192,6 +197,11 @@ class Admin:
             provider=provider,
             model=model,
             status=status,
+            request_type=request_type,
+            min_cost_usd=min_cost_usd,
+            max_cost_usd=max_cost_usd,
+            min_latency_ms=min_latency_ms,
+            max_latency_ms=max_latency_ms,
             limit=limit,
             list_models=list_models,
         )
@@ -216,6 +226,7 @@ class Admin:
         self,
         kind: Kind,
         *,
+        by: By | None = None,
         since: When = "24h",
         until: When = None,
         provider: Names = None,
@@ -223,7 +234,7 @@ class Admin:
         status: Names = None,
     ) -> pd.DataFrame:
         """See `bifrost_nb.gateway_histogram`."""
-        series = kind_of(kind)
+        series = kind_of(kind, by)
         query = LogQuery.of(since=since, until=until, provider=provider, model=model, status=status)
         return self._run(read_series(self._access(), series, query, _NO_LOG))
 
@@ -299,6 +310,11 @@ def gateway_logs(
     provider: Names = None,
     model: Names = None,
     status: Names = None,
+    request_type: Names = None,
+    min_cost_usd: float | None = None,
+    max_cost_usd: float | None = None,
+    min_latency_ms: float | None = None,
+    max_latency_ms: float | None = None,
     limit: int | None = None,
     texts: bool = False,
     list_models: bool = False,
@@ -307,7 +323,10 @@ def gateway_logs(
     """The gateway's own log, everybody's requests, in the columns of every frame; oldest first.
 
     `since` and `until` are ages (``"24h"``), datetimes or ISO texts; `provider`, `model` and `status` (``ok``,
-    ``error``, ``cancelled``) take one or several; `limit` keeps the newest. Each attempt at a provider is a row:
+    ``error``, ``cancelled``) take one or several, and so does `request_type` (``chat_completion``, ``embedding``, ...);
+    of `min_cost_usd`, `max_cost_usd`, `min_latency_ms` and `max_latency_ms` a row whose figure is unknown keeps none.
+    All hold on every version: what a gateway does not filter by is left out here. `limit` keeps the newest. Each
+    attempt at a provider is a row:
     `run_id` is the row's own id, `request_id` that of the request (our ``x-request-id``), which a fallback shares with
     its primary. `latency_ms` is the gateway's; what only a client can measure is NA.
 
@@ -323,6 +342,11 @@ def gateway_logs(
         provider=provider,
         model=model,
         status=status,
+        request_type=request_type,
+        min_cost_usd=min_cost_usd,
+        max_cost_usd=max_cost_usd,
+        min_latency_ms=min_latency_ms,
+        max_latency_ms=max_latency_ms,
         limit=limit,
         texts=texts,
         list_models=list_models,
@@ -360,6 +384,7 @@ def gateway_stats(
 def gateway_histogram(
     kind: Kind,
     *,
+    by: By | None = None,
     since: When = "24h",
     until: When = None,
     provider: Names = None,
@@ -370,8 +395,10 @@ def gateway_histogram(
     """A time series of the gateway's log, one row per bucket of time and series; `gateway_chart` draws it.
 
     `kind` is ``requests`` (by status), ``tokens`` (prompt and completion), ``cost`` (by model), ``latency`` (mean and
-    percentiles) or ``models`` (requests by model and status). `bucket_start` is UTC, `bucket_s` the width in seconds,
-    which the gateway chooses; the last column is the figure, with its unit in its name.
+    percentiles), ``models`` (requests by model and status) or ``throughput`` (completion tokens per second of the
+    gateway's time; 2.0 and later). ``by="provider"`` tells tokens, cost, latency and throughput of each provider.
+    `bucket_start` is UTC, `bucket_s` the width in seconds, which the gateway chooses; the last column is the figure,
+    with its unit in its name.
 
     `since` and `until` are ages (``"24h"``), datetimes or ISO texts; `provider` and `status` (``ok``, ``error``,
     ``cancelled``) take one or several. `client` says which gateway is asked (None: the one of the settings). Raises
@@ -379,7 +406,7 @@ def gateway_histogram(
 
         bf.gateway_histogram("latency", since="24h", model="gpt-4o-mini")
     """
-    return Admin(client).histogram(kind, since=since, until=until, provider=provider, model=model, status=status)
+    return Admin(client).histogram(kind, by=by, since=since, until=until, provider=provider, model=model, status=status)
 
 
 def reconcile(

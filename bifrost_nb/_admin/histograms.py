@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
     from .._runs.columns import Dtype
 
-__all__ = ["SERIES", "Kind", "Series", "kind_of", "read_series"]
+__all__ = ["SERIES", "By", "Kind", "Series", "kind_of", "read_series"]
 
-Kind = Literal["requests", "tokens", "cost", "latency", "models"]
+Kind = Literal["requests", "tokens", "cost", "latency", "models", "throughput"]
+By = Literal["provider"]
 Object = Mapping[str, Any]
 Points = Iterator[tuple[tuple[str, ...], Any]]
 
@@ -63,6 +64,29 @@ def _latency(bucket: Object, models: list[str]) -> Points:
         yield (ours,), None if empty else bucket.get(theirs)
 
 
+def _throughput(bucket: Object, models: list[str]) -> Points:
+    yield (), bucket.get("tokens_per_second") if bucket.get("total_requests") else None
+
+
+def _by_provider(points: Callable[[Object, list[str]], Points]) -> Callable[[Object, list[str]], Points]:
+    """The same of each provider; where a bucket does not name one, it had no request there."""
+
+    def each(bucket: Object, providers: list[str]) -> Points:
+        told = _object(bucket.get("by_provider"))
+        for name in providers:
+            nothing = {"prompt_tokens": 0, "completion_tokens": 0, "total_requests": 0}
+            for labels, figure in points(_object(told.get(name, nothing)), []):
+                yield (name, *labels), figure
+
+    return each
+
+
+def _provider_cost(bucket: Object, providers: list[str]) -> Points:
+    told = _object(bucket.get("by_provider"))
+    for name in providers:
+        yield (name,), told.get(name, 0.0)
+
+
 class Series(NamedTuple):
     """One histogram: its route, the columns that tell its series apart, the figure's column, how to read a bucket."""
 
@@ -75,6 +99,7 @@ class Series(NamedTuple):
     """The gateways that have it, for the hint of a 404."""
 
 
+_ONLY_2 = "Of the gateways up to 2.0 only 2.0 has this histogram; bf.gateway_logs() has tokens and times of each call."
 _EVERY = "The gateway keeps no log, or is older than its histograms."
 SERIES: Mapping[str, Series] = {
     "requests": Series("/api/logs/histogram", ("status",), "requests", "Int64", _requests, _EVERY),
@@ -89,17 +114,38 @@ SERIES: Mapping[str, Series] = {
         _latency,
         "The gateway is older than its latency histogram (1.3 and 1.4 have none); bf.gateway_logs() has each latency.",
     ),
+    "throughput": Series("/api/logs/histogram/throughput", (), "tokens_per_s", "Float64", _throughput, _ONLY_2),
 }
+BY_PROVIDER: Mapping[str, Series] = {
+    name: SERIES[name]._replace(
+        path=f"{SERIES[name].path}/by-provider", labels=("provider", *labels), points=points, since=since
+    )
+    for name, labels, points, since in (
+        ("tokens", ("token_type",), _by_provider(_tokens), _EVERY),
+        ("cost", (), _provider_cost, _EVERY),
+        ("latency", ("statistic",), _by_provider(_latency), _EVERY),
+        ("throughput", (), _by_provider(_throughput), _ONLY_2),
+    )
+}
+"""Measured: 1.4.18 to 2.0.0-prerelease3 have them by provider, throughput 2.0.0-prerelease3 alone; the form of the
+costs was read in its sources."""
 
 
-def kind_of(kind: str) -> Series:
+def kind_of(kind: str, by: str | None = None) -> Series:
     """The series of that name. Raises ConfigurationError."""
     if not isinstance(kind, str) or kind not in SERIES:
         raise ConfigurationError(
             f"There is no histogram {kind!r}.{did_you_mean(kind, SERIES)}",
             hint=f"It is one of {', '.join(SERIES)}.",
         )
-    return SERIES[kind]
+    if by is None:
+        return SERIES[kind]
+    if by != "provider" or kind not in BY_PROVIDER:
+        raise ConfigurationError(
+            f"The gateway has no {kind} by {by!r}.",
+            hint=f"by='provider' goes with {', '.join(BY_PROVIDER)}.",
+        )
+    return BY_PROVIDER[kind]
 
 
 async def read_series(access: Access, series: Series, query: LogQuery, missing: str) -> pd.DataFrame:
@@ -111,9 +157,10 @@ async def read_series(access: Access, series: Series, query: LogQuery, missing: 
     told = answer.get("buckets")
     buckets = [bucket for bucket in told if isinstance(bucket, Mapping)] if isinstance(told, list) else []
     width = cell(answer.get("bucket_size_seconds"), "Int64")
-    named = answer.get("models")
+    named = answer.get("providers" if "provider" in series.labels else "models")
     models = [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
-    models = models or sorted({name for bucket in buckets for name in _object(bucket.get("by_model"))})
+    held = "by_provider" if "provider" in series.labels else "by_model"
+    models = models or sorted({name for bucket in buckets for name in _object(bucket.get(held))})
     rows = [
         (bucket.get("timestamp"), width, *map(access.hide, labels), figure)
         for bucket in buckets

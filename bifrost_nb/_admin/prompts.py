@@ -237,7 +237,7 @@ async def _create(access: Access, name: str) -> str:
     content: dict[str, Any] = {"name": alone}
     if folder:
         answer = await access.get_object(f"{ROOT}/folders", missing=NO_ROUTE)
-        known = {row.get("name"): row.get("id") for row in objects(answer.get("folders"))}
+        known = {str(row.get("name")): row.get("id") for row in objects(answer.get("folders"))}
         if folder not in known:
             made = await access.post(f"{ROOT}/folders", {"name": folder}, missing=NO_ROUTE)
             known[folder] = _object(made.get("folder")).get("id")

@@ -141,7 +141,7 @@ async def fetch(
     client: Client, plan: Plan, jobs: Sequence[SentJob], done: Mapping[str, Run]
 ) -> list[tuple[SentJob, dict[str, Run]]]:
     """The runs of each job that has ended, by trial, without those of `done`."""
-    ended = [job for job in jobs if job.over is None and job.facts.get("status") in transport.ENDED]
+    ended = [job for job in jobs if job.over is None and str(job.facts.get("status")) in transport.ENDED]
     prices = await client.sender().costs.prices() if ended else {}
     trials = {trial.trial_id: trial for trial in plan.trials}
     found = []

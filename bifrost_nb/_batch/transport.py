@@ -69,9 +69,18 @@ async def find(client: Client, job: SentJob) -> list[dict[str, Any]]:
     listed = answer.get("data")
     found = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
     if PROVIDERS[job.provider].by_file:
-        return [one for one in found if (one.get("metadata") or {}).get("bifrost_nb") == job.job]
-    counts = [(one, (one.get("request_counts") or {}).get("total")) for one in found]
-    return [one for one, total in counts if total == len(job.cells) and (one.get("created_at") or 0) >= job.at - 60]
+        return [one for one in found if _object(one.get("metadata")).get("bifrost_nb") == job.job]
+    counts = [(one, _object(one.get("request_counts")).get("total")) for one in found]
+    return [one for one, total in counts if total == len(job.cells) and _since(one.get("created_at"), job.at - 60)]
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _since(made_at: Any, start: float) -> bool:
+    """Whether a job may have been made since `start`: also where its time cannot be read, so that nothing is lost."""
+    return not isinstance(made_at, int | float) or made_at >= start
 
 
 async def results(client: Client, job: SentJob) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .._wire.requests import Request
 
 __all__ = [
+    "AnyKind",
     "Asked",
     "Call",
     "CallOptions",
@@ -35,15 +36,19 @@ __all__ = [
     "text_parameters",
 ]
 
+AnyKind = Kind | MediaKind
 Message = Mapping[str, Any]
 Asked = str | Sequence[str] | Sequence[Message] | None
 """A prompt, several of them, or the items of a call of the Responses API."""
 
-REQUEST_TYPES: Mapping[Kind, str] = {
+REQUEST_TYPES: Mapping[AnyKind, str] = {
     "text": "text_completion",
     "chat": "chat_completion",
     "responses": "responses",
     "embedding": "embedding",
+    "image": "image_generation",
+    "speech": "speech",
+    "transcription": "transcription",
 }
 
 
@@ -198,7 +203,7 @@ class Outcome:
 class Call:
     """A checked request. `run` is its record: in flight while `run.status` is None."""
 
-    kind: Kind | MediaKind
+    kind: AnyKind
     stream: bool
     path: str
     """Percent-encoded, below the base URL."""

@@ -22,11 +22,11 @@ from .._runs.run import Run
 from .._safe_text import plain
 from ..errors import ConfigurationError
 from .calls import (
+    AnyKind,
     Asked,
     Call,
     ChatParameters,
     EmbeddingParameters,
-    Kind,
     Outcome,
     ResponsesParameters,
     TextParameters,
@@ -42,6 +42,7 @@ from .media import (
     TranscriptionParameters,
     drawing,
     finished_media,
+    prepared_media,
     speaking,
     transcription,
 )
@@ -486,7 +487,7 @@ class Client:
 
     def prepare(
         self,
-        kind: Kind,
+        kind: AnyKind,
         deployment: str,
         prompt: Asked = None,
         stream: bool = False,
@@ -494,6 +495,8 @@ class Client:
     ) -> Call:
         """Check a call without sending it. Raises ConfigurationError."""
         guard_headers(options)
+        if kind == "image" or kind == "speech" or kind == "transcription":
+            return prepared_media(self, kind, deployment, prompt, options)
         options["headers"] = self.checked_headers(options.get("headers"))
         call = prepare(
             kind,

@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from .._runs.cost import Price, add_price_cost, broken_off
@@ -43,6 +44,8 @@ URGENT_S = 0.25
 PAGE = 1000
 """Rows of a page; the gateway allows no more."""
 PAGES = 3
+SOON_S = 0.5
+"""By so much a row may be there before its run is due, and still be on the first page."""
 CLOCKS_S = 5.0
 """The gateway's clock may differ so much from ours; what differs more is corrected by the dates of its answers."""
 GIVE_UP_AFTER = 3
@@ -58,6 +61,7 @@ FACTS = (
     *("provider", "model", "model_deployment", "is_fallback", "fallback_index"),
 )
 """What a run may learn."""
+_facts: Callable[[Run], tuple[Any, ...]] = attrgetter(*FACTS)
 
 
 @dataclass(slots=True)
@@ -69,10 +73,11 @@ class _Waiting:
     since: float = field(default_factory=time.monotonic)
     step: int = 0
     """The next of `AGES_S`."""
+    due: float = field(init=False)
+    """When it is looked for next. Read for all that wait, many times a second."""
 
-    @property
-    def due(self) -> float:
-        return self.since + AGES_S[self.step]
+    def __post_init__(self) -> None:
+        self.due = self.since + AGES_S[self.step]
 
     @property
     def ids(self) -> list[str]:
@@ -170,14 +175,15 @@ class Costs:
             now = time.monotonic()
             self._allowed = min(BURST, self._allowed + (now - self._allowed_at) / EVERY_S)
             self._allowed_at = now
-            due = sum(one.due <= now for one in self._waiting.values())
+            dues = [one.due for one in self._waiting.values()]
+            due = sum(map(now.__ge__, dues))
             pressing = somebody_waits() and now - self._looked_at >= URGENT_S
             free = pressing or self._allowed >= 1 or due >= MANY
             if due and free:
                 self._allowed = max(0.0, self._allowed - 1)
                 self._looked_at = now
                 return
-            next_due = min(one.due for one in self._waiting.values()) - now
+            next_due = min(dues) - now
             # Short: whoever begins to wait, and so makes a look urgent, does so on another thread.
             await asyncio.sleep(URGENT_S if due else min(max(next_due, 0.02), URGENT_S))
 
@@ -202,9 +208,11 @@ class Costs:
         self._write_down()
         for one in found:
             self._waiting.pop(id(one.run), None)
-            reached = [step for step, age in enumerate(AGES_S) if one.since + age <= began]
-            self._first_step = min(self._first_step, reached[-1] if reached else 0)
-            self._misses = 0
+        if found:
+            # The nearest, since a look for others may find a row a little before its own age.
+            age = began - max(one.since for one in found)
+            nearest = min(range(len(AGES_S)), key=lambda step: abs(AGES_S[step] - age))
+            self._first_step, self._misses = min(self._first_step, nearest), 0
         done = {one.run.run_id for one in priceless}
         costs_settled(one.run for one in found if one.run.run_id not in done)
         await self._leave(priceless)
@@ -213,10 +221,14 @@ class Costs:
         """The finished rows since the first of `waiting` began: by id, and by the id of their parent."""
         first = min(one.run.started_at for one in waiting) + self._ahead - timedelta(seconds=CLOCKS_S)
         start = first.astimezone(UTC).isoformat().replace("+00:00", "Z")
-        missing = {each for one in waiting for each in one.ids}
+        now = time.monotonic()
+        parents = {each for one in waiting for each in one.ids}
+        due = {each for one in waiting if one.due <= now for each in one.ids}
         rows: dict[str, dict[str, Any]] = {}
         children: dict[str, list[dict[str, Any]]] = {}
-        offset, limit = 0, min(PAGE, 2 * len(waiting) + 20)
+        # The newest come first, few much before they are due; further back are rows that were read before.
+        soon = sum(one.due <= now + SOON_S for one in waiting)
+        offset, limit = 0, min(PAGE, soon + soon // 8 + 20)
         for _ in range(PAGES):
             reply = await self._page({"start_time": start, "limit": limit, "offset": offset})
             answer = reply.json()
@@ -226,9 +238,9 @@ class Costs:
             for row in page if isinstance(page, list) else ():
                 if isinstance(row, dict) and row.get("status") != "processing":
                     rows[str(row.get("id"))] = row
-                    if row.get("parent_request_id") in missing and row["parent_request_id"] != row.get("id"):
+                    if row.get("parent_request_id") in parents and row["parent_request_id"] != row.get("id"):
                         children.setdefault(row["parent_request_id"], []).append(row)
-            if not isinstance(page, list) or len(page) < limit or missing <= rows.keys():
+            if not isinstance(page, list) or len(page) < limit or due <= rows.keys():
                 break
             offset, limit = offset + limit, PAGE
         return rows, children
@@ -255,11 +267,12 @@ class Costs:
         """The next age of each run that was not found; without one it is given up."""
         now, gone = time.monotonic(), []
         for one in list(self._waiting.values()):
-            while one.step < len(AGES_S) and one.due <= now:
+            while one.due <= now:
                 one.step += 1
                 if one.step == len(AGES_S):
                     gone.append(one)
                     break
+                one.due = one.since + AGES_S[one.step]
         # What was not answered may have no row at all; so only answered runs say that no log is kept.
         self._misses += sum(one.run.status == "ok" for one in gone)
         if self._misses >= GIVE_UP_AFTER:
@@ -284,8 +297,9 @@ class Costs:
         self._write_down()
         costs_settled(one.run for one in waiting)
 
-    def _learned(self, one: _Waiting, old: Mapping[str, Any]) -> None:
-        new = {name: value for name, value in _facts(one.run).items() if value is not None and value != old[name]}
+    def _learned(self, one: _Waiting, old: Sequence[Any]) -> None:
+        values = zip(FACTS, _facts(one.run), old, strict=True)
+        new = {name: value for name, value, before in values if value is not None and value != before}
         if new:
             self._news.setdefault(one.log, {})[one.run.run_id] = new
 
@@ -295,10 +309,6 @@ class Costs:
         for log, facts in news.items():
             with contextlib.suppress(LogError):  # the runs themselves have it
                 log.update_soon(facts)
-
-
-def _facts(run: Run) -> dict[str, Any]:
-    return {name: getattr(run, name) for name in FACTS}
 
 
 def _may_learn(run: Run) -> bool:

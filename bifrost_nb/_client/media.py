@@ -16,7 +16,7 @@ from .._safe_text import plain
 from .._wire.deployments import MediaKind
 from .._wire.media import sound_kind
 from ..errors import BifrostError, ConfigurationError, GatewayError
-from .calls import Call, Outcome, Timeouts
+from .calls import REQUEST_TYPES, Call, Outcome, Timeouts
 from .streams import finished
 
 if TYPE_CHECKING:
@@ -29,17 +29,13 @@ __all__ = [
     "TranscriptionParameters",
     "drawing",
     "finished_media",
+    "prepared_media",
     "speaking",
     "transcription",
 ]
 
 MOST_BYTES = 100 * 2**20
 """The largest sound that is sent: the gateway takes no larger request unless told otherwise."""
-REQUEST_TYPES: Mapping[MediaKind, str] = {
-    "image": "image_generation",
-    "speech": "speech",
-    "transcription": "transcription",
-}
 _FORMATS = {".mp3": "mp3", ".opus": "opus", ".aac": "aac", ".flac": "flac", ".wav": "wav", ".pcm": "pcm"}
 _NO_ROUTE = "Gateways before 1.4 have no route for pictures (measured on 1.3.63)."
 
@@ -137,6 +133,18 @@ def transcription(client: Client, deployment: str, file: Any, parameters: Mappin
     return call
 
 
+def prepared_media(client: Client, kind: MediaKind, deployment: str, prompt: Any, options: dict[str, Any]) -> Call:
+    """The call of a comparison for pictures or speech. Raises ConfigurationError."""
+    if kind == "image":
+        return drawing(client, deployment, prompt, None, options)[0]
+    if kind != "speech":
+        raise ConfigurationError("A sound to write down is no prompt.", hint="Use client.transcribe(deployment, file).")
+    voice = options.pop("voice", None)
+    if voice is None:
+        raise ConfigurationError("Speech takes a voice.", hint="Pass voice='alloy', or one for each deployment.")
+    return speaking(client, deployment, prompt, voice, None, options)[0]
+
+
 def finished_media(outcome: Outcome, paths: Sequence[Path] = ()) -> Run:
     """The run of an outcome that is good, written to `paths`; raises its error otherwise."""
     error, run = outcome.error, outcome.run
@@ -180,6 +188,7 @@ def _prepared(
     guard_headers(options)
     fallbacks, extra, tags = options.pop("fallbacks", None), options.pop("extra", None), options.pop("tags", None)
     timeout, retries = options.pop("timeout", None), options.pop("retries", None)
+    names = {name: options.pop(name, None) for name in ("comparison_id", "prompt_id", "repeat")}
     headers = client.checked_headers(options.pop("headers", None))
     if isinstance(fallbacks, str):
         raise ConfigurationError(f"fallbacks must be a list of deployments, like [{fallbacks!r}].")
@@ -203,6 +212,7 @@ def _prepared(
             **({"extra": dict(extra)} if extra else {}),
         },
         tags=dict(tags or {}),
+        **names,
     )
     call = Call(
         kind=kind,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from .._client.calls import Kind, chat_parameters
+from .._client.calls import AnyKind, Kind, chat_parameters
 from .._safe_text import plain
 from ..errors import BifrostError, ConfigurationError
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_images_taken",
+    "compared_kind",
     "decided_kind",
     "kind_of",
     "kinds_note",
@@ -27,7 +28,9 @@ __all__ = [
 
 LIST_WAIT_S = 5.0
 """A gateway asks all its providers for their lists; a comparison waits at most so long for that."""
-_WORDS = {"text": "text completions", "chat": "chat", "responses": "the Responses API"}
+_WORDS: Mapping[AnyKind, str] = {"text": "text completions", "chat": "chat", "responses": "the Responses API"}
+_MEDIA = ("image", "speech")
+"""By which a comparison asks as well; all of it or none, since a picture and a text are not compared."""
 
 
 def decided_kind(api: Any, chat: bool = False) -> Kind | None:
@@ -35,7 +38,7 @@ def decided_kind(api: Any, chat: bool = False) -> Kind | None:
 
     Raises ConfigurationError for an API that is not known, and where the two contradict each other.
     """
-    if api is not None and api not in _WORDS:
+    if api is not None and api not in tuple(_WORDS):
         raise ConfigurationError(
             f"api must be 'text', 'chat' or 'responses', not {plain(repr(api), 80)}.",
             hint="Leave it out to go by what bf.models() says that each deployment can do.",
@@ -43,6 +46,15 @@ def decided_kind(api: Any, chat: bool = False) -> Kind | None:
     if chat and api not in (None, "chat"):
         raise ConfigurationError(f"chat=True and api={api!r} contradict each other.", hint="Pass api= alone.")
     return "chat" if chat else cast("Kind | None", api)
+
+
+def compared_kind(api: Any, chat: bool = False) -> AnyKind | None:
+    """`decided_kind` for a comparison, which ``"image"`` and ``"speech"`` can be of, too. Raises ConfigurationError."""
+    if api not in _MEDIA:
+        return decided_kind(api, chat)
+    if chat:
+        raise ConfigurationError(f"chat=True and api={api!r} contradict each other.", hint="Pass api= alone.")
+    return cast("AnyKind", api)
 
 
 def kind_of(
@@ -57,7 +69,7 @@ def kind_of(
 
 
 def with_kinds(
-    client: Client, asked: Sequence[Variant], kind: Kind | None, *, known_only: bool = False
+    client: Client, asked: Sequence[Variant], kind: AnyKind | None, *, known_only: bool = False
 ) -> tuple[Variant, ...]:
     """`asked`, each with its API: its own ``api``, else `kind`, else as the gateway's list of models says.
 
@@ -65,6 +77,12 @@ def with_kinds(
     as tools, that only chats take), else chat; text where the list does not tell and nothing needs a chat. `known_only`
     reads what was listed before and asks nobody. Raises ConfigurationError for an API that is not known.
     """
+    if kind in _MEDIA:
+        if other := next((one.parameters["api"] for one in asked if one.parameters.get("api", kind) != kind), None):
+            raise ConfigurationError(f"api={kind!r} goes for all deployments; one says api={plain(repr(other), 40)}.")
+        return tuple(
+            replace(one, parameters={k: v for k, v in one.parameters.items() if k != "api"}, kind=kind) for one in asked
+        )
     kind = decided_kind(kind)
     own = [decided_kind(one.parameters.get("api", kind)) for one in asked]
     able = _able(client, known_only) if None in own else {}
@@ -76,13 +94,13 @@ def with_kinds(
     return tuple(found)
 
 
-def parameters_for(kind: Kind, parameters: Mapping[str, Any]) -> dict[str, Any]:
+def parameters_for(kind: AnyKind, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """`parameters` by the names of that API: one limit of the answer's length for all."""
     names = {"max_tokens": "max_output_tokens"} if kind == "responses" else {}
     return {names.get(name, name): value for name, value in parameters.items()}
 
 
-def system_for(kind: Kind, system: str | None) -> dict[str, Any]:
+def system_for(kind: AnyKind, system: str | None) -> dict[str, Any]:
     """A system message by that API's name for it."""
     return {} if system is None else {"instructions" if kind == "responses" else "system": system}
 
@@ -107,15 +125,16 @@ def kinds_note(plan: Plan) -> str | None:
     return f"Not all were asked the same way: {'; '.join(said)}. api= decides otherwise."
 
 
-def check_images_taken(client: Client, deployments: Iterable[str]) -> None:
+def check_images_taken(client: Client, deployments: Iterable[str], *, known_only: bool = False) -> None:
     """Raises ConfigurationError where the gateway's list says that a deployment takes no images.
 
     The list names the kinds of input of some deployments only (``architecture.input_modalities``); the others are
-    asked, and their providers decide.
+    asked, and their providers decide. `known_only` reads what was listed before and asks nobody.
     """
     asked = set(deployments)
-    for model in _listed(client):
-        modalities = (model.get("architecture") or {}).get("input_modalities")
+    for model in client.known_models() if known_only else _listed(client):
+        told = model.get("architecture")
+        modalities = told.get("input_modalities") if isinstance(told, Mapping) else None
         if not isinstance(modalities, list) or not modalities or "image" in modalities:
             continue
         if model["id"] in asked:

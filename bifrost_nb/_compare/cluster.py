@@ -57,7 +57,7 @@ class Remote:
         self.client, self.plan = client, without_keys(plan)
         self.results: dict[str, Run] = dict(done)
         self.settled: set[str] = set(done)
-        self.progress = Progress(total=len(plan.trials), reused=len(done), notes=notes_on(done))
+        self.progress = Progress(total=len(plan.trials), reused=len(done), notes=notes_on(plan, done))
 
     def receive(self, event: tuple[float, Mapping[str, Any]]) -> None:
         """A run from a worker: into the log, then into the results. Called on Dask's own thread."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from .._keys import guard_entries, guard_headers
 from .._numbers import number
 from ..errors import ConfigurationError
-from .api_choice import decided_kind
+from .api_choice import compared_kind
 from .comparison import Comparison
 from .deciding import decide
 from .interrupted import ComparisonInterrupted
 from .judge import JudgeCalls
+from .kept_media import checked_folder
 from .plan import Plan, make_plan
 from .resume import recorded, resumed
 from .scoring import ScorerFunction, check_columns, scorers_of
@@ -53,7 +55,7 @@ def compare(
     images: str | Sequence[str] | None = None,
     schema: type[BaseModel] | Mapping[str, Any] | None = None,
     repeats: int = 1,
-    api: Kind | None = None,
+    api: Kind | Literal["image", "speech"] | None = None,
     chat: bool = False,
     system: str | None = None,
     fallbacks: Sequence[str] | None = None,
@@ -73,6 +75,7 @@ def compare(
     cluster: Any = None,
     tags: Mapping[str, Any] | None = None,
     requests_per_minute: float | None = None,
+    folder: str | os.PathLike[str] | None = None,
     **parameters: Any,
 ) -> Comparison: ...
 def compare(
@@ -84,7 +87,7 @@ def compare(
     images: str | Sequence[str] | None = None,
     schema: type[BaseModel] | Mapping[str, Any] | None = None,
     repeats: int = 1,
-    api: Kind | None = None,
+    api: Kind | Literal["image", "speech"] | None = None,
     chat: bool = False,
     system: str | None = None,
     fallbacks: Sequence[str] | None = None,
@@ -104,6 +107,7 @@ def compare(
     cluster: Any = None,
     tags: Mapping[str, Any] | None = None,
     requests_per_minute: float | None = None,
+    folder: str | os.PathLike[str] | None = None,
     **parameters: Any,
 ) -> Comparison | Preflight:
     """Send every prompt to every deployment, `repeats` times, and compare what comes back.
@@ -126,6 +130,11 @@ def compare(
     How a deployment is asked follows from what `bf.models()` says it can do: by text completions where it has them,
     else by chat, and the table says so where that differs. ``api="text"``, ``"chat"`` (or ``chat=True``) or
     ``"responses"`` decides for all, ``{"deployment": ..., "api": "chat"}`` for one.
+
+    ``api="image"`` compares pictures, and ``api="speech"`` what ``voice=`` makes of a text: both stand side by side in
+    the grid and in `Comparison.vote`, and the frame has ``pictures`` and ``cost_per_picture_usd``, or ``seconds`` and
+    ``cost_per_minute_usd`` (NA where the cost or the length is unknown). `folder` is where they are written, and the
+    only place; the same cell finds them again there. Without it this process remembers the newest 256 MB.
 
     What the run log already holds of these calls is not sent again: running the same cell twice sends only what is
     missing or failed, and a further deployment, prompt or repeat sends only that. While another process on the same log
@@ -177,7 +186,7 @@ def compare(
         images=images,
         schema=schema,
         repeats=repeats,
-        kind=decided_kind(api, chat),
+        kind=compared_kind(api, chat),
         stream=stream and mode != "batch",
         system=system,
         fallbacks=fallbacks,
@@ -187,6 +196,7 @@ def compare(
         tags=tags,
         parameters=parameters,
         batch=mode == "batch",
+        folder=checked_folder(folder),
     )
     check_columns(scorers, list(plan.prompts[0].values))
     looks = looks_of(until, metric, margin, plan, scorers)
@@ -201,6 +211,8 @@ def compare(
         return preflight(client, plan, done, may_end_after=FIRST_INPUTS if looks else None)
     if looks is not None and (cluster is not None or live is True):
         raise ConfigurationError("until='decided' goes batch by batch, without live=True or a cluster; leave them out.")
+    if cluster is not None and plan.kind in ("image", "speech"):
+        raise ConfigurationError("Workers of a cluster keep no pictures and no sound; leave cluster= out.")
     if cluster is not None and (live or max_cost_usd is not None):
         raise ConfigurationError("live and max_cost_usd do not reach the workers of a cluster; leave them out.")
     with resumed([plan], client.log, fresh=fresh) as found:

@@ -12,6 +12,7 @@ from .._prompts.pictures import described, shortened
 from .._runs.run import Run
 from .._safe_text import plain
 from ..errors import ConfigurationError
+from .media_columns import add_media
 from .plan import Plan, PlannedPrompt, Trial
 from .plots import Plots
 from .sweep import Progress
@@ -114,6 +115,9 @@ class Comparison:
         ``score_<name>`` (a number; NA: not judged), ``score_<name>_reason`` and ``score_<name>_error`` (why there is
         none); of a single ``score=`` they are ``score``, ``score_reason`` and ``score_error``.
 
+        With ``api="image"`` there are ``pictures`` and ``cost_per_picture_usd``, with ``api="speech"`` ``seconds`` and
+        ``cost_per_minute_usd``.
+
         With a `schema` there are ``valid`` (boolean; NA: no answer came), ``valid_error`` and ``answer_<field>``.
 
         ``prompt`` is the text; several turns are JSON, with ``data:image/png;sha256=...`` in place of each picture
@@ -137,6 +141,7 @@ class Comparison:
                 shown = [None if run.prompt is None else shortened(run.prompt) for run in self.runs]
                 frame["prompt"] = pd.Series(shown, dtype=frame["prompt"].dtype)
             frame = self._with_inputs(frame)
+            add_media(frame, self.plan.kind, self.runs)
             if self.plan.schema is not None:
                 add_answers(frame, self.plan.schema, self.runs)
             for name, values in self._scores.items():
@@ -155,7 +160,9 @@ class Comparison:
         frame["template"] = pd.Series([trial.prompt.template for trial in self._cells], dtype=dtype)
         frame["input_id"] = pd.Series([trial.prompt.input_id for trial in self._cells], dtype=dtype)
         for name in dict.fromkeys(name for prompt in self.plan.prompts for name in prompt.values):
-            column = f"input_{name}" if f"input_{name}" not in frame else f"input_{name}_"
+            column = f"input_{name}"
+            while column in frame:
+                column += "_"
             values = [_shown_input(trial.prompt, name) for trial in self._cells]
             frame[column] = pd.Series(values, dtype=object).infer_objects()
         return frame

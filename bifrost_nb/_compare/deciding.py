@@ -99,6 +99,8 @@ class _Course:
     def close(self) -> None:
         """The bar's last state stays; what is to be said of answers out of the log is said once."""
         progress = self.sweep.progress
-        progress.notes += notes_on({key: run for key, run in self.sweep.results.items() if run.redacted})
+        progress.notes += notes_on(
+            self.sweep.plan, {key: run for key, run in self.sweep.results.items() if run.redacted}
+        )
         if self._bar is not None:
             self._bar.close()

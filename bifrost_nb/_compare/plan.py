@@ -11,9 +11,10 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._client.calls import Call, Kind, same_for
+from .._client.calls import AnyKind, Call, same_for
 from .._client.typed_answers import AnswerSchema, with_schema
 from .._keys import Secret
 from .._numbers import number, whole
@@ -24,6 +25,7 @@ from ..errors import ConfigurationError
 from .api_choice import check_images_taken, system_for, with_kinds
 from .groups import SEPARATOR
 from .identity import digest_of, identity_of, numbered, shown_values
+from .kept_media import keeper
 from .row_parameters import check_columns_of, columns_of, for_row, shared_by_rows
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ class Variant:
     requests_per_minute: float | None
     system: str | None = None
     """A template too; its own, else the comparison's."""
-    kind: Kind = "text"
+    kind: AnyKind = "text"
     """By which API it is asked."""
 
 
@@ -104,7 +106,7 @@ class Plan:
     """All calls of a comparison. `trials` are in the order of the table, `order` in the order of sending."""
 
     comparison_id: str
-    kind: Kind
+    kind: AnyKind
     stream: bool
     system: str | None
     tags: Mapping[str, Any]
@@ -119,6 +121,8 @@ class Plan:
     """Marks the runs that this plan sends: only their times may be set against each other."""
     seed: int | None = None
     """By which `order` was shuffled; None where it was not."""
+    folder: Path | None = None
+    """Where pictures and sound of the answers are written."""
 
     def tags_of(self, trial: Trial) -> dict[str, Any]:
         """The tags of a cell's run: the user's, the cell's identity, and the names given in the comparison."""
@@ -150,7 +154,7 @@ class Plan:
             return call
         parameters = for_row(asked.parameters, prompt.values)
         options: dict[str, Any] = {"retries": 0, **parameters, **system_for(asked.kind, trial.system)}
-        return client.prepare(
+        call = client.prepare(
             asked.kind,
             asked.deployment,
             stream=self.stream,
@@ -162,6 +166,9 @@ class Plan:
             repeat=trial.repeat,
             **_with_own_cache_key(options, trial),
         )
+        if asked.kind in ("image", "speech"):
+            call.before_log = keeper(self, trial)
+        return call
 
 
 def _differ_in_text(asked: Variant) -> bool:
@@ -190,7 +197,7 @@ def make_plan(
     images: Any = None,
     schema: Any = None,
     repeats: int = 1,
-    kind: Kind | None = "text",
+    kind: AnyKind | None = "text",
     stream: bool = True,
     system: str | None = None,
     fallbacks: Sequence[str] | None = None,
@@ -201,6 +208,7 @@ def make_plan(
     parameters: Mapping[str, Any] | None = None,
     known_only: bool = False,
     batch: bool = False,
+    folder: Path | None = None,
 ) -> Plan:
     """The plan of a comparison. Raises ConfigurationError or TemplateError; sends no call.
 
@@ -209,6 +217,11 @@ def make_plan(
     `kind` None: as the gateway's list of models says for each deployment; messages, images and
     a schema are a chat's. `known_only`: as far as the list was heard before, so that nobody waits.
     """
+    if kind in ("image", "speech"):
+        _check_media(kind, messages=messages, images=images, schema=schema, system=system, batch=batch)
+        stream = False
+    elif folder is not None:
+        raise ConfigurationError("folder is for pictures and sound.", hint="It goes with api='image' or 'speech'.")
     read_by = None if schema is None else AnswerSchema.of(schema)
     templates = _templates(prompt, messages)
     repeats, seed = _whole("repeats", repeats), _whole("seed", seed, least=None)
@@ -228,8 +241,10 @@ def make_plan(
     asked = with_kinds(client, asked, "chat" if needs_chat and kind is None else kind, known_only=known_only)
     asked = tuple(_typed(one, read_by) for one in asked)
     if images is not None:
-        check_images_taken(client, (one.deployment for one in asked))
+        check_images_taken(client, (one.deployment for one in asked), known_only=known_only)
     kind = asked[0].kind if len({who.kind for who in asked}) == 1 else "text"
+    if any(who.kind not in ("chat", "responses", "text") and who.system is not None for who in asked):
+        raise ConfigurationError(f"api={kind!r} takes no system message.", hint="Leave it out.")
     if any(who.kind == "text" and who.system is not None for who in asked):
         raise ConfigurationError("A text completion takes no system message.", hint="Pass api='chat'.")
     gateway = client.settings.base_url.rstrip("/")
@@ -262,12 +277,21 @@ def make_plan(
         order=_shuffled(trials, seed),
         schema=read_by,
         seed=seed,
+        folder=folder,
     )
     for who in asked:  # what the parameters get wrong shows before the first call
         theirs = [trial for trial in trials if trial.asked is who and trial.repeat == 0]
         for trial in theirs if columns_of(who.parameters) else theirs[:1]:
             plan.call(client, trial)
     return plan
+
+
+def _check_media(kind: AnyKind, **given: Any) -> None:
+    """Raises ConfigurationError for what is no part of a call for pictures or speech."""
+    wrong = next((name for name, value in given.items() if value is not None and value is not False), None)
+    if wrong is not None:
+        said = "mode='batch'" if wrong == "batch" else f"{wrong}="
+        raise ConfigurationError(f"api={kind!r} takes a prompt, and no {said}.", hint="Leave it out.")
 
 
 def _of_row(asked: Variant, prompt: PlannedPrompt) -> list[Any]:
@@ -298,7 +322,7 @@ def _in_order(templates: Any) -> list[Any]:
     return sorted(every) if all(isinstance(one, str) for one in every) else sorted(every, key=repr)
 
 
-def _prompts(rendered: list[Rendered], kind: Kind, system: str | None) -> tuple[PlannedPrompt, ...]:
+def _prompts(rendered: list[Rendered], kind: AnyKind, system: str | None) -> tuple[PlannedPrompt, ...]:
     """Prompts with their ids. The same text twice is two prompts: the second is a sample of its own."""
     seen: Counter[str] = Counter()
     rows: dict[int, str] = {}  # a row is one object, whichever template it fills in

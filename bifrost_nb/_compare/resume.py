@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .kept_media import give_back, notes_on_media
 from .plan import Plan
 
 if TYPE_CHECKING:
@@ -77,13 +78,18 @@ def recorded(plan: Plan, log: RunLog) -> dict[str, Run]:
             kept: dict[str, Any] = {name: run.tags[name] for name in _KEPT if name in run.tags}
             given = {name: value for name, value in plan.tags_of(trial).items() if name != "sweep"}
             run.comparison_id, run.tags = plan.comparison_id, {**given, **kept}
+            give_back(plan, trial, run)
             found[trial.trial_id] = run
     return found
 
 
-def notes_on(done: Mapping[str, Run]) -> list[str]:
+def notes_on(plan: Plan, done: Mapping[str, Run]) -> list[str]:
     """What is to be said about answers out of the log: they may not be there as they were given."""
     count = sum("response" in run.redacted for run in done.values())
+    gone = notes_on_media(plan, done.values())
     if not count:
-        return []
-    return [f"{count} answers come from the log, where a redact hook had changed or left out their text: no scores."]
+        return gone
+    return [
+        *gone,
+        f"{count} answers come from the log, where a redact hook had changed or left out their text: no scores.",
+    ]

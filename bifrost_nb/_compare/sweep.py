@@ -116,7 +116,7 @@ class Sweep:
     ) -> None:
         self.client, self.plan, self.sink, self.finished = client, plan, sink, finished
         self.results: dict[str, Run] = dict(done)
-        self.progress = Progress(total=len(plan.trials), reused=len(done), notes=notes_on(done))
+        self.progress = Progress(total=len(plan.trials), reused=len(done), notes=notes_on(plan, done))
         self._ways = {
             asked.name: _DeploymentQueue(asked, ConcurrencyLimiter(asked.concurrency, asked.requests_per_minute))
             for asked in plan.asked

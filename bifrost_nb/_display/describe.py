@@ -9,7 +9,7 @@ from .._runs.pending import is_pending
 from .._runs.run import Run
 from .._safe_text import plain
 
-__all__ = ["describe", "duration", "error_text", "line", "parts", "usd"]
+__all__ = ["asked_name", "called_tools", "describe", "duration", "error_text", "line", "parts", "usd"]
 
 _SOURCES = {"response": "", "log": " (gateway log)", "prices": " (from prices)"}
 _STATUS = {
@@ -33,6 +33,19 @@ def describe(run: Run) -> dict[str, str]:
         "cost": _cost(run),
         "status": _status(run),
     }
+
+
+def asked_name(run: Run) -> str:
+    """Who was asked: the name of the comparison's variant where it has one, else ``provider/model``; ``?`` unknown."""
+    variant = run.tags.get("variant")
+    return variant if isinstance(variant, str) and variant else run.requested or "?"
+
+
+def called_tools(run: Run) -> list[str]:
+    """The names of the tools that the model wants called, each once."""
+    functions = (call.get("function") for call in run.tool_calls if isinstance(call, dict))
+    named = (function.get("name") for function in functions if isinstance(function, dict))  # it comes from outside
+    return list(dict.fromkeys(name for name in named if isinstance(name, str)))
 
 
 def parts(run: Run) -> list[str]:

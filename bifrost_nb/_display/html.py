@@ -87,11 +87,16 @@ def table(
     return Markup(f'<div style="overflow-x:auto"><table{named} style="{look}">{top}<tbody>{body}</tbody></table></div>')
 
 
-def pictures_html(urls: Iterable[str]) -> Markup:
-    """Pictures, small; `urls` are those that `_prompts.pictures.showable` let through."""
+def pictures_html(urls: Iterable[str], said: str = "a picture of the prompt") -> Markup:
+    """Pictures, small, and players: `urls` that `_prompts.pictures.showable` or `media.media_urls` let through."""
     look = "max-width:12em;max-height:9em;margin:4px 4px 0 0"
     return Markup(
-        "".join(f'<img src="{escape(url, quote=True)}" alt="a picture of the prompt" style="{look}">' for url in urls)
+        "".join(
+            f'<audio controls preload="metadata" src="{escape(url, quote=True)}" style="max-width:100%"></audio>'
+            if url.startswith("data:audio/")
+            else f'<img src="{escape(url, quote=True)}" alt="{escape(said, quote=True)}" style="{look}">'
+            for url in urls
+        )
     )
 
 

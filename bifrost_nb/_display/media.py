@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import io
+from collections import OrderedDict
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -12,7 +15,7 @@ from .._safe_text import plain
 from .._wire.media import sound_kind
 from .html import Markup, text
 
-__all__ = ["media_html", "media_text"]
+__all__ = ["media_html", "media_said", "media_text", "media_urls"]
 
 SHOWN_BYTES = 4_000_000
 """Of pictures, and of sound, in one output: a page, and a saved notebook, holds them as text."""
@@ -37,6 +40,62 @@ def media_text(run: Run) -> str:
         about = _words(run, pictures=0, sound=False)
         parts = about or ([f"{kept} that the log does not keep"] if kept else [])
     return ", ".join(parts)
+
+
+def media_said(run: Run) -> list[str]:
+    """A line for each picture, and one for the sound: what differs has different lines."""
+    return [
+        f"[{_size(name, content)}, sha256={hashlib.sha256(content).hexdigest()[:16]}]"
+        for name, content in [
+            *(("picture", each) for each in run.images),
+            *(("sound", each) for each in [run.audio_bytes] if each and run.request_type == _SPOKEN),
+        ]
+    ] + [f"[picture at {plain(one.get('url'), 300)}]" for one in _addresses(run)]
+
+
+def media_urls(run: Run, side: int) -> list[str]:
+    """``data:`` addresses of the pictures, drawn again at most `side` pixels wide and high, and of the sound.
+
+    Drawn again, a picture of a few megabytes is as small as a table needs it, and says no more who drew it.
+    """
+    found = [url for each in run.images if (url := _small(each, side))]
+    sound = run.audio_bytes if run.request_type == _SPOKEN else b""
+    if (kind := sound_kind(sound)) is not None and len(sound) <= SHOWN_BYTES:
+        found.append(f"data:audio/{kind};base64,{base64.b64encode(sound).decode('ascii')}")
+    return found
+
+
+_SMALL: OrderedDict[tuple[bytes, int], str | None] = OrderedDict()
+_MOST_SMALL = 500
+
+
+def _small(content: bytes, side: int) -> str | None:
+    """`_drawn_again`, remembered: a table draws its pictures each time it turns a page."""
+    key = hashlib.sha256(content).digest(), side
+    if key not in _SMALL:
+        _SMALL[key] = _drawn_again(content, side)
+        if len(_SMALL) > _MOST_SMALL:
+            _SMALL.popitem(last=False)
+    return _SMALL[key]
+
+
+def _drawn_again(content: bytes, side: int) -> str | None:
+    """A picture as a WebP of its own pixels; None for what cannot be drawn."""
+    from PIL import Image
+
+    from .._prompts.pictures import as_url, showable
+
+    url = as_url(content)
+    if url is None or not showable([url], len(content)):
+        return None
+    try:
+        with Image.open(io.BytesIO(content)) as picture:
+            picture.thumbnail((side, side))
+            made = io.BytesIO()
+            picture.convert("RGBA" if "A" in picture.getbands() else "RGB").save(made, format="WEBP", quality=80)
+    except Exception:  # noqa: BLE001 - PIL's readers fail in many ways
+        return None
+    return f"data:image/webp;base64,{base64.b64encode(made.getvalue()).decode('ascii')}"
 
 
 def _counted(run: Run) -> list[tuple[int, bytes]]:
@@ -68,6 +127,10 @@ def _player(run: Run) -> list[str]:
     return [f'<audio controls preload="metadata" src="data:audio/{kind};base64,{data}" style="max-width:100%"></audio>']
 
 
+def _addresses(run: Run) -> list[dict[str, Any]]:
+    return [one for one in run.annotations if run.request_type == _DRAWN and one.get("type") == "image_url"]
+
+
 def _words(run: Run, *, pictures: int, sound: bool) -> list[str]:
     """What a reader cannot see or hear here."""
     said = []
@@ -81,7 +144,7 @@ def _words(run: Run, *, pictures: int, sound: bool) -> list[str]:
             f"{_size('sound', content)}, not played here: too large, or of no known kind; run.audio_bytes has it"
         )
     notes: list[dict[str, Any]] = run.annotations if run.request_type == _DRAWN else []
-    urls = [one for one in notes if one.get("type") == "image_url"]
+    urls = _addresses(run)
     if urls:
         said.append(f"{len(urls)} at an address, which is not fetched: {plain(urls[0].get('url'), 300)}")
     said += [f"drawn from: {plain(one.get('text'), 500)}" for one in notes if one.get("type") == "revised_prompt"]

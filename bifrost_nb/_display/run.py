@@ -18,7 +18,7 @@ from .._runs.log.codec import column_value
 from .._runs.redact_hook import as_written
 from .._runs.run import Run
 from .._safe_text import plain
-from .describe import describe, error_text, line, parts
+from .describe import asked_name, describe, error_text, line, parts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +30,9 @@ __all__ = [
     "as_html",
     "as_markdown",
     "as_text",
+    "asked_pictures",
+    "asked_pictures_text",
+    "called",
     "metadata",
     "metadata_many",
     "mimebundle",
@@ -44,6 +47,8 @@ MOST_EVIDENCE = 500
 FORMS = ("md", "text", "json", "code")
 """How an answer may be read: as Markdown, as it is, as JSON, as program code."""
 
+MOST_NAMED = 5
+"""Pictures of a question that are named in words."""
 LONGEST_ARGUMENTS = 20_000
 """Characters of a tool call's arguments that are read as JSON; longer ones are shown as they came, and cut."""
 SHORT = 200
@@ -74,7 +79,8 @@ class Runs(list[Run]):
 
 def as_text(run: Run) -> str:
     """The answer, then one line of facts, and one more where something went wrong."""
-    return _sendable("\n".join(part for part in (_answer_text(run), line(run), error_text(run)) if part))
+    parts = (asked_pictures_text(run), _answer_text(run), line(run), error_text(run))
+    return _sendable("\n".join(part for part in parts if part))
 
 
 def as_markdown(run: Run) -> str:
@@ -89,19 +95,23 @@ def as_html(run: Run, form: str = "md") -> str:
 
     told = " · ".join(text(part) for part in parts(run))
     return (
-        f'<div style="overflow-x:auto">{answer_html(run, form)}</div>{_trouble_html(run)}'
+        f'{_asked_pictures([run])}<div style="overflow-x:auto">{answer_html(run, form)}</div>{_trouble_html(run)}'
         f'<div style="border-top:1px solid {RULE};margin:0.5em 0;padding:4px 0;{_SMALL}">{told}</div>'
     )
 
 
-def answer_html(run: Run, form: str = "md") -> str:
-    """All that `run` says (reasoning, choices, calls), rendered; words where it says nothing. `form` as in `FORMS`."""
+def answer_html(run: Run, form: str = "md", *, media: bool = True) -> str:
+    """All that `run` says (reasoning, choices, calls), rendered; words where it says nothing. `form` as in `FORMS`.
+
+    Without `media` there are words for pictures and sound, too: a page that makes each element anew knows none of them.
+    """
     from .html import text
     from .markdown import preformatted
-    from .media import media_html
+    from .media import media_html, media_text
 
     shown = _reader(form)
-    parts: list[str] = [media_html(run)]
+    has = run.images or run.audio_bytes
+    parts: list[str] = [media_html(run) if media or not has else f"<p><em>{text(media_text(run))}</em></p>"]
     if run.reasoning:
         parts.append(f"<details><summary>Reasoning</summary>{preformatted(run.reasoning)}</details>")
     if len(run.texts) > 1:
@@ -109,7 +119,7 @@ def answer_html(run: Run, form: str = "md") -> str:
         parts += [label.format(index) + shown(each) for index, each in enumerate(run.texts)]
     elif run.text:
         parts.append(shown(run.text))
-    if calls := _calls(run):
+    if calls := called(run):
         parts.append(preformatted(calls))
     return "".join(parts) or f"<p><em>{text(_nothing(run))}</em></p>"
 
@@ -139,6 +149,8 @@ def metadata(run: Run) -> dict[str, Any]:
 
     A `redact` hook counts here as it does for the log; what the picture itself shows is what somebody wanted to see.
     """
+    from .._prompts.pictures import shortened
+
     known: dict[str, Any] = {}
     written = as_written(run)
     for column in COLUMNS:
@@ -146,6 +158,8 @@ def metadata(run: Run) -> dict[str, Any]:
         if value is not None:
             foreign = column.name in ("response", "error_message", "params")  # names and prompts are never changed
             known[column.name] = without_keys(value) if foreign else _json_value(value)
+    if isinstance(known.get("prompt"), str):
+        known["prompt"] = shortened(known["prompt"])  # as in every frame: pictures by their digest
     return {"bifrost_nb": {"schema": 1, **known}}
 
 
@@ -195,8 +209,38 @@ def _trouble_html(run: Run) -> str:
 
 def _answer_text(run: Run) -> str:
     if len(run.texts) > 1:
-        return "\n\n".join(f"[{index}] {plain(each)}" for index, each in enumerate(run.texts))
-    return plain(run.text) or _calls(run) or f"({_nothing(run)})"
+        said = "\n\n".join(f"[{index}] {plain(each)}" for index, each in enumerate(run.texts))
+    else:
+        said = plain(run.text)
+    return "\n".join(part for part in (said, called(run)) if part) or f"({_nothing(run)})"
+
+
+def asked_pictures_text(run: Run) -> str:
+    """The pictures that were sent, in one line of words; empty without any."""
+    from .._prompts.messages import pictures_sent
+    from .._prompts.pictures import described
+
+    if ";base64," not in (run.prompt or ""):
+        return ""
+    sent = [described(url) for url in pictures_sent(run.prompt or "")]
+    more = f" and {len(sent) - MOST_NAMED:,} more" if len(sent) > MOST_NAMED else ""
+    return f"asked with {', '.join(sent[:MOST_NAMED])}{more}" if sent else ""
+
+
+def asked_pictures(run: Run) -> list[str]:
+    """The ``data:`` URLs of the pictures that were sent, as many as a page shows."""
+    from .._prompts.messages import pictures_sent
+    from .._prompts.pictures import showable
+
+    return showable(pictures_sent(run.prompt or "")) if ";base64," in (run.prompt or "") else []
+
+
+def _asked_pictures(runs: Sequence[Run]) -> str:
+    """The pictures that were sent, once for runs that answer the same."""
+    from .html import pictures_html
+
+    urls = asked_pictures(runs[0]) if len({run.prompt for run in runs}) == 1 else []
+    return f"<div>{pictures_html(urls)}</div>" if urls else ""
 
 
 def _nothing(run: Run) -> str:
@@ -211,8 +255,13 @@ def _nothing(run: Run) -> str:
 
 
 def said(run: Run) -> str:
-    """All that a run answered, to be compared: its text, then the tools it calls, an argument a line, sorted."""
-    return "\n".join(part for part in (run.text.strip(), *map(_call_text, run.tool_calls)) if part)
+    """All that a run answered, to be compared: its text, then the tools it calls, an argument a line, sorted.
+
+    Of pictures and sound, that there is one, and which.
+    """
+    from .media import media_said
+
+    return "\n".join(part for part in (run.text.strip(), *map(_call_text, run.tool_calls), *media_said(run)) if part)
 
 
 def said_html(run: Run) -> str:
@@ -243,8 +292,8 @@ def _call_text(call: Any) -> str:
     return f"{name}({plain(arguments, LONGEST_ARGUMENTS)})"
 
 
-def _calls(run: Run) -> str:
-    """The tools that the model wants called, one line each."""
+def called(run: Run) -> str:
+    """The tools that the model wants called, one line each: name and arguments."""
     called = (call.get("function") for call in run.tool_calls if isinstance(call, dict))
     named = (call for call in called if isinstance(call, dict))  # it comes from outside
     return "\n".join(plain(f"{call.get('name', '?')}({call.get('arguments', '')})", 4_000) for call in named)
@@ -283,7 +332,7 @@ def _fenced(content: str) -> tuple[str, str]:
 def _many_as_text(runs: Sequence[Run]) -> str:
     if not runs:
         return "(no runs)"
-    return "\n\n".join(f"── {_sendable(plain(run.requested or '?', 200))} ──\n{as_text(run)}" for run in runs)
+    return "\n\n".join(f"── {_sendable(plain(asked_name(run), 200))} ──\n{as_text(run)}" for run in runs)
 
 
 def _many_as_html(runs: Sequence[Run], form: str) -> str:
@@ -295,14 +344,15 @@ def _many_as_html(runs: Sequence[Run], form: str) -> str:
     cards = []
     for run in runs:
         facts = (f"<div>{name}: {text(said)}</div>" for name, said in describe(run).items())
-        head = f"<strong>{text(plain(run.requested or '?', 200))}</strong>"
+        head = f"<strong>{text(plain(asked_name(run), 200))}</strong>"
         cards.append(
             f'<div style="{_CARD};border:1px solid {RULE}" role="group">'
             f'<div style="padding:6px 10px;border-bottom:1px solid {RULE};overflow-wrap:anywhere">{head}'
             f'<div style="display:flex;flex-wrap:wrap;gap:0 14px;{_SMALL}">{"".join(facts)}</div></div>'
             f'<div style="padding:2px 10px;overflow-x:auto">{answer_html(run, form)}{_trouble_html(run)}</div></div>'
         )
-    return f'<div style="display:flex;flex-wrap:wrap;gap:8px;margin:4px 0">{"".join(cards)}</div>'
+    head = _asked_pictures(runs)
+    return f'{head}<div style="display:flex;flex-wrap:wrap;gap:8px;margin:4px 0">{"".join(cards)}</div>'
 
 
 def _as_words(said: str) -> str:

@@ -193,7 +193,8 @@ def _read(path: Path) -> pd.DataFrame:
     try:
         check_file(path)
         return pd.read_parquet(path)
-    except (OSError, ValueError) as error:  # pyarrow's errors are both
+    except (OSError, ValueError, LookupError, TypeError, NotImplementedError, MemoryError) as error:
+        # pyarrow's errors are all of these, and pandas' too, for what the file's metadata say of its columns
         reason = getattr(error, "strerror", None) or plain(error, 200)
         raise LogError(f"{path} cannot be read as Parquet: {reason}.") from None
 
@@ -250,8 +251,13 @@ def _column(frame: pd.DataFrame, name: str, kind: Any) -> pd.Series[Any]:
     import pandas as pd
 
     try:
-        return frame[name].astype(kind) if name in frame else pd.Series(pd.NA, index=frame.index, dtype=kind)
-    except (TypeError, ValueError) as error:
+        found: pd.Series[Any] = (
+            frame[name].astype(kind) if name in frame else pd.Series(pd.NA, index=frame.index, dtype=kind)
+        )
+        if kind == "Float64" and found.isin([float("inf"), float("-inf")]).any():
+            raise ValueError("it holds infinities, of which there is no mean")
+        return found
+    except (TypeError, ValueError, NotImplementedError) as error:
         raise ConfigurationError(
             f"The column {name!r} of the frame is not of type {kind}: {plain(error, 100)}."
         ) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .._client.calls import Kind, asked_of, prepare
+from .._client.calls import AnyKind, asked_of, prepare
 from .._client.token_count import as_items
 from .._safe_text import plain
 from ..errors import ConfigurationError, TemplateError
@@ -214,7 +214,7 @@ def _said(turn: Mapping[str, Any]) -> str:
     return "\n".join(said)
 
 
-def asked_as(kind: Kind, text: str, messages: Sequence[Message] | None) -> dict[str, Any]:
+def asked_as(kind: AnyKind, text: str, messages: Sequence[Message] | None) -> dict[str, Any]:
     """The arguments of `Client.prepare` that ask this by one of the APIs. Raises ConfigurationError."""
     if messages is None:
         return {"prompt": text}

@@ -104,6 +104,10 @@ def _refuse(value: Any) -> None:
     grouped = module in ("pandas", "pyarrow") and hasattr(value, "aggregate")
     if grouped and not is_pandas(value):  # or rolling, or resampled
         raise Fault(f"is a {name}, which has no values yet: aggregate it first")
+    if callable(getattr(value, "savefig", None)) or (module == "matplotlib" and hasattr(value, "get_figure")):
+        raise Fault(f"is a {name}, which is a picture: name its column in images=")
+    if callable(getattr(value, "get_state", None)) and hasattr(value, "comm"):
+        raise Fault(f"is a {name}, a widget: pass its .value")
     if callable(getattr(value, "toarray", None)):
         raise Fault(f"is a sparse {name}, whose text leaves values out: pass its .toarray()")
 
@@ -201,6 +205,8 @@ def _listed(value: Any) -> Any:
         array = np.asanyarray(value)
     except Exception as error:  # noqa: BLE001 - a tensor on another device, for one
         raise Fault(f"cannot be read as an array: {plain(error, 200)}") from None
+    if np.ma.is_masked(array):
+        raise Fault("holds masked values, which are no text: fill or compress it first")
     if array.dtype == object:
         return array.tolist() if array.ndim else array.item()
     if array.dtype.kind in "Mmf":  # numpy's own list would hold counted nanoseconds, and digits that float32 lacks

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import json
 import os
 import platform
@@ -26,7 +25,10 @@ from typing import TYPE_CHECKING, Any
 from .._compare.verdict import amount
 from .._display.html import table
 from .._files import read_file, write_private
+from .._prompts.messages import pictures_sent, readable
+from .._prompts.pictures import as_url, showable
 from .._runs.columns import COLUMNS
+from .._runs.redact_hook import as_written
 from .._safe_text import plain
 from ..errors import BifrostError, ConfigurationError, LogError
 from .written import comparison_frame, parameters_as_written
@@ -45,6 +47,8 @@ INTERVAL_SEED = 0
 """Of the bootstrap behind the verdicts."""
 ALL_PAIRS = 4
 """So many variants are compared in all pairs; more only with the first."""
+PICTURE_BYTES = 20 * 2**20
+"""Of all pictures in one report; later ones are left out."""
 _BLOCK = re.compile(r'<script type="application/json" id="bifrost-data">(.*?)</script>', re.DOTALL)
 _CHARTS = ("scores", "latency", "cost")
 _OWN_DTYPES = ("boolean", "Int64", "Float64")
@@ -111,7 +115,7 @@ def load_report(path: str | os.PathLike[str]) -> pd.DataFrame:
         raise LogError(f"{target.name} has format {plain(block.get('format'), 20)}; this version reads {FORMAT}.")
     try:
         return _typed(block)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise LogError(f"{target.name} is damaged: {plain(error, 100)}.") from None
 
 
@@ -125,8 +129,10 @@ def _typed(block: dict[str, Any]) -> pd.DataFrame:
     rows = int(block["rows"])
     given = {column["name"]: column["values"] for column in block["columns"]}
     dtypes = {column["name"]: column.get("dtype") for column in block["columns"]}
-    if any(len(values) != rows for values in given.values()):
+    if any(not isinstance(values, list) or len(values) != rows for values in given.values()):
         raise ValueError("columns of different lengths")
+    if rows and not given:  # as many as somebody likes to write down
+        raise ValueError("rows without columns")
     ours = {}
     for column in COLUMNS:
         kind = ARROW_TYPES[column.dtype]
@@ -161,7 +167,7 @@ def _sections(comparison: Comparison, frame: pd.DataFrame) -> Iterator[str]:
         count = f"{len(plan.prompts):,} prompt{'s' if len(plan.prompts) > 1 else ''}"
         often = "once" if plan.repeats == 1 else f"{plan.repeats:,} times"
         yield f"<p>{count}, each sent {often} by each variant; the first:</p>"
-        yield "".join(f"<pre>{escape(plain(text, 4_000))}</pre>" for text in texts)
+        yield "".join(f"<pre>{escape(plain(readable(text), 4_000))}</pre>" for text in texts)
     rows = (
         [
             plain(asked.name),
@@ -202,10 +208,9 @@ def _charts(comparison: Comparison) -> Iterator[str]:
             axes = draw()
         except BifrostError:  # nothing to draw: no scores, no known cost
             continue
-        picture = io.BytesIO()
-        axes.figure.savefig(picture, format="png", dpi=150, bbox_inches="tight")
-        address = base64.b64encode(picture.getvalue()).decode()
-        words = escape(plain(axes.get_title() or name))
+        axes.figure.set_dpi(150)
+        shown = axes._repr_mimebundle_()[0]  # on the page's own ground, which may be light or dark
+        words, address = escape(plain(shown["text/plain"])), shown["image/png"]
         yield f'<figure><img alt="{words}" src="data:image/png;base64,{address}"></figure>'
 
 
@@ -289,10 +294,34 @@ def _block(comparison: Comparison, frame: pd.DataFrame) -> dict[str, Any]:
         "columns": [column for column in columns if any(value is not None for value in column["values"])],
         "scores": _scores(frame),
         "variants": list(dict.fromkeys(map(str, frame["variant"]))),
+        **_pictures(comparison),
+        "read": {text: said for text in map(str, frame["prompt"].dropna()) if (said := readable(text)) != text},
         "inputs": [
             str(n) for n in frame.columns if str(n).startswith("input_") and n not in _DTYPES and n != "input_id"
         ],
     }
+
+
+def _pictures(comparison: Comparison) -> dict[str, Any]:
+    """The pictures of questions and answers, each once, and for each row which it has; those that files may hold.
+
+    Where a `redact` hook is in force, drawn pictures stay out: it decides over texts and cannot look at them.
+    """
+    runs = [as_written(run) for run in comparison.runs]
+    hidden = (comparison.client is not None and comparison.client.redact is not None) or any(
+        run.written for run in runs
+    )
+    asked = [pictures_sent(run.prompt or "") if ";base64," in (run.prompt or "") else [] for run in runs]
+    drawn = [[] if hidden else [url for each in run.images if (url := as_url(each))] for run in runs]
+    urls = dict.fromkeys(url for urls in (*asked, *drawn) for url in urls)
+    places = {url: place for place, url in enumerate(showable(urls, PICTURE_BYTES))}
+    if not places:
+        return {}
+    told = {
+        name: [[places[url] for url in urls if url in places] for urls in rows]
+        for name, rows in {"asked": asked, "drawn": drawn}.items()
+    }
+    return {"pictures": list(places), **told}
 
 
 def _plain_value(value: Any) -> Any:

@@ -34,7 +34,7 @@ from .._wire.chunk_sequence import ChunkOrder
 from .._wire.deployments import Deployment
 from .._wire.errors import ErrorInfo, gateway_error, innermost, parse_error
 from .._wire.fast_chunks import PlainChunk, plain_chunks
-from .._wire.json_text import loads, whole_characters
+from .._wire.json_text import loads, whole, whole_characters
 from .._wire.metadata import header, parse_cache, parse_usage, served
 from ..errors import BifrostError, GatewayError, ProtocolError, StreamInterrupted
 from .cost import add_response_cost
@@ -421,25 +421,6 @@ def parsed(payload: bytes) -> dict[str, Any]:
     if not isinstance(chunk, dict):
         raise ProtocolError(f"The stream holds a chunk that is not an object: {_start(payload)}")
     return chunk
-
-
-def whole(value: Any) -> Any:
-    """`value` with whole characters only."""
-    if not value:
-        return value
-    try:
-        orjson.dumps(value)  # far quicker than to go through it, which is hardly ever needed
-    except TypeError:  # half of a character, or a number of more than 64 bits
-        return _with_whole_characters(value)
-    return value
-
-
-def _with_whole_characters(value: Any) -> Any:
-    if isinstance(value, str):
-        return whole_characters(value)
-    if isinstance(value, dict):
-        return {whole_characters(name): _with_whole_characters(each) for name, each in value.items()}
-    return [_with_whole_characters(each) for each in value] if isinstance(value, list) else value
 
 
 def _start(payload: bytes) -> str:

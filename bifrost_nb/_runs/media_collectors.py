@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+from .._wire.json_text import whole
 from .._wire.media import pictures_of, sound_kind
 from ..errors import ProtocolError
-from .collector import Collector, Piece, whole
+from .collector import Collector, Piece
 from .run import Run
 
 __all__ = ["ImageCollector", "SpeechCollector", "TranscriptionCollector"]

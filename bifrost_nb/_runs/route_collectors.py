@@ -8,9 +8,10 @@ from typing import Any
 from .._wire.choices import ToolCalls
 from .._wire.deployments import Kind, MediaKind
 from .._wire.embeddings import vectors_of
+from .._wire.json_text import whole
 from .._wire.responses_stream import ResponseEvents, answer_of
 from ..errors import GatewayError
-from .collector import Collector, Piece, parsed, whole
+from .collector import Collector, Piece, parsed
 from .media_collectors import ImageCollector, SpeechCollector, TranscriptionCollector
 from .run import Run
 

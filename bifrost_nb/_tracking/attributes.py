@@ -7,6 +7,7 @@ Source: github.com/open-telemetry/semantic-conventions-genai, v0.1.0 (span ``gen
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -117,7 +118,7 @@ def _parameters(params: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, attribute in _NUMBERS.items():
         value = params.get(name)
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
             whole = attribute in ("max_tokens", "seed", "top_k")
             found[f"gen_ai.request.{attribute}"] = int(value) if whole else float(value)
     stop = params.get("stop")
@@ -170,9 +171,11 @@ def _turn(message: Mapping[str, Any]) -> dict[str, Any]:
         answer = {"type": "tool_call_response", "id": message.get("tool_call_id"), "response": content}
         return {"role": role, "parts": [answer]}
     parts = [_part(each) for each in content] if isinstance(content, list) else []
+    calls = message.get("tool_calls")
+    calls = calls if isinstance(calls, list) else []
     if isinstance(content, str):
         parts = [{"type": "text", "content": content}]
-    return {"role": role, "parts": [*parts, *(_called(each) for each in message.get("tool_calls") or ())]}
+    return {"role": role, "parts": [*parts, *(_called(each) for each in calls)]}
 
 
 def _part(part: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,6 +16,7 @@ from .._runs.redact_hook import as_written
 from .._runs.run import Run
 from .._runs.trace_ids import span_id, trace_id
 from .._safe_text import plain
+from .._wire.json_text import whole_characters
 from ..errors import BifrostError, ConfigurationError
 from .attributes import error_type, evaluation_attributes, operation, span_attributes
 
@@ -186,17 +188,19 @@ def _made(
         written = as_written(run)
         ids.run_id = run.run_id
         began = (run.started_at - _EPOCH) // timedelta(microseconds=1) * 1_000
-        ended = began + round((run.total_ms or 0.0) * 1e6)
-        attributes = hide_in({**server, **span_attributes(written, content=content)}, secrets)
+        took = run.total_ms or 0.0
+        ended = began + (round(took * 1e6) if math.isfinite(took) else 0)
+        attributes = hide_in(_encodable({**server, **span_attributes(written, content=content)}), secrets)
         span = tracer.start_span(
-            f"{operation(run)} {plain(run.requested_model or '', 200)}".strip(),
+            whole_characters(f"{operation(run)} {plain(run.requested_model or '', 200)}".strip()),
             Context(),  # a trace of its own, whatever else is traced in this process
             kind=SpanKind.CLIENT,
             attributes=attributes,
             start_time=began,
         )
         if failed := error_type(run):
-            span.set_status(Status(StatusCode.ERROR, hide(written.error_message or failed, secrets) if content else ""))
+            said = hide(whole_characters(written.error_message or failed), secrets) if content else ""
+            span.set_status(Status(StatusCode.ERROR, said))
         span.end(ended)
         for score in scores:
             found = evaluation_attributes(
@@ -211,11 +215,20 @@ def _made(
                 timestamp=ended,
                 context=set_span_in_context(span, Context()),
                 event_name="gen_ai.evaluation.result",
-                attributes=hide_in(found, secrets),
+                attributes=hide_in(_encodable(found), secrets),
             )
     if len(spans) < len(scored):
         raise ConfigurationError("OTEL_SDK_DISABLED is set, so OpenTelemetry makes no spans.", hint="Unset it.")
     return spans, events
+
+
+def _encodable(value: Any) -> Any:
+    """`value` with whole characters: one half of a surrogate pair would keep a whole batch from being encoded."""
+    if isinstance(value, dict):
+        return {name: _encodable(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_encodable(each) for each in value]
+    return whole_characters(value) if isinstance(value, str) else value
 
 
 def _server(address: str | None) -> dict[str, Any]:

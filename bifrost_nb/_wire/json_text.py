@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-__all__ = ["loads", "whole_characters"]
+__all__ = ["loads", "whole", "whole_characters"]
 
 
 def loads(content: bytes | str) -> Any:
@@ -43,3 +43,22 @@ def whole_characters(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
+
+
+def whole(value: Any) -> Any:
+    """`value` with whole characters only."""
+    if not value:
+        return value
+    try:
+        orjson.dumps(value)  # far quicker than to go through it, which is hardly ever needed
+    except TypeError:  # half of a character, or a number of more than 64 bits
+        return _with_whole_characters(value)
+    return value
+
+
+def _with_whole_characters(value: Any) -> Any:
+    if isinstance(value, str):
+        return whole_characters(value)
+    if isinstance(value, dict):
+        return {whole_characters(name): _with_whole_characters(each) for name, each in value.items()}
+    return [_with_whole_characters(each) for each in value] if isinstance(value, list) else value

@@ -17,6 +17,7 @@ _FIGURES = {
     "requests": ("Requests through the gateway", "requests"),
     "tokens": ("Tokens through the gateway", "tokens"),
     "cost_usd": ("Cost of the gateway's requests", "cost (USD)"),
+    "tokens_per_s": ("Throughput by the gateway's clock", "completion tokens per second"),
     "latency_ms": ("Latency by the gateway's clock", "latency (ms)"),
 }
 _MOST = 8
@@ -40,14 +41,15 @@ def gateway_chart(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     if frame.empty:
         ax.text(0.5, 0.5, "no requests", transform=ax.transAxes, ha="center", va="center", color="#666666")
         return ax
-    names = frame[labels].fillna("unknown").agg(" ".join, axis="columns")
+    names = frame[labels].fillna("unknown").agg(" ".join, axis="columns") if labels else "all"
     table = frame.assign(series=names).pivot_table(
         index="bucket_start", columns="series", values=figure, aggfunc="sum", min_count=1, sort=False, dropna=False
     )
     table = table.astype("float64").sort_index()
-    table = table[list(dict.fromkeys(names))]  # in the gateway's order: prompt before completion, mean before p99
+    # In the gateway's order: prompt before completion, mean before p99.
+    table = table[list(dict.fromkeys(names if labels else ["all"]))]
     bucket_s = float(frame["bucket_s"].dropna().max() or 60)
-    if figure == "latency_ms":
+    if figure in ("latency_ms", "tokens_per_s"):
         _lines(ax, table, styles(table.columns), bucket_s)
     else:
         table = _largest(table)
@@ -62,7 +64,7 @@ def gateway_chart(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 def _columns(frame: pd.DataFrame) -> tuple[str, list[str]]:
     names = list(frame.columns)
-    if len(names) < 4 or tuple(names[:2]) != _TIME or names[-1] not in _FIGURES:
+    if len(names) < 3 or tuple(names[:2]) != _TIME or names[-1] not in _FIGURES:
         raise ConfigurationError(
             "gateway_chart draws what bf.gateway_histogram(...) returned; this frame has other columns.",
             hint="For runs there are comparison.plot and bifrost_nb.charts.",

@@ -28,8 +28,15 @@ COLUMNS = {
     "cost": ["bucket_start", "bucket_s", "model", "cost_usd"],
     "models": ["bucket_start", "bucket_s", "model", "status", "requests"],
     "latency": ["bucket_start", "bucket_s", "statistic", "latency_ms"],
+    "throughput": ["bucket_start", "bucket_s", "tokens_per_s"],
 }
-DTYPES = {"requests": "Int64", "tokens": "Int64", "cost_usd": "Float64", "latency_ms": "Float64"}
+DTYPES = {
+    "requests": "Int64",
+    "tokens": "Int64",
+    "cost_usd": "Float64",
+    "latency_ms": "Float64",
+    "tokens_per_s": "Float64",
+}
 
 
 def used(client: Client) -> None:
@@ -76,6 +83,32 @@ def test_the_series_add_up_to_the_log(client_of: ClientOf, gateway: LocalGateway
     latency = series("latency").dropna().groupby("statistic")["latency_ms"].max()
     assert latency["mean"] <= latency["p90"] <= latency["p95"] <= latency["p99"]
     assert latency["p99"] == pytest.approx(log["latency_ms"].max())
+
+
+def test_providers_are_told_apart(client_of: ClientOf, gateway: LocalGateway) -> None:
+    """Each provider's tokens, cost, latency and throughput; where it had no request, NA is no 0."""
+    client = client_of(gateway.url)
+    used(client)
+    client.chat("openai/gpt-4o-mini", "Hi", max_tokens=4)
+    logged(client, 5)
+    log = gateway_logs(client=client)
+    for kind, figure in (("tokens", "tokens"), ("cost", "cost_usd")):
+        frame = gateway_histogram(kind, by="provider", since="1h", client=client)  # type: ignore[arg-type]
+        told = frame.groupby("provider")[figure].sum()
+        wanted = log.groupby("provider")["total_tokens" if kind == "tokens" else "cost_usd"].sum()
+        assert told.to_dict() == pytest.approx(wanted.to_dict())
+    latency = gateway_histogram("latency", by="provider", since="1h", client=client)
+    assert list(latency.columns) == ["bucket_start", "bucket_s", "provider", "statistic", "latency_ms"]
+    assert set(latency.dropna()["provider"]) == {"azure", "openai"}
+    assert latency["latency_ms"].isna().any()
+    speed = gateway_histogram("throughput", by="provider", since="1h", client=client)
+    one = log[(log["provider"] == "openai")].iloc[0]
+    told = speed.dropna().set_index("provider").loc["openai", "tokens_per_s"]
+    assert told == pytest.approx(1000 * one["completion_tokens"] / one["latency_ms"])
+    assert {line.get_label() for line in gateway_chart(speed).lines} == {"azure", "openai"}
+    assert [line.get_label() for line in gateway_chart(gateway_histogram("throughput", client=client)).lines] == ["all"]
+    with pytest.raises(ConfigurationError, match="no requests by 'provider'"):
+        gateway_histogram("requests", by="provider", client=client)
 
 
 def test_a_bucket_without_requests_has_no_latency(client_of: ClientOf, gateway: LocalGateway) -> None:

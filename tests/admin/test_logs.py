@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bifrost_nb import Client, ConfigurationError, NotFound, to_frame
+from bifrost_nb import Client, ConfigurationError, GatewayError, NotFound, to_frame
 from bifrost_nb._admin.api import gateway_logs, gateway_stats, reconcile
 from bifrost_nb._simulator.process import LocalGateway, local_gateway
 
@@ -400,3 +400,31 @@ def test_errors_without_details_are_asked_for(client_of: ClientOf) -> None:
         run = gateway_logs(client=client_of(url)).iloc[0]
     assert (run["http_status"], run["error_type"], run["error_code"]) == (404, "invalid_request_error", "none")
     assert run["error_message"] == "no such model"
+
+
+@pytest.mark.parametrize("dialect", ["1.3", "2.2"])
+def test_costs_times_and_kinds_are_filtered(client_of: Callable[..., Client], dialect: str) -> None:
+    """On every generation, whatever it filters by itself; a figure that is unknown is within no bounds."""
+    with local_gateway(dialect=dialect, speed=50) as gateway:
+        client = client_of(gateway.url)
+        client.chat("openai/gpt-4o-mini", "Hi", max_tokens=4)
+        client.embed("openai/text-embedding-3-small", ["Hi"])
+        with pytest.raises(GatewayError):
+            client.complete("azure/always-fails", "Hi", retries=0)
+        logged(client, 3)
+        every = gateway_logs(client=client)
+        assert len(every) == 3
+        chats = gateway_logs(request_type="chat_completion", client=client)
+        assert chats["request_type"].tolist() == ["chat_completion"]
+        cost = float(chats["cost_usd"].iloc[0])
+        assert gateway_logs(min_cost_usd=cost * 0.99, max_cost_usd=cost * 1.01, client=client)["run_id"].tolist() == [
+            chats["run_id"].iloc[0]
+        ]
+        slow = float(every["latency_ms"].max())
+        assert len(gateway_logs(min_latency_ms=slow, client=client)) >= 1
+        assert gateway_logs(min_latency_ms=slow + 1, client=client).empty
+        known = every["latency_ms"].notna().sum()
+        assert len(gateway_logs(max_latency_ms=slow, client=client)) == known
+    for wrong in ({"min_cost_usd": -1}, {"max_latency_ms": "fast"}, {"min_cost_usd": 2, "max_cost_usd": 1}):
+        with pytest.raises(ConfigurationError, match=next(iter(wrong))):
+            gateway_logs(client=client, **wrong)  # type: ignore[arg-type]

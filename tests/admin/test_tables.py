@@ -9,9 +9,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bifrost_nb import AuthenticationFailed, Client, ConnectionFailed
+from bifrost_nb import AuthenticationFailed, Client, ConfigurationError, ConnectionFailed
 from bifrost_nb._admin import tables
 from bifrost_nb._admin.api import Admin, gateway_stats, models, providers, virtual_keys
+from bifrost_nb._compare.api_choice import check_images_taken
 from bifrost_nb._simulator.process import LocalGateway, local_gateway
 
 from .conftest import logged
@@ -69,6 +70,22 @@ def test_what_a_model_does_not_tell_is_unknown(client_of: ClientOf) -> None:
     assert (embed["text"], embed["chat"], embed["embedding"]) == (False, False, True)
     assert embed["input_usd_per_million_tokens"] == 0.15
     assert embed["request_usd"] == 0.01
+
+
+def test_one_odd_name_hides_no_other(client_of: ClientOf) -> None:
+    """Half a character, control sequences, markup and formulas in a list: every model is there, and pictures are sent
+    to those of which nothing readable is told."""
+    from starlette.responses import Response
+
+    text = b'{"data":[{"id":"a/\\ud83d"},{"id":"a/\\u001b[2J"},{"id":"a/<img src=x>"},{"id":"=1+1/$x_1$"},'
+    text += b'{"id":"a/b","architecture":5},{"id":"a/c","architecture":{"input_modalities":[["image"]]}}]}'
+    with served(Table({"/v1/models": Response(text, media_type="application/json")})) as url:
+        client = client_of(url)
+        frame = models(client)
+        assert frame["id"].tolist() == ["a/\ufffd", "a/", "a/<img src=x>", "=1+1/$x_1$", "a/b", "a/c"]
+        check_images_taken(client, ["a/b"])
+        with pytest.raises(ConfigurationError, match="takes no images"):
+            check_images_taken(client, ["a/c"])
 
 
 @pytest.mark.parametrize("dialect", ["1.3", "2.2"])

@@ -160,6 +160,37 @@ def test_an_answer_that_was_lost_makes_no_second_job(
     assert len(jobs(gateway)) == 1
 
 
+ODD = [None, 5, ["completed"], {"a": 1}, "\x1b[2J<script>"]
+
+
+def test_odd_facts_of_a_job_are_no_end_of_it(client: Client, gateway: LocalGateway) -> None:
+    """Whatever a job is said to be, it stays under way until it is said to have ended, and shows itself."""
+    batch = ask(client, [A])
+    for odd in ODD:
+        facts = {"status": odd, "request_counts": odd, "expires_at": odd, "errors": odd, "output_file_id": odd}
+        gateway.script([{"path": "/v1/batches/*", "status": 200, "body": facts}])
+        assert batch.collect().pending == 2
+        assert "<script>" not in batch._repr_html_()
+        assert "\x1b" not in repr(batch)
+    gateway.script([])
+    assert batch.collect(wait=20).pending == 0
+
+
+@pytest.mark.parametrize("deployment", [A, C])
+def test_odd_jobs_in_a_list_are_not_ours(client: Client, gateway: LocalGateway, deployment: str) -> None:
+    """Looked for in a list of anything, a job whose id was lost stays in doubt, and is not sent again."""
+    listed = [{"id": "b", "metadata": odd, "request_counts": odd, "created_at": odd} for odd in ODD]
+    gateway.script(
+        [
+            {"path": "/v1/batches", "nth": 1, "status": 500},
+            {"path": "/v1/batches", "status": 200, "body": {"data": [*listed, *ODD]}},
+        ]
+    )
+    assert ask(client, [deployment]).pending == 2
+    assert ask(client, [deployment]).pending == 2
+    assert len(jobs(gateway)) == 1
+
+
 def test_a_job_that_never_arrived_is_sent_again_and_one_in_doubt_is_not(
     client: Client, gateway: LocalGateway, log: RunLog
 ) -> None:
@@ -210,6 +241,8 @@ def test_what_cannot_be_batched_is_named_before_anything_is_sent(client: Client,
     wrong = [
         A,
         "mistral/mistral-small-latest",
+        "gemini/gemini-2.5-flash",
+        "bedrock/anthropic.claude-3",
         {"deployment": A, "name": "with fallback", "fallbacks": [B]},
         {"deployment": B, "name": "with header", "headers": {"x-bf-cache-key": "a"}},
         {"deployment": C, "name": "with format", "response_format": {"type": "json_object"}},
@@ -220,6 +253,8 @@ def test_what_cannot_be_batched_is_named_before_anything_is_sent(client: Client,
     told = str(caught.value)
     assert told.startswith("Nothing was sent, as not all of it can be batched: mistral/mistral-small-latest: only ")
     for reason in (
+        "gemini-2.5-flash: only openai, azure, anthropic are batched, not gemini, whose jobs gateways before 2.0 make",
+        "not bedrock, for which gateways want an S3 bucket",
         "with fallback: a batch has no fallbacks", "with header: the requests of a batch have no headers",
         "with format: response_format is not taken", "anthropic/claude-sonnet-4-5: Anthropic wants max_tokens=",
     ):  # fmt: skip

@@ -21,8 +21,11 @@ from rows import Row, at_most, chunk_server, interleaved, row, told
 import bifrost_nb as bf
 
 AT_ONCE = 64
-BOUND = ""
-COMPARE_BOUND = ""
+BOUND = (
+    "Checking the request takes 68 µs of a call (13 in `compare`, which checks once for a variant). By samples inside "
+    "`compare`, a quarter of a call is aiohttp's request, a fifth completing the run and writing its line."
+)
+COMPARE_BOUND = "By samples, planning takes a tenth of what the calls take, the frame a twentieth."
 
 
 async def _at_once(calls: int, call: Callable[[], Awaitable[object]]) -> None:

@@ -62,6 +62,9 @@ print(time.perf_counter() - start, time.process_time() - cpu, peak() - before, l
 """
 
 
+FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+
+
 def sample(rng: random.Random, number: int, words: int = 40, chunks: int = 31) -> Run:
     """A run as the client records it: an answer of so many words in so many chunks, one attempt."""
     text = " ".join(rng.choices(WORDS, k=words))
@@ -74,7 +77,7 @@ def sample(rng: random.Random, number: int, words: int = 40, chunks: int = 31) -
         request_id=request,
         comparison_id="5e0d7c0c",
         prompt_id=f"prompt-{number % 50}",
-        started_at=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number, microseconds=rng.randrange(10**6)),
+        started_at=FIRST + timedelta(seconds=number, microseconds=rng.randrange(10**6)),
         requested_provider=provider,
         requested_model=model,
         fallbacks=["openai/gpt-4o-mini"],
@@ -132,9 +135,12 @@ def reading(rows: int, folder: Path, rounds: int) -> list[Row]:
     lines = [encode(sample(rng, number, words=8, chunks=0)) for number in range(min(rows, DISTINCT))]
     start = lines[0].index(b'"run_id":"') + len(b'"run_id":"')
     with log.open("wb") as file:
-        for number in range(rows):  # runs that differ in all, and then once more under other ids
+        for number in range(rows):  # runs that differ in all, and then once more under other ids and times
             line = lines[number % DISTINCT]
-            file.write(b"%s%032x%s" % (line[:start], rng.getrandbits(128), line[start + 32 :]))
+            at = line.index(b'"started_at":"') + len(b'"started_at":"')
+            began = (FIRST + timedelta(seconds=number)).isoformat().encode()
+            rest = line[start + 32 : at] + began + line[line.index(b'"', at) :]
+            file.write(b"%s%032x%s" % (line[:start], rng.getrandbits(128), rest))
     parquet = RunLog(log).export(folder / "runs.parquet")
     size = {path.suffix: path.stat().st_size / 1e6 for path in (log, parquet)}
     print(f"\n{rows:,} runs to a DataFrame; log {size['.jsonl']:,.0f} MB, Parquet {size['.parquet']:,.0f} MB\n")
@@ -158,6 +164,10 @@ def reading(rows: int, folder: Path, rounds: int) -> list[Row]:
     newest = [measure("frame = RunLog(log).frame(limit=50)", log, parquet) for _ in range(max(3, rounds))]
     newest_s, _, newest_mb = (statistics.median(column) for column in zip(*newest, strict=True))
     print(f"\nthe newest 50 of them: {1000 * newest_s:.0f} ms, {newest_mb:.0f} MB added")
+    since = f"RunLog(log).frame(since={(FIRST + timedelta(seconds=rows - 1000)).isoformat()!r})"
+    last = [measure(f"frame = {since}", log, parquet) for _ in range(max(3, rounds))]
+    last_s, _, last_mb = (statistics.median(column) for column in zip(*last, strict=True))
+    print(f"those of the last 1,000 s: {1000 * last_s:.0f} ms, {last_mb:.0f} MB added")
     frame, parquet_s = found["RunLog.frame()"], found["pandas.read_parquet, exported"]
     what = f"{rows:,} logged runs of {size['.jsonl'] * 1e6 / rows:,.0f} bytes to a typed DataFrame (`bench_log.py`)"
     beside = f"`pandas.read_json(lines=True)` {base[0]:.1f} s, {base[1]:.1f} s of CPU, {base[2]:,.0f} MB"
@@ -169,6 +179,12 @@ def reading(rows: int, folder: Path, rounds: int) -> list[Row]:
             f"{1000 * newest_s:.0f} ms, {newest_mb:.0f} MB added",
             "50 ms",
             *at_most(newest_s / 0.05, 1),
+        ),
+        row(
+            f"`bf.runs(since=...)`, 1,000 runs of the same log of {rows / 86_400:.1f} days",
+            f"{1000 * last_s:.0f} ms, {last_mb:.0f} MB added",
+            "the newest 50",
+            *at_most(last_s / newest_s, 4),
         ),
         row(
             "the same: peak memory added",

@@ -92,7 +92,7 @@ def rows(chunks: int, rounds: int) -> list[Row]:
     found = []
     for kind in ("", ", async"):
         mine = taken[f"bifrost-nb{kind}"]
-        for other, wanted in (("httpx + json", 3), ("openai SDK", 10)):
+        for other, wanted in (("httpx + json", 7 if kind else 8), ("openai SDK", 10)):
             if theirs := taken.get(f"{other}{kind}"):
                 found.append(
                     row(

@@ -1,11 +1,16 @@
-"""Under load: many streams at once for a minute, or a sweep of many cells. Prints one line of JSON.
+"""Under load: many streams at once for a minute, sweeps of many cells, a kernel's week. Prints one line of JSON.
 
-    python tests/benchmarks/load.py streams [--at-once 1000] [--seconds 60]
+    python tests/benchmarks/load.py streams [--at-once 5000] [--seconds 60]
     python tests/benchmarks/load.py sweep [--cells 50000] [--at-once 64]
+    python tests/benchmarks/load.py killed [--cells 200000] [--at-once 64] [--kills 3]
+    python tests/benchmarks/load.py magic [--cells 100000]
 
-Both go against a bare loopback server in another process (`stream_server.py`) and look afterwards whether the log has
-every run exactly once and whether tasks, sockets or threads are left. Memory is this process's resident size, sampled
-every half second. A sweep keeps every run, since its result is all of them: `rss_kb_per_cell` says what one takes.
+`killed` ends the process of a sweep with SIGKILL after a quarter, the half and three quarters of it, and begins anew
+each time: what was answered is not sent again, so the server has served at most `at_once` more for each kill. `magic`
+runs so many ``%%bifrost`` cells in one IPython. All go against a bare loopback server in another process
+(`stream_server.py`) and look afterwards whether the log has every run exactly once and whether tasks, sockets or
+threads are left. Memory is this process's resident size, sampled every half second. A sweep keeps every run, since its
+result is all of them: `rss_kb_per_cell` says what one takes.
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ import contextlib
 import gc
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -195,17 +201,109 @@ def sweep(cells: int, at_once: int, chunks: int = 5) -> dict[str, Any]:
     }
 
 
+def killed(cells: int, at_once: int, kills: int) -> dict[str, Any]:
+    """One comparison whose process is killed `kills` times on the way."""
+    began = time.monotonic()
+    with server(2, 0) as url, tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "runs.jsonl"
+        program = [sys.executable, str(Path(__file__)), "part", "--cells", str(cells), "--at-once", str(at_once)]
+        program += ["--url", url, "--log", str(log)]
+        served = []
+        for number in range(kills):
+            with subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+                while stats(url)["served"] < cells * (number + 1) / (kills + 1):
+                    assert process.poll() is None, "the sweep ended before it was killed"
+                    time.sleep(0.2)
+                process.kill()
+            served.append(stats(url)["served"])
+        last = subprocess.run(program, capture_output=True, text=True, check=True)
+        part, seen, facts = json.loads(last.stdout.splitlines()[-1]), stats(url), logged(bf.RunLog(log))
+    return {
+        "what": "killed",
+        "cells": cells,
+        "at_once": at_once,
+        "seconds": round(time.monotonic() - began, 1),
+        "served_at_each_kill": served,
+        "served": seen["served"],
+        "sent_again": seen["served"] - cells,
+        "nothing_paid_twice": seen["served"] - cells <= kills * at_once and facts["ok"] == cells,
+        **facts,
+        "last_part": part,
+    }
+
+
+def part_of_a_sweep(url: str, log: str, cells: int, at_once: int) -> dict[str, Any]:
+    """What is left of `killed`, in a process of its own."""
+    client = bf.Client(url, log=bf.RunLog(log))
+    inputs = {"n": range(cells)}
+    result = bf.compare([DEPLOYMENT], "Cell {{n}}", inputs=inputs, concurrency=at_once, client=client)
+    return {
+        "all_ok": len(result) == cells and bool(result.frame["status"].eq("ok").all()),
+        "from_the_log": result.progress.reused,
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }
+
+
+def magic(cells: int) -> dict[str, Any]:
+    """So many ``%%bifrost`` cells, one after another, in one IPython that keeps no history of its own."""
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.utils.capture import capture_output
+
+    with server(3, 0) as url, tempfile.TemporaryDirectory() as folder:
+        bf.Client(url, log=bf.RunLog(Path(folder) / "runs.jsonl"))
+        shell = InteractiveShell.instance()
+        shell.run_line_magic("load_ext", "bifrost_nb")
+
+        def run(number: int) -> None:
+            with capture_output():
+                done = shell.run_cell(f"%%bifrost {DEPLOYMENT}\nSay {number}", store_history=False)
+            done.raise_error()
+
+        for number in range(200):  # what is loaded and filled once
+            run(number)
+        began, cpu = time.monotonic(), time.process_time()
+        with Memory() as memory:
+            for number in range(cells):
+                run(number)
+        took, cpu = time.monotonic() - began, time.process_time() - cpu
+        facts = logged(bf.RunLog(Path(folder) / "runs.jsonl"))
+    quarters = memory.quarters()
+    return {
+        "what": "magic",
+        "cells": cells,
+        "seconds": round(took, 1),
+        "cpu_ms_per_cell": round(1000 * cpu / cells, 2),
+        "all_ok": facts["ok"] == cells + 200,
+        **facts,
+        "rss_mb": quarters,
+        "rss_kb_per_cell": round(1024 * (quarters[4] - quarters[1]) / (0.75 * cells), 3),
+        "left": settled(),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("what", choices=["streams", "sweep"])
+    parser.add_argument("what", choices=["streams", "sweep", "killed", "magic", "part"])
     parser.add_argument("--at-once", type=int)
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--cells", type=int, default=50_000)
+    parser.add_argument("--cells", type=int)
+    parser.add_argument("--kills", type=int, default=3)
+    parser.add_argument("--url", help="of `part`, which `killed` starts; so is --log")
+    parser.add_argument("--log")
     asked = parser.parse_args()
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a socket for each stream, here and in the server
+    at_once = asked.at_once or (5000 if asked.what == "streams" else 64)
     if asked.what == "streams":
-        facts = streams(asked.at_once or 1000, asked.seconds)
+        facts = streams(at_once, asked.seconds)
+    elif asked.what == "sweep":
+        facts = sweep(asked.cells or 50_000, at_once)
+    elif asked.what == "killed":
+        facts = killed(asked.cells or 200_000, at_once, asked.kills)
+    elif asked.what == "magic":
+        facts = magic(asked.cells or 100_000)
     else:
-        facts = sweep(asked.cells, asked.at_once or 64)
+        facts = part_of_a_sweep(asked.url, asked.log, asked.cells, at_once)
     print(json.dumps(facts))
 
 

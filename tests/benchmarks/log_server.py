@@ -38,7 +38,8 @@ class LogServer:
     def __init__(self, delay_s: float = 2.0, *, route: bool = True) -> None:
         self.delay_s, self.route = delay_s, route
         self.rows: list[tuple[float, dict[str, Any]]] = []
-        self.looks = 0
+        self.looks = self.told = 0
+        """How often its list was asked for, and how many rows it gave."""
         self.single = 0
         """How often one row was asked for by its id."""
         self.price_lists = 0
@@ -67,6 +68,7 @@ class LogServer:
             until = time.monotonic() - self.delay_s
             since = query["start_time"].replace("%3A", ":")
             ready = [row for at, row in reversed(self.rows) if at <= until and row["timestamp"] >= since]
+            self.told += len(ready[offset : offset + limit])
             body = orjson.dumps({"logs": ready[offset : offset + limit], "has_logs": bool(ready), "pagination": {}})
         elif path.startswith("/api/"):
             self.looks += path.startswith("/api/logs")

@@ -3,9 +3,15 @@
     python tests/benchmarks/measure.py            prints the section
     python tests/benchmarks/measure.py --write    writes it between the markers in RESULTS.md
     python tests/benchmarks/measure.py --only bench_stream.py bench_calls.py
+    python tests/benchmarks/measure.py --write --promptfoo node_modules/.bin/promptfoo --inspect venv/bin/python
 
-Needs no attention and takes under twelve minutes; a script that fails or takes too long is named in the section instead
-of its figures. A new script is one line in `SCRIPTS`; its last line of output is `{"rows": [...]}` (see `rows.py`).
+The last sets a whole scored sweep beside promptfoo and inspect_ai (see `bench_evals.py`); what was not named is left
+out, and the section says so.
+
+Needs no attention and takes some fifteen minutes; a script that fails or takes too long is named in the section instead
+of its figures. A new script is one line in `scripts`; its last line of output is `{"rows": [...]}` (see `rows.py`).
+Each script may write what Python compiles, into a folder that is deleted after it: as an installed package, nothing is
+compiled again and again, whatever the environment says.
 """
 
 from __future__ import annotations
@@ -18,6 +24,7 @@ import platform
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +35,7 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "RESULTS.md"
 BEGIN, END = "<!-- measured:begin -->", "<!-- measured:end -->"
 PACKAGES = ("aiohttp", "httpx", "openai", "orjson", "msgspec", "pydantic", "pyarrow", "pandas")
+OTHERS = ("promptfoo", "inspect")
 ROWS_NEED_GB = 14
 """Free memory for `pandas.read_json` of a million runs; with less, a fifth of them is read."""
 
@@ -40,13 +48,18 @@ class Script(NamedTuple):
     seconds: float = 115
 
 
-def scripts() -> list[Script]:
+def scripts(options: argparse.Namespace) -> list[Script]:
     rows = "1000000" if _free_gb() >= ROWS_NEED_GB else "200000"
+    others = [f"--{name}={path}" for name in OTHERS if (path := getattr(options, name))]
     return [
         Script("bench_stream.py"),
-        Script("bench_calls.py"),
+        Script("bench_calls.py", seconds=240),
+        Script("bench_evals.py", tuple(others), 600),
+        Script("bench_costs.py", seconds=240),
         Script("bench_paced.py"),
+        Script("bench_arrivals.py"),
         Script("bench_import.py"),
+        Script("bench_kernel.py", seconds=240),
         Script("bench_recorder.py", ("OpenAI", "Anthropic", "Bedrock", "--calls", "150"), 300),
         Script("bench_log.py", ("--rows", rows, "--rounds", "1"), 240),
     ]
@@ -62,12 +75,14 @@ def _free_gb() -> float:
 
 def run(script: Script) -> list[Row] | str:
     """The rows of a script, or what went wrong. None of its processes is left."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent.parent), str(HERE)])}
     program = [sys.executable, "-W", "ignore", str(HERE / script.name), *script.arguments]
     group: dict[str, bool] = {"start_new_session": True} if os.name == "posix" else {}
-    with subprocess.Popen(
-        program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **group
-    ) as process:
+    with (
+        tempfile.TemporaryDirectory() as compiled,
+        subprocess.Popen(
+            program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(compiled), **group
+        ) as process,
+    ):
         try:
             output, errors = process.communicate(timeout=script.seconds)
         except subprocess.TimeoutExpired:
@@ -77,6 +92,12 @@ def run(script: Script) -> list[Row] | str:
         return f"failed: {(errors.strip().splitlines() or ['no reason'])[-1][:200]}"
     told = [line for line in output.splitlines() if line.startswith('{"rows"')]
     return json.loads(told[-1])["rows"] if told else "told no rows"
+
+
+def environment(compiled: str) -> dict[str, str]:
+    """The environment of a script, with a folder for what Python compiles."""
+    paths = {"PYTHONPATH": os.pathsep.join([str(HERE.parent.parent), str(HERE)]), "PYTHONPYCACHEPREFIX": compiled}
+    return {**{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}, **paths}
 
 
 def _end(process: subprocess.Popen[str]) -> None:
@@ -136,12 +157,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--write", action="store_true", help="write the section into RESULTS.md")
     parser.add_argument("--only", nargs="+", metavar="SCRIPT", help="run these alone (not with --write)")
+    parser.add_argument("--promptfoo", metavar="PROGRAM", help="its program, for bench_evals.py")
+    parser.add_argument("--inspect", metavar="PYTHON", help="a Python that has inspect_ai, for bench_evals.py")
     options = parser.parse_args()
     if options.write and options.only:
         parser.error("--write needs all scripts")
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     found: dict[str, list[Row] | str] = {}
-    for script in scripts():
+    for script in scripts(options):
         if not options.only or script.name in options.only:
             began = time.monotonic()
             found[script.name] = run(script)

@@ -228,12 +228,15 @@ class Notebook:
         """Append a cell, start it and wait for its end."""
         return self.start(source).wait()
 
-    def run_all(self, seconds: float = 120) -> list[Cell]:
-        """Run every cell of the notebook as it was opened."""
+    def start_all(self) -> None:
+        """Start every cell of the notebook as it was opened."""
         self.page.evaluate(
             "() => { window.__running.add('all'); window.jupyterapp.commands.execute('notebook:run-all-cells')"
             ".finally(() => window.__running.delete('all')); }"
         )
+
+    def all_ended(self, seconds: float) -> list[Cell]:
+        """The code cells, when all that `start_all` began has ended."""
         running = "window.__running.has('all')"
         self.until(lambda: not self.page.evaluate(running) and self.kernel == "idle", seconds, "all cells to end")
         kinds = self.page.evaluate(f"{_NOTEBOOK}.content.widgets.map(w => w.model.type)")

@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 import pytest
 
+from bifrost_nb import from_notebook
 from bifrost_nb._simulator.process import LocalGateway
+from tests.compare.test_messages import png
 
 from .lab import Notebook
 from .test_hostile import HOSTILE, canary  # noqa: F401 - a fixture
@@ -35,8 +37,8 @@ class Page:
 
     @property
     def results(self) -> Any:
-        """The rendered answers."""
-        return self.cell.output.locator(".bifrost-results")
+        """The rendered answers: the open one of the rounds, which the notebook keeps."""
+        return self.cell.output.locator(".bifrost-rounds > details[open]")
 
     def ready(self) -> None:
         """Until what was filled in has been checked and can be run."""
@@ -74,7 +76,7 @@ def test_a_flow_by_hand(either: Notebook, gateway: LocalGateway) -> None:
     page.label("azure/fast").check()
     search.fill("azure large")
     search.press("Enter")
-    assert page.root.locator(".bifrost-pg-chip > span").all_inner_texts() == ["azure/fast", "azure/large"]
+    assert page.root.locator(".bifrost-pg-chipname").all_inner_texts() == ["azure/fast", "azure/large"]
     page.label("Prompt; {{name}} makes a variable").fill("Say {{colour}}.")
     value = page.label("{{colour}}")
     value.wait_for()
@@ -125,7 +127,7 @@ def test_by_keyboard(lab: Notebook, gateway: LocalGateway) -> None:
     page = Page(lab, "'azure/fast', 'slowly {{a}}', values={'a': 'x'}, client=client")
     cells = lab.page.locator(".jp-Notebook .jp-Cell").count()
     lab.until(lambda: page.root.locator(".bifrost-pg-option").count() > 5, 30, "the deployments")
-    page.button("Remove azure/fast").focus()
+    page.button("Settings of azure/fast").focus()
     lab.page.keyboard.press("Tab")  # from now on the focus is moved by keys, and shown
     lab.page.keyboard.press("Shift+Tab")
     names, boxes = [], 0
@@ -140,12 +142,24 @@ def test_by_keyboard(lab: Notebook, gateway: LocalGateway) -> None:
         assert name, kind
         assert outline == "solid", name
         boxes += kind == "checkbox"
-        if name == "Copy as code":
+        if name == "Keep prompt":
             break
         lab.page.keyboard.press("Tab")
-    assert names[:2] == ["Remove azure/fast", "Search, or provider/model and Enter"]
+    twin = "Ask azure/fast twice, with other settings"
+    assert names[:3] == ["Settings of azure/fast", twin, "Remove azure/fast"]
+    assert names[3] == "Search, or provider/model and Enter"
     assert boxes > 5
-    expected = ["Fallbacks, in order", "Prompt; {{name}} makes a variable", "{{a}}", "Temperature", "Max tokens"]
+    expected = [
+        "Settings of azure/fast",
+        "Fallbacks, in order",
+        "Add a turn",
+        "Attach pictures",
+        "Keep prompt",
+        "Prompt; {{name}} makes a variable",
+        "{{a}}",
+        "Temperature",
+        "Max tokens",
+    ]
     expected += ["Top p", "Stop, one per line", "Seed", "Choices (n)", "Repeats", "Run", "Copy as", "Copy as code"]
     assert [name for name in expected if name not in names] == []
     page.label("azure/large").focus()
@@ -184,7 +198,7 @@ def test_cells_run_beside_it(lab: Notebook, gateway: LocalGateway) -> None:
     lab.until(lambda: len(text.inner_text()) > seen, 30, "more text")
     assert not page.button("Run").is_enabled()
     lab.run("play.stop()")
-    lab.until(lambda: page.results.inner_text() != "", 30, "the results")
+    lab.until(page.results.count, 30, "the results")
     assert python(lab, "play.running") == "False"
 
 
@@ -225,12 +239,12 @@ def test_markup_everywhere(lab: Notebook, gateway: LocalGateway, hostile: tuple[
     lab.run(f"markup = {text!r}")
     page = Page(lab, "['azure/fast', 'azure/<img src=x onerror=\"window.__ran=9\">'], markup, client=client")
     page.run()
-    lab.until(lambda: "the end" in page.results.inner_text(), 30, "the answers")
+    lab.until(lambda: page.results.count() and "the end" in page.results.inner_text(), 30, "the answers")
     page.button("Copy as code").click()
     page.label("Code").wait_for()
     lab.run("play")
     active = "script, img, iframe, style, link, object, embed, video, form, base, meta, [onerror], [onload]"
-    shown = page.cell.output.locator(".bifrost-playground-box")
+    shown = page.cell.output.locator(".bifrost-playground-box, .bifrost-rounds")
     assert shown.locator(active).count() == 0
     assert shown.locator("a[href^=javascript]").count() == 0
     assert "<script>window.__ran = 1</script>" in page.results.inner_text()
@@ -302,7 +316,7 @@ def test_scores(lab: Notebook, gateway: LocalGateway, pictures: Path, theme: Lit
     boxes = page.root.get_by_role("group", name="Scores", exact=True).get_by_role("checkbox")
     assert boxes.count() == 2
     page.run()
-    lab.until(lambda: "✓ short" in page.results.inner_text(), 30, "the badges")
+    lab.until(lambda: page.results.count() and "✓ short" in page.results.inner_text(), 30, "the badges")
     assert page.results.inner_text().count("✓ capital") == 3
     assert page.results.inner_text().count("✕ capital") == 1
     height = page.cell.output.evaluate("e => e.scrollHeight")
@@ -313,6 +327,84 @@ def test_scores(lab: Notebook, gateway: LocalGateway, pictures: Path, theme: Lit
     boxes.nth(1).uncheck()
     lab.until(lambda: python(lab, "play.form.scores") == "('score_capital',)", 30, "the choice")
     page.run()
-    lab.until(lambda: "short" not in page.results.inner_text(), 30, "the answers without that score")
+    lab.until(lambda: page.results.count() and "#2" in page.results.inner_text(), 30, "the second round")
+    assert "short" not in page.results.inner_text()
     assert "✓ capital" in page.results.inner_text()
+    lab.theme("Light")
+
+
+CHATS = "'openai/gpt-4o-mini'"
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_a_conversation_by_hand(
+    lab: Notebook, gateway: LocalGateway, pictures: Path, tmp_path: Path, theme: Literal["Light", "Dark"]
+) -> None:
+    """A column asked twice with other settings, a picture, a kept prompt, a second turn, changes in words; all is kept.
+
+    The saved file alone shows the rounds to whoever opens it: no kernel, no widget.
+    """
+    answers = [{"prompt": "And", "text": "It is **dry**."}, {"text": ["A *red* ", "square."]}]
+    gateway.script([answers[0], {**answers[1], "hold_after_chunks": 1}])
+    (tmp_path / "red.png").write_bytes(png())
+    lab.theme(theme)
+    page = Page(lab, f"{CHATS}, 'What is this?', max_tokens=20, client=client")
+    page.button("Ask openai/gpt-4o-mini twice, with other settings").click()
+    own = page.root.get_by_role("group", name="Settings of openai/gpt-4o-mini (2)", exact=True)
+    own.get_by_label("Temperature").fill("0.3")
+    page.root.locator("input[type=file]").set_input_files(tmp_path / "red.png")
+    page.root.locator(".bifrost-pg-attached img").wait_for()
+    page.label("Name to keep the prompt by").fill("first")
+    page.label("Name to keep the prompt by").press("Enter")
+    lab.until(lambda: page.label("Kept prompt").locator("option").count() == 1, 30, "the kept prompt")
+    page.ready()
+    page.button("Run").click()
+    page.cell.pane.locator(".bifrost-pictures img").wait_for()
+    names = page.cell.pane.locator(".bifrost-name")
+    lab.until(lambda: names.all_inner_texts() == [CHATS[1:-1], f"{CHATS[1:-1]} (2)"], 30, "the race")
+    gateway.script(answers)
+    lab.until(lambda: page.rounds == 1, 30, "the round to end")
+    bodies = [one["body"] for one in gateway.requests() if one["method"] == "POST"]
+    assert {body.get("temperature") for body in bodies} == {None, 0.3}
+    assert all(body["messages"][0]["content"][1]["type"] == "image_url" for body in bodies)
+    page.label("Go on with the answer of").select_option("openai/gpt-4o-mini (2)")
+    page.button("Go on").click()
+    lab.until(lambda: page.root.locator(".bifrost-pg-turn").count() == 2, 30, "the turns")
+    assert page.label("Turn 2").input_value() == "A *red* square."
+    assert page.root.locator(".bifrost-pg-turn img").count() == 1
+    page.label("Turn 2").fill("A red square, edited.")
+    page.label("Prompt; {{name}} makes a variable").fill("And in winter?")
+    page.run()
+    turns = [one["body"] for one in gateway.requests() if one["method"] == "POST"][-1]["messages"]
+    assert [turn["role"] for turn in turns] == ["user", "assistant", "user"]
+    assert turns[0]["content"][1]["type"] == "image_url"
+    assert (turns[1]["content"], turns[2]["content"]) == ("A red square, edited.", "And in winter?")
+    page.button("Show changes").click()
+    page.root.locator(".bifrost-pg-difftext ins").first.wait_for()
+    assert "first → what is filled in" in page.root.locator(".bifrost-pg-diff").inner_text()
+    for part in (".bifrost-pg-difftext ins", ".bifrost-pg-own-open", ".bifrost-pg-turn textarea"):
+        assert contrast(page.root.locator(part).first) >= 4.5, (theme, part)
+    for width in (1280, 700):
+        lab.page.set_viewport_size({"width": width, "height": 900})
+        height = page.cell.output.evaluate("e => e.scrollHeight")
+        lab.page.set_viewport_size({"width": width, "height": min(int(height) + 250, 2500)})
+        lab.picture(pictures / f"playground-chat-{width}-{theme.lower()}.png", page.cell)
+        assert page.root.evaluate("e => e.scrollWidth <= e.clientWidth"), width
+    lab.page.set_viewport_size({"width": 1280, "height": 900})
+    page.label("Earlier rounds").select_option(index=1)
+    page.button("Restore").click()
+    lab.until(lambda: page.root.locator(".bifrost-pg-turn").count() == 0, 30, "the first round")
+    output = lab.saved().cells[page.cell.index].outputs[-1]
+    html = output.data["text/html"]
+    for words in ("What is this?", "And in winter?", "<em>red</em>", "temperature 0.3", "Kept prompts: first"):
+        assert words in html
+    kept = [row["run_id"] for row in output.metadata["bifrost_nb"]["runs"]]
+    rows = from_notebook(lab.path).set_index("run_id").loc[kept]
+    assert rows["response"].tolist() == ["It is **dry**."] * 2 + ["A *red* square."] * 2
+    if theme == "Light":
+        reader = lab.page.context.new_page()
+        reader.set_content(f"<body>{html}</body>")
+        assert reader.locator("details").first.inner_text()
+        assert reader.locator("img").count() >= 1
+        reader.close()
     lab.theme("Light")

@@ -10,6 +10,7 @@ import pytest
 from bifrost_nb import Client, LocalGateway, RunLog, scorers
 from bifrost_nb._compare.compare import compare
 from bifrost_nb._report.report import write_report
+from tests.compare.test_messages import png
 
 from .watched import WATCH, corpus
 
@@ -49,6 +50,27 @@ def test_hostile_answers_stay_inert(opened: Any, client: Client, gateway: LocalG
     assert page.evaluate("window.bifrostHacked") is None
     assert page.evaluate(SUSPECTS) == 0
     assert noted == []
+
+
+def test_pictures_and_calls_are_shown(
+    opened: Any, client: Client, gateway: LocalGateway, tmp_path: Path, pictures: Path
+) -> None:
+    """A question's picture stands above its answers, a call of a tool as name and arguments, markup in them as text."""
+    arguments = '{"city": "<img src=x onerror=alert(1)>", "days": 2}'
+    tool = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object", "properties": {}}}}
+    asked: dict[str, Any] = {"inputs": {"photo": [png(), png("blue")]}, "images": "photo", "tools": [tool]}
+    found = compare(["openai/gpt-4o-mini", "azure/gpt-4o"], "What?", client=client, tool_choice="required", **asked)
+    for run in found.runs:
+        run.tool_calls[0]["function"]["arguments"] = arguments  # as a hostile model would write them
+    page, noted = opened(found.report(tmp_path / "report.html"))
+    shown = page.locator(".group img.picture")
+    assert [image.evaluate("e => e.naturalWidth > 0") for image in shown.all()] == [True, True]
+    assert page.locator(".group h3").first.inner_text().startswith("What?\n[picture: ")
+    calls = page.locator(".calls")
+    assert calls.count() == 4
+    assert calls.first.inner_text() == 'look_up(\n  city: "<img src=x onerror=alert(1)>"\n  days: 2\n)'
+    page.screenshot(path=str(pictures / "report-pictures.png"), full_page=True)
+    assert [one for one in noted if not one.startswith("data:image/png")] == []
 
 
 def test_a_colleague_finds_the_answer(opened: Any, gateway: LocalGateway, tmp_path: Path, pictures: Path) -> None:

@@ -89,6 +89,16 @@ def test_fresh_sends_all_anew(ask: Any, gateway: LocalGateway) -> None:
     assert len(sent(gateway)) == 24
 
 
+def test_no_column_of_the_inputs_hides_another(ask: Any) -> None:
+    """Named like columns of every frame, with or without the dash that would set them apart: all are there."""
+    names = ["cost_usd_", "cost_usd", "id", "id_", "", "=1+1", "score", "__class__", "a\nb", "\u202ex"]
+    frame = ask([A], "About {{cost_usd}}.", inputs={name: [f"of {name}"] for name in names}).frame
+    assert not frame.columns.has_duplicates
+    held = {text for column in frame.columns if str(column).startswith("input_") for text in frame[column]}
+    assert {f"of {name}" for name in names} <= held
+    assert frame["input_cost_usd"].isna().all() or frame["input_cost_usd"].dtype == "Float64"
+
+
 def test_failed_cells_are_rows_and_sent_again_next_time(ask: Any, gateway: LocalGateway) -> None:
     """A 500 is an error row, not an exception; the next run sends the failed cells and no other."""
     gateway.script([{"prompt": "topic 3", "status": 500}])
@@ -456,8 +466,8 @@ def test_charts_of_a_comparison(ask: Any) -> None:
     result = ask([{"deployment": A, "name": "first"}, B])
     for name in ("latency", "ttft", "tokens", "cost", "errors", "tradeoff", "over_time", "timeline"):
         assert getattr(result.plot, name)()._repr_png_().startswith(b"\x89PNG")
-    labels = [text.get_text() for text in result.plot.latency().get_legend().get_texts()]
-    assert [label.partition(":")[0] for label in labels] == ["first", B]
+    labels = [text.get_text() for text in result.plot.latency().texts]
+    assert [label.partition("\n")[0] for label in labels] == ["first", B]
 
 
 def test_without_a_log_it_runs_and_does_not_resume(gateway: LocalGateway) -> None:

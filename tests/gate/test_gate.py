@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import subprocess
@@ -13,6 +14,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from markdown_it import MarkdownIt
 
@@ -213,6 +216,33 @@ def test_a_baseline_in_a_file(comparison: Any, client: Client, gateway: LocalGat
     (tmp_path / "odd.parquet").write_text("no parquet")
     with pytest.raises(LogError, match="cannot be read as Parquet"):
         worse.gate(baseline=tmp_path / "odd.parquet", score="better")
+
+
+def test_a_hostile_baseline_is_one_clear_error(client: Client, tmp_path: Path) -> None:
+    """What a Parquet file says of its columns, and what stands in them, is told; none of it is a traceback."""
+    ours = compare(["azure/fast"], "{{n}}", inputs={"n": [1, 2]}, client=client, score=lambda run: 1.0)
+    table = pa.Table.from_pandas(ours.frame)
+    told = json.loads(table.schema.metadata[b"pandas"])
+
+    def meta(**changes: Any) -> Any:
+        return table.replace_schema_metadata({b"pandas": json.dumps({**told, **changes}).encode()})
+
+    def column(name: str, values: Any) -> Any:
+        return table.set_column(table.column_names.index(name), name, pa.array(values))
+
+    times = [{**one, "numpy_type": "datetime64[xx]"} for one in told["columns"]]
+    odd = {
+        "no columns": table.replace_schema_metadata({b"pandas": b"{}"}), "a list": table.replace_schema_metadata(
+            {b"pandas": b"[]"}), "no JSON": table.replace_schema_metadata({b"pandas": b"{"}),
+        "null": meta(columns=None), "an index": meta(index_columns=["nope"]), "a unit": meta(columns=times),
+        "structs": column("status", [{"a": 1}] * 2), "lists": column("tags", [[1]] * 2),
+        "infinite": column("score", [float("inf"), 1.0]), "text": column("total_ms", ["x", "y"]),
+        "words": column("score", ["good", "bad"]),
+    }  # fmt: skip
+    for name, one in odd.items():
+        pq.write_table(one, tmp_path / f"{name}.parquet")
+        with pytest.raises((LogError, ConfigurationError)):
+            ours.gate("azure/fast", baseline=tmp_path / f"{name}.parquet", score="not worse by 0.02")
 
 
 def hostile_gate(text: str) -> Gate:

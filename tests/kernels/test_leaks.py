@@ -32,18 +32,22 @@ def settled():
 """
 
 
+RACES = 20
+"""What one race leaves shows at once; this many show also what is left now and then."""
+
+
 @pytest.mark.parametrize("columns", [1, 3])
 def test_nothing_is_left(front: FrontEnd, gateway: LocalGateway, columns: int) -> None:
-    """After 60 races, each with a chart, as many threads, descriptors, tasks, widgets, figures and objects of ours."""
+    """After 20 races, each with a chart, as many threads, descriptors, tasks, widgets, figures and objects of ours."""
     gateway.script([{"prompt": "brief", "chunks": 3, "gap_ms": 0, "first_text_ms": 0, "cost": 0.01}])
     front.run(COUNT).wait()
     race = f"display(charts.latency(to_frame(show(*['brief'] * {columns}))))"
     front.run(race).wait()
     before = ast.literal_eval(front.value("settled()"))
-    cell = front.run(f"for number in range(60): {race}").wait(120)
+    cell = front.run(f"for number in range({RACES}): {race}").wait(120)
     assert cell.status == "ok", cell.error
-    assert len([message for message in cell.of("comm_open") if "LivePane" in str(message["content"])]) == 60
-    assert sum("image/png" in shown for shown in cell.shown) == 60
+    assert len([message for message in cell.of("comm_open") if "LivePane" in str(message["content"])]) == RACES
+    assert sum("image/png" in shown for shown in cell.shown) == RACES
     after = ast.literal_eval(front.value("settled()"))
     assert after[0] <= before[0]
     assert after[1] <= before[1] + 1  # one more idle connection may be kept

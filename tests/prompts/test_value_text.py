@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import duckdb
+import ipywidgets
 import numpy as np
 import pandas as pd
 import polars
@@ -23,6 +24,7 @@ import pyarrow as pa
 import pydantic
 import pytest
 import scipy.sparse
+from matplotlib.figure import Figure
 
 from bifrost_nb import ConfigurationError
 from bifrost_nb._prompts.inputs import rows_of
@@ -171,7 +173,8 @@ def test_an_address_inside_is_refused(value: Any) -> None:
         (pydantic.SecretStr("sesame"), "get_secret_value"), ([pydantic.SecretBytes(b"sesame")], "get_secret_value"),
         (polars.col("a"), "no values yet"), (polars.LazyFrame({"a": [1]}), "collect"), (np.ma.masked, "is NA"),
         (Decimal("sNaN"), "is NA"), ([Decimal("sNaN")], "NaN"), ({float("nan"): 1}, "as a key"), (10**5000, "digits"),
-        (..., "ellipsis"),
+        (..., "ellipsis"), (np.ma.array([1, 2], mask=[0, 1]), "masked"), ({"a": np.ma.masked_all(2)}, "masked"),
+        (Figure(), "images="), ([Figure().subplots()], "images="), (ipywidgets.IntSlider(), r"\.value"),
     ],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip

@@ -8,6 +8,7 @@ import stat
 from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -15,6 +16,8 @@ import pytest
 from bifrost_nb import Client, ConfigurationError, LocalGateway, LogError, RunLog, load_report, scorers
 from bifrost_nb._compare.compare import compare
 from bifrost_nb._compare.comparison import Comparison
+from bifrost_nb._prompts.pictures import data_url
+from tests.compare.test_messages import png
 
 from ..data.hostile import HOSTILE
 
@@ -138,6 +141,25 @@ def test_wrong_names_and_files(comparison: Comparison, tmp_path: Path) -> None:
         load_report(tmp_path / "none.html")
 
 
+@pytest.mark.parametrize(
+    "block",
+    [
+        '"rows": 1e999, "columns": []', '"rows": 10000000000, "columns": []', '"rows": -1, "columns": []',
+        '"rows": 1, "columns": [{"name": "prompt_tokens", "values": [1%s]}]' % ("0" * 30),
+        '"rows": 1, "columns": [{"name": "score", "values": [1%s]}], "scores": ["score"]' % ("0" * 400),
+        '"rows": 1, "columns": [{"name": "prompt", "values": {"x": 1}}]', '"rows": 1, "columns": [{"name": ["a"]}]',
+        '"rows": 1, "columns": [{"name": "started_at", "values": [5]}]', '"rows": 0, "columns": [5]',
+    ],
+)  # fmt: skip
+def test_a_hostile_report_is_damaged(tmp_path: Path, block: str) -> None:
+    """Rows without end, numbers beyond 64 bits, lists that are none: one clear error, and no memory taken."""
+    (tmp_path / "page.html").write_text(
+        f'<script type="application/json" id="bifrost-data">{{"format": 1, {block}}}</script>'
+    )
+    with pytest.raises(LogError, match=r"is damaged|holds no report"):
+        load_report(tmp_path / "page.html")
+
+
 def test_excel(comparison: Comparison, tmp_path: Path) -> None:
     """`to_excel` has a row for each run, with numbers as numbers."""
     found = pd.read_excel(comparison.to_excel(tmp_path / "runs.xlsx"))
@@ -165,3 +187,35 @@ def test_hostile_texts_stay_in_their_block(client: Client, gateway: LocalGateway
     assert not set("<>&") & set(block[1])
     json.loads(block[1])
     pd.testing.assert_series_equal(load_report(path)["response"], found.frame["response"])
+
+
+def test_pictures_and_calls(client: Client, gateway: LocalGateway, tmp_path: Path) -> None:
+    """Each picture of the questions is in it once, as data; of redacted questions none is."""
+    rows = {"photo": [png(), png("blue")], "n": ["a", "b"]}
+    tool = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object", "properties": {}}}}
+    asked: dict[str, object] = {"inputs": rows, "images": "photo", "tools": [tool], "tool_choice": "required"}
+    found = compare(["openai/gpt-4o-mini", "azure/gpt-4o"], "What is {{n}}?", client=client, **asked)  # type: ignore[arg-type]
+    block = _block_of(found.report(tmp_path / "report.html"))
+    assert block["pictures"] == [data_url(png()), data_url(png("blue"))]
+    assert block["asked"] == [[0], [0], [1], [1]]
+    assert block["drawn"] == [[]] * 4
+    [called] = [column["values"] for column in block["columns"] if column["name"] == "tool_calls"]
+    assert all("look_up" in one for one in called)
+    assert len(load_report(tmp_path / "report.html")) == 4
+    silent = Client(client.base_url, log=client.log, redact=lambda text, what: None)
+    found = compare(["openai/gpt-4o-mini"], "What is {{n}}?", client=silent, fresh=True, **asked)  # type: ignore[arg-type]
+    assert "pictures" not in _block_of(found.report(tmp_path / "silent.html"))
+    assert "data:image/png;base64" not in re.sub("<figure>.*?</figure>", "", (tmp_path / "silent.html").read_text())
+
+
+def test_hostile_pictures_stay_out(client: Client, tmp_path: Path) -> None:
+    """SVG, addresses, bombs and what is not what it says are no pictures of a report."""
+    urls = ["https://example.com/a.png;base64,", "data:image/svg+xml;base64,PHN2Zz4=", "data:image/png;base64,PHN2Zz4="]
+    parts = [{"type": "image_url", "image_url": {"url": one}} for one in urls]
+    found = compare(["azure/gpt-4o"], messages=[{"role": "user", "content": parts}], client=client)
+    assert "pictures" not in _block_of(found.report(tmp_path / "report.html"))
+
+
+def _block_of(path: Path) -> dict[str, Any]:
+    block: dict[str, Any] = json.loads(path.read_text().split('id="bifrost-data">')[1].split("</script>")[0])
+    return block

@@ -212,6 +212,19 @@ def test_many_go_in_batches(receiver: Receiver) -> None:
     assert not [name for name in values(receiver.spans[0]) for number in numbers if number in name]
 
 
+def test_one_odd_run_keeps_no_other_back(receiver: Receiver) -> None:
+    """Half a character, infinities, and messages that are none: spans of all runs arrive."""
+    half, odd = "\ud83d", '[{"role":"user","content":{"a":1},"tool_calls":5},{"role":5,"content":[1]}]'
+    runs = [
+        Run(prompt=half, response=half, model=half, requested_model=half, finish_reason=half, status="ok"),
+        Run(status="error", error_type=half, error_message=half, total_ms=float("nan"), raw={"id": half}),
+        Run(status="ok", params={"max_tokens": float("inf"), "seed": 2**80}, total_ms=float("inf"), prompt=odd),
+        Run(status="ok", prompt_tokens=2**80, rating="good"),
+    ]
+    assert bf.export_spans(runs, receiver.url, content=True) == len(receiver.spans) == 4
+    assert values(receiver.spans[0])["gen_ai.response.model"] == "\ufffd"
+
+
 def test_what_is_not_taken_is_told(
     comparison: Comparison, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import orjson
 
+from ..._wire.json_text import loads, whole as whole_values
 from .body import HEADERS, form as as_form, head, in_pieces, whole
 from .error_map import foreign, mapped, timed_out
 from .pool import address, pool
@@ -24,10 +26,12 @@ class Reply(NamedTuple):
     body: bytes
 
     def json(self) -> Any:
-        """The decoded body; None where it is not JSON."""
+        """The decoded body, with whole characters only; None where it is not JSON."""
         try:
             return orjson.loads(self.body)
         except orjson.JSONDecodeError:
+            with suppress(orjson.JSONDecodeError):  # half of a character in one name would hide all others
+                return whole_values(loads(self.body))
             return None
 
 

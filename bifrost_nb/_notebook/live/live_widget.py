@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..._display.markdown import LONGEST_MARKDOWN
-from ..._display.run import answer_html
+from ..._display.run import answer_html, asked_pictures
 from ..assets import page
 from .race import Facts, Race, RaceColumn
 
@@ -65,7 +65,9 @@ class Pane:
         self._facts_at = 0.0
         self._sent = [0] * len(race.columns)
         columns = [column.facts(0.0)._asdict() for column in race.columns]
-        self.widget = _widget_class()(columns=columns, title=race.title, hint=hint)
+        asked = {column.run.prompt: column.run for column in race.columns}
+        pictures = asked_pictures(*asked.values()) if len(asked) == 1 else []
+        self.widget = _widget_class()(columns=columns, title=race.title, hint=hint, pictures=pictures)
         self.widget.on_msg(self._hear)
 
     def bundle(self) -> dict[str, Any]:
@@ -135,7 +137,7 @@ class Pane:
         complete = [(index, column) for index, column in columns if column.ended and index not in self._rendered]
         for index, column in complete:
             short = column.characters <= LONGEST_MARKDOWN
-            self._rendered[index] = answer_html(column.run, self._form) if short else ""
+            self._rendered[index] = answer_html(column.run, self._form, media=False) if short else ""
         return [(index, html) for index, _ in complete if (html := self._rendered[index])]
 
     def _changed_facts(self, now: float) -> tuple[dict[int, dict[str, str]], bool]:
@@ -219,10 +221,11 @@ def _widget_class() -> type[Any]:
     import traitlets
 
     class LivePane(anywidget.AnyWidget):
-        _esm = page("safe.js", "pane_parts.js", "pane.js")
+        _esm = page("safe.js", "picture.js", "pane_parts.js", "pane.js")
         _css = page("pane.css")
         columns = traitlets.List(traitlets.Dict()).tag(sync=True)
         title = traitlets.Unicode().tag(sync=True)
+        pictures: Any = traitlets.List().tag(sync=True)
         whole = traitlets.Dict().tag(sync=True)
         hint = traitlets.Unicode().tag(sync=True)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from ..._display.describe import duration, error_text, usd
+from ..._display.describe import asked_name, called_tools, duration, error_text, usd
 from ..._runs.collector import Piece
 from ..._runs.run import Run
 from ..._safe_text import plain
@@ -122,7 +122,7 @@ class RaceColumn:
     def facts(self, race_s: float) -> Facts:
         """The header `race_s` seconds after the race began."""
         return Facts(
-            asked=plain(self.run.requested or "", 200),
+            asked=plain(asked_name(self.run), 200),
             served=self._served(),
             state=self._state(),
             time=duration(1000 * self.elapsed_s(race_s)),
@@ -172,6 +172,8 @@ class RaceColumn:
             return plain(went_wrong, 300)
         if self._reasoning and not self.characters and not self.ended:
             return f"thinking, {self._reasoning:,} characters so far"
+        if self.ended and run.tool_calls and not self.characters:
+            return f"calls {plain(', '.join(called_tools(run)), 300)}"
         return f"first of {self.choices} choices" if self.choices > 1 else ""
 
 

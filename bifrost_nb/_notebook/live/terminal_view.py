@@ -10,6 +10,8 @@ import sys
 from typing import TextIO
 
 from ..._display.describe import error_text, line
+from ..._display.media import media_text
+from ..._display.run import asked_pictures_text, called
 from .race import Race, RaceColumn
 
 __all__ = ["Terminal"]
@@ -46,13 +48,18 @@ class Terminal:
             self._headed.add(index)
             blank = "\n" if len(self.race.columns) > 1 else ""
             self._write(f"{blank}{facts.asked} · {facts.served}\n")
+            if pictures := asked_pictures_text(column.run):
+                self._write(f"{pictures}\n")
         if index in self._headed and (text := column.take()):
             self._write(text)
         if final and index not in self._written:
             self._written.add(index)
             if not self._at_line_start:
                 self._write("\n")
-            self._write("\n".join(part for part in (line(column.run), error_text(column.run)) if part) + "\n")
+            run = column.run
+            self._write(
+                "\n".join(part for part in (called(run), media_text(run), line(run), error_text(run)) if part) + "\n"
+            )
 
     def _write(self, text: str) -> None:
         out = self._out or sys.stdout

@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from IPython.core.error import UsageError
 
 from ..._client.typed_answers import AnswerSchema
 from ..._prompts.messages import Turns, checked_turns, pictures_of
+from ..._prompts.pictures import MOST_BYTES
 from ..._prompts.template import escape
 from ..._suggest import did_you_mean
 
@@ -26,6 +28,20 @@ def variable(option: str, name: str, values: Mapping[str, Any], what: str) -> An
         meant = did_you_mean(name, (each for each in values if not each.startswith("_")))
         raise UsageError(f"%%bifrost: {option} {name}: there is no such variable.{meant or f' Assign {what} to it.'}")
     return values[name]
+
+
+def _fitting(option: str, name: str, value: Any) -> Any:
+    """`value`, where it is small enough to be sent. Raises UsageError: nothing of it was checked or copied before."""
+    try:
+        size = len(orjson.dumps(value)) if isinstance(value, Mapping | list | tuple) else 0
+    except (orjson.JSONEncodeError, RecursionError):
+        size = 0  # what is wrong with it is said by who reads it
+    if size > MOST_BYTES:
+        raise UsageError(
+            f"%%bifrost: {option} {name} has {size / 1e6:,.0f} MB,"
+            f" more than the {MOST_BYTES / 1e6:,.0f} MB that are sent."
+        )
+    return value
 
 
 def images_of(options: Options, values: Mapping[str, Any], columns: Collection[str] = ()) -> dict[str, Any]:
@@ -55,7 +71,8 @@ def schema_of(options: Options, values: Mapping[str, Any]) -> AnswerSchema | Non
     """The schema that ``--schema`` names, checked. Raises UsageError, ConfigurationError."""
     if options.schema is None:
         return None
-    return AnswerSchema.of(variable("--schema", options.schema, values, "a pydantic model or a JSON schema"))
+    found = variable("--schema", options.schema, values, "a pydantic model or a JSON schema")
+    return AnswerSchema.of(_fitting("--schema", options.schema, found))
 
 
 def with_tools(options: Options, values: Mapping[str, Any]) -> Options:
@@ -64,7 +81,7 @@ def with_tools(options: Options, values: Mapping[str, Any]) -> Options:
         return options
     if "tools" in options.parameters:
         raise UsageError("%%bifrost: tools is given twice: as --tools and with -p.")
-    tools = variable("--tools", options.tools, values, "a list of tools")
+    tools = _fitting("--tools", options.tools, variable("--tools", options.tools, values, "a list of tools"))
     tools = [tools] if isinstance(tools, Mapping) else tools
     if not isinstance(tools, Sequence) or isinstance(tools, str) or not all(isinstance(one, Mapping) for one in tools):
         raise UsageError(
@@ -78,7 +95,9 @@ def messages_of(options: Options, values: Mapping[str, Any]) -> Turns | None:
     """The messages that ``--messages`` names, checked. Raises UsageError, ConfigurationError."""
     if options.messages is None:
         return None
-    given = variable("--messages", options.messages, values, "a list of messages")
+    given = _fitting(
+        "--messages", options.messages, variable("--messages", options.messages, values, "a list of messages")
+    )
     if isinstance(given, str | Mapping) or not isinstance(given, Sequence) or not given:
         raise UsageError(
             f"%%bifrost: --messages {options.messages} must be a list like"

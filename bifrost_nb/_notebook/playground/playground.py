@@ -1,34 +1,44 @@
 """`playground`: try prompts on deployments side by side, by hand; everything readable and settable from Python.
 
-The object holds the state and knows no widget: `playground_form` is what is filled in, `playground_round` what runs,
-`playground_view` draws both in a notebook.
+The object holds the state and knows no widget: `form` is what is filled in, `round` what runs, `view` draws both in a
+notebook, and `kept` is what stays in the notebook's file.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
 import threading
+import uuid
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..._client.portal import Job, portal
 from ..._compare.api_choice import decided_kind
-from ..._display.html import text as escape
+from ..._compare.text_diff import TextDiff
 from ..._display.table import Text
-from ..._foreground.environment import takes_clicks
+from ..._foreground.environment import kernel, takes_clicks
 from ..._keys import hide
+from ..._prompts.inputs import rows_of
+from ..._prompts.messages import checked_turns
+from ..._prompts.template import escape
 from ..._safe_text import plain
 from ...errors import ConfigurationError
 from ..code_export import FORMS, copy
+from .checks import CHECKS, EarlierTurn
+from .code import request_code
 from .form import Form
+from .kept import kept_bundle
 from .results import results_html
 from .round import Round
+from .versions import Version, Versions
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ..._client.client import Client
     from ..._compare.comparison import Comparison
+    from ..._runs.run import Run
     from .view import PlaygroundView
 
 __all__ = ["CODE", "Entry", "Playground", "playground"]
@@ -48,6 +58,8 @@ class Entry(NamedTuple):
     inputs: Any
     comparison: Comparison
     html: str
+    answers: list[tuple[str, Run]]
+    """Of each column, by its name: the answer to the first prompt."""
 
     @property
     def line(self) -> str:
@@ -59,8 +71,13 @@ class Entry(NamedTuple):
 
 def playground(
     deployments: Any = (),
-    prompt: str = "",
+    prompt: Any = "",
     *,
+    messages: Any = None,
+    turns: Any = (),
+    pictures: Any = (),
+    images: Any = (),
+    settings: Any = None,
     inputs: Any = None,
     values: Any = None,
     api: str | None = None,
@@ -82,6 +99,19 @@ def playground(
                              score={"right": bf.scorers.contains("capital")})
         play.run().wait().frame["score_right"]
 
+    A deployment may be a dict with settings of its own, as in `compare`: what it has takes the place of what all have,
+    and with a `name` the same one can stand there twice. `settings` gives them by column, to the same effect::
+
+        bf.playground(["azure/fast", {"deployment": "azure/fast", "name": "cold", "temperature": 0}], "Name a bird.")
+
+    `prompt` may be a dict of named prompts: each is kept as a version (`Playground.keep`), the last is filled in.
+    `turns` are what was said before, as messages of ``user`` and ``assistant``; `messages` is a whole conversation,
+    whose last turn becomes the prompt. `pictures` (paths, bytes, PIL images, arrays, figures) go behind the prompt;
+    `images` names columns of `inputs` that hold pictures.
+
+    In a notebook each round stays beside the form as a static output: a saved notebook shows what was asked and
+    answered without a kernel, and `bf.from_notebook` reads the runs from it.
+
     Raises ConfigurationError for wrong types; what cannot be sent yet is said in the form.
 
     `api`, `chat`, `system`, `fallbacks`, `repeats` and `parameters` are as in `compare`; `client` sends (None:
@@ -93,6 +123,11 @@ def playground(
     made.update(
         deployments=deployments,
         prompt=prompt,
+        turns=turns,
+        **({} if messages is None else {"messages": messages}),
+        pictures=pictures,
+        images=images or (),
+        settings=settings or {},
         inputs=inputs,
         values=values or {},
         api=decided_kind(api, chat),
@@ -119,8 +154,13 @@ class Playground:
         self.form = Form()
         self.inputs: Any = None
         self.history: list[Entry] = []
+        self.versions = Versions()
+        """The kept prompts by name."""
         self.revision = 0
         """Counts the changes that did not come from the page."""
+        self._display_id = f"bifrost-playground-{uuid.uuid4().hex[:12]}"
+        self._kept_shown = False
+        """There is an output of the rounds in the notebook, to be written anew."""
         self._lock = threading.RLock()
         self._round: Round | None = None
         self._shown: Comparison | None = None
@@ -134,14 +174,19 @@ class Playground:
     def update(self, **fields: Any) -> Playground:
         """Fill fields in, under the names of `compare`; everything else is a parameter (None: the default).
 
+        `settings` of a column stay with it while it is not chosen.
+
         Raises ConfigurationError and changes nothing where a type is wrong.
         """
         with self._lock:
             inputs = fields.pop("inputs", self.inputs)
             if inputs is not None:
-                from ..._prompts.inputs import rows_of
-
                 rows_of(inputs)
+            if (messages := fields.pop("messages", None)) is not None:
+                fields |= _conversation(messages)
+            named = fields.get("prompt")
+            if isinstance(named, Mapping) and named:
+                fields["prompt"] = list(named.values())[-1]
             if "chat" in fields:
                 if not isinstance(chat := fields.pop("chat"), bool):
                     raise ConfigurationError(f"chat must be True or False, not {plain(repr(chat), 60)}.")
@@ -151,8 +196,14 @@ class Playground:
                 own["parameters"] = {**self.form.parameters, **own.get("parameters", {}), **fields}
             if own.get("system", "") is None:
                 own["system"] = ""
-            self.form, self.inputs = self.form.changed(**own), inputs
+            form, versions = self.form.changed(**own), Versions(self.versions)
+            for name, text in (named if isinstance(named, Mapping) else {}).items():
+                versions.keep(form.changed(prompt=text), name)
+            more = len(versions) > len(self.versions)
+            self.form, self.inputs, self.versions = form, inputs, versions
             self._changed()
+            if more:
+                self._write()
         return self
 
     @property
@@ -174,9 +225,9 @@ class Playground:
             raise ConfigurationError(f"There is no form {plain(form, 40)!r}.", hint=f"There are {', '.join(CODE)}.")
         plan = self.form.plan(self.client, self.inputs)
         if form == "compare":
-            written = self.form.code(self.inputs, self.client.settings.base_url)
+            written = request_code(self.form, self.inputs, self.client)
             return Text(hide(written, self.client.credentials.secrets))
-        cells = [cell for cell in plan.trials if deployment in (None, cell.asked.deployment)]
+        cells = [cell for cell in plan.trials if deployment in (None, cell.asked.name, cell.asked.deployment)]
         if not cells:
             raise ConfigurationError(f"{plain(deployment, 100)!r} is not chosen.")
         return copy(self.client, plan.call(self.client, cells[0]).run, form)
@@ -202,6 +253,7 @@ class Playground:
                 self._view.began(self._round)
             self._job = portal().start(self._run(self._round, self.form, self.inputs))
             self._published()
+            self._write()
         return self
 
     def stop(self) -> None:
@@ -258,7 +310,73 @@ class Playground:
                 if self._view is not None:
                     self._view.results(entry.html)
             self._changed()
+            self._write()
         return self
+
+    # Conversations and versions
+
+    def go_on(self, column: str | None = None) -> Playground:
+        """Let the conversation go on with the answer of `column` to the round on display: a turn more, for all columns.
+
+        What was asked and that answer become earlier turns, and the prompt is free for what comes next. The other
+        answers stay in the history. Of several bound rows each goes on with its own answer, in a new column
+        ``answer_1``. Raises ConfigurationError where there is no such answer.
+
+            play.run().wait()
+            play.go_on("azure/fast").update(prompt="And in winter?").run()
+        """
+        with self._lock:
+            entry = self.shown
+            if entry is None:
+                raise ConfigurationError("There is no answer to go on with.", hint="run() first, and wait() for it.")
+            found = _answers_of(entry, column)
+            number = 1 + sum(turn.role == "assistant" for turn in entry.form.turns)
+            inputs = entry.inputs
+            said = escape(found[0])
+            if len(found) > 1:
+                said = f"{{{{answer_{number}}}}}"
+                rows = zip(rows_of(inputs), found, strict=True)
+                inputs = [{**row, f"answer_{number}": answer} for row, answer in rows]
+            asked = EarlierTurn("user", entry.form.prompt, entry.form.pictures)
+            drafted = self.form.prompt != entry.form.prompt  # what was typed meanwhile is the next turn
+            self.form = entry.form.changed(
+                turns=(*entry.form.turns, asked, EarlierTurn("assistant", said)),
+                prompt=self.form.prompt if drafted else "",
+                pictures=self.form.pictures if drafted else (),
+                values={**entry.form.values, **self.form.values},
+            )
+            self.inputs = inputs
+            self._changed()
+        return self
+
+    def keep(self, name: str | None = None) -> Version:
+        """Keep the prompt that is filled in, with system message and earlier turns, as `name` (None: v1, v2, ...).
+
+        A kept prompt stays as it is. Raises ConfigurationError where `name` is another prompt's.
+
+            play.keep("short")
+        """
+        with self._lock:
+            version = self.versions.keep(self.form, name)
+            self._changed()
+            self._write()
+        return version
+
+    def use(self, name: str) -> Playground:
+        """Fill in the prompt that was kept as `name`. Raises ConfigurationError where there is none."""
+        with self._lock:
+            self.form = self.form.changed(**self.versions.named(name).fields)
+            self._changed()
+        return self
+
+    def diff(self, a: str, b: str | None = None) -> TextDiff:
+        """The words that change from the kept prompt `a` to `b`; without `b`, to what is filled in now.
+
+        Raises ConfigurationError where there is no such prompt.
+
+            play.diff("short", "long")
+        """
+        return self.versions.diff(a, b, self.form.text)
 
     def close(self) -> None:
         """Stop what runs and let go of the widgets; the object stays readable."""
@@ -276,15 +394,24 @@ class Playground:
         state = "running" if self.running else "not running"
         return plain(f"Playground: {asked}{f' · {self.form.api}' if self.form.api else ''} · {state} · {rounds}", 400)
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        last = self.shown.html if self.shown is not None else ""
-        why = "The form needs a running kernel: run the cell to get it back."
-        prompt = f'<div style="white-space:pre-wrap;overflow-wrap:anywhere">{escape(self.form.prompt)}</div>'
-        html = f'<div><div><b>{escape(repr(self))}</b></div>{prompt}<div style="opacity:.75">{why}</div>{last}</div>'
-        bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": html}
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The rounds, as they are kept."""
+        bundle, metadata = self.kept()
+        return {**bundle, "text/plain": f"{self!r}\n\n{bundle['text/plain']}"}, metadata
+
+    def _ipython_display_(self) -> None:
+        """The form where somebody can fill it in, and the rounds below it: an output that the notebook keeps."""
         if takes_clicks():
-            bundle |= self.view.bundle()
-        return bundle
+            _display({**self.view.bundle(), "text/plain": repr(self)}, {})
+        if not takes_clicks() or self.view.keeps:
+            self._kept_shown = kernel() is not None
+            _display(*self._repr_mimebundle_(), display_id=self._display_id)
+
+    def kept(self) -> tuple[dict[str, str], dict[str, Any]]:
+        """What the notebook keeps: the rounds and versions as static text and HTML, and their runs as metadata."""
+        with self._lock:
+            entries, versions, shown = list(self.history), Versions(self.versions), self.shown
+        return kept_bundle(entries, versions, None if shown is None else shown.number)
 
     def _display_(self) -> Any:
         """What marimo shows."""
@@ -314,6 +441,11 @@ class Playground:
         self.revision += 1
         self._published()
 
+    def _write(self) -> None:
+        """Let the notebook's output of the rounds be what there is now; from any thread."""
+        if self._kept_shown:
+            _display(*self._repr_mimebundle_(), display_id=self._display_id, update=True)
+
     def _published(self) -> None:
         if self._view is not None:
             self._view.publish()
@@ -333,7 +465,53 @@ class Playground:
             with self._lock:
                 self._count += 1
                 self._busy, self._shown = False, comparison
-                self.history.append(Entry(self._count, datetime.now(), form, inputs, comparison, html))
+                names = [asked.name for asked in comparison.plan.asked]
+                answers = list(zip(names, current.shown, strict=True))
+                self.history.append(Entry(self._count, datetime.now(), form, inputs, comparison, html, answers))
                 del self.history[:-LONGEST_HISTORY]
                 if self._view is not None:
                     self._view.ended(current, html)
+                self._write()
+
+
+def _conversation(messages: Any) -> dict[str, Any]:
+    """A whole conversation as fields: system message, earlier turns, prompt. Raises ConfigurationError."""
+    turns = list(checked_turns(messages))
+    system = turns.pop(0)["content"] if turns[0]["role"] in ("system", "developer") else None
+    if not turns or turns[-1]["role"] != "user":
+        raise ConfigurationError("messages must end with a turn of the user: it becomes the prompt.")
+    last = CHECKS["turns"]("messages", turns[-1:])[0]
+    fields = {"turns": turns[:-1], "prompt": last.text, "pictures": last.pictures}
+    return fields if system is None else {**fields, "system": system}
+
+
+def _answers_of(entry: Entry, column: str | None) -> list[str]:
+    """The answers of one column of a round, a text for each prompt. Raises ConfigurationError."""
+    plan = entry.comparison.plan
+    names = [asked.name for asked in plan.asked]
+    if column is None and len(names) == 1:
+        column = names[0]
+    if column not in names:
+        what = f"{plain(column, 60)!r} is no column of that round" if column else "Choose whose answer goes on"
+        raise ConfigurationError(f"{what}; it has {', '.join(names)}.")
+    by_prompt = {
+        trial.prompt.prompt_id: run
+        for trial, run in zip(entry.comparison.trials, entry.comparison.runs, strict=True)
+        if trial.asked.name == column and trial.repeat == 0
+    }
+    runs = [by_prompt.get(prompt.prompt_id) for prompt in plan.prompts]
+    texts = [run.text for run in runs if run is not None and run.status == "ok" and run.text.strip()]
+    if len(texts) < len(runs):
+        called = any(run is not None and run.tool_calls for run in runs)
+        hint = (
+            "It calls tools: compare conversations with tools by bf.compare(..., messages=[...])." if called else None
+        )
+        count = f"{len(runs) - len(texts)} of {len(runs)} answers" if len(runs) > 1 else "The answer"
+        raise ConfigurationError(f"{count} of {column} cannot be gone on with: no text, or not complete.", hint=hint)
+    return texts
+
+
+def _display(bundle: dict[str, Any], metadata: dict[str, Any], **options: Any) -> None:
+    from IPython.display import display
+
+    display(bundle, metadata=metadata, raw=True, **options)  # type: ignore[no-untyped-call]

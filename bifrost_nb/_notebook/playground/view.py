@@ -1,5 +1,8 @@
 """A playground in a notebook: the form (an anywidget), the live pane of the race, the rendered answers.
 
+In a notebook the answers are an output of their own below the form, which the file keeps (`kept`): it is replaced
+after each round. Voila and marimo have no such output; there a widget shows the answers.
+
 The page sends whole forms and wishes as custom messages and never changes a synced value itself. Python answers through
 synced values, which a page that is opened later gets too. Messages come on the kernel's threads, the race is drawn from
 the private loop: each only sets values, under one lock.
@@ -11,6 +14,8 @@ from __future__ import annotations
 
 import functools
 import threading
+from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ..._compare.scoring import Scorer
@@ -20,6 +25,7 @@ from ..._safe_text import plain
 from ...errors import BifrostError, ConfigurationError, TemplateError
 from ..assets import page
 from ..live.live_widget import WIDGET_MIME, Pane
+from .checks import EarlierTurn
 from .form import Form
 
 if TYPE_CHECKING:
@@ -28,8 +34,11 @@ if TYPE_CHECKING:
 
 __all__ = ["PlaygroundView"]
 
-_FIELDS = tuple(name for name in Form.__dataclass_fields__ if name != "score")
-"""What a page may set: functions come from Python only."""
+_FROM_PYTHON = ("score", "pictures", "images")
+_FIELDS = tuple(name for name in Form.__dataclass_fields__ if name not in _FROM_PYTHON)
+"""What a page may set: functions come from Python only, and pictures as bytes (``attach``)."""
+MOST_PARTS = 4000
+"""Of a word diff on the page; a longer one is shown as far as that."""
 LINE_S = 0.5
 """The line that says how far it is changes at most so often."""
 
@@ -49,11 +58,15 @@ class PlaygroundView:
         self.form = _widget_class()()
         self.form.on_msg(self._hear)
         self._live = ipywidgets.VBox([])
-        self._boxes = place() != "marimo"
+        where = place()
+        self._boxes = where != "marimo"
+        self.keeps = where == "notebook"
+        """The answers are in an output of the notebook."""
         # Only what `render` made safe goes in here.
         self._results = ipywidgets.HTMLMath("") if self._boxes else _results_class()()
         self._results.add_class("bifrost-results")
-        self.box = ipywidgets.VBox([self.form, self._live, self._results])
+        shown = [] if self.keeps else [self._results]
+        self.box = ipywidgets.VBox([self.form, self._live, *shown])
         self.box.add_class("bifrost-playground-box")
         if playground.shown is not None:
             self._results.value = playground.shown.html
@@ -76,6 +89,8 @@ class PlaygroundView:
         form = {name: getattr(state.form, name) for name in _FIELDS}
         form |= {name: list(form[name]) for name in ("deployments", "fallbacks", "scores")}
         form |= {name: dict(form[name]) for name in ("values", "parameters")}
+        form["settings"] = {name: dict(own) for name, own in form["settings"].items()}
+        form["turns"] = [[turn.role, turn.text, place] for place, turn in enumerate(form["turns"])]
         columns = _columns(state.inputs)
         told = {
             "variables": [[name, name in columns] for name in state.form.variables],
@@ -84,13 +99,18 @@ class PlaygroundView:
             "rows": state.form.rows(state.inputs) if state.inputs is not None else None,
             "running": state.running,
             "scorers": [[name, _scorer_words(name, scorer)] for name, scorer in state.form.score.items()],
+            "goes_on": [] if state.running or state.shown is None else [name for name, _ in state.shown.answers],
+            "version": state.versions.of(state.form) or "",
         }
+        pictures = [list(turn.pictures) for turn in state.form.turns]
         try:
             models = known_models(state.client).deployments
         except BifrostError:
             models = []
         with self._lock:
             self.form.models = models
+            self.form.pictures = [list(state.form.pictures), *pictures]
+            self.form.versions = [[name, version.line] for name, version in state.versions.items()]
             self.form.form = {**form, "revision": state.revision}
             self.form.told = told
             self.form.history = [[entry.number, entry.line] for entry in reversed(state.history)]
@@ -102,7 +122,7 @@ class PlaygroundView:
         with self._lock:
             self._let_go()
             self._shout = ""
-            self._results.value = ""
+            self._show("")
             if self._boxes:
                 self._pane = Pane(current.race, current.stop, hint="")
                 self._live.children = (self._pane.widget,)
@@ -122,7 +142,7 @@ class PlaygroundView:
         with self._lock:
             if self._pane is not None:
                 self._pane.update(final=True)
-            self._results.value = html
+            self._show(html)
             self._live.children = ()
             self._let_go()
             self.publish()
@@ -130,6 +150,10 @@ class PlaygroundView:
     def results(self, html: str) -> None:
         """Show answers of the history."""
         with self._lock:
+            self._show(html)
+
+    def _show(self, html: str) -> None:
+        if not self.keeps:
             self._results.value = html
 
     def close(self) -> None:
@@ -167,32 +191,86 @@ class PlaygroundView:
         how = "Done." if shown is state.history[-1] else f"Round {shown.number}, restored."
         return f"{how} {summary_line(shown.comparison.progress)}"
 
-    def _hear(self, _: Any, content: Any, __: Any) -> None:
+    def _hear(self, _: Any, content: Any, buffers: Any) -> None:
         """A message of the page; it may be anybody's, so nothing of it is trusted."""
         if not isinstance(content, dict):
             return
-        state = self.playground
         try:
             self._shout = ""
             if isinstance(content.get("form"), dict):
-                state.edited({name: value for name, value in content["form"].items() if name in _FIELDS})
+                fields = {name: value for name, value in content["form"].items() if name in _FIELDS}
+                if "turns" in fields:
+                    fields["turns"] = self._turns(fields["turns"])
+                self.playground.edited(fields)
             wish = content.get("do")
-            if wish == "run" and not state.running:  # a second click changes nothing
-                state.run()
-            elif wish == "stop":
-                state.stop()
-            elif wish == "restore":
-                number = content.get("number")
-                state.restore(number if type(number) is int else 0)
-            elif wish == "code":
-                code = state.code(str(content.get("as")), content.get("deployment") or None)
-                self.form.send({"code": str(code)})
-            elif wish == "models":
-                state.view.publish()
+            if isinstance(wish, str) and (do := _WISHES.get(wish)) is not None:
+                do(self, content, buffers)
         except (ConfigurationError, TemplateError) as error:
             with self._lock:
                 self._shout = plain(without_keys(error), 400)
                 self.form.line = self._shout
+
+    def _turns(self, given: Any) -> list[EarlierTurn]:
+        """The turns of the page: [role, text, which turn of ours has its pictures]. Raises ConfigurationError."""
+        ours, turns = self.playground.form.turns, []
+        for each in given if isinstance(given, list) else [None]:
+            if not (isinstance(each, list) and len(each) == 3 and each[0] in ("user", "assistant")):
+                raise ConfigurationError("turns: a turn has a role and a text.")
+            role, text, at = each
+            pictures = ours[at].pictures if type(at) is int and 0 <= at < len(ours) else ()
+            turns.append(EarlierTurn(role, str(text), pictures))
+        return turns
+
+    def _run(self, _: Any, __: Any) -> None:
+        if not self.playground.running:  # a second click changes nothing
+            self.playground.run()
+
+    def _restore(self, content: Any, _: Any) -> None:
+        number = content.get("number")
+        self.playground.restore(number if type(number) is int else 0)
+
+    def _code(self, content: Any, _: Any) -> None:
+        code = self.playground.code(str(content.get("as")), content.get("deployment") or None)
+        self.form.send({"code": str(code)})
+
+    def _go_on(self, content: Any, _: Any) -> None:
+        self.playground.go_on(str(content.get("column")))
+
+    def _keep(self, content: Any, _: Any) -> None:
+        self.playground.keep(str(content.get("name") or "").strip() or None)
+
+    def _use(self, content: Any, _: Any) -> None:
+        self.playground.use(str(content.get("name")))
+
+    def _diff(self, content: Any, _: Any) -> None:
+        other = content.get("to")
+        diff = self.playground.diff(str(content.get("name")), str(other) if other else None)
+        parts = [[kind, plain(text)] for kind, text in islice(diff.parts(), MOST_PARTS)]
+        self.form.send({"diff": parts, "title": plain(diff.title, 200)})
+
+    def _attach(self, _: Any, buffers: Any) -> None:
+        pictures = [bytes(one) for one in buffers or ()]
+        self.playground.update(pictures=[*self.playground.form.pictures, *pictures])
+
+    def _detach(self, content: Any, _: Any) -> None:
+        at = content.get("place")
+        kept = [url for place, url in enumerate(self.playground.form.pictures) if place != at]
+        self.playground.update(pictures=kept)
+
+
+_WISHES: Mapping[str, Callable[[PlaygroundView, Any, Any], None]] = {
+    "run": PlaygroundView._run,
+    "stop": lambda view, _, __: view.playground.stop(),
+    "restore": PlaygroundView._restore,
+    "code": PlaygroundView._code,
+    "models": lambda view, _, __: view.publish(),
+    "go_on": PlaygroundView._go_on,
+    "keep": PlaygroundView._keep,
+    "use": PlaygroundView._use,
+    "diff": PlaygroundView._diff,
+    "attach": PlaygroundView._attach,
+    "detach": PlaygroundView._detach,
+}
 
 
 def _scorer_words(name: str, scorer: Any) -> str:
@@ -219,11 +297,13 @@ def _widget_class() -> type[Any]:
     from .playground import CODE
 
     class PlaygroundForm(anywidget.AnyWidget):
-        _esm = page("playground.js")
+        _esm = page("picture.js", "playground_parts.js", "playground.js")
         _css = page("playground.css")
         form = traitlets.Dict().tag(sync=True)
         told = traitlets.Dict().tag(sync=True)
         models: Any = traitlets.List().tag(sync=True)
+        pictures: Any = traitlets.List().tag(sync=True)
+        versions: Any = traitlets.List().tag(sync=True)
         history: Any = traitlets.List().tag(sync=True)
         shown = traitlets.Int(0).tag(sync=True)
         line = traitlets.Unicode().tag(sync=True)

@@ -50,7 +50,8 @@ function answerView(parent, answer, rate) {
   make("h4", "label", root, answer.label);
   const body = make("div", "body", root);
   if (answer.html) place(body, answer.html);
-  else make("em", "", body, "(no text)");
+  else if (!answer.drawn.length) make("em", "", body, "(no text)");
+  pictures(make("div", "pictures", root), answer.drawn, "the picture of this answer");
   const scores = make("ul", "scores", root);
   for (const score of answer.scores) {
     const item = make("li", "", scores);
@@ -215,6 +216,10 @@ export default () => ({
           if (cell.html) {
             text.classList.add("bifrost-g-rendered");
             place(text, cell.html);
+          }
+          if (cell.pictures && cell.pictures.length) {
+            // Beside the button: what plays must not be inside of what opens.
+            pictures(make("div", "pictures", node.parentElement), cell.pictures, `the picture of ${names[column]}`);
           }
           if (cell.badges.length) {
             const line = make("span", "badges", node);

@@ -242,6 +242,7 @@ export default () => {
       const all = several ? button(bar, "Stop all", "Stop all", () => model.send({ stop: "all" })) : null;
       if (several) bar.append(hint);
       bar.hidden = !several && !model.get("title");
+      pictures(make("div", "pictures", root), model.get("pictures"));
       const grid = make("div", "grid", root);
       const speaker = makeSpeaker();
       const parts = columns.map((_, i) => columnView(model, i, several, grid, speaker.say));

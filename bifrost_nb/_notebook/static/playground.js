@@ -3,11 +3,13 @@
 // Everything from Python (names of deployments, lines, code) becomes a text node or the value of a control, never markup.
 //
 // Synced values, written by Python only:
-//   form {deployments, api, system, prompt, values, parameters, fallbacks, repeats, scores, revision}; drawn when revision is new
-//   told {variables: [[name, bound]], problem, calls, rows, running, scorers: [[column, words]]}, models [name], history [[number, line]],
-//   shown (the round whose answers are on display; 0: none), line, codes
-// To Python: {form} after a change, {form, do: "run" | "code", as, deployment}, {do: "stop" | "models"},
-//   {do: "restore", number}. From Python as a message: {code: text}.
+//   form {deployments, settings, api, system, turns, prompt, values, parameters, fallbacks, repeats, scores, revision}; drawn
+//   when revision is new; pictures [of the prompt, of each turn]: data: URLs; versions [[name, line]]
+//   told {variables: [[name, bound]], problem, calls, rows, running, scorers: [[column, words]], goes_on: [column], version},
+//   models [name], history [[number, line]], shown (the round whose answers are on display; 0: none), line, codes
+// To Python: {form} after a change, {form, do: "run" | "code" | "keep" | "diff", as, deployment, name, to},
+//   {do: "stop" | "models"}, {do: "restore", number}, {do: "go_on", column}, {do: "use", name}, {do: "detach", place},
+//   {do: "attach"} with the pictures' bytes. From Python as a message: {code: text}, {diff: [[kind, text]], title}.
 
 const SETTLE_MS = 150; // after the last key, before the form is sent
 const LISTED = 60; // deployments drawn at once; the filter finds the others
@@ -29,6 +31,8 @@ export default {
     const own = Math.random().toString(36).slice(2); // ids hold for the page, on which there may be several playgrounds
     const id = (name) => "bifrost-pg-" + own + "-" + name;
     let chosen = [];
+    let settings = {}; // own ones by column
+    let opened = null; // the column whose settings are open
     let values = {}; // typed values by variable, also of those not in the prompt now
     let scores = []; // the columns of the chosen scorers
     let others = {}; // parameters without a control here, kept as they are
@@ -75,6 +79,8 @@ export default {
     root.addEventListener("focusin", (event) => { event.target.dataset.lmSuppressShortcuts = "true"; });
     const grid = make("div", "grid", root);
 
+    const tools_of = { make, field, button, input };
+
     // Deployments
     const left = make("fieldset", "left", grid);
     make("legend", "legend", left, "Deployments");
@@ -100,7 +106,24 @@ export default {
       said.append(kind[name], document.createTextNode(label));
     }
     const system = field(right, "system", "System", input("textarea", { rows: 2 }));
+    const turns = earlierTurns(tools_of, right, () => changed());
     const prompt = field(right, "prompt", "Prompt; {{name}} makes a variable", input("textarea", { rows: 4 }));
+    const attached = make("div", "attached", right);
+    const file = input("file", { accept: "image/png,image/jpeg,image/webp,image/gif", multiple: true, hidden: true });
+    file.tabIndex = -1;
+    const attach_button = button(attached, "Attach pictures", "button", () => file.click());
+    attach_button.classList.add("bifrost-pg-small");
+    const thumbs = make("span", "thumbs", attached);
+    attached.append(file);
+    file.addEventListener("change", () => { attach([...file.files]); file.value = ""; });
+    prompt.addEventListener("paste", (event) => {
+      const files = [...(event.clipboardData ? event.clipboardData.files : [])].filter((each) => each.type.startsWith("image/"));
+      if (files.length) { event.preventDefault(); attach(files); }
+    });
+    async function attach(files) {
+      const read = await Promise.all(files.map((each) => each.arrayBuffer()));
+      model.send({ form: form(), do: "attach" }, undefined, read);
+    }
     const variables = make("div", "variables", right);
     const inputs = {};
 
@@ -133,6 +156,11 @@ export default {
     const halt = button(bar, "Stop", "button", () => model.send({ do: "stop" }));
     const line = make("span", "line", bar);
     line.setAttribute("role", "status");
+    const on = make("span", "group", bar);
+    const whose = input("select");
+    whose.setAttribute("aria-label", "Go on with the answer of");
+    on.append(whose);
+    button(on, "Go on", "button", () => model.send({ form: form(), do: "go_on", column: whose.value }));
     const tools = make("div", "bar", root); // a row of its own, so that nothing moves under the pointer when a round ends
     const history = input("select");
     const past = make("span", "group", tools);
@@ -148,6 +176,8 @@ export default {
       option.value = name;
     }
     button(copying, "Copy as code", "button", () => model.send({ form: form(), do: "code", as: forms.value }));
+    const versions = make("div", "versions", root);
+    const kept = keptPrompts(tools_of, versions, model, (wish) => model.send({ form: form(), ...wish }));
     const written = make("div", "code", root);
     written.hidden = true;
     const code = field(written, "code", "Code", input("textarea", { readOnly: true, rows: 8, spellcheck: false }));
@@ -164,6 +194,8 @@ export default {
       if (ends.length) parameters.stop = ends;
       return {
         deployments: chosen,
+        settings,
+        turns: turns.take(),
         api: Object.keys(kind).find((name) => kind[name].checked) || "",
         system: system.value,
         prompt: prompt.value,
@@ -200,10 +232,61 @@ export default {
       chips.hidden = !chosen.length;
       for (const name of chosen) {
         const chip = make("li", "chip", chips);
-        make("span", "", chip, name);
+        const said = make("span", "chipname", chip, name);
+        const words = make("span", "quiet", chip, ownWords(settings[name] || {}));
+        const own = button(chip, "Settings", "own-open", () => { opened = opened === name ? null : name; drawChips(); again(name); });
+        own.setAttribute("aria-label", "Settings of " + name);
+        own.setAttribute("aria-expanded", String(opened === name));
+        const twin = button(chip, "Copy", "own-open", () => {
+          let number = 2;
+          const base = (settings[name] || {}).deployment || name;
+          while (chosen.includes(base + " (" + number + ")")) number += 1;
+          const made = base + " (" + number + ")";
+          settings = { ...settings, [made]: { ...settings[name], deployment: base } };
+          chosen.splice(chosen.indexOf(name) + 1, 0, made);
+          opened = made;
+          drawChips();
+          again(made);
+          changed();
+        });
+        twin.setAttribute("aria-label", "Ask " + name + " twice, with other settings");
         const remove = button(chip, "\u00d7", "remove", () => { choose(name, false); filter.focus(); });
         remove.setAttribute("aria-label", "Remove " + name);
+        if (opened !== name) continue;
+        columnSettings(tools_of, chip, name, settings[name] || {}, shared, (key, value) => {
+          const { [key]: _, ...rest } = settings[name] || {};
+          settings = { ...settings, [name]: value === null ? rest : { ...rest, [key]: value } };
+          words.textContent = ownWords(settings[name]);
+          changed();
+        });
       }
+    }
+
+    function again(name) {
+      for (const each of chips.querySelectorAll("button")) if (each.getAttribute("aria-label") === "Settings of " + name) each.focus();
+    }
+
+    // What all columns have, in the place of what one could have instead.
+    const shared = (name) => (name === "system" ? system.value : numbers[name].value) || (name === "system" ? "none" : "default");
+
+    function drawPictures() {
+      const urls = model.get("pictures")[0] || [];
+      pictures(thumbs, urls);
+      thumbs.querySelectorAll("img").forEach((image, place) => {
+        const remove = button(thumbs, "\u00d7", "remove", () => model.send({ do: "detach", place }));
+        remove.setAttribute("aria-label", "Remove picture " + (place + 1));
+        image.after(remove);
+      });
+    }
+
+    function drawOn() {
+      const names = model.get("told").goes_on || [];
+      on.hidden = !names.length;
+      if (whose.dataset.key === JSON.stringify(names)) return;
+      whose.dataset.key = JSON.stringify(names);
+      whose.replaceChildren();
+      for (const name of names) make("option", "", whose, name).value = name;
+      whose.hidden = names.length < 2;
     }
 
     function drawList() {
@@ -277,6 +360,7 @@ export default {
       root.setAttribute("aria-busy", String(Boolean(told.running)));
       drawVariables();
       drawScorers();
+      drawOn();
       drawLine();
     }
 
@@ -312,6 +396,8 @@ export default {
       clearTimeout(timer);
       timer = null;
       chosen = [...given.deployments];
+      settings = { ...given.settings };
+      turns.set(given.turns, model.get("pictures").slice(1));
       values = { ...given.values };
       scores = [...given.scores];
       kind[given.api].checked = true;
@@ -354,7 +440,7 @@ export default {
       setTimeout(() => { if (root.isConnected) look(); }, LOOK_MS);
     }
 
-    grid.addEventListener("input", (event) => { if (event.target !== filter && !list.contains(event.target)) { drawKind(); changed(); } });
+    grid.addEventListener("input", (event) => { if (event.target !== filter && !chips.contains(event.target) && !list.contains(event.target)) { drawKind(); changed(); } });
     filter.addEventListener("input", drawList);
     filter.addEventListener("focus", () => model.send({ do: "models" }), { once: true });
     filter.addEventListener("keydown", (event) => {
@@ -374,13 +460,18 @@ export default {
 
     const listeners = [
       ["change:form", drawForm], ["change:told", drawTold], ["change:models", drawList],
-      ["change:history", drawHistory], ["change:shown", drawShown], ["change:line", drawLine],
-      ["msg:custom", (message) => { if (typeof message.code === "string") show(message.code); }],
+      ["change:pictures", drawPictures], ["change:versions", kept.draw], ["change:history", drawHistory], ["change:shown", drawShown], ["change:line", drawLine],
+      ["msg:custom", (message) => {
+        if (typeof message.code === "string") show(message.code);
+        if (Array.isArray(message.diff)) kept.show(message.diff, message.title);
+      }],
     ];
     for (const [name, listener] of listeners) model.on(name, listener);
     drawForm();
     drawTold();
     drawHistory();
+    drawPictures();
+    kept.draw();
     look();
     return () => {
       clearTimeout(timer);

@@ -44,7 +44,8 @@ export default () => ({
       body.tabIndex = 0; // so that the keyboard can scroll it
       body.setAttribute("role", "group");
       body.setAttribute("aria-label", "Text of answer " + number);
-      return body;
+      const drawn = make("div", "g-pictures", side);
+      return { body, drawn };
     });
     const acts = make("div", "v-acts", root);
     const told = make("div", "v-told", root);
@@ -74,7 +75,12 @@ export default () => ({
       place(told, ballot.told || "");
       prompt.textContent = ballot.prompt || "";
       pictures(images, ballot.open ? ballot.pictures : []);
-      sides.forEach((side, i) => { place(side, ballot.answers ? ballot.answers[i] : ""); side.scrollTop = 0; });
+      sides.forEach(({ body, drawn }, i) => {
+        place(body, ballot.answers ? ballot.answers[i] : "");
+        body.scrollTop = 0;
+        pictures(drawn, ballot.drawn ? ballot.drawn[i] : [], `the picture of answer ${i + 1}`);
+        body.hidden = !drawn.hidden && !body.childElementCount;
+      });
       if (!ballot.open && root.contains(document.activeElement)) end.focus();
     }
 

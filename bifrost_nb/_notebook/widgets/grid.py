@@ -15,7 +15,8 @@ from ..._compare.text_diff import text_diff
 from ..._display.describe import describe
 from ..._display.explain import explain
 from ..._display.html import Markup, pictures_html, table, text as escape
-from ..._display.run import answer_html
+from ..._display.media import media_urls
+from ..._display.run import answer_html, said_html
 from ..._foreground.environment import takes_clicks
 from ..._prompts.pictures import showable
 from ..._report.spreadsheet import WRITERS, write
@@ -41,6 +42,8 @@ __all__ = ["GridView"]
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 ANSWERS = 12
 """So many distinct answers of one prompt and deployment are shown in full."""
+ANSWER_SIDE = 1_024
+"""Pixels of a picture of the answer in full."""
 STATIC_ROWS = 20
 STATIC_PICTURES = 2_000_000
 """Characters of pictures in the saved table; for the others there are words."""
@@ -147,18 +150,28 @@ class GridView:
         more = len(state.shown) - len(rows)
         names = [cut(state.deployments[place], 200) for place in state.columns]
 
+        left = STATIC_PICTURES
+
+        def _drawn(one: dict[str, Any]) -> Markup:
+            nonlocal left
+            kept = []
+            for url in one["pictures"]:
+                if (size := len(url) * 3 // 4) <= left:
+                    left -= size
+                    kept.append(url)
+            return pictures_html(kept, "a picture of the answer")
+
         def answer(one: dict[str, Any]) -> Markup:
             return Markup(
-                f'<div style="{wrap}">{escape(one["text"])}</div>{_static_badges(one["badges"])}'
+                f'<div style="{wrap}">{escape(one["text"])}</div>{_drawn(one)}{_static_badges(one["badges"])}'
                 f'<div style="opacity:0.8">{escape(one["said"])}</div>'
             )
 
-        left = STATIC_PICTURES
         shown = []
         for one, row in zip(telling, rows, strict=True):
-            pictures = showable(one.pictures, left)
-            left -= sum(map(len, pictures)) * 3 // 4
-            asked = f'<div style="{wrap}">{escape(row["prompt"])}</div>{pictures_html(pictures)}'
+            asked_with = showable(one.pictures, left)
+            left -= sum(map(len, asked_with)) * 3 // 4
+            asked = f'<div style="{wrap}">{escape(row["prompt"])}</div>{pictures_html(asked_with)}'
             shown.append([Markup(asked), *map(answer, row["cells"])])
         answers = table(shown, ["prompt", *names], label="Answers", titles=True, wide=True, widths=["24%"])
         said = (
@@ -263,12 +276,13 @@ def _static_badges(badges: list[dict[str, str]]) -> str:
 
 def _answer(answer: GridAnswer, of: int) -> dict[str, Any]:
     run = answer.runs[0]
-    count = len(answer.runs)
+    count, drawn = len(answer.runs), media_urls(run, ANSWER_SIDE)
     return {
         "label": f"{'Answer' if answer.text is not None else 'Failure'}, {count:,} of {of:,} runs"
         if of > 1
         else ("Answer" if answer.text is not None else "Failure"),
-        "html": answer_html(run) if answer.text else "",
+        "html": (said_html(run) if drawn else answer_html(run, media=False)) if answer.text else "",
+        "drawn": drawn,
         "facts": [[name, cut(said, 400)] for name, said in describe(run).items()],
         "story": cut(explain(run), 4_000),
         "rating": run.rating if run.rating in ("up", "down") else "",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..._display.describe import duration, error_text, usd
 from ..._display.markdown import to_html
+from ..._display.media import media_text, media_urls
 from ..._runs.run import Run
 from ..._safe_text import plain
 from ...errors import ConfigurationError
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["FILTERS", "PAGE", "SORTS", "Grid"]
 
 PAGE = 20
+CELL_SIDE, CELL_PICTURES = 320, 4
+"""Pixels of an answer's pictures in the table, and how many it shows; all are in the answer itself."""
 _ENDS = {None: "in flight", "error": "failed", "timeout": "timed out", "truncated": "cut off"}
 SHARE = 0.1
 """The slowest and the dearest are this part of the prompts, at least one."""
@@ -273,7 +276,7 @@ def _median_ms(box: Box) -> float | None:
 
 def _cell(box: Box | None, rendered: bool = False) -> dict[str, Any]:
     if box is None or not box.runs:
-        return {"text": "", "said": "not sent", "state": "none", "badges": [], "html": ""}
+        return {"text": "", "said": "not sent", "state": "none", "badges": [], "html": "", "pictures": []}
     top, count = box.answers[0], len(box.runs)
     said = [_times(box)] if count > 1 else []
     if box.failed:
@@ -289,9 +292,12 @@ def _cell(box: Box | None, rendered: bool = False) -> dict[str, Any]:
     if rating := next((run.rating for run in top.runs if run.rating), None):
         said.append(f"rated {plain(rating, 20)}")
     failed = top.text is None
+    drawn = [] if failed else media_urls(top.runs[0], CELL_SIDE)[:CELL_PICTURES]
     text = error_text(top.runs[0]) or str(top.runs[0].status) if failed else top.text or "(the answer is empty)"
+    text = top.runs[0].text or media_text(top.runs[0]) if drawn else text
     return {
         "text": cut(text),
+        "pictures": drawn,
         "html": to_html(cut(text, 600)) if rendered and not failed else "",
         "badges": badges(box),
         "said": " · ".join(said),

@@ -13,7 +13,8 @@ from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
 from ..._display.describe import duration, usd
-from ..._display.html import table, text as escape
+from ..._display.html import Markup, table, text as escape
+from ..._display.media import media_text, media_urls
 from ..._display.run import said_html
 from ..._foreground.environment import place, takes_clicks
 from ..._prompts.messages import pictures_sent, readable
@@ -33,7 +34,11 @@ if TYPE_CHECKING:
 __all__ = ["Vote"]
 
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
+BALLOT_SIDE = 768
+"""Pixels of an answer's picture."""
 CHOICES = ("1", "2", "tie", "skip")
+UNFOLDED = 12
+"""More pairs than this are folded once they are revealed."""
 
 
 class Vote:
@@ -116,8 +121,14 @@ class Vote:
         if state.revealed:
             return shown | {"told": self._repr_html_()}
         if (ballot := state.current) is not None:
-            answers = [said_html(run) for run in (ballot.run_a, ballot.run_b)]
+            sides = (ballot.run_a, ballot.run_b)
+            drawn = [media_urls(run, BALLOT_SIDE) for run in sides]
+            answers = [
+                said_html(run) or ("" if seen else f"<p>{escape(media_text(run))}</p>")
+                for run, seen in zip(sides, drawn, strict=True)
+            ]
             shown |= {"open": True, "prompt": cut(readable(ballot.prompt), 20_000), "answers": answers}
+            shown["drawn"] = drawn
             shown["pictures"] = showable(pictures_sent(ballot.prompt))
         return shown
 
@@ -154,6 +165,9 @@ class Vote:
             return said
         ranks, (head, *told) = self._ranked(), self._told()
         votes = table(told, head, label="Votes", wide=True)
+        if len(told) > UNFOLDED:
+            words = f"All {len(told):,} pairs: who was who, and your vote"
+            votes = Markup(f"<details><summary>{words}</summary>{votes}</details>")
         return f"<div>{said}{table(ranks[1:], ranks[0], label='Models')}{votes}</div>"
 
     def _said(self) -> str:

@@ -84,11 +84,43 @@
     if (reason !== null) make("span", "reason", parent, reason).dir = "auto";
   }
 
+  const asked = (prompt) => data.read?.[prompt] ?? prompt; // a conversation as it is read
+
+  // Pictures that are here already; Python has looked at each.
+  const PICTURE = /^data:image\/(png|jpeg|webp|gif);base64,[A-Za-z0-9+/]+={0,2}$/;
+  function pictures(parent, kind, row, words) {
+    for (const at of data[kind]?.[row] ?? []) {
+      const url = data.pictures[at];
+      if (!PICTURE.test(url)) continue;
+      const image = make("img", "picture", parent);
+      image.alt = words;
+      image.src = url;
+    }
+  }
+
+  // Name and arguments of each tool that the answer calls, an argument a line.
+  function calls(row) {
+    const found = value("tool_calls", row);
+    if (found === null || found.length > 1e6) return found === null ? "" : "calls tools with very long arguments";
+    try {
+      return JSON.parse(found).map((call) => {
+        const { name, arguments: given } = call.function;
+        try {
+          const lines = Object.entries(JSON.parse(given)).sort().map(([key, one]) => `  ${key}: ${JSON.stringify(one)}`);
+          return [`${name}(`, ...lines, ")"].join("\n");
+        } catch { return `${name}(${given})`; }
+      }).join("\n").slice(0, 20000);
+    } catch { return found.slice(0, 20000); }
+  }
+
   function answer(parent, row) {
     const card = make("div", "answer", parent);
     const ok = value("status", row) === "ok";
     if (!ok) make("p", "bad", card, `${value("status", row) ?? "unknown"}: ${value("error_message", row) ?? ""}`);
     if (value("response", row) !== null) make("div", "text", card, value("response", row)).dir = "auto";
+    const called = calls(row);
+    if (called) make("div", "text calls", card, called);
+    pictures(card, "drawn", row, "a picture of the answer");
     const judged = make("div", "badges", card);
     for (const score of scores) badge(judged, row, score);
     const served = [value("provider", row), value("model", row)].filter(Boolean).join("/");
@@ -101,8 +133,9 @@
     const first = group.rows[0];
     const one = new Set(group.rows.map((row) => value("prompt", row))).size === 1;
     const named = inputs.map((name) => [name.slice(6), value(name, first)]).filter(([, given]) => given !== null);
-    const title = one || !named.length ? value("prompt", first) ?? "(prompt not kept)" : named.map(([name, given]) => `${name}: ${given}`).join("\n");
+    const title = one || !named.length ? asked(value("prompt", first)) ?? "(prompt not kept)" : named.map(([name, given]) => `${name}: ${given}`).join("\n");
     make("h3", "", node, title).dir = "auto";
+    pictures(node, "asked", first, "a picture of the prompt");
     const columns = make("div", "columns", node);
     for (const name of data.variants) {
       if (variant.value !== "all" && variant.value !== "=" + name) continue;

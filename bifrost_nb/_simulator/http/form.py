@@ -14,7 +14,7 @@ __all__ = ["form_as_json", "parts_of"]
 
 
 def parts_of(kind: str, content: bytes) -> dict[str, tuple[str, bytes]] | None:
-    """The fields of a form by name: (file name, content); None where it is none."""
+    """The fields of a form by name: (file name, content), of several the first; None where it is none."""
     if not kind.startswith("multipart/form-data") or "boundary=" not in kind:
         return None
     head = b"content-type: " + kind.encode("latin-1", "replace") + b"\r\n\r\n"
@@ -24,11 +24,11 @@ def parts_of(kind: str, content: bytes) -> dict[str, tuple[str, bytes]] | None:
         name = part.get_param("name", header="content-disposition")
         if isinstance(name, str):
             payload = part.get_payload(decode=True)
-            found[name] = (part.get_filename() or "", payload if isinstance(payload, bytes) else b"")
+            found.setdefault(name, (part.get_filename() or "", payload if isinstance(payload, bytes) else b""))
     return found
 
 
-def form_as_json(kind: str, content: bytes) -> bytes:
+def form_as_json(kind: str, content: bytes, *, reads_fallback: bool) -> bytes:
     """A transcription's form as the JSON that other routes get, its file in base64. Raises Refused (measured)."""
     parts = parts_of(kind, content)
     if parts is None:
@@ -40,7 +40,9 @@ def form_as_json(kind: str, content: bytes) -> bytes:
         raise Refused("file is required")
     name, sound = parts.pop("file")
     fields: dict[str, object] = {field: text.decode("utf-8", "replace") for field, (_, text) in parts.items()}
-    fallbacks = [fields.pop("fallbacks")] if "fallbacks" in fields else []  # read in the source, not measured
+    # Measured: 1.5.16 and 2.0.0-prerelease3 read the first field and take it for one name, 1.3.63 to 1.5.1 none.
+    named = fields.pop("fallbacks", None)
+    fallbacks = [named] if named is not None and reads_fallback else []
     try:
         fields |= {"temperature": float(str(fields["temperature"]))} if fields.get("temperature") else {}
     except ValueError:

@@ -103,7 +103,8 @@ class Inference:
             if kind == "text" and old:
                 deployment = None  # measured: these generations take the body's model, of openai where it is bare
         if kind == "transcription":
-            content = form_as_json(record.headers.get("content-type", ""), content)
+            reads = not self.simulator.dialect.before(1, 5, 16)
+            content = form_as_json(record.headers.get("content-type", ""), content, reads_fallback=reads)
         call = read_call(
             kind,
             self.route,

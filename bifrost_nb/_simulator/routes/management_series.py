@@ -24,6 +24,8 @@ _BUCKETS = ((365 * 86_400, 30 * 86_400), (90 * 86_400, 7 * 86_400), (31 * 86_400
             (3 * 86_400, 8 * 3_600), (86_400, 3_600), (7_200, 600), (0, 60))  # fmt: skip
 
 Bucket = dict[str, Any]
+_NAMED = {"cost": "model", "models": "model", "by-provider": "provider"}
+"""What a series is told apart by; its answer lists those names, too."""
 
 
 def series_routes(simulator: Simulator) -> list[Route]:
@@ -34,12 +36,17 @@ def series_routes(simulator: Simulator) -> list[Route]:
         "/tokens": _tokens,
         "/cost": _cost,
         "/models": _models(dialect),
-        "/latency": _latency,
+        "/latency": _latency(dialect),
+        "/tokens/by-provider": _by_provider(_tokens),
+        "/cost/by-provider": lambda rows: {"total_cost": _spent(rows)} | _by_provider(_spent)(rows),
+        "/latency/by-provider": _by_provider(_latency(dialect)),
     }
+    if dialect.second:  # measured: only 2.0.0-prerelease3 has it
+        counters |= {"/throughput": _throughput, "/throughput/by-provider": _by_provider(_throughput)}
     routes = []
     if not dialect.before(1, 4, 18):  # measured: older ones answer with their page
         routes = [
-            Route(f"/api/logs/histogram{name}", _series(simulator, count, named=name in ("/cost", "/models")))
+            Route(f"/api/logs/histogram{name}", _series(simulator, count, named=_NAMED.get(name.rpartition("/")[2])))
             for name, count in counters.items()
         ]
         routes.append(Route("/api/logs/rankings", _rankings(simulator)))
@@ -82,9 +89,9 @@ def _quota(simulator: Simulator) -> Callable[[Request], Response]:
 
 
 def _series(
-    simulator: Simulator, count: Callable[[list[LogRow]], Bucket], *, named: bool
+    simulator: Simulator, count: Callable[[list[LogRow]], Bucket], *, named: str | None
 ) -> Callable[[Request], Response]:
-    """A handler that counts the rows of each bucket of time. `named`: by model, so it lists the models too."""
+    """A handler that counts the rows of each bucket of time. `named` as in `_NAMED`."""
 
     def answer(request: Request) -> Response:
         rows = found_rows(simulator.logs, request.query_params, simulator.dialect)
@@ -101,7 +108,7 @@ def _series(
         buckets = [{"timestamp": rfc3339(each)} | count(found) for each, found in sorted(by_bucket.items())]
         body: dict[str, Any] = {"buckets": buckets, "bucket_size_seconds": width}
         if named:
-            body["models"] = sorted({row.facts["model"] for row in rows})
+            body[f"{named}s"] = sorted({row.facts[named] for row in rows})
         return json_response(body)
 
     return answer
@@ -207,14 +214,50 @@ def _filter_data(simulator: Simulator) -> Callable[[Request], Response]:
     return answer
 
 
-def _latency(rows: list[LogRow]) -> Bucket:
-    """The gateway's percentiles: of the sorted values the one at that share."""
-    values = sorted(row.facts["latency"] for row in rows)
+def _latency(dialect: Dialect) -> Callable[[list[LogRow]], Bucket]:
+    """The gateway's percentiles: of the sorted values the one at that share.
 
-    def at(share: float) -> float:
-        return values[min(len(values) - 1, int(share * len(values)))] if values else 0.0
+    Measured: before 2.0 those of answered calls only.
+    """
 
-    mean = sum(values) / len(values) if values else 0.0
-    return {"avg_latency": mean, "p90_latency": at(0.9), "p95_latency": at(0.95), "p99_latency": at(0.99)} | {
-        "total_requests": len(values)
-    }
+    def count(rows: list[LogRow]) -> Bucket:
+        counted = [row for row in rows if dialect.second or row.facts["status"] == "success"]
+        values = sorted(row.facts["latency"] for row in counted)
+
+        def at(share: float) -> float:
+            return values[min(len(values) - 1, int(share * len(values)))] if values else 0.0
+
+        mean = sum(values) / len(values) if values else 0.0
+        told = {"avg_latency": mean, "p90_latency": at(0.9), "p95_latency": at(0.95), "p99_latency": at(0.99)}
+        return told | {"total_requests": len(values)}
+
+    return count
+
+
+def _throughput(rows: list[LogRow]) -> Bucket:
+    """Measured: of answered calls, over the time of all of them."""
+    answered = [row for row in rows if row.facts["status"] == "success"]
+    seconds = sum(row.facts["latency"] for row in answered) / 1e3
+    written = sum((row.facts.get("token_usage") or {}).get("completion_tokens") or 0 for row in answered)
+    speed = written / seconds if seconds else 0
+    return {"tokens_per_second": speed, "total_completion_tokens": written, "total_requests": len(answered)}
+
+
+def _spent(rows: list[LogRow]) -> float:
+    return sum(row.facts.get("cost") or 0.0 for row in rows)
+
+
+def _by_provider(count: Callable[[list[LogRow]], Any]) -> Callable[[list[LogRow]], Bucket]:
+    """The same figures, of each provider; of tokens without those of the cache."""
+
+    def each(rows: list[LogRow]) -> Bucket:
+        found: dict[str, list[LogRow]] = {}
+        for row in rows:
+            found.setdefault(row.facts["provider"], []).append(row)
+        told = {provider: count(theirs) for provider, theirs in sorted(found.items())}
+        for figures in told.values():
+            if isinstance(figures, dict):
+                figures.pop("cached_read_tokens", None)
+        return {"by_provider": told}
+
+    return each

@@ -170,9 +170,27 @@ def test_what_cannot_be_sent(run: Cell, sent: Sent, names: dict[str, Any], line:
     run("drawing = b'<svg onload=alert(1)>'; broken = {'type': 'object', 'properties': 3}")
     run("unknown_role = [{'content': 'x'}]; deep = {}\nfor _ in range(100_000): deep = {'type': 'x', 'a': deep}")
     error = run(f"%%bifrost {CHAT} {line} {more}\nhi").error_in_exec
+    assert len(str(error)) < 1000
     if more and "--history" in line:
         words = "does not go with"
     assert words in str(error).replace("Did you mean", "did you mean"), error
+    assert sent() == []
+
+
+def test_what_is_far_too_large(shell: InteractiveShell, run: Cell, sent: Sent, names: dict[str, Any]) -> None:
+    """100 MB of tools, messages, schema or picture: one short error each, nothing is sent."""
+    text = "x" * 100_000_000
+    shell.user_ns |= {
+        "huge": [{"type": "function", "function": {"name": "f", "description": text}}],
+        "long": [{"role": "user", "content": text}],
+        "large": {"type": "object", "properties": {"a": {"type": "string", "description": text}}},
+        "vast": text.encode(),
+    }
+    for line in ("--tools huge", "--messages long", "--schema large", "--image vast"):
+        for more in ("", "--repeat 2"):
+            error = str(run(f"%%bifrost {CHAT} {line} {more}\nhi").error_in_exec)
+            assert "has 100 MB, more than the 21 MB that are sent" in error
+            assert len(error) < 300
     assert sent() == []
 
 

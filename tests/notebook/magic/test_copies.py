@@ -10,13 +10,22 @@ import pytest
 from IPython.core.interactiveshell import ExecutionResult
 
 import bifrost_nb as bf
-from bifrost_nb import Client, ConfigurationError, LocalGateway, RunLog
+from bifrost_nb import Client, ConfigurationError, LocalGateway, Run, RunLog
+from bifrost_nb._client.typed_answers import AnswerSchema, with_schema
 from bifrost_nb._notebook.code_export import copy
+from bifrost_nb._prompts.messages import user_turn
+from bifrost_nb._prompts.pictures import data_url
+from tests.compare.test_messages import png
 
 from .conftest import CHAT, TEXT
 
 Cell = Callable[[str], ExecutionResult]
 PROMPT = 'It\'s "quoted", {{braces}} $HOME `x` \\n größer\n\n# second line -- end'
+
+URL = data_url(png())
+SCHEMA = {"type": "object", "title": "Order", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+SENT: dict[str, Any] = {}
+with_schema(AnswerSchema.of(SCHEMA), "chat", SENT)
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "sampling": {"temperature": 0.25, "top_p": 0.5, "max_tokens": 7, "seed": 11, "n": 2},
@@ -64,13 +73,41 @@ CHAT_OPTIONS: dict[str, dict[str, Any]] = {
         ],
     },
     "turns": {
-        "messages": [{"role": role, "content": role[0]} for role in ("user", "assistant", "user")],
+        "messages": [{"role": role, "content": f"{role} {{{{x}}}} 'q'\n"} for role in ("user", "assistant", "user")],
     },
+    "pictures": {
+        "messages": [user_turn("What {{is}} it?", [URL, URL])],
+    },
+    "pictures after turns": {
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            user_turn("What?", [URL]),
+            {"role": "assistant", "content": "A dot."},
+            {"role": "user", "content": "Sure?"},
+        ],
+        "temperature": 0.5,
+    },
+    "a schema": {"response_format": SENT["response_format"]},
+    "a format of its own": {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}}},
 }  # fmt: skip
+RESPONSES: dict[str, dict[str, Any]] = {
+    "text": {"prompt": PROMPT, "max_output_tokens": 20, "temperature": 0.5},
+    "instructions": {"prompt": "Hi", "instructions": "Be {{brief}}."},
+    "turns": {
+        "prompt": [
+            {
+                "role": "user",
+                "content": [{"type": "input_text", "text": "a"}, {"type": "input_image", "image_url": URL}],
+            },
+            {"role": "assistant", "content": [{"type": "output_text", "text": "b"}]},
+            {"role": "user", "content": "c"},
+        ],
+    },
+}
 ASKED = {name: ("text", options) for name, options in OPTIONS.items()}
 ASKED |= {f"chat: {name}": ("chat", options) for name, options in CHAT_OPTIONS.items()}
-NO_CELL = ("chat: turns", "chat: turns of tools", "chat: an image", "prompts", "chat: a system message of lines")
-NO_CELL += ("a name that is an assignment",)
+ASKED |= {f"responses: {name}": ("responses", options) for name, options in RESPONSES.items()}
+NO_CELL = ("prompts", "a name that is an assignment")
 ASKED |= {"a prompt like messages": ("chat", {"prompt": '[{"role": "user", "content": "x"}]'})}
 ASKED |= {"a prompt like prompts": ("text", {"prompt": '["a", "b"]'}), "prompts": ("text", {"prompt": ["a", "b"]})}
 
@@ -137,8 +174,28 @@ def test_a_copied_cell_sends_the_same(run: Cell, client: Client, sent: Any, name
     assert first == second
 
 
+def test_a_copied_cell_reads_as_one_writes_it(run: Cell, client: Client) -> None:
+    """Pictures by --image, tools by --tools, a schema by --schema, whose answer is typed again; a path is not read."""
+    forms = {name: str(copy(client, asked(client, f"chat: {name}"), "magic")) for name in CHAT_OPTIONS}
+    assert forms["system"].startswith("%%bifrost ")
+    assert "--image picture_1 --image picture_2" in forms["pictures"]
+    assert "What {{{{is}}}} it?" in forms["pictures"]
+    assert "--tools tools" in forms["tools"]
+    assert "--messages messages" in forms["turns"]
+    assert "--schema schema" in forms["a schema"]
+    assert "--schema" not in forms["a format of its own"]
+    run(f"{forms['a schema']}\nanswer = _bifrost")
+    assert run("answer.valid is not None").result
+    made = Run(
+        request_type="chat_completion", requested_provider="openai", requested_model="gpt-4o-mini",
+        prompt=f'[{{"role": "user", "content": [{{"type": "text", "text": "x"}},'
+        f' {{"type": "image_url", "image_url": {{"url": "{__file__}"}}}}]}}]',
+    )  # fmt: skip
+    assert "--messages messages" in str(copy(client, made, "magic"))
+
+
 def test_what_no_cell_can_say_is_told(client: Client) -> None:
-    """Several turns, prompts or lines of a system message: copied as httpx instead."""
+    """Several prompts and odd names: copied as httpx instead."""
     for name in NO_CELL:
         with pytest.raises(ConfigurationError, match="httpx"):
             copy(client, asked(client, name), "magic")

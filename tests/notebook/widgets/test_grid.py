@@ -89,7 +89,7 @@ def test_repeats_fold_with_counts() -> None:
     assert cells[1][0]["said"] == "2 of 3 alike · median 100 ms · $0.00300 in all"
     assert [len(answer.runs) for answer in grid.rows[1].boxes["a"].answers] == [2, 1]
     said = "1 of 2 alike · 1 failed · median 100 ms · $5.00"
-    assert cells[2][0] == {"text": "no", "said": said, "state": "mixed", "badges": [], "html": ""}
+    assert cells[2][0] == {"text": "no", "said": said, "state": "mixed", "badges": [], "html": "", "pictures": []}
     assert "cost unknown" in cells[2][1]["said"]
 
 

@@ -15,7 +15,10 @@ from PIL import Image
 
 import bifrost_nb as bf
 from bifrost_nb import Client, Comparison, Run
-from bifrost_nb._display.run import as_html, said
+from bifrost_nb._display.run import as_html, as_text, mimebundle_many, said
+from bifrost_nb._notebook.live.live_widget import Pane
+from bifrost_nb._notebook.live.race import Race
+from bifrost_nb._notebook.live.terminal_view import Terminal
 from bifrost_nb._notebook.widgets.grid import GridView
 from bifrost_nb._notebook.widgets.vote import Vote
 from bifrost_nb._prompts.pictures import SHOWN_BYTES, showable
@@ -183,3 +186,63 @@ def test_calls_of_odd_shapes(calls: Any) -> None:
     run = Run(status="ok", response="", texts=[""], tool_calls=calls)
     assert isinstance(said(run), str)
     assert isinstance(as_html(run), str)
+
+
+def asked_with(*urls: str, **answer: Any) -> Run:
+    """A run whose prompt holds pictures."""
+    parts = [{"type": "image_url", "image_url": {"url": one}} for one in urls]
+    prompt = json.dumps([{"role": "user", "content": [{"type": "text", "text": "What?"}, *parts]}])
+    given: dict[str, Any] = {"status": "ok", "response": "", "texts": [""], **answer}
+    return Run(
+        request_type="chat_completion", requested_provider="azure", requested_model="gpt-4o", prompt=prompt, **given
+    )
+
+
+HOSTILE_URLS = [
+    "https://example.com/spy.png;base64,x",
+    "data:image/svg+xml;base64," + base64.b64encode(b"<svg onload=alert(1)>").decode(),
+    url(bomb(60_000)),
+    url(picture()) + '" onerror="alert(1)',
+]
+
+
+def test_the_static_answer_shows_pictures_and_calls() -> None:
+    """What was sent stands above the answer, once for all; text and calls are both there; hostile ones are words."""
+    run = asked_with(
+        url(picture()), *HOSTILE_URLS, response="Look.", texts=["Look."], tool_calls=[call("f", '{"a": 1}')]
+    )
+    html, said_ = as_html(run), as_text(run)
+    assert re.findall(r'<img src="([^"]+)"', html) == [url(picture())]
+    for words in ("asked with [picture: PNG, 1 kB], [picture:", "Look.", 'f({"a": 1})'):
+        assert words in said_
+    both = mimebundle_many([run, run])["text/html"]
+    assert both.count("<img") == 1
+    assert both.count('f({"a": 1})') == 2
+    many = as_text(asked_with(*[url(picture())] * 50))
+    assert "and 45 more" in many
+
+
+def test_the_terminal_says_what_was_there() -> None:
+    """One line for the pictures, one for each call, whatever the answer's text is."""
+    run = asked_with(url(picture()), tool_calls=[call("look_up", '{"city": "Oslo\\u001b[2J"}'), call("go", "{}")])
+    out = io.StringIO()
+    terminal = Terminal(Race([run]), out)
+    terminal.open()
+    terminal.update(final=True)
+    lines = out.getvalue().split("\n")
+    assert "asked with [picture: PNG, 1 kB]" in lines
+    assert any(one.startswith("look_up({") for one in lines)
+    assert "go({})" in lines
+    assert "\x1b" not in out.getvalue()
+    assert Race([run]).columns[0].facts(0).note == "calls look_up, go"
+
+
+def test_the_pane_gets_the_pictures_of_the_question() -> None:
+    """Those that a page may show; none where the columns were asked differently."""
+    runs = [asked_with(url(picture()), *HOSTILE_URLS) for _ in range(2)]
+    pane = Pane(Race(runs), lambda _: None)
+    assert pane.widget.pictures == [url(picture())]
+    pane.close()
+    other = Pane(Race([runs[0], Run(prompt="x")]), lambda _: None)
+    assert other.widget.pictures == []
+    other.close()

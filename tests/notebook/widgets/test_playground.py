@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import concurrent.futures
+import io
+import random
+import re
 import time
 from collections.abc import Callable
 from datetime import date
@@ -10,11 +13,15 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from PIL import Image
 
-from bifrost_nb import Client, ConfigurationError, TemplateError, compare
+from bifrost_nb import Client, ConfigurationError, RunLog, TemplateError, compare
 from bifrost_nb._notebook.playground.playground import CODE, Playground, playground
+from bifrost_nb._prompts.messages import user_turn
+from bifrost_nb._prompts.pictures import data_url
 from bifrost_nb._runs.frame import to_frame
 from bifrost_nb._simulator.process import LocalGateway
+from tests.compare.test_messages import png
 
 ONE, OTHER = "azure/fast", "azure/large"
 
@@ -240,7 +247,7 @@ def test_repeats_of_a_frame(made: Playground) -> None:
 def test_shows_itself_without_widgets(made: Playground) -> None:
     """Outside a notebook it shows text and escaped HTML, and says what is chosen."""
     made.update(prompt="<img src=x onerror=alert(1)>")
-    bundle = made._repr_mimebundle_()
+    bundle, _ = made._repr_mimebundle_()
     assert set(bundle) == {"text/plain", "text/html"}
     assert "<img" not in bundle["text/html"]
     assert "azure/fast, azure/large" in repr(made)
@@ -269,3 +276,240 @@ def test_from_many_threads(made: Playground) -> None:
     made.wait(20)
     assert sum(started) == len(made.history)
     assert len(made.client.log.frame()) == 2 * len(made.history)
+
+
+PICTURE = png()
+URL = data_url(PICTURE)
+
+
+def assert_code_asks_the_same(play: Playground, gateway: LocalGateway, calls: int) -> None:
+    """The code as it stands sends what the last round sent."""
+    before = sent(gateway)[-calls:]
+    exec(play.code(), {})
+    after = sent(gateway)[-calls:]
+    assert len(sent(gateway)) >= 2 * calls
+    assert sorted(map(repr, after)) == sorted(map(repr, before))
+
+
+def test_settings_of_a_column(made: Playground, gateway: LocalGateway) -> None:
+    """A column's own settings take the place of the shared ones; the same deployment may stand there twice by name."""
+    cold = {"deployment": ONE, "name": "cold", "temperature": 0, "system": "Be cold."}
+    made.update(deployments=[ONE, cold, OTHER], settings={OTHER: {"max_tokens": 3, "seed": 4}}, api="chat", seed=1)
+    made.update(system="Be brief.", temperature=0.5)
+    assert made.request["deployments"] == [
+        {"deployment": ONE, "seed": 1},
+        {**cold, "seed": 1},
+        {"deployment": OTHER, "max_tokens": 3, "seed": 4},
+    ]
+    made.run().wait(30)
+    bodies = {
+        (body["messages"][0]["content"], body["temperature"], body["max_completion_tokens"]) for body in sent(gateway)
+    }
+    assert bodies == {("Be brief.", 0.5, 5), ("Be cold.", 0, 5), ("Be brief.", 0.5, 3)}
+    assert [name for name, _ in made.history[0].answers] == [ONE, "cold", OTHER]
+    assert "<strong>cold</strong>" in made.history[0].html
+    assert [column.facts(0).asked for column in made._round.race.columns] == [ONE, "cold", OTHER]  # type: ignore[union-attr]
+    again = playground(**made.request, client=made.client)
+    assert (again.request, again.form.deployments) == (made.request, (ONE, "cold", OTHER))
+    assert '"temperature": 0' in made.code("curl", "cold").replace('":', '": ')
+    assert_code_asks_the_same(made, gateway, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"settings": {ONE: {"temperature": 9}}}, "temperature must be a number from 0 to 2"),
+        ({"settings": {ONE: {"tempature": 1}}}, "did you mean 'temperature'"),
+        ({"settings": {ONE: {"deployment": "fast"}}}, "provider/model"),
+        ({"turns": [{"role": "user", "content": "Hi"}], "api": "text"}, "takes no messages"),
+        ({"turns": [{"role": "user", "content": "{{who}}"}]}, r"Fill in \{\{who\}\}"),
+        ({"pictures": [png()], "api": "text"}, "no images"),
+        ({"images": ["photo"], "deployments": ["openai/gpt-4o-mini"]}, "no column 'photo'"),
+    ],
+)
+def test_what_cannot_be_sent_of_columns_and_turns(
+    made: Playground, gateway: LocalGateway, change: dict[str, Any], said: str
+) -> None:
+    """The same of what a column has of its own, of earlier turns and of pictures."""
+    made.update(**change)
+    assert made.problem is not None
+    assert re.search(said, made.problem), made.problem
+    with pytest.raises((ConfigurationError, TemplateError)):
+        made.run()
+    assert sent(gateway) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"settings": 3}, {"settings": {ONE: 3}}, {"settings": {ONE: {"api": "fax"}}}, {"settings": {ONE: {"system": 1}}},
+     {"deployments": [{"name": "x"}]}, {"deployments": [{"deployment": ONE, "name": "a"}] * 2}, {"turns": "x"},
+     {"turns": [{"role": "tool", "content": "x"}]}, {"turns": [{"role": "user", "content": [{"type": "x"}]}]},
+     {"turns": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "/etc/passwd"}}]}]},
+     {"pictures": [b"<svg onload=alert(1)>"]}, {"pictures": ["https://example.com/a.png"]},
+     {"pictures": b"x" * 100_000_000}, {"pictures": ["data:image/png;base64," + "A" * 100_000_000]},
+     {"messages": [{"role": "assistant", "content": "x"}]}],
+)  # fmt: skip
+def test_wrong_types_of_columns_turns_and_pictures(made: Playground, change: dict[str, Any]) -> None:
+    """One error, nothing changes: also of what is hostile, huge, or would be fetched or read from a disk."""
+    before = made.form
+    with pytest.raises(ConfigurationError) as caught:
+        made.update(**change)
+    assert len(str(caught.value)) < 500
+    assert made.form is before
+
+
+def test_a_conversation_goes_on(client: Client, gateway: LocalGateway) -> None:
+    """The chosen answer becomes a turn for all; braces in it name nothing; what was typed meanwhile stays."""
+    gateway.script([{"deployment": "azure/gpt-4o", "text": "Use {{x}}."}, {"text": "Other."}])
+    play = playground(["openai/gpt-4o-mini", "azure/gpt-4o"], "Hi {{who}}", values={"who": "Ada"}, client=client)
+    play.update(system="Be kind.", pictures=[PICTURE], max_tokens=20)
+    with pytest.raises(ConfigurationError, match="no answer to go on with"):
+        play.go_on()
+    play.run().wait(30)
+    for column, said in ((None, "Choose whose answer"), ("azure/fast", "no column of that round")):
+        with pytest.raises(ConfigurationError, match=said):
+            play.go_on(column)
+    play.go_on("azure/gpt-4o")
+    assert (play.form.prompt, play.form.pictures, len(play.form.turns)) == ("", (), 2)
+    assert "Write what you say next" in str(play.problem)
+    play.update(prompt="And {{who}}?").run().wait(30)
+    said = [
+        {"role": "system", "content": "Be kind."},
+        user_turn("Hi Ada", [URL]),
+        {"role": "assistant", "content": "Use {{x}}."},
+        {"role": "user", "content": "And Ada?"},
+    ]
+    assert [body["messages"] for body in sent(gateway)[2:]] == [said, said]
+    assert_code_asks_the_same(play, gateway, 2)
+    again = playground(**play.request, client=client)
+    assert again.request == play.request
+    play.update(prompt="typed meanwhile").go_on("openai/gpt-4o-mini")
+    assert (play.form.prompt, len(play.form.turns)) == ("typed meanwhile", 4)
+    play.restore(1)
+    assert (play.form.turns, play.form.prompt) == ((), "Hi {{who}}")
+
+
+def test_each_row_goes_on_with_its_own_answer(client: Client, gateway: LocalGateway) -> None:
+    """Of bound rows each has the answer that it got, as a column; one that failed is said."""
+    gateway.script([{"prompt": "tea", "text": "T"}, {"prompt": "milk", "text": "M"}])
+    rows = pd.DataFrame({"thing": ["tea", "milk"]})
+    play = playground(["openai/gpt-4o-mini"], "Say {{thing}}.", inputs=rows, client=client)
+    play.run().wait(30)
+    play.go_on().update(prompt="Louder.").run().wait(30)
+    assert sorted([turn["content"] for turn in body["messages"]] for body in sent(gateway)[2:]) == [
+        ["Say milk.", "M", "Louder."],
+        ["Say tea.", "T", "Louder."],
+    ]
+    gateway.script([{"prompt": "Again", "status": 400, "error": {"message": "no"}}])
+    play.update(prompt="Again").run().wait(30)
+    with pytest.raises(ConfigurationError, match="2 of 2 answers"):
+        play.go_on()
+
+
+def test_whole_conversations(client: Client, gateway: LocalGateway) -> None:
+    """`messages` as `compare` takes them: the system message, the turns and the prompt are filled in."""
+    turns = [
+        {"role": "system", "content": "S"},
+        {"role": "user", "content": "U"},
+        {"role": "assistant", "content": "A"},
+    ]
+    play = playground(["openai/gpt-4o-mini"], messages=[*turns, user_turn("P", [URL])], max_tokens=5, client=client)
+    assert (play.form.system, play.form.prompt, play.form.pictures) == ("S", "P", (URL,))
+    play.run().wait(30)
+    assert sent(gateway)[0]["messages"] == [*turns, user_turn("P", [URL])]
+    for form in CODE:
+        assert play.code(form)
+
+
+def test_pictures_of_rows_and_of_the_prompt(client: Client, gateway: LocalGateway) -> None:
+    """Both go behind the text; a deployment whose listed inputs are texts only is named before anything is sent."""
+    play = playground(["openai/gpt-4o-mini"], "What?", pictures=PICTURE, max_tokens=5, client=client)
+    play.update(inputs={"photo": [png("blue"), png("green")]}, images="photo").run().wait(30)
+    contents = [body["messages"][0]["content"] for body in sent(gateway)]
+    assert {content[1]["image_url"]["url"] for content in contents} == {data_url(png("blue")), data_url(png("green"))}
+    assert {content[2]["image_url"]["url"] for content in contents} == {URL}
+    assert play.form.rows(play.inputs) == 2
+    play.update(inputs=None, images=()).run().wait(30)
+    assert_code_asks_the_same(play, gateway, 1)
+
+
+def test_versions(made: Playground) -> None:
+    """Kept by name, filled in again, compared word by word; a kept prompt stays what it is."""
+    assert made.keep().name == "v1"
+    assert made.keep("v1") is made.versions["v1"]
+    made.update(prompt="Shout {{thing}} now.", system="Be loud.")
+    with pytest.raises(ConfigurationError, match="which stays"):
+        made.keep("v1")
+    assert str(made.diff("v1")) == "[-Say-]{+system: Be loud.\n\nuser: Shout+} {{thing}}{+ now+}."
+    made.keep("loud")
+    assert list(made.versions) == ["v1", "loud"]
+    assert str(made.diff("loud", "v1")).count("[-") > 0
+    made.use("v1")
+    assert (made.form.prompt, made.form.system) == ("Say {{thing}}.", "")
+    made.run().wait(20)
+    html = made._repr_mimebundle_()[0]["text/html"]
+    assert "prompt v1</summary>" in html
+    assert "Kept prompts: v1, loud" in html
+    for wrong in ("", "a\nb", "x" * 61, 3):
+        with pytest.raises(ConfigurationError, match="short text"):
+            made.keep(wrong)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="Did you mean 'loud'"):
+        made.use("lout")
+    two = playground([ONE], {"short": "Say it.", "long": "Please say it."}, client=made.client)
+    assert (list(two.versions), two.form.prompt) == (["short", "long"], "Please say it.")
+
+
+def test_rounds_stay_in_the_notebook(made: Playground, gateway: LocalGateway) -> None:
+    """What is kept has every round with question, settings and answers, as static text; hostile text stays text."""
+    assert "are kept here" in made._repr_mimebundle_()[0]["text/html"]
+    gateway.script([{"text": "<img src=x onerror=alert(1)> **bold**"}])
+    made.update(settings={OTHER: {"temperature": 0.25}}, values={"thing": "<script>alert(1)</script>"})
+    made.update(max_tokens=None).run().wait(20)
+    made.update(prompt="Second?").run().wait(20)
+    bundle, kept = made._repr_mimebundle_()
+    html = bundle["text/html"]
+    assert html.index("#2 ·") < html.index("#1 ·")
+    assert html.count("<details open") == 1
+    assert html.count("<strong>bold</strong>") == 4
+    assert "azure/large: temperature 0.25" in html
+    assert not re.search(r"<(script|img|iframe)", html)
+    assert "Second?" in bundle["text/plain"]
+    rows = kept["bifrost_nb"]["runs"]
+    assert {row["run_id"] for row in rows} == {run.run_id for run in made.client.log.read()}
+    made.restore(1)
+    html = made._repr_mimebundle_()[0]["text/html"]
+    assert html.index("<details open") > html.index("#2 ·")
+
+
+def test_a_notebook_is_not_flooded(made: Playground, gateway: LocalGateway) -> None:
+    """The newest rounds are kept whole; older ones say where their answers are. Metadata has no picture."""
+    noise = io.BytesIO()
+    Image.frombytes("RGB", (450, 450), random.Random(1).randbytes(450 * 450 * 3)).save(noise, "PNG")
+    made.update(deployments=["openai/gpt-4o-mini"], pictures=noise.getvalue())
+    for _ in range(5):
+        made.run().wait(60)
+    bundle, kept = made._repr_mimebundle_()
+    assert bundle["text/html"].count("<img src=") == 3
+    assert bundle["text/html"].count("the run log has its answers") == 2
+    assert len(repr(bundle)) < 4_000_000
+    assert len(repr(kept)) < 20_000
+
+
+def test_code_names_its_client(gateway: LocalGateway, log: RunLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copied code makes a client of the same gateway with the same headers, and keys from the environment."""
+    keyed = Client(
+        gateway.url, virtual_key="sk-bf-demo-alice", headers={"x-plain": "it's", "x-api-key": "secret-of-mine"}, log=log
+    )
+    code = playground([ONE], "Hi", max_tokens=2, client=keyed).code()
+    assert "secret-of-mine" not in code
+    assert "sk-bf-demo-alice" not in code
+    assert "reads BIFROST_VIRTUAL_KEY from the environment" in code
+    monkeypatch.setenv("BIFROST_VIRTUAL_KEY", "sk-bf-demo-alice")
+    monkeypatch.setenv("X_API_KEY", "secret-of-mine")
+    monkeypatch.setenv("BIFROST_RUN_LOG", str(log.path))
+    exec(code, {})
+    [record] = [one for one in gateway.requests() if one["method"] == "POST"]
+    assert {name: record["headers"][name] for name in ("x-bf-vk", "x-plain", "x-api-key")} == {
+        "x-bf-vk": "sk-bf-demo-alice", "x-plain": "it's", "x-api-key": "secret-of-mine",
+    }  # fmt: skip
+    assert "bf.Client('demo')" in playground([ONE], "Hi", client=Client("demo", log=log)).code()

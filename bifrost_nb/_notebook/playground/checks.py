@@ -1,0 +1,184 @@
+"""What a playground's fields may be: each check gives the field's value, or raises ConfigurationError that names it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ..._compare.api_choice import decided_kind
+from ..._compare.scoring import scorers_of
+from ..._numbers import whole
+from ..._prompts.messages import Message, user_turn
+from ..._prompts.pictures import MOST_BYTES, data_url
+from ..._prompts.value_text import Fault
+from ..._safe_text import plain
+from ...errors import ConfigurationError
+
+__all__ = ["CHECKS", "EarlierTurn", "as_columns"]
+
+OWN = ("deployment", "name")
+"""What a column's dict says beside settings."""
+
+
+class EarlierTurn(NamedTuple):
+    """An earlier turn of the conversation: ``user`` or ``assistant``, its template, the ``data:`` URLs behind it."""
+
+    role: str
+    text: str
+    pictures: tuple[str, ...] = ()
+
+    @property
+    def message(self) -> Message:
+        """As a chat sends it."""
+        return {**user_turn(self.text, self.pictures), "role": self.role}
+
+
+def as_columns(value: Any) -> tuple[tuple[str, ...], dict[str, dict[str, Any]]]:
+    """Deployments as `compare` takes them: the columns' names in order, and the settings of those that have some."""
+    listed = [value] if isinstance(value, str | Mapping) else value
+    if not isinstance(listed, list | tuple) or not all(isinstance(each, str | Mapping) for each in listed):
+        raise ConfigurationError(f"deployments must be a list like ['azure/fast'], not {plain(repr(value), 60)}.")
+    names: list[str] = []
+    settings: dict[str, dict[str, Any]] = {}
+    for each in listed:
+        if isinstance(each, str):
+            if (name := each.strip()) and name not in names:
+                names.append(name)
+            continue
+        deployment = each.get("deployment")
+        if not isinstance(deployment, str) or not deployment.strip():
+            raise ConfigurationError(
+                "deployments: a dict names its deployment, like {'deployment': 'azure/fast', 'temperature': 0}."
+            )
+        name = str(each.get("name") or _free(deployment.strip(), names))
+        if name in names:
+            raise ConfigurationError(f"Two columns are called {plain(name, 60)!r}; give each a name of its own.")
+        names.append(name)
+        own = {key: one for key, one in each.items() if key not in OWN}
+        if own or name != deployment.strip():
+            settings[name] = own | ({"deployment": deployment.strip()} if name != deployment.strip() else {})
+    return tuple(names), settings
+
+
+def _free(name: str, taken: Sequence[str]) -> str:
+    number = 1
+    while (found := name if number == 1 else f"{name} ({number})") in taken:
+        number += 1
+    return found
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise ConfigurationError(f"{name} must be text, not {type(value).__name__}.")
+    return value
+
+
+def _names(name: str, value: Any) -> tuple[str, ...]:
+    listed = [value] if isinstance(value, str) else value
+    if not isinstance(listed, list | tuple) or not all(isinstance(each, str) for each in listed):
+        raise ConfigurationError(f"{name} must be a list like ['azure/fast'], not {plain(repr(value), 60)}.")
+    return tuple(dict.fromkeys(each.strip() for each in listed if each.strip()))
+
+
+def _settings(name: str, value: Any) -> dict[str, dict[str, Any]]:
+    """Of each column; what is None or empty there is as all have it."""
+    if not isinstance(value, Mapping) or not all(
+        isinstance(key, str) and isinstance(own, Mapping) and all(isinstance(each, str) for each in own)
+        for key, own in value.items()
+    ):
+        raise ConfigurationError(
+            f"{name} must be a dict like {{'azure/fast': {{'temperature': 0}}}}, not {plain(repr(value), 60)}."
+        )
+    kept = {key: {each: one for each, one in own.items() if one not in (None, "", [])} for key, own in value.items()}
+    for key, own in kept.items():
+        for text in ("system", "deployment"):
+            _text(f"{name} of {plain(key, 60)}: {text}", own.get(text, ""))
+        decided_kind(own.get("api"))
+    return {key: own for key, own in kept.items() if own}
+
+
+def _turns(name: str, value: Any) -> tuple[EarlierTurn, ...]:
+    """Turns, or messages with texts and pictures."""
+    if isinstance(value, str | Mapping) or not isinstance(value, Sequence):
+        raise ConfigurationError(f"{name} must be a list of messages, not {plain(repr(value), 60)}.")
+    return tuple(one if isinstance(one, EarlierTurn) else _turn(name, one) for one in value)
+
+
+def _turn(name: str, message: Any) -> EarlierTurn:
+    role = message.get("role") if isinstance(message, Mapping) else None
+    content = message.get("content") if isinstance(message, Mapping) else None
+    parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    if role not in ("user", "assistant") or not isinstance(parts, Sequence):
+        raise ConfigurationError(
+            f"{name}: a turn is {{'role': 'user' or 'assistant', 'content': text}}, not {plain(repr(message), 80)}.",
+            hint="Conversations in which tools are called: bf.compare(..., messages=[...]).",
+        )
+    texts, urls = [], []
+    for part in parts:
+        image = part.get("image_url") if isinstance(part, Mapping) else None
+        if isinstance(part, Mapping) and isinstance(part.get("text"), str):
+            texts.append(part["text"])
+        elif isinstance(image, Mapping) and str(image.get("url")).startswith("data:"):
+            urls.append(image["url"])
+        else:
+            raise ConfigurationError(
+                f"{name}: a turn holds texts and pictures (data: URLs), not {plain(repr(part), 80)}."
+            )
+    return EarlierTurn(role, "\n\n".join(texts), _pictures(name, urls))
+
+
+def _pictures(name: str, value: Any) -> tuple[str, ...]:
+    """Paths, bytes, PIL images, arrays, figures or ``data:`` URLs, as ``data:`` URLs."""
+    listed = value if isinstance(value, list | tuple) else [value]
+    found = []
+    for each in listed:
+        try:
+            found.append(data_url(each))
+        except Fault as fault:
+            raise ConfigurationError(f"{name}: a picture {fault}.") from None
+    if (size := sum(map(len, found)) * 3 // 4) > MOST_BYTES:
+        raise ConfigurationError(
+            f"{name}: {size / 1e6:,.0f} MB together, more than the {MOST_BYTES / 1e6:,.0f} MB that are sent."
+        )
+    return tuple(found)
+
+
+def _api(name: str, value: Any) -> str:
+    return decided_kind(value or None) or ""
+
+
+def _values(name: str, value: Any) -> dict[str, str]:
+    if not isinstance(value, Mapping) or not all(isinstance(each, str) for each in value):
+        raise ConfigurationError(f"{name} must be a dict of name to text, not {plain(repr(value), 60)}.")
+    return {key: each if isinstance(each, str) else str(each) for key, each in value.items()}
+
+
+def _parameters(name: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(each, str) for each in value):
+        raise ConfigurationError(f"{name} must be a dict like {{'temperature': 0.2}}, not {plain(repr(value), 60)}.")
+    return {key: each for key, each in value.items() if each is not None and each != []}
+
+
+def _count(name: str, value: Any) -> int:
+    found = whole(value)
+    if found is None or not 1 <= found <= 1000:
+        raise ConfigurationError(f"{name} must be a whole number from 1 to 1000, not {plain(repr(value), 60)}.")
+    return found
+
+
+CHECKS: Mapping[str, Any] = {
+    "deployments": _names,
+    "settings": _settings,
+    "api": _api,
+    "system": _text,
+    "turns": _turns,
+    "prompt": _text,
+    "pictures": _pictures,
+    "images": _names,
+    "values": _values,
+    "parameters": _parameters,
+    "fallbacks": _names,
+    "repeats": _count,
+    "score": lambda name, value: scorers_of(value),
+    "scores": _names,
+}

@@ -1,0 +1,108 @@
+"""What a saved notebook keeps of a playground: its rounds and versions as static text and HTML, its runs as metadata.
+
+The form is a widget, which a notebook that is opened again, nbviewer and GitHub do not show. So the rounds are an
+output of their own beside it, replaced after each. Inline literal styles only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from ..._display.html import RULE, pictures_html, text as escape
+from ..._display.run import as_text, metadata_many
+from ..._prompts.pictures import showable
+from ..._safe_text import plain
+
+if TYPE_CHECKING:
+    from .playground import Entry
+    from .versions import Versions
+
+__all__ = ["kept_bundle"]
+
+MOST_CHARACTERS = 3_000_000
+"""Of HTML that one output keeps: the newest rounds whole, of older ones the line."""
+MOST_PICTURES = 1_000_000
+"""Bytes of the pictures of one round that are kept with it."""
+_BOX = f"border:1px solid {RULE};border-radius:6px;margin:4px 0;padding:0 10px"
+_HEAD = "cursor:pointer;padding:5px 0;overflow-wrap:anywhere"
+_TEXT = "white-space:pre-wrap;overflow-wrap:anywhere;margin:2px 0 8px"
+_QUIET = "opacity:.75"
+_NOTHING = "The rounds of this playground are kept here, in the notebook."
+
+
+def kept_bundle(
+    entries: Sequence[Entry], versions: Versions, shown: int | None
+) -> tuple[dict[str, str], dict[str, Any]]:
+    """A display of the rounds, and its metadata: a row for each run. `shown` is the number of the open round."""
+    if not entries and not versions:
+        return {"text/plain": _NOTHING, "text/html": f'<div style="{_QUIET}">{_NOTHING}</div>'}, {}
+    newest = list(reversed(entries))
+    html = "".join(chain(_rounds(newest, versions, shown), _versions(versions)))
+    texts = [_as_text(entry, versions) for entry in newest]
+    texts += [f"Prompt {name}:\n{plain(version.text)}" for name, version in versions.items()]
+    runs = (run for entry in newest for run in entry.comparison.runs)
+    bundle = {"text/plain": "\n\n".join(texts), "text/html": f'<div class="bifrost-rounds">{html}</div>'}
+    return bundle, metadata_many(runs)
+
+
+def _rounds(entries: Sequence[Entry], versions: Versions, shown: int | None) -> Iterator[str]:
+    left = MOST_CHARACTERS
+    for entry in entries:
+        head = f'<summary style="{_HEAD}">{escape(_title(entry, versions))}</summary>'
+        body = f"{_asked(entry)}{entry.html}"
+        left -= len(body)
+        if left < 0 and entry is not entries[0]:
+            body = f'<div style="{_QUIET}">Too long to be kept here; the run log has its answers.</div>'
+        opened = " open" if entry.number == shown else ""
+        yield f'<details{opened} style="{_BOX}">{head}{body}</details>'
+
+
+def _title(entry: Entry, versions: Versions) -> str:
+    name = versions.of(entry.form)
+    return f"{entry.line} · prompt {name}" if name else entry.line
+
+
+def _asked(entry: Entry) -> str:
+    """What was filled in: the text, and the settings that all columns or one of them had."""
+    form = entry.form
+    rows = entry.form.rows(entry.inputs) if entry.inputs is not None else 0
+    said = [", ".join(f"{name} {value!r}" for name, value in form.parameters.items())]
+    said += [
+        f"{name}: {', '.join(f'{key} {value!r}' for key, value in form.settings[name].items())}"
+        for name in form.deployments
+        if name in form.settings
+    ]
+    said += [f"fallbacks {', '.join(form.fallbacks)}"] if form.fallbacks else []
+    said += [f"{rows:,} rows"] if rows else [f"{name}: {form.values.get(name, '')}" for name in form.variables]
+    facts = "".join(f"<div>{escape(plain(each, 1_000))}</div>" for each in said if each)
+    urls = [*(url for turn in form.turns for url in turn.pictures), *form.pictures]
+    pictures = pictures_html(showable(urls, MOST_PICTURES))
+    return (
+        f'<details style="margin:0 0 6px"><summary style="cursor:pointer;{_QUIET}">What was asked</summary>'
+        f'<div style="{_TEXT}">{escape(plain(form.text, 20_000))}</div>{pictures}'
+        f'<div style="{_QUIET}">{facts}</div></details>'
+    )
+
+
+def _versions(versions: Versions) -> Iterator[str]:
+    """Each prompt that was kept, as what changed from the one before."""
+    if not versions:
+        return
+    names = list(versions)
+    yield f'<details style="{_BOX}"><summary style="{_HEAD}">Kept prompts: {escape(", ".join(names))}</summary>'
+    for before, name in zip([None, *names], names, strict=False):
+        version = versions[name]
+        if before is None:
+            title, shown = name, f'<div style="{_TEXT}">{escape(version.text)}</div>'
+        else:
+            title, shown = "", versions.diff(before, name)._repr_html_()
+        head = f"<div><b>{escape(title)}</b></div>" if title else ""
+        yield f'<div style="padding-bottom:6px">{head}{shown}</div>'
+    yield "</details>"
+
+
+def _as_text(entry: Entry, versions: Versions) -> str:
+    answers = (f"── {plain(name, 200)} ──\n{as_text(run)}" for name, run in entry.answers)
+    return "\n".join([_title(entry, versions), *answers])
