@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from .._display.describe import usd
 from .._runs.pending import is_pending
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Budget:
                 " Give the gateway prices, or leave max_cost_usd out."
             )
         if self.spent_usd >= self.limit_usd:
-            return f"Stopped: ${self.spent_usd:.4g} spent, max_cost_usd={self.limit_usd:g} is reached."
+            return f"Stopped: {usd(self.spent_usd)} spent, max_cost_usd={self.limit_usd:g} is reached."
         return None
 
     def left_usd(self) -> float:

@@ -21,6 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
+from .direct_labels import Series, label_at_end, label_directly
 from .style import as_label, axes, describe, empty, legend_below, name_rows, styles, time_axis
 
 __all__ = ["clean", "cost", "errors", "latency", "over_time", "series", "timeline", "tokens", "ttft"]
@@ -56,20 +57,30 @@ def tokens(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def cost(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Mean cost of 1,000 answered runs, with the total and the number of runs whose cost is unknown."""
+    """Mean cost of 1,000 answered runs, with the total and the number of runs whose cost is unknown, cached ones too.
+
+    They are the figures of ``summary()``.
+    """
+    from .._compare.verdict import amount
+
     ax = axes(ax, "Cost of 1,000 runs")
     ax.set_xlabel("mean cost of 1,000 runs (USD)")
     groups = [(name, runs["cost_usd"]) for name, runs in series(clean(frame))]
     if not groups:
         return empty(ax)
     look = styles(name for name, _ in groups)
+    every = dict(series(frame.dropna(subset=["model"])))
     for row, (name, values) in enumerate(groups):
         known = values.dropna().to_numpy("float64")
         mean = 1000 * known.mean() if len(known) else 0.0
         ax.barh(row, mean, color=look[name].colour, hatch=look[name].hatch, edgecolor="white", height=0.7)
-        note = f" {mean:.3g}, in all {known.sum():.4g} USD" if len(known) else " cost unknown"
-        note += f", {len(values) - len(known):,} runs unknown" if 0 < len(known) < len(values) else ""
-        ax.annotate(note, (mean, row), va="center", fontsize="small")
+        spent = every[name]["cost_usd"] if name in every else values
+        unknown = int(spent.isna().sum())
+        note = (
+            f" {amount(mean, 'cost_usd')}, in all {amount(spent.sum(), 'cost_usd')}" if len(known) else " cost unknown"
+        )
+        note += f", {unknown:,} runs unknown" if len(known) and unknown else ""
+        ax.annotate(note.replace("$", r"\$"), (mean, row), va="center", fontsize="small")
     name_rows(ax, [name for name, _ in groups])
     ax.invert_yaxis()
     ax.set_xlim(0, 1.4 * ax.get_xlim()[1])  # room for the notes
@@ -112,15 +123,18 @@ def over_time(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     if not groups:
         return empty(ax)
     look = styles(name for name, _ in groups)
+    drawn = []
     for name, runs in groups:
         when = runs["started_at"].dt.tz_convert(None).to_numpy()
         values = runs["total_ms"].astype("float64")
         ax.plot(when, values, look[name].marker, color=look[name].colour, markersize=3, alpha=0.35, linestyle="none")
         running = values.rolling(max(3, len(values) // 20), center=True, min_periods=1).median()
         ax.plot(when, running, color=look[name].colour, linestyle=look[name].dash, label=as_label(name))
+        drawn.append(Series(as_label(name), look[name].colour, when, running))
     ax.set_ylim(bottom=0)
     time_axis(ax)
-    legend_below(ax, columns=2)
+    if not label_at_end(ax, drawn):
+        legend_below(ax, columns=2)
     return ax
 
 
@@ -201,6 +215,8 @@ def _distribution(frame: pd.DataFrame, metric: str, title: str, unit: str, ax: A
 
     Between two runs the line is straight, as NumPy's quantiles are, so that p50 and p95 lie on it.
     """
+    from .._compare.verdict import amount
+
     ax = axes(ax, title)
     ax.set_xlabel(unit)
     ax.set_ylabel("share of runs")
@@ -209,21 +225,24 @@ def _distribution(frame: pd.DataFrame, metric: str, title: str, unit: str, ax: A
     if not groups:
         return empty(ax)
     look = styles(name for name, _ in groups)
-    said = []
+    said, drawn = [], []
+    kind = "number" if metric == "tokens_per_s" else metric  # as the table has it: the axis says the unit
     for name, values in groups:
         p50, p95 = np.quantile(values, [0.5, 0.95])
-        label = f"{as_label(name)}: p50 {p50:,.4g}, p95 {p95:,.4g}, n = {len(values):,}"
+        label = f"{as_label(name)}: p50 {amount(p50, kind)}, p95 {amount(p95, kind)}, n = {len(values):,}"
         shares = np.linspace(0, 1, len(values)) if len(values) > 1 else np.array([0, 1])
         at = np.sort(values) if len(values) > 1 else np.repeat(values, 2)
         ax.plot(at, shares, color=look[name].colour, linestyle=look[name].dash, label=label)
         ax.plot([p50, p95], [0.5, 0.95], look[name].marker, color=look[name].colour, linestyle="none", markersize=7)
         said.append(label)
+        drawn.append(Series(label.replace(": p50", "\np50"), look[name].colour, at, shares))
     for share in (0.5, 0.95):
         ax.axhline(share, color="#999999", alpha=0.5, linewidth=0.8, zorder=0)
     ax.set_xlim(left=0)
     ax.set_ylim(0, 1.02)
     describe(ax, "; ".join(said))
-    legend_below(ax)
+    if not label_directly(ax, drawn, widen=True):
+        legend_below(ax)
     return ax
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ..errors import ConfigurationError
+from .direct_labels import Series, label_at_end, label_directly
 from .runs import clean, series
 from .style import ON_FILL, as_label, axes, describe, empty, legend_below, name_rows, styles
 
 __all__ = ["agreement", "scores", "tradeoff"]
 
+FRONTIER = "#7F7F7F"
 FEWEST_INPUTS = 6
 """Below this many inputs a mean has no interval."""
 _UNITS = {
@@ -48,7 +51,7 @@ def scores(frame: pd.DataFrame, score: str | None = None, ax: Axes | None = None
         interval = "" if low is None or high is None else f" ({_two(low)} to {_two(high)})"
         note = f"{_two(mean)}{interval}, {count:,} input{'' if count == 1 else 's'}"
         ax.annotate(note, (1.02, row), xycoords=("axes fraction", "data"), va="center", fontsize="small")
-    name_rows(ax, [who for who, _ in groups])
+    name_rows(ax, [who for who, _ in groups], least=1.4 + 0.45 * len(groups))
     ax.set_ylim(len(groups) - 0.5, -0.5)
     values = judged[name].to_numpy("float64")
     if values.min() >= 0 and values.max() <= 1:
@@ -88,13 +91,17 @@ def tradeoff(frame: pd.DataFrame, x: str = "cost_usd", y: str = "total_ms", ax: 
     for figure, set_limits in ((x, ax.set_xlim), (y, ax.set_ylim)):
         if not _is_score(figure):
             set_limits(0)
-    _frontier(ax, list(points.values()), more=(_more_is_better(x), _more_is_better(y)))
+    edges = _frontier(ax, list(points.values()), more=(_more_is_better(x), _more_is_better(y)))
     ax.locator_params(axis="x", nbins=4)  # small costs have long numbers
-    legend_below(ax, columns=2)
+    drawn = [Series(as_label(name), look[name].colour, [a], [b], joined=False) for name, (a, b) in points.items()]
+    drawn.append(Series("efficient frontier", FRONTIER, *edges, thin=True))
+    if not (label_directly(ax, drawn) or label_at_end(ax, drawn)):
+        legend_below(ax, columns=2)
     return ax
 
 
-def _frontier(ax: Axes, points: list[tuple[float, float]], more: tuple[bool, bool]) -> None:
+def _frontier(ax: Axes, points: list[tuple[float, float]], more: tuple[bool, bool]) -> tuple[Any, Any]:
+    """Draw it; its points, a step at each."""
     across, up = (-1 if one else 1 for one in more)
     best = sorted(
         {(a, b) for a, b in points
@@ -106,10 +113,14 @@ def _frontier(ax: Axes, points: list[tuple[float, float]], more: tuple[bool, boo
     edges = [(best[0][0], top), *best, (right, best[-1][1])]
     limits = ax.get_xlim(), ax.get_ylim()
     ax.step(
-        *zip(*edges, strict=True), where="post", color="#999999", dashes=(4, 2), zorder=1, label="efficient frontier"
+        *zip(*edges, strict=True), where="post", color=FRONTIER, dashes=(4, 2), zorder=1, label="efficient frontier"
     )
     ax.set_xlim(limits[0])
     ax.set_ylim(limits[1])
+    steps = [(x, y) for (_, y), (x, _) in pairwise(edges)]
+    corners = [point for pair in zip(edges, steps, strict=False) for point in pair] + edges[-1:]
+    across_them, up_them = zip(*corners, strict=True)
+    return across_them, up_them
 
 
 def agreement(found: Any, ax: Axes | None = None) -> Axes:

@@ -183,11 +183,20 @@ def _style(place: int) -> Style:
     return Style(_STYLES[first].colour, line.dash, mark.marker, mark.hatch)
 
 
+# Of each level (year, month, day, hour, minute, second) the label of a tick, of one at its zero, and what stands once.
+_TICKS = ("%Y", "%b %Y", "%d %b", "%H:%M", "%H:%M", "%H:%M:%S.%f")
+_ZEROS = ("", "%Y", "%d %b", "%d %b", "%H:%M", "%H:%M:%S")
+_ONCE = ("", "", "%Y", "%d %b %Y", "%d %b %Y", "%d %b %Y")
+
+
 def time_axis(ax: Axes) -> None:
-    """Times of day along the bottom: short, with the date said once."""
+    """Times of day along the bottom, each whole (``10:00:05``), with the date said once."""
     locator = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
+    formatter = ConciseDateFormatter(  # type: ignore[no-untyped-call]
+        locator, formats=[*_TICKS], zero_formats=[*_ZEROS], offset_formats=[*_ONCE]
+    )
     ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    ax.xaxis.set_major_formatter(formatter)
 
 
 def axes(ax: Axes | None, title: str) -> Axes:
@@ -223,13 +232,13 @@ def legend_below(ax: Axes, *, columns: int = 1, points: float = 36, handles: lis
         figure.set_figheight(figure.get_figheight() + 0.2 * max(0.0, lines - 3))
 
 
-def name_rows(ax: Axes, names: Iterable[str], rows: Any = None, **look: Any) -> None:
+def name_rows(ax: Axes, names: Iterable[str], rows: Any = None, least: float = HEIGHT, **look: Any) -> None:
     """Names beside rows of bars; a figure of our own grows until long ones have room."""
     labels = [as_label(name) for name in names]
     ax.set_yticks(range(len(labels)) if rows is None else rows, labels, **look)
     if isinstance(ax, ShownAxes) and isinstance(ax.figure, Figure):
         tallest = max(1 + label.count("\n") for label in labels)
-        ax.figure.set_figheight(max(HEIGHT, 1.2 + 0.2 * tallest * len(labels)))
+        ax.figure.set_figheight(max(least, 1.2 + 0.2 * tallest * len(labels)))
 
 
 def as_label(name: object) -> str:

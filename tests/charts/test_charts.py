@@ -7,7 +7,7 @@ import html
 import io
 import subprocess
 import sys
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,13 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from PIL import Image
 
 from bifrost_nb import charts
 from bifrost_nb.charts import style
 from bifrost_nb.charts.anatomy import PARTS
+from bifrost_nb.charts.direct_labels import DIRECT
 from bifrost_nb.charts.runs import _OUTCOMES
 from tests.compare.frames import calls, frame, times
 
@@ -81,8 +83,8 @@ def test_units_are_on_the_axes(runs: pd.DataFrame) -> None:
 def test_distribution_marks_p50_and_p95_of_the_clean_runs(runs: pd.DataFrame) -> None:
     """The markers sit at NumPy's quantiles of answered, uncached runs; a fallback's runs are a line of their own."""
     ax = charts.latency(runs)
-    labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert [label.partition(":")[0] for label in labels] == ["azure/a → openai/x", "azure/a", "azure/b"]
+    labels = [text.get_text() for text in ax.texts if text.get_gid() == DIRECT]
+    assert [label.partition("\n")[0] for label in labels] == ["azure/a → openai/x", "azure/a", "azure/b"]
     clean = runs.iloc[[*range(90, 100), *range(115, 180)]]["total_ms"].to_numpy("float64")
     marked = [line.get_xdata() for line in ax.lines if len(line.get_xdata()) == 2 and line.get_marker() != "None"]
     np.testing.assert_allclose(marked[2], np.quantile(clean, [0.5, 0.95]))
@@ -95,7 +97,7 @@ def test_cost_says_total_and_unknown(runs: pd.DataFrame) -> None:
     ax = charts.cost(runs)
     assert [round(bar.get_width(), 6) for bar in ax.patches] == [2, 2, 10]
     notes = [note.get_text() for note in ax.texts]
-    assert notes[1] == " 2, in all 0.12 USD, 10 runs unknown"
+    assert notes[1] == r" \$2.00, in all \$0.120, 10 runs unknown"
 
 
 def test_unknown_cost_is_said_and_not_drawn_as_free(runs: pd.DataFrame) -> None:
@@ -218,6 +220,47 @@ def test_p50_and_p95_lie_on_their_curve(runs: pd.DataFrame) -> None:
         assert np.interp(marker.get_xdata(), curve.get_xdata(), curve.get_ydata()) == pytest.approx([0.5, 0.95])
 
 
+@pytest.mark.parametrize("name", ["latency", "tokens", "tradeoff", "over_time"])
+def test_names_stand_beside_what_they_name(name: str) -> None:
+    """Each series is named once in its own colour; no name stands on a line, a point or another name."""
+    rows: list[dict[str, Any]] = []
+    for place, who in enumerate(("azure/fast", "azure/large", "openai/small")):
+        rows += calls(who, times(place, 60, factor=2.5**place), cost_usd=0.001 * 4**place)
+    table = frame(rows).assign(tokens_per_s=[40.0 + 20 * (n // 60) + n % 7 for n in range(180)])
+    table["tokens_per_s"] = table["tokens_per_s"].astype("Float64")
+    began = pd.Timestamp("2026-11-22T10:00Z") + pd.to_timedelta(1_000 * (np.arange(180) % 60), unit="ms")
+    ax = getattr(charts, name)(table.assign(started_at=began))
+    assert ax.get_legend() is None
+    ax.figure.draw_without_rendering()
+    named = [text for text in ax.texts if text.get_gid() == DIRECT and text.get_text() != "efficient frontier"]
+    assert sorted(text.get_text().partition("\n")[0] for text in named) == ["azure/fast", "azure/large", "openai/small"]
+    for text in named:
+        assert (
+            text.get_color()
+            == charts.styles([text.get_text().partition("\n")[0]])[text.get_text().partition("\n")[0]].colour
+        )
+    boxes = [Text.get_window_extent(text) for text in named]
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+    for line in (one for one in ax.lines if one.get_gid() is None and one.get_label() != "efficient frontier"):
+        if str(line.get_transform()) != str(ax.transData):
+            continue  # the rules at 50 and 95 %
+        points = line.get_transform().transform(line.get_xydata())
+        assert not any(box.contains(*point) for box in boxes for point in points)
+
+
+def test_times_of_day_are_whole() -> None:
+    """Each tick says hours and minutes, and seconds where they count; the date stands once beside them."""
+    for span_s, sign in ((4, "10:00:04"), (30, "10:00:10"), (600, "10:05"), (20_000, "11:00"), (250_000, "23 Nov")):
+        began = pd.Timestamp("2026-11-22T10:00:03Z") + pd.to_timedelta(np.linspace(0, span_s, 40), unit="s")
+        ax = charts.over_time(
+            frame(calls("azure/a", times(1, 40))).assign(started_at=began.astype("datetime64[us, UTC]"))
+        )
+        ax.figure.draw_without_rendering()
+        ticks = [label.get_text() for label in ax.get_xticklabels()]
+        assert any(tick.startswith(sign) for tick in ticks), ticks
+        assert "2026" in ax.xaxis.get_offset_text().get_text()
+
+
 def test_a_timeline_of_thousands_counts_what_is_under_way() -> None:
     """Runs that begin each 10 ms and take 100 ms are 10 at once, 2 of them in the first fifth; words say so."""
     began = pd.Timestamp("2026-11-22T10:00Z") + pd.to_timedelta(10 * np.arange(3000), unit="ms")
@@ -255,7 +298,7 @@ def test_no_pyplot_and_nothing_of_ours() -> None:
         "ours = {name for name in sys.modules if name.startswith('bifrost_nb')}\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
         "assert ours == {'bifrost_nb', 'bifrost_nb.charts', 'bifrost_nb.errors',"
-        " *(f'bifrost_nb.charts.{one}' for one in ('anatomy', 'runs', 'scores', 'style'))}, ours\n"
+        " *(f'bifrost_nb.charts.{one}' for one in ('anatomy', 'direct_labels', 'runs', 'scores', 'style'))}, ours\n"
         "assert matplotlib.rcParams.copy() == before\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

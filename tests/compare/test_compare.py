@@ -466,8 +466,8 @@ def test_charts_of_a_comparison(ask: Any) -> None:
     result = ask([{"deployment": A, "name": "first"}, B])
     for name in ("latency", "ttft", "tokens", "cost", "errors", "tradeoff", "over_time", "timeline"):
         assert getattr(result.plot, name)()._repr_png_().startswith(b"\x89PNG")
-    labels = [text.get_text() for text in result.plot.latency().get_legend().get_texts()]
-    assert [label.partition(":")[0] for label in labels] == ["first", B]
+    labels = [text.get_text() for text in result.plot.latency().texts]
+    assert [label.partition("\n")[0] for label in labels] == ["first", B]
 
 
 def test_without_a_log_it_runs_and_does_not_resume(gateway: LocalGateway) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -38,3 +40,30 @@ def test_after_nesting(
     assert cell.wait().error["ename"] == "Interrupted"
     assert gone_at(slow, prompt) - pressed < AT_ONCE_S
     assert logged(prompt).status == "cancelled"
+
+
+LOOP_IN_LOOP = """
+import asyncio, sys
+import bifrost_nb as bf
+
+async def inner():
+    client = bf.Client(sys.argv[1])
+    return (await client.acomplete("azure/fast", "Hi", max_tokens=4)).status
+
+async def outer():
+    assert bf.allow_nested_loops() == "nest_asyncio2"
+    print(asyncio.run(inner()))
+    if sys.version_info >= (3, 12):  # which nest_asyncio does not take
+        print(asyncio.run(inner(), loop_factory=asyncio.new_event_loop))
+
+asyncio.run(outer())
+"""
+
+
+def test_a_loop_in_a_running_loop(shared_gateway: LocalGateway) -> None:
+    """`allow_nested_loops` prefers the kept fork; `asyncio.run` then works in a loop, with a factory, too."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOOP_IN_LOOP, shared_gateway.url], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["ok"] * (2 if sys.version_info >= (3, 12) else 1)
