@@ -7,16 +7,16 @@
 # made for this pyproject.toml. The package is installed editable for its dependencies' sake: the tests put the checkout
 # under test first on the kernels' PYTHONPATH, so several checkouts can share one folder.
 #
-# BIFROST_NB_KERNELS  that folder (default: one per content of pyproject.toml, below BIFROST_NB_CACHE)
+# BIFROST_NB_KERNELS  that folder (default: one for each list of dependencies, below BIFROST_NB_CACHE)
 # BIFROST_NB_CACHE    where environments are kept (default ~/.cache/bifrost-nb)
 # PYTHON              interpreter to build with (default python3.11, else python3)
 set -eu
 cd "$(dirname "$0")/.."
 
-hash_of() { (sha256sum "$1" 2>/dev/null || shasum -a 256 "$1") | cut -c1-12; }
+hash_of() { (sha256sum 2>/dev/null || shasum -a 256) | cut -c1-12; }
 
 cache=${BIFROST_NB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bifrost-nb}
-dependencies=$(hash_of pyproject.toml)
+dependencies=$(sed '/^\[tool\./,$d' pyproject.toml | hash_of) # settings of tools change no environment
 folder=${BIFROST_NB_KERNELS:-$cache/kernels/$dependencies}
 python=${PYTHON:-$(command -v python3.11 || command -v python3)}
 mkdir -p "$folder"

@@ -16,10 +16,10 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-hash_of() { (sha256sum "$1" 2>/dev/null || shasum -a 256 "$1") | cut -c1-12; }
+hash_of() { (sha256sum 2>/dev/null || shasum -a 256) | cut -c1-12; }
 
 cache=${BIFROST_NB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bifrost-nb}
-dependencies=$(hash_of pyproject.toml)
+dependencies=$(sed '/^\[tool\./,$d' pyproject.toml | hash_of) # settings of tools change no environment
 folder=$cache/matrix/$dependencies
 mkdir -p "$folder"
 

@@ -41,8 +41,9 @@ async def _names_of(client: Client, plan: Plan) -> dict[str, str]:
     except BifrostError:
         return found
     for model in listed:
-        if model.get("id") in found and isinstance(model.get("deployment"), str) and model["deployment"]:
-            found[str(model["id"])] = model["deployment"]
+        name = model.get("deployment") or model.get("alias")  # the latter from 1.5.1 on (captured)
+        if model.get("id") in found and isinstance(name, str):
+            found[str(model["id"])] = name
     return found
 
 

@@ -44,6 +44,8 @@ URGENT_S = 0.25
 PAGE = 1000
 """Rows of a page; the gateway allows no more."""
 PAGES = 3
+FEW = 200
+"""Rows that cost less to read than another request, where what is due is not there yet."""
 SOON_S = 0.5
 """By so much a row may be there before its run is due, and still be on the first page."""
 CLOCKS_S = 5.0
@@ -228,7 +230,7 @@ class Costs:
         children: dict[str, list[dict[str, Any]]] = {}
         # The newest come first, few much before they are due; further back are rows that were read before.
         soon = sum(one.due <= now + SOON_S for one in waiting)
-        offset, limit = 0, min(PAGE, soon + soon // 8 + 20)
+        offset, limit = 0, min(PAGE, max(FEW, soon + soon // 8 + 20))
         for _ in range(PAGES):
             reply = await self._page({"start_time": start, "limit": limit, "offset": offset})
             answer = reply.json()

@@ -1,8 +1,8 @@
 """What a judge prefers apart from quality: the first answer, the longer one, those of its own family.
 
-Each figure is in points, the share that the preferred side won minus the share that it lost, with a percentile
-bootstrap interval over *inputs*: the pairs of one input are not independent. ``tests/compare/test_pairwise.py`` holds
-them to planted preferences.
+Each figure is in points, the share that the preferred side won minus the share that it lost, with a bootstrap interval
+over *inputs*: the pairs of one input are not independent. Its percentiles are taken further out, as those of means are.
+``tests/compare/test_pairwise.py`` holds them to planted preferences.
 """
 
 from __future__ import annotations
@@ -161,10 +161,13 @@ def _sums(rows: npt.NDArray[np.float64], inputs: Any) -> npt.NDArray[np.float64]
 def _interval(sums: npt.NDArray[np.float64], statistic: Any, seed: int) -> tuple[float, float]:
     import numpy as np
 
+    from .._statistics.intervals import expanded_tail
+
     count = len(sums)
     if count < FEWEST_INPUTS:
         return np.nan, np.nan
     rng = np.random.default_rng(seed)
     weights = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
-    low, high = np.nanquantile(100 * statistic(weights @ sums), [0.025, 0.975])
+    tail = expanded_tail(count, 0.95)
+    low, high = np.nanquantile(100 * statistic(weights @ sums), [tail, 1 - tail])
     return float(low), float(high)

@@ -80,7 +80,7 @@ def score_figures(values: pd.Series[Any], of: pd.Series[Any]) -> dict[str, Any]:
     """Mean, 95 % interval, n and the share of inputs that are all right, of scores of the inputs `of`."""
     import pandas as pd
 
-    from .._statistics.intervals import mean_interval, share_interval
+    from .._statistics.intervals import score_interval, share_interval
 
     known = values.dropna().astype("float64")
     if known.empty:
@@ -91,7 +91,7 @@ def score_figures(values: pd.Series[Any], of: pd.Series[Any]) -> dict[str, Any]:
     if right and set(sample) <= {0.0, 1.0}:
         low, high = share_interval(int(sample.sum()), len(sample))
     else:
-        low, high = mean_interval(sample, 0.95, 0)
+        low, high = score_interval(sample, 0.95, 0)
     every = known.groupby(of[known.index]).min().eq(1).mean() if right else pd.NA
     # An interval without ends (a single input) is unknown, not infinite.
     bounded = len(sample) > 1

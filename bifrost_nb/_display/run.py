@@ -100,14 +100,18 @@ def as_html(run: Run, form: str = "md") -> str:
     )
 
 
-def answer_html(run: Run, form: str = "md") -> str:
-    """All that `run` says (reasoning, choices, calls), rendered; words where it says nothing. `form` as in `FORMS`."""
+def answer_html(run: Run, form: str = "md", *, media: bool = True) -> str:
+    """All that `run` says (reasoning, choices, calls), rendered; words where it says nothing. `form` as in `FORMS`.
+
+    Without `media` there are words for pictures and sound, too: a page that makes each element anew knows none of them.
+    """
     from .html import text
     from .markdown import preformatted
-    from .media import media_html
+    from .media import media_html, media_text
 
     shown = _reader(form)
-    parts: list[str] = [media_html(run)]
+    has = run.images or run.audio_bytes
+    parts: list[str] = [media_html(run) if media or not has else f"<p><em>{text(media_text(run))}</em></p>"]
     if run.reasoning:
         parts.append(f"<details><summary>Reasoning</summary>{preformatted(run.reasoning)}</details>")
     if len(run.texts) > 1:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from .._compare.verdict import amount
 from .._display.html import table
 from .._files import read_file, write_private
-from .._prompts.messages import pictures_sent
+from .._prompts.messages import pictures_sent, readable
 from .._prompts.pictures import as_url, showable
 from .._runs.columns import COLUMNS
 from .._runs.redact_hook import as_written
@@ -167,7 +167,7 @@ def _sections(comparison: Comparison, frame: pd.DataFrame) -> Iterator[str]:
         count = f"{len(plan.prompts):,} prompt{'s' if len(plan.prompts) > 1 else ''}"
         often = "once" if plan.repeats == 1 else f"{plan.repeats:,} times"
         yield f"<p>{count}, each sent {often} by each variant; the first:</p>"
-        yield "".join(f"<pre>{escape(plain(text, 4_000))}</pre>" for text in texts)
+        yield "".join(f"<pre>{escape(plain(readable(text), 4_000))}</pre>" for text in texts)
     rows = (
         [
             plain(asked.name),
@@ -295,6 +295,7 @@ def _block(comparison: Comparison, frame: pd.DataFrame) -> dict[str, Any]:
         "scores": _scores(frame),
         "variants": list(dict.fromkeys(map(str, frame["variant"]))),
         **_pictures(comparison),
+        "read": {text: said for text in map(str, frame["prompt"].dropna()) if (said := readable(text)) != text},
         "inputs": [
             str(n) for n in frame.columns if str(n).startswith("input_") and n not in _DTYPES and n != "input_id"
         ],

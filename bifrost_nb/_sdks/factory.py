@@ -108,9 +108,10 @@ def _genai(place: _Place, options: Options) -> Any:
     http = {
         "base_url": place.url,
         "api_version": "v1beta",  # the gateway's route; the SDK's own default changes
-        "httpx_client": place.http(import_module(library).Client, follow_redirects=True),
+        # No redirect is followed, as this SDK would: its header with the key would go along to whatever host is named.
+        "httpx_client": place.http(import_module(library).Client, follow_redirects=False),
         "httpx_async_client": per_loop_client(
-            library, place.recorder, follow_redirects=True, **to_the_gateway(place.recorder)
+            library, place.recorder, follow_redirects=False, **to_the_gateway(place.recorder)
         ),
         # Its live connections read SSL_CERT_FILE when the client is made, also where nothing is encrypted.
         "async_client_args": {"ssl": to_the_gateway(place.recorder)["verify"]},

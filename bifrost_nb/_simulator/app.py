@@ -52,7 +52,7 @@ def gateway_app(simulator: Simulator, *, control_token: str | None = None) -> AS
         Route(f"/v1/{operation}", Inference(simulator, kind, "v1"), methods=["POST"])
         for operation, kind in operations.items()
     ]
-    counted: Kind = "chat" if simulator.dialect.old else "responses"
+    counted: Kind = "chat" if simulator.dialect.before(1, 4, 18) else "responses"
     routes.append(
         Route(f"/v1/{count_path(simulator.dialect)}", CountTokens(simulator, counted, "v1"), methods=["POST"])
     )

@@ -82,7 +82,7 @@ class Dialect:
     name: DialectName
     version: str
     numbers: tuple[int, int, int]
-    """The version, for comparing."""
+    """The version, to tell older from newer."""
     logprobs: str
     """Name of a choice's log probabilities."""
     created_on_text: bool

@@ -140,7 +140,7 @@ class Simulator:
             return self.dialect.refused()
         if rule.replaces_answer:
             return rule.failure()
-        if rule.provider_timeout_ms is not None and not (call.stream and self.dialect.old):
+        if rule.provider_timeout_ms is not None and not (call.stream and self.dialect.before(1, 4, 18)):
             return self.dialect.gave_up(stream=call.stream)
         if self.dialect.name == "1.5.1" and call.route == "genai" and route.provider != "gemini":
             # Measured: that provider gets Google's JSON unread, and does not know what to do with it.

@@ -48,12 +48,15 @@ import numpy as np
 
 __all__ = [
     "FEW",
+    "expanded_tail",
     "mean_interval",
     "mean_p_value",
     "median_interval",
     "median_p_value",
     "quantile",
     "quantile_interval",
+    "score_interval",
+    "share_interval",
     "variance",
 ]
 
@@ -79,6 +82,20 @@ def mean_interval(sample: Sample, confidence: float, seed: int, *, skewed: bool 
     if spread <= 1e-12 * max(1.0, abs(float(sample.mean()))):
         return float(sample[0]), float(sample[0])
     return (_studentised if skewed else _expanded)(sample, confidence, seed)
+
+
+def score_interval(sample: Sample, confidence: float, seed: int) -> Interval:
+    """The interval of the mean of one variant's scores, one for each input.
+
+    Where fewer than `FEW` inputs differ from the most frequent score, one of the least and one of the most that it can
+    be are added: twenty answers alike do not show that there is no other.
+    """
+    low, high = (0.0, 1.0) if sample.min() >= 0 and sample.max() <= 1 else (float(sample.min()), float(sample.max()))
+    _, counts = np.unique(sample, return_counts=True)
+    few = len(sample) - counts.max() < FEW
+    ends = mean_interval(np.append(sample, [low, high]) if few else sample, confidence, seed)
+    mean = float(sample.mean())
+    return max(low, min(mean, ends[0])), min(high, max(mean, ends[1]))
 
 
 def _paired_shares(better: int, worse: int, count: int, confidence: float) -> Interval:
@@ -224,11 +241,15 @@ def _with_pseudo_inputs(sample: Sample, span: float) -> Sample:
     return np.append(sample, [span, -span]) if np.count_nonzero(sample) < few else sample
 
 
-def _expanded(sample: Sample, confidence: float, seed: int) -> Interval:
+def expanded_tail(count: int, confidence: float) -> float:
+    """The share of resamples of `count` inputs that is left out on each side (Hesterberg 2015)."""
     from scipy.stats import norm, t
 
-    count = len(sample)
-    tail = norm.cdf(-math.sqrt(count / (count - 1)) * t.ppf((1 + confidence) / 2, count - 1))
+    return float(norm.cdf(-math.sqrt(count / (count - 1)) * t.ppf((1 + confidence) / 2, count - 1)))
+
+
+def _expanded(sample: Sample, confidence: float, seed: int) -> Interval:
+    tail = expanded_tail(len(sample), confidence)
     low, high = np.quantile(_resampled(sample, seed, lambda drawn: drawn.mean(axis=1)), [tail, 1 - tail])
     return float(low), float(high)
 

@@ -51,7 +51,7 @@ def scores(frame: pd.DataFrame, score: str | None = None, ax: Axes | None = None
         interval = "" if low is None or high is None else f" ({_two(low)} to {_two(high)})"
         note = f"{_two(mean)}{interval}, {count:,} input{'' if count == 1 else 's'}"
         ax.annotate(note, (1.02, row), xycoords=("axes fraction", "data"), va="center", fontsize="small")
-    name_rows(ax, [who for who, _ in groups])
+    name_rows(ax, [who for who, _ in groups], least=1.4 + 0.45 * len(groups))
     ax.set_ylim(len(groups) - 0.5, -0.5)
     values = judged[name].to_numpy("float64")
     if values.min() >= 0 and values.max() <= 1:

@@ -232,13 +232,13 @@ def legend_below(ax: Axes, *, columns: int = 1, points: float = 36, handles: lis
         figure.set_figheight(figure.get_figheight() + 0.2 * max(0.0, lines - 3))
 
 
-def name_rows(ax: Axes, names: Iterable[str], rows: Any = None, **look: Any) -> None:
+def name_rows(ax: Axes, names: Iterable[str], rows: Any = None, least: float = HEIGHT, **look: Any) -> None:
     """Names beside rows of bars; a figure of our own grows until long ones have room."""
     labels = [as_label(name) for name in names]
     ax.set_yticks(range(len(labels)) if rows is None else rows, labels, **look)
     if isinstance(ax, ShownAxes) and isinstance(ax.figure, Figure):
         tallest = max(1 + label.count("\n") for label in labels)
-        ax.figure.set_figheight(max(HEIGHT, 1.2 + 0.2 * tallest * len(labels)))
+        ax.figure.set_figheight(max(least, 1.2 + 0.2 * tallest * len(labels)))
 
 
 def as_label(name: object) -> str:

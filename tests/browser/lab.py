@@ -248,8 +248,7 @@ class Notebook:
         return nbformat.read(self.path, as_version=4)
 
     def picture(self, path: Path, cell: Cell | None = None) -> None:
-        """Photograph the window, scrolled to the cell's output, where somebody wants to look at it."""
+        """Photograph the window, scrolled to the cell's output."""
         if cell is not None:
             cell.output.evaluate("e => e.closest('.jp-Cell').scrollIntoView({block: 'start'})")
-        if os.environ.get("BIFROST_NB_PICTURES"):
-            self.page.screenshot(path=str(path))
+        self.page.screenshot(path=str(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,8 @@ def look_at(notebook: Notebook, cells: list[Cell], pictures: Path) -> None:
     for theme in ("Dark", "Light"):
         notebook.command("apputils:change-theme", theme=f"JupyterLab {theme}")
         notebook.until(lambda: dark(notebook) == (theme == "Dark"), 30, f"the {theme} theme")  # noqa: B023
-        notebook.picture(pictures / f"{notebook.path.stem}-{theme.lower()}.png")
+        if os.environ.get("BIFROST_NB_PICTURES"):  # whole pages take seconds each
+            notebook.picture(pictures / f"{notebook.path.stem}-{theme.lower()}.png")
         assert notebook.page.evaluate(FAULTS) == [], theme
     notebook.command("kernelmenu:shutdown")
     notebook.page.close()

@@ -65,6 +65,7 @@ def test_pictures_and_calls_are_shown(
     page, noted = opened(found.report(tmp_path / "report.html"))
     shown = page.locator(".group img.picture")
     assert [image.evaluate("e => e.naturalWidth > 0") for image in shown.all()] == [True, True]
+    assert page.locator(".group h3").first.inner_text().startswith("What?\n[picture: ")
     calls = page.locator(".calls")
     assert calls.count() == 4
     assert calls.first.inner_text() == 'look_up(\n  city: "<img src=x onerror=alert(1)>"\n  days: 2\n)'

@@ -35,6 +35,7 @@ def test_scores_are_means_with_an_interval_and_n(runs: pd.DataFrame) -> None:
         assert 0 <= low < mark < high <= 1
     assert ax.texts[0].get_text().startswith("0.50 (")
     assert "20 inputs" in ax.texts[0].get_text()
+    assert 2 < ax.figure.get_figheight() < 3.5  # a line for each of three
     assert "score" in ax.get_xlabel()
 
 

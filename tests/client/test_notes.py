@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+import bifrost_nb as bf
 from bifrost_nb import Client, LocalGateway, Run, RunLog, local_gateway
 from bifrost_nb._client import call_notes
 from bifrost_nb._client.call_notes import is_shared, notes_for
-from bifrost_nb._runs.collector import FEWER_CHOICES, HELD_BACK, Collector
+from bifrost_nb._runs.collector import FEWER_CHOICES, HELD_BACK, UNEXPLAINED, Collector
 from bifrost_nb._runs.run import Attempt
 
 LEFT = [Attempt(request_id="a", started_ms=0.0, taken=True)]
@@ -160,3 +161,27 @@ def test_a_cancel_does_not_wait_for_a_gateway_that_never_says_its_version(log: R
     job.add_done_callback(lambda _: gone.set())
     assert gone.wait(2)
     assert [each.status for each in log.read()] == ["cancelled"]
+
+
+def test_a_provider_that_nobody_asked_for_is_told(client: Client, gateway: LocalGateway) -> None:
+    """It is no fallback, the run says who answered for whom, and a comparison's table says it once."""
+    elsewhere = {"extra_fields": {"provider": "openai", "routing_info": {"provider": "openai", "model": "fast"}}}
+    gateway.script([{"merge": elsewhere}])
+    run = client.complete("azure/fast", "Hi", max_tokens=3)
+    assert not run.is_fallback
+    assert run.served == "openai/fast"
+    assert [note for note in run.notes if UNEXPLAINED in note and "for azure/fast" in note]
+    found = bf.compare(["azure/fast"], "Hi {{x}}", inputs={"x": ["1", "2", "3"]}, max_tokens=3, client=client)
+    assert repr(found).count(UNEXPLAINED) == 1
+
+
+def test_speed_is_that_of_the_visible_text(client: Client, gateway: LocalGateway) -> None:
+    """Tokens of reasoning come before the text, and are not counted among those that the text took its time for."""
+    usage = {"prompt_tokens": 5, "completion_tokens": 105, "completion_tokens_details": {"reasoning_tokens": 100}}
+    gateway.script([{"text": ["a", " b", " c", " d", " e"], "gap_ms": 40, "first_text_ms": 0, "usage": usage}])
+    with client.stream_chat("azure/fast", "Hi") as stream:
+        list(stream)
+    run = stream.run
+    assert (run.completion_tokens, run.reasoning_tokens) == (105, 100)
+    assert run.tokens_per_s is not None
+    assert run.tokens_per_s < 60  # five pieces in about 160 ms; with the reasoning it would be many more

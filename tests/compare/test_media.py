@@ -15,6 +15,7 @@ from PIL import Image
 import bifrost_nb as bf
 from bifrost_nb import Client, ConfigurationError, LocalGateway
 from bifrost_nb._compare import kept_media
+from bifrost_nb._display.run import answer_html
 from bifrost_nb._wire.media import sound_seconds
 
 DRAW, SPEAK = "openai/gpt-image-1", "openai/gpt-4o-mini-tts"
@@ -61,6 +62,7 @@ def test_pictures_stand_side_by_side(client: Client, gateway: LocalGateway) -> N
     assert [Image.open(_bytes(cell["pictures"][0])).size for cell in cells] == [(64, 48), (32, 32)]
     assert len(URL.findall(grid._repr_html_())) == 2
     assert "sha256" not in grid._repr_html_()
+    assert "<img" not in answer_html(comparison.runs[0], media=False)  # for the live pane
     answer = grid.detail(0, 0)["answers"][0]
     assert (len(answer["drawn"]), "<img" in answer["html"]) == (1, False)
     vote = comparison.vote()

@@ -88,7 +88,7 @@ def test_a_model_that_grades_finds_the_same(ask: Any, gateway: LocalGateway) -> 
     known = comparison.score(right=scorers.exact("expected")).agreement("score_grade", "score_right")
     assert known.share == pytest.approx(0.96)
     assert len(known.disagreements) == 8
-    assert 0.8 < known.low < known.kappa < known.high <= 1
+    assert 0.75 < known.low < known.kappa < known.high <= 1
 
 
 def test_equal_prompts_are_not_told_apart(ask: Any, gateway: LocalGateway) -> None:

@@ -95,5 +95,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """With BIFROST_NB_WRITE_TABLE set the table goes into RESULTS.md; an ordinary test run leaves that alone."""
-    if os.environ.get("BIFROST_NB_WRITE_TABLE"):
+    if not os.environ.get("BIFROST_NB_WRITE_TABLE"):
+        return
+    try:
         _report.write(Path(__file__).with_name("RESULTS.md"))
+    except ValueError as error:  # raised here, it would hide which tests failed
+        session.config.get_terminal_writer().line(f"\n{error}", red=True)
+        session.exitstatus = 1

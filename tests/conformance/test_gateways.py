@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import httpx
 import pytest
 
 import bifrost_nb as bf
@@ -87,5 +86,4 @@ def test_the_lists(client: Client, subject: Subject) -> None:
 def test_the_filters_of_the_log(subject: Subject) -> None:
     """The log is filtered as the table says that the embedded gateway's dialects are held to."""
     assert subject.version is not None
-    known = {row["id"] for row in httpx.get(f"{subject.url}/api/logs?limit=1000", timeout=20).json()["logs"] or []}
-    assert found_by_filter(subject.url, known) == obeyed(subject.version)
+    assert found_by_filter(subject.url) == obeyed(subject.version)

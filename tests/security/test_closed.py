@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from bifrost_nb import LocalGateway, local_gateway
+import bifrost_nb as bf
+from bifrost_nb import Client, LocalGateway, RunLog, local_gateway
+from tests.faults.server import FaultServer
+
+from .conftest import API_KEY, HEADER_KEY, VIRTUAL_KEY, leaks
 
 UMASKED = """
 import os, sys
@@ -43,6 +51,75 @@ def test_files_are_their_owners(tmp_path: Path, umask: str) -> None:
     assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in files} == {path.name: 0o600 for path in files}
     folders = [tmp_path / "deep", tmp_path / "deep" / "er"]
     assert [stat.S_IMODE(path.stat().st_mode) for path in folders] == [0o700] * 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+def test_what_is_handed_on_is_its_owners(gateway: LocalGateway, log: RunLog, tmp_path: Path) -> None:
+    """Report, workbook, CSV, picture, sound and the list of batch jobs are 0600 with a umask that forbids nothing."""
+    client, folder = Client(gateway.url, log=log), tmp_path / "handed"
+    folder.mkdir()
+    umask = os.umask(0)
+    try:
+        result = bf.compare(["azure/fast"], "Hi", client=client, max_tokens=2)
+        files = [result.report(folder / "x.html"), result.to_csv(folder / "x.csv"), result.to_excel(folder / "x.xlsx")]
+        client.image("openai/gpt-image-1", "a cat", path=folder / "x.png")
+        client.speech("openai/gpt-4o-mini-tts", "Hello", voice="alloy", path=folder / "x.mp3")
+        bf.compare(["openai/gpt-4o-mini"], "Hi", client=client, chat=True, mode="batch")
+    finally:
+        os.umask(umask)
+    assert log.path is not None
+    files += [*folder.iterdir(), *log.path.parent.glob(f"{log.path.name}*")]
+    assert len(files) >= 3 + 5 + 2
+    assert {str(path): stat.S_IMODE(path.stat().st_mode) for path in files} == dict.fromkeys(map(str, files), 0o600)
+
+
+def test_no_redirect_is_followed_and_no_cookie_kept(gateway: LocalGateway, log: RunLog) -> None:
+    """A gateway that sends elsewhere is an error, elsewhere nobody hears of it, and what it wants kept is forgotten."""
+    client = Client(gateway.url, log=log, virtual_key="sk-bf-0123456789", retries=0)
+    with FaultServer(lambda wire: None) as stranger:
+        away = {"location": f"{stranger.url}/v1/models", "set-cookie": "session=planted; Path=/"}
+        gateway.script([{"status": 307, "headers": away}, {"path": "/v1/models", "status": 302, "headers": away}])
+        asks: list[Callable[[], object]] = [
+            lambda: client.complete("azure/fast", "Hi"),
+            lambda: client.chat("openai/gpt-4o-mini", "Hi"),
+            lambda: list(client.stream("azure/fast", "Hi").__enter__()),
+            lambda: bf.models(client),
+        ]
+        for ask in asks:
+            with pytest.raises(bf.BifrostError):
+                ask()
+        gateway.script([])
+        assert client.complete("azure/fast", "Hi", max_tokens=2).status == "ok"
+        assert stranger.seen == 0
+    assert not [one for one in gateway.requests() if "cookie" in one["headers"]]
+
+
+def test_no_sdk_takes_a_key_elsewhere(gateway: LocalGateway, log: RunLog) -> None:
+    """A gateway that sends to another host gets no SDK to carry a key there, in whatever header the SDK has it."""
+    keys: dict[str, Any] = {"virtual_key": VIRTUAL_KEY, "api_key": API_KEY, "headers": {"x-own-token": HEADER_KEY}}
+    client = Client(gateway.url, log=log, **keys)
+    turns: Any = [{"role": "user", "content": "Hi"}]
+    asks: dict[str, Callable[[Any], object]] = {
+        "openai": lambda sdk: sdk.chat.completions.create(model="openai/gpt-4o-mini", messages=turns),
+        "anthropic": lambda sdk: sdk.messages.create(model="claude-haiku-4-5", max_tokens=5, messages=turns),
+        "genai": lambda sdk: sdk.models.generate_content(model="gemini-2.5-flash", contents="Hi"),
+        "cohere": lambda sdk: sdk.chat(model="command-a", messages=turns),
+    }
+    with local_gateway() as elsewhere:
+        there = elsewhere.url.replace("127.0.0.1", "localhost")
+        gateway.script([{"path": "*", "status": 307, "headers": {"location": f"{there}/v1/chat/completions"}}])
+        for name, ask in asks.items():
+            if find_spec("google.genai" if name == "genai" else name) is None:
+                continue
+            before = len(gateway.requests())
+            made: Any = bf.sdk(name, client=client, **({"max_retries": 0} if name in ("openai", "anthropic") else {}))  # type: ignore[call-overload]
+            with contextlib.suppress(Exception):
+                ask(made)
+            with contextlib.suppress(AttributeError):
+                made.close()
+            asked = [one for one in gateway.requests()[before:] if one["method"] == "POST"]
+            assert leaks(str(asked)), f"{name} asked with a key"
+            assert leaks(str(elsewhere.requests())) == [], name
 
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="Linux lists what is listened on")

@@ -45,8 +45,8 @@ def obeyed(numbers: Numbers) -> dict[str, set[str]]:
     }
 
 
-def found_by_filter(url: str, known: Container[str] = ()) -> dict[str, set[str]]:
-    """What the gateway at `url` leaves by each filter after some calls, but for rows that were `known` before."""
+def found_by_filter(url: str) -> dict[str, set[str]]:
+    """What the gateway at `url` leaves by each filter, of the rows of some calls."""
     ids = {name: str(uuid.uuid4()) for name in _CALLS}
     values = {
         "request_id": ids["cut"], "parent_request_id": ids["failed"], "stop_reasons": "length", "aliases": "gpt-4o",
@@ -59,15 +59,16 @@ def found_by_filter(url: str, known: Container[str] = ()) -> dict[str, set[str]]
             assert answer.status_code == 200, answer.text
         names = {row_id: name for name, row_id in ids.items()}
         end = time.monotonic() + 30
-        while len(rows := _rows(http, known)) < len(ALL) or any(row["status"] == "processing" for row in rows):
+        while len(rows := _rows(http, names)) < len(ALL) or any(row["status"] == "processing" for row in rows):
             assert time.monotonic() < end, rows
             time.sleep(0.1)
         return {
-            name: {names.get(row["id"], "fallback") for row in _rows(http, known, **{name: value})}
+            name: {names.get(row["id"], "fallback") for row in _rows(http, names, **{name: value})}
             for name, value in values.items()
         }
 
 
-def _rows(http: httpx.Client, known: Container[str], **filters: str) -> list[dict[str, Any]]:
+def _rows(http: httpx.Client, names: Container[str], **filters: str) -> list[dict[str, Any]]:
+    """The rows of our calls: others of earlier ones may still come."""
     found: list[dict[str, Any]] = http.get("/api/logs", params={"limit": "1000", **filters}).json()["logs"] or []
-    return [row for row in found if row["object"] != "list_models" and row["id"] not in known]
+    return [row for row in found if (row["parent_request_id"] if row["fallback_index"] else row["id"]) in names]

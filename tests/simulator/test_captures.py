@@ -125,6 +125,34 @@ def test_rows_of_the_log_come_as_late_as_measured() -> None:
             assert earliest < time.monotonic() - began < latest
 
 
+ROWS: dict[str, tuple[str, dict[str, Any]]] = {
+    "row_text": ("/v1/completions", {"model": "azure/fast", "prompt": "x", "max_tokens": 8}),
+    "row_fails": ("/v1/completions", {"model": "azure/always-fails", "prompt": "x"}),
+    "row_alias": ("/v1/chat/completions", {"model": "azure/gpt-4o", "messages": [{"role": "user", "content": "x"}]}),
+    "row_chat_stream": (
+        "/v1/chat/completions",
+        {"model": "openai/gpt-4o-mini", "messages": [{"role": "user", "content": "x"}], "stream": True},
+    ),
+}
+
+
+@pytest.mark.skipif(not CAPTURES.is_dir(), reason="the captures of real gateways (../shared/captures) are not there")
+def test_a_row_by_itself_has_the_captured_fields() -> None:
+    """What ``/api/logs/{id}`` of 2.0 has that its list leaves out, and nothing else."""
+    with local_gateway(dialect="2.0", speed=50) as gateway, httpx.Client(base_url=gateway.url, timeout=20) as http:
+        for name, (path, body) in ROWS.items():
+            http.post(path, json=body, headers={"x-request-id": name, "x-bf-dim-team": "blue"})
+        await_row(http, name)
+        for name in ROWS:
+            real = json.loads((CAPTURES / "2.0.0-prerelease3" / f"{name}.json").read_text())["row"]
+            ours = http.get(f"/api/logs/{name}").json()
+            # Why routing failed is told in words of the engine's.
+            assert set(ours) == set(real) - {"routing_engine_logs"}, name
+            assert {each: ours[each] for each in ("object", "status", "provider", "model")} == {
+                each: real[each] for each in ("object", "status", "provider", "model")
+            }
+
+
 def test_1_4_hands_a_stream_on_when_it_has_ended() -> None:
     """Nothing arrives before the end, then everything, with its length; 1.5 says each chunk as it comes."""
     for dialect, buffered in (("1.4", True), ("1.5", False)):

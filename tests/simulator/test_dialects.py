@@ -5,7 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import httpx
 import pytest
+
+from bifrost_nb import local_gateway
 
 from .conftest import AZURE, Wire, joined
 
@@ -263,3 +266,27 @@ def test_a_stream_with_several_choices_joins_by_index(each: Wire) -> None:
     chunks = each.stream("/v1/completions", {"model": "azure/fast", "prompt": "Explain tides", "n": 2})
     assert joined(chunks, 0)
     assert joined(chunks, 1)
+
+
+LATE = {"deployment": "azure/large", "provider_timeout_ms": 60}
+
+
+@pytest.mark.parametrize(
+    ("dialect", "told"),
+    [("1.4", "error frame"), ("1.4.18", "fallback"), ("1.5.1", "nothing"), ("1.5", "error"), ("2.0", "fallback")],
+)
+def test_a_first_chunk_that_is_late(dialect: str, told: str) -> None:
+    """An error in the stream, a fallback, silence without end, or an error although a fallback answered: measured."""
+    body = {"model": "azure/large", "prompt": "x", "max_tokens": 3, "stream": True, "fallbacks": ["azure/fast"]}
+    with local_gateway(dialect=dialect, speed=50) as gateway:
+        gateway.script([LATE])
+        if told == "nothing":
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.post(f"{gateway.url}/v1/completions", json=body, timeout=0.8)
+        else:
+            answer = httpx.post(f"{gateway.url}/v1/completions", json=body, timeout=20)
+            assert answer.status_code == (500 if told == "error" else 200)
+            assert ("Error reading stream" in answer.text) == (told != "fallback")
+        asked = ["azure/large"] if told in ("error frame", "nothing") else ["azure/large", "azure/fast"]
+        (record,) = [each for each in gateway.requests() if each["method"] == "POST"]
+        assert record["attempts"] == asked

@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 
 from bifrost_nb import local_gateway
@@ -185,3 +186,32 @@ def test_the_log_is_filtered_as_the_version_does(dialect: str) -> None:
     """Filters that real gateways of the generation ignore are ignored, the others obeyed (measured of each of six)."""
     with local_gateway(dialect=dialect, speed=50) as gateway:
         assert found_by_filter(gateway.url) == obeyed(DIALECTS[dialect].numbers)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "there", "missing"),
+    [
+        ("1.4", {"/v1/count_tokens"}, {"/api/prompt-repo/prompts", "/v1/responses/input_tokens"}),
+        (
+            "1.4.18",
+            {
+                "/api/prompt-repo/prompts",
+                "/api/mcp-logs",
+                "/api/governance/routing-rules",
+                "/v1/responses/input_tokens",
+            },
+            {"/v1/count_tokens", "/api/cache/clear-by-key/x"},
+        ),
+        ("1.5.1", {"/api/prompt-repo/prompts", "/api/providers/openai/keys"}, {"/api/cache/clear-by-key/x"}),
+        ("1.5", {"/api/cache/clear-by-key/x"}, {"/v1/count_tokens"}),
+    ],
+)
+def test_routes_came_with_the_versions_that_were_measured(dialect: str, there: set[str], missing: set[str]) -> None:
+    """What a gateway does not have is its page for GET, and 405 for all else."""
+    with local_gateway(dialect=dialect) as gateway, httpx.Client(base_url=gateway.url, timeout=20) as http:
+        for path in there | missing:
+            method = "DELETE" if "cache" in path else "POST" if path.startswith("/v1") else "GET"
+            body = {"model": "openai/gpt-4o-mini", "messages": [{"role": "user", "content": "x"}], "input": "x"}
+            answer = http.request(method, path, json=body if method == "POST" else None)
+            page = answer.headers["content-type"].startswith("text/html")
+            assert (answer.status_code == 200 and not page) == (path in there), (path, answer.status_code)

@@ -13,7 +13,7 @@ from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
 from ..._display.describe import duration, usd
-from ..._display.html import table, text as escape
+from ..._display.html import Markup, table, text as escape
 from ..._display.media import media_text, media_urls
 from ..._display.run import said_html
 from ..._foreground.environment import place, takes_clicks
@@ -37,6 +37,8 @@ WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 BALLOT_SIDE = 768
 """Pixels of an answer's picture."""
 CHOICES = ("1", "2", "tie", "skip")
+UNFOLDED = 12
+"""More pairs than this are folded once they are revealed."""
 
 
 class Vote:
@@ -163,6 +165,9 @@ class Vote:
             return said
         ranks, (head, *told) = self._ranked(), self._told()
         votes = table(told, head, label="Votes", wide=True)
+        if len(told) > UNFOLDED:
+            words = f"All {len(told):,} pairs: who was who, and your vote"
+            votes = Markup(f"<details><summary>{words}</summary>{votes}</details>")
         return f"<div>{said}{table(ranks[1:], ranks[0], label='Models')}{votes}</div>"
 
     def _said(self) -> str:

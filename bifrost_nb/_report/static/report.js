@@ -84,6 +84,8 @@
     if (reason !== null) make("span", "reason", parent, reason).dir = "auto";
   }
 
+  const asked = (prompt) => data.read?.[prompt] ?? prompt; // a conversation as it is read
+
   // Pictures that are here already; Python has looked at each.
   const PICTURE = /^data:image\/(png|jpeg|webp|gif);base64,[A-Za-z0-9+/]+={0,2}$/;
   function pictures(parent, kind, row, words) {
@@ -131,7 +133,7 @@
     const first = group.rows[0];
     const one = new Set(group.rows.map((row) => value("prompt", row))).size === 1;
     const named = inputs.map((name) => [name.slice(6), value(name, first)]).filter(([, given]) => given !== null);
-    const title = one || !named.length ? value("prompt", first) ?? "(prompt not kept)" : named.map(([name, given]) => `${name}: ${given}`).join("\n");
+    const title = one || !named.length ? asked(value("prompt", first)) ?? "(prompt not kept)" : named.map(([name, given]) => `${name}: ${given}`).join("\n");
     make("h3", "", node, title).dir = "auto";
     pictures(node, "asked", first, "a picture of the prompt");
     const columns = make("div", "columns", node);

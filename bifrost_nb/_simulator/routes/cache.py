@@ -13,11 +13,11 @@ __all__ = ["cache_routes"]
 
 
 def cache_routes(simulator: Simulator) -> list[Route]:
-    """The route; generations before 1.5 have none (measured: 405)."""
+    """The route; gateways up to 1.5.1 have none (measured: 405)."""
 
     async def clear(request: Request) -> Response:
         simulator.clear_cache(request.path_params["key"])
         return json_response({"message": "Cache cleared successfully"})
 
     path = "/api/cache/clear-by-key/{key}"
-    return [] if simulator.dialect.old else [Route(path, clear, methods=["DELETE"])]
+    return [] if simulator.dialect.before(1, 5, 16) else [Route(path, clear, methods=["DELETE"])]

@@ -139,8 +139,11 @@ class Inference:
         )
 
     async def _answer(self, link: ServerConnection, call: SimulatedCall) -> None:
-        """Try the primary, then each fallback; when all fail, the primary's error is the one to tell."""
-        simulator, record = self.simulator, link.record
+        """Try the primary, then each fallback; when all fail, the primary's error is the one to tell.
+
+        Measured of 1.5.16: so it is when a stream's first chunk was late, though a fallback is asked, and answers.
+        """
+        simulator, record, lost = self.simulator, link.record, False
         first: tuple[Failure, Route] | None = None
         for place, target in enumerate(call.targets):
             route = simulator.route(call, place)
@@ -159,12 +162,19 @@ class Inference:
                 or FaultRule()
             )
             outcome = simulator.attempt(call, route, rule, began)
+            if isinstance(outcome, ProviderAttempt) and lost:
+                self._log_lost(call, outcome)
+                break
             if isinstance(outcome, ProviderAttempt):
                 delivery = self._delivery(link, call, outcome)
                 if not delivery.starts_with_error:
                     record.served = target
                     return await self._deliver(delivery)
                 outcome = simulator.dialect.first_frame(rule.failure())
+            late = call.stream and rule.provider_timeout_ms is not None
+            if late and simulator.dialect.name == "1.5.1":
+                await link.until(None)  # measured: it waits without end
+            lost = lost or (late and simulator.dialect.name == "1.5")
             await self._let_fail(link, call, route, rule, began, outcome)
             first = first or (outcome, route)
         if first is None:
@@ -242,6 +252,20 @@ class Inference:
             if call.kind == "responses" and whole and call.get("store", True):
                 said = {"role": "assistant", "content": delivery.text()}
                 self.simulator.remember(delivery.answer_id, [*call.messages, said])
+
+    def _log_lost(self, call: SimulatedCall, attempt: ProviderAttempt) -> None:
+        """The row of a fallback's answer that nobody gets."""
+        usage = {name: value for name, value in attempt.usage.items() if name != "cost"}
+        self.simulator.log(
+            call,
+            attempt.route,
+            rule=attempt.rule,
+            began=attempt.began,
+            status="success",
+            cost=attempt.cost_usd,
+            token_usage=usage,
+            **_told_answer(call, attempt.route, attempt.answer.choices[0].text),
+        )
 
     def _log(self, delivery: Delivery) -> None:
         call, attempt, link = delivery.call, delivery.attempt, delivery.link

@@ -56,12 +56,9 @@ def management_routes(simulator: Simulator, control_token: str | None) -> list[R
     ]
     # Measured: where a generation lacks one of these, it answers with its page.
     if not simulator.dialect.before(1, 4, 18):
-        routes.append(Route("/api/logs/{log_id:path}", handlers.log))
+        routes += [Route("/api/logs/{log_id:path}", handlers.log), *repository_routes(simulator.prompts)]
     if not simulator.dialect.old:
-        routes += [
-            Route("/api/providers/{provider}/keys", handlers.provider_keys),
-            *repository_routes(simulator.prompts),
-        ]
+        routes.append(Route("/api/providers/{provider}/keys", handlers.provider_keys))
     for route in routes:
         route.app = _Observed(route.app, simulator)
     if control_token is not None:

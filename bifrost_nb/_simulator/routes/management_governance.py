@@ -38,7 +38,7 @@ def governance_routes(simulator: Simulator) -> list[Route]:
         Route("/mcp", handlers.mcp, methods=["POST"]),
         Route("/v1/mcp/tool/execute", handlers.execute, methods=["POST"]),
     ]
-    if not simulator.dialect.old:
+    if not simulator.dialect.before(1, 4, 18):
         routes += [
             Route("/api/governance/routing-rules", handlers.rules),
             Route("/api/mcp-logs", handlers.tool_log),

@@ -35,7 +35,7 @@ def moment_of(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-_LEFT_OUT = ("output_message", "responses_output", "params", "metadata", "stop_reason")
+_LEFT_OUT = ("output_message", "responses_output", "params", "metadata", "stop_reason", "attempt_trail")
 """What a list of 1.4.18 and later leaves out of its rows."""
 _NAMELESS = ("routing_rule_id", "routing_rule_name")
 _PEOPLE = tuple(f"{who}_{what}" for who in ("user", "team", "customer", "business_unit") for what in ("id", "name"))
@@ -67,6 +67,9 @@ def told_row(row: LogRow, dialect: Dialect, *, listed: bool) -> dict[str, Any]:
         return told
     told |= dict.fromkeys(_NAMELESS) | {"is_large_payload_request": False, "is_large_payload_response": False}
     if not dialect.old:
+        attempt = {"attempt": 0, "key_id": facts.get("selected_key_id"), "key_name": facts.get("selected_key_name")}
+        attempt |= {} if dialect.before(1, 5, 16) else {"triggered_rotation": False}
+        told["attempt_trail"] = [attempt]
         told = dict.fromkeys((*_PEOPLE, *_PROMPTS)) | told
     if not dialect.before(1, 5, 16):
         told["content_summary"] = _summary(facts)

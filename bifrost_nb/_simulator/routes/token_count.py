@@ -28,7 +28,7 @@ _OPERATION = "count_tokens"
 
 def count_path(dialect: Dialect) -> str:
     """Where this generation counts, below ``/v1``."""
-    return "count_tokens" if dialect.old else "responses/input_tokens"
+    return "count_tokens" if dialect.before(1, 4, 18) else "responses/input_tokens"
 
 
 @dataclass(slots=True)

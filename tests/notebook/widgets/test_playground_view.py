@@ -12,7 +12,9 @@ import pytest
 
 from bifrost_nb import Client
 from bifrost_nb._notebook.playground.playground import Playground, playground
+from bifrost_nb._prompts.pictures import data_url
 from bifrost_nb._simulator.process import LocalGateway
+from tests.compare.test_messages import png
 from tests.data.hostile import HOSTILE
 from tests.panes import frames, text
 
@@ -136,6 +138,11 @@ def test_a_restore_from_python(wire: Wire, made: Playground) -> None:
     "content",
     [None, 3, "run", [], {}, {"form": 3}, {"form": {"repeats": "x"}}, {"form": {"client": 1, "history": []}},
      {"do": "restore"}, {"do": "restore", "number": True}, {"do": ["run"]}, {"do": "code"}, {"do": "code", "as": {}},
+     {"form": {"turns": 3}}, {"form": {"turns": [["tool", "x", 0]]}}, {"form": {"turns": [["user", "x"]]}},
+     {"do": "attach"}, {"do": "go_on"}, {"form": {"settings": {"azure/fast": 3}}},
+     {"form": {"pictures": ["/etc/passwd"], "images": ["x"]}},
+     {"do": "use", "name": []}, {"do": "diff", "name": {}, "to": 3}, {"do": "keep", "name": "x" * 1000},
+     {"do": "detach", "place": "x"}, {"do": "go_on", "column": ["x"]},
      {"form": {"deployments": [1]}}, {"form": {"values": {"a": {}}}, "do": "close"}, {"do": "run"}],
 )  # fmt: skip
 def test_nonsense_of_the_page(wire: Wire, made: Playground, gateway: LocalGateway, content: Any) -> None:
@@ -144,6 +151,31 @@ def test_nonsense_of_the_page(wire: Wire, made: Playground, gateway: LocalGatewa
     assert not made.running
     assert [record for record in gateway.requests() if record["method"] == "POST"] == []
     assert made.history == []
+
+
+def test_pictures_turns_and_versions_of_the_page(wire: Wire, made: Playground, gateway: LocalGateway) -> None:
+    """Bytes become pictures or are refused, a turn keeps its own; prompts are kept, used and compared."""
+    made.update(deployments=["openai/gpt-4o-mini"], prompt="What?")
+    attach = {"method": "custom", "content": {"do": "attach"}}
+    for content in (png(), b"<svg onload=alert(1)>", b"x" * 30_000_000):
+        made.view.form.comm.handle_msg({"content": {"data": attach}, "buffers": [memoryview(content)]})
+    assert wire.values(made.view.form)["pictures"] == [[data_url(png())]]
+    assert "more than the 21 MB" in wire.values(made.view.form)["line"]
+    say(made, {"do": "keep", "name": "mine"})
+    say(made, {"do": "run"})
+    made.wait(20)
+    say(made, {"do": "go_on", "column": "openai/gpt-4o-mini"})
+    assert wire.values(made.view.form)["pictures"] == [[], [data_url(png())], []]
+    say(made, {"form": {"turns": [["assistant", "a", 1], ["user", "b", 0], ["user", "c", 9]]}})
+    assert [len(turn.pictures) for turn in made.form.turns] == [0, 1, 0]
+    say(made, {"do": "diff", "name": "mine"})
+    said = wire.customs(made.view.form.model_id)[-1]
+    assert said["title"] == "mine → what is filled in"
+    assert {kind for kind, _ in said["diff"]} <= {"same", "added", "removed"}
+    say(made, {"do": "use", "name": "mine"})
+    assert (made.form.turns, made.form.pictures) == ((), (data_url(png()),))
+    say(made, {"do": "detach", "place": 0})
+    assert made.form.pictures == ()
 
 
 @pytest.mark.parametrize("answer", HOSTILE[::8])

@@ -49,6 +49,19 @@ def test_what_cannot_be_voted_on_is_no_ballot() -> None:
     assert len(Ballots(answers(), limit=5).ballots) == 5
 
 
+def test_many_pairs_are_folded_once_revealed() -> None:
+    """Of 3 pairs each is told at once, of 15 behind a line that says how many; the ranking stands before them."""
+    for prompts, folds in ((1, 0), (5, 1)):
+        vote = Vote(answers(prompts))
+        while vote.state.current is not None:
+            vote.state.choose("1")
+        vote.reveal()
+        shown = vote._repr_html_()
+        assert shown.count("<details>") == folds
+        assert ("All 15 pairs: who was who, and your vote" in shown) == bool(folds)
+        assert shown.index("strength") < shown.index("your vote</th>" if not folds else "<details>")
+
+
 def test_the_votes_frame() -> None:
     """A vote is a row with models, winner, prompt and seed; a skip has no winner; types never change."""
     ballots = Ballots(answers(), seed=9)
