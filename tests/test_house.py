@@ -16,6 +16,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 FOREIGN = {  # (file, underscored name of somebody else's library) has its reason beside the use
     ("_admin/doctor.py", "_fields"),  # named tuples' public methods have underscores
+    ("_admin/histograms.py", "_replace"),
+    ("charts/direct_labels.py", "_replace"),
     ("_notebook/live/live_widget.py", "_asdict"),
     ("_runs/collector.py", "_make"),
     ("_notebook/magic/magic.py", "_getframe"),

@@ -32,6 +32,8 @@ __all__ = ["Source", "replay"]
 
 _KINDS: Mapping[str, Kind] = {"text_completion": "text", "chat_completion": "chat"}
 _NEEDED = ("request_type", "prompt", "params")
+_TOLD = ("status", "response", "total_ms")
+"""By these a row of a list of the gateway's log is known, which from 1.4.18 on tells no parameters (measured)."""
 _NOT_SENT_AGAIN = ("stream", "stream_options", "route", "model", "prompt", "messages", "fallbacks")
 """What recorded parameters hold besides: how the answer came, the way to the old deployment; a gateway's log also has
 the fields that rows tell elsewhere."""
@@ -88,9 +90,9 @@ def replay(
 ) -> Replayed:
     """Send the questions of `rows` to `deployments`, and compare the answers with those that were given.
 
-    `rows`: a frame of `runs` or `gateway_logs` (all or some of its rows), a list of `Run`, or whatever has such a
-    ``.frame``. `deployments`: as for `compare`. Each question keeps its kind (text or chat), messages and parameters;
-    `parameters` given here come in place of recorded ones. The old fallbacks are not asked again.
+    `rows`: a frame of `runs` or ``gateway_logs(texts=True)`` (all or some of its rows), a list of `Run`, or whatever
+    has such a ``.frame``. `deployments`: as for `compare`. Each question keeps its kind (text or chat), messages and
+    parameters; `parameters` given here come in place of recorded ones. The old fallbacks are not asked again.
 
     Rows that are no completion, have no prompt, or cannot be sent are left out, and the result's `notes` say which and
     why. Rows of a comparison keep their template and their row of inputs, so that the new answers are compared by
@@ -174,7 +176,7 @@ def _plan(
     sources: dict[str, Source] = {}
     seen: Counter[str] = Counter()
     templates, inputs = (_texts(series) for series in (names(frame, "template"), inputs_told(frame)))
-    for place, row in enumerate(frame[list(_NEEDED)].itertuples(index=False)):
+    for place, row in enumerate(frame[[*_NEEDED, *_TOLD]].itertuples(index=False)):
         try:
             source = _source(place, row)
             for who in asked:
@@ -248,6 +250,9 @@ def _source(place: int, row: Any) -> Source:
         raise ConfigurationError("the prompt is not recorded.")
     if is_shortened(row.prompt):
         raise ConfigurationError("its pictures are not in this frame: replay the comparison itself, or rows of runs().")
+    told = isinstance(row.params, str) or isinstance(row.response, str) or isinstance(row.total_ms, float)
+    if str(row.status) == "ok" and not told:
+        raise ConfigurationError("the gateway's list leaves its parameters out: take gateway_logs(texts=True).")
     recorded = _decoded(row.params) if isinstance(row.params, str) else {}
     if not isinstance(recorded, dict):
         raise ConfigurationError("its parameters are not a JSON object.")

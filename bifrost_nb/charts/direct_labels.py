@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from .style import ShownAxes
 
-__all__ = ["DIRECT", "Series", "label_at_end", "label_directly"]
+__all__ = ["DIRECT", "NamedSeries", "label_at_end", "label_directly"]
 
 DIRECT = "bifrost-direct-label"
 """The gid of such a label."""
@@ -31,7 +31,7 @@ _ANCHORS = 24
 """Points of a series beside which its label is tried."""
 
 
-class Series(NamedTuple):
+class NamedSeries(NamedTuple):
     """A series to be named: its label, its colour, and its points in data coordinates."""
 
     label: str
@@ -44,14 +44,14 @@ class Series(NamedTuple):
     """True for what a label may stand on where there is no other place."""
 
 
-class _Place(NamedTuple):
+class _LabelPlace(NamedTuple):
     cost: float
     anchor: tuple[float, float]
     corner: tuple[float, float]
     size: tuple[float, float]
 
 
-def label_directly(ax: Axes, drawn: Sequence[Series], *, widen: bool = False) -> bool:
+def label_directly(ax: Axes, drawn: Sequence[NamedSeries], *, widen: bool = False) -> bool:
     """Name each of `drawn` beside itself; False, with nothing changed, where there is no room for all of them.
 
     Limits and ticks of `ax` must be final; with `widen` the right one is moved until there is room. A series
@@ -73,7 +73,7 @@ def label_directly(ax: Axes, drawn: Sequence[Series], *, widen: bool = False) ->
     return False
 
 
-def label_at_end(ax: Axes, drawn: Sequence[Series]) -> bool:
+def label_at_end(ax: Axes, drawn: Sequence[NamedSeries]) -> bool:
     """Name lines right of the plot, at the height of their ends; False where there is no room for all of them."""
     box = ax.get_window_extent()
     heights = [_size(ax, one.label)[1] / box.height for one in drawn]
@@ -101,12 +101,12 @@ def label_at_end(ax: Axes, drawn: Sequence[Series]) -> bool:
     return True
 
 
-def _finite(one: Series) -> Series:
+def _finite(one: NamedSeries) -> NamedSeries:
     known = np.isfinite(np.asarray(one.y, dtype="float64"))
     return one._replace(x=np.asarray(one.x)[known], y=np.asarray(one.y)[known])
 
 
-def _places(ax: Axes, drawn: Sequence[Series], *, over: bool) -> list[tuple[Series, _Place]] | None:
+def _places(ax: Axes, drawn: Sequence[NamedSeries], *, over: bool) -> list[tuple[NamedSeries, _LabelPlace]] | None:
     """A place for each label; `over`: they may cover what is thin."""
     box = ax.get_window_extent()
     shape = (int(box.width // _CELL), int(box.height // _CELL))
@@ -129,7 +129,7 @@ def _places(ax: Axes, drawn: Sequence[Series], *, over: bool) -> list[tuple[Seri
     return found
 
 
-def _pixels(ax: Axes, one: Series) -> np.ndarray:
+def _pixels(ax: Axes, one: NamedSeries) -> np.ndarray:
     x = ax.convert_xunits(np.asarray(one.x))  # type: ignore[no-untyped-call]
     y = np.asarray(one.y, dtype="float64")
     points = ax.transData.transform(np.column_stack([np.asarray(x, dtype="float64"), y]))
@@ -163,7 +163,7 @@ def _size(ax: Axes, label: str) -> tuple[float, float]:
     return float(box.width), float(box.height)
 
 
-def _nearest(taken: np.ndarray, pixels: np.ndarray, size: tuple[float, float]) -> _Place | None:
+def _nearest(taken: np.ndarray, pixels: np.ndarray, size: tuple[float, float]) -> _LabelPlace | None:
     """The free place that is nearest to one of the series' points."""
     width, height = size
     inside = pixels[((pixels >= 0) & (pixels < np.multiply(taken.shape, _CELL))).all(axis=1)]
@@ -171,7 +171,7 @@ def _nearest(taken: np.ndarray, pixels: np.ndarray, size: tuple[float, float]) -
         return None
     chosen = inside[np.unique(np.linspace(0, len(inside) - 1, _ANCHORS).round().astype(int))]
     sums = np.pad(taken.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
-    best: _Place | None = None
+    best: _LabelPlace | None = None
     for reach in _REACH:
         away = _GAP + reach
         for place, (x, y) in enumerate(chosen.tolist()):
@@ -184,7 +184,7 @@ def _nearest(taken: np.ndarray, pixels: np.ndarray, size: tuple[float, float]) -
             for order, (left, low) in enumerate(corners):
                 cost = reach + 0.5 * abs(place - len(chosen) / 2) + order
                 if (best is None or cost < best.cost) and _free(sums, left, low, width, height):
-                    found = _Place(cost, (x, y), (left, low), size)
+                    found = _LabelPlace(cost, (x, y), (left, low), size)
                     if not reach or _sees(taken, found):
                         best = found
         if best is not None:
@@ -200,7 +200,7 @@ def _free(sums: np.ndarray, x: float, y: float, width: float, height: float) -> 
     return bool(sums[c, d] - sums[a, d] - sums[c, b] + sums[a, b] == 0)
 
 
-def _sees(taken: np.ndarray, place: _Place) -> bool:
+def _sees(taken: np.ndarray, place: _LabelPlace) -> bool:
     """True if the leader from the label to its point crosses nothing but what is right at the point."""
     start, end = np.array(place.anchor), np.array(_edge(place))
     length = float(np.hypot(*(end - start)))
@@ -210,13 +210,13 @@ def _sees(taken: np.ndarray, place: _Place) -> bool:
     return not taken[cells[:, 0], cells[:, 1]].any()
 
 
-def _edge(place: _Place) -> tuple[float, float]:
+def _edge(place: _LabelPlace) -> tuple[float, float]:
     """The point of the label's rectangle that is nearest to its anchor."""
     (x, y), (left, low), (width, height) = place.anchor, place.corner, place.size
     return min(max(x, left), left + width), min(max(y, low), low + height)
 
 
-def _write(ax: Axes, one: Series, place: _Place) -> None:
+def _write(ax: Axes, one: NamedSeries, place: _LabelPlace) -> None:
     box, figure = ax.get_window_extent(), ax.get_figure(root=True)
     assert figure is not None, "axes that are drawn belong to a figure"  # noqa: S101 - for the type checker
     points = 72 / figure.dpi

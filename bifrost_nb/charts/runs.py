@@ -21,7 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from .direct_labels import Series, label_at_end, label_directly
+from .direct_labels import NamedSeries, label_at_end, label_directly
 from .style import as_label, axes, describe, empty, legend_below, name_rows, styles, time_axis
 
 __all__ = ["clean", "cost", "errors", "latency", "over_time", "series", "timeline", "tokens", "ttft"]
@@ -130,7 +130,7 @@ def over_time(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax.plot(when, values, look[name].marker, color=look[name].colour, markersize=3, alpha=0.35, linestyle="none")
         running = values.rolling(max(3, len(values) // 20), center=True, min_periods=1).median()
         ax.plot(when, running, color=look[name].colour, linestyle=look[name].dash, label=as_label(name))
-        drawn.append(Series(as_label(name), look[name].colour, when, running))
+        drawn.append(NamedSeries(as_label(name), look[name].colour, when, running))
     ax.set_ylim(bottom=0)
     time_axis(ax)
     if not label_at_end(ax, drawn):
@@ -235,7 +235,7 @@ def _distribution(frame: pd.DataFrame, metric: str, title: str, unit: str, ax: A
         ax.plot(at, shares, color=look[name].colour, linestyle=look[name].dash, label=label)
         ax.plot([p50, p95], [0.5, 0.95], look[name].marker, color=look[name].colour, linestyle="none", markersize=7)
         said.append(label)
-        drawn.append(Series(label.replace(": p50", "\np50"), look[name].colour, at, shares))
+        drawn.append(NamedSeries(label.replace(": p50", "\np50"), look[name].colour, at, shares))
     for share in (0.5, 0.95):
         ax.axhline(share, color="#999999", alpha=0.5, linewidth=0.8, zorder=0)
     ax.set_xlim(left=0)

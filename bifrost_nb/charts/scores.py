@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ..errors import ConfigurationError
-from .direct_labels import Series, label_at_end, label_directly
+from .direct_labels import NamedSeries, label_at_end, label_directly
 from .runs import clean, series
 from .style import ON_FILL, as_label, axes, describe, empty, legend_below, name_rows, styles
 
@@ -93,8 +93,8 @@ def tradeoff(frame: pd.DataFrame, x: str = "cost_usd", y: str = "total_ms", ax: 
             set_limits(0)
     edges = _frontier(ax, list(points.values()), more=(_more_is_better(x), _more_is_better(y)))
     ax.locator_params(axis="x", nbins=4)  # small costs have long numbers
-    drawn = [Series(as_label(name), look[name].colour, [a], [b], joined=False) for name, (a, b) in points.items()]
-    drawn.append(Series("efficient frontier", FRONTIER, *edges, thin=True))
+    drawn = [NamedSeries(as_label(name), look[name].colour, [a], [b], joined=False) for name, (a, b) in points.items()]
+    drawn.append(NamedSeries("efficient frontier", FRONTIER, *edges, thin=True))
     if not (label_directly(ax, drawn) or label_at_end(ax, drawn)):
         legend_below(ax, columns=2)
     return ax
