@@ -217,7 +217,7 @@ def _edge(place: _LabelPlace) -> tuple[float, float]:
 
 
 def _write(ax: Axes, one: NamedSeries, place: _LabelPlace) -> None:
-    box, figure = ax.get_window_extent(), ax.get_figure(root=True)
+    box, figure = ax.get_window_extent(), ax.figure.figure
     assert figure is not None, "axes that are drawn belong to a figure"  # noqa: S101 - for the type checker
     points = 72 / figure.dpi
     (x, y), (left, low) = place.anchor, place.corner

@@ -69,6 +69,17 @@ def test_vote_by_keyboard(either: Notebook, gateway: LocalGateway) -> None:
     assert "4 votes" in str(either.saved().cells[vote.index].outputs[-1]["data"]["text/html"])
 
 
+def test_clicks_arrive_when_earlier_widgets_are_gone(lab: Notebook, gateway: LocalGateway) -> None:
+    """JupyterLab ends its subshell with the widgets of one comparison and names it in messages of the next's."""
+    for _ in range(2):
+        vote = shown(lab, gateway)
+        root = vote.output.locator(".bifrost-board")
+        root.get_by_role("button", name="1 is better").click()
+        lab.until(lambda cell=vote: "Pair 2 of 5" in count(cell).inner_text(), 30, "the second pair")
+        root.get_by_role("button", name="End and reveal").click()
+        lab.until(lambda board=root: board.count() == 0, 30, "the static result")
+
+
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
 def test_pictures(lab: Notebook, vote: Cell, pictures: Path, theme: Literal["Light", "Dark"]) -> None:
     """Pictures of both themes for people to look at; every button is named, and text differs enough from its ground."""

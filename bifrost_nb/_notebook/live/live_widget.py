@@ -23,6 +23,7 @@ from typing import Any
 
 from ..._display.markdown import LONGEST_MARKDOWN
 from ..._display.run import answer_html, asked_pictures
+from ..._foreground.comm_pump import reachable
 from ..assets import page
 from .race import Facts, Race, RaceColumn
 
@@ -67,7 +68,7 @@ class Pane:
         columns = [column.facts(0.0)._asdict() for column in race.columns]
         asked = {column.run.prompt: column.run for column in race.columns}
         pictures = asked_pictures(*asked.values()) if len(asked) == 1 else []
-        self.widget = _widget_class()(columns=columns, title=race.title, hint=hint, pictures=pictures)
+        self.widget = reachable(_widget_class()(columns=columns, title=race.title, hint=hint, pictures=pictures))
         self.widget.on_msg(self._hear)
 
     def bundle(self) -> dict[str, Any]:

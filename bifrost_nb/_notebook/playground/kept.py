@@ -78,6 +78,7 @@ def _asked(entry: Entry) -> str:
     said += [f"{rows:,} rows"] if rows else [f"{name}: {form.values.get(name, '')}" for name in form.variables]
     facts = "".join(f"<div>{escape(plain(each, 1_000))}</div>" for each in said if each)
     urls = [*(url for turn in form.turns for url in turn.pictures), *form.pictures]
+    urls = [url for url in urls if url not in entry.html]  # the answers have them beside themselves: not twice
     pictures = pictures_html(showable(urls, MOST_PICTURES))
     return (
         f'<details style="margin:0 0 6px"><summary style="cursor:pointer;{_QUIET}">What was asked</summary>'

@@ -19,6 +19,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ..._compare.scoring import Scorer
+from ..._foreground.comm_pump import reachable
 from ..._foreground.environment import place
 from ..._keys import without_keys
 from ..._safe_text import plain
@@ -55,7 +56,7 @@ class PlaygroundView:
         self._said_at = 0.0
         self._shout = ""
         """What a wish of the page could not do; said until the next change."""
-        self.form = _widget_class()()
+        self.form = reachable(_widget_class()())
         self.form.on_msg(self._hear)
         self._live = ipywidgets.VBox([])
         where = place()
@@ -63,7 +64,7 @@ class PlaygroundView:
         self.keeps = where == "notebook"
         """The answers are in an output of the notebook."""
         # Only what `render` made safe goes in here.
-        self._results = ipywidgets.HTMLMath("") if self._boxes else _results_class()()
+        self._results = ipywidgets.HTMLMath("") if self._boxes else reachable(_results_class()())
         self._results.add_class("bifrost-results")
         shown = [] if self.keeps else [self._results]
         self.box = ipywidgets.VBox([self.form, self._live, *shown])

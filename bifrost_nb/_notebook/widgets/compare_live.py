@@ -17,6 +17,7 @@ from ..._compare.comparison import Comparison
 from ..._compare.interrupted import ComparisonInterrupted
 from ..._compare.plan import Plan, Trial
 from ..._compare.sweep import Sweep
+from ..._foreground.comm_pump import reachable
 from ..._foreground.environment import place
 from ..._foreground.wait import Interrupts, drain, wait_for_costs
 from ..._runs.collector import Piece
@@ -188,7 +189,7 @@ class _OverviewView(_CompareView):
         self.overview = Overview(sweep.plan, sweep.results, sweep.progress)
         self._stop = stop
         self._drawn_at = 0.0
-        self.widget = _widget_class()(titles=list(TITLES), **self._state())
+        self.widget = reachable(_widget_class()(titles=list(TITLES), **self._state()))
         self.widget.on_msg(self._hear)
 
     def draw(self, items: list[Any], final: bool = False) -> None:

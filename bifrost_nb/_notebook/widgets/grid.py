@@ -17,6 +17,7 @@ from ..._display.explain import explain
 from ..._display.html import Markup, pictures_html, table, text as escape
 from ..._display.media import media_urls
 from ..._display.run import answer_html, said_html
+from ..._foreground.comm_pump import reachable
 from ..._foreground.environment import takes_clicks
 from ..._prompts.pictures import showable
 from ..._report.spreadsheet import WRITERS, write
@@ -109,7 +110,7 @@ class GridView:
                 sorts=[[name, words] for name, (words, _) in self.state.sorts.items()],
                 choices=self.state.choices(),
             )
-            self._widget.on_msg(self._hear)
+            reachable(self._widget).on_msg(self._hear)
         return self._widget
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ from ..._display.describe import duration, usd
 from ..._display.html import Markup, table, text as escape
 from ..._display.media import media_text, media_urls
 from ..._display.run import said_html
+from ..._foreground.comm_pump import reachable
 from ..._foreground.environment import place, takes_clicks
 from ..._prompts.messages import pictures_sent, readable
 from ..._prompts.pictures import showable
@@ -97,7 +98,7 @@ class Vote:
     def widget(self) -> Any:
         """The widget, made at the first use."""
         if self._widget is None:
-            self._widget = _widget_class()(ballot=self._ballot())
+            self._widget = reachable(_widget_class()(ballot=self._ballot()))
             self._widget.on_msg(self._hear)
         return self._widget
 
