@@ -76,7 +76,9 @@ def test_one_input_that_differs_says_nothing(inputs: int, metric: str) -> None:
     table["total_ms"], table["cost_usd"] = pd.array([100.0] * len(table)), pd.array([0.001] * len(table))
     table.loc[0, metric] = table.loc[0, metric] * 2
     found = difference(table, "azure/a", "azure/b", metric)
-    assert (found.p_value, found.n, found.winner) == (1.0, inputs, None)
+    assert (found.n, found.winner) == (inputs, None)
+    assert found.p_value is not None
+    assert found.p_value >= 0.5  # of a median between two inputs; else 1
     assert differences(table, metric)["winner"].isna().all()
 
 

@@ -118,4 +118,5 @@ def test_after_the_interrupt_key(gateway: LocalGateway, log: RunLog, client: Cli
     with pytest.raises(ComparisonInterrupted):
         everything(client)
     watcher.join()
+    wait_for(lambda: all(run.cost_usd is not None for run in log.read(status="ok")))  # they come late, also now
     check(gateway, log)

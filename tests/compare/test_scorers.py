@@ -119,7 +119,7 @@ def test_scorers_have_names_and_show_how_they_were_made() -> None:
         "called": scorers.called("a"), "length": scorers.length(1), "rubric": scorers.rubric("a", judge="a/b"),
         "similar": scorers.similar("a", deployment="a/b"),
     }  # fmt: skip
-    assert set(made) | {"Score", "Scorer"} == set(scorers.__all__)
+    assert set(made) | {"Score", "Scorer", "bounded"} == set(scorers.__all__)
     for name, scorer in made.items():
         assert scorer.__name__ == name
         assert f"scorers.{name}(" in str(getattr(scorers, name).__doc__), "a one-line example"
