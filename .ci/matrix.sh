@@ -83,7 +83,7 @@ run_tests() { # name, further options of pytest
 print(f"Python {sys.version.split()[0]}, pandas {pandas.__version__}, NumPy {numpy.__version__}")')"
     "$folder/$name/bin/python" -m pytest -q -p no:cacheprovider "$@" \
         tests/wire tests/client/test_calls.py tests/runs/test_frame.py tests/runs/test_log.py tests/runs/test_hostile.py \
-        tests/charts tests/compare/test_plan.py tests/compare/test_compare.py tests/compare/test_statistics.py \
+        tests/charts tests/compare/test_plan.py tests/compare/test_compare.py tests/compare/test_summary.py \
         tests/compare/test_dataset.py tests/notebook/magic/test_cells.py tests/notebook/widgets/test_grid.py tests/test_public.py
 }
 

@@ -26,7 +26,7 @@ from ._compare.difference import Difference as Difference, difference as differe
 from ._compare.fill import fill as fill
 from ._compare.replay import replay as replay
 from ._compare.replay_result import Replayed as Replayed
-from ._compare.statistics import summary as summary
+from ._compare.summary import summary as summary
 from ._display.evidence import from_notebook as from_notebook
 from ._gate.gate import Gate as Gate, gate as gate
 from ._launch.launch import LaunchedGateway as LaunchedGateway, launch_gateway as launch_gateway

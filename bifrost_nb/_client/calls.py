@@ -31,6 +31,8 @@ __all__ = [
     "Timeouts",
     "asked_of",
     "chat_parameters",
+    "check_shapes",
+    "checked_retries",
     "prepare",
     "same_for",
     "text_parameters",
@@ -249,17 +251,11 @@ def prepare(
 
     target = Deployment.parse(deployment)
     address = endpoint(kind, target, route, api_version)
-    if isinstance(fallbacks, str):
-        raise ConfigurationError(f"fallbacks must be a list of deployments, like [{fallbacks!r}].")
-    if tags is not None and not isinstance(tags, Mapping):
-        raise ConfigurationError(f"tags must be a dict, not {type(tags).__name__}.")
+    check_shapes(fallbacks, tags)
     parameters = {**parameters, "stream": True} if stream else parameters
     options: dict[str, Any] = {"fallbacks": fallbacks, "extra": extra, **parameters}
     request = _build(kind, target, prompt, system, messages, options)
-    again = whole(default_retries if retries is None else retries)
-    if again is None or again < 0:
-        given = default_retries if retries is None else retries
-        raise ConfigurationError(f"retries must be a whole number from 0, not {given!r}.")
+    again = checked_retries(default_retries if retries is None else retries)
     body = wire.body(request, target, address)
     run = Run(
         comparison_id=comparison_id,
@@ -288,6 +284,22 @@ def prepare(
         retries=again,
         run=run,
     )
+
+
+def check_shapes(fallbacks: Any, tags: Any) -> None:
+    """Raises ConfigurationError where these are no list and no dict."""
+    if isinstance(fallbacks, str):
+        raise ConfigurationError(f"fallbacks must be a list of deployments, like [{fallbacks!r}].")
+    if tags is not None and not isinstance(tags, Mapping):
+        raise ConfigurationError(f"tags must be a dict, not {type(tags).__name__}.")
+
+
+def checked_retries(given: Any) -> int:
+    """How often a call may be sent again. Raises ConfigurationError."""
+    again = whole(given)
+    if again is None or again < 0:
+        raise ConfigurationError(f"retries must be a whole number from 0, not {given!r}.")
+    return again
 
 
 _ASKED: Mapping[Kind, str] = {"text": "prompt", "chat": "messages", "responses": "input", "embedding": "input"}

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from .._files import check_file, read_file, write_private
 from .._keys import guard_headers
-from .._numbers import whole
 from .._runs.run import Run
 from .._safe_text import plain
 from .._wire.deployments import MediaKind
 from .._wire.media import sound_kind
 from ..errors import BifrostError, ConfigurationError, GatewayError
-from .calls import REQUEST_TYPES, Call, Outcome, Timeouts
+from .calls import REQUEST_TYPES, Call, Outcome, Timeouts, check_shapes, checked_retries
 from .streams import finished
 
 if TYPE_CHECKING:
@@ -190,15 +189,9 @@ def _prepared(
     timeout, retries = options.pop("timeout", None), options.pop("retries", None)
     names = {name: options.pop(name, None) for name in ("comparison_id", "prompt_id", "repeat")}
     headers = client.checked_headers(options.pop("headers", None))
-    if isinstance(fallbacks, str):
-        raise ConfigurationError(f"fallbacks must be a list of deployments, like [{fallbacks!r}].")
-    if tags is not None and not isinstance(tags, Mapping):
-        raise ConfigurationError(f"tags must be a dict, not {type(tags).__name__}.")
+    check_shapes(fallbacks, tags)
     target = wire.Deployment.parse(deployment)
     request: Any = build(model, target, content, fallbacks, extra, options)
-    again = whole(client.retries if retries is None else retries)
-    if again is None or again < 0:
-        raise ConfigurationError(f"retries must be a whole number from 0, not {retries!r}.")
     address = wire.endpoint(kind, target, "v1")
     run = Run(
         request_type=REQUEST_TYPES[kind],
@@ -222,7 +215,7 @@ def _prepared(
         body=wire.body(request, target, address),
         headers={"accept": "*/*", **wire.headers(request, address), **headers},
         timeouts=Timeouts.of(timeout, client.timeouts),
-        retries=again,
+        retries=checked_retries(client.retries if retries is None else retries),
         run=run,
     )
     client.made_ready(call)

@@ -12,7 +12,6 @@ from .._numbers import number
 from ..errors import ConfigurationError
 from .api_choice import compared_kind
 from .comparison import Comparison
-from .deciding import decide
 from .interrupted import ComparisonInterrupted
 from .judge import JudgeCalls
 from .kept_media import checked_folder
@@ -21,6 +20,7 @@ from .resume import recorded, resumed
 from .scoring import ScorerFunction, check_columns, scorers_of
 from .sweep import Sweep
 from .until import FIRST_INPUTS, looks_of
+from .until_loop import decide
 from .waiting import run_sweep
 
 if TYPE_CHECKING:

@@ -220,7 +220,7 @@ class Comparison:
 
     def summary(self, by: By | None = None) -> pd.DataFrame:
         """One row per (variant, deployment that served), or `by` ``deployment`` or ``template``; see `bf.summary`."""
-        from .statistics import summary
+        from .summary import summary
 
         return summary(self.frame, by)
 

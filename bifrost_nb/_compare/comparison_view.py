@@ -15,7 +15,7 @@ from . import groups
 from .api_choice import kinds_note
 from .groups import SEPARATOR
 from .progress import summary_line
-from .statistics import measured
+from .summary import measured
 from .verdict import amount
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from ..errors import ConfigurationError
 from . import groups
 from .groups import By
 from .metrics import Statistic, checked_statistic, default_margin, higher_is_better, is_score, is_time
-from .statistics import measured
+from .summary import measured
 from .verdict import verdict_text
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from ..errors import ConfigurationError
 from . import groups
 from .difference import Difference, DifferenceOptions, decided, difference
 from .metrics import checked_statistic, higher_is_better
-from .statistics import measured
+from .summary import measured
 
 if TYPE_CHECKING:
     import pandas as pd

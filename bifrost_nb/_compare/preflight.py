@@ -17,7 +17,7 @@ from .._client.token_count import checked, count_tokens
 from .._safe_text import plain
 from ..errors import BifrostError
 from .plan import Plan, Trial, Variant
-from .statistics import measured
+from .summary import measured
 from .verdict import amount
 
 if TYPE_CHECKING:

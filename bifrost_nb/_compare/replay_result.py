@@ -72,7 +72,7 @@ class Replayed:
         import pandas as pd
 
         from .groups import deployments, served
-        from .statistics import measured
+        from .summary import measured
 
         after = self.comparison.frame
         places = [self._sources[prompt].place for prompt in after["prompt_id"]]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from .._compare import groups
 from .._compare.difference import FEWEST_INPUTS, FEWEST_INPUTS_P95, Mixed, difference
 from .._compare.metrics import Statistic, default_margin, higher_is_better, is_score, score_columns
-from .._compare.statistics import measured
+from .._compare.summary import measured
 from .._compare.verdict import amount
 from .._safe_text import plain
 from .._statistics.intervals import mean_interval

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -19,29 +18,18 @@ import orjson
 from .batches import BatchStore
 from .content.answers import SimulatedAnswer, compose, prompt_tokens, seeded
 from .content.embeddings import refused_embedding
-from .content.media import MEDIA, log_facts, make, media_usd, refused_media
-from .content.tokens import message_text
+from .content.media import MEDIA, make, media_usd, refused_media
 from .deployments import SimulatedDeployment
 from .dialects import Dialect, Failure, Route
 from .faults import FaultRule, Script
 from .http.delivery import ProviderAttempt
 from .http.request import Refused, SimulatedCall, out_of_bounds
+from .log_writer import row_of
 from .mcp_tools import ToolBox
 from .prompt_repository import PromptRepository
-from .records import LogRow, LogStore, RequestRecorder
+from .records import LogStore, RequestRecorder
 
-__all__ = ["BUDGET_USD", "VIRTUAL_KEYS", "Simulator", "virtual_key"]
-
-BUDGET_USD = 10.0
-"""What each planted virtual key may spend."""
-VIRTUAL_KEYS: dict[str, dict[str, Any]] = {
-    "sk-bf-demo-0123456789abcdef": {"id": "vk-demo", "name": "demo", "is_active": True, "spent": 1.25},
-    "sk-bf-spent-0123456789abcdef": {"id": "vk-spent", "name": "spent", "is_active": True, "spent": 10.0},
-    "sk-bf-blocked-0123456789abcdef": {"id": "vk-blocked", "name": "blocked", "is_active": False, "spent": 0.0},
-}
-"""The planted virtual keys: one that works, one without budget left, one switched off. Others are not looked at."""
-
-_KEY_HEADERS = ("x-bf-vk", "authorization", "x-api-key", "x-goog-api-key", "api-key")
+__all__ = ["Simulator"]
 
 
 @dataclass(slots=True)
@@ -297,110 +285,12 @@ class Simulator:
             answer.prompt_tokens, answer.completion_tokens, cached=cached, reasoning=answer.reasoning_tokens
         )
 
-    # -- the log ----------------------------------------------------------------------------------------------------
-
     def log(
         self, call: SimulatedCall, route: Route, *, rule: FaultRule, began: float, status: str, **facts: Any
     ) -> None:
         """Write a row of the gateway's log, a little later. `began`: monotonic seconds."""
-        if not rule.log:
-            return
-        now = time.monotonic()
-        if rule.log_delay_ms is not None:
-            written_at = now + rule.log_delay_ms / 1e3
-        elif self.dialect.log_interval_s:
-            written_at = self.logs.next_batch(now, self.dialect.log_interval_s / self.speed)
-        else:
-            written_at = now + seeded(self.seed, "log", route.log_id).uniform(0.03, 0.15) / self.speed
-        if status == "cancelled" and not self.dialect.second:
-            status = "error"
-        key = virtual_key(call.headers)
-        row = {
-            "id": route.log_id,
-            "parent_request_id": call.request_id if route.log_id != call.request_id else None,
-            "object": route.request_type,
-            "provider": route.provider,
-            **self._names(route),
-            "number_of_retries": 0,
-            "fallback_index": route.fallback_index,
-            "selected_key_id": f"key-{route.provider}",
-            "selected_key_name": route.key,
-            "virtual_key_id": key and key["id"],
-            "virtual_key_name": key and key["name"],
-            **self._asked(call, route),
-            "params": self._parameters(call, route),
-            "latency": (now - began) * 1e3,
-            "status": status,
-            "stream": call.stream,
-            "user_agent": call.headers.get("user-agent", ""),
-            **self.prompts.facts(call.headers),
-            "metadata": self._tags(call.headers),
-        }
-        if call.kind in MEDIA:
-            row |= log_facts(call)
-        facts = {name: value for name, value in facts.items() if value is not None}
-        timestamp = time.time() - (now - began)
-        self.logs.add(LogRow(written_at=written_at, timestamp=timestamp, facts=row | facts))
-
-    def _tags(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """Measured: 1.4.18 can be asked for them, and keeps none; older ones know nothing of them."""
-        if self.dialect.old:
-            return {}
-        return {name[9:]: value for name, value in headers.items() if name.startswith("x-bf-dim-")}
-
-    def _asked(self, call: SimulatedCall, route: Route) -> dict[str, Any]:
-        """The conversation, as the log keeps it: what an SDK's route turned into a Responses call has its parts."""
-        messages = call.messages or [{"role": "user", "content": prompt} for prompt in call.prompts]
-        if not route.request_type.startswith("responses"):
-            return {"input_history": messages}
-        if call.kind == "responses":
-            return {"responses_input_history": messages}
-        whole = self.dialect.before(1, 4, 18) and call.route == "anthropic"
-        return {"responses_input_history": [item for message in messages for item in _items(message, whole=whole)]}
-
-    def _parameters(self, call: SimulatedCall, route: Route) -> dict[str, Any]:
-        told = {name: value for name, value in call.body.items() if name not in _NO_PARAMETERS}
-        if route.request_type.startswith("responses") and "max_tokens" in told:
-            told["max_output_tokens"] = told.pop("max_tokens")
-        return told
-
-    def _names(self, route: Route) -> dict[str, str]:
-        """What the log calls the model: measured, from 1.5.1 on the provider's name, and the gateway's is the alias.
-
-        In 2.0 a streamed fallback has the primary's name there.
-        """
-        if self.dialect.old:
-            return {"model": route.model}
-        if self.deployments.get(f"{route.provider}/{route.model}") is None:  # a name that nobody has, or an escaped one
-            return {"model": route.model}
-        alias = route.primary_model if self.dialect.second and route.stream else route.model
-        return {"model": route.upstream_model} | ({"alias": alias} if alias != route.upstream_model else {})
-
-
-def _items(message: dict[str, Any], *, whole: bool) -> Iterator[dict[str, Any]]:
-    """A message as items of the Responses API; `whole`: its text is not in a part. Of tools not measured."""
-    content = message_text(message)
-    if message["role"] == "tool":
-        yield {"type": "function_call_output", "call_id": message.get("tool_call_id"), "output": message.get("content")}
-        return
-    for called in message.get("tool_calls") or ():
-        yield {"type": "function_call", "call_id": called["id"], **called["function"]}
-    if not content and message.get("tool_calls"):
-        return
-    parts = content if whole else [{"type": "input_text", "text": content}]
-    yield {"type": "message", "role": message["role"], "content": parts}
-
-
-_NO_PARAMETERS = frozenset(
-    ("model", "stream", "prompt", "messages", "input", "file", "fallbacks", "instructions", "contents")
-)
-"""Fields of a request that the log does not count among its parameters."""
-
-
-def virtual_key(headers: Mapping[str, str]) -> dict[str, Any] | None:
-    """The planted virtual key of a request, from any of the headers in which an SDK sends its key."""
-    sent = (headers.get(name, "").removeprefix("Bearer ") for name in _KEY_HEADERS)
-    return next((VIRTUAL_KEYS[key] for key in sent if key in VIRTUAL_KEYS), None)
+        if rule.log:
+            self.logs.add(row_of(self, call, route, rule=rule, began=began, status=status, **facts))
 
 
 def _log_normal(random: Random, sigma: float) -> float:

@@ -9,26 +9,20 @@ from pydantic import BeforeValidator
 
 from .base import BaseRequest, build
 from .deployments import Deployment
-from .fields import Count
+from .fields import Count, one_or_several
 
 __all__ = ["EmbeddingRequest", "build_embedding"]
 
 
+def _check_text(item: Any, name: str) -> None:
+    if not isinstance(item, str):
+        raise ValueError(f"{name} must be text, not {type(item).__name__}")
+    if not item:
+        raise ValueError(f"{name} is empty, which providers refuse")
+
+
 def _input(value: Any) -> Any:
-    if isinstance(value, str):
-        if not value:
-            raise ValueError("input is empty")
-        return value
-    if not isinstance(value, list):
-        raise ValueError(f"input must be text or a list of texts, not {type(value).__name__}")
-    if not value:
-        raise ValueError("input is an empty list")
-    for position, item in enumerate(value):
-        if not isinstance(item, str):
-            raise ValueError(f"input[{position}] must be text, not {type(item).__name__}")
-        if not item:
-            raise ValueError(f"input[{position}] is empty, which providers refuse")
-    return value
+    return one_or_several(value, "texts", _check_text)
 
 
 class EmbeddingRequest(BaseRequest):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
@@ -36,6 +36,7 @@ __all__ = [
     "configuration_error",
     "field_value",
     "json_value",
+    "one_or_several",
 ]
 
 _PLAIN = frozenset({bool, int, float, str, list, dict, type(None)})
@@ -230,3 +231,18 @@ def _phrase(schema: Mapping[str, Any]) -> str:
 
 def _shown(value: Any) -> str:
     return without_keys(plain(repr(value), 60))
+
+
+def one_or_several(value: Any, what: str, check: Callable[[Any, str], None]) -> Any:
+    """`input` of a request: a text, or a list of `what`, each of which `check` takes with its name or refuses."""
+    if isinstance(value, str):
+        if not value:
+            raise ValueError("input is empty")
+        return value
+    if not isinstance(value, list):
+        raise ValueError(f"input must be text or a list of {what}, not {type(value).__name__}")
+    if not value:
+        raise ValueError("input is an empty list")
+    for position, item in enumerate(value):
+        check(item, f"input[{position}]")
+    return value

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator
 
 from .base import BaseRequest, build
 from .deployments import Deployment
-from .fields import Count, Index, JsonObject, Probability, Temperature
+from .fields import Count, Index, JsonObject, Probability, Temperature, one_or_several
 
 __all__ = ["ResponsesRequest", "build_responses"]
 
@@ -17,17 +17,7 @@ _ROLES = ("user", "assistant", "system", "developer")
 
 
 def _input(value: Any) -> Any:
-    if isinstance(value, str):
-        if not value:
-            raise ValueError("input is empty")
-        return value
-    if not isinstance(value, list):
-        raise ValueError(f"input must be text or a list of items, not {type(value).__name__}")
-    if not value:
-        raise ValueError("input is an empty list")
-    for position, item in enumerate(value):
-        _check_item(item, f"input[{position}]")
-    return value
+    return one_or_several(value, "items", _check_item)
 
 
 def _check_item(item: Any, where: str) -> None:

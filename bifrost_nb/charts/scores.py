@@ -197,7 +197,7 @@ def _figure(values: pd.Series[Any], name: str) -> float | None:
 def _mean_interval(runs: pd.DataFrame, name: str) -> tuple[float, float | None, float | None, int]:
     """The figures of a comparison's own summary; no interval where it has none or too few inputs."""
     from .._compare.groups import inputs
-    from .._compare.statistics import score_figures
+    from .._compare.summary import score_figures
 
     found = score_figures(runs[name], inputs(runs))
     if found["n"] < FEWEST_INPUTS:

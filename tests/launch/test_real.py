@@ -11,12 +11,13 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from bifrost_nb import Admin, AuthenticationFailed, BifrostError, Client, compare, doctor
-from bifrost_nb._launch.launch import launch_gateway
+from bifrost_nb._launch.launch import LaunchedGateway, launch_gateway
 from bifrost_nb._runs.log.log import RunLog
 from bifrost_nb._simulator.deployments import DEFAULT_DEPLOYMENTS, SimulatedDeployment
 from tests.conformance.programs import PROGRAMS, UNSET
@@ -31,6 +32,16 @@ programs = pytest.mark.parametrize(
 )
 
 
+def launched(**options: Any) -> LaunchedGateway | None:
+    """The running program; None for one that says that it does not start offline, with a price list or without."""
+    try:
+        return launch_gateway(**options)
+    except BifrostError as error:
+        if "does not start without internet" not in str(error):
+            raise
+        return None
+
+
 @programs
 def test_a_real_program_serves_offline(path: str, log: RunLog, monkeypatch: pytest.MonkeyPatch) -> None:
     """Started without version, prices or internet it answers for known and custom providers, or says why it cannot."""
@@ -41,11 +52,8 @@ def test_a_real_program_serves_offline(path: str, log: RunLog, monkeypatch: pyte
         warnings.simplefilter("ignore")
         given = {name: {"key": f"env.TEST_{name.upper()}_KEY", "base_url": upstreams.url(name)} for name in keys}
         given["azure"] = {"key": "env.TEST_AZURE_KEY", "endpoint": upstreams.url("azure"), "deployments": ["fast"]}  # type: ignore[dict-item]
-        try:
-            gateway = launch_gateway(providers=given, binary=path)
-        except BifrostError as error:
-            if "does not start without internet" not in str(error):
-                raise
+        gateway = launched(providers=given, binary=path)
+        if gateway is None:
             return
         with gateway:
             client = Client(gateway.url, log=log, retries=0, timeout=20)
@@ -72,11 +80,8 @@ def test_a_real_program_takes_a_local_price_list(
     ):
         warnings.simplefilter("always")
         given = {"openai": {"key": "env.TEST_OPENAI_KEY", "base_url": upstreams.url("openai")}}
-        try:
-            gateway = launch_gateway(providers=given, binary=path, prices=prices)
-        except BifrostError as error:  # 1.5.1 reads the list, and then wants another from the internet
-            if "does not start without internet" not in str(error):
-                raise
+        gateway = launched(providers=given, binary=path, prices=prices)
+        if gateway is None:
             return
         with gateway:
             client = Client(gateway.url, log=log, retries=0, timeout=20)
@@ -173,11 +178,8 @@ def test_the_first_administrator_of_2_0_takes_the_setup_token(
     ):
         warnings.simplefilter("ignore")
         given = {"openai": {"key": "env.TEST_OPENAI_KEY", "base_url": upstreams.url("openai")}}
-        try:
-            gateway = launch_gateway(providers=given, binary=path)
-        except BifrostError as error:
-            if "does not start without internet" not in str(error):
-                raise
+        gateway = launched(providers=given, binary=path)
+        if gateway is None:
             return
         with gateway:
             client = Client(gateway.url, log=log, retries=0, timeout=20)

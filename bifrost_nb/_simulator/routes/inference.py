@@ -20,8 +20,9 @@ from ..http.framing import STREAM_HEADERS, sse
 from ..http.media_delivery import MediaDelivery
 from ..http.request import PROVIDERS, UNRESOLVED, Malformed, Refused, SimulatedCall, azure_target, read_call
 from ..http.responses_delivery import ResponsesDelivery
+from ..planted_keys import BUDGET_USD, virtual_key
 from ..providers import ForeignDelivery, ProviderFormat
-from ..state import BUDGET_USD, Simulator, virtual_key
+from ..state import Simulator
 
 __all__ = ["OPERATIONS", "Inference"]
 

@@ -19,7 +19,8 @@ from ..faults import Script
 from ..http.connection import ClientGone, Dropped, ServerConnection
 from ..http.framing import json_response
 from ..http.request import REQUEST_TYPES
-from ..state import VIRTUAL_KEYS, Simulator
+from ..planted_keys import VIRTUAL_KEYS
+from ..state import Simulator
 from .management_governance import budget_of, governance_routes
 from .management_log import SORTS, counted, found_rows, key_shape, statistics, told_row
 from .management_prompts import repository_routes

@@ -15,7 +15,8 @@ from starlette.routing import Route
 
 from ..dialects import Failure
 from ..http.framing import json_response
-from ..state import BUDGET_USD, VIRTUAL_KEYS, Simulator, virtual_key
+from ..planted_keys import BUDGET_USD, VIRTUAL_KEYS, virtual_key
+from ..state import Simulator
 from .management_log import moment_of, rfc3339
 
 __all__ = ["budget_of", "governance_routes"]

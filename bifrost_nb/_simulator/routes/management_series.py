@@ -13,8 +13,9 @@ from starlette.routing import Route
 
 from ..dialects import Dialect, Failure
 from ..http.framing import json_response
+from ..planted_keys import BUDGET_USD, VIRTUAL_KEYS
 from ..records import LogRow
-from ..state import BUDGET_USD, VIRTUAL_KEYS, Simulator
+from ..state import Simulator
 from .management_log import found_rows, key_shape, rfc3339, statistics
 
 __all__ = ["series_routes"]

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from bifrost_nb._compare.groups import deployments, served
-from bifrost_nb._compare.statistics import METRICS, summary
+from bifrost_nb._compare.summary import METRICS, summary
 
 from .frames import calls, frame, times
 
