@@ -39,12 +39,12 @@ PROVIDERS: Mapping[str, Rules] = {
 """A gateway takes no larger request than 100 MB unless it is told to."""
 
 NOT_BATCHED: Mapping[str, str] = {
-    "gemini": ", whose jobs gateways before 2.0 make and then answer with 'No results available'",
+    "gemini": ", whose jobs gateways before 2.0 make and then find no results of (tried before a simulated Gemini)",
     "bedrock": ", for which gateways want an S3 bucket and an IAM role of yours and refuse a job without them",
 }
-"""Measured on 1.3.63 to 2.0.0-prerelease3 before a simulated Gemini that answers as Google documents
-(``response.inlinedResponses``; gateways up to 1.5.16 look for ``dest``) and with Bedrock keys: 2.0.0-prerelease3 does
-hand Gemini's answers back, with their custom ids, and drops ``max_tokens`` of chats; it is not used here yet."""
+"""Measured on 1.3.63 to 2.0.0-prerelease3 with Bedrock keys, and before a simulated Gemini that puts its answers into
+``response.inlinedResponses`` (whether Google does was not checked; gateways up to 1.5.16 look for ``dest``):
+2.0.0-prerelease3 does hand them back, with their custom ids, and drops ``max_tokens`` of chats; it is not used here."""
 
 ENDPOINTS = {"chat": "/v1/chat/completions", "text": "/v1/completions", "responses": "/v1/responses"}
 
