@@ -59,10 +59,16 @@ def media_urls(run: Run, side: int) -> list[str]:
     Drawn again, a picture of a few megabytes is as small as a table needs it, and says no more who drew it.
     """
     found = [url for each in run.images if (url := _small(each, side))]
-    sound = run.audio_bytes if run.request_type == _SPOKEN else b""
-    if (kind := sound_kind(sound)) is not None and len(sound) <= SHOWN_BYTES:
-        found.append(f"data:audio/{kind};base64,{base64.b64encode(sound).decode('ascii')}")
-    return found
+    spoken = _sound_url(run.audio_bytes) if run.request_type == _SPOKEN else None
+    return [*found, spoken] if spoken else found
+
+
+def _sound_url(sound: bytes) -> str | None:
+    """A ``data:`` address; None for what is of no known kind, or too large."""
+    kind = sound_kind(sound)
+    if kind is None or len(sound) > SHOWN_BYTES:
+        return None
+    return f"data:audio/{kind};base64,{base64.b64encode(sound).decode('ascii')}"
 
 
 _SMALL: OrderedDict[tuple[bytes, int], str | None] = OrderedDict()
@@ -119,12 +125,8 @@ def _pictures(run: Run) -> list[str]:
 
 
 def _player(run: Run) -> list[str]:
-    sound = run.audio_bytes
-    kind = sound_kind(sound)
-    if kind is None or len(sound) > SHOWN_BYTES:
-        return []
-    data = base64.b64encode(sound).decode("ascii")
-    return [f'<audio controls preload="metadata" src="data:audio/{kind};base64,{data}" style="max-width:100%"></audio>']
+    url = _sound_url(run.audio_bytes)
+    return [f'<audio controls preload="metadata" src="{url}" style="max-width:100%"></audio>'] if url else []
 
 
 def _addresses(run: Run) -> list[dict[str, Any]]:
