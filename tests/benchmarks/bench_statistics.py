@@ -1,6 +1,6 @@
 """How often an interval holds the truth, and how often equals are called different, by simulation with planted truths.
 
-Run: python -m tests.benchmarks.bench_statistics [trials] [--write]. Without `trials` 2,000; that takes some twenty
+Run: python -m tests.benchmarks.bench_statistics [trials] [--write]. Without `trials` 2,000; that takes some thirty
 minutes of one processor. ``--write`` puts the table between its markers in RESULTS.md. Seeded: the same figures.
 """
 
@@ -13,23 +13,32 @@ import sys
 from collections.abc import Callable, Iterator
 from itertools import combinations
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bifrost_nb._compare.agreement import agreement
 from bifrost_nb._compare.differences import holm
+from bifrost_nb._compare.preferences import preferences
 from bifrost_nb._statistics.intervals import (
     mean_interval,
     mean_p_value,
     median_interval,
     quantile_interval,
+    score_interval,
 )
 from bifrost_nb._statistics.sequential import confidence_sequence
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 BEGIN, END = "<!-- statistics:begin -->", "<!-- statistics:end -->"
 Drawn = tuple[np.ndarray, float]
 """A sample of paired differences, and their true mean or median."""
 Draw = Callable[[np.random.Generator, int], Drawn]
+Costs = tuple[np.ndarray, np.ndarray, float]
+"""What two variants cost for each input, and the true difference of their means."""
 
 
 def _right(rng: np.random.Generator, n: int) -> Drawn:
@@ -55,30 +64,39 @@ def _truth_of_repeated() -> float:
     return float((np.clip(hard + own, 0, 1) - np.clip(hard, 0, 1)).mean())
 
 
-def _skewed(rng: np.random.Generator, n: int) -> Drawn:
-    return rng.lognormal(0, 1, n) - 1, math.exp(0.5) - 1
+def _skewed(rng: np.random.Generator, n: int) -> Costs:
+    return rng.lognormal(0, 1, n), np.ones(n), math.exp(0.5) - 1
 
 
-def _mild(rng: np.random.Generator, n: int) -> Drawn:
-    return rng.lognormal(0, 0.7, n) - 1, math.exp(0.245) - 1
+def _mild(rng: np.random.Generator, n: int) -> Costs:
+    return rng.lognormal(0, 0.7, n), np.ones(n), math.exp(0.245) - 1
 
 
-def _two_tails(rng: np.random.Generator, n: int) -> Drawn:
-    return rng.lognormal(0, 1, n) - rng.lognormal(0, 1, n), 0.0
+def _two_tails(rng: np.random.Generator, n: int) -> Costs:
+    return rng.lognormal(0, 1, n), rng.lognormal(0, 1, n), 0.0
 
 
-def _dearer(rng: np.random.Generator, n: int) -> Drawn:
-    of_input = rng.lognormal(0, 1, n)
-    gap = of_input * (1.3 * rng.lognormal(0, 0.3, n) - rng.lognormal(0, 0.3, n))
-    return gap, 0.3 * math.exp(0.5) * math.exp(0.045)
+def _dearer(of_input: np.ndarray, mean: float, rng: np.random.Generator) -> Costs:
+    """30 % dearer than what an input costs, each call with its own noise."""
+    n = len(of_input)
+    a, b = (factor * of_input * rng.lognormal(0, 0.3, n) for factor in (1.3, 1.0))
+    return a, b, 0.3 * mean * math.exp(0.045)
 
 
-def _gamma(rng: np.random.Generator, n: int) -> Drawn:
-    return 1.3 * rng.gamma(2, 1, n) - rng.gamma(2, 1, n), 0.6
+def _gamma(rng: np.random.Generator, n: int) -> Costs:
+    return 1.3 * rng.gamma(2, 1, n), rng.gamma(2, 1, n), 0.6
 
 
-def _tokens(rng: np.random.Generator, n: int) -> Drawn:
-    return (1.2 * rng.geometric(1 / 200, n) - rng.geometric(1 / 200, n)).astype(float), 40.0
+def _tokens(rng: np.random.Generator, n: int) -> Costs:
+    return 1.2 * rng.geometric(1 / 200, n), 1.0 * rng.geometric(1 / 200, n), 40.0
+
+
+def _even(rng: np.random.Generator, n: int) -> Costs:
+    return 3.3 + rng.normal(0, 1, n), np.full(n, 3.0), 0.3
+
+
+def _ten(rng: np.random.Generator, n: int) -> Costs:
+    return _dearer(np.where(rng.random(n) < 0.1, 10.0, 1.0), 1.9, rng)
 
 
 def _times(rng: np.random.Generator, n: int) -> Drawn:
@@ -92,13 +110,19 @@ SCORES: dict[str, tuple[Draw, float]] = {
     "scores 0 and 1 that differ on one input in ten": (_few, 1.0),
     "scores over three repeats, strong input effects": (_repeated, 1.0),
 }
-MONEY: dict[str, Draw] = {
+MONEY: dict[str, Callable[[np.random.Generator, int], Costs]] = {
+    "money, normal against a constant": _even,
     "money, gamma": _gamma,
     "tokens, geometric": _tokens,
     "money, lognormal (sigma 0.7) against a constant": _mild,
     "money, lognormal (sigma 1) against a constant": _skewed,
     "money, lognormal (sigma 1), unrelated": _two_tails,
-    "money, lognormal (sigma 1) of the input, 30 % dearer": _dearer,
+    "money, lognormal (sigma 1) of the input, 30 % dearer": lambda rng, n: _dearer(
+        rng.lognormal(0, 1, n), math.exp(0.5), rng
+    ),
+    "money, exponential of the input, 30 % dearer": lambda rng, n: _dearer(rng.gamma(1, 1, n), 1.0, rng),
+    "money, gamma (0.5) of the input, 30 % dearer": lambda rng, n: _dearer(rng.gamma(0.5, 1, n), 0.5, rng),
+    "money, one input in ten tenfold, 30 % dearer": _ten,
 }
 SIZES = (20, 50, 100)
 
@@ -120,26 +144,141 @@ def coverage(trials: int) -> Iterator[tuple[str, list[float]]]:
 
     for name, (draw, span) in SCORES.items():
         yield name, [_share(held(draw, n, lambda x, s, w=span: mean_interval(x, 0.95, s, span=w))) for n in SIZES]
-    for name, draw in MONEY.items():
-        yield name, [_share(held(draw, n, lambda x, s: mean_interval(x, 0.95, s, skewed=True))) for n in SIZES]
+    for name, costs in MONEY.items():
+        yield name, [_share(_held_money(costs, n, trials)) for n in SIZES]
     yield (
         "times, median",
         [_share(held(_times, n, lambda x, s: median_interval(x, 0.95))) for n in SIZES],
     )
 
 
-def coverage_of_p95(trials: int) -> list[float]:
+def _held_money(costs: Callable[[np.random.Generator, int], Costs], n: int, trials: int) -> Iterator[bool]:
+    rng = np.random.default_rng([41, n])
+    for trial in range(trials):
+        a, b, truth = costs(rng, n)
+        low, high = mean_interval(a - b, 0.95, trial, sizes=(a + b) / 2)
+        yield low <= truth <= high
+
+
+def _mostly_right(rng: np.random.Generator, n: int) -> Drawn:
+    return np.where(rng.random(n) < 0.1, rng.random(n), 1.0), 0.95
+
+
+ONE_SCORE: dict[str, Draw] = {
+    "mean score of one variant, over three repeats": lambda rng, n: (rng.binomial(3, 0.9, n) / 3, 0.9),
+    "mean score of one variant, graded": lambda rng, n: (rng.beta(8, 2, n), 0.8),
+    "mean score of one variant, one answer in ten not perfect": _mostly_right,
+}
+
+
+def coverage_of_one(trials: int) -> Iterator[tuple[str, list[float]]]:
+    """The same of one variant's mean score, as the table has it."""
+
+    def held(draw: Draw, n: int) -> Iterator[bool]:
+        rng = np.random.default_rng([48, n])
+        for trial in range(trials):
+            sample, truth = draw(rng, n)
+            low, high = score_interval(sample, 0.95, trial)
+            yield low <= truth <= high
+
+    for name, draw in ONE_SCORE.items():
+        yield name, [_share(held(draw, n)) for n in SIZES]
+
+
+def coverage_of_kappa(trials: int) -> Iterator[tuple[str, list[float]]]:
+    """The same of a judge's kappa with people, who say one of two things as often."""
+    import pandas as pd
+
+    def held(kappa: float, n: int) -> Iterator[bool]:
+        rng = np.random.default_rng([49, n, round(100 * kappa)])
+        for trial in range(trials):
+            truth = rng.random(n) < 0.5
+            judge = np.where(rng.random(n) < (1 + kappa) / 2, truth, ~truth)
+            table = pd.DataFrame({"input_id": np.arange(n).astype(str), "a": truth * 1.0, "b": judge * 1.0})
+            found = agreement(table, "a", "b", seed=trial)
+            yield not found.low > kappa + 1e-9 and not found.high < kappa - 1e-9
+
+    for kappa in (0.4, 0.6, 0.8):
+        yield f"kappa of {kappa}", [_share(held(kappa, n)) for n in SIZES]
+
+
+def leanings(rng: np.random.Generator, n: int, position: float, length: float) -> pd.DataFrame:
+    """Pairs of two variants and a judge with planted leanings (differences of probabilities)."""
+    import pandas as pd
+
+    longer = np.where(rng.random(n) < 0.7, 1, -1)
+    better = np.where(rng.random(n) < (1.2 + length * longer) / 2, 1, -1)  # a's answers are better by 20 points
+    biased = rng.random(n) < position
+    return pd.DataFrame({
+        "input_id": np.arange(n).astype(str),
+        "model_a": "a",
+        "model_b": "b",
+        "winner": np.where(biased, "tie", np.where(better > 0, "model_a", "model_b")),
+        "first_ab": np.where(biased, 1, better),
+        "first_ba": np.where(biased, 1, -better),
+        "longer": longer,
+    })  # fmt: skip
+
+
+def coverage_of_leanings(trials: int) -> Iterator[tuple[str, list[float]]]:
+    """The same of a judge's liking for the first answer and for the longer one."""
+
+    def held(kind: str, position: float, length: float, truth: float, n: int) -> Iterator[bool]:
+        rng = np.random.default_rng([50, n, round(100 * (position + length))])
+        for trial in range(trials):
+            table = preferences(leanings(rng, n, position, length), None, {}, seed=trial)
+            row = table.set_index("preference").loc[kind]
+            yield row["low"] - 1e-9 <= truth <= row["high"] + 1e-9
+
+    for name, kind, position, length, truth in (
+        ("a judge's liking for the first place, 5 points", "position", 0.05, 0.0, 5.0),
+        ("a judge's liking for the first place, 20 points", "position", 0.2, 0.0, 20.0),
+        ("a judge's liking for length, none", "length", 0.1, 0.0, 0.0),
+        ("a judge's liking for length, 27 points", "length", 0.1, 0.3, 27.0),
+    ):
+        yield name, [_share(held(kind, position, length, truth, n)) for n in SIZES]
+
+
+P95_SIZES = (60, 100, 200)
+
+
+def _slower(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray, float]:
+    length = rng.lognormal(6, 0.5, (n, 1))
+    a, b = (factor * length * rng.lognormal(0, 0.25, (n, 1)) for factor in (1.2, 1.0))
+    return a, b, 0.2 * math.exp(6 + 1.6448536 * math.hypot(0.5, 0.25))
+
+
+def _slower_thrice(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray, float]:
+    length = rng.lognormal(6, 0.5, (n, 1))
+    a, b = (factor * length * rng.lognormal(0, 0.25, (n, 3)) for factor in (1.2, 1.0))
+    return a, b, 0.2 * math.exp(6 + 1.6448536 * math.hypot(0.5, 0.25))
+
+
+def _stalls(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """One call in twelve stalls at either, so that the 95th percentile is of a stall."""
+    a, b = (rng.normal(100, 10, (n, 1)) + (rng.random((n, 1)) < 1 / 12) * rng.gamma(4, 50, (n, 1)) for _ in "ab")
+    return a, b, 0.0
+
+
+P95: dict[str, Callable[[np.random.Generator, int], tuple[np.ndarray, np.ndarray, float]]] = {
+    "20 % slower": _slower,
+    "20 % slower, over three repeats": _slower_thrice,
+    "equal, one call in twelve stalls": _stalls,
+}
+
+
+def coverage_of_p95(trials: int) -> Iterator[tuple[str, list[float]]]:
     """The same of the difference of two 95th percentiles, with 60, 100 and 200 inputs."""
 
-    def held(n: int) -> Iterator[bool]:
+    def held(draw: Callable[..., tuple[np.ndarray, np.ndarray, float]], n: int) -> Iterator[bool]:
         rng = np.random.default_rng([42, n])
         for trial in range(trials):
-            length = rng.lognormal(6, 0.5, (n, 1))
-            a, b = (length * rng.lognormal(0, 0.25, (n, 1)) for _ in "ab")
+            a, b, truth = draw(rng, n)
             (low, high), _ = quantile_interval(a, b, 0.95, 0.95, trial)
-            yield low <= 0 <= high
+            yield low <= truth <= high
 
-    return [_share(held(n)) for n in (60, 100, 200)]
+    for name, draw in P95.items():
+        yield name, [_share(held(draw, n)) for n in P95_SIZES]
 
 
 RARE = ((20, 0.05, 0.05), (20, 0.08, 0.02), (20, 0.10, 0.00), (20, 0.15, 0.05), (50, 0.05, 0.05), (50, 0.08, 0.02))
@@ -237,8 +376,18 @@ def false_alarms(trials: int) -> Iterator[tuple[str, float]]:
             )
             yield any(not low <= 0.5 <= high for low, high in intervals)
 
+    def money(costs: Callable[[np.random.Generator, int], Costs], n: int) -> Iterator[bool]:
+        """Moved so that both cost the same in the mean; called where interval and test agree."""
+        rng = np.random.default_rng([51, n])
+        for trial in range(trials):
+            a, b, truth = costs(rng, n)
+            low, high = mean_interval(a - b, 0.95, trial, sizes=(a + b) / 2)
+            yield not low <= truth <= high and mean_p_value(a - b - truth, trial) <= 0.05
+
     yield "two equals, scores 0 and 1, 100 inputs (McNemar)", _share(alone("binary"))
     yield "two equals, graded, 50 inputs (permutation)", _share(alone("graded"))
+    for name in ("money, lognormal (sigma 1) against a constant", "money, gamma (0.5) of the input, 30 % dearer"):
+        yield f"equal means of {name.removesuffix(', 30 % dearer')}, 20 inputs", _share(money(MONEY[name], 20))
     yield "six equals with Holm, 100 inputs", _share(six())
     yield 'two equals with `until="decided"`, a look after each of 1,000 inputs', _share(until(2, 1000))
     yield 'six equals with `until="decided"`, a look after each of 200 inputs', _share(until(6, 200))
@@ -284,11 +433,20 @@ def table(trials: int) -> str:
         "| intervals of 95 % that hold the truth, of 100 | 20 inputs | 50 | 100 |",
         "|---|---|---|---|",
     ]
-    for name, shares in coverage(trials):
-        lines.append(f"| {name} | " + " | ".join(f"{share:.1f}" for share in shares) + " |")
-        print(lines[-1], file=sys.stderr, flush=True)
-    p95 = " | ".join(f"{share:.1f}" for share in coverage_of_p95(few))
-    lines += [f"| times, p95, with 60, 100 and 200 inputs ({few:,} trials) | {p95} |", ""]
+
+    def add(rows: Iterator[tuple[str, list[float]]], note: str = "") -> None:
+        for name, shares in rows:
+            lines.append(f"| {name}{note} | " + " | ".join(f"{share:.1f}" for share in shares) + " |")
+            print(lines[-1], file=sys.stderr, flush=True)
+
+    marked = f" ({few:,} trials)"
+    add(coverage(trials))
+    add(coverage_of_one(trials))
+    add(coverage_of_kappa(few), marked)
+    add(coverage_of_leanings(few), marked)
+    lines += ["", "| times, p95: intervals that hold the truth, of 100 | 60 inputs | 100 | 200 |", "|---|---|---|---|"]
+    add(coverage_of_p95(few), marked)
+    lines.append("")
     lines += [
         "Scores 0 and 1 that rarely differ, computed: few outcomes are possible, so no interval that holds 93 for all"
         " shares can hold less than this.",
