@@ -1,7 +1,8 @@
 """How often an interval holds the truth, and how often equals are called different, by simulation with planted truths.
 
-Run: python -m tests.benchmarks.bench_statistics [trials] [--write]. Without `trials` 2,000; that takes some thirty
-minutes of one processor. ``--write`` puts the table between its markers in RESULTS.md. Seeded: the same figures.
+Run: python -m tests.benchmarks.bench_statistics [trials] [--write]. Without `trials` 2,000; that takes some forty
+minutes of one processor, and it uses all there are. ``--write`` puts the table between its markers in RESULTS.md.
+Seeded: the same figures.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import functools
 import math
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -132,24 +134,33 @@ def _share(held: Iterator[bool]) -> float:
     return 100 * sum(every) / len(every)
 
 
-def coverage(trials: int) -> Iterator[tuple[str, list[float]]]:
+def coverage_of_scores(trials: int) -> Iterator[tuple[str, list[float]]]:
     """(kind, the share of intervals of 95 % that hold the truth with 20, 50 and 100 inputs)."""
-
-    def held(draw: Draw, n: int, interval: Callable[..., tuple[float, float]]) -> Iterator[bool]:
-        rng = np.random.default_rng([41, n])
-        for trial in range(trials):
-            sample, truth = draw(rng, n)
-            low, high = interval(sample, trial)
-            yield low <= truth <= high
-
     for name, (draw, span) in SCORES.items():
-        yield name, [_share(held(draw, n, lambda x, s, w=span: mean_interval(x, 0.95, s, span=w))) for n in SIZES]
+        yield name, [_share(_held(draw, n, trials, functools.partial(_of_score, span=span))) for n in SIZES]
+
+
+def coverage_of_money(trials: int) -> Iterator[tuple[str, list[float]]]:
+    """The same of money and tokens."""
     for name, costs in MONEY.items():
         yield name, [_share(_held_money(costs, n, trials)) for n in SIZES]
-    yield (
-        "times, median",
-        [_share(held(_times, n, lambda x, s: median_interval(x, 0.95))) for n in SIZES],
-    )
+
+
+def coverage_of_medians(trials: int) -> Iterator[tuple[str, list[float]]]:
+    """The same of times."""
+    yield "times, median", [_share(_held(_times, n, trials, lambda x, _: median_interval(x, 0.95))) for n in SIZES]
+
+
+def _of_score(sample: np.ndarray, seed: int, span: float) -> tuple[float, float]:
+    return mean_interval(sample, 0.95, seed, span=span)
+
+
+def _held(draw: Draw, n: int, trials: int, interval: Callable[..., tuple[float, float]]) -> Iterator[bool]:
+    rng = np.random.default_rng([41, n])
+    for trial in range(trials):
+        sample, truth = draw(rng, n)
+        low, high = interval(sample, trial)
+        yield low <= truth <= high
 
 
 def _held_money(costs: Callable[[np.random.Generator, int], Costs], n: int, trials: int) -> Iterator[bool]:
@@ -285,6 +296,12 @@ RARE = ((20, 0.05, 0.05), (20, 0.08, 0.02), (20, 0.10, 0.00), (20, 0.15, 0.05), 
 """Inputs, and the shares of them that are better and worse: scores 0 and 1 that rarely differ."""
 
 
+def rare(_: int) -> Iterator[tuple[float, float]]:
+    """Of each of `RARE` the coverage of our interval, and the least that any has."""
+    for case in RARE:
+        yield exact_coverage(*case), least_coverage(*case)
+
+
 def _outcomes(n: int) -> list[tuple[int, int]]:
     return [(better, worse) for better in range(n + 1) for worse in range(n + 1 - better)]
 
@@ -393,7 +410,7 @@ def false_alarms(trials: int) -> Iterator[tuple[str, float]]:
     yield 'six equals with `until="decided"`, a look after each of 200 inputs', _share(until(6, 200))
 
 
-def power(trials: int) -> tuple[float, float]:
+def power(trials: int) -> Iterator[float]:
     """Of 100 comparisons of 80 with 60 % right at 100 inputs: called by test and interval, and by McNemar's test."""
     rng = np.random.default_rng(46)
     both = tested = 0
@@ -403,10 +420,10 @@ def power(trials: int) -> tuple[float, float]:
         low, _ = mean_interval(sample, 0.95, trial, span=1.0)
         tested += significant
         both += significant and low > 0
-    return 100 * both / trials, 100 * tested / trials
+    yield from (100 * both / trials, 100 * tested / trials)
 
 
-def inputs_until_decided(trials: int) -> tuple[float, float]:
+def inputs_until_decided(trials: int) -> Iterator[float]:
     """Median and 90 % quantile of the inputs after which 80 against 60 % right is decided, with a look after each."""
     rng = np.random.default_rng(47)
     needed = []
@@ -420,54 +437,60 @@ def inputs_until_decided(trials: int) -> tuple[float, float]:
             else:
                 low = middle + 1
         needed.append(low)
-    return float(np.median(needed)), float(np.quantile(needed, 0.9))
+    yield from (float(np.median(needed)), float(np.quantile(needed, 0.9)))
+
+
+def _listed(section: Callable[[int], Iterator[Any]], trials: int) -> list[Any]:
+    found = list(section(trials))
+    print(section.__name__, file=sys.stderr, flush=True)
+    return found
 
 
 def table(trials: int) -> str:
     """The section of RESULTS.md."""
-    error = 100 * math.sqrt(0.05 * 0.95 / trials)
     few = max(100, trials // 4)
+    long = (coverage_of_scores, coverage_of_money, coverage_of_medians, coverage_of_one, power)
+    short = (coverage_of_kappa, coverage_of_leanings, coverage_of_p95, rare, false_alarms, inputs_until_decided)
+    with ProcessPoolExecutor() as pool:
+        asked = {one: pool.submit(_listed, one, trials if one in long else few) for one in (*long, *short)}
+        found = {one: each.result() for one, each in asked.items()}
+    error = 100 * math.sqrt(0.05 * 0.95 / trials)
+    marked = f" ({few:,} trials)"
     lines = [
         f"{trials:,} trials each ({few:,} for what is marked); the standard error of a share near 95 is {error:.1f}.",
         "",
         "| intervals of 95 % that hold the truth, of 100 | 20 inputs | 50 | 100 |",
         "|---|---|---|---|",
     ]
-
-    def add(rows: Iterator[tuple[str, list[float]]], note: str = "") -> None:
-        for name, shares in rows:
-            lines.append(f"| {name}{note} | " + " | ".join(f"{share:.1f}" for share in shares) + " |")
-            print(lines[-1], file=sys.stderr, flush=True)
-
-    marked = f" ({few:,} trials)"
-    add(coverage(trials))
-    add(coverage_of_one(trials))
-    add(coverage_of_kappa(few), marked)
-    add(coverage_of_leanings(few), marked)
+    for section in (*long[:4], *short[:2]):
+        lines += _rows(found[section], marked if section in short else "")
     lines += ["", "| times, p95: intervals that hold the truth, of 100 | 60 inputs | 100 | 200 |", "|---|---|---|---|"]
-    add(coverage_of_p95(few), marked)
-    lines.append("")
+    lines += _rows(found[coverage_of_p95], marked)
     lines += [
+        "",
         "Scores 0 and 1 that rarely differ, computed: few outcomes are possible, so no interval that holds 93 for all"
         " shares can hold less than this.",
         "",
         "| inputs | better | worse | holds, of 100 | least of any |",
         "|---|---|---|---|---|",
     ]
-    for n, p, q in RARE:
-        lines.append(f"| {n} | {p:.0%} | {q:.0%} | {exact_coverage(n, p, q):.1f} | {least_coverage(n, p, q):.1f} |")
-    lines.append("")
-    lines += ["| equals called different, of 100 | aim: at most 5 |", "|---|---|"]
-    lines += [f"| {name} ({few:,} trials) | {share:.1f} |" for name, share in false_alarms(few)]
-    called, tested = power(trials)
-    median, most = inputs_until_decided(few)
+    for (n, p, q), (ours, least) in zip(RARE, found[rare], strict=True):
+        lines.append(f"| {n} | {p:.0%} | {q:.0%} | {ours:.1f} | {least:.1f} |")
+    lines += ["", "| equals called different, of 100 | aim: at most 5 |", "|---|---|"]
+    lines += [f"| {name}{marked} | {share:.1f} |" for name, share in found[false_alarms]]
+    called, tested = found[power]
+    median, most = found[inputs_until_decided]
     lines += [
         "",
         f"80 against 60 % right at 100 inputs is called in {called:.1f} of 100 (McNemar's test alone: {tested:.1f})."
         f' With `until="decided"` it takes {median:.0f} inputs in the median,'
-        f" {most:.0f} in nine of ten ({few:,} trials).",
+        f" {most:.0f} in nine of ten{marked}.",
     ]
     return "\n".join(lines)
+
+
+def _rows(found: list[tuple[str, list[float]]], note: str) -> list[str]:
+    return [f"| {name}{note} | " + " | ".join(f"{share:.1f}" for share in shares) + " |" for name, shares in found]
 
 
 if __name__ == "__main__":

@@ -197,7 +197,7 @@ def test_intervals_of_money_cover_the_truth(kind: str) -> None:
 
 
 def test_costs_count_for_the_tail_of_even_differences() -> None:
-    """Differences that look even are wider told where what the inputs cost has a long tail; even costs change nothing."""
+    """Even differences get a wider interval where the costs have a long tail, and none where these are even too."""
     sample = np.random.default_rng(4).normal(0, 1, 20)
     even, tail = (mean_interval(sample, 0.95, 0, sizes=sizes) for sizes in (np.full(20, 3.0), np.arange(20.0) ** 6))
     assert tail[0] < even[0] < even[1] < tail[1]

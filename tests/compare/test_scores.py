@@ -142,7 +142,7 @@ def test_money_counts_by_its_mean() -> None:
 
 
 def test_a_verdict_on_money_of_few_inputs_says_what_it_cannot_know() -> None:
-    """Of 20 inputs a kind that one in six is may be missing, so the verdict says so; of 30 it does not, nor of scores."""
+    """Of 20 inputs a kind that one in six is may be missing, so the verdict says so; not of 30, nor of scores."""
     for inputs, said in ((20, True), (30, False)):
         table = frame(calls(A, np.ones(inputs), cost_usd=0.002) + calls(B, np.ones(inputs), cost_usd=0.001))
         found = difference(table, A, B, "cost_usd")
