@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import platform
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from html import escape
@@ -24,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._compare.verdict import amount
 from .._display.html import table
-from .._files import read_file, write_private
+from .._files import read_file, user_path, write_private
 from .._prompts.messages import pictures_sent, readable
 from .._prompts.pictures import as_url, showable
 from .._runs.columns import COLUMNS
@@ -49,7 +48,7 @@ ALL_PAIRS = 4
 """So many variants are compared in all pairs; more only with the first."""
 PICTURE_BYTES = 20 * 2**20
 """Of all pictures in one report; later ones are left out."""
-_BLOCK = re.compile(r'<script type="application/json" id="bifrost-data">(.*?)</script>', re.DOTALL)
+_OPENING = '<script type="application/json" id="bifrost-data">'
 _CHARTS = ("scores", "latency", "cost")
 _OWN_DTYPES = ("boolean", "Int64", "Float64")
 """What columns beside those of every frame may be (``valid``, typed answers, scores); their JSON is not enough."""
@@ -59,7 +58,7 @@ _DTYPES = {column.name: column.dtype for column in COLUMNS}
 
 def write_report(comparison: Comparison, path: str | os.PathLike[str], title: str | None = None) -> Path:
     """Write `comparison` to `path`, readable by its owner only. Raises ConfigurationError, LogError."""
-    target = Path(path).expanduser()
+    target = user_path(path)
     if target.suffix.lower() not in (".html", ".htm"):
         raise ConfigurationError(f"{target.name} is no HTML file.", hint="Name it report.html.")
     frame = comparison_frame(comparison)
@@ -76,7 +75,7 @@ def write_report(comparison: Comparison, path: str | os.PathLike[str], title: st
         f"<h1>{escape(heading)}</h1>{''.join(_sections(comparison, frame))}"
         '<h2>Answers</h2><div id="answers"><noscript>Searching the answers needs JavaScript.</noscript></div>'
         f"{_provenance(comparison)}"
-        f'<script type="application/json" id="bifrost-data">{_json(_block(comparison, frame))}</script>'
+        f"{_OPENING}{_json(_block(comparison, frame))}</script>"
         f"<script>{script}</script></body></html>\n"
     )
     try:
@@ -99,14 +98,15 @@ def load_report(path: str | os.PathLike[str]) -> pd.DataFrame:
 
         bf.load_report("report.html").groupby("variant")["total_ms"].median()
     """
-    target = Path(path).expanduser()
+    target = user_path(path)
     try:
         text = read_file(target).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise LogError(f"{target} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
-    found = _BLOCK.search(text)
+    start = text.find(_OPENING)  # a pattern would look through the whole file from each opening of a hostile one
+    end = text.find("</script>", start)
     try:
-        block = json.loads(found[1]) if found else None
+        block = json.loads(text[start + len(_OPENING) : end]) if 0 <= start < end else None
     except (ValueError, RecursionError):
         block = None
     if not isinstance(block, dict) or not isinstance(block.get("columns"), list):
@@ -128,6 +128,8 @@ def _typed(block: dict[str, Any]) -> pd.DataFrame:
 
     rows = int(block["rows"])
     given = {column["name"]: column["values"] for column in block["columns"]}
+    if len(given) < len(block["columns"]) or not all(isinstance(name, str) and name for name in given):
+        raise ValueError("columns without names of their own")
     dtypes = {column["name"]: column.get("dtype") for column in block["columns"]}
     if any(not isinstance(values, list) or len(values) != rows for values in given.values()):
         raise ValueError("columns of different lengths")
@@ -142,15 +144,16 @@ def _typed(block: dict[str, Any]) -> pd.DataFrame:
         ours[column.name] = pa.nulls(rows, kind) if values is None else pa.array(values, kind)
     frame = frame_from_arrow(pa.table(ours))
     scores = set(block.get("scores", ()))
+    more: dict[str, Any] = {}
     for name, values in given.items():
         kind = "Float64" if name in scores else dtypes[name]
         if kind in _OWN_DTYPES:
-            frame[name] = pd.array(values, dtype=kind)
+            more[name] = pd.array(values, dtype=kind)
         elif all(value is None or isinstance(value, str) for value in values):
-            frame[name] = pd.Series(values, dtype=frame["prompt"].dtype, index=frame.index)
+            more[name] = pd.Series(values, dtype=frame["prompt"].dtype, index=frame.index)
         else:
-            frame[name] = pd.Series(values, index=frame.index)
-    return frame
+            more[name] = pd.Series(values, index=frame.index)
+    return pd.concat([frame, pd.DataFrame(more, index=frame.index)], axis=1)
 
 
 def _sections(comparison: Comparison, frame: pd.DataFrame) -> Iterator[str]:
