@@ -142,6 +142,8 @@ DOORS = {  # (part, part it imports when a function is called) -> why this runs 
     ("cli", "_simulator"): "`bifrost-nb gateway`",
     ("cli", "__init__"): "the command line uses the public names",
     ("_pytest_plugin", "__init__"): "its fixtures use the public names",
+    ("_pytest_plugin", "_files"): "whether --bifrost-log can be a file",
+    ("_pytest_plugin", "errors"): "whether --bifrost-log can be a file",
     ("_pytest_plugin", "_client"): "its client is nobody's default after the test",
 }
 HOMES_OF_LIBRARIES = {  # library -> the parts that may import it; every library is listed
