@@ -172,7 +172,7 @@ class Client:
                 "retries": retries,
                 "log": log,
                 "redact": redact,
-                "ca_file": None if ca_file is None else os.fspath(ca_file),
+                "ca_file": str(ca_file) if isinstance(ca_file, os.PathLike) else ca_file,
                 "traceparent": traceparent,
             }
         )
