@@ -5,7 +5,7 @@ Each figure is in points, the share that the preferred side won minus the share 
 intervals of means; length is a slope and has a bootstrap, whose percentiles are taken further out as those of means
 are. Where nearly all inputs show the same, two more are drawn from, one with the whole leaning and one with the
 opposite: without them a judge that never flipped on 20 inputs, or always did, would have an interval without width.
-``tests/compare/test_pairwise.py`` holds them to planted preferences.
+``tests/compare/test_judge_pairs.py`` holds them to planted preferences.
 """
 
 from __future__ import annotations
