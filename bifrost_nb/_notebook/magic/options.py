@@ -7,12 +7,9 @@ is wrong with it becomes one `UsageError`, which IPython shows in one line.
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import keyword
-import re
-import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast
 
@@ -25,13 +22,12 @@ from .chats import DEFAULT
 if TYPE_CHECKING:
     from ..._client.calls import Kind
 
-__all__ = ["APIS", "Option", "Options", "help_text", "literal", "options", "parse", "split", "split_prompt"]
+__all__ = ["APIS", "Option", "Options", "help_text", "literal", "options", "parse"]
 
 _DASHES = "-\N{EN DASH}\N{EM DASH}"
 _TWO_DASHES = "\0--"
 """Stands for a value of two dashes, which argparse drops up to Python 3.12, behind ``=`` too."""
 APIS = ("text", "chat", "responses")
-_NAMED_JSON = re.compile(r"[A-Za-z_][\w.-]*=(?=[{\[])")
 
 
 _NOT_PARAMETERS = {
@@ -270,8 +266,13 @@ def _declare() -> _Parser:
     def several(*names: str, **facts: Any) -> None:
         parser.add_argument(*names, action=_Several, **facts)
 
-    several("--fallback", dest="fallbacks", metavar="DEPLOYMENT", help="tried when the asked one fails; repeat")
-    once("--api", choices=APIS, of=None, help="how to ask; left out: as the gateway says that the deployment can be")
+    several(
+        "--fallback",
+        dest="fallbacks",
+        metavar="DEPLOYMENT",
+        help="tried in order if the deployment fails; repeatable",
+    )
+    once("--api", choices=APIS, of=None, help="which API to use; by default the one that the gateway lists")
     flag("--chat", help="the same as --api chat")
     once("--system", of="TEXT", help="system message; implies --chat")
     once("--history", of="[NAME]", help="continue this notebook's chat, or the one called NAME; implies --chat")
@@ -281,7 +282,7 @@ def _declare() -> _Parser:
         dest="images",
         metavar="PATH_OR_NAME",
         help="a picture behind the text: a file, or a variable (path, bytes, PIL image, array, figure); with --inputs"
-        " a column; repeat",
+        " a column; repeatable",
     )
     once("--messages", type=_name, of="NAME", help="a list of messages that come before this cell's text")
     once("--schema", type=_name, of="NAME", help="a pydantic model or JSON schema that the answer must fit")
@@ -289,28 +290,32 @@ def _declare() -> _Parser:
     once("-t", "--temperature", type=float, of="NUMBER", help="sampling temperature")
     once("--max-tokens", type=int, of="COUNT", help="longest answer, in tokens")
     once("--top-p", type=float, of="NUMBER", help="nucleus sampling")
-    several("--stop", type=_stop, metavar="TEXT", help=r"end the answer at this text (\n is a line end); repeat")
+    several("--stop", type=_stop, metavar="TEXT", help=r"end the answer at this text (\n is a line end); repeatable")
     once("--seed", type=int, of="NUMBER", help="for answers that can be repeated")
     once("-n", type=_positive, of="COUNT", help="choices per call")
     several(
-        "-p", dest="parameters", type=_parameter, metavar="NAME=VALUE", help="any other parameter; JSON or text; repeat"
+        "-p",
+        dest="parameters",
+        type=_parameter,
+        metavar="NAME=VALUE",
+        help="any other parameter; JSON or text; repeatable",
     )
-    several("--extra", type=_pair, metavar="NAME=VALUE", help="a parameter of the provider's own; repeat")
-    once("--repeat", type=_positive, of="COUNT", help="ask so many times: a comparison")
+    several("--extra", type=_pair, metavar="NAME=VALUE", help="a parameter of the provider's own; repeatable")
+    once("--repeat", type=_positive, of="COUNT", help="calls per prompt and deployment; makes this a comparison")
     once(
         "-i",
         "--inputs",
         type=_name,
         of="NAME",
-        help="DataFrame, dict or list of dicts, one prompt per row: a comparison",
+        help="DataFrame, dict or list of dicts, one prompt per row; makes this a comparison",
     )
     several(
         "--score",
         metavar="[NAME=]SCORER",
         help="judge the answers of a comparison: a function of the notebook, or contains:COLUMN, exact:COLUMN,"
-        " regex:PATTERN, number:COLUMN, fields:COLUMN, length:MAX, called:TOOL, json_valid; repeat",
+        " regex:PATTERN, number:COLUMN, fields:COLUMN, length:MAX, called:TOOL, json_valid; repeatable",
     )
-    once("--max-cost", type=float, of="USD", help="end a comparison when it has cost so much")
+    once("--max-cost", type=float, of="USD", help="stop a comparison once it has cost this much")
     once("-o", "--out", type=_name, of="NAME", help="bind the result to this variable, the partial one after a failure")
     once("--format", choices=("md", "text", "json", "code"), default="md", of=None, help="how to show the answer")
     once("--save", of="NAME", help="keep this prompt under a name; a changed one becomes its next version")
@@ -319,15 +324,15 @@ def _declare() -> _Parser:
         dest="prompts",
         type=_template,
         metavar="NAME=TEXT",
-        help="one of several prompts to compare; its {{body}} is this cell's text; repeat",
+        help="one of several prompts to compare; its {{body}} is this cell's text; repeatable",
     )
     several(
         "--use",
         metavar="NAME[@VERSION]",
         help="a saved prompt; its {{body}} is this cell's text; repeat to compare several",
     )
-    several("--tag", dest="tags", type=_tag, metavar="NAME=VALUE", help="kept with the run in the log; repeat")
-    once("--timeout", type=float, of="SECONDS", help="longest time for a whole call")
+    several("--tag", dest="tags", type=_tag, metavar="NAME=VALUE", help="kept with the run in the log; repeatable")
+    once("--timeout", type=float, of="SECONDS", help="time limit of a whole call")
     once("--cache", choices=("on", "off"), of=None, help="the gateway's cache for this call; on: a cache of your own")
     flag("--dry-run", help="show what would be sent, send nothing")
     once("--bg", type=_name, of="NAME", help="run in the background; NAME can be awaited and cancelled")
@@ -342,61 +347,6 @@ class _Help(argparse.HelpFormatter):
 
 
 _PARSER = _declare()
-
-
-def split(line: str) -> list[str]:
-    """The words of a magic line. Quotes and ``# comments`` are as in a shell; JSON behind ``=`` needs no quotes.
-
-    Raises UsageError where a quote is left open.
-    """
-    return [word for word, _, _ in _words(line)]
-
-
-def split_prompt(line: str) -> tuple[list[str], str | None]:
-    """The words in front of a ``--`` that stands alone, and the text behind it as it was typed; None: there is none."""
-    words: list[str] = []
-    for word, start, end in _words(line):
-        if line[start:end] == "--":
-            return words, line[end + 1 :]
-        words.append(word)
-    return words, None
-
-
-def _words(line: str) -> Iterator[tuple[str, int, int]]:
-    """Each word, and where it stands on the line."""
-    line = _unbroken(line)
-    place = 0
-    while (start := place + len(line[place:]) - len(line[place:].lstrip())) < len(line) and line[start] != "#":
-        if end := _end_of_json(line, start):
-            yield line[start:end], start, end
-            place = end
-            continue
-        stream = io.StringIO(line[start:])
-        words = shlex.shlex(stream, posix=True, punctuation_chars=False)
-        words.whitespace_split, words.commenters = True, ""
-        try:
-            word = words.get_token()
-        except ValueError:
-            raise UsageError("%%bifrost: a quote on the line is not closed.") from None
-        place = start + stream.tell()
-        yield word or "", start, start + len(line[start:place].rstrip())
-
-
-def _unbroken(line: str) -> str:
-    """`line` with plain blanks for the no-break ones of a web page, outside of quotes: they stand between words."""
-    return re.sub(r"""("(?:[^"\\\\]|\\\\.)*"|'[^']*')|\xa0""", lambda found: found[1] or " ", line)
-
-
-def _end_of_json(line: str, start: int) -> int | None:
-    """The end of ``name={...}`` or ``name=[...]`` at `start`, where that is JSON as it stands; else None."""
-    named = _NAMED_JSON.match(line, start)
-    if named is None:
-        return None
-    try:
-        end = json.JSONDecoder().raw_decode(line, named.end())[1]
-    except (ValueError, RecursionError):
-        return None
-    return end if end == len(line) or line[end].isspace() else None
 
 
 def parse(words: Sequence[str], defaults: Options | None = None) -> Options:
