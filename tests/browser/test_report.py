@@ -124,7 +124,7 @@ CUT = """() => [...document.querySelectorAll('body, body *')].filter(node => {
 def test_printed_it_is_whole(
     opened: Any, client: Client, gateway: LocalGateway, tmp_path: Path, pictures: Path
 ) -> None:
-    """On paper each answer and verdict is there, beyond the page of the screen; dark on white, no control, nothing cut."""
+    """On paper each answer is there, beyond the page of the screen; dark on white, without controls, nothing cut."""
     pypdf = pytest.importorskip("pypdf", reason="needs the extra test")
     names = ["azure/fast", "azure/large", "openai/gpt-3.5-turbo-instruct", "azure/gpt-35-turbo-instruct"]
     words = {name: f"answer{place}of" for place, name in enumerate(names)}
