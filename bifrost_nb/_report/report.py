@@ -136,7 +136,7 @@ def _found(comparison: Comparison, metric: str, words: str) -> Iterator[str]:
     ours = [one for one in pairs if best.names and best.names[0] in (one["a"], one["b"])]
     others = [one for one in pairs if one not in ours] if len(comparison.variants) <= ALL_PAIRS else []
     lines = (f"{one['a']} against {one['b']}: {one['verdict']}" for one in (*ours, *others))
-    yield f"<ul class=\"verdicts\">{''.join(f'<li>{escape(plain(line))}</li>' for line in lines)}</ul>"
+    yield f'<ul class="verdicts">{"".join(f"<li>{escape(plain(line))}</li>" for line in lines)}</ul>'
 
 
 def _charts(comparison: Comparison) -> Iterator[str]:
