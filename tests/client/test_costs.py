@@ -141,13 +141,16 @@ def test_an_attempt_that_was_answered_and_broke_off_is_counted(
 ) -> None:
     """The run says so, the caller is warned, and its cost is what the gateway's log has for both."""
     gateway.script([{"drop": {"after_bytes": 30}, "times": 1}])
+
+    def ask() -> Run:
+        if not stream:
+            return client.complete("azure/fast", "Hi", max_tokens=3)
+        with client.stream("azure/fast", "Hi", max_tokens=3) as pieces:
+            list(pieces)
+        return pieces.run
+
     with pytest.warns(RuntimeWarning, match="1 earlier attempt was answered and broke off"):
-        if stream:
-            with client.stream("azure/fast", "Hi", max_tokens=3) as pieces:
-                list(pieces)
-            run = pieces.run
-        else:
-            run = client.complete("azure/fast", "Hi", max_tokens=3)
+        run = ask()
     [note] = run.notes
     assert note.startswith("1 earlier attempt was answered and broke off")
     assert [attempt.http_status for attempt in run.attempts] == [200, 200]
