@@ -29,7 +29,7 @@ class Rendered(NamedTuple):
 def prompts_of(
     prompt: Template | Mapping[str, Template],
     inputs: Any,
-    systems: Sequence[str] = (),
+    systems: Sequence[Template] = (),
     images: Any = None,
     also: Set[str] = frozenset(),
 ) -> list[Rendered]:

@@ -28,6 +28,7 @@ __all__ = [
     "transcript",
     "user_turn",
     "variables_of",
+    "with_history",
     "with_pictures",
 ]
 
@@ -128,6 +129,15 @@ def with_pictures(asked: str | list[Message], columns: Sequence[str], urls: Mapp
     parts = [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
     turns[place] = {**turns[place], "content": [*parts, *_parts(urls[name] for name in columns)]}
     return turns
+
+
+def with_history(history: Sequence[Message] | None, asked: str | Sequence[Message]) -> list[Message] | None:
+    """`asked` behind what was said before, and both behind a system message; None without any history."""
+    if not history:
+        return None
+    turns = [user_turn(asked)] if isinstance(asked, str) else list(asked)
+    first = next((place for place, turn in enumerate(turns) if turn["role"] not in ("system", "developer")), len(turns))
+    return [*turns[:first], *history, *turns[first:]]
 
 
 def user_turn(text: str, urls: Sequence[str] = ()) -> Message:

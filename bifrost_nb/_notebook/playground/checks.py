@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ..._client.typed_answers import AnswerSchema
 from ..._compare.api_choice import decided_kind
 from ..._compare.scoring import scorers_of
 from ..._numbers import whole
@@ -127,6 +128,21 @@ def _turn(name: str, message: Any) -> EarlierTurn:
     return EarlierTurn(role, "\n\n".join(texts), _pictures(name, urls))
 
 
+def _chats(name: str, value: Any) -> dict[str, tuple[EarlierTurn, ...]]:
+    """Of each column; one without turns has no conversation of its own."""
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise ConfigurationError(f"{name} must be a dict of columns' messages, not {plain(repr(value), 60)}.")
+    found = {key: _turns(f"{name} of {plain(key, 60)}", turns) for key, turns in value.items()}
+    return {key: turns for key, turns in found.items() if turns}
+
+
+def _schema(_: str, value: Any) -> Any:
+    """A pydantic model or a JSON schema, as it was given."""
+    if value is not None:
+        AnswerSchema.of(value)
+    return value
+
+
 def _pictures(name: str, value: Any) -> tuple[str, ...]:
     """Paths, bytes, PIL images, arrays, figures or ``data:`` URLs, as ``data:`` URLs."""
     listed = value if isinstance(value, list | tuple) else [value]
@@ -172,11 +188,13 @@ CHECKS: Mapping[str, Any] = {
     "api": _api,
     "system": _text,
     "turns": _turns,
+    "chats": _chats,
     "prompt": _text,
     "pictures": _pictures,
     "images": _names,
     "values": _values,
     "parameters": _parameters,
+    "schema": _schema,
     "fallbacks": _names,
     "repeats": _count,
     "score": lambda name, value: scorers_of(value),
