@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._safe_text import plain
+from .._safe_text import plain, quoted
 from ..errors import BifrostError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -51,29 +51,29 @@ def filters_of(given: Mapping[str, Any]) -> dict[str, str]:
         else:
             listed = [value] if isinstance(value, str) else value
             if not isinstance(listed, list | tuple) or not listed:
-                raise ConfigurationError(f"{name} takes a name or a list of names, not {plain(repr(value), 80)}.")
+                raise ConfigurationError(f"{name} takes a name or a list of names, not {quoted(value, 80)}.")
             found[FILTERS[name].parameter] = ",".join(_name(name, each) for each in listed)
     return found
 
 
 def _tags(value: Any) -> dict[str, str]:
     if not isinstance(value, Mapping) or not value:
-        raise ConfigurationError(f"tags takes a dict like {{'team': 'search'}}, not {plain(repr(value), 80)}.")
+        raise ConfigurationError(f"tags takes a dict like {{'team': 'search'}}, not {quoted(value, 80)}.")
     for key in value:
         if not isinstance(key, str) or not _TAG.fullmatch(key):
-            raise ConfigurationError(f"tags: {plain(repr(key), 80)} is no name of a tag (x-bf-dim-NAME).")
+            raise ConfigurationError(f"tags: {quoted(key, 80)} is no name of a tag (x-bf-dim-NAME).")
     return {f"metadata_{key}": _text(f"tags[{key!r}]", each) for key, each in value.items()}
 
 
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str) or not value.strip() or len(value) > LONGEST:
-        raise ConfigurationError(f"{name} takes a text of up to {LONGEST:,} characters, not {plain(repr(value), 80)}.")
+        raise ConfigurationError(f"{name} takes a text of up to {LONGEST:,} characters, not {quoted(value, 80)}.")
     return value
 
 
 def _name(name: str, value: Any) -> str:
     if "," in _text(name, value):
-        raise ConfigurationError(f"{name} takes names without commas, not {plain(repr(value), 80)}.")
+        raise ConfigurationError(f"{name} takes names without commas, not {quoted(value, 80)}.")
     return str(value)
 
 

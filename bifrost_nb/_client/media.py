@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 from .._files import check_file, read_file, write_private
 from .._keys import guard_headers
 from .._runs.run import Run
-from .._safe_text import plain
+from .._safe_text import plain, quoted
 from .._wire.deployments import MediaKind
 from .._wire.media import sound_kind
 from ..errors import BifrostError, ConfigurationError, GatewayError
@@ -130,7 +130,7 @@ def speaking(
     wanted = None if target is None else _FORMATS.get(target.suffix.lower())
     asked = given.get("response_format")
     if wanted is not None and asked is not None and asked != wanted:
-        raise ConfigurationError(f"path ends in {wanted} and response_format is {plain(repr(asked), 40)}.")
+        raise ConfigurationError(f"path ends in {wanted} and response_format is {quoted(asked, 40)}.")
     if wanted is not None:
         given["response_format"] = wanted
     call = _prepared(client, "speech", SpeechRequest, deployment, {"input": text, "voice": voice}, given)
@@ -246,11 +246,11 @@ def _target(path: Any) -> Path | None:
     if path is None:
         return None
     if not isinstance(path, str | os.PathLike) or not os.fspath(path):
-        raise ConfigurationError(f"path must be the path of a file, not {plain(repr(path), 80)}.")
+        raise ConfigurationError(f"path must be the path of a file, not {quoted(path, 80)}.")
     try:
         return Path(os.fsdecode(path)).expanduser()
     except RuntimeError as error:  # of a home that is unknown
-        raise ConfigurationError(f"path {plain(repr(path), 80)} cannot be used: {plain(error, 80)}.") from None
+        raise ConfigurationError(f"path {quoted(path, 80)} cannot be used: {plain(error, 80)}.") from None
 
 
 def _writable(paths: list[Path]) -> list[Path]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from .._client.calls import AnyKind, Kind, chat_parameters
-from .._safe_text import plain
+from .._safe_text import quoted
 from ..errors import BifrostError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def decided_kind(api: Any, chat: bool = False) -> Kind | None:
     """
     if api is not None and api not in tuple(_WORDS):
         raise ConfigurationError(
-            f"api must be 'text', 'chat' or 'responses', not {plain(repr(api), 80)}.",
+            f"api must be 'text', 'chat' or 'responses', not {quoted(api, 80)}.",
             hint="Leave it out to go by what bf.models() says that each deployment can do.",
         )
     if chat and api not in (None, "chat"):
@@ -80,7 +80,7 @@ def with_kinds(
     """
     if kind in MEDIA:
         if other := next((one.parameters["api"] for one in asked if one.parameters.get("api", kind) != kind), None):
-            raise ConfigurationError(f"api={kind!r} goes for all deployments; one says api={plain(repr(other), 40)}.")
+            raise ConfigurationError(f"api={kind!r} goes for all deployments; one says api={quoted(other, 40)}.")
         return tuple(
             replace(one, parameters={k: v for k, v in one.parameters.items() if k != "api"}, kind=kind) for one in asked
         )

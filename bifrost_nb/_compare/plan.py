@@ -32,7 +32,7 @@ from .._prompts.messages import (
     with_history,
 )
 from .._prompts.template import render
-from .._safe_text import plain
+from .._safe_text import plain, quoted
 from ..errors import ConfigurationError
 from .api_choice import MEDIA, check_images_taken, system_for, with_kinds
 from .groups import SEPARATOR
@@ -400,7 +400,7 @@ def _sound_prompts(templates: Any, inputs: Any, column: Any, by_row: Set[str]) -
     example = "compare([...], inputs={'clip': ['a.mp3']}, sounds='clip', api='transcription')"
     if not isinstance(column, str):
         raise ConfigurationError(
-            f"sounds must be the name of a column of inputs, not {plain(repr(column), 80)}.", hint=f"Like {example}."
+            f"sounds must be the name of a column of inputs, not {quoted(column, 80)}.", hint=f"Like {example}."
         )
     rows = rows_of(inputs)
     if column not in rows[0]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from .._client.calls import AnyKind, asked_of, prepare
 from .._client.token_count import as_items
-from .._safe_text import plain
+from .._safe_text import plain, quoted
 from ..errors import ConfigurationError, TemplateError
 from .pictures import MOST_BYTES, data_url, described
 from .template import render, variables
@@ -102,7 +102,7 @@ def image_columns(images: Any, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     names = [images] if isinstance(images, str) else images
     if not isinstance(names, Sequence) or not names or not all(isinstance(name, str) for name in names):
         raise ConfigurationError(
-            f"images must be the name of a column of inputs, or a list of names, not {plain(repr(images), 80)}.",
+            f"images must be the name of a column of inputs, or a list of names, not {quoted(images, 80)}.",
             hint="Put the pictures into inputs: inputs={'photo': [...]}, images='photo'.",
         )
     for name in names:

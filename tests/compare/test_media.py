@@ -123,7 +123,7 @@ def test_transcriptions_are_compared(client: Client, gateway: LocalGateway, tmp_
     (tmp_path / "tea.mp3").write_bytes(client.speech(SPEAK, "Tea and milk.", voice="alloy").audio_bytes)
     two = [HEAR, {"deployment": HEAR, "name": "hinted", "prompt": "Names: Ada", "temperature": 0}]
     inputs = {"clip": [spoken, tmp_path / "tea.mp3"], "word": ["morning", "milk"]}
-    gateway.script([{"deployment": HEAR, "times": 1, "text": "Good mourning, Ada."}])
+    gateway.script([{"deployment": HEAR, "times": 1, "text": "Noise."}])
     asked: dict[str, Any] = {"inputs": inputs, "sounds": "clip", "api": "transcription", "language": "en"}
     first = bf.compare(two, client=client, score=bf.scorers.contains("word"), concurrency=1, **asked)
     bodies = [body for body in posts(gateway) if isinstance(body, str)]
@@ -136,18 +136,14 @@ def test_transcriptions_are_compared(client: Client, gateway: LocalGateway, tmp_
     first.wait_for_costs()
     frame = first.frame
     assert frame["request_type"].tolist() == ["transcription"] * 4
-    assert sorted(frame["response"]) == [
-        "Good morning Ada Lovelace.",
-        "Good mourning, Ada.",
-        "Tea and milk.",
-        "Tea and milk.",
-    ]
+    right = ["Good morning Ada Lovelace."] * 2 + ["Tea and milk."] * 2
+    assert [said != good for said, good in zip(frame["response"], right, strict=True)].count(True) == 1
+    assert frame["response"].tolist().count("Noise.") == 1
     assert frame["seconds"].tolist() == pytest.approx([4 * 0.35] * 2 + [3 * 0.35] * 2, abs=0.03)
     assert frame["cost_per_minute_usd"].tolist() == pytest.approx((60 * frame["cost_usd"] / frame["seconds"]).tolist())
     assert sorted(frame["score"]) == [0, 1, 1, 1]
     assert frame["input_clip"][0].startswith("[sound: audio.wav, ")
     assert frame["input_clip"][2] == tmp_path / "tea.mp3"
-    assert str(first.diff("openai/whisper-1", "hinted")).count("morning") == 1
     again = bf.compare(two, client=client, **asked)
     assert (again.progress.reused, len([body for body in posts(gateway) if isinstance(body, str)])) == (4, 4)
     assert again.frame["seconds"].tolist() == frame["seconds"].tolist()

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
@@ -99,7 +100,7 @@ def refused(doors: dict[str, Callable[[Any], Any]], values: dict[str, Any], gate
             except BaseException as error:
                 raised = error
             said = f"{name} at {door}: {type(raised).__name__}: {str(raised)[:300]}"
-            assert isinstance(raised, BifrostError), said
+            assert isinstance(raised, BifrostError | UsageError), said
             assert len(str(raised)) < LONGEST, said
     assert time.monotonic() - began < SECONDS * len(doors)
     assert [one["path"] for one in gateway.requests() if one["method"] == "POST"] == []
@@ -262,13 +263,9 @@ def test_arguments_that_a_model_writes(client: Client, gateway: LocalGateway, lo
         [CHAT, "azure/gpt-4o"], "Hi", tools=tools, stream=False, score=bf.scorers.called("f", a=1), client=client
     )
     assert found.frame["status"].tolist() == ["ok", "ok"]
-    play = bf.playground([CHAT], "Hi", tools=tools, client=client)
-    play.run().wait(60)
-    with pytest.raises(BifrostError, match="calls tools"):
-        play.go_on()
     replayed = bf.replay(client.log.frame(limit=1), CHAT, client=client)
-    shown = [found.grid()._repr_html_(), found.grid().detail(0, 0), found.runs[0]._repr_mimebundle_()[0]]
-    shown += [found.diff(CHAT, "azure/gpt-4o")._repr_html_(), play._repr_mimebundle_()[0], replayed._repr_html_()]
+    shown = [found.grid()._repr_html_(), found.grid().detail(0, 0), found.runs[0]._repr_mimebundle_()[0]["text/html"]]
+    shown += [found.diff(CHAT, "azure/gpt-4o")._repr_html_(), replayed._repr_html_()]
     for one in map(str, shown):
-        assert not any(tag in one for tag in ("<img", "<script", "<b>f", "\x1b", "f<b>(")) or "text/plain" in one
+        assert not any(tag in one for tag in ("<img", "<script", "<b>f", "\x1b", "f<b>("))
         assert len(one) < 3_000_000

@@ -22,7 +22,7 @@ from ..._keys import hide
 from ..._prompts.inputs import rows_of
 from ..._prompts.messages import checked_turns
 from ..._prompts.template import escape
-from ..._safe_text import plain
+from ..._safe_text import plain, quoted
 from ...errors import ConfigurationError
 from ..code_export import FORMS, copy
 from .checks import CHECKS, EarlierTurn
@@ -192,7 +192,7 @@ class Playground:
                 fields["prompt"] = list(named.values())[-1]
             if "chat" in fields:
                 if not isinstance(chat := fields.pop("chat"), bool):
-                    raise ConfigurationError(f"chat must be True or False, not {plain(repr(chat), 60)}.")
+                    raise ConfigurationError(f"chat must be True or False, not {quoted(chat, 60)}.")
                 fields["api"] = decided_kind(fields.get("api") or None, chat)
             own = {name: fields.pop(name) for name in Form.__dataclass_fields__ if name in fields}
             if fields:
