@@ -348,7 +348,7 @@ def gateway_logs(
     of `min_cost_usd`, `max_cost_usd`, `min_latency_ms`, `max_latency_ms`, `min_tokens` and `max_tokens` (of prompt and
     answer together) a row whose figure is unknown keeps none. All hold on every version: what a gateway does not filter
     by is left out here. By `virtual_key_id` (the ``id`` of `bf.virtual_keys`), `text` (in prompt or answer),
-    `finish_reason`, `session_id` (the header ``x-bf-session-id``) and `tags` (``{"team": "search"}``, the headers
+    `finish_reason`, `session_id` (``baggage: session-id=...``) and `tags` (``{"team": "search"}``, the headers
     ``x-bf-dim-team``) only the gateway can filter, by the last three from 1.5.1 on; on an older one they are an error,
     as it would send every row. `limit` keeps the newest. Each attempt at a provider is a row:
     `run_id` is the row's own id, `request_id` that of the request (our ``x-request-id``), which a fallback shares with

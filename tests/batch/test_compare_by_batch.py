@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import pickle
@@ -300,10 +301,11 @@ def test_geminis_batches(client: Client, gateway: LocalGateway) -> None:
     paths = [one["path"] for one in gateway.requests() if one["path"].startswith("/v1/batches/")]
     assert paths
     assert not any("batches/batches" in path for path in paths)
-    png = b"\x89PNG\r\n\x1a\n" + bytes(30)
-    typed = bf.compare([name], "What?", inputs={"p": [png]}, images="p", schema=Animal, client=client, mode="batch")
+    url = "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(30)).decode()
+    said = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}]
+    typed = bf.compare([name], messages=said, schema=Animal, client=client, mode="batch")
     body = jobs(gateway)[-1]["body"]["requests"][0]["body"]
-    assert body["contents"][0]["parts"][1]["inlineData"]["mimeType"] == "image/png"
+    assert body["contents"][0]["parts"][0]["inlineData"]["mimeType"] == "image/png"
     assert body["generationConfig"]["responseJsonSchema"]["required"] == ["name", "legs"]
     assert typed.collect(wait=20).frame["valid"].tolist() == [True]
     broken = ask(client, [name], inputs={"x": ["word " * 1_200_000]}).collect(wait=20)

@@ -17,7 +17,7 @@ _CALLS: dict[str, tuple[str, dict[str, Any], dict[str, str]]] = {
     "tagged": (
         "/v1/chat/completions",
         {"model": "openai/gpt-4o-mini", "messages": _MESSAGES},
-        {"x-bf-dim-team": "a", "x-bf-session-id": "session-of-this-one"},
+        {"x-bf-dim-team": "a", "baggage": "a=b,session-id=session-of-this-one"},
     ),
     "cut": ("/v1/completions", {"model": "azure/fast", "prompt": "x", "max_tokens": 4}, {}),
     "alias": ("/v1/chat/completions", {"model": "azure/gpt-4o", "messages": _MESSAGES}, {}),
@@ -45,7 +45,7 @@ def obeyed(numbers: Numbers) -> dict[str, set[str]]:
         "status": {"failed"},
         "providers": {"cut", "alias", "failed"},
         "missing_cost_only": set() if numbers >= (1, 4, 18) else {"failed"},
-        # The header x-bf-session-id, which the log has as the parent of a call that is no fallback.
+        # Of the header baggage, as the parent of a call; x-bf-session-id, which binds it to a key, is in no row.
         "session_id": {"tagged"} if new else ALL,
         "virtual_key_ids": set(),
         "min_tokens": set(),
