@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from .._compare.plan import Plan, Trial, Variant
+from .._compare.plan import AskedDeployment, Plan, Trial
 from .._safe_text import plain
 from ..errors import ConfigurationError
 from .gemini import as_contents
@@ -98,7 +98,7 @@ def check_plan(client: Client, plan: Plan) -> None:
         )
 
 
-def _too_new(client: Client, asked: Sequence[Variant]) -> dict[str, str]:
+def _too_new(client: Client, asked: Sequence[AskedDeployment]) -> dict[str, str]:
     """Of each variant whose provider this gateway is too old for, why."""
     named = {one.name: SINCE.get(one.deployment.partition("/")[0]) for one in asked}
     if not any(named.values()):
@@ -121,7 +121,7 @@ def item_of(client: Client, plan: Plan, trial: Trial, model: str) -> dict[str, A
     if rules is None:
         why = NOT_BATCHED.get(provider, "")
         raise ConfigurationError(f"only {', '.join(PROVIDERS)} are batched, not {provider}{why}")
-    _check_variant(asked)
+    _check_deployment(asked)
     body = dict(plan.call(client, trial).body)
     body.update(body.pop("extra_params", {}))
     body["model"] = model
@@ -132,7 +132,7 @@ def item_of(client: Client, plan: Plan, trial: Trial, model: str) -> dict[str, A
     return {"custom_id": trial.trial_id, "params": _as_messages(body, asked.kind)}
 
 
-def _check_variant(asked: Variant) -> None:
+def _check_deployment(asked: AskedDeployment) -> None:
     if asked.fallbacks:
         raise ConfigurationError("a batch has no fallbacks")
     if asked.parameters.get("headers"):

@@ -45,12 +45,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TAGS",
+    "AskedDeployment",
     "Plan",
     "PlannedPrompt",
     "Trial",
-    "Variant",
+    "asked_deployments",
     "make_plan",
-    "variants_of",
     "without_keys",
 ]
 
@@ -62,7 +62,7 @@ _INSTEAD = "compare itself takes prompt, system, stream and tags, and counts rep
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Variant:
+class AskedDeployment:
     """A deployment with the settings it is asked with."""
 
     name: str
@@ -107,7 +107,7 @@ class Trial:
 
     trial_id: str
     prompt: PlannedPrompt
-    asked: Variant
+    asked: AskedDeployment
     repeat: int
     system: str | None = None
     """Filled in."""
@@ -135,7 +135,7 @@ class Plan:
     stream: bool
     system: str | None
     tags: Mapping[str, Any]
-    asked: tuple[Variant, ...]
+    asked: tuple[AskedDeployment, ...]
     prompts: tuple[PlannedPrompt, ...]
     repeats: int
     trials: tuple[Trial, ...] = field(repr=False)
@@ -196,20 +196,20 @@ class Plan:
         return call
 
 
-def _asked(asked: Variant, prompt: PlannedPrompt, turns: Sequence[Message] | None) -> dict[str, Any]:
+def _asked(asked: AskedDeployment, prompt: PlannedPrompt, turns: Sequence[Message] | None) -> dict[str, Any]:
     """The arguments of `Client.prepare` that ask this. Raises ConfigurationError."""
     if asked.kind != "transcription":
         return asked_as(asked.kind, prompt.text, turns)
     return {"prompt": next(iter(prompt.sounds.values())), "hint": asked.parameters.get("prompt", prompt.hint)}
 
 
-def _without_hint(asked: Variant, parameters: Mapping[str, Any]) -> dict[str, Any]:
+def _without_hint(asked: AskedDeployment, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """A transcription's ``prompt`` goes by another name, see `_asked`."""
     own = asked.kind == "transcription"
     return {name: value for name, value in parameters.items() if not (own and name == "prompt")}
 
 
-def _differ_in_text(asked: Variant) -> bool:
+def _differ_in_text(asked: AskedDeployment) -> bool:
     """Whether the calls of a variant are the same but for their text."""
     return asked.kind in ("text", "chat") and not asked.parameters.get("headers") and not columns_of(asked.parameters)
 
@@ -277,7 +277,7 @@ def make_plan(
         "requests_per_minute": requests_per_minute,
         **(parameters or {}),
     }
-    asked = variants_of(deployments, shared)
+    asked = asked_deployments(deployments, shared)
     needs_chat = any(one is not None for one in (messages, images, schema, *(who.history for who in asked)))
     asked = with_kinds(client, asked, "chat" if needs_chat and kind is None else kind, known_only=known_only)
     asked = tuple(_typed(one, read_by) for one in asked)
@@ -349,7 +349,7 @@ def _check_media(kind: AnyKind, **given: Any) -> None:
         )
 
 
-def _of_row(asked: Variant, prompt: PlannedPrompt) -> list[Any]:
+def _of_row(asked: AskedDeployment, prompt: PlannedPrompt) -> list[Any]:
     """What a row adds to the identity of its trials besides the prompt."""
     by_row = columns_of(asked.parameters)
     return [for_row({name: asked.parameters[name] for name in by_row}, prompt.values)] if by_row else []
@@ -366,7 +366,7 @@ def _templates(prompt: Any, messages: Any) -> Any:
     return prompt
 
 
-def _typed(asked: Variant, schema: AnswerSchema | None) -> Variant:
+def _typed(asked: AskedDeployment, schema: AnswerSchema | None) -> AskedDeployment:
     parameters = dict(asked.parameters)
     with_schema(schema, asked.kind, parameters)
     return replace(asked, parameters=parameters)
@@ -444,7 +444,7 @@ def _filled(system: str | None, values: Mapping[str, Any]) -> str | None:
     return None if system is None else render(system, values, where="the system message")
 
 
-def _past(asked: Variant, values: Mapping[str, Any]) -> Sequence[Message] | None:
+def _past(asked: AskedDeployment, values: Mapping[str, Any]) -> Sequence[Message] | None:
     if asked.history is None:
         return None
     found = filled_in(asked.history, values, f"the history of {asked.name}")
@@ -469,7 +469,7 @@ def _shuffled(trials: Sequence[Trial], seed: int) -> tuple[Trial, ...]:
     return tuple(order)
 
 
-def variants_of(deployments: Any, shared: Mapping[str, Any]) -> tuple[Variant, ...]:
+def asked_deployments(deployments: Any, shared: Mapping[str, Any]) -> tuple[AskedDeployment, ...]:
     if isinstance(deployments, (str, Mapping)):
         deployments = [deployments]
     if deployments is None or not isinstance(deployments, Iterable):
@@ -486,7 +486,7 @@ def variants_of(deployments: Any, shared: Mapping[str, Any]) -> tuple[Variant, .
     return asked
 
 
-def _one(entry: Any, shared: Mapping[str, Any]) -> Variant:
+def _one(entry: Any, shared: Mapping[str, Any]) -> AskedDeployment:
     own = dict(entry) if isinstance(entry, Mapping) else {"deployment": entry}
     deployment = own.get("deployment")
     if not isinstance(deployment, str):
@@ -520,10 +520,10 @@ def _one(entry: Any, shared: Mapping[str, Any]) -> Variant:
         if isinstance(history, str | Mapping) or not isinstance(history, Sequence):
             raise ConfigurationError(f"The history of {deployment} must be a list of messages, not {history!r}.")
         history = checked_turns(list(history)) if history else None
-    return Variant(name, deployment, parameters, tuple(fallbacks), concurrency, pace, system, history=history)
+    return AskedDeployment(name, deployment, parameters, tuple(fallbacks), concurrency, pace, system, history=history)
 
 
-def _contents(client: Client, asked: Sequence[Variant], stream: bool, prompt: PlannedPrompt) -> list[list[Any]]:
+def _contents(client: Client, asked: Sequence[AskedDeployment], stream: bool, prompt: PlannedPrompt) -> list[list[Any]]:
     """What each deployment adds to a cell's identity.
 
     One that is there twice under two names, to see how far apart equals come out, is two samples.
