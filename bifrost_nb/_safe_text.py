@@ -17,9 +17,15 @@ _CONTROL = re.compile(
 )
 
 
+_HALVES = re.compile("[\ud800-\udfff]")
+"""Of surrogate pairs: no terminal, file or front end takes a text with one."""
+
+
 def plain(text: object, limit: int | None = None) -> str:
-    """`text` without control sequences; cut after `limit` characters with an ellipsis."""
+    """`text` without control sequences, half characters replaced; cut after `limit` characters with an ellipsis."""
     result = _CONTROL.sub("", str(text))
+    if not result.isascii():
+        result = _HALVES.sub("\ufffd", result)
     return result if limit is None or len(result) <= limit else result[: limit - 1] + "…"
 
 

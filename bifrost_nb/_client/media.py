@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 
-from .._files import check_file, read_file, write_private
+from .._files import check_file, read_file, user_path, write_private
 from .._keys import guard_headers
 from .._runs.run import Run
 from .._safe_text import plain, quoted
@@ -245,12 +245,7 @@ def _prepared(
 def _target(path: Any) -> Path | None:
     if path is None:
         return None
-    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
-        raise ConfigurationError(f"path must be the path of a file, not {quoted(path, 80)}.")
-    try:
-        return Path(os.fsdecode(path)).expanduser()
-    except RuntimeError as error:  # of a home that is unknown
-        raise ConfigurationError(f"path {quoted(path, 80)} cannot be used: {plain(error, 80)}.") from None
+    return user_path(path)
 
 
 def _writable(paths: list[Path]) -> list[Path]:

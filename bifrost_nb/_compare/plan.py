@@ -358,7 +358,7 @@ def _of_row(asked: AskedDeployment, prompt: PlannedPrompt) -> list[Any]:
 def _templates(prompt: Any, messages: Any) -> Any:
     """What is asked: of `prompt` and `messages` the one that was given. Raises ConfigurationError."""
     if prompt is not None and messages is not None:
-        raise ConfigurationError("prompt and messages say the same; pass one of them.")
+        raise ConfigurationError("prompt and messages are alternatives; pass one of them.")
     if messages is not None:
         return checked_templates(messages)
     if prompt is None:

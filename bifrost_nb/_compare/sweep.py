@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 __all__ = ["Progress", "Sweep"]
 
 MAX_SENDS = 6
-"""A cell that is answered by 429 is sent so often at most."""
+"""Most times that one cell is sent when the answer is 429."""
 SETBACKS = 8
-"""So many bursts of refusals without an answer between them, some 90 s: the deployment's other trials stay unsent."""
+"""After this many bursts of refusals without an answer between them, some 90 s, its other trials stay unsent."""
 SETBACKS_AT_FIRST = 2
 """The same for a gateway that never answered in this sweep: its address is more likely wrong than it is restarting."""
 MAX_FATAL_IN_A_ROW = 3
@@ -302,7 +302,7 @@ class Sweep:
             way.hopeless = way.hopeless + 1 if hopeless else 0
             if way.hopeless >= MAX_FATAL_IN_A_ROW:
                 self._close([way], f"{way.asked.name} was given up: {plain(error, 200)}")
-        told = f"{way.asked.name}: some runs have something to say (run.notes), for example: "
+        told = f"{way.asked.name}: some runs carry notes (run.notes), for example: "
         for note in filter(is_shared, outcome.run.notes):
             self._note(note)
         own = [note for note in outcome.run.notes if not is_shared(note)]

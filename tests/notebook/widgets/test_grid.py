@@ -217,7 +217,7 @@ def test_explain_of_a_comparison(client: Client, gateway: LocalGateway) -> None:
     """A comparison tells a run's story, sendings that were refused with 429 included."""
     gateway.script([{"deployment": "azure/fast", "times": 2, "status": 429, "headers": {"retry-after": "0"}}])
     comparison = compare(["azure/fast", "azure/large"], "Hello", client=client, max_tokens=4)
-    assert "Before this sending it was refused twice" in comparison.explain("azure/fast")
+    assert "It had already been refused twice" in comparison.explain("azure/fast")
     assert "refused" not in comparison.explain("azure/large")
     with pytest.raises(ConfigurationError, match="'azure/none' is not in this comparison"):
         comparison.explain("azure/none")
