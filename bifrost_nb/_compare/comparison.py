@@ -464,41 +464,60 @@ class Comparison:
 
         return [*notes_on_scores(self._scores), *self.judge_notes]
 
-    def answers(self, prompt_id: str | None = None) -> pd.DataFrame:
+    def answers(self, prompt_id: str | None = None, *, by: By = "variant") -> pd.DataFrame:
         """Every distinct answer with how often it was given, of one prompt or of all.
 
-        Columns: ``prompt_id``, ``variant``, ``response``, ``count``, ``share``. An ``input_id`` stands for the prompts
-        that the templates made of it.
+        Columns: ``prompt_id``, ``variant`` (or ``template``, ``deployment``: what `by` says), ``response``, ``count``,
+        ``share``. An ``input_id`` stands for the prompts that the templates made of it.
         """
         from .text_diff import folded
 
+        self._check_by(by)
         frame = self.frame
-        return folded(frame if prompt_id is None else frame[frame["input_id"] == self._known(prompt_id)])
+        return folded(frame if prompt_id is None else frame[frame["input_id"] == self._known(prompt_id)], by)
 
-    def diff(self, a: str, b: str, prompt_id: str | None = None) -> TextDiff:
+    def diff(self, a: str, b: str, prompt_id: str | None = None, *, by: By | None = None) -> TextDiff:
         """How the answer of `b` differs from that of `a`, word by word, to one prompt (by default the first).
 
-        Of several repeats the most frequent answer counts. A tool call is its name and an argument a line. Two long
-        answers with little in common are not marked word by word: each stands alone, folded.
+        `a` and `b` are variants, or two templates or deployments (`by` decides where a name could be both). Of several
+        answers the most frequent counts. A tool call is its name and an argument a line. Two long answers with little
+        in common are not marked word by word: each stands alone, folded.
         """
         from .._display.run import said
         from .text_diff import text_diff
 
         prompt = self._known(self.plan.prompts[0].prompt_id if prompt_id is None else prompt_id)
+        names = self._names_of(a, b, by)
+        of_both = [cell.prompt for cell, name in zip(self._cells, names, strict=True) if name in (a, b)]
         texts = []
-        self._check_names(a, b)
-        asked = _shown_question([one.prompt for one in self._cells if one.variant in (a, b)], prompt)
         for name in (a, b):
             runs = (
                 run
-                for trial, run in zip(self._cells, self.runs, strict=True)
-                if trial.variant == name and trial.prompt.input_id == prompt
+                for cell, run, own in zip(self._cells, self.runs, names, strict=True)
+                if own == name and cell.prompt.input_id == prompt
             )
             given = Counter(said(run) if run.tool_calls else run.text for run in runs if run.status == "ok")
             if not given:
                 raise ConfigurationError(f"{name} gave no answer to prompt {prompt}.")
             texts.append(given.most_common(1)[0][0])
-        return text_diff(texts[0], texts[1], title=f"{a} → {b}: {asked}")
+        return text_diff(texts[0], texts[1], title=f"{a} → {b}: {_shown_question(of_both, prompt)}")
+
+    def _names_of(self, a: str, b: str, by: By | None) -> list[str]:
+        """The name of each run's variant, template or deployment: of which kind both `a` and `b` are."""
+        if by is not None:
+            self._check_by(by)
+        ways: tuple[By, ...] = ("variant", "deployment", "template") if by is None else (by,)
+        found = [[name for name, _ in self._named_by(way)] for way in ways]
+        for names in found:
+            if {a, b} <= set(names):
+                return names
+        known = list(dict.fromkeys(name for names in found for name in names if name))
+        wrong = next((name for name in (a, b) if name not in known), None)
+        if wrong is None:
+            raise ConfigurationError(
+                f"{a!r} and {b!r} are not of one kind: take two variants, deployments or templates."
+            )
+        raise ConfigurationError(f"{wrong!r} is not in this comparison.", hint=f"It has {', '.join(known)}.")
 
     def explain(self, deployment: str, prompt_id: str | None = None, repeat: int = 0) -> str:
         """What happened to one run, in sentences: who was asked and refused, who served, where time and money went.
@@ -515,15 +534,18 @@ class Comparison:
                 return explain(run, self._refused_before(trial, run))
         raise ConfigurationError(f"{deployment} has no run of prompt {prompt} with repeat={repeat}.")
 
-    def grid(self) -> GridView:
-        """Look through the answers: prompts down, deployments across, with filter, order and every answer in full.
+    def grid(self, *, by: By = "variant") -> GridView:
+        """Look through the answers: prompts down, variants across, with filter, order and every answer in full.
 
-        Thumbs and notes given there are written to the run log (``rating``, and the tag ``note``).
+        ``by="template"`` or ``by="deployment"`` has a column for each of those. Thumbs and notes given there are
+        written to the run log (``rating``, and the tag ``note``).
         """
         from .._notebook.widgets.grid import GridView
         from .._notebook.widgets.grid_rows import contexts
 
-        return GridView(self.named_runs(), self._log, contexts(self.frame, self._sounds_sent()))
+        self._check_by(by)
+        named = [(name, run) for (name, _), run in zip(self._named_by(by), self.runs, strict=True)]
+        return GridView(named, self._log, contexts(self.frame, self._sounds_sent()))
 
     def vote(self, seed: int = 0, limit: int | None = None, *, by: By | None = None) -> Vote:
         """Judge the answers blind, two at a time, without names, times or costs; afterwards a ranking and who was who.
@@ -562,12 +584,19 @@ class Comparison:
 
     def _sides(self, by: By | None) -> list[tuple[str, str]]:
         """For each run whose it is `by`, and what two runs must share beside the input to be set side by side."""
-        if by not in (None, "variant", "deployment", "template"):
+        self._check_by(by or "variant")
+        return self._named_by(by or "variant")
+
+    def _check_by(self, by: Any) -> None:
+        if by not in ("variant", "deployment", "template"):
             raise ConfigurationError(f"by must be 'variant', 'deployment' or 'template', not {by!r}.")
         if by == "template" and len(self.templates) < 2:
             raise ConfigurationError(
                 "There are no two templates.", hint="Pass several: prompt={'short': ..., 'long': ...}."
             )
+
+    def _named_by(self, by: By) -> list[tuple[str, str]]:
+        """For each run the name that `by` says, and the name of the rest of its variant."""
         if by == "template":
             return [(trial.prompt.template or "", trial.asked.name) for trial in self._cells]
         if by == "deployment":
@@ -690,10 +719,13 @@ class Comparison:
                 return prompt.input_id
         raise ConfigurationError(f"{given!r} is no prompt of this comparison.", hint="comparison.prompts lists them.")
 
-    def _named(self) -> pd.DataFrame:
-        """The frame with the column ``deployment``, by which charts name their series: the variant."""
+    def _named(self, by: By = "variant") -> pd.DataFrame:
+        """The frame with the column ``deployment``, by which charts name their series: what `by` says."""
+        from .groups import names
+
+        self._check_by(by)
         frame = self.frame
-        return frame.assign(deployment=frame["variant"])
+        return frame.assign(deployment=names(frame, by))
 
     def __getstate__(self) -> dict[str, Any]:
         """What a file or another process gets: no client, no key; the log by its path."""

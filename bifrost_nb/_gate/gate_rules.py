@@ -295,7 +295,8 @@ def _absolute(rule: Rule, sides: Sides) -> tuple[_Bounds, float]:
     score = is_score(figure.column)
     points = bool(per_input.min() >= 0 and per_input.max() <= 1)
     span = (1.0 if points else float(np.ptp(per_input)) or 1.0) if score else 0.0
-    return lambda c: shown(c, mean, *mean_interval(per_input, c, sides.seed, skewed=not score, span=span)), limit
+    sizes = None if score else per_input
+    return lambda c: shown(c, mean, *mean_interval(per_input, c, sides.seed, sizes=sizes, span=span)), limit
 
 
 def _clopper_pearson(count: float, n: int, confidence: float) -> tuple[float, float]:

@@ -258,7 +258,7 @@ def test_hostile_pictures_are_not_shown(client: Client, gateway: LocalGateway, n
     ("options", "said"),
     [
         ({"folder": "/nowhere/at/all"}, "no folder that can be written"),
-        ({"folder": 5}, "path of a folder"),
+        ({"folder": 5}, "path of a file or folder"),
         ({"system": "Be brief."}, "no system="),
         ({"images": "what"}, "no images="),
         ({"schema": {"type": "object"}}, "no schema="),

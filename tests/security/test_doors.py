@@ -219,7 +219,6 @@ def test_tools(client: Client, gateway: LocalGateway, shell: InteractiveShell) -
         gateway,
     )
     rows = {
-        "deep prompt": {"prompt": '[{"role":"user","content":' + "[" * 100_000},
         "deep parameters": {"params": '{"tools":' + "[" * 100_000},
         "pictures elsewhere": {"prompt": '[{"role":"user","content":"data:image/png;sha256=0123456789abcdef"}]'},
         "no messages": {"prompt": '[{"role":"user"}]'},
