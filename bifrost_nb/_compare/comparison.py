@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
@@ -11,6 +11,7 @@ from .._client.typed_answers import read_answer
 from .._numbers import number
 from .._prompts.pictures import described, shortened
 from .._runs.run import Run
+from .._runs.store import RunsInOrder, RunStore
 from .._safe_text import plain
 from ..errors import ConfigurationError
 from .media_costs import add_media
@@ -66,9 +67,11 @@ class Comparison:
         self.notes: list[str] = progress.notes
         """Why it is not complete, in words; empty where it is."""
         self._cells: list[Trial] = [trial for trial in plan.trials if trial.trial_id in results]
-        self.runs: list[Run] = [results[trial.trial_id] for trial in self._cells]
-        for run in self.runs:
-            read_answer(run, plan.schema)
+        self._kept = results if isinstance(results, RunStore) else RunStore(results)
+        self.runs: Sequence[Run] = RunsInOrder(self._kept, [trial.trial_id for trial in self._cells])
+        if plan.schema is not None:
+            for run in self.runs:
+                read_answer(run, plan.schema)
         self._scores: dict[str, list[Judged]] = {}
         self._judge_runs: dict[str, list[Run]] = {}
         self.judge_notes: list[str] = []
@@ -78,7 +81,7 @@ class Comparison:
         self._waited = False
         self._client = client
         self._log = None if client is None else client.log
-        self._frame: tuple[list[Any], pd.DataFrame] | None = None
+        self._frame: tuple[object, pd.DataFrame] | None = None
         self.plot = Plots(self, self._named)
 
     @property
@@ -135,7 +138,7 @@ class Comparison:
 
         from .._runs.frame import to_frame
 
-        later = [(run.cost_usd, run.served, run.rating, run.tags.get("note")) for run in self.runs]
+        later = self._kept.state(_learned_late)
         if self._frame is None or self._frame[0] != later:
             frame = to_frame(self.runs)
             if any(trial.turns for trial in self._cells):
@@ -152,6 +155,7 @@ class Comparison:
                     texts = [getattr(one, part) for one in values]
                     frame[f"{name}_{part}"] = pd.Series(texts, dtype=frame["prompt"].dtype)
             self._frame = later, frame
+            self._kept.rest()
         return self._frame[1].copy()
 
     def _with_inputs(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -763,6 +767,11 @@ class Comparison:
 
         self._wait_a_moment()  # this is asked for first, and what it says should agree with the table
         return {}, metadata_many(self.runs)
+
+
+def _learned_late(run: Run) -> object:
+    """What a frame has of a run that may change after its answer."""
+    return run.cost_usd, run.served, run.rating, run.tags.get("note")
 
 
 def _shown_question(prompts: Iterable[PlannedPrompt], input_id: str) -> str:

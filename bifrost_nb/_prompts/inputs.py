@@ -55,7 +55,10 @@ def prompts_of(
             f" ({', '.join(rows[0]) or 'there are none'}).",
             hint="Write {{name}} where a value belongs, or use repeats= to send the same prompt again.",
         )
-    pictures = [pictures_of(row, columns, f"row {number} of inputs") for number, row in enumerate(rows)]
+    none: Mapping[str, str] = {}
+    pictures = [
+        pictures_of(row, columns, f"row {number} of inputs") if columns else none for number, row in enumerate(rows)
+    ]
     rendered: list[Rendered] = []
     for name, template in templates.items():
         for number, row in enumerate(rows):
