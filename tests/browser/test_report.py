@@ -165,7 +165,7 @@ def test_ten_thousand_answers_open(opened: Any, client: Client, tmp_path: Path) 
     """
     inputs = {"n": list(range(20))}
     found = compare(["azure/fast"], "Say {{n}}.", inputs=inputs, client=client, max_tokens=30, stream=False)
-    found.runs = found.runs * 500
+    found.runs = list(found.runs) * 500
     found._cells = [
         replace(trial, prompt=replace(trial.prompt, input_id=f"{trial.prompt.input_id}-{turn // 4}"))
         for turn in range(500)
