@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from .._client.typed_answers import read_answer
@@ -21,7 +22,6 @@ from .typed_columns import add_answers
 
 if TYPE_CHECKING:
     import os
-    from pathlib import Path
 
     import pandas as pd
 
@@ -118,7 +118,8 @@ class Comparison:
         ``score_<name>`` (a number; NA: not judged), ``score_<name>_reason`` and ``score_<name>_error`` (why there is
         none); of a single ``score=`` they are ``score``, ``score_reason`` and ``score_error``.
 
-        With ``api="image"`` there are ``pictures`` and ``cost_per_picture_usd``, with ``api="speech"`` ``seconds`` and
+        With ``api="image"`` there are ``pictures`` and ``cost_per_picture_usd``, with ``api="speech"`` or
+        ``"transcription"`` ``seconds`` and
         ``cost_per_minute_usd``.
 
         With a `schema` there are ``valid`` (boolean; NA: no answer came), ``valid_error`` and ``answer_<field>``.
@@ -140,11 +141,12 @@ class Comparison:
         later = self._kept.state(_learned_late)
         if self._frame is None or self._frame[0] != later:
             frame = to_frame(self.runs)
-            if any(prompt.messages for prompt in self.plan.prompts):
+            if any(trial.turns for trial in self._cells):
                 shown = [None if run.prompt is None else shortened(run.prompt) for run in self.runs]
                 frame["prompt"] = pd.Series(shown, dtype=frame["prompt"].dtype)
             frame = self._with_inputs(frame)
-            add_media(frame, self.plan.kind, self.runs)
+            sent = [next(iter(trial.prompt.sounds.values()), None) for trial in self._cells]
+            add_media(frame, self.plan.kind, self.runs, sent)
             if self.plan.schema is not None:
                 add_answers(frame, self.plan.schema, self.runs)
             for name, values in self._scores.items():
@@ -547,7 +549,7 @@ class Comparison:
 
         self._check_by(by)
         named = [(name, run) for (name, _), run in zip(self._named_by(by), self.runs, strict=True)]
-        return GridView(named, self._log, contexts(self.frame))
+        return GridView(named, self._log, contexts(self.frame, self._sounds_sent()))
 
     def vote(self, seed: int = 0, limit: int | None = None, *, by: By | None = None) -> Vote:
         """Judge the answers blind, two at a time, without names, times or costs; afterwards a ranking and who was who.
@@ -568,7 +570,21 @@ class Comparison:
             log=self._log,
             rows={run.run_id: trial.prompt.values for trial, run in zip(self._cells, self.runs, strict=True)},
             apart={run.run_id: other for (_, other), run in zip(sides, self.runs, strict=True)},
+            sounds=self._sounds_sent(),
         )
+
+    def _sounds_sent(self) -> dict[str, list[str]]:
+        """Of each run that wrote a sound down, the ``data:`` address of it, where a page can play it."""
+        from .._display.media import sound_url
+
+        if self.plan.kind != "transcription":
+            return {}
+        urls = {id(one): sound_url(sound.content) for one in self.plan.prompts for sound in one.sounds.values()}
+        return {
+            run.run_id: [url]
+            for trial, run in zip(self._cells, self.runs, strict=True)
+            if (url := urls.get(id(trial.prompt))) is not None
+        }
 
     def _sides(self, by: By | None) -> list[tuple[str, str]]:
         """For each run whose it is `by`, and what two runs must share beside the input to be set side by side."""
@@ -772,4 +788,6 @@ def _shown_input(prompt: PlannedPrompt, name: str) -> Any:
     value = prompt.values.get(name)
     if name in prompt.pictures and (not isinstance(value, str) or value.startswith("data:")):
         return described(prompt.pictures[name])
+    if name in prompt.sounds and not isinstance(value, str | Path):
+        return prompt.sounds[name].words
     return value

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence, Set
 from inspect import isclass
 from typing import Any, NamedTuple
 
+from .._safe_text import quoted
 from ..errors import ConfigurationError, TemplateError
 from .arrow_values import arrow_rows, arrow_values
 from .messages import Message, Template, Turns, filled_in, image_columns, pictures_of, variables_of, with_pictures
@@ -29,7 +30,7 @@ class Rendered(NamedTuple):
 def prompts_of(
     prompt: Template | Mapping[str, Template],
     inputs: Any,
-    systems: Sequence[str] = (),
+    systems: Sequence[Template] = (),
     images: Any = None,
     also: Set[str] = frozenset(),
 ) -> list[Rendered]:
@@ -218,5 +219,4 @@ def _of(name: str | None) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = repr(dict(value)) if isinstance(value, Mapping) else repr(value)
-    return text if len(text) <= 80 else text[:79] + "…"
+    return quoted(dict(value) if isinstance(value, Mapping) else value, 80)
