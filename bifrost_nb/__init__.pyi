@@ -33,7 +33,7 @@ from ._launch.launch import LaunchedGateway as LaunchedGateway, launch_gateway a
 from ._load.load_curve import LoadCurve as LoadCurve, load_curve as load_curve
 from ._nested import allow_nested_loops as allow_nested_loops
 from ._notebook.playground.playground import Playground as Playground, playground as playground
-from ._report.report import load_report as load_report
+from ._report.load_report import load_report as load_report
 from ._runs.frame import runs as runs, to_frame as to_frame
 from ._runs.log.dataset import export_dataset as export_dataset
 from ._runs.log.log import RunLog as RunLog, run_log as run_log

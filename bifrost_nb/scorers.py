@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ._compare.embedding_scorer import Similar
-from ._compare.judge import Rubric
+from ._compare.rubric import Rubric
 from ._compare.scoring import Bounded, Score, Scorer, ScorerFunction
 from ._numbers import number as as_number, whole
 from ._safe_text import plain

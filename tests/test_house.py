@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -144,6 +145,17 @@ OLD_NAMES = (
     "gateway.launch",
     "wire.responses`",
 )
+
+
+def test_a_package_names_modules_that_are_there() -> None:
+    """What a package's docstring calls by a bare name in backticks is one of its modules, or public."""
+    gone = []
+    for path, tree in TREES.items():
+        if path.name == "__init__.py":
+            there = {each.stem for each in path.parent.iterdir()} | set(bf.__all__)
+            named = re.findall(r"(?<!`)`([a-z_]+)`(?!`)", ast.get_docstring(tree) or "")
+            gone += [f"{_name(path)}: {name}" for name in named if name not in there]
+    assert gone == []
 
 
 @pytest.mark.parametrize("old", OLD_NAMES)

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from .._compare.comparison import Comparison
+from .._compare.dry_run import estimated
 from .._compare.interrupted import ComparisonInterrupted
 from .._compare.plan import Plan
-from .._compare.preflight import preflight
 from .._compare.resume import recorded, resumed
 from .._compare.scoring import ScorerFunction
 from .._compare.sweep import Progress
@@ -128,7 +128,7 @@ class BatchComparison(Comparison):
 
     def judge_collected(self) -> None:
         """Once no answer is missing any more, the scorers of the call. What a judge graded before is not paid again."""
-        from .._compare.judge import JudgeCalls
+        from .._compare.judge_calls import JudgeCalls
 
         if self._scorers and self.runs and not self.pending:
             self.judge_answers(self._scorers, JudgeCalls(self._client, of=self.id))
@@ -278,7 +278,7 @@ def _costs(
     """Least and most that `missing` costs, by the variant's name. Raises ConfigurationError above `max_cost_usd`."""
     wanted = {trial.trial_id for trial in missing}
     others = {trial.trial_id: None for trial in plan.trials if trial.trial_id not in wanted}
-    estimate = preflight(client, plan, others, batch_rates=rates_of(plan), count=False)
+    estimate = estimated(client, plan, others, batch_rates=rates_of(plan), count=False)
     frame = estimate.frame.astype(object).where(estimate.frame.notna(), None)
     if max_cost_usd is not None:
         cost = estimate.cost_range_usd

@@ -15,7 +15,8 @@ from typing import Any
 
 import orjson
 
-from .._runs.log.append import Appender, blocks
+from .._runs.log.append import Appender
+from .._runs.log.blocks import blocks
 from .._runs.log.log import RunLog
 from .._runs.run import new_id
 from ..errors import ConfigurationError

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from .._compare.plan import Plan, Trial, Variant
+from .._compare.plan import AskedDeployment, Plan, Trial
 from ..errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def item_of(client: Client, plan: Plan, trial: Trial, model: str) -> dict[str, A
     if rules is None:
         why = NOT_BATCHED.get(provider, "")
         raise ConfigurationError(f"only {', '.join(PROVIDERS)} are batched, not {provider}{why}")
-    _check_variant(asked)
+    _check_deployment(asked)
     body = dict(plan.call(client, trial).body)
     body.update(body.pop("extra_params", {}))
     body["model"] = model
@@ -103,7 +103,7 @@ def item_of(client: Client, plan: Plan, trial: Trial, model: str) -> dict[str, A
     return {"custom_id": trial.trial_id, "params": _as_messages(body, asked.kind)}
 
 
-def _check_variant(asked: Variant) -> None:
+def _check_deployment(asked: AskedDeployment) -> None:
     if asked.fallbacks:
         raise ConfigurationError("a batch has no fallbacks")
     if asked.parameters.get("headers"):

@@ -1,5 +1,5 @@
 """Prompts x deployments x repeats: plan, run, measure.
 
 Data flows one way: `plan` (trials with an identity) -> `sweep` (runs them on the private loop) -> `comparison` (the
-result) -> `statistics`, `difference` (numbers) -> `bifrost_nb.charts` (pictures).
+result) -> `summary`, `difference` (numbers) -> `bifrost_nb.charts` (pictures).
 """

@@ -13,7 +13,7 @@ from ..errors import BifrostError, ConfigurationError
 
 if TYPE_CHECKING:
     from .._client.client import Client
-    from .plan import Plan, Variant
+    from .plan import AskedDeployment, Plan
 
 __all__ = [
     "check_images_taken",
@@ -69,8 +69,8 @@ def kind_of(
 
 
 def with_kinds(
-    client: Client, asked: Sequence[Variant], kind: AnyKind | None, *, known_only: bool = False
-) -> tuple[Variant, ...]:
+    client: Client, asked: Sequence[AskedDeployment], kind: AnyKind | None, *, known_only: bool = False
+) -> tuple[AskedDeployment, ...]:
     """`asked`, each with its API: its own ``api``, else `kind`, else as the gateway's list of models says.
 
     There a text completion is chosen where the deployment has them (and there is no system message or parameter, such

@@ -13,7 +13,7 @@ from ..errors import ConfigurationError
 from .api_choice import compared_kind
 from .comparison import Comparison
 from .interrupted import ComparisonInterrupted
-from .judge import JudgeCalls
+from .judge_calls import JudgeCalls
 from .kept_media import checked_folder
 from .plan import Plan, make_plan
 from .resume import recorded, resumed
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .._client.transport import Sink
     from .._runs.run import Run
     from .cluster import Remote
-    from .preflight import Preflight
+    from .dry_run import DryRun
 
 __all__ = ["ComparisonInterrupted", "compare"]
 
@@ -40,7 +40,7 @@ __all__ = ["ComparisonInterrupted", "compare"]
 @overload
 def compare(
     deployments: Any, prompt: str | Mapping[str, str] | None = None, *, dry_run: Literal[True], **arguments: Any
-) -> Preflight: ...
+) -> DryRun: ...
 @overload
 def compare(
     deployments: Any, prompt: str | Mapping[str, str] | None = None, *, mode: Literal["batch"], **arguments: Any
@@ -109,7 +109,7 @@ def compare(
     requests_per_minute: float | None = None,
     folder: str | os.PathLike[str] | None = None,
     **parameters: Any,
-) -> Comparison | Preflight:
+) -> Comparison | DryRun:
     """Send every prompt to every deployment, `repeats` times, and compare what comes back.
 
     `deployments`: a list of ``provider/model``, or of dicts ``{"deployment": "provider/model", "name": ..., ...}``
@@ -205,10 +205,10 @@ def compare(
             raise ConfigurationError("live, until and cluster go with single calls; leave them out of mode='batch'.")
         return _by_batch(client, plan, scorers, dry_run=dry_run, fresh=fresh, max_cost_usd=max_cost_usd)
     if dry_run:
-        from .preflight import preflight
+        from .dry_run import estimated
 
         done = {} if fresh else recorded(plan, client.log)
-        return preflight(client, plan, done, may_end_after=FIRST_INPUTS if looks else None)
+        return estimated(client, plan, done, may_end_after=FIRST_INPUTS if looks else None)
     if looks is not None and (cluster is not None or live is True):
         raise ConfigurationError("until='decided' goes batch by batch, without live=True or a cluster; leave them out.")
     if cluster is not None and plan.kind in ("image", "speech"):
@@ -239,15 +239,15 @@ def _by_batch(
     dry_run: bool,
     fresh: bool,
     max_cost_usd: float | None,
-) -> Comparison | Preflight:
+) -> Comparison | DryRun:
     from .._batch.comparison import compare_by_batch, rates_of
     from .._batch.requests import check_plan
 
     if dry_run:
-        from .preflight import preflight
+        from .dry_run import estimated
 
         check_plan(client, plan)
-        return preflight(client, plan, {} if fresh else recorded(plan, client.log), batch_rates=rates_of(plan))
+        return estimated(client, plan, {} if fresh else recorded(plan, client.log), batch_rates=rates_of(plan))
     return compare_by_batch(client, plan, scorers=scorers, max_cost_usd=max_cost_usd, fresh=fresh)
 
 

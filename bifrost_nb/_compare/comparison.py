@@ -12,7 +12,7 @@ from .._prompts.pictures import described, shortened
 from .._runs.run import Run
 from .._safe_text import plain
 from ..errors import ConfigurationError
-from .media_columns import add_media
+from .media_costs import add_media
 from .plan import Plan, PlannedPrompt, Trial
 from .plots import Plots
 from .sweep import Progress
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from .difference import Difference, DifferenceOptions, Mixed
     from .differences import Best
     from .groups import By
-    from .judge import JudgeCalls
-    from .pairwise import Judgement, PairAnswer
+    from .judge_calls import JudgeCalls
+    from .judge_pairs import Judgement, PairAnswer
     from .scoring import Judged, ScorerFunction
     from .text_diff import TextDiff
     from .until import Decision
@@ -297,7 +297,7 @@ class Comparison:
         Raises ConfigurationError before anything is asked, `ComparisonInterrupted` on the interrupt key: the scores
         that were there by then are kept.
         """
-        from .judge import JudgeCalls
+        from .judge_calls import JudgeCalls
         from .scoring import check_columns, scorers_of
 
         given = scorers_of(scorer) | scorers_of(named)
@@ -378,8 +378,8 @@ class Comparison:
         and only the rest is asked.
         """
         from .interrupted import ComparisonInterrupted
-        from .judge import JudgeCalls
-        from .pairwise import judge_pairs
+        from .judge_calls import JudgeCalls
+        from .judge_pairs import judge_pairs
 
         answers = self._pair_answers(by)
         calls = JudgeCalls(self._client, of=self.id, max_cost_usd=max_cost_usd, fresh=fresh)
@@ -441,7 +441,7 @@ class Comparison:
         return disagreements(self.plan.schema, work, self.variants, _shown_input)
 
     def _pair_answers(self, by: By | None = None) -> list[PairAnswer]:
-        from .pairwise import PairAnswer
+        from .judge_pairs import PairAnswer
 
         rows = {id(prompt.values): str(place) for place, prompt in enumerate(self.plan.prompts)}
         return [

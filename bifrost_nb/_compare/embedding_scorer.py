@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .._client.calls import Call
 from .._client.judging import JUDGE_TAG
 from ..errors import ConfigurationError
-from .judge import JudgeCalls, error_of
+from .judge_calls import JudgeCalls, error_of
 from .plan import Plan, Trial, make_plan
 from .resume import COSINE_TAG, resumed
 from .scoring import Judged, ModelScorer, Row, Score, judged_of

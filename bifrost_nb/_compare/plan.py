@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TAGS",
+    "AskedDeployment",
     "Plan",
     "PlannedPrompt",
     "Trial",
-    "Variant",
+    "asked_deployments",
     "make_plan",
-    "variants_of",
     "without_keys",
 ]
 
@@ -50,7 +50,7 @@ _INSTEAD = "compare itself takes prompt, system, stream and tags, and counts rep
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Variant:
+class AskedDeployment:
     """A deployment with the settings it is asked with."""
 
     name: str
@@ -89,7 +89,7 @@ class Trial:
 
     trial_id: str
     prompt: PlannedPrompt
-    asked: Variant
+    asked: AskedDeployment
     repeat: int
     system: str | None = None
     """Filled in."""
@@ -110,7 +110,7 @@ class Plan:
     stream: bool
     system: str | None
     tags: Mapping[str, Any]
-    asked: tuple[Variant, ...]
+    asked: tuple[AskedDeployment, ...]
     prompts: tuple[PlannedPrompt, ...]
     repeats: int
     trials: tuple[Trial, ...] = field(repr=False)
@@ -171,7 +171,7 @@ class Plan:
         return call
 
 
-def _differ_in_text(asked: Variant) -> bool:
+def _differ_in_text(asked: AskedDeployment) -> bool:
     """Whether the calls of a variant are the same but for their text."""
     return asked.kind in ("text", "chat") and not asked.parameters.get("headers") and not columns_of(asked.parameters)
 
@@ -236,7 +236,7 @@ def make_plan(
         "requests_per_minute": requests_per_minute,
         **(parameters or {}),
     }
-    asked = variants_of(deployments, shared)
+    asked = asked_deployments(deployments, shared)
     needs_chat = any(one is not None for one in (messages, images, schema))
     asked = with_kinds(client, asked, "chat" if needs_chat and kind is None else kind, known_only=known_only)
     asked = tuple(_typed(one, read_by) for one in asked)
@@ -294,7 +294,7 @@ def _check_media(kind: AnyKind, **given: Any) -> None:
         raise ConfigurationError(f"api={kind!r} takes a prompt, and no {said}.", hint="Leave it out.")
 
 
-def _of_row(asked: Variant, prompt: PlannedPrompt) -> list[Any]:
+def _of_row(asked: AskedDeployment, prompt: PlannedPrompt) -> list[Any]:
     """What a row adds to the identity of its trials besides the prompt."""
     by_row = columns_of(asked.parameters)
     return [for_row({name: asked.parameters[name] for name in by_row}, prompt.values)] if by_row else []
@@ -311,7 +311,7 @@ def _templates(prompt: Any, messages: Any) -> Any:
     return prompt
 
 
-def _typed(asked: Variant, schema: AnswerSchema | None) -> Variant:
+def _typed(asked: AskedDeployment, schema: AnswerSchema | None) -> AskedDeployment:
     parameters = dict(asked.parameters)
     with_schema(schema, asked.kind, parameters)
     return replace(asked, parameters=parameters)
@@ -362,7 +362,7 @@ def _shuffled(trials: Sequence[Trial], seed: int) -> tuple[Trial, ...]:
     return tuple(order)
 
 
-def variants_of(deployments: Any, shared: Mapping[str, Any]) -> tuple[Variant, ...]:
+def asked_deployments(deployments: Any, shared: Mapping[str, Any]) -> tuple[AskedDeployment, ...]:
     if isinstance(deployments, (str, Mapping)):
         deployments = [deployments]
     if deployments is None or not isinstance(deployments, Iterable):
@@ -379,7 +379,7 @@ def variants_of(deployments: Any, shared: Mapping[str, Any]) -> tuple[Variant, .
     return asked
 
 
-def _one(entry: Any, shared: Mapping[str, Any]) -> Variant:
+def _one(entry: Any, shared: Mapping[str, Any]) -> AskedDeployment:
     own = dict(entry) if isinstance(entry, Mapping) else {"deployment": entry}
     deployment = own.get("deployment")
     if not isinstance(deployment, str):
@@ -408,10 +408,10 @@ def _one(entry: Any, shared: Mapping[str, Any]) -> Variant:
     if system is not None and not isinstance(system, str):
         raise ConfigurationError(f"The system message of {deployment} must be text, not {type(system).__name__}.")
     concurrency = _whole("concurrency", settings["concurrency"])
-    return Variant(name, deployment, parameters, tuple(fallbacks), concurrency, pace, system)
+    return AskedDeployment(name, deployment, parameters, tuple(fallbacks), concurrency, pace, system)
 
 
-def _contents(client: Client, asked: Sequence[Variant], stream: bool, prompt: PlannedPrompt) -> list[list[Any]]:
+def _contents(client: Client, asked: Sequence[AskedDeployment], stream: bool, prompt: PlannedPrompt) -> list[list[Any]]:
     """What each deployment adds to a cell's identity.
 
     One that is there twice under two names, to see how far apart equals come out, is two samples.

@@ -2,7 +2,7 @@
 
 Each figure is in points, the share that the preferred side won minus the share that it lost, with a bootstrap interval
 over *inputs*: the pairs of one input are not independent. Its percentiles are taken further out, as those of means are.
-``tests/compare/test_pairwise.py`` holds them to planted preferences.
+``tests/compare/test_judge_pairs.py`` holds them to planted preferences.
 """
 
 from __future__ import annotations

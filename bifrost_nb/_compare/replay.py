@@ -20,7 +20,7 @@ from .._safe_text import plain
 from ..errors import ConfigurationError
 from .groups import inputs_told, names
 from .identity import digest_of, identity_of
-from .plan import TAGS, Plan, PlannedPrompt, Trial, Variant, variants_of
+from .plan import TAGS, AskedDeployment, Plan, PlannedPrompt, Trial, asked_deployments
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,7 +127,7 @@ def replay(
     }
     if found := sorted(TAGS & (tags or {}).keys()):
         raise ConfigurationError(f"The tag {found[0]!r} is set by the replay itself.", hint="Use another name.")
-    plan, notes = _plan(client, frame, variants_of(deployments, shared), tags or {})
+    plan, notes = _plan(client, frame, asked_deployments(deployments, shared), tags or {})
     with resumed([plan], client.log, fresh=fresh) as before:
         sweep = Sweep(client, plan, before.done)
         sweep.progress.notes.extend(notes)
@@ -167,7 +167,7 @@ def _frame_of(rows: Any) -> pd.DataFrame:
 
 
 def _plan(
-    client: Client, frame: pd.DataFrame, asked: tuple[Variant, ...], tags: Mapping[str, Any]
+    client: Client, frame: pd.DataFrame, asked: tuple[AskedDeployment, ...], tags: Mapping[str, Any]
 ) -> tuple[_ReplayPlan, list[str]]:
     """All calls to make, and why rows were left out."""
     left_out: Counter[str] = Counter()
@@ -207,7 +207,7 @@ def _texts(column: pd.Series[Any]) -> list[str | None]:
 
 
 def _cells(
-    client: Client, prompts: Sequence[PlannedPrompt], asked: tuple[Variant, ...], sources: Mapping[str, Source]
+    client: Client, prompts: Sequence[PlannedPrompt], asked: tuple[AskedDeployment, ...], sources: Mapping[str, Source]
 ) -> dict[str, Any]:
     gateway = client.settings.base_url.rstrip("/")
     trials = tuple(
@@ -271,14 +271,14 @@ def _question(kind: Kind, prompt: str) -> dict[str, Any]:
     return {"prompt": prompt}
 
 
-def _prepared(client: Client, source: Source, asked: Variant) -> Call:
+def _prepared(client: Client, source: Source, asked: AskedDeployment) -> Call:
     """The call. Raises ConfigurationError where the question cannot be put to `asked`."""
     fallbacks = list(asked.fallbacks) or None
     options = {**source.asked, **_parameters(source, asked)}
     return client.prepare(source.kind, asked.deployment, stream=source.stream, fallbacks=fallbacks, **options)
 
 
-def _parameters(source: Source, asked: Variant) -> dict[str, Any]:
+def _parameters(source: Source, asked: AskedDeployment) -> dict[str, Any]:
     """The recorded parameters, with those given now in their place, also where the two names say the same."""
     recorded = dict(source.parameters)
     if _LIMITS & asked.parameters.keys():

@@ -23,7 +23,7 @@ from ..errors import ConfigurationError
 
 if TYPE_CHECKING:
     from .._runs.run import Run
-    from .judge import JudgeCalls
+    from .judge_calls import JudgeCalls
 
 __all__ = [
     "Bounded",

@@ -27,7 +27,7 @@ from ..errors import (
     RateLimited,
 )
 from .budget import Budget
-from .plan import Plan, Trial, Variant
+from .plan import AskedDeployment, Plan, Trial
 from .rate_limit import ConcurrencyLimiter
 from .resume import notes_on
 
@@ -80,7 +80,7 @@ class Progress:
 class _DeploymentQueue:
     """One deployment's trials that wait, and its lane."""
 
-    asked: Variant
+    asked: AskedDeployment
     lane: ConcurrencyLimiter
     waiting: deque[tuple[int, Trial]] = field(default_factory=deque)
     """(place in the order, cell)."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .comparison import Comparison
 from .interrupted import ComparisonInterrupted
-from .judge import JudgeCalls
+from .judge_calls import JudgeCalls
 from .progress import Bar
 from .resume import notes_on
 from .sweep import Sweep

@@ -185,7 +185,7 @@ def _baseline(given: Any, names: list[str]) -> tuple[str | None, pd.DataFrame | 
 
 def _read(path: Path) -> pd.DataFrame:
     if path.suffix.lower() != ".parquet":
-        from .._report.report import load_report
+        from .._report.load_report import load_report
 
         return load_report(path)
     import pandas as pd

@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import platform
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from html import escape
@@ -24,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._compare.verdict import amount
 from .._display.html import table
-from .._files import read_file, write_private
+from .._files import write_private
 from .._prompts.messages import pictures_sent, readable
 from .._prompts.pictures import as_url, showable
 from .._runs.columns import COLUMNS
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from .._compare.comparison import Comparison
     from .._runs.run import Run
 
-__all__ = ["load_report", "write_report"]
+__all__ = ["FORMAT", "write_report"]
 
 FORMAT = 1
 """Version of the JSON block; a reader refuses a later one."""
@@ -49,10 +48,7 @@ ALL_PAIRS = 4
 """So many variants are compared in all pairs; more only with the first."""
 PICTURE_BYTES = 20 * 2**20
 """Of all pictures in one report; later ones are left out."""
-_BLOCK = re.compile(r'<script type="application/json" id="bifrost-data">(.*?)</script>', re.DOTALL)
 _CHARTS = ("scores", "latency", "cost")
-_OWN_DTYPES = ("boolean", "Int64", "Float64")
-"""What columns beside those of every frame may be (``valid``, typed answers, scores); their JSON is not enough."""
 _PACKAGES = ("bifrost-nb", "pandas", "numpy", "scipy", "httpx", "pydantic")
 _DTYPES = {column.name: column.dtype for column in COLUMNS}
 
@@ -86,71 +82,6 @@ def write_report(comparison: Comparison, path: str | os.PathLike[str], title: st
             f"{target} cannot be written: {error.strerror or error}.", hint="Write to another place."
         ) from None
     return target
-
-
-def load_report(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """The frame of a report that `Comparison.report` wrote: one row per run, as ``comparison.frame`` was.
-
-    ``frame = bf.load_report("report.html")``. The file is read as text, nothing of it runs. Columns of every frame have
-    their types again, scores are Float64, the columns of inputs what JSON keeps of them. Raises LogError where the file
-    cannot be read or holds no report, or one of a later format.
-
-    `path` is that of the file.
-
-        bf.load_report("report.html").groupby("variant")["total_ms"].median()
-    """
-    target = Path(path).expanduser()
-    try:
-        text = read_file(target).decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise LogError(f"{target} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
-    found = _BLOCK.search(text)
-    try:
-        block = json.loads(found[1]) if found else None
-    except (ValueError, RecursionError):
-        block = None
-    if not isinstance(block, dict) or not isinstance(block.get("columns"), list):
-        raise LogError(f"{target.name} holds no report of a comparison.", hint="comparison.report(path) writes one.")
-    if block.get("format") != FORMAT:
-        raise LogError(f"{target.name} has format {plain(block.get('format'), 20)}; this version reads {FORMAT}.")
-    try:
-        return _typed(block)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise LogError(f"{target.name} is damaged: {plain(error, 100)}.") from None
-
-
-def _typed(block: dict[str, Any]) -> pd.DataFrame:
-    import pandas as pd
-    import pyarrow as pa
-
-    from .._runs.frame import frame_from_arrow
-    from .._runs.log.reader import ARROW_TYPES
-
-    rows = int(block["rows"])
-    given = {column["name"]: column["values"] for column in block["columns"]}
-    dtypes = {column["name"]: column.get("dtype") for column in block["columns"]}
-    if any(not isinstance(values, list) or len(values) != rows for values in given.values()):
-        raise ValueError("columns of different lengths")
-    if rows and not given:  # as many as somebody likes to write down
-        raise ValueError("rows without columns")
-    ours = {}
-    for column in COLUMNS:
-        kind = ARROW_TYPES[column.dtype]
-        values = given.pop(column.name, None)
-        if values is not None and column.dtype.startswith("datetime"):
-            values = [None if value is None else datetime.fromisoformat(value) for value in values]
-        ours[column.name] = pa.nulls(rows, kind) if values is None else pa.array(values, kind)
-    frame = frame_from_arrow(pa.table(ours))
-    scores = set(block.get("scores", ()))
-    for name, values in given.items():
-        kind = "Float64" if name in scores else dtypes[name]
-        if kind in _OWN_DTYPES:
-            frame[name] = pd.array(values, dtype=kind)
-        elif all(value is None or isinstance(value, str) for value in values):
-            frame[name] = pd.Series(values, dtype=frame["prompt"].dtype, index=frame.index)
-        else:
-            frame[name] = pd.Series(values, index=frame.index)
-    return frame
 
 
 def _sections(comparison: Comparison, frame: pd.DataFrame) -> Iterator[str]:

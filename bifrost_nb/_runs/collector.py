@@ -16,7 +16,6 @@ import orjson
 
 from .._keys import hide
 from .._wire.choices import (
-    ToolCalls,
     annotations_of,
     audio_of,
     choice_index,
@@ -36,6 +35,7 @@ from .._wire.errors import ErrorInfo, gateway_error, innermost, parse_error
 from .._wire.fast_chunks import PlainChunk, plain_chunks
 from .._wire.json_text import loads, whole, whole_characters
 from .._wire.metadata import header, parse_cache, parse_usage, served
+from .._wire.tool_calls import ToolCalls
 from ..errors import BifrostError, GatewayError, ProtocolError, StreamInterrupted
 from .cost import add_response_cost
 from .run import Run

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .._wire.choices import ToolCalls
 from .._wire.deployments import Kind, MediaKind
 from .._wire.embeddings import vectors_of
 from .._wire.json_text import whole
 from .._wire.responses_stream import ResponseEvents, answer_of
+from .._wire.tool_calls import ToolCalls
 from ..errors import GatewayError
 from .collector import Collector, Piece, parsed
 from .media_collectors import ImageCollector, SpeechCollector, TranscriptionCollector

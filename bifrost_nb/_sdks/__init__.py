@@ -1,1 +1,4 @@
-"""Other SDKs through the gateway, recorded in the same run log: `clients` (httpx), `boto` and `sdk` are for users."""
+"""Other SDKs through the gateway, recorded in the same run log.
+
+`httpx_clients`, `boto3_client` and `factory` hold what users call.
+"""

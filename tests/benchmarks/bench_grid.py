@@ -1,10 +1,11 @@
-"""How smooth the grid of a large comparison is: 2,000 inputs x 4 variants with two scores, in JupyterLab in Chromium.
+"""How smooth the grid and the report of 10,000 answers are: 2,500 inputs x 4 variants, two scores, in Chromium.
 
     python -m tests.benchmarks.bench_grid [--write]
 
-Prints when the grid is there after its cell was run, how long each action takes from the click to the changed page,
-and the gaps between drawn frames meanwhile. ``--write`` puts the table between its markers in RESULTS.md. The load of
-the machine is written beside it: other work delays frames too. Needs what the browser tests need.
+Prints when the grid is there after its cell was run in JupyterLab, how long each action takes from the click to the
+changed page, and the gaps between drawn frames meanwhile; then when the report of the same comparison, a file without a
+server, has loaded and shows its first answers. ``--write`` puts the table between its markers in RESULTS.md. The load
+of the machine is written beside it: other work delays frames too. Needs what the browser tests need.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from playwright.sync_api import sync_playwright
@@ -27,7 +29,7 @@ from tests.browser.lab import CHROMIUM, CHROMIUM_FLAGS, Notebook, Server
 ROOT = Path(__file__).parents[2]
 RESULTS = Path(__file__).parent / "RESULTS.md"
 BEGIN, END = "<!-- grid:begin -->", "<!-- grid:end -->"
-INPUTS = 2000
+INPUTS = 2500
 MADE = f"""
 from bifrost_nb import Run, compare
 from bifrost_nb._compare.comparison import Comparison
@@ -40,6 +42,7 @@ comparison = compare(names, "Question {{{{n}}}} about {{{{topic}}}}", inputs=row
 }});
 """
 SHOWN = "comparison.grid()"
+REPORT_OPENINGS = 5
 Timed = Callable[[str, Callable[[], object], Callable[[], bool]], None]
 
 
@@ -91,9 +94,27 @@ def measure(notebook: Notebook) -> list[str]:
     actions(root, timed)
     gaps = sorted(page.evaluate("() => { cancelAnimationFrame(window.__step); return window.__gaps; }"))
     lines = [f"| {name} | {1000 * seconds:,.0f} ms |" for name, seconds in took.items()]
-    median, p99 = gaps[len(gaps) // 2], gaps[len(gaps) * 99 // 100]
-    frames = f"median {median:.0f}, p99 {p99:.0f}, longest {gaps[-1]:.0f} ms of {len(gaps):,}"
+    p99 = gaps[len(gaps) * 99 // 100]
+    frames = f"median {median(gaps):.0f}, p99 {p99:.0f}, longest {gaps[-1]:.0f} ms of {len(gaps):,}"
     return [*lines, f"| time between two frames meanwhile | {frames} |"]
+
+
+def opening(browser: Any, report: Path) -> list[str]:
+    """The lines of the report: it is opened some times, each in a context of its own without a cache."""
+    loaded, shown = [], []
+    for _ in range(REPORT_OPENINGS):
+        context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900})
+        page, began = context.new_page(), time.monotonic()
+        page.goto(report.as_uri())
+        loaded.append(page.evaluate("performance.timing.loadEventEnd - performance.timing.navigationStart"))
+        page.locator(".group").first.wait_for()
+        shown.append(1000 * (time.monotonic() - began))
+        context.close()
+    name = f"the report ({report.stat().st_size / 2**20:.1f} MB)"
+    return [
+        f"| {name} has loaded, median of {REPORT_OPENINGS} | {median(loaded):,.0f} ms |",
+        f"| {name} shows its first answers, from its opening | {median(shown):,.0f} ms |",
+    ]
 
 
 def main() -> None:
@@ -111,12 +132,15 @@ def main() -> None:
             notebook.start(MADE).wait(400)
             load = f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
             lines = measure(notebook)
+            report = Path(folder, "report.html")
+            notebook.start(f"comparison.report({str(report)!r})").wait(120)
+            lines += opening(browser, report)
             if given.pictures:
-                notebook.picture(given.pictures / "grid-2000.png")
+                notebook.picture(given.pictures / "grid-10000.png")
         finally:
             server.stop()
             browser.close()
-    head = f"A grid of {INPUTS:,} inputs x 4 variants with two scores in JupyterLab in Chromium ({load}):"
+    head = f"Grid and report of {INPUTS:,} inputs x 4 variants, 10,000 answers with two scores, in Chromium ({load}):"
     made = "\n".join([head, "", "| from the click to the changed page | |", "|---|---|", *lines])
     print(made)
     if given.write:

@@ -13,7 +13,7 @@ import pytest
 from bifrost_nb import Client, ConfigurationError, LocalGateway, LogError, Run, RunLog, TemplateError
 from bifrost_nb._compare.compare import compare
 from bifrost_nb._compare.comparison import Comparison
-from bifrost_nb._compare.preflight import tokens_of
+from bifrost_nb._compare.dry_run import tokens_of
 from bifrost_nb._runs.columns import NAMES
 
 A, B, C = "azure/gpt-35-turbo-instruct", "openai/gpt-3.5-turbo-instruct", "azure/fast"

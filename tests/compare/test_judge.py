@@ -16,7 +16,7 @@ from bifrost_nb import Client, ConfigurationError, LocalGateway, Run, scorers
 from bifrost_nb._compare.compare import compare
 from bifrost_nb._compare.comparison import Comparison
 from bifrost_nb._compare.interrupted import ComparisonInterrupted
-from bifrost_nb._compare.judge import fenced, json_reply
+from bifrost_nb._compare.judge_calls import fenced, json_reply
 
 A, B = "azure/gpt-35-turbo-instruct", "openai/gpt-3.5-turbo-instruct"
 JUDGE = "openai/gpt-4o-mini"

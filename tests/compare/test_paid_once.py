@@ -20,7 +20,7 @@ from bifrost_nb import Client, LocalGateway, RunLog, scorers
 from bifrost_nb._compare.compare import compare
 from bifrost_nb._compare.comparison import Comparison
 from bifrost_nb._compare.interrupted import ComparisonInterrupted
-from bifrost_nb._compare.pairwise import Judgement
+from bifrost_nb._compare.judge_pairs import Judgement
 
 A, B = "azure/gpt-35-turbo-instruct", "openai/gpt-3.5-turbo-instruct"
 JUDGE = {"deployment": "openai/gpt-4o-mini", "concurrency": 3}

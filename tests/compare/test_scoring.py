@@ -237,7 +237,7 @@ def test_a_budget_also_stops_functions_that_ask_models(ask: Any, client: Client,
 def test_two_thousand_inputs_by_four_are_scored_quickly() -> None:
     """8,000 answers by a ready scorer and a function of the user: some 0.3 s here; ten times that fails."""
     from bifrost_nb import Run
-    from bifrost_nb._compare.judge import JudgeCalls
+    from bifrost_nb._compare.judge_calls import JudgeCalls
     from bifrost_nb._compare.scoring import scores
 
     work = [(Run(response=f"answer {n % 9}", status="ok"), {"want": f"answer {n % 5}"}) for n in range(8_000)]

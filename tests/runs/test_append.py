@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from bifrost_nb import LogError
-from bifrost_nb._runs.log import append as lines
+from bifrost_nb._runs.log.blocks import blocks
 from bifrost_nb._runs.log.log import LogWarning, RunLog
 from bifrost_nb._runs.run import Run
 
@@ -280,7 +280,7 @@ def test_blocks_are_the_file(tmp_path: Path, content: bytes, block_bytes: int) -
     """Whatever the block size, blocks are the file's bytes, hold whole lines, and count them right."""
     path = tmp_path / "lines"
     path.write_bytes(content)
-    found = list(lines.blocks(path, block_bytes))
+    found = list(blocks(path, block_bytes))
     assert b"".join(block.data for block in found) == content
     number = 1
     for block in found:
@@ -301,7 +301,7 @@ def test_an_endless_line_is_not_held_in_memory(tmp_path: Path) -> None:
     code = """
 import resource, sys, warnings
 from pathlib import Path
-from bifrost_nb._runs.log.append import blocks
+from bifrost_nb._runs.log.blocks import blocks
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 ends = [(block.data[:20], block.data[-20:]) for block in blocks(Path(sys.argv[1]))]
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)

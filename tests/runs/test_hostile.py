@@ -13,7 +13,7 @@ from hypothesis import given, settings, strategies as st
 
 from bifrost_nb import BifrostError
 from bifrost_nb._runs.columns import COLUMNS
-from bifrost_nb._runs.log.append import Block
+from bifrost_nb._runs.log.blocks import Block
 from bifrost_nb._runs.log.codec import encode
 from bifrost_nb._runs.log.log import LogWarning, RunLog
 from bifrost_nb._runs.log.reader import load, merge, parse_quickly, parse_tolerantly

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from bifrost_nb import LogError, Run, RunLog
-from bifrost_nb._runs.log.append import blocks, newlines_before
+from bifrost_nb._runs.log.blocks import blocks, newlines_before
 from bifrost_nb._runs.log.codec import encode, encode_update
 from bifrost_nb._runs.log.filters import selection
 from bifrost_nb._runs.log.log import LogWarning

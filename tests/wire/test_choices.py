@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 
 from bifrost_nb._wire.choices import (
-    ToolCalls,
     choice_index,
     choice_text,
     choices_of,
@@ -19,6 +18,7 @@ from bifrost_nb._wire.choices import (
     reasoning_text,
     tool_calls_of,
 )
+from bifrost_nb._wire.tool_calls import ToolCalls
 
 from .spec import anything
 

@@ -1,8 +1,8 @@
 """What a person watching one or several calls needs to know, as plain Python: no widget, no HTML, no clock but its own.
 
 `Race` holds one `RaceColumn` per call. The waiting thread feeds it what the network side sent (`receive`); every view
-(`pane`, `terminal`, `fallback`) asks it for text not yet shown (`RaceColumn.take`) and for `RaceColumn.facts`,
-which are written once, here, in words.
+(`live_widget`, `terminal_view`, `html_view`) asks it for text not yet shown (`RaceColumn.take`) and for
+`RaceColumn.facts`, which are written once, here, in words.
 """
 
 from __future__ import annotations

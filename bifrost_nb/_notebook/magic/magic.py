@@ -12,7 +12,8 @@ from ... import _settings as settings
 from ..._safe_text import plain
 from ...errors import BifrostError
 from .config import Bifrost, configured
-from .options import help_text, parse, split
+from .line_words import split
+from .options import help_text, parse
 from .run_cell import ask, shorten
 from .session import Session
 

@@ -16,7 +16,8 @@ from ..._suggest import did_you_mean
 from ...errors import BifrostError
 from ..code_export import FORMS, copy
 from .chats import DEFAULT, Chat
-from .options import Options, help_text, parse, split_prompt
+from .line_words import split_prompt
+from .options import Options, help_text, parse
 from .run_cell import ask
 from .saved_prompts import saved_prompts
 from .session import Session

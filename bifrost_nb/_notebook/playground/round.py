@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ..._client.portal import portal
 from ..._compare.comparison import Comparison
 from ..._compare.interrupted import ComparisonInterrupted
-from ..._compare.judge import JudgeCalls
+from ..._compare.judge_calls import JudgeCalls
 from ..._compare.plan import Plan
 from ..._compare.sweep import Progress, Sweep
 from ..live.race import Race, RaceColumn

@@ -1,4 +1,5 @@
 """The run log, a JSONL file.
 
-`log` (RunLog), `append` (durable lines), `codec` (run to line), `reader`, `filters`, `export`, `dataset`.
+`log` (RunLog), `append` (durable lines), `blocks` (read them), `file_lock`, `codec` (run to line),
+`reader`, `filters`, `export`, `dataset`.
 """

@@ -7,50 +7,20 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
 
 from ...errors import LogError
+from .blocks import refuse_special
+from .file_lock import LOCK_SECONDS, Busy, lock_or_go_on, unlock
 
-__all__ = [
-    "BLOCK_BYTES",
-    "HELD_BY_ANOTHER",
-    "LINE_BYTES",
-    "Appender",
-    "Block",
-    "blocks",
-    "lock",
-    "newlines_before",
-    "unlock",
-]
+__all__ = ["Appender"]
 
-LINE_BYTES = 32 << 20
-"""Longest line that is written or read; a longer one is skipped without being held in memory."""
-
-BLOCK_BYTES = 8 << 20
-"""About how much is read at once."""
-
-_LOCK_SECONDS = 2.0
-HELD_BY_ANOTHER = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 _APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)  # readable, to see how the file ends
-
-
-class Block(NamedTuple):
-    """Whole lines of a file: the 1-based number of the first, and how many newlines there are.
-
-    Only the last line of a file may be without one.
-    """
-
-    first: int
-    newlines: int
-    data: bytes
 
 
 class Appender:
@@ -75,7 +45,7 @@ class Appender:
         Raises LogError when not all of the line was written, or where the path is no file but a pipe or a device.
         """
         with self._mutex:
-            self._append_held(line, _LOCK_SECONDS)
+            self._append_held(line, LOCK_SECONDS)
 
     def offer(self, line: bytes) -> bool:
         """`append` without waiting for anybody: False, and nothing written, while another writer holds the file."""
@@ -83,7 +53,7 @@ class Appender:
             return False
         try:
             self._append_held(line, 0.0)
-        except _Busy:
+        except Busy:
             return False
         finally:
             self._mutex.release()
@@ -110,7 +80,7 @@ class Appender:
         if descriptor is None:
             self._descriptor = descriptor = _open(self._path)
             self._end, self._look_again = -1, 0.0
-        locked = _lock_or_go_on(descriptor, lock_seconds)
+        locked = lock_or_go_on(descriptor, lock_seconds)
         try:
             found = os.fstat(descriptor)
             if found.st_nlink == 0 or self._moved_away(found):
@@ -179,10 +149,10 @@ def _made(path: Path) -> int:
     try:
         descriptor = os.open(path, _APPEND | os.O_EXCL, 0o600)
     except FileExistsError:
-        _refuse_special(path.stat())  # before it is opened: that alone may wait, or do something
+        refuse_special(path.stat())  # before it is opened: that alone may wait, or do something
         descriptor = os.open(path, _APPEND, 0o600)
         try:
-            _refuse_special(os.fstat(descriptor))
+            refuse_special(os.fstat(descriptor))
         except OSError:
             os.close(descriptor)
             raise
@@ -190,16 +160,6 @@ def _made(path: Path) -> int:
     if hasattr(os, "fchmod"):
         os.fchmod(descriptor, 0o600)
     return descriptor
-
-
-def _refuse_special(found: os.stat_result) -> None:
-    """A pipe takes a few lines and then blocks for ever, a device keeps none, and neither can be read back."""
-    if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):  # a folder has an error of its own
-        raise OSError(errno.EINVAL, "it is no file but a pipe, a socket or a device")
-
-
-class _Busy(Exception):
-    """Another writer holds the lock, and the caller does not wait."""
 
 
 def _ends_whole(descriptor: int, size: int) -> bool:
@@ -223,121 +183,3 @@ def _failed(path: Path, error: OSError) -> LogError:
     else:
         hint = "Set BIFROST_RUN_LOG to a file that can be written, or to 'off'."
     return LogError(f"The run log {path} cannot be written: {reason}.", hint=hint)
-
-
-def _lock_or_go_on(descriptor: int, seconds: float = _LOCK_SECONDS, *, shared: bool = False) -> bool:
-    """Take the advisory lock; after `seconds`, or where the file system has none, go on without it (False).
-
-    With 0 seconds raises _Busy while another holds it.
-
-    A process that was stopped while it held the lock must not stop all others, and a line is one appending write,
-    which local file systems keep whole by themselves.
-    """
-    give_up = 0.0
-    while True:
-        try:
-            lock(descriptor, shared)
-            return True
-        except OSError as error:
-            if error.errno not in HELD_BY_ANOTHER:
-                return False
-            if seconds == 0:
-                raise _Busy from None
-            now = time.monotonic()
-            give_up = give_up or now + seconds
-            if now > give_up:
-                return False
-            time.sleep(0.0005)
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    _LOCKED_BYTE = 1 << 62  # Windows locks bytes, and forbids others to read them: one that no log reaches
-
-    def lock(descriptor: int, shared: bool) -> None:
-        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-
-    def unlock(descriptor: int) -> None:
-        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
-
-else:
-    import fcntl
-
-    def lock(descriptor: int, shared: bool) -> None:
-        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-
-    def unlock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-
-
-def blocks(path: Path, block_bytes: int = BLOCK_BYTES, start: int = 0) -> Iterator[Block]:
-    """The lines that `path` holds now, in blocks of about `block_bytes`; none if there is no such file.
-
-    With `start` only those that begin at that byte or later, numbered from 1 there. A line above LINE_BYTES
-    comes as one NUL byte, which no reader takes for content. Raises LogError.
-    """
-    try:
-        _refuse_special(path.stat())
-        with path.open("rb", buffering=0) as file:
-            left = _whole_size(file.fileno())
-            if start:
-                left -= _to_line_start(file, start)
-            first, rest = 1, b""
-            while left > 0 and (data := file.read(min(block_bytes, left))):
-                left -= len(data)
-                end = data.rfind(b"\n") + 1
-                if end:
-                    newlines = data.count(b"\n")
-                    yield Block(first, newlines, rest + data[:end])
-                    first += newlines
-                    rest = data[end:]
-                else:
-                    rest += data
-                if len(rest) > LINE_BYTES:
-                    rest = b"\0"
-            if rest:
-                yield Block(first, 0, rest)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise LogError(
-            f"The run log {path} cannot be read: {error.strerror or error}.",
-            hint="Set BIFROST_RUN_LOG to a file that can be read.",
-        ) from None
-
-
-def _to_line_start(file: BinaryIO, start: int) -> int:
-    """Go to the first line that begins at `start` or later; the position."""
-    file.seek(start - 1)
-    place = start - 1
-    while data := file.read(1 << 16):
-        if (found := data.find(b"\n")) >= 0:
-            file.seek(place + found + 1)
-            return place + found + 1
-        place += len(data)
-    return place
-
-
-def newlines_before(path: Path, start: int) -> int:
-    """How many lines end before the first that begins at byte `start` or later."""
-    count = 0
-    with path.open("rb") as file:
-        left = _to_line_start(file, start)
-        file.seek(0)
-        while left > 0 and (data := file.read(min(BLOCK_BYTES, left))):
-            left -= len(data)
-            count += data.count(b"\n")
-    return count
-
-
-def _whole_size(descriptor: int) -> int:
-    """Bytes of the file at a moment when nobody is in the middle of writing a line."""
-    locked = _lock_or_go_on(descriptor, shared=True)
-    try:
-        return os.fstat(descriptor).st_size
-    finally:
-        if locked:
-            unlock(descriptor)

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import orjson
 
-from .append import HELD_BY_ANOTHER, lock, unlock
+from .file_lock import HELD_BY_ANOTHER, lock, unlock
 
 __all__ = ["BEAT_S", "EXPIRY_S", "claimed"]
 

@@ -21,7 +21,7 @@ import orjson
 from ..._wire.json_text import whole_characters
 from ..columns import COLUMNS, NAMES, Column, Dtype
 from ..run import Attempt, Run
-from .append import LINE_BYTES
+from .blocks import LINE_BYTES
 
 __all__ = ["EXTRA", "SCHEMA", "cell", "decode", "encode", "encode_update", "valid"]
 

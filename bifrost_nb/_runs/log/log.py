@@ -17,7 +17,8 @@ from ...errors import ConfigurationError, LogError
 from ..columns import COLUMNS
 from ..redact_hook import Redact, as_written, decide, dropping, hide_keys
 from ..run import Run
-from .append import Appender, blocks, newlines_before
+from .append import Appender
+from .blocks import blocks, newlines_before
 from .codec import cell, decode, encode, encode_update, json_text
 from .filters import Filters, selection, shows_filters
 

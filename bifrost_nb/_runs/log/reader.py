@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.json
 
 from ..columns import COLUMNS, NAMES, Dtype
-from .append import LINE_BYTES, Block
+from .blocks import LINE_BYTES, Block
 from .codec import SCHEMA, cell
 
 __all__ = ["ARROW_TYPES", "LINE", "Skipped", "column_array", "merge", "parse", "pick", "schema"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..._wire.choices import as_text
+from ..._wire.tool_calls import as_text
 from .shape import (
     Format,
     Json,

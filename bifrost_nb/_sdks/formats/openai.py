@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..._wire.choices import as_text
 from ..._wire.responses_stream import ResponseEvents, answer_of
+from ..._wire.tool_calls import as_text
 from .shape import Format, Json, RequestFacts, as_it_came, asked, fallbacks_of, others, stateless, text_of
 
 __all__ = ["CHAT", "EMBEDDING", "RESPONSES", "TEXT"]

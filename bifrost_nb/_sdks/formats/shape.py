@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from ..._wire.choices import as_text
+from ..._wire.tool_calls import as_text
 
 __all__ = [
     "Format",

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from IPython.core.error import UsageError
 
-from bifrost_nb._notebook.magic.options import Options, help_text, literal, options, parse, split, split_prompt
+from bifrost_nb._notebook.magic.line_words import split, split_prompt
+from bifrost_nb._notebook.magic.options import Options, help_text, literal, options, parse
 
 
 @pytest.mark.parametrize(

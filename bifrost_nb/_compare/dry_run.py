@@ -16,7 +16,7 @@ from .._client.calls import REQUEST_TYPES
 from .._client.token_count import checked, count_tokens
 from .._safe_text import plain
 from ..errors import BifrostError
-from .plan import Plan, Trial, Variant
+from .plan import AskedDeployment, Plan, Trial
 from .summary import measured
 from .verdict import amount
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from .._client.client import Client
 
-__all__ = ["Preflight", "counted_tokens", "preflight", "tokens_of"]
+__all__ = ["DryRun", "counted_tokens", "estimated", "tokens_of"]
 
 BYTES_PER_TOKEN = 4
 MOST_COUNTED = 500
@@ -34,7 +34,7 @@ RECENT = 200
 """The expected time comes from so many of a deployment's newest runs in the log."""
 
 
-class Preflight:
+class DryRun:
     """The estimate of one plan. `frame` has one row per deployment; unknown is NA.
 
     Columns: ``deployment``, ``cells``, ``recorded`` (taken from the log), ``to_send``, ``prompt_tokens`` (of all calls
@@ -106,7 +106,7 @@ class Preflight:
         return ", ".join(said) + f".{ends}{which}"
 
 
-def preflight(
+def estimated(
     client: Client,
     plan: Plan,
     done: Mapping[str, Any],
@@ -114,8 +114,8 @@ def preflight(
     may_end_after: int | None = None,
     batch_rates: Mapping[str, float] | None = None,
     count: bool = True,
-) -> Preflight:
-    """The estimate of `plan`, where `done` holds what need not be sent; see `Preflight.may_end_after`.
+) -> DryRun:
+    """The estimate of `plan`, where `done` holds what need not be sent; see `DryRun.may_end_after`.
 
     `batch_rates` is the share of the list price that a batch costs, by the variant's name: how long one takes is not
     known. Without `count` no provider is asked for the tokens.
@@ -137,7 +137,7 @@ def preflight(
     whole = ["cells", "recorded", "to_send", "prompt_tokens", "max_completion_tokens", "too_long"]
     amounts = ["cost_low_usd", "cost_high_usd", "minutes"]
     dtypes = dict.fromkeys(whole, "Int64") | dict.fromkeys(amounts, "Float64")
-    return Preflight(plan, frame.astype({"deployment": "string", "counted": "boolean", **dtypes}), may_end_after)
+    return DryRun(plan, frame.astype({"deployment": "string", "counted": "boolean", **dtypes}), may_end_after)
 
 
 def tokens_of(text: str) -> int:
@@ -146,7 +146,7 @@ def tokens_of(text: str) -> int:
 
 
 def _row(
-    asked: Variant,
+    asked: AskedDeployment,
     plan: Plan,
     done: Mapping[str, Any],
     model: Mapping[str, Any] | None,
@@ -213,7 +213,7 @@ def counted_tokens(client: Client, plan: Plan, done: Mapping[str, Any]) -> dict[
 
 
 async def _counts(
-    client: Client, plan: Plan, asked: Variant, done: Mapping[str, Any], limit: asyncio.Semaphore
+    client: Client, plan: Plan, asked: AskedDeployment, done: Mapping[str, Any], limit: asyncio.Semaphore
 ) -> dict[str, int] | None:
     send = [trial for trial in plan.trials if trial.asked is asked and trial.trial_id not in done]
     same: dict[tuple[str, str | None], list[Trial]] = {}
@@ -246,7 +246,7 @@ async def _counts(
     return {trial.trial_id: count or 0 for trials, count in zip(groups, counts, strict=True) for trial in trials}
 
 
-def _minutes(asked: Variant, calls: int, seconds: float | None) -> float | None:
+def _minutes(asked: AskedDeployment, calls: int, seconds: float | None) -> float | None:
     paced = 0.0 if asked.requests_per_minute is None else calls / asked.requests_per_minute
     if calls == 0:
         return 0.0

@@ -13,7 +13,7 @@ from .._display.table import Table
 from .._numbers import whole
 from .._prompts.template import variables
 from ..errors import ConfigurationError, TemplateError
-from .judge import UNTRUSTED, JudgeCalls, Question, error_of, fenced, json_reply, question_data, reply_schema
+from .judge_calls import UNTRUSTED, JudgeCalls, Question, error_of, fenced, json_reply, question_data, reply_schema
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,0 +1,70 @@
+"""A magic's line, split into words as a shell splits it; JSON behind ``=`` needs no quotes."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shlex
+from collections.abc import Iterator
+
+from IPython.core.error import UsageError
+
+__all__ = ["split", "split_prompt"]
+
+_NAMED_JSON = re.compile(r"[A-Za-z_][\w.-]*=(?=[{\[])")
+
+
+def split(line: str) -> list[str]:
+    """The words of a magic line. Quotes and ``# comments`` are as in a shell; JSON behind ``=`` needs no quotes.
+
+    Raises UsageError where a quote is left open.
+    """
+    return [word for word, _, _ in _words(line)]
+
+
+def split_prompt(line: str) -> tuple[list[str], str | None]:
+    """The words in front of a ``--`` that stands alone, and the text behind it as it was typed; None: there is none."""
+    words: list[str] = []
+    for word, start, end in _words(line):
+        if line[start:end] == "--":
+            return words, line[end + 1 :]
+        words.append(word)
+    return words, None
+
+
+def _words(line: str) -> Iterator[tuple[str, int, int]]:
+    """Each word, and where it stands on the line."""
+    line = _unbroken(line)
+    place = 0
+    while (start := place + len(line[place:]) - len(line[place:].lstrip())) < len(line) and line[start] != "#":
+        if end := _end_of_json(line, start):
+            yield line[start:end], start, end
+            place = end
+            continue
+        stream = io.StringIO(line[start:])
+        words = shlex.shlex(stream, posix=True, punctuation_chars=False)
+        words.whitespace_split, words.commenters = True, ""
+        try:
+            word = words.get_token()
+        except ValueError:
+            raise UsageError("%%bifrost: a quote on the line is not closed.") from None
+        place = start + stream.tell()
+        yield word or "", start, start + len(line[start:place].rstrip())
+
+
+def _unbroken(line: str) -> str:
+    """`line` with plain blanks for the no-break ones of a web page, outside of quotes: they stand between words."""
+    return re.sub(r"""("(?:[^"\\\\]|\\\\.)*"|'[^']*')|\xa0""", lambda found: found[1] or " ", line)
+
+
+def _end_of_json(line: str, start: int) -> int | None:
+    """The end of ``name={...}`` or ``name=[...]`` at `start`, where that is JSON as it stands; else None."""
+    named = _NAMED_JSON.match(line, start)
+    if named is None:
+        return None
+    try:
+        end = json.JSONDecoder().raw_decode(line, named.end())[1]
+    except (ValueError, RecursionError):
+        return None
+    return end if end == len(line) or line[end].isspace() else None

@@ -1,0 +1,90 @@
+"""The frame of a report, read from the file that `report.write_report` wrote; nothing of the file runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .._files import read_file
+from .._runs.columns import COLUMNS
+from .._safe_text import plain
+from ..errors import LogError
+from .report import FORMAT
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["load_report"]
+
+_BLOCK = re.compile(r'<script type="application/json" id="bifrost-data">(.*?)</script>', re.DOTALL)
+_OWN_DTYPES = ("boolean", "Int64", "Float64")
+"""What columns beside those of every frame may be (``valid``, typed answers, scores); their JSON is not enough."""
+
+
+def load_report(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """The frame of a report that `Comparison.report` wrote: one row per run, as ``comparison.frame`` was.
+
+    ``frame = bf.load_report("report.html")``. The file is read as text, nothing of it runs. Columns of every frame have
+    their types again, scores are Float64, the columns of inputs what JSON keeps of them. Raises LogError where the file
+    cannot be read or holds no report, or one of a later format.
+
+    `path` is that of the file.
+
+        bf.load_report("report.html").groupby("variant")["total_ms"].median()
+    """
+    target = Path(path).expanduser()
+    try:
+        text = read_file(target).decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LogError(f"{target} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
+    found = _BLOCK.search(text)
+    try:
+        block = json.loads(found[1]) if found else None
+    except (ValueError, RecursionError):
+        block = None
+    if not isinstance(block, dict) or not isinstance(block.get("columns"), list):
+        raise LogError(f"{target.name} holds no report of a comparison.", hint="comparison.report(path) writes one.")
+    if block.get("format") != FORMAT:
+        raise LogError(f"{target.name} has format {plain(block.get('format'), 20)}; this version reads {FORMAT}.")
+    try:
+        return _typed(block)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise LogError(f"{target.name} is damaged: {plain(error, 100)}.") from None
+
+
+def _typed(block: dict[str, Any]) -> pd.DataFrame:
+    import pandas as pd
+    import pyarrow as pa
+
+    from .._runs.frame import frame_from_arrow
+    from .._runs.log.reader import ARROW_TYPES
+
+    rows = int(block["rows"])
+    given = {column["name"]: column["values"] for column in block["columns"]}
+    dtypes = {column["name"]: column.get("dtype") for column in block["columns"]}
+    if any(not isinstance(values, list) or len(values) != rows for values in given.values()):
+        raise ValueError("columns of different lengths")
+    if rows and not given:  # as many as somebody likes to write down
+        raise ValueError("rows without columns")
+    ours = {}
+    for column in COLUMNS:
+        kind = ARROW_TYPES[column.dtype]
+        values = given.pop(column.name, None)
+        if values is not None and column.dtype.startswith("datetime"):
+            values = [None if value is None else datetime.fromisoformat(value) for value in values]
+        ours[column.name] = pa.nulls(rows, kind) if values is None else pa.array(values, kind)
+    frame = frame_from_arrow(pa.table(ours))
+    scores = set(block.get("scores", ()))
+    for name, values in given.items():
+        kind = "Float64" if name in scores else dtypes[name]
+        if kind in _OWN_DTYPES:
+            frame[name] = pd.array(values, dtype=kind)
+        elif all(value is None or isinstance(value, str) for value in values):
+            frame[name] = pd.Series(values, dtype=frame["prompt"].dtype, index=frame.index)
+        else:
+            frame[name] = pd.Series(values, index=frame.index)
+    return frame
