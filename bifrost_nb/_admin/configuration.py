@@ -21,10 +21,12 @@ CACHES = {"semantic_cache", "semanticcache"}
 """The plugin that answers from a cache."""
 FIRST_WITH_SETUP_TOKEN = (2,)
 """Measured on 2.0.0-prerelease3: its configuration has no ``auth_config`` until there is an administrator, and it takes
-the first one only with its setup token; 1.5.16 has an empty one, and asks for no token."""
+the first one only with the setup token that it was started with, and none at all without one; 1.5.16 has an empty one,
+and asks for no token. We name the token and make nobody: ``PUT /api/config``, the only way, wants the whole client
+configuration with it, and not even as the gateway tells it (400 until ``log_retention_days``, told as 0, is 1)."""
 _NOBODY = (
-    "none yet: whoever reaches this gateway may change it; the first one is made with the setup token with which the "
-    "gateway was started (BIFROST_SETUP_TOKEN)"
+    "none yet: whoever reaches this gateway may change it; the first one is made on its own page with the setup token "
+    "that it was started with (BIFROST_SETUP_TOKEN, or setup_token in its config.json; without it, none can be made)"
 )
 Told = tuple[str, str, str | None]
 """What was looked at, what was found, and what to do about it."""

@@ -29,13 +29,16 @@ def finished(outcome: Outcome) -> Run:
     """The run of an outcome that is good; raises its error otherwise.
 
     Warns of a log that failed and of notes that put the answer itself in doubt; what else a note tells is on the run.
+    An error has all notes of its run, which a traceback shows below the message.
     """
     if outcome.log_error is not None:
         warnings.warn(str(outcome.log_error), RuntimeWarning, stacklevel=3)
     for note in outcome.run.notes:
-        if is_shared(note) or UNEXPLAINED in note:
-            continue
-        warnings.warn(note, RuntimeWarning, stacklevel=3)
+        if outcome.error is not None:
+            if note not in getattr(outcome.error, "__notes__", ()):  # a stream may raise it twice
+                outcome.error.add_note(note)
+        elif not (is_shared(note) or UNEXPLAINED in note):
+            warnings.warn(note, RuntimeWarning, stacklevel=3)
     if outcome.error is not None:
         raise outcome.error.bare()
     return outcome.run

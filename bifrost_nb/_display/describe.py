@@ -9,7 +9,7 @@ from .._runs.pending import is_pending
 from .._runs.run import Run
 from .._safe_text import plain
 
-__all__ = ["asked_name", "called_tools", "describe", "duration", "error_text", "line", "parts", "usd"]
+__all__ = ["asked_name", "called_tools", "describe", "duration", "error_text", "line", "notes_text", "parts", "usd"]
 
 _SOURCES = {"response": "", "log": " (gateway log)", "prices": " (from prices)"}
 _STATUS = {
@@ -79,6 +79,12 @@ def error_text(run: Run) -> str:
         return plain(" ".join([*run.notes, *unfit]), 2_000)
     kind = run.error_code or run.error_type
     return f"{plain(kind, 80)}: {_message(run)}" if kind else _message(run)
+
+
+def notes_text(run: Run) -> str:
+    """What the notes add to an error's message; empty where there is none, and `error_text` has the notes."""
+    failed = run.status not in ("ok", None) and bool(run.error_message)
+    return plain(" ".join(run.notes), 2_000) if failed else ""
 
 
 def duration(milliseconds: float) -> str:

@@ -18,7 +18,7 @@ from .._runs.log.codec import column_value
 from .._runs.redact_hook import as_written
 from .._runs.run import Run
 from .._safe_text import plain
-from .describe import asked_name, describe, error_text, line, parts
+from .describe import asked_name, describe, error_text, line, notes_text, parts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,15 +78,15 @@ class Runs(list[Run]):
 
 
 def as_text(run: Run) -> str:
-    """The answer, then one line of facts, and one more where something went wrong."""
-    parts = (asked_pictures_text(run), _answer_text(run), line(run), error_text(run))
+    """The answer, then one line of facts, and more where something went wrong."""
+    parts = (asked_pictures_text(run), _answer_text(run), line(run), error_text(run), notes_text(run))
     return _sendable("\n".join(part for part in parts if part))
 
 
 def as_markdown(run: Run) -> str:
     """The answer as received, then the facts: for reports. It is text from outside; a notebook shows `as_html`."""
-    told = _as_words(error_text(run))
-    return _sendable("\n\n".join(part for part in (plain(run.text), f"*{_as_words(line(run))}*", told) if part))
+    told = (f"*{_as_words(line(run))}*", _as_words(error_text(run)), _as_words(notes_text(run)))
+    return _sendable("\n\n".join(part for part in (plain(run.text), *told) if part))
 
 
 def as_html(run: Run, form: str = "md") -> str:
@@ -203,8 +203,7 @@ def _text_says_all(run: Run, form: str, shown: str) -> bool:
 def _trouble_html(run: Run) -> str:
     from .html import note
 
-    said = error_text(run)
-    return note(said) if said else ""
+    return "".join(note(said) for said in (error_text(run), notes_text(run)) if said)
 
 
 def _answer_text(run: Run) -> str:

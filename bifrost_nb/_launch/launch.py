@@ -105,6 +105,7 @@ def launch_gateway(
     behind a company's proxy: it gets them as ``SSL_CERT_FILE`` or ``SSL_CERT_DIR``, else those of this process
     (measured on Linux with 1.4.18 and 1.5.16; read: on macOS and Windows only the system's count). The gateway itself
     is asked on this machine without encryption: ``BIFROST_CA_FILE`` and `ca_file` of a `Client` play no part in it.
+    A gateway from 2.0 on takes its first administrator only with the ``BIFROST_SETUP_TOKEN`` of this environment.
 
     `binary` is the only one tried; `version` (``"1.5.16"``) wants that one. `port` 0 takes a free one. `app_dir` keeps
     config, databases and log; without it a folder is made, readable by its owner only, that goes when the gateway does.

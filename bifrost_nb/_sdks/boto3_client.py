@@ -96,7 +96,9 @@ class _Watch:
             return
         exchange, body = pending.exchange, response_dict["body"]
         headers = response_dict["headers"].items()
-        exchange.head(response_dict["status_code"], [(name.encode(), value.encode()) for name, value in headers])
+        # Python's own HTTP client reads headers as Latin-1; gateway 2.0 writes names in UTF-8.
+        raw = [(name.encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in headers]
+        exchange.head(response_dict["status_code"], raw)
         self._current.pending = None
         if isinstance(body, bytes):
             exchange.take(body)

@@ -249,6 +249,7 @@ LOADED = {"plugins": ["governance", "logging"]}
         ({}, "cache", "ok", "off"),
         ({"/api/plugins/loaded": {"plugins": ["semantic_cache"]}}, "cache", "ok", "on for requests"),
         ({}, "plugins", "ok", "governance, logging"),
+        ({}, "administrator", "ok", "BIFROST_SETUP_TOKEN"),
         (
             {"/api/plugins": {"plugins": [{"name": "otel", "enabled": True, "status": {"status": "error"}}]}},
             "plugins", "warning", "governance, logging",
@@ -277,3 +278,11 @@ def test_an_old_gateway_tells_less_of_its_plugins(client_of: ClientOf) -> None:
     assert not {"cache", "logged content"} & {
         check.check for check in examined(client_of, {"/api/config": config, "/api/plugins": {"plugins": []}})
     }
+
+
+@pytest.mark.parametrize(("version", "made"), [("v1.5.16", False), ("v2.0.0-prerelease3", True)])
+def test_who_has_an_administrator_needs_no_setup_token(client_of: ClientOf, version: str, made: bool) -> None:
+    """As measured: before 2.0 nobody asks for a token, and from 2.0 on only a gateway without ``auth_config`` does."""
+    config: dict[str, Any] = {"client_config": {}} | ({"auth_config": {"is_enabled": True}} if made else {})
+    found = examined(client_of, {"/api/version": version, "/api/config": config})
+    assert "administrator" not in [check.check for check in found]

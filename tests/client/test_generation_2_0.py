@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 import bifrost_nb as bf
-from bifrost_nb import Client, LocalGateway, Timeouts, local_gateway
+from bifrost_nb import Client, LocalGateway, RunLog, Timeouts, local_gateway
+
+from ..admin.servers import served
 
 FINISHED = [
     'data: {"choices":[{"index":0,"text":"Once."}]}\n\n',
@@ -91,3 +95,70 @@ def test_a_streamed_fallback_is_told_from_the_alias_of_its_row(client: Client) -
     run = stream.run
     assert (run.served, run.requested, run.is_fallback) == ("azure/fast", "azure/always-fails", True)
     assert run.cost_usd is not None
+
+
+NAME = "größe-日本"
+UTF_8 = NAME.encode()
+LATIN_1 = "größe".encode("latin-1")
+
+
+class Named:
+    """Answers whatever comes, with bodies that name nobody: who serves is in the headers' bytes alone."""
+
+    def __init__(self) -> None:
+        self.model, self.answer = UTF_8, b""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """One answer, or the page that a gateway without log and lists has."""
+        while (await receive()).get("more_body"):
+            pass
+        asked = scope["method"] == "POST"
+        kind = b"text/event-stream" if self.answer.startswith(b"data") else b"application/json"
+        headers = [(b"x-bifrost-provider", b"local"), (b"x-bifrost-resolved-model", self.model)]
+        status = 429 if b'"error"' in self.answer else 200
+        start = {"status": status, "headers": [(b"content-type", kind if asked else b"text/html"), *headers]}
+        await send({"type": "http.response.start", **start})
+        await send({"type": "http.response.body", "body": self.answer if asked else b"<html>"})
+
+
+WHOLE = b'{"choices":[{"index":0,"text":"Once.","finish_reason":"stop"}],"usage":{"total_tokens":2}}'
+CONVERSED = b'{"output":{"message":{"role":"assistant","content":[{"text":"Once."}]}},"stopReason":"end_turn"}'
+REFUSED = b'{"is_bifrost_error":false,"error":{"message":"slow down"}}'
+
+
+@pytest.mark.parametrize(("sent", "name"), [(UTF_8, NAME), (LATIN_1, "größe")], ids=["utf-8", "latin-1"])
+def test_names_in_headers_are_utf_8(sent: bytes, name: str, log: RunLog) -> None:
+    """Of answers, streams and errors, for our client and for each recorder; what is no UTF-8 is Latin-1 as of old."""
+    server = Named()
+    with served(server) as url:
+        server.model = sent
+        client = Client(url, log=log, retries=0)
+        server.answer = WHOLE
+        client.complete(f"local/{name}", "Hi")
+        with bf.recording_client(client) as http:
+            http.post(f"{url}/v1/completions", json={"model": f"local/{name}", "prompt": "Hi"})
+        server.answer = "".join(FINISHED).encode()
+        with client.stream(f"local/{name}", "Hi") as stream:
+            list(stream)
+        server.answer = REFUSED
+        with pytest.raises(bf.RateLimited):
+            client.complete(f"local/{name}", "Hi")
+        if importlib.util.find_spec("boto3"):
+            server.answer = CONVERSED
+            asked: Any = [{"role": "user", "content": [{"text": "Hi"}]}]
+            bf.sdk("bedrock", client=client).converse(modelId="amazon.nova-lite-v1:0", messages=asked)
+    runs = list(log.read())
+    assert [run.status for run in runs[:4]] == ["ok", "ok", "ok", "error"]
+    assert {run.served for run in runs} == {f"local/{name}"}
+    assert len(runs) == 4 + bool(importlib.util.find_spec("boto3"))
+
+
+def test_who_serves_is_known_before_the_first_text(client: Client, gateway: LocalGateway) -> None:
+    """From the head of the stream, while its provider still thinks."""
+    gateway.script([{"frames": [{"text": FINISHED[0], "pause_ms": 30_000}]}])
+    with client.stream("azure/fast", "Hi") as stream:
+        end = time.monotonic() + 10
+        while stream.run.served is None and time.monotonic() < end:
+            time.sleep(0.01)
+        assert (stream.run.served, stream.run.text) == ("azure/fast", "")
+        stream.cancel()

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import threading
+import traceback
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 import bifrost_nb as bf
-from bifrost_nb import Client, LocalGateway, Run, RunLog, local_gateway
+from bifrost_nb import Client, LocalGateway, Run, RunLog, Timeouts, local_gateway
 from bifrost_nb._client import call_notes
-from bifrost_nb._client.call_notes import is_shared, notes_for
+from bifrost_nb._client.call_notes import TAKEN, is_shared, notes_for
 from bifrost_nb._runs.collector import FEWER_CHOICES, HELD_BACK, UNEXPLAINED, Collector
 from bifrost_nb._runs.run import Attempt
+
+from ..markup import read
 
 LEFT = [Attempt(request_id="a", started_ms=0.0, taken=True)]
 
@@ -185,3 +189,60 @@ def test_speed_is_that_of_the_visible_text(client: Client, gateway: LocalGateway
     assert (run.completion_tokens, run.reasoning_tokens) == (105, 100)
     assert run.tokens_per_s is not None
     assert run.tokens_per_s < 60  # five pieces in about 160 ms; with the reasoning it would be many more
+
+
+@pytest.fixture(scope="module")
+def old() -> Iterator[LocalGateway]:
+    """A gateway of 1.4.0, which has most of the limits."""
+    with local_gateway(dialect="1.4", speed=100) as gateway:
+        yield gateway
+
+
+SHORT = Timeouts(first_byte=0.4)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "rule"),
+    [
+        ("EXTRA_DROPPED", {"extra": {"min_p": 0.1}, "stream": False}, {}),
+        ("HELD_BACK", {"stream": True}, {}),
+        (
+            "FEWER_CHOICES",
+            {"api": "chat", "n": 2, "stream": False},
+            {"body": {"choices": [{"index": 0, "finish_reason": "stop", "message": {"content": "a"}}]}},
+        ),
+        ("CANCEL_NOT_PASSED_ON", {"timeout": SHORT, "stream": True}, {"silent": True}),
+        ("SENT_AT_THE_END", {"timeout": SHORT, "stream": True}, {"silent": True}),
+        ("TAKEN", {"timeout": SHORT, "stream": False}, {"silent": True}),
+        ("NO_LOGPROBS", {"logprobs": 2, "stream": False}, {"body": {"choices": [{"index": 0, "text": "a"}]}}),
+        ("NO_REASON", {"api": "responses", "stream": False}, {"body": {"output": []}}),
+    ],
+)
+def test_each_kind_of_note_is_on_its_runs_and_once_in_a_comparison(
+    old: LocalGateway, log: RunLog, name: str, options: dict[str, Any], rule: dict[str, Any]
+) -> None:
+    """On every run, which shows it as text and as HTML; in the comparison's table once, however many runs have it."""
+    old.reset()
+    old.script([rule] if rule else [])
+    client = Client(old.url, log=log, retries=0)
+    found = bf.compare(["azure/fast"], "Hi {{x}}", inputs={"x": ["1", "2", "3"]}, client=client, **options)
+    note = getattr(call_notes, name)
+    assert [run.notes.count(note) for run in found.runs] == [1, 1, 1]
+    for shown in (repr(found), read(found._repr_html_()).text):
+        assert shown.count(note) == 1
+    alone = found.runs[0]
+    for shown in (repr(alone), read(alone._repr_mimebundle_()[0]["text/html"]).text):
+        assert shown.count(note) == 1
+
+
+def test_a_failed_call_shows_the_notes_of_its_run(client: Client, gateway: LocalGateway) -> None:
+    """In the traceback below the message, and with the run; streamed or not, each once."""
+    gateway.script([{"silent": True}])
+    with pytest.raises(bf.TimedOut) as caught:
+        client.complete("azure/fast", "Hi", retries=0, timeout=SHORT)
+    with pytest.raises(bf.TimedOut) as streamed, client.stream("azure/fast", "Hi", retries=0, timeout=SHORT) as stream:
+        list(stream)
+    for error in (caught.value, streamed.value):
+        assert "".join(traceback.format_exception_only(error)).count(TAKEN) == 1
+        assert error.run is not None
+        assert repr(error.run).count(TAKEN) == 1

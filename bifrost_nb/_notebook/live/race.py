@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from ..._display.describe import asked_name, called_tools, duration, error_text, usd
+from ..._display.describe import asked_name, called_tools, duration, error_text, notes_text, usd
 from ..._runs.collector import Piece
 from ..._runs.run import Run
 from ..._safe_text import plain
@@ -169,7 +169,7 @@ class RaceColumn:
     def _note(self) -> str:
         run = self.run
         if self.ended and (went_wrong := error_text(run)):
-            return plain(went_wrong, 300)
+            return f"{plain(went_wrong, 300)} {plain(notes_text(run), 600)}".strip()
         if self._reasoning and not self.characters and not self.ended:
             return f"thinking, {self._reasoning:,} characters so far"
         if self.ended and run.tool_calls and not self.characters:

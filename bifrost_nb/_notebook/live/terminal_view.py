@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import TextIO
 
-from ..._display.describe import error_text, line
+from ..._display.describe import error_text, line, notes_text
 from ..._display.media import media_text
 from ..._display.run import asked_pictures_text, called
 from .race import Race, RaceColumn
@@ -57,9 +57,8 @@ class Terminal:
             if not self._at_line_start:
                 self._write("\n")
             run = column.run
-            self._write(
-                "\n".join(part for part in (called(run), media_text(run), line(run), error_text(run)) if part) + "\n"
-            )
+            told = (called(run), media_text(run), line(run), error_text(run), notes_text(run))
+            self._write("\n".join(part for part in told if part) + "\n")
 
     def _write(self, text: str) -> None:
         out = self._out or sys.stdout
