@@ -126,6 +126,7 @@ def test_the_kernel_that_began_is_gone(gateway: LocalGateway, tmp_path: Path) ->
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.thorough
 def test_who_waits_can_be_interrupted(gateway: LocalGateway, tmp_path: Path) -> None:
     """The interrupt key ends the waiting, with what the log has by then; the other one's calls go on."""
     path = tmp_path / "runs.jsonl"
