@@ -11,9 +11,27 @@ import stat
 import tempfile
 from pathlib import Path
 
-__all__ = ["check_file", "read_file", "write_private"]
+from ._safe_text import plain
+from .errors import ConfigurationError
+
+__all__ = ["check_file", "read_file", "user_path", "write_private"]
 
 _NO_FILE = "it is no file but a pipe, a socket or a device"
+
+
+def user_path(given: object, what: str = "path") -> Path:
+    """The path that a person gave as the argument `what`, its ``~`` filled in. Raises ConfigurationError."""
+    shown = plain(repr(given), 80) if isinstance(given, str | bytes) else f"a {type(given).__name__}"
+    try:
+        text = os.fsdecode(given)  # type: ignore[arg-type]
+        os.fsencode(text)  # not every text can be one
+        if not text or "\0" in text:
+            raise ValueError
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ConfigurationError(f"{what} {shown} names the home of a user who is not known here.") from None
+    except (TypeError, ValueError):
+        raise ConfigurationError(f"{what} must be the path of a file or folder, not {shown}.") from None
 
 
 def check_file(path: Path) -> None:

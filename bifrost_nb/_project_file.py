@@ -95,7 +95,7 @@ def trust(file: ProjectFile) -> str:
     where = {
         "base_url": "prompts and your keys go to",
         "run_log": "runs are recorded in",
-        "ca_file": "gateways are believed by",
+        "ca_file": "gateway certificates are checked against",
     }
     said = ", ".join(f"{where[name]} {plain(value, 200)}" for name, value in file.needs_trust.items())
     return f"{file.path} is trusted: {said}. A change of these is asked for again."
@@ -161,7 +161,7 @@ def _table(path: Path) -> Mapping[str, Any] | None:
 def _check(table: Mapping[str, Any], path: Path, known: Collection[str], secrets: Collection[str]) -> None:
     if found := sorted(set(secrets) & table.keys()):
         raise ConfigurationError(
-            f"{path} holds {', '.join(found)}: a key does not belong into a file that is shared.",
+            f"{path} holds {', '.join(found)}: keys do not belong in a file that is shared.",
             hint=f"Set the environment variable BIFROST_{found[0].upper()} instead.",
         )
     if unknown := sorted(table.keys() - set(known)):

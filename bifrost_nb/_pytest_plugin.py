@@ -25,6 +25,9 @@ MARKER = (
 )
 
 
+_ARGUMENTS = {"base_url": None, "undecided": "fail"}
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``--bifrost-log FILE``: where answers are kept, so that a second run asks only what is new."""
     group = parser.getgroup("bifrost")
@@ -32,21 +35,43 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The marker is known under --strict-markers."""
+    """The marker is known under --strict-markers; a log that cannot be one is told before any test is run."""
     config.addinivalue_line("markers", MARKER)
+    if config.getoption("--bifrost-log") is not None:
+        _checked_log(config)
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """A marked test has its run log without asking for it."""
-    if item.get_closest_marker("bifrost") is not None and isinstance(item, pytest.Function):
-        item.fixturenames.insert(0, "bifrost_run_log")
+@pytest.hookimpl(tryfirst=True)  # before the fixtures are made
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A marked test has its run log without asking for it; a marker that says something else than it may, fails."""
+    if item.get_closest_marker("bifrost") is None or not isinstance(item, pytest.Function):
+        return
+    _marked(item)
+    if "bifrost_run_log" not in item.fixturenames:  # the list is shared by all parameters of a test
+        item.fixturenames = ["bifrost_run_log", *item.fixturenames]
+
+
+def _checked_log(config: pytest.Config) -> Path:
+    """The file of ``--bifrost-log``, where pytest was called. Raises UsageError."""
+    from ._files import check_file, user_path
+    from .errors import ConfigurationError
+
+    try:
+        path = config.invocation_params.dir / user_path(config.getoption("--bifrost-log"), "--bifrost-log")
+        check_file(path)
+    except (ConfigurationError, OSError) as error:
+        raise pytest.UsageError(f"--bifrost-log cannot be used: {getattr(error, 'strerror', None) or error}") from None
+    if path.is_dir():
+        raise pytest.UsageError(f"--bifrost-log {path} is a folder; name a file.")
+    return path
 
 
 @pytest.fixture(scope="session")
 def _bifrost_log_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One log for the session, so that tests share answers to the same questions."""
-    given = request.config.getoption("--bifrost-log")
-    return Path(given).absolute() if given else tmp_path_factory.mktemp("bifrost") / "runs.jsonl"
+    if request.config.getoption("--bifrost-log") is None:
+        return tmp_path_factory.mktemp("bifrost") / "runs.jsonl"
+    return _checked_log(request.config)
 
 
 @pytest.fixture
@@ -67,7 +92,7 @@ def bifrost_client(request: pytest.FixtureRequest, bifrost_run_log: Path) -> Ite
     from ._client.client import default_kept
 
     with default_kept():
-        yield Client(_option(request, 0, "base_url", None), log=RunLog(bifrost_run_log))
+        yield Client(_marked(request.node)["base_url"], log=RunLog(bifrost_run_log))
 
 
 @pytest.fixture
@@ -79,8 +104,10 @@ def bifrost_gate(request: pytest.FixtureRequest) -> Callable[..., Gate]:
 
     def gate(comparison: Comparison, *arguments: Any, **rules: Any) -> Gate:
         __tracebackhide__ = True
+        if not callable(getattr(comparison, "gate", None)):
+            pytest.fail(f"bifrost_gate takes a comparison, not {type(comparison).__name__}.", pytrace=False)
         found = comparison.gate(*arguments, **rules)
-        if found.outcome == "undecided" and _option(request, 1, "undecided", "fail") == "skip":
+        if found.outcome == "undecided" and _marked(request.node)["undecided"] == "skip":
             pytest.skip(str(found))
         if not found:
             pytest.fail(str(found), pytrace=False)
@@ -89,9 +116,20 @@ def bifrost_gate(request: pytest.FixtureRequest) -> Callable[..., Gate]:
     return gate
 
 
-def _option(request: pytest.FixtureRequest, place: int, name: str, default: Any) -> Any:
-    """An argument of the marker nearest to the test."""
-    marker = request.node.get_closest_marker("bifrost")
-    if marker is None:
-        return default
-    return marker.args[place] if len(marker.args) > place else marker.kwargs.get(name, default)
+def _marked(item: pytest.Item) -> dict[str, Any]:
+    """What the markers of a test say, each word of the nearest that says it: a module's address holds for a test whose
+    own marker says something else. Fails the test for what is no argument: it would be sent elsewhere, and paid for."""
+    found: dict[str, Any] = {}
+    for marker in item.iter_markers("bifrost"):
+        given = dict(zip(_ARGUMENTS, marker.args, strict=False))
+        wrong = [repr(each) for each in marker.args[len(_ARGUMENTS) :]]
+        wrong += [f"{name}=" for name in marker.kwargs if name not in _ARGUMENTS or name in given]
+        if wrong:
+            pytest.fail(f"The marker bifrost takes base_url and undecided, not also {wrong[0]}.", pytrace=False)
+        found = {**given, **marker.kwargs, **found}
+    found = {**_ARGUMENTS, **found}
+    if found["undecided"] not in ("fail", "skip"):
+        pytest.fail(f"undecided must be 'fail' or 'skip', not {found['undecided']!r}.", pytrace=False)
+    if found["base_url"] is not None and not (isinstance(found["base_url"], str) and found["base_url"].strip()):
+        pytest.fail(f"The marker's base_url must be an address or 'demo', not {found['base_url']!r}.", pytrace=False)
+    return found

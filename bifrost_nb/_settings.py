@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from . import _project_file
+from ._files import user_path
 from ._keys import HIDDEN, SHORTEST_SECRET, Secret, without_keys
 from ._numbers import number
 from ._safe_text import plain
@@ -166,7 +167,7 @@ def _checked(name: str, value: Any, origin: str) -> Any:
     if name == "ca_file":
         if not value:
             raise ConfigurationError(f"ca_file (from {origin}) is empty.", hint="Name a PEM file, or leave it out.")
-        return str(Path(value).expanduser().absolute())  # a notebook may change its folder
+        return str(user_path(value, f"ca_file (from {origin})").absolute())  # a notebook may change its folder
     if name == "admin_user" and ":" in value:
         raise ConfigurationError(f"admin_user (from {origin}) holds a colon, which HTTP does not allow there.")
     if name == "admin_password":  # sent as base64: any character will do

@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         default="2.2",
         help="which gateway to speak like",
     )
-    gateway.add_argument("--speed", type=float, default=1.0, help="so many times quicker than a real provider")
+    gateway.add_argument("--speed", type=float, default=1.0, help="speed-up over a real provider")
     gateway.set_defaults(run=_gateway)
 
     runs = commands.add_parser("runs", help="the run log").add_subparsers(title="run log", required=True)
@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
 
     trust = commands.add_parser("trust", help="let a folder's pyproject.toml choose address and run log")
     trust.add_argument("folder", type=Path, nargs="?", help="the project's folder (default: this one)")
-    trust.add_argument("--remove", action="store_true", help="no longer")
+    trust.add_argument("--remove", action="store_true", help="revoke the trust")
     trust.set_defaults(run=_trust)
     return parser
 
@@ -92,7 +92,11 @@ def _add_gate(gate: argparse.ArgumentParser) -> None:
     )
     gate.add_argument("file", type=Path, metavar="FILE")
     gate.add_argument(
-        "--rule", action="append", default=[], metavar="NAME=RULE", help="for example 'score=not worse by 0.02'; again"
+        "--rule",
+        action="append",
+        default=[],
+        metavar="NAME=RULE",
+        help="for example 'score=not worse by 0.02'; repeatable",
     )
     gate.add_argument("--candidate", help="the variant that is held to the rules")
     gate.add_argument("--baseline", help="a variant, or a report or Parquet file of an earlier comparison")

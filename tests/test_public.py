@@ -24,10 +24,10 @@ ALLOWED = {  # part -> the parts of this package it may import when it is loaded
     "_suggest": set(),
     "_numbers": set(),
     "_paths": set(),
-    "_files": set(),
+    "_files": {"errors", "_safe_text"},
     "_nested": {"errors"},
     "_project_file": {"errors", "_safe_text", "_keys", "_suggest", "_paths"},
-    "_settings": {"errors", "_numbers", "_safe_text", "_keys", "_project_file"},
+    "_settings": {"errors", "_files", "_numbers", "_safe_text", "_keys", "_project_file"},
     "_wire": {"errors", "_numbers", "_safe_text", "_keys", "_suggest"},
     "_runs": {"errors", "_files", "_numbers", "_safe_text", "_keys", "_suggest", "_paths", "_settings", "_wire"},
     "_client": {"errors", "_files", "_numbers", "_safe_text", "_keys", "_suggest", "_settings", "_wire", "_runs"},
@@ -83,7 +83,7 @@ ALLOWED = {  # part -> the parts of this package it may import when it is loaded
         "_client",
         "_display",
     },
-    "_launch": {"errors", "_numbers", "_safe_text", "_keys", "_suggest"},
+    "_launch": {"errors", "_files", "_numbers", "_safe_text", "_keys", "_suggest"},
     "_simulator": {"errors"},
     "_sdks": {"errors", "_safe_text", "_keys", "_wire", "_runs", "_client"},
     "_notebook": {
@@ -142,6 +142,8 @@ DOORS = {  # (part, part it imports when a function is called) -> why this runs 
     ("cli", "_simulator"): "`bifrost-nb gateway`",
     ("cli", "__init__"): "the command line uses the public names",
     ("_pytest_plugin", "__init__"): "its fixtures use the public names",
+    ("_pytest_plugin", "_files"): "whether --bifrost-log can be a file",
+    ("_pytest_plugin", "errors"): "whether --bifrost-log can be a file",
     ("_pytest_plugin", "_client"): "its client is nobody's default after the test",
 }
 HOMES_OF_LIBRARIES = {  # library -> the parts that may import it; every library is listed

@@ -81,10 +81,84 @@ def test_gates_in_somebodys_tests(repository: Path) -> None:
     assert len((repository / "answers.jsonl").read_bytes().splitlines()) >= 80
 
 
+MARKED = """
+import os
+import pytest
+import bifrost_nb as bf
+
+pytestmark = pytest.mark.bifrost("demo")
+
+@pytest.mark.bifrost(undecided="skip")
+def test_the_address_is_the_modules(bifrost_client):
+    assert bifrost_client.settings.base_url == "demo"
+
+@pytest.mark.bifrost(base_uri="demo")
+def test_a_typo(): ...
+
+@pytest.mark.bifrost("demo", undecided="skpi")
+def test_another_typo(): ...
+
+@pytest.mark.bifrost("demo", "skip", "more")
+def test_too_many(): ...
+
+@pytest.mark.bifrost("demo", base_url="demo")
+def test_twice(): ...
+
+@pytest.mark.bifrost("")
+def test_empty(bifrost_client): ...
+
+def test_no_comparison(bifrost_gate):
+    bifrost_gate(5, "azure/fast")
+"""
+SHARED = """
+import os
+import pytest
+
+@pytest.mark.parametrize("n", [pytest.param(1, marks=pytest.mark.bifrost("demo")), 2])
+def test_one_parameter(n):
+    assert os.environ["BIFROST_RUN_LOG"].endswith("own.jsonl") == (n == 2)
+
+def test_elsewhere(tmp_path, monkeypatch):
+    os.chdir(tmp_path)  # a careless test, which stays there
+
+def test_marked_late(bifrost_run_log):
+    assert bifrost_run_log == __import__("pathlib").Path(__file__).parent / "answers.jsonl"
+    assert os.environ["BIFROST_RUN_LOG"] == str(bifrost_run_log)
+"""
+
+
+ALONE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+"""Other plugins here import much."""
+
+
+def test_what_a_marker_may_say(repository: Path) -> None:
+    """A typo in a marker fails and sends nothing to the settings' gateway, what one marker leaves out another says; one
+    marked parameter leaves the others alone, and the log stays where pytest was called."""
+    (repository / "test_marked.py").write_text(MARKED)
+    (repository / "test_shared.py").write_text(SHARED)
+    done = run(repository, "-p", "bifrost_nb", "--bifrost-log", "answers.jsonl", **ALONE, BIFROST_BASE_URL="no address")
+    assert "5 passed" in done.stdout, done.stdout + done.stderr
+    for said in (
+        "takes base_url and undecided, not also base_uri=",
+        "undecided must be 'fail' or 'skip', not 'skpi'",
+        "not also 'more'",
+        "not also base_url=",
+        "base_url must be an address or 'demo', not ''",
+        "bifrost_gate takes a comparison, not int",
+    ):
+        assert said in done.stdout, said
+
+
+@pytest.mark.parametrize(("wrong", "said"), [(".", "is a folder"), ("", "must be the path of a file")])
+def test_a_log_that_is_no_file_is_told_first(repository: Path, wrong: str, said: str) -> None:
+    """Before any test is run, as one that asks again what was paid for costs money."""
+    refused = run(repository, "-p", "bifrost_nb", f"--bifrost-log={wrong}", **ALONE)
+    assert (refused.returncode, said in refused.stderr) == (pytest.ExitCode.USAGE_ERROR, True), refused.stderr
+
+
 def test_others_notice_nothing(repository: Path) -> None:
     """A run without the marker imports nothing heavy, knows the marker, and passes with every warning an error."""
     (repository / "test_plain.py").write_text(PLAIN)
-    alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # other plugins here import much
-    done = run(repository, "-p", "bifrost_nb", **alone)
+    done = run(repository, "-p", "bifrost_nb", **ALONE)
     assert "1 passed" in done.stdout, done.stdout + done.stderr
-    assert "@pytest.mark.bifrost" in run(repository, "-p", "bifrost_nb", "--markers", **alone).stdout
+    assert "@pytest.mark.bifrost" in run(repository, "-p", "bifrost_nb", "--markers", **ALONE).stdout

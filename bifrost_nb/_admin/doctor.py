@@ -159,7 +159,7 @@ async def _completions(client: Client, access: Access) -> Check:
 
 _NEEDS_KEY = "Set BIFROST_VIRTUAL_KEY, or BIFROST_API_KEY where the gateway wants that."
 _OPENS = (
-    "Set BIFROST_ADMIN_USER and BIFROST_ADMIN_PASSWORD (a virtual key or a session token does not do), or have "
+    "Set BIFROST_ADMIN_USER and BIFROST_ADMIN_PASSWORD (a virtual key or a session token is not enough), or have "
     "disable_auth_on_inference switched on in the gateway."
 )
 
@@ -259,7 +259,7 @@ async def _deployments(access: Access) -> list[Check]:
     except AuthenticationFailed as error:
         return [Check("keys", "problem", error.message, _NEEDS_KEY)]
     except BifrostError as error:
-        return [Check("deployments", "warning", error.message, "Without the list, deployments are named by heart.")]
+        return [Check("deployments", "warning", error.message, "Without the list, deployment names must be known.")]
     if not rows:
         advice = "Configure a provider in the gateway, or a virtual key that may use one."
         return [Check("deployments", "problem", "none", advice)]

@@ -123,7 +123,7 @@ class Client:
     `base_url` is the gateway's address, or ``"demo"`` for the embedded one (no key, no network). What is not passed
     comes from the settings (environment ``BIFROST_BASE_URL``, ``BIFROST_VIRTUAL_KEY``, ...). `timeout` is seconds
     for a whole call or `Timeouts`; `retries` repeats a call after connection failures, 408, 429 and 5xx, never
-    after its first text. Keys show nowhere.
+    after its first text. Keys are never displayed.
 
     `redact` decides what of each run's texts is written to files: ``redact(text, what)`` with `what` ``"prompt"`` or
     ``"response"`` returns the text to write, or None to write none. It is called on the private loop, so it must be
@@ -172,7 +172,7 @@ class Client:
                 "retries": retries,
                 "log": log,
                 "redact": redact,
-                "ca_file": None if ca_file is None else os.fspath(ca_file),
+                "ca_file": str(ca_file) if isinstance(ca_file, os.PathLike) else ca_file,
                 "traceparent": traceparent,
             }
         )

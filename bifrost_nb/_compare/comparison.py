@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from .._client.typed_answers import read_answer
 from .._numbers import number
 from .._prompts.pictures import described, shortened
 from .._runs.run import Run
+from .._runs.store import RunsInOrder, RunStore
 from .._safe_text import plain
 from ..errors import ConfigurationError
 from .media_costs import add_media
@@ -20,7 +22,6 @@ from .typed_columns import add_answers
 
 if TYPE_CHECKING:
     import os
-    from pathlib import Path
 
     import pandas as pd
 
@@ -66,9 +67,11 @@ class Comparison:
         self.notes: list[str] = progress.notes
         """Why it is not complete, in words; empty where it is."""
         self._cells: list[Trial] = [trial for trial in plan.trials if trial.trial_id in results]
-        self.runs: list[Run] = [results[trial.trial_id] for trial in self._cells]
-        for run in self.runs:
-            read_answer(run, plan.schema)
+        self._kept = results if isinstance(results, RunStore) else RunStore(results)
+        self.runs: Sequence[Run] = RunsInOrder(self._kept, [trial.trial_id for trial in self._cells])
+        if plan.schema is not None:
+            for run in self.runs:
+                read_answer(run, plan.schema)
         self._scores: dict[str, list[Judged]] = {}
         self._judge_runs: dict[str, list[Run]] = {}
         self.judge_notes: list[str] = []
@@ -78,7 +81,7 @@ class Comparison:
         self._waited = False
         self._client = client
         self._log = None if client is None else client.log
-        self._frame: tuple[list[Any], pd.DataFrame] | None = None
+        self._frame: tuple[object, pd.DataFrame] | None = None
         self.plot = Plots(self, self._named)
 
     @property
@@ -115,7 +118,8 @@ class Comparison:
         ``score_<name>`` (a number; NA: not judged), ``score_<name>_reason`` and ``score_<name>_error`` (why there is
         none); of a single ``score=`` they are ``score``, ``score_reason`` and ``score_error``.
 
-        With ``api="image"`` there are ``pictures`` and ``cost_per_picture_usd``, with ``api="speech"`` ``seconds`` and
+        With ``api="image"`` there are ``pictures`` and ``cost_per_picture_usd``, with ``api="speech"`` or
+        ``"transcription"`` ``seconds`` and
         ``cost_per_minute_usd``.
 
         With a `schema` there are ``valid`` (boolean; NA: no answer came), ``valid_error`` and ``answer_<field>``.
@@ -134,14 +138,15 @@ class Comparison:
 
         from .._runs.frame import to_frame
 
-        later = [(run.cost_usd, run.served, run.rating, run.tags.get("note")) for run in self.runs]
+        later = self._kept.state(_learned_late)
         if self._frame is None or self._frame[0] != later:
             frame = to_frame(self.runs)
-            if any(prompt.messages for prompt in self.plan.prompts):
+            if any(trial.turns for trial in self._cells):
                 shown = [None if run.prompt is None else shortened(run.prompt) for run in self.runs]
                 frame["prompt"] = pd.Series(shown, dtype=frame["prompt"].dtype)
             frame = self._with_inputs(frame)
-            add_media(frame, self.plan.kind, self.runs)
+            sent = [next(iter(trial.prompt.sounds.values()), None) for trial in self._cells]
+            add_media(frame, self.plan.kind, self.runs, sent)
             if self.plan.schema is not None:
                 add_answers(frame, self.plan.schema, self.runs)
             for name, values in self._scores.items():
@@ -150,6 +155,7 @@ class Comparison:
                     texts = [getattr(one, part) for one in values]
                     frame[f"{name}_{part}"] = pd.Series(texts, dtype=frame["prompt"].dtype)
             self._frame = later, frame
+            self._kept.rest()
         return self._frame[1].copy()
 
     def _with_inputs(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -462,41 +468,60 @@ class Comparison:
 
         return [*notes_on_scores(self._scores), *self.judge_notes]
 
-    def answers(self, prompt_id: str | None = None) -> pd.DataFrame:
+    def answers(self, prompt_id: str | None = None, *, by: By = "variant") -> pd.DataFrame:
         """Every distinct answer with how often it was given, of one prompt or of all.
 
-        Columns: ``prompt_id``, ``variant``, ``response``, ``count``, ``share``. An ``input_id`` stands for the prompts
-        that the templates made of it.
+        Columns: ``prompt_id``, ``variant`` (or ``template``, ``deployment``: what `by` says), ``response``, ``count``,
+        ``share``. An ``input_id`` stands for the prompts that the templates made of it.
         """
         from .text_diff import folded
 
+        self._check_by(by)
         frame = self.frame
-        return folded(frame if prompt_id is None else frame[frame["input_id"] == self._known(prompt_id)])
+        return folded(frame if prompt_id is None else frame[frame["input_id"] == self._known(prompt_id)], by)
 
-    def diff(self, a: str, b: str, prompt_id: str | None = None) -> TextDiff:
+    def diff(self, a: str, b: str, prompt_id: str | None = None, *, by: By | None = None) -> TextDiff:
         """How the answer of `b` differs from that of `a`, word by word, to one prompt (by default the first).
 
-        Of several repeats the most frequent answer counts. A tool call is its name and an argument a line. Two long
-        answers with little in common are not marked word by word: each stands alone, folded.
+        `a` and `b` are variants, or two templates or deployments (`by` decides where a name could be both). Of several
+        answers the most frequent counts. A tool call is its name and an argument a line. Two long answers with little
+        in common are not marked word by word: each stands alone, folded.
         """
         from .._display.run import said
         from .text_diff import text_diff
 
         prompt = self._known(self.plan.prompts[0].prompt_id if prompt_id is None else prompt_id)
+        names = self._names_of(a, b, by)
+        of_both = [cell.prompt for cell, name in zip(self._cells, names, strict=True) if name in (a, b)]
         texts = []
-        self._check_names(a, b)
-        asked = _shown_question([one.prompt for one in self._cells if one.variant in (a, b)], prompt)
         for name in (a, b):
             runs = (
                 run
-                for trial, run in zip(self._cells, self.runs, strict=True)
-                if trial.variant == name and trial.prompt.input_id == prompt
+                for cell, run, own in zip(self._cells, self.runs, names, strict=True)
+                if own == name and cell.prompt.input_id == prompt
             )
             given = Counter(said(run) if run.tool_calls else run.text for run in runs if run.status == "ok")
             if not given:
                 raise ConfigurationError(f"{name} gave no answer to prompt {prompt}.")
             texts.append(given.most_common(1)[0][0])
-        return text_diff(texts[0], texts[1], title=f"{a} → {b}: {asked}")
+        return text_diff(texts[0], texts[1], title=f"{a} → {b}: {_shown_question(of_both, prompt)}")
+
+    def _names_of(self, a: str, b: str, by: By | None) -> list[str]:
+        """The name of each run's variant, template or deployment: of which kind both `a` and `b` are."""
+        if by is not None:
+            self._check_by(by)
+        ways: tuple[By, ...] = ("variant", "deployment", "template") if by is None else (by,)
+        found = [[name for name, _ in self._named_by(way)] for way in ways]
+        for names in found:
+            if {a, b} <= set(names):
+                return names
+        known = list(dict.fromkeys(name for names in found for name in names if name))
+        wrong = next((name for name in (a, b) if name not in known), None)
+        if wrong is None:
+            raise ConfigurationError(
+                f"{a!r} and {b!r} are not of one kind: take two variants, deployments or templates."
+            )
+        raise ConfigurationError(f"{wrong!r} is not in this comparison.", hint=f"It has {', '.join(known)}.")
 
     def explain(self, deployment: str, prompt_id: str | None = None, repeat: int = 0) -> str:
         """What happened to one run, in sentences: who was asked and refused, who served, where time and money went.
@@ -513,15 +538,18 @@ class Comparison:
                 return explain(run, self._refused_before(trial, run))
         raise ConfigurationError(f"{deployment} has no run of prompt {prompt} with repeat={repeat}.")
 
-    def grid(self) -> GridView:
-        """Look through the answers: prompts down, deployments across, with filter, order and every answer in full.
+    def grid(self, *, by: By = "variant") -> GridView:
+        """Look through the answers: prompts down, variants across, with filter, order and every answer in full.
 
-        Thumbs and notes given there are written to the run log (``rating``, and the tag ``note``).
+        ``by="template"`` or ``by="deployment"`` has a column for each of those. Thumbs and notes given there are
+        written to the run log (``rating``, and the tag ``note``).
         """
         from .._notebook.widgets.grid import GridView
         from .._notebook.widgets.grid_rows import contexts
 
-        return GridView(self.named_runs(), self._log, contexts(self.frame))
+        self._check_by(by)
+        named = [(name, run) for (name, _), run in zip(self._named_by(by), self.runs, strict=True)]
+        return GridView(named, self._log, contexts(self.frame, self._sounds_sent()))
 
     def vote(self, seed: int = 0, limit: int | None = None, *, by: By | None = None) -> Vote:
         """Judge the answers blind, two at a time, without names, times or costs; afterwards a ranking and who was who.
@@ -542,16 +570,37 @@ class Comparison:
             log=self._log,
             rows={run.run_id: trial.prompt.values for trial, run in zip(self._cells, self.runs, strict=True)},
             apart={run.run_id: other for (_, other), run in zip(sides, self.runs, strict=True)},
+            sounds=self._sounds_sent(),
         )
+
+    def _sounds_sent(self) -> dict[str, list[str]]:
+        """Of each run that wrote a sound down, the ``data:`` address of it, where a page can play it."""
+        from .._display.media import sound_url
+
+        if self.plan.kind != "transcription":
+            return {}
+        urls = {id(one): sound_url(sound.content) for one in self.plan.prompts for sound in one.sounds.values()}
+        return {
+            run.run_id: [url]
+            for trial, run in zip(self._cells, self.runs, strict=True)
+            if (url := urls.get(id(trial.prompt))) is not None
+        }
 
     def _sides(self, by: By | None) -> list[tuple[str, str]]:
         """For each run whose it is `by`, and what two runs must share beside the input to be set side by side."""
-        if by not in (None, "variant", "deployment", "template"):
+        self._check_by(by or "variant")
+        return self._named_by(by or "variant")
+
+    def _check_by(self, by: Any) -> None:
+        if by not in ("variant", "deployment", "template"):
             raise ConfigurationError(f"by must be 'variant', 'deployment' or 'template', not {by!r}.")
         if by == "template" and len(self.templates) < 2:
             raise ConfigurationError(
                 "There are no two templates.", hint="Pass several: prompt={'short': ..., 'long': ...}."
             )
+
+    def _named_by(self, by: By) -> list[tuple[str, str]]:
+        """For each run the name that `by` says, and the name of the rest of its variant."""
         if by == "template":
             return [(trial.prompt.template or "", trial.asked.name) for trial in self._cells]
         if by == "deployment":
@@ -674,10 +723,13 @@ class Comparison:
                 return prompt.input_id
         raise ConfigurationError(f"{given!r} is no prompt of this comparison.", hint="comparison.prompts lists them.")
 
-    def _named(self) -> pd.DataFrame:
-        """The frame with the column ``deployment``, by which charts name their series: the variant."""
+    def _named(self, by: By = "variant") -> pd.DataFrame:
+        """The frame with the column ``deployment``, by which charts name their series: what `by` says."""
+        from .groups import names
+
+        self._check_by(by)
         frame = self.frame
-        return frame.assign(deployment=frame["variant"])
+        return frame.assign(deployment=names(frame, by))
 
     def __getstate__(self) -> dict[str, Any]:
         """What a file or another process gets: no client, no key; the log by its path."""
@@ -717,6 +769,11 @@ class Comparison:
         return {}, metadata_many(self.runs)
 
 
+def _learned_late(run: Run) -> object:
+    """What a frame has of a run that may change after its answer."""
+    return run.cost_usd, run.served, run.rating, run.tags.get("note")
+
+
 def _shown_question(prompts: Iterable[PlannedPrompt], input_id: str) -> str:
     """The prompt of an input in a line; of two templates the inputs that both were filled in with."""
     found = [one for one in prompts if one.input_id == input_id]
@@ -731,4 +788,6 @@ def _shown_input(prompt: PlannedPrompt, name: str) -> Any:
     value = prompt.values.get(name)
     if name in prompt.pictures and (not isinstance(value, str) or value.startswith("data:")):
         return described(prompt.pictures[name])
+    if name in prompt.sounds and not isinstance(value, str | Path):
+        return prompt.sounds[name].words
     return value

@@ -14,6 +14,7 @@ from .._safe_text import plain
 from . import groups
 from .api_choice import kinds_note
 from .groups import SEPARATOR
+from .metrics import is_score
 from .progress import summary_line
 from .summary import measured
 from .verdict import amount
@@ -97,7 +98,7 @@ COLUMNS = (
 def _columns(table: pd.DataFrame) -> list[_TableColumn]:
     """Scores stand first after who and how many: they are what a comparison with scores is about."""
     names = [str(name).removesuffix("_mean") for name in table if str(name).endswith("_mean")]
-    judged = [name for name in names if name == "score" or name.startswith("score_")]
+    judged = [name for name in names if is_score(name)]
     scores = [_TableColumn(name.removeprefix("score_"), _score(name), f"{name}_mean") for name in judged]
     return [*COLUMNS[:2], *scores, *COLUMNS[2:]]
 

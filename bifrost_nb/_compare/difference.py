@@ -57,6 +57,8 @@ class DifferenceOptions(TypedDict, total=False):
 
 FEWEST_INPUTS = 6
 """Below this many, no test can call a difference at 5 %: 5 inputs that all agree have p = 0.06."""
+FEWEST_INPUTS_MONEY = 30
+"""Below this many, a kind of input that is one in ten is absent in more than 4 of 100 samples."""
 FEWEST_INPUTS_P95 = 60
 """Below this many, the 95th percentile hangs on three inputs or fewer."""
 
@@ -108,6 +110,19 @@ class Difference:
     def unit(self) -> str:
         """What `n` counts."""
         return "inputs"
+
+    @property
+    def caution(self) -> str | None:
+        """What a verdict on money or tokens cannot know from so few inputs; None where there is nothing to say.
+
+        Their mean hangs on the dearest inputs, and of fewer than 30 a kind that is one in ten may be missing.
+        """
+        if is_score(self.metric) or self.statistic != "mean" or self.n >= FEWEST_INPUTS_MONEY:
+            return None
+        if self.outcome not in ("a", "b", "equal"):
+            return None
+        rare = max(2, self.n // 3)  # three in `n` are missed by one sample in twenty
+        return f"A mean hangs on the dearest inputs, and {self.n} may hold none of a kind that is one in {rare}"
 
     @property
     def winner(self) -> str | None:
@@ -332,7 +347,8 @@ def _figures(
 
     confidence, seed = question.confidence, question.seed
     if question.statistic == "mean":
-        low, high = mean_interval(sample, confidence, seed, skewed=not span, span=span)
+        sizes = None if span else sides.mean(axis=1).to_numpy(dtype="float64")
+        low, high = mean_interval(sample, confidence, seed, sizes=sizes, span=span)
         p_value = mean_p_value(sample, seed, binary=binary)
         return _Figures(float(sample.mean()), low, high, p_value, float(sides["b"].mean()))
     if question.statistic == "median":

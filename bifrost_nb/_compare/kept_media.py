@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._files import read_file, write_private
+from .._files import read_file, user_path, write_private
 from .._prompts.pictures import MOST_BYTES, as_url
-from .._safe_text import plain
+from .._safe_text import plain, quoted
 from .._wire.media import sound_kind
 from ..errors import ConfigurationError
 
@@ -36,15 +36,13 @@ def checked_folder(folder: Any) -> Path | None:
     """The folder, which is there and can be written to. Raises ConfigurationError."""
     if folder is None:
         return None
-    if not isinstance(folder, str | os.PathLike) or not os.fspath(folder):
-        raise ConfigurationError(f"folder must be the path of a folder, not {plain(repr(folder), 80)}.")
+    found = user_path(folder, "folder")
     try:
-        found = Path(os.fsdecode(folder)).expanduser()
         good = found.is_dir() and os.access(found, os.W_OK)
-    except (OSError, ValueError, RuntimeError):
+    except OSError:  # a name that is too long
         good = False
     if not good:
-        shown = plain(repr(os.fspath(folder)), 200)
+        shown = quoted(str(found), 200)
         raise ConfigurationError(f"folder {shown} is no folder that can be written to.", hint="Make it first.")
     return found
 

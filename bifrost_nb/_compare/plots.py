@@ -10,37 +10,41 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from .comparison import Comparison
+    from .groups import By
 
 __all__ = ["Plots"]
 
 
 class Plots:
-    """The charts of one comparison; each takes `ax` and returns the Axes. See `bifrost_nb.charts`."""
+    """The charts of one comparison; each takes `ax` and returns the Axes. See `bifrost_nb.charts`.
 
-    def __init__(self, comparison: Comparison, frame: Callable[[], pd.DataFrame]) -> None:
+    Series are variants, with ``by="template"`` or ``by="deployment"`` those: ``plot.scores(by="template")``.
+    """
+
+    def __init__(self, comparison: Comparison, frame: Callable[[By], pd.DataFrame]) -> None:
         self._comparison, self._frame = comparison, frame
 
-    def latency(self, ax: Axes | None = None) -> Axes:
+    def latency(self, ax: Axes | None = None, *, by: By = "variant") -> Axes:
         """The distribution of the whole time, with p50 and p95."""
-        return self._draw("latency", ax)
+        return self._draw("latency", ax, by)
 
-    def ttft(self, ax: Axes | None = None) -> Axes:
+    def ttft(self, ax: Axes | None = None, *, by: By = "variant") -> Axes:
         """The distribution of the time to the first text."""
-        return self._draw("ttft", ax)
+        return self._draw("ttft", ax, by)
 
-    def tokens(self, ax: Axes | None = None) -> Axes:
+    def tokens(self, ax: Axes | None = None, *, by: By = "variant") -> Axes:
         """The distribution of tokens per second."""
-        return self._draw("tokens", ax)
+        return self._draw("tokens", ax, by)
 
-    def cost(self, ax: Axes | None = None) -> Axes:
+    def cost(self, ax: Axes | None = None, *, by: By = "variant") -> Axes:
         """The mean cost of 1,000 runs, the total, and how many are unknown."""
-        return self._draw("cost", ax)
+        return self._draw("cost", ax, by)
 
-    def errors(self, ax: Axes | None = None) -> Axes:
+    def errors(self, ax: Axes | None = None, *, by: By = "variant") -> Axes:
         """How the runs ended."""
-        return self._draw("errors", ax)
+        return self._draw("errors", ax, by)
 
-    def anatomy(self, ax: Axes | None = None) -> Axes:
+    def anatomy(self, ax: Axes | None = None, *, by: By = "variant") -> Axes:
         """Where the time goes: waiting here, network, gateway, to the first text, generation; see `anatomy_parts`."""
         import pandas as pd
 
@@ -48,20 +52,20 @@ class Plots:
 
         upstream = [(run.extra_fields or {}).get("upstream_latency") for run in self._comparison.runs]
         told = [value if isinstance(value, int | float) else None for value in upstream]
-        frame = self._frame().assign(upstream_ms=pd.array(told, dtype="Float64"))
+        frame = self._frame(by).assign(upstream_ms=pd.array(told, dtype="Float64"))
         return charts.anatomy(frame, ax)
 
-    def tradeoff(self, x: str = "cost_usd", y: str = "total_ms", ax: Axes | None = None) -> Axes:
+    def tradeoff(self, x: str = "cost_usd", y: str = "total_ms", ax: Axes | None = None, *, by: By = "variant") -> Axes:
         """Two figures against each other, with the efficient frontier: ``tradeoff(x="cost_usd", y="score")``."""
         from .. import charts
 
-        return charts.tradeoff(self._frame(), x, y, ax=ax)
+        return charts.tradeoff(self._frame(by), x, y, ax=ax)
 
-    def scores(self, score: str | None = None, ax: Axes | None = None) -> Axes:
+    def scores(self, score: str | None = None, ax: Axes | None = None, *, by: By = "variant") -> Axes:
         """The mean of a score for each variant with its interval; by default the first score."""
         from .. import charts
 
-        return charts.scores(self._frame(), score, ax=ax)
+        return charts.scores(self._frame(by), score, ax=ax)
 
     def agreement(self, first: str, second: str = "rating", ax: Axes | None = None, **options: Any) -> Axes:
         """How often two columns said what, as `Comparison.agreement` compares them."""
@@ -69,16 +73,16 @@ class Plots:
 
         return charts.agreement(self._comparison.agreement(first, second, **options), ax=ax)
 
-    def over_time(self, ax: Axes | None = None) -> Axes:
+    def over_time(self, ax: Axes | None = None, *, by: By = "variant") -> Axes:
         """Each run's time against when it began."""
-        return self._draw("over_time", ax)
+        return self._draw("over_time", ax, by)
 
-    def timeline(self, ax: Axes | None = None) -> Axes:
+    def timeline(self, ax: Axes | None = None, *, by: By = "variant") -> Axes:
         """Queue, first text and generation of each run."""
-        return self._draw("timeline", ax)
+        return self._draw("timeline", ax, by)
 
-    def _draw(self, name: str, ax: Axes | None) -> Axes:
+    def _draw(self, name: str, ax: Axes | None, by: By) -> Axes:
         from .. import charts
 
-        axes: Axes = getattr(charts, name)(self._frame(), ax=ax)
+        axes: Axes = getattr(charts, name)(self._frame(by), ax=ax)
         return axes

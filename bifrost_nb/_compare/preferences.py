@@ -1,7 +1,10 @@
 """What a judge prefers apart from quality: the first answer, the longer one, those of its own family.
 
-Each figure is in points, the share that the preferred side won minus the share that it lost, with a bootstrap interval
-over *inputs*: the pairs of one input are not independent. Its percentiles are taken further out, as those of means are.
+Each figure is in points, the share that the preferred side won minus the share that it lost, with an interval over
+*inputs*: the pairs of one input are not independent. Position and family are means of such inputs and have the
+intervals of means; length is a slope and has a bootstrap, whose percentiles are taken further out as those of means
+are. Where nearly all inputs show the same, two more are drawn from, one with the whole leaning and one with the
+opposite: without them a judge that never flipped on 20 inputs, or always did, would have an interval without width.
 ``tests/compare/test_judge_pairs.py`` holds them to planted preferences.
 """
 
@@ -108,13 +111,22 @@ def _row(name: str, liked: str, found: tuple[float, float, float, int] | None) -
 
 
 def _mean(values: npt.NDArray[np.float64], inputs: Any, seed: int) -> tuple[float, float, float, int] | None:
+    """The mean over inputs of what their pairs show, from -1 to 1, in points."""
     import numpy as np
+
+    from .._statistics.intervals import mean_interval, score_interval
 
     if not len(values):
         return None
     sums = _sums(np.column_stack([values, np.ones(len(values))]), inputs)
-    low, high = _interval(sums, lambda totals: totals[..., 0] / totals[..., 1], seed)
-    return 100 * float(values.mean()), low, high, len(values)
+    sample = sums[:, 0] / sums[:, 1]
+    low, high = np.nan, np.nan
+    if len(sample) >= FEWEST_INPUTS:
+        if np.isin(sample, (-1.0, 0.0, 1.0)).all():
+            low, high = mean_interval(sample, 0.95, seed, span=1.0)
+        else:
+            low, high = score_interval(sample, 0.95, seed, (-1.0, 1.0))
+    return 100 * float(sample.mean()), 100 * low, 100 * high, len(values)
 
 
 def _slope(
@@ -144,8 +156,32 @@ def _slope(
     estimate = float(slope(wide.sum(axis=0)))
     if estimate != estimate:
         return None
-    low, high = _interval(_sums(wide, inputs), slope, seed)
-    return 100 * estimate, low, high, len(longer)
+    low, high = _slope_interval(_sums(wide, inputs).reshape(-1, len(names), 5), slope, estimate, seed)
+    return 100 * estimate, 100 * low, 100 * high, len(longer)
+
+
+def _slope_interval(parts: npt.NDArray[np.float64], slope: Any, estimate: float, seed: int) -> tuple[float, float]:
+    """The bootstrap of inputs (inputs x pairs of variants x sums); where few differ two more are drawn from."""
+    import numpy as np
+
+    from .._statistics.intervals import FEW, expanded_tail
+
+    count = len(parts)
+    if count < FEWEST_INPUTS:
+        return np.nan, np.nan
+    tell = parts[..., 4].sum(axis=1) > 0
+    won = parts[tell, :, 3].sum(axis=1) / parts[tell, :, 4].sum(axis=1)
+    _, alike = np.unique(won.round(9), return_counts=True)
+    if len(won) - alike.max() < FEW:
+        more = np.zeros((2, *parts.shape[1:]))  # as often longer as shorter, and the longer one always wins, or never
+        more[:, :, [0, 3, 4]] = parts[..., 0].mean(axis=0)[:, None]
+        more[1, :, 3] *= -1
+        parts = np.concatenate([parts, more])
+    sums = parts.reshape(len(parts), -1)
+    weights = np.random.default_rng(seed).multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=RESAMPLES)
+    tail = expanded_tail(count, 0.95)
+    low, high = np.nanquantile(slope(weights @ sums), [tail, 1 - tail])
+    return min(float(low), estimate), max(float(high), estimate)
 
 
 def _sums(rows: npt.NDArray[np.float64], inputs: Any) -> npt.NDArray[np.float64]:
@@ -156,18 +192,3 @@ def _sums(rows: npt.NDArray[np.float64], inputs: Any) -> npt.NDArray[np.float64]
     sums = np.zeros((len(names), rows.shape[1]))
     np.add.at(sums, place, rows)
     return sums
-
-
-def _interval(sums: npt.NDArray[np.float64], statistic: Any, seed: int) -> tuple[float, float]:
-    import numpy as np
-
-    from .._statistics.intervals import expanded_tail
-
-    count = len(sums)
-    if count < FEWEST_INPUTS:
-        return np.nan, np.nan
-    rng = np.random.default_rng(seed)
-    weights = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
-    tail = expanded_tail(count, 0.95)
-    low, high = np.nanquantile(100 * statistic(weights @ sums), [tail, 1 - tail])
-    return float(low), float(high)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .._client.call_notes import is_shared
+from .._runs.store import RunStore
 from .._safe_text import plain
 from ..errors import (
     AuthenticationFailed,
@@ -40,9 +41,9 @@ if TYPE_CHECKING:
 __all__ = ["Progress", "Sweep"]
 
 MAX_SENDS = 6
-"""A cell that is answered by 429 is sent so often at most."""
+"""Most times that one cell is sent when the answer is 429."""
 SETBACKS = 8
-"""So many bursts of refusals without an answer between them, some 90 s: the deployment's other trials stay unsent."""
+"""After this many bursts of refusals without an answer between them, some 90 s, its other trials stay unsent."""
 SETBACKS_AT_FIRST = 2
 """The same for a gateway that never answered in this sweep: its address is more likely wrong than it is restarting."""
 MAX_FATAL_IN_A_ROW = 3
@@ -115,7 +116,7 @@ class Sweep:
         finished: Callable[[Run, bool], None] | None = None,
     ) -> None:
         self.client, self.plan, self.sink, self.finished = client, plan, sink, finished
-        self.results: dict[str, Run] = dict(done)
+        self.results = RunStore(done)
         self.progress = Progress(total=len(plan.trials), reused=len(done), notes=notes_on(plan, done))
         self._ways = {
             asked.name: _DeploymentQueue(asked, ConcurrencyLimiter(asked.concurrency, asked.requests_per_minute))
@@ -139,7 +140,7 @@ class Sweep:
 
     def add(self, trials: Sequence[Trial], done: Mapping[str, Run]) -> None:
         """Further trials, for the next `run`; those in `done` are not sent. What was given up stays so."""
-        self.results |= done
+        self.results.update(done)
         self.progress.total += len(trials)
         self.progress.reused += len(done)
         self._queue(trials)
@@ -302,7 +303,7 @@ class Sweep:
             way.hopeless = way.hopeless + 1 if hopeless else 0
             if way.hopeless >= MAX_FATAL_IN_A_ROW:
                 self._close([way], f"{way.asked.name} was given up: {plain(error, 200)}")
-        told = f"{way.asked.name}: some runs have something to say (run.notes), for example: "
+        told = f"{way.asked.name}: some runs carry notes (run.notes), for example: "
         for note in filter(is_shared, outcome.run.notes):
             self._note(note)
         own = [note for note in outcome.run.notes if not is_shared(note)]

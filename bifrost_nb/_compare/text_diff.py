@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from .._display.html import text as safe
 from .._safe_text import plain
+from .groups import By, names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,20 +29,21 @@ _FIRST = 160
 """Characters of a folded text that are seen before it is opened."""
 
 
-def folded(frame: pd.DataFrame) -> pd.DataFrame:
-    """Every distinct answer once: ``prompt_id``, ``variant``, ``response``, ``count``, ``share``.
+def folded(frame: pd.DataFrame, by: By = "variant") -> pd.DataFrame:
+    """Every distinct answer once: ``prompt_id``, what `by` says (``variant``), ``response``, ``count``, ``share``.
 
-    `share` is of the variant's answers to that prompt; the most frequent answer comes first. `frame` has a
-    ``variant`` column beside those of all frames. Runs without an answer are left out.
+    `share` is of its answers to that prompt; the most frequent answer comes first. Runs without an answer are left out.
     """
-    answered = frame[frame["response"].notna() & (frame["status"] == "ok").fillna(value=False)]
-    keys = ["prompt_id", "variant"]
+    answered = frame.assign(**{by: names(frame, by)})
+    answered = answered[frame["response"].notna() & (frame["status"] == "ok").fillna(value=False)]
+    keys = ["prompt_id", by]
     table = answered.groupby([*keys, "response"], sort=False, dropna=False).size().rename("count").reset_index()
     table["count"] = table["count"].astype("Int64")
     totals = table.groupby(keys, sort=False, dropna=False)["count"].transform("sum")
     table["share"] = (table["count"] / totals).astype("Float64")
-    places = {key: place for place, key in enumerate(zip(table["prompt_id"], table["variant"], strict=True))}
-    place = [places[key] for key in zip(table["prompt_id"], table["variant"], strict=True)]
+    pairs = list(zip(table["prompt_id"], table[by], strict=True))
+    places = {key: place for place, key in enumerate(dict.fromkeys(pairs))}
+    place = [places[key] for key in pairs]
     table = table.assign(_place=place).sort_values(["_place", "count"], ascending=[True, False], kind="stable")
     return table.drop(columns="_place").reset_index(drop=True)
 

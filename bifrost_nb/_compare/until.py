@@ -44,7 +44,7 @@ class Decision:
     """What ``until="decided"`` decided, or why it ended before.
 
     comparison.decision.verdict      # 'Decided after 60 of 500 inputs: azure/large is best in score. ...'
-    comparison.decision.names        # who is left: one, or several that differ by less than the margin
+    comparison.decision.names        # who remains: one, or several that differ by less than the margin
     comparison.decision.out          # {'azure/fast': 'worse than azure/large by 31 points (9 to 52), ...'}
     """
 
@@ -55,7 +55,7 @@ class Decision:
     of: int
     names: list[str]
     out: Mapping[str, str]
-    """Who left, and why and when."""
+    """Who was dropped, and why and when."""
     reason: str | None
     """Why it ended undecided; None where it is decided."""
     differences: pd.DataFrame = field(repr=False, compare=False)
@@ -82,14 +82,14 @@ class Decision:
         else:
             margin = margin_text(self.margin, points=self.bounds == (0, 1))
             said = f"Decided {head}: {left} differ by less than {margin} in {self.metric}."
-        return said + "".join(f" {name} left: {why}." for name, why in self.out.items())
+        return said + "".join(f" {name} was dropped: {why}." for name, why in self.out.items())
 
     def __repr__(self) -> str:
         return f"Decision({self.metric!r}): {self.verdict}"
 
 
 class Looks:
-    """The course of one comparison that is to be decided: what is sent next, who is left, whether it has ended."""
+    """The course of one comparison that is to be decided: what is sent next, who remains, whether it has ended."""
 
     def __init__(self, plan: Plan, metric: str, margin: float, bounds: tuple[float, float] = (0.0, 1.0)) -> None:
         self.plan, self.metric, self.margin, self.bounds = plan, metric, margin, bounds

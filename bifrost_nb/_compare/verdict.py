@@ -32,7 +32,8 @@ def amount(value: float | None, metric: str) -> str:
 
 def verdict_text(found: Difference) -> str:
     """The verdict, with what it rests on and what was left out."""
-    return _verdict(found) + _left_out(found)
+    caution = f" {found.caution}." if found.caution else ""
+    return _verdict(found) + caution + _left_out(found)
 
 
 def _verdict(found: Difference) -> str:

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from .._files import read_file
+from .._files import read_file, user_path
 from .._keys import without_keys
 from .._runs.columns import COLUMNS
 from .._runs.frame import to_frame
@@ -35,7 +34,7 @@ def from_notebook(path: str | PathLike[str]) -> pd.DataFrame:
         bf.from_notebook("analysis.ipynb")[["prompt", "response", "cost_usd"]]
     """
     try:
-        notebook = orjson.loads(read_file(Path(path).expanduser()))
+        notebook = orjson.loads(read_file(user_path(path)))
     except (OSError, orjson.JSONDecodeError) as error:
         raise LogError(f"{path} cannot be read as a notebook: {error}.") from None
     if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):

@@ -46,7 +46,7 @@ def _earlier(run: Run, earlier: Sequence[Run]) -> list[str]:
     first = min(one.started_at for one in earlier)
     lost = 1000 * max(0.0, (run.started_at - first).total_seconds())
     count = _times(len(earlier))
-    return [f"Before this sending it was refused{count or ' once'}, the first time {duration(lost)} earlier."]
+    return [f"It had already been refused{count or ' once'}, the first time {duration(lost)} earlier."]
 
 
 def _refusals(asked: str, attempts: Sequence[Attempt]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Where the running code shows itself."""
+"""Which front end runs this code."""
 
 from __future__ import annotations
 

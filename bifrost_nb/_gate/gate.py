@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._compare import groups
 from .._compare.difference import Mixed
-from .._files import check_file
+from .._files import check_file, user_path
 from .._safe_text import plain
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError, LogError
@@ -176,7 +176,7 @@ def _baseline(given: Any, names: list[str]) -> tuple[str | None, pd.DataFrame | 
         return given, None, ""
     if not isinstance(given, str | os.PathLike):
         raise ConfigurationError(f"baseline must be a name, a path or a frame, not {type(given).__name__}.")
-    path = Path(given).expanduser()
+    path = user_path(given, "baseline")
     if path.suffix.lower() not in _FILES:
         hint = did_you_mean(str(given), names).strip() or "Or give the path of a report (.html) or a .parquet file."
         raise ConfigurationError(f"{plain(str(given), 80)!r} is no variant of this comparison.", hint=hint)

@@ -19,7 +19,7 @@ from .._compare.difference import FEWEST_INPUTS, FEWEST_INPUTS_P95, Mixed, diffe
 from .._compare.metrics import Statistic, default_margin, higher_is_better, is_score, score_columns
 from .._compare.summary import measured
 from .._compare.verdict import amount
-from .._safe_text import plain
+from .._safe_text import plain, quoted
 from .._statistics.intervals import mean_interval
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError
@@ -156,7 +156,7 @@ def _parse(name: str, wanted: Any, frame: pd.DataFrame) -> Rule:
     found = _TEXT.match(wanted) if isinstance(wanted, str) else None
     if found is None:
         raise ConfigurationError(
-            f"{name}={plain(repr(wanted), 60)} is no rule.",
+            f"{name}={quoted(wanted, 60)} is no rule.",
             hint="Write a number, 'at least 0.9', 'at most 1500', 'not worse by 0.02', 'not worse by 10%' or 'better'.",
         )
     if found["better"]:
@@ -295,7 +295,8 @@ def _absolute(rule: Rule, sides: Sides) -> tuple[_Bounds, float]:
     score = is_score(figure.column)
     points = bool(per_input.min() >= 0 and per_input.max() <= 1)
     span = (1.0 if points else float(np.ptp(per_input)) or 1.0) if score else 0.0
-    return lambda c: shown(c, mean, *mean_interval(per_input, c, sides.seed, skewed=not score, span=span)), limit
+    sizes = None if score else per_input
+    return lambda c: shown(c, mean, *mean_interval(per_input, c, sides.seed, sizes=sizes, span=span)), limit
 
 
 def _clopper_pearson(count: float, n: int, confidence: float) -> tuple[float, float]:

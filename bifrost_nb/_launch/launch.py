@@ -22,6 +22,7 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 
+from .._files import user_path
 from .._numbers import number, whole
 from .._safe_text import plain
 from ..errors import BifrostError, ConfigurationError
@@ -121,7 +122,7 @@ def launch_gateway(
         raise ConfigurationError("Pass config or providers, not both.")
     wanted = _version(version)
     price_file = _existing("prices", prices)
-    authorities = None if ca_file is None else _certificates(Path(ca_file).expanduser().absolute())
+    authorities = None if ca_file is None else _certificates(user_path(ca_file, "ca_file").absolute())
     seconds = number(timeout)
     if seconds is None or not 0 < seconds < float("inf"):
         raise ConfigurationError(f"timeout must be seconds above 0, not {timeout!r}.")
@@ -133,7 +134,7 @@ def launch_gateway(
             f"Not set in the environment: {', '.join(missing)}.", hint="Set what the keys refer to."
         )
     chosen, free = _port(port), app_dir is None
-    folder = Path(tempfile.mkdtemp(prefix="bifrost-nb-gateway-")) if app_dir is None else _folder(Path(app_dir))
+    folder = Path(tempfile.mkdtemp(prefix="bifrost-nb-gateway-")) if app_dir is None else _folder(app_dir)
     if not free and (config or providers is not None):
         _leave_alone(folder / "config.json", config or config_for(providers, folder, wanted, bool(price_file)))
     end = time.monotonic() + seconds
@@ -228,9 +229,9 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
 
 
-def _folder(path: Path) -> Path:
+def _folder(given: str | os.PathLike[str]) -> Path:
     """An app dir that the caller names, made if missing."""
-    path = path.expanduser().absolute()
+    path = user_path(given, "app_dir").absolute()
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -258,7 +259,7 @@ def _version(version: str | None) -> str | None:
 def _existing(name: str, path: str | os.PathLike[str] | None) -> Path | None:
     if path is None:
         return None
-    found = Path(path).expanduser().absolute()
+    found = user_path(path, name).absolute()
     if not found.is_file():
         raise ConfigurationError(f"{name}: there is no file {found}.")
     return found

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .._files import user_path
 from .._keys import without_keys
 from .._safe_text import plain
 from .config_file import Providers
@@ -74,7 +75,7 @@ class LaunchPlan:
 def ways(binary: str | os.PathLike[str] | None, plan: LaunchPlan) -> Iterator[LaunchMethod]:
     origin = "binary" if binary is not None else "BIFROST_BINARY"
     if explicit := binary if binary is not None else os.environ.get("BIFROST_BINARY"):
-        path = Path(explicit).expanduser().absolute()
+        path = user_path(explicit, origin).absolute()
         yield LaunchMethod(f"{origin} {path}", [str(path)], _not_runnable(path))
         return  # who names one wants no other
     found = shutil.which("bifrost-http")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Arrival", "Arrivals", "Step", "poisson"]
 
 RECENT = 20
-"""Of so many calls that ended last, half failing is an error burst."""
+"""A window of the last calls that ended; half of them failing is an error burst."""
 SPIN_S = 0.002
 """The loop's timer may be late by a millisecond or two, so it is set early by this."""
 

@@ -42,7 +42,7 @@ def data_url(value: Any) -> str:
 
 
 def as_url(content: bytes) -> str | None:
-    """A picture that came as a ``data:`` URL; None for what is none of the four kinds, or too large."""
+    """`content` as a ``data:`` URL; None for what is none of the four kinds, or too large."""
     try:
         return data_url(content)
     except Fault:

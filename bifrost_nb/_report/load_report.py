@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._files import read_file
+from .._files import read_file, user_path
 from .._runs.columns import COLUMNS
 from .._safe_text import plain
 from ..errors import LogError
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load_report"]
 
-_BLOCK = re.compile(r'<script type="application/json" id="bifrost-data">(.*?)</script>', re.DOTALL)
+_OPENING = '<script type="application/json" id="bifrost-data">'
 _OWN_DTYPES = ("boolean", "Int64", "Float64")
 """What columns beside those of every frame may be (``valid``, typed answers, scores); their JSON is not enough."""
 
@@ -36,14 +34,15 @@ def load_report(path: str | os.PathLike[str]) -> pd.DataFrame:
 
         bf.load_report("report.html").groupby("variant")["total_ms"].median()
     """
-    target = Path(path).expanduser()
+    target = user_path(path)
     try:
         text = read_file(target).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise LogError(f"{target} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
-    found = _BLOCK.search(text)
+    start = text.find(_OPENING)  # a pattern would look through the whole file from each opening of a hostile one
+    end = text.find("</script>", start)
     try:
-        block = json.loads(found[1]) if found else None
+        block = json.loads(text[start + len(_OPENING) : end]) if 0 <= start < end else None
     except (ValueError, RecursionError):
         block = None
     if not isinstance(block, dict) or not isinstance(block.get("columns"), list):
@@ -65,6 +64,8 @@ def _typed(block: dict[str, Any]) -> pd.DataFrame:
 
     rows = int(block["rows"])
     given = {column["name"]: column["values"] for column in block["columns"]}
+    if len(given) < len(block["columns"]) or not all(isinstance(name, str) and name for name in given):
+        raise ValueError("columns without names of their own")
     dtypes = {column["name"]: column.get("dtype") for column in block["columns"]}
     if any(not isinstance(values, list) or len(values) != rows for values in given.values()):
         raise ValueError("columns of different lengths")
@@ -79,12 +80,13 @@ def _typed(block: dict[str, Any]) -> pd.DataFrame:
         ours[column.name] = pa.nulls(rows, kind) if values is None else pa.array(values, kind)
     frame = frame_from_arrow(pa.table(ours))
     scores = set(block.get("scores", ()))
+    more: dict[str, Any] = {}
     for name, values in given.items():
         kind = "Float64" if name in scores else dtypes[name]
         if kind in _OWN_DTYPES:
-            frame[name] = pd.array(values, dtype=kind)
+            more[name] = pd.array(values, dtype=kind)
         elif all(value is None or isinstance(value, str) for value in values):
-            frame[name] = pd.Series(values, dtype=frame["prompt"].dtype, index=frame.index)
+            more[name] = pd.Series(values, dtype=frame["prompt"].dtype, index=frame.index)
         else:
-            frame[name] = pd.Series(values, index=frame.index)
-    return frame
+            more[name] = pd.Series(values, index=frame.index)
+    return pd.concat([frame, pd.DataFrame(more, index=frame.index)], axis=1)

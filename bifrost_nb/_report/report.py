@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._compare.verdict import amount
 from .._display.html import table
-from .._files import write_private
+from .._files import user_path, write_private
 from .._prompts.messages import pictures_sent, readable
 from .._prompts.pictures import as_url, showable
 from .._runs.columns import COLUMNS
@@ -55,7 +55,7 @@ _DTYPES = {column.name: column.dtype for column in COLUMNS}
 
 def write_report(comparison: Comparison, path: str | os.PathLike[str], title: str | None = None) -> Path:
     """Write `comparison` to `path`, readable by its owner only. Raises ConfigurationError, LogError."""
-    target = Path(path).expanduser()
+    target = user_path(path)
     if target.suffix.lower() not in (".html", ".htm"):
         raise ConfigurationError(f"{target.name} is no HTML file.", hint="Name it report.html.")
     frame = comparison_frame(comparison)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._files import write_private
+from .._files import user_path, write_private
 from .._runs.log.export import FORMULA
 from ..errors import ConfigurationError, LogError
 
@@ -65,7 +65,7 @@ WRITERS = {".csv": to_csv, ".xlsx": to_excel}
 
 def write(frame: pd.DataFrame, path: str | os.PathLike[str], suffixes: Sequence[str] = tuple(WRITERS)) -> Path:
     """Write `frame` to a file of one of `suffixes`, readable by its owner only. Raises ConfigurationError, LogError."""
-    target = Path(path).expanduser()
+    target = user_path(path)
     if target.suffix not in suffixes:
         raise ConfigurationError(f"{target.name} does not end in {' or '.join(suffixes)}.", hint="Name it so.")
     try:

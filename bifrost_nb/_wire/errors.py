@@ -97,7 +97,7 @@ _HINTS_BY_STATUS: dict[int, str] = {
     425: "Try again; a proxy before the gateway does not take requests this early.",
     431: "The headers are too large for the gateway or a proxy before it; pass fewer or shorter headers=.",
     451: "The provider may not answer this here; ask another deployment.",
-    499: "The gateway took the call for cancelled; try again.",
+    499: "The gateway treated the call as cancelled; try again.",
     429: "Wait and try again, or name a fallback.",
     500: "The gateway or the provider failed; try again, or name a fallback.",
     502: "The gateway did not reach the provider; try again, or name a fallback.",

@@ -1,7 +1,8 @@
 """How often an interval holds the truth, and how often equals are called different, by simulation with planted truths.
 
-Run: python -m tests.benchmarks.bench_statistics [trials] [--write]. Without `trials` 2,000; that takes some twenty
-minutes of one processor. ``--write`` puts the table between its markers in RESULTS.md. Seeded: the same figures.
+Run: python -m tests.benchmarks.bench_statistics [trials] [--write]. Without `trials` 2,000; that takes some forty
+minutes of one processor, and it uses all there are. ``--write`` puts the table between its markers in RESULTS.md.
+Seeded: the same figures.
 """
 
 from __future__ import annotations
@@ -11,25 +12,35 @@ import functools
 import math
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from itertools import combinations
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bifrost_nb._compare.agreement import agreement
 from bifrost_nb._compare.differences import holm
+from bifrost_nb._compare.preferences import preferences
 from bifrost_nb._statistics.intervals import (
     mean_interval,
     mean_p_value,
     median_interval,
     quantile_interval,
+    score_interval,
 )
 from bifrost_nb._statistics.sequential import confidence_sequence
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 BEGIN, END = "<!-- statistics:begin -->", "<!-- statistics:end -->"
 Drawn = tuple[np.ndarray, float]
 """A sample of paired differences, and their true mean or median."""
 Draw = Callable[[np.random.Generator, int], Drawn]
+Costs = tuple[np.ndarray, np.ndarray, float]
+"""What two variants cost for each input, and the true difference of their means."""
 
 
 def _right(rng: np.random.Generator, n: int) -> Drawn:
@@ -55,30 +66,39 @@ def _truth_of_repeated() -> float:
     return float((np.clip(hard + own, 0, 1) - np.clip(hard, 0, 1)).mean())
 
 
-def _skewed(rng: np.random.Generator, n: int) -> Drawn:
-    return rng.lognormal(0, 1, n) - 1, math.exp(0.5) - 1
+def _skewed(rng: np.random.Generator, n: int) -> Costs:
+    return rng.lognormal(0, 1, n), np.ones(n), math.exp(0.5) - 1
 
 
-def _mild(rng: np.random.Generator, n: int) -> Drawn:
-    return rng.lognormal(0, 0.7, n) - 1, math.exp(0.245) - 1
+def _mild(rng: np.random.Generator, n: int) -> Costs:
+    return rng.lognormal(0, 0.7, n), np.ones(n), math.exp(0.245) - 1
 
 
-def _two_tails(rng: np.random.Generator, n: int) -> Drawn:
-    return rng.lognormal(0, 1, n) - rng.lognormal(0, 1, n), 0.0
+def _two_tails(rng: np.random.Generator, n: int) -> Costs:
+    return rng.lognormal(0, 1, n), rng.lognormal(0, 1, n), 0.0
 
 
-def _dearer(rng: np.random.Generator, n: int) -> Drawn:
-    of_input = rng.lognormal(0, 1, n)
-    gap = of_input * (1.3 * rng.lognormal(0, 0.3, n) - rng.lognormal(0, 0.3, n))
-    return gap, 0.3 * math.exp(0.5) * math.exp(0.045)
+def _dearer(of_input: np.ndarray, mean: float, rng: np.random.Generator) -> Costs:
+    """30 % dearer than what an input costs, each call with its own noise."""
+    n = len(of_input)
+    a, b = (factor * of_input * rng.lognormal(0, 0.3, n) for factor in (1.3, 1.0))
+    return a, b, 0.3 * mean * math.exp(0.045)
 
 
-def _gamma(rng: np.random.Generator, n: int) -> Drawn:
-    return 1.3 * rng.gamma(2, 1, n) - rng.gamma(2, 1, n), 0.6
+def _gamma(rng: np.random.Generator, n: int) -> Costs:
+    return 1.3 * rng.gamma(2, 1, n), rng.gamma(2, 1, n), 0.6
 
 
-def _tokens(rng: np.random.Generator, n: int) -> Drawn:
-    return (1.2 * rng.geometric(1 / 200, n) - rng.geometric(1 / 200, n)).astype(float), 40.0
+def _tokens(rng: np.random.Generator, n: int) -> Costs:
+    return 1.2 * rng.geometric(1 / 200, n), 1.0 * rng.geometric(1 / 200, n), 40.0
+
+
+def _even(rng: np.random.Generator, n: int) -> Costs:
+    return 3.3 + rng.normal(0, 1, n), np.full(n, 3.0), 0.3
+
+
+def _ten(rng: np.random.Generator, n: int) -> Costs:
+    return _dearer(np.where(rng.random(n) < 0.1, 10.0, 1.0), 1.9, rng)
 
 
 def _times(rng: np.random.Generator, n: int) -> Drawn:
@@ -92,13 +112,19 @@ SCORES: dict[str, tuple[Draw, float]] = {
     "scores 0 and 1 that differ on one input in ten": (_few, 1.0),
     "scores over three repeats, strong input effects": (_repeated, 1.0),
 }
-MONEY: dict[str, Draw] = {
+MONEY: dict[str, Callable[[np.random.Generator, int], Costs]] = {
+    "money, normal against a constant": _even,
     "money, gamma": _gamma,
     "tokens, geometric": _tokens,
     "money, lognormal (sigma 0.7) against a constant": _mild,
     "money, lognormal (sigma 1) against a constant": _skewed,
     "money, lognormal (sigma 1), unrelated": _two_tails,
-    "money, lognormal (sigma 1) of the input, 30 % dearer": _dearer,
+    "money, lognormal (sigma 1) of the input, 30 % dearer": lambda rng, n: _dearer(
+        rng.lognormal(0, 1, n), math.exp(0.5), rng
+    ),
+    "money, exponential of the input, 30 % dearer": lambda rng, n: _dearer(rng.gamma(1, 1, n), 1.0, rng),
+    "money, gamma (0.5) of the input, 30 % dearer": lambda rng, n: _dearer(rng.gamma(0.5, 1, n), 0.5, rng),
+    "money, one input in ten tenfold, 30 % dearer": _ten,
 }
 SIZES = (20, 50, 100)
 
@@ -108,42 +134,172 @@ def _share(held: Iterator[bool]) -> float:
     return 100 * sum(every) / len(every)
 
 
-def coverage(trials: int) -> Iterator[tuple[str, list[float]]]:
+def coverage_of_scores(trials: int) -> Iterator[tuple[str, list[float]]]:
     """(kind, the share of intervals of 95 % that hold the truth with 20, 50 and 100 inputs)."""
+    for name, (draw, span) in SCORES.items():
+        yield name, [_share(_held(draw, n, trials, functools.partial(_of_score, span=span))) for n in SIZES]
 
-    def held(draw: Draw, n: int, interval: Callable[..., tuple[float, float]]) -> Iterator[bool]:
-        rng = np.random.default_rng([41, n])
+
+def coverage_of_money(trials: int) -> Iterator[tuple[str, list[float]]]:
+    """The same of money and tokens."""
+    for name, costs in MONEY.items():
+        yield name, [_share(_held_money(costs, n, trials)) for n in SIZES]
+
+
+def coverage_of_medians(trials: int) -> Iterator[tuple[str, list[float]]]:
+    """The same of times."""
+    yield "times, median", [_share(_held(_times, n, trials, lambda x, _: median_interval(x, 0.95))) for n in SIZES]
+
+
+def _of_score(sample: np.ndarray, seed: int, span: float) -> tuple[float, float]:
+    return mean_interval(sample, 0.95, seed, span=span)
+
+
+def _held(draw: Draw, n: int, trials: int, interval: Callable[..., tuple[float, float]]) -> Iterator[bool]:
+    rng = np.random.default_rng([41, n])
+    for trial in range(trials):
+        sample, truth = draw(rng, n)
+        low, high = interval(sample, trial)
+        yield low <= truth <= high
+
+
+def _held_money(costs: Callable[[np.random.Generator, int], Costs], n: int, trials: int) -> Iterator[bool]:
+    rng = np.random.default_rng([41, n])
+    for trial in range(trials):
+        a, b, truth = costs(rng, n)
+        low, high = mean_interval(a - b, 0.95, trial, sizes=(a + b) / 2)
+        yield low <= truth <= high
+
+
+def _mostly_right(rng: np.random.Generator, n: int) -> Drawn:
+    return np.where(rng.random(n) < 0.1, rng.random(n), 1.0), 0.95
+
+
+ONE_SCORE: dict[str, Draw] = {
+    "mean score of one variant, over three repeats": lambda rng, n: (rng.binomial(3, 0.9, n) / 3, 0.9),
+    "mean score of one variant, graded": lambda rng, n: (rng.beta(8, 2, n), 0.8),
+    "mean score of one variant, one answer in ten not perfect": _mostly_right,
+}
+
+
+def coverage_of_one(trials: int) -> Iterator[tuple[str, list[float]]]:
+    """The same of one variant's mean score, as the table has it."""
+
+    def held(draw: Draw, n: int) -> Iterator[bool]:
+        rng = np.random.default_rng([48, n])
         for trial in range(trials):
             sample, truth = draw(rng, n)
-            low, high = interval(sample, trial)
+            low, high = score_interval(sample, 0.95, trial)
             yield low <= truth <= high
 
-    for name, (draw, span) in SCORES.items():
-        yield name, [_share(held(draw, n, lambda x, s, w=span: mean_interval(x, 0.95, s, span=w))) for n in SIZES]
-    for name, draw in MONEY.items():
-        yield name, [_share(held(draw, n, lambda x, s: mean_interval(x, 0.95, s, skewed=True))) for n in SIZES]
-    yield (
-        "times, median",
-        [_share(held(_times, n, lambda x, s: median_interval(x, 0.95))) for n in SIZES],
-    )
+    for name, draw in ONE_SCORE.items():
+        yield name, [_share(held(draw, n)) for n in SIZES]
 
 
-def coverage_of_p95(trials: int) -> list[float]:
+def coverage_of_kappa(trials: int) -> Iterator[tuple[str, list[float]]]:
+    """The same of a judge's kappa with people, who say one of two things as often."""
+    import pandas as pd
+
+    def held(kappa: float, n: int) -> Iterator[bool]:
+        rng = np.random.default_rng([49, n, round(100 * kappa)])
+        for trial in range(trials):
+            truth = rng.random(n) < 0.5
+            judge = np.where(rng.random(n) < (1 + kappa) / 2, truth, ~truth)
+            table = pd.DataFrame({"input_id": np.arange(n).astype(str), "a": truth * 1.0, "b": judge * 1.0})
+            found = agreement(table, "a", "b", seed=trial)
+            yield not found.low > kappa + 1e-9 and not found.high < kappa - 1e-9
+
+    for kappa in (0.4, 0.6, 0.8):
+        yield f"kappa of {kappa}", [_share(held(kappa, n)) for n in SIZES]
+
+
+def leanings(rng: np.random.Generator, n: int, position: float, length: float) -> pd.DataFrame:
+    """Pairs of two variants and a judge with planted leanings (differences of probabilities)."""
+    import pandas as pd
+
+    longer = np.where(rng.random(n) < 0.7, 1, -1)
+    better = np.where(rng.random(n) < (1.2 + length * longer) / 2, 1, -1)  # a's answers are better by 20 points
+    biased = rng.random(n) < position
+    return pd.DataFrame({
+        "input_id": np.arange(n).astype(str),
+        "model_a": "a",
+        "model_b": "b",
+        "winner": np.where(biased, "tie", np.where(better > 0, "model_a", "model_b")),
+        "first_ab": np.where(biased, 1, better),
+        "first_ba": np.where(biased, 1, -better),
+        "longer": longer,
+    })  # fmt: skip
+
+
+def coverage_of_leanings(trials: int) -> Iterator[tuple[str, list[float]]]:
+    """The same of a judge's liking for the first answer and for the longer one."""
+
+    def held(kind: str, position: float, length: float, truth: float, n: int) -> Iterator[bool]:
+        rng = np.random.default_rng([50, n, round(100 * (position + length))])
+        for trial in range(trials):
+            table = preferences(leanings(rng, n, position, length), None, {}, seed=trial)
+            row = table.set_index("preference").loc[kind]
+            yield row["low"] - 1e-9 <= truth <= row["high"] + 1e-9
+
+    for name, kind, position, length, truth in (
+        ("a judge's liking for the first place, 5 points", "position", 0.05, 0.0, 5.0),
+        ("a judge's liking for the first place, 20 points", "position", 0.2, 0.0, 20.0),
+        ("a judge's liking for length, none", "length", 0.1, 0.0, 0.0),
+        ("a judge's liking for length, 27 points", "length", 0.1, 0.3, 27.0),
+    ):
+        yield name, [_share(held(kind, position, length, truth, n)) for n in SIZES]
+
+
+P95_SIZES = (60, 100, 200)
+
+
+def _slower(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray, float]:
+    length = rng.lognormal(6, 0.5, (n, 1))
+    a, b = (factor * length * rng.lognormal(0, 0.25, (n, 1)) for factor in (1.2, 1.0))
+    return a, b, 0.2 * math.exp(6 + 1.6448536 * math.hypot(0.5, 0.25))
+
+
+def _slower_thrice(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray, float]:
+    length = rng.lognormal(6, 0.5, (n, 1))
+    a, b = (factor * length * rng.lognormal(0, 0.25, (n, 3)) for factor in (1.2, 1.0))
+    return a, b, 0.2 * math.exp(6 + 1.6448536 * math.hypot(0.5, 0.25))
+
+
+def _stalls(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """One call in twelve stalls at either, so that the 95th percentile is of a stall."""
+    a, b = (rng.normal(100, 10, (n, 1)) + (rng.random((n, 1)) < 1 / 12) * rng.gamma(4, 50, (n, 1)) for _ in "ab")
+    return a, b, 0.0
+
+
+P95: dict[str, Callable[[np.random.Generator, int], tuple[np.ndarray, np.ndarray, float]]] = {
+    "20 % slower": _slower,
+    "20 % slower, over three repeats": _slower_thrice,
+    "equal, one call in twelve stalls": _stalls,
+}
+
+
+def coverage_of_p95(trials: int) -> Iterator[tuple[str, list[float]]]:
     """The same of the difference of two 95th percentiles, with 60, 100 and 200 inputs."""
 
-    def held(n: int) -> Iterator[bool]:
+    def held(draw: Callable[..., tuple[np.ndarray, np.ndarray, float]], n: int) -> Iterator[bool]:
         rng = np.random.default_rng([42, n])
         for trial in range(trials):
-            length = rng.lognormal(6, 0.5, (n, 1))
-            a, b = (length * rng.lognormal(0, 0.25, (n, 1)) for _ in "ab")
+            a, b, truth = draw(rng, n)
             (low, high), _ = quantile_interval(a, b, 0.95, 0.95, trial)
-            yield low <= 0 <= high
+            yield low <= truth <= high
 
-    return [_share(held(n)) for n in (60, 100, 200)]
+    for name, draw in P95.items():
+        yield name, [_share(held(draw, n)) for n in P95_SIZES]
 
 
 RARE = ((20, 0.05, 0.05), (20, 0.08, 0.02), (20, 0.10, 0.00), (20, 0.15, 0.05), (50, 0.05, 0.05), (50, 0.08, 0.02))
 """Inputs, and the shares of them that are better and worse: scores 0 and 1 that rarely differ."""
+
+
+def rare(_: int) -> Iterator[tuple[float, float]]:
+    """Of each of `RARE` the coverage of our interval, and the least that any has."""
+    for case in RARE:
+        yield exact_coverage(*case), least_coverage(*case)
 
 
 def _outcomes(n: int) -> list[tuple[int, int]]:
@@ -237,14 +393,24 @@ def false_alarms(trials: int) -> Iterator[tuple[str, float]]:
             )
             yield any(not low <= 0.5 <= high for low, high in intervals)
 
+    def money(costs: Callable[[np.random.Generator, int], Costs], n: int) -> Iterator[bool]:
+        """Moved so that both cost the same in the mean; called where interval and test agree."""
+        rng = np.random.default_rng([51, n])
+        for trial in range(trials):
+            a, b, truth = costs(rng, n)
+            low, high = mean_interval(a - b, 0.95, trial, sizes=(a + b) / 2)
+            yield not low <= truth <= high and mean_p_value(a - b - truth, trial) <= 0.05
+
     yield "two equals, scores 0 and 1, 100 inputs (McNemar)", _share(alone("binary"))
     yield "two equals, graded, 50 inputs (permutation)", _share(alone("graded"))
+    for name in ("money, lognormal (sigma 1) against a constant", "money, gamma (0.5) of the input, 30 % dearer"):
+        yield f"equal means of {name.removesuffix(', 30 % dearer')}, 20 inputs", _share(money(MONEY[name], 20))
     yield "six equals with Holm, 100 inputs", _share(six())
     yield 'two equals with `until="decided"`, a look after each of 1,000 inputs', _share(until(2, 1000))
     yield 'six equals with `until="decided"`, a look after each of 200 inputs', _share(until(6, 200))
 
 
-def power(trials: int) -> tuple[float, float]:
+def power(trials: int) -> Iterator[float]:
     """Of 100 comparisons of 80 with 60 % right at 100 inputs: called by test and interval, and by McNemar's test."""
     rng = np.random.default_rng(46)
     both = tested = 0
@@ -254,10 +420,10 @@ def power(trials: int) -> tuple[float, float]:
         low, _ = mean_interval(sample, 0.95, trial, span=1.0)
         tested += significant
         both += significant and low > 0
-    return 100 * both / trials, 100 * tested / trials
+    yield from (100 * both / trials, 100 * tested / trials)
 
 
-def inputs_until_decided(trials: int) -> tuple[float, float]:
+def inputs_until_decided(trials: int) -> Iterator[float]:
     """Median and 90 % quantile of the inputs after which 80 against 60 % right is decided, with a look after each."""
     rng = np.random.default_rng(47)
     needed = []
@@ -271,45 +437,60 @@ def inputs_until_decided(trials: int) -> tuple[float, float]:
             else:
                 low = middle + 1
         needed.append(low)
-    return float(np.median(needed)), float(np.quantile(needed, 0.9))
+    yield from (float(np.median(needed)), float(np.quantile(needed, 0.9)))
+
+
+def _listed(section: Callable[[int], Iterator[Any]], trials: int) -> list[Any]:
+    found = list(section(trials))
+    print(section.__name__, file=sys.stderr, flush=True)
+    return found
 
 
 def table(trials: int) -> str:
     """The section of RESULTS.md."""
-    error = 100 * math.sqrt(0.05 * 0.95 / trials)
     few = max(100, trials // 4)
+    long = (coverage_of_scores, coverage_of_money, coverage_of_medians, coverage_of_one, power)
+    short = (coverage_of_kappa, coverage_of_leanings, coverage_of_p95, rare, false_alarms, inputs_until_decided)
+    with ProcessPoolExecutor() as pool:
+        asked = {one: pool.submit(_listed, one, trials if one in long else few) for one in (*long, *short)}
+        found = {one: each.result() for one, each in asked.items()}
+    error = 100 * math.sqrt(0.05 * 0.95 / trials)
+    marked = f" ({few:,} trials)"
     lines = [
         f"{trials:,} trials each ({few:,} for what is marked); the standard error of a share near 95 is {error:.1f}.",
         "",
         "| intervals of 95 % that hold the truth, of 100 | 20 inputs | 50 | 100 |",
         "|---|---|---|---|",
     ]
-    for name, shares in coverage(trials):
-        lines.append(f"| {name} | " + " | ".join(f"{share:.1f}" for share in shares) + " |")
-        print(lines[-1], file=sys.stderr, flush=True)
-    p95 = " | ".join(f"{share:.1f}" for share in coverage_of_p95(few))
-    lines += [f"| times, p95, with 60, 100 and 200 inputs ({few:,} trials) | {p95} |", ""]
+    for section in (*long[:4], *short[:2]):
+        lines += _rows(found[section], marked if section in short else "")
+    lines += ["", "| times, p95: intervals that hold the truth, of 100 | 60 inputs | 100 | 200 |", "|---|---|---|---|"]
+    lines += _rows(found[coverage_of_p95], marked)
     lines += [
+        "",
         "Scores 0 and 1 that rarely differ, computed: few outcomes are possible, so no interval that holds 93 for all"
         " shares can hold less than this.",
         "",
         "| inputs | better | worse | holds, of 100 | least of any |",
         "|---|---|---|---|---|",
     ]
-    for n, p, q in RARE:
-        lines.append(f"| {n} | {p:.0%} | {q:.0%} | {exact_coverage(n, p, q):.1f} | {least_coverage(n, p, q):.1f} |")
-    lines.append("")
-    lines += ["| equals called different, of 100 | aim: at most 5 |", "|---|---|"]
-    lines += [f"| {name} ({few:,} trials) | {share:.1f} |" for name, share in false_alarms(few)]
-    called, tested = power(trials)
-    median, most = inputs_until_decided(few)
+    for (n, p, q), (ours, least) in zip(RARE, found[rare], strict=True):
+        lines.append(f"| {n} | {p:.0%} | {q:.0%} | {ours:.1f} | {least:.1f} |")
+    lines += ["", "| equals called different, of 100 | aim: at most 5 |", "|---|---|"]
+    lines += [f"| {name}{marked} | {share:.1f} |" for name, share in found[false_alarms]]
+    called, tested = found[power]
+    median, most = found[inputs_until_decided]
     lines += [
         "",
         f"80 against 60 % right at 100 inputs is called in {called:.1f} of 100 (McNemar's test alone: {tested:.1f})."
         f' With `until="decided"` it takes {median:.0f} inputs in the median,'
-        f" {most:.0f} in nine of ten ({few:,} trials).",
+        f" {most:.0f} in nine of ten{marked}.",
     ]
     return "\n".join(lines)
+
+
+def _rows(found: list[tuple[str, list[float]]], note: str) -> list[str]:
+    return [f"| {name}{note} | " + " | ".join(f"{share:.1f}" for share in shares) + " |" for name, shares in found]
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+import pandas as pd
 import pytest
 
 from bifrost_nb._simulator.process import LocalGateway
@@ -120,6 +121,8 @@ pairs, rows = [], []
 for place in range(30):
     for number, name in enumerate(names):
         text = f"Answer {place} of {number}: **certainly**, though `{place * number}` may be more."
+        if place == 3 and number < 2:  # two that have no word in common
+            text = " ".join(f"{'leaf' if number else 'cloud'}{word}" for word in range(60))
         provider, model = name.split("/")
         run = Run(status="ok", response=text, texts=[text], prompt=f"Question {place}?",
                   requested_provider=provider, requested_model=model, total_ms=100.0 * number + place, cost_usd=0.001,
@@ -181,6 +184,63 @@ def test_scored_answers_of_eight_variants(lab: Notebook, pictures: Path) -> None
         for part in (".bifrost-g-badge", ".bifrost-g-text"):
             assert contrast(root.locator(part).first) >= 4.5, (theme, part)
         lab.picture(pictures / f"grid-scored-{theme.lower()}.png", cell)
+
+
+def test_what_was_found_is_read_and_exported(lab: Notebook) -> None:
+    """Filters by score, of two chosen variants and of people leave what they say, and the files hold just that.
+
+    A word diff names its prompt and folds two texts that have nothing in common.
+    """
+    root = board(lab.run(SCORED))
+    root.wait_for()
+    rows, count = root.locator("tbody tr"), root.locator(".bifrost-g-count")
+    show = root.get_by_label("Show", exact=True)
+
+    def found(words: str, what: str) -> None:
+        lab.until(lambda: words in count.inner_text(), 30, what)
+
+    root.get_by_text("Columns", exact=True).click()
+    for number in (1, 2, 4, 5, 6, 7):
+        root.get_by_role("checkbox", name=f"provider-{number}/").uncheck()
+    show.select_option(label="right below 0.5")
+    found("of 10 prompts", "the rows that the two fail")
+    show.select_option(label="right differs")
+    found("no prompt of 30", "none where these two differ: they fail together")
+    root.get_by_role("checkbox", name="provider-3/").uncheck()
+    root.get_by_role("checkbox", name="provider-1/").check()
+    found("of 20 prompts", "the rows where the other two differ")
+    root.get_by_text("Columns", exact=True).click()
+    root.get_by_label("topic").select_option("tea")
+    found("of 10 prompts", "those of them about tea")
+    said = []
+    for name, read in (("CSV", pd.read_csv), ("an Excel file", pd.read_excel)):
+        with lab.page.expect_download() as download:
+            root.get_by_role("button", name=f"Download what is shown as {name}").click()
+        said.append(read(download.value.path()))
+    for table in said:
+        assert len(table) == 20
+        assert set(table["input_topic"]) == {"tea"}
+        assert set(table["requested_provider"]) == {"provider-0", "provider-1"}
+        assert table.groupby("prompt_id")["score_right"].agg(list).map(sorted).tolist() == [[0, 1]] * 10
+        assert table["score_right_reason"].str.startswith("reason ").all()
+    rows.first.locator("button").first.click()
+    detail = root.locator(".bifrost-g-detail")
+    assert "\u2715 right" in detail.locator(".bifrost-g-scores").inner_text()
+    assert "reason 3.0" in detail.locator(".bifrost-g-scores").inner_text()
+    detail.get_by_label("Compare words with").select_option("provider-1/a-model-with-a-long-name-1")
+    changed = detail.locator(".bifrost-g-diff")
+    lab.until(lambda: "Unlike: 0%" in changed.inner_text(), 30, "the word diff")
+    assert "Question 3?" in changed.inner_text()
+    folds = changed.locator("details")
+    assert folds.count() == 2
+    assert "leaf59" not in changed.inner_text()
+    folds.nth(1).locator("summary").click()
+    lab.until(lambda: "leaf59" in changed.inner_text(), 30, "the whole second text")
+    detail.get_by_role("button", name="Good answer").click()
+    lab.until(lambda: "Kept" in detail.inner_text(), 30, "the thumb to be kept")
+    show.select_option(label="right and people disagree")
+    found("of 1 prompts", "the answer that a person likes and the score fails")
+    assert "Question 3?" in rows.inner_text()
 
 
 def test_every_control_is_named(grid: Cell) -> None:

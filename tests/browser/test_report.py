@@ -118,7 +118,7 @@ def test_ten_thousand_answers_open(opened: Any, client: Client, tmp_path: Path) 
     """Only what is looked at is drawn, so a report of 10,000 answers is there as soon as one of ten."""
     inputs = {"n": list(range(20))}
     found = compare(["azure/fast"], "Say {{n}}.", inputs=inputs, client=client, max_tokens=30, stream=False)
-    found.runs = found.runs * 500
+    found.runs = list(found.runs) * 500
     found._cells = found._cells * 500
     frame = found.frame
     assert len(frame) == 10_000

@@ -144,6 +144,19 @@ def test_money_counts_by_its_mean() -> None:
     assert difference(table, A, B, "cost_usd", statistic="median").outcome == "equal"
 
 
+def test_a_verdict_on_money_of_few_inputs_says_what_it_cannot_know() -> None:
+    """Of 20 inputs a kind that one in six is may be missing, so the verdict says so; not of 30, nor of scores."""
+    for inputs, said in ((20, True), (30, False)):
+        table = frame(calls(A, np.ones(inputs), cost_usd=0.002) + calls(B, np.ones(inputs), cost_usd=0.001))
+        found = difference(table, A, B, "cost_usd")
+        assert found.winner == B
+        assert (found.caution is not None) == said
+        assert ("20 may hold none of a kind that is one in 6." in found.verdict) == said
+        assert difference(table, A, B, "total_ms").caution is None
+    few = difference(scored(np.ones(20), np.zeros(20)), A, B, "score")
+    assert (few.winner, few.caution) == (A, None)
+
+
 def test_few_inputs_get_no_verdict() -> None:
     """Five inputs that all agree are told as too few."""
     found = difference(scored(np.ones(5), np.zeros(5)), A, B, "score")

@@ -17,6 +17,7 @@ from bifrost_nb import Client, ConfigurationError, LocalGateway, scorers
 from bifrost_nb._compare.compare import compare
 from bifrost_nb._compare.comparison import Comparison
 from bifrost_nb._compare.interrupted import ComparisonInterrupted
+from bifrost_nb._runs.columns import COLUMNS
 
 A, B = "azure/gpt-35-turbo-instruct", "openai/gpt-3.5-turbo-instruct"
 CITIES = {"country": ["France", "Spain", "Italy"], "capital": ["Paris", "Madrid", "Rome"]}
@@ -72,7 +73,9 @@ def test_scores_come_later_on_the_same_answers(ask: Any, gateway: LocalGateway) 
     frame = comparison.frame
     assert by_deployment(frame, "score_short")[A] == [1, 0, 1]
     assert by_deployment(frame, "score_mine")[B] == [6, 5, 5]
-    assert {"score_right", "score_short_reason", "score_mine_error"} <= set(frame)
+    scored = [f"score_{name}{end}" for name in ("right", "short", "mine") for end in ("", "_reason", "_error")]
+    order = ["variant", "template", "input_id", "input_country", "input_capital", *scored]
+    assert list(frame.columns) == [*(column.name for column in COLUMNS), *order]
     comparison.score(lambda run: 7)
     assert comparison.frame["score"].eq(7).all()
     comparison.score(short=scorers.length(max=1))

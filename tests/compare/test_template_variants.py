@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from bifrost_nb import Client, ConfigurationError, LocalGateway
 from bifrost_nb._compare.compare import compare
 from bifrost_nb._compare.comparison import Comparison
+from bifrost_nb._compare.groups import By
 from bifrost_nb._compare.replay import replay
 
 A, B, C = "azure/gpt-35-turbo-instruct", "openai/gpt-3.5-turbo-instruct", "azure/fast"
@@ -70,12 +72,53 @@ def test_a_judge_between_templates(comparison: Comparison) -> None:
     assert set(judgement.ranking()["model"]) == {"short", "long"}
 
 
+def test_answers_diff_grid_and_charts_of_templates(comparison: Comparison) -> None:
+    """Each takes ``by``: a template's answers are those of both deployments, a deployment's those of both templates."""
+    answers = comparison.answers(by="template")
+    assert list(answers.columns) == ["prompt_id", "template", "response", "count", "share"]
+    of_long = answers[answers["template"] == "long"].set_index("response")
+    assert (len(of_long), set(of_long["share"])) == (2 * SIZE, {0.5})
+    assert set(comparison.answers(by="deployment")["deployment"]) == {A, B}
+    first = comparison.frame["input_id"].iloc[0]
+    for changed in (comparison.diff("short", "long"), comparison.diff("short", "long", first, by="template")):
+        assert changed.title == "short → long: n: 0"
+        assert str(changed) == "[-short-]{+long+}, a, 0"
+    assert comparison.diff(A, B).title == f"{A} → {B}: n: 0"
+    assert str(comparison.diff(f"{A} · short", f"{B} · short")) == "short, [-a-]{+o+}, 0"
+    grid = comparison.grid(by="template").state
+    assert grid.deployments == ["short", "long"]
+    assert [row["prompt"] for row in grid.page()["rows"]] == [f"n: {n}" for n in range(SIZE)]
+    assert {run.text for run in grid.rows[0].boxes["long"].runs} == {"long, a, 0", "long, o, 0"}
+    comparison.score(right=lambda run: run.text.startswith("long"))
+    ways: list[tuple[By, list[str]]] = [("template", ["short", "long"]), ("deployment", [A, B])]
+    for by, names in ways:
+        for name in ("latency", "ttft", "tokens", "cost", "errors", "anatomy", "over_time", "timeline", "tradeoff"):
+            assert getattr(comparison.plot, name)(by=by).get_title()
+        said = [one.get_text() for one in comparison.plot.scores(by=by).get_yticklabels()]
+        assert said == names
+
+
+def test_names_of_two_kinds_are_refused(comparison: Comparison) -> None:
+    """A template against a deployment, an unknown name and an unknown way are one clear error each."""
+    for call in (
+        lambda: comparison.diff("short", A),
+        lambda: comparison.diff("short", "nobody"),
+        lambda: comparison.diff("short", "long", by="deployment"),
+        lambda: comparison.answers(by="prompt"),  # type: ignore[arg-type]
+        lambda: comparison.grid(by="prompt"),  # type: ignore[arg-type]
+        lambda: comparison.plot.scores(by="prompt"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(ConfigurationError, match=r"one kind|is not in this comparison|by must be"):
+            call()
+
+
 @pytest.mark.parametrize("asked", [{"by": "prompt"}, {"by": "template"}])
 def test_what_cannot_be_set_side_by_side(client: Client, gateway: LocalGateway, asked: dict[str, Any]) -> None:
     """An unknown word, and templates where there is one, are refused before a judge is asked."""
     single = compare([A, B], "On {{n}}.", inputs={"n": range(2)}, client=client, stream=False)
     before = len(gateway.requests())
-    for call in (single.vote, lambda **more: single.judge("Which?", judge=JUDGE, **more)):
+    judge = functools.partial(single.judge, "Which?", judge=JUDGE)
+    for call in (single.vote, judge, single.grid, single.answers, single.plot.latency):
         with pytest.raises(ConfigurationError, match=r"by must be|no two templates"):
             call(**asked)
     assert not [one for one in gateway.requests(before) if one["method"] == "POST"]

@@ -148,7 +148,7 @@ def test_sending_ends_when_it_is_decided(ask: Any, gateway: LocalGateway) -> Non
     assert sent(gateway) == len(found) == 2 * decision.inputs
     assert found.missing == 0
     assert decision.verdict.startswith(f"Decided after {decision.inputs} of 300 inputs: {A} is best in score.")
-    assert f"{B} left: worse than {A} by" in decision.verdict
+    assert f"{B} was dropped: worse than {A} by" in decision.verdict
     assert "at any look" in decision.out[B]
     assert decision.verdict in repr(found)
     assert f"{decision.inputs} prompts x 2 deployments" in repr(found)
@@ -270,7 +270,7 @@ def test_a_deployment_that_fails_does_not_cost_all_inputs(ask: Any, gateway: Loc
     found = ask()
     assert found.decision.inputs == FIRST_INPUTS
     assert "there is nothing to compare with" in found.decision.verdict
-    assert f"{B} left: no answer of it has a score" in found.decision.verdict
+    assert f"{B} was dropped: no answer of it has a score" in found.decision.verdict
 
 
 def test_scores_beyond_their_bounds_end_it(ask: Any, gateway: LocalGateway) -> None:
@@ -348,7 +348,7 @@ def test_grades_from_1_to_5_are_decided_in_their_own_unit(ask: Any, gateway: Loc
     decision = found.decision
     assert (decision.decided, decision.names, decision.bounds) == (True, [A], (1, 5))
     assert decision.margin == pytest.approx(0.08)
-    assert f"{B} left: worse than {A} by 2 (" in decision.verdict
+    assert f"{B} was dropped: worse than {A} by 2 (" in decision.verdict
     assert "points" not in decision.verdict
     later = found.difference(A, B, "score_grade")
     assert later.anytime

@@ -55,6 +55,31 @@ def test_a_pipe_is_refused(compared: Comparison, tmp_path: Path, use: str, linke
         act(compared, path)
 
 
+MORE: dict[str, Callable[[Any], Any]] = {
+    "log": RunLog,
+    "data set": lambda path: bf.export_dataset(bf.to_frame([]), path),
+    "launched gateway's folder": lambda path: bf.launch_gateway(app_dir=path, providers=["openai"]),
+    "sound": lambda path: bf.Client("demo").speech("openai/tts-1", "Hi", voice="alloy", path=path),
+    "certificates": lambda path: bf.Client("https://localhost:9", ca_file=path),
+}
+
+
+@pytest.mark.parametrize("use", [*WRITES, *READS, *MORE])
+@pytest.mark.parametrize("path", ["a\0b", "\ud800", "~nobody-of-that-name/x", 5])
+def test_what_can_be_no_path_is_told(
+    compared: Comparison, use: str, path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A zero byte, half a character, an unknown user's home and no path at all: one clear error, nothing sent."""
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    suffix, act = {**WRITES, **READS}.get(use, ("", None))
+    given = path + suffix if isinstance(path, str) else path
+    if use in ("gate", "gate of a script"):
+        pytest.skip("their paths come from a command line")
+    with pytest.raises(bf.ConfigurationError) as raised:
+        MORE[use](given) if act is None else act(compared, given)
+    str(raised.value).encode()  # as a notebook does
+
+
 @pytest.mark.parametrize("use", ["report", "workbook", "grid", "export"])
 def test_what_is_handed_on_is_its_owners(compared: Comparison, tmp_path: Path, use: str) -> None:
     """Also where a file was there that all could read, and behind a link, which stays one."""

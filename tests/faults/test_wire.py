@@ -277,4 +277,4 @@ def test_chunks_that_are_missing_doubled_or_out_of_order_are_told(
     assert said in repr(run)
     result = bf.compare(["azure/fast"], "Hello", client=bf.Client(server.url, log=log))
     [note] = result.notes
-    assert note.startswith("azure/fast: some runs have something to say (run.notes), for example: By the gateway's")
+    assert note.startswith("azure/fast: some runs carry notes (run.notes), for example: By the gateway's")

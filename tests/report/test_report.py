@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import stat
+import time
+import warnings
 from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
@@ -149,6 +151,8 @@ def test_wrong_names_and_files(comparison: Comparison, tmp_path: Path) -> None:
         '"rows": 1, "columns": [{"name": "score", "values": [1%s]}], "scores": ["score"]' % ("0" * 400),
         '"rows": 1, "columns": [{"name": "prompt", "values": {"x": 1}}]', '"rows": 1, "columns": [{"name": ["a"]}]',
         '"rows": 1, "columns": [{"name": "started_at", "values": [5]}]', '"rows": 0, "columns": [5]',
+        '"rows": 0, "columns": [{"name": null, "values": []}]', '"rows": 0, "columns": [{"name": 7, "values": []}]',
+        '"rows": 1, "columns": [{"name": "x", "values": [1]}, {"name": "x", "values": [2]}]',
     ],
 )  # fmt: skip
 def test_a_hostile_report_is_damaged(tmp_path: Path, block: str) -> None:
@@ -158,6 +162,21 @@ def test_a_hostile_report_is_damaged(tmp_path: Path, block: str) -> None:
     )
     with pytest.raises(LogError, match=r"is damaged|holds no report"):
         load_report(tmp_path / "page.html")
+
+
+def test_a_file_that_begins_again_and_again(tmp_path: Path) -> None:
+    """Openings without an end, and thousands of columns, are read in one go: each took minutes."""
+    opening, page = '<script type="application/json" id="bifrost-data">', tmp_path / "page.html"
+    page.write_text(opening * 50_000)
+    began = time.process_time()
+    with pytest.raises(LogError, match="holds no report"):
+        load_report(page)
+    columns = [{"name": f"c{n}", "dtype": "object", "values": [n]} for n in range(5_000)]
+    page.write_text(f"{opening}{json.dumps({'format': 1, 'rows': 1, 'columns': columns})}</script>")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert load_report(page)["c4999"].tolist() == [4999]
+    assert time.process_time() - began < 10
 
 
 def test_excel(comparison: Comparison, tmp_path: Path) -> None:

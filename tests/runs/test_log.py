@@ -375,11 +375,11 @@ def test_the_default_log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     assert run_log() is default, "blank is not set"
 
 
-@pytest.mark.parametrize("path", ["", "a\0b"])
-def test_a_path_that_cannot_be_one_is_told(path: str) -> None:
-    """An empty path or one with a NUL is refused where it is given."""
-    with pytest.raises(ConfigurationError, match="is no path for a run log"):
-        RunLog(path)
+@pytest.mark.parametrize("path", ["", "a\0b", 5])
+def test_a_path_that_cannot_be_one_is_told(path: Any) -> None:
+    """An empty path, one with a NUL, and what is none, are refused where they are given."""
+    with pytest.raises(ConfigurationError, match="run log's path must be the path of a file"):
+        RunLog(path)  # type: ignore[arg-type]
 
 
 def test_old_logs_load() -> None:

@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from bifrost_nb._wire.choices import choice_text, choices_of, finish_reason, logprobs_of, reasoning_text, tool_calls_of
 from bifrost_nb._wire.errors import is_error, parse_error
 from bifrost_nb._wire.metadata import parse_cache, parse_cost, parse_usage, served
-from bifrost_nb._wire.models import Chunk, Completion, ErrorBody, _GatewayAnswer
 from bifrost_nb._wire.requests import Deployment, TextCompletionRequest, body, build_text, endpoint
 
 from . import spec
@@ -78,10 +77,6 @@ def test_each_request_we_can_send_validates(parameters: dict[str, Any]) -> None:
         assert content.keys() <= spec.request_schema()["properties"].keys()
 
 
-def keeps(model: type[_GatewayAnswer], content: dict[str, Any]) -> None:
-    assert model.model_validate(content).model_dump(exclude_unset=True) == content
-
-
 def reads(content: dict[str, Any]) -> None:
     """All readers of plain dicts take `content` without an error and tell the truth about its plain parts."""
     for choice in choices_of(content):
@@ -103,66 +98,28 @@ def reads(content: dict[str, Any]) -> None:
 
 @LARGE
 @given(st.data())
-def test_generated_answers_parse_without_loss(data: st.DataObject) -> None:
-    """Whatever answer the specification allows is kept whole by the model and read by the readers."""
+def test_generated_answers_are_read(data: st.DataObject) -> None:
+    """Whatever answer the specification allows is read."""
     content = data.draw(spec.values(spec.response_schema()))
-    keeps(Completion, content)
     reads(content)
 
 
 @LARGE
 @given(st.data())
-def test_generated_chunks_parse_without_loss(data: st.DataObject) -> None:
-    """Whatever chunk the specification allows is kept whole by the model and read by the readers."""
+def test_generated_chunks_are_read(data: st.DataObject) -> None:
+    """Whatever chunk the specification allows is read."""
     content = data.draw(spec.values(spec.chunk_schema()))
-    keeps(Chunk, content)
     reads(content)
 
 
 @LARGE
 @given(st.data(), st.sampled_from([400, 500]))
-def test_generated_errors_parse_without_loss(data: st.DataObject, status: int) -> None:
-    """Whatever error the specification allows is kept whole, and gives its status, code and message."""
+def test_generated_errors_are_read(data: st.DataObject, status: int) -> None:
+    """Whatever error the specification allows gives its status, code and message."""
     content = data.draw(spec.values(spec.error_schema(status)))
-    keeps(ErrorBody, content)
     info = parse_error(orjson.dumps(content), status, {})
     assert info == parse_error(content, status, {})
     assert info.status == status
     assert info.message
     if isinstance(content.get("error"), dict) and content["error"]:
         assert is_error(content)
-
-
-def test_every_specified_field_of_an_answer_is_declared() -> None:
-    """The models name each field of the specification, so that an editor offers it."""
-
-    def undeclared(schema: dict[str, Any], value: Any, path: str) -> list[str]:
-        if "oneOf" in schema:
-            schema = next((one for one in schema["oneOf"] if one["type"] == "array"), schema)
-        if schema.get("type") == "array":
-            return undeclared(schema["items"], value[0], f"{path}[]") if isinstance(value, list) and value else []
-        missing = []
-        for name, inner in schema.get("properties", {}).items():
-            if isinstance(value, _GatewayAnswer):
-                if name not in type(value).model_fields:
-                    missing.append(f"{path}.{name}")
-                missing += undeclared(inner, getattr(value, name), f"{path}.{name}")
-        return missing
-
-    def full(schema: dict[str, Any]) -> Any:
-        if "oneOf" in schema:
-            return full(next(one for one in schema["oneOf"] if one["type"] == "array"))
-        if schema["type"] == "object":
-            return {name: full(inner) for name, inner in schema.get("properties", {}).items()}
-        if schema["type"] == "array":
-            return [full(schema["items"])]
-        scalars = {"string": schema.get("enum", ["x"])[0], "integer": 1, "number": 0.5, "boolean": True}
-        return scalars[schema["type"]]
-
-    schemas: dict[type[_GatewayAnswer], spec.Schema] = {}
-    schemas |= {Completion: spec.response_schema(), Chunk: spec.chunk_schema(), ErrorBody: spec.error_schema()}
-    for model, schema in schemas.items():
-        content = full(schema)
-        jsonschema.validate(content, schema)
-        assert undeclared(schema, model.model_validate(content), model.__name__) == []
-        keeps(model, content)

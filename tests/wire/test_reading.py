@@ -9,7 +9,6 @@ from hypothesis import given, strategies as st
 
 from bifrost_nb._wire.deployments import Deployment
 from bifrost_nb._wire.metadata import Cache, Cost, Served, Tokens, parse_cache, parse_cost, parse_usage, served
-from bifrost_nb._wire.models import Completion
 
 from .spec import anything
 
@@ -244,26 +243,8 @@ def test_the_cache_is_read() -> None:
 
 @given(st.dictionaries(st.sampled_from(["usage", "extra_fields", "model", "choices", "x"]), anything(), max_size=4))
 def test_readers_take_any_json(body: dict[str, Any]) -> None:
-    """Whatever a server answers, reading it raises nothing, and the model keeps it whole."""
+    """Whatever a server answers, reading it raises nothing."""
     parse_cost(body, {})
     parse_usage(body.get("usage"))
     parse_cache(body.get("extra_fields"))
     served(body, {}, requested=AZURE, fallbacks=FALLBACKS)
-    assert Completion.model_validate(body).model_dump(exclude_unset=True) == body
-
-
-def test_an_answer_keeps_what_it_cannot_type() -> None:
-    """One field of the wrong type loses neither itself nor its neighbours."""
-    body = {
-        "id": 5, "model_dump": "hostile", "__class__": "x", "created": "now", "object": None,
-        "choices": [{"index": "a", "text": "x", "logprobs": {"tokens": [1], "new": 2}}, 7, None],
-        "usage": {"prompt_tokens": True, "completion_tokens": 2**70, "cost": "free"},
-        "extra_fields": {"latency": 1.5, "raw_response": "{}", "cache_debug": []},
-    }  # fmt: skip
-    answer = Completion.model_validate(body)
-    assert answer.model_dump(exclude_unset=True) == body
-    assert answer.choices is not None
-    assert answer.choices[0] is not None
-    assert answer.choices[0].text == "x"
-    assert answer.extra_fields is not None
-    assert answer.extra_fields.latency == 1.5

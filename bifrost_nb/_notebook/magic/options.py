@@ -266,8 +266,13 @@ def _declare() -> _Parser:
     def several(*names: str, **facts: Any) -> None:
         parser.add_argument(*names, action=_Several, **facts)
 
-    several("--fallback", dest="fallbacks", metavar="DEPLOYMENT", help="tried when the asked one fails; repeat")
-    once("--api", choices=APIS, of=None, help="how to ask; left out: as the gateway says that the deployment can be")
+    several(
+        "--fallback",
+        dest="fallbacks",
+        metavar="DEPLOYMENT",
+        help="tried in order if the deployment fails; repeatable",
+    )
+    once("--api", choices=APIS, of=None, help="which API to use; by default the one that the gateway lists")
     flag("--chat", help="the same as --api chat")
     once("--system", of="TEXT", help="system message; implies --chat")
     once("--history", of="[NAME]", help="continue this notebook's chat, or the one called NAME; implies --chat")
@@ -277,7 +282,7 @@ def _declare() -> _Parser:
         dest="images",
         metavar="PATH_OR_NAME",
         help="a picture behind the text: a file, or a variable (path, bytes, PIL image, array, figure); with --inputs"
-        " a column; repeat",
+        " a column; repeatable",
     )
     once("--messages", type=_name, of="NAME", help="a list of messages that come before this cell's text")
     once("--schema", type=_name, of="NAME", help="a pydantic model or JSON schema that the answer must fit")
@@ -285,28 +290,32 @@ def _declare() -> _Parser:
     once("-t", "--temperature", type=float, of="NUMBER", help="sampling temperature")
     once("--max-tokens", type=int, of="COUNT", help="longest answer, in tokens")
     once("--top-p", type=float, of="NUMBER", help="nucleus sampling")
-    several("--stop", type=_stop, metavar="TEXT", help=r"end the answer at this text (\n is a line end); repeat")
+    several("--stop", type=_stop, metavar="TEXT", help=r"end the answer at this text (\n is a line end); repeatable")
     once("--seed", type=int, of="NUMBER", help="for answers that can be repeated")
     once("-n", type=_positive, of="COUNT", help="choices per call")
     several(
-        "-p", dest="parameters", type=_parameter, metavar="NAME=VALUE", help="any other parameter; JSON or text; repeat"
+        "-p",
+        dest="parameters",
+        type=_parameter,
+        metavar="NAME=VALUE",
+        help="any other parameter; JSON or text; repeatable",
     )
-    several("--extra", type=_pair, metavar="NAME=VALUE", help="a parameter of the provider's own; repeat")
-    once("--repeat", type=_positive, of="COUNT", help="ask so many times: a comparison")
+    several("--extra", type=_pair, metavar="NAME=VALUE", help="a parameter of the provider's own; repeatable")
+    once("--repeat", type=_positive, of="COUNT", help="calls per prompt and deployment; makes this a comparison")
     once(
         "-i",
         "--inputs",
         type=_name,
         of="NAME",
-        help="DataFrame, dict or list of dicts, one prompt per row: a comparison",
+        help="DataFrame, dict or list of dicts, one prompt per row; makes this a comparison",
     )
     several(
         "--score",
         metavar="[NAME=]SCORER",
         help="judge the answers of a comparison: a function of the notebook, or contains:COLUMN, exact:COLUMN,"
-        " regex:PATTERN, number:COLUMN, fields:COLUMN, length:MAX, called:TOOL, json_valid; repeat",
+        " regex:PATTERN, number:COLUMN, fields:COLUMN, length:MAX, called:TOOL, json_valid; repeatable",
     )
-    once("--max-cost", type=float, of="USD", help="end a comparison when it has cost so much")
+    once("--max-cost", type=float, of="USD", help="stop a comparison once it has cost this much")
     once("-o", "--out", type=_name, of="NAME", help="bind the result to this variable, the partial one after a failure")
     once("--format", choices=("md", "text", "json", "code"), default="md", of=None, help="how to show the answer")
     once("--save", of="NAME", help="keep this prompt under a name; a changed one becomes its next version")
@@ -315,15 +324,15 @@ def _declare() -> _Parser:
         dest="prompts",
         type=_template,
         metavar="NAME=TEXT",
-        help="one of several prompts to compare; its {{body}} is this cell's text; repeat",
+        help="one of several prompts to compare; its {{body}} is this cell's text; repeatable",
     )
     several(
         "--use",
         metavar="NAME[@VERSION]",
         help="a saved prompt; its {{body}} is this cell's text; repeat to compare several",
     )
-    several("--tag", dest="tags", type=_tag, metavar="NAME=VALUE", help="kept with the run in the log; repeat")
-    once("--timeout", type=float, of="SECONDS", help="longest time for a whole call")
+    several("--tag", dest="tags", type=_tag, metavar="NAME=VALUE", help="kept with the run in the log; repeatable")
+    once("--timeout", type=float, of="SECONDS", help="time limit of a whole call")
     once("--cache", choices=("on", "off"), of=None, help="the gateway's cache for this call; on: a cache of your own")
     flag("--dry-run", help="show what would be sent, send nothing")
     once("--bg", type=_name, of="NAME", help="run in the background; NAME can be awaited and cancelled")

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Box", "Context", "GridAnswer", "Row", "ShownScore", "contexts", "score_names"]
 
-_LIKED = {"up": True, "win": True, "down": False, "loss": False}
+_THUMBS = {"up": True, "down": False}
+_VOTES = ("win", "loss", "tie")
 
 
 class ShownScore(NamedTuple):
@@ -44,6 +45,8 @@ class Context:
     """Runs of one row are compared; None: those of one prompt."""
     inputs: Mapping[str, Any] = field(default_factory=dict)
     scores: Mapping[str, ShownScore] = field(default_factory=dict)
+    sounds: Sequence[str] = ()
+    """``data:`` addresses of what was to be written down."""
 
 
 _NOTHING = Context()
@@ -55,8 +58,8 @@ def score_names(columns: Sequence[str]) -> list[str]:
     return [name for name in named if not name.endswith(("_reason", "_error"))]
 
 
-def contexts(frame: pd.DataFrame) -> dict[str, Context]:
-    """The context of each run of `frame`, by ``run_id``."""
+def contexts(frame: pd.DataFrame, sounds: Mapping[str, Sequence[str]] | None = None) -> dict[str, Context]:
+    """The context of each run of `frame`, by ``run_id``, as are `sounds`."""
     inputs = [
         name for name in frame.columns if name.startswith("input_") and name not in ("input_id", "input_cost_usd")
     ]
@@ -78,6 +81,7 @@ def contexts(frame: pd.DataFrame) -> dict[str, Context]:
             None if rows[place] is None else str(rows[place]),
             {name: values[place] for name, values in given.items() if values[place] is not None},
             dict(_scores(place, judged, graded)),
+            (sounds or {}).get(str(run_id), ()),
         )
         for place, run_id in enumerate(frame["run_id"])
     }
@@ -144,13 +148,20 @@ class Box:
         values = [found.value for found in self.scores(name) if found.value is not None]
         return fmean(values) if values else None
 
-    def disagrees(self, name: str) -> bool:
-        """Whether a person liked an answer that the score fails, or the other way round."""
+    def disagrees(self, name: str, middle: float) -> bool:
+        """Whether a thumb is up for an answer that the score has below `middle`, or down for one above."""
         for run, context in zip(self.runs, self.contexts, strict=True):
-            liked, found = _LIKED.get(run.rating or ""), context.scores.get(name)
-            if liked is not None and found is not None and found.value is not None and liked != (found.value >= 0.5):
+            liked, found = _THUMBS.get(run.rating or ""), context.scores.get(name)
+            if liked is not None and found is not None and found.value is not None and liked != (found.value >= middle):
                 return True
         return False
+
+    def voted(self, name: str) -> Iterator[tuple[str, float]]:
+        """(vote, score) of each run that has both."""
+        for run, context in zip(self.runs, self.contexts, strict=True):
+            found = context.scores.get(name)
+            if run.rating in _VOTES and found is not None and found.value is not None:
+                yield run.rating, found.value
 
     def add(self, run: Run, context: Context | None) -> None:
         """One more run."""
@@ -166,6 +177,7 @@ class Row:
     prompt: str
     place: int
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    sounds: Sequence[str] = ()
     boxes: dict[str, Box] = field(default_factory=dict)
 
     @property
@@ -222,6 +234,21 @@ class Row:
         """How far the variants' means of a score lie apart; 0 where fewer than two are known."""
         known = [mean for box in self.boxes.values() if (mean := box.score(name)) is not None]
         return max(known) - min(known) if len(known) > 1 else 0.0
+
+    def disagrees(self, name: str, middle: float) -> bool:
+        """Whether people and a score say different things: a thumb of an answer, or a vote between two of them.
+
+        A vote says which of two answers is better, and so does a score by being higher; it disagrees where it sees none
+        or the other, as `Comparison.agreement` counts. Of answers that were on several ballots only the last vote is
+        known, so there it must contradict one.
+        """
+        if any(box.disagrees(name, middle) for box in self.boxes.values()):
+            return True
+        votes = [one for box in self.boxes.values() for one in box.voted(name)]
+        won, lost, tied = ([value for vote, value in votes if vote == kind] for kind in _VOTES)
+        if len(votes) == 2:
+            return won[0] <= lost[0] if won and lost else len(tied) == 2 and tied[0] != tied[1]
+        return any(better < worse for better in won for worse in lost)
 
     def lowest(self, name: str) -> float | None:
         """The lowest mean of a score over the variants, None where none is known."""

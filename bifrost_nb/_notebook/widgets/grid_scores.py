@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..._safe_text import plain
 from .grid_rows import Box, Row, ShownScore
 
-__all__ = ["badge", "badges", "cut", "score_filters", "score_sorts", "score_tests"]
+__all__ = ["badge", "badges", "cut", "middle", "score_filters", "score_sorts", "score_tests"]
 
 PREVIEW = 220
 
@@ -23,30 +23,44 @@ def _words(score: str) -> str:
     return cut(score.removeprefix("score_"), 40)
 
 
-def score_tests(scores: Sequence[str]) -> dict[str, Callable[[Row], bool]]:
+def middle(rows: Sequence[Row], score: str) -> float:
+    """What is low of a score: below 0.5; of one that is not from 0 to 1, below the middle of what was given."""
+    values = [
+        found.value for row in rows for box in row.boxes.values() for found in box.scores(score)
+        if found.value is not None
+    ]  # fmt: skip
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    return 0.5 if low >= 0 and high <= 1 else (low + high) / 2
+
+
+def score_tests(middles: Mapping[str, float]) -> dict[str, Callable[[Row], bool]]:
     """Filter name -> does a row pass it? Four for each score: low, differs, missing, disagrees (with people)."""
     tests: dict[str, Callable[[Row], bool]] = {}
-    for score in scores:
-        tests[f"low:{score}"] = lambda row, score=score: (low := row.lowest(score)) is not None and low < 0.5  # type: ignore[misc]
+    for score, half in middles.items():
+        tests[f"low:{score}"] = lambda row, score=score, half=half: (  # type: ignore[misc]
+            (low := row.lowest(score)) is not None and low < half
+        )
         tests[f"differs:{score}"] = lambda row, score=score: row.spread(score) > 0  # type: ignore[misc]
         tests[f"missing:{score}"] = lambda row, score=score: any(  # type: ignore[misc]
             found.value is None for box in row.boxes.values() for found in box.scores(score)
         )
-        tests[f"disagrees:{score}"] = lambda row, score=score: any(  # type: ignore[misc]
-            box.disagrees(score) for box in row.boxes.values()
-        )
+        tests[f"disagrees:{score}"] = lambda row, score=score, half=half: row.disagrees(score, half)  # type: ignore[misc]
     return tests
 
 
-def score_filters(scores: Sequence[str]) -> dict[str, str]:
+def score_filters(middles: Mapping[str, float]) -> dict[str, str]:
     """Filter name -> what people read."""
     said = {
-        "low": "{} below 0.5",
-        "differs": "{} differs",
-        "missing": "{} could not be judged",
-        "disagrees": "{} and people disagree",
+        "low": "{0} below {1:g}",
+        "differs": "{0} differs",
+        "missing": "{0} could not be judged",
+        "disagrees": "{0} and people disagree",
     }
-    return {name: said[name.partition(":")[0]].format(_words(name.partition(":")[2])) for name in score_tests(scores)}
+    return {
+        f"{kind}:{score}": words.format(_words(score), half)
+        for score, half in middles.items()
+        for kind, words in said.items()
+    }
 
 
 def score_sorts(scores: Sequence[str]) -> dict[str, tuple[str, Callable[[Row], Any]]]:

@@ -19,7 +19,7 @@ from ..._runs.run import Run
 from ..._safe_text import plain
 from ...errors import ConfigurationError
 from .grid_rows import Box, Context, GridAnswer, Row
-from .grid_scores import badges, cut, score_filters, score_sorts, score_tests
+from .grid_scores import badges, cut, middle, score_filters, score_sorts, score_tests
 
 if TYPE_CHECKING:
     from ..._runs.log.log import RunLog
@@ -76,7 +76,8 @@ class Grid:
         self.rows: list[Row] = []
         self.scores: list[str] = []
         self._add(runs, known or {})
-        self.filters = {**FILTERS, **score_filters(self.scores)}
+        self._middles = {score: middle(self.rows, score) for score in self.scores}
+        self.filters = {**FILTERS, **score_filters(self._middles)}
         self.sorts = {**SORTS, **score_sorts(self.scores)}
         self.columns = list(range(len(self.deployments)))
         """The places of the variants that are shown, in order."""
@@ -94,7 +95,13 @@ class Grid:
                 run.tags.get("input") or run.prompt_id or run.prompt or ""
             )
             if key not in rows:
-                rows[key] = Row(key, run.prompt or "", len(self.rows), context.inputs if context else {})
+                rows[key] = Row(
+                    key,
+                    run.prompt or "",
+                    len(self.rows),
+                    context.inputs if context else {},
+                    context.sounds if context else (),
+                )
                 self.rows.append(rows[key])
             if name not in self.deployments:
                 self.deployments.append(name)
@@ -185,7 +192,7 @@ class Grid:
     def _by_filter(self) -> Sequence[Row]:
         if self.filter in _DIFFER:
             return [row for row in self._seen if _DIFFER[self.filter](row)]
-        if (test := score_tests(self.scores).get(self.filter)) is not None:
+        if (test := score_tests(self._middles).get(self.filter)) is not None:
             return [row for row in self._seen if test(row)]
         size: Callable[[Row], float] = Row.slowest_ms if self.filter == "slowest" else Row.cost_usd
         ranked = sorted((row for row in self._seen if size(row) >= 0), key=size, reverse=True)
@@ -201,7 +208,7 @@ class Grid:
 
         def key(row: Row) -> tuple[bool, ...]:
             row = self._seen[row.place]
-            low = any((lowest := row.lowest(name)) is not None and lowest < 0.5 for name in self.scores)
+            low = any((least := row.lowest(name)) is not None and least < half for name, half in self._middles.items())
             return not row.failed(), not low, not any(row.spread(name) for name in self.scores), row.distinct() < 2
 
         return sorted(self._shown, key=key)

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..._files import user_path
 from ...errors import ConfigurationError, LogError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def export_dataset(frame: pd.DataFrame, folder: str | os.PathLike[str]) -> Path:
     import pyarrow as pa
     import pyarrow.dataset
 
-    target = Path(folder).expanduser().absolute()
+    target = user_path(folder, "folder").absolute()
     if target.exists() and not target.is_dir():
         raise ConfigurationError(f"{target} is a file.", hint="Name a folder, or use RunLog.export for one file.")
     table = pa.Table.from_pandas(frame, preserve_index=False)

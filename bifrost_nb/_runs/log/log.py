@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from ... import _settings as settings
+from ..._files import user_path
 from ..._paths import data_path
 from ..._suggest import did_you_mean
 from ...errors import ConfigurationError, LogError
@@ -55,14 +56,10 @@ class RunLog:
     """
 
     def __init__(self, path: str | os.PathLike[str] | None, *, redact: Redact | None = None) -> None:
-        if path is not None and (not (text := os.fspath(path)) or "\0" in text):
-            raise ConfigurationError(
-                f"{text!r} is no path for a run log.", hint="Give a file name, or None for no log."
-            )
         if isinstance(path, str) and path.strip().lower() == "off":  # as in BIFROST_RUN_LOG; ./off is a file
             path = None
         # Absolute now: a notebook that changes its folder later goes on with the same log.
-        self.path = None if path is None else Path(path).expanduser().absolute()
+        self.path = None if path is None else user_path(path, "the run log's path").absolute()
         """The file; None if the log is off."""
         if redact is not None and not callable(redact):
             raise ConfigurationError(f"redact must be a function of (text, what), not {type(redact).__name__}.")
@@ -171,7 +168,7 @@ class RunLog:
 
         if self.path is None:
             raise LogError("The run log is off: there is nothing to export.", hint="Set BIFROST_RUN_LOG to a file.")
-        target = Path(path).expanduser().absolute()
+        target = user_path(path).absolute()
         if target == self.path or (target.exists() and self.path.exists() and target.samefile(self.path)):
             raise ConfigurationError(f"{target} is the run log itself.", hint="Export to another file.")
         write = writer(target)  # a wrong suffix is told before a long log is read
@@ -242,7 +239,7 @@ def run_log() -> RunLog:
     if not chosen:
         path: str | None = str(data_path("runs.jsonl"))
     else:
-        path = None if chosen.lower() == "off" else str(Path(chosen).expanduser().absolute())
+        path = None if chosen.lower() == "off" else str(user_path(chosen, "BIFROST_RUN_LOG").absolute())
     if (path, dropped) not in _logs:
         _logs[path, dropped] = RunLog(path, redact=dropping(dropped.split(",")) if dropped else None)
     return _logs[path, dropped]

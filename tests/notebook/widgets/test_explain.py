@@ -72,7 +72,7 @@ def test_earlier_sendings() -> None:
     """Sendings that were runs of their own are counted with the time they cost."""
     run = a_run(attempts=[])
     refused = [Run(started_at=run.started_at - timedelta(seconds=seconds)) for seconds in (5, 2)]
-    assert "Before this sending it was refused twice, the first time 5.0 s earlier." in explain(run, refused)
+    assert "It had already been refused twice, the first time 5.0 s earlier." in explain(run, refused)
 
 
 def test_a_real_run_with_retries(client: Client, gateway: LocalGateway) -> None:

