@@ -96,7 +96,7 @@ def test_no_redirect_is_followed_and_no_cookie_kept(gateway: LocalGateway, log: 
 
 
 def close(sdk: Any) -> None:
-    """End the connections of an SDK's client: Cohere's has no method for it, Google's leaves those of a given client."""
+    """End the connections of an SDK's client: Cohere's has no method, Google's leaves a given client open."""
     if hasattr(sdk, "_client_wrapper"):
         sdk._client_wrapper.httpx_client.httpx_client.close()
     elif hasattr(sdk, "_api_client"):
