@@ -201,6 +201,8 @@ def _folded(tokens: Tokens) -> Tokens:
         return tokens
     beside = total - prompt - completion
     read, wrote, thought = cached or 0, write or 0, reasoning or 0
+    if beside == 0 and read <= prompt >= wrote and thought <= completion:  # nearly always
+        return tokens
     alone = [(0, 0, thought), (read, wrote, 0), (read, 0, 0), (0, wrote, 0)]
     ways = [*alone, (read, wrote, thought), (read, 0, thought), (0, wrote, thought)]
     fitting = next((way for way in ways if 0 < beside == sum(way)), None)
@@ -325,7 +327,12 @@ def _amount(value: object) -> float | None:
 
 def _count(counts: Mapping[str, Any], *names: str) -> int | None:
     for name in names:
-        number = _amount(counts.get(name))
+        given = counts.get(name)
+        if given is None:
+            continue
+        if type(given) is int and 0 <= given < 2**63:  # nearly always, and told at once
+            return given
+        number = _amount(given)
         if number is not None and number.is_integer() and number < 2**63:
             return int(counts[name])
     return None
