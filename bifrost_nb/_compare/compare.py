@@ -293,13 +293,9 @@ def _in_notebook() -> bool:
 
 
 def _client(given: Any) -> Client:
-    from .._client.client import Client, default_client
+    from .._client.client import chosen_client
 
-    if given is not None and not isinstance(given, Client):
-        raise ConfigurationError(
-            f"client must be a bf.Client, not {type(given).__name__}.", hint="Pass client=bf.Client('demo')."
-        )
-    return default_client() if given is None else given
+    return chosen_client(given)
 
 
 def _check_cost(max_cost_usd: Any) -> None:
