@@ -67,6 +67,31 @@ def test_options_of_a_call(compared: Comparison, shared_gateway: LocalGateway, o
     assert len(shared_gateway.requests()) == before
 
 
+def test_what_a_comparison_is_made_of(compared: Comparison, shared_gateway: LocalGateway) -> None:
+    """A truth value that is none (``stream="no"`` streamed), an API of another type, and more calls than memory."""
+    before = len(shared_gateway.requests())
+
+    def ask(**more: Any) -> Any:
+        return bf.compare(["azure/fast"], "Hi", client=compared.client, **more)
+
+    for odd in ODD.values():
+        for name in ("chat", "stream", "fresh", "dry_run"):
+            with pytest.raises(ConfigurationError, match=f"{name} must be True or False, not"):
+                ask(**{name: odd})
+        with pytest.raises(ConfigurationError, match="api must be"):
+            ask(api=odd)
+    for name in ("array", "frame", "NA", "number", "dict"):
+        with pytest.raises(ConfigurationError, match="fallbacks must be a list"):
+            ask(fallbacks=ODD[name])
+    for many in (10**8, 10**400):
+        with pytest.raises(ConfigurationError, match="calls; a comparison sends 10,000,000 at most"):
+            ask(repeats=many)
+        with pytest.raises(ConfigurationError, match="concurrency is 100,000 at most"):
+            ask(concurrency=many)
+    assert ask(stream=np.bool_(False), max_tokens=2).runs[0].status == "ok"
+    assert len([each for each in shared_gateway.requests()[before:] if each["method"] == "POST"]) == 1
+
+
 FRAMES: dict[str, Callable[[Any], Any]] = {
     "summary": bf.summary,
     "difference": lambda frame: bf.difference(frame, "azure/fast", "azure/large"),

@@ -100,7 +100,7 @@ def _connector() -> Any:
     class Connector(aiohttp.TCPConnector):
         def __init__(self, **options: Any) -> None:
             super().__init__(**options)
-            self._factory = partial[ResponseHandler](HeadFirst, loop=self._loop)
+            self._factory = partial(HeadFirst, loop=self._loop)  # type: ignore[assignment]
             self._used: WeakSet[Any] = WeakSet()
 
         async def connect(self, *arguments: Any, **options: Any) -> aiohttp.connector.Connection:
