@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["plain"]
+__all__ = ["plain", "quoted"]
 
 # C0 and C1 controls except tab and newline, DEL, and the bidirectional overrides that can reorder a line on screen.
 _CONTROL = re.compile(
@@ -27,3 +27,14 @@ def plain(text: object, limit: int | None = None) -> str:
     if not result.isascii():
         result = _HALVES.sub("\ufffd", result)
     return result if limit is None or len(result) <= limit else result[: limit - 1] + "…"
+
+
+def quoted(value: object, limit: int = 80) -> str:
+    """`value` as Python writes it, for an error message, cut after `limit` characters; words for what cannot be.
+
+    Whatever a user passes comes here: what is nested too deeply, or of a class whose ``__repr__`` fails, too.
+    """
+    try:
+        return plain(repr(value), limit)
+    except Exception:  # noqa: BLE001 - anything may be raised by a class of the user's
+        return f"a {plain(type(value).__name__, 40)} that cannot be shown"

@@ -184,6 +184,13 @@ class Admin:
         max_cost_usd: float | None = None,
         min_latency_ms: float | None = None,
         max_latency_ms: float | None = None,
+        min_tokens: int | None = None,
+        max_tokens: int | None = None,
+        finish_reason: Names = None,
+        session_id: str | None = None,
+        virtual_key_id: Names = None,
+        tags: Mapping[str, str] | None = None,
+        text: str | None = None,
         limit: int | None = None,
         texts: bool = False,
         list_models: bool = False,
@@ -202,6 +209,13 @@ class Admin:
             max_cost_usd=max_cost_usd,
             min_latency_ms=min_latency_ms,
             max_latency_ms=max_latency_ms,
+            min_tokens=min_tokens,
+            max_tokens=max_tokens,
+            finish_reason=finish_reason,
+            session_id=session_id,
+            virtual_key_id=virtual_key_id,
+            tags=tags,
+            text=text,
             limit=limit,
             list_models=list_models,
         )
@@ -315,6 +329,13 @@ def gateway_logs(
     max_cost_usd: float | None = None,
     min_latency_ms: float | None = None,
     max_latency_ms: float | None = None,
+    min_tokens: int | None = None,
+    max_tokens: int | None = None,
+    finish_reason: Names = None,
+    session_id: str | None = None,
+    virtual_key_id: Names = None,
+    tags: Mapping[str, str] | None = None,
+    text: str | None = None,
     limit: int | None = None,
     texts: bool = False,
     list_models: bool = False,
@@ -324,9 +345,12 @@ def gateway_logs(
 
     `since` and `until` are ages (``"24h"``), datetimes or ISO texts; `provider`, `model` and `status` (``ok``,
     ``error``, ``cancelled``) take one or several, and so does `request_type` (``chat_completion``, ``embedding``, ...);
-    of `min_cost_usd`, `max_cost_usd`, `min_latency_ms` and `max_latency_ms` a row whose figure is unknown keeps none.
-    All hold on every version: what a gateway does not filter by is left out here. `limit` keeps the newest. Each
-    attempt at a provider is a row:
+    of `min_cost_usd`, `max_cost_usd`, `min_latency_ms`, `max_latency_ms`, `min_tokens` and `max_tokens` (of prompt and
+    answer together) a row whose figure is unknown keeps none. All hold on every version: what a gateway does not filter
+    by is left out here. By `virtual_key_id` (the ``id`` of `bf.virtual_keys`), `text` (in prompt or answer),
+    `finish_reason`, `session_id` (``baggage: session-id=...``) and `tags` (``{"team": "search"}``, the headers
+    ``x-bf-dim-team``) only the gateway can filter, by the last three from 1.5.1 on; on an older one they are an error,
+    as it would send every row. `limit` keeps the newest. Each attempt at a provider is a row:
     `run_id` is the row's own id, `request_id` that of the request (our ``x-request-id``), which a fallback shares with
     its primary. `latency_ms` is the gateway's; what only a client can measure is NA.
 
@@ -347,6 +371,13 @@ def gateway_logs(
         max_cost_usd=max_cost_usd,
         min_latency_ms=min_latency_ms,
         max_latency_ms=max_latency_ms,
+        min_tokens=min_tokens,
+        max_tokens=max_tokens,
+        finish_reason=finish_reason,
+        session_id=session_id,
+        virtual_key_id=virtual_key_id,
+        tags=tags,
+        text=text,
         limit=limit,
         texts=texts,
         list_models=list_models,

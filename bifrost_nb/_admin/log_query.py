@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from math import ceil, floor
 from typing import Any
 from urllib.parse import quote
 
@@ -15,6 +16,7 @@ from .._runs.run import Run
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError, NotFound
 from .access import Access
+from .log_filters import check_known, filters_of
 from .log_rows import STATUSES, run_of, with_primaries
 
 __all__ = [
@@ -56,6 +58,10 @@ class LogQuery:
     latency_ms: tuple[float | None, float | None] = (None, None)
     list_models: bool = False
     """Whether rows count that no call made: each ``GET /v1/models`` writes one for each provider."""
+    tokens: tuple[float | None, float | None] = (None, None)
+    """Of prompt and answer together."""
+    others: Mapping[str, str] = field(default_factory=dict)
+    """What only the gateway can filter by (`log_filters`), in its own words."""
     by_alias: bool = False
     """Whether the gateway is asked for `models` as its own names of them, not as the providers'; see `with_names`."""
 
@@ -75,6 +81,9 @@ class LogQuery:
         max_cost_usd: Any = None,
         min_latency_ms: Any = None,
         max_latency_ms: Any = None,
+        min_tokens: Any = None,
+        max_tokens: Any = None,
+        **others: Any,
     ) -> LogQuery:
         """Raises ConfigurationError, naming the filter and what it takes."""
         start, end = span(since, until)
@@ -92,6 +101,8 @@ class LogQuery:
             _bounds("cost_usd", min_cost_usd, max_cost_usd),
             _bounds("latency_ms", min_latency_ms, max_latency_ms),
             list_models,
+            tokens=_bounds("tokens", min_tokens, max_tokens),
+            others=filters_of(others),
         )
 
     def params(self) -> dict[str, str]:
@@ -107,6 +118,9 @@ class LogQuery:
         for name, bounds in (("cost", self.cost_usd), ("latency", self.latency_ms)):
             for side, bound in zip(("min", "max"), bounds, strict=True):  # all of 1.3.63 to 2.0 know these (measured)
                 told[f"{side}_{name}"] = None if bound is None else repr(bound)
+        for side, bound in zip(("min", "max"), self.tokens, strict=True):  # a whole number, or it is ignored
+            told[f"{side}_tokens"] = None if bound is None else str(ceil(bound) if side == "min" else floor(bound))
+        told |= self.others
         return {name: value for name, value in told.items() if value is not None}
 
     def keeps(self, run: Run) -> bool:
@@ -121,6 +135,7 @@ class LogQuery:
             and (self.request_types is None or run.request_type in self.request_types)
             and _within(run.cost_usd, self.cost_usd)
             and _within(run.latency_ms, self.latency_ms)
+            and _within(run.total_tokens, self.tokens)
             and (self.list_models or run.request_type != LIST_MODELS)
         )
 
@@ -135,6 +150,7 @@ async def read_log(
     Newest first while reading, so that rows written meanwhile move others to later pages, where they are met a second
     time, and none is missed.
     """
+    await check_known(access, query.others)
     found: list[Run] = []
     seen: set[str] = set()
     while query.limit is None or len(found) < query.limit:

@@ -3,18 +3,24 @@
 A batch's requests reach the provider as they are: the gateway reads no fallbacks, aliases or headers in them. OpenAI
 and Azure take a file of JSON lines, one model and one route in each; Anthropic a list in its Messages API's form.
 Limits and rates are those that the providers publish (read, not measured): OpenAI 50,000 requests and 200 MB in a file,
-Azure 100,000 and 200 MB, Anthropic 100,000 and 256 MB; half of the list price at all three.
+Azure 100,000 and 200 MB, Anthropic 100,000 and 256 MB, Gemini 20 MB in one request; half of the list price at all.
+
+Gemini takes a list in the form of its generateContent: of a chat's form the gateway hands on the messages and drops the
+parameters (measured on 2.0.0-prerelease3 before a simulated Gemini).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
 from .._compare.plan import AskedDeployment, Plan, Trial
+from .._safe_text import plain
 from ..errors import ConfigurationError
+from .gemini import as_contents
 
 if TYPE_CHECKING:
     from .._client.client import Client
@@ -35,16 +41,21 @@ PROVIDERS: Mapping[str, Rules] = {
     "openai": Rules(50_000, 200_000_000, 0.5, by_file=True),
     "azure": Rules(50_000, 90_000_000, 0.5, by_file=True),
     "anthropic": Rules(50_000, 90_000_000, 0.5, by_file=False),
+    "gemini": Rules(50_000, 19_000_000, 0.5, by_file=False),
 }
 """A gateway takes no larger request than 100 MB unless it is told to."""
 
 NOT_BATCHED: Mapping[str, str] = {
-    "gemini": ", whose jobs gateways before 2.0 make and then find no results of (tried before a simulated Gemini)",
     "bedrock": ", for which gateways want an S3 bucket and an IAM role of yours and refuse a job without them",
 }
-"""Measured on 1.3.63 to 2.0.0-prerelease3 with Bedrock keys, and before a simulated Gemini that puts its answers into
-``response.inlinedResponses`` (whether Google does was not checked; gateways up to 1.5.16 look for ``dest``):
-2.0.0-prerelease3 does hand them back, with their custom ids, and drops ``max_tokens`` of chats; it is not used here."""
+"""Measured on 1.3.63 to 2.0.0-prerelease3 with Bedrock keys."""
+
+SINCE: Mapping[str, tuple[tuple[int, int, int], str]] = {
+    "gemini": ((2, 0, 0), "older ones make Gemini's jobs and find no results of them"),
+}
+"""The first gateway whose batches of a provider are collected. Measured on 1.3.63 to 2.0.0-prerelease3 before a
+simulated Gemini that puts its answers into ``response.inlinedResponses`` (whether Google does was not checked; gateways
+up to 1.5.16 look for ``dest``)."""
 
 ENDPOINTS = {"chat": "/v1/chat/completions", "text": "/v1/completions", "responses": "/v1/responses"}
 
@@ -69,7 +80,7 @@ def rate_of(provider: str) -> float:
 
 def check_plan(client: Client, plan: Plan) -> None:
     """Raises ConfigurationError that names every variant that cannot be batched, and why."""
-    wrong: dict[str, str] = {}
+    wrong = _too_new(client, plan.asked)
     for trial in plan.trials:  # rows differ in turns, pictures and tools
         asked = trial.asked
         if trial.repeat or asked.name in wrong:
@@ -87,6 +98,22 @@ def check_plan(client: Client, plan: Plan) -> None:
         )
 
 
+def _too_new(client: Client, asked: Sequence[AskedDeployment]) -> dict[str, str]:
+    """Of each variant whose provider this gateway is too old for, why."""
+    named = {one.name: SINCE.get(one.deployment.partition("/")[0]) for one in asked}
+    if not any(named.values()):
+        return {}
+    told = client.run_on_loop(client.sender().version())
+    found = re.search(r"(\d+)\.(\d+)\.(\d+)", told or "")
+    numbers = tuple(map(int, found.groups())) if found else (0,)
+    this = f"this is {plain(told, 40)}" if told else "this one does not tell its version"
+    return {
+        name: f"a gateway from {'.'.join(map(str, known[0]))} on is needed, {known[1]}; {this}"
+        for name, known in named.items()
+        if known is not None and numbers < known[0]
+    }
+
+
 def item_of(client: Client, plan: Plan, trial: Trial, model: str) -> dict[str, Any]:
     """One request of a batch, for the provider's `model`. Raises ConfigurationError where it cannot be batched."""
     asked, provider = trial.asked, trial.asked.deployment.partition("/")[0]
@@ -98,6 +125,8 @@ def item_of(client: Client, plan: Plan, trial: Trial, model: str) -> dict[str, A
     body = dict(plan.call(client, trial).body)
     body.update(body.pop("extra_params", {}))
     body["model"] = model
+    if provider == "gemini":
+        return {"custom_id": trial.trial_id, "body": as_contents(body, asked.kind)}
     if rules.by_file:
         return {"custom_id": trial.trial_id, "method": "POST", "url": ENDPOINTS[asked.kind], "body": body}
     return {"custom_id": trial.trial_id, "params": _as_messages(body, asked.kind)}

@@ -1,6 +1,7 @@
 """The runs of a batch: what came back for each trial, without times, at the batch's price.
 
-Two shapes: OpenAI and Azure give ``response`` with status and body, which is the provider's own answer; Anthropic gives
+Two shapes: OpenAI and Azure give ``response`` with status and body, which is the provider's own answer (of Gemini's the
+gateway makes a short one, see `gemini`); Anthropic gives
 ``result`` with the type ``succeeded``, ``errored``, ``expired`` or ``canceled``, and its own message.
 """
 
@@ -16,6 +17,7 @@ from .._runs.route_collectors import collector_of
 from .._runs.run import Run
 from .._safe_text import plain
 from ..errors import BifrostError, GatewayError, ProtocolError
+from .gemini import as_chat
 from .ledger import SentJob
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ def run_of(
     error: BifrostError | None = None
     try:
         status, body = _answer(line)
+        if job.provider == "gemini" and status < 300:
+            body = as_chat(body)
         collector.headers(status, {})
         if status >= 300 or (body.get("error") and not body.get("choices")):
             raise collector.refusal(body)

@@ -55,14 +55,15 @@ async def create(client: Client, job: SentJob, file_id: str | None, items: Seque
 
 async def look(client: Client, job: SentJob) -> dict[str, Any]:
     """What the gateway says of a job."""
-    path = f"/v1/batches/{quote(job.batch_id or '', safe='')}"
+    path = _path(job)
     return await ask_json(client, "GET", path, params={"provider": job.provider})
 
 
 async def find(client: Client, job: SentJob) -> list[dict[str, Any]]:
     """The jobs at the provider that may be `job`, whose id never arrived: by its mark; without marks, by time and size.
 
-    Anthropic keeps no mark, so there each job of the same size that was made since counts.
+    Anthropic keeps no mark, so there each job of the same size that was made since counts; at Gemini each that was made
+    since, whose list has no sizes.
     """
     params = {"provider": job.provider, "limit": LISTED}
     answer = await ask_json(client, "GET", "/v1/batches", params=params)
@@ -70,8 +71,14 @@ async def find(client: Client, job: SentJob) -> list[dict[str, Any]]:
     found = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
     if PROVIDERS[job.provider].by_file:
         return [one for one in found if _object(one.get("metadata")).get("bifrost_nb") == job.job]
+    sizes = (len(job.cells), 0, None) if job.provider == "gemini" else (len(job.cells),)
     counts = [(one, _object(one.get("request_counts")).get("total")) for one in found]
-    return [one for one, total in counts if total == len(job.cells) and _since(one.get("created_at"), job.at - 60)]
+    return [one for one, total in counts if total in sizes and _since(one.get("created_at"), job.at - 60)]
+
+
+def _path(job: SentJob) -> str:
+    """Of Gemini's ids, ``batches/NAME``, the gateway takes the name, too; the slash would be another path."""
+    return f"/v1/batches/{quote((job.batch_id or '').removeprefix('batches/'), safe='')}"
 
 
 def _object(value: Any) -> dict[str, Any]:
@@ -88,10 +95,11 @@ async def results(client: Client, job: SentJob) -> list[dict[str, Any]]:
     provider = {"provider": job.provider}
     found: list[dict[str, Any]] = []
     if not PROVIDERS[job.provider].by_file or job.facts.get("output_file_id"):
-        path = f"/v1/batches/{quote(job.batch_id or '', safe='')}/results"
-        answer = await ask_json(client, "GET", path, params=provider, seconds=SECONDS)
+        answer = await ask_json(client, "GET", f"{_path(job)}/results", params=provider, seconds=SECONDS)
         lines = answer.get("results")
         found += [line for line in lines if isinstance(line, dict)] if isinstance(lines, list) else []
+        if job.provider == "gemini":  # a job without results has a line of words about that
+            found = [line for line in found if line.get("custom_id") != "info"]
     errors = job.facts.get("error_file_id")
     if isinstance(errors, str) and errors:
         path = f"/v1/files/{quote(errors, safe='')}/content"

@@ -6,12 +6,12 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 
 from .._files import check_file, read_file, user_path, write_private
 from .._keys import guard_headers
 from .._runs.run import Run
-from .._safe_text import plain
+from .._safe_text import plain, quoted
 from .._wire.deployments import MediaKind
 from .._wire.media import sound_kind
 from ..errors import BifrostError, ConfigurationError, GatewayError
@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ImageParameters",
+    "Sound",
     "SpeechParameters",
     "TranscriptionParameters",
     "drawing",
     "finished_media",
     "prepared_media",
+    "sound_of",
     "speaking",
     "transcription",
 ]
@@ -86,6 +88,23 @@ class TranscriptionParameters(MediaOptions, total=False):
     temperature: float | None
 
 
+class Sound(NamedTuple):
+    """A checked sound: the name that its provider tells its format by, and its bytes."""
+
+    name: str
+    content: bytes
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.content).hexdigest()[:16]
+
+    @property
+    def words(self) -> str:
+        """What stands for it where a text is wanted."""
+        size = max(1, len(self.content) // 1000)
+        return f"[sound: {plain(self.name, 200)}, {size:,} kB, sha256={self.digest}]"
+
+
 Drawing = tuple[Call, list[Path]]
 """A call, and where what comes is to be written."""
 
@@ -111,7 +130,7 @@ def speaking(
     wanted = None if target is None else _FORMATS.get(target.suffix.lower())
     asked = given.get("response_format")
     if wanted is not None and asked is not None and asked != wanted:
-        raise ConfigurationError(f"path ends in {wanted} and response_format is {plain(repr(asked), 40)}.")
+        raise ConfigurationError(f"path ends in {wanted} and response_format is {quoted(asked, 40)}.")
     if wanted is not None:
         given["response_format"] = wanted
     call = _prepared(client, "speech", SpeechRequest, deployment, {"input": text, "voice": voice}, given)
@@ -120,24 +139,25 @@ def speaking(
 
 def transcription(client: Client, deployment: str, file: Any, parameters: Mapping[str, Any]) -> Call:
     """The call for the text of a sound: a path, its bytes, or a run that holds one."""
-    name, content = _sound(file)
+    sound = file if isinstance(file, Sound) else sound_of(file)
     from .._wire.media_request import TranscriptionRequest
 
     if "extra" in parameters:
         raise ConfigurationError("transcribe takes no extra=: the gateway reads only known fields of the form.")
     call = _prepared(client, "transcription", TranscriptionRequest, deployment, {}, parameters)
-    call.file = (name, content)
-    digest = hashlib.sha256(content).hexdigest()[:16]
-    call.run.prompt = f"[sound: {plain(name, 200)}, {max(1, len(content) // 1000):,} kB, sha256={digest}]"
+    call.file = (sound.name, sound.content)
+    call.run.prompt = sound.words
     return call
 
 
 def prepared_media(client: Client, kind: MediaKind, deployment: str, prompt: Any, options: dict[str, Any]) -> Call:
-    """The call of a comparison for pictures or speech. Raises ConfigurationError."""
+    """The call of a comparison for pictures, speech, or the text of a sound, whose ``hint`` is what the API calls
+    its prompt. Raises ConfigurationError."""
     if kind == "image":
         return drawing(client, deployment, prompt, None, options)[0]
-    if kind != "speech":
-        raise ConfigurationError("A sound to write down is no prompt.", hint="Use client.transcribe(deployment, file).")
+    if kind == "transcription":
+        hint = options.pop("hint", None)
+        return transcription(client, deployment, prompt, options | ({} if hint is None else {"prompt": hint}))
     voice = options.pop("voice", None)
     if voice is None:
         raise ConfigurationError("Speech takes a voice.", hint="Pass voice='alloy', or one for each deployment.")
@@ -247,8 +267,8 @@ def _writable(paths: list[Path]) -> list[Path]:
     return paths
 
 
-def _sound(file: Any) -> tuple[str, bytes]:
-    """A name and the bytes. Raises ConfigurationError."""
+def sound_of(file: Any) -> Sound:
+    """The sound of a path, its bytes, or a run that holds one. Raises ConfigurationError."""
     name = "audio"
     if isinstance(file, Run):
         content = file.audio_bytes
@@ -267,7 +287,7 @@ def _sound(file: Any) -> tuple[str, bytes]:
     if "." not in name:  # providers tell the format by the name
         kind = sound_kind(content) or "bin"
         name = f"{name}.{ {'mpeg': 'mp3', 'mp4': 'm4a'}.get(kind, kind) }"
-    return name, content
+    return Sound(name, content)
 
 
 def _of_file(file: Any) -> tuple[str, bytes]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from .._client.calls import AnyKind, Kind, chat_parameters
-from .._safe_text import plain
+from .._safe_text import quoted
 from ..errors import BifrostError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .plan import AskedDeployment, Plan
 
 __all__ = [
+    "MEDIA",
     "check_images_taken",
     "compared_kind",
     "decided_kind",
@@ -29,7 +30,7 @@ __all__ = [
 LIST_WAIT_S = 5.0
 """A gateway asks all its providers for their lists; a comparison waits at most so long for that."""
 _WORDS: Mapping[AnyKind, str] = {"text": "text completions", "chat": "chat", "responses": "the Responses API"}
-_MEDIA = ("image", "speech")
+MEDIA = ("image", "speech", "transcription")
 """By which a comparison asks as well; all of it or none, since a picture and a text are not compared."""
 
 
@@ -40,7 +41,7 @@ def decided_kind(api: Any, chat: bool = False) -> Kind | None:
     """
     if api is not None and api not in tuple(_WORDS):
         raise ConfigurationError(
-            f"api must be 'text', 'chat' or 'responses', not {plain(repr(api), 80)}.",
+            f"api must be 'text', 'chat' or 'responses', not {quoted(api, 80)}.",
             hint="Leave it out to go by what bf.models() says that each deployment can do.",
         )
     if chat and api not in (None, "chat"):
@@ -49,8 +50,8 @@ def decided_kind(api: Any, chat: bool = False) -> Kind | None:
 
 
 def compared_kind(api: Any, chat: bool = False) -> AnyKind | None:
-    """`decided_kind` for a comparison, which ``"image"`` and ``"speech"`` can be of, too. Raises ConfigurationError."""
-    if api not in _MEDIA:
+    """`decided_kind` for a comparison, which can be of the kinds of `MEDIA`, too. Raises ConfigurationError."""
+    if api not in MEDIA:
         return decided_kind(api, chat)
     if chat:
         raise ConfigurationError(f"chat=True and api={api!r} contradict each other.", hint="Pass api= alone.")
@@ -77,9 +78,9 @@ def with_kinds(
     as tools, that only chats take), else chat; text where the list does not tell and nothing needs a chat. `known_only`
     reads what was listed before and asks nobody. Raises ConfigurationError for an API that is not known.
     """
-    if kind in _MEDIA:
+    if kind in MEDIA:
         if other := next((one.parameters["api"] for one in asked if one.parameters.get("api", kind) != kind), None):
-            raise ConfigurationError(f"api={kind!r} goes for all deployments; one says api={plain(repr(other), 40)}.")
+            raise ConfigurationError(f"api={kind!r} goes for all deployments; one says api={quoted(other, 40)}.")
         return tuple(
             replace(one, parameters={k: v for k, v in one.parameters.items() if k != "api"}, kind=kind) for one in asked
         )

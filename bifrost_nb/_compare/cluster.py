@@ -27,6 +27,7 @@ from .._runs.columns import COLUMNS
 from .._runs.log.codec import cell as cell_value, decode, encode
 from .._runs.log.log import RunLog
 from .._runs.run import Run
+from .._runs.store import RunStore
 from .._safe_text import plain
 from ..errors import ConfigurationError
 from .comparison import Comparison
@@ -55,7 +56,7 @@ class Remote:
 
     def __init__(self, client: Client, plan: Plan, done: Mapping[str, Run]) -> None:
         self.client, self.plan = client, without_keys(plan)
-        self.results: dict[str, Run] = dict(done)
+        self.results = RunStore(done)
         self.settled: set[str] = set(done)
         self.progress = Progress(total=len(plan.trials), reused=len(done), notes=notes_on(plan, done))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from .._keys import guard_entries, guard_headers
 from .._numbers import number
 from ..errors import ConfigurationError
-from .api_choice import compared_kind
+from .api_choice import MEDIA, compared_kind
 from .comparison import Comparison
 from .interrupted import ComparisonInterrupted
 from .judge_calls import JudgeCalls
@@ -53,9 +53,10 @@ def compare(
     messages: Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     inputs: Any = None,
     images: str | Sequence[str] | None = None,
+    sounds: str | None = None,
     schema: type[BaseModel] | Mapping[str, Any] | None = None,
     repeats: int = 1,
-    api: Kind | Literal["image", "speech"] | None = None,
+    api: Kind | Literal["image", "speech", "transcription"] | None = None,
     chat: bool = False,
     system: str | None = None,
     fallbacks: Sequence[str] | None = None,
@@ -85,9 +86,10 @@ def compare(
     messages: Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     inputs: Any = None,
     images: str | Sequence[str] | None = None,
+    sounds: str | None = None,
     schema: type[BaseModel] | Mapping[str, Any] | None = None,
     repeats: int = 1,
-    api: Kind | Literal["image", "speech"] | None = None,
+    api: Kind | Literal["image", "speech", "transcription"] | None = None,
     chat: bool = False,
     system: str | None = None,
     fallbacks: Sequence[str] | None = None,
@@ -113,9 +115,10 @@ def compare(
     """Send every prompt to every deployment, `repeats` times, and compare what comes back.
 
     `deployments`: a list of ``provider/model``, or of dicts ``{"deployment": "provider/model", "name": ..., ...}``
-    with parameters, `fallbacks`, `concurrency` or `requests_per_minute` of their own. `prompt`: a template with
-    ``{{variables}}``, or a dict of named ones; `inputs`: their values as a DataFrame, a dict of lists or a list of
-    dicts. `parameters` (``max_tokens=60``) go to every deployment.
+    with parameters, `fallbacks`, `concurrency` or `requests_per_minute` of their own, and a ``history``: earlier turns
+    of its own in front of the prompt. `prompt`: a template with ``{{variables}}``, or a dict of named ones; `inputs`:
+    their values as a DataFrame, a dict of lists or a list of dicts. `parameters` (``max_tokens=60``) go to every
+    deployment.
 
     `messages` comes in place of `prompt`: ``[{"role": "user", "content": "Sum up {{text}}."}, ...]`` with variables in
     every text, or a dict of named lists. `images` names columns of `inputs` that hold pictures (a path, bytes, a PIL
@@ -135,6 +138,13 @@ def compare(
     the grid and in `Comparison.vote`, and the frame has ``pictures`` and ``cost_per_picture_usd``, or ``seconds`` and
     ``cost_per_minute_usd`` (NA where the cost or the length is unknown). `folder` is where they are written, and the
     only place; the same cell finds them again there. Without it this process remembers the newest 256 MB.
+
+    ``api="transcription"`` compares what deployments write down of the sounds in the column of `inputs` that `sounds`
+    names (a path, bytes, or a run of ``client.speech``), with ``seconds`` and ``cost_per_minute_usd``; `prompt` is then
+    optional, a hint of names and words that may be heard::
+
+        bf.compare(["openai/whisper-1", "openai/gpt-4o-transcribe"], inputs={"clip": ["a.mp3"]}, sounds="clip",
+                   api="transcription", language="en")
 
     What the run log already holds of these calls is not sent again: running the same cell twice sends only what is
     missing or failed, and a further deployment, prompt or repeat sends only that. While another process on the same log
@@ -184,6 +194,7 @@ def compare(
         messages=messages,
         inputs=inputs,
         images=images,
+        sounds=sounds,
         schema=schema,
         repeats=repeats,
         kind=compared_kind(api, chat),
@@ -211,8 +222,8 @@ def compare(
         return estimated(client, plan, done, may_end_after=FIRST_INPUTS if looks else None)
     if looks is not None and (cluster is not None or live is True):
         raise ConfigurationError("until='decided' goes batch by batch, without live=True or a cluster; leave them out.")
-    if cluster is not None and plan.kind in ("image", "speech"):
-        raise ConfigurationError("Workers of a cluster keep no pictures and no sound; leave cluster= out.")
+    if cluster is not None and plan.kind in MEDIA:
+        raise ConfigurationError("Workers of a cluster get no pictures and no sound; leave cluster= out.")
     if cluster is not None and (live or max_cost_usd is not None):
         raise ConfigurationError("live and max_cost_usd do not reach the workers of a cluster; leave them out.")
     with resumed([plan], client.log, fresh=fresh) as found:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from .._client.typed_answers import read_answer
 from .._numbers import number
 from .._prompts.pictures import described, shortened
 from .._runs.run import Run
+from .._runs.store import RunsInOrder, RunStore
 from .._safe_text import plain
 from ..errors import ConfigurationError
 from .media_costs import add_media
@@ -20,7 +22,6 @@ from .typed_columns import add_answers
 
 if TYPE_CHECKING:
     import os
-    from pathlib import Path
 
     import pandas as pd
 
@@ -66,9 +67,11 @@ class Comparison:
         self.notes: list[str] = progress.notes
         """Why it is not complete, in words; empty where it is."""
         self._cells: list[Trial] = [trial for trial in plan.trials if trial.trial_id in results]
-        self.runs: list[Run] = [results[trial.trial_id] for trial in self._cells]
-        for run in self.runs:
-            read_answer(run, plan.schema)
+        self._kept = results if isinstance(results, RunStore) else RunStore(results)
+        self.runs: Sequence[Run] = RunsInOrder(self._kept, [trial.trial_id for trial in self._cells])
+        if plan.schema is not None:
+            for run in self.runs:
+                read_answer(run, plan.schema)
         self._scores: dict[str, list[Judged]] = {}
         self._judge_runs: dict[str, list[Run]] = {}
         self.judge_notes: list[str] = []
@@ -78,7 +81,7 @@ class Comparison:
         self._waited = False
         self._client = client
         self._log = None if client is None else client.log
-        self._frame: tuple[list[Any], pd.DataFrame] | None = None
+        self._frame: tuple[object, pd.DataFrame] | None = None
         self.plot = Plots(self, self._named)
 
     @property
@@ -115,7 +118,8 @@ class Comparison:
         ``score_<name>`` (a number; NA: not judged), ``score_<name>_reason`` and ``score_<name>_error`` (why there is
         none); of a single ``score=`` they are ``score``, ``score_reason`` and ``score_error``.
 
-        With ``api="image"`` there are ``pictures`` and ``cost_per_picture_usd``, with ``api="speech"`` ``seconds`` and
+        With ``api="image"`` there are ``pictures`` and ``cost_per_picture_usd``, with ``api="speech"`` or
+        ``"transcription"`` ``seconds`` and
         ``cost_per_minute_usd``.
 
         With a `schema` there are ``valid`` (boolean; NA: no answer came), ``valid_error`` and ``answer_<field>``.
@@ -134,14 +138,15 @@ class Comparison:
 
         from .._runs.frame import to_frame
 
-        later = [(run.cost_usd, run.served, run.rating, run.tags.get("note")) for run in self.runs]
+        later = self._kept.state(_learned_late)
         if self._frame is None or self._frame[0] != later:
             frame = to_frame(self.runs)
-            if any(prompt.messages for prompt in self.plan.prompts):
+            if any(trial.turns for trial in self._cells):
                 shown = [None if run.prompt is None else shortened(run.prompt) for run in self.runs]
                 frame["prompt"] = pd.Series(shown, dtype=frame["prompt"].dtype)
             frame = self._with_inputs(frame)
-            add_media(frame, self.plan.kind, self.runs)
+            sent = [next(iter(trial.prompt.sounds.values()), None) for trial in self._cells]
+            add_media(frame, self.plan.kind, self.runs, sent)
             if self.plan.schema is not None:
                 add_answers(frame, self.plan.schema, self.runs)
             for name, values in self._scores.items():
@@ -150,6 +155,7 @@ class Comparison:
                     texts = [getattr(one, part) for one in values]
                     frame[f"{name}_{part}"] = pd.Series(texts, dtype=frame["prompt"].dtype)
             self._frame = later, frame
+            self._kept.rest()
         return self._frame[1].copy()
 
     def _with_inputs(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -543,7 +549,7 @@ class Comparison:
 
         self._check_by(by)
         named = [(name, run) for (name, _), run in zip(self._named_by(by), self.runs, strict=True)]
-        return GridView(named, self._log, contexts(self.frame))
+        return GridView(named, self._log, contexts(self.frame, self._sounds_sent()))
 
     def vote(self, seed: int = 0, limit: int | None = None, *, by: By | None = None) -> Vote:
         """Judge the answers blind, two at a time, without names, times or costs; afterwards a ranking and who was who.
@@ -564,7 +570,21 @@ class Comparison:
             log=self._log,
             rows={run.run_id: trial.prompt.values for trial, run in zip(self._cells, self.runs, strict=True)},
             apart={run.run_id: other for (_, other), run in zip(sides, self.runs, strict=True)},
+            sounds=self._sounds_sent(),
         )
+
+    def _sounds_sent(self) -> dict[str, list[str]]:
+        """Of each run that wrote a sound down, the ``data:`` address of it, where a page can play it."""
+        from .._display.media import sound_url
+
+        if self.plan.kind != "transcription":
+            return {}
+        urls = {id(one): sound_url(sound.content) for one in self.plan.prompts for sound in one.sounds.values()}
+        return {
+            run.run_id: [url]
+            for trial, run in zip(self._cells, self.runs, strict=True)
+            if (url := urls.get(id(trial.prompt))) is not None
+        }
 
     def _sides(self, by: By | None) -> list[tuple[str, str]]:
         """For each run whose it is `by`, and what two runs must share beside the input to be set side by side."""
@@ -749,6 +769,11 @@ class Comparison:
         return {}, metadata_many(self.runs)
 
 
+def _learned_late(run: Run) -> object:
+    """What a frame has of a run that may change after its answer."""
+    return run.cost_usd, run.served, run.rating, run.tags.get("note")
+
+
 def _shown_question(prompts: Iterable[PlannedPrompt], input_id: str) -> str:
     """The prompt of an input in a line; of two templates the inputs that both were filled in with."""
     found = [one for one in prompts if one.input_id == input_id]
@@ -763,4 +788,6 @@ def _shown_input(prompt: PlannedPrompt, name: str) -> Any:
     value = prompt.values.get(name)
     if name in prompt.pictures and (not isinstance(value, str) or value.startswith("data:")):
         return described(prompt.pictures[name])
+    if name in prompt.sounds and not isinstance(value, str | Path):
+        return prompt.sounds[name].words
     return value

@@ -14,6 +14,7 @@ from .._safe_text import plain
 from . import groups
 from .api_choice import kinds_note
 from .groups import SEPARATOR
+from .metrics import is_score
 from .progress import summary_line
 from .summary import measured
 from .verdict import amount
@@ -85,19 +86,19 @@ COLUMNS = (
     _TableColumn("asked → served", _who),
     _TableColumn("runs", _runs),
     _TableColumn("$ per 1,000", _per_1000, "cost_usd_mean"),
+    _TableColumn("cost in all", _total),  # both of money in sight where the page is narrow
     _TableColumn("total p50", _figure("total_ms_p50", "total_ms"), "total_ms_p50"),
     _TableColumn("p95", _figure("total_ms_p95", "total_ms"), "total_ms_p95"),
     _TableColumn("first text p50", _figure("ttft_ms_p50", "ttft_ms"), "ttft_ms_p50"),
     _TableColumn("tokens/s", lambda row: amount(_known(row.tokens_per_s_p50), "number"), "tokens_per_s_p50"),
     _TableColumn("by fallback", _fallbacks),
-    _TableColumn("cost in all", _total),
 )
 
 
 def _columns(table: pd.DataFrame) -> list[_TableColumn]:
     """Scores stand first after who and how many: they are what a comparison with scores is about."""
     names = [str(name).removesuffix("_mean") for name in table if str(name).endswith("_mean")]
-    judged = [name for name in names if name == "score" or name.startswith("score_")]
+    judged = [name for name in names if is_score(name)]
     scores = [_TableColumn(name.removeprefix("score_"), _score(name), f"{name}_mean") for name in judged]
     return [*COLUMNS[:2], *scores, *COLUMNS[2:]]
 

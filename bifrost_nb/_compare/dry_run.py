@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._client.calls import REQUEST_TYPES
 from .._client.token_count import checked, count_tokens
+from .._prompts.messages import transcript
 from .._safe_text import plain
 from ..errors import BifrostError
 from .plan import AskedDeployment, Plan, Trial
@@ -155,8 +156,8 @@ def _row(
 ) -> dict[str, Any]:
     trials = [trial for trial in plan.trials if trial.asked is asked]
     send = [trial for trial in trials if trial.trial_id not in done]
-    # What a picture costs in tokens is each provider's own rule.
-    known = counts is not None or not any(trial.prompt.pictures for trial in send)
+    # What a picture or a sound costs in tokens is each provider's own rule.
+    known = counts is not None or not any(trial.prompt.pictures or trial.prompt.sounds for trial in send)
     tokens = {trial.trial_id: _asked_tokens(trial) if counts is None else counts[trial.trial_id] for trial in send}
     prompt_tokens = sum(tokens.values()) if known else None
     answers = max(asked.parameters.get(name) or 1 for name in ("n", "best_of")) * len(send)
@@ -193,8 +194,9 @@ def _too_long(trials: Iterable[Trial], tokens: Mapping[str, int], other: int, co
 
 
 def _asked_tokens(trial: Trial) -> int:
-    """Of the prompt and the system message, filled in."""
-    return tokens_of(trial.prompt.text) + (tokens_of(trial.system) if trial.system else 0)
+    """Of the prompt, the system message and what was said before, filled in."""
+    before = [trial.system, transcript(trial.history) if trial.history else None]
+    return tokens_of(trial.prompt.text) + sum(tokens_of(each) for each in before if each)
 
 
 def counted_tokens(client: Client, plan: Plan, done: Mapping[str, Any]) -> dict[str, dict[str, int]]:
@@ -216,9 +218,10 @@ async def _counts(
     client: Client, plan: Plan, asked: AskedDeployment, done: Mapping[str, Any], limit: asyncio.Semaphore
 ) -> dict[str, int] | None:
     send = [trial for trial in plan.trials if trial.asked is asked and trial.trial_id not in done]
-    same: dict[tuple[str, str | None], list[Trial]] = {}
+    same: dict[tuple[str, str | None, str], list[Trial]] = {}
     for trial in send:
-        same.setdefault((trial.prompt.prompt_id.partition("-")[0], trial.system), []).append(trial)
+        before = transcript(trial.history or ())
+        same.setdefault((trial.prompt.prompt_id.partition("-")[0], trial.system, before), []).append(trial)
     # Tools, formats and prompts of the gateway's repository are tokens that only the call itself knows.
     adds = {"tools", "response_format", "text", "previous_response_id", "conversation", "headers", "extra"}
     if (
@@ -230,8 +233,7 @@ async def _counts(
         return None
 
     async def one(trials: list[Trial]) -> int | None:
-        prompt = trials[0].prompt
-        turns = checked(prompt.messages or prompt.text, trials[0].system)
+        turns = checked(trials[0].turns or trials[0].prompt.text, trials[0].system)
         async with limit:
             try:
                 return await count_tokens(client, asked.deployment, turns)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._files import read_file, user_path, write_private
 from .._prompts.pictures import MOST_BYTES, as_url
-from .._safe_text import plain
+from .._safe_text import plain, quoted
 from .._wire.media import sound_kind
 from ..errors import ConfigurationError
 
@@ -42,7 +42,7 @@ def checked_folder(folder: Any) -> Path | None:
     except OSError:  # a name that is too long
         good = False
     if not good:
-        shown = plain(repr(str(found)), 200)
+        shown = quoted(str(found), 200)
         raise ConfigurationError(f"folder {shown} is no folder that can be written to.", hint="Make it first.")
     return found
 

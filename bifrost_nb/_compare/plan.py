@@ -9,20 +9,32 @@ from __future__ import annotations
 import random
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._client.calls import AnyKind, Call, same_for
+from .._client.media import Sound, sound_of
 from .._client.typed_answers import AnswerSchema, with_schema
 from .._keys import Secret
 from .._numbers import number, whole
-from .._prompts.inputs import Rendered, prompts_of
-from .._prompts.messages import Message, asked_as, checked_templates, transcript
+from .._prompts.inputs import Rendered, prompts_of, rows_of
+from .._prompts.messages import (
+    Message,
+    Template,
+    Turns,
+    asked_as,
+    checked_templates,
+    checked_turns,
+    filled_in,
+    transcript,
+    with_history,
+)
 from .._prompts.template import render
+from .._safe_text import plain, quoted
 from ..errors import ConfigurationError
-from .api_choice import check_images_taken, system_for, with_kinds
+from .api_choice import MEDIA, check_images_taken, system_for, with_kinds
 from .groups import SEPARATOR
 from .identity import digest_of, identity_of, numbered, shown_values
 from .kept_media import keeper
@@ -45,7 +57,7 @@ __all__ = [
 TAGS = ("cell", "variant", "template", "input", "sweep")
 """Tags that a comparison sets on its runs: the cell's identity, the names of its variant and template, the row of
 inputs, and the pass in which it was sent."""
-_OWN = ("deployment", "name", "fallbacks", "concurrency", "requests_per_minute", "system")
+_OWN = ("deployment", "name", "fallbacks", "concurrency", "requests_per_minute", "system", "history")
 _INSTEAD = "compare itself takes prompt, system, stream and tags, and counts repeats; the rest it sets."
 
 
@@ -64,6 +76,8 @@ class AskedDeployment:
     """A template too; its own, else the comparison's."""
     kind: AnyKind = "text"
     """By which API it is asked."""
+    history: Turns | None = field(default=None, repr=False)
+    """What was said before in its own conversation: turns in front of the prompt, templates too."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,6 +95,10 @@ class PlannedPrompt:
     """What is sent, where that is more than the text."""
     pictures: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The ``data:`` URLs among it, by column of the inputs."""
+    sounds: Mapping[str, Sound] = field(default_factory=dict, repr=False)
+    """What is to be written down, by column of the inputs."""
+    hint: str | None = None
+    """The text beside a sound: names and words that it may hold."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,6 +111,13 @@ class Trial:
     repeat: int
     system: str | None = None
     """Filled in."""
+    history: Sequence[Message] | None = field(default=None, repr=False)
+    """Its own earlier turns, filled in."""
+
+    @property
+    def turns(self) -> Sequence[Message] | None:
+        """The messages that are sent, where that is more than the prompt's text."""
+        return with_history(self.history, self.prompt.messages or self.prompt.text) or self.prompt.messages
 
     @property
     def variant(self) -> str:
@@ -141,7 +166,7 @@ class Plan:
         `like` is a call of the same variant: what differs in its text alone is not checked again.
         """
         asked, prompt = trial.asked, trial.prompt
-        if like is not None and prompt.messages is None and _differ_in_text(asked):
+        if like is not None and trial.turns is None and _differ_in_text(asked):
             call = same_for(
                 like,
                 prompt.text,
@@ -152,13 +177,13 @@ class Plan:
             )
             client.made_ready(call)
             return call
-        parameters = for_row(asked.parameters, prompt.values)
+        parameters = _without_hint(asked, for_row(asked.parameters, prompt.values))
         options: dict[str, Any] = {"retries": 0, **parameters, **system_for(asked.kind, trial.system)}
         call = client.prepare(
             asked.kind,
             asked.deployment,
             stream=self.stream,
-            **asked_as(asked.kind, prompt.text, prompt.messages),
+            **_asked(asked, prompt, trial.turns),
             fallbacks=list(asked.fallbacks) or None,
             tags=self.tags_of(trial),
             comparison_id=self.comparison_id,
@@ -169,6 +194,19 @@ class Plan:
         if asked.kind in ("image", "speech"):
             call.before_log = keeper(self, trial)
         return call
+
+
+def _asked(asked: AskedDeployment, prompt: PlannedPrompt, turns: Sequence[Message] | None) -> dict[str, Any]:
+    """The arguments of `Client.prepare` that ask this. Raises ConfigurationError."""
+    if asked.kind != "transcription":
+        return asked_as(asked.kind, prompt.text, turns)
+    return {"prompt": next(iter(prompt.sounds.values())), "hint": asked.parameters.get("prompt", prompt.hint)}
+
+
+def _without_hint(asked: AskedDeployment, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """A transcription's ``prompt`` goes by another name, see `_asked`."""
+    own = asked.kind == "transcription"
+    return {name: value for name, value in parameters.items() if not (own and name == "prompt")}
 
 
 def _differ_in_text(asked: AskedDeployment) -> bool:
@@ -195,6 +233,7 @@ def make_plan(
     messages: Any = None,
     inputs: Any = None,
     images: Any = None,
+    sounds: Any = None,
     schema: Any = None,
     repeats: int = 1,
     kind: AnyKind | None = "text",
@@ -217,13 +256,15 @@ def make_plan(
     `kind` None: as the gateway's list of models says for each deployment; messages, images and
     a schema are a chat's. `known_only`: as far as the list was heard before, so that nobody waits.
     """
-    if kind in ("image", "speech"):
+    if kind in MEDIA:
         _check_media(kind, messages=messages, images=images, schema=schema, system=system, batch=batch)
         stream = False
-    elif folder is not None:
+    if sounds is not None and kind != "transcription":
+        raise ConfigurationError("sounds are to be written down.", hint="They go with api='transcription'.")
+    if folder is not None and kind not in ("image", "speech"):
         raise ConfigurationError("folder is for pictures and sound.", hint="It goes with api='image' or 'speech'.")
     read_by = None if schema is None else AnswerSchema.of(schema)
-    templates = _templates(prompt, messages)
+    templates: Any = None if kind == "transcription" and prompt is None else _templates(prompt, messages)
     repeats, seed = _whole("repeats", repeats), _whole("seed", seed, least=None)
     if tags is not None and not isinstance(tags, Mapping):
         raise ConfigurationError(f"tags must be a dict, not {type(tags).__name__}.")
@@ -237,7 +278,7 @@ def make_plan(
         **(parameters or {}),
     }
     asked = asked_deployments(deployments, shared)
-    needs_chat = any(one is not None for one in (messages, images, schema))
+    needs_chat = any(one is not None for one in (messages, images, schema, *(who.history for who in asked)))
     asked = with_kinds(client, asked, "chat" if needs_chat and kind is None else kind, known_only=known_only)
     asked = tuple(_typed(one, read_by) for one in asked)
     if images is not None:
@@ -247,25 +288,36 @@ def make_plan(
         raise ConfigurationError(f"api={kind!r} takes no system message.", hint="Leave it out.")
     if any(who.kind == "text" and who.system is not None for who in asked):
         raise ConfigurationError("A text completion takes no system message.", hint="Pass api='chat'.")
+    if other := next((who for who in asked if who.history and who.kind not in ("chat", "responses")), None):
+        raise ConfigurationError(f"{other.name} has a history, which goes with chats only.", hint="Pass api='chat'.")
     gateway = client.settings.base_url.rstrip("/")
-    systems = [who.system for who in asked if who.system is not None]
+    systems: list[Template] = [each for who in asked for each in (who.system, who.history) if each is not None]
     by_row = {column for who in asked for column in columns_of(who.parameters).values()}
-    prompts = _prompts(prompts_of(templates, inputs, systems, images, also=by_row), kind, system)
+    if kind == "transcription":
+        prompts = _sound_prompts(templates, inputs, sounds, by_row)
+    else:
+        prompts = _prompts(prompts_of(templates, inputs, systems, images, also=by_row), kind, system)
     rows = list({id(one.values): one.values for one in prompts}.values())
     for who in asked:
         check_columns_of(who.parameters, rows)
     contents = _contents(client, asked, stream, prompts[0])
     mark = ["batch"] if batch else []
     trials = tuple(
-        Trial(digest_of([gateway, one.prompt_id, *content, filled, repeat, *own, *mark], 16), one, who, repeat, filled)
+        Trial(
+            digest_of([gateway, one.prompt_id, *content, filled, repeat, *own, *([past] if past else []), *mark], 16),
+            one, who, repeat, filled, past,
+        )
         for one in prompts
         for who, content in zip(asked, contents, strict=True)
         for filled in [_filled(who.system, one.values)]
+        for past in [_past(who, one.values)]
         for own in [_of_row(who, one)]
         for repeat in range(repeats)
-    )
+    )  # fmt: skip
     plan = Plan(
-        comparison_id=digest_of([gateway, kind, system, _in_order(templates), *([images] if images else [])], 16),
+        comparison_id=digest_of(
+            [gateway, kind, system, _in_order(templates), *(one for one in (images, sounds) if one)], 16
+        ),
         kind=kind,
         stream=stream,
         system=system,
@@ -291,7 +343,10 @@ def _check_media(kind: AnyKind, **given: Any) -> None:
     wrong = next((name for name, value in given.items() if value is not None and value is not False), None)
     if wrong is not None:
         said = "mode='batch'" if wrong == "batch" else f"{wrong}="
-        raise ConfigurationError(f"api={kind!r} takes a prompt, and no {said}.", hint="Leave it out.")
+        raise ConfigurationError(
+            f"api={kind!r} takes {'sounds=' if kind == 'transcription' else 'a prompt'}, and no {said}.",
+            hint="Leave it out.",
+        )
 
 
 def _of_row(asked: AskedDeployment, prompt: PlannedPrompt) -> list[Any]:
@@ -340,8 +395,60 @@ def _prompts(rendered: list[Rendered], kind: AnyKind, system: str | None) -> tup
     return tuple(prompts)
 
 
+def _sound_prompts(templates: Any, inputs: Any, column: Any, by_row: Set[str]) -> tuple[PlannedPrompt, ...]:
+    """A prompt for each row's sound (and template of a hint). Raises ConfigurationError and TemplateError."""
+    example = "compare([...], inputs={'clip': ['a.mp3']}, sounds='clip', api='transcription')"
+    if not isinstance(column, str):
+        raise ConfigurationError(
+            f"sounds must be the name of a column of inputs, not {quoted(column, 80)}.", hint=f"Like {example}."
+        )
+    rows = rows_of(inputs)
+    if column not in rows[0]:
+        raise ConfigurationError(f"inputs has no column {plain(column, 60)!r} for sounds.", hint=f"Like {example}.")
+    if templates is None:
+        rendered = [Rendered(None, "", row, {}) for row in rows]
+    else:
+        rendered = prompts_of(templates, inputs, also={column, *by_row})
+        rows = [one.values for one in rendered]
+    heard: dict[int, Sound] = {}
+    for place, row in enumerate(rows):
+        if id(row) not in heard:
+            heard[id(row)] = _heard(row.get(column), column, place)
+    seen: Counter[str] = Counter()
+    known: Counter[str] = Counter()
+    of_row: dict[int, str] = {}
+    prompts = []
+    for template, hint, values, _ in rendered:
+        sound = heard[id(values)]
+        if id(values) not in of_row:
+            shown = shown_values({**values, column: sound.digest})
+            of_row[id(values)] = numbered(digest_of(["input", shown], 12), known)
+        prompt_id = numbered(digest_of(["transcription", hint, sound.digest], 12), seen)
+        prompts.append(
+            PlannedPrompt(
+                prompt_id, sound.words, template, values, of_row[id(values)], sounds={column: sound},
+                hint=str(hint) or None,
+            )
+        )  # fmt: skip
+    return tuple(prompts)
+
+
+def _heard(value: Any, column: str, number: int) -> Sound:
+    try:
+        return sound_of(value)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{column!r} in row {number} of inputs: {error.message}", hint=error.hint) from None
+
+
 def _filled(system: str | None, values: Mapping[str, Any]) -> str | None:
     return None if system is None else render(system, values, where="the system message")
+
+
+def _past(asked: AskedDeployment, values: Mapping[str, Any]) -> Sequence[Message] | None:
+    if asked.history is None:
+        return None
+    found = filled_in(asked.history, values, f"the history of {asked.name}")
+    return None if isinstance(found, str) else found
 
 
 def _shuffled(trials: Sequence[Trial], seed: int) -> tuple[Trial, ...]:
@@ -408,7 +515,12 @@ def _one(entry: Any, shared: Mapping[str, Any]) -> AskedDeployment:
     if system is not None and not isinstance(system, str):
         raise ConfigurationError(f"The system message of {deployment} must be text, not {type(system).__name__}.")
     concurrency = _whole("concurrency", settings["concurrency"])
-    return AskedDeployment(name, deployment, parameters, tuple(fallbacks), concurrency, pace, system)
+    history = settings.get("history")
+    if history is not None and not isinstance(history, Turns):
+        if isinstance(history, str | Mapping) or not isinstance(history, Sequence):
+            raise ConfigurationError(f"The history of {deployment} must be a list of messages, not {history!r}.")
+        history = checked_turns(list(history)) if history else None
+    return AskedDeployment(name, deployment, parameters, tuple(fallbacks), concurrency, pace, system, history=history)
 
 
 def _contents(client: Client, asked: Sequence[AskedDeployment], stream: bool, prompt: PlannedPrompt) -> list[list[Any]]:
@@ -419,12 +531,14 @@ def _contents(client: Client, asked: Sequence[AskedDeployment], stream: bool, pr
     seen: Counter[str] = Counter()
     contents = []
     for one in asked:
-        parameters = {**shared_by_rows(one.parameters), **system_for(one.kind, one.system)}
+        parameters = {**_without_hint(one, shared_by_rows(one.parameters)), **system_for(one.kind, one.system)}
         call = client.prepare(
             one.kind, one.deployment, stream=stream, fallbacks=list(one.fallbacks) or None,
-            **asked_as(one.kind, prompt.text, prompt.messages), **parameters,
+            **_asked(one, prompt, prompt.messages), **parameters,
         )  # fmt: skip
         content = identity_of(call, question=False)
+        if one.kind == "transcription" and "prompt" in one.parameters:
+            content.append(one.parameters["prompt"])
         digest = digest_of(content, 16)
         seen[digest] += 1
         contents.append([*content, seen[digest]])

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from .._prompts.value_text import no_value
-from .._safe_text import plain
+from .._safe_text import quoted
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 
@@ -64,5 +64,5 @@ def _as_json(value: Any, what: str) -> Any:
         return orjson.loads(written)
     except (TypeError, AttributeError, orjson.JSONDecodeError):
         raise ConfigurationError(
-            f"{what} must be a list or an object, or a text that is one in JSON, not {plain(repr(value), 80)}."
+            f"{what} must be a list or an object, or a text that is one in JSON, not {quoted(value, 80)}."
         ) from None

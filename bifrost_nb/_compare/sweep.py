@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .._client.call_notes import is_shared
+from .._runs.store import RunStore
 from .._safe_text import plain
 from ..errors import (
     AuthenticationFailed,
@@ -115,7 +116,7 @@ class Sweep:
         finished: Callable[[Run, bool], None] | None = None,
     ) -> None:
         self.client, self.plan, self.sink, self.finished = client, plan, sink, finished
-        self.results: dict[str, Run] = dict(done)
+        self.results = RunStore(done)
         self.progress = Progress(total=len(plan.trials), reused=len(done), notes=notes_on(plan, done))
         self._ways = {
             asked.name: _DeploymentQueue(asked, ConcurrencyLimiter(asked.concurrency, asked.requests_per_minute))
@@ -139,7 +140,7 @@ class Sweep:
 
     def add(self, trials: Sequence[Trial], done: Mapping[str, Run]) -> None:
         """Further trials, for the next `run`; those in `done` are not sent. What was given up stays so."""
-        self.results |= done
+        self.results.update(done)
         self.progress.total += len(trials)
         self.progress.reused += len(done)
         self._queue(trials)

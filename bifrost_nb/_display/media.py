@@ -15,17 +15,22 @@ from .._safe_text import plain
 from .._wire.media import sound_kind
 from .html import Markup, text
 
-__all__ = ["media_html", "media_said", "media_text", "media_urls"]
+__all__ = ["media_html", "media_said", "media_text", "media_urls", "sound_url"]
 
 SHOWN_BYTES = 4_000_000
 """Of pictures, and of sound, in one output: a page, and a saved notebook, holds them as text."""
 _DRAWN, _SPOKEN = "image_generation", "speech"
 
 
-def media_html(run: Run) -> Markup:
-    """The pictures and the player of `run`, then words about what is not shown; empty where it has neither."""
-    shown = [*_pictures(run), *_player(run)]
-    about = _words(run, pictures=len(_showable(run.images)), sound=bool(_player(run)))
+def media_html(run: Run, side: int | None = None) -> Markup:
+    """The pictures and the player of `run`, then words about what is not shown; empty where it has neither.
+
+    With `side` the pictures are drawn again, at most so many pixels wide and high.
+    """
+    urls = _showable(run.images) if side is None else [url for each in run.images if (url := _small(each, side))]
+    player = _player(run)
+    shown = [*_pictures(run, urls), *player]
+    about = _words(run, pictures=len(urls), sound=bool(player))
     words = "".join(f"<p><em>{text(each)}</em></p>" for each in about)
     return Markup("".join(shown) + words)
 
@@ -59,11 +64,11 @@ def media_urls(run: Run, side: int) -> list[str]:
     Drawn again, a picture of a few megabytes is as small as a table needs it, and says no more who drew it.
     """
     found = [url for each in run.images if (url := _small(each, side))]
-    spoken = _sound_url(run.audio_bytes) if run.request_type == _SPOKEN else None
+    spoken = sound_url(run.audio_bytes) if run.request_type == _SPOKEN else None
     return [*found, spoken] if spoken else found
 
 
-def _sound_url(sound: bytes) -> str | None:
+def sound_url(sound: bytes) -> str | None:
     """A ``data:`` address; None for what is of no known kind, or too large."""
     kind = sound_kind(sound)
     if kind is None or len(sound) > SHOWN_BYTES:
@@ -118,14 +123,14 @@ def _showable(pictures: Sequence[bytes]) -> list[str]:
     return showable((url for each in pictures if (url := as_url(each))), SHOWN_BYTES) if pictures else []
 
 
-def _pictures(run: Run) -> list[str]:
+def _pictures(run: Run, urls: Sequence[str]) -> list[str]:
     look = "display:block;max-width:min(100%,32em);height:auto;margin:4px 0"
     said = escape(f"drawn for: {plain(run.prompt, 100)}", quote=True)
-    return [f'<img src="{escape(url, quote=True)}" alt="{said}" style="{look}">' for url in _showable(run.images)]
+    return [f'<img src="{escape(url, quote=True)}" alt="{said}" style="{look}">' for url in urls]
 
 
 def _player(run: Run) -> list[str]:
-    url = _sound_url(run.audio_bytes)
+    url = sound_url(run.audio_bytes)
     return [f'<audio controls preload="metadata" src="{url}" style="max-width:100%"></audio>'] if url else []
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from .._keys import without_keys
 from .._runs.columns import COLUMNS
@@ -51,6 +51,8 @@ MOST_NAMED = 5
 """Pictures of a question that are named in words."""
 LONGEST_ARGUMENTS = 20_000
 """Characters of a tool call's arguments that are read as JSON; longer ones are shown as they came, and cut."""
+PANE_SIDE = 512
+"""Pixels of a drawn picture's longer side in a live pane."""
 SHORT = 200
 """Answers of so many characters are in the metadata themselves."""
 
@@ -100,18 +102,23 @@ def as_html(run: Run, form: str = "md") -> str:
     )
 
 
-def answer_html(run: Run, form: str = "md", *, media: bool = True) -> str:
+def answer_html(run: Run, form: str = "md", *, media: Literal["whole", "small", "words"] = "whole") -> str:
     """All that `run` says (reasoning, choices, calls), rendered; words where it says nothing. `form` as in `FORMS`.
 
-    Without `media` there are words for pictures and sound, too: a page that makes each element anew knows none of them.
+    `media`: pictures and sound as they came; pictures drawn again for a page that gets all of it in one message; or
+    words for both, where they are shown beside it.
     """
     from .html import text
     from .markdown import preformatted
     from .media import media_html, media_text
 
     shown = _reader(form)
-    has = run.images or run.audio_bytes
-    parts: list[str] = [media_html(run) if media or not has else f"<p><em>{text(media_text(run))}</em></p>"]
+    words = media == "words" and (run.images or run.audio_bytes)
+    parts: list[str] = [
+        f"<p><em>{text(media_text(run))}</em></p>"
+        if words
+        else media_html(run, PANE_SIDE if media == "small" else None)
+    ]
     if run.reasoning:
         parts.append(f"<details><summary>Reasoning</summary>{preformatted(run.reasoning)}</details>")
     if len(run.texts) > 1:

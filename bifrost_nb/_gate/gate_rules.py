@@ -19,7 +19,7 @@ from .._compare.difference import FEWEST_INPUTS, FEWEST_INPUTS_P95, Mixed, diffe
 from .._compare.metrics import Statistic, default_margin, higher_is_better, is_score, score_columns
 from .._compare.summary import measured
 from .._compare.verdict import amount
-from .._safe_text import plain
+from .._safe_text import plain, quoted
 from .._statistics.intervals import mean_interval
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError
@@ -156,7 +156,7 @@ def _parse(name: str, wanted: Any, frame: pd.DataFrame) -> Rule:
     found = _TEXT.match(wanted) if isinstance(wanted, str) else None
     if found is None:
         raise ConfigurationError(
-            f"{name}={plain(repr(wanted), 60)} is no rule.",
+            f"{name}={quoted(wanted, 60)} is no rule.",
             hint="Write a number, 'at least 0.9', 'at most 1500', 'not worse by 0.02', 'not worse by 10%' or 'better'.",
         )
     if found["better"]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence, Set
 from inspect import isclass
 from typing import Any, NamedTuple
 
+from .._safe_text import quoted
 from ..errors import ConfigurationError, TemplateError
 from .arrow_values import arrow_rows, arrow_values
 from .messages import Message, Template, Turns, filled_in, image_columns, pictures_of, variables_of, with_pictures
@@ -29,7 +30,7 @@ class Rendered(NamedTuple):
 def prompts_of(
     prompt: Template | Mapping[str, Template],
     inputs: Any,
-    systems: Sequence[str] = (),
+    systems: Sequence[Template] = (),
     images: Any = None,
     also: Set[str] = frozenset(),
 ) -> list[Rendered]:
@@ -54,7 +55,10 @@ def prompts_of(
             f" ({', '.join(rows[0]) or 'there are none'}).",
             hint="Write {{name}} where a value belongs, or use repeats= to send the same prompt again.",
         )
-    pictures = [pictures_of(row, columns, f"row {number} of inputs") for number, row in enumerate(rows)]
+    none: Mapping[str, str] = {}
+    pictures = [
+        pictures_of(row, columns, f"row {number} of inputs") if columns else none for number, row in enumerate(rows)
+    ]
     rendered: list[Rendered] = []
     for name, template in templates.items():
         for number, row in enumerate(rows):
@@ -215,5 +219,4 @@ def _of(name: str | None) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = repr(dict(value)) if isinstance(value, Mapping) else repr(value)
-    return text if len(text) <= 80 else text[:79] + "…"
+    return quoted(dict(value) if isinstance(value, Mapping) else value, 80)

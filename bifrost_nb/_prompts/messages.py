@@ -7,7 +7,7 @@ from typing import Any
 
 from .._client.calls import AnyKind, asked_of, prepare
 from .._client.token_count import as_items
-from .._safe_text import plain
+from .._safe_text import plain, quoted
 from ..errors import ConfigurationError, TemplateError
 from .pictures import MOST_BYTES, data_url, described
 from .template import render, variables
@@ -28,6 +28,7 @@ __all__ = [
     "transcript",
     "user_turn",
     "variables_of",
+    "with_history",
     "with_pictures",
 ]
 
@@ -101,7 +102,7 @@ def image_columns(images: Any, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     names = [images] if isinstance(images, str) else images
     if not isinstance(names, Sequence) or not names or not all(isinstance(name, str) for name in names):
         raise ConfigurationError(
-            f"images must be the name of a column of inputs, or a list of names, not {plain(repr(images), 80)}.",
+            f"images must be the name of a column of inputs, or a list of names, not {quoted(images, 80)}.",
             hint="Put the pictures into inputs: inputs={'photo': [...]}, images='photo'.",
         )
     for name in names:
@@ -128,6 +129,15 @@ def with_pictures(asked: str | list[Message], columns: Sequence[str], urls: Mapp
     parts = [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
     turns[place] = {**turns[place], "content": [*parts, *_parts(urls[name] for name in columns)]}
     return turns
+
+
+def with_history(history: Sequence[Message] | None, asked: str | Sequence[Message]) -> list[Message] | None:
+    """`asked` behind what was said before, and both behind a system message; None without any history."""
+    if not history:
+        return None
+    turns = [user_turn(asked)] if isinstance(asked, str) else list(asked)
+    first = next((place for place, turn in enumerate(turns) if turn["role"] not in ("system", "developer")), len(turns))
+    return [*turns[:first], *history, *turns[first:]]
 
 
 def user_turn(text: str, urls: Sequence[str] = ()) -> Message:

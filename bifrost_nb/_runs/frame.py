@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 from .._suggest import did_you_mean
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Library", "frame_from_arrow", "frame_of", "runs", "table_as", "table_of", "to_array", "to_frame"]
 
 T = TypeVar("T")
+_BLOCK = 10_000
+"""So many runs are objects at once; those of a large comparison are packed before and after."""
 Library = Literal["pandas", "arrow", "polars"]
 """Whose table the runs are to be in."""
 
@@ -37,7 +40,7 @@ def to_frame(runs: Iterable[Run], to: Library = "pandas") -> Any:
 
         bf.to_frame([client.chat("azure/fast", "Hi")])[["total_ms", "cost_usd"]]
     """
-    return table_as(table_of(list(runs)), to)
+    return table_as(table_of(runs), to)
 
 
 def table_as(table: pa.Table, to: Library) -> Any:
@@ -59,13 +62,18 @@ def table_as(table: pa.Table, to: Library) -> Any:
     return pl.from_arrow(table.select(NAMES))
 
 
-def table_of(runs: list[Run]) -> pa.Table:
+def table_of(runs: Iterable[Run]) -> pa.Table:
     """The columns of `runs` as an Arrow table."""
     import pyarrow as pa
 
     from .log.reader import column_array, schema
 
-    return pa.table([column_array(_values(column, runs), column.dtype) for column in COLUMNS], schema=schema())
+    rest, tables = iter(runs), [schema().empty_table()]
+    while block := list(islice(rest, _BLOCK)):
+        arrays = [column_array(_values(column, block), column.dtype) for column in COLUMNS]
+        tables.append(pa.table(arrays, schema=schema()))
+        del block  # before the next is read
+    return pa.concat_tables(tables)
 
 
 def _values(column: Column[Run], runs: list[Run]) -> list[Any]:

@@ -1,4 +1,5 @@
-"""The files and batch jobs of the providers behind the embedded gateway, as OpenAI, Azure and Anthropic keep them.
+"""The files and batch jobs of the providers behind the embedded gateway, as OpenAI, Azure, Anthropic and Gemini keep
+them.
 
 A job's answers are worked out when it is made and shown when its time has come: what a simulated deployment answers,
 in the provider's own words, without anything of the gateway's.
@@ -124,7 +125,7 @@ class BatchStore:
 
     def finish(self, job: BatchJob) -> None:
         """Write the files of a job of OpenAI's form whose time has come."""
-        if job.progress < 1 or job.output_file_id or job.error_file_id or job.provider == "anthropic":
+        if job.progress < 1 or job.output_file_id or job.error_file_id or job.provider in ("anthropic", "gemini"):
             return
         for good in (True, False):
             lines = [line for line in job.results if is_good(line) is good]
@@ -139,8 +140,10 @@ class BatchStore:
                     job.error_file_id = file.id
 
 
-def answers_of(simulator: Simulator, provider: str, endpoint: str, lines: list[Json]) -> list[Json]:
-    """What `provider` answers to each request of a job, in its own form."""
+def answers_of(simulator: Simulator, provider: str, endpoint: str, lines: list[Json], model: str) -> list[Json]:
+    """What `provider` answers to each request of a job, in its own form; `model` is the job's."""
+    if provider == "gemini":
+        return [_gemini(simulator, line, model) for line in lines]
     answer = _anthropic if provider == "anthropic" else _openai
     return [answer(simulator, provider, endpoint, line) for line in lines]
 
@@ -224,6 +227,38 @@ def _anthropic(simulator: Simulator, provider: str, endpoint: str, line: Json) -
         # Measured: the gateway drops what the provider says of an error.
         return told | {"result": {"type": "errored"}, "error": {"code": "error"}}
     return told | {"result": {"type": "succeeded", "message": _message(attempt.answer, attempt.route.upstream_model)}}
+
+
+_ENDS = {"length": "MAX_TOKENS", "content_filter": "SAFETY"}
+
+
+def _gemini(simulator: Simulator, line: Json, model: str) -> Json:
+    """What the gateway makes of an answer of Gemini's: measured on 2.0.0-prerelease3 before a simulated one."""
+    from .providers import GenAI
+
+    def convert(asked: Json) -> Json:
+        if "messages" in asked:  # a chat's form: of it the messages alone are handed on
+            return {"model": asked["model"], "messages": asked["messages"], "stream": False}
+        chat = GenAI().request(asked, str(asked["model"])) | {"stream": False}
+        wanted = (asked.get("generationConfig") or {}).get("responseJsonSchema")
+        form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": wanted}}
+        return chat | ({"response_format": form} if wanted else {})
+
+    told: Json = {"custom_id": line.get("custom_id")}
+    try:
+        body = {**(line.get("body") or {}), "model": model}
+        _, attempt = _attempt(simulator, "gemini", "/v1/chat/completions", body, convert)
+    except Refused as refused:
+        return told | {"error": {"code": "3", "message": refused.message}}
+    if isinstance(attempt, Failure):
+        return told | {"error": {"code": "3", "message": attempt.message}}
+    answer = attempt.answer
+    choice, thoughts = answer.choices[0], answer.reasoning_tokens or 0
+    usage = {"prompt_tokens": answer.prompt_tokens, "completion_tokens": answer.completion_tokens - thoughts}
+    usage["total_tokens"] = answer.prompt_tokens + answer.completion_tokens
+    said: Json = {"finish_reason": _ENDS.get(choice.finish_reason, "STOP"), "usage": usage}
+    said |= {"text": choice.text} if choice.text else {}
+    return told | {"response": {"status_code": 200, "body": said}}
 
 
 def _message(answer: SimulatedAnswer, model: str) -> Json:

@@ -31,7 +31,8 @@ def row_of(
     key = virtual_key(call.headers)
     row = {
         "id": route.log_id,
-        "parent_request_id": call.request_id if route.log_id != call.request_id else None,
+        "parent_request_id": _session(dialect, call.headers)
+        or (call.request_id if route.log_id != call.request_id else None),
         "object": route.request_type,
         "provider": route.provider,
         **_names(simulator, route),
@@ -70,6 +71,15 @@ def _tags(dialect: Dialect, headers: Mapping[str, str]) -> dict[str, str]:
     if dialect.old:
         return {}
     return {name[9:]: value for name, value in headers.items() if name.startswith("x-bf-dim-")}
+
+
+def _session(dialect: Dialect, headers: Mapping[str, str]) -> str | None:
+    """Measured: from 1.5.1 on the ``session-id`` of a W3C baggage is the parent of each of its calls."""
+    if dialect.before(1, 5, 1):
+        return None
+    members = (member.partition("=") for member in headers.get("baggage", "").split(","))
+    found = (value.partition(";")[0].strip() for name, _, value in members if name.strip() == "session-id")
+    return next(found, None) or None
 
 
 def _asked(dialect: Dialect, call: SimulatedCall, route: Route) -> dict[str, Any]:

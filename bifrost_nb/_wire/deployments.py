@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from urllib.parse import quote
 
 from .._keys import without_keys
-from .._safe_text import plain
+from .._safe_text import plain, quoted
 from ..errors import ConfigurationError
 
 __all__ = ["Deployment", "Endpoint", "Kind", "MediaKind", "Route", "endpoint"]
@@ -56,7 +56,7 @@ class Deployment:
                 hint="Write provider/model; bf.models() lists what the gateway has.",
             )
         provider, slash, model = text.partition("/")
-        shown = without_keys(plain(repr(text), 80))
+        shown = without_keys(quoted(text, 80))
         if not (slash and provider and model):
             raise ConfigurationError(
                 f"{what} {shown} does not say provider and model.",
@@ -96,7 +96,7 @@ def endpoint(
     if route == "v1":
         return Endpoint(f"/v1/{_OPERATION[kind]}", {}, "v1")
     if route != "azure":
-        raise ConfigurationError(f"route must be 'azure' or 'v1', not {plain(repr(route), 80)}.")
+        raise ConfigurationError(f"route must be 'azure' or 'v1', not {quoted(route, 80)}.")
     query = {} if api_version is None else {"api-version": _version(api_version)}
     return Endpoint(f"/openai/openai/deployments/{_segment(deployment)}/{_OPERATION[kind]}", query, "azure")
 
@@ -119,7 +119,7 @@ def _segment(deployment: Deployment) -> str:
         )
     if not _is_segment(deployment.model):
         raise ConfigurationError(
-            f"The deployment name {plain(repr(deployment.model), 80)} cannot be part of the Azure route's address: "
+            f"The deployment name {quoted(deployment.model, 80)} cannot be part of the Azure route's address: "
             "it would have to be escaped there, and no gateway turns it back.",
             hint="Leave out route='azure': /v1 sends the name in the body.",
         )
@@ -129,7 +129,7 @@ def _segment(deployment: Deployment) -> str:
 def _version(api_version: str) -> str:
     if not isinstance(api_version, str) or not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", api_version):
         raise ConfigurationError(
-            f"api_version {without_keys(plain(repr(api_version), 80))} is not a version.",
+            f"api_version {without_keys(quoted(api_version, 80))} is not a version.",
             hint="Write it like '2024-10-21'.",
         )
     return api_version

@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from .._keys import without_keys
 from .._numbers import number
-from .._safe_text import plain
+from .._safe_text import quoted
 from .._suggest import similar
 from ..errors import ConfigurationError
 from .deployments import Deployment
@@ -186,14 +186,14 @@ def configuration_error(error: ValidationError, model: type[BaseModel], given: I
             problems.setdefault(name, _problem(name, detail["type"], detail["msg"], detail["input"], model))
     hint = None
     if unknown:
-        passed = ", ".join(f"{plain(repr(name), 60)}: ..." for name in unknown[:3])
+        passed = ", ".join(f"{quoted(name, 60)}: ..." for name in unknown[:3])
         hint = f"Pass a provider's own parameters as extra={{{passed}}}."
     said = "; ".join(problems.values())
     return ConfigurationError(said if said.endswith("?") else f"{said}.", hint=hint)
 
 
 def _unknown(name: str, known: list[str]) -> str:
-    shown = plain(repr(name), 60)
+    shown = quoted(name, 60)
     meant = similar(name, known)
     return f"{shown} is not a parameter{f': did you mean {meant[0]!r}?' if meant else ''}"
 
@@ -230,7 +230,7 @@ def _phrase(schema: Mapping[str, Any]) -> str:
 
 
 def _shown(value: Any) -> str:
-    return without_keys(plain(repr(value), 60))
+    return without_keys(quoted(value, 60))
 
 
 def one_or_several(value: Any, what: str, check: Callable[[Any, str], None]) -> Any:

@@ -75,6 +75,13 @@ def test_the_tables_of_a_real_gateway(version: str, client_of: Callable[..., Cli
         assert bool(run.cost_usd == row["cost"] if row.get("cost") else logs["cost_usd"].isna()[run.Index])
         if row["status"] == "error":
             assert isinstance(run.error_message, str)
+        told_of = row.get("token_usage") or {}
+        for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
+            assert getattr(run, name) == told_of[name] if told_of.get(name) else True, name
+        assert {run.model, run.model_deployment} & {row["model"]}
+        assert {"started_at", "request_type", "prompt", "request_id"} <= {
+            name for name in logs if pd.notna(getattr(run, name))
+        }
     told = captured(version, "099_logs_stats")[0]
     assert stats["requests"][0] == told["total_requests"]
     assert stats["cost_usd_total"][0] == told["total_cost"]

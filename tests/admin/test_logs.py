@@ -202,6 +202,42 @@ def test_filters_are_sent_in_the_gateways_words(client_of: ClientOf) -> None:
     assert sent["status"] == "success,cancelled,error", "up to 1.5.16 a cancelled call is an error there"
 
 
+@pytest.mark.parametrize("dialect", ["1.4.18", "2.0"])
+def test_what_only_the_gateway_filters_by(client_of: ClientOf, dialect: str) -> None:
+    """By words, keys, tokens on every version; by reasons, sessions and tags from 1.5.1 on, before that an error."""
+    with local_gateway(dialect=dialect, speed=50) as gateway:
+        client = client_of(gateway.url)
+        client.complete("azure/fast", "Explain tides", max_tokens=4, headers={"x-bf-dim-team": "sea"})
+        client.chat("openai/gpt-4o-mini", "Hi", headers={"baggage": "session-id=s1"})
+        logged(client, 2)
+
+        def found(**filters: Any) -> list[str]:
+            return list(gateway_logs(client=client, **filters)["request_type"])
+
+        assert found(text="tides") == ["text_completion"]
+        assert found(virtual_key_id=["no-such-key"]) == []
+        assert found(min_tokens=1_000_000) == []
+        assert found(max_tokens=1_000_000, min_tokens=1.5) == ["text_completion", "chat_completion"]
+        newer = {"finish_reason": "length", "session_id": "s1", "tags": {"team": "sea"}}
+        if dialect == "2.0":
+            assert [found(**{name: value}) for name, value in newer.items()] == [
+                ["text_completion"], ["chat_completion"], ["text_completion"],
+            ]  # fmt: skip
+            assert found(tags={"team": "lake"}) == []
+            return
+        for name, value in newer.items():
+            with pytest.raises(ConfigurationError, match=rf"before 1\.5\.1 do not filter .* {name}, .* v1\.4\.18"):
+                found(**{name: value})
+
+
+def test_a_gateway_of_unknown_version_is_not_trusted_with_a_filter(client_of: ClientOf) -> None:
+    """It may send every row: an error says so, and the log is not read."""
+    gateway = Table({"/api/logs": Log([log_row(1)]).page})
+    with served(gateway) as url, pytest.raises(ConfigurationError, match="does not tell its version"):
+        gateway_logs(finish_reason="length", client=client_of(url))
+    assert not [each for each in gateway.asked if each.url.path == "/api/logs"]
+
+
 def test_limit_keeps_the_newest(client_of: ClientOf) -> None:
     """`limit` asks for no more pages than it needs and keeps the newest rows, oldest first."""
     gateway = Table({"/api/logs": Log([log_row(number) for number in range(5_000)]).page})
@@ -223,6 +259,13 @@ def test_limit_keeps_the_newest(client_of: ClientOf) -> None:
         ({"provider": "a,b"}, "a,b"),
         ({"model": [1]}, "model"),
         ({"limit": -1}, "limit"),
+        ({"min_tokens": -1}, "min_tokens"),
+        ({"finish_reason": 3}, "finish_reason"),
+        ({"finish_reason": ["a,b"]}, "without commas"),
+        ({"session_id": ""}, "session_id"),
+        ({"tags": {"a b": "c"}}, "name of a tag"),
+        ({"tags": {"team": 3}}, "tags['team']"),
+        ({"text": "x" * 2_000}, "text takes"),
     ],
 )
 def test_wrong_filters_are_told_before_anything_is_sent(

@@ -6,10 +6,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 import bifrost_nb as bf
-from bifrost_nb import Client, RunLog, compare
+from bifrost_nb import Client, LocalGateway, RunLog, compare
 from bifrost_nb._client.costs import AGES_S, GIVE_UP_AFTER, Costs, _Waiting
 from bifrost_nb._client.model_list import _with_true_prices, prices_in
 from bifrost_nb._client.portal import portal
@@ -132,3 +133,29 @@ def test_attempts_that_broke_off_are_paid_too() -> None:
     run = Run(request_id="b", status="ok")
     assert add_log_rows(run, [broken, answered], [answered])
     assert (run.cost_usd, run.input_cost_usd) == (1.0, None)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_an_attempt_that_was_answered_and_broke_off_is_counted(
+    client: Client, gateway: LocalGateway, stream: bool
+) -> None:
+    """The run says so, the caller is warned, and its cost is what the gateway's log has for both."""
+    gateway.script([{"drop": {"after_bytes": 30}, "times": 1}])
+
+    def ask() -> Run:
+        if not stream:
+            return client.complete("azure/fast", "Hi", max_tokens=3)
+        with client.stream("azure/fast", "Hi", max_tokens=3) as pieces:
+            list(pieces)
+        return pieces.run
+
+    with pytest.warns(RuntimeWarning, match="1 earlier attempt was answered and broke off"):
+        run = ask()
+    [note] = run.notes
+    assert note.startswith("1 earlier attempt was answered and broke off")
+    assert [attempt.http_status for attempt in run.attempts] == [200, 200]
+    client.wait_costs([run], 10)
+    rows = bf.gateway_logs(client=client).set_index("run_id")["cost_usd"]
+    paid = [rows.get(attempt.request_id, 0.0) for attempt in run.attempts]
+    assert run.cost_usd == pytest.approx(sum(0.0 if pd.isna(each) else each for each in paid))
+    assert len(rows) == 2

@@ -18,7 +18,7 @@ from bifrost_nb._compare import kept_media
 from bifrost_nb._display.run import answer_html
 from bifrost_nb._wire.media import sound_seconds
 
-DRAW, SPEAK = "openai/gpt-image-1", "openai/gpt-4o-mini-tts"
+DRAW, SPEAK, HEAR = "openai/gpt-image-1", "openai/gpt-4o-mini-tts", "openai/whisper-1"
 PAIR = [DRAW, {"deployment": DRAW, "name": "small", "size": "32x32"}]
 URL = re.compile(r"data:image/webp;base64,([A-Za-z0-9+/=]+)")
 
@@ -62,7 +62,7 @@ def test_pictures_stand_side_by_side(client: Client, gateway: LocalGateway) -> N
     assert [Image.open(_bytes(cell["pictures"][0])).size for cell in cells] == [(64, 48), (32, 32)]
     assert len(URL.findall(grid._repr_html_())) == 2
     assert "sha256" not in grid._repr_html_()
-    assert "<img" not in answer_html(comparison.runs[0], media=False)  # for the live pane
+    assert "<img" not in answer_html(comparison.runs[0], media="words")  # the grid has them beside it
     answer = grid.detail(0, 0)["answers"][0]
     assert (len(answer["drawn"]), "<img" in answer["html"]) == (1, False)
     vote = comparison.vote()
@@ -117,6 +117,106 @@ def test_a_folder_that_goes_costs_no_picture(client: Client, gateway: LocalGatew
     assert any("could not be written" in note for run in found.runs for note in run.notes)
 
 
+def test_transcriptions_are_compared(client: Client, gateway: LocalGateway, tmp_path: Path) -> None:
+    """Sounds of any kind in a column: the form that is sent, words that differ, the price of a minute, paid once."""
+    spoken = client.speech(SPEAK, "Good morning Ada Lovelace.", voice="alloy", response_format="wav")
+    (tmp_path / "tea.mp3").write_bytes(client.speech(SPEAK, "Tea and milk.", voice="alloy").audio_bytes)
+    two = [HEAR, {"deployment": HEAR, "name": "hinted", "prompt": "Names: Ada", "temperature": 0}]
+    inputs = {"clip": [spoken, tmp_path / "tea.mp3"], "word": ["morning", "milk"]}
+    gateway.script([{"deployment": HEAR, "times": 1, "text": "Noise."}])
+    asked: dict[str, Any] = {"inputs": inputs, "sounds": "clip", "api": "transcription", "language": "en"}
+    first = bf.compare(two, client=client, score=bf.scorers.contains("word"), concurrency=1, **asked)
+    bodies = [body for body in posts(gateway) if isinstance(body, str)]
+    assert len(bodies) == 4
+    assert all('name="language"\r\n\r\nen' in body for body in bodies)
+    hinted = ["Names: Ada" in body and 'name="temperature"' in body for body in bodies]
+    assert sorted(hinted) == [False, False, True, True]
+    names = re.findall(r'filename="([^"]+)"', "".join(bodies))
+    assert sorted(names) == ["audio.wav"] * 2 + ["tea.mp3"] * 2
+    first.wait_for_costs()
+    frame = first.frame
+    assert frame["request_type"].tolist() == ["transcription"] * 4
+    right = ["Good morning Ada Lovelace."] * 2 + ["Tea and milk."] * 2
+    assert [said != good for said, good in zip(frame["response"], right, strict=True)].count(True) == 1
+    assert frame["response"].tolist().count("Noise.") == 1
+    assert frame["seconds"].tolist() == pytest.approx([4 * 0.35] * 2 + [3 * 0.35] * 2, abs=0.03)
+    assert frame["cost_per_minute_usd"].tolist() == pytest.approx((60 * frame["cost_usd"] / frame["seconds"]).tolist())
+    assert sorted(frame["score"]) == [0, 1, 1, 1]
+    assert frame["input_clip"][0].startswith("[sound: audio.wav, ")
+    assert frame["input_clip"][2] == tmp_path / "tea.mp3"
+    again = bf.compare(two, client=client, **asked)
+    assert (again.progress.reused, len([body for body in posts(gateway) if isinstance(body, str)])) == (4, 4)
+    assert again.frame["seconds"].tolist() == frame["seconds"].tolist()
+    _heard_beside_what_is_written(first)
+
+
+def _heard_beside_what_is_written(comparison: bf.Comparison) -> None:
+    """Each sound has a player beside what was written down of it: in the grid, its saved copy and the blind vote."""
+    grid = comparison.grid()
+    assert len(re.findall(r'<audio controls preload="metadata" src="data:audio/(?:wav|mpeg);', grid._repr_html_())) == 2
+    assert grid.detail(0, 0)["pictures"][0].startswith("data:audio/")
+    at = next(place for place, row in enumerate(grid.state.rows) if row.distinct() > 1)
+    assert "<del" in grid.diff(at, 0, 1)
+    ballot = comparison.vote().widget.ballot
+    assert ballot["pictures"][0].startswith("data:audio/")
+    assert "hinted" not in str(ballot)
+
+
+def test_a_live_pane_shows_what_was_drawn(client: Client, gateway: LocalGateway) -> None:
+    """A drawn picture stands in its column while others go on, smaller than it came; else there are words."""
+    run = client.image(DRAW, "A <b>cat", size="1024x512")
+    shown = answer_html(run, media="small")
+    [url] = URL.findall(shown)
+    assert Image.open(io.BytesIO(base64.b64decode(url))).size == (512, 256)
+    assert len(shown) < len(run.images[0])
+    gateway.script([{"body": HOSTILE["svg"]}])
+    shown = answer_html(client.image(DRAW, "A cat"), media="small")
+    assert "<img" not in shown
+    assert "not shown" in shown
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "name of a column"),
+        ({"sounds": "no"}, "no column 'no'"),
+        ({"sounds": ["clip"]}, "name of a column"),
+        ({"inputs": None, "sounds": "clip"}, "no column 'clip'"),
+        (
+            {"inputs": {"clip": ["/no/such.mp3"]}, "sounds": "clip"},
+            "'clip' in row 0 of inputs: The sound cannot be read",
+        ),
+        ({"inputs": {"clip": ["../../etc/\0passwd"]}, "sounds": "clip"}, "cannot be read"),
+        ({"inputs": {"clip": [b"ok", b""]}, "sounds": "clip"}, "row 1 of inputs: The sound is empty"),
+        ({"inputs": {"clip": [None]}, "sounds": "clip"}, "path, bytes or a run"),
+        ({"inputs": {"clip": [bytes(101 * 2**20)]}, "sounds": "clip"}, "MB, more than"),
+        ({"sounds": "clip", "system": "Be brief."}, "no system="),
+        ({"sounds": "clip", "mode": "batch"}, "no mode='batch'"),
+        ({"sounds": "clip", "folder": "."}, "folder is for"),
+        ({"sounds": "clip", "voice": "alloy"}, "voice"),
+        ({"sounds": "clip", "prompt": "Names: {{who}}"}, "who"),
+        ({"sounds": "clip", "api": "chat", "prompt": "Hi"}, "written down"),
+    ],
+)
+def test_what_goes_with_no_sound(client: Client, gateway: LocalGateway, options: dict[str, Any], said: str) -> None:
+    """Each is told in one short error before anything is sent."""
+    asked = {"inputs": {"clip": [b"ID3"]}, "api": "transcription", "client": client, **options}
+    with pytest.raises((ConfigurationError, bf.TemplateError), match=said) as caught:
+        bf.compare([HEAR], **asked)
+    assert len(str(caught.value)) < 500
+    assert not posts(gateway)
+
+
+def test_the_estimate_of_sounds_is_unknown(client: Client, gateway: LocalGateway) -> None:
+    """What a sound costs is not worked out from the words that stand for it."""
+    found = bf.compare(
+        [HEAR], inputs={"clip": [b"ID3"]}, sounds="clip", api="transcription", client=client, dry_run=True
+    )
+    assert found.cost_range_usd is None
+    assert found.frame["prompt_tokens"].isna().all()
+    assert not posts(gateway)
+
+
 def _away(folder: Path) -> None:
     for path in folder.iterdir():
         path.unlink()
@@ -158,7 +258,7 @@ def test_hostile_pictures_are_not_shown(client: Client, gateway: LocalGateway, n
     ("options", "said"),
     [
         ({"folder": "/nowhere/at/all"}, "no folder that can be written"),
-        ({"folder": 5}, "path of a folder"),
+        ({"folder": 5}, "path of a file or folder"),
         ({"system": "Be brief."}, "no system="),
         ({"images": "what"}, "no images="),
         ({"schema": {"type": "object"}}, "no schema="),

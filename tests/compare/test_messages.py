@@ -75,6 +75,31 @@ def test_variables_in_every_text_of_every_turn(client: Client, gateway: LocalGat
     assert found.prompts["prompt"].iloc[0].startswith("system: You sell lamp.\n\nuser: Name a lamp.\nBe brief.")
 
 
+def test_a_variant_may_have_a_history_of_its_own(client: Client, gateway: LocalGateway) -> None:
+    """Its turns, filled in, stand behind the system message and in front of the prompt; it is one question for all."""
+    history = [{"role": "user", "content": "I am in {{place}}."}, {"role": "assistant", "content": "So I see."}]
+    two = [A, {"deployment": A, "name": "told", "history": history}]
+    found = ask(client, two, prompt="Name a {{what}}.", inputs=INPUTS, system="Sell {{what}}.")
+    asked = sorted(([turn["content"] for turn in body["messages"]] for body in sent(gateway)), key=str)
+    assert asked == [
+        ["Sell Käse.", "I am in Rome.", "So I see.", "Name a Käse."], ["Sell Käse.", "Name a Käse."],
+        ["Sell lamp.", "I am in Oslo.", "So I see.", "Name a lamp."], ["Sell lamp.", "Name a lamp."],
+    ]  # fmt: skip
+    assert found.frame.groupby("input_id")["prompt_id"].nunique().tolist() == [1, 1]
+    assert found.difference(A, "told", "completion_tokens").n == 2
+    assert ask(client, two, prompt="Name a {{what}}.", inputs=INPUTS, system="Sell {{what}}.").progress.reused == 4
+    other = [A, {"deployment": A, "name": "told", "history": [*history, *history]}]
+    assert ask(client, other, prompt="Name a {{what}}.", inputs=INPUTS, system="Sell {{what}}.").progress.reused == 2
+    assert pickle.loads(pickle.dumps(found)).frame["prompt"].tolist() == found.frame["prompt"].tolist()
+    for wrong, said in (
+        ("Hi", "list of messages"), ([{"role": "user"}], "content"), ([{"role": "user", "content": "{{no}}"}], "no"),
+    ):  # fmt: skip
+        with pytest.raises((ConfigurationError, TemplateError), match=said):
+            ask(client, [{"deployment": A, "history": wrong}], prompt="Hi {{what}}", inputs=INPUTS)
+    with pytest.raises(ConfigurationError, match="goes with chats only"):
+        ask(client, [{"deployment": "azure/fast", "history": history, "api": "text"}], prompt="{{what}}", inputs=INPUTS)
+
+
 def test_a_cell_that_is_run_again_sends_nothing(client: Client, gateway: LocalGateway) -> None:
     """Identity is what is sent: the same conversation is found in the log, one that differs in one turn is sent."""
     first = ask(client, messages=TURNS, inputs=INPUTS, tools=[TOOL])

@@ -28,7 +28,7 @@ __all__ = ["PROGRAMS", "UNSET", "Program", "numbers", "price_list", "served_list
 
 PROGRAMS = [name for name in os.environ.get("BIFROST_NB_GATEWAYS", "").split(os.pathsep) if name]
 UNSET = "BIFROST_NB_GATEWAYS names no real gateway programs (/path/a:/path/b)"
-_START_S = 40.0
+_START_S = 120.0
 _MODES = {
     "text": "completion", "chat": "chat", "responses": "responses", "embedding": "embedding",
     "image": "image_generation", "speech": "audio_speech", "transcription": "audio_transcription",

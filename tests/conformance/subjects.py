@@ -47,6 +47,7 @@ EXTRA = tuple(
         "wrong-key/small": {},
         "refused/small": {},
         "azure/big window": {"context_tokens": 100_000},
+        "local/größe-日本": {},
     }.items()
 )
 

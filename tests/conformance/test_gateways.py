@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 import bifrost_nb as bf
@@ -45,6 +46,27 @@ def test_a_name_that_needs_escaping(client: Client, subject: Subject) -> None:
     assert subject.asked() == ["azure/big window"]
 
 
+@pytest.mark.feature("Names beyond ASCII")
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_name_beyond_ascii(client: Client, subject: Subject, stream: bool) -> None:
+    """It is asked, answers and fails under its own name; in headers (2.0) it stands in UTF-8."""
+    name = "local/größe-日本"
+    run = streamed(client, "text", name, max_tokens=5) if stream else client.complete(name, PROMPT, max_tokens=5)
+    good(run, name)
+    subject.script([{"status": 429, "error": {"message": "slow down"}}])
+    with pytest.raises(bf.RateLimited) as refused:
+        client.complete(name, PROMPT)
+    assert refused.value.run is not None
+    assert refused.value.run.served == name
+    assert subject.asked() == [name] * 2
+    if subject.before(2, 0, 0):
+        return
+    body = {"model": name, "prompt": PROMPT, "stream": stream}
+    with httpx.stream("POST", f"{subject.url}/v1/completions", json=body, timeout=20) as answer:
+        raw = {key.lower(): value for key, value in answer.headers.raw}
+    assert raw[b"x-bifrost-resolved-model"].decode() == name.partition("/")[2]
+
+
 @pytest.mark.feature("Cost of a call")
 def test_costs(subject: Subject, tmp_path: Path) -> None:
     """Whole and streamed answers get their cost, and say where it is from; a refused call gets none."""
@@ -80,6 +102,17 @@ def test_the_lists(client: Client, subject: Subject) -> None:
         time.sleep(0.25)
     else:
         pytest.fail(f"no row of {run.request_id} in {rows}")
+
+
+@pytest.mark.feature("Version and lists of the gateway")
+def test_an_alias_is_found_in_the_log(client: Client) -> None:
+    """A call of a deployment that has another name at its provider is found by the name that was asked for."""
+    run = client.chat("azure/gpt-4o", PROMPT, max_tokens=20)
+
+    def found() -> bool:
+        return run.request_id in set(bf.gateway_logs(model="gpt-4o", since="1h", client=client)["request_id"])
+
+    assert within(20, found)
 
 
 @pytest.mark.feature("Version and lists of the gateway")

@@ -14,7 +14,11 @@ __all__ = ["Numbers", "found_by_filter", "obeyed"]
 Numbers = tuple[int, int, int]
 _MESSAGES = [{"role": "user", "content": "Explain tides briefly"}]
 _CALLS: dict[str, tuple[str, dict[str, Any], dict[str, str]]] = {
-    "tagged": ("/v1/chat/completions", {"model": "openai/gpt-4o-mini", "messages": _MESSAGES}, {"x-bf-dim-team": "a"}),
+    "tagged": (
+        "/v1/chat/completions",
+        {"model": "openai/gpt-4o-mini", "messages": _MESSAGES},
+        {"x-bf-dim-team": "a", "baggage": "a=b,session-id=session-of-this-one"},
+    ),
     "cut": ("/v1/completions", {"model": "azure/fast", "prompt": "x", "max_tokens": 4}, {}),
     "alias": ("/v1/chat/completions", {"model": "azure/gpt-4o", "messages": _MESSAGES}, {}),
     "failed": (
@@ -41,6 +45,11 @@ def obeyed(numbers: Numbers) -> dict[str, set[str]]:
         "status": {"failed"},
         "providers": {"cut", "alias", "failed"},
         "missing_cost_only": set() if numbers >= (1, 4, 18) else {"failed"},
+        # Of the header baggage, as the parent of a call; x-bf-session-id, which binds it to a key, is in no row.
+        "session_id": {"tagged"} if new else ALL,
+        "virtual_key_ids": set(),
+        "min_tokens": set(),
+        "content_search": {"tagged", "alias"},
         "no_such_filter": ALL,
     }
 
@@ -51,7 +60,8 @@ def found_by_filter(url: str) -> dict[str, set[str]]:
     values = {
         "request_id": ids["cut"], "parent_request_id": ids["failed"], "stop_reasons": "length", "aliases": "gpt-4o",
         "metadata_team": "a", "models": "gpt-4o", "status": "error", "providers": "azure", "missing_cost_only": "true",
-        "no_such_filter": "x",
+        "session_id": "session-of-this-one", "virtual_key_ids": "no-such-key", "min_tokens": "1000000",
+        "content_search": "tides", "no_such_filter": "x",
     }  # fmt: skip
     with httpx.Client(base_url=url, timeout=30) as http:
         for name, (path, body, headers) in _CALLS.items():

@@ -138,7 +138,7 @@ class Pane:
         complete = [(index, column) for index, column in columns if column.ended and index not in self._rendered]
         for index, column in complete:
             short = column.characters <= LONGEST_MARKDOWN
-            self._rendered[index] = answer_html(column.run, self._form, media=False) if short else ""
+            self._rendered[index] = answer_html(column.run, self._form, media="small") if short else ""
         return [(index, html) for index, _ in complete if (html := self._rendered[index])]
 
     def _changed_facts(self, now: float) -> tuple[dict[int, dict[str, str]], bool]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ..._client.typed_answers import AnswerSchema
 from ..._compare.api_choice import decided_kind
 from ..._compare.scoring import scorers_of
 from ..._numbers import whole
 from ..._prompts.messages import Message, user_turn
 from ..._prompts.pictures import MOST_BYTES, data_url
 from ..._prompts.value_text import Fault
-from ..._safe_text import plain
+from ..._safe_text import plain, quoted
 from ...errors import ConfigurationError
 
 __all__ = ["CHECKS", "EarlierTurn", "as_columns"]
@@ -37,7 +38,7 @@ def as_columns(value: Any) -> tuple[tuple[str, ...], dict[str, dict[str, Any]]]:
     """Deployments as `compare` takes them: the columns' names in order, and the settings of those that have some."""
     listed = [value] if isinstance(value, str | Mapping) else value
     if not isinstance(listed, list | tuple) or not all(isinstance(each, str | Mapping) for each in listed):
-        raise ConfigurationError(f"deployments must be a list like ['azure/fast'], not {plain(repr(value), 60)}.")
+        raise ConfigurationError(f"deployments must be a list like ['azure/fast'], not {quoted(value, 60)}.")
     names: list[str] = []
     settings: dict[str, dict[str, Any]] = {}
     for each in listed:
@@ -76,7 +77,7 @@ def _text(name: str, value: Any) -> str:
 def _names(name: str, value: Any) -> tuple[str, ...]:
     listed = [value] if isinstance(value, str) else value
     if not isinstance(listed, list | tuple) or not all(isinstance(each, str) for each in listed):
-        raise ConfigurationError(f"{name} must be a list like ['azure/fast'], not {plain(repr(value), 60)}.")
+        raise ConfigurationError(f"{name} must be a list like ['azure/fast'], not {quoted(value, 60)}.")
     return tuple(dict.fromkeys(each.strip() for each in listed if each.strip()))
 
 
@@ -87,7 +88,7 @@ def _settings(name: str, value: Any) -> dict[str, dict[str, Any]]:
         for key, own in value.items()
     ):
         raise ConfigurationError(
-            f"{name} must be a dict like {{'azure/fast': {{'temperature': 0}}}}, not {plain(repr(value), 60)}."
+            f"{name} must be a dict like {{'azure/fast': {{'temperature': 0}}}}, not {quoted(value, 60)}."
         )
     kept = {key: {each: one for each, one in own.items() if one not in (None, "", [])} for key, own in value.items()}
     for key, own in kept.items():
@@ -100,7 +101,7 @@ def _settings(name: str, value: Any) -> dict[str, dict[str, Any]]:
 def _turns(name: str, value: Any) -> tuple[EarlierTurn, ...]:
     """Turns, or messages with texts and pictures."""
     if isinstance(value, str | Mapping) or not isinstance(value, Sequence):
-        raise ConfigurationError(f"{name} must be a list of messages, not {plain(repr(value), 60)}.")
+        raise ConfigurationError(f"{name} must be a list of messages, not {quoted(value, 60)}.")
     return tuple(one if isinstance(one, EarlierTurn) else _turn(name, one) for one in value)
 
 
@@ -110,7 +111,7 @@ def _turn(name: str, message: Any) -> EarlierTurn:
     parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
     if role not in ("user", "assistant") or not isinstance(parts, Sequence):
         raise ConfigurationError(
-            f"{name}: a turn is {{'role': 'user' or 'assistant', 'content': text}}, not {plain(repr(message), 80)}.",
+            f"{name}: a turn is {{'role': 'user' or 'assistant', 'content': text}}, not {quoted(message, 80)}.",
             hint="Conversations in which tools are called: bf.compare(..., messages=[...]).",
         )
     texts, urls = [], []
@@ -121,10 +122,23 @@ def _turn(name: str, message: Any) -> EarlierTurn:
         elif isinstance(image, Mapping) and str(image.get("url")).startswith("data:"):
             urls.append(image["url"])
         else:
-            raise ConfigurationError(
-                f"{name}: a turn holds texts and pictures (data: URLs), not {plain(repr(part), 80)}."
-            )
+            raise ConfigurationError(f"{name}: a turn holds texts and pictures (data: URLs), not {quoted(part, 80)}.")
     return EarlierTurn(role, "\n\n".join(texts), _pictures(name, urls))
+
+
+def _chats(name: str, value: Any) -> dict[str, tuple[EarlierTurn, ...]]:
+    """Of each column; one without turns has no conversation of its own."""
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise ConfigurationError(f"{name} must be a dict of columns' messages, not {quoted(value, 60)}.")
+    found = {key: _turns(f"{name} of {plain(key, 60)}", turns) for key, turns in value.items()}
+    return {key: turns for key, turns in found.items() if turns}
+
+
+def _schema(_: str, value: Any) -> Any:
+    """A pydantic model or a JSON schema, as it was given."""
+    if value is not None:
+        AnswerSchema.of(value)
+    return value
 
 
 def _pictures(name: str, value: Any) -> tuple[str, ...]:
@@ -149,20 +163,20 @@ def _api(name: str, value: Any) -> str:
 
 def _values(name: str, value: Any) -> dict[str, str]:
     if not isinstance(value, Mapping) or not all(isinstance(each, str) for each in value):
-        raise ConfigurationError(f"{name} must be a dict of name to text, not {plain(repr(value), 60)}.")
+        raise ConfigurationError(f"{name} must be a dict of name to text, not {quoted(value, 60)}.")
     return {key: each if isinstance(each, str) else str(each) for key, each in value.items()}
 
 
 def _parameters(name: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping) or not all(isinstance(each, str) for each in value):
-        raise ConfigurationError(f"{name} must be a dict like {{'temperature': 0.2}}, not {plain(repr(value), 60)}.")
+        raise ConfigurationError(f"{name} must be a dict like {{'temperature': 0.2}}, not {quoted(value, 60)}.")
     return {key: each for key, each in value.items() if each is not None and each != []}
 
 
 def _count(name: str, value: Any) -> int:
     found = whole(value)
     if found is None or not 1 <= found <= 1000:
-        raise ConfigurationError(f"{name} must be a whole number from 1 to 1000, not {plain(repr(value), 60)}.")
+        raise ConfigurationError(f"{name} must be a whole number from 1 to 1000, not {quoted(value, 60)}.")
     return found
 
 
@@ -172,11 +186,13 @@ CHECKS: Mapping[str, Any] = {
     "api": _api,
     "system": _text,
     "turns": _turns,
+    "chats": _chats,
     "prompt": _text,
     "pictures": _pictures,
     "images": _names,
     "values": _values,
     "parameters": _parameters,
+    "schema": _schema,
     "fallbacks": _names,
     "repeats": _count,
     "score": lambda name, value: scorers_of(value),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pprint import pformat
 from typing import TYPE_CHECKING, Any
 
+from ..._client.typed_answers import AnswerSchema
 from ..._compare.scoring import Scorer, ScorerFunction
 from ..._prompts.inputs import rows_of
 from ..code_export import client_code
@@ -33,6 +34,8 @@ def request_code(form: Form, inputs: Any, client: Client) -> str:
         rows = _literal(rows_of(asked["inputs"]))
         note = f"inputs = {rows}\n\n" if rows else "# Define inputs first: the rows bound to the playground.\n"
         asked["inputs"] = _Name("inputs")
+    if form.schema is not None:
+        asked["schema"] = AnswerSchema.of(form.schema).schema  # a class of a notebook is not there in another
     if form.scorers:
         written = {name: _scorer_code(scorer) for name, scorer in form.scorers.items()}
         asked["score"] = as_given(written)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ __all__ = ["PARAMETERS", "Form"]
 
 PARAMETERS = ("temperature", "max_tokens", "top_p", "stop", "seed", "n")
 """Parameters that the page has controls for; a form may hold any other that the client takes."""
-_ARGUMENTS = ("deployments", "prompt", "messages", "inputs", "images", "repeats", "system", "fallbacks")
+_ARGUMENTS = ("deployments", "prompt", "messages", "inputs", "images", "schema", "repeats", "system", "fallbacks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,8 @@ class Form:
     """Makes a chat of what is left to the gateway; kept and not sent where text is asked for."""
     turns: tuple[EarlierTurn, ...] = ()
     """What was said before; the prompt is the user's next turn. Templates, too."""
+    chats: Mapping[str, tuple[EarlierTurn, ...]] = field(default_factory=dict)
+    """Of a column, by its name: what was said before in a conversation of its own, in the place of `turns`."""
     prompt: str = ""
     """A template with ``{{variables}}``."""
     pictures: tuple[str, ...] = ()
@@ -53,6 +55,8 @@ class Form:
     values: Mapping[str, str] = field(default_factory=dict)
     """Of the prompt's variables; also of those that it does not use at the moment."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    schema: Any = None
+    """What answers must look like, a pydantic model or a JSON schema; only Python sets it."""
     fallbacks: tuple[str, ...] = ()
     repeats: int = 1
     score: Mapping[str, ScorerFunction] = field(default_factory=dict)
@@ -74,6 +78,8 @@ class Form:
                     CHECKS["settings"]("settings", given.get("settings", {})) if "settings" in given else self.settings
                 )
                 given["settings"] = {**settings, **own}
+        if "settings" in given:
+            given |= self._with_chats(**given)
         checked = {name: CHECKS[name](name, value) for name, value in given.items()}
         if "score" in checked:
             checked.setdefault("scores", tuple(checked["score"]))  # whoever gives scorers wants them
@@ -84,6 +90,16 @@ class Form:
                 raise ConfigurationError(f"scores: there is no score {plain(name, 60)!r}.{meant}")
         return form
 
+    def _with_chats(self, settings: Any, chats: Any = None, **_: Any) -> dict[str, Any]:
+        """Both fields; a conversation among a column's settings, as `compare` takes it, is one of the chats."""
+        own = CHECKS["settings"]("settings", settings)
+        found = {name: one.pop("history") for name, one in own.items() if "history" in one}
+        return {"settings": own, "chats": {**(self.chats if chats is None else chats), **found}}
+
+    def turns_of(self, column: str) -> tuple[EarlierTurn, ...]:
+        """What was said before where `column` is asked."""
+        return self.chats.get(column, self.turns)
+
     @property
     def scorers(self) -> dict[str, ScorerFunction]:
         """The chosen scorers, by column, in the order in which they were given."""
@@ -93,7 +109,8 @@ class Form:
     def variables(self) -> list[str]:
         """The names in all that is sent, in order."""
         systems = [self._system_of(name) for name in self.deployments] or [self.system]
-        texts = [*dict.fromkeys(systems), *(turn.text for turn in self.turns), self.prompt]
+        before = dict.fromkeys(map(self.turns_of, self.deployments)) or {self.turns: None}
+        texts = [*dict.fromkeys(systems), *(turn.text for turns in before for turn in turns), self.prompt]
         return list(dict.fromkeys(name for text in texts for name in variables(text or "")))
 
     @property
@@ -121,6 +138,7 @@ class Form:
         rows, pictures = self._filled(inputs), [*self.images, *self._pictures]
         if self._pictures:
             rows = [{**row, **self._pictures} for row in rows_of(rows)]
+        apart = any(name in self.chats for name in self.deployments)
         asks = {"messages": [*(one.message for one in self.turns), EarlierTurn("user", self.prompt).message]}
         shared = {name: value for name, value in self.parameters.items() if name != "seed" and value is not None}
         optional = {
@@ -128,13 +146,15 @@ class Form:
             "images": pictures or None,
             "api": self.api or None,
             "system": self.system if self.api != "text" and self.system.strip() else None,
+            "schema": self.schema,
             "fallbacks": list(self.fallbacks) or None,
             "repeats": self.repeats if self.repeats > 1 else None,
             "score": as_given(self.scorers),
         }
         set_ones = {name: value for name, value in optional.items() if value is not None}
-        asked = [self._column(name) for name in self.deployments]
-        return {"deployments": asked, **(asks if self.turns else {"prompt": self.prompt}), **set_ones, **shared}
+        asked = [self._column(name, self.turns_of(name) if apart else ()) for name in self.deployments]
+        told = asks if self.turns and not apart else {"prompt": self.prompt}
+        return {"deployments": asked, **told, **set_ones, **shared}
 
     def plan(self, client: Client, inputs: Any = None, *, known_only: bool = False) -> Plan:
         """All calls of the request, checked by the client, with inputs that its scorers can work with.
@@ -146,7 +166,8 @@ class Form:
         if not self.deployments:
             raise ConfigurationError("Choose a deployment.")
         if not self.prompt.strip():
-            raise ConfigurationError("Write a prompt." if not self.turns else "Write what you say next.")
+            begun = any(map(self.turns_of, self.deployments))
+            raise ConfigurationError("Write what you say next." if begun else "Write a prompt.")
         rest = self.request(inputs)
         rest.pop("score", None)
         named = {name: rest.pop(name) for name in _ARGUMENTS if name in rest}
@@ -170,7 +191,7 @@ class Form:
         names = ["picture"] if len(self.pictures) == 1 else [f"picture_{n + 1}" for n in range(len(self.pictures))]
         return dict(zip(names, self.pictures, strict=True))
 
-    def _column(self, name: str) -> Any:
+    def _column(self, name: str, history: Sequence[EarlierTurn]) -> Any:
         """A column as `compare` takes it."""
         own = dict(self.settings.get(name, {}))
         deployment = own.pop("deployment", name)
@@ -183,6 +204,8 @@ class Form:
                 asked["system"] = None  # a text completion takes none
         if seed is not None:
             asked["seed"] = seed
+        if history:
+            asked["history"] = [turn.message for turn in history]
         return name if asked == {"deployment": name} else asked
 
     def _system_of(self, column: str) -> str:

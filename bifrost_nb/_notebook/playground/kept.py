@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..._display.html import RULE, pictures_html, text as escape
 from ..._display.run import as_text, metadata_many
+from ..._prompts.messages import transcript
 from ..._prompts.pictures import showable
 from ..._safe_text import plain
 
 if TYPE_CHECKING:
+    from .checks import EarlierTurn
     from .playground import Entry
     from .versions import Versions
 
@@ -77,13 +79,24 @@ def _asked(entry: Entry) -> str:
     said += [f"fallbacks {', '.join(form.fallbacks)}"] if form.fallbacks else []
     said += [f"{rows:,} rows"] if rows else [f"{name}: {form.values.get(name, '')}" for name in form.variables]
     facts = "".join(f"<div>{escape(plain(each, 1_000))}</div>" for each in said if each)
-    urls = [*(url for turn in form.turns for url in turn.pictures), *form.pictures]
+    own = [(name, form.chats[name]) for name in form.deployments if name in form.chats]
+    before = [form.turns, *(turns for _, turns in own)]
+    urls = list(dict.fromkeys([*(url for turns in before for turn in turns for url in turn.pictures), *form.pictures]))
     urls = [url for url in urls if url not in entry.html]  # the answers have them beside themselves: not twice
     pictures = pictures_html(showable(urls, MOST_PICTURES))
     return (
         f'<details style="margin:0 0 6px"><summary style="cursor:pointer;{_QUIET}">What was asked</summary>'
-        f'<div style="{_TEXT}">{escape(plain(form.text, 20_000))}</div>{pictures}'
+        f'<div style="{_TEXT}">{escape(plain(form.text, 20_000))}</div>{pictures}{_chats(own)}'
         f'<div style="{_QUIET}">{facts}</div></details>'
+    )
+
+
+def _chats(own: Sequence[tuple[str, Sequence[EarlierTurn]]]) -> str:
+    """What was said before in conversations of the columns' own."""
+    return "".join(
+        f'<div style="{_QUIET}">Before, with {escape(plain(name, 200))}</div>'
+        f'<div style="{_TEXT}">{escape(plain(transcript([turn.message for turn in turns]), 20_000))}</div>'
+        for name, turns in own
     )
 
 

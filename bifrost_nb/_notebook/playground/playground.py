@@ -22,7 +22,7 @@ from ..._keys import hide
 from ..._prompts.inputs import rows_of
 from ..._prompts.messages import checked_turns
 from ..._prompts.template import escape
-from ..._safe_text import plain
+from ..._safe_text import plain, quoted
 from ...errors import ConfigurationError
 from ..code_export import FORMS, copy
 from .checks import CHECKS, EarlierTurn
@@ -77,6 +77,7 @@ def playground(
     turns: Any = (),
     pictures: Any = (),
     images: Any = (),
+    schema: Any = None,
     settings: Any = None,
     inputs: Any = None,
     values: Any = None,
@@ -107,7 +108,8 @@ def playground(
     `prompt` may be a dict of named prompts: each is kept as a version (`Playground.keep`), the last is filled in.
     `turns` are what was said before, as messages of ``user`` and ``assistant``; `messages` is a whole conversation,
     whose last turn becomes the prompt. `pictures` (paths, bytes, PIL images, arrays, figures) go behind the prompt;
-    `images` names columns of `inputs` that hold pictures.
+    `images` names columns of `inputs` that hold pictures. With a `schema` (a pydantic model, a JSON schema) each answer
+    is read by it: the round then says which fit it, and on which fields the columns differ.
 
     In a notebook each round stays beside the form as a static output: a saved notebook shows what was asked and
     answered without a kernel, and `bf.from_notebook` reads the runs from it.
@@ -127,6 +129,7 @@ def playground(
         **({} if messages is None else {"messages": messages}),
         pictures=pictures,
         images=images or (),
+        schema=schema,
         settings=settings or {},
         inputs=inputs,
         values=values or {},
@@ -189,7 +192,7 @@ class Playground:
                 fields["prompt"] = list(named.values())[-1]
             if "chat" in fields:
                 if not isinstance(chat := fields.pop("chat"), bool):
-                    raise ConfigurationError(f"chat must be True or False, not {plain(repr(chat), 60)}.")
+                    raise ConfigurationError(f"chat must be True or False, not {quoted(chat, 60)}.")
                 fields["api"] = decided_kind(fields.get("api") or None, chat)
             own = {name: fields.pop(name) for name in Form.__dataclass_fields__ if name in fields}
             if fields:
@@ -315,35 +318,45 @@ class Playground:
 
     # Conversations and versions
 
-    def go_on(self, column: str | None = None) -> Playground:
+    def go_on(self, column: str | None = None, *, each: bool = False) -> Playground:
         """Let the conversation go on with the answer of `column` to the round on display: a turn more, for all columns.
 
         What was asked and that answer become earlier turns, and the prompt is free for what comes next. The other
-        answers stay in the history. Of several bound rows each goes on with its own answer, in a new column
-        ``answer_1``. Raises ConfigurationError where there is no such answer.
+        answers stay in the history. With `each` every column goes on with its own answer, in a conversation of its own
+        (`Form.chats`), until one of them is chosen to go on with. Of several bound rows each goes on with its own
+        answer, in a new column ``answer_1``. Raises ConfigurationError where there is no such answer.
 
             play.run().wait()
             play.go_on("azure/fast").update(prompt="And in winter?").run()
+            play.go_on(each=True).update(prompt="And in spring?").run()
         """
         with self._lock:
             entry = self.shown
             if entry is None:
                 raise ConfigurationError("There is no answer to go on with.", hint="run() first, and wait() for it.")
-            found = _answers_of(entry, column)
-            number = 1 + sum(turn.role == "assistant" for turn in entry.form.turns)
-            inputs = entry.inputs
-            said = escape(found[0])
-            if len(found) > 1:
-                said = f"{{{{answer_{number}}}}}"
-                rows = zip(rows_of(inputs), found, strict=True)
-                inputs = [{**row, f"answer_{number}": answer} for row, answer in rows]
-            asked = EarlierTurn("user", entry.form.prompt, entry.form.pictures)
-            drafted = self.form.prompt != entry.form.prompt  # what was typed meanwhile is the next turn
-            self.form = entry.form.changed(
-                turns=(*entry.form.turns, asked, EarlierTurn("assistant", said)),
+            if each and column is not None:
+                raise ConfigurationError("Each column goes on, or one that is named.", hint="Leave one of the two out.")
+            form, inputs = entry.form, entry.inputs
+            names = [name for name, _ in entry.answers] if each else [_column_of(entry, column)]
+            chats: dict[str, tuple[EarlierTurn, ...]] = {}
+            for place, name in enumerate(names, 1):
+                before, found = form.turns_of(name), _answers_of(entry, name)
+                said = escape(found[0])
+                if len(found) > 1:
+                    number = 1 + sum(turn.role == "assistant" for turn in before)
+                    made = f"answer_{number}_{place}" if each else f"answer_{number}"
+                    said = f"{{{{{made}}}}}"
+                    inputs = [{**row, made: answer} for row, answer in zip(rows_of(inputs), found, strict=True)]
+                chats[name] = (
+                    *before, EarlierTurn("user", form.prompt, form.pictures), EarlierTurn("assistant", said),
+                )  # fmt: skip
+            drafted = self.form.prompt != form.prompt  # what was typed meanwhile is the next turn
+            self.form = form.changed(
+                turns=() if each else chats[names[0]],
+                chats=chats if each else {},
                 prompt=self.form.prompt if drafted else "",
                 pictures=self.form.pictures if drafted else (),
-                values={**entry.form.values, **self.form.values},
+                values={**form.values, **self.form.values},
             )
             self.inputs = inputs
             self._changed()
@@ -485,15 +498,20 @@ def _conversation(messages: Any) -> dict[str, Any]:
     return fields if system is None else {**fields, "system": system}
 
 
-def _answers_of(entry: Entry, column: str | None) -> list[str]:
-    """The answers of one column of a round, a text for each prompt. Raises ConfigurationError."""
-    plan = entry.comparison.plan
-    names = [asked.name for asked in plan.asked]
+def _column_of(entry: Entry, column: str | None) -> str:
+    """The column of a round that is meant. Raises ConfigurationError."""
+    names = [name for name, _ in entry.answers]
     if column is None and len(names) == 1:
         column = names[0]
-    if column not in names:
+    if column is None or column not in names:
         what = f"{plain(column, 60)!r} is no column of that round" if column else "Choose whose answer goes on"
-        raise ConfigurationError(f"{what}; it has {', '.join(names)}.")
+        raise ConfigurationError(f"{what}; it has {', '.join(names)}.", hint="Or each with its own: go_on(each=True).")
+    return column
+
+
+def _answers_of(entry: Entry, column: str) -> list[str]:
+    """The answers of one column of a round, a text for each prompt. Raises ConfigurationError."""
+    plan = entry.comparison.plan
     by_prompt = {
         trial.prompt.prompt_id: run
         for trial, run in zip(entry.comparison.trials, entry.comparison.runs, strict=True)

@@ -26,11 +26,12 @@ _EDGES = {"pass": "1px solid #2da44e", "fail": "2px solid #d1242f", "unknown": "
 
 def results_html(current: Round, comparison: Comparison) -> str:
     """The answers to the first prompt side by side, under the figures of all where there are more or where they are
-    judged: the mean of each score for each variant, then the scores prompt by prompt."""
+    judged: the mean of each score for each variant, then the scores prompt by prompt, then what a schema found."""
     runs = current.shown
     html = as_html(runs[0]) if len(runs) == 1 else mimebundle_many(runs)["text/html"]
     plan = comparison.plan
     scored = _scores_html(comparison, list(current.scorers)) if current.scorers and comparison.runs else ""
+    scored += _typed_html(comparison) if plan.schema is not None and comparison.runs else ""
     if len(plan.trials) > len(runs) or scored:
         which = f"prompt 1 of {len(plan.prompts):,}" if len(plan.prompts) > 1 else "the prompt"
         which += f", repeat 1 of {plan.repeats:,}" if plan.repeats > 1 else ""
@@ -57,6 +58,36 @@ def _scores_html(comparison: Comparison, scores: list[str]) -> str:
     rest = f"<div style='opacity:.75'>and {more:,} prompts more: <code>.comparison.grid()</code></div>" if more else ""
     head = ["prompt", *(plain(name, 200) for name in names)]
     return table(rows, head, label="Scores by prompt", titles=True, figures=()) + rest
+
+
+def _typed_html(comparison: Comparison) -> str:
+    """How many answers of each variant fit the schema, the first that does not, and where the variants differ."""
+    frame = comparison.frame
+    rows: list[list[object]] = []
+    for name in comparison.deployments:
+        answers = frame[frame["variant"] == name]
+        known = answers["valid"].dropna()
+        wrong = answers["valid_error"].dropna()
+        state = "pass" if len(known) and known.all() else "fail" if len(known) else "unknown"
+        said = f"{int(known.sum()):,} of {len(known):,} valid" if len(known) else "no answer to read"
+        badge_html = f'<span style="{_BADGE}{_EDGES[state]}">{escape(said)}</span>'
+        rows.append([plain(name, 200), Markup(badge_html), plain(wrong.iloc[0], 400) if len(wrong) else ""])
+    head = ["variant", "fits the schema", "the first that does not"]
+    shown = table(rows, head, label="Typed answers", titles=True, figures=())
+    differ = comparison.disagreements() if len(comparison.variants) > 1 else None
+    if differ is None or not (frame.groupby("variant")["valid"].any().sum() > 1):
+        return shown
+    if not len(differ):
+        return f"{shown}<div style='opacity:.75'>No field differs between the columns.</div>"
+    names = [name for name in differ.columns if name != "input_id"]
+    cells = [
+        ["–" if _absent(value) else plain(str(value), 200) for value in row]
+        for row in differ[names].head(MOST_ROWS).itertuples(index=False)
+    ]
+    more = len(differ) - len(cells)
+    rest = f"<div style='opacity:.75'>and {more:,} more: <code>.comparison.disagreements()</code></div>" if more else ""
+    titles = [plain(str(name).removeprefix("input_"), 200) for name in names]
+    return f"{shown}{table(cells, titles, label='Fields on which the columns differ', figures=())}{rest}"
 
 
 def _badges(frame: pd.DataFrame, scores: list[str], graded: set[str]) -> str:

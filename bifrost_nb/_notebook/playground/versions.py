@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from ..._compare.text_diff import TextDiff, text_diff
-from ..._safe_text import plain
+from ..._safe_text import plain, quoted
 from ..._suggest import did_you_mean
 from ...errors import ConfigurationError
 from .checks import EarlierTurn
@@ -56,7 +56,7 @@ class Versions(dict[str, Version]):
                 number += 1
             name = f"v{number}"
         if not isinstance(name, str) or not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
-            raise ConfigurationError(f"A version's name is a short text on one line, not {plain(repr(name), 80)}.")
+            raise ConfigurationError(f"A version's name is a short text on one line, not {quoted(name, 80)}.")
         name = name.strip()
         if not form.prompt.strip():
             raise ConfigurationError("There is no prompt to keep yet.")
@@ -72,7 +72,7 @@ class Versions(dict[str, Version]):
         """The version `name`. Raises ConfigurationError."""
         if name not in self:
             meant = did_you_mean(str(name), self) or f" There are {', '.join(self) or 'none yet'}."
-            raise ConfigurationError(f"No prompt was kept as {plain(repr(name), 60)}.{meant}")
+            raise ConfigurationError(f"No prompt was kept as {quoted(name, 60)}.{meant}")
         return self[name]
 
     def of(self, form: Form) -> str | None:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from ..._client.typed_answers import AnswerSchema
 from ..._compare.scoring import Scorer
 from ..._foreground.comm_pump import reachable
 from ..._foreground.environment import place
@@ -35,11 +36,13 @@ if TYPE_CHECKING:
 
 __all__ = ["PlaygroundView"]
 
-_FROM_PYTHON = ("score", "pictures", "images")
+_FROM_PYTHON = ("score", "pictures", "images", "chats", "schema")
 _FIELDS = tuple(name for name in Form.__dataclass_fields__ if name not in _FROM_PYTHON)
 """What a page may set: functions come from Python only, and pictures as bytes (``attach``)."""
 MOST_PARTS = 4000
 """Of a word diff on the page; a longer one is shown as far as that."""
+MOST_OF_A_TURN = 2_000
+"""Characters of an earlier turn that the page shows and does not edit."""
 LINE_S = 0.5
 """The line that says how far it is changes at most so often."""
 
@@ -102,6 +105,12 @@ class PlaygroundView:
             "scorers": [[name, _scorer_words(name, scorer)] for name, scorer in state.form.score.items()],
             "goes_on": [] if state.running or state.shown is None else [name for name, _ in state.shown.answers],
             "version": state.versions.of(state.form) or "",
+            "chats": [
+                [plain(name, 200), [[turn.role, plain(turn.text, MOST_OF_A_TURN)] for turn in state.form.chats[name]]]
+                for name in state.form.deployments
+                if name in state.form.chats
+            ],
+            "typed": _schema_words(state.form.schema),
         }
         pictures = [list(turn.pictures) for turn in state.form.turns]
         try:
@@ -235,7 +244,11 @@ class PlaygroundView:
         self.form.send({"code": str(code)})
 
     def _go_on(self, content: Any, _: Any) -> None:
-        self.playground.go_on(str(content.get("column")))
+        each = content.get("each") is True
+        self.playground.go_on(None if each else str(content.get("column")), each=each)
+
+    def _forget(self, _: Any, __: Any) -> None:
+        self.playground.update(chats={})
 
     def _keep(self, content: Any, _: Any) -> None:
         self.playground.keep(str(content.get("name") or "").strip() or None)
@@ -266,6 +279,7 @@ _WISHES: Mapping[str, Callable[[PlaygroundView, Any, Any], None]] = {
     "code": PlaygroundView._code,
     "models": lambda view, _, __: view.publish(),
     "go_on": PlaygroundView._go_on,
+    "forget": PlaygroundView._forget,
     "keep": PlaygroundView._keep,
     "use": PlaygroundView._use,
     "diff": PlaygroundView._diff,
@@ -279,6 +293,14 @@ def _scorer_words(name: str, scorer: Any) -> str:
     what = repr(scorer) if isinstance(scorer, Scorer) else str(getattr(scorer, "__name__", ""))
     short = name.removeprefix("score_")
     return plain(f"{short}: {what}" if what and what != short else short, 120)
+
+
+def _schema_words(schema: Any) -> str:
+    """What answers must look like, in a few words; empty where they may be anything."""
+    if schema is None:
+        return ""
+    found = AnswerSchema.of(schema)
+    return plain(f"Answers are read as {found.name}: {', '.join(found.dtypes) or 'no fields'}", 200)
 
 
 def _columns(inputs: Any) -> set[str]:

@@ -5,16 +5,18 @@
 // Synced values, written by Python only:
 //   form {deployments, settings, api, system, turns, prompt, values, parameters, fallbacks, repeats, scores, revision}; drawn
 //   when revision is new; pictures [of the prompt, of each turn]: data: URLs; versions [[name, line]]
-//   told {variables: [[name, bound]], problem, calls, rows, running, scorers: [[column, words]], goes_on: [column], version},
+//   told {variables: [[name, bound]], problem, calls, rows, running, scorers: [[column, words]], goes_on: [column], version,
+//   chats: [[column, [[role, text]]]], typed},
 //   models [name], history [[number, line]], shown (the round whose answers are on display; 0: none), line, codes
 // To Python: {form} after a change, {form, do: "run" | "code" | "keep" | "diff", as, deployment, name, to},
-//   {do: "stop" | "models"}, {do: "restore", number}, {do: "go_on", column}, {do: "use", name}, {do: "detach", place},
+//   {do: "stop" | "models"}, {do: "restore", number}, {do: "go_on", column, each}, {do: "forget"}, {do: "use", name}, {do: "detach", place},
 //   {do: "attach"} with the pictures' bytes. From Python as a message: {code: text}, {diff: [[kind, text]], title}.
 
 const SETTLE_MS = 150; // after the last key, before the form is sent
 const LISTED = 60; // deployments drawn at once; the filter finds the others
 const LOOK_MS = 2000; // while no deployment is known, it is asked again so often, a few times
 const LOOKS = 5;
+const EACH = " each"; // the name of no column: those are stripped
 
 const NUMBERS = [
   ["temperature", "Temperature", { min: 0, max: 2, step: 0.1 }, true],
@@ -107,6 +109,7 @@ export default {
     }
     const system = field(right, "system", "System", input("textarea", { rows: 2 }));
     const turns = earlierTurns(tools_of, right, () => changed());
+    const chats = ownChats(tools_of, right, () => model.send({ form: form(), do: "forget" }));
     const prompt = field(right, "prompt", "Prompt; {{name}} makes a variable", input("textarea", { rows: 4 }));
     const attached = make("div", "attached", right);
     const file = input("file", { accept: "image/png,image/jpeg,image/webp,image/gif", multiple: true, hidden: true });
@@ -124,6 +127,7 @@ export default {
       const read = await Promise.all(files.map((each) => each.arrayBuffer()));
       model.send({ form: form(), do: "attach" }, undefined, read);
     }
+    const typed = make("div", "quiet", right);
     const variables = make("div", "variables", right);
     const inputs = {};
 
@@ -160,7 +164,7 @@ export default {
     const whose = input("select");
     whose.setAttribute("aria-label", "Go on with the answer of");
     on.append(whose);
-    button(on, "Go on", "button", () => model.send({ form: form(), do: "go_on", column: whose.value }));
+    button(on, "Go on", "button", () => model.send({ form: form(), do: "go_on", column: whose.value, each: whose.value === EACH }));
     const tools = make("div", "bar", root); // a row of its own, so that nothing moves under the pointer when a round ends
     const history = input("select");
     const past = make("span", "group", tools);
@@ -286,6 +290,7 @@ export default {
       whose.dataset.key = JSON.stringify(names);
       whose.replaceChildren();
       for (const name of names) make("option", "", whose, name).value = name;
+      if (names.length > 1) make("option", "", whose, "each with its own").value = EACH;
       whose.hidden = names.length < 2;
     }
 
@@ -358,6 +363,9 @@ export default {
       run.disabled = Boolean(told.running || told.problem);
       halt.disabled = !told.running;
       root.setAttribute("aria-busy", String(Boolean(told.running)));
+      chats.draw(told.chats || []);
+      typed.textContent = told.typed || "";
+      typed.hidden = !told.typed;
       drawVariables();
       drawScorers();
       drawOn();

@@ -83,6 +83,34 @@ function earlierTurns({ make, button, input }, parent, changed) {
   };
 }
 
+// What was said before in conversations of the columns' own: to be read; what is said next goes behind each of them.
+function ownChats({ make, button }, parent, forget) {
+  const box = make("div", "chats", parent);
+  box.setAttribute("role", "group");
+  box.setAttribute("aria-label", "Each column's own conversation");
+  box.hidden = true;
+  const list = make("div", "", box);
+  button(box, "Forget these conversations", "button", forget).classList.add("bifrost-pg-small");
+  return {
+    draw(chats) {
+      box.hidden = !chats.length;
+      const key = JSON.stringify(chats);
+      if (list.dataset.key === key) return;
+      list.dataset.key = key;
+      list.replaceChildren();
+      for (const [column, turns] of chats) {
+        const one = make("details", "chat", list);
+        make("summary", "", one, column + ": " + turns.length + " earlier turns of its own");
+        for (const [role, text] of turns) {
+          const turn = make("div", "turn", one);
+          make("div", "quiet", turn, role);
+          make("div", "chattext", turn, text);
+        }
+      }
+    },
+  };
+}
+
 // The kept prompts: keep under a name, fill in again, and what changed in words.
 function keptPrompts({ make, button, input }, parent, model, send) {
   const box = make("div", "group bifrost-pg-kept", parent);

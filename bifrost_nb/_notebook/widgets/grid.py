@@ -171,6 +171,7 @@ class GridView:
         shown = []
         for one, row in zip(telling, rows, strict=True):
             asked_with = showable(one.pictures, left)
+            asked_with += [url for url in one.sounds if len(url) * 3 // 4 <= left]
             left -= sum(map(len, asked_with)) * 3 // 4
             asked = f'<div style="{wrap}">{escape(row["prompt"])}</div>{pictures_html(asked_with)}'
             shown.append([Markup(asked), *map(answer, row["cells"])])
@@ -239,7 +240,7 @@ class GridView:
             "row": row,
             "deployment": deployment,
             "prompt": cut(asked.asked, 20_000),
-            "pictures": asked.pictures,
+            "pictures": [*asked.pictures, *asked.sounds],
             "answers": [self._answer(answer, len(box.runs)) for answer in shown],
             "more": len(box.answers) - len(shown),
         }
@@ -282,7 +283,7 @@ def _answer(answer: GridAnswer, of: int) -> dict[str, Any]:
         "label": f"{'Answer' if answer.text is not None else 'Failure'}, {count:,} of {of:,} runs"
         if of > 1
         else ("Answer" if answer.text is not None else "Failure"),
-        "html": (said_html(run) if drawn else answer_html(run, media=False)) if answer.text else "",
+        "html": (said_html(run) if drawn else answer_html(run, media="words")) if answer.text else "",
         "drawn": drawn,
         "facts": [[name, cut(said, 400)] for name, said in describe(run).items()],
         "story": cut(explain(run), 4_000),

@@ -45,6 +45,8 @@ class Context:
     """Runs of one row are compared; None: those of one prompt."""
     inputs: Mapping[str, Any] = field(default_factory=dict)
     scores: Mapping[str, ShownScore] = field(default_factory=dict)
+    sounds: Sequence[str] = ()
+    """``data:`` addresses of what was to be written down."""
 
 
 _NOTHING = Context()
@@ -56,8 +58,8 @@ def score_names(columns: Sequence[str]) -> list[str]:
     return [name for name in named if not name.endswith(("_reason", "_error"))]
 
 
-def contexts(frame: pd.DataFrame) -> dict[str, Context]:
-    """The context of each run of `frame`, by ``run_id``."""
+def contexts(frame: pd.DataFrame, sounds: Mapping[str, Sequence[str]] | None = None) -> dict[str, Context]:
+    """The context of each run of `frame`, by ``run_id``, as are `sounds`."""
     inputs = [
         name for name in frame.columns if name.startswith("input_") and name not in ("input_id", "input_cost_usd")
     ]
@@ -79,6 +81,7 @@ def contexts(frame: pd.DataFrame) -> dict[str, Context]:
             None if rows[place] is None else str(rows[place]),
             {name: values[place] for name, values in given.items() if values[place] is not None},
             dict(_scores(place, judged, graded)),
+            (sounds or {}).get(str(run_id), ()),
         )
         for place, run_id in enumerate(frame["run_id"])
     }
@@ -174,6 +177,7 @@ class Row:
     prompt: str
     place: int
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    sounds: Sequence[str] = ()
     boxes: dict[str, Box] = field(default_factory=dict)
 
     @property

@@ -95,7 +95,13 @@ class Grid:
                 run.tags.get("input") or run.prompt_id or run.prompt or ""
             )
             if key not in rows:
-                rows[key] = Row(key, run.prompt or "", len(self.rows), context.inputs if context else {})
+                rows[key] = Row(
+                    key,
+                    run.prompt or "",
+                    len(self.rows),
+                    context.inputs if context else {},
+                    context.sounds if context else (),
+                )
                 self.rows.append(rows[key])
             if name not in self.deployments:
                 self.deployments.append(name)

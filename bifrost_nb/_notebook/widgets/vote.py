@@ -8,7 +8,7 @@ replaced once its cell has ended (Voila, marimo), the widget shows it.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
@@ -57,8 +57,10 @@ class Vote:
         log: RunLog | None = None,
         rows: Mapping[str, Mapping[str, Any]] | None = None,
         apart: Mapping[str, str] | None = None,
+        sounds: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         pairs = list(runs)
+        self._sounds = sounds or {}
         self.state = Ballots(pairs, seed=seed, limit=limit, log=log, rows=rows, apart=apart)
         self._runs: dict[str, list[Run]] = {}
         for name, run in pairs:
@@ -130,7 +132,8 @@ class Vote:
             ]
             shown |= {"open": True, "prompt": cut(readable(ballot.prompt), 20_000), "answers": answers}
             shown["drawn"] = drawn
-            shown["pictures"] = showable(pictures_sent(ballot.prompt))
+            heard = self._sounds.get(ballot.run_a.run_id, ())
+            shown["pictures"] = [*showable(pictures_sent(ballot.prompt)), *heard]
         return shown
 
     def _hear(self, _: Any, content: Any, __: Any) -> None:

@@ -112,6 +112,7 @@ _LISTS: dict[str, str] = {
 }  # fmt: skip
 _SINCE: dict[str, tuple[int, ...]] = {
     "metadata_": (1, 4, 18), "aliases": (1, 5, 1), "stop_reasons": (1, 5, 1), "parent_request_id": (1, 5, 1),
+    "session_id": (1, 5, 1),
 }  # fmt: skip
 """Measured: the first of the six gateways that filters by it; older ones, as for ``request_id`` all, ignore it."""
 _CONTENT = ("input_history", "responses_input_history", "output_message", "responses_output")
@@ -128,8 +129,8 @@ def _filter(name: str, value: str) -> Callable[[LogRow], bool] | None:
     if name in _LISTS:
         wanted = value.split(",")
         return lambda row: row.facts.get(_LISTS[name]) in wanted
-    if name == "parent_request_id":
-        return lambda row: row.facts.get(name) == value
+    if name in ("parent_request_id", "session_id"):
+        return lambda row: row.facts.get("parent_request_id") == value
     if name in ("start_time", "end_time"):
         try:
             moment = moment_of(value)

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from PIL import Image
+from pydantic import BaseModel
 
 from bifrost_nb import Client, ConfigurationError, RunLog, TemplateError, compare
 from bifrost_nb._notebook.playground.playground import CODE, Playground, playground
@@ -347,7 +348,9 @@ def test_what_cannot_be_sent_of_columns_and_turns(
      {"turns": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "/etc/passwd"}}]}]},
      {"pictures": [b"<svg onload=alert(1)>"]}, {"pictures": ["https://example.com/a.png"]},
      {"pictures": b"x" * 100_000_000}, {"pictures": ["data:image/png;base64," + "A" * 100_000_000]},
-     {"messages": [{"role": "assistant", "content": "x"}]}],
+     {"messages": [{"role": "assistant", "content": "x"}]}, {"chats": 3}, {"chats": {ONE: "x"}},
+     {"chats": {ONE: [{"role": "tool", "content": "x"}]}}, {"settings": {ONE: {"history": "x"}}},
+     {"deployments": [{"deployment": ONE, "history": 3}]}, {"schema": 3}, {"schema": {"type": "array"}}],
 )  # fmt: skip
 def test_wrong_types_of_columns_turns_and_pictures(made: Playground, change: dict[str, Any]) -> None:
     """One error, nothing changes: also of what is hostile, huge, or would be fetched or read from a disk."""
@@ -387,6 +390,104 @@ def test_a_conversation_goes_on(client: Client, gateway: LocalGateway) -> None:
     assert (play.form.prompt, len(play.form.turns)) == ("typed meanwhile", 4)
     play.restore(1)
     assert (play.form.turns, play.form.prompt) == ((), "Hi {{who}}")
+
+
+def test_each_column_keeps_its_own_conversation(client: Client, gateway: LocalGateway) -> None:
+    """Each goes on with its own answer, turn after turn; the code asks the same, and one of them can be chosen."""
+    gateway.script(
+        [
+            {"deployment": "azure/gpt-4o", "times": 1, "text": "Use {{x}}."},
+            {"deployment": "openai/gpt-4o-mini", "times": 1, "text": "Other."},
+        ]
+    )
+    both = ["openai/gpt-4o-mini", "azure/gpt-4o"]
+    play = playground(both, "Hi {{who}}", values={"who": "Ada"}, system="Be kind.", max_tokens=20, client=client)
+    play.update(pictures=[PICTURE]).run().wait(30)
+    with pytest.raises(ConfigurationError, match="Each column goes on, or one"):
+        play.go_on("azure/gpt-4o", each=True)
+    play.go_on(each=True)
+    assert "Write what you say next" in str(play.problem)
+    play.update(prompt="And {{who}}?").run().wait(30)
+
+    def turns(*answers: str) -> list[list[Any]]:
+        first = [{"role": "system", "content": "Be kind."}, user_turn("Hi Ada", [URL])]
+        last = {"role": "user", "content": "And Ada?"}
+        return sorted(([*first, {"role": "assistant", "content": each}, last] for each in answers), key=repr)
+
+    assert sorted((body["messages"] for body in sent(gateway)[2:]), key=repr) == turns("Use {{x}}.", "Other.")
+    assert play.frame["prompt_id"].nunique() == 1, "still one question, whose answers are compared"
+    assert_code_asks_the_same(play, gateway, 2)
+    again = playground(**play.request, client=client)
+    assert (again.request, again.form.chats) == (play.request, play.form.chats)
+    assert compare(**play.request, client=client).progress.reused == 2
+    html = play._repr_mimebundle_()[0]["text/html"]
+    assert html.count("Before, with ") == 2
+    second = play.history[-1].answers[0][1].text
+    play.go_on("openai/gpt-4o-mini")
+    assert play.form.chats == {}
+    assert [turn.text for turn in play.form.turns] == ["Hi {{who}}", "Other.", "And {{who}}?", second]
+    play.restore(2)
+    assert set(play.form.chats) == set(both)
+    assert play.update(chats={}, prompt="Anew").request["prompt"] == "Anew"
+
+
+def test_rows_and_columns_each_keep_their_own(client: Client, gateway: LocalGateway) -> None:
+    """Two rows before two columns are four conversations; a column without an answer is named, and nothing changes."""
+    rules = [
+        {"deployment": who, "prompt": f"Say {what}", "times": 1, "text": f"{what} of {who}"}
+        for who in ("openai/gpt-4o-mini", "azure/gpt-4o")
+        for what in ("tea", "milk")
+    ]
+    gateway.script(rules)
+    rows = pd.DataFrame({"thing": ["tea", "milk"]})
+    play = playground(["openai/gpt-4o-mini", "azure/gpt-4o"], "Say {{thing}}", inputs=rows, api="chat", client=client)
+    play.run().wait(30)
+    play.go_on(each=True).update(prompt="Louder.").run().wait(30)
+    assert sorted(body["messages"][1]["content"] for body in sent(gateway)[4:]) == sorted(
+        str(rule["text"]) for rule in rules
+    )
+    gateway.script([{"deployment": "azure/gpt-4o", "status": 400, "error": {"message": "no"}}])
+    play.update(prompt="Again").run().wait(30)
+    before = play.form
+    with pytest.raises(ConfigurationError, match="2 of 2 answers of azure/gpt-4o"):
+        play.go_on(each=True)
+    assert play.form is before
+
+
+class Invoice(BaseModel):
+    """As a user of the notebook writes it."""
+
+    number: str
+    total: float
+
+
+def test_typed_answers(client: Client, gateway: LocalGateway) -> None:
+    """A schema is sent as the strict format; the round says who fits it, who not and why, and where they differ."""
+    texts = {"openai/gpt-4o-mini": '{"number": "A1", "total": 3}', "azure/gpt-4o": '{"number": "A1", "total": 4}'}
+    gateway.script([{"deployment": name, "text": text} for name, text in texts.items()])
+    play = playground(list(texts), "Read {{it}}.", values={"it": "this"}, schema=Invoice, client=client)
+    play.run().wait(30)
+    formats = [body["response_format"]["json_schema"] for body in sent(gateway)]
+    assert [(one["name"], one["strict"], sorted(one["schema"]["properties"])) for one in formats] == [
+        ("Invoice", True, ["number", "total"])
+    ] * 2
+    assert play.frame["valid"].tolist() == [True, True]
+    assert play.frame["answer_total"].tolist() == [3.0, 4.0]
+    html = play.history[-1].html
+    assert html.count("1 of 1 valid") == 2
+    assert "Fields on which the columns differ" in html
+    assert re.search(r"total.*3\.0.*4\.0", html, re.S)
+    assert_code_asks_the_same(play, gateway, 2)
+    assert playground(**play.request, client=client).request == play.request
+    gateway.script([{"deployment": "azure/gpt-4o", "text": "<b>no json"}, {"text": texts["openai/gpt-4o-mini"]}])
+    play.run().wait(30)
+    html = play.history[-1].html
+    assert "0 of 1 valid" in html
+    assert "The answer is no JSON" in html
+    assert "<b>no json" not in html
+    play.update(schema=None, prompt="Hi").run().wait(30)
+    assert "valid" not in play.frame
+    assert "response_format" not in sent(gateway)[-1]
 
 
 def test_each_row_goes_on_with_its_own_answer(client: Client, gateway: LocalGateway) -> None:
