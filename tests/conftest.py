@@ -18,6 +18,7 @@ from bifrost_nb._runs.log.log import RunLog
 from bifrost_nb._simulator.process import LocalGateway, local_gateway
 
 NO_SKIP = bool(os.environ.get("BIFROST_NB_NO_SKIP"))
+THOROUGH = bool(os.environ.get("BIFROST_NB_THOROUGH"))
 
 # Containers often forbid bytecode: then each of the hundreds of gateways and kernels that the tests start would compile
 # the whole package again, which is three quarters of the time that a gateway takes to start.
@@ -54,6 +55,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             super()._assign_work_unit(node)
 
     return Scheduling(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What is marked thorough is left out, but in `.ci/run` and where it is named alone: `pytest file.py::test`."""
+    if THOROUGH or any("::" in each for each in config.args):
+        return
+    left_out = [item for item in items if item.get_closest_marker("thorough")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("thorough")]
 
 
 @pytest.hookimpl(wrapper=True)

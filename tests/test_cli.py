@@ -52,7 +52,7 @@ def test_the_gateway_command_serves_until_interrupted(tmp_path: Path) -> None:
         with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:
             assert answer.status == 200
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=60)
     finally:
         if process.poll() is None:
             process.kill()

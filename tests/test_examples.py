@@ -73,6 +73,11 @@ def test_the_example_runs(name: str, known: dict[str, Any]) -> None:
             if f"{package}." in example and f"bf.sdk('{package}')" not in example:
                 names.setdefault(package, pytest.importorskip(package))
         code = compile(example, name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-        result = eval(code, names)
-        if inspect.iscoroutine(result):
-            asyncio.run(result)
+        try:
+            result = eval(code, names)
+            if inspect.iscoroutine(result):
+                asyncio.run(result)
+        finally:
+            for made in names.values():  # a user's kernel ends; here sockets would be left to whoever comes next
+                if type(made).__module__.partition(".")[0] in ("openai", "botocore"):
+                    made.close()

@@ -137,9 +137,10 @@ class Client:
     `virtual_key`, `api_key` and `headers` go with each request; `api_version` is Azure's; `log` is the
     `RunLog` it writes to (None: the one in force).
 
-    `traceparent` sends that W3C header with each call, so that the gateway's own spans become children of those of
-    `bifrost_nb.export_spans`. It is not the default, because it takes the place of the gateway's own grouping of
-    traces. Measured: 1.4.0, 1.4.18, 1.5.1, 1.5.16 and 2.0.0-prerelease3 take it, and pass it to no provider.
+    `traceparent` sends that W3C header with each call (those of `bf.sdk`, too), so that the gateway's own spans become
+    children of those of `bifrost_nb.export_spans`. It is not the default, because it takes the place of the gateway's
+    own grouping of traces. Measured: 1.4.0, 1.4.18, 1.5.1, 1.5.16 and 2.0.0-prerelease3 take it, and pass it to no
+    provider.
 
         client = bf.Client("demo")
         run = client.chat("openai/gpt-4o-mini", "Why is the sky blue?", max_tokens=40)

@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
-from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +44,7 @@ FORMAT = 1
 INTERVAL_SEED = 0
 """Of the bootstrap behind the verdicts."""
 ALL_PAIRS = 4
-"""So many variants are compared in all pairs; more only with the first."""
+"""Of so many variants all pairs are told; of more those of the leader."""
 PICTURE_BYTES = 20 * 2**20
 """Of all pictures in one report; later ones are left out."""
 _CHARTS = ("scores", "latency", "cost")
@@ -88,9 +87,10 @@ def _sections(comparison: Comparison, frame: pd.DataFrame) -> Iterator[str]:
     from .._compare.comparison_view import as_html
 
     plan = comparison.plan
-    yield '<h2>Verdicts</h2><ul class="verdicts">'
-    yield "".join(f"<li>{escape(plain(line))}</li>" for line in _verdicts(comparison, frame))
-    yield f'</ul><h2>Summary</h2><div class="scroll">{as_html(comparison)}</div>'
+    yield "<h2>Which is better, by how much, how sure?</h2>"
+    for metric, words in _metrics(frame).items():
+        yield from _found(comparison, metric, words)
+    yield f'<h2>Summary</h2><div class="scroll">{as_html(comparison)}</div>'
     yield from _charts(comparison)
     yield "<h2>What was asked</h2>"
     texts = dict.fromkeys(str(text) for text in frame["prompt"].dropna()[:3])
@@ -116,18 +116,27 @@ def _scores(frame: pd.DataFrame) -> list[str]:
     return [name for name in named if not name.endswith(("_reason", "_error"))]
 
 
-def _verdicts(comparison: Comparison, frame: pd.DataFrame) -> Iterator[str]:
-    """A sentence for each pair of variants and each metric."""
-    names = list(dict.fromkeys(map(str, frame["variant"])))
-    pairs: Iterable[tuple[str, str]] = combinations(names, 2)
-    if len(names) > ALL_PAIRS:
-        pairs = ((names[0], other) for other in names[1:])
-    for a, b in pairs:
-        for metric in (*_scores(frame), "total_ms", "cost_usd"):
-            try:
-                yield f"{a} against {b}, {metric}: {comparison.difference(a, b, metric, seed=INTERVAL_SEED).verdict}"
-            except BifrostError as error:
-                yield f"{a} against {b}, {metric}: {plain(error, 300)}"
+def _metrics(frame: pd.DataFrame) -> dict[str, str]:
+    """What is compared, and what to call it before somebody who knows no columns."""
+    scores = {name: f"{name.removeprefix('score_')} (a score)" for name in _scores(frame)}
+    return {**scores, "total_ms": "Time to the whole answer (total_ms)", "cost_usd": "Cost of a run (cost_usd)"}
+
+
+def _found(comparison: Comparison, metric: str, words: str) -> Iterator[str]:
+    """Who leads in `metric`, in one line, then a sentence for each pair, the leader's first; of many theirs alone."""
+    if len(comparison.variants) < 2:
+        return
+    try:
+        best = comparison.best(metric, seed=INTERVAL_SEED)
+    except BifrostError as error:
+        yield f"<h3>{escape(plain(words))}</h3><p>{escape(plain(error, 300))}</p>"
+        return
+    yield f"<h3>{escape(plain(words))}</h3><p><strong>{escape(plain(best.verdict))}</strong></p>"
+    pairs = best.differences.to_dict("records")
+    ours = [one for one in pairs if best.names and best.names[0] in (one["a"], one["b"])]
+    others = [one for one in pairs if one not in ours] if len(comparison.variants) <= ALL_PAIRS else []
+    lines = (f"{one['a']} against {one['b']}: {one['verdict']}" for one in (*ours, *others))
+    yield f'<ul class="verdicts">{"".join(f"<li>{escape(plain(line))}</li>" for line in lines)}</ul>'
 
 
 def _charts(comparison: Comparison) -> Iterator[str]:

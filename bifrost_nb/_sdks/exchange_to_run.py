@@ -51,6 +51,7 @@ def read(exchange: Exchange, secrets: Sequence[str] = ()) -> Run:
     question = kind.format.question(_json(exchange.question))
     asked = asked_of(kind, question.model)
     run = Run(
+        run_id=exchange.run_id,
         request_id=exchange.request_id,
         started_at=exchange.started_at,
         request_type=kind.request_type,

@@ -37,7 +37,16 @@ class LowerNames(dict[str, str]):
     @classmethod
     def of(cls, raw: Iterable[tuple[bytes, bytes]]) -> LowerNames:
         """Those of an answer as it came; of one that is there twice, the last."""
-        return cls([(_decoded(name).lower(), _decoded(value)) for name, value in raw])
+        given = [(_lower(name), value) for name, value in raw]
+        try:
+            return cls([(name, value.decode()) for name, value in given])
+        except UnicodeDecodeError:
+            return cls([(name, _decoded(value)) for name, value in given])
+
+
+@lru_cache(maxsize=1024)  # a gateway sends the same names with every answer
+def _lower(name: bytes) -> str:
+    return _decoded(name).lower()
 
 
 def _decoded(text: bytes) -> str:
@@ -201,6 +210,8 @@ def _folded(tokens: Tokens) -> Tokens:
         return tokens
     beside = total - prompt - completion
     read, wrote, thought = cached or 0, write or 0, reasoning or 0
+    if beside == 0 and read <= prompt >= wrote and thought <= completion:  # nearly always
+        return tokens
     alone = [(0, 0, thought), (read, wrote, 0), (read, 0, 0), (0, wrote, 0)]
     ways = [*alone, (read, wrote, thought), (read, 0, thought), (0, wrote, thought)]
     fitting = next((way for way in ways if 0 < beside == sum(way)), None)
@@ -325,7 +336,12 @@ def _amount(value: object) -> float | None:
 
 def _count(counts: Mapping[str, Any], *names: str) -> int | None:
     for name in names:
-        number = _amount(counts.get(name))
+        given = counts.get(name)
+        if given is None:
+            continue
+        if type(given) is int and 0 <= given < 2**63:  # nearly always, and told at once
+            return given
+        number = _amount(given)
         if number is not None and number.is_integer() and number < 2**63:
             return int(counts[name])
     return None

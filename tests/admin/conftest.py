@@ -23,7 +23,7 @@ def client_of(tmp_path: Path) -> Callable[..., Client]:
     return make
 
 
-def logged(client: Client, count: int, seconds: float = 10.0) -> None:
+def logged(client: Client, count: int, seconds: float = 60.0) -> None:
     """Wait until the gateway's log has `count` rows: it writes them a moment late."""
     from bifrost_nb._client.portal import portal
 

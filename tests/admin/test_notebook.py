@@ -9,11 +9,12 @@ import nbformat
 import pytest
 
 from bifrost_nb._simulator.process import LocalGateway
+from tests.thorough import thorough
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "02_gateway.ipynb"
 
 
-@pytest.mark.parametrize("configured", [False, True], ids=["demo", "configured"])
+@pytest.mark.parametrize("configured", [pytest.param(True, id="configured"), *thorough(False, ids=["demo"])])
 def test_it_runs(gateway: LocalGateway, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, configured: bool) -> None:
     """Every cell ends well and shows something, and it is saved without output."""
     notebook = nbformat.read(NOTEBOOK, as_version=4)

@@ -120,8 +120,8 @@ def rows(rounds: int) -> list[Row]:
     (wall, cpu, error), others = found.pop("bifrost-nb"), found
     what = f"{STREAMS} streams x {CHUNKS} chunks at {GAP_MS:g} ms, runs logged (`bench_paced.py`)"
     bound = (
-        "The machine: the server and aiohttp alone need that long as well; both cores are taken, and a chunk that "
-        "comes alone costs a wake-up, a read and an HTTP chunk before anything of it is looked at."
+        "The machine: aiohttp alone with json, beside, needs no less. A chunk that comes alone costs a wake-up, a read "
+        "and an HTTP chunk in aiohttp before anything of it is looked at, and the server is busy on the other core."
     )
     return [
         row(

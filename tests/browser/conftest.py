@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bifrost_nb._simulator.process import LocalGateway
+from tests.thorough import thorough
 
 from .lab import CHROMIUM, CHROMIUM_FLAGS, Notebook, Server
 
@@ -96,7 +97,7 @@ def lab(lab_notebook: Notebook, gateway: LocalGateway) -> Iterator[Notebook]:
     assert lab_notebook.console == []
 
 
-@pytest.fixture(params=["lab", "notebook"])
+@pytest.fixture(params=["lab", *thorough("notebook")])
 def either(request: pytest.FixtureRequest, gateway: LocalGateway) -> Iterator[Notebook]:
     """JupyterLab and Notebook 7 in turn; after the test the console must be free of errors."""
     notebook: Notebook = request.getfixturevalue({"lab": "lab_notebook", "notebook": "classic_notebook"}[request.param])

@@ -10,6 +10,7 @@ import nbformat
 import pytest
 
 from bifrost_nb._simulator.process import LocalGateway
+from tests.thorough import thorough
 
 from .conftest import SETUP
 from .lab import Server
@@ -189,7 +190,7 @@ vote = Vote((names[place % 2], run(text, prompt=texts[place - place % 2][-150:],
     assert [pair for pair in zip(marks[::2], marks[1::2], strict=False) if not any(one in told for one in pair)] == []
 
 
-@pytest.mark.parametrize("size", [1, 3, 7, 100_000])
+@pytest.mark.parametrize("size", [3, *thorough(1, 7, 100_000)])
 def test_live(page: Watched, gateway: LocalGateway, size: int) -> None:
     """Eight columns while they stream, markup cut anywhere, then rendered while a ninth goes on, then static."""
     told = [pieces(text, size) for text in joined(page.canary)]

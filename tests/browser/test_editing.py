@@ -11,6 +11,7 @@ import nbformat
 import pytest
 
 from bifrost_nb._simulator.process import LocalGateway
+from tests.thorough import thorough
 
 from .lab import Notebook, Server
 from .test_live import contrast
@@ -91,7 +92,7 @@ def opened(context: Any, server: Server) -> Iterator[Any]:
         notebook.page.close()
 
 
-@pytest.mark.parametrize("app", ["lab", "notebook"])
+@pytest.mark.parametrize("app", ["lab", *thorough("notebook")])
 def test_an_opened_notebook(opened: Any, pictures: Path, app: Literal["lab", "notebook"]) -> None:
     """Cells of both magics are Markdown, whether or not their page was loaded before; all others are Python."""
     body = "a **word**, `code`\n\n* and $x^2$\n# no heading of ours"

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from bifrost_nb._simulator.process import LocalGateway
+from tests.thorough import thorough
 
 from .lab import Cell, Notebook
 from .test_live import WIDGET, contrast
@@ -264,7 +265,7 @@ def test_the_saved_notebook_keeps_a_table(lab: Notebook, grid: Cell) -> None:
     assert WIDGET in lab.saved().cells[grid.index].outputs[-1]["data"]
 
 
-@pytest.mark.parametrize("theme", ["Light", "Dark"])
+@pytest.mark.parametrize("theme", ["Light", *thorough("Dark")])
 def test_pictures(lab: Notebook, grid: Cell, pictures: Path, theme: Literal["Light", "Dark"]) -> None:
     """Pictures of both themes for people to look at; in both, text and ground differ enough to read."""
     lab.theme(theme)

@@ -8,6 +8,7 @@ from typing import Literal
 import pytest
 
 from bifrost_nb._simulator.process import LocalGateway
+from tests.thorough import thorough
 
 from .lab import Notebook
 from .test_live import WIDGET, contrast
@@ -20,7 +21,7 @@ print(comparison.missing, comparison.notes)
 """
 
 
-@pytest.mark.parametrize("theme", ["Light", "Dark"])
+@pytest.mark.parametrize("theme", ["Light", *thorough("Dark")])
 def test_many(lab: Notebook, gateway: LocalGateway, pictures: Path, theme: Literal["Light", "Dark"]) -> None:
     """Counters move while the cell runs; Stop all ends it, and a table stays."""
     lab.theme(theme)

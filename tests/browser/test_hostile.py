@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from bifrost_nb._simulator.process import LocalGateway
+from tests.thorough import thorough
 
 from .lab import Notebook
 
@@ -89,7 +90,7 @@ WATCH = """() => {
 }"""
 
 
-@pytest.mark.parametrize("size", [1, 7, 10_000])
+@pytest.mark.parametrize("size", [7, *thorough(1, 10_000)])
 @pytest.mark.parametrize("columns", [1, 2])
 def test_markup_in_an_answer(
     lab: Notebook, gateway: LocalGateway, canary: tuple[str, list[str]], size: int, columns: int

@@ -48,10 +48,10 @@ def watched(notebook: Notebook, gateway: LocalGateway, source: str) -> list[Seen
     gateway.script(RULES)
     cell: Cell = notebook.start(source)
     notebook.page.evaluate(RECORD, cell.index)
-    notebook.until(lambda: notebook.page.evaluate("(window.__heights.at(-1) || [])[0] === 'live'"), 20, "the pane")
+    notebook.until(lambda: notebook.page.evaluate("(window.__heights.at(-1) || [])[0] === 'live'"), 60, "the pane")
     gateway.script([])
     cell.wait()
-    notebook.until(lambda: notebook.page.evaluate("window.__heights.at(-1)[0] === 'static'"), 10, "the static answer")
+    notebook.until(lambda: notebook.page.evaluate("window.__heights.at(-1)[0] === 'static'"), 60, "the static answer")
     return [Seen(*each) for each in notebook.page.evaluate("window.__heights")]
 
 

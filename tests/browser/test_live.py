@@ -8,6 +8,7 @@ from typing import Literal
 import pytest
 
 from bifrost_nb._simulator.process import LocalGateway
+from tests.thorough import thorough
 
 from .lab import Cell, Notebook
 
@@ -138,7 +139,7 @@ SCENES = {
 }
 
 
-@pytest.mark.parametrize("theme", ["Light", "Dark"])
+@pytest.mark.parametrize("theme", ["Light", *thorough("Dark")])
 def test_pictures(lab: Notebook, gateway: LocalGateway, pictures: Path, theme: Literal["Light", "Dark"]) -> None:
     """Pictures of both themes for people to look at; in both, text and ground differ enough to read."""
     failing = {"status": 429, "error": {"message": "Too many requests."}}
@@ -187,7 +188,7 @@ def tide(hours: float) -> str:  # twice a day
 EIGHT = "show(*(f'eight {number};' for number in range(8)), retries=0, fallbacks=None, title='Eight');"
 
 
-@pytest.mark.parametrize("theme", ["Light", "Dark"])
+@pytest.mark.parametrize("theme", ["Light", *thorough("Dark")])
 def test_eight_columns(lab: Notebook, gateway: LocalGateway, pictures: Path, theme: Literal["Light", "Dark"]) -> None:
     """Complete columns are rendered while others go on; all can be read, are named in words and fit their width."""
     words = [word + " " for word in (STORY * 4).split(" ")]

@@ -10,6 +10,7 @@ import pytest
 from bifrost_nb import from_notebook
 from bifrost_nb._simulator.process import LocalGateway
 from tests.compare.test_messages import png
+from tests.thorough import thorough
 
 from .lab import Notebook
 from .test_hostile import HOSTILE, canary  # noqa: F401 - a fixture
@@ -230,7 +231,7 @@ def hostile(canary: tuple[str, list[str]]) -> tuple[str, list[str]]:  # noqa: F8
     return HOSTILE.format(canary=address), asked
 
 
-@pytest.mark.parametrize("size", [7, 10_000])
+@pytest.mark.parametrize("size", [7, *thorough(10_000)])
 def test_markup_everywhere(lab: Notebook, gateway: LocalGateway, hostile: tuple[str, list[str]], size: int) -> None:
     """Markup in answers, prompts, variables, names and history is text in every part of the playground."""
     text, asked = hostile
@@ -256,7 +257,7 @@ def test_markup_everywhere(lab: Notebook, gateway: LocalGateway, hostile: tuple[
 STORY = "The tide turns twice a day, and **nobody** sees it.\n\n* first the sound\n* then the salt\n\nSo be it. "
 
 
-@pytest.mark.parametrize("theme", ["Light", "Dark"])
+@pytest.mark.parametrize("theme", ["Light", *thorough("Dark")])
 def test_pictures(lab: Notebook, gateway: LocalGateway, pictures: Path, theme: Literal["Light", "Dark"]) -> None:
     """Pictures of both themes for people to look at; in both, text and ground differ enough to read."""
     words = [word + " " for word in (STORY * 6).split(" ")]
@@ -296,7 +297,7 @@ def test_pictures(lab: Notebook, gateway: LocalGateway, pictures: Path, theme: L
     lab.theme("Light")
 
 
-@pytest.mark.parametrize("theme", ["Light", "Dark"])
+@pytest.mark.parametrize("theme", ["Light", *thorough("Dark")])
 def test_scores(lab: Notebook, gateway: LocalGateway, pictures: Path, theme: Literal["Light", "Dark"]) -> None:
     """Scorers that Python gave are chosen on the page; badges and means come with the answers, in both themes."""
     gateway.script(
@@ -336,7 +337,7 @@ def test_scores(lab: Notebook, gateway: LocalGateway, pictures: Path, theme: Lit
 CHATS = "'openai/gpt-4o-mini'"
 
 
-@pytest.mark.parametrize("theme", ["Light", "Dark"])
+@pytest.mark.parametrize("theme", ["Light", *thorough("Dark")])
 def test_a_conversation_by_hand(
     lab: Notebook, gateway: LocalGateway, pictures: Path, tmp_path: Path, theme: Literal["Light", "Dark"]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,8 @@ def test_a_colleague_finds_the_answer(opened: Any, gateway: LocalGateway, tmp_pa
         score=scorers.contains("expected"),
     )
     page, noted = opened(found.report(tmp_path / "report.html", title="Fast or large?"))
-    assert "azure/fast against azure/large, score" in page.locator(".verdicts").inner_text()
+    assert page.locator("h3 + p").first.inner_text().startswith("azure/large leads in score")
+    assert "azure/fast against azure/large: " in page.locator(".verdicts").first.inner_text()
     count, groups = page.locator(".count"), page.locator(".group")
     assert "12 of 12" in count.inner_text()
     page.get_by_label("Show").select_option("lowscore")
@@ -109,20 +111,69 @@ def test_a_colleague_finds_the_answer(opened: Any, gateway: LocalGateway, tmp_pa
     page.set_viewport_size({"width": 700, "height": 900})
     assert page.evaluate("document.documentElement.scrollWidth <= 700")
     page.screenshot(path=pictures / "report-700.png", full_page=True)
-    printed = page.pdf(path=pictures / "report.pdf")
-    assert printed.count(b"/Type /Page") > 1
+    assert noted == []
+
+
+CUT = """() => [...document.querySelectorAll('body, body *')].filter(node => {
+    const style = getComputedStyle(node);
+    const hidden = style.overflowX !== 'visible' || style.overflowY !== 'visible';
+    return hidden && (node.scrollWidth > node.clientWidth + 1 || node.scrollHeight > node.clientHeight + 1);
+}).map(node => node.className || node.tagName)"""
+
+
+def test_printed_it_is_whole(
+    opened: Any, client: Client, gateway: LocalGateway, tmp_path: Path, pictures: Path
+) -> None:
+    """On paper each answer is there, beyond the page of the screen; dark on white, without controls, nothing cut."""
+    pypdf = pytest.importorskip("pypdf", reason="needs the extra test")
+    names = ["azure/fast", "azure/large", "openai/gpt-3.5-turbo-instruct", "azure/gpt-35-turbo-instruct"]
+    words = {name: f"answer{place}of" for place, name in enumerate(names)}
+    gateway.script(
+        [
+            {"prompt": f"row {row:02}", "deployment": name, "text": [f"{word}{row:02} " + "long words " * 40]}
+            for row in range(30)
+            for name, word in words.items()
+        ]
+    )
+    inputs = {"n": [f"row {row:02}" for row in range(30)]}
+    found = compare(names, "{{n}}", inputs=inputs, client=client, stream=False, score=scorers.length(max=10_000))
+    page, noted = opened(found.report(tmp_path / "report.html"))
+    page.emulate_media(color_scheme="dark")
+    assert page.locator(".group").count() == 25
+    page.pdf(path=pictures / "report.pdf", format="A4")
+    paper = [" ".join(one.extract_text().split()) for one in pypdf.PdfReader(pictures / "report.pdf").pages]
+    text = " ".join(paper)
+    for row in range(30):
+        for word in words.values():
+            assert f"{word}{row:02}" in text
+    assert "leads in score" in text
+    assert "Where the numbers come from" in text
+    assert "Show more" not in text
+    page.emulate_media(media="print", color_scheme="dark")
+    page.set_viewport_size({"width": 703, "height": 1000})  # A4 without its margins
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(31, 35, 40)"
+    assert page.evaluate("document.documentElement.scrollWidth <= 703")
+    assert page.evaluate(CUT) == []
     assert noted == []
 
 
 def test_ten_thousand_answers_open(opened: Any, client: Client, tmp_path: Path) -> None:
-    """Only what is looked at is drawn, so a report of 10,000 answers is there as soon as one of ten."""
+    """Only what is looked at is drawn, so 10,000 answers to 500 questions or to 2,500 are there as soon as ten.
+
+    How soon, on a machine that does nothing else, is in tests/benchmarks/RESULTS.md (under 3 s); this one is busy.
+    """
     inputs = {"n": list(range(20))}
     found = compare(["azure/fast"], "Say {{n}}.", inputs=inputs, client=client, max_tokens=30, stream=False)
     found.runs = list(found.runs) * 500
-    found._cells = found._cells * 500
-    frame = found.frame
-    assert len(frame) == 10_000
+    found._cells = [
+        replace(trial, prompt=replace(trial.prompt, input_id=f"{trial.prompt.input_id}-{turn // 4}"))
+        for turn in range(500)
+        for trial in found._cells
+    ]
+    assert len(found.frame) == 10_000
     page, noted = opened(write_report(found, tmp_path / "report.html"))
-    assert page.locator(".group").count() == 20
+    assert page.locator(".group").count() == 25
+    assert "25 of 2,500 rows shown" in page.locator(".count").inner_text()
     assert page.evaluate("performance.timing.loadEventEnd - performance.timing.navigationStart") < 15_000
     assert noted == []

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import pytest
 
 from bifrost_nb._simulator.process import LocalGateway
+from tests.thorough import thorough
 
 from .lab import Cell, Notebook
 from .test_live import WIDGET, contrast
@@ -80,7 +81,7 @@ def test_clicks_arrive_when_earlier_widgets_are_gone(lab: Notebook, gateway: Loc
         lab.until(lambda board=root: board.count() == 0, 30, "the static result")
 
 
-@pytest.mark.parametrize("theme", ["Light", "Dark"])
+@pytest.mark.parametrize("theme", ["Light", *thorough("Dark")])
 def test_pictures(lab: Notebook, vote: Cell, pictures: Path, theme: Literal["Light", "Dark"]) -> None:
     """Pictures of both themes for people to look at; every button is named, and text differs enough from its ground."""
     lab.theme(theme)

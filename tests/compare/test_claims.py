@@ -118,7 +118,7 @@ def test_the_kernel_that_began_is_gone(gateway: LocalGateway, tmp_path: Path) ->
         go(two)
         until_it_waits(two)
         one.kill()
-        one.wait(20)
+        one.wait(60)
         out, _ = ended(two)
     assert out.split()[0] == "12"
     assert sent(gateway).total() <= SIZE + 4, "what was in flight may be sent again, no more"
@@ -126,6 +126,7 @@ def test_the_kernel_that_began_is_gone(gateway: LocalGateway, tmp_path: Path) ->
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.thorough
 def test_who_waits_can_be_interrupted(gateway: LocalGateway, tmp_path: Path) -> None:
     """The interrupt key ends the waiting, with what the log has by then; the other one's calls go on."""
     path = tmp_path / "runs.jsonl"

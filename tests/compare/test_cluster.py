@@ -86,6 +86,7 @@ def test_the_frame_equals_a_local_one(cluster: Any, gateway: LocalGateway, tmp_p
     pd.testing.assert_frame_equal(again.frame, there.frame)
 
 
+@pytest.mark.thorough
 def test_a_lost_worker_loses_no_finished_run_and_repeats_none(
     cluster: Any, gateway: LocalGateway, tmp_path: Path
 ) -> None:

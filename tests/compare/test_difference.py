@@ -11,6 +11,7 @@ import pytest
 from bifrost_nb._compare.difference import Difference, difference
 from bifrost_nb.errors import ConfigurationError
 from tests.markup import read
+from tests.thorough import thorough
 
 from .frames import calls, frame, times
 
@@ -54,13 +55,14 @@ def test_the_interval_covers_the_truth() -> None:
     assert hits >= 54
 
 
+@pytest.mark.thorough
 def test_equals_are_called_equal() -> None:
     """Two equal deployments, 200 prompts x 3: called equal in at least 55 of 60 seeded trials."""
     outcomes = Counter(compared(200, 3, seed=seed).outcome for seed in range(60))
     assert outcomes["equal"] >= 55, outcomes
 
 
-@pytest.mark.parametrize(("prompts", "repeats"), [(6, 1), (12, 1), (40, 1), (3, 10), (1, 30)])
+@pytest.mark.parametrize(("prompts", "repeats"), [(12, 1), *thorough((6, 1), (40, 1), (3, 10), (1, 30))])
 def test_equals_are_rarely_called_different(prompts: int, repeats: int) -> None:
     """With too little data for a verdict, a difference is claimed in at most 5 of 60 seeded trials of equals."""
     outcomes = Counter(compared(prompts, repeats, seed=seed).outcome for seed in range(60))
@@ -95,6 +97,7 @@ def test_too_few_says_how_many_are_needed() -> None:
     assert found.verdict.startswith(f"Cannot tell with n = 12 inputs; about {found.needed:,} needed")
 
 
+@pytest.mark.thorough
 def test_the_number_needed_is_enough() -> None:
     """With as many prompts as named, a difference of the margin is seen and equals are called so, 4 times in 5."""
 

@@ -129,6 +129,7 @@ def test_best_needs_what_it_limits() -> None:
         best(table, "scor", {})
 
 
+@pytest.mark.thorough
 def test_the_number_of_inputs_a_score_needs_is_enough() -> None:
     """A prompt better by the margin on as many inputs as were named gets a verdict in at least 4 of 5."""
 

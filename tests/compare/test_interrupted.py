@@ -88,6 +88,7 @@ def wait_for_runs(log: RunLog, count: int, process: subprocess.Popen[str]) -> No
         time.sleep(0.01)
 
 
+@pytest.mark.thorough
 def test_killed_at_40_percent_it_sends_exactly_what_is_missing(gateway: LocalGateway, log: RunLog, child: Any) -> None:
     """3 x 200 x 3 killed with SIGKILL at 40 %: the next run sends each missing cell once and no other."""
     process = child(200)

@@ -21,6 +21,7 @@ from bifrost_nb._compare.compare import compare
 from bifrost_nb._compare.comparison import Comparison
 from bifrost_nb._compare.interrupted import ComparisonInterrupted
 from bifrost_nb._compare.judge_pairs import Judgement
+from tests.thorough import thorough
 
 A, B = "azure/gpt-35-turbo-instruct", "openai/gpt-3.5-turbo-instruct"
 JUDGE = {"deployment": "openai/gpt-4o-mini", "concurrency": 3}
@@ -89,7 +90,7 @@ def check(gateway: LocalGateway, log: RunLog, mode: str = "plain") -> None:
     assert first[0].frame[["score_grade", "score_near"]].notna().all(axis=None)
 
 
-@pytest.mark.parametrize(("mode", "at"), [("plain", 70), ("until", 190)])
+@pytest.mark.parametrize(("mode", "at"), [("plain", 70), *thorough(("until", 190))])
 def test_after_a_kill(gateway: LocalGateway, log: RunLog, mode: str, at: int) -> None:
     """Killed among the embeddings, of the second batch with `until`: the next run sends what has no answer."""
     gateway.script(RULES)
@@ -103,7 +104,7 @@ def test_after_a_kill(gateway: LocalGateway, log: RunLog, mode: str, at: int) ->
     check(gateway, log, mode)
 
 
-@pytest.mark.parametrize("at", [40, 70, 100])
+@pytest.mark.parametrize("at", [70, *thorough(40, 100)])
 def test_after_the_interrupt_key(gateway: LocalGateway, log: RunLog, client: Client, at: int) -> None:
     """Interrupted among the grades, the embeddings or the pairs: what was answered is kept, the rest is sent."""
     gateway.script(RULES)

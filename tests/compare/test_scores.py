@@ -10,6 +10,7 @@ import pytest
 
 from bifrost_nb import difference, summary
 from bifrost_nb._statistics.sequential import confidence_sequence
+from tests.thorough import thorough
 
 from .frames import calls, frame
 
@@ -48,6 +49,7 @@ def test_98_against_72_right_is_better_and_says_on_which() -> None:
     assert len(found.inputs("better")) == 27
 
 
+@pytest.mark.thorough
 def test_a_verdict_never_contradicts_its_interval_unsaid() -> None:
     """Called only where interval and test agree; where the interval alone leaves 0 out the verdict says so, with p.
 
@@ -81,6 +83,7 @@ def test_a_verdict_never_contradicts_its_interval_unsaid() -> None:
     assert "but McNemar's exact test does not call a difference (p = 0.062)" in few.verdict
 
 
+@pytest.mark.thorough
 def test_power_is_that_of_mcnemar() -> None:
     """80 against 60 % right on 100 inputs: a verdict wherever McNemar's exact test has one, some 9 times in 10."""
     from scipy.stats import binomtest
@@ -96,7 +99,7 @@ def test_power_is_that_of_mcnemar() -> None:
     assert found >= 32
 
 
-@pytest.mark.parametrize("inputs", [20, 100])
+@pytest.mark.parametrize("inputs", [20, *thorough(100)])
 def test_equal_scores_are_rarely_called_different(inputs: int) -> None:
     """Where the truth is no difference, one is called in at most 7 of 100 (6 of 60), and "equal" never of few."""
     outcomes = []

@@ -160,7 +160,7 @@ def test_functions_run_beside_each_other(ask: Any) -> None:
     threads, loop_party = threading.Barrier(6), []
 
     def waits(run: Any) -> int:
-        threads.wait(timeout=20)
+        threads.wait(timeout=60)
         return 1
 
     async def waits_too(run: Any) -> int:

@@ -13,6 +13,7 @@ import pytest
 import bifrost_nb as bf
 from bifrost_nb import Client, LocalGateway, RunLog
 from bifrost_nb._client.transport.route import proxy_for, proxy_of, route_to
+from tests.thorough import thorough
 
 from ..sdks.drivers import DRIVERS
 from .server import PEM, FaultServer, Wire, head
@@ -47,7 +48,7 @@ def refusing(wire: Wire) -> None:
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
 @pytest.mark.parametrize("driver", DRIVERS, ids=lambda one: type(one).__name__)
-@pytest.mark.parametrize("name", ["http_proxy", "ALL_PROXY"])
+@pytest.mark.parametrize("name", ["http_proxy", *thorough("ALL_PROXY")])
 def test_no_sdk_asks_a_proxy_for_this_machine(
     driver: Any, name: str, shared_gateway: LocalGateway, log: RunLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""How many cases: 250 as a rule, 1,000 in `.ci/run` (BIFROST_NB_THOROUGH), 100,000 where BIFROST_NB_FUZZ is
+"""How many cases: 100 as a rule, 1,000 in `.ci/run` (BIFROST_NB_THOROUGH), 100,000 where BIFROST_NB_FUZZ is
 ``nightly``, or the number that it names.
 """
 
@@ -8,7 +8,7 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-_asked = os.environ.get("BIFROST_NB_FUZZ") or ("1000" if os.environ.get("BIFROST_NB_THOROUGH") else "250")
+_asked = os.environ.get("BIFROST_NB_FUZZ") or ("1000" if os.environ.get("BIFROST_NB_THOROUGH") else "100")
 CASES = 100_000 if _asked == "nightly" else int(_asked)
 
 

@@ -206,7 +206,7 @@ class FrontEnd:
     def _a_subshell(self) -> str:
         if self._subshell is None:
             self.client.control_channel.send(self.client.session.msg("create_subshell_request", {}))
-            self._subshell = self.client.get_control_msg(timeout=10)["content"]["subshell_id"]
+            self._subshell = self.client.get_control_msg(timeout=60)["content"]["subshell_id"]
         return self._subshell
 
     def until(self, condition: Callable[[], bool], seconds: float, what: str) -> None:

@@ -30,7 +30,7 @@ def test_without_anywidget(without: FrontEnd, gateway: LocalGateway) -> None:
     rule = {"prompt": "basic", "text": ["<b>bold</b> "] * 150, "gap_ms": 10, "first_text_ms": 300}
     gateway.script([{**rule, "hold_after_chunks": 20}])
     cell = without.run("run, = show('basic');")
-    without.until(lambda: "bold" in str(cell.shown), 20, "text")
+    without.until(lambda: "bold" in str(cell.shown), 60, "text")
     gateway.script([rule])
     cell.wait()
     assert cell.status == "ok"
@@ -48,7 +48,7 @@ def test_interrupt_without_anywidget(without: FrontEnd, slow: LocalGateway) -> N
     """The interrupt key closes the connection as quickly as with a pane."""
     prompt = f"slowly, without widgets {time.monotonic()}"
     cell = without.run(f"show({prompt!r})")
-    without.until(lambda: any("word" in str(shown) for shown in cell.shown), 20, "text")
+    without.until(lambda: any("word" in str(shown) for shown in cell.shown), 60, "text")
     pressed = without.interrupt()
     cell.wait()
     assert gone_at(slow, prompt) - pressed < AT_ONCE_S

@@ -18,6 +18,8 @@ from .terminal import TerminalIPython
 
 WITHIN_S = 0.05
 TRIES = 9
+SLOW_S = 150
+"""Jedi's first look in a kernel is 5 s of CPU, so 30 s where ten other processes want it; then it takes 0.2 s."""
 
 OFFERED = [  # a cell with the cursor at |, and what must be offered
     ("%%bifrost azure/x --fa|\nhi", "--fallback"),
@@ -39,7 +41,7 @@ OFFERED = [  # a cell with the cursor at |, and what must be offered
 
 def completions(front: FrontEnd, text: str) -> list[str]:
     """What the kernel answers to a front end's completion request at the end of `text`'s mark ``|``."""
-    reply: Any = front.client.complete(text.replace("|", ""), text.index("|"), reply=True, timeout=20)
+    reply: Any = front.client.complete(text.replace("|", ""), text.index("|"), reply=True, timeout=SLOW_S)
     return list(reply["content"]["matches"])
 
 
@@ -47,7 +49,7 @@ def test_what_fits_is_offered(loaded: FrontEnd) -> None:
     """Options, their values, deployments, commands, saved prompts, variables and columns, each at its place."""
     loaded.run("import pandas; table_of_rows = pandas.DataFrame({'product': ['tea']})\n%bifrost models").wait()
     loaded.run(f"%%bifrost {TEXT} --save greeting --dry-run --quiet\nhello").wait()
-    loaded.until(lambda: TEXT in completions(loaded, "%%bifrost azure/g|"), 20, "the list of deployments")
+    loaded.until(lambda: TEXT in completions(loaded, "%%bifrost azure/g|"), 60, "the list of deployments")
     for text, expected in OFFERED:
         assert expected in completions(loaded, text), text
 
@@ -55,7 +57,7 @@ def test_what_fits_is_offered(loaded: FrontEnd) -> None:
 def test_public_names_have_types(loaded: FrontEnd) -> None:
     """``bf.`` offers every public name with its type at the first try, without importing what the names stand for."""
     loaded.run("import sys, bifrost_nb as bf; before = set(sys.modules)").wait()
-    reply: Any = loaded.client.complete("x = bf.", 7, reply=True, timeout=20)
+    reply: Any = loaded.client.complete("x = bf.", 7, reply=True, timeout=SLOW_S)
     told = reply["content"]["metadata"]["_jupyter_types_experimental"]
     types = {each["text"]: each["type"] for each in told}
     assert (types["compare"], types["Client"], types["scorers"]) == ("function", "class", "module")
@@ -97,8 +99,11 @@ def test_the_first_completion_is_as_quick(new_front: Callable[..., FrontEnd]) ->
     """
     taken: list[float] = []
     while len(taken) < 6 and min(taken, default=WITHIN_S) >= WITHIN_S:
-        front = new_front("%load_ext bifrost_nb\n%config Bifrost.base_url = 'http://10.255.255.1:9'")
-        assert front.client.complete("zzz", 3, reply=True, timeout=60)  # IPython's own first use takes seconds
+        front = new_front(
+            "%load_ext bifrost_nb\n%config Bifrost.base_url = 'http://10.255.255.1:9'\n"
+            "%config IPCompleter.use_jedi = False"  # its first use takes seconds, and is not ours
+        )
+        assert front.client.complete("zzz", 3, reply=True, timeout=SLOW_S)
         taken.append(seconds(front, "%%bifrost az|\nhi"))
     assert min(taken) < WITHIN_S, taken
 

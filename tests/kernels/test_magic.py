@@ -60,7 +60,7 @@ def test_a_background_job_lives_beside_other_cells(loaded: FrontEnd, slow: Local
     cell.pane().wait_for_text(20)
     assert loaded.value("later.done") == "False"
     assert loaded.run("%bifrost cancel later").wait().status == "ok"
-    loaded.until(lambda: "cancelled" in str(redrawn(loaded, cell)[-1:]), 10, "the card to show the end")
+    loaded.until(lambda: "cancelled" in str(redrawn(loaded, cell)[-1:]), 60, "the card to show the end")
     assert loaded.value("later.runs[0].status") == "'cancelled'"
 
 
@@ -73,6 +73,6 @@ def test_a_background_job_can_be_awaited(loaded: FrontEnd) -> None:
     def shows_the_answer() -> bool:
         return any(text in content["data"]["text/plain"] for content in redrawn(loaded, cell))
 
-    loaded.until(shows_the_answer, 10, "the card to show the answer")
+    loaded.until(shows_the_answer, 60, "the card to show the answer")
     metadata = redrawn(loaded, cell)[-1]["metadata"]
     assert metadata["bifrost_nb"]["runs"][0]["run_id"] == ast.literal_eval(loaded.value("answer.run_id"))

@@ -49,7 +49,7 @@ def seen(machine: Path) -> dict[str, Any]:
     return found
 
 
-def gone(pid: int, seconds: float = 10.0) -> bool:
+def gone(pid: int, seconds: float = 60.0) -> bool:
     return _within(seconds, lambda: not Path(f"/proc/{pid}").exists() and not _alive(pid))
 
 
@@ -269,10 +269,10 @@ def test_an_interrupt_while_waiting_leaves_nothing(machine: Path) -> None:
     """Ctrl-C during the start ends what was started and is raised."""
     install(machine / "bin", "bifrost-http", HANGING)
     parent = subprocess.Popen([sys.executable, "-c", PARENT, str(machine / "app")], stderr=subprocess.PIPE)
-    assert _within(20, (machine / "seen.json").exists)
-    assert _within(5, lambda: bool((machine / "seen.json").read_text()))
+    assert _within(60, (machine / "seen.json").exists)
+    assert _within(60, lambda: bool((machine / "seen.json").read_text()))
     parent.send_signal(signal.SIGINT)
-    _, errors = parent.communicate(timeout=20)
+    _, errors = parent.communicate(timeout=60)
     assert b"KeyboardInterrupt" in errors
     assert gone(seen(machine)["pid"])
 
@@ -374,7 +374,7 @@ def test_no_folder_is_left_after_a_kill(machine: Path, first: str) -> None:
             assert gone(seen(machine)["pid"])
         parent.kill()
     assert gone(seen(machine)["pid"])
-    assert _within(10, lambda: not folder.exists())
+    assert _within(60, lambda: not folder.exists())
 
 
 def test_the_config_fits_the_version_that_answers(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,8 +57,21 @@ def test_it_loads_nothing(comparison: Comparison, tmp_path: Path) -> None:
     assert not re.search(r"""(src|href)=["'](?!data:)""", shell)
     assert "default-src 'none'" in shell
     assert shell.count("<script") == 1
-    for words in ("Verdicts", "azure/fast against azure/large, total_ms", "monotonic clock", "gateway version"):
+    for words in ("how sure?", "azure/fast against azure/large: ", "monotonic clock", "gateway version"):
         assert words in shell
+
+
+def test_it_says_who_leads(comparison: Comparison, client: Client, tmp_path: Path) -> None:
+    """For each figure a line names who leads and who cannot be told from it; below, the pairs' own sentences."""
+    page = unescape(re.sub("<[^>]+>", "\n", comparison.report(tmp_path / "report.html").read_text()))
+    for metric in ("score", "total_ms", "cost_usd"):
+        best = comparison.best(metric, seed=0)
+        assert best.verdict in page
+        for one in best.differences.to_dict("records"):
+            assert f"{one['a']} against {one['b']}: {one['verdict']}" in page
+    assert "Time to the whole answer (total_ms)" in page
+    alone = compare(["azure/fast"], "Hi", client=client, max_tokens=2)
+    assert "against" not in alone.report(tmp_path / "alone.html").read_text().partition("Summary</h2>")[0]
 
 
 def test_it_says_where_its_numbers_come_from(client: Client, tmp_path: Path) -> None:

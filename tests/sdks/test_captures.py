@@ -13,6 +13,7 @@ import pytest
 
 import bifrost_nb as bf
 from bifrost_nb import Client, Run, RunLog
+from tests.thorough import thorough
 
 from .drivers import DRIVERS, PROMPT, Driver
 from .test_clients import Server
@@ -20,7 +21,7 @@ from .test_matrix import _there
 
 CAPTURES = Path(__file__).parents[3] / "shared" / "captures"
 VERSIONS = ["1.3.63", "1.4.0", "1.4.18", "1.5.1", "1.5.16", "2.0.0-prerelease3"]
-EACH = pytest.mark.parametrize("version", VERSIONS)
+EACH = pytest.mark.parametrize("version", [VERSIONS[0], VERSIONS[-1], *thorough(*VERSIONS[1:-1])])
 pytestmark = [
     pytest.mark.shared,
     pytest.mark.skipif(not CAPTURES.is_dir(), reason=f"there are no captures of real gateways in {CAPTURES}"),

@@ -45,7 +45,7 @@ class Wire:
 
     def row(self, request_id: str, *, parent: bool = False) -> Any:
         """The row of the gateway's log for a request, or of the fallback that served it, once it is written."""
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while time.monotonic() < end:
             if not parent:
                 answer = self.http.get(f"/api/logs/{request_id}")

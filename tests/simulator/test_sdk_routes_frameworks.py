@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.thorough import thorough
+
 from .conftest import Wire
 from .sdk_routes import row_of, said
 
@@ -35,7 +37,7 @@ def missing(packages: tuple[str, ...]) -> list[str]:
 
 
 @pytest.mark.timeout(400)  # a busy machine takes its time to import them
-@pytest.mark.parametrize("framework", PACKAGES)
+@pytest.mark.parametrize("framework", ["langchain", *thorough("litellm", "pydanticai")])
 def test_a_framework_speaks_each_format(wire: Wire, framework: str) -> None:
     """Each of its model classes that comes without more packages reaches the route of its format below the framework's
     prefix, and finds the text and the tokens that the gateway's log has, whole and streamed."""

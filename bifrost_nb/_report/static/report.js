@@ -162,4 +162,6 @@
     more.hidden = drawn >= shown.length;
   }
   draw(true);
+  // Paper has no button for more: it gets every row that the filter leaves.
+  addEventListener("beforeprint", () => { while (drawn < shown.length) draw(false); });
 })();

@@ -20,6 +20,7 @@ from bifrost_nb._notebook.live.race import Race, RaceColumn, RaceUpdate
 from bifrost_nb._runs.collector import Piece
 from bifrost_nb._runs.run import Run
 from bifrost_nb._simulator.process import LocalGateway
+from tests.thorough import thorough
 
 from ...panes import frames, text
 from .test_race import Clock, asked
@@ -75,7 +76,9 @@ ENVELOPE = 600
 """Bytes of a message's headers and framing on the websocket."""
 
 
-@pytest.mark.parametrize(("tokens_per_s", "columns"), [(50, 1), (200, 1), (1000, 1), (4000, 1), (30, 8), (100, 8)])
+@pytest.mark.parametrize(
+    ("tokens_per_s", "columns"), [(200, 1), (100, 8), *thorough((50, 1), (1000, 1), (4000, 1), (30, 8))]
+)
 def test_bytes_of_a_long_answer(wire: Wire, tokens_per_s: int, columns: int) -> None:
     """20,000 tokens cost at most 1.7 times their text in frames, envelopes included, however slowly they come, and all
     of it arrives: the text that stays then makes it less than 3."""
