@@ -124,7 +124,7 @@ heard.grid()""",
     ),
     "count tokens": (
         """client.count_tokens(one, "Name a lamp.")""",
-        _same({"model": CHAT, "input": "Name a lamp."}),
+        _same({"model": CHAT, "input": [USER]}),
     ),
 }
 
@@ -133,8 +133,8 @@ heard.grid()""",
 def test_what_is_sent(front: FrontEnd, gateway: LocalGateway, name: str) -> None:
     """The cell ends well and shows its result; its bodies are the ones above."""
     code, right = FEATURES[name]
-    fresh = "client = Client(client.base_url, log=bf.RunLog('off' if False else __import__('tempfile').mktemp()))\n"
-    cell = front.run(f"{START}{fresh}{code}").wait()
+    fresh = "import tempfile\nclient = Client(client.base_url, log=bf.RunLog(tempfile.mkdtemp() + '/runs.jsonl'))\n"
+    cell = front.run(f"{START}{fresh}{code}").wait(180)
     assert cell.status == "ok", cell.error
     assert cell.shown, "the cell shows its result"
     bodies = [one["body"] for one in gateway.requests() if one["method"] == "POST"]
