@@ -107,7 +107,7 @@ def replay(
 
         bf.replay(bf.runs(since="1d", status="ok"), ["azure/large"]).summary()
     """
-    from .._client.client import default_client
+    from .._client.client import chosen_client
     from .comparison import Comparison
     from .interrupted import ComparisonInterrupted
     from .replay_result import Replayed
@@ -117,7 +117,7 @@ def replay(
 
     deployments = guard_entries(deployments)
     guard_headers(parameters)
-    client = client or default_client()
+    client = chosen_client(client)
     frame = _frame_of(rows)
     shared = {
         "fallbacks": fallbacks,
