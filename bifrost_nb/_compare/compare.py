@@ -274,7 +274,7 @@ def _sent(
         from .cluster import run_on_cluster
 
         return run_on_cluster(cluster, client, plan, done)
-    if live is True and _in_notebook():
+    if live is True and _shows_widgets():
         from .._notebook.widgets.compare_live import run_live
 
         return run_live(client, plan, done, max_cost_usd)
@@ -289,8 +289,8 @@ def _spent(results: Mapping[str, Run], done: Mapping[str, Run]) -> float:
     return sum(run.cost_usd or 0.0 for trial_id, run in results.items() if trial_id not in done)
 
 
-def _in_notebook() -> bool:
-    """Whether somebody looks on, in a front end with widgets; elsewhere the bar or its last line says how far it is."""
+def _shows_widgets() -> bool:
+    """Whether somebody looks on, in a front end that shows ours; elsewhere a bar or a line says how far it is."""
     from .._foreground.environment import place
 
     return place() in ("notebook", "marimo") and importlib.util.find_spec("anywidget") is not None

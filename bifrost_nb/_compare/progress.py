@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Any
 
+from .._foreground.environment import place
 from .sweep import Progress
 
 __all__ = ["Bar", "summary_line"]
-
-_FRONT_ENDS = ("JPY_SESSION_NAME", "VSCODE_PID", "VSCODE_CWD", "COLAB_RELEASE_TAG")
-"""Set by the front ends that show a bar; nbconvert, papermill and scripts set none of them."""
 
 
 class Bar:
@@ -26,7 +23,7 @@ class Bar:
         self._widgets: Any = None
         if not silent and progress.reused < progress.total and _watched():
             options = {"total": progress.total, "initial": progress.reused, "unit": "run", "dynamic_ncols": True}
-            self._widgets = _widgets(options) if _in_notebook() else None
+            self._widgets = _widgets(options) if place() == "notebook" else None
             self._bar = self._widgets.bar if self._widgets else _plain_bar(options)
 
     def update(self) -> None:
@@ -81,11 +78,5 @@ def _counts(progress: Progress) -> str:
     return ", ".join([*told, *([progress.said] if progress.said else [])])
 
 
-def _in_notebook() -> bool:
-    return any(os.environ.get(name) for name in _FRONT_ENDS) and "ipykernel" in sys.modules
-
-
 def _watched() -> bool:
-    if _in_notebook():
-        return True
-    return bool(getattr(sys.stderr, "isatty", bool)())
+    return place() == "notebook" or bool(getattr(sys.stderr, "isatty", bool)())
