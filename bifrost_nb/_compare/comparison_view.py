@@ -86,12 +86,12 @@ COLUMNS = (
     _TableColumn("asked → served", _who),
     _TableColumn("runs", _runs),
     _TableColumn("$ per 1,000", _per_1000, "cost_usd_mean"),
+    _TableColumn("cost in all", _total),  # both of money in sight where the page is narrow
     _TableColumn("total p50", _figure("total_ms_p50", "total_ms"), "total_ms_p50"),
     _TableColumn("p95", _figure("total_ms_p95", "total_ms"), "total_ms_p95"),
     _TableColumn("first text p50", _figure("ttft_ms_p50", "ttft_ms"), "ttft_ms_p50"),
     _TableColumn("tokens/s", lambda row: amount(_known(row.tokens_per_s_p50), "number"), "tokens_per_s_p50"),
     _TableColumn("by fallback", _fallbacks),
-    _TableColumn("cost in all", _total),
 )
 
 

@@ -25,6 +25,8 @@ class Exchange:
     """Below the gateway's address, percent-encoded, without query."""
     question: bytes
     """The request's body; empty where it is read from a file while it is sent."""
+    run_id: str = field(default_factory=new_id)
+    """Of the run that it becomes; its trace is named after it."""
     request_id: str = field(default_factory=new_id)
     tags: dict[str, Any] = field(default_factory=dict)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))

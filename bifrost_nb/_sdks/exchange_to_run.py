@@ -51,6 +51,7 @@ def read(exchange: Exchange, secrets: Sequence[str] = ()) -> Run:
     question = kind.format.question(_json(exchange.question))
     asked = asked_of(kind, question.model)
     run = Run(
+        run_id=exchange.run_id,
         request_id=exchange.request_id,
         started_at=exchange.started_at,
         request_type=kind.request_type,
@@ -87,6 +88,12 @@ def read(exchange: Exchange, secrets: Sequence[str] = ()) -> Run:
     return run
 
 
+_REPEATED = (
+    "After its pieces the gateway sent the whole text once more, as versions up to 1.4.0 do with Gemini's streams: the "
+    "SDK has it twice, here it counts once."
+)
+
+
 class _SdkCollector(Collector):
     """A collector for answers and events in the words of any of the APIs."""
 
@@ -101,6 +108,8 @@ class _SdkCollector(Collector):
         """Some APIs name it in the first event alone."""
         self._unread = False
         """The SDK cannot read what came."""
+        self._repeated = False
+        """The SDK was sent the whole text once more."""
 
     def _rest(self, choice: Json, index: int) -> None:
         delta = choice.get("delta")  # most chunks have nothing but text
@@ -135,6 +144,7 @@ class _SdkCollector(Collector):
         chunk = event if self._is_gateways(event) else self._event(event)
         if self._model is None:
             self._model = chunk.get("model")
+        self._repeated = self._repeated or "repeated" in chunk
         return self._counted(chunk) if chunk.get("usage") else chunk
 
     def _latest(self) -> Json:
@@ -155,6 +165,8 @@ class _SdkCollector(Collector):
         run.usage = self.usage or None
         if self._unread:
             run.notes.append(_UNREAD)
+        if self._repeated:
+            run.notes.append(_REPEATED)
         return run
 
 

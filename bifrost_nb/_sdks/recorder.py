@@ -16,12 +16,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from .._client.client import Client, default_client
+from .._client.client import Client, chosen_client
 from .._client.portal import portal
 from .._client.transport import NetworkRoute, route_to
 from .._runs.pending import cost_follows
 from .._runs.run import Run
-from ..errors import LogError
+from .._runs.trace_ids import traceparent
+from ..errors import ConfigurationError, LogError
 from .exchange import Exchange
 from .exchange_to_run import read
 
@@ -33,7 +34,7 @@ RETRY_S = 120.0
 """The same request within so long after a failure is a retry of it, where the SDK does not number its attempts."""
 
 _KEY_HEADERS = ("authorization", "x-api-key", "x-goog-api-key")
-ASKED_HEADERS = ("x-request-id", "x-bf-vk", *_KEY_HEADERS)
+ASKED_HEADERS = ("x-request-id", "x-bf-vk", "traceparent", *_KEY_HEADERS)
 """What `Recorder.headers` wants to know of a request."""
 _RETRIED = {408, 409, 429}
 _PORTS = {"http": 80, "https": 443}
@@ -44,8 +45,10 @@ class Recorder:
     """Records the exchanges of SDK clients with one gateway. Any thread may call it."""
 
     def __init__(self, client: Client | None = None, tags: Mapping[str, Any] | None = None) -> None:
-        self.client = default_client() if client is None else client
+        self.client = chosen_client(client)
         self.base_url = self.client.base_url
+        if tags is not None and not isinstance(tags, Mapping):
+            raise ConfigurationError(f"tags must be a dict, not {type(tags).__name__}.")
         self.tags = dict(tags or {})
         parts = urlsplit(self.base_url)
         self._origin = (parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme])
@@ -93,6 +96,8 @@ class Recorder:
             added["x-request-id"] = exchange.request_id
         if self._key and "x-bf-vk" not in given:
             added["x-bf-vk"] = self._key
+        if self.client.traceparent and "traceparent" not in given:  # whoever traces already stays in charge
+            added["traceparent"] = traceparent(exchange.run_id)
         return added, [name for name in _KEY_HEADERS if name in given and NO_KEY in given[name]]
 
     def end(

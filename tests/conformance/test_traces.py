@@ -63,7 +63,7 @@ def upstream() -> Iterator[tuple[str, list[dict[str, str]]]]:
 def test_the_gateways_spans_are_children_of_ours(
     path: str, tmp_path: Path, upstream: tuple[str, list[dict[str, str]]]
 ) -> None:
-    """With ``traceparent=True`` in our trace below our span; without, found by the request's id where it is told."""
+    """With ``traceparent=True``, of an SDK's call too, below our span; without, found by the request's id if told."""
     address, got = upstream
     with served_lists({"/prices.json": {}, "/empty.json": {}}) as lists, Receiver() as receiver:
         program = Program(path, tmp_path, lists)
@@ -80,8 +80,15 @@ def test_the_gateways_spans_are_children_of_ours(
         with program.running(config, {key_variable("openai"): "sk-of-a-test"}) as url:
             joined = _asked(Client(url, traceparent=True, log=RunLog("off"), retries=0))
             alone = _asked(Client(url, log=RunLog("off"), retries=0))
+            log = RunLog(tmp_path / "sdk.jsonl")
+            with bf.sdk("openai", client=Client(url, traceparent=True, log=log)) as openai:
+                openai.chat.completions.create(model="openai/gpt-4o-mini", messages=[{"role": "user", "content": "Hi"}])
+            (of_sdk,) = log.read()
             roots = [_root(receiver, run) for run in (joined, alone)]
-        bf.export_spans([joined, alone], receiver.url)
+            other = _root(receiver, of_sdk, "/openai/")
+        bf.export_spans([joined, alone, of_sdk], receiver.url)
+        theirs = next(span for span in receiver.spans if values(span).get("bifrost.run_id") == of_sdk.run_id)
+        assert (other.trace_id, other.parent_span_id) == (theirs.trace_id, theirs.span_id)
         ours = {values(span).get("bifrost.run_id"): span for span in receiver.spans}
         assert (roots[0].trace_id, roots[0].parent_span_id) == (
             ours[joined.run_id].trace_id,
@@ -95,12 +102,12 @@ def _asked(client: Client) -> Run:
     return client.chat("openai/gpt-4o-mini", "Hi", max_completion_tokens=4)
 
 
-def _root(receiver: Receiver, run: Run) -> Any:
+def _root(receiver: Receiver, run: Run, route: str = "/v1/chat/completions") -> Any:
     """The gateway's span of the whole request of `run`: the next that nobody has taken yet."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         for span in list(receiver.spans):
-            if span.name == "/v1/chat/completions":
+            if span.name.startswith(route):
                 told = values(span).get("gen_ai.request_id")
                 assert told in (None, run.request_id)  # 1.4 does not tell it
                 receiver.spans.remove(span)

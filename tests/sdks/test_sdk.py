@@ -140,3 +140,31 @@ def test_embeddings(client: Client, log: RunLog) -> None:
     (run,) = log.read()
     assert (run.status, run.request_type, run.prompt) == ("ok", "embedding", '["a tide","a moon"]')
     assert (run.prompt_tokens, run.completion_tokens) == (answer.usage.prompt_tokens, None)
+
+
+@needs_sdks
+def test_spans_of_other_sdks_join_the_gateways(gateway: LocalGateway, log: RunLog) -> None:
+    """With the client's ``traceparent`` each attempt is sent in the trace of its run; a header of the user's stays."""
+    spans = pytest.importorskip("opentelemetry.sdk.trace.export.in_memory_span_exporter", reason="needs the extra otel")
+    client = Client(gateway.url, log=log, traceparent=True)
+    asked: dict[str, Any] = {"model": "openai/gpt-4o-mini", "messages": [{"role": "user", "content": "Hi"}]}
+    with bf.sdk("openai", client=client) as openai:
+        openai.chat.completions.create(**asked)
+        openai.chat.completions.create(**asked, extra_headers={"traceparent": THEIRS})
+    with bf.sdk("anthropic", client=client) as anthropic:
+        anthropic.messages.create(**asked, max_tokens=5)
+    said = [{"role": "user", "content": [{"text": "Hi"}]}]
+    bf.sdk("bedrock", client=client).converse(modelId="openai/gpt-4o-mini", messages=said)
+    sent = [one["headers"].get("traceparent") for one in gateway.requests() if one["method"] == "POST"]
+    runs, exporter = log.read(), spans.InMemorySpanExporter()
+    bf.export_spans(runs, exporter=exporter)
+    made = [one.context for one in exporter.get_finished_spans()]
+    ours = [f"00-{one.trace_id:032x}-{one.span_id:016x}-01" for one in made]
+    assert sent == [ours[0], THEIRS, ours[2], ours[3]]
+    with bf.sdk("openai", client=Client(gateway.url, log=log)) as openai:
+        openai.chat.completions.create(**asked)
+    last = [one for one in gateway.requests() if one["method"] == "POST"][-1]
+    assert "traceparent" not in last["headers"]
+
+
+THEIRS = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
