@@ -8,7 +8,12 @@ from __future__ import annotations
 from decimal import Decimal
 from numbers import Integral, Real
 
-__all__ = ["number", "whole"]
+__all__ = ["flag", "number", "whole"]
+
+
+def flag(value: object) -> bool | None:
+    """A truth value, Python's or numpy's; None for everything else, a text such as ``"no"`` too."""
+    return bool(value) if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_") else None
 
 
 def whole(value: object) -> int | None:

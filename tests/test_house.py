@@ -6,6 +6,7 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,6 @@ import bifrost_nb as bf
 
 PACKAGE = Path(bf.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
-TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 FOREIGN = {  # (file, underscored name of somebody else's library) has its reason beside the use
     ("_admin/doctor.py", "_fields"),  # named tuples' public methods have underscores
     ("_admin/histograms.py", "_replace"),
@@ -31,6 +31,12 @@ FOREIGN = {  # (file, underscored name of somebody else's library) has its reaso
 IPYTHON = {"_repr_html_", "_repr_markdown_", "_repr_mimebundle_", "_repr_png_", "_ipython_display_"}
 
 
+@cache
+def trees() -> dict[Path, ast.Module]:
+    """Parsed when first asked for: that takes seconds, and every process of a run imports this file."""
+    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
+
+
 def _name(path: Path) -> str:
     return path.relative_to(PACKAGE).as_posix()
 
@@ -38,7 +44,7 @@ def _name(path: Path) -> str:
 def test_no_class_name_stands_for_two_things() -> None:
     """A reader who knows a class by its name knows which one it is."""
     homes = defaultdict(list)
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
                 homes[node.name].append(_name(path))
@@ -63,8 +69,8 @@ def _private(name: str) -> bool:
 
 
 def _intrusions(path: Path) -> Iterator[str]:
-    own = _own(TREES[path])
-    for node in ast.walk(TREES[path]):
+    own = _own(trees()[path])
+    for node in ast.walk(trees()[path]):
         if isinstance(node, ast.Attribute) and _private(node.attr) and node.attr not in own:
             if isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"):
                 continue  # a base class's
@@ -85,7 +91,7 @@ def test_each_exception_is_in_use() -> None:
     """An exception that nothing needs any more is taken off the list."""
     used = {
         (_name(path), node.attr)
-        for path, tree in TREES.items()
+        for path, tree in trees().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute)
     }
@@ -109,7 +115,7 @@ def _at_load(path: Path) -> Iterator[str]:
                 yield from (f"{module}.{alias.name}".lstrip(".") for alias in child.names)
             yield from visit(child)
 
-    yield from visit(TREES[path])
+    yield from visit(trees()[path])
 
 
 def test_no_import_cycle() -> None:
@@ -150,7 +156,7 @@ OLD_NAMES = (
 def test_a_package_names_modules_that_are_there() -> None:
     """What a package's docstring calls by a bare name in backticks is one of its modules, or public."""
     gone = []
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         if path.name == "__init__.py":
             there = {each.stem for each in path.parent.iterdir()} | set(bf.__all__)
             named = re.findall(r"(?<!`)`([a-z_]+)`(?!`)", ast.get_docstring(tree) or "")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._client.model_list import MODELS_LAST_S, model_list
 from .._client.transport import Reply, fetch, of_proxy_perhaps
-from .._keys import Secret, secrets_in, without_keys
+from .._keys import Secret, hide_in, secrets_in, without_keys
 from .._safe_text import plain
 from .._settings import Settings
 from .._wire.errors import gateway_error, parse_error
@@ -56,6 +56,10 @@ class Access:
     def hide(self, text: str) -> str:
         """`text` without control sequences and keys, blanks kept."""
         return without_keys(plain(text), *self._secrets)
+
+    def without_keys(self, value: Any) -> Any:
+        """JSON from the gateway without our keys in it, else as it is: it may be sent again."""
+        return hide_in(value, [key for key in self._secrets if key])
 
     async def get(
         self,

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import _settings as settings
-from .._client.client import Client, default_client
+from .._client.client import Client, chosen_client
 from .._client.portal import portal
 from ..errors import AuthenticationFailed, NotFound
 from . import tables
@@ -76,7 +76,7 @@ class Admin:
             {"admin_user": admin_user, "admin_password": admin_password, "session_token": session_token}
         )
         admin_user, admin_password, session_token = own.values()  # so that no traceback shows them
-        self.client = client if client is not None else default_client()
+        self.client = chosen_client(client)
         known = {
             name: value if value is not None else getattr(self.client.settings, name) for name, value in own.items()
         }

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from .._client.client import Client, default_client
+from .._client.client import Client, chosen_client
 from .._client.model_list import ROUNDED
 from .._client.portal import portal
 from .._client.transport import Reply, fetch
@@ -93,7 +93,7 @@ def doctor(client: Client | None = None) -> Doctor:
 
         bf.doctor(bf.Client("demo"))
     """
-    client = client if client is not None else default_client()
+    client = chosen_client(client)
     return Doctor(portal().call(_examined(client, Access(client, client.settings))))
 
 

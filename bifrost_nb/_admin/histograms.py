@@ -140,7 +140,7 @@ def kind_of(kind: str, by: str | None = None) -> Series:
         )
     if by is None:
         return SERIES[kind]
-    if by != "provider" or kind not in BY_PROVIDER:
+    if not isinstance(by, str) or by != "provider" or kind not in BY_PROVIDER:
         raise ConfigurationError(
             f"The gateway has no {kind} by {by!r}.",
             hint=f"by='provider' goes with {', '.join(BY_PROVIDER)}.",

@@ -13,12 +13,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-from .._client.client import Client, default_client
+from .._client.client import Client, chosen_client
 from .._client.portal import portal
 from .._numbers import whole
 from .._runs.columns import Column
 from .._runs.frame import frame_of
+from .._runs.run import Run
+from .._safe_text import plain
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError, NotFound
 from .access import Access
@@ -27,7 +30,6 @@ from .fields import objects
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._runs.run import Run
 
 __all__ = ["Prompt", "find", "prompt", "prompts", "table"]
 
@@ -107,15 +109,20 @@ class Prompt:
         """
         said = _messages(messages)
         deployment = self.deployment if deployment is None else deployment
+        if not isinstance(deployment, str | None):
+            raise ConfigurationError(f"deployment must be text, not {type(deployment).__name__}.")
+        settings = self.parameters if parameters is None else parameters
+        if not isinstance(settings, Mapping):
+            raise ConfigurationError(f"parameters must be a dict, not {type(settings).__name__}.")
         provider, slash, model = (deployment or "/").partition("/")
         if not slash:
             raise ConfigurationError(f"deployment must be provider/model, not {deployment!r}.")
         variables = {name: "" for each in said for name in _variables(each)}
         content = {
-            "commit_message": str(message),
+            "commit_message": plain(message),
             # The form in which the gateway's own pages write a message, so that they show it.
             "messages": [{"originalType": "completion_request", "payload": each} for each in said],
-            "model_params": dict(self.parameters if parameters is None else parameters),
+            "model_params": _json(dict(settings), "parameters"),
             "provider": provider,
             "model": model,
             **({"variables": variables} if variables else {}),
@@ -128,12 +135,14 @@ class Prompt:
         Waits up to 8 s for the row. A text completion is never sent with a prompt, whatever its row says. Raises
         ConfigurationError where nothing is committed yet, AuthenticationFailed, ConnectionFailed.
         """
+        if not isinstance(run, Run):
+            raise ConfigurationError(f"used_by takes a run, not {type(run).__name__}.")
         return portal().call(self._used_by(run))
 
     async def _commit(self, content: Mapping[str, Any]) -> Prompt:
         access = self._reached()
         known = self if self.id is not None else replace(self, id=await _create(access, self.name))
-        path = f"{ROOT}/prompts/{known.id}/versions"
+        path = f"{ROOT}/prompts/{quote(str(known.id), safe='')}/versions"
         answer = await access.post(path, content, missing=NO_ROUTE)
         return _of_version(known.name, _object(answer.get("version")), access, known.id)
 
@@ -144,7 +153,7 @@ class Prompt:
         for pause in ROW_AFTER_S:
             await asyncio.sleep(pause)
             try:
-                row = await access.get_object(f"/api/logs/{run.request_id}")
+                row = await access.get_object(f"/api/logs/{quote(run.request_id, safe='')}")
             except NotFound:
                 continue
             told = str(row.get("selected_prompt_id")), str(row.get("selected_prompt_version"))
@@ -203,8 +212,9 @@ def prompt(name: str, *, version: int | None = None, create: bool = False, clien
 
 def find(access: Access, name: str, *, version: int | None, create: bool) -> Prompt:
     """`prompt` of the gateway behind `access`."""
-    if not isinstance(name, str) or not name.strip("/ "):
-        raise ConfigurationError(f"A prompt is named folder/name, not {name!r}.")
+    if not isinstance(name, str) or not all(part.strip() for part in name.split("/")) or plain(name) != name:
+        shown = repr(name) if isinstance(name, str) else f"a {type(name).__name__}"
+        raise ConfigurationError(f"A prompt is named folder/name, not {plain(shown, 80)}.")
     if version is not None and (whole(version) or 0) < 1:
         raise ConfigurationError(f"version must be a whole number from 1, not {version!r}.")
     return portal().call(_find(access, name, version, create))
@@ -222,7 +232,7 @@ async def _find(access: Access, name: str, version: int | None, create: bool) ->
         raise NotFound(f"The gateway has no prompt {name!r}.{did_you_mean(name, [one.name for one in every])}")
     if version in (None, found[0].version):
         return found[0]
-    answer = await access.get_object(f"{ROOT}/prompts/{found[0].id}/versions", missing=NO_ROUTE)
+    answer = await access.get_object(f"{ROOT}/prompts/{quote(str(found[0].id), safe='')}/versions", missing=NO_ROUTE)
     versions = objects(answer.get("versions"))
     for row in versions:
         if row.get("version_number") == version:
@@ -252,9 +262,7 @@ async def _rows(access: Access) -> list[Mapping[str, Any]]:
 
 
 def _access(client: Client | None) -> Access:
-    client = default_client() if client is None else client
-    if not isinstance(client, Client):
-        raise ConfigurationError(f"client must be a bf.Client, not {type(client).__name__}.")
+    client = chosen_client(client)
     client.settings.admin_headers()  # half a pair of user and password is told now
     return Access(client, client.settings)
 
@@ -278,13 +286,14 @@ def _time(access: Access, value: Any) -> datetime | None:
 
 def _of_version(name: str, row: Mapping[str, Any], access: Access, id: str | None) -> Prompt:
     provider, model = access.safe(row.get("provider"), 100), access.safe(row.get("model"), 200)
+    said = (_said(each.get("message")) for each in objects(row.get("messages")))
     number = row.get("version_number")
     return Prompt(
         name,
         id,
-        number if isinstance(number, int) else None,
-        tuple(said for each in objects(row.get("messages")) if (said := _said(each.get("message"))) is not None),
-        _object(row.get("model_params")),
+        number if type(number) is int and 0 < number < 2**63 else None,
+        tuple(access.without_keys(each) for each in said if each is not None),
+        access.without_keys(_object(row.get("model_params"))),
         f"{provider}/{model}" if provider and model else None,
         access.safe(row.get("commit_message")),
         _time(access, row.get("created_at")),
@@ -312,7 +321,17 @@ def _messages(given: Any) -> list[dict[str, Any]]:
     for each in given:
         if not isinstance(each, Mapping) or not isinstance(each.get("role"), str) or not each.get("content"):
             raise ConfigurationError(f"messages must be {{'role': ..., 'content': ...}} each, not {each!r}.")
-    return [dict(each) for each in given]
+    return [_json(dict(each), f"messages[{place}]") for place, each in enumerate(given)]
+
+
+def _json(value: dict[str, Any], where: str) -> dict[str, Any]:
+    """`value` as JSON can carry it. Raises ConfigurationError, where the transport would send null for NaN."""
+    from .._wire.fields import json_value
+
+    try:
+        return dict(json_value(value, where))
+    except ValueError as error:
+        raise ConfigurationError(f"{error}.") from None
 
 
 def _variables(message: Mapping[str, Any]) -> list[str]:
@@ -324,7 +343,7 @@ def _variables(message: Mapping[str, Any]) -> list[str]:
 
 def _contents(one: Prompt) -> str | None:
     """All that a version says; None where none is committed."""
-    return "\n\n".join(str(each.get("content")) for each in one.messages) if one.version else None
+    return plain("\n\n".join(str(each.get("content")) for each in one.messages)) if one.version else None
 
 
 def _object(value: Any) -> dict[str, Any]:

@@ -290,6 +290,8 @@ def check_shapes(fallbacks: Any, tags: Any) -> None:
     """Raises ConfigurationError where these are no list and no dict."""
     if isinstance(fallbacks, str):
         raise ConfigurationError(f"fallbacks must be a list of deployments, like [{fallbacks!r}].")
+    if fallbacks is not None and not isinstance(fallbacks, list | tuple):
+        raise ConfigurationError(f"fallbacks must be a list of deployments, not {type(fallbacks).__name__}.")
     if tags is not None and not isinstance(tags, Mapping):
         raise ConfigurationError(f"tags must be a dict, not {type(tags).__name__}.")
 

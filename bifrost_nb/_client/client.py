@@ -64,6 +64,8 @@ _last: Client | None = None
 _current: Client | None = None
 """What `default_client` made, as long as neither the client made last nor a setting is another."""
 _NOTHING: Mapping[str, Any] = {}
+_OWN = ("api_version", "default_timeouts", "default_retries")
+"""What a client adds to each call itself."""
 
 
 def default_client() -> Client:
@@ -81,6 +83,17 @@ def default_client() -> Client:
             return client
     _current = made = unremembered(given, like=last)
     return made
+
+
+def chosen_client(given: object) -> Client:
+    """The client that was passed as ``client=``; None: the default one. Raises ConfigurationError."""
+    if given is None:
+        return default_client()
+    if not isinstance(given, Client):
+        raise ConfigurationError(
+            f"client must be a bf.Client, not {type(given).__name__}.", hint="Pass client=bf.Client('demo')."
+        )
+    return given
 
 
 def unremembered(given: Mapping[str, Any], like: Client | None = None) -> Client:
@@ -496,6 +509,8 @@ class Client:
     ) -> Call:
         """Check a call without sending it. Raises ConfigurationError."""
         guard_headers(options)
+        if own := [name for name in _OWN if name in options]:
+            raise ConfigurationError(f"{own[0]} is no parameter of a call.", hint="Set it with bf.Client(...).")
         if kind == "image" or kind == "speech" or kind == "transcription":
             return prepared_media(self, kind, deployment, prompt, options)
         options["headers"] = self.checked_headers(options.get("headers"))
@@ -567,8 +582,14 @@ class Client:
         return known_list(self.base_url, self.credentials.listing)
 
     def wait_costs(self, runs: Iterable[Run], seconds: float = 5.0) -> None:
-        """Wait until the costs of `runs` that come from the gateway's log are filled in, at most `seconds`."""
-        wait_for_costs(runs, seconds)
+        """Wait until the costs of `runs` that come from the gateway's log are filled in, at most `seconds`.
+
+        Raises ConfigurationError for what are no runs.
+        """
+        waiting = list(runs) if isinstance(runs, Iterable) else [runs]
+        if wrong := [type(each).__name__ for each in waiting if not isinstance(each, Run)]:
+            raise ConfigurationError(f"wait_costs takes runs, not {wrong[0]}.", hint="Pass [run].")
+        wait_for_costs(waiting, seconds)
 
     def version(self) -> str | None:
         """The gateway's version; None where it does not say (before 1.4, or no gateway)."""

@@ -39,7 +39,7 @@ def decided_kind(api: Any, chat: bool = False) -> Kind | None:
 
     Raises ConfigurationError for an API that is not known, and where the two contradict each other.
     """
-    if api is not None and api not in tuple(_WORDS):
+    if api is not None and (not isinstance(api, str) or api not in tuple(_WORDS)):
         raise ConfigurationError(
             f"api must be 'text', 'chat' or 'responses', not {quoted(api, 80)}.",
             hint="Leave it out to go by what bf.models() says that each deployment can do.",
@@ -51,7 +51,7 @@ def decided_kind(api: Any, chat: bool = False) -> Kind | None:
 
 def compared_kind(api: Any, chat: bool = False) -> AnyKind | None:
     """`decided_kind` for a comparison, which can be of the kinds of `MEDIA`, too. Raises ConfigurationError."""
-    if api not in MEDIA:
+    if not isinstance(api, str) or api not in MEDIA:
         return decided_kind(api, chat)
     if chat:
         raise ConfigurationError(f"chat=True and api={api!r} contradict each other.", hint="Pass api= alone.")

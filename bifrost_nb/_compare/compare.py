@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from .._keys import guard_entries, guard_headers
-from .._numbers import number
+from .._numbers import flag, number
+from .._safe_text import plain
 from ..errors import ConfigurationError
 from .api_choice import MEDIA, compared_kind
 from .comparison import Comparison
@@ -187,6 +188,9 @@ def compare(
     _check_cost(max_cost_usd)
     if live is not None and not isinstance(live, bool) and not callable(live):
         raise ConfigurationError(f"live must be True, False or a function of the run and its pieces, not {live!r}.")
+    for name, value in {"chat": chat, "stream": stream, "fresh": fresh, "dry_run": dry_run}.items():
+        if flag(value) is None:
+            raise ConfigurationError(f"{name} must be True or False, not {plain(repr(value), 80)}.")
     plan = make_plan(
         client,
         deployments,
@@ -293,13 +297,9 @@ def _in_notebook() -> bool:
 
 
 def _client(given: Any) -> Client:
-    from .._client.client import Client, default_client
+    from .._client.client import chosen_client
 
-    if given is not None and not isinstance(given, Client):
-        raise ConfigurationError(
-            f"client must be a bf.Client, not {type(given).__name__}.", hint="Pass client=bf.Client('demo')."
-        )
-    return default_client() if given is None else given
+    return chosen_client(given)
 
 
 def _check_cost(max_cost_usd: Any) -> None:

@@ -283,6 +283,9 @@ class Comparison:
             "p95_ms": max_p95_ms,
         }
         given = {name: limit for name, limit in limits.items() if limit is not None}
+        for name, limit in given.items():
+            if not (number(limit) or 0) > 0:
+                raise ConfigurationError(f"max_{name} must be a number above 0, not {limit!r}.")
         return best(self.frame, metric, given, **self._at_any_look(metric, options))
 
     def score(

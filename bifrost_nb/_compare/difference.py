@@ -27,7 +27,15 @@ from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 from . import groups
 from .groups import By
-from .metrics import Statistic, checked_statistic, default_margin, higher_is_better, is_score, is_time
+from .metrics import (
+    Statistic,
+    checked_statistic,
+    default_margin,
+    higher_is_better,
+    is_score,
+    is_time,
+    unknown_metric,
+)
 from .summary import measured
 from .verdict import verdict_text
 
@@ -211,7 +219,7 @@ def difference(
 
     `confidence` is that of the interval, 0.95 unless you say otherwise; `seed` is that of the bootstrap.
     """
-    frame = frame.reset_index(drop=True)
+    frame = groups.runs_frame(frame)
     if margin is not None:
         margin = math.nan if (found := number(margin)) is None else found
     by = _check(frame, a, b, metric, by, mixed, margin, confidence)
@@ -492,7 +500,11 @@ def _check(
     numeric = [name for name in frame.columns if frame[name].dtype.kind in "iufb" and name != "repeat"]
     every = list(dict.fromkeys(name for way in ways for name in known[way]))
     for what, name, choices in ((by or "variant", a, every), (by or "variant", b, every), ("metric", metric, numeric)):
+        if not isinstance(name, str):
+            raise ConfigurationError(f"{what} must be text, not {type(name).__name__}.")
         if name not in choices:
+            if what == "metric":
+                raise unknown_metric(name, frame)
             hint = did_you_mean(name, choices).strip() or f"Known are {', '.join(map(str, choices)) or 'none'}."
             raise ConfigurationError(f"{name!r} is not a {what} of this frame.", hint=hint)
     if a == b:

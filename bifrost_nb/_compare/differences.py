@@ -11,7 +11,7 @@ from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 from . import groups
 from .difference import Difference, DifferenceOptions, decided, difference
-from .metrics import checked_statistic, higher_is_better
+from .metrics import checked_options, checked_statistic, higher_is_better, unknown_metric
 from .summary import measured
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ _COLUMNS = (
     *("a", "b", "metric", "statistic", "estimate", "low", "high", "n"),
     *("better", "worse", "same", "p_value", "p_adjusted", "outcome", "winner", "verdict"),
 )
+_LIMITS = ("max_cost_usd_per_1000", "max_p50_ms", "max_p95_ms")
 _INTEGERS = ("n", "better", "worse", "same")
 _FLOATS = ("estimate", "low", "high", "p_value", "p_adjusted")
 
@@ -77,6 +78,7 @@ def differences(
     frame: pd.DataFrame, metric: str, baseline: str | None = None, **options: Unpack[DifferenceOptions]
 ) -> pd.DataFrame:
     """A row for each pair, or for each name against `baseline`; see `Comparison.differences`."""
+    checked_options("differences()", options, DifferenceOptions.__annotations__)
     names = _names(frame, options.get("by"))
     if baseline is not None and baseline not in names:
         hint = did_you_mean(baseline, names).strip() or f"Known are {', '.join(names)}."
@@ -99,14 +101,13 @@ def best(frame: pd.DataFrame, metric: str, limits: Mapping[str, float], **option
 
     The leader is chosen by the same data that it is tested with, so all pairs are corrected for, not only its own.
     """
+    checked_options("best()", options, (*DifferenceOptions.__annotations__, *_LIMITS))
     by = options.get("by") or groups.default_by(frame)
     options = {**options, "by": by}
     frame = frame.reset_index(drop=True)
     label = groups.names(frame, by)
-    if metric not in frame:
-        raise ConfigurationError(
-            f"{metric!r} is not a metric of this frame.{did_you_mean(metric, list(frame.columns))}"
-        )
+    if not isinstance(metric, str) or metric not in frame or frame[metric].dtype.kind not in "iufb":
+        raise unknown_metric(metric, frame)
     out: dict[str, str] = {}
     for name in _names(frame, by):
         if reason := _beyond(frame[(label == name).fillna(value=False)], limits):

@@ -9,14 +9,41 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import orjson
 
+from .._safe_text import plain
+from ..errors import ConfigurationError
+
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SEPARATOR", "By", "default_by", "deployments", "inputs", "inputs_told", "names", "served", "sweeps"]
+__all__ = [
+    *("SEPARATOR", "By", "default_by", "deployments", "inputs", "inputs_told", "names", "runs_frame", "served"),
+    "sweeps",
+]
 
 By = Literal["variant", "deployment", "template"]
+_NEEDED = ("status", "requested_provider", "requested_model", "prompt_id", "tags")
 SEPARATOR = " · "
 """Between the deployment's and the template's name in the name of a variant."""
+
+
+def runs_frame(given: object, what: str = "frame") -> pd.DataFrame:
+    """`given` with an index of its own, if it is a frame of runs. Raises ConfigurationError."""
+    import pandas as pd
+
+    if not isinstance(given, pd.DataFrame):
+        raise ConfigurationError(
+            f"{what} must be a pandas DataFrame of runs, not {type(given).__name__}.",
+            hint="Pass comparison.frame, bf.runs() or bf.to_frame(runs).",
+        )
+    if not given.columns.is_unique:
+        twice = given.columns[given.columns.duplicated()][0]
+        raise ConfigurationError(f"The {what} has the column {plain(repr(twice), 60)} twice.", hint="Drop one of them.")
+    if missing := [name for name in _NEEDED if name not in given.columns]:
+        raise ConfigurationError(
+            f"The {what} has no column {missing[0]!r}, so it is no frame of runs.",
+            hint="Pass comparison.frame, bf.runs() or bf.to_frame(runs).",
+        )
+    return given.reset_index(drop=True)
 
 
 def names(frame: pd.DataFrame, by: By) -> pd.Series[Any]:

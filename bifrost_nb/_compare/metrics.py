@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from .._safe_text import plain
+from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -12,22 +15,56 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Statistic",
+    "checked_options",
     "checked_statistic",
     "default_margin",
     "higher_is_better",
     "is_score",
     "is_time",
     "score_columns",
+    "unknown_metric",
 ]
 
 Statistic = Literal["mean", "median", "p95"]
 _SCORE = re.compile(r"score(_\w+)?\Z")
+_FIGURES = (
+    *("total_ms", "ttft_ms", "tokens_per_s", "cost_usd", "prompt_tokens", "completion_tokens", "total_tokens"),
+    *("reasoning_tokens", "gap_p50_ms", "gap_max_ms", "latency_ms", "queue_ms", "valid"),
+)
+"""What is mostly asked for."""
 _NOT_SCORE = re.compile(r"_(reason|error|label)\Z")
 
 
 def is_score(metric: str) -> bool:
     """True for ``score`` and ``score_<name>``, and for ``valid`` (whether an answer fits its schema)."""
     return metric == "valid" or (_SCORE.match(metric) is not None and _NOT_SCORE.search(metric) is None)
+
+
+def unknown_metric(metric: object, frame: pd.DataFrame, what: str = "metric") -> ConfigurationError:
+    """The error about a `metric` that `frame` does not have: nothing was scored, or the names it has."""
+    shown = repr(metric) if isinstance(metric, str) else f"a {type(metric).__name__}"
+    scores = score_columns(frame)
+    if isinstance(metric, str) and is_score(metric) and not scores:
+        return ConfigurationError(
+            f"Nothing was scored here, so there is no {shown}.",
+            hint="Pass score= to compare, or call comparison.score(...) now.",
+        )
+    numeric = [str(name) for name in frame.columns if name in _FIGURES and frame[name].dtype.kind in "iufb"]
+    if isinstance(metric, str) and is_score(metric):
+        hint = f"Scores are {', '.join(scores)}."
+    else:
+        near = did_you_mean(metric, [*scores, *map(str, frame.columns)]).strip() if isinstance(metric, str) else ""
+        hint = near or f"Known are {', '.join(dict.fromkeys([*scores, *numeric])) or 'none'}."
+    return ConfigurationError(f"{plain(shown, 80)} is not a {what} of this frame.", hint=hint)
+
+
+def checked_options(asked: str, options: Mapping[str, Any], known: Iterable[str]) -> None:
+    """Raises ConfigurationError that names `asked`, the function which the person called, for an unknown option."""
+    names = list(known)
+    for name in options:
+        if name not in names:
+            hint = did_you_mean(name, names).strip() or f"It takes {', '.join(names)}."
+            raise ConfigurationError(f"{asked} has no option {plain(name, 60)!r}.", hint=hint)
 
 
 def is_time(metric: str) -> bool:

@@ -57,6 +57,9 @@ __all__ = [
 TAGS = ("cell", "variant", "template", "input", "sweep")
 """Tags that a comparison sets on its runs: the cell's identity, the names of its variant and template, the row of
 inputs, and the pass in which it was sent."""
+MOST_CALLS = 10_000_000
+"""Of one comparison: each is an object before the first is sent."""
+MOST_AT_ONCE = 100_000
 _OWN = ("deployment", "name", "fallbacks", "concurrency", "requests_per_minute", "system", "history")
 _INSTEAD = "compare itself takes prompt, system, stream and tags, and counts repeats; the rest it sets."
 
@@ -300,6 +303,11 @@ def make_plan(
     rows = list({id(one.values): one.values for one in prompts}.values())
     for who in asked:
         check_columns_of(who.parameters, rows)
+    if (planned := len(prompts) * len(asked) * repeats) > MOST_CALLS:
+        raise ConfigurationError(
+            f"That makes {plain(f'{planned:,}', 40)} calls; a comparison sends {MOST_CALLS:,} at most.",
+            hint="Send fewer inputs, deployments or repeats.",
+        )
     contents = _contents(client, asked, stream, prompts[0])
     mark = ["batch"] if batch else []
     trials = tuple(
@@ -494,7 +502,7 @@ def _one(entry: Any, shared: Mapping[str, Any]) -> AskedDeployment:
             f"A deployment is written 'provider/model' or {{'deployment': 'provider/model', ...}}, not {entry!r}."
         )
     settings = {**shared, **own}
-    fallbacks = settings["fallbacks"] or ()
+    fallbacks = () if settings["fallbacks"] is None else settings["fallbacks"]
     if isinstance(fallbacks, str) or not isinstance(fallbacks, Sequence):
         example = fallbacks if isinstance(fallbacks, str) else "openai/gpt-4o-mini"
         raise ConfigurationError(f"fallbacks must be a list of deployments, like [{example!r}].")
@@ -514,7 +522,7 @@ def _one(entry: Any, shared: Mapping[str, Any]) -> AskedDeployment:
     system = settings.get("system")
     if system is not None and not isinstance(system, str):
         raise ConfigurationError(f"The system message of {deployment} must be text, not {type(system).__name__}.")
-    concurrency = _whole("concurrency", settings["concurrency"])
+    concurrency = _whole("concurrency", settings["concurrency"], most=MOST_AT_ONCE)
     history = settings.get("history")
     if history is not None and not isinstance(history, Turns):
         if isinstance(history, str | Mapping) or not isinstance(history, Sequence):
@@ -566,10 +574,12 @@ def _keyless(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {**parameters, "headers": kept}
 
 
-def _whole(name: str, value: Any, least: int | None = 1) -> int:
+def _whole(name: str, value: Any, least: int | None = 1, most: int | None = None) -> int:
     """`value` as an int; a cell of a DataFrame is one too."""
     found = whole(value)
     if found is None or (least is not None and found < least):
         bound = "" if least is None else f" from {least}"
-        raise ConfigurationError(f"{name} must be a whole number{bound}, not {value!r}.")
+        raise ConfigurationError(f"{name} must be a whole number{bound}, not {plain(repr(value), 60)}.")
+    if most is not None and found > most:
+        raise ConfigurationError(f"{name} is {most:,} at most, not {plain(repr(value), 60)}.")
     return found

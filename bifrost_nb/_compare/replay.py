@@ -107,7 +107,7 @@ def replay(
 
         bf.replay(bf.runs(since="1d", status="ok"), ["azure/large"]).summary()
     """
-    from .._client.client import default_client
+    from .._client.client import chosen_client
     from .comparison import Comparison
     from .interrupted import ComparisonInterrupted
     from .replay_result import Replayed
@@ -117,7 +117,7 @@ def replay(
 
     deployments = guard_entries(deployments)
     guard_headers(parameters)
-    client = client or default_client()
+    client = chosen_client(client)
     frame = _frame_of(rows)
     shared = {
         "fallbacks": fallbacks,
@@ -147,7 +147,7 @@ def _frame_of(rows: Any) -> pd.DataFrame:
         rows = [rows]
     if isinstance(rows, Comparison):
         rows = rows.runs  # its frame is to be read: it has no pictures
-    if isinstance(rows, list | tuple) and all(isinstance(each, Run) for each in rows):
+    if isinstance(rows, Sequence) and all(isinstance(each, Run) for each in rows):
         rows = to_frame(rows)
     if not hasattr(rows, "columns"):
         rows = getattr(rows, "frame", rows)

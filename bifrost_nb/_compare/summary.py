@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError
-from .groups import By, default_by, inputs, names, served
+from .groups import By, default_by, inputs, names, runs_frame, served
 from .metrics import score_columns
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def summary(frame: pd.DataFrame, by: By | None = None) -> pd.DataFrame:
 
     if by not in (None, "variant", "deployment", "template"):
         raise ConfigurationError(f"by must be 'variant', 'deployment' or 'template', not {by!r}.")
-    frame = frame.reset_index(drop=True)
+    frame = runs_frame(frame)
     by = by or default_by(frame)
     keys = [names(frame, by), served(frame)]
     ok = (frame["status"] == "ok").fillna(value=False)

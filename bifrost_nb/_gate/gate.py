@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from .._compare import groups
 from .._compare.difference import Mixed
 from .._files import check_file, user_path
+from .._numbers import number, whole
 from .._safe_text import plain
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError, LogError
@@ -114,12 +115,15 @@ def gate(
     are as in `difference`. Raises ConfigurationError for a rule or a name that is not known, LogError for a file that
     cannot be read.
     """
-    if isinstance(confidence, bool) or not 0.8 <= confidence < 1:
+    share = number(confidence)
+    if share is None or not 0.8 <= share < 1:
         raise ConfigurationError(f"confidence must be from 0.8 to below 1, not {confidence!r}.")
     if mixed not in ("refuse", "drop", "keep"):
         raise ConfigurationError(f"mixed must be 'refuse', 'drop' or 'keep', not {mixed!r}.")
-    frame = frame.reset_index(drop=True)
+    frame = groups.runs_frame(frame)
     asked = parse_rules(rules, frame)
+    if (whole(seed) or 0) < 0 or whole(seed) is None:
+        raise ConfigurationError(f"seed must be a whole number from 0, not {seed!r}.")
     if not asked:
         raise ConfigurationError("A gate needs rules.", hint="For example score='not worse by 0.02' or p95_ms=1500.")
     names = _names(frame)
@@ -171,7 +175,7 @@ def _baseline(given: Any, names: list[str]) -> tuple[str | None, pd.DataFrame | 
     if given is None:
         return None, None, ""
     if isinstance(given, pd.DataFrame):
-        return None, given.reset_index(drop=True), "baseline"
+        return None, groups.runs_frame(given, "baseline"), "baseline"
     if isinstance(given, str) and given in names:
         return given, None, ""
     if not isinstance(given, str | os.PathLike):

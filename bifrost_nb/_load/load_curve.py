@@ -98,12 +98,10 @@ def load_curve(
     ``"chat"`` (or ``chat=True``) or ``"responses"`` decides otherwise. `system` is a template of a system message;
     `client` sends (None: one of the settings); `parameters` (``max_tokens=60``) go with each call.
     """
-    from .._client.client import Client, default_client
+    from .._client.client import chosen_client
 
     guard_headers(parameters)
-    if client is not None and not isinstance(client, Client):
-        raise ConfigurationError(f"client must be a bf.Client, not {type(client).__name__}.")
-    client = default_client() if client is None else client
+    client = chosen_client(client)
     rates = _rates(rates)
     seconds, target = _positive("seconds", seconds), _positive("target", target)
     if target > 1:

@@ -11,6 +11,8 @@ import io
 import os
 import re
 from collections.abc import Sequence
+from datetime import date, timedelta
+from numbers import Number
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LONGEST_CELL", "WRITERS", "to_csv", "to_excel", "write"]
 
+_FIGURES = (Number, date, timedelta)
+"""A minus sign before these is one."""
 LONGEST_CELL = 32_767
 """Characters that Excel takes in one cell; longer texts are cut and end in an ellipsis."""
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -31,7 +35,8 @@ _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 def to_csv(frame: pd.DataFrame) -> bytes:
     """`frame` as CSV in UTF-8 with a byte-order mark, which Excel needs to read it as such."""
-    return frame.map(_inert).to_csv(index=False).encode("utf-8-sig", "replace")
+    inert = frame.map(_inert).set_axis([_inert(str(name)) for name in frame.columns], axis="columns")
+    return inert.to_csv(index=False).encode("utf-8-sig", "replace")
 
 
 def to_excel(frame: pd.DataFrame, title: str = "runs") -> bytes:
@@ -78,7 +83,10 @@ def write(frame: pd.DataFrame, path: str | os.PathLike[str], suffixes: Sequence[
 
 
 def _inert(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and re.match(FORMULA, value) else value
+    """`value`, or its text where a spreadsheet would run it, whatever it is of: a path, a member of an enumeration."""
+    if value is None or isinstance(value, bool | int | float) or not re.match(FORMULA, text := str(value)):
+        return value
+    return f"'{text}" if not isinstance(value, _FIGURES) else value
 
 
 def _excel_value(value: Any) -> Any:
@@ -91,7 +99,7 @@ def _excel_value(value: Any) -> Any:
         return None
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, bool | int | float):
+    if isinstance(value, bool | int | float) and abs(value) < 1e300:
         return value
     text = _ILLEGAL.sub("\ufffd", str(value))
     return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "\u2026"

@@ -88,6 +88,12 @@ def read(exchange: Exchange, secrets: Sequence[str] = ()) -> Run:
     return run
 
 
+_REPEATED = (
+    "After its pieces the gateway sent the whole text once more, as versions up to 1.4.0 do with Gemini's streams: the "
+    "SDK has it twice, here it counts once."
+)
+
+
 class _SdkCollector(Collector):
     """A collector for answers and events in the words of any of the APIs."""
 
@@ -102,6 +108,8 @@ class _SdkCollector(Collector):
         """Some APIs name it in the first event alone."""
         self._unread = False
         """The SDK cannot read what came."""
+        self._repeated = False
+        """The SDK was sent the whole text once more."""
 
     def _rest(self, choice: Json, index: int) -> None:
         delta = choice.get("delta")  # most chunks have nothing but text
@@ -136,6 +144,7 @@ class _SdkCollector(Collector):
         chunk = event if self._is_gateways(event) else self._event(event)
         if self._model is None:
             self._model = chunk.get("model")
+        self._repeated = self._repeated or "repeated" in chunk
         return self._counted(chunk) if chunk.get("usage") else chunk
 
     def _latest(self) -> Json:
@@ -156,6 +165,8 @@ class _SdkCollector(Collector):
         run.usage = self.usage or None
         if self._unread:
             run.notes.append(_UNREAD)
+        if self._repeated:
+            run.notes.append(_REPEATED)
         return run
 
 

@@ -16,13 +16,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from .._client.client import Client, default_client
+from .._client.client import Client, chosen_client
 from .._client.portal import portal
 from .._client.transport import NetworkRoute, route_to
 from .._runs.pending import cost_follows
 from .._runs.run import Run
 from .._runs.trace_ids import traceparent
-from ..errors import LogError
+from ..errors import ConfigurationError, LogError
 from .exchange import Exchange
 from .exchange_to_run import read
 
@@ -45,8 +45,10 @@ class Recorder:
     """Records the exchanges of SDK clients with one gateway. Any thread may call it."""
 
     def __init__(self, client: Client | None = None, tags: Mapping[str, Any] | None = None) -> None:
-        self.client = default_client() if client is None else client
+        self.client = chosen_client(client)
         self.base_url = self.client.base_url
+        if tags is not None and not isinstance(tags, Mapping):
+            raise ConfigurationError(f"tags must be a dict, not {type(tags).__name__}.")
         self.tags = dict(tags or {})
         parts = urlsplit(self.base_url)
         self._origin = (parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme])

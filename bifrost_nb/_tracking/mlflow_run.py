@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -12,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from .._compare.comparison import Comparison
-from .._keys import hide, hide_in
+from .._keys import HIDDEN, hide
 from .._report.report import write_report
 from .._report.written import comparison_frame
 from .._safe_text import plain
+from .._wire.json_text import whole_characters
 from ..errors import BifrostError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -57,9 +59,7 @@ def export_mlflow(
     """
     if not isinstance(comparison, Comparison):
         raise ConfigurationError(f"export_mlflow takes a comparison, not {type(comparison).__name__}.")
-    wrong = [name for name, value in (tags or {}).items() if not (isinstance(name, str) and isinstance(value, str))]
-    if wrong:
-        raise ConfigurationError(f"tags must map names to text; {wrong[0]!r} does not.")
+    _check(tags, {"experiment": experiment, "tracking_uri": tracking_uri, "run_name": run_name})
     try:
         import mlflow
         from mlflow.exceptions import MlflowException
@@ -73,22 +73,42 @@ def export_mlflow(
             number = parent.info.experiment_id
         else:
             number = _experiment(store, experiment)
-        marks = {"bifrost.comparison_id": comparison.id, **dict(tags or {})}
+        marks = {**dict(tags or {}), "bifrost.comparison_id": comparison.id}
         if parent is not None:
             marks["mlflow.parentRunId"] = parent.info.run_id
-        name = plain(run_name or f"bifrost-nb {comparison.id}", LONGEST_NAME)
-        run_id = str(store.create_run(number, run_name=name, tags=hide_in(marks, secrets)).info.run_id)
+        # A name of a tag takes no brackets.
+        marks = {hide(name, secrets).replace(HIDDEN, "hidden"): hide(value, secrets) for name, value in marks.items()}
+        name = plain(hide(run_name or f"bifrost-nb {comparison.id}", secrets), LONGEST_NAME)
+        run_id = str(store.create_run(number, run_name=name, tags=marks).info.run_id)
     except MlflowException as error:
         raise _refused(error, tracking_uri, secrets) from None
     try:
         _log(store, run_id, comparison, report, secrets)
     except BaseException as error:
-        store.set_terminated(run_id, "FAILED")
+        with contextlib.suppress(Exception):  # a server that is gone: why it failed is told, not this
+            store.set_terminated(run_id, "FAILED")
         if isinstance(error, MlflowException | OSError):
             raise _refused(error, tracking_uri, secrets) from None
         raise
-    store.set_terminated(run_id)
+    try:
+        store.set_terminated(run_id)
+    except MlflowException as error:
+        raise _refused(error, tracking_uri, secrets) from None
     return run_id
+
+
+def _check(tags: Any, texts: Mapping[str, Any]) -> None:
+    """Raises ConfigurationError for what is no text, or none that can be stored."""
+    if tags is not None and not isinstance(tags, Mapping):
+        raise ConfigurationError(f"tags must be a dict, not {type(tags).__name__}.")
+    wrong = [name for name, value in (tags or {}).items() if not (isinstance(name, str) and isinstance(value, str))]
+    if wrong:
+        raise ConfigurationError(f"tags must map names to text; {wrong[0]!r} does not.")
+    for name, value in (*texts.items(), *((f"the tag {name!r}", value) for name, value in (tags or {}).items())):
+        if value is not None and not isinstance(value, str):
+            raise ConfigurationError(f"{name} must be text, not {type(value).__name__}.")
+        if value is not None and ("\0" in value or whole_characters(value) != value):
+            raise ConfigurationError(f"{plain(name, 80)} holds a character that cannot be stored.")
 
 
 def _experiment(store: Any, name: str | None) -> str:

@@ -187,10 +187,8 @@ def _made(
     for run, scores in scored:
         written = as_written(run)
         ids.run_id = run.run_id
-        began = (run.started_at - _EPOCH) // timedelta(microseconds=1) * 1_000
-        took = run.total_ms or 0.0
-        ended = began + (round(took * 1e6) if math.isfinite(took) else 0)
-        attributes = hide_in(_encodable({**server, **span_attributes(written, content=content)}), secrets)
+        began, ended, odd = _times(run)
+        attributes = hide_in(_encodable({**server, **span_attributes(written, content=content), **odd}), secrets)
         span = tracer.start_span(
             whole_characters(f"{operation(run)} {plain(run.requested_model or '', 200)}".strip()),
             Context(),  # a trace of its own, whatever else is traced in this process
@@ -220,6 +218,20 @@ def _made(
     if len(spans) < len(scored):
         raise ConfigurationError("OTEL_SDK_DISABLED is set, so OpenTelemetry makes no spans.", hint="Unset it.")
     return spans, events
+
+
+def _times(run: Run) -> tuple[int, int, dict[str, str]]:
+    """When a span began and ended in ns since 1970, and what is to be said of it.
+
+    A line of the log may hold any date, and a clock may be wrong: one that OTLP cannot carry is 0, which is "unknown"
+    there, and stands in an attribute; else the whole batch would not be encoded.
+    """
+    began = (run.started_at - _EPOCH) // timedelta(microseconds=1) * 1_000
+    took = run.total_ms or 0.0
+    took_ns = round(took * 1e6) if math.isfinite(took) and took >= 0 else 0
+    if began >= 0 and began + took_ns < 2**63:
+        return began, began + took_ns, {}
+    return 0, took_ns if took_ns < 2**63 else 0, {"bifrost.started_at": run.started_at.isoformat()}
 
 
 def _encodable(value: Any) -> Any:

@@ -93,6 +93,8 @@ def endpoint(
     """
     if route is None:
         route = "azure" if kind == "text" and deployment.provider == "azure" and _is_segment(deployment.model) else "v1"
+    if not isinstance(route, str):
+        raise ConfigurationError(f"route must be 'azure' or 'v1', not {type(route).__name__}.")
     if route == "v1":
         return Endpoint(f"/v1/{_OPERATION[kind]}", {}, "v1")
     if route != "azure":

@@ -37,7 +37,16 @@ class LowerNames(dict[str, str]):
     @classmethod
     def of(cls, raw: Iterable[tuple[bytes, bytes]]) -> LowerNames:
         """Those of an answer as it came; of one that is there twice, the last."""
-        return cls([(_decoded(name).lower(), _decoded(value)) for name, value in raw])
+        given = [(_lower(name), value) for name, value in raw]
+        try:
+            return cls([(name, value.decode()) for name, value in given])
+        except UnicodeDecodeError:
+            return cls([(name, _decoded(value)) for name, value in given])
+
+
+@lru_cache(maxsize=1024)  # a gateway sends the same names with every answer
+def _lower(name: bytes) -> str:
+    return _decoded(name).lower()
 
 
 def _decoded(text: bytes) -> str:

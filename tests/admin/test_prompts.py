@@ -80,6 +80,22 @@ def test_what_is_wrong_is_said_with_what_there_is(client: bf.Client, gateway: Lo
         made.commit("Hi", deployment="gpt")
     with pytest.raises(bf.ConfigurationError, match="folder/name"):
         bf.prompt(" / ", client=client)
+    for name in ("a//b", "/x", "x/", "team/ ", "a\x1b[2Jb", "\ud800", 5, None, ["x"]):
+        with pytest.raises(bf.ConfigurationError, match="folder/name"):
+            bf.prompt(name, create=True, client=client)  # type: ignore[arg-type]
+    for options, message in (
+        ({"deployment": 5}, "deployment must be text"),
+        ({"parameters": [1]}, "parameters must be a dict"),
+        ({"parameters": {"temperature": float("nan")}}, "parameters.temperature is nan"),
+        ({"parameters": {"stop": {1: "x"}}}, "not text"),
+        ({"messages": [{"role": "user", "content": [float("inf")]}]}, "is inf"),
+        ({"messages": [{"role": "user", "content": "\ud800"}]}, "half of a character"),
+    ):
+        with pytest.raises(bf.ConfigurationError, match=message):
+            made.commit(**{"messages": "Hi", **options})  # type: ignore[arg-type]
+    with pytest.raises(bf.ConfigurationError, match="used_by takes a run, not str"):
+        made.used_by("x")  # type: ignore[arg-type]
+    assert bf.prompt("team/pirate", client=client).version == 1
     with pytest.raises(bf.ConfigurationError, match="whole number"):
         bf.prompt("x", version=0, client=client)
     with pytest.raises(bf.ConfigurationError, match="was not read from a gateway"):
@@ -109,6 +125,20 @@ def test_stored_messages_of_all_forms_are_read(client: bf.Client, gateway: Local
     ]
     with pytest.raises(bf.ConfigurationError, match="3 messages, not one text"):
         _ = read.text
+
+
+def test_a_key_in_a_prompt_is_nowhere(gateway: LocalGateway, log: bf.RunLog) -> None:
+    """A gateway that repeats our key in a prompt's messages, parameters or names; control sequences stay out of the
+    table, and what is sent again keeps them."""
+    key = "sk-bf-secret-0123456789"
+    client = bf.Client(gateway.url, virtual_key=key, log=log)
+    new = bf.prompt("echo", create=True, client=client)
+    new.commit(f"\x1b[2J Say {key}", message=f"for {key}\x1b[2J", parameters={"user": key, "stop": [key]})
+    read = bf.prompt("echo", client=client)
+    table = bf.prompts(client)
+    assert key not in repr(read) + str(read.messages) + str(read.parameters) + table.to_csv()
+    assert (read.text, read.parameters["stop"]) == ("\x1b[2J Say [hidden]", ["[hidden]"])
+    assert "\x1b" not in table.to_csv() + str(read.message)
 
 
 def test_a_gateway_without_a_repository_is_told(tmp_path: Path) -> None:

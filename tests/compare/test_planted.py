@@ -146,6 +146,7 @@ def test_a_judge_that_likes_the_first_ranks_three_right(client: Client, gateway:
     judgement = comparison.judge("Which is better?", judge=JUDGE)
     position = judgement.preferences.set_index("preference").loc["position"]
     assert judgement.flips == always.sum() == 3 * size // 5
+    assert judgement.frame.loc[judgement.frame["flip"], "winner"].eq("tie").all()
     assert position["points"] == pytest.approx(20)
     assert position["low"] > 0
     assert "prefers the first answer" in repr(judgement)

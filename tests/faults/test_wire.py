@@ -255,6 +255,27 @@ def test_what_was_paid_for_and_came_whole_is_kept(faulty: Faulty, ask: Any, log:
     assert server.asked == 1
 
 
+CHUNKED = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+
+WITH_MORE_BEHIND = {
+    "junk": body(JSON, WHOLE) + b"garbage",
+    "junk, closing": body(JSON, WHOLE).replace(b"\r\n", b"\r\nconnection: close\r\n", 1) + b"garbage",
+    "a second answer, broken": body(JSON, WHOLE) + b"HTTP/9.9 what\r\n\r\n",
+    "zero bytes": body(JSON, WHOLE) + bytes(50),
+    "behind chunks": CHUNKED + http_chunk(WHOLE) + b"0\r\n\r\n" + b"garbage",
+    "behind early hints": b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" + body(JSON, WHOLE) + b"\r\n{}",
+}
+
+
+@pytest.mark.parametrize("sent", WITH_MORE_BEHIND.values(), ids=WITH_MORE_BEHIND.keys())
+def test_bytes_behind_a_whole_answer_lose_nothing(faulty: Faulty, ask: Any, log: RunLog, sent: bytes) -> None:
+    """In one packet with it: the answer is whole by its own length, as every SDK reads it, and is asked for once."""
+    server = faulty(sends(sent))
+    assert ask(server.url, False).startswith("Once ")
+    assert [run.status for run in log.read()] == ["ok"]
+    assert server.asked == 1
+
+
 NUMBERED = [chunk(word, at) for at, word in enumerate(("Once ", "upon ", "a ", "time "))]
 
 

@@ -242,6 +242,18 @@ def test_the_client_reads_what_the_recorder_reads(version: str, replaying: Serve
         assert {name: getattr(mine, name) for name in same} == {name: getattr(other, name) for name in same}
 
 
+@EACH
+def test_a_text_that_comes_twice_counts_once(version: str, replaying: Server, log: RunLog) -> None:
+    """Up to 1.4.0 Gemini's stream ends with the whole text again: the run has it once, and says so."""
+    (capture, body) = next((capture, body) for name, capture, body in captured(version) if name == "070_genai_stream")
+    replaying.answers[:] = [served(capture, body)]
+    with bf.recording_client(Client(replaying.url, log=log)) as http:
+        http.post(replaying.url + capture["request"][1], json=capture["request"][2])
+    (run,) = log.read()
+    assert run.response == "The tide is the rise and fall of the sea."
+    assert any("once more" in note for note in run.notes) == (version in ("1.3.63", "1.4.0"))
+
+
 HEARTBEAT = b": heartbeat\n\n"
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +96,13 @@ def test_what_it_refuses(comparison: Comparison, store: tuple[str, Any], tmp_pat
         bf.export_mlflow(comparison.frame)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="tags must map names to text"):
         bf.export_mlflow(comparison, tags={"n": 1})  # type: ignore[dict-item]
+    for odd in (5, ["a"], b"x", "a\0b", "\ud800"):
+        for name in ("experiment", "run_name", "tracking_uri"):
+            with pytest.raises(ConfigurationError, match=f"^{name} (must be text|holds a character)"):
+                bf.export_mlflow(comparison, **{"tracking_uri": store[0], name: odd})
+    for tags in ([1], "x", {"a": "\0"}, {"a": "\ud800"}):
+        with pytest.raises(ConfigurationError, match="tag"):
+            bf.export_mlflow(comparison, tags=tags, tracking_uri=store[0])  # type: ignore[arg-type]
     with pytest.raises(BifrostError, match="MLflow did not take the comparison") as refused:
         bf.export_mlflow(comparison, tracking_uri="nowhere://user:sesame123@host/x")
     assert "sesame123" not in str(refused.value)
@@ -102,6 +111,44 @@ def test_what_it_refuses(comparison: Comparison, store: tuple[str, Any], tmp_pat
     client.delete_experiment(gone)
     with pytest.raises(BifrostError, match="non-active experiment"):
         bf.export_mlflow(comparison, experiment="gone", tracking_uri=address)
+
+
+def test_a_key_is_in_no_name(comparison: Comparison, store: tuple[str, Any]) -> None:
+    """Nor in a run's name, nor in the name of a tag; our own tag says which comparison it was, whatever tags say."""
+    address, client = store
+    tags = {"who": KEY, KEY: "x", "bifrost.comparison_id": "another"}
+    run = client.get_run(
+        bf.export_mlflow(comparison, run_name=f"with {KEY}", tags=tags, tracking_uri=address, report=False)
+    )
+    assert KEY not in str(run.to_dictionary())
+    assert (run.info.run_name, run.data.tags["who"]) == ("with [hidden]", "[hidden]")
+    assert run.data.tags["bifrost.comparison_id"] == comparison.id
+
+
+def test_a_server_that_goes_away(comparison: Comparison, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that takes the run and then nothing: the error is why, not that the run could not be closed either."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+
+    class Server(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            made = b'{"run": {"info": {"run_id": "r1", "experiment_id": "0"}, "data": {}}}'
+            good = self.path.endswith("runs/create")
+            body = made if good else f'{{"error_code": "INTERNAL_ERROR", "message": "full of {KEY}"}}'.encode()
+            self.send_response(200 if good else 500)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever).start()
+        with pytest.raises(BifrostError, match=r"MLflow did not take the comparison: .*log-batch failed") as refused:
+            bf.export_mlflow(comparison, tracking_uri=f"http://127.0.0.1:{server.server_port}", report=False)
+        server.shutdown()
+    assert KEY not in str(refused.value)
 
 
 def test_without_the_extra(comparison: Comparison, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,6 +106,22 @@ def test_what_arrives(comparison: Comparison, receiver: Receiver, gateway: Local
     assert "gen_ai.evaluation.score.value" not in values(unknown)
 
 
+def test_dates_beyond_all_reason_cost_no_batch(receiver: Receiver) -> None:
+    """A line of the log may hold any date: what OTLP cannot carry is unknown (0) there and told in an attribute."""
+    dates = [datetime(1, 1, 1, tzinfo=UTC), datetime(1969, 12, 31, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)]
+    good = datetime(2026, 11, 1, tzinfo=UTC)
+    runs = [Run(status="ok", started_at=date, total_ms=5.0) for date in (*dates, good)]
+    runs += [Run(status="ok", started_at=good, total_ms=took) for took in (1e300, -5.0, float("inf"))]
+    assert bf.export_spans(runs, receiver.url) == len(runs)
+    spans = {values(span)["bifrost.run_id"]: span for span in receiver.spans}
+    for run in runs:
+        span = spans[run.run_id]
+        assert span.end_time_unix_nano >= span.start_time_unix_nano
+        odd = run.started_at != good or run.total_ms == 1e300
+        assert (span.start_time_unix_nano == 0) is odd
+        assert values(span).get("bifrost.started_at") == (run.started_at.isoformat() if odd else None)
+
+
 def test_the_gateway_hears_of_the_same_trace(comparison: Comparison, receiver: Receiver, gateway: LocalGateway) -> None:
     """What was sent as ``traceparent`` names the very spans that are exported; without the option nothing is sent."""
     bf.export_spans(comparison, receiver.url)

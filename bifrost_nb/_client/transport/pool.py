@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -70,15 +70,37 @@ async def pool(base_url: str, ca_file: str | None = None) -> Pool:
 
 @lru_cache(maxsize=1)
 def _connector() -> Any:
-    """aiohttp's connector, which asks nothing over a connection on which something came while it was idle.
+    """aiohttp's connector with two differences.
 
-    aiohttp (3.14) takes that for the answer to what is asked next: a second answer, a proxy's 408 before it closes.
+    It asks nothing over a connection on which something came while it was idle. aiohttp (3.14) takes that for the
+    answer to what is asked next: a second answer, a proxy's 408 before it closes.
+
+    And it reads a head before what came with it: aiohttp's parser gives nothing of a block in which something is wrong,
+    so that bytes behind a whole answer, of which its head does not tell, lost the answer, which was paid for.
     """
     import aiohttp
+    from aiohttp.client_proto import ResponseHandler
+
+    class HeadFirst(ResponseHandler):
+        _awaits_head = False
+
+        def set_response_params(self, **params: Any) -> None:
+            self._awaits_head = True
+            super().set_response_params(**params)
+
+        def data_received(self, data: bytes) -> None:
+            while self._awaits_head and (end := data.find(b"\r\n\r\n") + 4) > 3:
+                self._awaits_head = data[9:10] == b"1"  # early hints go before the head
+                super().data_received(data[:end])
+                data = data[end:]
+                if not data:
+                    return
+            super().data_received(data)
 
     class Connector(aiohttp.TCPConnector):
         def __init__(self, **options: Any) -> None:
             super().__init__(**options)
+            self._factory = partial(HeadFirst, loop=self._loop)  # type: ignore[assignment]
             self._used: WeakSet[Any] = WeakSet()
 
         async def connect(self, *arguments: Any, **options: Any) -> aiohttp.connector.Connection:

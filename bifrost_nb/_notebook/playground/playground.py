@@ -119,9 +119,9 @@ def playground(
     `api`, `chat`, `system`, `fallbacks`, `repeats` and `parameters` are as in `compare`; `client` sends (None:
     one of the settings).
     """
-    from ..._client.client import default_client
+    from ..._client.client import chosen_client
 
-    made = Playground(client or default_client())
+    made = Playground(chosen_client(client))
     made.update(
         deployments=deployments,
         prompt=prompt,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .shape import (
     Format,
     Json,
@@ -84,5 +86,24 @@ def _usage(usage: Json) -> Json:
     return {**tokens(prompt, completion, total=total, cached=cached, reasoning=thoughts), "cost": usage.get("cost")}
 
 
-GENERATE = Format(_question, _answer, stateless(_answer), _usage)
+def _events() -> Callable[[Json], Json]:
+    """The events of one stream. Gateways 1.3.63 and 1.4.0 send Gemini's whole text once more after its pieces
+    (captured): that is told as ``repeated``, and is no text of its own."""
+    so_far: dict[int, list[str]] = {}
+
+    def event(body: Json) -> Json:
+        answer = _answer(body)
+        for one in answer["choices"]:
+            pieces, text = so_far.setdefault(one["index"], []), one["delta"]["content"]
+            if len(pieces) > 1 and text and text == "".join(pieces):
+                one["delta"]["content"] = ""
+                answer["repeated"] = True
+            elif text:
+                pieces.append(text)
+        return answer
+
+    return event
+
+
+GENERATE = Format(_question, _answer, _events, _usage)
 EMBED = Format(_embed_question, _answer, stateless(_answer), _usage)

@@ -50,12 +50,10 @@ class MediaDelivery(Delivery):
         extra = self._extra(round(attempt.elapsed_ms), 0)
         if self.call.kind == "transcription":
             return self._transcript(extra)
-        data: list[dict[str, Any]] = [{"b64_json": b64encode(each).decode("ascii")} for each in answer.media]
+        data = [{"b64_json": b64encode(each).decode("ascii"), "index": n} for n, each in enumerate(answer.media)]
         body: dict[str, Any] = {"created": int(time.time()), "data": data}
         if not self.dialect.old:
             body["model"] = self.dialect.model_name(attempt.route)
-            for place, item in enumerate(data):
-                item["index"] = place
             body |= {name: self.call.body[name] for name in ("size", "quality") if self.call.body.get(name)}
         usage = {
             "input_tokens": answer.prompt_tokens,

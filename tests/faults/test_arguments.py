@@ -1,0 +1,176 @@
+"""Wrong values in public functions, as a first user types them: one clear error names them, and nothing is sent."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bifrost_nb as bf
+from bifrost_nb import Client, Comparison, ConfigurationError, LocalGateway, RunLog
+
+ODD: dict[str, Any] = {
+    "text": "x", "bytes": b"x", "number": 7, "not a number": float("nan"), "list": [1], "dict": {1: 2}, "NA": pd.NA,
+    "array": np.arange(3), "frame": pd.DataFrame({"a": [1]}), "object": object(),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def compared(shared_gateway: LocalGateway, tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    """Two deployments, nothing scored."""
+    client = Client(shared_gateway.url, log=RunLog(tmp_path_factory.mktemp("log") / "runs.jsonl"))
+    return bf.compare(["azure/fast", "azure/large"], "{{n}}", inputs={"n": [1, 2]}, client=client, max_tokens=2)
+
+
+CLIENTS: dict[str, Callable[[Any], Any]] = {
+    "models": bf.models,
+    "gateway_logs": lambda given: bf.gateway_logs(client=given),
+    "doctor": bf.doctor,
+    "prompts": bf.prompts,
+    "Admin": bf.Admin,
+    "compare": lambda given: bf.compare(["azure/fast"], "Hi", client=given),
+    "load_curve": lambda given: bf.load_curve("azure/fast", "Hi", rates=[1], client=given),
+    "replay": lambda given: bf.replay([], ["azure/fast"], client=given),
+    "playground": lambda given: bf.playground(client=given),
+    "recording_client": lambda given: bf.recording_client(given),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("name", CLIENTS)
+def test_a_client_that_is_none(name: str, odd: str) -> None:
+    """Most functions take one and ended in an AttributeError; a frame is one for nobody."""
+    with pytest.raises(ConfigurationError, match=r"client must be a bf\.Client, not "):
+        CLIENTS[name](ODD[odd])
+
+
+@pytest.mark.parametrize("odd", [name for name in ODD if name not in ("text",)])
+def test_options_of_a_call(compared: Comparison, shared_gateway: LocalGateway, odd: str) -> None:
+    """What cannot be a list of fallbacks, a route, a certificate file or runs is told by its name."""
+    client, value, before = compared.client, ODD[odd], len(shared_gateway.requests())
+    assert client is not None
+    with pytest.raises(ConfigurationError, match="fallbacks"):
+        client.complete("azure/fast", "Hi", fallbacks=value)
+    with pytest.raises(ConfigurationError, match="route must be"):
+        client.complete("azure/fast", "Hi", route=value)
+    with pytest.raises(ConfigurationError, match="wait_costs takes runs"):
+        client.wait_costs(value)
+    with pytest.raises(ConfigurationError, match="ca_file"):
+        Client(client.base_url, ca_file=value)
+    with pytest.raises(ConfigurationError, match="api_version is no parameter of a call"):
+        client.complete("azure/fast", "Hi", api_version=value)  # type: ignore[call-arg]
+    assert len(shared_gateway.requests()) == before
+
+
+def test_what_a_comparison_is_made_of(compared: Comparison, shared_gateway: LocalGateway) -> None:
+    """A truth value that is none (``stream="no"`` streamed), an API of another type, and more calls than memory."""
+    before = len(shared_gateway.requests())
+
+    def ask(**more: Any) -> Any:
+        return bf.compare(["azure/fast"], "Hi", client=compared.client, **more)
+
+    for odd in ODD.values():
+        for name in ("chat", "stream", "fresh", "dry_run"):
+            with pytest.raises(ConfigurationError, match=f"{name} must be True or False, not"):
+                ask(**{name: odd})
+        with pytest.raises(ConfigurationError, match="api must be"):
+            ask(api=odd)
+    for name in ("array", "frame", "NA", "number", "dict"):
+        with pytest.raises(ConfigurationError, match="fallbacks must be a list"):
+            ask(fallbacks=ODD[name])
+    for many in (10**8, 10**400):
+        with pytest.raises(ConfigurationError, match="calls; a comparison sends 10,000,000 at most"):
+            ask(repeats=many)
+        with pytest.raises(ConfigurationError, match="concurrency is 100,000 at most"):
+            ask(concurrency=many)
+    assert ask(stream=np.bool_(False), max_tokens=2).runs[0].status == "ok"
+    assert len([each for each in shared_gateway.requests()[before:] if each["method"] == "POST"]) == 1
+
+
+FRAMES: dict[str, Callable[[Any], Any]] = {
+    "summary": bf.summary,
+    "difference": lambda frame: bf.difference(frame, "azure/fast", "azure/large"),
+    "gate": lambda frame: bf.gate(frame, "azure/fast", p95_ms=100),
+}
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_a_frame_that_is_none_of_runs(compared: Comparison, name: str) -> None:
+    """Another type, a column twice, no columns of a run: named, where pandas' own errors named buffers and axes."""
+    frame = compared.frame
+    for odd, value in ODD.items():
+        said = "has no column 'status'" if odd == "frame" else "must be a pandas DataFrame of runs, not"
+        with pytest.raises(ConfigurationError, match=said):
+            FRAMES[name](value)
+    with pytest.raises(ConfigurationError, match="has the column 'status' twice"):
+        FRAMES[name](pd.concat([frame, frame[["status"]]], axis="columns"))
+    with pytest.raises(ConfigurationError, match="has no column 'tags'"):
+        FRAMES[name](frame.drop(columns="tags"))
+
+
+def test_a_score_where_nothing_was_scored(compared: Comparison) -> None:
+    """It says so, and how to score, instead of listing fifty columns; where something was, the scores."""
+    asks: list[Callable[[Comparison], Any]] = [
+        lambda found: found.best(),
+        lambda found: found.best("score_right"),
+        lambda found: found.difference("azure/fast", "azure/large", "score"),
+        lambda found: found.differences("score"),
+    ]
+    for ask in asks:
+        with pytest.raises(ConfigurationError, match=r"Nothing was scored here.* call comparison\.score\("):
+            ask(compared)
+    scored = bf.compare(
+        ["azure/fast", "azure/large"], "{{n}}", inputs={"n": [1, 2]}, client=compared.client, max_tokens=2,
+        score={"right": lambda run, row: 1.0},
+    )  # fmt: skip
+    with pytest.raises(ConfigurationError, match=r"'score' is not a metric of this frame.* Scores are score_right"):
+        scored.best()
+    for odd in ODD.values():
+        with pytest.raises(ConfigurationError, match=r"metric"):
+            compared.best(odd)
+        with pytest.raises(ConfigurationError, match=r"metric"):
+            compared.difference("azure/fast", "azure/large", odd)
+
+
+def test_an_unknown_option_names_the_function_that_was_called(compared: Comparison) -> None:
+    """`best` and `differences` hand their options on; the error is theirs, with the nearest name."""
+    with pytest.raises(ConfigurationError, match=r"best\(\) has no option 'margn'\. Did you mean 'margin'"):
+        compared.best("total_ms", margn=0.1)  # type: ignore[call-arg]
+    with pytest.raises(ConfigurationError, match=r"best\(\) has no option 'max_p95'\. Did you mean 'max_p95_ms'"):
+        compared.best("total_ms", max_p95=100)  # type: ignore[call-arg]
+    with pytest.raises(ConfigurationError, match=r"differences\(\) has no option 'x'\. It takes by, "):
+        compared.differences("total_ms", x=1)  # type: ignore[call-arg]
+    for limit in ("cheap", -1, float("nan"), pd.NA):
+        with pytest.raises(ConfigurationError, match="max_cost_usd_per_1000 must be a number above 0"):
+            compared.best("total_ms", max_cost_usd_per_1000=limit)
+
+
+@pytest.mark.parametrize("text", ["azure/\ud800", "\ud800/x", "a\ud800"])
+def test_half_a_character_can_be_shown(compared: Comparison, text: str) -> None:
+    """An error with one in it could not be printed, nor reach a notebook's front end."""
+    assert compared.client is not None
+    with pytest.raises(ConfigurationError) as raised:
+        compared.client.complete(text, "Hi")
+    str(raised.value).encode()
+
+
+def test_texts_that_become_formulas_whatever_holds_them(tmp_path: Path) -> None:
+    """A path, an object with a text of its own and a column's name are read by a spreadsheet as texts are."""
+    from bifrost_nb._report.spreadsheet import to_csv, to_excel
+
+    class Named:
+        def __str__(self) -> str:
+            return '=HYPERLINK("http://x")'
+
+    values = [Path("=cmd"), Named(), "=1", -1, -2.5, float("-inf"), np.float64(-3), pd.Timedelta(-1, "D"), 10**400]
+    frame = pd.DataFrame({"=name": pd.Series(values, dtype=object)})
+    head, *cells = to_csv(frame).decode("utf-8-sig").splitlines()
+    assert head == "'=name"
+    assert [cell.strip('"')[:2] for cell in cells] == ["'=", "'=", "'=", "-1", "-2", "-i", "-3", "-1", "10"]
+    again = pd.read_excel(io.BytesIO(to_excel(frame)), dtype=object)["=name"].tolist()
+    assert (again[2], again[3], again[5]) == ("=1", -1, "-inf")
