@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import asyncio
 import inspect
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -81,3 +83,31 @@ def test_the_example_runs(name: str, known: dict[str, Any]) -> None:
             for made in names.values():  # a user's kernel ends; here sockets would be left to whoever comes next
                 if type(made).__module__.partition(".")[0] in ("openai", "botocore"):
                     made.close()
+
+
+def test_the_readme_runs(gateway: LocalGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its snippets one after another ask the client that they made, though the settings name where nobody listens."""
+    for package in ("openai", "mlflow", "opentelemetry.exporter.otlp.proto.http"):
+        pytest.importorskip(package)
+    from tests.tracking.receiver import Receiver
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BIFROST_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("BIFROST_RUN_LOG", str(tmp_path / "runs.jsonl"))
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "mlruns").as_uri())
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    snippets = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert sum('bf.Client("demo")' in each for each in snippets) == 1
+    with Receiver() as receiver:
+        names: dict[str, Any] = {}
+        for each in snippets:
+            code = each.replace('"demo"', repr(gateway.url)).replace('"http://localhost:4318"', repr(receiver.url))
+            if "bf.difference(frame" in code:  # any frame of runs
+                bf.Client(gateway.url)
+                names["frame"] = bf.compare(["azure/fast", "azure/large"], "Hi", max_tokens=2).frame
+            exec(compile(code, "README.md", "exec"), names)
+        names["openai"].close()
+        assert len(receiver.spans) == len(names["comparison"].runs)
+    assert set(bf.runs()["status"].dropna()) == {"ok"}
+    assert (tmp_path / "report.html").exists()

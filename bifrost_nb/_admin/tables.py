@@ -33,7 +33,8 @@ def frame(columns: Iterable[Column[Row]], rows: Iterable[Row], hide: Callable[[s
 
 def _column(column: Column[Row], rows: list[Row], hide: Callable[[str], str]) -> Any:
     values = [column.value(row) for row in rows]
-    return to_array([hide(value) if isinstance(value, str) else value for value in values], column.dtype)
+    shown = {text: hide(text) for text in {value for value in values if isinstance(value, str)}}  # few are their own
+    return to_array([shown[value] if isinstance(value, str) else value for value in values], column.dtype)
 
 
 def _million(*path: str) -> Callable[[Row], float | None]:

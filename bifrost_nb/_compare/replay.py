@@ -147,7 +147,7 @@ def _frame_of(rows: Any) -> pd.DataFrame:
         rows = [rows]
     if isinstance(rows, Comparison):
         rows = rows.runs  # its frame is to be read: it has no pictures
-    if isinstance(rows, list | tuple) and all(isinstance(each, Run) for each in rows):
+    if isinstance(rows, Sequence) and all(isinstance(each, Run) for each in rows):
         rows = to_frame(rows)
     if not hasattr(rows, "columns"):
         rows = getattr(rows, "frame", rows)

@@ -6,6 +6,7 @@ inherited text, so that it holds in light and dark themes, in exports and in a n
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
@@ -60,6 +61,8 @@ _LINKED = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]{2,40}://|data:(?=\S)")
 """What JupyterLab begins a link at in plain text."""
 _SMALL = "font-size:90%;line-height:1.5"
 _CARD = "flex:1 1 16em;min-width:0;max-width:100%;box-sizing:border-box;border-radius:6px"
+_COLUMN, _GAP, _MOST_ROOM = 250, 8, 12
+"""Pixels of a column with its gap (that of pane.js), of the gap, and the most columns beside each other."""
 
 
 class Runs(list[Run]):
@@ -347,18 +350,34 @@ def _many_as_html(runs: Sequence[Run], form: str) -> str:
 
     if not runs:
         return "<p>No runs.</p>"
-    cards = []
+    cards, even = [], _even_rows(len(runs))
     for run in runs:
         facts = (f"<div>{name}: {text(said)}</div>" for name, said in describe(run).items())
         head = f"<strong>{text(plain(asked_name(run), 200))}</strong>"
         cards.append(
-            f'<div style="{_CARD};border:1px solid {RULE}" role="group">'
+            f'<div style="{_CARD};{even};border:1px solid {RULE}" role="group">'
             f'<div style="padding:6px 10px;border-bottom:1px solid {RULE};overflow-wrap:anywhere">{head}'
             f'<div style="display:flex;flex-wrap:wrap;gap:0 14px;{_SMALL}">{"".join(facts)}</div></div>'
             f'<div style="padding:2px 10px;overflow-x:auto">{answer_html(run, form)}{_trouble_html(run)}</div></div>'
         )
     head = _asked_pictures(runs)
-    return f'{head}<div style="display:flex;flex-wrap:wrap;gap:8px;margin:4px 0">{"".join(cards)}</div>'
+    return f'{head}<div style="display:flex;flex-wrap:wrap;gap:{_GAP}px;margin:4px 0">{"".join(cards)}</div>'
+
+
+def _even_rows(count: int) -> str:
+    """CSS for each of `count` cards, in rows of equal length as the live race had them: 5 are 3 + 2, not 4 + 1.
+
+    Its width is that of the fewest columns which the page is not too wide for: of the others the second part of their
+    ``min`` is negative. A notebook that is not trusted keeps ``flex`` alone, which fills each row as it can.
+    """
+    until: dict[int, int] = {}  # columns -> the room for columns from which there are more
+    for room in range(1, min(count, _MOST_ROOM) + 1):
+        until[math.ceil(count / math.ceil(count / room))] = room + 1
+    shares = {columns: f"(100% - {_GAP * (columns - 1)}px) / {columns} - 0.1px" for columns in until}
+    *fewer, most = until
+    widths = [f"min({shares[columns]}, ({_COLUMN * until[columns] - _GAP}px - 100%) * 9999)" for columns in fewer]
+    width = f"max({', '.join([*widths, shares[most]])})"
+    return f"min-width:{width};max-width:{width}"
 
 
 def _as_words(said: str) -> str:

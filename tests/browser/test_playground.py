@@ -380,6 +380,22 @@ def test_a_conversation_by_hand(
     assert [turn["role"] for turn in turns] == ["user", "assistant", "user"]
     assert turns[0]["content"][1]["type"] == "image_url"
     assert (turns[1]["content"], turns[2]["content"]) == ("A red square, edited.", "And in winter?")
+    page.label("Go on with the answer of").select_option("each with its own")
+    page.button("Go on").click()
+    chats = page.root.get_by_role("group", name="Each column's own conversation", exact=True)
+    lab.until(lambda: chats.locator("details").count() == 2, 30, "a conversation for each column")
+    chats.locator("summary").first.click()
+    assert "It is **dry**." in chats.inner_text()
+    page.label("Prompt; {{name}} makes a variable").fill("And in spring?")
+    page.run()
+    asked = [one["body"]["messages"] for one in gateway.requests() if one["method"] == "POST"][-2:]
+    assert [len(turns) for turns in asked] == [5, 5]
+    assert contrast(chats.locator("summary").first) >= 4.5, theme
+    page.button("Forget these conversations").click()
+    lab.until(lambda: chats.count() == 0 or not chats.is_visible(), 30, "one conversation again")
+    page.label("Earlier rounds").select_option(index=1)
+    page.button("Restore").click()
+    lab.until(lambda: page.root.locator(".bifrost-pg-turnlist .bifrost-pg-turn").count() == 2, 30, "the second round")
     page.button("Show changes").click()
     page.root.locator(".bifrost-pg-difftext ins").first.wait_for()
     assert "first → what is filled in" in page.root.locator(".bifrost-pg-diff").inner_text()
@@ -392,7 +408,7 @@ def test_a_conversation_by_hand(
         lab.picture(pictures / f"playground-chat-{width}-{theme.lower()}.png", page.cell)
         assert page.root.evaluate("e => e.scrollWidth <= e.clientWidth"), width
     lab.page.set_viewport_size({"width": 1280, "height": 900})
-    page.label("Earlier rounds").select_option(index=1)
+    page.label("Earlier rounds").select_option(index=2)
     page.button("Restore").click()
     lab.until(lambda: page.root.locator(".bifrost-pg-turn").count() == 0, 30, "the first round")
     output = lab.saved().cells[page.cell.index].outputs[-1]
@@ -401,7 +417,7 @@ def test_a_conversation_by_hand(
         assert words in html
     kept = [row["run_id"] for row in output.metadata["bifrost_nb"]["runs"]]
     rows = from_notebook(lab.path).set_index("run_id").loc[kept]
-    assert rows["response"].tolist() == ["It is **dry**."] * 2 + ["A *red* square."] * 2
+    assert rows["response"].tolist() == ["It is **dry**."] * 4 + ["A *red* square."] * 2
     if theme == "Light":
         reader = lab.page.context.new_page()
         reader.set_content(f"<body>{html}</body>")

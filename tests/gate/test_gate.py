@@ -285,6 +285,11 @@ comparison = bf.compare(
 )
 gateway.stop()
 """
+FEW = """
+import bifrost_nb as bf
+frame = bf.load_report("evals/main.html").groupby("variant").head(8)
+found = bf.gate(frame, "azure/large", score=0.99)
+"""
 NOTEBOOK = """{"cells": [
  {"cell_type": "markdown", "metadata": {}, "source": ["# A page"]},
  {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": null, "source": [
@@ -315,7 +320,7 @@ def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_in_a_repository(repository: Path) -> None:
-    """A script's comparison is held to rules: exit status 1, JUnit, Markdown, a report; the notebook's gate is 0."""
+    """Rules for a script's comparison: exit status 1, JUnit, Markdown, a report; a notebook's is 0, of few rows 2."""
     files = ("--junit", "gate.xml", "--markdown", "gate.md", "--report", "evals/main.html")
     rules = ("--rule", "score=not worse by 0.02", "--rule", "error_rate=0.2", "--baseline", "azure/large")
     failed = command(repository, "evals/taglines.py", *rules, *files)
@@ -328,6 +333,11 @@ def test_the_command_in_a_repository(repository: Path) -> None:
     page = command(repository, "evals/page.ipynb")
     assert page.returncode == 0, page.stderr
     assert "Passed: azure/large against azure/fast" in page.stdout
+    (repository / "few.py").write_text(FEW)
+    few = command(repository, "few.py", "--junit", "few.xml")
+    assert few.returncode == 2, few.stderr
+    assert "? score" in few.stdout
+    assert ElementTree.parse(repository / "few.xml").getroot().get("errors") == "1"
 
 
 def test_what_cannot_be_run_is_neither_failed_nor_undecided(repository: Path) -> None:

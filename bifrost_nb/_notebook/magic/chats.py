@@ -165,9 +165,10 @@ class Chat:
             self.last = turn
         self._outdate(turn)
 
-    def drop(self, cells: set[str]) -> None:
-        """Forget the turns of deleted cells; what followed them is out of date."""
-        for turn in [one for one in self.turns if one.cell is not None and one.cell[0] in cells]:
+    def drop(self, cells: set[str], moved: Cell | None = None) -> None:
+        """Forget the turns of deleted cells, and that of a call that now is a turn of another chat; what followed them
+        is out of date."""
+        for turn in [one for one in self.turns if one.cell is not None and (one.cell[0] in cells or one.cell == moved)]:
             self.turns.remove(turn)
             self._outdate(turn)
             self._inherit(turn, turn.parent)
@@ -258,7 +259,8 @@ class Cells:
 
     def current(self, request: Mapping[str, Any]) -> tuple[Cell | None, set[str]]:
         """The cell of an ``execute_request`` and the next of its calls; and the ids of cells that were deleted."""
-        metadata = request.get("metadata") or {}
+        metadata = request.get("metadata")
+        metadata = metadata if isinstance(metadata, Mapping) else {}
         cell, deleted = metadata.get("cellId"), metadata.get("deletedCells")
         gone = {each for each in deleted if isinstance(each, str)} if isinstance(deleted, list) else set()
         if not isinstance(cell, str) or not cell:

@@ -79,8 +79,9 @@ def _turn(session: Session, options: Options, prompt: str, values: Mapping[str, 
     shell: Any = session.shell
     request = shell.get_parent() if hasattr(shell, "get_parent") else {}  # a terminal has no front end
     cell, deleted = session.cells.current(request or {})
-    for each in session.chats.values():
-        each.drop(deleted)
+    for name, each in session.chats.items():
+        stays = options.dry_run or name == (options.chat_name or DEFAULT)
+        each.drop(deleted, None if stays else cell)
     system = None if options.system is None else render(options.system, values)
     pictures = list(pictures_sent(images_of(options, values)).values())
     chat = session.chats.named(options.chat_name or DEFAULT)
@@ -152,6 +153,8 @@ def _check(session: Session, options: Options) -> None:
         raise UsageError("%%bifrost: --save keeps this cell's text as a prompt; leave --use and --prompt out.")
     if options.comparing and (options.chat_name or options.bg):
         raise UsageError(f"%%bifrost: {'--history' if options.chat_name else '--bg'} does not go with a comparison.")
+    if options.history is not None and not options.history.strip():
+        raise UsageError("%%bifrost: --history= names no chat; leave the = out for the usual one.")
     if options.bg and options.chat_name:
         raise UsageError("%%bifrost: --history goes on when an answer is complete; ask without --bg.")
     if options.chat_name and (options.messages or options.tools or "tools" in options.parameters):

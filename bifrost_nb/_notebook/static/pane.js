@@ -15,7 +15,8 @@ const LONGEST_MS = 4500; // text is collected no longer than this (HEARTBEAT_S);
 const LEAST = 15; // characters drawn in a tick, while there are as many
 const BLOCK = 4000; // characters in one text block before a new one is begun at a line end: only the last is laid out again
 const SENTENCE = /[.!?:;\u3002\uff01\uff1f]["'\u2019\u201d)\]]*\s|\n/g;
-const MIN_COLUMN_PX = 250;
+const MIN_COLUMN_PX = 250; // with its gap; the static answer has the same rows (_display/run.py)
+const GAP_PX = 8;
 
 export default () => {
   const columns = []; // {facts, parts: [text], html}
@@ -273,7 +274,7 @@ export default () => {
       };
       // Rows of equal length: 8 columns in a wide cell are 4 + 4, 5 are 3 + 2, on a narrow screen one below the other.
       const fit = new ResizeObserver(([entry]) => {
-        const room = Math.max(1, Math.floor(entry.contentRect.width / MIN_COLUMN_PX));
+        const room = Math.max(1, Math.floor((entry.contentRect.width + GAP_PX) / MIN_COLUMN_PX));
         const rows = Math.ceil(columns.length / room);
         grid.style.setProperty("--bifrost-columns", Math.ceil(columns.length / rows));
       });

@@ -155,6 +155,24 @@ def test_a_failed_cell_and_a_deleted_one_outdate_what_follows() -> None:
     assert ask(chat, "3", "p3") == ["p1", "p1!", "p3"]
 
 
+def test_a_cell_that_goes_to_another_chat_leaves_the_first() -> None:
+    """Its old turn, which the notebook does not show any more, is not sent; other calls of the cell keep theirs."""
+    chat = Chat("chat")
+    for cell in "123":
+        ask(chat, cell, f"p{cell}")
+    chat.drop(set(), ("2", 1))
+    assert len(chat.line) == 3
+    chat.drop(set(), ("2", 0))
+    assert [(turn.prompt, turn.stale) for turn in chat.line] == [("p1", False), ("p3", True)]
+
+
+def test_an_empty_name_is_no_chat(run: Cell, sent: Sent) -> None:
+    """It was sent as a question of its own, without what was said before."""
+    refused = run(f"%%bifrost {CHAT} --history= --max-tokens 3\nTwo").error_in_exec
+    assert "--history= names no chat" in str(refused)
+    assert not sent()
+
+
 def test_a_choice_outlives_run_all_and_another_one_outdates() -> None:
     """The chosen deployment stays chosen where its cell is run again; choosing another changes what follows."""
     chat = Chat("chat")
@@ -206,3 +224,4 @@ def test_cells_are_told_apart() -> None:
     for odd in ({}, {"cellId": 3, "deletedCells": "ab"}, {"cellId": ""}):
         assert cells.current(request("m3", **odd)) == (None, set())
     assert cells.current({}) == (None, set())
+    assert cells.current({"metadata": ["cellId"]}) == (None, set())
