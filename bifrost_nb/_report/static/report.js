@@ -72,7 +72,14 @@
   let shown = [], drawn = 0;
 
   const ms = (number) => (number === null ? null : number < 1000 ? `${Math.round(number)} ms` : `${(number / 1000).toPrecision(3)} s`);
-  const usd = (number) => (number === null ? "cost unknown" : "$" + (number ? number.toPrecision(3) : "0"));
+  const usd = (number) => {  // as the rest of the package writes dollars
+    if (number === null) return "cost unknown";
+    const size = Math.abs(number);
+    const written = size === 0 || size >= 1
+      ? size.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 })
+      : size.toFixed(Math.min(12, 2 - Math.floor(Math.log10(size))));
+    return (number < 0 ? "-$" : "$") + written;
+  };
 
   function badge(parent, row, score) {
     const found = value(score, row), reason = value(score + "_reason", row) ?? value(score + "_error", row);
