@@ -31,8 +31,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """With several processes: what shares a server, a kernel or a browser stays in one of them.
 
     That is a file as a rule, the browser's tests but for its notebooks, the gateways under test, and all that runs in
-    one version of the kernel. The first two run for minutes, so they come first, then what has most tests. Marks, which
-    `--dist loadgroup` reads, are lost with pytest 9.2 (pytest-xdist issue 1386).
+    one version of the kernel. The browser's and the few long tests of tests/fuzz run for minutes: they come first, then
+    what has most tests. Marks, which `--dist loadgroup` reads, are lost with pytest 9.2 (pytest-xdist issue 1386).
     """
     from xdist.scheduler import LoadScopeScheduling
 
@@ -49,7 +49,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return kernel[0] if kernel else file
 
         def _assign_work_unit(self, node: Any) -> None:
-            for scope in (notebooks, browser):
+            fuzz = [scope for scope in self.workqueue if scope.startswith("tests/fuzz/")]
+            for scope in (*fuzz, notebooks, browser):
                 if scope in self.workqueue:
                     self.workqueue.move_to_end(scope, last=False)
             super()._assign_work_unit(node)

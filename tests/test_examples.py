@@ -49,6 +49,7 @@ def known(shared_gateway: LocalGateway, tmp_path_factory: pytest.TempPathFactory
         )
         for name in ("today.html", "main.html", "report.html"):
             comparison.report(name)
+        client.speech("openai/gpt-4o-mini-tts", "Hi", voice="alloy", path="a.mp3")
         prompt = bf.prompt("marketing/tagline", create=True, client=client)
         for _ in range(2):
             prompt = prompt.commit("Write a tagline for {{product}}.", message="first")

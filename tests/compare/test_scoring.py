@@ -67,9 +67,9 @@ def test_a_score_is_three_columns(ask: Any) -> None:
 def test_scores_come_later_on_the_same_answers(ask: Any, gateway: LocalGateway) -> None:
     """`comparison.score` adds columns, sends no answer again, and gives back the comparison."""
     comparison = ask(score={"right": scorers.exact("capital")})
-    before = len(gateway.requests())
+    before = gateway.requests()
     assert comparison.score(short=scorers.length(max=5), mine=lambda run, row: len(row["country"])) is comparison
-    assert len(gateway.requests()) == before
+    assert [one["method"] for one in gateway.requests()[len(before) :] if one["method"] == "POST"] == []
     frame = comparison.frame
     assert by_deployment(frame, "score_short")[A] == [1, 0, 1]
     assert by_deployment(frame, "score_mine")[B] == [6, 5, 5]

@@ -94,7 +94,7 @@ def test_hostile_text() -> None:
     race, _ = race_of(asked())
     pieces = ["\x1b", "[2J", "a\rb\u202ec", "\ud83d", "<script>"]
     race.receive([RaceUpdate(0, [Piece(0, text, "", 1.0) for text in pieces])])
-    assert race.columns[0].take() == "[2Jabc?<script>"
+    assert race.columns[0].take() == "[2Jabc\ufffd<script>"
     assert race.columns[0].take() == ""
 
 
