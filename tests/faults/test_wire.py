@@ -276,6 +276,17 @@ def test_bytes_behind_a_whole_answer_lose_nothing(faulty: Faulty, ask: Any, log:
     assert server.asked == 1
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("begun", [b"", http_chunk(WHOLE[:9])], ids=["at once", "behind a chunk"])
+def test_what_is_no_chunk_is_told_at_once(faulty: Faulty, ask: Any, begun: bytes, streamed: bool) -> None:
+    """A body that breaks its framing ends the call then, not when its time is up."""
+    kind = CHUNKED.replace(b"application/json", b"text/event-stream") if streamed else CHUNKED
+    server, began = faulty(sends(kind + begun + b"{no length}")), time.monotonic()
+    with pytest.raises(bf.BifrostError):
+        ask(server.url, streamed, timeout=Timeouts(first_byte=60, between_chunks=60, total=60))
+    assert time.monotonic() - began < 20
+
+
 NUMBERED = [chunk(word, at) for at, word in enumerate(("Once ", "upon ", "a ", "time "))]
 
 

@@ -96,6 +96,10 @@ def _connector() -> Any:
                 if not data:
                     return
             super().data_received(data)
+            # What is no chunk is told to whoever waits for a head; who reads the body would wait until the time is up.
+            body = self._payload
+            if (broken := self.exception()) is not None and body is not None and not body.is_eof():
+                body.set_exception(aiohttp.ClientPayloadError(f"the body is broken: {broken}"))
 
     class Connector(aiohttp.TCPConnector):
         def __init__(self, **options: Any) -> None:
