@@ -97,6 +97,7 @@ def test_a_race_keeps_its_cards(lab: Notebook, gateway: LocalGateway, pictures: 
             cell = lab.start(f"show(*(f'race {{number}} of {count}' for number in range({count})), retries=0);")
             columns = cell.pane.locator("section")
             lab.until(lambda: columns.count() == count, 30, "the columns")  # noqa: B023
+            lab.until(lambda: len(rows_of(columns.evaluate_all(RECTS))) < count, 30, "their style sheet")  # noqa: B023
             live = columns.evaluate_all(RECTS)
             gateway.script([])
             cell.wait()
