@@ -5,10 +5,11 @@ A truth value is no number, although Python counts with it.
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from numbers import Integral, Real
 
-__all__ = ["flag", "number", "whole"]
+__all__ = ["flag", "number", "version_numbers", "whole"]
 
 
 def flag(value: object) -> bool | None:
@@ -46,3 +47,9 @@ def number(value: object) -> float | None:
 def _shown(value: Real) -> Real | str:
     """numpy's shorter floats as they show themselves."""
     return str(value) if type(value).__name__ in ("float16", "float32", "longdouble") else value
+
+
+def version_numbers(text: str | None) -> tuple[int, ...]:
+    """``(1, 4, 18)`` of a gateway's ``v1.4.18``; empty, and so before all others, where `text` names no version."""
+    found = re.search(r"(?<![\d.])(\d+)\.(\d+)\.(\d+)", text or "")
+    return tuple(map(int, found.groups())) if found else ()

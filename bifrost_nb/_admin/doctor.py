@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -11,6 +10,7 @@ from .._client.client import Client, chosen_client
 from .._client.model_list import ROUNDED
 from .._client.portal import portal
 from .._client.transport import Reply, fetch
+from .._numbers import version_numbers
 from .._wire.errors import parse_error
 from ..errors import AuthenticationFailed, BifrostError, GatewayError, NotFound, ProtocolError
 from .access import Access
@@ -109,7 +109,7 @@ async def _examined(client: Client, access: Access) -> list[Check]:
         _virtual_key(client, access),
         _management(client, access),
         _log(access),
-        _configuration(access, _version(answers.result)),
+        _configuration(access, version_numbers(answers.result)),
     )
     if completions.state == "problem":  # before the gateway looks at any other key
         listed = [check for check in listed if check.check != "keys"]
@@ -190,19 +190,13 @@ def _locked(reply: Reply | BifrostError) -> bool:
 def _keys(client: Client, gateway: str, *, told: bool) -> Check:
     """What is known of the keys once models were listed with them, and nothing refused them."""
     if client.settings.virtual_key is not None:
-        if told or _version(gateway) >= CHECKS_KEYS_SINCE:
+        if told or version_numbers(gateway) >= CHECKS_KEYS_SINCE:
             return Check("keys", "ok", "virtual key accepted")
         advice = "This version lists its models for any key; whether it knows this one only a completion shows."
         return Check("keys", "warning", "virtual key not refused, but not checked either", advice)
     if client.settings.api_key:
         return Check("keys", "ok", "API key sent along; not refused when listing")
     return Check("keys", "ok", "none configured, none needed to list")
-
-
-def _version(gateway: str) -> tuple[int, ...]:
-    """The numbers in ``Bifrost v1.4.18``; none where the version is unknown."""
-    found = re.search(r"v(\d+)\.(\d+)\.(\d+)", gateway)
-    return tuple(map(int, found.groups())) if found else ()
 
 
 async def _answers(access: Access) -> Check:

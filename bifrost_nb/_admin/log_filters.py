@@ -10,13 +10,14 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .._numbers import version_numbers
 from .._safe_text import plain, quoted
 from ..errors import BifrostError, ConfigurationError
 
 if TYPE_CHECKING:
     from .access import Access
 
-__all__ = ["check_known", "filters_of", "numbers_of"]
+__all__ = ["check_known", "filters_of"]
 
 
 class LogFilter(NamedTuple):
@@ -90,7 +91,7 @@ async def check_known(access: Access, parameters: Mapping[str, str]) -> None:
         told = await access.get("/api/version")
     except BifrostError:
         told = None
-    version = numbers_of(told) if isinstance(told, str) else ()
+    version = version_numbers(told if isinstance(told, str) else None)
     for name, since in wanted.items():
         first = ".".join(map(str, since))
         if not version:
@@ -104,9 +105,3 @@ async def check_known(access: Access, parameters: Mapping[str, str]) -> None:
                 f"Gateways before {first} do not filter their log by {name}, and this is {plain(told, 40)}.",
                 hint="Leave it out; bf.runs() has the finish_reason and tags of calls that were sent from here.",
             )
-
-
-def numbers_of(version: str) -> tuple[int, ...]:
-    """The numbers in ``v1.4.18``; none where there are none."""
-    found = re.search(r"(\d+)\.(\d+)\.(\d+)", version)
-    return tuple(map(int, found.groups())) if found else ()

@@ -11,13 +11,14 @@ parameters (measured on 2.0.0-prerelease3 before a simulated Gemini).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from .._compare.plan import AskedDeployment, Plan, Trial
+from .._compare.asked_deployments import AskedDeployment
+from .._compare.plan import Plan, Trial
+from .._numbers import version_numbers
 from .._safe_text import plain
 from ..errors import ConfigurationError
 from .gemini import as_contents
@@ -104,13 +105,11 @@ def _too_new(client: Client, asked: Sequence[AskedDeployment]) -> dict[str, str]
     if not any(named.values()):
         return {}
     told = client.run_on_loop(client.sender().version())
-    found = re.search(r"(\d+)\.(\d+)\.(\d+)", told or "")
-    numbers = tuple(map(int, found.groups())) if found else (0,)
     this = f"this is {plain(told, 40)}" if told else "this one does not tell its version"
     return {
         name: f"a gateway from {'.'.join(map(str, known[0]))} on is needed, {known[1]}; {this}"
         for name, known in named.items()
-        if known is not None and numbers < known[0]
+        if known is not None and version_numbers(told) < known[0]
     }
 
 

@@ -1,8 +1,8 @@
 """The runs of a batch: what came back for each trial, without times, at the batch's price.
 
 Two shapes: OpenAI and Azure give ``response`` with status and body, which is the provider's own answer (of Gemini's the
-gateway makes a short one, see `gemini`); Anthropic gives
-``result`` with the type ``succeeded``, ``errored``, ``expired`` or ``canceled``, and its own message.
+gateway makes a short one, see `gemini`); Anthropic gives ``result`` with the type ``succeeded``, ``errored``,
+``expired`` or ``canceled``, and its own message.
 """
 
 from __future__ import annotations

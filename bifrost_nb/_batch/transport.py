@@ -55,8 +55,7 @@ async def create(client: Client, job: SentJob, file_id: str | None, items: Seque
 
 async def look(client: Client, job: SentJob) -> dict[str, Any]:
     """What the gateway says of a job."""
-    path = _path(job)
-    return await ask_json(client, "GET", path, params={"provider": job.provider})
+    return await ask_json(client, "GET", _path(job), params={"provider": job.provider})
 
 
 async def find(client: Client, job: SentJob) -> list[dict[str, Any]]:

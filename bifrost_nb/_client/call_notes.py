@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from .._numbers import version_numbers
 from .._runs.collector import FEWER_CHOICES, HELD_BACK
 from .._runs.cost import broken_off
 from .._runs.run import Attempt, Run
@@ -76,8 +77,7 @@ def notes_for(run: Run) -> list[str]:
         notes.append(BILLED_TWICE)
     if run.status in ("error", "timeout", "truncated") and any(last.taken for last in run.attempts[-1:]):
         notes.append(TAKEN)
-    version = _version(run.gateway_version)
-    if version is not None:
+    if version := version_numbers(run.gateway_version):
         notes += _of_version(run, version)
     if count := len(broken_off(run)):
         what = "1 earlier attempt was" if count == 1 else f"{count} earlier attempts were"
@@ -128,8 +128,3 @@ def _of_version(run: Run, version: tuple[int, ...]) -> list[str]:
 def _unanswered(attempt: Attempt) -> bool:
     """Whether an attempt was taken and not answered at all (`broken_off`: answered in part)."""
     return attempt.taken and attempt.http_status is None
-
-
-def _version(text: str | None) -> tuple[int, ...] | None:
-    found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", text or "")
-    return None if found is None else tuple(map(int, found.groups()))

@@ -13,7 +13,8 @@ from ..errors import BifrostError, ConfigurationError
 
 if TYPE_CHECKING:
     from .._client.client import Client
-    from .plan import AskedDeployment, Plan
+    from .asked_deployments import AskedDeployment
+    from .plan import Plan
 
 __all__ = [
     "MEDIA",

@@ -179,9 +179,11 @@ def compare(
 
         bf.compare(["azure/fast", "azure/large"], "Name a {{what}}.", inputs={"what": ["bird", "tree"]}, max_tokens=20)
     """
+    from .._client.client import chosen_client
+
     deployments = guard_entries(deployments)
     guard_headers(parameters)
-    client = _client(client)
+    client = chosen_client(client)
     if mode not in ("live", "batch"):
         raise ConfigurationError(f"mode must be 'live' or 'batch', not {mode!r}.")
     scorers = scorers_of(score)
@@ -294,12 +296,6 @@ def _shows_widgets() -> bool:
     from .._foreground.environment import place
 
     return place() in ("notebook", "marimo") and importlib.util.find_spec("anywidget") is not None
-
-
-def _client(given: Any) -> Client:
-    from .._client.client import chosen_client
-
-    return chosen_client(given)
 
 
 def _check_cost(max_cost_usd: Any) -> None:

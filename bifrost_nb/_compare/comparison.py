@@ -15,7 +15,8 @@ from .._runs.store import RunsInOrder, RunStore
 from .._safe_text import plain
 from ..errors import ConfigurationError
 from .media_costs import add_media
-from .plan import Plan, PlannedPrompt, Trial
+from .plan import Plan, Trial
+from .planned_prompt import PlannedPrompt
 from .plots import Plots
 from .sweep import Progress
 from .typed_columns import add_answers
@@ -119,8 +120,7 @@ class Comparison:
         none); of a single ``score=`` they are ``score``, ``score_reason`` and ``score_error``.
 
         With ``api="image"`` there are ``pictures`` and ``cost_per_picture_usd``, with ``api="speech"`` or
-        ``"transcription"`` ``seconds`` and
-        ``cost_per_minute_usd``.
+        ``"transcription"`` ``seconds`` and ``cost_per_minute_usd``.
 
         With a `schema` there are ``valid`` (boolean; NA: no answer came), ``valid_error`` and ``answer_<field>``.
 

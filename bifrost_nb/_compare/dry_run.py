@@ -17,7 +17,8 @@ from .._client.token_count import checked, count_tokens
 from .._prompts.messages import transcript
 from .._safe_text import plain
 from ..errors import BifrostError
-from .plan import AskedDeployment, Plan, Trial
+from .asked_deployments import AskedDeployment
+from .plan import Plan, Trial
 from .summary import measured
 from .verdict import amount
 

@@ -9,47 +9,43 @@ from __future__ import annotations
 import random
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._client.calls import AnyKind, Call, same_for
-from .._client.media import Sound, sound_of
 from .._client.typed_answers import AnswerSchema, with_schema
 from .._keys import Secret
-from .._numbers import number, whole
-from .._prompts.inputs import Rendered, prompts_of, rows_of
+from .._prompts.inputs import Rendered, prompts_of
 from .._prompts.messages import (
     Message,
     Template,
-    Turns,
     asked_as,
     checked_templates,
-    checked_turns,
     filled_in,
     transcript,
     with_history,
 )
 from .._prompts.template import render
-from .._safe_text import plain, quoted
+from .._safe_text import plain
 from ..errors import ConfigurationError
 from .api_choice import MEDIA, check_images_taken, system_for, with_kinds
+from .asked_deployments import AskedDeployment, asked_deployments, whole_number
 from .groups import SEPARATOR
 from .identity import digest_of, identity_of, numbered, shown_values
 from .kept_media import keeper
+from .planned_prompt import PlannedPrompt
 from .row_parameters import check_columns_of, columns_of, for_row, shared_by_rows
+from .sound_prompts import sound_prompts
 
 if TYPE_CHECKING:
     from .._client.client import Client
 
 __all__ = [
     "TAGS",
-    "AskedDeployment",
     "Plan",
-    "PlannedPrompt",
     "Trial",
-    "asked_deployments",
     "make_plan",
     "without_keys",
 ]
@@ -59,49 +55,6 @@ TAGS = ("cell", "variant", "template", "input", "sweep")
 inputs, and the pass in which it was sent."""
 MOST_CALLS = 10_000_000
 """Of one comparison: each is an object before the first is sent."""
-MOST_AT_ONCE = 100_000
-_OWN = ("deployment", "name", "fallbacks", "concurrency", "requests_per_minute", "system", "history")
-_INSTEAD = "compare itself takes prompt, system, stream and tags, and counts repeats; the rest it sets."
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class AskedDeployment:
-    """A deployment with the settings it is asked with."""
-
-    name: str
-    """What tables and charts call it; ``provider/model`` unless a name was given."""
-    deployment: str
-    parameters: Mapping[str, Any]
-    fallbacks: tuple[str, ...]
-    concurrency: int
-    requests_per_minute: float | None
-    system: str | None = None
-    """A template too; its own, else the comparison's."""
-    kind: AnyKind = "text"
-    """By which API it is asked."""
-    history: Turns | None = field(default=None, repr=False)
-    """What was said before in its own conversation: turns in front of the prompt, templates too."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PlannedPrompt:
-    """One prompt, rendered. `values` is its row of inputs, `template` the template's name (None: there is one)."""
-
-    prompt_id: str
-    text: str
-    """To be read: of several turns, each behind its role."""
-    template: str | None
-    values: Mapping[str, Any] = field(repr=False)
-    input_id: str = ""
-    """The row's identity: two templates filled in from one row are paired by it."""
-    messages: Sequence[Message] | None = field(default=None, repr=False)
-    """What is sent, where that is more than the text."""
-    pictures: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """The ``data:`` URLs among it, by column of the inputs."""
-    sounds: Mapping[str, Sound] = field(default_factory=dict, repr=False)
-    """What is to be written down, by column of the inputs."""
-    hint: str | None = None
-    """The text beside a sound: names and words that it may hold."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -268,7 +221,7 @@ def make_plan(
         raise ConfigurationError("folder is for pictures and sound.", hint="It goes with api='image' or 'speech'.")
     read_by = None if schema is None else AnswerSchema.of(schema)
     templates: Any = None if kind == "transcription" and prompt is None else _templates(prompt, messages)
-    repeats, seed = _whole("repeats", repeats), _whole("seed", seed, least=None)
+    repeats, seed = whole_number("repeats", repeats), whole_number("seed", seed, least=None)
     if tags is not None and not isinstance(tags, Mapping):
         raise ConfigurationError(f"tags must be a dict, not {type(tags).__name__}.")
     if found := sorted(TAGS & (tags or {}).keys()):
@@ -297,7 +250,7 @@ def make_plan(
     systems: list[Template] = [each for who in asked for each in (who.system, who.history) if each is not None]
     by_row = {column for who in asked for column in columns_of(who.parameters).values()}
     if kind == "transcription":
-        prompts = _sound_prompts(templates, inputs, sounds, by_row)
+        prompts = sound_prompts(templates, inputs, sounds, by_row)
     else:
         prompts = _prompts(prompts_of(templates, inputs, systems, images, also=by_row), kind, system)
     rows = list({id(one.values): one.values for one in prompts}.values())
@@ -403,51 +356,6 @@ def _prompts(rendered: list[Rendered], kind: AnyKind, system: str | None) -> tup
     return tuple(prompts)
 
 
-def _sound_prompts(templates: Any, inputs: Any, column: Any, by_row: Set[str]) -> tuple[PlannedPrompt, ...]:
-    """A prompt for each row's sound (and template of a hint). Raises ConfigurationError and TemplateError."""
-    example = "compare([...], inputs={'clip': ['a.mp3']}, sounds='clip', api='transcription')"
-    if not isinstance(column, str):
-        raise ConfigurationError(
-            f"sounds must be the name of a column of inputs, not {quoted(column, 80)}.", hint=f"Like {example}."
-        )
-    rows = rows_of(inputs)
-    if column not in rows[0]:
-        raise ConfigurationError(f"inputs has no column {plain(column, 60)!r} for sounds.", hint=f"Like {example}.")
-    if templates is None:
-        rendered = [Rendered(None, "", row, {}) for row in rows]
-    else:
-        rendered = prompts_of(templates, inputs, also={column, *by_row})
-        rows = [one.values for one in rendered]
-    heard: dict[int, Sound] = {}
-    for place, row in enumerate(rows):
-        if id(row) not in heard:
-            heard[id(row)] = _heard(row.get(column), column, place)
-    seen: Counter[str] = Counter()
-    known: Counter[str] = Counter()
-    of_row: dict[int, str] = {}
-    prompts = []
-    for template, hint, values, _ in rendered:
-        sound = heard[id(values)]
-        if id(values) not in of_row:
-            shown = shown_values({**values, column: sound.digest})
-            of_row[id(values)] = numbered(digest_of(["input", shown], 12), known)
-        prompt_id = numbered(digest_of(["transcription", hint, sound.digest], 12), seen)
-        prompts.append(
-            PlannedPrompt(
-                prompt_id, sound.words, template, values, of_row[id(values)], sounds={column: sound},
-                hint=str(hint) or None,
-            )
-        )  # fmt: skip
-    return tuple(prompts)
-
-
-def _heard(value: Any, column: str, number: int) -> Sound:
-    try:
-        return sound_of(value)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{column!r} in row {number} of inputs: {error.message}", hint=error.hint) from None
-
-
 def _filled(system: str | None, values: Mapping[str, Any]) -> str | None:
     return None if system is None else render(system, values, where="the system message")
 
@@ -475,60 +383,6 @@ def _shuffled(trials: Sequence[Trial], seed: int) -> tuple[Trial, ...]:
         rng.shuffle(blocks[key])
         order += blocks[key]
     return tuple(order)
-
-
-def asked_deployments(deployments: Any, shared: Mapping[str, Any]) -> tuple[AskedDeployment, ...]:
-    if isinstance(deployments, (str, Mapping)):
-        deployments = [deployments]
-    if deployments is None or not isinstance(deployments, Iterable):
-        raise ConfigurationError(f"deployments must be a list like ['azure/fast'], not {deployments!r}.")
-    entries = list(deployments)
-    if not entries:
-        raise ConfigurationError("There is no deployment to compare.", hint="Pass a list like ['azure/fast'].")
-    asked = tuple(_one(entry, shared) for entry in entries)
-    for name, count in Counter(who.name for who in asked).items():
-        if count > 1:
-            raise ConfigurationError(
-                f"{count} deployments are called {name!r}.", hint="Give each a name of its own: {'name': ...}."
-            )
-    return asked
-
-
-def _one(entry: Any, shared: Mapping[str, Any]) -> AskedDeployment:
-    own = dict(entry) if isinstance(entry, Mapping) else {"deployment": entry}
-    deployment = own.get("deployment")
-    if not isinstance(deployment, str):
-        raise ConfigurationError(
-            f"A deployment is written 'provider/model' or {{'deployment': 'provider/model', ...}}, not {entry!r}."
-        )
-    settings = {**shared, **own}
-    fallbacks = () if settings["fallbacks"] is None else settings["fallbacks"]
-    if isinstance(fallbacks, str) or not isinstance(fallbacks, Sequence):
-        example = fallbacks if isinstance(fallbacks, str) else "openai/gpt-4o-mini"
-        raise ConfigurationError(f"fallbacks must be a list of deployments, like [{example!r}].")
-    name = settings.get("name", deployment)
-    if not isinstance(name, str) or not name.strip():
-        raise ConfigurationError(f"The name of {deployment} must be text, not {name!r}.")
-    pace = settings["requests_per_minute"]
-    if pace is not None:
-        pace = number(pace)
-        if pace is None or not 0 < pace < 1e9:
-            raise ConfigurationError(
-                f"requests_per_minute must be a number above 0, not {settings['requests_per_minute']!r}."
-            )
-    parameters = {key: value for key, value in settings.items() if key not in _OWN and value is not None}
-    if reserved := sorted({"comparison_id", "prompt_id", "repeat", "tags", "stream", "messages"} & parameters.keys()):
-        raise ConfigurationError(f"{reserved[0]} cannot be a parameter of a comparison's calls.", hint=_INSTEAD)
-    system = settings.get("system")
-    if system is not None and not isinstance(system, str):
-        raise ConfigurationError(f"The system message of {deployment} must be text, not {type(system).__name__}.")
-    concurrency = _whole("concurrency", settings["concurrency"], most=MOST_AT_ONCE)
-    history = settings.get("history")
-    if history is not None and not isinstance(history, Turns):
-        if isinstance(history, str | Mapping) or not isinstance(history, Sequence):
-            raise ConfigurationError(f"The history of {deployment} must be a list of messages, not {history!r}.")
-        history = checked_turns(list(history)) if history else None
-    return AskedDeployment(name, deployment, parameters, tuple(fallbacks), concurrency, pace, system, history=history)
 
 
 def _contents(client: Client, asked: Sequence[AskedDeployment], stream: bool, prompt: PlannedPrompt) -> list[list[Any]]:
@@ -572,14 +426,3 @@ def _keyless(parameters: Mapping[str, Any]) -> dict[str, Any]:
         return dict(parameters)
     kept = {name: value for name, value in headers.items() if not isinstance(value, Secret)}
     return {**parameters, "headers": kept}
-
-
-def _whole(name: str, value: Any, least: int | None = 1, most: int | None = None) -> int:
-    """`value` as an int; a cell of a DataFrame is one too."""
-    found = whole(value)
-    if found is None or (least is not None and found < least):
-        bound = "" if least is None else f" from {least}"
-        raise ConfigurationError(f"{name} must be a whole number{bound}, not {plain(repr(value), 60)}.")
-    if most is not None and found > most:
-        raise ConfigurationError(f"{name} is {most:,} at most, not {plain(repr(value), 60)}.")
-    return found

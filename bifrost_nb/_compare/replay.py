@@ -18,9 +18,11 @@ from .._keys import guard_entries, guard_headers
 from .._prompts.pictures import is_shortened
 from .._safe_text import plain
 from ..errors import ConfigurationError
+from .asked_deployments import AskedDeployment, asked_deployments
 from .groups import inputs_told, names
 from .identity import digest_of, identity_of
-from .plan import TAGS, AskedDeployment, Plan, PlannedPrompt, Trial, asked_deployments
+from .plan import TAGS, Plan, Trial
+from .planned_prompt import PlannedPrompt
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -27,8 +27,9 @@ from ..errors import (
     NotFound,
     RateLimited,
 )
+from .asked_deployments import AskedDeployment
 from .budget import Budget
-from .plan import AskedDeployment, Plan, Trial
+from .plan import Plan, Trial
 from .rate_limit import ConcurrencyLimiter
 from .resume import notes_on
 

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .._runs.run import Run
-    from .plan import PlannedPrompt, Trial
+    from .plan import Trial
+    from .planned_prompt import PlannedPrompt
 
 __all__ = ["add_answers", "disagreements", "field_columns"]
 

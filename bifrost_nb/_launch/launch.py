@@ -23,7 +23,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from .._files import user_path
-from .._numbers import number, whole
+from .._numbers import number, version_numbers, whole
 from .._safe_text import plain
 from ..errors import BifrostError, ConfigurationError
 from .config_file import Providers, check_config
@@ -208,7 +208,7 @@ def _in_its_form(plan: LaunchPlan, way: LaunchMethod) -> tuple[subprocess.Popen[
     if process is None or told is None or not fresh:
         return process, reason, plan
     better = replace(plan, form=told)
-    if plan.prices is not None and _numbers(told) < (1, 4, 18):
+    if plan.prices is not None and version_numbers(told) < (1, 4, 18):
         warnings.warn(
             f"Gateway {told} takes its price list from its database only: prices= has no effect, costs stay unknown.",
             RuntimeWarning,
@@ -223,10 +223,6 @@ def _in_its_form(plan: LaunchPlan, way: LaunchMethod) -> tuple[subprocess.Popen[
         store.unlink(missing_ok=True)
     process, reason = started(better, way)
     return process, reason, better
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
 
 
 def _folder(given: str | os.PathLike[str]) -> Path:

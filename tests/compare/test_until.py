@@ -164,6 +164,8 @@ def test_running_it_again_pays_nothing_and_finds_the_same(ask: Any, gateway: Loc
     again = ask()
     assert sent(gateway) == count
     assert again.decision == first.decision
+    for found in (first, again):
+        found.wait_for_costs(30)
     pd.testing.assert_frame_equal(again.frame, first.frame)
     ask(until=None)
     assert sent(gateway) == 600

@@ -1,0 +1,105 @@
+"""Who is asked: the deployments of a comparison as a person wrote them, each with its own settings."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .._client.calls import AnyKind
+from .._numbers import number, whole
+from .._prompts.messages import Turns, checked_turns
+from .._safe_text import plain
+from ..errors import ConfigurationError
+
+__all__ = ["AskedDeployment", "asked_deployments", "whole_number"]
+
+MOST_AT_ONCE = 100_000
+_OWN = ("deployment", "name", "fallbacks", "concurrency", "requests_per_minute", "system", "history")
+_INSTEAD = "compare itself takes prompt, system, stream and tags, and counts repeats; the rest it sets."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AskedDeployment:
+    """A deployment with the settings it is asked with."""
+
+    name: str
+    """What tables and charts call it; ``provider/model`` unless a name was given."""
+    deployment: str
+    parameters: Mapping[str, Any]
+    fallbacks: tuple[str, ...]
+    concurrency: int
+    requests_per_minute: float | None
+    system: str | None = None
+    """A template too; its own, else the comparison's."""
+    kind: AnyKind = "text"
+    """By which API it is asked."""
+    history: Turns | None = field(default=None, repr=False)
+    """What was said before in its own conversation: turns in front of the prompt, templates too."""
+
+
+def asked_deployments(deployments: Any, shared: Mapping[str, Any]) -> tuple[AskedDeployment, ...]:
+    """One name or dict, or several; `shared` are the settings of all. Raises ConfigurationError."""
+    if isinstance(deployments, (str, Mapping)):
+        deployments = [deployments]
+    if deployments is None or not isinstance(deployments, Iterable):
+        raise ConfigurationError(f"deployments must be a list like ['azure/fast'], not {deployments!r}.")
+    entries = list(deployments)
+    if not entries:
+        raise ConfigurationError("There is no deployment to compare.", hint="Pass a list like ['azure/fast'].")
+    asked = tuple(_one(entry, shared) for entry in entries)
+    for name, count in Counter(who.name for who in asked).items():
+        if count > 1:
+            raise ConfigurationError(
+                f"{count} deployments are called {name!r}.", hint="Give each a name of its own: {'name': ...}."
+            )
+    return asked
+
+
+def _one(entry: Any, shared: Mapping[str, Any]) -> AskedDeployment:
+    own = dict(entry) if isinstance(entry, Mapping) else {"deployment": entry}
+    deployment = own.get("deployment")
+    if not isinstance(deployment, str):
+        raise ConfigurationError(
+            f"A deployment is written 'provider/model' or {{'deployment': 'provider/model', ...}}, not {entry!r}."
+        )
+    settings = {**shared, **own}
+    fallbacks = () if settings["fallbacks"] is None else settings["fallbacks"]
+    if isinstance(fallbacks, str) or not isinstance(fallbacks, Sequence):
+        example = fallbacks if isinstance(fallbacks, str) else "openai/gpt-4o-mini"
+        raise ConfigurationError(f"fallbacks must be a list of deployments, like [{example!r}].")
+    name = settings.get("name", deployment)
+    if not isinstance(name, str) or not name.strip():
+        raise ConfigurationError(f"The name of {deployment} must be text, not {name!r}.")
+    pace = settings["requests_per_minute"]
+    if pace is not None:
+        pace = number(pace)
+        if pace is None or not 0 < pace < 1e9:
+            raise ConfigurationError(
+                f"requests_per_minute must be a number above 0, not {settings['requests_per_minute']!r}."
+            )
+    parameters = {key: value for key, value in settings.items() if key not in _OWN and value is not None}
+    if reserved := sorted({"comparison_id", "prompt_id", "repeat", "tags", "stream", "messages"} & parameters.keys()):
+        raise ConfigurationError(f"{reserved[0]} cannot be a parameter of a comparison's calls.", hint=_INSTEAD)
+    system = settings.get("system")
+    if system is not None and not isinstance(system, str):
+        raise ConfigurationError(f"The system message of {deployment} must be text, not {type(system).__name__}.")
+    concurrency = whole_number("concurrency", settings["concurrency"], most=MOST_AT_ONCE)
+    history = settings.get("history")
+    if history is not None and not isinstance(history, Turns):
+        if isinstance(history, str | Mapping) or not isinstance(history, Sequence):
+            raise ConfigurationError(f"The history of {deployment} must be a list of messages, not {history!r}.")
+        history = checked_turns(list(history)) if history else None
+    return AskedDeployment(name, deployment, parameters, tuple(fallbacks), concurrency, pace, system, history=history)
+
+
+def whole_number(name: str, value: Any, least: int | None = 1, most: int | None = None) -> int:
+    """`value` as an int; a cell of a DataFrame is one too."""
+    found = whole(value)
+    if found is None or (least is not None and found < least):
+        bound = "" if least is None else f" from {least}"
+        raise ConfigurationError(f"{name} must be a whole number{bound}, not {plain(repr(value), 60)}.")
+    if most is not None and found > most:
+        raise ConfigurationError(f"{name} is {most:,} at most, not {plain(repr(value), 60)}.")
+    return found
