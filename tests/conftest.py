@@ -112,7 +112,18 @@ def _no_client_of_another_test() -> None:
 def shared_gateway() -> Iterator[LocalGateway]:
     """One quick embedded gateway for the whole session; use `gateway`, which clears it."""
     with local_gateway(speed=20) as gateway:
+        _started.append(gateway)
         yield gateway
+
+
+_started: list[LocalGateway] = []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_script_of_another_file() -> None:
+    """A file that uses `shared_gateway` does not meet what another told it, which may be to answer never."""
+    for gateway in _started:
+        gateway.reset()
 
 
 @pytest.fixture

@@ -21,7 +21,6 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="named pipes and mode
 @pytest.fixture(scope="module")
 def compared(shared_gateway: LocalGateway, tmp_path_factory: pytest.TempPathFactory) -> Comparison:
     """One run, in a log."""
-    shared_gateway.reset()  # an earlier test's script may be to answer never
     client = Client(shared_gateway.url, log=RunLog(tmp_path_factory.mktemp("log") / "runs.jsonl"))
     return bf.compare(["azure/fast"], "Hi", client=client, max_tokens=2)
 
