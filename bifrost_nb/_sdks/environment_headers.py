@@ -1,8 +1,8 @@
 """What SDKs send of the environment on their own: meant for their provider, so a gateway gets none of it.
 
-``OPENAI_ORG_ID``, ``OPENAI_PROJECT_ID`` and the lines of ``OPENAI_CUSTOM_HEADERS`` and ``ANTHROPIC_CUSTOM_HEADERS`` (read
-in the SDKs' sources) hold names and often keys. An option of `sdk` (``default_headers``, ``organization``) is another
-matter: who writes it there means the gateway.
+``OPENAI_ORG_ID``, ``OPENAI_PROJECT_ID`` and the lines of ``OPENAI_CUSTOM_HEADERS`` and ``ANTHROPIC_CUSTOM_HEADERS``
+(read in the SDKs' sources) hold names and often keys. An option of `sdk` (``default_headers``, ``organization``) is
+another matter: who writes it there means the gateway.
 """
 
 from __future__ import annotations

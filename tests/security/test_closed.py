@@ -152,7 +152,7 @@ def test_no_sdk_tells_the_gateway_what_the_environment_says_of_its_provider(
     aws: Any = [{"role": "user", "content": [{"text": "Hi"}]}]
     model = {"model": "openai/gpt-4o-mini"}
     asks: dict[str, tuple[str, dict[str, Any], Callable[[Any], object]]] = {
-        "openai": ("openai", {}, lambda sdk: sdk.with_options(timeout=9).chat.completions.create(messages=turns, **model)),
+        "openai": ("openai", {}, lambda sdk: sdk.copy().chat.completions.create(messages=turns, **model)),
         "anthropic": ("anthropic", {}, lambda sdk: sdk.messages.create(max_tokens=5, messages=turns, **model)),
         "genai": ("google.genai", {}, lambda sdk: sdk.models.generate_content(model="gemini-2.5-flash", contents="Hi")),
         "cohere": ("cohere", {}, lambda sdk: sdk.chat(model="command-a", messages=turns)),
