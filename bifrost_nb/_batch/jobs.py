@@ -152,9 +152,7 @@ async def fetch(
             job.problem = plain(str(error), 300)
             continue
         if not lines and (answered := _answered(job)):  # paid for: nothing says that they are gone
-            job.problem = (
-                f"{job.provider} has answers to {answered:,} requests, but gave none of them; collect again."
-            )
+            job.problem = f"{job.provider} has answers to {answered:,} requests, but gave none of them; collect again."
             continue
         if lines and lines.keys().isdisjoint(job.cells):  # found by time and size, and somebody else's
             job.problem = f"The job {job.batch_id} at {job.provider} holds other requests; {_UNSURE}"

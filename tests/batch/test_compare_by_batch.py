@@ -26,8 +26,7 @@ from bifrost_nb._batch.ledger import Ledger, SentJob
 from bifrost_nb._batch.requests import PROVIDERS, Rules, chunks
 from bifrost_nb._batch.result_line import run_of
 from bifrost_nb._compare.plan import make_plan
-from tests.admin.servers import Table, served
-from tests.admin.servers import json as json_answer
+from tests.admin.servers import Table, json as json_answer, served
 
 A, B, C = "openai/gpt-4o-mini", "azure/gpt-4o", "anthropic/claude-haiku-4-5"
 INPUTS = {"x": ["bird", "tree"]}
