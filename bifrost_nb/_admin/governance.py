@@ -28,12 +28,9 @@ __all__ = [
     "rate_limit_rows",
     "rate_limits",
     "routing_rules",
-    "rule_rows",
 ]
 
-MOST_PAGES = 200
 _OFF = "Governance is switched off in this gateway (up to 1.4: client.enable_governance), or it is older than 1.4."
-_NO_RULES = "Routing rules came after gateway 1.4.0; 1.4.18 has them."
 
 
 def _left(row: Row) -> float | None:
@@ -152,20 +149,6 @@ def rate_limits(client: Client | None = None) -> pd.DataFrame:
 
 
 # -- what they ask for ----------------------------------------------------------------------------------------------
-
-
-async def rule_rows(access: Access) -> list[Row]:
-    """All rules, in pages of 100 (more are not given at once), each once."""
-    found: dict[str, Row] = {}
-    for _ in range(MOST_PAGES):
-        params = {"limit": 100, "offset": len(found)}
-        answer = await access.get_object("/api/governance/routing-rules", params, missing=_NO_RULES)
-        page = [row for row in objects(answer.get("rules")) if isinstance(row.get("id"), str)]
-        new = {row["id"]: row for row in page if row["id"] not in found}
-        found |= new
-        if not new or len(page) != 100:
-            break
-    return list(found.values())
 
 
 async def budget_rows(access: Access, keys: list[Row]) -> list[Row]:

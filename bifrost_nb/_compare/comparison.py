@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from .._client.typed_answers import read_answer
 from .._numbers import number
-from .._prompts.pictures import described, shortened
 from .._runs.run import Run
 from .._runs.store import RunsInOrder, RunStore
-from .._safe_text import plain
 from ..errors import ConfigurationError
-from .media_costs import add_media
+from .comparison_frame import build_frame, learned_late, prompts_frame, shown_input, shown_question
 from .plan import Plan, Trial
-from .planned_prompt import PlannedPrompt
 from .plots import Plots
+from .sides import check_by, names_of_both, sides
+from .sound_prompts import sounds_sent
 from .sweep import Progress
-from .typed_columns import add_answers
 
 if TYPE_CHECKING:
     import os
@@ -134,44 +132,12 @@ class Comparison:
 
     def frame_now(self) -> pd.DataFrame:
         """`frame` without the short wait for costs."""
-        import pandas as pd
-
-        from .._runs.frame import to_frame
-
-        later = self._kept.state(_learned_late)
+        later = self._kept.state(learned_late)
         if self._frame is None or self._frame[0] != later:
-            frame = to_frame(self.runs)
-            if any(trial.turns for trial in self._cells):
-                shown = [None if run.prompt is None else shortened(run.prompt) for run in self.runs]
-                frame["prompt"] = pd.Series(shown, dtype=frame["prompt"].dtype)
-            frame = self._with_inputs(frame)
-            sent = [next(iter(trial.prompt.sounds.values()), None) for trial in self._cells]
-            add_media(frame, self.plan.kind, self.runs, sent)
-            if self.plan.schema is not None:
-                add_answers(frame, self.plan.schema, self.runs)
-            for name, values in self._scores.items():
-                frame[name] = pd.array([one.value for one in values], dtype="Float64")
-                for part in ("reason", "error"):
-                    texts = [getattr(one, part) for one in values]
-                    frame[f"{name}_{part}"] = pd.Series(texts, dtype=frame["prompt"].dtype)
+            frame = build_frame(self.plan, self._cells, self.runs, self._scores)
             self._frame = later, frame
             self._kept.rest()
         return self._frame[1].copy()
-
-    def _with_inputs(self, frame: pd.DataFrame) -> pd.DataFrame:
-        import pandas as pd
-
-        dtype = frame["prompt"].dtype
-        frame["variant"] = pd.Series([trial.variant for trial in self._cells], dtype=dtype)
-        frame["template"] = pd.Series([trial.prompt.template for trial in self._cells], dtype=dtype)
-        frame["input_id"] = pd.Series([trial.prompt.input_id for trial in self._cells], dtype=dtype)
-        for name in dict.fromkeys(name for prompt in self.plan.prompts for name in prompt.values):
-            column = f"input_{name}"
-            while column in frame:
-                column += "_"
-            values = [_shown_input(trial.prompt, name) for trial in self._cells]
-            frame[column] = pd.Series(values, dtype=object).infer_objects()
-        return frame
 
     @property
     def costs_awaited(self) -> int:
@@ -209,20 +175,7 @@ class Comparison:
     @property
     def prompts(self) -> pd.DataFrame:
         """One row per prompt: ``prompt_id``, ``template``, ``prompt`` and the columns of the inputs."""
-        import pandas as pd
-
-        rows = [
-            {
-                **{name: _shown_input(one, name) for name in one.values},
-                "prompt_id": one.prompt_id,
-                "template": one.template,
-                "prompt": one.text,
-            }
-            for one in self.plan.prompts
-        ]
-        table = pd.DataFrame(rows)
-        first = ["prompt_id", "template", "prompt"]
-        return table[[*first, *(name for name in table.columns if name not in first)]]
+        return prompts_frame(self.plan.prompts)
 
     def summary(self, by: By | None = None) -> pd.DataFrame:
         """One row per (variant, deployment that served), or `by` ``deployment`` or ``template``; see `bf.summary`."""
@@ -447,7 +400,7 @@ class Comparison:
                 "This comparison has no schema, so its answers have no fields.", hint="Pass compare(..., schema=...)."
             )
         work = [(trial, run) for trial, run in zip(self._cells, self.runs, strict=True)]
-        return disagreements(self.plan.schema, work, self.variants, _shown_input)
+        return disagreements(self.plan.schema, work, self.variants, shown_input)
 
     def _pair_answers(self, by: By | None = None) -> list[PairAnswer]:
         from .judge_pairs import PairAnswer
@@ -479,7 +432,7 @@ class Comparison:
         """
         from .text_diff import folded
 
-        self._check_by(by)
+        check_by(by, self.templates)
         frame = self.frame
         return folded(frame if prompt_id is None else frame[frame["input_id"] == self._known(prompt_id)], by)
 
@@ -494,7 +447,9 @@ class Comparison:
         from .text_diff import text_diff
 
         prompt = self._known(self.plan.prompts[0].prompt_id if prompt_id is None else prompt_id)
-        names = self._names_of(a, b, by)
+        if by is not None:
+            check_by(by, self.templates)
+        names = names_of_both(self._cells, a, b, by)
         of_both = [cell.prompt for cell, name in zip(self._cells, names, strict=True) if name in (a, b)]
         texts = []
         for name in (a, b):
@@ -507,24 +462,7 @@ class Comparison:
             if not given:
                 raise ConfigurationError(f"{name} gave no answer to prompt {prompt}.")
             texts.append(given.most_common(1)[0][0])
-        return text_diff(texts[0], texts[1], title=f"{a} → {b}: {_shown_question(of_both, prompt)}")
-
-    def _names_of(self, a: str, b: str, by: By | None) -> list[str]:
-        """The name of each run's variant, template or deployment: of which kind both `a` and `b` are."""
-        if by is not None:
-            self._check_by(by)
-        ways: tuple[By, ...] = ("variant", "deployment", "template") if by is None else (by,)
-        found = [[name for name, _ in self._named_by(way)] for way in ways]
-        for names in found:
-            if {a, b} <= set(names):
-                return names
-        known = list(dict.fromkeys(name for names in found for name in names if name))
-        wrong = next((name for name in (a, b) if name not in known), None)
-        if wrong is None:
-            raise ConfigurationError(
-                f"{a!r} and {b!r} are not of one kind: take two variants, deployments or templates."
-            )
-        raise ConfigurationError(f"{wrong!r} is not in this comparison.", hint=f"It has {', '.join(known)}.")
+        return text_diff(texts[0], texts[1], title=f"{a} → {b}: {shown_question(of_both, prompt)}")
 
     def explain(self, deployment: str, prompt_id: str | None = None, repeat: int = 0) -> str:
         """What happened to one run, in sentences: who was asked and refused, who served, where time and money went.
@@ -550,8 +488,7 @@ class Comparison:
         from .._notebook.widgets.grid import GridView
         from .._notebook.widgets.grid_rows import contexts
 
-        self._check_by(by)
-        named = [(name, run) for (name, _), run in zip(self._named_by(by), self.runs, strict=True)]
+        named = [(name, run) for (name, _), run in zip(self._sides(by), self.runs, strict=True)]
         return GridView(named, self._log, contexts(self.frame, self._sounds_sent()))
 
     def vote(self, seed: int = 0, limit: int | None = None, *, by: By | None = None) -> Vote:
@@ -565,50 +502,23 @@ class Comparison:
         """
         from .._notebook.widgets.vote import Vote
 
-        sides = self._sides(by)
+        beside = self._sides(by)
         return Vote(
-            [(name, run) for (name, _), run in zip(sides, self.runs, strict=True)],
+            [(name, run) for (name, _), run in zip(beside, self.runs, strict=True)],
             seed=seed,
             limit=limit,
             log=self._log,
             rows={run.run_id: trial.prompt.values for trial, run in zip(self._cells, self.runs, strict=True)},
-            apart={run.run_id: other for (_, other), run in zip(sides, self.runs, strict=True)},
+            apart={run.run_id: other for (_, other), run in zip(beside, self.runs, strict=True)},
             sounds=self._sounds_sent(),
         )
 
     def _sounds_sent(self) -> dict[str, list[str]]:
-        """Of each run that wrote a sound down, the ``data:`` address of it, where a page can play it."""
-        from .._display.media import sound_url
-
-        if self.plan.kind != "transcription":
-            return {}
-        urls = {id(one): sound_url(sound.content) for one in self.plan.prompts for sound in one.sounds.values()}
-        return {
-            run.run_id: [url]
-            for trial, run in zip(self._cells, self.runs, strict=True)
-            if (url := urls.get(id(trial.prompt))) is not None
-        }
+        return sounds_sent(self._cells, self.runs) if self.plan.kind == "transcription" else {}
 
     def _sides(self, by: By | None) -> list[tuple[str, str]]:
-        """For each run whose it is `by`, and what two runs must share beside the input to be set side by side."""
-        self._check_by(by or "variant")
-        return self._named_by(by or "variant")
-
-    def _check_by(self, by: Any) -> None:
-        if by not in ("variant", "deployment", "template"):
-            raise ConfigurationError(f"by must be 'variant', 'deployment' or 'template', not {by!r}.")
-        if by == "template" and len(self.templates) < 2:
-            raise ConfigurationError(
-                "There are no two templates.", hint="Pass several: prompt={'short': ..., 'long': ...}."
-            )
-
-    def _named_by(self, by: By) -> list[tuple[str, str]]:
-        """For each run the name that `by` says, and the name of the rest of its variant."""
-        if by == "template":
-            return [(trial.prompt.template or "", trial.asked.name) for trial in self._cells]
-        if by == "deployment":
-            return [(trial.asked.name, trial.prompt.template or "") for trial in self._cells]
-        return [(trial.variant, "") for trial in self._cells]
+        check_by(by or "variant", self.templates)
+        return sides(self._cells, by or "variant")
 
     def named_runs(self) -> Iterator[tuple[str, Run]]:
         """(variant's name, run) in the order of the table."""
@@ -730,7 +640,7 @@ class Comparison:
         """The frame with the column ``deployment``, by which charts name their series: what `by` says."""
         from .groups import names
 
-        self._check_by(by)
+        check_by(by, self.templates)
         frame = self.frame
         return frame.assign(deployment=names(frame, by))
 
@@ -770,27 +680,3 @@ class Comparison:
 
         self._wait_a_moment()  # this is asked for first, and what it says should agree with the table
         return {}, metadata_many(self.runs)
-
-
-def _learned_late(run: Run) -> object:
-    """What a frame has of a run that may change after its answer."""
-    return run.cost_usd, run.served, run.rating, run.tags.get("note")
-
-
-def _shown_question(prompts: Iterable[PlannedPrompt], input_id: str) -> str:
-    """The prompt of an input in a line; of two templates the inputs that both were filled in with."""
-    found = [one for one in prompts if one.input_id == input_id]
-    said = found[0].text if found else ""
-    if len({one.text for one in found}) > 1:
-        said = ", ".join(f"{name}: {_shown_input(found[0], name)}" for name in found[0].values)
-    return plain(" ".join(said.split()), 120)
-
-
-def _shown_input(prompt: PlannedPrompt, name: str) -> Any:
-    """A value of the inputs for a table: of a picture what it is, unless its path says where."""
-    value = prompt.values.get(name)
-    if name in prompt.pictures and (not isinstance(value, str) or value.startswith("data:")):
-        return described(prompt.pictures[name])
-    if name in prompt.sounds and not isinstance(value, str | Path):
-        return prompt.sounds[name].words
-    return value
