@@ -49,7 +49,8 @@ ASKS: dict[str, tuple[str, Any, Callable[[Client], Any]]] = {
     "reconcile": ("/api/logs", {"logs": [ROW]}, lambda client: bf.reconcile(client=client)),
     "stats": ("/api/logs/stats", {"total_requests": 5, "total_cost": 1}, lambda one: bf.gateway_stats(client=one)),
     "models' histogram": (
-        "/api/logs/histogram/models", HISTOGRAM, lambda client: bf.gateway_histogram("models", client=client),
+        "/api/logs/histogram/models", HISTOGRAM,
+        lambda client: bf.gateway_chart(bf.gateway_histogram("models", client=client)),
     ),
     "providers' histogram": (
         "/api/logs/histogram/tokens/by-provider", HISTOGRAM,
