@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from .._client.typed_answers import read_answer
 from .._numbers import number
-from .._prompts.pictures import described, shortened
 from .._runs.run import Run
 from .._runs.store import RunsInOrder, RunStore
-from .._safe_text import plain
 from ..errors import ConfigurationError
-from .media_costs import add_media
+from .comparison_frame import build_frame, learned_late, prompts_frame, shown_input, shown_question
 from .plan import Plan, Trial
-from .planned_prompt import PlannedPrompt
 from .plots import Plots
+from .sides import check_by, meant, names_of_both, sides
+from .sound_prompts import sounds_sent
 from .sweep import Progress
-from .typed_columns import add_answers
 
 if TYPE_CHECKING:
     import os
@@ -134,44 +132,12 @@ class Comparison:
 
     def frame_now(self) -> pd.DataFrame:
         """`frame` without the short wait for costs."""
-        import pandas as pd
-
-        from .._runs.frame import to_frame
-
-        later = self._kept.state(_learned_late)
+        later = self._kept.state(learned_late)
         if self._frame is None or self._frame[0] != later:
-            frame = to_frame(self.runs)
-            if any(trial.turns for trial in self._cells):
-                shown = [None if run.prompt is None else shortened(run.prompt) for run in self.runs]
-                frame["prompt"] = pd.Series(shown, dtype=frame["prompt"].dtype)
-            frame = self._with_inputs(frame)
-            sent = [next(iter(trial.prompt.sounds.values()), None) for trial in self._cells]
-            add_media(frame, self.plan.kind, self.runs, sent)
-            if self.plan.schema is not None:
-                add_answers(frame, self.plan.schema, self.runs)
-            for name, values in self._scores.items():
-                frame[name] = pd.array([one.value for one in values], dtype="Float64")
-                for part in ("reason", "error"):
-                    texts = [getattr(one, part) for one in values]
-                    frame[f"{name}_{part}"] = pd.Series(texts, dtype=frame["prompt"].dtype)
+            frame = build_frame(self.plan, self._cells, self.runs, self._scores)
             self._frame = later, frame
             self._kept.rest()
         return self._frame[1].copy()
-
-    def _with_inputs(self, frame: pd.DataFrame) -> pd.DataFrame:
-        import pandas as pd
-
-        dtype = frame["prompt"].dtype
-        frame["variant"] = pd.Series([trial.variant for trial in self._cells], dtype=dtype)
-        frame["template"] = pd.Series([trial.prompt.template for trial in self._cells], dtype=dtype)
-        frame["input_id"] = pd.Series([trial.prompt.input_id for trial in self._cells], dtype=dtype)
-        for name in dict.fromkeys(name for prompt in self.plan.prompts for name in prompt.values):
-            column = f"input_{name}"
-            while column in frame:
-                column += "_"
-            values = [_shown_input(trial.prompt, name) for trial in self._cells]
-            frame[column] = pd.Series(values, dtype=object).infer_objects()
-        return frame
 
     @property
     def costs_awaited(self) -> int:
@@ -210,20 +176,7 @@ class Comparison:
     @property
     def prompts(self) -> pd.DataFrame:
         """One row per prompt: ``prompt_id``, ``template``, ``prompt`` and the columns of the inputs."""
-        import pandas as pd
-
-        rows = [
-            {
-                **{name: _shown_input(one, name) for name in one.values},
-                "prompt_id": one.prompt_id,
-                "template": one.template,
-                "prompt": one.text,
-            }
-            for one in self.plan.prompts
-        ]
-        table = pd.DataFrame(rows)
-        first = ["prompt_id", "template", "prompt"]
-        return table[[*first, *(name for name in table.columns if name not in first)]]
+        return prompts_frame(self.plan.prompts)
 
     def summary(self, by: By | None = None) -> pd.DataFrame:
         """One row per (variant, deployment that served), or `by` ``deployment`` or ``template``; see `bf.summary`."""
@@ -451,7 +404,7 @@ class Comparison:
                 "This comparison has no schema, so its answers have no fields.", hint="Pass compare(..., schema=...)."
             )
         work = [(trial, run) for trial, run in zip(self._cells, self.runs, strict=True)]
-        return disagreements(self.plan.schema, work, self.variants, _shown_input)
+        return disagreements(self.plan.schema, work, self.variants, shown_input)
 
     def _pair_answers(self, by: By | None = None, names: Sequence[str] | None = None) -> list[PairAnswer]:
         from .judge_pairs import PairAnswer
@@ -460,7 +413,7 @@ class Comparison:
         return [
             PairAnswer(name, rows[id(trial.prompt.values)], trial.prompt.values, run, other)
             for (name, other), trial, run, wanted in zip(
-                self._sides(by), self._cells, self.runs, self._meant(by or "variant", names), strict=True
+                self._sides(by), self._cells, self.runs, self._meant(by, names), strict=True
             )
             if wanted
         ]
@@ -514,7 +467,9 @@ class Comparison:
         from .text_diff import text_diff
 
         prompt = self._known(self.plan.prompts[0].prompt_id if prompt_id is None else prompt_id)
-        names = self._names_of(a, b, by)
+        if by is not None:
+            check_by(by, self.templates)
+        names = names_of_both(self._cells, a, b, by)
         of_both = [cell.prompt for cell, name in zip(self._cells, names, strict=True) if name in (a, b)]
         texts = []
         for name in (a, b):
@@ -527,24 +482,7 @@ class Comparison:
             if not given:
                 raise ConfigurationError(f"{name} gave no answer to prompt {prompt}.")
             texts.append(given.most_common(1)[0][0])
-        return text_diff(texts[0], texts[1], title=f"{a} → {b}: {_shown_question(of_both, prompt)}")
-
-    def _names_of(self, a: str, b: str, by: By | None) -> list[str]:
-        """The name of each run's variant, template or deployment: of which kind both `a` and `b` are."""
-        if by is not None:
-            self._check_by(by)
-        ways: tuple[By, ...] = ("variant", "deployment", "template") if by is None else (by,)
-        found = [[name for name, _ in self._named_by(way)] for way in ways]
-        for names in found:
-            if {a, b} <= set(names):
-                return names
-        known = list(dict.fromkeys(name for names in found for name in names if name))
-        wrong = next((name for name in (a, b) if name not in known), None)
-        if wrong is None:
-            raise ConfigurationError(
-                f"{a!r} and {b!r} are not of one kind: take two variants, deployments or templates."
-            )
-        raise ConfigurationError(f"{wrong!r} is not in this comparison.", hint=f"It has {', '.join(known)}.")
+        return text_diff(texts[0], texts[1], title=f"{a} → {b}: {shown_question(of_both, prompt)}")
 
     def explain(self, deployment: str, prompt_id: str | None = None, repeat: int = 0) -> str:
         """What happened to one run, in sentences: who was asked and refused, who served, where time and money went.
@@ -570,10 +508,10 @@ class Comparison:
         from .._notebook.widgets.grid import GridView
         from .._notebook.widgets.grid_rows import contexts
 
-        meant = self._meant(by, names)
-        sides = zip(self._named_by(by), self.runs, meant, strict=True)
-        named = [(name, run) for (name, _), run, wanted in sides if wanted]
-        return GridView(named, self._log, contexts(self.frame[meant], self._sounds_sent()))
+        wanted = self._meant(by, names)
+        beside = zip(self._sides(by), self.runs, wanted, strict=True)
+        named = [(name, run) for (name, _), run, shown in beside if shown]
+        return GridView(named, self._log, contexts(self.frame[wanted], self._sounds_sent()))
 
     def vote(
         self, seed: int = 0, limit: int | None = None, *, by: By | None = None, names: Sequence[str] | None = None
@@ -583,75 +521,32 @@ class Comparison:
         `seed` decides the order and the sides, `limit` the most pairs. Ratings (``win``, ``loss``, ``tie``) are
         written to the run log. ``by="template"`` sets templates against each other, each pair of one deployment, and
         ``by="deployment"`` deployments, each pair of one template; else every two variants meet, of `names` where
-        given. Of two templates the
-        inputs are shown and not the prompts, which would tell who is who. Raises ConfigurationError where no prompt
-        has two different answers.
+        given. Of two templates the inputs are shown and not the prompts, which would tell who is who. Raises
+        ConfigurationError where no prompt has two different answers.
         """
         from .._notebook.widgets.vote import Vote
 
-        meant = self._meant(by or "variant", names)
-        sides = self._sides(by)
+        wanted = self._meant(by, names)
+        beside = self._sides(by)
         return Vote(
-            [(name, run) for (name, _), run, wanted in zip(sides, self.runs, meant, strict=True) if wanted],
+            [(name, run) for (name, _), run, shown in zip(beside, self.runs, wanted, strict=True) if shown],
             seed=seed,
             limit=limit,
             log=self._log,
             rows={run.run_id: trial.prompt.values for trial, run in zip(self._cells, self.runs, strict=True)},
-            apart={run.run_id: other for (_, other), run in zip(sides, self.runs, strict=True)},
+            apart={run.run_id: other for (_, other), run in zip(beside, self.runs, strict=True)},
             sounds=self._sounds_sent(),
         )
 
     def _sounds_sent(self) -> dict[str, list[str]]:
-        """Of each run that wrote a sound down, the ``data:`` address of it, where a page can play it."""
-        from .._display.media import sound_url
-
-        if self.plan.kind != "transcription":
-            return {}
-        urls = {id(one): sound_url(sound.content) for one in self.plan.prompts for sound in one.sounds.values()}
-        return {
-            run.run_id: [url]
-            for trial, run in zip(self._cells, self.runs, strict=True)
-            if (url := urls.get(id(trial.prompt))) is not None
-        }
+        return sounds_sent(self._cells, self.runs) if self.plan.kind == "transcription" else {}
 
     def _sides(self, by: By | None) -> list[tuple[str, str]]:
-        """For each run whose it is `by`, and what two runs must share beside the input to be set side by side."""
-        self._check_by(by or "variant")
-        return self._named_by(by or "variant")
+        check_by(by or "variant", self.templates)
+        return sides(self._cells, by or "variant")
 
-    def _check_by(self, by: Any) -> None:
-        if by not in ("variant", "deployment", "template"):
-            raise ConfigurationError(f"by must be 'variant', 'deployment' or 'template', not {by!r}.")
-        if by == "template" and len(self.templates) < 2:
-            raise ConfigurationError(
-                "There are no two templates.", hint="Pass several: prompt={'short': ..., 'long': ...}."
-            )
-
-    def _meant(self, by: By, names: Sequence[str] | None) -> list[bool]:
-        """For each run whether its variant (template, deployment) is one of `names`; all are without."""
-        self._check_by(by)
-        own = [name for name, _ in self._named_by(by)]
-        if names is None:
-            return [True] * len(own)
-        known = list(dict.fromkeys(own))
-        if isinstance(names, str) or not isinstance(names, Iterable):
-            raise ConfigurationError(
-                f"names must be a list of names, not {names!r}.", hint=f"There are {', '.join(known)}."
-            )
-        wanted = list(names)
-        wrong = [name for name in wanted if name not in known]
-        if wrong or not wanted:
-            said = f"{wrong[0]!r} is no {by} of this comparison." if wrong else "names is empty."
-            raise ConfigurationError(said, hint=f"There are {', '.join(known)}.")
-        return [name in wanted for name in own]
-
-    def _named_by(self, by: By) -> list[tuple[str, str]]:
-        """For each run the name that `by` says, and the name of the rest of its variant."""
-        if by == "template":
-            return [(trial.prompt.template or "", trial.asked.name) for trial in self._cells]
-        if by == "deployment":
-            return [(trial.asked.name, trial.prompt.template or "") for trial in self._cells]
-        return [(trial.variant, "") for trial in self._cells]
+    def _meant(self, by: By | None, names: Sequence[str] | None) -> list[bool]:
+        return meant([name for name, _ in self._sides(by)], names, by or "variant")
 
     def named_runs(self) -> Iterator[tuple[str, Run]]:
         """(variant's name, run) in the order of the table."""
@@ -812,27 +707,3 @@ class Comparison:
 
         self._wait_a_moment()  # this is asked for first, and what it says should agree with the table
         return {}, metadata_many(self.runs)
-
-
-def _learned_late(run: Run) -> object:
-    """What a frame has of a run that may change after its answer."""
-    return run.cost_usd, run.served, run.rating, run.tags.get("note")
-
-
-def _shown_question(prompts: Iterable[PlannedPrompt], input_id: str) -> str:
-    """The prompt of an input in a line; of two templates the inputs that both were filled in with."""
-    found = [one for one in prompts if one.input_id == input_id]
-    said = found[0].text if found else ""
-    if len({one.text for one in found}) > 1:
-        said = ", ".join(f"{name}: {_shown_input(found[0], name)}" for name in found[0].values)
-    return plain(" ".join(said.split()), 120)
-
-
-def _shown_input(prompt: PlannedPrompt, name: str) -> Any:
-    """A value of the inputs for a table: of a picture what it is, unless its path says where."""
-    value = prompt.values.get(name)
-    if name in prompt.pictures and (not isinstance(value, str) or value.startswith("data:")):
-        return described(prompt.pictures[name])
-    if name in prompt.sounds and not isinstance(value, str | Path):
-        return prompt.sounds[name].words
-    return value
