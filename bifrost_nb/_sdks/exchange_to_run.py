@@ -89,8 +89,8 @@ def read(exchange: Exchange, secrets: Sequence[str] = ()) -> Run:
 
 
 _REPEATED = (
-    "After its pieces the gateway sent the whole text once more, as versions up to 1.4.0 do with Gemini's streams: the "
-    "SDK has it twice, here it counts once."
+    "After its pieces the gateway sent the whole text once more, as versions up to 1.4.0 do with streams of /genai: "
+    "the SDK has it twice, here it counts once."
 )
 
 

@@ -177,9 +177,8 @@ class Command(Cohere):
 
 
 def noted(run: Run) -> list[str]:
-    """Its notes, but for two: a machine busy with other things looks as if it held streams back; and the embedded
-    gateway does not repeat Gemini's text, as 1.3.63 and 1.4.0 do."""
-    return [note for note in run.notes if note != HELD_BACK and "once more" not in note]
+    """Its notes, but for one: a machine busy with other things looks as if it held streams back."""
+    return [note for note in run.notes if note != HELD_BACK]
 
 
 ASKED = [OpenAI(), Responses(), Claude(), Gemini(), Command(), OfClaude(), LangChain(), LiteLLM(), PydanticAI()]

@@ -125,6 +125,8 @@ def _stream(real: list[Any], ours: list[Any]) -> Iterator[str]:
     if kinds[0] != kinds[1]:
         yield f"frames {' '.join(kinds[1])}, not {' '.join(kinds[0])}"
         return
+    if _told_again(real) != _told_again(ours):
+        yield f"the whole text once more at its end {'is new' if _told_again(ours) else 'is missing'}"
     both = list(zip(real, ours, strict=False)) if len(real) == len(ours) else [(real[0], ours[0]), (real[-2], ours[-2])]
     for one, other in both:
         if isinstance(one, tuple) and isinstance(other, tuple):
@@ -139,6 +141,20 @@ def _kinds(events: list[Any]) -> list[str]:
         if not kinds or kinds[-1] != kind:
             kinds.append(kind)
     return kinds
+
+
+def _told_again(events: list[Any]) -> bool:
+    """Whether a piece of text is all the pieces before it."""
+    so_far: list[str] = []
+    for event in events:
+        content = event[1] if isinstance(event, tuple) and isinstance(event[1], dict) else {}
+        choice = ((content.get("choices") or content.get("candidates")) or [{}])[0]
+        parts = choice.get("content", {}).get("parts", [{}]) if "candidates" in content else [{}]
+        text = choice.get("text") or choice.get("delta", {}).get("content") or parts[0].get("text")
+        if text and len(so_far) > 1 and text == "".join(so_far):
+            return True
+        so_far += [text] if text else []
+    return False
 
 
 def _part(content: Any) -> str:

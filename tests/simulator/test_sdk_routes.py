@@ -63,6 +63,9 @@ def test_a_stream_adds_up_to_the_same_answer(each: Wire, route: Route) -> None:
     answer = route.ask(each, stream=True)
     assert answer.status_code == 200
     found = stream_events(route, answer.content)
+    again = route is GENAI and each.gateway.dialect in ("1.3", "1.4")  # measured: it ends with the whole text once more
+    if again:
+        assert streamed_text(route, [found.pop(-2)]) == route.text(whole)
     assert streamed_text(route, found) == route.text(whole) == "The tide follows the moon. Twice a day it comes."
     assert route.counts(streamed_end(route, found)) == route.counts(whole)
     assert route.reason(streamed_end(route, found)) == route.reason(whole)

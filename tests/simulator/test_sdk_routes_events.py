@@ -147,6 +147,21 @@ def test_genais_chunks(wire: Wire) -> None:
     }
 
 
+def test_what_genai_says_again_and_leaves_out(each: Wire) -> None:
+    """Measured: up to 1.4.0 the whole text of Gemini and OpenAI comes once more, not Anthropic's; and OpenAI's stream
+    that reached its limit ends without a last event in each version."""
+    each.gateway.script([{"text": ["One", " two", " three"], "gap_ms": 1}])
+    old = each.gateway.dialect in ("1.3", "1.4")
+    for model, cut in (("gemini/gemini-2.5-flash", 1), ("openai/gpt-4o-mini", 0), ("anthropic/claude-haiku-4-5", 1)):
+        path = f"/genai/v1beta/models/{model}:streamGenerateContent?alt=sse"
+        for limit, pieces, ends in ((20, ["One", " two", " three"], 1), (2, ["One", " two"], cut)):
+            asked = {"contents": [{"parts": [{"text": "Hi"}]}], "generationConfig": {"maxOutputTokens": limit}}
+            found = [body for _, body in stream_events(GENAI, each.http.post(path, json=asked).content)]
+            texts = [body["candidates"][0]["content"].get("parts", [{}])[0].get("text") for body in found]
+            again = ["".join(pieces)] if old and not model.startswith("anthropic") else []
+            assert texts == [*pieces, *again, *[None] * ends]
+
+
 def test_coheres_events(wire: Wire) -> None:
     """What Cohere itself said, without the starts and ends of blocks, which the gateway does not pass on."""
     wire.gateway.script([{"text": ["One", " two"], "gap_ms": 1}])

@@ -87,8 +87,8 @@ def _usage(usage: Json) -> Json:
 
 
 def _events() -> Callable[[Json], Json]:
-    """The events of one stream. Gateways 1.3.63 and 1.4.0 send Gemini's whole text once more after its pieces
-    (captured): that is told as ``repeated``, and is no text of its own."""
+    """The events of one stream. Gateways 1.3.63 and 1.4.0 send the whole text of Gemini and OpenAI once more after
+    its pieces (measured): that is told as ``repeated``, and is no text of its own."""
     so_far: dict[int, list[str]] = {}
 
     def event(body: Json) -> Json:

@@ -34,6 +34,10 @@ _CONFIG = {
 _MODES = {"ANY": "required", "NONE": "none", "AUTO": "auto"}
 _FINISH_REASONS = {"stop": "STOP", "length": "MAX_TOKENS", "content_filter": "SAFETY"}
 """providers/gemini/utils.go; anything else, tool calls too, is STOP."""
+_SAY_IT_AGAIN = frozenset(("gemini", "openai"))
+"""Providers whose streams tell each block of text once more as a whole, up to 1.4.0. Measured: Anthropic's do not."""
+_UNTOLD_CUTS = frozenset(("openai",))
+"""Providers whose stream ends without its last event when it reached ``maxOutputTokens``: measured of each version."""
 
 
 class GenAI(ProviderFormat):
@@ -99,22 +103,29 @@ class _GenaiStream(ProviderStream):
         super().__init__(reply)
         self._call: Mapping[str, Any] = {}
         self._arguments = ""
+        self._text = ""
 
     def open(self, kind: Kind, tool: Mapping[str, Any] | None) -> Iterator[Event]:
-        self._call, self._arguments = tool or {}, ""
+        self._call, self._arguments, self._text = tool or {}, "", ""
         return iter(())
 
     def delta(self, kind: Kind, text: str) -> Iterator[Event]:
         if kind == "tool":
             self._arguments += text
             return
+        self._text += text
         yield "", {"candidates": [_candidate([{"text": text} | ({"thought": True} if kind == "reasoning" else {})])]}
 
     def close(self) -> Iterator[Event]:
         if self.kind == "tool":
             yield "", {"candidates": [_candidate([_function_call(self._call, self._arguments)])]}
+        again = self.reply.dialect.before(1, 4, 18) and self.reply.provider in _SAY_IT_AGAIN
+        if again and self.kind == "text" and self._text:
+            yield "", {"candidates": [_candidate([{"text": self._text}])]}
 
     def finish(self) -> Iterator[Event]:
+        if self.reply.choice.finish_reason == "length" and self.reply.provider in _UNTOLD_CUTS:
+            return
         last = {"candidates": [_candidate([], self.reply.told_reason)], "modelVersion": self.reply.model}
         if self.reply.dialect.name == "2.0":  # measured of it alone
             last["responseId"] = self.reply.id
