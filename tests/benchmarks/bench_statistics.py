@@ -129,8 +129,9 @@ MONEY: dict[str, Callable[[np.random.Generator, int], Costs]] = {
 SIZES = (20, 50, 100)
 
 
-def _share(held: Iterator[bool]) -> float:
-    every = list(held)
+def _share(held: Iterator[bool | None]) -> float:
+    """The share of those that are known: of a sample that tells nothing there is no interval."""
+    every = [one for one in held if one is not None]
     return 100 * sum(every) / len(every)
 
 
@@ -234,12 +235,13 @@ def leanings(rng: np.random.Generator, n: int, position: float, length: float) -
 def coverage_of_leanings(trials: int) -> Iterator[tuple[str, list[float]]]:
     """The same of a judge's liking for the first answer and for the longer one."""
 
-    def held(kind: str, position: float, length: float, truth: float, n: int) -> Iterator[bool]:
+    def held(kind: str, position: float, length: float, truth: float, n: int) -> Iterator[bool | None]:
         rng = np.random.default_rng([50, n, round(100 * (position + length))])
         for trial in range(trials):
             table = preferences(leanings(rng, n, position, length), None, {}, seed=trial)
             row = table.set_index("preference").loc[kind]
-            yield row["low"] - 1e-9 <= truth <= row["high"] + 1e-9
+            known = row.notna()[["low", "high"]].all()
+            yield row["low"] - 1e-9 <= truth <= row["high"] + 1e-9 if known else None
 
     for name, kind, position, length, truth in (
         ("a judge's liking for the first place, 5 points", "position", 0.05, 0.0, 5.0),
