@@ -11,12 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from .._client.client import Client
 from .._runs.columns import Column
 from .access import Access
-from .fields import Row, objects, read_flag, read_json, read_number, read_text
+from .fields import Row, as_json, objects, read_flag, read_json, read_number, read_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +50,7 @@ def _targets(row: Row) -> str | None:
     if not isinstance(told, list):
         return None
     names = ("provider", "model", "weight")
-    return orjson.dumps([{name: one[name] for name in names if name in one} for one in objects(told)]).decode()
+    return as_json([{name: one[name] for name in names if name in one} for one in objects(told)])
 
 
 _OWNER: tuple[Column[Row], ...] = (

@@ -16,6 +16,7 @@ from .._runs.run import Run
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError, NotFound
 from .access import Access
+from .fields import objects
 from .log_filters import check_known, filters_of
 from .log_rows import STATUSES, run_of, with_primaries
 
@@ -162,7 +163,7 @@ async def read_log(
         params = {**asked, "limit": PAGE, "offset": len(seen), "sort_by": "timestamp", "order": "desc"}
         answer = await access.get_object("/api/logs", params, missing=missing)
         page = answer.get("logs")
-        rows = {row["id"]: row for row in page or () if isinstance(row, Mapping) and isinstance(row.get("id"), str)}
+        rows = {row["id"]: row for row in objects(page) if isinstance(row.get("id"), str)}
         runs = [run_of(row, access.hide) for row_id, row in rows.items() if row_id not in seen]
         seen |= rows.keys()
         found += [run for run in runs if query.keeps(run)]
