@@ -130,7 +130,7 @@ class Difference:
             return None
         if self.outcome not in ("a", "b", "equal"):
             return None
-        rare = max(2, self.n // 3)  # three in `n` are missed by one sample in twenty
+        rare = math.ceil(1 / (1 - 0.05 ** (1 / self.n)))  # what one sample of `n` in twenty has none of
         return f"A mean hangs on the dearest inputs, and {self.n} may hold none of a kind that is one in {rare}"
 
     @property

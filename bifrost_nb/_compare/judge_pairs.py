@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from .._display.describe import usd
 from .._display.table import Table
 from .._numbers import whole
 from .._prompts.template import variables
 from .._safe_text import quoted
 from ..errors import ConfigurationError, TemplateError
 from .judge_calls import UNTRUSTED, JudgeCalls, Question, error_of, fenced, json_reply, question_data, reply_schema
+from .verdict import cost_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,7 +123,7 @@ class Judgement:
         parts = [f"{judged:,} of {len(frame):,} pairs judged by {self.judge}"]
         parts += [f"{alone:,} equal answers not asked about"] if alone else []
         parts.append(f"{self.flips:,} contradicted when swapped (ties)")
-        parts.append("cost unknown" if self.cost_usd is None else f"cost {usd(self.cost_usd)}")
+        parts.append(f"cost {cost_text(self.runs)}")
         errors = frame["error"].dropna()
         parts += [f"{len(errors):,} without a verdict, such as: {errors.iloc[0]}"] if len(errors) else []
         return f"{self.question} · {' · '.join(parts)}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .._client.portal import portal
 from .._compare.api_choice import decided_kind, kind_of, parameters_for, system_for
 from .._compare.progress import Bar
+from .._display.describe import duration, usd
 from .._display.table import Table
 from .._keys import guard_headers
 from .._numbers import number, whole
@@ -230,7 +231,8 @@ class LoadCurve:
         for row in self._rows():
             if row["late_ms_p99"] is not None and row["late_ms_p99"] > LATE_MS:
                 notes.append(
-                    f"At {row['rate_per_s']:g} calls a second this machine sent late: p99 {row['late_ms_p99']:.1f} ms."
+                    f"At {row['rate_per_s']:g} calls a second this machine sent late: p99"
+                    f" {duration(row['late_ms_p99'])}."
                 )
             if row["cached"]:
                 notes.append(
@@ -325,8 +327,8 @@ def _shown(name: str, value: Any) -> str | None:
     if name == "good_share":
         return f"{value:.1%}"
     if name == "cost_usd":
-        return f"${value:.4g}"
-    return f"{value:,.1f} ms" if "_ms" in name else f"{value:,.4g}"
+        return usd(value)
+    return duration(value) if "_ms" in name else f"{value:,.4g}"
 
 
 def _rates(rates: Any) -> list[float]:
