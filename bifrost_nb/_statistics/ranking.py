@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
-from .._safe_text import quoted
 from ..errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def ranking(votes: pd.DataFrame, models: Sequence[str] = (), confidence: float =
     if missing := {"model_a", "model_b", "winner"} - set(votes.columns):
         raise ConfigurationError(f"The votes have no column {sorted(missing)[0]!r}.")
     if not 0 < confidence < 1:
-        raise ConfigurationError(f"confidence must lie between 0 and 1, not {quoted(confidence)}.")
+        raise ConfigurationError(f"confidence must lie between 0 and 1, not {confidence!r}.")
     cast = votes.loc[votes["winner"].notna(), ["model_a", "model_b", "winner"]].astype("object")
     if wrong := set(cast["winner"]) - set(WINNERS):
         raise ConfigurationError(f"A winner must be one of {', '.join(WINNERS)}, not {sorted(map(str, wrong))[0]!r}.")
