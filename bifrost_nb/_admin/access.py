@@ -13,6 +13,7 @@ from .._keys import Secret, hide_in, secrets_in, without_keys
 from .._safe_text import plain
 from .._settings import Settings
 from .._wire.errors import gateway_error, parse_error
+from .._wire.json_text import whole
 from ..errors import GatewayError, NotFound, ProtocolError
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Access:
         """The JSON of a reply that is no error."""
         if reply.status >= 400:
             raise self._error(f"{method} {path}", reply, missing)
-        answer = reply.json()
+        answer = whole(reply.json())
         if (
             answer is None
             and path.startswith("/api/")

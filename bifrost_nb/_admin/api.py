@@ -4,13 +4,13 @@ Each function asks the gateway of `client` (None: the default one, see `Client`)
 for credentials they are ``BIFROST_ADMIN_USER`` and ``BIFROST_ADMIN_PASSWORD``, or ``BIFROST_SESSION_TOKEN``, or
 arguments of an `Admin`. No frame holds a key, whole or masked.
 
-In one file, as half of it documents a function for each route, and the rest does the same for an `Admin`.
+In one file, as half of it documents a function for each route, and the rest does the same for an `Admin`. What is
+asked of the gateway for them is in `rows_asked`.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,12 +18,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .. import _settings as settings
 from .._client.client import Client, chosen_client
 from .._client.portal import portal
-from ..errors import AuthenticationFailed, NotFound
 from . import tables
 from .access import Access
-from .fields import objects
 from .histograms import By, Kind, kind_of, read_series
-from .log_query import LIST_MODELS, LogQuery, read_log, with_names
+from .log_query import LogQuery, read_log
+from .rows_asked import NO_LOG, model_rows, provider_rows, rule_rows, stats_row, virtual_key_rows, with_keys
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,11 +44,6 @@ __all__ = [
 T = TypeVar("T")
 When = str | datetime | timedelta | None
 Names = str | Iterable[str] | None
-
-MOST_PAGES = 200
-MOST_FAILED = 10_000
-"""So many rows that did not succeed are counted one by one."""
-_NO_LOG = "The gateway keeps no log (its logs_store is switched off), or is older than this route."
 
 
 class Admin:
@@ -105,13 +99,13 @@ class Admin:
     def providers(self) -> pd.DataFrame:
         """See `bifrost_nb.providers`."""
         access = self._access()
-        rows = self._run(_providers(access))
+        rows = self._run(provider_rows(access))
         return tables.frame(tables.PROVIDERS, rows, access.hide)
 
     def virtual_keys(self) -> pd.DataFrame:
         """See `bifrost_nb.virtual_keys`."""
         access = self._access()
-        rows = self._run(_virtual_keys(access, own=self.client.settings.virtual_key is not None))
+        rows = self._run(virtual_key_rows(access, own=self.client.settings.virtual_key is not None))
         return tables.frame(tables.VIRTUAL_KEYS, rows, access.hide)
 
     def budgets(self) -> pd.DataFrame:
@@ -119,18 +113,18 @@ class Admin:
         from .governance import BUDGETS, budget_rows
 
         access = self._access()
-        return tables.frame(BUDGETS, self._run(_with_keys(access, budget_rows)), access.hide)
+        return tables.frame(BUDGETS, self._run(with_keys(access, budget_rows)), access.hide)
 
     def rate_limits(self) -> pd.DataFrame:
         """See `bifrost_nb.rate_limits`."""
         from .governance import RATE_LIMITS, rate_limit_rows
 
         access = self._access()
-        return tables.frame(RATE_LIMITS, self._run(_with_keys(access, rate_limit_rows)), access.hide)
+        return tables.frame(RATE_LIMITS, self._run(with_keys(access, rate_limit_rows)), access.hide)
 
     def routing_rules(self) -> pd.DataFrame:
         """See `bifrost_nb.routing_rules`."""
-        from .governance import ROUTING_RULES, rule_rows
+        from .governance import ROUTING_RULES
 
         access = self._access()
         return tables.frame(ROUTING_RULES, self._run(rule_rows(access)), access.hide)
@@ -219,7 +213,7 @@ class Admin:
             limit=limit,
             list_models=list_models,
         )
-        return to_frame(self._run(read_log(self._access(), query, missing=_NO_LOG, texts=texts)))
+        return to_frame(self._run(read_log(self._access(), query, missing=NO_LOG, texts=texts)))
 
     def stats(
         self,
@@ -233,7 +227,7 @@ class Admin:
         """See `bifrost_nb.gateway_stats`."""
         query = LogQuery.of(since=since, until=until, provider=provider, model=model, status=status)
         access = self._access()
-        row = self._run(_stats(access, query))
+        row = self._run(stats_row(access, query))
         return tables.frame(tables.STATS, [row], access.hide)
 
     def histogram(
@@ -250,7 +244,7 @@ class Admin:
         """See `bifrost_nb.gateway_histogram`."""
         series = kind_of(kind, by)
         query = LogQuery.of(since=since, until=until, provider=provider, model=model, status=status)
-        return self._run(read_series(self._access(), series, query, _NO_LOG))
+        return self._run(read_series(self._access(), series, query, NO_LOG))
 
     def reconcile(self, *, since: When = "24h", until: When = None, fill: bool = False) -> Reconciliation:
         """See `bifrost_nb.reconcile`."""
@@ -265,7 +259,7 @@ class Admin:
         )
         log = self.client.log
         runs = log.read(since=asked.since, until=asked.until)
-        rows = self._run(read_log(self._access(), wider, missing=_NO_LOG))
+        rows = self._run(read_log(self._access(), wider, missing=NO_LOG))
         return reconciled(runs, rows, asked.keeps, log if fill else None)
 
     def _access(self) -> Access:
@@ -456,101 +450,3 @@ def reconcile(
         bf.reconcile(since="1h").summary()
     """
     return Admin(client).reconcile(since=since, until=until, fill=fill)
-
-
-# -- what the functions ask for -----------------------------------------------------------------------------------
-
-
-async def model_rows(access: Access) -> list[Mapping[str, Any]]:
-    return list(await access.models())
-
-
-async def _providers(access: Access) -> list[Mapping[str, Any]]:
-    answer = await access.get_object("/api/providers")
-    found = [dict(row) for row in objects(answer.get("providers")) if isinstance(row.get("name"), str)]
-
-    async def add_keys(row: dict[str, Any]) -> None:
-        if not isinstance(row.get("keys"), list):  # from 1.5 on they have a route of their own
-            try:
-                told = await access.get_object(f"/api/providers/{_segment(row['name'])}/keys")
-            except NotFound:
-                return
-            row["keys"] = told.get("keys")
-
-    await asyncio.gather(*(add_keys(row) for row in found))
-    return list(found)
-
-
-async def _virtual_keys(access: Access, *, own: bool) -> list[Mapping[str, Any]]:
-    """All keys in pages of 100; a gateway without paging sends all each time."""
-    found: dict[str, Mapping[str, Any]] = {}
-    try:
-        for _ in range(MOST_PAGES):
-            params = {"limit": 100, "offset": len(found)}
-            answer = await access.get_object("/api/governance/virtual-keys", params)
-            page = [row for row in objects(answer.get("virtual_keys")) if isinstance(row.get("id"), str)]
-            new = {row["id"]: row for row in page if row["id"] not in found}
-            found |= new
-            if not new or len(page) != 100:
-                break
-    except AuthenticationFailed:
-        if not own:
-            raise
-        try:
-            return [await access.get_object("/api/governance/virtual-keys/quota")]
-        except (AuthenticationFailed, NotFound):
-            pass
-        raise
-    return list(found.values())
-
-
-async def _with_keys(access: Access, rows: Callable[[Access, list[Mapping[str, Any]]], Coroutine[Any, Any, T]]) -> T:
-    """`rows` of the gateway's virtual keys, which say whose a budget or a limit is."""
-    try:
-        keys = await _virtual_keys(access, own=False)
-    except NotFound:
-        keys = []  # the route of `rows` itself says what is missing
-    return await rows(access, keys)
-
-
-async def _stats(access: Access, query: LogQuery) -> Mapping[str, Any]:
-    query = await with_names(access, query, missing=_NO_LOG)
-    row = await access.get_object("/api/logs/stats", query.params(), missing=_NO_LOG)
-    row |= await _told_apart(access, query)
-    try:
-        dropped = await access.get_object("/api/logs/dropped")
-    except (NotFound, AuthenticationFailed):
-        return row
-    return {**row, "dropped_requests": dropped.get("dropped_requests")}
-
-
-async def _told_apart(access: Access, query: LogQuery) -> dict[str, int]:
-    """What the gateway's sums mix: rows of listed models, cancelled calls, and failed ones; unknown: left out.
-
-    The filter ``objects`` is known to every version that was tried; a version that ignored it would tell its sum of
-    all, so the answer for a kind that does not exist is asked for as well.
-    """
-    counts: dict[str, int] = {}
-    listed, nothing = [
-        await access.get_object("/api/logs/stats", query.params() | {"objects": kind}, missing=_NO_LOG)
-        for kind in (LIST_MODELS, "no_such_kind")
-    ]
-    if nothing.get("total_requests") == 0 and isinstance(found := listed.get("total_requests"), int):
-        counts["list_models_rows"] = found
-    wanted = query.statuses or ("error", "cancelled")
-    if not_ok := tuple(status for status in ("error", "cancelled") if status in wanted):
-        asked = replace(query, statuses=not_ok, limit=MOST_FAILED)
-        try:
-            runs = await read_log(access, asked, missing=_NO_LOG, details=False)
-        except NotFound:
-            return counts
-        if len(runs) < MOST_FAILED:
-            names = {"error": "failed", "cancelled": "cancelled"}
-            counts |= {names[status]: sum(run.status == status for run in runs) for status in not_ok}
-    return counts
-
-
-def _segment(name: str) -> str:
-    from urllib.parse import quote
-
-    return quote(name, safe="")

@@ -15,6 +15,7 @@ from .._wire.errors import parse_error
 from ..errors import AuthenticationFailed, BifrostError, GatewayError, NotFound, ProtocolError
 from .access import Access
 from .configuration import configuration
+from .fields import objects
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -298,7 +299,7 @@ async def _management(client: Client, access: Access) -> list[Check]:
         return [Check("management API", "warning", said, error.hint)]
     except BifrostError as error:
         return [Check("management API", "warning", error.message, error.hint)]
-    rows = [row for row in answer.get("providers") or () if isinstance(row, dict)]
+    rows = objects(answer.get("providers"))
     failing = [access.safe(row.get("name"), 60) or "?" for row in rows if row.get("provider_status") == "error"]
     checks = [Check("management API", "ok", "open" if not configured else "open with these credentials")]
     if failing:
@@ -319,7 +320,7 @@ async def _log(access: Access) -> list[Check]:
         return [Check("gateway log", "warning", "off", advice)]
     except BifrostError as error:
         return [Check("gateway log", "warning", error.message, error.hint)]
-    rows = [row for row in answer.get("logs") or () if isinstance(row, dict)]
+    rows = objects(answer.get("logs"))
     done = [row for row in rows if row.get("status") == "success"]
     if not done:
         return [Check("gateway log", "ok", "on; no answered request in it yet")]

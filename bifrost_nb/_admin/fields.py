@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
 
-__all__ = ["Row", "objects", "read", "read_flag", "read_json", "read_number", "read_text"]
+__all__ = ["Row", "as_json", "objects", "read", "read_flag", "read_json", "read_number", "read_text"]
 
 Row = Mapping[str, Any]
 
@@ -58,9 +59,17 @@ def read_json(*path: str) -> Callable[[Row], str | None]:
 
     def value(row: Row) -> str | None:
         found = get(row)
-        return found if found is None or isinstance(found, str) else orjson.dumps(found, default=str).decode()
+        return found if found is None or isinstance(found, str) else as_json(found)
 
     return value
+
+
+def as_json(value: Any) -> str:
+    """What an answer holds, as JSON."""
+    try:
+        return orjson.dumps(value, default=str).decode()
+    except TypeError:  # a number of more than 64 bits
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def objects(value: Any) -> list[Row]:

@@ -11,12 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from .._client.client import Client
 from .._runs.columns import Column
 from .access import Access
-from .fields import Row, objects, read_flag, read_json, read_number, read_text
+from .fields import Row, as_json, objects, read_flag, read_json, read_number, read_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,12 +28,9 @@ __all__ = [
     "rate_limit_rows",
     "rate_limits",
     "routing_rules",
-    "rule_rows",
 ]
 
-MOST_PAGES = 200
 _OFF = "Governance is switched off in this gateway (up to 1.4: client.enable_governance), or it is older than 1.4."
-_NO_RULES = "Routing rules came after gateway 1.4.0; 1.4.18 has them."
 
 
 def _left(row: Row) -> float | None:
@@ -55,7 +50,7 @@ def _targets(row: Row) -> str | None:
     if not isinstance(told, list):
         return None
     names = ("provider", "model", "weight")
-    return orjson.dumps([{name: one[name] for name in names if name in one} for one in objects(told)]).decode()
+    return as_json([{name: one[name] for name in names if name in one} for one in objects(told)])
 
 
 _OWNER: tuple[Column[Row], ...] = (
@@ -154,20 +149,6 @@ def rate_limits(client: Client | None = None) -> pd.DataFrame:
 
 
 # -- what they ask for ----------------------------------------------------------------------------------------------
-
-
-async def rule_rows(access: Access) -> list[Row]:
-    """All rules, in pages of 100 (more are not given at once), each once."""
-    found: dict[str, Row] = {}
-    for _ in range(MOST_PAGES):
-        params = {"limit": 100, "offset": len(found)}
-        answer = await access.get_object("/api/governance/routing-rules", params, missing=_NO_RULES)
-        page = [row for row in objects(answer.get("rules")) if isinstance(row.get("id"), str)]
-        new = {row["id"]: row for row in page if row["id"] not in found}
-        found |= new
-        if not new or len(page) != 100:
-            break
-    return list(found.values())
 
 
 async def budget_rows(access: Access, keys: list[Row]) -> list[Row]:

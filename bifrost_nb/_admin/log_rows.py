@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
-import orjson
-
 from .._runs.cost import add_log_cost
 from .._runs.late_facts import request_type_of
 from .._runs.log.codec import cell
 from .._runs.run import Run, Status
 from .._wire.errors import parse_error
 from .._wire.metadata import name_of, parse_cache, parse_usage
+from .fields import as_json, objects
 
 __all__ = ["STATUSES", "run_of", "with_primaries"]
 
@@ -104,8 +103,8 @@ def _prompt(row: Mapping[str, Any], request_type: str | None, hide: Hide) -> str
         if len(contents) == 1:
             return hide(contents[0] or "")
         if request_type in ("text_completion", "embedding"):
-            return hide(_json(contents))
-    return hide(_json(messages))
+            return hide(as_json(contents))
+    return hide(as_json(messages))
 
 
 def _response(row: Mapping[str, Any], hide: Hide) -> str | None:
@@ -113,8 +112,7 @@ def _response(row: Mapping[str, Any], hide: Hide) -> str | None:
     if isinstance(message, Mapping):
         content = _content(message.get("content"))
     else:
-        turns = row.get("responses_output")
-        parts = [_content(item.get("content")) for item in turns or () if isinstance(item, Mapping)]
+        parts = [_content(item.get("content")) for item in objects(row.get("responses_output"))]
         content = "".join(part for part in parts if part) or None
     return None if content is None else hide(content)
 
@@ -148,7 +146,3 @@ def _hidden(value: object, hide: Hide) -> Any:
 def _text(value: object, hide: Hide) -> str | None:
     name = name_of(value)
     return hide(name) if name is not None else None
-
-
-def _json(value: object) -> str:
-    return orjson.dumps(value, default=str).decode()

@@ -11,11 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-import orjson
-
 from .._runs.columns import Column
 from .._runs.frame import to_array
-from .fields import Row, objects, read, read_flag, read_number, read_text
+from .fields import Row, as_json, objects, read, read_flag, read_number, read_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -211,7 +209,7 @@ def _all_budgets(row: Row) -> str | None:
     found = list(facts(_budgets(row)))
     for config in objects(row.get("provider_configs")):
         found += facts(_budgets(config), config.get("provider"))
-    return orjson.dumps(found, default=str).decode() if found else None
+    return as_json(found) if found else None
 
 
 def _of_configs(name: str) -> Callable[[Row], str | None]:

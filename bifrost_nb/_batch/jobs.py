@@ -151,6 +151,9 @@ async def fetch(
         except BifrostError as error:
             job.problem = plain(str(error), 300)
             continue
+        if not lines and (answered := _answered(job)):  # paid for: nothing says that they are gone
+            job.problem = f"{job.provider} has answers to {answered:,} requests, but gave none of them; collect again."
+            continue
         if lines and lines.keys().isdisjoint(job.cells):  # found by time and size, and somebody else's
             job.problem = f"The job {job.batch_id} at {job.provider} holds other requests; {_UNSURE}"
             continue
@@ -160,6 +163,13 @@ async def fetch(
         price = prices.get(job.deployment)
         found.append((job, {cell: run_of(client, plan, trials[cell], job, lines.get(cell), price) for cell in missing}))
     return found
+
+
+def _answered(job: SentJob) -> int:
+    """How many requests of a job were answered, as far as it is told."""
+    counts = job.facts.get("request_counts")
+    told = counts.get("completed") if isinstance(counts, dict) else None
+    return told if isinstance(told, int) else 0
 
 
 def _reason(job: SentJob) -> str:

@@ -117,7 +117,8 @@ class Ledger:
                         job = SentJob(**{key: told.get(key) for key in _WRITTEN})
                         job.cells = [str(cell) for cell in told["cells"]]
                         job.at, job.rate = float(told["at"]), float(told["rate"])
-                        found[name] = job
+                        if all(isinstance(getattr(job, key), str) for key in _WRITTEN[:6]):
+                            found[name] = job
                     elif state == "sent" and name in found:
                         found[name].batch_id = str(told["batch_id"])
                     elif state == "over" and name in found:

@@ -52,7 +52,7 @@ def run_of(
         collector.answer(body)
     except BifrostError as refused:
         error = refused
-    except (AttributeError, KeyError, TypeError, ValueError) as odd:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as odd:
         error = ProtocolError(f"The batch holds an answer that cannot be read ({type(odd).__name__}).")
     _finish(run, collector, job)
     if error is not None:

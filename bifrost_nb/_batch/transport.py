@@ -86,7 +86,7 @@ def _object(value: Any) -> dict[str, Any]:
 
 def _since(made_at: Any, start: float) -> bool:
     """Whether a job may have been made since `start`: also where its time cannot be read, so that nothing is lost."""
-    return not isinstance(made_at, int | float) or made_at >= start
+    return not isinstance(made_at, int | float) or not made_at < start
 
 
 async def results(client: Client, job: SentJob) -> list[dict[str, Any]]:
@@ -96,7 +96,9 @@ async def results(client: Client, job: SentJob) -> list[dict[str, Any]]:
     if not PROVIDERS[job.provider].by_file or job.facts.get("output_file_id"):
         answer = await ask_json(client, "GET", f"{_path(job)}/results", params=provider, seconds=SECONDS)
         lines = answer.get("results")
-        found += [line for line in lines if isinstance(line, dict)] if isinstance(lines, list) else []
+        if not isinstance(lines, list | None):
+            raise ProtocolError(f"The results of the job {plain(job.batch_id, 80)} are no list.")
+        found += [line for line in lines or () if isinstance(line, dict)]
         if job.provider == "gemini":  # a job without results has a line of words about that
             found = [line for line in found if line.get("custom_id") != "info"]
     errors = job.facts.get("error_file_id")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._safe_text import plain
 from .._wire.errors import gateway_error, parse_error
+from .._wire.json_text import whole
 from ..errors import GatewayError, ProtocolError
 from .transport import Reply, fetch, of_proxy_perhaps
 
@@ -49,7 +50,7 @@ async def ask(
 async def ask_json(client: Client, method: str, path: str, **sent: Any) -> dict[str, Any]:
     """`ask` for a route that answers with a JSON object. Raises ProtocolError where it does not."""
     reply = await ask(client, method, path, **sent)
-    answer = reply.json()
+    answer = whole(reply.json())
     if isinstance(answer, dict):
         return answer
     kind = plain(reply.headers.get("content-type") or "no content type", 60)

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from .._client.typed_answers import read_answer
 from .._numbers import number
-from .._prompts.pictures import described, shortened
 from .._runs.run import Run
 from .._runs.store import RunsInOrder, RunStore
-from .._safe_text import plain
+from .._safe_text import quoted
 from ..errors import ConfigurationError
-from .media_costs import add_media
+from .comparison_frame import build_frame, learned_late, prompts_frame, shown_input, shown_question
 from .plan import Plan, Trial
-from .planned_prompt import PlannedPrompt
 from .plots import Plots
+from .sides import check_by, meant, names_of_both, sides
+from .sound_prompts import sounds_sent
 from .sweep import Progress
-from .typed_columns import add_answers
 
 if TYPE_CHECKING:
     import os
@@ -134,51 +133,19 @@ class Comparison:
 
     def frame_now(self) -> pd.DataFrame:
         """`frame` without the short wait for costs."""
-        import pandas as pd
-
-        from .._runs.frame import to_frame
-
-        later = self._kept.state(_learned_late)
+        later = self._kept.state(learned_late)
         if self._frame is None or self._frame[0] != later:
-            frame = to_frame(self.runs)
-            if any(trial.turns for trial in self._cells):
-                shown = [None if run.prompt is None else shortened(run.prompt) for run in self.runs]
-                frame["prompt"] = pd.Series(shown, dtype=frame["prompt"].dtype)
-            frame = self._with_inputs(frame)
-            sent = [next(iter(trial.prompt.sounds.values()), None) for trial in self._cells]
-            add_media(frame, self.plan.kind, self.runs, sent)
-            if self.plan.schema is not None:
-                add_answers(frame, self.plan.schema, self.runs)
-            for name, values in self._scores.items():
-                frame[name] = pd.array([one.value for one in values], dtype="Float64")
-                for part in ("reason", "error"):
-                    texts = [getattr(one, part) for one in values]
-                    frame[f"{name}_{part}"] = pd.Series(texts, dtype=frame["prompt"].dtype)
+            frame = build_frame(self.plan, self._cells, self.runs, self._scores)
             self._frame = later, frame
             self._kept.rest()
         return self._frame[1].copy()
 
-    def _with_inputs(self, frame: pd.DataFrame) -> pd.DataFrame:
-        import pandas as pd
-
-        dtype = frame["prompt"].dtype
-        frame["variant"] = pd.Series([trial.variant for trial in self._cells], dtype=dtype)
-        frame["template"] = pd.Series([trial.prompt.template for trial in self._cells], dtype=dtype)
-        frame["input_id"] = pd.Series([trial.prompt.input_id for trial in self._cells], dtype=dtype)
-        for name in dict.fromkeys(name for prompt in self.plan.prompts for name in prompt.values):
-            column = f"input_{name}"
-            while column in frame:
-                column += "_"
-            values = [_shown_input(trial.prompt, name) for trial in self._cells]
-            frame[column] = pd.Series(values, dtype=object).infer_objects()
-        return frame
-
     @property
     def costs_awaited(self) -> int:
-        """How many runs may still get a cost: the gateway writes its log 2 to 5 s after an answer."""
+        """How many runs, a judge's among them, may still get a cost: the gateway's log is 2 to 5 s behind."""
         from .._runs.pending import is_pending
 
-        return sum(map(is_pending, self.runs))
+        return sum(map(is_pending, [*self.runs, *self._judging()]))
 
     def wait_for_costs(self, seconds: float = 15.0) -> int:
         """Wait until the costs that come from the gateway's log are in `frame`, at most `seconds`.
@@ -191,8 +158,8 @@ class Comparison:
 
         patience = number(seconds)
         if patience is None or not 0 <= patience < 1e6:
-            raise ConfigurationError(f"wait_for_costs takes seconds from 0 on, not {seconds!r}.")
-        return wait_for_costs(self.runs, patience)
+            raise ConfigurationError(f"wait_for_costs takes seconds from 0 on, not {quoted(seconds)}.")
+        return wait_for_costs([*self.runs, *self._judging()], patience)
 
     def _wait_a_moment(self) -> None:
         """Once, for costs that are there at once, as those of a gateway up to 1.4.0 and of the embedded one are.
@@ -204,25 +171,13 @@ class Comparison:
 
         if not self._waited:
             self._waited = True
-            wait_for_costs(self.runs, UNATTENDED_PATIENCE_S if place() in ("unattended", "page") else PATIENCE_S)
+            patience = UNATTENDED_PATIENCE_S if place() in ("unattended", "page") else PATIENCE_S
+            wait_for_costs([*self.runs, *self._judging()], patience)
 
     @property
     def prompts(self) -> pd.DataFrame:
         """One row per prompt: ``prompt_id``, ``template``, ``prompt`` and the columns of the inputs."""
-        import pandas as pd
-
-        rows = [
-            {
-                **{name: _shown_input(one, name) for name in one.values},
-                "prompt_id": one.prompt_id,
-                "template": one.template,
-                "prompt": one.text,
-            }
-            for one in self.plan.prompts
-        ]
-        table = pd.DataFrame(rows)
-        first = ["prompt_id", "template", "prompt"]
-        return table[[*first, *(name for name in table.columns if name not in first)]]
+        return prompts_frame(self.plan.prompts)
 
     def summary(self, by: By | None = None) -> pd.DataFrame:
         """One row per (variant, deployment that served), or `by` ``deployment`` or ``template``; see `bf.summary`."""
@@ -285,7 +240,7 @@ class Comparison:
         given = {name: limit for name, limit in limits.items() if limit is not None}
         for name, limit in given.items():
             if not (number(limit) or 0) > 0:
-                raise ConfigurationError(f"max_{name} must be a number above 0, not {limit!r}.")
+                raise ConfigurationError(f"max_{name} must be a number above 0, not {quoted(limit)}.")
         return best(self.frame, metric, given, **self._at_any_look(metric, options))
 
     def score(
@@ -341,6 +296,7 @@ class Comparison:
             for name in scorers:
                 earlier = [] if before is None else before.judge_runs(name)
                 self._judge_runs[name] = [*earlier, *calls.runs.get(name, [])]
+                self._waited = False
             notes = [*([] if before is None else before.judge_notes), *calls.notes]
             self.judge_notes += [note for note in dict.fromkeys(notes) if note not in self.judge_notes]
             self._frame = None
@@ -374,6 +330,7 @@ class Comparison:
         max_cost_usd: float | None = None,
         fresh: bool = False,
         by: By | None = None,
+        names: Sequence[str] | None = None,
     ) -> Judgement:
         """A model decides between the answers, two at a time, each pair in both orders.
 
@@ -381,7 +338,8 @@ class Comparison:
         ``.ranking()``, ``.flips`` (pairs about which it contradicted itself, counted as ties), ``.preferences`` and
         ``.cost_usd``. The judge is never told who wrote what. `limit` is the most pairs (two calls each), drawn by
         `seed`. What was judged before is taken from the log unless `fresh`. ``by="template"`` sets templates against
-        each other, each pair of one deployment; ``by="deployment"`` deployments, each pair of one template.
+        each other, each pair of one deployment; ``by="deployment"`` deployments, each pair of one template. `names`
+        are those that meet, all without.
 
         Raises ConfigurationError before anything is asked, `ComparisonInterrupted` on the interrupt key: run it again,
         and only the rest is asked.
@@ -390,14 +348,14 @@ class Comparison:
         from .judge_calls import JudgeCalls
         from .judge_pairs import judge_pairs
 
-        answers = self._pair_answers(by)
+        answers = self._pair_answers(by, names)
         calls = JudgeCalls(self._client, of=self.id, max_cost_usd=max_cost_usd, fresh=fresh)
         try:
             return judge_pairs(question, judge, answers, calls, limit=limit, seed=seed)
         except KeyboardInterrupt:
             raise ComparisonInterrupted(self) from None
         finally:
-            self._judge_runs[question] = calls.runs.get("pairs", [])
+            self._judge_runs[question], self._waited = calls.runs.get("pairs", []), False
 
     def agreement(
         self,
@@ -447,22 +405,36 @@ class Comparison:
                 "This comparison has no schema, so its answers have no fields.", hint="Pass compare(..., schema=...)."
             )
         work = [(trial, run) for trial, run in zip(self._cells, self.runs, strict=True)]
-        return disagreements(self.plan.schema, work, self.variants, _shown_input)
+        return disagreements(self.plan.schema, work, self.variants, shown_input)
 
-    def _pair_answers(self, by: By | None = None) -> list[PairAnswer]:
+    def _pair_answers(self, by: By | None = None, names: Sequence[str] | None = None) -> list[PairAnswer]:
         from .judge_pairs import PairAnswer
 
         rows = {id(prompt.values): str(place) for place, prompt in enumerate(self.plan.prompts)}
         return [
             PairAnswer(name, rows[id(trial.prompt.values)], trial.prompt.values, run, other)
-            for (name, other), trial, run in zip(self._sides(by), self._cells, self.runs, strict=True)
+            for (name, other), trial, run, wanted in zip(
+                self._sides(by), self._cells, self.runs, self._meant(by, names), strict=True
+            )
+            if wanted
         ]
 
     @property
     def judging_cost_usd(self) -> float | None:
         """What the models that judged these answers cost, in US dollars; None where no such cost is known."""
-        costs = [run.cost_usd for runs in self._judge_runs.values() for run in runs if run.cost_usd is not None]
+        costs = [run.cost_usd for run in self._judging() if run.cost_usd is not None]
         return sum(costs) if costs else None
+
+    @property
+    def judging_cost(self) -> str | None:
+        """The same in words, with how many costs are awaited or unknown; None where no model judged."""
+        from .verdict import cost_text
+
+        runs = self._judging()
+        return cost_text(runs) if runs else None
+
+    def _judging(self) -> list[Run]:
+        return [run for runs in self._judge_runs.values() for run in runs]
 
     @property
     def score_notes(self) -> list[str]:
@@ -471,16 +443,18 @@ class Comparison:
 
         return [*notes_on_scores(self._scores), *self.judge_notes]
 
-    def answers(self, prompt_id: str | None = None, *, by: By = "variant") -> pd.DataFrame:
+    def answers(
+        self, prompt_id: str | None = None, *, by: By = "variant", names: Sequence[str] | None = None
+    ) -> pd.DataFrame:
         """Every distinct answer with how often it was given, of one prompt or of all.
 
         Columns: ``prompt_id``, ``variant`` (or ``template``, ``deployment``: what `by` says), ``response``, ``count``,
-        ``share``. An ``input_id`` stands for the prompts that the templates made of it.
+        ``share``. An ``input_id`` stands for the prompts that the templates made of it. `names` are the variants
+        (templates, deployments) meant, all without.
         """
         from .text_diff import folded
 
-        self._check_by(by)
-        frame = self.frame
+        frame = self.frame[self._meant(by, names)]
         return folded(frame if prompt_id is None else frame[frame["input_id"] == self._known(prompt_id)], by)
 
     def diff(self, a: str, b: str, prompt_id: str | None = None, *, by: By | None = None) -> TextDiff:
@@ -494,7 +468,9 @@ class Comparison:
         from .text_diff import text_diff
 
         prompt = self._known(self.plan.prompts[0].prompt_id if prompt_id is None else prompt_id)
-        names = self._names_of(a, b, by)
+        if by is not None:
+            check_by(by, self.templates)
+        names = names_of_both(self._cells, a, b, by)
         of_both = [cell.prompt for cell, name in zip(self._cells, names, strict=True) if name in (a, b)]
         texts = []
         for name in (a, b):
@@ -507,24 +483,7 @@ class Comparison:
             if not given:
                 raise ConfigurationError(f"{name} gave no answer to prompt {prompt}.")
             texts.append(given.most_common(1)[0][0])
-        return text_diff(texts[0], texts[1], title=f"{a} → {b}: {_shown_question(of_both, prompt)}")
-
-    def _names_of(self, a: str, b: str, by: By | None) -> list[str]:
-        """The name of each run's variant, template or deployment: of which kind both `a` and `b` are."""
-        if by is not None:
-            self._check_by(by)
-        ways: tuple[By, ...] = ("variant", "deployment", "template") if by is None else (by,)
-        found = [[name for name, _ in self._named_by(way)] for way in ways]
-        for names in found:
-            if {a, b} <= set(names):
-                return names
-        known = list(dict.fromkeys(name for names in found for name in names if name))
-        wrong = next((name for name in (a, b) if name not in known), None)
-        if wrong is None:
-            raise ConfigurationError(
-                f"{a!r} and {b!r} are not of one kind: take two variants, deployments or templates."
-            )
-        raise ConfigurationError(f"{wrong!r} is not in this comparison.", hint=f"It has {', '.join(known)}.")
+        return text_diff(texts[0], texts[1], title=f"{a} → {b}: {shown_question(of_both, prompt)}")
 
     def explain(self, deployment: str, prompt_id: str | None = None, repeat: int = 0) -> str:
         """What happened to one run, in sentences: who was asked and refused, who served, where time and money went.
@@ -541,74 +500,54 @@ class Comparison:
                 return explain(run, self._refused_before(trial, run))
         raise ConfigurationError(f"{deployment} has no run of prompt {prompt} with repeat={repeat}.")
 
-    def grid(self, *, by: By = "variant") -> GridView:
+    def grid(self, *, by: By = "variant", names: Sequence[str] | None = None) -> GridView:
         """Look through the answers: prompts down, variants across, with filter, order and every answer in full.
 
-        ``by="template"`` or ``by="deployment"`` has a column for each of those. Thumbs and notes given there are
-        written to the run log (``rating``, and the tag ``note``).
+        ``by="template"`` or ``by="deployment"`` has a column for each of those, and `names` says for which. Thumbs and
+        notes given there are written to the run log (``rating``, and the tag ``note``).
         """
         from .._notebook.widgets.grid import GridView
         from .._notebook.widgets.grid_rows import contexts
 
-        self._check_by(by)
-        named = [(name, run) for (name, _), run in zip(self._named_by(by), self.runs, strict=True)]
-        return GridView(named, self._log, contexts(self.frame, self._sounds_sent()))
+        wanted = self._meant(by, names)
+        beside = zip(self._sides(by), self.runs, wanted, strict=True)
+        named = [(name, run) for (name, _), run, shown in beside if shown]
+        return GridView(named, self._log, contexts(self.frame[wanted], self._sounds_sent()))
 
-    def vote(self, seed: int = 0, limit: int | None = None, *, by: By | None = None) -> Vote:
+    def vote(
+        self, seed: int = 0, limit: int | None = None, *, by: By | None = None, names: Sequence[str] | None = None
+    ) -> Vote:
         """Judge the answers blind, two at a time, without names, times or costs; afterwards a ranking and who was who.
 
         `seed` decides the order and the sides, `limit` the most pairs. Ratings (``win``, ``loss``, ``tie``) are
         written to the run log. ``by="template"`` sets templates against each other, each pair of one deployment, and
-        ``by="deployment"`` deployments, each pair of one template; else every two variants meet. Of two templates the
-        inputs are shown and not the prompts, which would tell who is who. Raises ConfigurationError where no prompt
-        has two different answers.
+        ``by="deployment"`` deployments, each pair of one template; else every two variants meet, of `names` where
+        given. Of two templates the inputs are shown and not the prompts, which would tell who is who. Raises
+        ConfigurationError where no prompt has two different answers.
         """
         from .._notebook.widgets.vote import Vote
 
-        sides = self._sides(by)
+        wanted = self._meant(by, names)
+        beside = self._sides(by)
         return Vote(
-            [(name, run) for (name, _), run in zip(sides, self.runs, strict=True)],
+            [(name, run) for (name, _), run, shown in zip(beside, self.runs, wanted, strict=True) if shown],
             seed=seed,
             limit=limit,
             log=self._log,
             rows={run.run_id: trial.prompt.values for trial, run in zip(self._cells, self.runs, strict=True)},
-            apart={run.run_id: other for (_, other), run in zip(sides, self.runs, strict=True)},
+            apart={run.run_id: other for (_, other), run in zip(beside, self.runs, strict=True)},
             sounds=self._sounds_sent(),
         )
 
     def _sounds_sent(self) -> dict[str, list[str]]:
-        """Of each run that wrote a sound down, the ``data:`` address of it, where a page can play it."""
-        from .._display.media import sound_url
-
-        if self.plan.kind != "transcription":
-            return {}
-        urls = {id(one): sound_url(sound.content) for one in self.plan.prompts for sound in one.sounds.values()}
-        return {
-            run.run_id: [url]
-            for trial, run in zip(self._cells, self.runs, strict=True)
-            if (url := urls.get(id(trial.prompt))) is not None
-        }
+        return sounds_sent(self._cells, self.runs) if self.plan.kind == "transcription" else {}
 
     def _sides(self, by: By | None) -> list[tuple[str, str]]:
-        """For each run whose it is `by`, and what two runs must share beside the input to be set side by side."""
-        self._check_by(by or "variant")
-        return self._named_by(by or "variant")
+        check_by(by or "variant", self.templates)
+        return sides(self._cells, by or "variant")
 
-    def _check_by(self, by: Any) -> None:
-        if by not in ("variant", "deployment", "template"):
-            raise ConfigurationError(f"by must be 'variant', 'deployment' or 'template', not {by!r}.")
-        if by == "template" and len(self.templates) < 2:
-            raise ConfigurationError(
-                "There are no two templates.", hint="Pass several: prompt={'short': ..., 'long': ...}."
-            )
-
-    def _named_by(self, by: By) -> list[tuple[str, str]]:
-        """For each run the name that `by` says, and the name of the rest of its variant."""
-        if by == "template":
-            return [(trial.prompt.template or "", trial.asked.name) for trial in self._cells]
-        if by == "deployment":
-            return [(trial.asked.name, trial.prompt.template or "") for trial in self._cells]
-        return [(trial.variant, "") for trial in self._cells]
+    def _meant(self, by: By | None, names: Sequence[str] | None) -> list[bool]:
+        return meant([name for name, _ in self._sides(by)], names, by or "variant")
 
     def named_runs(self) -> Iterator[tuple[str, Run]]:
         """(variant's name, run) in the order of the table."""
@@ -726,12 +665,11 @@ class Comparison:
                 return prompt.input_id
         raise ConfigurationError(f"{given!r} is no prompt of this comparison.", hint="comparison.prompts lists them.")
 
-    def _named(self, by: By = "variant") -> pd.DataFrame:
+    def _named(self, by: By = "variant", wanted: Sequence[str] | None = None) -> pd.DataFrame:
         """The frame with the column ``deployment``, by which charts name their series: what `by` says."""
         from .groups import names
 
-        self._check_by(by)
-        frame = self.frame
+        frame = self.frame[self._meant(by, wanted)]
         return frame.assign(deployment=names(frame, by))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -770,27 +708,3 @@ class Comparison:
 
         self._wait_a_moment()  # this is asked for first, and what it says should agree with the table
         return {}, metadata_many(self.runs)
-
-
-def _learned_late(run: Run) -> object:
-    """What a frame has of a run that may change after its answer."""
-    return run.cost_usd, run.served, run.rating, run.tags.get("note")
-
-
-def _shown_question(prompts: Iterable[PlannedPrompt], input_id: str) -> str:
-    """The prompt of an input in a line; of two templates the inputs that both were filled in with."""
-    found = [one for one in prompts if one.input_id == input_id]
-    said = found[0].text if found else ""
-    if len({one.text for one in found}) > 1:
-        said = ", ".join(f"{name}: {_shown_input(found[0], name)}" for name in found[0].values)
-    return plain(" ".join(said.split()), 120)
-
-
-def _shown_input(prompt: PlannedPrompt, name: str) -> Any:
-    """A value of the inputs for a table: of a picture what it is, unless its path says where."""
-    value = prompt.values.get(name)
-    if name in prompt.pictures and (not isinstance(value, str) or value.startswith("data:")):
-        return described(prompt.pictures[name])
-    if name in prompt.sounds and not isinstance(value, str | Path):
-        return prompt.sounds[name].words
-    return value

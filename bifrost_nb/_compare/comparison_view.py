@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._display.html import BLUE, Markup, note, table, text as escape
+from .._runs.redact_hook import as_written
 from .._safe_text import plain
 from . import groups
 from .api_choice import kinds_note
@@ -128,13 +129,13 @@ def as_text(comparison: Comparison) -> str:
     return "\n".join([_head(comparison), "", *lines, *("! " + plain(note) for note in _notes(comparison))])
 
 
-def as_html(comparison: Comparison) -> str:
-    """The same table as HTML."""
+def as_html(comparison: Comparison, keep: Callable[[str], str] | None = None) -> str:
+    """The same table as HTML; for a file, `keep` gives what of a note on the scores may be in it."""
     summary = comparison.summary()
     columns = _columns(summary)
     rows = [[_cell(column, row, summary) for column in columns] for row in summary.itertuples(index=False)]
     shown = table(rows, [column.title for column in columns], label="Summary", figures=range(2, len(columns)))
-    notes = "".join(note(plain(each)) for each in _notes(comparison))
+    notes = "".join(note(plain(each)) for each in _notes(comparison, keep))
     found = comparison.decision
     decision = "" if found is None else f"<div><strong>{escape(plain(found.verdict))}</strong></div>"
     return f"<div><div><b>{escape(_head(comparison))}</b></div>{shown}{decision}{notes}</div>"
@@ -142,6 +143,9 @@ def as_html(comparison: Comparison) -> str:
 
 def _cell(column: _TableColumn, row: Row, summary: pd.DataFrame) -> Markup:
     text = escape(plain(column.text(row), 120))
+    if column is not COLUMNS[0]:  # where it is narrow a line ends behind the mean or a comma, never inside an interval
+        parts = text.replace(" (", "\n(").replace(", ", ",\n").split("\n")
+        text = " ".join(f'<span style="white-space:nowrap">{part}</span>' if " " in part else part for part in parts)
     value = None if column.bar is None else _known(getattr(row, column.bar))
     if column.bar is None or value is None:
         return Markup(text)
@@ -156,12 +160,12 @@ def _head(comparison: Comparison) -> str:
     plan = comparison.plan
     sizes = {"prompt": len(plan.prompts), "deployment": len(plan.asked), "repeat": plan.repeats}
     shape = " x ".join(f"{size:,} {name}{'' if size == 1 else 's'}" for name, size in sizes.items())
-    judging = comparison.judging_cost_usd
-    spent = "" if judging is None else f" · judging {amount(judging, 'cost_usd')}"
+    judging = comparison.judging_cost
+    spent = "" if judging is None else f" · judging {judging}"
     return f"{shape} · {summary_line(comparison.progress)}{spent}"
 
 
-def _notes(comparison: Comparison) -> list[str]:
+def _notes(comparison: Comparison, keep: Callable[[str], str] | None = None) -> list[str]:
     notes = list(comparison.notes)
     if awaited := comparison.costs_awaited:
         notes.append(
@@ -174,7 +178,8 @@ def _notes(comparison: Comparison) -> list[str]:
         )
     if (kinds := kinds_note(comparison.plan)) is not None:
         notes.append(kinds)
-    return [*notes, *_days(comparison), *_failures(comparison), *comparison.score_notes]
+    scores = [note if keep is None else keep(note) for note in comparison.score_notes]
+    return [*notes, *_days(comparison), *_failures(comparison, written=keep is not None), *scores]
 
 
 def _days(comparison: Comparison) -> list[str]:
@@ -195,14 +200,14 @@ def _days(comparison: Comparison) -> list[str]:
     ]
 
 
-def _failures(comparison: Comparison) -> list[str]:
-    """Why runs failed, grouped by reason; the most frequent first."""
+def _failures(comparison: Comparison, *, written: bool) -> list[str]:
+    """Why runs failed, grouped by reason; the most frequent first. `written`: as files may hold it."""
     from .._display.describe import error_text
 
     reasons: dict[tuple[str, str], int] = {}
     for name, run in comparison.named_runs():
         if run.status not in ("ok", "cancelled", None):
-            key = (name, error_text(run))
+            key = (name, error_text(as_written(run) if written else run))
             reasons[key] = reasons.get(key, 0) + 1
     ordered = sorted(reasons.items(), key=lambda item: -item[1])
     notes = [f"{name}: {count:,} failed: {plain(reason, 600)}" for (name, reason), count in ordered[:FAILURES]]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Set
-from typing import Any
+from collections.abc import Sequence, Set
+from typing import TYPE_CHECKING, Any
 
 from .._client.media import Sound, sound_of
 from .._prompts.inputs import Rendered, prompts_of, rows_of
@@ -13,7 +13,11 @@ from ..errors import ConfigurationError
 from .identity import digest_of, numbered, shown_values
 from .planned_prompt import PlannedPrompt
 
-__all__ = ["sound_prompts"]
+if TYPE_CHECKING:
+    from .._runs.run import Run
+    from .plan import Trial
+
+__all__ = ["sound_prompts", "sounds_sent"]
 
 
 def sound_prompts(templates: Any, inputs: Any, column: Any, by_row: Set[str]) -> tuple[PlannedPrompt, ...]:
@@ -59,3 +63,16 @@ def _heard(value: Any, column: str, number: int) -> Sound:
         return sound_of(value)
     except ConfigurationError as error:
         raise ConfigurationError(f"{column!r} in row {number} of inputs: {error.message}", hint=error.hint) from None
+
+
+def sounds_sent(trials: Sequence[Trial], runs: Sequence[Run]) -> dict[str, list[str]]:
+    """For each of `runs` (by its id) the ``data:`` address of the sound it wrote down, where a page can play it."""
+    from .._display.media import sound_url
+
+    prompts = {id(trial.prompt): trial.prompt for trial in trials}
+    urls = {key: sound_url(sound.content) for key, one in prompts.items() for sound in one.sounds.values()}
+    return {
+        run.run_id: [url]
+        for trial, run in zip(trials, runs, strict=True)
+        if (url := urls.get(id(trial.prompt))) is not None
+    }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .._client.portal import portal
 from .._compare.api_choice import decided_kind, kind_of, parameters_for, system_for
 from .._compare.progress import Bar
+from .._display.describe import duration, usd
 from .._display.table import Table
 from .._keys import guard_headers
 from .._numbers import number, whole
@@ -18,6 +19,7 @@ from .._prompts.inputs import prompts_of
 from .._prompts.template import render
 from .._runs.columns import Column
 from .._runs.frame import frame_of, to_frame
+from .._safe_text import quoted
 from .._statistics.intervals import share_interval
 from ..errors import ConfigurationError
 from .arrivals import Arrivals, Step
@@ -105,10 +107,10 @@ def load_curve(
     rates = _rates(rates)
     seconds, target = _positive("seconds", seconds), _positive("target", target)
     if target > 1:
-        raise ConfigurationError(f"target is a share between 0 and 1, like 0.95, not {target!r}.")
+        raise ConfigurationError(f"target is a share between 0 and 1, like 0.95, not {quoted(target)}.")
     limits = _limits(slo)
     if (whole(max_open) or 0) < 1:
-        raise ConfigurationError(f"max_open must be a whole number from 1, not {max_open!r}.")
+        raise ConfigurationError(f"max_open must be a whole number from 1, not {quoted(max_open)}.")
     if max_cost_usd is not None:
         max_cost_usd = _positive("max_cost_usd", max_cost_usd)
     if "stream" in parameters or "retries" in parameters:
@@ -116,7 +118,7 @@ def load_curve(
     if (planned := sum(rate * seconds for rate in rates)) > MOST_CALLS:
         raise ConfigurationError(f"That makes {planned:,.0f} calls; load_curve sends {MOST_CALLS:,} at most.")
     if isinstance(seed, bool) or (whole(seed) or 0) < 0 or whole(seed) is None:
-        raise ConfigurationError(f"seed must be a whole number from 0, not {seed!r}.")
+        raise ConfigurationError(f"seed must be a whole number from 0, not {quoted(seed)}.")
     own_tags = parameters.get("tags") or {}
     if not isinstance(own_tags, Mapping):
         raise ConfigurationError(f"tags must be a dict, not {type(own_tags).__name__}.")
@@ -229,7 +231,8 @@ class LoadCurve:
         for row in self._rows():
             if row["late_ms_p99"] is not None and row["late_ms_p99"] > LATE_MS:
                 notes.append(
-                    f"At {row['rate_per_s']:g} calls a second this machine sent late: p99 {row['late_ms_p99']:.1f} ms."
+                    f"At {row['rate_per_s']:g} calls a second this machine sent late: p99"
+                    f" {duration(row['late_ms_p99'])}."
                 )
             if row["cached"]:
                 notes.append(
@@ -324,23 +327,25 @@ def _shown(name: str, value: Any) -> str | None:
     if name == "good_share":
         return f"{value:.1%}"
     if name == "cost_usd":
-        return f"${value:.4g}"
-    return f"{value:,.1f} ms" if "_ms" in name else f"{value:,.4g}"
+        return usd(value)
+    return duration(value) if "_ms" in name else f"{value:,.4g}"
 
 
 def _rates(rates: Any) -> list[float]:
     if isinstance(rates, str | bytes) or not hasattr(rates, "__iter__"):
-        raise ConfigurationError(f"rates must be calls a second, like [1, 2, 5], not {rates!r}.")
+        raise ConfigurationError(f"rates must be calls a second, like [1, 2, 5], not {quoted(rates)}.")
     found = [_positive("rates", rate) for rate in rates]
     if not found or sorted(set(found)) != found:
-        raise ConfigurationError(f"rates must rise, like [1, 2, 5], not {found!r}: it ends at the first that breaks.")
+        raise ConfigurationError(
+            f"rates must rise, like [1, 2, 5], not {quoted(found)}: it ends at the first that breaks."
+        )
     return found
 
 
 def _positive(name: str, value: Any) -> float:
     found = number(value)
     if found is None or not 0 < found < math.inf:
-        raise ConfigurationError(f"{name} must be above 0, not {value!r}.")
+        raise ConfigurationError(f"{name} must be above 0, not {quoted(value)}.")
     return found
 
 
@@ -348,7 +353,7 @@ def _limits(slo: Any) -> dict[str, float]:
     if slo is None:
         return {}
     if not isinstance(slo, Mapping):
-        raise ConfigurationError(f"slo must be a dict like {{'ttft_ms': 800}}, not {slo!r}.")
+        raise ConfigurationError(f"slo must be a dict like {{'ttft_ms': 800}}, not {quoted(slo)}.")
     if unknown := [name for name in slo if name not in LIMITS]:
         raise ConfigurationError(f"slo has no {unknown[0]!r}; it takes {', '.join(LIMITS)}.")
     return {name: _positive(f"slo[{name!r}]", limit) for name, limit in slo.items()}

@@ -29,7 +29,7 @@ from .._runs.columns import COLUMNS
 from .._runs.redact_hook import as_written
 from .._safe_text import plain
 from ..errors import BifrostError, ConfigurationError, LogError
-from .written import comparison_frame, parameters_as_written
+from .written import comparison_frame, note_as_written, parameters_as_written
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,7 +90,7 @@ def _sections(comparison: Comparison, frame: pd.DataFrame) -> Iterator[str]:
     yield "<h2>Which is better, by how much, how sure?</h2>"
     for metric, words in _metrics(frame).items():
         yield from _found(comparison, metric, words)
-    yield f'<h2>Summary</h2><div class="scroll">{as_html(comparison)}</div>'
+    yield f'<h2>Summary</h2><div class="scroll">{as_html(comparison, note_as_written(comparison))}</div>'
     yield from _charts(comparison)
     yield "<h2>What was asked</h2>"
     texts = dict.fromkeys(str(text) for text in frame["prompt"].dropna()[:3])

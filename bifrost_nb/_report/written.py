@@ -6,7 +6,7 @@ grid), the client's `redact` hook and its keys count for it as they do for the l
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from .._keys import hide_in, secrets_in
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .._compare.comparison import Comparison
     from .._runs.run import Run
 
-__all__ = ["comparison_frame", "frame_as_written", "parameters_as_written"]
+__all__ = ["comparison_frame", "frame_as_written", "note_as_written", "parameters_as_written"]
 
 _OURS = {column.name for column in COLUMNS}
 _TEXTS = ("prompt", "response", "tool_calls", "params", "error_message", "tags")
@@ -69,6 +69,17 @@ def parameters_as_written(comparison: Comparison) -> list[dict[str, Any]]:
         params = {name: value for name, value in asked.parameters.items() if name != "headers"}
         found.append(hide_in(params if hook is None else redacted_params(params, hook), secrets))
     return found
+
+
+def note_as_written(comparison: Comparison) -> Callable[[str], str]:
+    """What of a note on the scores, which quotes their reasons, a file may hold."""
+    hook, secrets = _hook(comparison) or _as_before(comparison.runs), _secrets(comparison)
+
+    def keep(note: str) -> str:
+        found = note if hook is None else hook(note, "response")
+        return "Some answers have no score; why is left out." if found is None else str(hide_in(found, secrets))
+
+    return keep
 
 
 def _hook(comparison: Comparison) -> Redact | None:

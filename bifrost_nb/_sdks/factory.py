@@ -10,8 +10,10 @@ from typing import Any, Literal, NamedTuple
 
 from .._client.client import Client
 from .._client.transport import ca_variable
+from .._safe_text import quoted
 from ..errors import ConfigurationError
 from .boto3_client import record_boto3
+from .environment_headers import event_hooks
 from .httpx_clients import record, to_the_gateway
 from .per_loop import per_loop_client
 from .recorder import NO_KEY, Recorder
@@ -45,11 +47,11 @@ def sdk(
     """
     chosen = _SDKS.get(name)
     if chosen is None:
-        raise ConfigurationError(f"There is no SDK {name!r}; known are {', '.join(_SDKS)}.")
+        raise ConfigurationError(f"There is no SDK {quoted(name)}; known are {', '.join(_SDKS)}.")
     for module in chosen.modules:
         _installed(module, chosen.package)
     recorder = Recorder(client, {"sdk": name, **(tags or {})})
-    return chosen.build(_Place(recorder, recorder.base_url + PREFIXES[name], asynchronous), options)
+    return chosen.build(_Place(recorder, recorder.base_url + PREFIXES[name], asynchronous, dict(options)), options)
 
 
 def _installed(module: str, package: str) -> Any:
@@ -67,14 +69,17 @@ class _Place(NamedTuple):
     recorder: Recorder
     url: str
     asynchronous: bool
+    given: Mapping[str, Any]
+    """The person's options for the SDK."""
 
     @property
     def key(self) -> str:
         return self.recorder.client.settings.api_key or NO_KEY
 
     def http(self, kind: Any, **options: Any) -> Any:
-        """A recorded client of `kind`, a class of httpx or httpx2."""
-        return record(kind(**to_the_gateway(self.recorder), **options), self.recorder)
+        """A recorded client of `kind`, a class of httpx or httpx2, that takes nothing of the environment along."""
+        hooks = event_hooks(self.key, self.given, asynchronous=hasattr(kind, "aclose"))
+        return record(kind(**to_the_gateway(self.recorder), **hooks, **options), self.recorder)
 
 
 Options = dict[str, Any]

@@ -13,6 +13,10 @@ import orjson
 
 __all__ = ["loads", "whole", "whole_characters"]
 
+MOST_LEVELS = 100
+"""Of what is kept of an answer. orjson reads 1,024 and writes 254; Python's functions can call each other 1,000 deep,
+of which a notebook and each level take several."""
+
 
 def loads(content: bytes | str) -> Any:
     """The JSON value of `content`, bytes that are not UTF-8 replaced. Raises orjson.JSONDecodeError where it has none.
@@ -46,19 +50,22 @@ def whole_characters(text: str) -> str:
 
 
 def whole(value: Any) -> Any:
-    """`value` with whole characters only."""
+    """`value` with whole characters only, and ``"…"`` for what nests deeper than files and functions can carry."""
     if not value:
         return value
     try:
-        orjson.dumps(value)  # far quicker than to go through it, which is hardly ever needed
-    except TypeError:  # half of a character, or a number of more than 64 bits
-        return _with_whole_characters(value)
+        # Far quicker than to go through it, which is hardly ever needed. Files hold it some levels further down.
+        orjson.dumps([[[[[[[[[[[[[[[[value]]]]]]]]]]]]]]]])
+    except TypeError:  # half of a character, a number of more than 64 bits, more than 254 levels
+        return _repaired(value, MOST_LEVELS)
     return value
 
 
-def _with_whole_characters(value: Any) -> Any:
+def _repaired(value: Any, levels: int) -> Any:
     if isinstance(value, str):
         return whole_characters(value)
+    if levels == 0 and isinstance(value, dict | list):
+        return "…"
     if isinstance(value, dict):
-        return {whole_characters(name): _with_whole_characters(each) for name, each in value.items()}
-    return [_with_whole_characters(each) for each in value] if isinstance(value, list) else value
+        return {whole_characters(name): _repaired(each, levels - 1) for name, each in value.items()}
+    return [_repaired(each, levels - 1) for each in value] if isinstance(value, list) else value

@@ -38,6 +38,7 @@ def gateway_chart(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax = axes(ax, title)
     ax.set_xlabel("time (UTC)")
     ax.set_ylabel(unit)
+    frame = frame[frame["bucket_start"].notna()]
     if frame.empty:
         ax.text(0.5, 0.5, "no requests", transform=ax.transAxes, ha="center", va="center", color="#666666")
         return ax
@@ -48,7 +49,8 @@ def gateway_chart(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     table = table.astype("float64").sort_index()
     # In the gateway's order: prompt before completion, mean before p99.
     table = table[list(dict.fromkeys(names if labels else ["all"]))]
-    bucket_s = float(frame["bucket_s"].dropna().max() or 60)
+    widths = frame["bucket_s"].dropna()
+    bucket_s = float(widths.max() or 60) if len(widths) else 60.0
     if figure in ("latency_ms", "tokens_per_s"):
         _lines(ax, table, styles(table.columns), bucket_s)
     else:

@@ -17,6 +17,7 @@ import orjson
 import pandas as pd
 import pytest
 from pydantic import BaseModel
+from starlette.requests import Request
 
 import bifrost_nb as bf
 from bifrost_nb import Client, ConfigurationError, LocalGateway, RunLog, local_gateway
@@ -25,6 +26,7 @@ from bifrost_nb._batch.ledger import Ledger, SentJob
 from bifrost_nb._batch.requests import PROVIDERS, Rules, chunks
 from bifrost_nb._batch.result_line import run_of
 from bifrost_nb._compare.plan import make_plan
+from tests.admin.servers import Table, json as json_answer, served
 
 A, B, C = "openai/gpt-4o-mini", "azure/gpt-4o", "anthropic/claude-haiku-4-5"
 INPUTS = {"x": ["bird", "tree"]}
@@ -164,32 +166,70 @@ def test_an_answer_that_was_lost_makes_no_second_job(
 ODD = [None, 5, ["completed"], {"a": 1}, "\x1b[2J<script>"]
 
 
-def test_odd_facts_of_a_job_are_no_end_of_it(client: Client, gateway: LocalGateway) -> None:
-    """Whatever a job is said to be, it stays under way until it is said to have ended, and shows itself."""
-    batch = ask(client, [A])
-    for odd in ODD:
-        facts = {"status": odd, "request_counts": odd, "expires_at": odd, "errors": odd, "output_file_id": odd}
-        gateway.script([{"path": "/v1/batches/*", "status": 200, "body": facts}])
-        assert batch.collect().pending == 2
-        assert "<script>" not in batch._repr_html_()
-        assert "\x1b" not in repr(batch)
-    gateway.script([])
-    assert batch.collect(wait=20).pending == 0
+ONE_JOB: dict[str, Any] = {
+    "/v1/models": {"data": []},
+    "/v1/files": {"id": "file"},
+    "/v1/batches": {"id": "job"},
+    "/v1/batches/job": {"id": "job", "status": "in_progress"},
+}
+
+
+@pytest.fixture
+def table(log: RunLog) -> Iterator[tuple[Table, Client]]:
+    """A gateway with one job, which says whatever it is told to say."""
+    answers = Table(dict(ONE_JOB))
+    with served(answers) as url:
+        yield answers, Client(url, log=log)
+
+
+def sent(table: Table) -> int:
+    return sum(one.method == "POST" and one.url.path == "/v1/batches" for one in table.asked)
 
 
 @pytest.mark.parametrize("deployment", [A, C])
-def test_odd_jobs_in_a_list_are_not_ours(client: Client, gateway: LocalGateway, deployment: str) -> None:
+def test_odd_facts_of_a_job_are_no_end_of_it(table: tuple[Table, Client], deployment: str) -> None:
+    """Whatever a job is said to be, it stays under way until it is said to have ended, and shows itself; one that has
+    ended and gives none of its answers, or something else, keeps what was paid for until they come."""
+    answers, client = table
+    batch = ask(client, [deployment])
+    for odd in ODD:
+        facts = {"status": odd, "request_counts": odd, "expires_at": odd, "errors": odd, "output_file_id": odd}
+        answers.answers = {**ONE_JOB, "/v1/batches/job": facts}
+        assert batch.collect().pending == 2
+        assert batch.batches["completed"].isna().all()
+        assert "<script>" not in batch._repr_html_()
+        assert "\x1b" not in repr(batch)
+    ended = {"status": "completed", "request_counts": {"total": 2, "completed": 2}, "output_file_id": "out"}
+    for odd in (None, [], {}, "none", 5, [None, "line"]):
+        answers.answers = {**ONE_JOB, "/v1/batches/job": ended, "/v1/batches/job/results": {"results": odd}}
+        assert (batch.collect().pending, len(batch.notes)) == (2, 1), odd
+        assert ask(client, [deployment]).pending == 2
+    body = {"choices": [{"message": {"role": "assistant", "content": "Crow."}, "finish_reason": "stop"}]}
+    whole = {"content": [{"type": "text", "text": "Crow."}], "stop_reason": "end_turn"}
+    kinds = {
+        A: {"response": {"status_code": 200, "body": body}},
+        C: {"result": {"type": "succeeded", "message": whole}},
+    }
+    lines = [{"custom_id": trial.trial_id, **kinds[deployment]} for trial in batch.plan.trials]
+    answers.answers = {**ONE_JOB, "/v1/batches/job": ended, "/v1/batches/job/results": {"results": lines}}
+    assert batch.collect().frame["response"].tolist() == ["Crow."] * 2
+    assert sent(answers) == 1
+
+
+@pytest.mark.parametrize("deployment", [A, C])
+def test_odd_jobs_in_a_list_are_not_ours(table: tuple[Table, Client], deployment: str) -> None:
     """Looked for in a list of anything, a job whose id was lost stays in doubt, and is not sent again."""
+    answers, client = table
     listed = [{"id": "b", "metadata": odd, "request_counts": odd, "created_at": odd} for odd in ODD]
-    gateway.script(
-        [
-            {"path": "/v1/batches", "nth": 1, "status": 500},
-            {"path": "/v1/batches", "status": 200, "body": {"data": [*listed, *ODD]}},
-        ]
-    )
-    assert ask(client, [deployment]).pending == 2
-    assert ask(client, [deployment]).pending == 2
-    assert len(jobs(gateway)) == 1
+    for odd in ([*listed, *ODD], *ODD):
+
+        def lost(request: Request, data: Any = odd) -> Any:
+            return json_answer({"error": {"message": "lost"}}, 500) if request.method == "POST" else {"data": data}
+
+        answers.answers = {**ONE_JOB, "/v1/batches": lost}
+        assert ask(client, [deployment]).pending == 2
+        assert ask(client, [deployment]).pending == 2
+    assert sent(answers) == 1
 
 
 def test_a_job_that_never_arrived_is_sent_again_and_one_in_doubt_is_not(
@@ -416,6 +456,7 @@ def test_scores_when_all_is_here_and_a_dry_run(client: Client, gateway: LocalGat
     "line",
     [
         None, {}, {"response": "x"}, {"response": {"status_code": "x"}}, {"response": {"body": [1]}},
+        {"response": {"status_code": float("inf")}},
         {"response": {"status_code": 200, "body": {"choices": "x"}}}, {"result": {"type": "succeeded"}},
         {"result": {"type": "succeeded", "message": []}}, {"result": {"type": "\x1b[31m" * 1000}},
         {"error": {"message": "<script>"}}, {"response": {"status_code": 500, "body": {"error": "x" * 10_000}}},
@@ -439,6 +480,8 @@ def test_damaged_lines_of_the_ledger_are_passed_over(log: RunLog) -> None:
     ledger.sending(job)
     with ledger.path.open("ab") as file:
         file.write(b'{"state": "sent", "jo\n[]\n{"state":"sending","job":5}\n{"state":"new","job":"x"}\n\xff\n')
+        odd = {"gateway": "g", "variant": A, "deployment": 5, "model": "m", "kind": "chat", "rate": 1, "cells": ["c"]}
+        file.write(orjson.dumps({"state": "sending", "job": "odd", "at": 1, **odd}) + b"\n")
     ledger.sent(job, "batch_1")
     [found] = ledger.jobs_of("g", ["c"])
     assert (found.batch_id, found.over, found.cells) == ("batch_1", None, ["c"])

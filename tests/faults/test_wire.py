@@ -201,6 +201,10 @@ def test_each_fault(faulty: Faulty, ask: Any, log: RunLog, fault: Fault, stream:
         assert error.text == run.text
 
 
+DEEP = b"[" * 900 + b"1" + b"]" * 900
+"""As much as orjson reads, more than it writes and than functions that call themselves can go through."""
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -208,8 +212,11 @@ def test_each_fault(faulty: Faulty, ask: Any, log: RunLog, fault: Fault, stream:
         WHOLE.replace(b"upon", b"\xff\xfe"),
         WHOLE.replace(b"upon", b"\\ud800"),
         WHOLE[:-1] + b',"score":NaN}',
+        WHOLE[:-1] + b',"extra_fields":{"raw_response":' + DEEP + b"}}",
+        WHOLE[:-1] + b',"model":' + DEEP + b"}",
+        WHOLE[:-1] + b',"service_tier":' + b'{"a":' * 240 + b"1" + b"}" * 241,
     ],
-    ids=["byte-order mark", "invalid UTF-8", "half a character", "NaN"],
+    ids=["byte-order mark", "invalid UTF-8", "half a character", "NaN", "900 levels", "in a name", "240 levels"],
 )
 def test_what_python_reads_is_an_answer(faulty: Faulty, ask: Any, log: RunLog, content: bytes) -> None:
     """What the SDKs' own reader takes is an answer, with what cannot be kept replaced, and one line of the log."""
@@ -225,6 +232,9 @@ STOP = chunk("", None, "stop")
 WHOLE_ALL_THE_SAME = {
     "events in capitals": sends(head("200 OK", "Text/Event-Stream; Charset=UTF-8") + ONCE + done()),
     "an answer where a stream was asked for": sends(body(JSON, WHOLE.replace(b"upon", b""))),
+    "a chunk of 900 levels": sends(
+        head() + ONCE + event(f'{{"choices":[],"extra_fields":{{"a":{DEEP.decode()}}}}}') + done()
+    ),
     "[DONE] without usage, then silence": then_silent(head() + ONCE + STOP + event("[DONE]")),
     "finish and usage, then silence": then_silent(head() + ONCE + STOP + USAGE),
     "finish and usage, then heartbeats": lambda wire: (

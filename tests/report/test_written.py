@@ -111,3 +111,26 @@ def test_typed_columns_come_back(gateway: LocalGateway, tmp_path: Path) -> None:
     assert list(found.frame["valid"]) == [True, False]
     for name in ("valid", "answer_stars", "answer_good", "answer_share", "answer_word"):
         pd.testing.assert_series_equal(back[name], found.frame[name])
+
+
+@pytest.mark.parametrize("hook", [lambda text, what: text.replace("anna@x.org", "<mail>"), lambda text, what: None])
+@pytest.mark.parametrize("pickled", [False, True])
+def test_no_note_quotes_what_is_not_logged(gateway: LocalGateway, tmp_path: Path, hook: Any, pickled: bool) -> None:
+    """A gateway's error that quotes the prompt, a scorer's that quotes the answer: as in the log, so in every file."""
+    gateway.script(
+        [
+            {"prompt": "fails", "status": 400, "error": {"message": "cannot read anna@x.org"}},
+            {"text": "Dear anna@x.org"},
+        ]
+    )
+    client = Client(gateway.url, log=RunLog(tmp_path / "x.jsonl"), redact=hook, retries=0)
+
+    def score(run: Any) -> float:
+        raise ValueError(run.text)
+
+    found = compare(["azure/fast"], "Hi {{n}}", inputs={"n": [1, "fails"]}, client=client, score=score)
+    assert "Dear anna@x.org" in repr(found), "what is displayed is whole"
+    assert "cannot read anna@x.org" in repr(found)
+    found = pickle.loads(pickle.dumps(found)) if pickled else found
+    for file, text in ((file, write(found, tmp_path)) for file, write in FILES.items()):
+        assert "anna@" not in text, file

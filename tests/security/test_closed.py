@@ -132,6 +132,54 @@ def test_no_sdk_takes_a_key_elsewhere(gateway: LocalGateway, log: RunLog) -> Non
             assert leaks(str(elsewhere.requests())) == [], name
 
 
+def test_no_sdk_tells_the_gateway_what_the_environment_says_of_its_provider(
+    gateway: LocalGateway, log: RunLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Organisations, projects, tokens and header lines that SDKs read on their own stay here, our key does not; what
+    is passed to the SDK goes along."""
+    theirs = {
+        **dict.fromkeys(("OPENAI_ORG_ID", "OPENAI_ORGANIZATION"), "theirs-1"),
+        "OPENAI_PROJECT_ID": "theirs-0",
+        **dict.fromkeys(("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "CO_API_KEY"), "theirs-2"),
+        **dict.fromkeys(("GOOGLE_API_KEY", "AWS_BEARER_TOKEN_BEDROCK", "AWS_SESSION_TOKEN"), "theirs-3"),
+        "OPENAI_CUSTOM_HEADERS": "Authorization: Bearer theirs-4\nx-own: theirs-5",
+        "ANTHROPIC_CUSTOM_HEADERS": "x-api-key: theirs-6\nauthorization: theirs-7",
+    }
+    for name, value in theirs.items():
+        monkeypatch.setenv(name, value)
+    client = Client(gateway.url, log=log, api_key=API_KEY)
+    turns: Any = [{"role": "user", "content": "Hi"}]
+    aws: Any = [{"role": "user", "content": [{"text": "Hi"}]}]
+    model = {"model": "openai/gpt-4o-mini"}
+    asks: dict[str, tuple[str, dict[str, Any], Callable[[Any], object]]] = {
+        "openai": ("openai", {}, lambda sdk: sdk.copy().chat.completions.create(messages=turns, **model)),
+        "anthropic": ("anthropic", {}, lambda sdk: sdk.messages.create(max_tokens=5, messages=turns, **model)),
+        "genai": ("google.genai", {}, lambda sdk: sdk.models.generate_content(model="gemini-2.5-flash", contents="Hi")),
+        "cohere": ("cohere", {}, lambda sdk: sdk.chat(model="command-a", messages=turns)),
+        "bedrock": ("boto3", {}, lambda sdk: sdk.converse(modelId="bedrock/claude-haiku-4-5", messages=aws)),
+        "langchain": ("langchain_openai", model, lambda sdk: sdk.invoke("Hi")),
+    }
+    for name, (package, options, ask) in asks.items():
+        if find_spec(package.partition(".")[0]) is None or find_spec(package) is None:
+            continue
+        before = len(gateway.requests())
+        sdk: Any = bf.sdk(name, client=client, **options)  # type: ignore[call-overload]
+        with contextlib.suppress(Exception):
+            ask(sdk)
+        close(sdk.http_client if name == "langchain" else sdk)
+        asked = [one for one in gateway.requests()[before:] if one["method"] == "POST"]
+        assert asked, name
+        assert "theirs" not in str(asked), name
+        assert name == "bedrock" or API_KEY in str(asked), f"{name} asked without the gateway's key"
+    if find_spec("openai") is not None:
+        made = bf.sdk("openai", client=client, organization="theirs-1", default_headers={"x-own": "theirs-5"})
+        made.chat.completions.create(messages=turns, **model)
+        close(made)
+        headers = [one["headers"] for one in gateway.requests() if one["method"] == "POST"][-1]
+        assert (headers["openai-organization"], headers["x-own"]) == ("theirs-1", "theirs-5")
+        assert "theirs-0" not in str(headers)
+
+
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="Linux lists what is listened on")
 def test_the_embedded_gateway_listens_on_loopback_only() -> None:
     """Every socket that its process listens on is bound to 127.0.0.1."""

@@ -229,8 +229,16 @@ class Chat:
                 turn.parent = new
 
     def _outdate(self, changed: Turn) -> None:
+        """What follows `changed` is out of date. Each turn is looked at once: a chat may have thousands of them."""
+        follows = {changed: True}
         for turn in self.turns:
-            if turn is not changed and changed in turn.path():
+            way: list[Turn] = []
+            one: Turn | None = turn
+            while one is not None and one not in follows:
+                way.append(one)
+                one = one.parent
+            follows |= dict.fromkeys(way, one is not None and follows[one])
+            if turn is not changed and follows[turn]:
                 turn.stale = True
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -153,6 +155,28 @@ def test_a_failed_cell_and_a_deleted_one_outdate_what_follows() -> None:
     chat.drop({"2"})
     assert [(turn.prompt, turn.stale) for turn in chat.line] == [("p1", False), ("p3", True)]
     assert ask(chat, "3", "p3") == ["p1", "p1!", "p3"]
+
+
+def test_a_long_chat_looks_at_each_turn_once() -> None:
+    """A turn more goes through the line, not through the line of each turn; what it changes is out of date as ever."""
+    chat = Chat("chat")
+    for cell in range(300):
+        ask(chat, str(cell), "p")
+    paths = 0
+
+    def count(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal paths
+        paths += event == "call" and frame.f_code.co_qualname == "Turn.path"
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        ask(chat, "new", "p")
+    finally:
+        sys.setprofile(before)
+    assert 0 < paths < 10
+    ask(chat, "0", "p again")
+    assert [one.stale for one in chat.turns] == [False, *[True] * 300]
 
 
 def test_a_cell_that_goes_to_another_chat_leaves_the_first() -> None:

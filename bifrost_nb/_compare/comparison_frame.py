@@ -1,0 +1,103 @@
+"""The frame of a comparison: the columns of every frame, what was compared, its inputs, media, answers and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .._prompts.pictures import described, shortened
+from .._safe_text import plain
+from .media_costs import add_media
+from .typed_columns import add_answers
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .._runs.run import Run
+    from .plan import Plan, Trial
+    from .planned_prompt import PlannedPrompt
+    from .scoring import Judged
+
+__all__ = ["build_frame", "learned_late", "prompts_frame", "shown_input", "shown_question"]
+
+
+def build_frame(
+    plan: Plan, trials: Sequence[Trial], runs: Sequence[Run], scores: Mapping[str, Sequence[Judged]]
+) -> pd.DataFrame:
+    """A row for each of `runs`, of which `trials` were asked and `scores` are known; see `Comparison.frame`."""
+    import pandas as pd
+
+    from .._runs.frame import to_frame
+
+    frame = to_frame(runs)
+    if any(trial.turns for trial in trials):
+        shown = [None if run.prompt is None else shortened(run.prompt) for run in runs]
+        frame["prompt"] = pd.Series(shown, dtype=frame["prompt"].dtype)
+    _add_inputs(frame, plan.prompts, trials)
+    add_media(frame, plan.kind, runs, [next(iter(trial.prompt.sounds.values()), None) for trial in trials])
+    if plan.schema is not None:
+        add_answers(frame, plan.schema, runs)
+    for name, values in scores.items():
+        frame[name] = pd.array([one.value for one in values], dtype="Float64")
+        for part in ("reason", "error"):
+            texts = [getattr(one, part) for one in values]
+            frame[f"{name}_{part}"] = pd.Series(texts, dtype=frame["prompt"].dtype)
+    return frame
+
+
+def _add_inputs(frame: pd.DataFrame, prompts: Iterable[PlannedPrompt], trials: Sequence[Trial]) -> None:
+    import pandas as pd
+
+    dtype = frame["prompt"].dtype
+    frame["variant"] = pd.Series([trial.variant for trial in trials], dtype=dtype)
+    frame["template"] = pd.Series([trial.prompt.template for trial in trials], dtype=dtype)
+    frame["input_id"] = pd.Series([trial.prompt.input_id for trial in trials], dtype=dtype)
+    for name in dict.fromkeys(name for prompt in prompts for name in prompt.values):
+        column = f"input_{name}"
+        while column in frame:
+            column += "_"
+        values = [shown_input(trial.prompt, name) for trial in trials]
+        frame[column] = pd.Series(values, dtype=object).infer_objects()
+
+
+def learned_late(run: Run) -> object:
+    """What a frame has of a run that may change after its answer."""
+    return run.cost_usd, run.served, run.rating, run.tags.get("note")
+
+
+def prompts_frame(prompts: Iterable[PlannedPrompt]) -> pd.DataFrame:
+    """One row per prompt: ``prompt_id``, ``template``, ``prompt`` and the columns of the inputs."""
+    import pandas as pd
+
+    rows = [
+        {
+            **{name: shown_input(one, name) for name in one.values},
+            "prompt_id": one.prompt_id,
+            "template": one.template,
+            "prompt": one.text,
+        }
+        for one in prompts
+    ]
+    table = pd.DataFrame(rows)
+    first = ["prompt_id", "template", "prompt"]
+    return table[[*first, *(name for name in table.columns if name not in first)]]
+
+
+def shown_input(prompt: PlannedPrompt, name: str) -> Any:
+    """A value of the inputs for a table: of a picture what it is, unless its path says where."""
+    value = prompt.values.get(name)
+    if name in prompt.pictures and (not isinstance(value, str) or value.startswith("data:")):
+        return described(prompt.pictures[name])
+    if name in prompt.sounds and not isinstance(value, str | Path):
+        return prompt.sounds[name].words
+    return value
+
+
+def shown_question(prompts: Iterable[PlannedPrompt], input_id: str) -> str:
+    """The prompt of an input in a line; of two templates the inputs that both were filled in with."""
+    found = [one for one in prompts if one.input_id == input_id]
+    said = found[0].text if found else ""
+    if len({one.text for one in found}) > 1:
+        said = ", ".join(f"{name}: {shown_input(found[0], name)}" for name in found[0].values)
+    return plain(" ".join(said.split()), 120)
