@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from queue import SimpleQueue
@@ -19,7 +20,7 @@ from .._prompts.inputs import prompts_of
 from .._prompts.template import render
 from .._runs.columns import Column
 from .._runs.frame import frame_of, to_frame
-from .._safe_text import quoted
+from .._safe_text import plain, quoted
 from .._statistics.intervals import share_interval
 from ..errors import ConfigurationError
 from .arrivals import Arrivals, Step
@@ -38,6 +39,8 @@ LIMITS = {"ttft_ms": False, "total_ms": False, "gap_max_ms": False, "tokens_per_
 """Metric of a service level -> whether it is a least value."""
 MOST_CALLS = 1_000_000
 """Of one load curve: the schedule and every run are kept."""
+REASONS = 3
+"""So many reasons of failed calls are told for each rate."""
 LATE_MS = 5.0
 """A schedule whose p99 is later than this says more of this machine than of the deployment."""
 SHOWN = {
@@ -226,8 +229,11 @@ class LoadCurve:
 
     @property
     def notes(self) -> list[str]:
-        """What should be known of these figures: where it stopped, and whether this machine was the limit."""
+        """What should be known of these figures: where it stopped, why calls failed, whether this machine was the
+        limit."""
         notes = [f"At {step.rate:g} calls a second: {step.stopped}." for step in self._steps if step.stopped]
+        for step in self._steps:
+            notes += _failures(step)
         for row in self._rows():
             if row["late_ms_p99"] is not None and row["late_ms_p99"] > LATE_MS:
                 notes.append(
@@ -305,6 +311,17 @@ class LoadCurve:
         row["holds"] = share is not None and share >= self.target and len(fresh) == step.planned
         row["stopped"] = step.stopped
         return row
+
+
+def _failures(step: Step) -> list[str]:
+    """Why calls failed, grouped by reason; the most frequent first."""
+    from .._display.describe import error_text
+
+    reasons = Counter(error_text(one.run) for one in step.arrivals if one.run.status not in ("ok", "cancelled", None))
+    return [
+        f"At {step.rate:g} calls a second {count:,} failed: {plain(reason, 400)}"
+        for reason, count in reasons.most_common(REASONS)
+    ]
 
 
 def _good(run: Run, slo: Mapping[str, float]) -> bool:

@@ -155,6 +155,12 @@ def test_an_unknown_option_names_the_function_that_was_called(compared: Comparis
             compared.best("total_ms", max_cost_usd_per_1000=limit)
 
 
+def test_an_sdk_that_is_meant() -> None:
+    """A typo in its name gets the nearest one, as everywhere."""
+    with pytest.raises(ConfigurationError, match=r"There is no SDK 'opnai'.* Did you mean 'openai'\?"):
+        bf.sdk("opnai")  # type: ignore[call-overload]
+
+
 class Unshowable:
     """Whose text is an error."""
 
