@@ -156,7 +156,9 @@ def comparing(inputs: pd.DataFrame) -> None:
         max_cost_usd=1.0,
         fresh=False,
     )
-    judgement = comparison.judge("Which helps more?", judge="openai/gpt-4o", limit=40, seed=1, by="template")
+    judgement = comparison.judge(
+        "Which helps more?", judge="openai/gpt-4o", limit=40, seed=1, by="template", names=["a", "b"]
+    )
     assert_type(judgement.frame, pd.DataFrame)
     assert_type(judgement.ranking(), pd.DataFrame)
     assert_type(judgement.preferences, pd.DataFrame)
@@ -168,6 +170,7 @@ def comparing(inputs: pd.DataFrame) -> None:
     assert_type(agreed.disagreements, pd.DataFrame)
     comparison.agreement(judgement, comparison.vote(by="template"))
     assert_type(comparison.plot.scores("grade"), Axes)
+    assert_type(comparison.plot.cost(by="template", names=["a"]), Axes)
     assert_type(comparison.plot.tradeoff(x="cost_usd", y="score"), Axes)
     assert_type(comparison.plot.agreement("score_grade", "rating"), Axes)
     print(comparison.difference("azure/fast", "cold", "total_ms").verdict)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from .._display.table import Table
-from .._safe_text import plain
+from .._safe_text import plain, quoted
 from ..errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def agreement(
                 hint="Scores are there after comparison.score(...), votes and thumbs as 'rating'.",
             )
     if weights not in (None, "linear", "quadratic"):
-        raise ConfigurationError(f"weights must be None, 'linear' or 'quadratic', not {weights!r}.")
+        raise ConfigurationError(f"weights must be None, 'linear' or 'quadratic', not {quoted(weights)}.")
     for vote, other in ((second, first), (first, second)):
         if vote == "rating" and _is_vote(frame["rating"]):
             return _scores_against_votes(frame, other, first, second, seed)

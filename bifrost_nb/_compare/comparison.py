@@ -11,11 +11,12 @@ from .._client.typed_answers import read_answer
 from .._numbers import number
 from .._runs.run import Run
 from .._runs.store import RunsInOrder, RunStore
+from .._safe_text import quoted
 from ..errors import ConfigurationError
 from .comparison_frame import build_frame, learned_late, prompts_frame, shown_input, shown_question
 from .plan import Plan, Trial
 from .plots import Plots
-from .sides import check_by, names_of_both, sides
+from .sides import check_by, meant, names_of_both, sides
 from .sound_prompts import sounds_sent
 from .sweep import Progress
 
@@ -141,10 +142,10 @@ class Comparison:
 
     @property
     def costs_awaited(self) -> int:
-        """How many runs may still get a cost: the gateway writes its log 2 to 5 s after an answer."""
+        """How many runs, a judge's among them, may still get a cost: the gateway's log is 2 to 5 s behind."""
         from .._runs.pending import is_pending
 
-        return sum(map(is_pending, self.runs))
+        return sum(map(is_pending, [*self.runs, *self._judging()]))
 
     def wait_for_costs(self, seconds: float = 15.0) -> int:
         """Wait until the costs that come from the gateway's log are in `frame`, at most `seconds`.
@@ -157,8 +158,8 @@ class Comparison:
 
         patience = number(seconds)
         if patience is None or not 0 <= patience < 1e6:
-            raise ConfigurationError(f"wait_for_costs takes seconds from 0 on, not {seconds!r}.")
-        return wait_for_costs(self.runs, patience)
+            raise ConfigurationError(f"wait_for_costs takes seconds from 0 on, not {quoted(seconds)}.")
+        return wait_for_costs([*self.runs, *self._judging()], patience)
 
     def _wait_a_moment(self) -> None:
         """Once, for costs that are there at once, as those of a gateway up to 1.4.0 and of the embedded one are.
@@ -170,7 +171,8 @@ class Comparison:
 
         if not self._waited:
             self._waited = True
-            wait_for_costs(self.runs, UNATTENDED_PATIENCE_S if place() in ("unattended", "page") else PATIENCE_S)
+            patience = UNATTENDED_PATIENCE_S if place() in ("unattended", "page") else PATIENCE_S
+            wait_for_costs([*self.runs, *self._judging()], patience)
 
     @property
     def prompts(self) -> pd.DataFrame:
@@ -238,7 +240,7 @@ class Comparison:
         given = {name: limit for name, limit in limits.items() if limit is not None}
         for name, limit in given.items():
             if not (number(limit) or 0) > 0:
-                raise ConfigurationError(f"max_{name} must be a number above 0, not {limit!r}.")
+                raise ConfigurationError(f"max_{name} must be a number above 0, not {quoted(limit)}.")
         return best(self.frame, metric, given, **self._at_any_look(metric, options))
 
     def score(
@@ -294,6 +296,7 @@ class Comparison:
             for name in scorers:
                 earlier = [] if before is None else before.judge_runs(name)
                 self._judge_runs[name] = [*earlier, *calls.runs.get(name, [])]
+                self._waited = False
             notes = [*([] if before is None else before.judge_notes), *calls.notes]
             self.judge_notes += [note for note in dict.fromkeys(notes) if note not in self.judge_notes]
             self._frame = None
@@ -327,6 +330,7 @@ class Comparison:
         max_cost_usd: float | None = None,
         fresh: bool = False,
         by: By | None = None,
+        names: Sequence[str] | None = None,
     ) -> Judgement:
         """A model decides between the answers, two at a time, each pair in both orders.
 
@@ -334,7 +338,8 @@ class Comparison:
         ``.ranking()``, ``.flips`` (pairs about which it contradicted itself, counted as ties), ``.preferences`` and
         ``.cost_usd``. The judge is never told who wrote what. `limit` is the most pairs (two calls each), drawn by
         `seed`. What was judged before is taken from the log unless `fresh`. ``by="template"`` sets templates against
-        each other, each pair of one deployment; ``by="deployment"`` deployments, each pair of one template.
+        each other, each pair of one deployment; ``by="deployment"`` deployments, each pair of one template. `names`
+        are those that meet, all without.
 
         Raises ConfigurationError before anything is asked, `ComparisonInterrupted` on the interrupt key: run it again,
         and only the rest is asked.
@@ -343,14 +348,14 @@ class Comparison:
         from .judge_calls import JudgeCalls
         from .judge_pairs import judge_pairs
 
-        answers = self._pair_answers(by)
+        answers = self._pair_answers(by, names)
         calls = JudgeCalls(self._client, of=self.id, max_cost_usd=max_cost_usd, fresh=fresh)
         try:
             return judge_pairs(question, judge, answers, calls, limit=limit, seed=seed)
         except KeyboardInterrupt:
             raise ComparisonInterrupted(self) from None
         finally:
-            self._judge_runs[question] = calls.runs.get("pairs", [])
+            self._judge_runs[question], self._waited = calls.runs.get("pairs", []), False
 
     def agreement(
         self,
@@ -402,20 +407,34 @@ class Comparison:
         work = [(trial, run) for trial, run in zip(self._cells, self.runs, strict=True)]
         return disagreements(self.plan.schema, work, self.variants, shown_input)
 
-    def _pair_answers(self, by: By | None = None) -> list[PairAnswer]:
+    def _pair_answers(self, by: By | None = None, names: Sequence[str] | None = None) -> list[PairAnswer]:
         from .judge_pairs import PairAnswer
 
         rows = {id(prompt.values): str(place) for place, prompt in enumerate(self.plan.prompts)}
         return [
             PairAnswer(name, rows[id(trial.prompt.values)], trial.prompt.values, run, other)
-            for (name, other), trial, run in zip(self._sides(by), self._cells, self.runs, strict=True)
+            for (name, other), trial, run, wanted in zip(
+                self._sides(by), self._cells, self.runs, self._meant(by, names), strict=True
+            )
+            if wanted
         ]
 
     @property
     def judging_cost_usd(self) -> float | None:
         """What the models that judged these answers cost, in US dollars; None where no such cost is known."""
-        costs = [run.cost_usd for runs in self._judge_runs.values() for run in runs if run.cost_usd is not None]
+        costs = [run.cost_usd for run in self._judging() if run.cost_usd is not None]
         return sum(costs) if costs else None
+
+    @property
+    def judging_cost(self) -> str | None:
+        """The same in words, with how many costs are awaited or unknown; None where no model judged."""
+        from .verdict import cost_text
+
+        runs = self._judging()
+        return cost_text(runs) if runs else None
+
+    def _judging(self) -> list[Run]:
+        return [run for runs in self._judge_runs.values() for run in runs]
 
     @property
     def score_notes(self) -> list[str]:
@@ -424,16 +443,18 @@ class Comparison:
 
         return [*notes_on_scores(self._scores), *self.judge_notes]
 
-    def answers(self, prompt_id: str | None = None, *, by: By = "variant") -> pd.DataFrame:
+    def answers(
+        self, prompt_id: str | None = None, *, by: By = "variant", names: Sequence[str] | None = None
+    ) -> pd.DataFrame:
         """Every distinct answer with how often it was given, of one prompt or of all.
 
         Columns: ``prompt_id``, ``variant`` (or ``template``, ``deployment``: what `by` says), ``response``, ``count``,
-        ``share``. An ``input_id`` stands for the prompts that the templates made of it.
+        ``share``. An ``input_id`` stands for the prompts that the templates made of it. `names` are the variants
+        (templates, deployments) meant, all without.
         """
         from .text_diff import folded
 
-        check_by(by, self.templates)
-        frame = self.frame
+        frame = self.frame[self._meant(by, names)]
         return folded(frame if prompt_id is None else frame[frame["input_id"] == self._known(prompt_id)], by)
 
     def diff(self, a: str, b: str, prompt_id: str | None = None, *, by: By | None = None) -> TextDiff:
@@ -479,32 +500,37 @@ class Comparison:
                 return explain(run, self._refused_before(trial, run))
         raise ConfigurationError(f"{deployment} has no run of prompt {prompt} with repeat={repeat}.")
 
-    def grid(self, *, by: By = "variant") -> GridView:
+    def grid(self, *, by: By = "variant", names: Sequence[str] | None = None) -> GridView:
         """Look through the answers: prompts down, variants across, with filter, order and every answer in full.
 
-        ``by="template"`` or ``by="deployment"`` has a column for each of those. Thumbs and notes given there are
-        written to the run log (``rating``, and the tag ``note``).
+        ``by="template"`` or ``by="deployment"`` has a column for each of those, and `names` says for which. Thumbs and
+        notes given there are written to the run log (``rating``, and the tag ``note``).
         """
         from .._notebook.widgets.grid import GridView
         from .._notebook.widgets.grid_rows import contexts
 
-        named = [(name, run) for (name, _), run in zip(self._sides(by), self.runs, strict=True)]
-        return GridView(named, self._log, contexts(self.frame, self._sounds_sent()))
+        wanted = self._meant(by, names)
+        beside = zip(self._sides(by), self.runs, wanted, strict=True)
+        named = [(name, run) for (name, _), run, shown in beside if shown]
+        return GridView(named, self._log, contexts(self.frame[wanted], self._sounds_sent()))
 
-    def vote(self, seed: int = 0, limit: int | None = None, *, by: By | None = None) -> Vote:
+    def vote(
+        self, seed: int = 0, limit: int | None = None, *, by: By | None = None, names: Sequence[str] | None = None
+    ) -> Vote:
         """Judge the answers blind, two at a time, without names, times or costs; afterwards a ranking and who was who.
 
         `seed` decides the order and the sides, `limit` the most pairs. Ratings (``win``, ``loss``, ``tie``) are
         written to the run log. ``by="template"`` sets templates against each other, each pair of one deployment, and
-        ``by="deployment"`` deployments, each pair of one template; else every two variants meet. Of two templates the
-        inputs are shown and not the prompts, which would tell who is who. Raises ConfigurationError where no prompt
-        has two different answers.
+        ``by="deployment"`` deployments, each pair of one template; else every two variants meet, of `names` where
+        given. Of two templates the inputs are shown and not the prompts, which would tell who is who. Raises
+        ConfigurationError where no prompt has two different answers.
         """
         from .._notebook.widgets.vote import Vote
 
+        wanted = self._meant(by, names)
         beside = self._sides(by)
         return Vote(
-            [(name, run) for (name, _), run in zip(beside, self.runs, strict=True)],
+            [(name, run) for (name, _), run, shown in zip(beside, self.runs, wanted, strict=True) if shown],
             seed=seed,
             limit=limit,
             log=self._log,
@@ -519,6 +545,9 @@ class Comparison:
     def _sides(self, by: By | None) -> list[tuple[str, str]]:
         check_by(by or "variant", self.templates)
         return sides(self._cells, by or "variant")
+
+    def _meant(self, by: By | None, names: Sequence[str] | None) -> list[bool]:
+        return meant([name for name, _ in self._sides(by)], names, by or "variant")
 
     def named_runs(self) -> Iterator[tuple[str, Run]]:
         """(variant's name, run) in the order of the table."""
@@ -636,12 +665,11 @@ class Comparison:
                 return prompt.input_id
         raise ConfigurationError(f"{given!r} is no prompt of this comparison.", hint="comparison.prompts lists them.")
 
-    def _named(self, by: By = "variant") -> pd.DataFrame:
+    def _named(self, by: By = "variant", wanted: Sequence[str] | None = None) -> pd.DataFrame:
         """The frame with the column ``deployment``, by which charts name their series: what `by` says."""
         from .groups import names
 
-        check_by(by, self.templates)
-        frame = self.frame
+        frame = self.frame[self._meant(by, wanted)]
         return frame.assign(deployment=names(frame, by))
 
     def __getstate__(self) -> dict[str, Any]:

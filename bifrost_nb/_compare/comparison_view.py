@@ -143,6 +143,9 @@ def as_html(comparison: Comparison, keep: Callable[[str], str] | None = None) ->
 
 def _cell(column: _TableColumn, row: Row, summary: pd.DataFrame) -> Markup:
     text = escape(plain(column.text(row), 120))
+    if column is not COLUMNS[0]:  # where it is narrow a line ends behind the mean or a comma, never inside an interval
+        parts = text.replace(" (", "\n(").replace(", ", ",\n").split("\n")
+        text = " ".join(f'<span style="white-space:nowrap">{part}</span>' if " " in part else part for part in parts)
     value = None if column.bar is None else _known(getattr(row, column.bar))
     if column.bar is None or value is None:
         return Markup(text)
@@ -157,8 +160,8 @@ def _head(comparison: Comparison) -> str:
     plan = comparison.plan
     sizes = {"prompt": len(plan.prompts), "deployment": len(plan.asked), "repeat": plan.repeats}
     shape = " x ".join(f"{size:,} {name}{'' if size == 1 else 's'}" for name, size in sizes.items())
-    judging = comparison.judging_cost_usd
-    spent = "" if judging is None else f" · judging {amount(judging, 'cost_usd')}"
+    judging = comparison.judging_cost
+    spent = "" if judging is None else f" · judging {judging}"
     return f"{shape} · {summary_line(comparison.progress)}{spent}"
 
 

@@ -45,9 +45,7 @@ class Best:
     def verdict(self) -> str:
         """One sentence for people."""
         if not self.names:
-            return (
-                f"No deployment is within the limits: {'; '.join(f'{name} {why}' for name, why in self.out.items())}."
-            )
+            return f"Nothing is within the limits: {'; '.join(f'{name} {why}' for name, why in self.out.items())}."
         leader, *others = self.names
         refused = self._not_compared()
         equals = [name for name in others if name not in refused]

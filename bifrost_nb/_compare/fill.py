@@ -10,6 +10,7 @@ from .._client.typed_answers import AnswerSchema
 from .._safe_text import plain
 from ..errors import ConfigurationError
 from .compare import compare
+from .progress import in_notebook
 from .typed_columns import field_columns
 from .verdict import amount
 
@@ -110,5 +111,6 @@ def _filled(frame: pd.DataFrame, comparison: Comparison, schema: AnswerSchema, p
     count = sum(error is None for error in errors)
     cost = "cost unknown" if None in costs else amount(result.attrs["cost_usd"], "cost_usd")
     notes = "".join(f"\n{plain(note, 400)}" for note in comparison.notes)
-    sys.stderr.write(f"{count:,} of {len(result):,} rows filled, {cost}.{notes}\n")
+    stream = sys.stdout if in_notebook() else sys.stderr  # which a notebook shows in red, as if something were wrong
+    stream.write(f"{count:,} of {len(result):,} rows filled, {cost}.{notes}\n")
     return result

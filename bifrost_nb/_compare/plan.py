@@ -28,7 +28,6 @@ from .._prompts.messages import (
     with_history,
 )
 from .._prompts.template import render
-from .._safe_text import plain
 from ..errors import ConfigurationError
 from .api_choice import MEDIA, check_images_taken, system_for, with_kinds
 from .asked_deployments import AskedDeployment, asked_deployments, whole_number
@@ -314,8 +313,9 @@ def _check_turns(asked: Sequence[AskedDeployment], kind: AnyKind) -> None:
 
 def _check_number(calls: int) -> None:
     if calls > MOST_CALLS:
+        many = f"{calls:,}" if calls < 10**30 else "far too many"  # Python writes no number of 5,000 digits
         raise ConfigurationError(
-            f"That makes {plain(f'{calls:,}', 40)} calls; a comparison sends {MOST_CALLS:,} at most.",
+            f"That makes {many} calls; a comparison sends {MOST_CALLS:,} at most.",
             hint="Send fewer inputs, deployments or repeats.",
         )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from .sweep import Progress
 
-__all__ = ["Bar", "summary_line"]
+__all__ = ["Bar", "in_notebook", "summary_line"]
 
 
 class Bar:
@@ -22,7 +22,7 @@ class Bar:
         self._widgets: Any = None
         if not silent and progress.reused < progress.total and _watched():
             options = {"total": progress.total, "initial": progress.reused, "unit": "run", "dynamic_ncols": True}
-            self._widgets = _widgets(options) if _in_notebook() else None
+            self._widgets = _widgets(options) if in_notebook() else None
             self._bar = self._widgets.bar if self._widgets else _plain_bar(options)
 
     def update(self) -> None:
@@ -77,11 +77,11 @@ def _counts(progress: Progress) -> str:
     return ", ".join([*told, *([progress.said] if progress.said else [])])
 
 
-def _in_notebook() -> bool:
+def in_notebook() -> bool:
     from .._foreground.environment import place
 
     return place() == "notebook"
 
 
 def _watched() -> bool:
-    return _in_notebook() or bool(getattr(sys.stderr, "isatty", bool)())
+    return in_notebook() or bool(getattr(sys.stderr, "isatty", bool)())

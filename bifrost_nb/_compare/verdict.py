@@ -5,29 +5,45 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from .._display.describe import usd
+from .._display.describe import duration, usd
+from .._runs.pending import is_pending
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .._runs.run import Run
     from .difference import Difference
 
-__all__ = ["amount", "lead", "margin_text", "points_text", "verdict_text"]
+__all__ = ["amount", "cost_text", "lead", "margin_text", "points_text", "verdict_text"]
 
 # less of it, more of it
 _WORDS = {"ms": ("faster", "slower"), "usd": ("cheaper", "dearer")}
 
 
 def amount(value: float | None, metric: str) -> str:
-    """`value` with the unit that `metric` ends in: milliseconds or seconds, dollars, tokens, plain numbers."""
+    """`value` with the unit that `metric` ends in: a time, dollars, tokens, plain numbers."""
     if value is None or value != value:
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
     if metric.endswith("_ms"):
-        return f"{value / 1000:.3g} s" if abs(value) >= 1000 else f"{value:.3g} ms"
+        return duration(value)
     if metric.endswith("_usd"):
-        return ("-" if value < 0 else "") + usd(abs(value))
+        return usd(value)
     unit = " tokens/s" if metric == "tokens_per_s" else " tokens" if metric.endswith("_tokens") else ""
-    return f"{value:.3g}{unit}" if abs(value) < 1000 else f"{value:,.0f}{unit}"
+    return f"{value:.3g}{unit}" if abs(value) < 999.5 else f"{value:,.0f}{unit}"
+
+
+def cost_text(runs: Iterable[Run]) -> str:
+    """What `runs` cost so far, with how many costs are still awaited from the gateway's log, or unknown."""
+    every = list(runs)
+    costs = [run.cost_usd for run in every if run.cost_usd is not None]
+    lacking = [run for run in every if run.cost_usd is None and run.status == "ok"]
+    awaited = sum(map(is_pending, lacking))
+    said = [usd(sum(costs))] if costs else []
+    said += [f"{awaited:,} awaited"] if awaited else []
+    said += [f"{len(lacking) - awaited:,} unknown"] if len(lacking) > awaited else []
+    return " + ".join(said) or "unknown"
 
 
 def verdict_text(found: Difference) -> str:

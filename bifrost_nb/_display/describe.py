@@ -88,21 +88,28 @@ def notes_text(run: Run) -> str:
 
 
 def duration(milliseconds: float) -> str:
-    """A time for people: ``310 ms``, ``12.4 s``, ``2:05 min``."""
-    if milliseconds < 1_000:
-        return f"{milliseconds:.0f} ms"
-    if milliseconds < 60_000:
-        return f"{milliseconds / 1_000:.1f} s"
+    """A time for people, three digits of it: ``310 ms``, ``1.23 s``, ``12.4 s``, ``2:05 min``.
+
+    Written here alone, as money is by `usd`: a table, a vote and a verdict show one number.
+    """
+    if milliseconds < 0:
+        return f"-{duration(-milliseconds)}"
+    seen = float(f"{milliseconds:.3g}")  # first, so that 999.6 ms is 1 s
+    if seen < 1_000:
+        return f"{seen:g} ms"
+    if seen < 60_000:
+        return f"{seen / 1_000:g} s"
     minutes, seconds = divmod(round(milliseconds / 1_000), 60)
     return f"{minutes}:{seconds:02d} min"
 
 
 def usd(amount: float) -> str:
     """Dollars for people, three significant digits below a dollar and no exponent: ``$0.000124``."""
-    if amount == 0 or abs(amount) >= 1:
-        return f"${amount:,.2f}"
-    places = min(12, 2 - math.floor(math.log10(abs(amount))))
-    return f"{'-' if amount < 0 else ''}${abs(amount):.{places}f}"
+    sign, size = "-" if amount < 0 else "", abs(amount)
+    if size == 0 or size >= 0.9995:
+        return f"{sign}${size:,.2f}"
+    places = min(12, 2 - math.floor(math.log10(float(f"{size:.3g}"))))
+    return f"{sign}${size:.{places}f}"
 
 
 def _served(run: Run) -> str:

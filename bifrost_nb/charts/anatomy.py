@@ -63,6 +63,8 @@ def anatomy_parts(frame: pd.DataFrame) -> pd.DataFrame:
 
 def anatomy(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Where the time of a call went, on average: `anatomy_parts` as bars, a part of it told only where it is known."""
+    from .._compare.verdict import amount
+
     ax = axes(ax, "Where the time goes")
     ax.set_xlabel("mean time (ms)")
     table = anatomy_parts(frame)
@@ -77,7 +79,7 @@ def anatomy(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax.barh(range(len(table)), width, left=left, color=colour, hatch=hatch, edgecolor="white", label=part)
         left += width
     for row, end in enumerate(left):
-        ax.annotate(f" {end:,.0f} ms", (end, row), va="center", fontsize="small")
+        ax.annotate(f" {amount(float(end), 'total_ms')}", (end, row), va="center", fontsize="small")
     name_rows(ax, table.index)
     ax.invert_yaxis()
     ax.set_xlim(0, 1.15 * float(left.max()) or 1)

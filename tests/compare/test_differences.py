@@ -113,7 +113,7 @@ def test_best_is_a_set_within_limits() -> None:
     assert best(table, "score", {"p95_ms": 150.0}).names == ["azure/bad"]
     nobody = best(table, "score", {"p50_ms": 50.0})
     assert nobody.names == []
-    assert nobody.verdict.startswith("No deployment is within the limits: ")
+    assert nobody.verdict.startswith("Nothing is within the limits: ")
 
 
 def test_best_needs_what_it_limits() -> None:

@@ -17,6 +17,8 @@ from bifrost_nb._compare.compare import compare
 from bifrost_nb._compare.comparison import Comparison
 from bifrost_nb._compare.interrupted import ComparisonInterrupted
 from bifrost_nb._compare.judge_calls import fenced, json_reply
+from bifrost_nb._compare.verdict import cost_text
+from bifrost_nb._runs.pending import cost_follows, costs_settled
 
 A, B = "azure/gpt-35-turbo-instruct", "openai/gpt-3.5-turbo-instruct"
 JUDGE = "openai/gpt-4o-mini"
@@ -273,3 +275,16 @@ def test_an_interrupt_keeps_what_the_judge_said(ask: Any, client: Client, gatewa
     again = comparison.score(grade=scorers.rubric(QUESTION, judge=JUDGE)).frame
     assert len(judged(gateway)) - before == 2
     assert again["score_grade"].tolist() == [1, 0, 1, 0]
+
+
+def test_what_judging_cost_says_what_is_missing() -> None:
+    """A sum of some costs is never shown as that of all: what is awaited and what is unknown is counted."""
+    known, late, lost = (Run(status="ok", cost_usd=cost) for cost in (0.25, None, None))
+    cost_follows(late)
+    try:
+        assert cost_text([known, late, late, lost]) == "$0.250 + 2 awaited + 1 unknown"
+        assert cost_text([late]) == "1 awaited"
+    finally:
+        costs_settled([late])
+    assert cost_text([known, late]) == "$0.250 + 1 unknown"
+    assert (cost_text([known]), cost_text([])) == ("$0.250", "unknown")

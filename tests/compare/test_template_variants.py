@@ -98,6 +98,24 @@ def test_answers_diff_grid_and_charts_of_templates(comparison: Comparison) -> No
         assert said == names
 
 
+def test_names_choose_what_is_shown(comparison: Comparison) -> None:
+    """`names=` are the variants (templates, deployments) that answers, grid, vote, judge and charts are about."""
+    three = comparison.variants[:3]
+    two = [three[0], three[2]]
+    assert set(comparison.answers(names=two)["variant"]) == set(two)
+    assert set(comparison.answers(by="template", names=["long"])["template"]) == {"long"}
+    assert comparison.grid(names=two).state.deployments == two
+    assert {name for one in comparison.vote(names=two).state.ballots for name in (one.model_a, one.model_b)} == set(two)
+    assert set(comparison.judge("Which is better?", judge=JUDGE, names=two).ranking()["model"]) == set(two)
+    comparison.score(right=lambda run: run.text.startswith("long"))
+    assert [one.get_text() for one in comparison.plot.scores(names=two).get_yticklabels()] == two
+    assert [one.get_text() for one in comparison.plot.cost(by="deployment", names=[B]).get_yticklabels()] == [B]
+    wrong: list[Any] = [["nobody"], [], three[0], 3]
+    for names in wrong:
+        with pytest.raises(ConfigurationError, match=r"no variant of this comparison|is empty|list of names"):
+            comparison.grid(names=names)
+
+
 def test_names_of_two_kinds_are_refused(comparison: Comparison) -> None:
     """A template against a deployment, an unknown name and an unknown way are one clear error each."""
     for call in (

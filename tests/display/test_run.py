@@ -47,7 +47,7 @@ def test_text_is_the_answer_and_one_line_of_facts() -> None:
     """The text form is the answer, then who served, times, tokens and cost in one line."""
     assert repr(answered()) == (
         "Hello **you**\n"
-        "served by azure/fast · first text 210 ms · total 1.2 s · tokens 12 in, 1,040 out · 41 tokens/s · $0.000124"
+        "served by azure/fast · first text 210 ms · total 1.23 s · tokens 12 in, 1,040 out · 41 tokens/s · $0.000124"
     )
 
 
@@ -245,6 +245,9 @@ def test_metadata_keeps_the_evidence_without_keys() -> None:
         (0.0123456, "$0.0123"),
         (1e-7, "$0.000000100"),
         (-0.5, "-$0.500"),
+        (-5, "-$5.00"),
+        (0.9996, "$1.00"),
+        (0.09996, "$0.100"),
     ],
 )
 def test_money_is_written_as_people_write_it(value: float, said: str) -> None:
@@ -252,9 +255,15 @@ def test_money_is_written_as_people_write_it(value: float, said: str) -> None:
     assert usd(value) == said
 
 
-@pytest.mark.parametrize(("value", "said"), [(0.4, "0 ms"), (310, "310 ms"), (12_400, "12.4 s"), (125_000, "2:05 min")])
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        *((0.4, "0.4 ms"), (310.4, "310 ms"), (999.6, "1 s"), (1_234, "1.23 s"), (12_400, "12.4 s")),
+        *((59_970, "1:00 min"), (125_000, "2:05 min"), (-1_234, "-1.23 s"), (0, "0 ms")),
+    ],
+)
 def test_times_are_written_as_people_write_them(value: float, said: str) -> None:
-    """Milliseconds, seconds, minutes."""
+    """Milliseconds, seconds, minutes; three digits, whatever side of a unit they round to."""
     assert duration(value) == said
 
 

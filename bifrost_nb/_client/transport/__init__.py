@@ -4,10 +4,7 @@ aiohttp does it: it hands a stream over in blocks of many chunks and stays cheap
 process share one pool on the private loop. httpx's API over it (``httpx-aiohttp``) took a quarter of the processor time
 of a short call (measured 2026-11-28, ``tests/benchmarks/bench_calls.py`` before and after).
 
-What is still httpx's work, and would have to move where httpx dies: a form's bytes and unpacking an answer block by
-block (both ``body.py``), and certifi's certificates (``route.py``). On 2026-11-28 its newest release was 0.28.1, of
-2024-12; ``httpx2`` 2.16.2 has the same API and is what the newest openai and anthropic SDKs use, whose clients
-``_sdks/httpx_clients.py`` records with either.
+What is still httpx's work, and would have to move where httpx dies, is all in ``httpx_work.py``.
 """
 
 from .attempt import Sink, attempt

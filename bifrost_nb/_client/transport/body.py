@@ -41,16 +41,11 @@ async def _pieces(content: bytes) -> AsyncIterator[bytes]:
 
 def form(data: Mapping[str, Any], files: Mapping[str, Any] | None, headers: dict[str, str]) -> AsyncIterator[bytes]:
     """A form as httpx writes it, with `files` as httpx takes them; its type and length go into `headers`."""
-    import httpx  # late: nothing else of a call needs it
+    from .httpx_work import form_parts  # late, as below: no other call needs httpx
 
-    request = httpx.Request("POST", "http://localhost", data=dict(data), files=files)
-    headers |= {name: request.headers[name] for name in ("content-type", "content-length") if name in request.headers}
-    return _parts(request.stream)
-
-
-async def _parts(stream: Any) -> AsyncIterator[bytes]:
-    async for part in stream:
-        yield part
+    more, parts = form_parts(data, files)
+    headers |= more
+    return parts
 
 
 def head(response: ClientResponse) -> LowerNames:
@@ -68,15 +63,11 @@ def blocks(response: ClientResponse, headers: Mapping[str, str]) -> AsyncIterato
     """The body as it arrives, unpacked where something on the way has compressed it."""
     _check_size(headers)
     raw = response.content.iter_chunked(BLOCK)
-    return _unpacked(raw, headers["content-encoding"]) if "content-encoding" in headers else raw
+    if "content-encoding" not in headers:
+        return raw
+    from .httpx_work import unpacked
 
-
-async def _unpacked(raw: AsyncIterator[bytes], encoding: str) -> AsyncIterator[bytes]:
-    """httpx unpacks block by block; aiohttp as much at once as comes out of what it has."""
-    import httpx
-
-    async for block in httpx.Response(200, headers={"content-encoding": encoding}, content=raw).aiter_bytes():
-        yield block
+    return unpacked(raw, headers["content-encoding"])
 
 
 async def whole(response: ClientResponse, headers: Mapping[str, str], came: Callable[[], None] | None = None) -> bytes:

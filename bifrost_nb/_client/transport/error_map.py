@@ -15,7 +15,7 @@ Refused = TypeVar("Refused", bound=BifrostError)
 
 def foreign(error: BaseException) -> bool:
     """Whether aiohttp, httpx or the operating system raised it."""
-    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in ("aiohttp", "httpx")
+    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in ("aiohttp", "httpx", "httpx2")
 
 
 def timed_out(phase: str, seconds: float | None) -> TimedOut:

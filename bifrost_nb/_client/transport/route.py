@@ -128,9 +128,9 @@ def _route(proxy: str | None, ca: str | None, version: object) -> NetworkRoute:
     if ca is None:
         return NetworkRoute(proxy, None)
     if not ca:
-        import httpx
+        from .httpx_work import certifi_context  # late: no other address needs it
 
-        return NetworkRoute(proxy, httpx.create_ssl_context(trust_env=False))  # certifi's
+        return NetworkRoute(proxy, certifi_context())
     if Path(ca).is_dir():
         return NetworkRoute(proxy, ssl.create_default_context(capath=ca))
     return NetworkRoute(proxy, ssl.create_default_context(cafile=ca))

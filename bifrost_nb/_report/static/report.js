@@ -71,13 +71,20 @@
   more.addEventListener("click", () => draw(false));
   let shown = [], drawn = 0;
 
-  const ms = (number) => (number === null ? null : number < 1000 ? `${Math.round(number)} ms` : `${(number / 1000).toPrecision(3)} s`);
-  const usd = (number) => {  // as the rest of the package writes dollars
+  const ms = (number) => {  // times and dollars as _display/describe.py writes them
+    if (number === null) return null;
+    const seen = Number(number.toPrecision(3));
+    if (seen < 1000) return `${seen} ms`;
+    if (seen < 60000) return `${seen / 1000} s`;
+    const seconds = Math.round(number / 1000);
+    return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")} min`;
+  };
+  const usd = (number) => {
     if (number === null) return "cost unknown";
     const size = Math.abs(number);
-    const written = size === 0 || size >= 1
+    const written = size === 0 || size >= 0.9995
       ? size.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 })
-      : size.toFixed(Math.min(12, 2 - Math.floor(Math.log10(size))));
+      : size.toFixed(Math.min(12, 2 - Math.floor(Math.log10(Number(size.toPrecision(3))))));
     return (number < 0 ? "-$" : "$") + written;
   };
 
