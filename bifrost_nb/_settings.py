@@ -20,7 +20,7 @@ from . import _project_file
 from ._files import user_path
 from ._keys import HIDDEN, SHORTEST_SECRET, Secret, without_keys
 from ._numbers import number
-from ._safe_text import plain
+from ._safe_text import plain, quoted
 from .errors import ConfigurationError
 
 __all__ = ["DEFAULTS", "SECRETS", "Settings", "masked", "project_file", "resolve", "use_notebook_config"]
@@ -156,7 +156,9 @@ def _checked(name: str, value: Any, origin: str) -> Any:
         except ValueError:
             seconds = None
         if seconds is None or not 0 < seconds < float("inf"):
-            raise ConfigurationError(f"timeout must be a number of seconds above 0, not {value!r} (from {origin}).")
+            raise ConfigurationError(
+                f"timeout must be a number of seconds above 0, not {quoted(value)} (from {origin})."
+            )
         return seconds
     if not isinstance(value, str):
         raise ConfigurationError(f"{name} must be text, not {type(value).__name__} (from {origin}).")

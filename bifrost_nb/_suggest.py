@@ -10,8 +10,10 @@ __all__ = ["did_you_mean", "similar"]
 
 def similar(name: object, known: Iterable[object], count: int = 1) -> list[str]:
     """At most `count` of the `known` names, the most similar first, whatever their case; empty if none is like it."""
+    if not isinstance(name, str):  # nobody mistyped it, and it may have no text at all
+        return []
     by_lower = {str(each).lower(): str(each) for each in known}
-    return [by_lower[each] for each in difflib.get_close_matches(str(name).lower(), by_lower, count, 0.6)]
+    return [by_lower[each] for each in difflib.get_close_matches(name.lower(), by_lower, count, 0.6)]
 
 
 def did_you_mean(name: object, known: Iterable[object], count: int = 1) -> str:

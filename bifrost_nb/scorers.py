@@ -23,7 +23,7 @@ from ._compare.embedding_scorer import Similar
 from ._compare.rubric import Rubric
 from ._compare.scoring import Bounded, Score, Scorer, ScorerFunction
 from ._numbers import number as as_number, whole
-from ._safe_text import plain
+from ._safe_text import plain, quoted
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def regex(pattern: str | re.Pattern[str]) -> Scorer:
     try:
         compiled = re.compile(pattern)
     except (re.error, TypeError) as error:
-        raise ConfigurationError(f"regex takes a pattern, and {pattern!r} is none: {error}.") from None
+        raise ConfigurationError(f"regex takes a pattern, and {quoted(pattern)} is none: {error}.") from None
 
     def judge(run: Run, row: Row) -> Score:
         return Score(1) if compiled.search(run.text) else Score(0, f"nothing matches {compiled.pattern}")
@@ -110,7 +110,7 @@ def number(column: str, *, rel: float = 1e-9, abs: float = 0.0) -> Scorer:
     for name, bound in (("rel", rel), ("abs", abs)):
         found = as_number(bound)
         if found is None or not 0 <= found < math.inf:
-            raise ConfigurationError(f"{name} must be a number from 0, not {bound!r}.")
+            raise ConfigurationError(f"{name} must be a number from 0, not {quoted(bound)}.")
 
     def judge(run: Run, row: Row) -> Score:
         wanted = _value(row, column)
@@ -153,7 +153,7 @@ def fields(column_or_dict: str | Mapping[str, Any]) -> Scorer:
     field. 12 and 12.0 are equal, and so are texts but for blanks around them. An answer that is no JSON has 0.
     """
     if not isinstance(column_or_dict, str | Mapping) or not column_or_dict:
-        raise ConfigurationError(f"fields takes a column or a dict of fields, not {column_or_dict!r}.")
+        raise ConfigurationError(f"fields takes a column or a dict of fields, not {quoted(column_or_dict)}.")
 
     def judge(run: Run, row: Row) -> Score:
         expected = _expected(column_or_dict, row)
@@ -209,10 +209,10 @@ def length(max: int | None = None, *, min: int | None = None, unit: str = "chara
     `unit` is ``characters``, ``words`` or ``tokens``, the last as the provider counts them (NA where it does not).
     """
     if unit not in ("characters", "words", "tokens"):
-        raise ConfigurationError(f"unit must be 'characters', 'words' or 'tokens', not {unit!r}.")
+        raise ConfigurationError(f"unit must be 'characters', 'words' or 'tokens', not {quoted(unit)}.")
     for name, bound in (("max", max), ("min", min)):
         if bound is not None and ((found := whole(bound)) is None or found < 0):
-            raise ConfigurationError(f"{name} must be a whole number from 0, not {bound!r}.")
+            raise ConfigurationError(f"{name} must be a whole number from 0, not {quoted(bound)}.")
     if max is None and min is None:
         raise ConfigurationError("length needs max= or min=.")
 
@@ -267,21 +267,23 @@ def bounded(scorer: ScorerFunction, low: float, high: float) -> Scorer:
     """
     ends = as_number(low), as_number(high)
     if ends[0] is None or ends[1] is None or not -math.inf < ends[0] < ends[1] < math.inf:
-        raise ConfigurationError(f"bounded takes the least and the most that it gives, not {low!r} and {high!r}.")
+        raise ConfigurationError(
+            f"bounded takes the least and the most that it gives, not {quoted(low)} and {quoted(high)}."
+        )
     if not callable(scorer) or isinstance(scorer, type):
-        raise ConfigurationError(f"bounded takes a function of the run, not {scorer!r}.")
+        raise ConfigurationError(f"bounded takes a function of the run, not {quoted(scorer)}.")
     return Bounded(scorer.scorer if isinstance(scorer, Bounded) else scorer, ends[0], ends[1])
 
 
 def _name(column: Any) -> str:
     if not isinstance(column, str) or not column:
-        raise ConfigurationError(f"A scorer takes the name of a column, not {column!r}.")
+        raise ConfigurationError(f"A scorer takes the name of a column, not {quoted(column)}.")
     return column
 
 
 def _shown(name: str, *given: Any, **named: Any) -> str:
     default = {"ignore_case": False, "fenced": False, "rel": 1e-9, "abs": 0.0, "unit": "characters"}
-    parts = [repr(one) for one in given]
+    parts = [quoted(one) for one in given]
     parts += [f"{key}={value!r}" for key, value in named.items() if key not in default or value != default[key]]
     return f"{name}({', '.join(parts)})"
 

@@ -85,7 +85,7 @@ ALLOWED = {  # part -> the parts of this package it may import when it is loaded
     },
     "_launch": {"errors", "_files", "_numbers", "_safe_text", "_keys", "_suggest"},
     "_simulator": {"errors"},
-    "_sdks": {"errors", "_safe_text", "_keys", "_wire", "_runs", "_client"},
+    "_sdks": {"errors", "_safe_text", "_keys", "_suggest", "_wire", "_runs", "_client"},
     "_notebook": {
         *(
             "errors",

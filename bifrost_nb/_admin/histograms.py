@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from .._runs.log.codec import cell
+from .._safe_text import quoted
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 from .access import Access
@@ -135,14 +136,14 @@ def kind_of(kind: str, by: str | None = None) -> Series:
     """The series of that name. Raises ConfigurationError."""
     if not isinstance(kind, str) or kind not in SERIES:
         raise ConfigurationError(
-            f"There is no histogram {kind!r}.{did_you_mean(kind, SERIES)}",
+            f"There is no histogram {quoted(kind)}.{did_you_mean(kind, SERIES)}",
             hint=f"It is one of {', '.join(SERIES)}.",
         )
     if by is None:
         return SERIES[kind]
     if not isinstance(by, str) or by != "provider" or kind not in BY_PROVIDER:
         raise ConfigurationError(
-            f"The gateway has no {kind} by {by!r}.",
+            f"The gateway has no {kind} by {quoted(by)}.",
             hint=f"by='provider' goes with {', '.join(BY_PROVIDER)}.",
         )
     return BY_PROVIDER[kind]

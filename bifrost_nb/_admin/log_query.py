@@ -13,6 +13,7 @@ from urllib.parse import quote
 from .._numbers import number, whole
 from .._runs.log.filters import instant
 from .._runs.run import Run
+from .._safe_text import quoted
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError, NotFound
 from .access import Access
@@ -25,6 +26,7 @@ __all__ = [
     "PAGE",
     "LogQuery",
     "checked_statuses",
+    "listed",
     "names_of",
     "read_log",
     "rfc3339",
@@ -112,9 +114,9 @@ class LogQuery:
         told = {
             "start_time": None if self.since is None else rfc3339(self.since),
             "end_time": None if self.until is None else rfc3339(self.until),
-            "providers": None if self.providers is None else ",".join(self.providers),
-            "aliases" if self.by_alias else "models": None if self.models is None else ",".join(self.models),
-            "status": None if self.statuses is None else ",".join(words[name] for name in self.statuses),
+            "providers": listed(self.providers),
+            "aliases" if self.by_alias else "models": listed(self.models),
+            "status": listed(self.statuses, words),
         }
         for name, bounds in (("cost", self.cost_usd), ("latency", self.latency_ms)):
             for side, bound in zip(("min", "max"), bounds, strict=True):  # all of 1.3.63 to 2.0 know these (measured)
@@ -191,7 +193,7 @@ async def with_names(access: Access, query: LogQuery, *, missing: str) -> LogQue
     """
     if query.models is None:
         return query
-    names = ",".join(query.models)
+    names = listed(query.models) or ""
 
     async def count(**filters: str) -> int:
         params = replace(query, models=None).params() | filters
@@ -230,7 +232,7 @@ def _bounds(name: str, least: Any, most: Any) -> tuple[float | None, float | Non
     for side, given in (("min", least), ("max", most)):
         bound = None if given is None else number(given)
         if given is not None and (bound is None or not 0 <= bound < float("inf")):
-            raise ConfigurationError(f"{side}_{name} must be a number from 0 on, not {given!r}.")
+            raise ConfigurationError(f"{side}_{name} must be a number from 0 on, not {quoted(given)}.")
         found.append(bound)
     low, high = found
     if low is not None and high is not None and low > high:
@@ -282,12 +284,20 @@ def whole_limit(limit: Any) -> int | None:
     """A number of rows. Raises ConfigurationError."""
     rows = None if limit is None else whole(limit)
     if limit is not None and (rows is None or rows < 0):
-        raise ConfigurationError(f"limit takes a number of rows, not {limit!r}.")
+        raise ConfigurationError(f"limit takes a number of rows, not {quoted(limit)}.")
     return rows
 
 
 def rfc3339(moment: datetime) -> str:
     return moment.isoformat().replace("+00:00", "Z")
+
+
+def listed(names: tuple[str, ...] | None, words: Mapping[str, str] | None = None) -> str | None:
+    """`names` for a filter of the gateway's, in its `words`. No names find nothing, as everywhere: an empty filter is
+    ignored there, and would find all (measured, 1.5.16)."""
+    if names is None:
+        return None
+    return ",".join(names if words is None else [words[name] for name in names]) or "no-such-name"
 
 
 def names_of(what: str, value: Any) -> tuple[str, ...] | None:
@@ -297,5 +307,5 @@ def names_of(what: str, value: Any) -> tuple[str, ...] | None:
     names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else (value,)
     for name in names:
         if not isinstance(name, str) or not name.strip() or "," in name:
-            raise ConfigurationError(f"{what} takes a name or several names without commas, not {name!r}.")
+            raise ConfigurationError(f"{what} takes a name or several names without commas, not {quoted(name)}.")
     return names

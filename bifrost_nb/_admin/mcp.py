@@ -18,7 +18,7 @@ from .._runs.columns import Column
 from ..errors import GatewayError, NotFound, ProtocolError
 from .access import Access
 from .fields import Row, objects, read, read_json, read_number, read_text
-from .log_query import PAGE, checked_statuses, names_of, rfc3339, span, whole_limit
+from .log_query import PAGE, checked_statuses, listed, names_of, rfc3339, span, whole_limit
 from .log_rows import STATUSES
 
 if TYPE_CHECKING:
@@ -174,9 +174,9 @@ class ToolQuery:
         told = {
             "start_time": None if self.since is None else rfc3339(self.since),
             "end_time": None if self.until is None else rfc3339(self.until),
-            "server_labels": None if self.servers is None else ",".join(self.servers),
-            "tool_names": None if self.tools is None else ",".join(self.tools),
-            "status": None if self.statuses is None else ",".join(words[name] for name in self.statuses),
+            "server_labels": listed(self.servers),
+            "tool_names": listed(self.tools),
+            "status": listed(self.statuses, words),
         }
         return {name: value for name, value in told.items() if value is not None}
 

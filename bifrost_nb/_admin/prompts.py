@@ -21,7 +21,7 @@ from .._numbers import whole
 from .._runs.columns import Column
 from .._runs.frame import frame_of
 from .._runs.run import Run
-from .._safe_text import plain
+from .._safe_text import plain, quoted
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError, NotFound
 from .access import Access
@@ -116,7 +116,7 @@ class Prompt:
             raise ConfigurationError(f"parameters must be a dict, not {type(settings).__name__}.")
         provider, slash, model = (deployment or "/").partition("/")
         if not slash:
-            raise ConfigurationError(f"deployment must be provider/model, not {deployment!r}.")
+            raise ConfigurationError(f"deployment must be provider/model, not {quoted(deployment)}.")
         variables = {name: "" for each in said for name in _variables(each)}
         content = {
             "commit_message": plain(message),
@@ -216,7 +216,7 @@ def find(access: Access, name: str, *, version: int | None, create: bool) -> Pro
         shown = repr(name) if isinstance(name, str) else f"a {type(name).__name__}"
         raise ConfigurationError(f"A prompt is named folder/name, not {plain(shown, 80)}.")
     if version is not None and (whole(version) or 0) < 1:
-        raise ConfigurationError(f"version must be a whole number from 1, not {version!r}.")
+        raise ConfigurationError(f"version must be a whole number from 1, not {quoted(version)}.")
     return portal().call(_find(access, name, version, create))
 
 
@@ -320,7 +320,7 @@ def _messages(given: Any) -> list[dict[str, Any]]:
         raise ConfigurationError("messages must be a text or a list of {'role': ..., 'content': ...}.")
     for each in given:
         if not isinstance(each, Mapping) or not isinstance(each.get("role"), str) or not each.get("content"):
-            raise ConfigurationError(f"messages must be {{'role': ..., 'content': ...}} each, not {each!r}.")
+            raise ConfigurationError(f"messages must be {{'role': ..., 'content': ...}} each, not {quoted(each)}.")
     return [_json(dict(each), f"messages[{place}]") for place, each in enumerate(given)]
 
 

@@ -114,7 +114,7 @@ async def _told_apart(access: Access, query: LogQuery) -> dict[str, int]:
     ]
     if nothing.get("total_requests") == 0 and isinstance(found := listed.get("total_requests"), int):
         counts["list_models_rows"] = found
-    wanted = query.statuses or ("error", "cancelled")
+    wanted = ("error", "cancelled") if query.statuses is None else query.statuses
     if not_ok := tuple(status for status in ("error", "cancelled") if status in wanted):
         asked = replace(query, statuses=not_ok, limit=MOST_FAILED)
         try:

@@ -16,7 +16,7 @@ from .._compare.sweep import Progress
 from .._compare.verdict import amount
 from .._numbers import number
 from .._runs.run import Run
-from .._safe_text import plain
+from .._safe_text import plain, quoted
 from ..errors import ConfigurationError
 from . import jobs as work
 from .ledger import Ledger, SentJob
@@ -95,7 +95,7 @@ class BatchComparison(Comparison):
         """
         patience = number(wait)
         if patience is None or not 0 <= patience < 1e7:
-            raise ConfigurationError(f"collect takes seconds to wait from 0 on, not {wait!r}.")
+            raise ConfigurationError(f"collect takes seconds to wait from 0 on, not {quoted(wait)}.")
         give_up, pause = time.monotonic() + patience, POLL_S[0]
         while True:
             self._collect()

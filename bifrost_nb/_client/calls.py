@@ -11,6 +11,7 @@ import orjson
 
 from .._numbers import number, whole
 from .._runs.run import Run
+from .._safe_text import quoted
 from .._wire.deployments import Deployment, Kind, MediaKind, endpoint
 from ..errors import BifrostError, ConfigurationError
 
@@ -179,7 +180,7 @@ class Timeouts:
                 continue
             seconds = number(value)
             if seconds is None or not 0 < seconds < float("inf"):
-                raise ConfigurationError(f"timeout: {name} must be seconds above 0 or None, not {value!r}.")
+                raise ConfigurationError(f"timeout: {name} must be seconds above 0 or None, not {quoted(value)}.")
             object.__setattr__(self, name, seconds)
 
     @classmethod
@@ -300,7 +301,7 @@ def checked_retries(given: Any) -> int:
     """How often a call may be sent again. Raises ConfigurationError."""
     again = whole(given)
     if again is None or again < 0:
-        raise ConfigurationError(f"retries must be a whole number from 0, not {given!r}.")
+        raise ConfigurationError(f"retries must be a whole number from 0, not {quoted(given)}.")
     return again
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from .._client.calls import AnyKind
 from .._numbers import number, whole
 from .._prompts.messages import Turns, checked_turns
-from .._safe_text import plain
+from .._safe_text import quoted
 from ..errors import ConfigurationError
 
 __all__ = ["AskedDeployment", "asked_deployments", "whole_number"]
@@ -44,7 +44,7 @@ def asked_deployments(deployments: Any, shared: Mapping[str, Any]) -> tuple[Aske
     if isinstance(deployments, (str, Mapping)):
         deployments = [deployments]
     if deployments is None or not isinstance(deployments, Iterable):
-        raise ConfigurationError(f"deployments must be a list like ['azure/fast'], not {deployments!r}.")
+        raise ConfigurationError(f"deployments must be a list like ['azure/fast'], not {quoted(deployments)}.")
     entries = list(deployments)
     if not entries:
         raise ConfigurationError("There is no deployment to compare.", hint="Pass a list like ['azure/fast'].")
@@ -62,7 +62,7 @@ def _one(entry: Any, shared: Mapping[str, Any]) -> AskedDeployment:
     deployment = own.get("deployment")
     if not isinstance(deployment, str):
         raise ConfigurationError(
-            f"A deployment is written 'provider/model' or {{'deployment': 'provider/model', ...}}, not {entry!r}."
+            f"A deployment is written 'provider/model' or {{'deployment': 'provider/model', ...}}, not {quoted(entry)}."
         )
     settings = {**shared, **own}
     fallbacks = () if settings["fallbacks"] is None else settings["fallbacks"]
@@ -71,7 +71,7 @@ def _one(entry: Any, shared: Mapping[str, Any]) -> AskedDeployment:
         raise ConfigurationError(f"fallbacks must be a list of deployments, like [{example!r}].")
     name = settings.get("name", deployment)
     if not isinstance(name, str) or not name.strip():
-        raise ConfigurationError(f"The name of {deployment} must be text, not {name!r}.")
+        raise ConfigurationError(f"The name of {deployment} must be text, not {quoted(name)}.")
     pace = settings["requests_per_minute"]
     if pace is not None:
         pace = number(pace)
@@ -89,7 +89,7 @@ def _one(entry: Any, shared: Mapping[str, Any]) -> AskedDeployment:
     history = settings.get("history")
     if history is not None and not isinstance(history, Turns):
         if isinstance(history, str | Mapping) or not isinstance(history, Sequence):
-            raise ConfigurationError(f"The history of {deployment} must be a list of messages, not {history!r}.")
+            raise ConfigurationError(f"The history of {deployment} must be a list of messages, not {quoted(history)}.")
         history = checked_turns(list(history)) if history else None
     return AskedDeployment(name, deployment, parameters, tuple(fallbacks), concurrency, pace, system, history=history)
 
@@ -99,7 +99,7 @@ def whole_number(name: str, value: Any, least: int | None = 1, most: int | None 
     found = whole(value)
     if found is None or (least is not None and found < least):
         bound = "" if least is None else f" from {least}"
-        raise ConfigurationError(f"{name} must be a whole number{bound}, not {plain(repr(value), 60)}.")
+        raise ConfigurationError(f"{name} must be a whole number{bound}, not {quoted(value, 60)}.")
     if most is not None and found > most:
-        raise ConfigurationError(f"{name} is {most:,} at most, not {plain(repr(value), 60)}.")
+        raise ConfigurationError(f"{name} is {most:,} at most, not {quoted(value, 60)}.")
     return found

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from .._keys import guard_entries, guard_headers
 from .._numbers import flag, number
-from .._safe_text import plain
+from .._safe_text import plain, quoted
 from ..errors import ConfigurationError
 from .api_choice import MEDIA, compared_kind
 from .comparison import Comparison
@@ -185,11 +185,13 @@ def compare(
     guard_headers(parameters)
     client = chosen_client(client)
     if mode not in ("live", "batch"):
-        raise ConfigurationError(f"mode must be 'live' or 'batch', not {mode!r}.")
+        raise ConfigurationError(f"mode must be 'live' or 'batch', not {quoted(mode)}.")
     scorers = scorers_of(score)
     _check_cost(max_cost_usd)
     if live is not None and not isinstance(live, bool) and not callable(live):
-        raise ConfigurationError(f"live must be True, False or a function of the run and its pieces, not {live!r}.")
+        raise ConfigurationError(
+            f"live must be True, False or a function of the run and its pieces, not {quoted(live)}."
+        )
     for name, value in {"chat": chat, "stream": stream, "fresh": fresh, "dry_run": dry_run}.items():
         if flag(value) is None:
             raise ConfigurationError(f"{name} must be True or False, not {plain(repr(value), 80)}.")
@@ -303,4 +305,4 @@ def _check_cost(max_cost_usd: Any) -> None:
         return
     dollars = number(max_cost_usd)
     if dollars is None or not 0 < dollars < 1e12:
-        raise ConfigurationError(f"max_cost_usd must be dollars above 0, not {max_cost_usd!r}.")
+        raise ConfigurationError(f"max_cost_usd must be dollars above 0, not {quoted(max_cost_usd)}.")

@@ -11,6 +11,7 @@ from .._client.typed_answers import read_answer
 from .._numbers import number
 from .._runs.run import Run
 from .._runs.store import RunsInOrder, RunStore
+from .._safe_text import quoted
 from ..errors import ConfigurationError
 from .comparison_frame import build_frame, learned_late, prompts_frame, shown_input, shown_question
 from .plan import Plan, Trial
@@ -157,7 +158,7 @@ class Comparison:
 
         patience = number(seconds)
         if patience is None or not 0 <= patience < 1e6:
-            raise ConfigurationError(f"wait_for_costs takes seconds from 0 on, not {seconds!r}.")
+            raise ConfigurationError(f"wait_for_costs takes seconds from 0 on, not {quoted(seconds)}.")
         return wait_for_costs([*self.runs, *self._judging()], patience)
 
     def _wait_a_moment(self) -> None:
@@ -239,7 +240,7 @@ class Comparison:
         given = {name: limit for name, limit in limits.items() if limit is not None}
         for name, limit in given.items():
             if not (number(limit) or 0) > 0:
-                raise ConfigurationError(f"max_{name} must be a number above 0, not {limit!r}.")
+                raise ConfigurationError(f"max_{name} must be a number above 0, not {quoted(limit)}.")
         return best(self.frame, metric, given, **self._at_any_look(metric, options))
 
     def score(

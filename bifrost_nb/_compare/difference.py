@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 
 from .._numbers import number
+from .._safe_text import quoted
 from .._statistics.intervals import (
     mean_interval,
     mean_p_value,
@@ -149,7 +150,7 @@ class Difference:
         ``input_<name>`` of the frame.
         """
         if which not in (None, "better", "worse", "same"):
-            raise ConfigurationError(f"which must be 'better', 'worse' or 'same', not {which!r}.")
+            raise ConfigurationError(f"which must be 'better', 'worse' or 'same', not {quoted(which)}.")
         if self.pairs is None:
             raise ConfigurationError(f"No inputs were compared: {self.reason}.")
         table = self.pairs if which is None else self.pairs[self.pairs["outcome"] == which]
@@ -493,7 +494,7 @@ def _check(
 ) -> By:
     """How the names are to be read. Raises ConfigurationError."""
     if by not in (None, "variant", "deployment", "template"):
-        raise ConfigurationError(f"by must be 'variant', 'deployment' or 'template', not {by!r}.")
+        raise ConfigurationError(f"by must be 'variant', 'deployment' or 'template', not {quoted(by)}.")
     ways: tuple[By, ...] = ("variant", "deployment", "template") if by is None else (by,)
     known = {way: list(groups.names(frame, way).dropna().unique()) for way in ways}
     found = next((way for way in ways if a in known[way] and b in known[way]), ways[0])
@@ -511,10 +512,10 @@ def _check(
         raise ConfigurationError(f"{a!r} cannot be compared with itself.")
     if a not in known[found] or b not in known[found]:
         raise ConfigurationError(
-            f"{a!r} and {b!r} are not of one kind: compare two variants, deployments or templates."
+            f"{a!r} and {quoted(b)} are not of one kind: compare two variants, deployments or templates."
         )
     if mixed not in ("refuse", "drop", "keep"):
-        raise ConfigurationError(f"mixed must be 'refuse', 'drop' or 'keep', not {mixed!r}.")
+        raise ConfigurationError(f"mixed must be 'refuse', 'drop' or 'keep', not {quoted(mixed)}.")
     if (margin is not None and not 0 <= margin < (math.inf if is_score(metric) else 1)) or not 0.5 <= confidence < 1:
         raise ConfigurationError("margin must be from 0 to below 1 and confidence from 0.5 to below 1.")
     if frame["prompt_id"].isna().all():

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._client.calls import Call
 from .._client.judging import JUDGE_TAG
+from .._safe_text import quoted
 from ..errors import ConfigurationError
 from .judge_calls import JudgeCalls, error_of
 from .plan import Plan, Trial, make_plan
@@ -53,7 +54,9 @@ class Similar(ModelScorer):
 
     def __init__(self, column: str, deployment: str, client: Client | None) -> None:
         if not isinstance(deployment, str) or "/" not in deployment:
-            raise ConfigurationError(f"deployment must be one for embeddings, 'provider/model', not {deployment!r}.")
+            raise ConfigurationError(
+                f"deployment must be one for embeddings, 'provider/model', not {quoted(deployment)}."
+            )
         self.column, self.deployment, self._client = column, deployment, client
         super().__init__("similar", f"similar({column!r}, deployment={deployment!r})", self._alone, [column])
         self.bounds = (-1.0, 1.0)

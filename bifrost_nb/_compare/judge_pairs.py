@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .._display.table import Table
 from .._numbers import whole
 from .._prompts.template import variables
+from .._safe_text import quoted
 from ..errors import ConfigurationError, TemplateError
 from .judge_calls import UNTRUSTED, JudgeCalls, Question, error_of, fenced, json_reply, question_data, reply_schema
 from .verdict import cost_text
@@ -165,11 +166,11 @@ def judge_pairs(
     """
     who = judge if isinstance(judge, str) else judge.get("deployment") if isinstance(judge, Mapping) else None
     if not isinstance(who, str):
-        raise ConfigurationError(f"judge must be a deployment like 'openai/gpt-4o', not {judge!r}.")
+        raise ConfigurationError(f"judge must be a deployment like 'openai/gpt-4o', not {quoted(judge)}.")
     if not isinstance(question, str) or not question.strip():
         raise ConfigurationError("A judge needs a question, like 'Which answer helps the customer more?'.")
     if limit is not None and (whole(limit) or 0) < 1:
-        raise ConfigurationError(f"limit must be a number of pairs from 1, not {limit!r}.")
+        raise ConfigurationError(f"limit must be a number of pairs from 1, not {quoted(limit)}.")
     names = list(dict.fromkeys(one.name for one in answers))
     missing = [name for name in variables(question) if answers and name not in answers[0].row]
     if missing:

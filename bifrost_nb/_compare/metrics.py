@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from .._safe_text import plain
+from .._safe_text import plain, quoted
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 
@@ -101,5 +101,5 @@ def checked_statistic(metric: str, statistic: Any) -> Statistic:
     if statistic is None:
         return _default_statistic(metric)
     if statistic not in ("mean", "median", "p95"):
-        raise ConfigurationError(f"statistic must be 'mean', 'median' or 'p95', not {statistic!r}.")
+        raise ConfigurationError(f"statistic must be 'mean', 'median' or 'p95', not {quoted(statistic)}.")
     return statistic  # type: ignore[no-any-return]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,6 @@ from .._prompts.messages import (
     with_history,
 )
 from .._prompts.template import render
-from .._safe_text import plain
 from ..errors import ConfigurationError
 from .api_choice import MEDIA, check_images_taken, system_for, with_kinds
 from .asked_deployments import AskedDeployment, asked_deployments, whole_number
@@ -222,10 +221,7 @@ def make_plan(
     read_by = None if schema is None else AnswerSchema.of(schema)
     templates: Any = None if kind == "transcription" and prompt is None else _templates(prompt, messages)
     repeats, seed = whole_number("repeats", repeats), whole_number("seed", seed, least=None)
-    if tags is not None and not isinstance(tags, Mapping):
-        raise ConfigurationError(f"tags must be a dict, not {type(tags).__name__}.")
-    if found := sorted(TAGS & (tags or {}).keys()):
-        raise ConfigurationError(f"The tag {found[0]!r} is set by the comparison itself.", hint="Use another name.")
+    _check_tags(tags)
     shared = {
         "system": system,
         "fallbacks": fallbacks,
@@ -240,12 +236,7 @@ def make_plan(
     if images is not None:
         check_images_taken(client, (one.deployment for one in asked), known_only=known_only)
     kind = asked[0].kind if len({who.kind for who in asked}) == 1 else "text"
-    if any(who.kind not in ("chat", "responses", "text") and who.system is not None for who in asked):
-        raise ConfigurationError(f"api={kind!r} takes no system message.", hint="Leave it out.")
-    if any(who.kind == "text" and who.system is not None for who in asked):
-        raise ConfigurationError("A text completion takes no system message.", hint="Pass api='chat'.")
-    if other := next((who for who in asked if who.history and who.kind not in ("chat", "responses")), None):
-        raise ConfigurationError(f"{other.name} has a history, which goes with chats only.", hint="Pass api='chat'.")
+    _check_turns(asked, kind)
     gateway = client.settings.base_url.rstrip("/")
     systems: list[Template] = [each for who in asked for each in (who.system, who.history) if each is not None]
     by_row = {column for who in asked for column in columns_of(who.parameters).values()}
@@ -256,25 +247,14 @@ def make_plan(
     rows = list({id(one.values): one.values for one in prompts}.values())
     for who in asked:
         check_columns_of(who.parameters, rows)
-    if (planned := len(prompts) * len(asked) * repeats) > MOST_CALLS:
-        raise ConfigurationError(
-            f"That makes {plain(f'{planned:,}', 40)} calls; a comparison sends {MOST_CALLS:,} at most.",
-            hint="Send fewer inputs, deployments or repeats.",
-        )
-    contents = _contents(client, asked, stream, prompts[0])
-    mark = ["batch"] if batch else []
+    _check_number(len(prompts) * len(asked) * repeats)
+    contents = dict(zip(asked, _contents(client, asked, stream, prompts[0]), strict=True))
     trials = tuple(
-        Trial(
-            digest_of([gateway, one.prompt_id, *content, filled, repeat, *own, *([past] if past else []), *mark], 16),
-            one, who, repeat, filled, past,
-        )
+        trial
         for one in prompts
-        for who, content in zip(asked, contents, strict=True)
-        for filled in [_filled(who.system, one.values)]
-        for past in [_past(who, one.values)]
-        for own in [_of_row(who, one)]
-        for repeat in range(repeats)
-    )  # fmt: skip
+        for who in asked
+        for trial in _trials(one, who, repeats, [gateway, one.prompt_id, *contents[who]], ["batch"] if batch else [])
+    )
     plan = Plan(
         comparison_id=digest_of(
             [gateway, kind, system, _in_order(templates), *(one for one in (images, sounds) if one)], 16
@@ -292,11 +272,52 @@ def make_plan(
         seed=seed,
         folder=folder,
     )
-    for who in asked:  # what the parameters get wrong shows before the first call
-        theirs = [trial for trial in trials if trial.asked is who and trial.repeat == 0]
+    _check_calls(client, plan)
+    return plan
+
+
+def _trials(
+    prompt: PlannedPrompt, asked: AskedDeployment, repeats: int, content: list[Any], mark: list[str]
+) -> Iterator[Trial]:
+    """The repeats of a cell; its identity is of `content`, what the row fills in, and `mark`."""
+    system, past, own = _filled(asked.system, prompt.values), _past(asked, prompt.values), _of_row(asked, prompt)
+    for repeat in range(repeats):
+        identity = [*content, system, repeat, *own, *([past] if past else []), *mark]
+        yield Trial(digest_of(identity, 16), prompt, asked, repeat, system, past)
+
+
+def _check_calls(client: Client, plan: Plan) -> None:
+    """What the parameters get wrong shows before the first call. Raises ConfigurationError."""
+    for who in plan.asked:
+        theirs = [trial for trial in plan.trials if trial.asked is who and trial.repeat == 0]
         for trial in theirs if columns_of(who.parameters) else theirs[:1]:
             plan.call(client, trial)
-    return plan
+
+
+def _check_tags(tags: object) -> None:
+    if tags is not None and not isinstance(tags, Mapping):
+        raise ConfigurationError(f"tags must be a dict, not {type(tags).__name__}.")
+    if found := sorted(TAGS & (tags or {}).keys()):
+        raise ConfigurationError(f"The tag {found[0]!r} is set by the comparison itself.", hint="Use another name.")
+
+
+def _check_turns(asked: Sequence[AskedDeployment], kind: AnyKind) -> None:
+    """Raises ConfigurationError where a system message or a history is no part of a deployment's calls."""
+    if any(who.kind not in ("chat", "responses", "text") and who.system is not None for who in asked):
+        raise ConfigurationError(f"api={kind!r} takes no system message.", hint="Leave it out.")
+    if any(who.kind == "text" and who.system is not None for who in asked):
+        raise ConfigurationError("A text completion takes no system message.", hint="Pass api='chat'.")
+    if other := next((who for who in asked if who.history and who.kind not in ("chat", "responses")), None):
+        raise ConfigurationError(f"{other.name} has a history, which goes with chats only.", hint="Pass api='chat'.")
+
+
+def _check_number(calls: int) -> None:
+    if calls > MOST_CALLS:
+        many = f"{calls:,}" if calls < 10**30 else "far too many"  # Python writes no number of 5,000 digits
+        raise ConfigurationError(
+            f"That makes {many} calls; a comparison sends {MOST_CALLS:,} at most.",
+            hint="Send fewer inputs, deployments or repeats.",
+        )
 
 
 def _check_media(kind: AnyKind, **given: Any) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._numbers import number, whole
 from .._prompts.template import with_names
-from .._safe_text import plain
+from .._safe_text import plain, quoted
 from ..errors import ConfigurationError, TemplateError
 from .judge_calls import UNTRUSTED, JudgeCalls, Question, error_of, fenced, json_reply, question_data, reply_schema
 from .scoring import Judged, ModelScorer, Row, Score, judged_of
@@ -34,7 +34,7 @@ class Rubric(ModelScorer):
             raise ConfigurationError("A rubric needs a question, like 'Is every claim supported by {{source}}?'.")
         if not isinstance(judge, str | Mapping):
             raise ConfigurationError(
-                f"judge must be a deployment like 'openai/gpt-4o', not {judge!r}.",
+                f"judge must be a deployment like 'openai/gpt-4o', not {quoted(judge)}.",
                 hint="A dict gives it parameters: judge={'deployment': 'openai/gpt-4o', 'temperature': 0}.",
             )
         self.question, self.judge, self.grades = question, judge, _grades(scale)
@@ -106,12 +106,12 @@ def _grades(scale: Any) -> dict[Any, float]:
     if isinstance(scale, Mapping):
         numbers = all((found := number(value)) is not None and abs(found) < 1e15 for value in scale.values())
         if len(scale) < 2 or not numbers or not all(isinstance(label, str) and label for label in scale):
-            raise ConfigurationError(f"A scale of labels maps two or more texts to numbers, not {scale!r}.")
+            raise ConfigurationError(f"A scale of labels maps two or more texts to numbers, not {quoted(scale)}.")
         return {label: float(value) for label, value in scale.items()}
     grades = whole(scale)
     if grades is None or not 2 <= grades <= 100:
         raise ConfigurationError(
-            f"scale must be 2 (no, yes), a number of grades up to 100 or a dict of labels, not {scale!r}.",
+            f"scale must be 2 (no, yes), a number of grades up to 100 or a dict of labels, not {quoted(scale)}.",
             hint="scale={'poor': 0, 'good': 1} has labels.",
         )
     if grades == 2:

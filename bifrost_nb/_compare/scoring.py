@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .._client.judging import judging
 from .._client.portal import Portal
 from .._keys import without_keys
-from .._safe_text import plain
+from .._safe_text import plain, quoted
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 
@@ -126,13 +126,13 @@ def scorers_of(score: Any) -> dict[str, ScorerFunction]:
     """Column name to function: ``score`` for one function, ``score_<name>`` for each of a dict."""
     if score is None:
         return {}
-    named = (
-        {f"score_{name}": scorer for name, scorer in score.items()} if isinstance(score, Mapping) else {"score": score}
-    )
+    named = {"score": score}
+    if isinstance(score, Mapping):
+        named = {f"score_{name if isinstance(name, str) else quoted(name)}": each for name, each in score.items()}
     for name, scorer in named.items():
         if not name.isidentifier():
             raise ConfigurationError(
-                f"{name.removeprefix('score_')!r} cannot be the name of a score.",
+                f"{quoted(name.removeprefix('score_'))} cannot be the name of a score.",
                 hint="Use letters, digits and underscores: it becomes a column.",
             )
         for end in ("error", "reason"):

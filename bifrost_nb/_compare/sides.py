@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .._safe_text import quoted
 from ..errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ __all__ = ["check_by", "meant", "names_of_both", "sides"]
 def check_by(by: Any, templates: Sequence[str]) -> None:
     """Raises ConfigurationError where `by` is no kind, or there are no two `templates` to set beside each other."""
     if by not in ("variant", "deployment", "template"):
-        raise ConfigurationError(f"by must be 'variant', 'deployment' or 'template', not {by!r}.")
+        raise ConfigurationError(f"by must be 'variant', 'deployment' or 'template', not {quoted(by)}.")
     if by == "template" and len(templates) < 2:
         raise ConfigurationError(
             "There are no two templates.", hint="Pass several: prompt={'short': ..., 'long': ...}."
@@ -43,7 +44,9 @@ def names_of_both(trials: Sequence[Trial], a: str, b: str, by: By | None) -> lis
     known = list(dict.fromkeys(name for names in found for name in names if name))
     wrong = next((name for name in (a, b) if name not in known), None)
     if wrong is None:
-        raise ConfigurationError(f"{a!r} and {b!r} are not of one kind: take two variants, deployments or templates.")
+        raise ConfigurationError(
+            f"{a!r} and {quoted(b)} are not of one kind: take two variants, deployments or templates."
+        )
     raise ConfigurationError(f"{wrong!r} is not in this comparison.", hint=f"It has {', '.join(known)}.")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .._safe_text import quoted
 from ..errors import ConfigurationError
 from .groups import By, default_by, inputs, names, runs_frame, served
 from .metrics import score_columns
@@ -47,7 +48,7 @@ def summary(frame: pd.DataFrame, by: By | None = None) -> pd.DataFrame:
     import pandas as pd
 
     if by not in (None, "variant", "deployment", "template"):
-        raise ConfigurationError(f"by must be 'variant', 'deployment' or 'template', not {by!r}.")
+        raise ConfigurationError(f"by must be 'variant', 'deployment' or 'template', not {quoted(by)}.")
     frame = runs_frame(frame)
     by = by or default_by(frame)
     keys = [names(frame, by), served(frame)]

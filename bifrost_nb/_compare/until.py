@@ -17,6 +17,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from .._numbers import number
+from .._safe_text import quoted
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 from .difference import FEWEST_INPUTS, Difference, difference
@@ -229,14 +230,16 @@ def looks_of(until: Any, metric: Any, margin: Any, plan: Plan, scorers: Mapping[
             )
         return None
     if until != "decided":
-        raise ConfigurationError(f"until must be 'decided' or left out, not {until!r}.")
+        raise ConfigurationError(f"until must be 'decided' or left out, not {quoted(until)}.")
     chosen = _metric(metric, [*scorers, *(["valid"] if plan.schema is not None else [])])
     scorer = scorers.get(chosen)
     bounds = scorer.bounds if isinstance(scorer, Scorer) else (0.0, 1.0)
     width = bounds[1] - bounds[0]
     smallest = default_margin(chosen) * width if margin is None else number(margin)
     if smallest is None or not 0 <= smallest < width:
-        raise ConfigurationError(f"margin must be a number from 0 to below {width:g}, not {margin!r}.", hint=_MARGIN)
+        raise ConfigurationError(
+            f"margin must be a number from 0 to below {width:g}, not {quoted(margin)}.", hint=_MARGIN
+        )
     looks = Looks(plan, chosen, smallest, bounds)
     if len(looks.left) < 2:
         raise ConfigurationError(f"There is only {looks.left[0]}, so there is nothing to decide.")

@@ -17,7 +17,7 @@ from .._compare import groups
 from .._compare.difference import Mixed
 from .._files import check_file, user_path
 from .._numbers import number, whole
-from .._safe_text import plain
+from .._safe_text import plain, quoted
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError, LogError
 from .gate_rules import GateOutcome, RuleCheck, Sides, decide, parse_rules
@@ -117,13 +117,13 @@ def gate(
     """
     share = number(confidence)
     if share is None or not 0.8 <= share < 1:
-        raise ConfigurationError(f"confidence must be from 0.8 to below 1, not {confidence!r}.")
+        raise ConfigurationError(f"confidence must be from 0.8 to below 1, not {quoted(confidence)}.")
     if mixed not in ("refuse", "drop", "keep"):
-        raise ConfigurationError(f"mixed must be 'refuse', 'drop' or 'keep', not {mixed!r}.")
+        raise ConfigurationError(f"mixed must be 'refuse', 'drop' or 'keep', not {quoted(mixed)}.")
     frame = groups.runs_frame(frame)
     asked = parse_rules(rules, frame)
     if (whole(seed) or 0) < 0 or whole(seed) is None:
-        raise ConfigurationError(f"seed must be a whole number from 0, not {seed!r}.")
+        raise ConfigurationError(f"seed must be a whole number from 0, not {quoted(seed)}.")
     if not asked:
         raise ConfigurationError("A gate needs rules.", hint="For example score='not worse by 0.02' or p95_ms=1500.")
     names = _names(frame)

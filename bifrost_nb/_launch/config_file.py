@@ -11,6 +11,7 @@ from pathlib import PurePath
 from typing import Any
 
 from .._keys import without_keys
+from .._safe_text import quoted
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 
@@ -119,7 +120,7 @@ def _names(providers: Any) -> list[str]:
 
 def _provider(name: Any, given: Any, old: bool) -> dict[str, Any]:
     if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
-        raise ConfigurationError(f"A provider's name is lower-case letters, digits and dashes, not {name!r}.")
+        raise ConfigurationError(f"A provider's name is lower-case letters, digits and dashes, not {quoted(name)}.")
     options = dict(given) if isinstance(given, Mapping) else {"key": given}
     for option in options:
         if option not in OPTIONS:

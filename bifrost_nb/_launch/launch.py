@@ -24,7 +24,7 @@ from typing import Any
 
 from .._files import user_path
 from .._numbers import number, version_numbers, whole
-from .._safe_text import plain
+from .._safe_text import plain, quoted
 from ..errors import BifrostError, ConfigurationError
 from .config_file import Providers, check_config
 from .methods import HOST, PACKAGE, LaunchMethod, LaunchPlan, ways
@@ -125,7 +125,7 @@ def launch_gateway(
     authorities = None if ca_file is None else _certificates(user_path(ca_file, "ca_file").absolute())
     seconds = number(timeout)
     if seconds is None or not 0 < seconds < float("inf"):
-        raise ConfigurationError(f"timeout must be seconds above 0, not {timeout!r}.")
+        raise ConfigurationError(f"timeout must be seconds above 0, not {quoted(timeout)}.")
     variables = check_config(
         config if config is not None else config_for(providers, PurePath(), wanted, bool(price_file))
     )
@@ -248,7 +248,7 @@ def _version(version: str | None) -> str | None:
     if version is None:
         return None
     if not isinstance(version, str) or not re.fullmatch(r"v?\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?", version):
-        raise ConfigurationError(f"version is written like '1.5.16', not {version!r}.")
+        raise ConfigurationError(f"version is written like '1.5.16', not {quoted(version)}.")
     return "v" + version.removeprefix("v")
 
 
@@ -280,7 +280,7 @@ def _port(port: int) -> int:
     """A port that is free now; the gateway takes it a moment later."""
     wanted = whole(port)
     if wanted is None or not 0 <= wanted < 65_536:
-        raise ConfigurationError(f"port must be a number from 0 to 65535, not {port!r}.")
+        raise ConfigurationError(f"port must be a number from 0 to 65535, not {quoted(port)}.")
     with socket.socket() as probe:
         if os.name == "posix":
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from queue import SimpleQueue
@@ -19,6 +20,7 @@ from .._prompts.inputs import prompts_of
 from .._prompts.template import render
 from .._runs.columns import Column
 from .._runs.frame import frame_of, to_frame
+from .._safe_text import plain, quoted
 from .._statistics.intervals import share_interval
 from ..errors import ConfigurationError
 from .arrivals import Arrivals, Step
@@ -37,6 +39,8 @@ LIMITS = {"ttft_ms": False, "total_ms": False, "gap_max_ms": False, "tokens_per_
 """Metric of a service level -> whether it is a least value."""
 MOST_CALLS = 1_000_000
 """Of one load curve: the schedule and every run are kept."""
+REASONS = 3
+"""So many reasons of failed calls are told for each rate."""
 LATE_MS = 5.0
 """A schedule whose p99 is later than this says more of this machine than of the deployment."""
 SHOWN = {
@@ -106,10 +110,10 @@ def load_curve(
     rates = _rates(rates)
     seconds, target = _positive("seconds", seconds), _positive("target", target)
     if target > 1:
-        raise ConfigurationError(f"target is a share between 0 and 1, like 0.95, not {target!r}.")
+        raise ConfigurationError(f"target is a share between 0 and 1, like 0.95, not {quoted(target)}.")
     limits = _limits(slo)
     if (whole(max_open) or 0) < 1:
-        raise ConfigurationError(f"max_open must be a whole number from 1, not {max_open!r}.")
+        raise ConfigurationError(f"max_open must be a whole number from 1, not {quoted(max_open)}.")
     if max_cost_usd is not None:
         max_cost_usd = _positive("max_cost_usd", max_cost_usd)
     if "stream" in parameters or "retries" in parameters:
@@ -117,7 +121,7 @@ def load_curve(
     if (planned := sum(rate * seconds for rate in rates)) > MOST_CALLS:
         raise ConfigurationError(f"That makes {planned:,.0f} calls; load_curve sends {MOST_CALLS:,} at most.")
     if isinstance(seed, bool) or (whole(seed) or 0) < 0 or whole(seed) is None:
-        raise ConfigurationError(f"seed must be a whole number from 0, not {seed!r}.")
+        raise ConfigurationError(f"seed must be a whole number from 0, not {quoted(seed)}.")
     own_tags = parameters.get("tags") or {}
     if not isinstance(own_tags, Mapping):
         raise ConfigurationError(f"tags must be a dict, not {type(own_tags).__name__}.")
@@ -225,8 +229,11 @@ class LoadCurve:
 
     @property
     def notes(self) -> list[str]:
-        """What should be known of these figures: where it stopped, and whether this machine was the limit."""
+        """What should be known of these figures: where it stopped, why calls failed, whether this machine was the
+        limit."""
         notes = [f"At {step.rate:g} calls a second: {step.stopped}." for step in self._steps if step.stopped]
+        for step in self._steps:
+            notes += _failures(step)
         for row in self._rows():
             if row["late_ms_p99"] is not None and row["late_ms_p99"] > LATE_MS:
                 notes.append(
@@ -306,6 +313,17 @@ class LoadCurve:
         return row
 
 
+def _failures(step: Step) -> list[str]:
+    """Why calls failed, grouped by reason; the most frequent first."""
+    from .._display.describe import error_text
+
+    reasons = Counter(error_text(one.run) for one in step.arrivals if one.run.status not in ("ok", "cancelled", None))
+    return [
+        f"At {step.rate:g} calls a second {count:,} failed: {plain(reason, 400)}"
+        for reason, count in reasons.most_common(REASONS)
+    ]
+
+
 def _good(run: Run, slo: Mapping[str, float]) -> bool:
     if run.status != "ok" or run.is_fallback:
         return False
@@ -332,17 +350,19 @@ def _shown(name: str, value: Any) -> str | None:
 
 def _rates(rates: Any) -> list[float]:
     if isinstance(rates, str | bytes) or not hasattr(rates, "__iter__"):
-        raise ConfigurationError(f"rates must be calls a second, like [1, 2, 5], not {rates!r}.")
+        raise ConfigurationError(f"rates must be calls a second, like [1, 2, 5], not {quoted(rates)}.")
     found = [_positive("rates", rate) for rate in rates]
     if not found or sorted(set(found)) != found:
-        raise ConfigurationError(f"rates must rise, like [1, 2, 5], not {found!r}: it ends at the first that breaks.")
+        raise ConfigurationError(
+            f"rates must rise, like [1, 2, 5], not {quoted(found)}: it ends at the first that breaks."
+        )
     return found
 
 
 def _positive(name: str, value: Any) -> float:
     found = number(value)
     if found is None or not 0 < found < math.inf:
-        raise ConfigurationError(f"{name} must be above 0, not {value!r}.")
+        raise ConfigurationError(f"{name} must be above 0, not {quoted(value)}.")
     return found
 
 
@@ -350,7 +370,7 @@ def _limits(slo: Any) -> dict[str, float]:
     if slo is None:
         return {}
     if not isinstance(slo, Mapping):
-        raise ConfigurationError(f"slo must be a dict like {{'ttft_ms': 800}}, not {slo!r}.")
+        raise ConfigurationError(f"slo must be a dict like {{'ttft_ms': 800}}, not {quoted(slo)}.")
     if unknown := [name for name in slo if name not in LIMITS]:
         raise ConfigurationError(f"slo has no {unknown[0]!r}; it takes {', '.join(LIMITS)}.")
     return {name: _positive(f"slo[{name!r}]", limit) for name, limit in slo.items()}

@@ -208,7 +208,7 @@ def _templates(prompt: Any) -> dict[str | None, Template]:
         if isinstance(template, str) and not template.strip():
             raise ConfigurationError(f"The prompt{_of(name)} is empty.")
         if name is not None and not isinstance(name, str):
-            raise ConfigurationError(f"A template's name must be text, not {name!r}.")
+            raise ConfigurationError(f"A template's name must be text, not {quoted(name)}.")
     if not templates:
         raise ConfigurationError("There is no prompt to send.")
     return templates

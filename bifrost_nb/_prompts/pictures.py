@@ -35,7 +35,12 @@ _SVG = re.compile(rb"\s*(?:<\?xml|<!--|<!doctype svg|<svg)", re.I)
 
 def data_url(value: Any) -> str:
     """`value` as a ``data:`` URL. Raises Fault, the predicate of a sentence about it."""
-    content = _content(value)
+    try:
+        content = _content(value)
+    except Fault:
+        raise
+    except Exception as error:  # noqa: BLE001 - a figure that cannot be drawn, an array or a path of a user's class
+        raise Fault(f"cannot be made a picture: {type(error).__name__}: {plain(error, 200)}") from None
     if len(content) > MOST_BYTES:
         raise Fault(_too_large(len(content)))
     return f"data:{_kind(content)};base64,{base64.b64encode(content).decode('ascii')}"
@@ -178,6 +183,8 @@ def _from_array(value: Any) -> Any:
     import numpy as np
     from PIL import Image
 
+    if np.ma.is_masked(value):
+        raise Fault("holds masked values, which no picture shows: fill them first")
     array = np.asarray(value)
     if not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3, 4))) or 0 in array.shape:
         raise Fault(f"is an array of shape {array.shape}; a picture is height x width, with 3 or 4 colours at most")

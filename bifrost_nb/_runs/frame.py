@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
+from .._safe_text import quoted
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 from .columns import COLUMNS, NAMES, Column, Dtype
@@ -53,8 +54,8 @@ def table_as(table: pa.Table, to: Library) -> Any:
     if to == "arrow":
         return table.select(NAMES)
     if to != "polars":
-        hint = did_you_mean(str(to), ("pandas", "arrow", "polars")).strip()
-        raise ConfigurationError(f"to must be 'pandas', 'arrow' or 'polars', not {to!r}.", hint=hint or None)
+        hint = did_you_mean(to, ("pandas", "arrow", "polars")).strip()
+        raise ConfigurationError(f"to must be 'pandas', 'arrow' or 'polars', not {quoted(to)}.", hint=hint or None)
     try:
         import polars as pl
     except ModuleNotFoundError:

@@ -10,6 +10,8 @@ from typing import Any, Literal, NamedTuple
 
 from .._client.client import Client
 from .._client.transport import ca_variable
+from .._safe_text import quoted
+from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 from .boto3_client import record_boto3
 from .environment_headers import event_hooks
@@ -46,7 +48,8 @@ def sdk(
     """
     chosen = _SDKS.get(name)
     if chosen is None:
-        raise ConfigurationError(f"There is no SDK {name!r}; known are {', '.join(_SDKS)}.")
+        hint = did_you_mean(name, _SDKS)
+        raise ConfigurationError(f"There is no SDK {quoted(name)}; known are {', '.join(_SDKS)}.{hint}")
     for module in chosen.modules:
         _installed(module, chosen.package)
     recorder = Recorder(client, {"sdk": name, **(tags or {})})

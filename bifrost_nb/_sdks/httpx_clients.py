@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
+from .._safe_text import quoted
 from ..errors import ConfigurationError
 from .comment_filter import comment_filter
 from .exchange import Exchange
@@ -121,7 +122,7 @@ def _is_client(kind: type) -> bool:
 
 def _library(name: str) -> Any:
     if name not in ("httpx", "httpx2"):
-        raise ConfigurationError(f"library must be 'httpx' or 'httpx2', not {name!r}.")
+        raise ConfigurationError(f"library must be 'httpx' or 'httpx2', not {quoted(name)}.")
     try:
         return import_module(name)
     except ModuleNotFoundError:

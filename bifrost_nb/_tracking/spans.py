@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
@@ -143,12 +143,61 @@ def _made(
 ) -> tuple[list[Any], list[Any]]:
     """Finished spans, and the log records that are their events."""
     from opentelemetry.context import Context
+    from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
+
+    spans: list[Any] = []
+    events: list[Any] = []
+    begin, logger = _makers(spans, events)
+    server = _server(address)
+    for run, scores in scored:
+        written = as_written(run)
+        began, ended, odd = _times(run)
+        attributes = hide_in(_encodable({**server, **span_attributes(written, content=content), **odd}), secrets)
+        span = begin(
+            run.run_id,
+            whole_characters(f"{operation(run)} {plain(run.requested_model or '', 200)}".strip()),
+            context=Context(),  # a trace of its own, whatever else is traced in this process
+            kind=SpanKind.CLIENT,
+            attributes=attributes,
+            start_time=began,
+        )
+        if failed := error_type(run):
+            said = hide(whole_characters(written.error_message or failed), secrets) if content else ""
+            span.set_status(Status(StatusCode.ERROR, said))
+        span.end(ended)
+        for score in scores:
+            logger.emit(
+                timestamp=ended,
+                context=set_span_in_context(span, Context()),
+                event_name="gen_ai.evaluation.result",
+                attributes=hide_in(_encodable(_evaluated(score, run, content)), secrets),
+            )
+    if len(spans) < len(scored):
+        raise ConfigurationError("OTEL_SDK_DISABLED is set, so OpenTelemetry makes no spans.", hint="Unset it.")
+    return spans, events
+
+
+def _evaluated(score: _Score, run: Run, content: bool) -> dict[str, Any]:
+    return evaluation_attributes(
+        score.name,
+        None if score.value is None else float(score.value),
+        label=score.label,
+        explanation=score.reason if content else None,
+        error=score.error,
+        run=run,
+    )
+
+
+def _makers(spans: list[Any], events: list[Any]) -> tuple[Callable[..., Any], Any]:
+    """What begins the span of a run, by its id, and what emits events; both of this export alone.
+
+    What they finish is put into `spans` and `events`; the providers that the process set up are left as they are.
+    """
     from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
     from opentelemetry.sdk.trace.id_generator import IdGenerator
     from opentelemetry.sdk.trace.sampling import ALWAYS_ON
-    from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
 
     class Ids(IdGenerator):  # type: ignore[misc, unused-ignore]
         run_id = ""
@@ -172,8 +221,6 @@ def _made(
         def force_flush(self, timeout_millis: int = 0) -> bool:
             return True
 
-    spans: list[Any] = []
-    events: list[Any] = []
     ids = Ids()
     resource = Resource.create()  # with OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES
     if str(resource.attributes.get("service.name")).startswith("unknown_service"):
@@ -182,42 +229,13 @@ def _made(
     tracers.add_span_processor(KeepSpans())
     loggers = LoggerProvider(resource=resource, shutdown_on_exit=False)
     loggers.add_log_record_processor(KeepEvents())
-    tracer, logger = tracers.get_tracer("bifrost-nb"), loggers.get_logger("bifrost-nb")
-    server = _server(address)
-    for run, scores in scored:
-        written = as_written(run)
-        ids.run_id = run.run_id
-        began, ended, odd = _times(run)
-        attributes = hide_in(_encodable({**server, **span_attributes(written, content=content), **odd}), secrets)
-        span = tracer.start_span(
-            whole_characters(f"{operation(run)} {plain(run.requested_model or '', 200)}".strip()),
-            Context(),  # a trace of its own, whatever else is traced in this process
-            kind=SpanKind.CLIENT,
-            attributes=attributes,
-            start_time=began,
-        )
-        if failed := error_type(run):
-            said = hide(whole_characters(written.error_message or failed), secrets) if content else ""
-            span.set_status(Status(StatusCode.ERROR, said))
-        span.end(ended)
-        for score in scores:
-            found = evaluation_attributes(
-                score.name,
-                None if score.value is None else float(score.value),
-                label=score.label,
-                explanation=score.reason if content else None,
-                error=score.error,
-                run=run,
-            )
-            logger.emit(
-                timestamp=ended,
-                context=set_span_in_context(span, Context()),
-                event_name="gen_ai.evaluation.result",
-                attributes=hide_in(_encodable(found), secrets),
-            )
-    if len(spans) < len(scored):
-        raise ConfigurationError("OTEL_SDK_DISABLED is set, so OpenTelemetry makes no spans.", hint="Unset it.")
-    return spans, events
+    tracer = tracers.get_tracer("bifrost-nb")
+
+    def begin(run_id: str, name: str, **given: Any) -> Any:
+        ids.run_id = run_id
+        return tracer.start_span(name, **given)
+
+    return begin, loggers.get_logger("bifrost-nb")
 
 
 def _times(run: Run) -> tuple[int, int, dict[str, str]]:

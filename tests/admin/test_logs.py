@@ -9,9 +9,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from starlette.requests import Request
 
 from bifrost_nb import Client, ConfigurationError, GatewayError, NotFound, to_frame
-from bifrost_nb._admin.api import gateway_logs, gateway_stats, reconcile
+from bifrost_nb._admin.api import gateway_histogram, gateway_logs, gateway_stats, reconcile
 from bifrost_nb._simulator.process import LocalGateway, local_gateway
 
 from .conftest import logged
@@ -200,6 +201,24 @@ def test_filters_are_sent_in_the_gateways_words(client_of: ClientOf) -> None:
     assert sent["end_time"] == "2026-11-02T00:00:00Z"
     assert "models" not in sent, "it means the provider's names there, and would miss aliases"
     assert sent["status"] == "success,cancelled,error", "up to 1.5.16 a cancelled call is an error there"
+
+
+@pytest.mark.parametrize("name", ["provider", "model", "status"])
+def test_no_names_find_nothing(client_of: ClientOf, name: str) -> None:
+    """A gateway ignores an empty filter and adds up all; a list of no names means none of them, as for `bf.runs`."""
+
+    def counted(request: Request) -> Any:
+        told = {request.query_params.get(each) for each in ("providers", "models", "aliases", "status", "objects")}
+        some = 5 if told <= {None, ""} else 0
+        return {"total_requests": some, "buckets": [{"timestamp": "2026-11-01T00:00:00Z", "success": some}]}
+
+    answers = {"/api/logs/stats": counted, "/api/logs/histogram": counted, "/api/logs": {"logs": [log_row(1)]}}
+    with served(Table(answers)) as url:
+        none: dict[str, Any] = {name: [], "client": client_of(url)}
+        assert gateway_stats(client=none["client"])["requests"].tolist() == [5]
+        assert gateway_stats(**none)["requests"].tolist() == [0]
+        assert gateway_histogram("requests", **none)["requests"].tolist() == [0]
+        assert len(gateway_logs(**none)) == 0
 
 
 @pytest.mark.parametrize("dialect", ["1.4.18", "2.0"])

@@ -112,7 +112,7 @@ def test_figures_that_differ(client_of: ClientOf) -> None:
     assert told["tokens"] == "2 figures differ"
     assert told["cost"] == "1 of 5 differ; ours $1.25, the gateway's $1.50"
     assert told["served by another"] == "1 of 6"
-    assert told["client minus gateway"].startswith("p50 8 ms")  # 20 ms of the attempt, 12.5 of them the gateway's
+    assert told["client minus gateway"].startswith("p50 7.5 ms")  # 20 ms of the attempt, 12.5 of them the gateway's
 
 
 def test_costs_are_filled_in_when_asked(client_of: ClientOf) -> None:

@@ -155,6 +155,62 @@ def test_an_unknown_option_names_the_function_that_was_called(compared: Comparis
             compared.best("total_ms", max_cost_usd_per_1000=limit)
 
 
+def test_an_sdk_that_is_meant() -> None:
+    """A typo in its name gets the nearest one, as everywhere."""
+    with pytest.raises(ConfigurationError, match=r"There is no SDK 'opnai'.* Did you mean 'openai'\?"):
+        bf.sdk("opnai")  # type: ignore[call-overload]
+
+
+class Unshowable:
+    """Whose text is an error."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("boom")
+
+
+class Endless:
+    """Whose text fills a page."""
+
+    def __repr__(self) -> str:
+        return "x" * 1_000_000
+
+
+UNSHOWN: dict[str, Callable[[Comparison, Any], Any]] = {
+    "repeats": lambda one, odd: bf.compare(["azure/fast"], "x", client=one.client, repeats=odd),
+    "until": lambda one, odd: bf.compare(["azure/fast"], "x", client=one.client, until=odd),
+    "name of a variant": lambda one, odd: bf.compare([{"deployment": "a/b", "name": odd}], "x", client=one.client),
+    "name of a score": lambda one, odd: bf.compare(["azure/fast"], "x", client=one.client, score={odd: len}),
+    "template": lambda one, odd: bf.compare(["azure/fast"], {odd: "x"}, client=one.client),
+    "timeout": lambda one, odd: Client("demo", timeout=odd),
+    "summary": lambda one, odd: one.summary(by=odd),
+    "vote": lambda one, odd: one.vote(limit=odd),
+    "since": lambda one, odd: bf.runs(since=odd),
+    "limit": lambda one, odd: bf.runs(limit=odd),
+    "histogram": lambda one, odd: bf.gateway_histogram(odd, client=one.client),
+    "provider": lambda one, odd: bf.gateway_logs(provider=odd, client=one.client),
+    "rates": lambda one, odd: bf.load_curve("azure/fast", "x", rates=[odd], client=one.client),
+    "slo": lambda one, odd: bf.load_curve("azure/fast", "x", rates=[1], slo=odd, client=one.client),
+    "sdk": lambda one, odd: bf.sdk(odd),
+    "version": lambda one, odd: bf.launch_gateway(version=odd),
+    "port": lambda one, odd: bf.launch_gateway(port=odd, binary="/bin/true"),
+    "scorer": lambda one, odd: bf.scorers.exact(odd),
+    "bounds": lambda one, odd: bf.scorers.bounded(len, odd, 1),
+}
+
+
+@pytest.mark.parametrize("odd", [Unshowable(), Endless(), 10**5000], ids=["fails", "long", "too many digits"])
+@pytest.mark.parametrize("name", UNSHOWN)
+def test_what_cannot_be_shown_is_named_all_the_same(compared: Comparison, name: str, odd: Any) -> None:
+    """An object whose own text fails, fills a page or is refused by Python: the message names the argument, briefly."""
+    try:
+        UNSHOWN[name](compared, odd)
+    except ConfigurationError as raised:
+        shown = str(raised)
+    else:
+        shown = ""
+    assert (len(shown) < 1000) == bool(shown) or (name in ("limit", "vote") and odd == 10**5000)
+
+
 @pytest.mark.parametrize("text", ["azure/\ud800", "\ud800/x", "a\ud800"])
 def test_half_a_character_can_be_shown(compared: Comparison, text: str) -> None:
     """An error with one in it could not be printed, nor reach a notebook's front end."""

@@ -91,7 +91,7 @@ def test_a_slow_answer_holds_no_call_up(gateway: LocalGateway, tmp_path: Path) -
 
 
 def test_an_error_burst_ends_it(gateway: LocalGateway, tmp_path: Path) -> None:
-    """Half of the last 20 failing stops the sending; nothing is sent again."""
+    """Half of the last 20 failing stops the sending; nothing is sent again; why they failed is told, grouped."""
     gateway.script([{"status": 503}])
     curve = bf.load_curve(FAST, "Hi", rates=[100, 200], seconds=2, client=client(gateway.url, tmp_path), max_tokens=2)
     (row,) = curve.frame.to_dict("records")
@@ -99,6 +99,10 @@ def test_an_error_burst_ends_it(gateway: LocalGateway, tmp_path: Path) -> None:
     assert row["failed"] == row["sent"]
     assert "of the last 20 calls failed" in row["stopped"]
     assert curve.rate is None
+    [said] = [note for note in curve.notes if " failed: " in note]
+    assert said.startswith(f"At 100 calls a second {row['failed']} failed: ")
+    assert "503" in said
+    assert "503" in repr(curve)
     assert sum(one["method"] == "POST" for one in gateway.requests()) == row["sent"]
 
 

@@ -266,12 +266,12 @@ sys.stdin.readline()
 
 
 def test_logs_leave_no_file_open(tmp_path: Path) -> None:
-    """A thousand logs, each used and dropped, leave as many open files as before."""
+    """A thousand logs, each used and dropped, leave no more open files than before."""
     folder = Path("/dev/fd")
     before = len(list(folder.iterdir()))
     for number in range(1000):
         RunLog(tmp_path / f"{number % 7}.jsonl").append(Run())
-    assert len(list(folder.iterdir())) == before
+    assert len(list(folder.iterdir())) <= before  # fewer: what an earlier test left may be collected meanwhile
 
 
 @pytest.mark.parametrize("block_bytes", [1, 2, 3, 7, 64, 10_000])

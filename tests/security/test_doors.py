@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -65,9 +66,25 @@ def files(tmp_path: Path) -> dict[str, Any]:
     }
 
 
+class Breaks:
+    """Fails in whatever way it is read as a picture."""
+
+    def __fspath__(self) -> str:
+        raise RuntimeError("boom\x1b[2J")
+
+
+class BreaksAsFigure:
+    def savefig(self, *arguments: Any, **options: Any) -> None:
+        raise ValueError("boom\x1b[2J")
+
+
 @pytest.fixture
 def pictures(files: dict[str, Any]) -> dict[str, Any]:
     return files | {
+        "breaks": Breaks(),
+        "breaks as a figure": BreaksAsFigure(),
+        "no size": SimpleNamespace(getbands=tuple, save=print, size=("a", "b")),
+        "masked": np.ma.masked_array(np.zeros((2, 2), "uint8"), mask=True),
         "passwords": "../../../../../../../../etc/passwd",
         "file address": "file:///etc/passwd",
         "address": "http://127.0.0.1:9/a.png",

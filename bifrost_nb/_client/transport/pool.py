@@ -10,11 +10,13 @@ from weakref import WeakSet
 
 from ...errors import ProtocolError
 from ..portal import portal
+from .chunks import OneChunk
 from .route import route_to
 
 if TYPE_CHECKING:
     import aiohttp
     import yarl
+    from aiohttp.http import RawResponseMessage
 
 __all__ = ["Pool", "address", "pool"]
 
@@ -70,23 +72,30 @@ async def pool(base_url: str, ca_file: str | None = None) -> Pool:
 
 @lru_cache(maxsize=1)
 def _connector() -> Any:
-    """aiohttp's connector with two differences.
+    """aiohttp's connector with three differences.
 
     It asks nothing over a connection on which something came while it was idle. aiohttp (3.14) takes that for the
     answer to what is asked next: a second answer, a proxy's 408 before it closes.
 
     And it reads a head before what came with it: aiohttp's parser gives nothing of a block in which something is wrong,
     so that bytes behind a whole answer, of which its head does not tell, lost the answer, which was paid for.
+
+    And chunks that came together are parsed as one, see `chunks`.
     """
     import aiohttp
     from aiohttp.client_proto import ResponseHandler
 
     class HeadFirst(ResponseHandler):
         _awaits_head = False
+        _chunks: OneChunk | None = None
 
         def set_response_params(self, **params: Any) -> None:
-            self._awaits_head = True
+            self._awaits_head, self._chunks = True, None
             super().set_response_params(**params)
+
+        def feed_data(self, data: tuple[RawResponseMessage, aiohttp.StreamReader], size: int = 0) -> None:
+            self._chunks = OneChunk() if data[0].chunked else None
+            super().feed_data(data, size)
 
         def data_received(self, data: bytes) -> None:
             while self._awaits_head and (end := data.find(b"\r\n\r\n") + 4) > 3:
@@ -95,6 +104,8 @@ def _connector() -> Any:
                 data = data[end:]
                 if not data:
                     return
+            if data and self._chunks is not None:
+                data = self._chunks.joined(data)
             super().data_received(data)
             # What is no chunk is told to whoever waits for a head; who reads the body would wait until the time is up.
             body = self._payload

@@ -12,6 +12,7 @@ from IPython.core.error import UsageError
 from ..._client.portal import portal
 from ..._display.table import Table, Text
 from ..._runs.run import Run
+from ..._safe_text import quoted
 from ..._suggest import did_you_mean
 from ...errors import BifrostError
 from ..code_export import FORMS, copy
@@ -50,7 +51,7 @@ def run(session: Session, line: str, local_ns: Mapping[str, Any] | None = None) 
         return command.do(session, _parsed(first, command, words[1:]))
     if first.isidentifier():
         raise UsageError(
-            f"%bifrost: there is no command {first!r}.{did_you_mean(first, COMMANDS)} %bifrost help lists them."
+            f"%bifrost: there is no command {quoted(first)}.{did_you_mean(first, COMMANDS)} %bifrost help lists them."
         )
     if prompt is None and words[-2:-1] == ["--history"] and not {"--use", "--prompt"} & {*words}:
         words = [*words[:-2], f"--history={DEFAULT}", words[-1]]  # the last word is the prompt, not a chat's name

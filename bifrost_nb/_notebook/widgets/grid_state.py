@@ -16,7 +16,7 @@ from ..._display.describe import duration, error_text, usd
 from ..._display.markdown import to_html
 from ..._display.media import media_text, media_urls
 from ..._runs.run import Run
-from ..._safe_text import plain
+from ..._safe_text import plain, quoted
 from ...errors import ConfigurationError
 from .grid_rows import Box, Context, GridAnswer, Row
 from .grid_scores import badges, cut, middle, score_filters, score_sorts, score_tests
@@ -149,7 +149,7 @@ class Grid:
         sorts = [*self.sorts, *(f"column:{place}" for place in range(len(self.deployments)))]
         for name, value, choices in (("filter", filter, [*self.filters]), ("sort", sort, sorts)):
             if value is not None and value not in choices:
-                raise ConfigurationError(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
+                raise ConfigurationError(f"{name} must be one of {', '.join(choices)}, not {quoted(value)}.")
         if columns is not None:
             wanted = [place for place in range(len(self.deployments)) if place in columns]
             self.columns = wanted or self.columns

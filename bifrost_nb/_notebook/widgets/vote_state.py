@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..._display.run import said
 from ..._numbers import whole
 from ..._runs.run import Run
+from ..._safe_text import quoted
 from ...errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Ballots:
         apart: Mapping[str, str] | None = None,
     ) -> None:
         if limit is not None and (whole(limit) or 0) < 1:
-            raise ConfigurationError(f"limit must be a number of ballots from 1, not {limit!r}.")
+            raise ConfigurationError(f"limit must be a number of ballots from 1, not {quoted(limit)}.")
         self.seed, self.log = seed, log
         answered: _Answered = {}
         for name, run in runs:
@@ -113,7 +114,7 @@ class Ballots:
         """
         ballot = self.current
         if choice not in _WINNERS:
-            raise ConfigurationError(f"A vote is one of {', '.join(_WINNERS)}, not {choice!r}.")
+            raise ConfigurationError(f"A vote is one of {', '.join(_WINNERS)}, not {quoted(choice)}.")
         if ballot is None:
             raise ConfigurationError("The vote is closed: every ballot is done, or it was revealed.")
         self._votes.append(_CastVote(ballot, choice, datetime.now(UTC)))

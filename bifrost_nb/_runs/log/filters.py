@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar, get_args
 import orjson
 
 from ..._numbers import whole
+from ..._safe_text import quoted
 from ..._suggest import did_you_mean
 from ...errors import ConfigurationError
 from ..run import Status
@@ -152,7 +153,7 @@ def instant(name: str, value: Any) -> datetime | None:
         moment = None
     if moment is None:
         raise ConfigurationError(
-            f"{name}={value!r} is no time.",
+            f"{name}={quoted(value)} is no time.",
             hint="Write an age such as '30m', '24h' or '2w', a datetime, or an ISO date such as '2026-11-22'.",
         )
     return moment
@@ -171,7 +172,7 @@ def _texts(name: str, value: Any) -> list[str] | None:
 def _deployment(name: str) -> tuple[str, str]:
     provider, _, model = name.partition("/")
     if not provider or not model:
-        raise ConfigurationError(f"deployment={name!r} is not written provider/model, for example azure/fast.")
+        raise ConfigurationError(f"deployment={quoted(name)} is not written provider/model, for example azure/fast.")
     return provider, model
 
 
@@ -179,7 +180,7 @@ def _status(status: str) -> str:
     known = get_args(Status)
     if status not in known:
         raise ConfigurationError(
-            f"There is no status {status!r}.{did_you_mean(status, known)}", hint=f"It is {', '.join(known)}."
+            f"There is no status {quoted(status)}.{did_you_mean(status, known)}", hint=f"It is {', '.join(known)}."
         )
     return status
 
@@ -197,5 +198,5 @@ def _limit(limit: Any) -> int | None:
         return None
     found = whole(limit)
     if found is None or found < 0:
-        raise ConfigurationError(f"limit takes a number of runs, not {limit!r}.")
+        raise ConfigurationError(f"limit takes a number of runs, not {quoted(limit)}.")
     return found

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 from ... import _settings as settings
 from ..._files import user_path
 from ..._paths import data_path
+from ..._safe_text import quoted
 from ..._suggest import did_you_mean
 from ...errors import ConfigurationError, LogError
 from ..columns import COLUMNS
@@ -207,7 +208,7 @@ class RunLog:
 def _update_line(run_id: str, facts: Mapping[str, Any]) -> bytes:
     """The line that adds `facts` to a run, checked; empty where nothing was learned."""
     if not isinstance(run_id, str) or not run_id:
-        raise ConfigurationError(f"run_id must be the id of a recorded run, not {run_id!r}.")
+        raise ConfigurationError(f"run_id must be the id of a recorded run, not {quoted(run_id)}.")
     cells = {name: _fact(name, value) for name, value in facts.items() if value is not None}
     return encode_update(run_id, cells) if cells else b""
 

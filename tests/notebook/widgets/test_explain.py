@@ -32,7 +32,7 @@ def test_the_whole_story() -> None:
     """Asked, refused, served by a fallback, the share of retries, the cost and its source, in that order."""
     assert explain(a_run()) == (
         "Asked azure/fast. azure/fast answered 429 twice. The gateway turned to fallback 1: openai/mini served."
-        " 1.8 s of 2.4 s were retries, first text after 2.0 s. It cost $0.00120, from the gateway's log."
+        " 1.8 s of 2.4 s were retries, first text after 2 s. It cost $0.00120, from the gateway's log."
     )
 
 
@@ -47,7 +47,7 @@ def test_the_whole_story() -> None:
         ({"status": "cancelled"}, "It was stopped.", "served"),
         ({"is_fallback": False, "cache_hit": True}, "openai/mini served from the gateway's cache.", "fallback"),
         ({"status": "error", "http_status": 503, "error_message": "down", "cost_usd": None}, "503", "cost"),
-        ({"queue_ms": 3000.0}, "waited 3.0 s in our own queue", "–"),
+        ({"queue_ms": 3000.0}, "waited 3 s in our own queue", "–"),
     ],
 )
 def test_each_fact_has_its_words(known: dict[str, Any], said: str, unsaid: str) -> None:
@@ -72,7 +72,7 @@ def test_earlier_sendings() -> None:
     """Sendings that were runs of their own are counted with the time they cost."""
     run = a_run(attempts=[])
     refused = [Run(started_at=run.started_at - timedelta(seconds=seconds)) for seconds in (5, 2)]
-    assert "It had already been refused twice, the first time 5.0 s earlier." in explain(run, refused)
+    assert "It had already been refused twice, the first time 5 s earlier." in explain(run, refused)
 
 
 def test_a_real_run_with_retries(client: Client, gateway: LocalGateway) -> None:
