@@ -51,10 +51,12 @@ class MediaDelivery(Delivery):
         if self.call.kind == "transcription":
             return self._transcript(extra)
         data = [{"b64_json": b64encode(each).decode("ascii"), "index": n} for n, each in enumerate(answer.media)]
-        body: dict[str, Any] = {"created": int(time.time()), "data": data}
-        if not self.dialect.old:
-            body["model"] = self.dialect.model_name(attempt.route)
-            body |= {name: self.call.body[name] for name in ("size", "quality") if self.call.body.get(name)}
+        body: dict[str, Any] = {
+            "created": int(time.time()),
+            "model": self.dialect.model_name(attempt.route),
+            "data": data,
+        }
+        body |= {name: self.call.body[name] for name in ("size", "quality") if self.call.body.get(name)}
         usage = {
             "input_tokens": answer.prompt_tokens,
             "input_tokens_details": {"text_tokens": answer.prompt_tokens},
