@@ -31,6 +31,7 @@ _ADDRESS = re.compile(r"<[^<>]*\bat 0x[0-9a-fA-F]+[^<>]*>|<[\w.]+ object\b[^<>]*
 _INNER_ADDRESS = re.compile(r"<(?:[^<>]|<[^<>]*>)*\bat 0x[0-9a-fA-F]+")
 """The same inside of a text that Python or pydantic made of an object's parts, as for a dataclass with a lock."""
 _BARE = re.compile(r"<[^<>]*>")
+_NAN_INSIDE = "holds NaN or NA, which is no text: fill or drop it first"
 _LISTS = (list, tuple, deque, Set, ValuesView, Sequence)
 _NOT_LISTS = ("range", "UserString", "memoryview")
 _PANDAS_WHOLE = [
@@ -159,12 +160,19 @@ def _table(value: Any) -> str | None:
         return _pandas_text(value)
     polars = sys.modules.get("polars")
     if polars is not None and isinstance(value, polars.DataFrame):
+        if any(column.dtype.is_float() and column.is_nan().any() for column in value.get_columns()):
+            raise Fault(_NAN_INSIDE)
         with _printed_whole():
             return str(value)
     return None
 
 
 def _pandas_text(value: Any) -> str:
+    columns = [value] if value.ndim == 1 else [value.iloc[:, place] for place in range(value.shape[1])]
+    for column in columns:
+        missing = column[column.isna().to_numpy()]
+        if len(missing) and (column.dtype != object or any(one is not None for one in missing)):
+            raise Fault(_NAN_INSIDE)
     with _printed_whole():
         return str(value.to_string(float_format=str))
 
@@ -249,7 +257,7 @@ def _jsonable(value: Any) -> Any:
     if isinstance(value, str):
         return str.__str__(value)
     if no_value(value):
-        raise Fault("holds NaN or NA, which is no text: fill or drop it first")
+        raise Fault(_NAN_INSIDE)
     if isinstance(value, Mapping):
         return {_key(key): _jsonable(one) for key, one in value.items()}
     if isinstance(value, bytes | bytearray | date | Decimal) or is_pandas(value):

@@ -276,14 +276,26 @@ def test_what_is_no_text_is_refused_by_name(name: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [[1, float("nan")], np.array([1, np.nan]), {"a": {"b": pd.NA}}, [np.datetime64("NaT")], (pd.NaT,)],
-    ids=repr,
+    [
+        [1, float("nan")],
+        np.array([1, np.nan]),
+        {"a": {"b": pd.NA}},
+        [np.datetime64("NaT")],
+        (pd.NaT,),
+        pd.Series([1, np.nan]),
+        pd.DataFrame({"a": ["x", "y"], "b": [pd.NaT, pd.Timestamp(0)]}),
+        [pd.Series([pd.NA])],
+        pd.DataFrame({"a": pd.array(["x", None], dtype="string")}),
+        polars.DataFrame({"a": [1.0, float("nan")]}),
+    ],
+    ids=lambda value: type(value).__name__,
 )
 def test_a_missing_value_inside_is_refused(value: Any) -> None:
     """NaN is no JSON, and nobody means the word; None inside a list stays null."""
     with pytest.raises(TemplateError, match="holds NaN or NA"):
         text_of(value)
     assert text_of([None]) == "[null]"
+    assert "None" in text_of(pd.DataFrame({"a": pd.Series(["x", None], dtype=object)}))
 
 
 def _frames() -> dict[str, Any]:
