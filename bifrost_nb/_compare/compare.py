@@ -271,7 +271,7 @@ def _by_batch(
 
 
 def _sent(
-    client: Client, plan: Plan, done: dict[str, Run], *, cluster: Any, live: Any, max_cost_usd: float | None
+    client: Client, plan: Plan, done: Mapping[str, Run], *, cluster: Any, live: Any, max_cost_usd: float | None
 ) -> Sweep | Remote:
     """Send what `done` lacks, here or on a cluster, watched or not. Raises ComparisonInterrupted."""
     if cluster is not None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .._runs.store import RunStore
 from .kept_media import give_back, notes_on_media
 from .plan import Plan
 
@@ -27,7 +28,7 @@ _KEPT = ("note", "sweep", COSINE_TAG)
 class Resumed:
     """What need not be sent."""
 
-    done: dict[str, Run] = field(default_factory=dict)
+    done: RunStore = field(default_factory=RunStore)
     interrupted: bool = False
     """The interrupt key was pressed while another process made these calls."""
 
@@ -56,23 +57,29 @@ def resumed(plans: Sequence[Plan], log: RunLog, *, fresh: bool = False) -> Itera
         yield found
 
 
-def _all_recorded(plans: Sequence[Plan], log: RunLog) -> dict[str, Run]:
-    return {trial_id: run for plan in plans for trial_id, run in recorded(plan, log).items()}
+def _all_recorded(plans: Sequence[Plan], log: RunLog) -> RunStore:
+    found = RunStore()
+    for plan in plans:
+        _take(plan, log, found)
+    return found
 
 
 def _tell(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
-def recorded(plan: Plan, log: RunLog) -> dict[str, Run]:
+def recorded(plan: Plan, log: RunLog) -> RunStore:
     """The newest completed run of each cell that the log has one for, by the cell's identity.
 
     A run that failed, was cut off or cancelled is none: its cell is sent again. The runs are named as `plan` names
     them, whatever comparison they were first made for; a note that somebody gave an answer stays with it.
     """
+    return _all_recorded([plan], log)
+
+
+def _take(plan: Plan, log: RunLog, found: RunStore) -> None:
     trials = {trial.trial_id: trial for trial in plan.trials}
-    found: dict[str, Run] = {}
-    for run in log.read(prompt_id={trial.prompt.prompt_id for trial in plan.trials}, status="ok"):
+    for run in log.read_each(prompt_id={trial.prompt.prompt_id for trial in plan.trials}, status="ok"):
         trial = trials.get(str(run.tags.get("cell")))
         if trial is not None:
             kept: dict[str, Any] = {name: run.tags[name] for name in _KEPT if name in run.tags}
@@ -80,7 +87,6 @@ def recorded(plan: Plan, log: RunLog) -> dict[str, Run]:
             run.comparison_id, run.tags = plan.comparison_id, {**given, **kept}
             give_back(plan, trial, run)
             found[trial.trial_id] = run
-    return found
 
 
 def notes_on(plan: Plan, done: Mapping[str, Run]) -> list[str]:

@@ -110,7 +110,7 @@ class Sweep:
         self,
         client: Client,
         plan: Plan,
-        done: dict[str, Run],
+        done: Mapping[str, Run],
         *,
         max_cost_usd: float | None = None,
         sink: Sink | None = None,

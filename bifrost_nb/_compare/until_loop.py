@@ -69,7 +69,7 @@ class _Course:
         self._before: Comparison | None = None
         self._bar: Bar | None = None
 
-    def pass_over(self, batch: list[Trial], known: dict[str, Run]) -> Comparison:
+    def pass_over(self, batch: list[Trial], known: Mapping[str, Run]) -> Comparison:
         """Send a batch, judge its answers, and look at all."""
         looks, sweep, before = self.looks, self.sweep, self._before
         sweep.add(batch, known)

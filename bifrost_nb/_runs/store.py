@@ -44,15 +44,22 @@ class RunStore(MutableMapping[str, Run]):
     """Runs by an id of their trial, in the order in which they were put in. Any thread may use it."""
 
     def __init__(self, runs: Mapping[str, Run] | None = None) -> None:
-        self._entries: dict[str, Run | bytes] = dict(runs or {})
-        self._awake: dict[str, _Packed | None] = dict.fromkeys(self._entries)
+        """Of another store it takes what is packed as it is."""
+        self._lock = threading.Lock()
+        self._entries: dict[str, Run | bytes] = {}
+        self._awake: dict[str, _Packed | None] = {}
         """The ids of those that are objects, each with what it was before it was read."""
         self._alike = b""
         """The first run that was packed: what others have in common with it takes no room in them."""
+        if isinstance(runs, RunStore):
+            with runs._lock:
+                self._entries, self._awake, self._alike = dict(runs._entries), dict(runs._awake), runs._alike
+        else:
+            self._entries = dict(runs or {})
+            self._awake = dict.fromkeys(self._entries)
         self._changes = 0
         self._crowd = FEW
         """So many objects are looked through for those that nobody holds any more."""
-        self._lock = threading.Lock()
 
     def __getitem__(self, key: str) -> Run:
         with self._lock:

@@ -47,7 +47,7 @@ class _Pieces(NamedTuple):
 class _Watched(Sweep):
     """A sweep that tells when a call begins and ends, and can stop a single one."""
 
-    def __init__(self, client: Client, plan: Plan, done: dict[str, Run], **options: Any) -> None:
+    def __init__(self, client: Client, plan: Plan, done: Mapping[str, Run], **options: Any) -> None:
         self.inbox: SimpleQueue[Any] = SimpleQueue()
         super().__init__(client, plan, done, finished=self._tell, **options)
         self._at_work: dict[str, asyncio.Task[Any] | None] = {}
@@ -81,7 +81,7 @@ class _Watched(Sweep):
             del self._at_work[cell.trial_id]
 
 
-def run_live(client: Client, plan: Plan, done: dict[str, Run], max_cost_usd: float | None = None) -> Sweep:
+def run_live(client: Client, plan: Plan, done: Mapping[str, Run], max_cost_usd: float | None = None) -> Sweep:
     """Run what `plan` lacks, showing it until all has ended; the finished sweep.
 
     A click on Stop cancels; the result then lacks what was stopped. The interrupt key does the same and raises

@@ -122,14 +122,12 @@ def _in_parallel(function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
             yield pending.popleft().result()
 
 
-def pick(blocks: Iterable[Block], numbers: Collection[int]) -> dict[int, dict[str, Any]]:
-    """The records of the lines with these numbers."""
-    records = {}
+def pick(blocks: Iterable[Block], numbers: Collection[int]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The lines with these numbers, each with its record."""
     for block in blocks:
         for number, line in enumerate(_split(block.data), block.first):
             if number in numbers and isinstance(record := load(line), dict):
-                records[number] = record
-    return records
+                yield number, record
 
 
 def parse(block: Block) -> tuple[pa.Table, Skipped]:
