@@ -513,7 +513,7 @@ def test_live_receives_the_pieces(ask: Any) -> None:
 
 
 def test_planted_truths_come_out(ask: Any, gateway: LocalGateway) -> None:
-    """Two fifths slower is called slower; ten answers of a cache change no figure; 30 % by a fallback gets no verdict."""
+    """Two fifths slower is called slower; ten cached answers change no figure; 30 % by a fallback gets no verdict."""
     hit = {"cache_hit": True, "hit_type": "direct"}
     gateway.script(
         [
