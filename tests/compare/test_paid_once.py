@@ -78,6 +78,7 @@ def check(gateway: LocalGateway, log: RunLog, mode: str = "plain") -> None:
     before, paid = len(posts(gateway)), len(log.read(status="ok"))
     assert 0 < paid < CALLS[mode]
     first = everything(Client(gateway.url, log=RunLog(log.path)), mode)
+    assert first[0].wait_for_costs() == 0  # so that the log has them, also those of judges
     sent = posts(gateway)
     assert len(sent) - before == CALLS[mode] - paid
     assert len(set(sent)) == CALLS[mode]
