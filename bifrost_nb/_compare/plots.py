@@ -55,7 +55,7 @@ class Plots:
 
         upstream = [(run.extra_fields or {}).get("upstream_latency") for run in self._comparison.runs]
         told = [value if isinstance(value, int | float) else None for value in upstream]
-        frame = self._frame(by, names).assign(upstream_ms=pd.array(told, dtype="Float64"))
+        frame = self._frame(by, names).assign(upstream_ms=pd.Series(told, dtype="Float64"))  # by the place of the run
         return charts.anatomy(frame, ax)
 
     def tradeoff(

@@ -110,6 +110,8 @@ def test_names_choose_what_is_shown(comparison: Comparison) -> None:
     comparison.score(right=lambda run: run.text.startswith("long"))
     assert [one.get_text() for one in comparison.plot.scores(names=two).get_yticklabels()] == two
     assert [one.get_text() for one in comparison.plot.cost(by="deployment", names=[B]).get_yticklabels()] == [B]
+    for chart in ("latency", "ttft", "tokens", "errors", "anatomy", "tradeoff", "over_time", "timeline"):
+        getattr(comparison.plot, chart)(by="deployment", names=[B])
     wrong: list[Any] = [["nobody"], [], three[0], 3]
     for names in wrong:
         with pytest.raises(ConfigurationError, match=r"no variant of this comparison|is empty|list of names"):
