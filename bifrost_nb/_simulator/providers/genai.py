@@ -35,9 +35,11 @@ _MODES = {"ANY": "required", "NONE": "none", "AUTO": "auto"}
 _FINISH_REASONS = {"stop": "STOP", "length": "MAX_TOKENS", "content_filter": "SAFETY"}
 """providers/gemini/utils.go; anything else, tool calls too, is STOP."""
 _SAY_IT_AGAIN = frozenset(("gemini", "openai"))
-"""Providers whose streams tell each block of text once more as a whole, up to 1.4.0. Measured: Anthropic's do not."""
+"""Providers whose streams tell each block of text once more as a whole, up to 1.4.0. Measured: Anthropic's do not
+(``tests/conformance/test_sdks.py``, as for the next)."""
 _UNTOLD_CUTS = frozenset(("openai",))
-"""Providers whose stream ends without its last event when it reached ``maxOutputTokens``: measured of each version."""
+"""Providers whose stream ends without its last event when it reached ``maxOutputTokens``: measured of all versions but
+1.5.1, which asks no other provider than Gemini over this route."""
 
 
 class GenAI(ProviderFormat):
@@ -77,7 +79,7 @@ class GenAI(ProviderFormat):
         if reply.dialect.name == "1.3" and reply.provider == "gemini":  # measured: its own answer, as it is
             body = {"modelVersion": reply.model}
         if parts:  # providers/gemini/responses.go: an empty answer has no candidate at all
-            body["candidates"] = [_candidate(parts, reply.told_reason)]
+            body["candidates"] = [_candidate(parts, _reason(reply))]
         return body | {"usageMetadata": _usage(reply.tokens)}
 
     def stream(self, reply: ProviderReply) -> ProviderStream:
@@ -126,15 +128,23 @@ class _GenaiStream(ProviderStream):
     def finish(self) -> Iterator[Event]:
         if self.reply.choice.finish_reason == "length" and self.reply.provider in _UNTOLD_CUTS:
             return
-        last = {"candidates": [_candidate([], self.reply.told_reason)], "modelVersion": self.reply.model}
+        last = {"candidates": [_candidate([], _reason(self.reply))], "modelVersion": self.reply.model}
         if self.reply.dialect.name == "2.0":  # measured of it alone
             last["responseId"] = self.reply.id
         yield "", merged(last | {"usageMetadata": _usage(self.reply.tokens)}, self.reply.merge)
 
 
+def _reason(reply: ProviderReply) -> str:
+    """Why the answer ended. Measured (``tests/conformance/test_sdks.py``): what OpenAI cut is OTHER before 2.0, and
+    1.4.18 knows no reason here either."""
+    if reply.choice.finish_reason == "length" and reply.provider in _UNTOLD_CUTS and reply.dialect.before(2, 0):
+        return "OTHER"
+    return _FINISH_REASONS.get("stop" if reply.dialect.before(1, 5) else reply.told_reason, "STOP")
+
+
 def _candidate(parts: list[dict[str, Any]], finish_reason: str | None = None) -> dict[str, Any]:
     content: dict[str, Any] = ({"parts": parts} if parts else {}) | {"role": "model"}
-    reason = {} if finish_reason is None else {"finishReason": _FINISH_REASONS.get(finish_reason, "STOP")}
+    reason = {} if finish_reason is None else {"finishReason": finish_reason}
     return {"content": content} | reason
 
 
