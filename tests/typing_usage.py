@@ -92,6 +92,7 @@ def frames() -> None:
     log = bf.run_log()
     assert_type(log, bf.RunLog)
     log.export("runs.parquet")
+    assert_type(next(log.read_each(status="ok")), bf.Run)
     assert_type(bf.to_frame(log.read()), pd.DataFrame)
     assert_type(bf.to_frame(log.read(), to="polars"), pl.DataFrame)
     assert_type(log.frame("arrow"), pa.Table)

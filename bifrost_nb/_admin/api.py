@@ -4,8 +4,8 @@ Each function asks the gateway of `client` (None: the default one, see `Client`)
 for credentials they are ``BIFROST_ADMIN_USER`` and ``BIFROST_ADMIN_PASSWORD``, or ``BIFROST_SESSION_TOKEN``, or
 arguments of an `Admin`. No frame holds a key, whole or masked.
 
-In one file, as half of it documents a function for each route, and the rest does the same for an `Admin`. What is
-asked of the gateway for them is in `rows_asked`.
+In one file, as half of it documents a function for each route, and the rest does the same for an `Admin`. What they
+show is fetched in `row_fetch`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from . import tables
 from .access import Access
 from .histograms import By, Kind, kind_of, read_series
 from .log_query import LogQuery, read_log
-from .rows_asked import NO_LOG, model_rows, provider_rows, rule_rows, stats_row, virtual_key_rows, with_keys
+from .row_fetch import NO_LOG, model_rows, provider_rows, rule_rows, stats_row, virtual_key_rows, with_keys
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from .._keys import guard_entries, guard_headers
 from .._numbers import flag, number
-from .._safe_text import plain, quoted
+from .._safe_text import quoted
 from ..errors import ConfigurationError
 from .api_choice import MEDIA, compared_kind
 from .comparison import Comparison
@@ -194,7 +194,7 @@ def compare(
         )
     for name, value in {"chat": chat, "stream": stream, "fresh": fresh, "dry_run": dry_run}.items():
         if flag(value) is None:
-            raise ConfigurationError(f"{name} must be True or False, not {plain(repr(value), 80)}.")
+            raise ConfigurationError(f"{name} must be True or False, not {quoted(value)}.")
     plan = make_plan(
         client,
         deployments,

@@ -14,9 +14,9 @@ from .._runs.store import RunsInOrder, RunStore
 from .._safe_text import quoted
 from ..errors import ConfigurationError
 from .comparison_frame import build_frame, learned_late, prompts_frame, shown_input, shown_question
+from .groups import check_by, chosen, names_of_both, sides
 from .plan import Plan, Trial
 from .plots import Plots
-from .sides import check_by, meant, names_of_both, sides
 from .sound_prompts import sounds_sent
 from .sweep import Progress
 
@@ -547,7 +547,7 @@ class Comparison:
         return sides(self._cells, by or "variant")
 
     def _meant(self, by: By | None, names: Sequence[str] | None) -> list[bool]:
-        return meant([name for name, _ in self._sides(by)], names, by or "variant")
+        return chosen([name for name, _ in self._sides(by)], names, by or "variant")
 
     def named_runs(self) -> Iterator[tuple[str, Run]]:
         """(variant's name, run) in the order of the table."""

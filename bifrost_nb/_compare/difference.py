@@ -493,8 +493,8 @@ def _check(
     frame: pd.DataFrame, a: str, b: str, metric: str, by: By | None, mixed: str, margin: Any, confidence: float
 ) -> By:
     """How the names are to be read. Raises ConfigurationError."""
-    if by not in (None, "variant", "deployment", "template"):
-        raise ConfigurationError(f"by must be 'variant', 'deployment' or 'template', not {quoted(by)}.")
+    if by is not None:
+        groups.check_by(by)
     ways: tuple[By, ...] = ("variant", "deployment", "template") if by is None else (by,)
     known = {way: list(groups.names(frame, way).dropna().unique()) for way in ways}
     found = next((way for way in ways if a in known[way] and b in known[way]), ways[0])
@@ -512,7 +512,7 @@ def _check(
         raise ConfigurationError(f"{a!r} cannot be compared with itself.")
     if a not in known[found] or b not in known[found]:
         raise ConfigurationError(
-            f"{a!r} and {quoted(b)} are not of one kind: compare two variants, deployments or templates."
+            f"{quoted(a)} and {quoted(b)} are not of one kind: compare two variants, deployments or templates."
         )
     if mixed not in ("refuse", "drop", "keep"):
         raise ConfigurationError(f"mixed must be 'refuse', 'drop' or 'keep', not {quoted(mixed)}.")

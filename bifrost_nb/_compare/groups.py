@@ -1,29 +1,42 @@
-"""Who and what a run is of, for every row of a frame: its variant, deployment, template, input and sweep.
+"""What ``by=`` means: who and what a run is of, its variant, deployment, template, input and sweep.
 
 A comparison's frame has these as columns; a frame of the run log has them in its tags, where the comparison put them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import orjson
 
-from .._safe_text import plain
+from .._safe_text import quoted
 from ..errors import ConfigurationError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .plan import Trial
+
 __all__ = [
-    *("SEPARATOR", "By", "default_by", "deployments", "inputs", "inputs_told", "names", "runs_frame", "served"),
-    "sweeps",
+    *("SEPARATOR", "By", "check_by", "chosen", "default_by", "deployments", "inputs", "inputs_told", "names"),
+    *("names_of_both", "runs_frame", "served", "sides", "sweeps"),
 ]
 
 By = Literal["variant", "deployment", "template"]
 _NEEDED = ("status", "requested_provider", "requested_model", "prompt_id", "tags")
 SEPARATOR = " · "
 """Between the deployment's and the template's name in the name of a variant."""
+
+
+def check_by(by: object, templates: Sequence[str] | None = None) -> None:
+    """Raises ConfigurationError where `by` is no kind, or there are no two `templates` to set beside each other."""
+    if by not in ("variant", "deployment", "template"):
+        raise ConfigurationError(f"by must be 'variant', 'deployment' or 'template', not {quoted(by)}.")
+    if by == "template" and templates is not None and len(templates) < 2:
+        raise ConfigurationError(
+            "There are no two templates.", hint="Pass several: prompt={'short': ..., 'long': ...}."
+        )
 
 
 def runs_frame(given: object, what: str = "frame") -> pd.DataFrame:
@@ -37,7 +50,7 @@ def runs_frame(given: object, what: str = "frame") -> pd.DataFrame:
         )
     if not given.columns.is_unique:
         twice = given.columns[given.columns.duplicated()][0]
-        raise ConfigurationError(f"The {what} has the column {plain(repr(twice), 60)} twice.", hint="Drop one of them.")
+        raise ConfigurationError(f"The {what} has the column {quoted(twice, 60)} twice.", hint="Drop one of them.")
     if missing := [name for name in _NEEDED if name not in given.columns]:
         raise ConfigurationError(
             f"The {what} has no column {missing[0]!r}, so it is no frame of runs.",
@@ -86,6 +99,48 @@ def sweeps(frame: pd.DataFrame) -> pd.Series[Any]:
 def served(frame: pd.DataFrame) -> pd.Series[Any]:
     """Who answered, as ``provider/model``; NA where nobody did or the gateway does not tell."""
     return _joined(frame["provider"], frame["model"]).rename("served")
+
+
+def sides(trials: Sequence[Trial], by: By) -> list[tuple[str, str]]:
+    """For each trial the name that `by` says, and what two of them must share beside the input: the variant's rest."""
+    if by == "template":
+        return [(trial.prompt.template or "", trial.asked.name) for trial in trials]
+    if by == "deployment":
+        return [(trial.asked.name, trial.prompt.template or "") for trial in trials]
+    return [(trial.variant, "") for trial in trials]
+
+
+def names_of_both(trials: Sequence[Trial], a: str, b: str, by: By | None) -> list[str]:
+    """Each trial's variant, deployment or template: of which kind both `a` and `b` are. Raises ConfigurationError."""
+    ways: tuple[By, ...] = ("variant", "deployment", "template") if by is None else (by,)
+    found = [[name for name, _ in sides(trials, way)] for way in ways]
+    for names in found:
+        if {a, b} <= set(names):
+            return names
+    known = list(dict.fromkeys(name for names in found for name in names if name))
+    wrong = next((name for name in (a, b) if name not in known), None)
+    if wrong is None:
+        raise ConfigurationError(
+            f"{quoted(a)} and {quoted(b)} are not of one kind: take two variants, deployments or templates."
+        )
+    raise ConfigurationError(f"{quoted(wrong)} is not in this comparison.", hint=f"It has {', '.join(known)}.")
+
+
+def chosen(own: Sequence[str], names: Sequence[str] | None, by: By) -> list[bool]:
+    """For each name of `own` whether it is one of `names`; all are without. Raises ConfigurationError."""
+    if names is None:
+        return [True] * len(own)
+    known = list(dict.fromkeys(own))
+    hint = f"There are {', '.join(known)}."
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise ConfigurationError(f"names must be a list of names, not {quoted(names)}.", hint=hint)
+    wanted = list(names)
+    wrong = [name for name in wanted if name not in known]
+    if wrong or not wanted:
+        raise ConfigurationError(
+            f"{quoted(wrong[0])} is no {by} of this comparison." if wrong else "names is empty.", hint=hint
+        )
+    return [name in wanted for name in own]
 
 
 def _variants(frame: pd.DataFrame) -> pd.Series[Any]:

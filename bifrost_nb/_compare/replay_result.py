@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .._display.html import note, table, text
-from .._safe_text import plain, quoted
+from .._safe_text import plain
 from ..errors import ConfigurationError
+from .groups import check_by
 from .text_diff import TextDiff, text_diff
 from .verdict import amount
 
@@ -114,8 +115,7 @@ class Replayed:
         """
         import pandas as pd
 
-        if by not in ("deployment", "variant", "template"):
-            raise ConfigurationError(f"by must be 'deployment', 'variant' or 'template', not {quoted(by)}.")
+        check_by(by)
         if by == "template" and not self.comparison.templates:
             raise ConfigurationError("These rows tell no template.", hint="Replay rows of a comparison of templates.")
         rows = []

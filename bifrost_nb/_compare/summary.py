@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .._safe_text import quoted
-from ..errors import ConfigurationError
-from .groups import By, default_by, inputs, names, runs_frame, served
+from .groups import By, check_by, default_by, inputs, names, runs_frame, served
 from .metrics import score_columns
 
 if TYPE_CHECKING:
@@ -47,8 +45,8 @@ def summary(frame: pd.DataFrame, by: By | None = None) -> pd.DataFrame:
     """
     import pandas as pd
 
-    if by not in (None, "variant", "deployment", "template"):
-        raise ConfigurationError(f"by must be 'variant', 'deployment' or 'template', not {quoted(by)}.")
+    if by is not None:
+        check_by(by)
     frame = runs_frame(frame)
     by = by or default_by(frame)
     keys = [names(frame, by), served(frame)]

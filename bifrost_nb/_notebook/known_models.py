@@ -90,7 +90,7 @@ def refresh(client: Client) -> Job[Any] | None:
 
 async def _refreshed(client: Client) -> None:
     from .._admin.access import Access
-    from .._admin.rows_asked import model_rows as all_models
+    from .._admin.row_fetch import model_rows as all_models
 
     try:
         offered = await all_models(Access(client, client.settings))

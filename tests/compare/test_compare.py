@@ -513,14 +513,14 @@ def test_live_receives_the_pieces(ask: Any) -> None:
 
 
 def test_planted_truths_come_out(ask: Any, gateway: LocalGateway) -> None:
-    """Two fifths slower is called slower; ten cached answers change no figure; 30 % by a fallback gets no verdict."""
+    """A fifth slower is called slower; ten cached answers change no figure; 30 % by a fallback gets no verdict."""
     hit = {"cache_hit": True, "hit_type": "direct"}
     gateway.script(
         [
             {"deployment": A, "nth": list(range(1, 60, 6)), "first_text_ms": 5, "cache": hit},
             {"deployment": C, "nth": [n for n in range(1, 61) if n % 10 < 3], "status": 503},
-            {"deployment": B, "first_text_ms": 700},
-            {"first_text_ms": 500},
+            {"deployment": B, "first_text_ms": 1200},
+            {"first_text_ms": 1000},
         ]
     )
     asked = [A, B, {"deployment": C, "fallbacks": ["azure/large"]}]
@@ -530,7 +530,7 @@ def test_planted_truths_come_out(ask: Any, gateway: LocalGateway) -> None:
     assert (found.winner, found.n) == (A, 50)
     assert found.excluded["from a cache"] == 10
     assert (table.loc[(A, A), "runs"], table.loc[(A, A), "cached"]) == (60, 10)
-    assert table.loc[(A, A), "total_ms_mean"] >= 500, "the cached answers took 5 ms"
+    assert table.loc[(A, A), "total_ms_mean"] >= 1000, "the cached answers took 5 ms"
     assert table.loc[(C, C), "fallback_share"] == pytest.approx(0.3)
     assert table.loc[(C, "azure/large"), "runs"] == 18
     assert result.difference(B, C).outcome == "refused"

@@ -1,4 +1,4 @@
-"""What is asked of the gateway for a frame of its data: rows of all pages, sums that are told apart."""
+"""Fetch from the gateway what a frame of its data shows: rows of all pages, sums that are told apart."""
 
 from __future__ import annotations
 
