@@ -91,6 +91,15 @@ def test_a_log_row_comes_later_and_has_the_cost(each: Wire) -> None:
         assert whole["output_message"]["content"]
 
 
+def test_a_log_row_took_as_long_as_its_answer_says(each: Wire) -> None:
+    """Captured of 1.4.0 to 2.0: the row's latency is the answer's, in whole milliseconds, streamed or not."""
+    body = {"model": "azure/fast", "prompt": "Explain tides"}
+    whole = each.post("/v1/completions", body, **{"x-request-id": "whole"}).json()
+    chunks = each.stream("/v1/completions", body, **{"x-request-id": "streamed"})
+    told = [answer["extra_fields"]["latency"] for answer in (whole, chunks[-2])]  # the last is [DONE]
+    assert [written(each, name)["latency"] for name in ("whole", "streamed")] == told
+
+
 def test_a_fallback_has_a_row_of_its_own_under_the_request(each: Wire) -> None:
     """The request's own row tells the primary's failure, without cost; the row that costs names it as its parent."""
     body = {"model": "azure/always-fails", "prompt": "x", "fallbacks": ["azure/fast"]}

@@ -48,11 +48,18 @@ class ProviderAttempt:
     token_s: float
     """Mean time per token."""
     random: Random
+    latency_ms: int | None = None
+    """What the answer said that it took. Measured: its row in the log says the same."""
 
     @property
     def elapsed_ms(self) -> float:
         """Since `began`."""
         return (time.monotonic() - self.began) * 1e3
+
+    def tell_latency(self) -> int:
+        """Whole milliseconds since `began`, for the answer to tell now."""
+        self.latency_ms = round(self.elapsed_ms)
+        return self.latency_ms
 
 
 @dataclass(slots=True)
@@ -147,7 +154,7 @@ class Delivery:
     def _body(self) -> dict[str, Any]:
         attempt = self.attempt
         choices = [self._choice(choice) for choice in attempt.answer.choices]
-        extra = self._extra(round(attempt.elapsed_ms), 0)
+        extra = self._extra(attempt.tell_latency(), 0)
         answer = self.dialect.answer(self.call, attempt.route, self.answer_id, choices, attempt.usage, extra)
         if not self._raw_answer:
             return answer
@@ -297,7 +304,7 @@ class Delivery:
         """End the stream with an error frame."""
         self.failure = failure
         if self.attempt.route.provider != "anthropic":
-            failure.latency_ms = round(self.attempt.elapsed_ms)
+            failure.latency_ms = self.attempt.tell_latency()
         await self.link.write(self._error_frame(failure), last=True)
 
     async def _raw(self, rule: FaultRule) -> None:
@@ -486,7 +493,7 @@ class Delivery:
         if self.call.kind == "chat":
             choice["delta"] = {}
         choice |= part or {}
-        extra = self._extra(round(self.attempt.elapsed_ms), self._chunk_index)
+        extra = self._extra(self.attempt.tell_latency(), self._chunk_index)
         route = self.attempt.route
         chunk = self.dialect.chunk(self.call, route, self.answer_id, choice, extra)
         return sse(merged(self.dialect.last_chunk(route, chunk, self.attempt.usage), self.attempt.rule.merge))

@@ -20,5 +20,5 @@ class EmbeddingDelivery(Delivery):
             "model": self.dialect.model_name(attempt.route),
             "object": "list",
             "usage": attempt.usage,
-            "extra_fields": self._extra(round(attempt.elapsed_ms), 0),
+            "extra_fields": self._extra(attempt.tell_latency(), 0),
         }

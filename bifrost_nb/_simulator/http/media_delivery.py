@@ -47,7 +47,7 @@ class MediaDelivery(Delivery):
 
     def _body(self) -> dict[str, Any]:
         attempt, answer = self.attempt, self.attempt.answer
-        extra = self._extra(round(attempt.elapsed_ms), 0)
+        extra = self._extra(attempt.tell_latency(), 0)
         if self.call.kind == "transcription":
             return self._transcript(extra)
         data = [{"b64_json": b64encode(each).decode("ascii"), "index": n} for n, each in enumerate(answer.media)]

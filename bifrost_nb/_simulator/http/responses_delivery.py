@@ -70,7 +70,7 @@ class ResponsesDelivery(Delivery):
         response = self._told(self._converted(self._writer.response(self._usage()), whole=True))
         if self._is_raw:
             return response
-        return response | {"extra_fields": self._extra(round(self.attempt.elapsed_ms), 0)}
+        return response | {"extra_fields": self._extra(self.attempt.tell_latency(), 0)}
 
     def _converted(self, response: Json, *, whole: bool) -> Json:
         """What becomes of an answer of Anthropic's: nothing of what was asked, no status, and why it ended in
@@ -142,7 +142,7 @@ class ResponsesDelivery(Delivery):
                 response["output"] = None  # measured: only the events before it say what was answered
             last = {"type": "response.completed", "response": response}
         return self._encode(others, 0) + self._encode(
-            [merged(last, self.attempt.rule.merge)], round(self.attempt.elapsed_ms)
+            [merged(last, self.attempt.rule.merge)], self.attempt.tell_latency()
         )
 
     def _cut_off(self) -> bytes:

@@ -49,7 +49,7 @@ class ForeignDelivery(Delivery):
             dialect=self.dialect,
             choice=attempt.answer.choices[0],
             usage=attempt.usage,
-            latency_ms=round(attempt.elapsed_ms),
+            latency_ms=attempt.tell_latency(),
             merge=attempt.rule.merge,
         )
 

@@ -291,6 +291,7 @@ class Inference:
             rule=attempt.rule,
             began=attempt.began,
             status=status,
+            latency=attempt.latency_ms if status == "success" else None,
             cost=cost,
             cache_debug=attempt.cache,
             token_usage=None
