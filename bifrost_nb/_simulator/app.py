@@ -14,7 +14,6 @@ from .deployments import Kind
 from .dialects import Dialect
 from .providers import Anthropic, AnthropicCount, Bedrock, Cohere, GenAI, GenAICount, ProviderFormat
 from .routes.batches import batch_routes
-from .routes.cache import cache_routes
 from .routes.inference import OPERATIONS, Inference
 from .routes.management import management_routes
 from .routes.token_count import CountTokens, count_path
@@ -75,7 +74,6 @@ def gateway_app(simulator: Simulator, *, control_token: str | None = None) -> AS
             endpoint = Inference(simulator, "chat", format.route, format)
             routes.append(Route(f"{prefix}{path}", endpoint, methods=["POST"]))
     routes += batch_routes(simulator, _OPENAI_PREFIXES)
-    routes += cache_routes(simulator)
     routes += management_routes(simulator, control_token)
     app = Starlette(routes=routes, exception_handlers={404: _elsewhere, 405: _elsewhere})
     return _Guard(app=app, added=_headers(simulator.dialect))

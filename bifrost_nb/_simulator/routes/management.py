@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 import uuid
@@ -21,6 +22,7 @@ from ..http.framing import json_response
 from ..http.request import REQUEST_TYPES
 from ..planted_keys import VIRTUAL_KEYS
 from ..state import Simulator
+from .cache import cache_routes
 from .management_governance import budget_of, governance_routes
 from .management_log import SORTS, counted, found_rows, key_shape, statistics, told_row
 from .management_prompts import repository_routes
@@ -54,6 +56,7 @@ def management_routes(simulator: Simulator, control_token: str | None) -> list[R
         Route("/api/models", handlers.model_names),
         Route("/api/governance/virtual-keys", handlers.virtual_keys),
         *governance_routes(simulator),
+        *cache_routes(simulator),
     ]
     # Measured: where a generation lacks one of these, it answers with its page.
     if not simulator.dialect.before(1, 4, 18):
@@ -73,7 +76,7 @@ def management_routes(simulator: Simulator, control_token: str | None) -> list[R
 
 
 class _Observed:
-    """Records the requests of a route, and lets rules that name its path answer instead."""
+    """Records the requests of a route with their JSON, and lets rules that name its path answer instead."""
 
     def __init__(self, app: ASGIApp, simulator: Simulator) -> None:
         self.app = app
@@ -97,6 +100,16 @@ class _Observed:
                     return await link.write(rule.content() if rule.body is not None else b"{}", last=True)
                 link.close()
 
+            content = bytearray()
+
+            async def heard() -> Message:
+                message = await receive()
+                content.extend(message.get("body", b""))
+                if content and not message.get("more_body"):
+                    with contextlib.suppress(orjson.JSONDecodeError):
+                        link.record.body = orjson.loads(content)
+                return message
+
             async def observed(message: Message) -> None:
                 if message["type"] == "http.response.start":
                     link.record.status, link.record.headers_at = message["status"], time.monotonic()
@@ -104,7 +117,7 @@ class _Observed:
                     link.record.ended_at = time.monotonic()
                 await send(message)
 
-            await self.app(scope, receive, observed)
+            await self.app(scope, heard, observed)
         except (ClientGone, Dropped):
             pass
         finally:
