@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .._wire.answer_schema import AnswerSchema
+from .._wire.answer_schema import LONGEST_SCHEMA, AnswerSchema
 from ..errors import ConfigurationError
 
 if TYPE_CHECKING:
     from .._runs.run import Run
 
-__all__ = ["AnswerSchema", "read_answer", "with_schema"]
+__all__ = ["LONGEST_SCHEMA", "AnswerSchema", "read_answer", "with_schema"]
 
 
 def with_schema(schema: Any, kind: str, options: dict[str, Any]) -> AnswerSchema | None:

@@ -19,7 +19,7 @@ from ..errors import ConfigurationError
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["AnswerSchema"]
+__all__ = ["LONGEST_SCHEMA", "AnswerSchema"]
 
 LONGEST_ANSWER = 10_000_000
 """Characters of an answer that is read; a model's longest answer has less than a tenth of it."""

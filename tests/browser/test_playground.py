@@ -425,3 +425,54 @@ def test_a_conversation_by_hand(
         assert reader.locator("img").count() >= 1
         reader.close()
     lab.theme("Light")
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_a_schema_by_hand(
+    lab: Notebook, gateway: LocalGateway, pictures: Path, theme: Literal["Light", "Dark"]
+) -> None:
+    """A schema is typed on the page: a mistake is said beside it, who fits it beside the answers, both in the file."""
+    gateway.script(
+        [
+            {"deployment": "openai/gpt-4o-mini", "text": ['{"city": "Oslo", "quantity": 3}']},
+            {"text": ['{"city": "Oslo", "quantity": "three"}']},
+        ]
+    )
+    lab.theme(theme)
+    page = Page(lab, "['openai/gpt-4o-mini', 'azure/gpt-4o'], 'Read: three to Oslo', client=client")
+    schema = page.label("Answer schema, as JSON; empty takes any answer")
+    written = (
+        '{"title": "Order", "type": "object", "properties": {"city": {"type": "string"}, "quantity": "integer"},\n'
+        ' "required": ["city", "quantity"]}'
+    )
+    schema.fill(written)
+    said = page.root.locator(".bifrost-pg-schema .bifrost-pg-quiet")
+    lab.until(lambda: "wrong at properties.quantity" in said.inner_text(), 30, "the mistake")
+    assert schema.get_attribute("aria-invalid") == "true"
+    assert not page.button("Run").is_enabled()
+    assert contrast(said) >= 4.5
+    lab.picture(pictures / f"playground-schema-wrong-{theme.lower()}.png", page.cell)
+    schema.fill(written.replace('"integer"', '{"type": "integer"}'))
+    lab.until(lambda: said.inner_text() == "Answers are read as Order: city, quantity", 30, "the fields")
+    assert schema.get_attribute("aria-invalid") == "false"
+    page.run()
+    lab.until(lambda: "1 of 1 valid" in page.results.inner_text(), 30, "who fits")
+    assert "0 of 1 valid" in page.results.inner_text()
+    assert "quantity: 'three' is not of type 'integer'" in page.results.inner_text()
+    for width in (1280, 700):
+        lab.page.set_viewport_size({"width": width, "height": 900})
+        height = page.cell.output.evaluate("e => e.scrollHeight")
+        lab.page.set_viewport_size({"width": width, "height": min(int(height) + 250, 2500)})
+        lab.picture(pictures / f"playground-schema-{width}-{theme.lower()}.png", page.cell)
+        assert page.root.evaluate("e => e.scrollWidth <= e.clientWidth"), width
+    lab.page.set_viewport_size({"width": 1280, "height": 900})
+    schema.fill("")
+    lab.until(lambda: not said.is_visible(), 30, "nothing to be said")
+    page.run()
+    page.label("Earlier rounds").select_option(index=1)
+    page.button("Restore").click()
+    lab.until(lambda: '"integer"' in schema.input_value(), 30, "the schema of the first round")
+    html = lab.saved().cells[page.cell.index].outputs[-1].data["text/html"]
+    for words in ("Answers are read as Order", "1 of 1 valid", "0 of 1 valid"):
+        assert words in html
+    lab.theme("Light")

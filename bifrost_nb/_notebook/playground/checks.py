@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..._client.typed_answers import AnswerSchema
+from ..._client.typed_answers import LONGEST_SCHEMA, AnswerSchema
 from ..._compare.api_choice import decided_kind
 from ..._compare.scoring import scorers_of
 from ..._numbers import whole
@@ -15,7 +16,7 @@ from ..._prompts.value_text import Fault
 from ..._safe_text import plain, quoted
 from ...errors import ConfigurationError
 
-__all__ = ["CHECKS", "EarlierTurn", "as_columns"]
+__all__ = ["CHECKS", "EarlierTurn", "as_columns", "schema_of_text"]
 
 OWN = ("deployment", "name")
 """What a column's dict says beside settings."""
@@ -135,10 +136,30 @@ def _chats(name: str, value: Any) -> dict[str, tuple[EarlierTurn, ...]]:
 
 
 def _schema(_: str, value: Any) -> Any:
-    """A pydantic model or a JSON schema, as it was given."""
+    """A pydantic model or a JSON schema, as it was given; a text is read when it is sent, since one types it."""
+    if isinstance(value, str):
+        if len(value) > LONGEST_SCHEMA:
+            raise ConfigurationError(f"The schema has {len(value):,} characters, more than {LONGEST_SCHEMA:,}.")
+        return value if value.strip() else None
     if value is not None:
         AnswerSchema.of(value)
     return value
+
+
+def schema_of_text(text: str) -> dict[str, Any]:
+    """The JSON schema that `text` is. Raises ConfigurationError that says where it is wrong."""
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigurationError(
+            f"The schema is no JSON: {error.msg} at line {error.lineno}, column {error.colno}."
+        ) from None
+    except (RecursionError, ValueError) as error:  # nested too deeply; a number of more digits than Python reads
+        raise ConfigurationError(f"The schema cannot be read: {plain(error, 200)}") from None
+    if not isinstance(found, dict):
+        raise ConfigurationError('The schema must be an object: {"type": "object", "properties": {...}}.')
+    AnswerSchema.of(found)
+    return found
 
 
 def _pictures(name: str, value: Any) -> tuple[str, ...]:

@@ -34,8 +34,8 @@ def request_code(form: Form, inputs: Any, client: Client) -> str:
         rows = _literal(rows_of(asked["inputs"]))
         note = f"inputs = {rows}\n\n" if rows else "# Define inputs first: the rows bound to the playground.\n"
         asked["inputs"] = _Name("inputs")
-    if form.schema is not None:
-        asked["schema"] = AnswerSchema.of(form.schema).schema  # a class of a notebook is not there in another
+    if "schema" in asked:
+        asked["schema"] = AnswerSchema.of(asked["schema"]).schema  # a class of a notebook is not there in another
     if form.scorers:
         written = {name: _scorer_code(scorer) for name, scorer in form.scorers.items()}
         asked["score"] = as_given(written)

@@ -15,7 +15,7 @@ from ..._prompts.template import variables
 from ..._safe_text import plain
 from ..._suggest import did_you_mean
 from ...errors import ConfigurationError, TemplateError
-from .checks import CHECKS, EarlierTurn, as_columns
+from .checks import CHECKS, EarlierTurn, as_columns, schema_of_text
 from .code import as_given
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ class Form:
     """Of the prompt's variables; also of those that it does not use at the moment."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     schema: Any = None
-    """What answers must look like, a pydantic model or a JSON schema; only Python sets it."""
+    """What answers must look like: a pydantic model or a JSON schema that Python gave, or the text of a JSON schema as
+    it is typed, which may not be finished."""
     fallbacks: tuple[str, ...] = ()
     repeats: int = 1
     score: Mapping[str, ScorerFunction] = field(default_factory=dict)
@@ -114,6 +115,11 @@ class Form:
         return list(dict.fromkeys(name for text in texts for name in variables(text or "")))
 
     @property
+    def answer_schema(self) -> Any:
+        """`schema` as `compare` takes it. Raises ConfigurationError where its text is no schema."""
+        return schema_of_text(self.schema) if isinstance(self.schema, str) else self.schema
+
+    @property
     def text(self) -> str:
         """All that is written, to be read and compared: the system message, the turns, the prompt."""
         if not self.system.strip() and not self.turns and not self.pictures:
@@ -146,7 +152,7 @@ class Form:
             "images": pictures or None,
             "api": self.api or None,
             "system": self.system if self.api != "text" and self.system.strip() else None,
-            "schema": self.schema,
+            "schema": self.answer_schema,
             "fallbacks": list(self.fallbacks) or None,
             "repeats": self.repeats if self.repeats > 1 else None,
             "score": as_given(self.scorers),

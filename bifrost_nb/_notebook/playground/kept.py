@@ -6,10 +6,12 @@ output of their own beside it, replaced after each. Inline literal styles only.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from ..._client.typed_answers import AnswerSchema
 from ..._display.html import RULE, pictures_html, text as escape
 from ..._display.run import as_text, metadata_many
 from ..._prompts.messages import transcript
@@ -87,7 +89,19 @@ def _asked(entry: Entry) -> str:
     return (
         f'<details style="margin:0 0 6px"><summary style="cursor:pointer;{_QUIET}">What was asked</summary>'
         f'<div style="{_TEXT}">{escape(plain(form.text, 20_000))}</div>{pictures}{_chats(own)}'
-        f'<div style="{_QUIET}">{facts}</div></details>'
+        f'<div style="{_QUIET}">{facts}</div>{_schema(form.answer_schema)}</details>'
+    )
+
+
+def _schema(schema: Any) -> str:
+    """What answers had to look like."""
+    if schema is None:
+        return ""
+    found = AnswerSchema.of(schema)
+    text = json.dumps(found.schema, indent=2, ensure_ascii=False)
+    return (
+        f'<div style="{_QUIET}">Answers are read as {escape(plain(found.name, 200))}</div>'
+        f'<div style="{_TEXT}">{escape(plain(text, 20_000))}</div>'
     )
 
 

@@ -108,8 +108,9 @@ def playground(
     `prompt` may be a dict of named prompts: each is kept as a version (`Playground.keep`), the last is filled in.
     `turns` are what was said before, as messages of ``user`` and ``assistant``; `messages` is a whole conversation,
     whose last turn becomes the prompt. `pictures` (paths, bytes, PIL images, arrays, figures) go behind the prompt;
-    `images` names columns of `inputs` that hold pictures. With a `schema` (a pydantic model, a JSON schema) each answer
-    is read by it: the round then says which fit it, and on which fields the columns differ.
+    `images` names columns of `inputs` that hold pictures. With a `schema` (a pydantic model, a JSON schema, or its text
+    as it is typed on the page) each answer is read by it: the round then says which fit it, and on which fields the
+    columns differ.
 
     In a notebook each round stays beside the form as a static output: a saved notebook shows what was asked and
     answered without a kernel, and `bf.from_notebook` reads the runs from it.
@@ -211,7 +212,8 @@ class Playground:
 
     @property
     def request(self) -> dict[str, Any]:
-        """What is filled in, as arguments of `compare`. Raises TemplateError while a variable has no value."""
+        """What is filled in, as arguments of `compare`. Raises TemplateError while a variable has no value, and
+        ConfigurationError while the schema is not one."""
         return self.form.request(self.inputs)
 
     @property

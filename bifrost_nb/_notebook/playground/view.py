@@ -13,6 +13,7 @@ marimo has anywidgets and no boxes of them: there the form stands above the answ
 from __future__ import annotations
 
 import functools
+import json
 import threading
 from collections.abc import Callable, Mapping
 from itertools import islice
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PlaygroundView"]
 
-_FROM_PYTHON = ("score", "pictures", "images", "chats", "schema")
+_FROM_PYTHON = ("score", "pictures", "images", "chats")
 _FIELDS = tuple(name for name in Form.__dataclass_fields__ if name not in _FROM_PYTHON)
 """What a page may set: functions come from Python only, and pictures as bytes (``attach``)."""
 MOST_PARTS = 4000
@@ -93,6 +94,7 @@ class PlaygroundView:
         form = {name: getattr(state.form, name) for name in _FIELDS}
         form |= {name: list(form[name]) for name in ("deployments", "fallbacks", "scores")}
         form |= {name: dict(form[name]) for name in ("values", "parameters")}
+        form["schema"] = _schema_text(form["schema"])
         form["settings"] = {name: dict(own) for name, own in form["settings"].items()}
         form["turns"] = [[turn.role, turn.text, place] for place, turn in enumerate(form["turns"])]
         columns = _columns(state.inputs)
@@ -110,7 +112,7 @@ class PlaygroundView:
                 for name in state.form.deployments
                 if name in state.form.chats
             ],
-            "typed": _schema_words(state.form.schema),
+            "typed": _schema_words(state.form),
         }
         pictures = [list(turn.pictures) for turn in state.form.turns]
         try:
@@ -211,6 +213,8 @@ class PlaygroundView:
                 fields = {name: value for name, value in content["form"].items() if name in _FIELDS}
                 if "turns" in fields:
                     fields["turns"] = self._turns(fields["turns"])
+                if fields.get("schema") == _schema_text(self.playground.form.schema):
+                    del fields["schema"]  # as Python gave it: a model stays that model
                 self.playground.edited(fields)
             wish = content.get("do")
             if isinstance(wish, str) and (do := _WISHES.get(wish)) is not None:
@@ -295,12 +299,23 @@ def _scorer_words(name: str, scorer: Any) -> str:
     return plain(f"{short}: {what}" if what and what != short else short, 120)
 
 
-def _schema_words(schema: Any) -> str:
-    """What answers must look like, in a few words; empty where they may be anything."""
-    if schema is None:
-        return ""
-    found = AnswerSchema.of(schema)
-    return plain(f"Answers are read as {found.name}: {', '.join(found.dtypes) or 'no fields'}", 200)
+def _schema_text(schema: Any) -> str:
+    """What answers must look like, as a person edits it."""
+    if schema is None or isinstance(schema, str):
+        return schema or ""
+    return json.dumps(AnswerSchema.of(schema).schema, indent=2, ensure_ascii=False)
+
+
+def _schema_words(form: Form) -> list[str]:
+    """[how answers are read, what is wrong with the schema]: both empty where they may be anything."""
+    try:
+        given = form.answer_schema
+    except ConfigurationError as error:
+        return ["", plain(without_keys(error), 400)]
+    if given is None:
+        return ["", ""]
+    found = AnswerSchema.of(given)
+    return [plain(f"Answers are read as {found.name}: {', '.join(found.dtypes) or 'no fields'}", 200), ""]
 
 
 def _columns(inputs: Any) -> set[str]:

@@ -3,10 +3,10 @@
 // Everything from Python (names of deployments, lines, code) becomes a text node or the value of a control, never markup.
 //
 // Synced values, written by Python only:
-//   form {deployments, settings, api, system, turns, prompt, values, parameters, fallbacks, repeats, scores, revision}; drawn
+//   form {deployments, settings, api, system, turns, prompt, values, parameters, fallbacks, repeats, scores, schema, revision}; drawn
 //   when revision is new; pictures [of the prompt, of each turn]: data: URLs; versions [[name, line]]
 //   told {variables: [[name, bound]], problem, calls, rows, running, scorers: [[column, words]], goes_on: [column], version,
-//   chats: [[column, [[role, text]]]], typed},
+//   chats: [[column, [[role, text]]]], typed: [how answers are read, what is wrong with the schema]},
 //   models [name], history [[number, line]], shown (the round whose answers are on display; 0: none), line, codes
 // To Python: {form} after a change, {form, do: "run" | "code" | "keep" | "diff", as, deployment, name, to},
 //   {do: "stop" | "models"}, {do: "restore", number}, {do: "go_on", column, each}, {do: "forget"}, {do: "use", name}, {do: "detach", place},
@@ -127,7 +127,7 @@ export default {
       const read = await Promise.all(files.map((each) => each.arrayBuffer()));
       model.send({ form: form(), do: "attach" }, undefined, read);
     }
-    const typed = make("div", "quiet", right);
+    const schema = answerSchema(tools_of, right);
     const variables = make("div", "variables", right);
     const inputs = {};
 
@@ -203,6 +203,7 @@ export default {
         api: Object.keys(kind).find((name) => kind[name].checked) || "",
         system: system.value,
         prompt: prompt.value,
+        schema: schema.take(),
         values,
         parameters,
         fallbacks: fallbacks.value.split(",").map((each) => each.trim()).filter(Boolean),
@@ -364,8 +365,7 @@ export default {
       halt.disabled = !told.running;
       root.setAttribute("aria-busy", String(Boolean(told.running)));
       chats.draw(told.chats || []);
-      typed.textContent = told.typed || "";
-      typed.hidden = !told.typed;
+      schema.say(told.typed);
       drawVariables();
       drawScorers();
       drawOn();
@@ -411,6 +411,7 @@ export default {
       kind[given.api].checked = true;
       system.value = given.system;
       prompt.value = given.prompt;
+      schema.set(given.schema);
       fallbacks.value = given.fallbacks.join(", ");
       repeats.value = given.repeats;
       const { stop, ...parameters } = given.parameters;

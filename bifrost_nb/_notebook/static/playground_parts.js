@@ -1,4 +1,4 @@
-// Parts of the playground's form: a column's own settings, the earlier turns, the kept prompts. Put in front of it.
+// Parts of the playground's form: a column's own settings, the earlier turns, the schema of answers, the kept prompts. Put in front of it.
 //
 // Each gets the page's own makers (`make`, `field`, `button`, `input`) and says through `changed` that something was typed.
 
@@ -107,6 +107,28 @@ function ownChats({ make, button }, parent, forget) {
           make("div", "chattext", turn, text);
         }
       }
+    },
+  };
+}
+
+// What answers must look like: a JSON schema, typed or pasted, and what Python says of it.
+function answerSchema({ make, field, input }, parent) {
+  const example = '{"type": "object", "properties": {"city": {"type": "string"}}}';
+  const text = field(parent, "schema", "Answer schema, as JSON; empty takes any answer", input("textarea", { rows: 1, placeholder: example, spellcheck: false }));
+  text.parentElement.classList.add("bifrost-pg-schema");
+  const said = make("div", "quiet", text.parentElement);
+  said.id = text.id + "-said";
+  said.setAttribute("role", "status");
+  text.setAttribute("aria-describedby", said.id);
+  const fit = () => { text.rows = Math.max(1, Math.min(12, text.value.split("\n").length)); };
+  text.addEventListener("input", fit);
+  return {
+    take: () => text.value,
+    set(given) { text.value = given; fit(); },
+    say([words, wrong]) {
+      said.textContent = wrong || words;
+      said.hidden = !said.textContent;
+      text.setAttribute("aria-invalid", String(Boolean(wrong)));
     },
   };
 }

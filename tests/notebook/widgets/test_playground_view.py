@@ -9,6 +9,7 @@ from typing import Any
 import comm
 import comm.base_comm
 import pytest
+from pydantic import BaseModel
 
 from bifrost_nb import Client
 from bifrost_nb._notebook.playground.playground import Playground, playground
@@ -17,6 +18,12 @@ from bifrost_nb._simulator.process import LocalGateway
 from tests.compare.test_messages import png
 from tests.data.hostile import HOSTILE
 from tests.panes import frames, text
+
+
+class Place(BaseModel):
+    """As a user of the notebook writes it."""
+
+    city: str
 
 
 class Wire(list[tuple[str, str, Any]]):
@@ -176,6 +183,76 @@ def test_pictures_turns_and_versions_of_the_page(wire: Wire, made: Playground, g
     assert (made.form.turns, made.form.pictures) == ((), (data_url(png()),))
     say(made, {"do": "detach", "place": 0})
     assert made.form.pictures == ()
+
+
+SCHEMA = '{"title": "Order", "type": "object", "properties": {"city": {"type": "string"}}}'
+WRONG_SCHEMAS = {
+    '{"type": "object",': "no JSON: Expecting property name enclosed in double quotes at line 1, column 19.",
+    '["type"]': "The schema must be an object",
+    '{"type": "array"}': "The schema must describe an object.",
+    '{"type": "object", "properties": {"a": {"type": "text"}}}': "The schema is wrong at properties.a.type",
+    '{"type": "object", "properties": {"a": {"$ref": "http://other/a.json"}}}': "nothing is fetched",
+    '{"a":' * 100_000: "The schema cannot be read",
+    '{"type": "object", "maxProperties": ' + "9" * 5_000 + "}": "The schema cannot be read",
+}
+
+
+def test_a_schema_is_typed(wire: Wire, made: Playground, gateway: LocalGateway) -> None:
+    """What answers must look like is typed as JSON: said back, sent, restored, and written in the kept rounds."""
+    gateway.script([{"text": '{"city": "Oslo"}'}])
+    made.update(deployments=["openai/gpt-4o-mini"], prompt="Where?")
+    say(made, {"form": {"schema": SCHEMA}})
+    told = wire.values(made.view.form)["told"]
+    assert (told["typed"], told["problem"]) == (["Answers are read as Order: city", ""], "")
+    say(made, {"do": "run"})
+    comparison = made.wait(20)
+    assert comparison.frame["valid"].tolist() == [True]
+    assert comparison.frame["answer_city"].tolist() == ["Oslo"]
+    (body,) = [one["body"] for one in gateway.requests() if one["method"] == "POST"]
+    assert body["response_format"]["json_schema"]["name"] == "Order"
+    say(made, {"form": {"schema": " "}})
+    assert made.form.schema is None
+    assert wire.values(made.view.form)["told"]["typed"] == ["", ""]
+    say(made, {"do": "restore", "number": 1})
+    assert wire.values(made.view.form)["form"]["schema"] == SCHEMA
+    kept = made.kept()[0]["text/html"]
+    assert "Answers are read as Order" in kept
+    say(made, {"do": "code", "as": "compare"})
+    assert "schema={'title': 'Order'," in wire.customs(made.view.form.model_id)[-1]["code"]
+    assert "&quot;city&quot;" in kept or '"city"' in kept
+
+
+@pytest.mark.parametrize("text", WRONG_SCHEMAS, ids=range(len(WRONG_SCHEMAS)))
+def test_a_schema_that_is_none(wire: Wire, made: Playground, gateway: LocalGateway, text: str) -> None:
+    """What is no schema stays as it was typed, is said with its place, and nothing is sent until it is one."""
+    made.update(deployments=["openai/gpt-4o-mini"], prompt="Where?")
+    say(made, {"form": {"schema": text}, "do": "run"})
+    told = wire.values(made.view.form)["told"]
+    assert WRONG_SCHEMAS[text] in told["typed"][1]
+    assert told["problem"] == told["typed"][1]
+    assert made.form.schema == text
+    assert not made.running
+    assert [one for one in gateway.requests() if one["method"] == "POST"] == []
+    say(made, {"form": {"schema": SCHEMA}})
+    assert wire.values(made.view.form)["told"]["problem"] == ""
+
+
+def test_a_schema_too_long_is_not_taken(wire: Wire, made: Playground) -> None:
+    """A text of megabytes is refused in words and not kept."""
+    say(made, {"form": {"schema": '"' + "x" * 2_000_000}})
+    assert made.form.schema is None
+    assert "2,000,001 characters, more than 1,000,000" in wire.values(made.view.form)["line"]
+
+
+def test_a_model_stays_a_model(wire: Wire, made: Playground) -> None:
+    """The page shows a model's JSON schema; sent back unchanged it is the model, edited it is what was typed."""
+    made.update(deployments=["openai/gpt-4o-mini"], prompt="Where?", schema=Place)
+    shown = wire.values(made.view.form)["form"]["schema"]
+    assert json.loads(shown) == Place.model_json_schema()
+    say(made, {"form": {"prompt": "And where?", "schema": shown}})
+    assert made.form.schema is Place
+    say(made, {"form": {"schema": shown.replace("city", "town")}})
+    assert wire.values(made.view.form)["told"]["typed"][0] == "Answers are read as Place: town"
 
 
 @pytest.mark.parametrize("answer", HOSTILE[::8])
