@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from .._display.table import Table
 from .._safe_text import plain, quoted
 from ..errors import ConfigurationError
+from .groups import question_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +59,7 @@ class Agreement:
         self.confusion = pd.crosstab(table["first"], table["second"]).reindex(index=order, columns=order, fill_value=0)
         self.confusion.index.name, self.confusion.columns.name = first, second
         self.share = float((table["first"] == table["second"]).mean()) if self.n else float("nan")
-        counts = _counts(table, inputs, order)
+        counts = _counts(table, [question_of(str(one)) for one in inputs], order)
         self.kappa = float(_kappa(counts.sum(axis=0), len(order), weights))
         self.low, self.high = _interval(counts, len(order), weights, seed, self.kappa)
 

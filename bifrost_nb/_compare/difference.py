@@ -79,7 +79,7 @@ class Difference:
     `estimate` is the difference of the `statistic` in the metric's unit (for medians: the median of the paired
     differences), `low` and `high` its interval, NaN where there is none. `n` counts inputs. `better`, `worse` and
     `same` count the inputs on which `a` was so. `outcome` names the better one: less time or cost, more tokens per
-    second or score. `excluded` counts the runs left out, by reason.
+    second or score. `excluded` counts the runs left out, by reason. Inputs that ask the same are one, asked repeatedly.
 
         found = comparison.difference("azure/large", "azure/fast", "score")
         found.verdict             # 'Against azure/fast, azure/large is better by 26 points (18 to 34): ...'
@@ -221,6 +221,7 @@ def difference(
     `confidence` is that of the interval, 0.95 unless you say otherwise; `seed` is that of the bootstrap.
     """
     frame = groups.runs_frame(frame)
+    passes = groups.sweeps(frame).fillna("")
     if margin is not None:
         margin = math.nan if (found := number(margin)) is None else found
     by = _check(frame, a, b, metric, by, mixed, margin, confidence)
@@ -234,7 +235,7 @@ def difference(
         if mixed == "refuse" and (reason := _mixture(side)):
             return _nothing(question, excluded, reason)
         sides.append(side)
-    left, right = (_values(side, metric, by) for side in sides)
+    left, right = (_values(side, metric, by, passes) for side in sides)
     pairs = _paired(left, right, is_time(metric), excluded)
     if pairs.empty:
         left_out = "; ".join(f"{count:,} runs {reason}" for reason, count in excluded.items() if "sweep" in reason)
@@ -251,7 +252,7 @@ def decided(found: Difference, p_value: float) -> Difference:
     return found
 
 
-def _values(side: pd.DataFrame, metric: str, by: By) -> pd.DataFrame:
+def _values(side: pd.DataFrame, metric: str, by: By, passes: pd.Series[Any]) -> pd.DataFrame:
     """input, the dimension that is not compared, repeat, sweep and value of each run."""
     import pandas as pd
 
@@ -260,13 +261,16 @@ def _values(side: pd.DataFrame, metric: str, by: By) -> pd.DataFrame:
         "input": groups.inputs(side),
         "other": "" if other is None else other(side).fillna(""),
         "repeat": side["repeat"].fillna(0),
-        "sweep": groups.sweeps(side).fillna(""),
+        "sweep": passes[side.index],
         "value": side[metric].astype("float64"),
     })  # fmt: skip
 
 
 def _paired(left: pd.DataFrame, right: pd.DataFrame, same_sweep: bool, excluded: dict[str, int]) -> pd.DataFrame:
-    """The pairs: index input, columns ``a`` and ``b``. Counts what has no partner into `excluded`."""
+    """The pairs: index input, columns ``a`` and ``b``. Counts what has no partner into `excluded`.
+
+    Inputs that ask the same are one from here on.
+    """
     import pandas as pd
 
     keys = ["input", "other", "repeat"]
@@ -283,7 +287,9 @@ def _paired(left: pd.DataFrame, right: pd.DataFrame, same_sweep: bool, excluded:
         excluded["sent in another sweep than their partner (fresh=True measures them together)"] = apart
     if alone := int(loose.isna().to_numpy().sum()):
         excluded["without a partner"] = alone
-    return found.reset_index().set_index("input")[["a", "b"]]
+    found = found.reset_index()
+    found["input"] = found["input"].map(groups.question_of)
+    return found.set_index("input")[["a", "b"]]
 
 
 def _judged(

@@ -40,6 +40,8 @@ class Best:
     out: Mapping[str, str]
     """Name to reason: worse than the leader, or beyond a limit."""
     differences: pd.DataFrame = field(repr=False)
+    partial: Mapping[str, str] = field(default_factory=dict)
+    """Of `names` who did not answer everything, and how much: what failed is left out, and is often what is hard."""
 
     @property
     def verdict(self) -> str:
@@ -56,7 +58,8 @@ class Best:
         said += "".join(f"; {name} was not compared with it: {why}" for name, why in refused.items())
         said += "" if others else ", and every other is worse or out"
         out = "; ".join(f"{name} {why}" for name, why in self.out.items())
-        return f"{said}.{f' Out: {out}.' if out else ''}"
+        missing = "".join(f" {name} {how}, which does not count here." for name, how in self.partial.items())
+        return f"{said}.{f' Out: {out}.' if out else ''}{missing}"
 
     def _not_compared(self) -> dict[str, str]:
         """Why others were not compared with the leader."""
@@ -64,7 +67,7 @@ class Best:
         for one in self.differences.to_dict("records"):
             pair = (one["a"], one["b"])
             if one["outcome"] == "refused" and self.names[0] in pair:
-                other = pair[pair[0] == self.names[0]]
+                other = _other(one, self.names[0])
                 found[other] = str(one["verdict"]).removeprefix("Not compared: ").rstrip(".")
         return {name: found[name] for name in self.names if name in found}
 
@@ -111,27 +114,42 @@ def best(frame: pd.DataFrame, metric: str, limits: Mapping[str, float], **option
         if reason := _beyond(frame[(label == name).fillna(value=False)], limits):
             out[name] = reason
     inside = [name for name in _names(frame, by) if name not in out]
-    known: dict[str, float] = {}
     fold = "median" if checked_statistic(metric, options.get("statistic")) == "median" else "mean"
-    own = measured(frame)  # what a cache answered or nobody says nothing of the deployment
-    for name in inside:
-        values = frame.loc[own & (label == name).fillna(value=False), metric].dropna().astype("float64")
-        if len(values):
-            known[name] = float(values.agg(fold))
+    known = _figures(frame[label.isin(inside).fillna(value=False)], metric, by, fold)
     for name in inside:
         if name not in known:
             out[name] = f"has no {metric}"
-    order = sorted(known, key=lambda name: -known[name] if higher_is_better(metric) else known[name])
+    sign = -1 if higher_is_better(metric) else 1
+    order = sorted((name for name in inside if name in known), key=lambda name: sign * known[name])
     if len(order) < 2:
         return Best(metric, order, out, table_of([]))
     table = differences(frame[label.isin(order)], metric, **options)
-    leader = order[0]
-    lost = {
-        str(one["b"] if one["a"] == leader else one["a"]): f"is worse than {leader}"
-        for one in table.to_dict("records")
-        if one["winner"] == leader
-    }
-    return Best(metric, [name for name in order if name not in lost], {**out, **lost}, table)
+    won = {(one["winner"], _other(one, one["winner"])) for one in table[table["winner"].notna()].to_dict("records")}
+    beaten = {loser for _, loser in won}
+    leader = next((name for name in order if name not in beaten), order[0])
+    lost = {loser: f"is worse than {leader}" for winner, loser in won if winner == leader}
+    names = [leader, *(name for name in order if name not in (leader, *lost))]
+    partial = {name: how for name in names if (how := _unanswered(frame[(label == name).fillna(value=False)]))}
+    return Best(metric, names, {**out, **lost}, table, partial)
+
+
+def _figures(frame: pd.DataFrame, metric: str, by: groups.By, fold: str) -> dict[str, float]:
+    """Each name's figure, of what all have answered where there is anything: a deployment that fails on what is hard
+    has the better mean for it. What a cache answered or nobody says nothing of a deployment."""
+    own = frame[measured(frame) & frame[metric].notna()]
+    label, value = groups.names(own, by), own[metric].astype("float64")
+    cells = value.groupby([groups.inputs(own), own["repeat"].fillna(0), label]).mean().unstack()
+    of = cells.dropna() if len(cells.dropna()) else cells
+    return {str(name): float(column.dropna().agg(fold)) for name, column in of.items()}
+
+
+def _other(pair: Mapping[Any, Any], name: str) -> str:
+    return str(pair["b"] if pair["a"] == name else pair["a"])
+
+
+def _unanswered(runs: pd.DataFrame) -> str | None:
+    failed = int(runs["status"].ne("ok").fillna(value=True).sum())
+    return f"did not answer {failed:,} of {len(runs):,}" if failed else None
 
 
 def _beyond(runs: pd.DataFrame, limits: Mapping[str, float]) -> str | None:

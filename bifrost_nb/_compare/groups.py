@@ -5,6 +5,7 @@ A comparison's frame has these as columns; a frame of the run log has them in it
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -20,13 +21,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     *("SEPARATOR", "By", "check_by", "chosen", "default_by", "deployments", "inputs", "inputs_told", "names"),
-    *("names_of_both", "runs_frame", "served", "sides", "sweeps"),
+    *("names_of_both", "question_of", "questions", "runs_frame", "served", "sides", "sweeps"),
 ]
 
 By = Literal["variant", "deployment", "template"]
 _NEEDED = ("status", "requested_provider", "requested_model", "prompt_id", "tags")
 SEPARATOR = " · "
 """Between the deployment's and the template's name in the name of a variant."""
+PAUSE_S = 900
+"""Runs that tell no sweep were sent together where nothing was sent for no longer than this between them."""
+_TWIN = re.compile(r"([0-9a-f]{12})-[0-9]+")
+"""The id of an input that asks what one before it asks, see `plan.make_plan`."""
 
 
 def check_by(by: object, templates: Sequence[str] | None = None) -> None:
@@ -91,9 +96,30 @@ def inputs_told(frame: pd.DataFrame) -> pd.Series[Any]:
     return _tagged(frame, "input_id", "input")
 
 
+def questions(frame: pd.DataFrame) -> pd.Series[Any]:
+    """`inputs`, where those that ask the same are one: what is asked once more is a repeat, and no further sample."""
+    return inputs(frame).map(question_of, na_action="ignore")
+
+
+def question_of(input_id: str) -> str:
+    """The id of the first input that asks what this one asks."""
+    found = _TWIN.fullmatch(input_id)
+    return input_id if found is None else found[1]
+
+
 def sweeps(frame: pd.DataFrame) -> pd.Series[Any]:
-    """The pass in which a run was sent, so that only times of one pass are set against each other; NA where unknown."""
-    return _tagged(frame, None, "sweep").rename("sweep")
+    """The pass in which a run was sent, so that only times of one pass are set against each other; NA where unknown.
+
+    Single calls tell none: of them those are of one pass that were sent without a long pause between them.
+    """
+    told = _tagged(frame, None, "sweep").rename("sweep")
+    if "started_at" not in frame:
+        return told
+    alone = frame.loc[told.isna() & frame["started_at"].notna(), "started_at"].sort_values(kind="stable")
+    if alone.empty:
+        return told
+    stretch = (alone.diff().dt.total_seconds() > PAUSE_S).cumsum()
+    return told.fillna("stretch " + stretch.astype("string"))
 
 
 def served(frame: pd.DataFrame) -> pd.Series[Any]:

@@ -244,6 +244,7 @@ def make_plan(
         prompts = sound_prompts(templates, inputs, sounds, by_row)
     else:
         prompts = _prompts(prompts_of(templates, inputs, systems, images, also=by_row), kind, system)
+    prompts = _with_twins(prompts, asked)
     rows = list({id(one.values): one.values for one in prompts}.values())
     for who in asked:
         check_columns_of(who.parameters, rows)
@@ -375,6 +376,26 @@ def _prompts(rendered: list[Rendered], kind: AnyKind, system: str | None) -> tup
             PlannedPrompt(prompt_id, transcript(asked), template, values, rows[id(values)], messages, pictures)
         )
     return tuple(prompts)
+
+
+def _with_twins(prompts: tuple[PlannedPrompt, ...], asked: Sequence[AskedDeployment]) -> tuple[PlannedPrompt, ...]:
+    """Inputs of which the same calls come, such as rows that differ in a column that nothing uses, have the id of the
+    first and a number: to set variants beside each other they are one (`groups.questions`), asked repeatedly."""
+    rows: dict[str, list[PlannedPrompt]] = {}
+    for one in prompts:
+        rows.setdefault(one.input_id, []).append(one)
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name, theirs in rows.items():
+        alike.setdefault(tuple(one.prompt_id.partition("-")[0] for one in theirs), []).append(name)
+    ids: dict[str, str] = {}
+    for names in alike.values():
+        first: dict[str, str] = {}
+        seen: Counter[str] = Counter()
+        for name in names if len(names) > 1 else ():
+            row = rows[name][0]
+            own = [[_filled(who.system, row.values), _past(who, row.values), _of_row(who, row)] for who in asked]
+            ids[name] = numbered(first.setdefault(digest_of(own, 12), name), seen)
+    return tuple(replace(one, input_id=ids.get(one.input_id, one.input_id)) for one in prompts) if ids else prompts
 
 
 def _filled(system: str | None, values: Mapping[str, Any]) -> str | None:

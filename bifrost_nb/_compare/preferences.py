@@ -14,6 +14,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from .groups import question_of
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -71,7 +73,7 @@ def preferences(
 
     asked = pairs[pairs["first_ab"].notna() & pairs["first_ba"].notna() & pairs["winner"].notna()]
     outcome = asked["winner"].map({"model_a": 1.0, "model_b": -1.0, "tie": 0.0}).to_numpy("float64")
-    inputs = asked["input_id"].to_numpy()
+    inputs = asked["input_id"].map(question_of).to_numpy()
     pair = (asked["model_a"].astype(str) + "\0" + asked["model_b"].astype(str)).to_numpy()
     first = (asked["first_ab"].to_numpy("float64") + asked["first_ba"].to_numpy("float64")) / 2
     longer = asked["longer"].to_numpy("float64")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .groups import By, check_by, default_by, inputs, names, runs_frame, served
+from .groups import By, check_by, default_by, names, questions, runs_frame, served
 from .metrics import score_columns
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ def summary(frame: pd.DataFrame, by: By | None = None) -> pd.DataFrame:
     ``cost_usd_total`` over all runs with a known cost, and ``cost_usd_unknown``, how many had none.
     Quantiles are linearly interpolated; NA where no run is left.
 
-    For each column ``score`` or ``score_<name>`` follow ``<score>_mean``, ``_low`` and ``_high`` (95 % interval over
-    inputs), ``_n`` (inputs with a score), and where inputs were repeated ``_all``: of the inputs with a score, the
-    share whose every repeat scored 1 (NA for other scales).
+    For each column ``score`` or ``score_<name>`` follow, over the same runs, ``<score>_mean``, ``_low`` and ``_high``
+    (95 % interval over inputs; those that ask the same are one), ``_n`` (inputs with a score), and where inputs were
+    repeated ``_all``: of the inputs with a score, the share whose every repeat scored 1 (NA for other scales).
     """
     import pandas as pd
 
@@ -104,9 +104,9 @@ def _with_scores(table: pd.DataFrame, frame: pd.DataFrame, keys: list[pd.Series[
     scores = score_columns(frame)
     if not scores:
         return table
-    of = inputs(frame)
+    of, known = questions(frame), frame[scores].astype("Float64").where(measured(frame))
     repeated = frame["repeat"].nunique() > 1
-    groups = frame.groupby(keys, dropna=False, sort=False)
+    groups = known.groupby(keys, dropna=False, sort=False)
     rows = {_key(*pair): part for pair, part in groups}
     for score in scores:
         parts = (rows[_key(name, who)] for name, who in zip(table[by], table["served"], strict=True))

@@ -22,6 +22,7 @@ from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 from .difference import FEWEST_INPUTS, Difference, difference
 from .differences import shared_confidence, table_of
+from .groups import question_of
 from .metrics import default_margin, is_score
 from .scoring import Scorer
 from .verdict import lead, margin_text, points_text
@@ -243,10 +244,9 @@ def looks_of(until: Any, metric: Any, margin: Any, plan: Plan, scorers: Mapping[
     looks = Looks(plan, chosen, smallest, bounds)
     if len(looks.left) < 2:
         raise ConfigurationError(f"There is only {looks.left[0]}, so there is nothing to decide.")
-    if len(looks.order) < FEWEST_INPUTS:
+    if (inputs := len({question_of(one) for one in looks.order})) < FEWEST_INPUTS:
         raise ConfigurationError(
-            f"until='decided' needs {FEWEST_INPUTS} or more inputs to send one batch after another, not "
-            f"{len(looks.order)}."
+            f"until='decided' needs {FEWEST_INPUTS} or more inputs to send one batch after another, not {inputs}."
         )
     return looks
 

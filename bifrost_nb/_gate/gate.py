@@ -245,6 +245,8 @@ def _slim(frame: pd.DataFrame, name: str, mixed: Mixed) -> pd.DataFrame:
         if column == "valid" or (column.startswith("score") and frame[column].dtype.kind in "iufb"):
             table[column] = _column(frame, column, "Float64")
     table["input_id"] = groups.inputs(frame)
+    if "started_at" in frame:
+        table["started_at"] = frame["started_at"]
     table["variant"] = pd.Series(name, index=frame.index, dtype="string")
     if mixed == "drop":
         table = table[~table["is_fallback"].fillna(value=False).astype(bool)]

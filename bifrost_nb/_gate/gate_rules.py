@@ -273,7 +273,7 @@ def _absolute(rule: Rule, sides: Sides) -> tuple[_Bounds, float]:
         return _nothing(reason), limit
     if side.empty:
         return _nothing(f"no run of {sides.name} has a known {figure.column}"), limit
-    of, values = groups.inputs(side), side[figure.column].astype("float64") * figure.scale
+    of, values = groups.questions(side), side[figure.column].astype("float64") * figure.scale
     n = int(of.nunique())
 
     def shown(confidence: float, estimate: float, low: float, high: float) -> _Interval:

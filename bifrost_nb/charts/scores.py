@@ -196,10 +196,10 @@ def _figure(values: pd.Series[Any], name: str) -> float | None:
 
 def _mean_interval(runs: pd.DataFrame, name: str) -> tuple[float, float | None, float | None, int]:
     """The figures of a comparison's own summary; no interval where it has none or too few inputs."""
-    from .._compare.groups import inputs
+    from .._compare.groups import questions
     from .._compare.summary import score_figures
 
-    found = score_figures(runs[name], inputs(runs))
+    found = score_figures(runs[name], questions(runs))
     if found["n"] < FEWEST_INPUTS:
         return float(found["mean"]), None, None, found["n"]
     return float(found["mean"]), float(found["low"]), float(found["high"]), found["n"]

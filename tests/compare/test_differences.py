@@ -163,3 +163,49 @@ def test_better_on_one_topic_only_shows_there() -> None:
     assert outcomes["sport"] not in ("a", "b")
     means = table.groupby(["requested_model", "input_topic"])["score"].mean()
     assert means["a", "law"] > means["b", "law"] + 0.2
+
+
+def lacking(table: pd.DataFrame, name: str, inputs: range) -> pd.DataFrame:
+    """`table` where the deployment answered only `inputs`."""
+    place = table["prompt_id"].str.removeprefix("p").astype(int)
+    lost = (table["requested_model"] == name) & ~place.isin(inputs)
+    table.loc[lost, "status"] = "error"
+    table.loc[lost, ["score", "total_ms", "cost_usd"]] = pd.NA
+    return table
+
+
+def test_who_fails_on_what_is_hard_does_not_lead() -> None:
+    """Worse on each input that both answered is worse, however much better the mean of the easy ones looks."""
+    easy = np.arange(100) < 40
+    table = lacking(scored(picky=np.where(easy, 0.8, 0.0), whole=np.where(easy, 0.95, 0.5)), "picky", range(40))
+    found = best(table, "score", {})
+    assert found.names == ["azure/whole"]
+    assert found.out == {"azure/picky": "is worse than azure/whole"}
+
+
+@pytest.mark.parametrize("metric", ["score", "cost_usd", "total_ms"])
+def test_equals_on_what_both_answered_are_not_ranked_by_the_rest(metric: str) -> None:
+    """The figure that decides who is named first is of the inputs that all answered, and what is missing is said."""
+    easy = np.arange(60) < 20
+    both = np.where(easy, 1.0, 0.0)
+    table = scored(whole=both, picky=both)
+    table["cost_usd"] = table["total_ms"] = np.tile(np.where(easy, 1.0, 9.0), 2)
+    table[["cost_usd", "total_ms"]] = table[["cost_usd", "total_ms"]].astype("Float64")
+    found = best(lacking(table, "picky", range(20)), metric, {})
+    assert found.names == ["azure/whole", "azure/picky"]
+    assert "azure/picky did not answer 40 of 60" in found.verdict
+    assert best(table.assign(status="ok"), metric, {}).partial == {}
+
+
+def test_no_leader_is_beaten_by_one_that_it_is_set_above() -> None:
+    """Where three share no input, the one that none beats leads."""
+    table = scored(a=np.full(90, 0.8), b=np.full(90, 0.6), c=np.full(90, 0.7))
+    deployment, place = table["requested_model"], table["prompt_id"].str.removeprefix("p").astype(int)
+    table.loc[(deployment == "b") & (place < 30), "score"] = 0.9  # b is above a where both answered
+    for name, known in (("a", range(30)), ("b", range(60)), ("c", range(40, 90))):
+        table = lacking(table, name, known)
+    found = best(table, "score", {})
+    assert found.names[0] != "azure/a"
+    won = found.differences.dropna(subset="winner")
+    assert len(won)
+    assert not [one for one in won.itertuples() if found.names[0] in (one.a, one.b) and one.winner != found.names[0]]
