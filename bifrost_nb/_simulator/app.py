@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .admin_door import AdminDoor
 from .deployments import Kind
 from .dialects import Dialect
 from .providers import Anthropic, AnthropicCount, Bedrock, Cohere, GenAI, GenAICount, ProviderFormat
@@ -75,7 +76,9 @@ def gateway_app(simulator: Simulator, *, control_token: str | None = None) -> AS
             routes.append(Route(f"{prefix}{path}", endpoint, methods=["POST"]))
     routes += batch_routes(simulator, _OPENAI_PREFIXES)
     routes += management_routes(simulator, control_token)
-    app = Starlette(routes=routes, exception_handlers={404: _elsewhere, 405: _elsewhere})
+    app: ASGIApp = Starlette(routes=routes, exception_handlers={404: _elsewhere, 405: _elsewhere})
+    if simulator.protection.admin_username and not simulator.dialect.before(1, 4, 18):
+        app = AdminDoor(app, simulator)
     return _Guard(app=app, added=_headers(simulator.dialect))
 
 

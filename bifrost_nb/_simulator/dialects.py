@@ -43,6 +43,16 @@ class Route:
     log_id: str
     """Id of the attempt's log row: the request's own for the primary, a new one for a fallback."""
 
+    @classmethod
+    def of_list(cls, provider: str) -> Route:
+        """A list of models, which asks no model."""
+        request = str(uuid.uuid4())
+        return cls(
+            provider=provider, model="", upstream_model="", primary_provider=provider, primary_model="",
+            fallback_index=0, request_type="list_models", stream=False, integration=False, request_id=request,
+            log_id=request,
+        )  # fmt: skip
+
     @property
     def key(self) -> str:
         """The name of the gateway's key for this provider; no secret."""
@@ -183,10 +193,10 @@ class Dialect:
         extra: dict[str, Any] = {"request_type": route.request_type}
         if route.provider:
             extra["provider"] = route.provider
+        if not route.model and (not self.old or route.request_type == "list_models"):
+            return extra
         if self.old:
             return extra | {"model_requested": route.model}
-        if not route.model:
-            return extra
         told = self._tells_fallback(route)
         # Measured: a whole answer knows the gateway's name of an alias only, a stream the provider's.
         upstream = self.name == "2.2" or route.stream

@@ -11,8 +11,8 @@ from .content.media import MEDIA, log_facts
 from .content.tokens import message_text
 from .dialects import Dialect, Route
 from .faults import FaultRule
+from .governance import virtual_key
 from .http.request import SimulatedCall
-from .planted_keys import virtual_key
 from .records import LogRow
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def row_of(
     dialect, now = simulator.dialect, time.monotonic()
     if status == "cancelled" and not dialect.second:
         status = "error"
-    key = virtual_key(call.headers)
+    key = virtual_key(call.headers, dialect)
     row = {
         "id": route.log_id,
         "parent_request_id": _session(dialect, call.headers)

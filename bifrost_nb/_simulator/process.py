@@ -131,6 +131,7 @@ def local_gateway(
     port: int = 0,
     speed: float = 1.0,
     deployments: Iterable[Mapping[str, Any]] | None = None,
+    protection: Mapping[str, Any] | None = None,
 ) -> LocalGateway:
     """Start an embedded gateway on 127.0.0.1: simulated deployments, no key, no network.
 
@@ -138,7 +139,10 @@ def local_gateway(
     ``"1.4"``, ``"1.4.18"``, ``"1.5.1"``, ``"1.5"`` and ``"2.0"``, held against captures of 1.3.63, 1.4.0, 1.4.18,
     1.5.1, 1.5.16 and 2.0.0-prerelease3; ``"2.2"`` is read from published source, not measured); `port` 0 takes a free
     one; `speed` divides every simulated time; `deployments` adds some, as dictionaries with the fields of
-    `bifrost_nb._simulator.deployments.SimulatedDeployment`.
+    `bifrost_nb._simulator.deployments.SimulatedDeployment`; `protection` is what it asks of a caller (default nothing):
+    ``{"admin_username": "admin", "admin_password": "secret"}`` keeps its data for the administrator,
+    ``{"virtual_key_required": True}`` its deployments for whoever sends a virtual key that it has, for example
+    ``sk-bf-demo-0123456789abcdef``.
 
     Raises ConfigurationError for an argument that cannot be used.
 
@@ -152,6 +156,7 @@ def local_gateway(
         "port": port,
         "speed": speed,
         "deployments": [dict(item) for item in deployments or ()],
+        "protection": dict(protection or {}),
         "token": token,
         "parent": os.getpid(),
     }

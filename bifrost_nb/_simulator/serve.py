@@ -22,6 +22,7 @@ from ..errors import ConfigurationError
 from .app import gateway_app
 from .deployments import deployments_by_id
 from .dialects import DIALECTS
+from .governance import Protection
 from .records import RequestRecorder
 from .state import Simulator
 
@@ -61,7 +62,7 @@ def child() -> None:
     options = orjson.loads(sys.stdin.buffer.readline())
     try:
         simulator = _simulator(
-            **{name: options[name] for name in ("seed", "dialect", "speed", "deployments")}, record=True
+            **{name: options[name] for name in ("seed", "dialect", "speed", "deployments", "protection")}, record=True
         )
         listening = _listen("127.0.0.1", options["port"])
     except ConfigurationError as error:
@@ -96,7 +97,13 @@ def _end_with_parent(parent: int) -> None:
 
 
 def _simulator(
-    *, seed: int, dialect: str, speed: float, deployments: Iterable[Mapping[str, Any]], record: bool
+    *,
+    seed: int,
+    dialect: str,
+    speed: float,
+    deployments: Iterable[Mapping[str, Any]],
+    record: bool,
+    protection: Mapping[str, Any] | None = None,
 ) -> Simulator:
     if dialect not in DIALECTS:
         raise ConfigurationError(f"There is no dialect {dialect!r}; known are {', '.join(DIALECTS)}.")
@@ -106,7 +113,18 @@ def _simulator(
         table = deployments_by_id(deployments)
     except ValueError as error:
         raise ConfigurationError(f"A simulated deployment cannot be used: {error}") from None
-    return Simulator(table, DIALECTS[dialect], seed=seed, speed=speed, recorder=RequestRecorder(enabled=record))
+    try:
+        guarded = Protection.model_validate(protection or {})
+    except ValueError as error:
+        raise ConfigurationError(f"protection= cannot be used: {error}") from None
+    return Simulator(
+        table,
+        DIALECTS[dialect],
+        seed=seed,
+        speed=speed,
+        recorder=RequestRecorder(enabled=record),
+        protection=guarded,
+    )
 
 
 def _listen(host: str, port: int) -> socket.socket:

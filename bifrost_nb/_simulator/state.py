@@ -22,6 +22,7 @@ from .content.media import MEDIA, make, media_usd, refused_media
 from .deployments import SimulatedDeployment
 from .dialects import Dialect, Failure, Route
 from .faults import FaultRule, Script
+from .governance import Governance, Protection
 from .http.delivery import ProviderAttempt
 from .http.request import Refused, SimulatedCall, out_of_bounds
 from .log_writer import row_of
@@ -50,6 +51,8 @@ class Simulator:
     batches: BatchStore = field(default_factory=BatchStore)
     spoken: dict[bytes, str] = field(default_factory=dict)
     """The text of each sound that was made here, by its hash, so that it can be written down again."""
+    protection: Protection = field(default_factory=Protection)
+    governance: Governance = field(init=False)
     tools: ToolBox = field(init=False)
     _seen: Counter[Any] = field(default_factory=Counter)
     _recent: dict[str, deque[float]] = field(default_factory=dict)
@@ -57,6 +60,7 @@ class Simulator:
     _cache: dict[Any, SimulatedAnswer] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.governance = Governance(self.dialect, self.protection)
         self.tools = ToolBox(self.dialect)
 
     def reset(self) -> None:
@@ -67,6 +71,7 @@ class Simulator:
         self.prompts.clear()
         self.batches.clear()
         self.tools.rows.clear()
+        self.governance.asked.clear()
         for state in (self._seen, self._recent, self._prefixes, self._cache, self.conversations, self.spoken):
             state.clear()
 

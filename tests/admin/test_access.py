@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from bifrost_nb import AuthenticationFailed, Client, ConfigurationError, GatewayError, NotFound, ProtocolError
 from bifrost_nb._admin.api import Admin, gateway_histogram, providers
+from bifrost_nb._admin.doctor import doctor
 from bifrost_nb._admin.prompts import prompt, prompts
 from bifrost_nb._simulator.app import gateway_app
 from bifrost_nb._simulator.deployments import DEFAULT_DEPLOYMENTS, deployments_by_id
@@ -21,6 +22,7 @@ from bifrost_nb._simulator.state import Simulator
 from .servers import Locked, Table, json, served
 
 ClientOf = Callable[..., Client]
+DEMO = "sk-bf-demo-0123456789abcdef"
 USER, PASSWORD = "administrator", "pässword with: blanks"
 PROVIDERS = len({deployment.provider for deployment in DEFAULT_DEPLOYMENTS})
 
@@ -137,6 +139,44 @@ def test_a_lock_before_completions_opens_too(client_of: ClientOf, monkeypatch: p
         inside = client_of(url, virtual_key="sk-bf-demo-0123456789abcdef", retries=0)
         assert [inside.complete("openai/m", "Hi").text for _ in range(2)] == ["open", "open"]
     assert [one is None for one in given] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("dialect", ["1.4", "1.4.18", "1.5.1", "1.5", "2.0"])
+def test_the_embedded_gateway_is_locked_as_its_version_is(client_of: ClientOf, dialect: str) -> None:
+    """Its data opens for the administrator only, from 1.4.18 on; 1.4.18 and 1.5.1 lock completions too."""
+    protection = {"admin_username": USER, "admin_password": PASSWORD}
+    with local_gateway(dialect=dialect, speed=50, protection=protection) as gateway:
+        outside = client_of(gateway.url, retries=0)
+        assert len(Admin(outside, admin_user=USER, admin_password=PASSWORD).providers())
+        if dialect == "1.4":
+            assert len(Admin(outside).providers())
+            return
+        for wrong in ({}, {"admin_user": USER, "admin_password": "no"}):
+            with pytest.raises(AuthenticationFailed, match="Unauthorized"):
+                Admin(outside, **wrong).providers()
+        if dialect in ("1.4.18", "1.5.1"):
+            with pytest.raises(AuthenticationFailed, match="Unauthorized"):
+                outside.complete("azure/fast", "Hi", max_tokens=2)
+        else:
+            assert outside.complete("azure/fast", "Hi", max_tokens=2).status == "ok"
+
+
+def test_a_virtual_key_can_be_required_of_callers(client_of: ClientOf) -> None:
+    """Without one, and with one that nobody knows, the error says which; doctor says the same before."""
+    with local_gateway(speed=50, protection={"virtual_key_required": True}) as gateway:
+        assert client_of(gateway.url, virtual_key=DEMO).complete("azure/fast", "Hi", max_tokens=2).status == "ok"
+        for sent, said in ((None, "virtual key is required"), ("sk-bf-nobody", "virtual key not found")):
+            with pytest.raises(AuthenticationFailed, match=said):
+                client_of(gateway.url, virtual_key=sent, retries=0).complete("azure/fast", "Hi")
+            checks = doctor(client_of(gateway.url, virtual_key=sent))
+            assert any(check.state == "problem" and said in check.result for check in checks), checks
+
+
+def test_protection_that_cannot_be_used_is_one_error() -> None:
+    """A name that it does not have, and a value of another type, are told before anything starts."""
+    for protection in ({"admin_user": "me"}, {"virtual_key_required": "perhaps"}):
+        with pytest.raises(ConfigurationError, match="protection= cannot be used"):
+            local_gateway(protection=protection)
 
 
 def test_half_a_pair_is_told_before_anything_is_sent(

@@ -137,19 +137,31 @@ def test_old_embedded_gateways_lack_what_real_ones_lack(client_of: ClientOf, dia
             tools = admin.mcp_tools()
             assert list(tools["name"]) == ["calculator_add", "calculator_divide"]
             assert tools["server"].isna().all()
-            assert len(admin.budgets()) == 3
+            assert len(admin.budgets()) == 4
 
 
 def test_the_embedded_gateways_governance(client_of: ClientOf, embedded: LocalGateway) -> None:
-    """Its planted keys' budgets add up; it has no rules and no limits, with all columns there."""
+    """Its planted keys' budgets add up; it has no rules, with all columns there, and one limit."""
     admin = Admin(client_of(embedded.url))
     budgets = admin.budgets().set_index("virtual_key")
     assert [budgets[name]["demo"] for name in ("budget_usd", "used_usd", "left_usd")] == [10.0, 1.25, 8.75]
     assert budgets.loc["spent", "left_usd"] == 0
     rules, limits = admin.routing_rules(), admin.rate_limits()
-    assert (len(rules), len(limits)) == (0, 0)
+    assert len(rules) == 0
     assert {"condition", "targets"} <= set(rules)
-    assert {"token_limit", "used_requests"} <= set(limits)
+    assert limits[["virtual_key", "request_limit", "request_reset"]].to_numpy().tolist() == [["slow", 2, "1h"]]
+    assert limits["token_limit"].isna().all()
+
+
+def test_a_limit_is_used_up(client_of: ClientOf) -> None:
+    """Two calls of the limited key are answered, the third is refused, and the frame of limits has counted them."""
+    with bf.local_gateway(speed=50) as gateway:
+        client = client_of(gateway.url, virtual_key="sk-bf-slow-0123456789abcdef", retries=0)
+        for _ in range(2):
+            client.complete("azure/fast", "Hi", max_tokens=2)
+        with pytest.raises(bf.RateLimited, match="request limit exceeded"):
+            client.complete("azure/fast", "Hi", max_tokens=2)
+        assert bf.rate_limits(client)["used_requests"].tolist() == [2]
 
 
 def test_the_tools_of_my_key(client_of: ClientOf, embedded: LocalGateway) -> None:

@@ -5,11 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-__all__ = ["KINDS", "NOT_ASKED_AGAIN", "Kind"]
-
-NOT_ASKED_AGAIN = r"gov_(auth.*|no_vk.*|models_no_vk|unknown_vk|rate_limited)"
-"""Captures of gateways that were set up to ask for a log-in or a virtual key, or to limit a rate: the embedded one has
-no such set-up, it knows three planted keys and lets all others pass."""
+__all__ = ["KINDS", "Kind"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +24,7 @@ class Kind:
 
 
 _TOKENS = r"(prompt|completion|total|cached_read)_tokens"
+_MODELS = r"gov_(models_(no_)?vk|auth(True|False)_models)"
 _TIMED = r"(096|099|10[0-8])_.*"
 
 KINDS = [
@@ -59,38 +56,37 @@ KINDS = [
          r"|item|item_id|logprobs|output_index|sequence_number|type|extra_fields\.[a-z_.]+) is .*"),
     # -- what stood behind the gateways of the captures
     Kind("one provider of the captures refused connections, so its models could not be listed",
-         captures=r"(084|085)_.*|gov_models_vk", line=r"key_statuses\[\]\.(error is missing|(provider|status) is '.*)"),
+         captures=rf"(084|085)_.*|{_MODELS}", line=r"key_statuses\[\]\.(error is missing|(provider|status) is '.*)"),
+    Kind("which provider says first that a virtual key is missing is not the same twice", captures=r"gov_models_no_vk",
+         line=r"extra_fields\.provider is '.*"),
     Kind("the simulated models tell in every dialect what they take and who owns them, so that this can be tried; real"
          " gateways know it of some providers' models, and up to 1.5.1 no lengths of most",
-         captures=r"(084|085)_.*|gov_models_vk",
+         captures=rf"(084|085)_.*|{_MODELS}",
          line=r"data\[\]\.(architecture|context_length|max_(in|out)put_tokens|owned_by|supported_methods) is new"),
     Kind("1.4.0 of the captures had no price list", versions=r"1\.4\.0",
          captures=r"(084|085|090|096)_.*", line=r"data\[\]\.pricing is new|models is list, not NoneType"
          r"|logs\[\]\.cost is new"),
     Kind("the providers of the captures stood at addresses of their own, and their order is not the same twice",
-         captures=r"(087|089|090)_.*",
+         captures=r"(087|089|090)_.*|gov_auth(True|False)_(basic|providers)",
          line=r"providers\[\]\.network_config\.base_url is missing|(models)?\[\]\.provider is '.*"
          r"|providers\[\]\.keys\[\]\.azure_key_config is new"),
+    Kind("1.4.0 says more of a provider's key where it keeps its configuration in a database", versions=r"1\.4\.0",
+         captures=r"gov_auth.*", line=r"providers\[\]\.keys\[\]\.(enabled|config_hash) is missing"),
     Kind("of a gateway's settings only those that somebody reads are simulated", captures=r"092_.*",
          line=r"(client_config\.\w+|auth_config|framework_config|is_git_available|is_object_storage_connected)"
          r" is missing"),
     Kind("metrics are those of the gateway's process; there is none behind", captures=r"109_.*",
          line=r"content-type text/html, not text/plain|header cache-control is new"),
     # -- virtual keys
-    Kind("the planted virtual keys are there without any set-up, each with a budget, none with a limit or providers",
+    Kind("the planted virtual keys are there without any set-up, each with a budget, none with providers",
          captures=r"(093|094)_.*|gov_(vks|quota_vk)",
-         line=r"virtual_keys (has 3 items, not 0|is list, not NoneType)|budgets has 1 items, not 0"
+         line=r"virtual_keys (has 4 items, not 0|is list, not NoneType)|budgets has 1 items, not 0"
          r"|provider_configs has 0 items, not 8|virtual_keys\[\]\.(budget|budgets|budget_id) is new"
          r"|virtual_keys\[\]\.(rate_limit|rate_limit_id) is missing|virtual_keys\[\]\.provider_configs has 0 .*"),
     Kind("1.3.63 and 1.4.0 answer with their page until virtual keys are switched on, which they are here",
          captures=r"(093|094|095)_.*", versions=r"1\.3\.63|1\.4\.0",
          line=r"content-type application/json, not text/html|header cache-control is missing"
          r"|one is JSON, the other is not|status 404, not 200"),
-    Kind("the gateways of the captures asked for a virtual key, which up to 1.5.16 does not come by api-key; the"
-         " embedded one asks for none", captures=r"gov_apikey_vk", line=r"status 200, not 401"),
-    Kind("1.4.0 had made values of its own for the virtual keys of the captures, so it knew none of those sent",
-         versions=r"1\.4\.0", captures=r"gov_(bearer|good|xapikey)_vk|gov_over_budget.*",
-         line=r"status (200|402), not 403"),
     Kind("the planted budget is spent to the last of 10 dollars, that of the captures was next to nothing",
          captures=r"gov_over_budget.*", line=r"error\.message is 'Budget exceeded: VK budget exceeded: 10\.0000 .*"),
     # -- the log

@@ -71,10 +71,10 @@ class Anthropic(ProviderFormat):
         return _AnthropicStream(reply)
 
     def error(self, error: dict[str, Any], dialect: Dialect) -> Any:
-        """providers/anthropic/errors.go; an error without a type has an empty one in 1.4, in 1.3 every other
+        """providers/anthropic/errors.go; an error without a type has an empty one in 1.4.0, in 1.3 every other
         provider's."""
         details = error["error"]
-        kind = details.get("type") or ("" if dialect.old else "api_error")
+        kind = details.get("type") or ("" if dialect.before(1, 4, 18) else "api_error")
         if dialect.name == "1.3" and error["extra_fields"].get("provider") != "anthropic":
             kind = ""
         return {"type": "error", "error": {"type": kind, "message": details["message"]}}

@@ -10,7 +10,7 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from ..deployments import Kind
-from ..dialects import Dialect, Failure, Route
+from ..dialects import Failure, Route
 from ..faults import FaultRule
 from ..http.connection import BodyTooLarge, ClientGone, Dropped, ServerConnection
 from ..http.delivery import Delivery, ProviderAttempt
@@ -20,7 +20,6 @@ from ..http.framing import STREAM_HEADERS, sse
 from ..http.media_delivery import MediaDelivery
 from ..http.request import PROVIDERS, UNRESOLVED, Malformed, Refused, SimulatedCall, azure_target, read_call
 from ..http.responses_delivery import ResponsesDelivery
-from ..planted_keys import BUDGET_USD, virtual_key
 from ..providers import ForeignDelivery, ProviderFormat
 from ..state import Simulator
 
@@ -88,7 +87,7 @@ class Inference:
             return await self._no_model(link, call)
         link.record.deployment = call.targets[0]
         self.simulator.prompts.apply(call)
-        if failure := _key_refused(call, self.simulator.dialect):
+        if failure := self.simulator.governance.refusal(call.headers):
             return await self._send_error(link, failure, self.simulator.route(call, 0))
         return await self._answer(link, call)
 
@@ -342,24 +341,6 @@ class Inference:
         headers.setdefault("content-length", str(len(content)))
         await link.start(failure.status, headers)
         await link.write(content, last=True)
-
-
-def _key_refused(call: SimulatedCall, dialect: Dialect) -> Failure | None:
-    """What governance says about a planted virtual key; other keys are not looked at."""
-    key = virtual_key(call.headers)
-    if key is None:
-        return None
-    if not key["is_active"]:
-        kind = "access_blocked" if dialect.second else "virtual_key_blocked"
-        return Failure(status=403, top_type=kind, message="Virtual key is inactive", asked=False)
-    if key["spent"] >= BUDGET_USD:
-        return Failure(
-            status=402,
-            top_type="budget_exceeded",
-            message="Budget exceeded: VK budget exceeded: 10.0000 >= 10.0000 dollars",
-            asked=False,
-        )
-    return None
 
 
 def _told_answer(call: SimulatedCall, route: Route, said: str) -> dict[str, Any]:

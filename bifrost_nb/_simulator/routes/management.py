@@ -15,15 +15,15 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..deployments import SimulatedDeployment
-from ..dialects import Dialect, Failure
+from ..dialects import Dialect, Failure, Route as Attempt
 from ..faults import Script
+from ..governance import VIRTUAL_KEYS
 from ..http.connection import ClientGone, Dropped, ServerConnection
 from ..http.framing import json_response
 from ..http.request import REQUEST_TYPES
-from ..planted_keys import VIRTUAL_KEYS
 from ..state import Simulator
 from .cache import cache_routes
-from .management_governance import budget_of, governance_routes
+from .management_governance import budget_of, governance_routes, rate_limit_of
 from .management_log import SORTS, counted, found_rows, key_shape, statistics, told_row
 from .management_prompts import repository_routes
 from .management_series import series_routes
@@ -142,6 +142,8 @@ class Management:
 
     async def models(self, request: Request) -> Response:
         """Pages of `page_size`; the token is the place of the next one."""
+        if refusal := self._listing_refused(request):
+            return refusal
         wanted = request.query_params.get("provider")
         found = [item for item in self.simulator.deployments.values() if wanted in (None, "", item.provider)]
         start = _integer(request, "page_token", 0)
@@ -159,6 +161,17 @@ class Management:
         if start + size < len(found):
             body["next_page_token"] = str(start + size)
         return self._listed(body, since=(2,))
+
+    def _listing_refused(self, request: Request) -> Response | None:
+        """Measured from 1.4.18 on: a list is for whoever may ask a deployment."""
+        simulator = self.simulator
+        failure = simulator.governance.refusal(request.headers, counted=False)
+        if failure is None or simulator.dialect.before(1, 4, 18) or not simulator.protection.virtual_key_required:
+            return None
+        route = Attempt.of_list(simulator.providers[0])
+        answer = json_response(simulator.dialect.error(failure, route), failure.status)
+        answer.headers.update(simulator.dialect.headers(route, 0, failure))
+        return answer
 
     def _listed(self, body: dict[str, Any], since: tuple[int, ...]) -> Response:
         """A list of models with the headers that it has from a version on."""
@@ -323,6 +336,9 @@ class Management:
                 key |= {"budget_id": budget["id"], "budget": budget}
             else:
                 key |= {"calendar_aligned": False, "budgets": [budget | {"virtual_key_id": facts["id"]}]}
+            if limit := rate_limit_of(facts, self.simulator.governance.asked[facts["id"]]):
+                aligned = {"calendar_aligned": False} if dialect.name == "1.5.1" else {}
+                key |= {"rate_limit_id": limit["id"], "rate_limit": limit | aligned | stored}
             found.append(key)
         told = {"virtual_keys": found, "count": len(found)}
         paged = {"limit": len(found), "offset": 0, "total_count": len(found)}

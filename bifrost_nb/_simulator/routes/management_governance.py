@@ -14,8 +14,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ..dialects import Failure
+from ..governance import BUDGET_USD, VIRTUAL_KEYS, virtual_key
 from ..http.framing import json_response
-from ..planted_keys import BUDGET_USD, VIRTUAL_KEYS, virtual_key
 from ..state import Simulator
 from .management_log import moment_of, rfc3339
 
@@ -26,6 +26,16 @@ def budget_of(facts: dict[str, Any]) -> dict[str, Any]:
     """The budget of a planted virtual key."""
     budget = {"id": f"budget-{facts['id']}", "max_limit": BUDGET_USD, "current_usage": facts["spent"]}
     return budget | {"reset_duration": "1M", "last_reset": "2026-11-01T00:00:00Z"}
+
+
+def rate_limit_of(facts: dict[str, Any], used: int) -> dict[str, Any] | None:
+    """The limit of a planted virtual key that has one."""
+    if "requests_per_hour" not in facts:
+        return None
+    requests = {"request_max_limit": facts["requests_per_hour"], "request_current_usage": used}
+    resets = {"request_reset_duration": "1h", "request_last_reset": "2026-11-01T00:00:00Z"}
+    tokens = {"token_current_usage": 0, "token_last_reset": "0001-01-01T00:00:00Z"}
+    return {"id": f"limit-{facts['id']}", **requests, **resets, **tokens}
 
 
 def governance_routes(simulator: Simulator) -> list[Route]:
@@ -60,7 +70,9 @@ class _Governance:
         return json_response({"budgets": found, "count": len(found)})
 
     async def rate_limits(self, request: Request) -> Response:
-        return json_response({"count": 0, "rate_limits": []})
+        asked = self.simulator.governance.asked
+        found = [limit for facts in VIRTUAL_KEYS.values() if (limit := rate_limit_of(facts, asked[facts["id"]]))]
+        return json_response({"count": len(found), "rate_limits": found})
 
     async def rules(self, request: Request) -> Response:
         asked = request.query_params
@@ -76,7 +88,7 @@ class _Governance:
 
     async def mcp(self, request: Request) -> Response:
         """JSON-RPC as MCP has it. Measured: ``initialize``, ``tools/list``, ``tools/call``; other methods were read."""
-        key = virtual_key(request.headers)
+        key = virtual_key(request.headers, self.simulator.dialect)
         if key is None and request.headers.get("x-bf-vk"):
             return self._refused(401, "virtual key not found" + ("." if self.simulator.dialect.old else ""))
         asked = await _object(request)
@@ -116,7 +128,7 @@ class _Governance:
         except (orjson.JSONDecodeError, TypeError):
             arguments = {}
         call_id, name = str(asked.get("id") or ""), function["name"]
-        result = self._called(name, arguments, virtual_key(request.headers), call_id)
+        result = self._called(name, arguments, virtual_key(request.headers, self.simulator.dialect), call_id)
         if result is None:
             return self._refused(400, f"tool '{name}' is not available or not permitted", of_engine=True)
         flag = {"is_error": True} if result.is_error and self.simulator.dialect.second else {}

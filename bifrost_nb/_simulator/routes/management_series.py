@@ -12,8 +12,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ..dialects import Dialect, Failure
+from ..governance import BUDGET_USD, VIRTUAL_KEYS
 from ..http.framing import json_response
-from ..planted_keys import BUDGET_USD, VIRTUAL_KEYS
 from ..records import LogRow
 from ..state import Simulator
 from .management_log import found_rows, key_shape, rfc3339, statistics
