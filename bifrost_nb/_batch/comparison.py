@@ -251,7 +251,7 @@ def compare_by_batch(
     ledger = Ledger(client.log)
     check_plan(client, plan)
     cells = [trial.trial_id for trial in plan.trials]
-    with resumed([plan], client.log, fresh=fresh) as found:
+    with resumed([plan], client, fresh=fresh) as found:
         done, notes = dict(found.done), list[str]()
         if found.interrupted:
             raise ComparisonInterrupted(BatchComparison(plan, done, [], client, scorers))

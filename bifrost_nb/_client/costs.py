@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -44,6 +44,10 @@ URGENT_S = 0.25
 PAGE = 1000
 """Rows of a page; the gateway allows no more."""
 PAGES = 3
+PAST_PAGES = 20
+"""Pages read at most for runs of an earlier process."""
+PAST_PAUSE_S = 3600.0
+"""Runs that lie further apart are looked for by themselves, so that what was logged between them is not read."""
 FEW = 200
 """Rows that cost less to read than another request, where what is due is not there yet."""
 SOON_S = 0.5
@@ -99,6 +103,10 @@ class Costs:
         self._news: dict[RunLog, dict[str, dict[str, Any]]] = {}
         """What runs have learned and their log has not, by run."""
         self._task: asyncio.Task[None] | None = None
+        self._past_task: asyncio.Task[None] | None = None
+        self._past: dict[str, _Waiting] = {}
+        """Runs of an earlier process, by id, that are looked for now."""
+        self._asked_back: set[str] = set()
         self._first_step = len(AGES_S)
         """The earliest age at which a row of this gateway was found; as long as none was, every age is tried."""
         self._allowed, self._allowed_at = float(BURST), time.monotonic()
@@ -121,6 +129,24 @@ class Costs:
             cost_follows(run)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._look_on())
+
+    def follow_past(self, runs: Iterable[Run], log: RunLog) -> None:
+        """Look once more, in the background, for costs of runs whose own process ended before they came.
+
+        Only the gateway's log is asked: by today's price list an old run has no cost.
+        """
+        now = datetime.now(UTC)
+        for run in runs:
+            if run.cost_usd is not None or not _may_learn(run) or run.run_id in self._asked_back or self._is_silent():
+                continue
+            self._asked_back.add(run.run_id)
+            if now - _ended_at(run) < timedelta(seconds=AGES_S[-1]):  # its row is still to come
+                self.follow(run, log)
+                continue
+            self._past[run.run_id] = _Waiting(run, log, since=time.monotonic() - AGES_S[-1])
+            cost_follows(run)
+        if self._past and self._past_task is None:
+            self._past_task = asyncio.get_running_loop().create_task(self._look_back())
 
     def estimate_usd(self, run: Run) -> float | None:
         """What a run without a known cost costs by the price list, if that has been read; None where it does not tell.
@@ -167,6 +193,27 @@ class Costs:
             left, self._waiting, self._task = list(self._waiting.values()), {}, None
             costs_settled(one.run for one in left)
 
+    async def _look_back(self) -> None:
+        """One look for each stretch of time in which runs of an earlier process lie, the newest first."""
+        try:
+            while self._past:
+                waiting, self._past = list(self._past.values()), {}
+                pages = PAST_PAGES
+                try:
+                    for some in _stretches(waiting):
+                        before = self.looks
+                        with contextlib.suppress(BifrostError, RuntimeError):
+                            rows, children = await self._rows(some, pages, _ended_at(some[0].run))
+                            await self._fill_in(some, rows, children)
+                        pages -= self.looks - before
+                        if pages <= 0 or self._is_silent():
+                            break
+                finally:
+                    costs_settled(one.run for one in waiting)
+        finally:
+            costs_settled(one.run for one in self._past.values())
+            self._past, self._past_task = {}, None
+
     def _is_silent(self) -> bool:
         """Whether the gateway is known to tell nothing by its log."""
         return time.monotonic() < self._silent_until
@@ -193,7 +240,22 @@ class Costs:
         """One list of the log for all that wait; what is found is filled in."""
         waiting = list(self._waiting.values())
         began = time.monotonic()
-        rows, children = await self._rows(waiting)
+        found, priceless = await self._fill_in(waiting, *await self._rows(waiting))
+        for one in found:
+            self._waiting.pop(id(one.run), None)
+        if found:
+            # The nearest, since a look for others may find a row a little before its own age.
+            age = began - max(one.since for one in found)
+            nearest = min(range(len(AGES_S)), key=lambda step: abs(AGES_S[step] - age))
+            self._first_step, self._misses = min(self._first_step, nearest), 0
+        done = {one.run.run_id for one in priceless}
+        costs_settled(one.run for one in found if one.run.run_id not in done)
+        await self._leave(priceless)
+
+    async def _fill_in(
+        self, waiting: list[_Waiting], rows: Mapping[str, dict[str, Any]], children: Mapping[str, list[dict[str, Any]]]
+    ) -> tuple[list[_Waiting], list[_Waiting]]:
+        """What the rows say, into the runs: those that have theirs, and of these those whose cost is not in it."""
         found, priceless = [], []
         for one in waiting:
             theirs = [[row for row in (rows.get(each), *children.get(each, ())) if row is not None] for each in one.ids]
@@ -208,21 +270,16 @@ class Costs:
                 self._write_down()
                 await asyncio.sleep(0)
         self._write_down()
-        for one in found:
-            self._waiting.pop(id(one.run), None)
-        if found:
-            # The nearest, since a look for others may find a row a little before its own age.
-            age = began - max(one.since for one in found)
-            nearest = min(range(len(AGES_S)), key=lambda step: abs(AGES_S[step] - age))
-            self._first_step, self._misses = min(self._first_step, nearest), 0
-        done = {one.run.run_id for one in priceless}
-        costs_settled(one.run for one in found if one.run.run_id not in done)
-        await self._leave(priceless)
+        return found, priceless
 
-    async def _rows(self, waiting: list[_Waiting]) -> tuple[dict[str, dict[str, Any]], dict[str, list[dict[str, Any]]]]:
+    async def _rows(
+        self, waiting: list[_Waiting], pages: int = PAGES, until: datetime | None = None
+    ) -> tuple[dict[str, dict[str, Any]], dict[str, list[dict[str, Any]]]]:
         """The finished rows since the first of `waiting` began: by id, and by the id of their parent."""
         first = min(one.run.started_at for one in waiting) + self._ahead - timedelta(seconds=CLOCKS_S)
-        start = first.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        window = {"start_time": _written(first)}
+        if until is not None:
+            window["end_time"] = _written(until + self._ahead + timedelta(seconds=CLOCKS_S))
         now = time.monotonic()
         parents = {each for one in waiting for each in one.ids}
         due = {each for one in waiting if one.due <= now for each in one.ids}
@@ -231,11 +288,12 @@ class Costs:
         # The newest come first, few much before they are due; further back are rows that were read before.
         soon = sum(one.due <= now + SOON_S for one in waiting)
         offset, limit = 0, min(PAGE, max(FEW, soon + soon // 8 + 20))
-        for _ in range(PAGES):
-            reply = await self._page({"start_time": start, "limit": limit, "offset": offset})
+        for _ in range(pages):
+            reply = await self._page({**window, "limit": limit, "offset": offset})
             answer = reply.json()
             page = answer.get("logs") if isinstance(answer, dict) else None
-            if self._tells_nothing(reply, answer, waiting):
+            # That nothing is left of an earlier day does not say that no log is kept.
+            if self._tells_nothing(reply, answer, waiting if until is None else ()):
                 self._silent_until = time.monotonic() + ASK_AGAIN_S
             for row in page if isinstance(page, list) else ():
                 if isinstance(row, dict) and row.get("status") != "processing":
@@ -257,7 +315,7 @@ class Costs:
             self._ahead = ahead if abs(ahead.total_seconds()) > CLOCKS_S / 2 else timedelta()
         return reply
 
-    def _tells_nothing(self, reply: Reply, answer: Any, waiting: list[_Waiting]) -> bool:
+    def _tells_nothing(self, reply: Reply, answer: Any, waiting: Sequence[_Waiting]) -> bool:
         """Whether the log is closed, is not there (a page of HTML, 404, 405), or stays empty."""
         if reply.status in (401, 403, 404, 405) or (reply.status == 200 and not isinstance(answer, dict)):
             return True
@@ -311,6 +369,25 @@ class Costs:
         for log, facts in news.items():
             with contextlib.suppress(LogError):  # the runs themselves have it
                 log.update_soon(facts)
+
+
+def _ended_at(run: Run) -> datetime:
+    return run.started_at + timedelta(milliseconds=run.total_ms or 0.0)
+
+
+def _written(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _stretches(waiting: Iterable[_Waiting]) -> list[list[_Waiting]]:
+    """`waiting` from the newest on, cut where nothing of it lies for long."""
+    found: list[list[_Waiting]] = []
+    for one in sorted(waiting, key=lambda one: _ended_at(one.run), reverse=True):
+        if found and (found[-1][-1].run.started_at - _ended_at(one.run)).total_seconds() < PAST_PAUSE_S:
+            found[-1].append(one)
+        else:
+            found.append([one])
+    return found
 
 
 def _may_learn(run: Run) -> bool:

@@ -234,7 +234,7 @@ def compare(
         raise ConfigurationError("Workers of a cluster get no pictures and no sound; leave cluster= out.")
     if cluster is not None and (live or max_cost_usd is not None):
         raise ConfigurationError("live and max_cost_usd do not reach the workers of a cluster; leave them out.")
-    with resumed([plan], client.log, fresh=fresh) as found:
+    with resumed([plan], client, fresh=fresh) as found:
         done = found.done
         if found.interrupted:
             raise ComparisonInterrupted(Comparison(plan, done, Sweep(client, plan, done).progress, client))

@@ -90,7 +90,7 @@ class Similar(ModelScorer):
         client = calls.client
         plan = self._plan(name, client, pairs)
         by_id = {trial.trial_id: pair for trial, pair in zip(plan.trials, pairs, strict=True)}
-        with resumed([plan], client.log, fresh=calls.fresh) as before:
+        with resumed([plan], client, fresh=calls.fresh) as before:
             done = {key: run for key, run in before.done.items() if COSINE_TAG in run.tags}
             calls.runs.setdefault(name, []).extend(done.values())
             found.update({by_id[trial_id]: run for trial_id, run in done.items()})

@@ -125,7 +125,7 @@ class JudgeCalls:
         for system, some in by_system.items():
             with_form = self._plan(name, judge, system, some, response_format=form)
             without = self._plan(name, judge, system, some)
-            with resumed([without, with_form], self.client.log, fresh=self.fresh) as found:
+            with resumed([without, with_form], self.client, fresh=self.fresh) as found:
                 known = {one: run for one, run in found.done.items() if "response" not in run.written}
                 for plan in (without, with_form):
                     self._file(name, plan, some, known, into)

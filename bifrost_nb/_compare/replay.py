@@ -130,7 +130,7 @@ def replay(
     if found := sorted(TAGS & (tags or {}).keys()):
         raise ConfigurationError(f"The tag {found[0]!r} is set by the replay itself.", hint="Use another name.")
     plan, notes = _plan(client, frame, asked_deployments(deployments, shared), tags or {})
-    with resumed([plan], client.log, fresh=fresh) as before:
+    with resumed([plan], client, fresh=fresh) as before:
         sweep = Sweep(client, plan, before.done)
         sweep.progress.notes.extend(notes)
         interrupted = before.interrupted or run_sweep(client, sweep)

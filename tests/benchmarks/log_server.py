@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote_plus
 
 import orjson
 from starlette.types import Receive, Scope, Send
@@ -66,8 +67,8 @@ class LogServer:
             query = dict(pair.split("=") for pair in scope["query_string"].decode().split("&"))
             offset, limit = int(query["offset"]), int(query["limit"])
             until = time.monotonic() - self.delay_s
-            since = query["start_time"].replace("%3A", ":")
-            ready = [row for at, row in reversed(self.rows) if at <= until and row["timestamp"] >= since]
+            since, before = (unquote_plus(query.get(name, "9")) for name in ("start_time", "end_time"))
+            ready = [row for at, row in reversed(self.rows) if at <= until and since <= row["timestamp"] <= before]
             self.told += len(ready[offset : offset + limit])
             body = orjson.dumps({"logs": ready[offset : offset + limit], "has_logs": bool(ready), "pagination": {}})
         elif path.startswith("/api/"):
