@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .._files import read_file
+from .._files import read_file, user_path
 from .._safe_text import plain
 from ..errors import ConfigurationError
 
@@ -68,6 +68,10 @@ def _notebook(path: Path, text: str) -> dict[str, Any]:
     if not sys.stdout.isatty():
         shell.colors = "nocolor"
     folder, home = Path.cwd(), str(path.resolve().parent)
+    for name in ("BIFROST_RUN_LOG", "BIFROST_CA_FILE"):  # paths of the folder where the command was given
+        given = os.environ.get(name, "").strip()
+        if given and given.lower() != "off":
+            os.environ[name] = str(user_path(given, name).absolute())
     os.chdir(home)
     sys.path.insert(0, home)
     try:
