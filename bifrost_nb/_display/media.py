@@ -6,7 +6,7 @@ import base64
 import hashlib
 import io
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
@@ -15,7 +15,7 @@ from .._safe_text import plain
 from .._wire.media import sound_kind
 from .html import Markup, text
 
-__all__ = ["media_html", "media_said", "media_text", "media_urls", "sound_url"]
+__all__ = ["media_html", "media_said", "media_text", "media_urls", "small_urls", "sound_url"]
 
 SHOWN_BYTES = 4_000_000
 """Of pictures, and of sound, in one output: a page, and a saved notebook, holds them as text."""
@@ -66,6 +66,12 @@ def media_urls(run: Run, side: int) -> list[str]:
     found = [url for each in run.images if (url := _small(each, side))]
     spoken = sound_url(run.audio_bytes) if run.request_type == _SPOKEN else None
     return [*found, spoken] if spoken else found
+
+
+def small_urls(urls: Iterable[str], side: int) -> list[str]:
+    """Pictures that a page may show (`showable`), drawn again at most `side` pixels wide and high."""
+    contents = (base64.b64decode(url.partition(",")[2]) for url in urls)
+    return [small for content in contents if (small := _small(content, side))]
 
 
 def sound_url(sound: bytes) -> str | None:

@@ -284,7 +284,7 @@ def test_pictures(lab: Notebook, grid: Cell, pictures: Path, theme: Literal["Lig
 
 
 def test_pictures_of_a_prompt(lab: Notebook) -> None:
-    """An opened answer shows the picture that was asked about, and the vote does; an address becomes no picture."""
+    """Table, opened answer and vote show the picture that was asked about; an address becomes no picture."""
     cell = lab.run(
         "import json, numpy as np, bifrost_nb as bf\n"
         "from bifrost_nb._notebook.widgets.vote import Vote\n"
@@ -294,8 +294,11 @@ def test_pictures_of_a_prompt(lab: Notebook) -> None:
         "seen"
     )
     root = board(cell)
+    image = root.locator("th img.bifrost-picture")
+    image.wait_for()
+    lab.until(lambda: image.evaluate("image => image.naturalWidth") == 9, 30, "the picture in the table")
     root.locator("tbody button").first.click()
-    image = root.locator("img.bifrost-picture")
+    image = root.locator(".bifrost-g-detail img.bifrost-picture")
     image.wait_for()
     lab.until(lambda: image.evaluate("image => image.naturalWidth") == 9, 30, "the picture")
     vote = lab.run("asked.runs[0].response = asked.runs[0].texts[0] = 'other'; asked.vote()")

@@ -155,6 +155,10 @@ def _heard_beside_what_is_written(comparison: bf.Comparison) -> None:
     grid = comparison.grid()
     assert len(re.findall(r'<audio controls preload="metadata" src="data:audio/(?:wav|mpeg);', grid._repr_html_())) == 2
     assert grid.detail(0, 0)["pictures"][0].startswith("data:audio/")
+    shown = grid.state.page()["rows"]
+    assert [row["pictures"][0].partition("/")[0] for row in shown] == ["data:audio"] * 2
+    assert shown[0]["prompt"].startswith("[sound: audio.wav, ")
+    assert "sha256" not in str([row["prompt"] for row in shown])
     at = next(place for place, row in enumerate(grid.state.rows) if row.distinct() > 1)
     assert "<del" in grid.diff(at, 0, 1)
     ballot = comparison.vote().widget.ballot

@@ -199,6 +199,7 @@ export default () => ({
         const prompt = make("th", "prompt", line, row.prompt);
         prompt.scope = "row";
         prompt.dir = "auto";
+        if (row.pictures.length) pictures(make("div", "pictures", prompt), row.pictures);
         return row.cells.map((cell, position) => {
           const column = view.columns[position];
           const node = button(make("td", "", line), "", "", () => {

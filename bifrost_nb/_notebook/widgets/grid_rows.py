@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -169,6 +170,10 @@ class Box:
         self.contexts.append(context or _NOTHING)
 
 
+_DIGEST = re.compile(r", sha256=[0-9a-f]{16}\]")
+"""Of a sound, in what a run says was asked: it tells two sounds apart, to nobody who looks at them."""
+
+
 @dataclass(eq=False)
 class Row:
     """One prompt."""
@@ -189,8 +194,8 @@ class Row:
 
     @cached_property
     def asked(self) -> str:
-        """The prompt to be read: of messages each turn behind its role, and words for pictures."""
-        return readable(self.prompt)
+        """The prompt to be read: of messages each turn behind its role, and words for pictures and sounds."""
+        return _DIGEST.sub("]", readable(self.prompt)) if self.sounds else readable(self.prompt)
 
     @property
     def pictures(self) -> list[str]:

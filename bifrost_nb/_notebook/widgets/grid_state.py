@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..._display.describe import duration, error_text, usd
 from ..._display.markdown import to_html
-from ..._display.media import media_text, media_urls
+from ..._display.media import media_text, media_urls, small_urls
 from ..._runs.run import Run
 from ..._safe_text import plain, quoted
 from ...errors import ConfigurationError
@@ -28,7 +28,9 @@ __all__ = ["FILTERS", "PAGE", "SORTS", "Grid"]
 
 PAGE = 20
 CELL_SIDE, CELL_PICTURES = 320, 4
-"""Pixels of an answer's pictures in the table, and how many it shows; all are in the answer itself."""
+"""Pixels of a picture in the table, and how many a cell shows; all are in the opened answer."""
+CELL_SOUND = 1_000_000
+"""Characters of a sound that was asked about, as a ``data:`` URL; a longer one is in the opened answer alone."""
 _ENDS = {None: "in flight", "error": "failed", "timeout": "timed out", "truncated": "cut off"}
 SHARE = 0.1
 """The slowest and the dearest are this part of the prompts, at least one."""
@@ -236,6 +238,10 @@ class Grid:
         return {
             "row": row.place,
             "prompt": cut(row.title),
+            "pictures": [
+                *small_urls(row.pictures[:CELL_PICTURES], CELL_SIDE),
+                *(url for url in row.sounds if len(url) <= CELL_SOUND),
+            ],
             "cells": [_cell(row.boxes.get(name), self.rendered) for name in names],
         }
 

@@ -103,13 +103,16 @@ def compared(client: Client) -> Comparison:
 
 
 def test_pictures_in_the_grid(compared: Comparison) -> None:
-    """The opened answer has the picture beside the turns in words, and so has the table that is saved."""
+    """Each prompt has its picture, small in the table, whole in the opened answer and in the table that is saved."""
     grid = compared.grid()
     opened = grid.detail(0, 0)
     assert opened["pictures"] == [url(picture())]
     assert opened["prompt"] == "system: Be <b>brief</b>.\n\nuser: What is one?\n[picture: PNG, 1 kB]"
     html = grid._repr_html_()
     assert sorted(re.findall(r'<img src="([^"]+)"', html)) == sorted([url(picture()), url(picture(colour="blue"))])
+    shown = [row["pictures"] for row in grid.state.page()["rows"]]
+    assert [[one.partition(",")[0] for one in each] for each in shown] == [["data:image/webp;base64"]] * 2
+    assert shown[0] != shown[1]
     assert "Be &lt;b&gt;brief&lt;/b&gt;." in html
     assert "base64" not in repr(grid)
 
