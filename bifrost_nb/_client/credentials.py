@@ -29,7 +29,7 @@ class Credentials:
     secrets: tuple[str, ...]
     """Every key among these as text that must show nowhere."""
     ca_file: str | None = None
-    """The certificates to check the gateway's by; None: those of the environment, see `transport.route`."""
+    """The certificates to check the gateway's by; None: those of the environment, see `transport.network_route`."""
 
     @classmethod
     def of(cls, settings: Settings, own: Mapping[str, str]) -> Credentials:

@@ -18,11 +18,11 @@ from .judge_calls import JudgeCalls
 from .kept_media import checked_folder
 from .plan import Plan, make_plan
 from .resume import recorded, resumed
+from .run_sweep import run_sweep
 from .scoring import ScorerFunction, check_columns, scorers_of
 from .sweep import Sweep
 from .until import FIRST_INPUTS, looks_of
 from .until_loop import decide
-from .waiting import run_sweep
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -295,9 +295,9 @@ def _spent(results: Mapping[str, Run], done: Mapping[str, Run]) -> float:
 
 def _shows_widgets() -> bool:
     """Whether somebody looks on, in a front end that shows ours; elsewhere a bar or a line says how far it is."""
-    from .._foreground.environment import place
+    from .._foreground.environment import front_end
 
-    return place() in ("notebook", "marimo") and importlib.util.find_spec("anywidget") is not None
+    return front_end() in ("notebook", "marimo") and importlib.util.find_spec("anywidget") is not None
 
 
 def _check_cost(max_cost_usd: Any) -> None:

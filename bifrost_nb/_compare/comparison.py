@@ -166,12 +166,12 @@ class Comparison:
 
         Where nobody watches (nbconvert, papermill) nobody looks again either, so the gateway's log gets its time.
         """
-        from .._foreground.environment import place
+        from .._foreground.environment import front_end
         from .._runs.pending import PATIENCE_S, UNATTENDED_PATIENCE_S, wait_for_costs
 
         if not self._waited:
             self._waited = True
-            patience = UNATTENDED_PATIENCE_S if place() in ("unattended", "page") else PATIENCE_S
+            patience = UNATTENDED_PATIENCE_S if front_end() in ("unattended", "page") else PATIENCE_S
             wait_for_costs([*self.runs, *self._judging()], patience)
 
     @property
@@ -615,8 +615,8 @@ class Comparison:
         ``comparison.to_excel("runs.xlsx")``. Texts are as the client's `redact` wants them. Raises
         ConfigurationError for another suffix, LogError where the file cannot be written.
         """
+        from .._report.redacted import comparison_frame
         from .._report.spreadsheet import write
-        from .._report.written import comparison_frame
 
         return write(comparison_frame(self), path, (".xlsx",))
 
@@ -626,8 +626,8 @@ class Comparison:
         ``comparison.to_csv("runs.csv")``. A text that one would run gets a ``'`` in front, which ``frame.to_csv`` does
         not do. The rest is as with `to_excel`.
         """
+        from .._report.redacted import comparison_frame
         from .._report.spreadsheet import write
-        from .._report.written import comparison_frame
 
         return write(comparison_frame(self), path, (".csv",))
 

@@ -22,9 +22,9 @@ from ..errors import ConfigurationError
 from .plan import Plan, make_plan
 from .progress import Bar
 from .resume import resumed
+from .run_sweep import run_sweep
 from .scoring import Judged, Row
 from .sweep import Sweep
-from .waiting import run_sweep
 
 if TYPE_CHECKING:
     from .._client.client import Client

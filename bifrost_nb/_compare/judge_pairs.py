@@ -97,7 +97,7 @@ class Judgement:
         Position cannot come from quality, as each pair was asked in both orders; length is measured among pairs of
         the same two variants; a family's answers may really be better.
         """
-        from .preferences import preferences
+        from .judge_bias import preferences
 
         return preferences(self.frame, self.judge, self._served)
 

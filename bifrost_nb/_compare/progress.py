@@ -78,9 +78,9 @@ def _counts(progress: Progress) -> str:
 
 
 def in_notebook() -> bool:
-    from .._foreground.environment import place
+    from .._foreground.environment import front_end
 
-    return place() == "notebook"
+    return front_end() == "notebook"
 
 
 def _watched() -> bool:

@@ -114,8 +114,8 @@ def replay(
     from .interrupted import ComparisonInterrupted
     from .replay_result import Replayed
     from .resume import resumed
+    from .run_sweep import run_sweep
     from .sweep import Sweep
-    from .waiting import run_sweep
 
     deployments = guard_entries(deployments)
     guard_headers(parameters)

@@ -29,8 +29,8 @@ from ..errors import (
 )
 from .asked_deployments import AskedDeployment
 from .budget import Budget
+from .concurrency import ConcurrencyLimiter
 from .plan import Plan, Trial
-from .rate_limit import ConcurrencyLimiter
 from .resume import notes_on
 
 if TYPE_CHECKING:

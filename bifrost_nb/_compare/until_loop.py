@@ -11,8 +11,8 @@ from .interrupted import ComparisonInterrupted
 from .judge_calls import JudgeCalls
 from .progress import Bar
 from .resume import notes_on
+from .run_sweep import run_sweep
 from .sweep import Sweep
-from .waiting import run_sweep
 
 if TYPE_CHECKING:
     from .._client.client import Client

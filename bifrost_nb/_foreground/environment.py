@@ -6,12 +6,12 @@ import os
 import sys
 from typing import Any, Literal
 
-__all__ = ["Place", "kernel", "place", "takes_clicks"]
+__all__ = ["FrontEnd", "front_end", "kernel", "takes_clicks"]
 
-Place = Literal["terminal", "notebook", "unattended", "page", "marimo"]
+FrontEnd = Literal["terminal", "notebook", "unattended", "page", "marimo"]
 
 
-def place() -> Place:
+def front_end() -> FrontEnd:
     """``notebook`` in front of a person, ``unattended`` under nbconvert, papermill and the like, else ``terminal``.
 
     A front end says with each cell whether it could ask its user for input (``allow_stdin`` of the Jupyter messaging
@@ -36,7 +36,7 @@ def kernel() -> Any:
 
 def takes_clicks() -> bool:
     """Whether a widget that is shown now can be used once its cell has ended."""
-    return place() in ("notebook", "page", "marimo")
+    return front_end() in ("notebook", "page", "marimo")
 
 
 def _in_marimo() -> bool:

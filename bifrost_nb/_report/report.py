@@ -29,7 +29,7 @@ from .._runs.columns import COLUMNS
 from .._runs.redact_hook import as_written
 from .._safe_text import plain
 from ..errors import BifrostError, ConfigurationError, LogError
-from .written import comparison_frame, note_as_written, parameters_as_written
+from .redacted import comparison_frame, note_as_written, parameters_as_written
 
 if TYPE_CHECKING:
     import pandas as pd

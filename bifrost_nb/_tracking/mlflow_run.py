@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 from .._compare.comparison import Comparison
 from .._keys import HIDDEN, hide
+from .._report.redacted import comparison_frame
 from .._report.report import write_report
-from .._report.written import comparison_frame
 from .._safe_text import plain
 from .._wire.json_text import whole_characters
 from ..errors import BifrostError, ConfigurationError

@@ -21,7 +21,7 @@ import numpy as np
 
 from bifrost_nb._compare.agreement import agreement
 from bifrost_nb._compare.differences import holm
-from bifrost_nb._compare.preferences import preferences
+from bifrost_nb._compare.judge_bias import preferences
 from bifrost_nb._statistics.intervals import (
     mean_interval,
     mean_p_value,

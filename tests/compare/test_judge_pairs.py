@@ -12,9 +12,9 @@ import pytest
 from bifrost_nb import Client, ConfigurationError, LocalGateway
 from bifrost_nb._compare.compare import compare
 from bifrost_nb._compare.comparison import Comparison
+from bifrost_nb._compare.judge_bias import family, preferences
 from bifrost_nb._compare.judge_calls import fenced
 from bifrost_nb._compare.judge_pairs import COLUMNS
-from bifrost_nb._compare.preferences import family, preferences
 
 A, B, C = "azure/gpt-35-turbo-instruct", "openai/gpt-3.5-turbo-instruct", "azure/fast"
 JUDGE = "openai/gpt-4o-mini"

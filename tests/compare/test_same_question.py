@@ -10,7 +10,7 @@ import pytest
 
 from bifrost_nb import Client, ConfigurationError, Run, compare, difference, gate, summary
 from bifrost_nb._compare.agreement import agreement
-from bifrost_nb._compare.preferences import preferences
+from bifrost_nb._compare.judge_bias import preferences
 
 from .frames import calls, frame
 

@@ -11,8 +11,8 @@ from .attempt import Sink, attempt
 from .body import MAX_ANSWER_BYTES
 from .error_map import mapped, of_proxy_perhaps
 from .fetch import Reply, fetch, get_json
+from .network_route import NetworkRoute, ca_variable, route_to
 from .pool import Pool, pool
-from .route import NetworkRoute, ca_variable, route_to
 
 __all__ = [
     "MAX_ANSWER_BYTES",

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from ..._wire.json_text import loads
 from ...errors import BifrostError, ConnectionFailed, ProtocolError, StreamInterrupted, TimedOut
-from .route import proxy_of
+from .network_route import proxy_of
 
 __all__ = ["foreign", "mapped", "of_proxy_perhaps", "timed_out"]
 

@@ -11,7 +11,7 @@ from weakref import WeakSet
 from ...errors import ProtocolError
 from ..portal import portal
 from .chunks import OneChunk
-from .route import route_to
+from .network_route import route_to
 
 if TYPE_CHECKING:
     import aiohttp

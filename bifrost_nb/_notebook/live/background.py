@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..._client.typed_answers import AnswerSchema, read_answer
 from ..._display.run import Runs, metadata_many, mimebundle, mimebundle_many
-from ..._foreground.environment import place
+from ..._foreground.environment import front_end
 from ..._runs.pending import UNATTENDED_PATIENCE_S
 from ..magic.options import Options
 from .race import Race, RaceUpdate
@@ -79,7 +79,7 @@ class BackgroundJob:
     async def _waited(self) -> Run | Runs:
         # Shielded: interrupting the wait must not end the work.
         await asyncio.gather(*(asyncio.shield(asyncio.wrap_future(job)) for job in self._jobs))
-        alone = place() in ("unattended", "page")  # nobody looks again there
+        alone = front_end() in ("unattended", "page")  # nobody looks again there
         patience = UNATTENDED_PATIENCE_S if alone else COST_WAIT_S
         await asyncio.to_thread(self._client.wait_costs, self.runs, patience)
         return self._finished()
@@ -134,7 +134,7 @@ class BackgroundJob:
         if shell is None or not hasattr(shell, "kernel"):
             return
         bundle = self._bundle()
-        if place() == "notebook":
+        if front_end() == "notebook":
             with contextlib.suppress(Exception):  # widgets missing, broken or of another version: a card without
                 from .live_widget import Pane
 

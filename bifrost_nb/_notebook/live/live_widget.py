@@ -34,7 +34,7 @@ HEARTBEAT_S = 4.0
 """A frame is sent at least so often: without one for ten seconds the page's clocks stand still."""
 FACTS_S = 0.4
 """Speed and the like are not redrawn more often than this; who serves and how it ended are sent at once."""
-LEAST_S = 0.09
+REDRAW_S = 0.09
 """Text is collected for so long at least, the first of it excepted."""
 
 
@@ -126,7 +126,7 @@ class Pane:
         sent = sum(self._sent)
         if sent == 0:
             return 0.0
-        return LEAST_S if fresh >= 4.5 * math.sqrt(sent) else min(LEAST_S + sent / 3_000, HEARTBEAT_S)
+        return REDRAW_S if fresh >= 4.5 * math.sqrt(sent) else min(REDRAW_S + sent / 3_000, HEARTBEAT_S)
 
     def _newly_rendered(self) -> list[tuple[int, str]]:
         """Complete answers as HTML, each once. What was complete last is left out at first: as a rule the static

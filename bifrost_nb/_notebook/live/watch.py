@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..._client.calls import Call, Outcome
 from ..._client.typed_answers import AnswerSchema, read_answer
 from ..._display.describe import duration
-from ..._foreground.environment import place
+from ..._foreground.environment import front_end
 from ..._foreground.wait import Interrupted, Interrupts, drain, wait_for_costs
 from ..._runs.collector import Piece
 from ..._runs.run import Run
@@ -105,7 +105,7 @@ class _WatchView(Protocol):
 def _view(race: Race, stop: Stop, quiet: bool, form: str) -> _WatchView:
     if quiet:
         return _Silent()
-    where = place()
+    where = front_end()
     if where == "terminal":
         return _InTerminal(race)
     return _InNotebook(race, stop, form) if where == "notebook" else _Unattended(race, form)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from ..._client.typed_answers import AnswerSchema
 from ..._compare.scoring import Scorer
 from ..._foreground.comm_pump import reachable
-from ..._foreground.environment import place
+from ..._foreground.environment import front_end
 from ..._keys import without_keys
 from ..._safe_text import plain
 from ...errors import BifrostError, ConfigurationError, TemplateError
@@ -63,7 +63,7 @@ class PlaygroundView:
         self.form = reachable(_widget_class()())
         self.form.on_msg(self._hear)
         self._live = ipywidgets.VBox([])
-        where = place()
+        where = front_end()
         self._boxes = where != "marimo"
         self.keeps = where == "notebook"
         """The answers are in an output of the notebook."""

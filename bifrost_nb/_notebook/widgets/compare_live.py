@@ -18,7 +18,7 @@ from ..._compare.interrupted import ComparisonInterrupted
 from ..._compare.plan import Plan, Trial
 from ..._compare.sweep import Sweep
 from ..._foreground.comm_pump import reachable
-from ..._foreground.environment import place
+from ..._foreground.environment import front_end
 from ..._foreground.wait import Interrupts, drain, wait_for_costs
 from ..._runs.collector import Piece
 from ..._runs.run import Run
@@ -122,7 +122,7 @@ class _CompareView:
     stays = False
 
     def open(self) -> None:
-        if place() == "marimo":
+        if front_end() == "marimo":
             import marimo
 
             marimo.output.append(self.widget)

@@ -20,8 +20,8 @@ from ..._display.run import answer_html, said_html
 from ..._foreground.comm_pump import reachable
 from ..._foreground.environment import takes_clicks
 from ..._prompts.pictures import showable
+from ..._report.redacted import frame_as_written
 from ..._report.spreadsheet import WRITERS, write
-from ..._report.written import frame_as_written
 from ..._runs.run import Run
 from ..._safe_text import plain
 from ...errors import BifrostError

@@ -17,7 +17,7 @@ from ..._display.html import Markup, table, text as escape
 from ..._display.media import media_text, media_urls
 from ..._display.run import said_html
 from ..._foreground.comm_pump import reachable
-from ..._foreground.environment import place, takes_clicks
+from ..._foreground.environment import front_end, takes_clicks
 from ..._prompts.messages import pictures_sent, readable
 from ..._prompts.pictures import showable
 from ..._runs.run import Run
@@ -111,7 +111,7 @@ class Vote:
         if takes_clicks() and not self.state.revealed:
             bundle[WIDGET_MIME] = {"version_major": 2, "version_minor": 0, "model_id": self.widget.model_id}
         shown = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
-        self._handle = None if place() == "page" else shown
+        self._handle = None if front_end() == "page" else shown
 
     def _display_(self) -> Any:
         """What marimo shows."""

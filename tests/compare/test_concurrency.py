@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bifrost_nb._compare.rate_limit import LONGEST_PAUSE_S, ConcurrencyLimiter
+from bifrost_nb._compare.concurrency import LONGEST_PAUSE_S, ConcurrencyLimiter
 
 
 def filled(lane: ConcurrencyLimiter, now: float) -> int:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_sweep"]
 
-LOOK_S = 0.1
+REDRAW_S = 0.1
 
 
 def run_sweep(client: Client, sweep: Sweep, bar: Bar | None = None) -> bool:
@@ -32,7 +32,7 @@ def run_sweep(client: Client, sweep: Sweep, bar: Bar | None = None) -> bool:
         job = portal().start(sweep.run())
         shown = bar or Bar(sweep.progress)
         try:
-            drain([job], inbox, lambda _: shown.update(), interrupts=interrupts, interval=LOOK_S, idle=LOOK_S)
+            drain([job], inbox, lambda _: shown.update(), interrupts=interrupts, interval=REDRAW_S, idle=REDRAW_S)
             if not interrupts.count:
                 job.result()
         except KeyboardInterrupt:

@@ -12,7 +12,7 @@ import pytest
 
 import bifrost_nb as bf
 from bifrost_nb import Client, LocalGateway, RunLog
-from bifrost_nb._client.transport.route import proxy_for, proxy_of, route_to
+from bifrost_nb._client.transport.network_route import proxy_for, proxy_of, route_to
 from tests.thorough import thorough
 
 from ..sdks.drivers import DRIVERS
