@@ -7,7 +7,8 @@
 
 `killed` ends the process of a sweep with SIGKILL after a quarter, the half and three quarters of it, and begins anew
 each time: what was answered is not sent again, so the server has served at most `at_once` more for each kill. `magic`
-runs so many ``%%bifrost`` cells in one IPython. All go against a bare loopback server in another process
+runs so many ``%%bifrost`` cells in one IPython, and as many that only print in another (`printing`), since IPython
+keeps the source and the output of every cell for ever. All go against a bare loopback server in another process
 (`stream_server.py`) and look afterwards whether the log has every run exactly once and whether tasks, sockets or
 threads are left. Memory is this process's resident size, sampled every half second. A sweep keeps every run, since its
 result is all of them: `rss_kb_per_cell` says what one takes.
@@ -28,8 +29,9 @@ import tempfile
 import threading
 import time
 import urllib.request
+import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,8 @@ from bifrost_nb._client.calls import Outcome
 from bifrost_nb._client.portal import portal
 
 DEPLOYMENT = "azure/fast"
+WARM_CELLS = 1_200
+"""After so many, all is loaded, and what IPython keeps of results (1,000) is full."""
 
 
 @contextlib.contextmanager
@@ -244,46 +248,70 @@ def part_of_a_sweep(url: str, log: str, cells: int, at_once: int) -> dict[str, A
     }
 
 
-def magic(cells: int) -> dict[str, Any]:
-    """So many ``%%bifrost`` cells, one after another, in one IPython that keeps no history of its own."""
+def ipython(cells: int, magic: str, register: Callable[[Any], object]) -> dict[str, Any]:
+    """So many cells of a magic, one after another and numbered as a person's are, in one IPython."""
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.utils.capture import capture_output
+    from traitlets.config import Config
 
-    with server(3, 0) as url, tempfile.TemporaryDirectory() as folder:
-        bf.Client(url, log=bf.RunLog(Path(folder) / "runs.jsonl"))
-        shell = InteractiveShell.instance()
-        shell.run_line_magic("load_ext", "bifrost_nb")
+    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
+    register(shell)
+    warnings.filterwarnings("ignore", "Output cache limit")
 
-        def run(number: int) -> None:
-            with capture_output():
-                done = shell.run_cell(f"%%bifrost {DEPLOYMENT}\nSay {number}", store_history=False)
-            done.raise_error()
+    def run(number: int) -> None:
+        with capture_output():
+            done = shell.run_cell(f"%%{magic} {DEPLOYMENT}\nSay {number}", store_history=True)
+        done.raise_error()
 
-        for number in range(200):  # what is loaded and filled once
+    for number in range(WARM_CELLS):
+        run(number)
+    began, cpu = time.monotonic(), time.process_time()
+    with Memory() as memory:
+        for number in range(cells):
             run(number)
-        began, cpu = time.monotonic(), time.process_time()
-        with Memory() as memory:
-            for number in range(cells):
-                run(number)
-        took, cpu = time.monotonic() - began, time.process_time() - cpu
-        facts = logged(bf.RunLog(Path(folder) / "runs.jsonl"))
+    took, cpu = time.monotonic() - began, time.process_time() - cpu
     quarters = memory.quarters()
     return {
-        "what": "magic",
         "cells": cells,
         "seconds": round(took, 1),
         "cpu_ms_per_cell": round(1000 * cpu / cells, 2),
-        "all_ok": facts["ok"] == cells + 200,
-        **facts,
         "rss_mb": quarters,
         "rss_kb_per_cell": round(1024 * (quarters[4] - quarters[1]) / (0.75 * cells), 3),
+    }
+
+
+def magic(cells: int) -> dict[str, Any]:
+    """``%%bifrost`` cells; beside them, in a process of their own, as many of a magic that only prints."""
+    with server(3, 0) as url, tempfile.TemporaryDirectory() as folder:
+        bf.Client(url, log=bf.RunLog(Path(folder) / "runs.jsonl"))
+        ours = ipython(cells, "bifrost", lambda shell: shell.run_line_magic("load_ext", "bifrost_nb"))
+        facts = logged(bf.RunLog(Path(folder) / "runs.jsonl"))
+    program = [sys.executable, str(Path(__file__)), "printing", "--cells", str(cells)]
+    alone = json.loads(subprocess.run(program, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+    return {
+        "what": "magic",
+        **ours,
+        "ipython_alone_kb_per_cell": alone["rss_kb_per_cell"],
+        "all_ok": facts["ok"] == cells + WARM_CELLS,
+        **facts,
         "left": settled(),
     }
 
 
+def printing(cells: int) -> dict[str, Any]:
+    """What IPython itself keeps of cells that write what a ``%%bifrost`` cell writes here."""
+    texts = (f"{DEPLOYMENT} · served by {DEPLOYMENT}\n", "word0 word1 word2 ", "\n", f"served by {DEPLOYMENT:·<84}\n")
+
+    def echo(line: str, cell: str) -> None:
+        for text in texts:
+            sys.stdout.write(text.encode().decode())  # each time a text of its own, as what arrives is
+
+    return ipython(cells, "printing", lambda shell: shell.register_magic_function(echo, "cell", "printing"))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("what", choices=["streams", "sweep", "killed", "magic", "part"])
+    parser.add_argument("what", choices=["streams", "sweep", "killed", "magic", "part", "printing"])
     parser.add_argument("--at-once", type=int)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--cells", type=int)
@@ -302,6 +330,8 @@ def main() -> None:
         facts = killed(asked.cells or 200_000, at_once, asked.kills)
     elif asked.what == "magic":
         facts = magic(asked.cells or 100_000)
+    elif asked.what == "printing":
+        facts = printing(asked.cells or 100_000)
     else:
         facts = part_of_a_sweep(asked.url, asked.log, asked.cells, at_once)
     print(json.dumps(facts))

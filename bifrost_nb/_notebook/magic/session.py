@@ -66,6 +66,17 @@ class Session:
         hook: Any = self.shell.displayhook
         hook.update_user_ns(result)
         hook.fill_exec_result(result)
+        self._release_culled()
+
+    def _release_culled(self) -> None:
+        """Let go of results that IPython has dropped from ``Out``: it holds each for ever under a hidden ``_N``.
+
+        (`InteractiveShell.push` enters it there, `DisplayHook.cull_cache` forgets it; so in 8.18 to 9.18.)
+        """
+        hidden: dict[str, Any] = self.shell.user_ns_hidden
+        for name in hidden.keys() - self.shell.user_ns.keys():
+            if name[1:].isdecimal():
+                del hidden[name]
 
     def tell_outdated(self, chat: Chat, quiet: bool) -> None:
         """Say below the cell which turns must be asked again; where they have been, what was said goes away."""
