@@ -20,7 +20,9 @@ __all__ = ["DIRECT", "NamedSeries", "label_at_end", "label_directly"]
 DIRECT = "bifrost-direct-label"
 """The gid of such a label."""
 MOST = 6
-"""So many series are named directly; labels of more would be a thicket."""
+"""So many lines are named directly; labels of more would be a thicket."""
+MOST_POINTS = 16
+"""So many single points are: they leave more room than lines."""
 _CELL = 4
 """Pixels of a cell of the grid."""
 _GAP = 9
@@ -57,7 +59,9 @@ def label_directly(ax: Axes, drawn: Sequence[NamedSeries], *, widen: bool = Fals
     Limits and ticks of `ax` must be final; with `widen` the right one is moved until there is room. A series
     without a label is only kept free.
     """
-    if sum(bool(one.label) for one in drawn) > MOST or any(one.label.count("\n") > 2 for one in drawn):
+    named = [one for one in drawn if one.label]
+    most = MOST if any(one.joined and not one.thin for one in named) else MOST_POINTS
+    if len(named) > most or any(one.label.count("\n") > 2 for one in drawn):
         return False
     left, right = ax.get_xlim()
     for wider in (1, 1.25, 1.5) if widen else (1,):
@@ -76,7 +80,7 @@ def label_directly(ax: Axes, drawn: Sequence[NamedSeries], *, widen: bool = Fals
 def label_at_end(ax: Axes, drawn: Sequence[NamedSeries]) -> bool:
     """Name lines right of the plot, at the height of their ends; False where there is no room for all of them."""
     box = ax.get_window_extent()
-    heights = [_size(ax, one.label)[1] / box.height for one in drawn]
+    heights = [1.1 * _size(ax, one.label)[1] / box.height for one in drawn]
     if not drawn or sum(heights) > 0.9:
         return False
     ends = [(one.x[-1], float(one.y[-1])) for one in (_finite(one) for one in drawn)]
@@ -107,7 +111,11 @@ def _finite(one: NamedSeries) -> NamedSeries:
 
 
 def _places(ax: Axes, drawn: Sequence[NamedSeries], *, over: bool) -> list[tuple[NamedSeries, _LabelPlace]] | None:
-    """A place for each label; `over`: they may cover what is thin."""
+    """A place for each label, near in all; `over`: they may cover what is thin.
+
+    Each takes the best place that those before it have left, so two orders are tried: as they come, and who has least
+    room first.
+    """
     box = ax.get_window_extent()
     shape = (int(box.width // _CELL), int(box.height // _CELL))
     if min(shape) < 1:
@@ -117,16 +125,32 @@ def _places(ax: Axes, drawn: Sequence[NamedSeries], *, over: bool) -> list[tuple
     for one, pixels in zip(drawn, points, strict=True):
         if not (over and one.thin):
             _mark(taken, pixels, joined=one.joined)
+    series = [(one, pixels, _size(ax, one.label)) for one, pixels in zip(drawn, points, strict=True) if one.label]
+    orders = (series, sorted(series, key=lambda each: _room(each[1], points)))
+    tried = [found for order in orders if (found := _placed(taken.copy(), order)) is not None]
+    return min(tried, key=lambda found: sum(place.cost for _, place in found), default=None)
+
+
+def _placed(
+    taken: np.ndarray, series: Sequence[tuple[NamedSeries, np.ndarray, tuple[float, float]]]
+) -> list[tuple[NamedSeries, _LabelPlace]] | None:
+    """The nearest place for one after another; None where one finds none."""
     found = []
-    for one, pixels in zip(drawn, points, strict=True):
-        if not one.label:
-            continue
-        place = _nearest(taken, pixels, _size(ax, one.label))
+    for one, pixels, size in series:
+        place = _nearest(taken, pixels, size)
         if place is None:
             return None
         _fill(taken, *place.corner, *place.size)
         found.append((one, place))
     return found
+
+
+def _room(pixels: np.ndarray, points: Sequence[np.ndarray]) -> float:
+    """Pixels from a single point to the nearest other; 0 for a line."""
+    single = [one[0] for one in points if len(one) == 1]
+    if len(pixels) != 1 or len(single) < 2:
+        return 0.0
+    return float(np.sort(np.hypot(*(np.array(single) - pixels[0]).T))[1])
 
 
 def _pixels(ax: Axes, one: NamedSeries) -> np.ndarray:

@@ -248,6 +248,30 @@ def test_names_stand_beside_what_they_name(name: str) -> None:
         assert not any(box.contains(*point) for box in boxes for point in points)
 
 
+@pytest.mark.parametrize("count", [8, 12])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_names_of_many_close_points(count: int, seed: int) -> None:
+    """A dozen variants, a third of them side by side: each is named in its colour, and no two names touch."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for place in range(count):
+        cost, ms = rng.gamma(2, 1), 500 + rng.gamma(2, 300)
+        if place % 3 == 0:
+            cost, ms = 1 + 0.05 * place, 900.0 + 10 * place
+        one = calls(f"azure/some-model-{place}", np.full(6, ms))
+        rows += [each | {"cost_usd": cost / 1000} for each in one]
+    ax = charts.tradeoff(frame(rows))
+    assert ax.get_legend() is None
+    ax.figure.draw_without_rendering()
+    named = [text for text in ax.texts if text.get_gid() == DIRECT]
+    assert len(named) == count + 1
+    boxes = [Text.get_window_extent(text) for text in named]
+    assert not [(a, b) for a, b in combinations(boxes, 2) if a.overlaps(b)]
+    markers = [line.get_transform().transform(line.get_xydata())[0] for line in ax.lines if len(line.get_xdata()) == 1]
+    assert len(markers) == count
+    assert not any(box.contains(*point) for box in boxes for point in markers)
+
+
 def test_times_of_day_are_whole() -> None:
     """Each tick says hours and minutes, and seconds where they count; the date stands once beside them."""
     for span_s, sign in ((4, "10:00:04"), (30, "10:00:10"), (600, "10:05"), (20_000, "11:00"), (250_000, "23 Nov")):
