@@ -23,6 +23,8 @@ _COLUMNS = (
     *("a", "b", "metric", "statistic", "estimate", "low", "high", "n"),
     *("better", "worse", "same", "p_value", "p_adjusted", "outcome", "winner", "verdict"),
 )
+MOST_NAMED = 4
+"""So many names stand in a list of a sentence; who they all are is in the table of differences."""
 _LIMITS = ("max_cost_usd_per_1000", "max_p50_ms", "max_p95_ms")
 _INTEGERS = ("n", "better", "worse", "same")
 _FLOATS = ("estimate", "low", "high", "p_value", "p_adjusted")
@@ -47,18 +49,18 @@ class Best:
     def verdict(self) -> str:
         """One sentence for people."""
         if not self.names:
-            return f"Nothing is within the limits: {'; '.join(f'{name} {why}' for name, why in self.out.items())}."
+            return f"Nothing is within the limits: {'; '.join(_grouped(self.out))}."
         leader, *others = self.names
         refused = self._not_compared()
         equals = [name for name in others if name not in refused]
         said = f"{leader} leads in {self.metric}"
         if refused and not equals and len(refused) == len(others):
             said = f"{leader} has the best figure in {self.metric}"
-        said += f"; {', '.join(equals)} cannot be told from it" if equals else ""
+        said += f"; {_listed(equals)} cannot be told from it" if equals else ""
         said += "".join(f"; {name} was not compared with it: {why}" for name, why in refused.items())
         said += "" if others else ", and every other is worse or out"
-        out = "; ".join(f"{name} {why}" for name, why in self.out.items())
-        missing = "".join(f" {name} {how}, which does not count here." for name, how in self.partial.items())
+        out = "; ".join(_grouped(self.out))
+        missing = "".join(f" {each}, which does not count here." for each in _grouped(self.partial))
         return f"{said}.{f' Out: {out}.' if out else ''}{missing}"
 
     def _not_compared(self) -> dict[str, str]:
@@ -73,6 +75,21 @@ class Best:
 
     def __repr__(self) -> str:
         return f"Best({self.metric!r}): {self.verdict}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The names; of many the first, and how many more."""
+    if len(names) <= MOST_NAMED:
+        return ", ".join(names)
+    return f"{', '.join(names[: MOST_NAMED - 1])} and {len(names) - MOST_NAMED + 1} more"
+
+
+def _grouped(reasons: Mapping[str, str]) -> list[str]:
+    """Each reason once, with all who have it."""
+    names: dict[str, list[str]] = {}
+    for name, why in reasons.items():
+        names.setdefault(why, []).append(name)
+    return [f"{each[0]} {why}" if len(each) == 1 else f"{_listed(each)}: each {why}" for why, each in names.items()]
 
 
 def differences(
@@ -127,7 +144,7 @@ def best(frame: pd.DataFrame, metric: str, limits: Mapping[str, float], **option
     won = {(one["winner"], _other(one, one["winner"])) for one in table[table["winner"].notna()].to_dict("records")}
     beaten = {loser for _, loser in won}
     leader = next((name for name in order if name not in beaten), order[0])
-    lost = {loser: f"is worse than {leader}" for winner, loser in won if winner == leader}
+    lost = {name: f"is worse than {leader}" for name in order if (leader, name) in won}
     names = [leader, *(name for name in order if name not in (leader, *lost))]
     partial = {name: how for name in names if (how := _unanswered(frame[(label == name).fillna(value=False)]))}
     return Best(metric, names, {**out, **lost}, table, partial)

@@ -12,8 +12,9 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
@@ -47,7 +48,8 @@ ALL_PAIRS = 4
 """Of so many variants all pairs are told; of more those of the leader."""
 PICTURE_BYTES = 20 * 2**20
 """Of all pictures in one report; later ones are left out."""
-_CHARTS = ("scores", "latency", "cost")
+MOST_SCORE_CHARTS = 6
+"""Each score has a chart; the figures of all are in the summary."""
 _PACKAGES = ("bifrost-nb", "pandas", "numpy", "scipy", "httpx", "pydantic")
 _DTYPES = {column.name: column.dtype for column in COLUMNS}
 
@@ -123,7 +125,7 @@ def _metrics(frame: pd.DataFrame) -> dict[str, str]:
 
 
 def _found(comparison: Comparison, metric: str, words: str) -> Iterator[str]:
-    """Who leads in `metric`, in one line, then a sentence for each pair, the leader's first; of many theirs alone."""
+    """Who leads in `metric`, in one line, then a sentence for each pair; of many variants a row for each beside it."""
     if len(comparison.variants) < 2:
         return
     try:
@@ -134,16 +136,58 @@ def _found(comparison: Comparison, metric: str, words: str) -> Iterator[str]:
     yield f"<h3>{escape(plain(words))}</h3><p><strong>{escape(plain(best.verdict))}</strong></p>"
     pairs = best.differences.to_dict("records")
     ours = [one for one in pairs if best.names and best.names[0] in (one["a"], one["b"])]
-    others = [one for one in pairs if one not in ours] if len(comparison.variants) <= ALL_PAIRS else []
+    if len(comparison.variants) > ALL_PAIRS:
+        if ours:
+            yield _against_the_leader(best.names[0], metric, ours)
+        return
+    others = [one for one in pairs if one not in ours]
     lines = (f"{one['a']} against {one['b']}: {one['verdict']}" for one in (*ours, *others))
     yield f'<ul class="verdicts">{"".join(f"<li>{escape(plain(line))}</li>" for line in lines)}</ul>'
 
 
+def _against_the_leader(leader: str, metric: str, pairs: Iterable[Mapping[Any, Any]]) -> str:
+    """How far each of many is from the leader, nearest first: figures in columns can be read down, sentences cannot."""
+    rows: list[tuple[float, list[str]]] = []
+    for one in pairs:
+        turned = one["a"] == leader  # the differences are a minus b; here each is the other's minus the leader's
+        ends = [_known(one[name]) for name in ("estimate", "low", "high")]
+        estimate, low, high = (0.0 - end for end in (ends[0], ends[2], ends[1])) if turned else ends
+        counts = (one["worse"], one["better"]) if turned else (one["better"], one["worse"])
+        interval = f"{amount(low, metric)} to {amount(high, metric)}"
+        row = [plain(one["b"] if turned else one["a"], 200), amount(estimate, metric), interval]
+        row += [f"{count:,}" for count in (*counts, one["same"])]
+        row += [_p_text(_known(one["p_adjusted"])), plain(_outcome(one, leader), 300)]
+        rows.append((abs(estimate) if estimate == estimate else float("inf"), row))
+    head = ["variant", "difference", "95 % interval", "better on", "worse on", "same on", "p, all pairs", "verdict"]
+    ordered = [row for _, row in sorted(rows, key=lambda one: one[0])]
+    made = table(ordered, head, label=f"Each against {leader}", titles=True, figures=range(1, 7))
+    return f"<p>Each against {escape(plain(leader, 200))}, over inputs:</p>{made}"
+
+
+def _known(value: Any) -> float:
+    import pandas as pd
+
+    return float("nan") if pd.isna(value) else float(value)
+
+
+def _p_text(value: float) -> str:
+    return "–" if value != value else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _outcome(pair: Mapping[Any, Any], leader: str) -> str:
+    """The verdict of a pair in a word; why, where it was not compared."""
+    if pair["outcome"] == "refused":
+        return str(pair["verdict"])
+    if pair["outcome"] in ("equal", "unsure"):
+        return {"equal": "equal", "unsure": "cannot tell"}[pair["outcome"]]
+    return "worse" if pair["winner"] == leader else "better"
+
+
 def _charts(comparison: Comparison) -> Iterator[str]:
-    for name in _CHARTS:
-        draw = getattr(comparison.plot, name, None)
-        if draw is None:
-            continue
+    plot = comparison.plot
+    scores = _scores(comparison.frame)[:MOST_SCORE_CHARTS]
+    charts: list[Callable[[], Any]] = [partial(plot.scores, score) for score in scores]
+    for draw in (*charts, plot.latency, plot.cost):
         try:
             axes = draw()
         except BifrostError:  # nothing to draw: no scores, no known cost

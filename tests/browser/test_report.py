@@ -114,6 +114,32 @@ def test_a_colleague_finds_the_answer(opened: Any, gateway: LocalGateway, tmp_pa
     assert noted == []
 
 
+def test_twenty_variants_with_long_names(
+    opened: Any, client: Client, gateway: LocalGateway, tmp_path: Path, pictures: Path
+) -> None:
+    """Its first lines stay short, its tables and charts on the page, wide or narrow, light or dark."""
+    gateway.script([{"deployment": "azure/large", "text": "A leaf."}, {"text": "No idea."}])
+    long = "eu-west-production-gpt-4o-mini-2024-07-18-customer-support"
+    names = [f"{'azure' if place % 2 else 'openai'}/{long}-{place:02}" for place in range(20)]
+    asked = [
+        {"deployment": "azure/large" if place < 6 else "azure/fast", "name": name} for place, name in enumerate(names)
+    ]
+    inputs = {"n": [f"number {place}" for place in range(20)]}
+    found = compare(asked, "{{n}}", inputs=inputs, client=client, stream=False, score=scorers.contains("leaf"))
+    page, noted = opened(found.report(tmp_path / "report.html"))
+    first = page.locator("h3 + p").first
+    assert f"{names[0]} leads in score" in first.inner_text()
+    assert "and 11 more: each is worse than" in first.inner_text()
+    for width in (1280, 700):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert first.bounding_box()["height"] < 260
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            page.screenshot(path=pictures / f"report-many-{width}-{scheme}.png", full_page=True)
+    assert noted == []
+
+
 CUT = """() => [...document.querySelectorAll('body, body *')].filter(node => {
     const style = getComputedStyle(node);
     const hidden = style.overflowX !== 'visible' || style.overflowY !== 'visible';

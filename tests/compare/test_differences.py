@@ -116,6 +116,19 @@ def test_best_is_a_set_within_limits() -> None:
     assert nobody.verdict.startswith("Nothing is within the limits: ")
 
 
+def test_a_verdict_over_many_is_short() -> None:
+    """A reason stands once with who has it, of many the first; who they all are is in `names` and `out`."""
+    rng = np.random.default_rng(5)
+    good = rng.random(200) < 0.9
+    twins = {f"twin{place}": np.roll(good, 3 * place) for place in range(6)}
+    found = best(scored(**twins, bad=rng.random(200) < 0.2, worse=rng.random(200) < 0.1), "score", {})
+    assert len(found.names) == 6
+    leader, *others = found.names
+    assert f"{', '.join(others[:3])} and 2 more cannot be told from it" in found.verdict
+    assert found.verdict.endswith(f"Out: azure/bad, azure/worse: each is worse than {leader}.")
+    assert set(found.out) == {"azure/bad", "azure/worse"}
+
+
 def test_best_needs_what_it_limits() -> None:
     """A name whose cost is unknown does not pass a limit of cost, one without a score is not best."""
     table = scored(a=np.ones(20), b=np.zeros(20))

@@ -74,6 +74,38 @@ def test_it_says_who_leads(comparison: Comparison, client: Client, tmp_path: Pat
     assert "against" not in alone.report(tmp_path / "alone.html").read_text().partition("Summary</h2>")[0]
 
 
+def test_many_variants_are_set_beside_the_leader(client: Client, gateway: LocalGateway, tmp_path: Path) -> None:
+    """Of more than four each has a row with its distance from the leader; each score has a chart."""
+    gateway.script([{"deployment": "azure/fast", "text": "No idea."}, {"text": "A leaf."}])
+    deployments = [{"deployment": "azure/fast", "name": f"fast {place}"} for place in range(3)]
+    deployments += [{"deployment": "azure/large", "name": f"large {place}"} for place in range(3)]
+    found = compare(
+        deployments, "{{n}}", inputs={"n": [f"number {n}" for n in range(20)]}, client=client, max_tokens=5,
+        score={"leaf": scorers.contains("leaf"), "short": scorers.length(max=3)},
+    )  # fmt: skip
+    text = found.report(tmp_path / "many.html").read_text()
+    assert text.count('class="verdicts"') == 0
+    best = found.best("score_leaf", seed=0)
+    leader = best.names[0]
+    assert leader.startswith("large")
+    lines = re.findall("<tr.*?</tr>", text.partition("<table")[2].partition("</table>")[0], re.DOTALL)
+    cells = [[unescape(re.sub("<[^>]+>", "", one)) for one in re.findall("<t[hd].*?</t[hd]>", line)] for line in lines]
+    rows = pd.DataFrame(cells[1:], columns=cells[0]).set_index("variant")
+    assert sorted(rows.index) == sorted({str(asked["name"]) for asked in deployments} - {leader})
+    for one in best.differences.to_dict("records"):
+        if leader not in (one["a"], one["b"]):
+            continue
+        sign, other = (1, one["a"]) if one["b"] == leader else (-1, one["b"])
+        row = rows.loc[other]
+        assert float(row["difference"]) == pytest.approx(sign * one["estimate"], abs=0.01)
+        low, _, high = str(row["95 % interval"]).partition(" to ")
+        ends = sorted([sign * one["low"], sign * one["high"]])
+        assert [float(low), float(high)] == pytest.approx(ends, abs=0.01)
+        assert int(row["worse on"]) == (one["worse"] if sign == 1 else one["better"])
+        assert row["verdict"] == ("worse" if other.startswith("fast") else "cannot tell")
+    assert text.count("<figure>") == 4  # two scores, times, costs
+
+
 def test_it_says_where_its_numbers_come_from(client: Client, tmp_path: Path) -> None:
     """Gateway version, dates, prices, seeds and packages stand in it; what is unknown is called so."""
     found = compare(
