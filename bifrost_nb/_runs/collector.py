@@ -170,6 +170,8 @@ class Collector:
         return b"[DONE]" in payloads
 
     def _feed(self, payloads: Sequence[bytes], at_ms: float, pieces: list[Piece]) -> None:
+        if self.done:  # nothing that follows is part of the answer, and no SDK reads it
+            return
         if len(payloads) >= _MANY:
             if self._last is not None and (chunks := plain_chunks(payloads)) is not None:
                 self._plain(chunks, at_ms, pieces)
@@ -182,7 +184,7 @@ class Collector:
         for payload in payloads:
             if payload == b"[DONE]":
                 self.done = True
-                continue
+                return
             chunk = self._read(payload)
             if chunk.get("error") is not None:
                 self._who(innermost(chunk))

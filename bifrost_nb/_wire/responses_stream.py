@@ -20,6 +20,7 @@ JsonDict = dict[str, Any]
 _TEXT = frozenset({"response.output_text.delta", "response.refusal.delta"})
 _REASONING = frozenset({"response.reasoning_summary_text.delta", "response.reasoning_text.delta"})
 _ARGUMENTS = frozenset({"response.function_call_arguments.delta", "response.custom_tool_call_input.delta"})
+_ITEMS = frozenset({"response.output_item.added", "response.output_item.done"})
 _LAST = frozenset({"response.completed", "response.incomplete"})
 _CHAT_REASONS = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
 """Anthropic's words, which gateways 1.4.18 and 1.5.1 leave as they are in whole answers (measured)."""
@@ -64,7 +65,13 @@ class ResponseEvents:
     def __init__(self) -> None:
         self.final: JsonDict | None = None
         """The message and the log-probabilities of the last event, which holds everything once more."""
-        self._said = self._reasoned = False
+        self._text = ""
+        """What the deltas said so far."""
+        self._arguments: dict[Any, str] = {}
+        """What was given of each call's arguments, by the place of its item."""
+        self._whole: set[Any] = set()
+        """The places of calls whose arguments came with their name: what follows says them once more."""
+        self._reasoned = False
         self._part: tuple[Any, ...] = ()
 
     def chunk(self, event: JsonDict) -> JsonDict:
@@ -87,23 +94,42 @@ class ResponseEvents:
 
     def _choice(self, kind: str, event: JsonDict) -> JsonDict | None:
         delta = _text(event.get("delta"))
+        place = event.get("output_index")
         if kind in _TEXT:
-            self._said = self._said or bool(delta)
+            self._text += delta
             logprobs = event.get("logprobs")
             told = {"logprobs": {"content": logprobs}} if type(logprobs) is list and logprobs else {}
             return {"delta": {"content": delta}, **told}
         if kind in _REASONING:
             return {"delta": {"reasoning": self._separated(event, delta)}}
         if kind in _ARGUMENTS:
-            fragment = {"index": event.get("output_index"), "function": {"arguments": delta}}
-            return {"delta": {"tool_calls": [fragment]}}
-        if kind == "response.output_item.added":
-            item = event.get("item")
-            if type(item) is dict and _text(item.get("type")) in _CALLS:
-                return {"delta": {"tool_calls": [_call(item, event.get("output_index"))]}}
+            if place in self._whole:
+                return None
+            self._arguments[place] = self._arguments.get(place, "") + delta
+            return {"delta": {"tool_calls": [{"index": place, "function": {"arguments": delta}}]}}
+        if kind in _ITEMS and type(item := event.get("item")) is dict and (calls := self._missing([item], place)):
+            return {"delta": {"tool_calls": calls}}
         if kind == "response.output_text.annotation.added":
             return {"delta": {"annotations": [event.get("annotation")]}}
         return None
+
+    def _missing(self, items: list[JsonDict], first: Any = 0) -> list[JsonDict]:
+        """What was not given yet of the calls among `items`, which stand from place `first` on."""
+        found = []
+        for place, item in enumerate(items, first) if type(first) is int else [(first, each) for each in items]:
+            if _text(item.get("type")) not in _CALLS:
+                continue
+            call = _call(item, place)
+            arguments = call["function"]["arguments"]
+            given = self._arguments.get(place)
+            if given is None:
+                self._arguments[place] = arguments
+                self._whole |= {place} if arguments else set()
+                found.append(call)
+            elif len(given) < len(arguments) and arguments.startswith(given):
+                self._arguments[place] = arguments
+                found.append({"index": place, "function": {"arguments": arguments[len(given) :]}})
+        return found
 
     def _separated(self, event: JsonDict, delta: str) -> str:
         """`delta`, after an empty line where another part of the reasoning begins."""
@@ -113,13 +139,13 @@ class ResponseEvents:
         return f"\n\n{delta}" if new else delta
 
     def _last(self, kind: str, response: JsonDict) -> JsonDict:
-        """The end of the stream; with text and reasoning of which no delta came."""
+        """The end of the stream, which holds everything once more; with what of it did not come before."""
         choice = answer_of(response)["choices"][0]
         message = choice["message"]
         self.final = {"message": message, "logprobs": choice.get("logprobs")}
-        delta: JsonDict = {}
-        if not self._said:
-            delta["content"] = message["content"]
+        delta: JsonDict = {"tool_calls": self._missing(_dicts(response.get("output")))}
+        if message["content"].startswith(self._text):
+            delta["content"] = message["content"][len(self._text) :]
         if not self._reasoned:
             delta["reasoning"] = message["reasoning"]
         told = "stop" if kind == "response.completed" else "incomplete"

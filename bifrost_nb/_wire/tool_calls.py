@@ -21,7 +21,8 @@ class ToolCalls:
     The first fragment of a call brings its id and name, later ones (same ``index``, or the same id, or neither: the
     latest call) more of its arguments. Other keys are kept as they first came. Providers that send each call whole give
     all of them one index, or none: a fragment that names a tool begins a new call where it has another id, or where the
-    arguments so far are complete and it brings more.
+    arguments so far are complete and it brings more. One with the same id, or without a name, that brings an object
+    after complete arguments says them once more.
     """
 
     def __init__(self) -> None:
@@ -95,7 +96,8 @@ class _Call:
         other = identity is not None and self._facts.get("id") not in (None, "", identity)
         if not function.get("name"):
             return other and self._complete()
-        return other or (function.get("arguments") not in (None, "") and self._complete())
+        again = identity is not None and self._facts.get("id") == identity
+        return other or (not again and function.get("arguments") not in (None, "") and self._complete())
 
     def _complete(self) -> bool:
         if not self._arguments:
@@ -115,6 +117,8 @@ class _Call:
         for name, value in function.items():
             if name == _INPUTS[self._kind]:
                 if type(value) is str:
+                    if value.lstrip().startswith("{") and self._complete():
+                        self._arguments = []
                     self._arguments.append(value)
                 elif value is not None:
                     self._object = value

@@ -54,7 +54,7 @@ class Stream(RuleBasedStateMachine):
     def content(self, text: str) -> dict[str, Any]:
         return {"delta": {"content": text}} if self.chat else {"text": text}
 
-    @precondition(lambda self: not self.broken)
+    @precondition(lambda self: not (self.broken or self.done))
     @rule(text=WORDS, choice=CHOICES, places=st.lists(st.integers(0, 200), max_size=3))
     def says(self, text: str, choice: int, places: list[int]) -> None:
         self.event({"choices": [{"index": choice, **self.content(text)}]}, places)
@@ -62,7 +62,7 @@ class Stream(RuleBasedStateMachine):
             self.texts[choice] = self.texts.get(choice, "") + text
             self.timed += 1
 
-    @precondition(lambda self: not self.broken)
+    @precondition(lambda self: not (self.broken or self.done))
     @rule(text=WORDS, places=st.lists(st.integers(0, 200), max_size=3))
     def thinks(self, text: str, places: list[int]) -> None:
         if self.chat:
@@ -70,7 +70,7 @@ class Stream(RuleBasedStateMachine):
             self.reasoning += text
             self.timed += bool(text)
 
-    @precondition(lambda self: not self.broken)
+    @precondition(lambda self: not (self.broken or self.done))
     @rule(skip=st.integers(0, 2))
     def numbered(self, skip: int) -> None:
         number = self.number + skip
@@ -79,7 +79,7 @@ class Stream(RuleBasedStateMachine):
         self.number = number + 1
         self.event({"choices": [], "extra_fields": {"chunk_index": number}}, [])
 
-    @precondition(lambda self: not self.broken and self.number)
+    @precondition(lambda self: not (self.broken or self.done) and self.number)
     @rule(data=st.data())
     def numbered_again(self, data: st.DataObject) -> None:
         number = data.draw(st.integers(0, self.number - 1))
@@ -90,26 +90,26 @@ class Stream(RuleBasedStateMachine):
             self.twice += 1
         self.event({"choices": [], "extra_fields": {"chunk_index": number}}, [])
 
-    @precondition(lambda self: not self.broken)
+    @precondition(lambda self: not (self.broken or self.done))
     @rule(choice=CHOICES, reason=st.sampled_from(["stop", "length", "tool_calls"]))
     def finishes(self, choice: int, reason: str) -> None:
         self.event({"choices": [{"index": choice, **self.content(""), "finish_reason": reason}]}, [])
         self.finish[choice] = reason
 
-    @precondition(lambda self: not self.broken)
+    @precondition(lambda self: not (self.broken or self.done))
     @rule(prompt=st.integers(0, 999), made=st.integers(0, 999))
     def counts(self, prompt: int, made: int) -> None:
         self.usage = {"prompt_tokens": prompt, "completion_tokens": made, "total_tokens": prompt + made}
         self.event({"choices": [], "usage": self.usage}, [])
 
-    @precondition(lambda self: not self.broken)
+    @precondition(lambda self: not (self.broken or self.done))
     @rule(
         form=st.sampled_from([b": beat\n", b"\n", b"event: x\n\n", b"retry: 5\n\n", b"id\n\n", b"data:\n\n", b":\n\n"])
     )
     def idles(self, form: bytes) -> None:
         self.feed(form, [])
 
-    @precondition(lambda self: not self.broken)
+    @precondition(lambda self: not (self.broken or self.done))
     @rule(content=JSON)
     def odd_parts(self, content: Any) -> None:
         """Parts of a chunk that say nothing to us, of any shape."""
@@ -118,13 +118,13 @@ class Stream(RuleBasedStateMachine):
         except TypeError:  # orjson cannot write it
             return
 
-    @precondition(lambda self: not self.broken)
+    @precondition(lambda self: not (self.broken or self.done))
     @rule()
     def ends(self) -> None:
         self.feed(b"data: [DONE]\n\n", [3])
         self.done = True
 
-    @precondition(lambda self: not self.broken)
+    @precondition(lambda self: not (self.broken or self.done))
     @rule(
         frame=st.sampled_from(
             [b'{"error":{"message":"no"}}', b'{"error":"no"}', b'{"error":{"error":{"message":"x"}}}']
@@ -135,12 +135,22 @@ class Stream(RuleBasedStateMachine):
             self.feed(b"data: " + frame + b"\n\n", [])
         self.broken = True
 
-    @precondition(lambda self: not self.broken)
+    @precondition(lambda self: not (self.broken or self.done))
     @rule(payload=st.sampled_from([b"[]", b"null", b"5", b"{", b"\xff", b'{"a":}', b"x" * (1 << 17)]))
     def garbles(self, payload: bytes) -> None:
         with pytest.raises(ProtocolError):
             self.feed(b"data: " + payload + b"\n\n", [])
         self.broken = True
+
+    @precondition(lambda self: self.done)
+    @rule(
+        payload=st.sampled_from(
+            [b'{"choices":[{"index":0,"text":"x","delta":{"content":"x"}}]}', b"{", b'{"error":"no"}']
+        )
+    )
+    def goes_on(self, payload: bytes) -> None:
+        """What follows the end changes nothing."""
+        self.feed(b"data: " + payload + b"\n\n", [])
 
     @precondition(lambda self: self.broken)
     @rule()

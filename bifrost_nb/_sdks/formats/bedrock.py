@@ -49,6 +49,12 @@ def _thought(block: Json) -> str:
     return text_of(object_of(content.get("reasoningText")).get("text")) or text_of(content.get("text"))
 
 
+def _text(block: Json) -> str:
+    """What a block says: its text, or that of its citations, in which an answer from documents is given."""
+    cited = items(object_of(block.get("citationsContent")).get("content"))
+    return text_of(block.get("text")) + "".join(text_of(one.get("text")) for one in cited)
+
+
 def _frame(body: Json) -> Json:
     frame: Json = {name: body[name] for name in ("model", "usage", "extra_fields", "error") if body.get(name)}
     latency = object_of(body.get("metrics")).get("latencyMs")
@@ -61,7 +67,7 @@ def _answer(body: Json) -> Json:
     blocks = items(object_of(object_of(body.get("output")).get("message")).get("content"))
     uses = [use for block in blocks if _is_call(use := object_of(block.get("toolUse")))]
     said = choice(
-        "".join(text_of(block.get("text")) for block in blocks),
+        "".join(map(_text, blocks)),
         reasoning="".join(map(_thought, blocks)),
         finish=_finish(body.get("stopReason")),
         tool_calls=[

@@ -88,18 +88,24 @@ def _usage(usage: Json) -> Json:
 
 def _events() -> Callable[[Json], Json]:
     """The events of one stream. Gateways 1.3.63 and 1.4.0 send the whole text of Gemini and OpenAI once more after
-    its pieces (measured): that is told as ``repeated``, and is no text of its own."""
+    its pieces, in an event that names no model, and then the end (measured): that is told as ``repeated``, and is no
+    text of its own. Where more text follows, the model said it: ha, ha, haha."""
     so_far: dict[int, list[str]] = {}
+    held: dict[int, str] = {}
 
     def event(body: Json) -> Json:
         answer = _answer(body)
         for one in answer["choices"]:
-            pieces, text = so_far.setdefault(one["index"], []), one["delta"]["content"]
-            if len(pieces) > 1 and text and text == "".join(pieces):
-                one["delta"]["content"] = ""
-                answer["repeated"] = True
+            index, text = one["index"], one["delta"]["content"]
+            pieces = so_far.setdefault(index, [])
+            if text and index in held:
+                text = one["delta"]["content"] = held.pop(index) + text
+            if len(pieces) > 1 and text == "".join(pieces) and not body.get("modelVersion"):
+                held[index], one["delta"]["content"] = text, ""
             elif text:
                 pieces.append(text)
+            if one["finish_reason"] and held.pop(index, None):
+                answer["repeated"] = True
         return answer
 
     return event
