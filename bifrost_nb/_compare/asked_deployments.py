@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,12 +12,24 @@ from .._client.calls import AnyKind
 from .._numbers import number, whole
 from .._prompts.messages import Turns, checked_turns
 from .._safe_text import quoted
+from .._suggest import similar
+from .._wire.media_request import ImageRequest, SpeechRequest, TranscriptionRequest
+from .._wire.requests import ChatCompletionRequest, TextCompletionRequest
+from .._wire.responses_request import ResponsesRequest
 from ..errors import ConfigurationError
 
-__all__ = ["AskedDeployment", "asked_deployments", "whole_number"]
+__all__ = ["AskedDeployment", "asked_deployments", "check_names", "whole_number"]
 
 MOST_AT_ONCE = 100_000
 _OWN = ("deployment", "name", "fallbacks", "concurrency", "requests_per_minute", "system", "history")
+_FIELDS = {
+    name
+    for model in (
+        *(TextCompletionRequest, ChatCompletionRequest, ResponsesRequest),
+        *(ImageRequest, SpeechRequest, TranscriptionRequest),
+    )
+    for name in model.model_fields
+} - {"input"}  # which a comparison fills in
 _INSTEAD = "compare itself takes prompt, system, stream and tags, and counts repeats; the rest it sets."
 
 
@@ -37,6 +50,18 @@ class AskedDeployment:
     """By which API it is asked."""
     history: Turns | None = field(default=None, repr=False)
     """What was said before in its own conversation: turns in front of the prompt, templates too."""
+
+
+def check_names(function: Callable[..., Any], parameters: Iterable[str]) -> None:
+    """Raises ConfigurationError for one of `parameters` that is no parameter of a call, but is like an argument that
+    `function` has itself."""
+    own = [name for name, one in inspect.signature(function).parameters.items() if one.kind is not one.VAR_KEYWORD]
+    for name in parameters:
+        meant = [] if name in _FIELDS else similar(name, [*own, *_FIELDS])
+        if meant and meant[0] in own:
+            raise ConfigurationError(
+                f"{function.__name__}() has no argument {quoted(name, 60)}.", hint=f"Did you mean {meant[0]!r}?"
+            )
 
 
 def asked_deployments(deployments: Any, shared: Mapping[str, Any]) -> tuple[AskedDeployment, ...]:

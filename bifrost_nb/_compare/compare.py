@@ -12,6 +12,7 @@ from .._numbers import flag, number
 from .._safe_text import quoted
 from ..errors import ConfigurationError
 from .api_choice import MEDIA, compared_kind
+from .asked_deployments import check_names
 from .comparison import Comparison
 from .interrupted import ComparisonInterrupted
 from .judge_calls import JudgeCalls
@@ -183,6 +184,7 @@ def compare(
 
     deployments = guard_entries(deployments)
     guard_headers(parameters)
+    check_names(compare, parameters)
     client = chosen_client(client)
     if mode not in ("live", "batch"):
         raise ConfigurationError(f"mode must be 'live' or 'batch', not {quoted(mode)}.")

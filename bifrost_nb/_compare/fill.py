@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .._client.typed_answers import AnswerSchema
 from .._safe_text import plain
 from ..errors import ConfigurationError
+from .asked_deployments import check_names
 from .compare import compare
 from .progress import in_notebook
 from .typed_columns import field_columns
@@ -68,6 +69,7 @@ def fill(
         )
     if not isinstance(prefix, str):
         raise ConfigurationError(f"prefix must be text, not {type(prefix).__name__}.")
+    check_names(fill, parameters)
     read_by = AnswerSchema.of(schema)
     added = [f"{prefix}{name}" for name in (*read_by.dtypes, "fill_error")]
     if taken := [name for name in added if name in frame.columns]:

@@ -18,7 +18,7 @@ from .._keys import guard_entries, guard_headers
 from .._prompts.pictures import is_shortened
 from .._safe_text import plain
 from ..errors import ConfigurationError
-from .asked_deployments import AskedDeployment, asked_deployments
+from .asked_deployments import AskedDeployment, asked_deployments, check_names
 from .groups import inputs_told, names
 from .identity import digest_of, identity_of
 from .plan import TAGS, Plan, Trial
@@ -119,6 +119,7 @@ def replay(
 
     deployments = guard_entries(deployments)
     guard_headers(parameters)
+    check_names(replay, parameters)
     client = chosen_client(client)
     frame = _frame_of(rows)
     shared = {

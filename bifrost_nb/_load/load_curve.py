@@ -104,7 +104,9 @@ def load_curve(
     `client` sends (None: one of the settings); `parameters` (``max_tokens=60``) go with each call.
     """
     from .._client.client import chosen_client
+    from .._compare.asked_deployments import check_names
 
+    check_names(load_curve, parameters)
     guard_headers(parameters)
     client = chosen_client(client)
     rates = _rates(rates)

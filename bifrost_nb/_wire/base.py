@@ -64,4 +64,5 @@ def build(
     try:
         return model.model_validate(values | {"extra": {} if extra is None else extra})
     except ValidationError as error:
-        raise configuration_error(error, model, values) from None
+        given = [name for name, value in values.items() if value is not None]
+        raise configuration_error(error, model, given) from None

@@ -235,3 +235,46 @@ def test_texts_that_become_formulas_whatever_holds_them(tmp_path: Path) -> None:
     assert [cell.strip('"')[:2] for cell in cells] == ["'=", "'=", "'=", "-1", "-2", "-i", "-3", "-1", "10"]
     again = pd.read_excel(io.BytesIO(to_excel(frame)), dtype=object)["=name"].tolist()
     assert (again[2], again[3], again[5]) == ("=1", -1, "-inf")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [("input", "inputs"), ("repeat", "repeats"), ("dryrun", "dry_run"), ("scores", "score"), ("image", "images"),
+     ("fallback", "fallbacks"), ("prompts", "prompt"), ("max_cost", "max_cost_usd"), ("Messages", "messages"),
+     ("max_token", "max_tokens"), ("temprature", "temperature")],
+)  # fmt: skip
+def test_a_name_that_is_nearly_an_argument(wrong: str, right: str, client: Client, gateway: LocalGateway) -> None:
+    """It is told what was meant, of the function's arguments and of a call's, before anything is sent."""
+    before = len(gateway.requests())
+    with pytest.raises(ConfigurationError) as told:
+        bf.compare(["azure/fast"], "Say {{n}}", client=client, **{"inputs": {"n": [1]}, wrong: 1})  # type: ignore[call-overload]
+    assert f"did you mean {right!r}?" in str(told.value).lower().replace(right.lower(), right)
+    assert not [one for one in gateway.requests(before) if one["method"] == "POST"]
+
+
+@pytest.mark.parametrize(
+    ("call", "right"),
+    [
+        (lambda client: bf.replay(client.log.frame(), ["azure/fast"], client=client, concurency=2), "concurrency"),
+        (lambda client: bf.load_curve("azure/fast", "Hi", rates=[1], second=1, client=client), "seconds"),
+        (lambda client: bf.playground(["azure/fast"], "Hi", input={"n": [1]}, client=client), "inputs"),
+        (lambda client: bf.fill(pd.DataFrame({"n": [1]}), "{{n}}", schema={}, deployment="azure/fast", prefx="a",
+                                client=client), "prefix"),
+        (lambda client: client.complete("azure/fast", "Hi", fallback=["azure/large"]), "fallbacks"),
+        (lambda client: client.chat("azure/fast", "Hi", fallback=["azure/large"]), "fallbacks"),
+    ],
+    ids=["replay", "load_curve", "playground", "fill", "complete", "chat"],
+)  # fmt: skip
+def test_so_it_is_in_the_other_functions(call: Any, right: str, client: Client) -> None:
+    """Each knows its own arguments."""
+    with pytest.raises(ConfigurationError, match=rf"(?i)did you mean '{right}'\?"):
+        call(client)
+
+
+def test_no_parameter_is_taken_for_an_argument(client: Client) -> None:
+    """What a call takes is not refused because an argument is called nearly so."""
+    from bifrost_nb._compare.asked_deployments import _FIELDS, check_names
+
+    for function in (bf.compare, bf.replay, bf.load_curve, bf.playground, bf.fill):
+        check_names(function, _FIELDS)
+    assert bf.compare(["azure/fast"], "Hi", max_tokens=2, stop=["x"], user="u", seed=1, client=client).frame.shape[0]

@@ -121,7 +121,9 @@ def playground(
     one of the settings).
     """
     from ..._client.client import chosen_client
+    from ..._compare.asked_deployments import check_names
 
+    check_names(playground, parameters)
     made = Playground(chosen_client(client))
     made.update(
         deployments=deployments,
