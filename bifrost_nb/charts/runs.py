@@ -11,18 +11,20 @@ in every chart.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Annotation, Text
 from matplotlib.ticker import PercentFormatter
 
 from .direct_labels import NamedSeries, label_at_end, label_directly
-from .style import as_label, axes, describe, empty, legend_below, name_rows, styles, time_axis
+from .style import ShownAxes, as_label, axes, describe, empty, legend_below, name_rows, styles, time_axis
 
 __all__ = ["clean", "cost", "errors", "latency", "over_time", "series", "timeline", "tokens", "ttft"]
 
@@ -70,6 +72,7 @@ def cost(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
         return empty(ax)
     look = styles(name for name, _ in groups)
     every = dict(series(frame.dropna(subset=["model"])))
+    notes: list[tuple[float, Annotation]] = []
     for row, (name, values) in enumerate(groups):
         known = values.dropna().to_numpy("float64")
         mean = 1000 * known.mean() if len(known) else 0.0
@@ -80,11 +83,20 @@ def cost(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
             f" {amount(mean, 'cost_usd')}, in all {amount(spent.sum(), 'cost_usd')}" if len(known) else " cost unknown"
         )
         note += f", {unknown:,} runs unknown" if len(known) and unknown else ""
-        ax.annotate(note.replace("$", r"\$"), (mean, row), va="center", fontsize="small")
+        notes.append((mean, ax.annotate(note.replace("$", r"\$"), (mean, row), va="center", fontsize="small")))
     name_rows(ax, [name for name, _ in groups])
     ax.invert_yaxis()
-    ax.set_xlim(0, 1.4 * ax.get_xlim()[1])  # room for the notes
+    _room_for_notes(ax, notes)
     return ax
+
+
+def _room_for_notes(ax: Axes, notes: Sequence[tuple[float, Annotation]]) -> None:
+    """Let the axis end where the last note behind a bar does: long names leave it little width."""
+    if isinstance(ax, ShownAxes) and isinstance(ax.figure, Figure):
+        ax.figure.draw_without_rendering()  # lets the layout settle
+    width = ax.get_window_extent().width
+    ends = [end / max(0.1, 0.98 - Text.get_window_extent(note).width / width) for end, note in notes]
+    ax.set_xlim(0, max(ends) or 1)
 
 
 def errors(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:

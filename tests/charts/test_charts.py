@@ -100,6 +100,19 @@ def test_cost_says_total_and_unknown(runs: pd.DataFrame) -> None:
     assert notes[1] == r" \$2.00, in all \$0.120, 10 runs unknown"
 
 
+@pytest.mark.parametrize("name", ["fast", "eu-west-production-gpt-4o-mini-2024-07-18-customer-support"])
+def test_notes_of_costs_end_inside(name: str) -> None:
+    """What stands behind a bar ends before the axis does, however little room names leave."""
+    rows = [*calls(f"azure/{name}", times(1, 20)), *calls(f"openai/{name}", times(2, 20))]
+    for one in rows:
+        one.update(cost_usd=0.000305 if one["provider"] == "azure" else 0.0000116)
+    rows[0]["cost_usd"] = None
+    ax = charts.cost(frame(rows))
+    ax.figure.draw_without_rendering()
+    right = ax.get_window_extent().x1
+    assert all(Text.get_window_extent(note).x1 <= right for note in ax.texts)
+
+
 def test_unknown_cost_is_said_and_not_drawn_as_free(runs: pd.DataFrame) -> None:
     """Without any known cost there is a note instead of a figure, and no point in the trade-off."""
     runs["cost_usd"] = pd.array([pd.NA] * len(runs), dtype="Float64")
