@@ -10,6 +10,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,10 +146,14 @@ def answered(client: Client, driver: Driver, stream: bool) -> Any:
 def _answered(client: Client, driver: Driver, stream: bool) -> Any:
     sdk: Any = bf.sdk(driver.name, client=client, asynchronous=not driver.blocking, **driver.options)  # type: ignore[call-overload]
     if driver.blocking:
-        return bare([plain(each) for each in driver.stream(sdk)] if stream else plain(driver.answer(sdk)))
+        with ExitStack() as held:
+            if hasattr(sdk, "close"):
+                held.callback(sdk.close)
+            return bare([plain(each) for each in driver.stream(sdk)] if stream else plain(driver.answer(sdk)))
 
-    async def ask() -> Any:
-        return [plain(each) async for each in driver.astream(sdk)] if stream else plain(await driver.aanswer(sdk))
+    async def ask() -> Any:  # of Pydantic AI, whose model holds OpenAI's client
+        async with sdk.client:
+            return [plain(each) async for each in driver.astream(sdk)] if stream else plain(await driver.aanswer(sdk))
 
     return bare(asyncio.run(ask()))
 
