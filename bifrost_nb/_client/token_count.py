@@ -54,7 +54,11 @@ async def count_tokens(client: Client, deployment: str, turns: Sequence[Message]
         if missing:
             portal().shared[older] = True
     if older in portal().shared:
-        answer, _ = await _asked(client, OLDER, {"model": deployment, "messages": list(turns)})
+        answer, missing = await _asked(client, OLDER, {"model": deployment, "messages": list(turns)})
+        if missing:  # another version answers at this address now
+            portal().shared.pop(older, None)
+            if items is not None:
+                answer, _ = await _asked(client, NEWER, {"model": deployment, "input": items})
     count = (answer or {}).get("input_tokens")
     # Measured: a provider's answer that the gateway cannot read becomes 0, and no prompt has none.
     return count if isinstance(count, int) and not isinstance(count, bool) and count > 0 else None

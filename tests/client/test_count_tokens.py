@@ -45,6 +45,16 @@ def test_the_count_is_what_a_call_is_charged_for(every_gateway: LocalGateway, lo
         client.count_tokens("openai/nobody", "How long?")
 
 
+def test_a_gateway_that_is_replaced_counts_by_its_own_route(log: RunLog) -> None:
+    """An update in the same place, and the way back: each time the route that is there now is found."""
+    with local_gateway(dialect="1.4") as first:
+        client, port = Client(first.url, log=log), httpx.URL(first.url).port
+        count = client.count_tokens(A, "How long?")
+    for dialect in ("1.5", "1.4"):
+        with local_gateway(dialect=dialect, port=port):
+            assert client.count_tokens(A, "How long?") == count
+
+
 @pytest.mark.parametrize("wrong", ["", [], [{"content": "x"}], None, 5])
 def test_nothing_to_count_is_told_before_it_is_sent(client: Client, gateway: LocalGateway, wrong: Any) -> None:
     """An empty prompt, or what is none."""
