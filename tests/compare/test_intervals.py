@@ -19,11 +19,12 @@ from bifrost_nb._statistics.intervals import (
     quantile_interval,
     score_interval,
 )
+from tests.thorough import thorough
 
 TRIALS = 300
 
 
-@pytest.mark.parametrize("inputs", [20, 100])
+@pytest.mark.parametrize("inputs", [20, *thorough(100)])
 @pytest.mark.parametrize("kind", ["0 or 1", "graded"])
 def test_score_intervals_cover_the_truth(inputs: int, kind: str) -> None:
     """Of 100 intervals of 95 %, at least 91 hold the planted difference of 15 points (three standard errors of 93)."""
@@ -138,7 +139,7 @@ def test_the_p95_is_harrell_and_davis() -> None:
     assert quantile(values, 0.95) == pytest.approx(float(mstats.hdquantiles(known, [0.95])[0]))
 
 
-@pytest.mark.parametrize(("kind", "repeats"), [("20 % slower", 1), ("20 % slower", 3), ("stalls", 1)])
+@pytest.mark.parametrize(("kind", "repeats"), [("20 % slower", 1), ("stalls", 1), *thorough(("20 % slower", 3))])
 def test_intervals_of_a_p95_cover_the_truth(kind: str, repeats: int) -> None:
     """At 60 inputs, with repeats, with one call in twelve that stalls: held in 91 to 99 of 100 (93 to 97, and luck).
 

@@ -15,6 +15,7 @@ from bifrost_nb._compare.comparison import Comparison
 from bifrost_nb._compare.judge_bias import family, preferences
 from bifrost_nb._compare.judge_calls import fenced
 from bifrost_nb._compare.judge_pairs import COLUMNS
+from tests.thorough import thorough
 
 A, B, C = "azure/gpt-35-turbo-instruct", "openai/gpt-3.5-turbo-instruct", "azure/fast"
 JUDGE = "openai/gpt-4o-mini"
@@ -208,7 +209,7 @@ def test_judges_that_are_all_alike_are_not_known_without_doubt(inputs: int, kind
     assert found.loc["position", "high"] <= 100
 
 
-@pytest.mark.parametrize(("inputs", "position"), [(20, 0.0), (20, 0.05), (20, 0.2), (40, 0.1)])
+@pytest.mark.parametrize(("inputs", "position"), [(20, 0.05), *thorough((20, 0.0), (20, 0.2), (40, 0.1))])
 def test_the_liking_for_the_first_is_held_where_few_pairs_flip(inputs: int, position: float) -> None:
     """Of 100 seeded judges 91 or more have an interval that holds the planted points; resampling alone held 64 of 5."""
     held = 0

@@ -72,6 +72,7 @@ def test_equals_are_rarely_called_different_however_often_one_looks() -> None:
     assert fixed > 20  # a test meant for one look is wrong far more often: the trial can tell
 
 
+@pytest.mark.thorough
 def test_three_equals_are_rarely_told_apart(client: Client) -> None:
     """Of 100 comparisons of three equals over 125 inputs at most 7 lose a variant; a course says what intervals say."""
     wrong = 0

@@ -40,6 +40,7 @@ SCRIPTS = [
 
 
 @pytest.mark.shared
+@pytest.mark.thorough  # the suite has a test of its own for each kind
 @pytest.mark.skipif(not SCRIPTS, reason="the scripts (../shared/cases) are not here")
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("path", SCRIPTS, ids=[path.stem for path in SCRIPTS])

@@ -13,6 +13,7 @@ import nbformat
 import pytest
 
 from bifrost_nb._simulator.process import LocalGateway
+from tests.thorough import thorough
 
 ROOT = Path(__file__).parents[2]
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -22,7 +23,7 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("tool", COMMANDS)
+@pytest.mark.parametrize("tool", ["papermill", *thorough("jupyter")])
 def test_runs_the_first_page(tool: str, gateway: LocalGateway, tmp_path: Path) -> None:
     """The cells run in order; answers, tables and the chart are saved as static outputs, with text for each."""
     if importlib.util.find_spec({"jupyter": "nbclient"}.get(tool, tool)) is None:

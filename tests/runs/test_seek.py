@@ -19,6 +19,7 @@ from bifrost_nb._runs.log.filters import selection
 from bifrost_nb._runs.log.log import LogWarning
 from bifrost_nb._runs.log.reader import LINE, merge
 from bifrost_nb._runs.log.seek import since_start, tail_starts
+from tests.thorough import thorough
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 COUNT = 30_000
@@ -64,8 +65,6 @@ ASKED: list[dict[str, Any]] = [
     {"limit": 50},
     {"limit": np.int64(300)},
     {"limit": 2, "deployment": "azure/rare"},
-    {"limit": 50, "deployment": "azure/rare"},
-    {"limit": 50, "status": "error"},
     {"limit": 0},
     {"since": START + timedelta(minutes=COUNT - 100)},
     {"since": START + timedelta(minutes=COUNT // 2), "limit": 7},
@@ -73,10 +72,12 @@ ASKED: list[dict[str, Any]] = [
     {"since": START - timedelta(days=1)},
     {"since": START + timedelta(days=9_000)},
 ]
+ASKED_OF_ALL: list[dict[str, Any]] = [{"limit": 50, "deployment": "azure/rare"}, {"limit": 50, "status": "error"}]
+"""So few of them are there that all of the log is read, as for an earlier time."""
 
 
 @pytest.mark.filterwarnings("ignore:.*lines were skipped:bifrost_nb._runs.log.log.LogWarning")
-@pytest.mark.parametrize("filters", ASKED, ids=str)
+@pytest.mark.parametrize("filters", [*ASKED, *thorough(*ASKED_OF_ALL)], ids=str)
 def test_the_end_is_what_all_of_it_would_give(long_log: Path, filters: dict[str, Any]) -> None:
     """The same runs in the same order with their newest facts, as a frame and as objects."""
     expected = whole(long_log, **filters)
