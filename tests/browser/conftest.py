@@ -92,6 +92,7 @@ def classic_notebook(context: Any, server: Server, shared_gateway: LocalGateway)
 @pytest.fixture
 def lab(lab_notebook: Notebook, gateway: LocalGateway) -> Iterator[Notebook]:
     """JupyterLab; after the test its console must be free of errors."""
+    lab_notebook.clear()
     lab_notebook.console.clear()
     yield lab_notebook
     assert lab_notebook.console == []
@@ -101,6 +102,7 @@ def lab(lab_notebook: Notebook, gateway: LocalGateway) -> Iterator[Notebook]:
 def either(request: pytest.FixtureRequest, gateway: LocalGateway) -> Iterator[Notebook]:
     """JupyterLab and Notebook 7 in turn; after the test the console must be free of errors."""
     notebook: Notebook = request.getfixturevalue({"lab": "lab_notebook", "notebook": "classic_notebook"}[request.param])
+    notebook.clear()
     notebook.console.clear()
     yield notebook
     assert notebook.console == []

@@ -69,6 +69,8 @@ class Server:
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.root = folder / "root"
         self.token = secrets.token_hex(16)
+        self.idle_pages: list[Any] = []
+        """Pages in which JupyterLab is open without a notebook."""
         self._runtime = folder / "RUNTIME_DIR"
         self._log = folder / "server.log"
         own = {f"JUPYTER_{name}": str(folder / name) for name in _FOLDERS}
@@ -168,9 +170,13 @@ def _lumino(error: Any) -> bool:
 
 
 class Notebook:
-    """One notebook open in a page of `context`."""
+    """One notebook open in a page of `context`, in a JupyterLab that `close` has left there if there is one.
 
-    def __init__(self, context: Any, server: Server, app: App, name: str) -> None:
+    Loading JupyterLab costs six times as much as opening a further notebook in it. `new_page` is for those who count or
+    change what belongs to the page.
+    """
+
+    def __init__(self, context: Any, server: Server, app: App, name: str, *, new_page: bool = False) -> None:
         path = server.root / name
         if not path.exists():
             kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -178,14 +184,51 @@ class Notebook:
         self.path = path
         self.app = app
         self.console: list[str] = []
-        self.page = context.new_page()
-        self.page.on("console", lambda message: message.type == "error" and self.console.append(message.text[:500]))
-        self.page.on("pageerror", lambda error: _lumino(error) or self.console.append(f"page: {error.stack or error}"))
-        where = {"lab": "doc/tree", "notebook": "notebooks"}[app]
-        self.page.goto(f"{server.url}/{where}/{name}?token={server.token}")
+        self.closed = False
+        self._idle = server.idle_pages
+        idle = app == "lab" and not new_page and bool(self._idle)
+        self.page = self._idle.pop() if idle else context.new_page()
+        self._listeners: list[tuple[str, Callable[[Any], object]]] = []
+        self.listen("console", lambda message: message.type == "error" and self.console.append(message.text[:500]))
+        self.listen("pageerror", lambda error: _lumino(error) or self.console.append(f"page: {error.stack or error}"))
+        if idle:
+            self.command("docmanager:open", path=name, factory="Notebook")
+        else:
+            where = {"lab": "doc/tree", "notebook": "notebooks"}[app]
+            self.page.goto(f"{server.url}/{where}/{name}?token={server.token}")
         self.page.wait_for_selector(".jp-Notebook", timeout=60_000)
         self.until(lambda: self.kernel == "idle", 60, "the kernel to start")
         self.page.evaluate("window.__running = new Set()")
+
+    def listen(self, event: str, listener: Callable[[Any], object]) -> None:
+        """Call `listener` at each `event` of the page, until the notebook is closed."""
+        self._listeners.append((event, listener))
+        self.page.on(event, listener)
+
+    def close(self, *, page: bool = False) -> None:
+        """End the kernel and close the notebook; JupyterLab stays for the next one, but with `page`."""
+        self.closed = True
+        self.command("kernelmenu:shutdown")
+        if page or self.app != "lab":
+            self.page.close()
+            return
+        self.page.set_viewport_size({"width": 1280, "height": 900})
+        self.page.evaluate(f"{_NOTEBOOK}.context.model.dirty = false")  # or it would ask whether to save
+        self.command("application:close-all")
+        self.until(lambda: self.page.locator(".jp-Notebook").count() == 0, 30, "the notebook to close")
+        for event, listener in self._listeners:
+            self.page.remove_listener(event, listener)
+        self._idle.append(self.page)
+
+    def clear(self) -> None:
+        """Leave one empty cell: a page that holds those of all tests before lays them out again at every change."""
+        self.page.evaluate(
+            f"async () => {{ const notebook = {_NOTEBOOK}.content, model = notebook.model.sharedModel;"
+            " const count = model.cells.length; notebook.mode = 'command'; window.__running.clear();"
+            " model.transact(() => { model.insertCell(count, {cell_type: 'code', source: ''});"
+            " model.deleteCellRange(0, count); }); notebook.activeCellIndex = 0; notebook.activate();"
+            " await new Promise(done => requestAnimationFrame(done)); }"
+        )
 
     @property
     def kernel(self) -> str | None:
@@ -198,12 +241,13 @@ class Notebook:
         return status
 
     def until(self, condition: Callable[[], Any], seconds: float, what: str) -> None:
-        """Poll until `condition()` holds."""
-        end = time.monotonic() + seconds
+        """Poll until `condition()` holds: at first often, later, as with a whole notebook, five times a second."""
+        end, pause = time.monotonic() + seconds, 30.0
         while not condition():
             if time.monotonic() > end:
                 raise AssertionError(f"waited {seconds} s for {what}; kernel {self.kernel}; console {self.console}")
-            self.page.wait_for_timeout(30)
+            self.page.wait_for_timeout(pause)
+            pause = min(200.0, 1.05 * pause)
 
     def command(self, name: str, **arguments: Any) -> None:
         """Run a JupyterLab command to its end."""

@@ -63,7 +63,8 @@ def test_collected_text_is_drawn_evenly(lab: Notebook, gateway: LocalGateway) ->
 
 def test_a_page_that_is_not_drawn_loses_nothing(context: Any, server: Server, gateway: LocalGateway) -> None:
     """What came, and ended, while the browser drew no frames (its tab was hidden) is there when it draws again."""
-    lab = Notebook(context, server, "lab", "hidden.ipynb")  # a page of its own: JupyterLab draws nothing either
+    # A page of its own, as JupyterLab draws nothing either.
+    lab = Notebook(context, server, "lab", "hidden.ipynb", new_page=True)
     lab.run(SETUP.format(url=gateway.url))
     begin, words = "so far " * 10_000, ["and on it goes, "] * 100
     gateway.script(
@@ -88,5 +89,4 @@ def test_a_page_that_is_not_drawn_loses_nothing(context: Any, server: Server, ga
     lab.until(lambda: text.text_content() == begin + "".join(words), 30, "the rest")
     lab.command("notebook:interrupt-kernel")
     cell.wait()
-    lab.command("kernelmenu:shutdown")
-    lab.page.close()
+    lab.close(page=True)

@@ -78,18 +78,18 @@ def opened(context: Any, server: Server) -> Iterator[Any]:
     """Opens a notebook with these cells in a front end."""
     notebooks: list[Notebook] = []
 
-    def open_in(app: Literal["lab", "notebook"], name: str, *sources: str) -> Notebook:
+    def open_in(app: Literal["lab", "notebook"], name: str, *sources: str, new_page: bool) -> Notebook:
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
         cells = [nbformat.v4.new_code_cell(source) for source in sources]
         if not (server.root / name).exists():
             nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), server.root / name)
-        notebooks.append(Notebook(context, server, app, name))
+        notebooks.append(Notebook(context, server, app, name, new_page=new_page))
         return notebooks[-1]
 
     yield open_in
     for notebook in notebooks:
-        notebook.command("kernelmenu:shutdown")
-        notebook.page.close()
+        if not notebook.closed:
+            notebook.close()
 
 
 @pytest.mark.parametrize("app", ["lab", *thorough("notebook")])
@@ -98,12 +98,14 @@ def test_an_opened_notebook(opened: Any, pictures: Path, app: Literal["lab", "no
     body = "a **word**, `code`\n\n* and $x^2$\n# no heading of ours"
     ours = [f"%%bifrost {TEXT} --max-tokens 60 -o answer\n{body}", f"%%bifrost_nb a/b\n{body}", f"\n %%bifrost\n{body}"]
     others = [f"x = 2\n{body}", f"%%bifrosty\n{body}", f"# %%bifrost\n{body}", f"%%bifrost2 a/b\n{body}"]
-    for _ in range(2):
-        notebook = opened(app, f"highlight-{app}.ipynb", *ours, *others)
+    for new_page in (True, False):
+        notebook = opened(app, f"highlight-{app}.ipynb", *ours, *others, new_page=new_page)
         for index in range(len(ours)):
             Editor(notebook, index).reads("markdown")
         for index in range(len(others)):
             Editor(notebook, len(ours) + index).reads("python")
+        if new_page:
+            notebook.close()
     first = Editor(notebook, 0).cell.locator(".cm-line").first
     for theme in THEMES:
         notebook.theme(theme)

@@ -96,8 +96,7 @@ def look_at(notebook: Notebook, cells: list[Cell], pictures: Path) -> None:
         if os.environ.get("BIFROST_NB_PICTURES"):  # whole pages take seconds each
             notebook.picture(pictures / f"{notebook.path.stem}-{theme.lower()}.png")
         assert notebook.page.evaluate(FAULTS) == [], theme
-    notebook.command("kernelmenu:shutdown")
-    notebook.page.close()
+    notebook.close()
 
 
 def dark(notebook: Notebook) -> bool:

@@ -47,7 +47,7 @@ class Watched(Notebook):
         super().__init__(context, server, "lab", name)
         self.canary, self.asked = canary
         self.server = server.url
-        self.page.on("request", lambda request: self._heard(request.url, request.resource_type))
+        self.listen("request", lambda request: self._heard(request.url, request.resource_type))
         self.watch()
 
     def watch(self) -> None:
