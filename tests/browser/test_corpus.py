@@ -128,6 +128,7 @@ def test_static(page: Watched, source: str) -> None:
     assert "script" in cell.output.inner_text()
 
 
+@pytest.mark.thorough
 def test_grid(page: Watched) -> None:
     """Every answer opened in the grid, and the word diff of every prompt."""
     page.run(
@@ -155,6 +156,7 @@ view = GridView(pairs)
     page.check()
 
 
+@pytest.mark.thorough
 def test_vote(page: Watched) -> None:
     """Every pair of a blind vote, and the reveal with its prompts and names."""
     page.run(
@@ -255,6 +257,7 @@ def test_playground(page: Watched, gateway: LocalGateway) -> None:
     assert [mark for mark in sorted(MARKS) if mark not in told] == []
 
 
+@pytest.mark.thorough
 def test_replay(page: Watched, gateway: LocalGateway) -> None:
     """Prompts, old answers and new ones in what a replay shows."""
     answers = [text.replace("\ud800", "\ufffd") for text in corpus(page.canary)]
@@ -279,10 +282,10 @@ def test_reopened_untrusted(context: Any, server: Server, opened: Watched) -> No
     saved = opened.saved()
     saved.cells.append(nbformat.v4.new_markdown_cell("Changed."))  # type: ignore[no-untyped-call]
     nbformat.write(saved, server.root / "untrusted.ipynb")  # type: ignore[no-untyped-call]
-    opened.page.close()
+    opened.close()
     again = Watched(context, server, "untrusted.ipynb", (opened.canary, opened.asked))
     trusted = "window.jupyterapp.shell.currentWidget.content.widgets.map(w => w.model.trusted)"
     assert True not in again.page.evaluate(trusted)
     again.page.evaluate("document.querySelectorAll('.jp-OutputArea').forEach(look)")
     again.check()
-    again.page.close()
+    again.close(page=True)
