@@ -20,6 +20,14 @@ from bifrost_nb._simulator.process import LocalGateway, local_gateway
 NO_SKIP = bool(os.environ.get("BIFROST_NB_NO_SKIP"))
 THOROUGH = bool(os.environ.get("BIFROST_NB_THOROUGH"))
 
+SDKS = (
+    "tests/sdks/",
+    "tests/simulator/test_sdk_routes_",
+    "tests/faults/test_route.py",
+    "tests/security/test_closed.py",
+)
+"""Files that load most of the SDKs, for which a process needs ten seconds."""
+
 # Containers often forbid bytecode: then each of the hundreds of gateways and kernels that the tests start would compile
 # the whole package again, which is three quarters of the time that a gateway takes to start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -30,9 +38,10 @@ sys.dont_write_bytecode = False
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """With several processes: what shares a server, a kernel or a browser stays in one of them.
 
-    That is a file as a rule, the browser's tests but for its notebooks, the gateways under test, and all that runs in
-    one version of the kernel. The browser's and the few long tests of tests/fuzz run for minutes: they come first, then
-    what has most tests. Marks, which `--dist loadgroup` reads, are lost with pytest 9.2 (pytest-xdist issue 1386).
+    That is a file as a rule, the browser's tests but for its notebooks, the gateways under test, all that runs in one
+    version of the kernel, and what loads the SDKs. The browser's and the few long tests of tests/fuzz run for minutes:
+    they come first, then what has most tests. Marks, which `--dist loadgroup` reads, are lost with pytest 9.2
+    (pytest-xdist issue 1386).
     """
     from xdist.scheduler import LoadScopeScheduling
 
@@ -45,6 +54,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
                 return browser
             if file.startswith("tests/conformance/"):
                 return "tests/conformance"
+            if file.startswith(SDKS):
+                return "tests/sdks"
             kernel = re.search(r"\bipykernel-[\d.]+", nodeid) if file.startswith("tests/kernels/") else None
             return kernel[0] if kernel else file
 
