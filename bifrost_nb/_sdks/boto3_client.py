@@ -97,7 +97,7 @@ class _Watch:
         exchange, body = pending.exchange, response_dict["body"]
         headers = response_dict["headers"].items()
         # Python's own HTTP client reads headers as Latin-1; gateway 2.0 writes names in UTF-8.
-        raw = [(name.encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in headers]
+        raw = ((name.encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in headers)
         exchange.head(response_dict["status_code"], raw)
         self._current.pending = None
         if isinstance(body, bytes):

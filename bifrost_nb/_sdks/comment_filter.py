@@ -13,12 +13,14 @@ __all__ = ["CommentFilter", "comment_filter"]
 
 def comment_filter(exchange: Exchange) -> CommentFilter | None:
     """A filter for the answer whose head has come; None where nothing is to be left out."""
+    if not exchange.path.startswith("/genai/"):
+        return None
     headers = exchange.headers
     kind = headers.get("content-type", "").lower()
     # The SDK goes by what it asked for, whatever the content type says.
     streamed = kind.startswith("text/event-stream") or ":streamGenerateContent" in exchange.path
     plain = headers.get("content-encoding", "identity") == "identity"
-    return CommentFilter(exchange) if streamed and plain and exchange.path.startswith("/genai/") else None
+    return CommentFilter(exchange) if streamed and plain else None
 
 
 class CommentFilter:

@@ -32,8 +32,9 @@ class Exchange:
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     began: float = field(default_factory=time.monotonic)
     status: int | None = None
-    headers: LowerNames = field(default_factory=LowerNames)
+    raw_headers: Iterable[tuple[bytes, bytes]] = ()
     """Of the answer."""
+    _headers: LowerNames | None = None
     blocks: list[tuple[float, bytes]] = field(default_factory=list)
     """The body as it came, each block with its arrival."""
     size: int = 0
@@ -52,8 +53,14 @@ class Exchange:
 
     def head(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """The answer's status and raw headers."""
-        self.status = status
-        self.headers = LowerNames.of(headers)
+        self.status, self.raw_headers, self._headers = status, headers, None
+
+    @property
+    def headers(self) -> LowerNames:
+        """Those of the answer by name; read when they are first asked for, as a rule once the call has ended."""
+        if self._headers is None:
+            self._headers = LowerNames.of(self.raw_headers)
+        return self._headers
 
     def take(self, block: bytes) -> None:
         """A block of the body has arrived."""

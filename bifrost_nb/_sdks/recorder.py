@@ -13,6 +13,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,6 +26,7 @@ from .._runs.trace_ids import traceparent
 from ..errors import ConfigurationError, LogError
 from .exchange import Exchange
 from .exchange_to_run import read
+from .helper_thread import beside
 
 __all__ = ["ASKED_HEADERS", "NO_KEY", "Recorder"]
 
@@ -112,9 +114,13 @@ class Recorder:
         exchange.over, exchange.failure, exchange.exhausted = True, failure, exhausted
         exchange.ended_ms = None if late else exchange.now_ms()
         with _harmless():
-            run = self._run(exchange)
-            self.client.record(run)
-            self._look_later(run)
+            self._remember(exchange)
+            # A dropped stream is closed by the garbage collector, in the midst of anything: it must wait for nobody.
+            run, rest = self._recorded(exchange) if late or self._hooked else beside(partial(self._recorded, exchange))
+            if rest:
+                log = self.client.log
+                (log.append_line_soon if late else log.append_line)(rest)
+                self._look_later(run)
 
     async def aend(self, exchange: Exchange, failure: BaseException | None = None, *, exhausted: bool = False) -> None:
         """`end` on the event loop of an async SDK, which must not stand still while another process holds the log."""
@@ -123,15 +129,25 @@ class Recorder:
         exchange.over, exchange.failure, exchange.exhausted = True, failure, exhausted
         exchange.ended_ms = exchange.now_ms()
         with _harmless():
-            run, client = self._run(exchange), self.client
-            await client.log.append_on_loop(run, redact=client.redact, secrets=client.credentials.secrets)
-            self._look_later(run)
+            self._remember(exchange)
+            run, rest = self._recorded(exchange) if self._hooked else beside(partial(self._recorded, exchange))
+            if rest:
+                await self.client.log.append_line_on_loop(rest)
+                self._look_later(run)
 
-    def _run(self, exchange: Exchange) -> Run:
-        self._remember(exchange)
-        run = read(exchange, self._secrets)
+    @property
+    def _hooked(self) -> bool:
+        """Whether functions of the person's decide what is written: they are called on the thread of their call."""
+        return self.client.redact is not None or self.client.log.redact is not None
+
+    def _recorded(self, exchange: Exchange) -> tuple[Run, bytes]:
+        """The run of an exchange; its line, where another writer holds the log. Never waits for anybody."""
+        run, client = read(exchange, self._secrets), self.client
         run.gateway_version = self._version
-        return run
+        rest = client.log.offer(run, redact=client.redact, secrets=client.credentials.secrets)
+        if not rest:
+            self._look_later(run)
+        return run, rest
 
     def _look_later(self, run: Run) -> None:
         """What `run` does not know yet is looked for on the private loop."""

@@ -89,14 +89,31 @@ class RunLog:
         `redact` is asked before this log's own hook. `secrets` are keys that neither the line nor what `run` has from
         outside may hold, whoever repeats them. Raises LogError if it could not be written; the run is unharmed.
         """
-        line = self._line(run, redact, secrets)
-        if self._appender is not None:
-            self._appender.append(line)
+        self.append_line(self._line(run, redact, secrets))
 
     async def append_on_loop(self, run: Run, *, redact: Redact | None = None, secrets: Iterable[str] = ()) -> None:
         """`append` on an event loop that takes times: where another process holds the file, a thread waits for it."""
+        if rest := self.offer(run, redact=redact, secrets=secrets):
+            await self.append_line_on_loop(rest)
+
+    def offer(self, run: Run, *, redact: Redact | None = None, secrets: Iterable[str] = ()) -> bytes:
+        """`append` that waits for nobody: the line, while another writer holds the file, else nothing is left of it."""
         line = self._line(run, redact, secrets)
-        if self._appender is not None and not self._appender.offer(line):
+        return b"" if self._appender is None or self._appender.offer(line) else line
+
+    def append_line(self, line: bytes) -> None:
+        """Write what `offer` left. Raises LogError."""
+        if self._appender is not None:
+            self._appender.append(line)
+
+    def append_line_soon(self, line: bytes) -> None:
+        """`append_line` by a thread of the log's own, which alone waits for the file."""
+        if self._appender is not None:
+            self._appender.later(line)
+
+    async def append_line_on_loop(self, line: bytes) -> None:
+        """`append_line`, a thread waiting for the file."""
+        if self._appender is not None:
             await asyncio.shield(asyncio.wrap_future(self._appender.later(line)))
 
     def _line(self, run: Run, redact: Redact | None, secrets: Iterable[str]) -> bytes:
