@@ -263,6 +263,19 @@ told""",
         _cached,
         ("nobody else's",),
     ),
+    "all else is only read": (
+        """client.chat(one, "Name a lamp.", max_tokens=3)
+frames = [bf.models(client), bf.providers(client), bf.virtual_keys(client), bf.gateway_stats(client=client),
+    bf.gateway_histogram("cost", client=client), bf.prompts(client)]
+assert all(hasattr(frame, "columns") for frame in frames)
+bf.reconcile(since="1h", client=client)
+bf.gateway_logs(since="1h", client=client)[["requested_model", "status"]]""",
+        lambda records: (
+            [one["path"] for one in records if one["method"] != "GET"] == ["/v1/chat/completions"]
+            and len({one["path"] for one in records}) > 6
+        ),
+        ("gpt-4o-mini",),
+    ),
     "what doctor says": (
         "bf.doctor(client)",
         _asked("GET /api/config"),
