@@ -38,6 +38,12 @@ FAULTS = """() => {
         .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
     const faults = [];
     for (const output of document.querySelectorAll('.jp-OutputArea-output')) {
+        for (const picture of output.querySelectorAll('img, canvas, svg[role=img]')) {
+            const words = picture.getAttribute('alt') || picture.getAttribute('aria-label') || '';
+            const lab = picture.closest('.jp-RenderedImage');  // JupyterLab's own for image/png, which takes no words
+            const silent = !words.trim() && !lab && picture.checkVisibility();
+            if (silent) faults.push(`no words: ${picture.outerHTML.slice(0, 80)}`);
+        }
         const texts = document.createTreeWalker(output, NodeFilter.SHOW_TEXT);
         while (texts.nextNode()) {
             const node = texts.currentNode.parentElement, words = texts.currentNode.textContent.trim().slice(0, 40);
@@ -53,7 +59,8 @@ FAULTS = """() => {
     }
     return [...new Set(faults)];
 }"""
-"""Texts of outputs that are cut, or have less contrast than the 4.5 of the accessibility guidelines."""
+"""Texts of outputs that are cut, or have less contrast than the 4.5 of the accessibility guidelines; pictures without
+words."""
 
 
 @pytest.mark.timeout(600)  # two front ends at once, each with a kernel and a gateway, on whatever else the machine does
