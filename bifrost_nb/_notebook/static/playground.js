@@ -365,7 +365,7 @@ export default {
       halt.disabled = !told.running;
       root.setAttribute("aria-busy", String(Boolean(told.running)));
       chats.draw(told.chats || []);
-      schema.say(told.typed);
+      schema.say(told.typed || ["", ""]);
       drawVariables();
       drawScorers();
       drawOn();
