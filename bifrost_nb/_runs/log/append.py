@@ -68,9 +68,10 @@ class Appender:
 
     def _append_held(self, line: bytes, lock_seconds: float) -> None:
         try:
-            # Once more where the file was gone, and again should it vanish between opening and locking it.
-            if not any(self._append(line, lock_seconds) for _ in range(3)):
-                raise FileNotFoundError(errno.ENOENT, "it is deleted again and again")
+            for _ in range(3):  # again where the file was gone, and should it vanish between opening and locking it
+                if self._append(line, lock_seconds):
+                    return
+            raise FileNotFoundError(errno.ENOENT, "it is deleted again and again")
         except OSError as error:
             raise _failed(self._path, error) from None
 

@@ -51,7 +51,7 @@ _DEPTH = 64
 _read_columns = operator.attrgetter(*NAMES)
 _read_extra = operator.attrgetter(*EXTRA)
 _TEMPLATE: dict[str, Any] = dict.fromkeys(("schema", *NAMES, "extra")) | {"schema": SCHEMA}
-_computed = [column for column in COLUMNS if not isinstance(column.value, operator.attrgetter)]
+_computed = [(column.name, column.value) for column in COLUMNS if not isinstance(column.value, operator.attrgetter)]
 
 
 def encode(run: Run) -> bytes:
@@ -59,8 +59,8 @@ def encode(run: Run) -> bytes:
     record = _TEMPLATE.copy()
     record.update(zip(NAMES, _read_columns(run)))  # noqa: B905  strict= costs a twentieth of an append
     try:
-        for column in _computed:
-            record[column.name] = column.value(run)
+        for name, value in _computed:
+            record[name] = value(run)
         if run.started_at.tzinfo is not UTC:
             record["started_at"] = cell(run.started_at, "datetime64[us, UTC]")
         record["extra"] = {name: value for name, value in zip(EXTRA, _read_extra(run)) if value}  # noqa: B905
