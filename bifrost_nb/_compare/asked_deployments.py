@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .._client.calls import AnyKind
+from .._client.calls import AnyKind, CallOptions
 from .._numbers import number, whole
 from .._prompts.messages import Turns, checked_turns
 from .._safe_text import quoted
@@ -52,12 +52,16 @@ class AskedDeployment:
     """What was said before in its own conversation: turns in front of the prompt, templates too."""
 
 
+_KNOWN = _FIELDS | (set(CallOptions.__annotations__) - {"comparison_id", "prompt_id", "repeat"})
+"""What a call takes: fields of its body, and options that are none, such as ``retries``."""
+
+
 def check_names(function: Callable[..., Any], parameters: Iterable[str]) -> None:
     """Raises ConfigurationError for one of `parameters` that is no parameter of a call, but is like an argument that
     `function` has itself."""
     own = [name for name, one in inspect.signature(function).parameters.items() if one.kind is not one.VAR_KEYWORD]
     for name in parameters:
-        meant = [] if name in _FIELDS else similar(name, [*own, *_FIELDS])
+        meant = [] if name in _KNOWN else similar(name, [*own, *_KNOWN])
         if meant and meant[0] in own:
             raise ConfigurationError(
                 f"{function.__name__}() has no argument {quoted(name, 60)}.", hint=f"Did you mean {meant[0]!r}?"

@@ -238,6 +238,15 @@ def test_texts_that_become_formulas_whatever_holds_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "option", [{"retries": 0}, {"timeout": 20.0}, {"headers": {"x-a": "b"}}, {"extra": {"a": 1}}, {"route": "v1"}]
+)
+def test_what_only_a_call_takes_is_no_mistake(option: dict[str, Any], client: Client) -> None:
+    """Options of a call that are no fields of its body are passed on, however like an argument of compare they are."""
+    found = bf.compare(["azure/fast"], "Hi", client=client, max_tokens=3, **option)
+    assert found.frame["status"].tolist() == ["ok"]
+
+
+@pytest.mark.parametrize(
     ("wrong", "right"),
     [("input", "inputs"), ("repeat", "repeats"), ("dryrun", "dry_run"), ("scores", "score"), ("image", "images"),
      ("fallback", "fallbacks"), ("prompts", "prompt"), ("max_cost", "max_cost_usd"), ("Messages", "messages"),
