@@ -6,7 +6,8 @@ from outside is escaped; the numbers stand beside the bars.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._display.html import BLUE, Markup, note, table, text as escape
@@ -193,24 +194,30 @@ def _days(comparison: Comparison) -> list[str]:
     apart = [name for name, found in passes.items() if not found & passes[first]]
     if not apart:
         return []
-    others = ", ".join(apart[:5]) + (f" and {len(apart) - 5:,} more" if len(apart) > 5 else "")
     return [
-        f"The times of {others} are of another sweep than those of {first}: they cannot be compared."
+        f"The times of {_first(apart)} are of another sweep than those of {first}: they cannot be compared."
         " fresh=True measures all together."
     ]
+
+
+def _first(names: Sequence[str]) -> str:
+    """The first five, and how many more."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
 
 
 def _failures(comparison: Comparison, *, written: bool) -> list[str]:
     """Why runs failed, grouped by reason; the most frequent first. `written`: as files may hold it."""
     from .._display.describe import error_text
 
-    reasons: dict[tuple[str, str], int] = {}
+    reasons: dict[str, Counter[str]] = {}
     for name, run in comparison.named_runs():
         if run.status not in ("ok", "cancelled", None):
-            key = (name, error_text(as_written(run) if written else run))
-            reasons[key] = reasons.get(key, 0) + 1
-    ordered = sorted(reasons.items(), key=lambda item: -item[1])
-    notes = [f"{name}: {count:,} failed: {plain(reason, 600)}" for (name, reason), count in ordered[:FAILURES]]
+            reasons.setdefault(error_text(as_written(run) if written else run), Counter())[name] += 1
+    ordered = sorted(reasons.items(), key=lambda item: -item[1].total())
+    notes = [
+        f"{_first(list(counts))}: {counts.total():,} failed: {plain(reason, 600)}"
+        for reason, counts in ordered[:FAILURES]
+    ]
     if len(ordered) > FAILURES:
         notes.append(f"… and {len(ordered) - FAILURES:,} other reasons; comparison.frame has them all.")
     texts = [one.name for one in comparison.plan.asked if one.kind == "text"]

@@ -72,6 +72,15 @@ def test_a_table_of_failures_says_why(client: Client) -> None:
     assert "3 failed" in comparison._repr_html_()
 
 
+def test_variants_that_fail_alike_are_told_together(client: Client) -> None:
+    """Seven variants with one reason are one line: the first five, how many more, and all their runs."""
+    asked = [{"deployment": CHATS, "name": f"v{place}", "temperature": place / 10} for place in range(7)]
+    comparison = compare(asked, "About {{n}}.", inputs={"n": [1, 2]}, api="text", client=client, max_tokens=5)
+    lines = [line for line in str(comparison).splitlines() if " failed: " in line]
+    assert len(lines) == 1
+    assert "v0, v1, v2, v3, v4 and 2 more: 14 failed: " in lines[0]
+
+
 @pytest.mark.parametrize(
     ("typed", "meant"), [("azure/fsat", TEXTS), ("openai/gpt-4o-mni", CHATS), ("azzure/fast", TEXTS)]
 )
