@@ -38,6 +38,7 @@ def test_cells_leave_nothing_behind(
     gateway.script([{"chunks": 2, "gap_ms": 0, "first_text_ms": 0, "cost": 0.01}])
     assert shell.displayhook is not None
     shell.displayhook.cache_size = KEPT
+    elsewhere = ours()[Run.__qualname__]  # held by tests before this one
 
     def cells(first: int, last: int) -> None:
         for number in range(first, last):
@@ -47,7 +48,7 @@ def test_cells_leave_nothing_behind(
     before = ours()
     cells(2 * KEPT, 2 * KEPT + 300)
     after = ours()
-    assert KEPT // 2 < after[Run.__qualname__] <= KEPT + 5, after
+    assert after[Run.__qualname__] <= elsewhere + KEPT + 5, after
     grown = {kind: (before[kind], count) for kind, count in after.items() if count > before[kind] + KEPT // 2}
     assert not grown
 
