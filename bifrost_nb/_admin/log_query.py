@@ -25,6 +25,7 @@ __all__ = [
     "LIST_MODELS",
     "PAGE",
     "LogQuery",
+    "check_length",
     "checked_statuses",
     "listed",
     "names_of",
@@ -40,6 +41,9 @@ PAGE = 1000
 DETAILS_AT_ONCE = 8
 MOST_ERRORS = 500
 """So many failed rows of a list without details are asked for one by one, the newest first."""
+MOST_ROWS, MOST_PAGES = 200_000, 2_000
+"""So much of a list is read, also by pages of 100: a run of each row takes some 13 kB, and a list without an end would
+be read for ever."""
 LIST_MODELS = "list_models"
 """The kind of the rows that the gateway writes when it is asked for its models (1.4.18 and later, measured)."""
 
@@ -156,6 +160,7 @@ async def read_log(
     await check_known(access, query.others)
     found: list[Run] = []
     seen: set[str] = set()
+    pages = 0
     while query.limit is None or len(found) < query.limit:
         # Left to `keeps`: `models` means the provider's names there, so aliases would be missed; and up to 1.5.16 a
         # cancelled call is logged as an error.
@@ -169,6 +174,8 @@ async def read_log(
         runs = [run_of(row, access.hide) for row_id, row in rows.items() if row_id not in seen]
         seen |= rows.keys()
         found += [run for run in runs if query.keeps(run)]
+        pages += 1
+        check_length(len(seen), pages)
         total = _total(answer)
         if not runs or (total is not None and len(rows) < PAGE and len(seen) >= total):
             break
@@ -183,6 +190,14 @@ async def read_log(
                 run.http_status, run.error_type, run.error_code = whole.http_status, whole.error_type, whole.error_code
                 run.error_message = whole.error_message or run.error_message
     return with_primaries(reversed(newest))
+
+
+def check_length(rows: int, pages: int) -> None:
+    """Raises ConfigurationError where a list is longer than can be read."""
+    if rows > MOST_ROWS or pages > MOST_PAGES:
+        raise ConfigurationError(
+            f"The gateway's log goes on after {rows:,} rows.", hint="Ask for fewer by since=, until= or filters."
+        )
 
 
 async def with_names(access: Access, query: LogQuery, *, missing: str) -> LogQuery:

@@ -204,11 +204,16 @@ def _from_array(value: Any) -> Any:
 
 def _png(picture: Any) -> bytes:
     _check_pixels(*picture.size)
+    from PIL import ImageOps
+
     made = io.BytesIO()
     try:
-        picture.save(made, format="PNG")
+        # A photograph may be stored on its side and say so in a tag that PNG readers do not heed.
+        ImageOps.exif_transpose(picture).save(made, format="PNG")
     except Exception as error:  # noqa: BLE001 - PIL decodes a lazy file here, and its readers fail in many ways
-        raise Fault(f"cannot be written as PNG: {plain(error, 100)}") from None
+        other = getattr(picture, "mode", "RGB")
+        way = "" if other in ("1", "L", "LA", "P", "RGB", "RGBA") else ": send picture.convert('RGB')"
+        raise Fault(f"cannot be written as PNG: {plain(error, 100)}{way}") from None
     return made.getvalue()
 
 

@@ -11,8 +11,9 @@ import pytest
 from starlette.responses import Response
 
 import bifrost_nb as bf
-from bifrost_nb import Client
+from bifrost_nb import Client, ConfigurationError
 
+from ..thorough import thorough
 from .servers import Table, log_row, served
 
 WHEN = "2026-11-01T00:00:00Z"
@@ -121,3 +122,43 @@ def test_odd_parts_of_an_answer(client_of: Callable[..., Client], table: tuple[T
             assert repr(found)
             if isinstance(found, pd.DataFrame):
                 assert found.to_csv()
+
+
+ENDLESS: dict[str, tuple[int, Callable[[Client], Any]]] = {
+    "log": (1000, lambda client: bf.gateway_logs(client=client)),
+    "log, a row a page": (1, lambda client: bf.gateway_logs(client=client)),
+    "log, none of them wanted": (1000, lambda client: bf.gateway_logs(client=client, provider="nobody", limit=5)),
+    "reconcile": (1000, lambda client: bf.reconcile(client=client, since="1d")),
+    "tool log": (1000, lambda client: bf.mcp_logs(client=client)),
+    "models": (1000, bf.models),
+    "virtual keys": (100, bf.virtual_keys),
+    "rules": (100, bf.routing_rules),
+}
+
+
+@pytest.mark.parametrize("name", ["tool log", *thorough(*sorted(ENDLESS.keys() - {"tool log"}))])
+def test_a_list_without_an_end_ends(client_of: Callable[..., Client], table: tuple[Table, str], name: str) -> None:
+    """A gateway that always has another page, whole or of one row, is left: with what came, or with one clear error."""
+    size, ask = ENDLESS[name]
+
+    def page(_: Any) -> Any:
+        number = len(table[0].asked)
+        rows = [{"id": f"{number}-{place}", "timestamp": WHEN, "status": "success"} for place in range(size)]
+        token = {"next_page_token": f"{number}"}
+        return {"logs": rows, "data": rows, "virtual_keys": rows, "rules": rows, "has_logs": True, **token}
+
+    paths = (
+        "/api/logs",
+        "/api/mcp-logs",
+        "/v1/models",
+        "/api/governance/virtual-keys",
+        "/api/governance/routing-rules",
+    )
+    table[0].answers = dict.fromkeys(paths, page)
+    client, before = client_of(table[1]), len(table[0].asked)
+    if "log" in name or name == "reconcile":
+        with pytest.raises(ConfigurationError, match="goes on after"):
+            ask(client)
+    else:
+        assert len(ask(client)) >= size
+    assert len(table[0].asked) - before < 510
