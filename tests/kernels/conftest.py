@@ -97,9 +97,9 @@ def front(shared_front: FrontEnd, gateway: LocalGateway) -> Iterator[FrontEnd]:
 
 @pytest.fixture
 def loaded(front: FrontEnd, gateway: LocalGateway) -> Iterator[FrontEnd]:
-    """A kernel with the extension loaded for this test."""
+    """A kernel with the extension loaded for this test, anew where a failed one left it loaded."""
     try:
-        cell = front.run(f"%load_ext bifrost_nb\n%config Bifrost.base_url = {gateway.url!r}").wait()
+        cell = front.run(f"%reload_ext bifrost_nb\n%config Bifrost.base_url = {gateway.url!r}").wait()
         assert (cell.status, cell.printed, cell.shown) == ("ok", "", []), cell.messages
         yield front
     finally:  # or one test's trouble would be that of all that follow
