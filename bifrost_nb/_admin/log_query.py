@@ -41,9 +41,8 @@ PAGE = 1000
 DETAILS_AT_ONCE = 8
 MOST_ERRORS = 500
 """So many failed rows of a list without details are asked for one by one, the newest first."""
-MOST_ROWS, MOST_PAGES = 200_000, 2_000
-"""So much of a list is read, also by pages of 100: a run of each row takes some 13 kB, and a list without an end would
-be read for ever."""
+MOST_ROWS, MOST_PAGES = 200_000, 500
+"""So much of a list is read: a run of each row takes some 13 kB, and a list without an end would be read for ever."""
 LIST_MODELS = "list_models"
 """The kind of the rows that the gateway writes when it is asked for its models (1.4.18 and later, measured)."""
 
