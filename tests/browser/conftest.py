@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,11 +90,24 @@ def classic_notebook(context: Any, server: Server, shared_gateway: LocalGateway)
     return notebook
 
 
+def emptied(notebook: Notebook, gateway: LocalGateway) -> None:
+    """Leave nothing of the test before: one that failed while its cell ran would take all that follow with it."""
+    with contextlib.suppress(AssertionError):
+        notebook.until(lambda: not notebook.busy, 5, "the last test's cells to end")
+    busy = notebook.busy
+    if busy:
+        notebook.restart()
+    notebook.clear()
+    if busy:
+        notebook.run(SETUP.format(url=gateway.url))
+        notebook.clear()
+    notebook.console.clear()
+
+
 @pytest.fixture
 def lab(lab_notebook: Notebook, gateway: LocalGateway) -> Iterator[Notebook]:
     """JupyterLab; after the test its console must be free of errors."""
-    lab_notebook.clear()
-    lab_notebook.console.clear()
+    emptied(lab_notebook, gateway)
     yield lab_notebook
     assert lab_notebook.console == []
 
@@ -102,7 +116,6 @@ def lab(lab_notebook: Notebook, gateway: LocalGateway) -> Iterator[Notebook]:
 def either(request: pytest.FixtureRequest, gateway: LocalGateway) -> Iterator[Notebook]:
     """JupyterLab and Notebook 7 in turn; after the test the console must be free of errors."""
     notebook: Notebook = request.getfixturevalue({"lab": "lab_notebook", "notebook": "classic_notebook"}[request.param])
-    notebook.clear()
-    notebook.console.clear()
+    emptied(notebook, gateway)
     yield notebook
     assert notebook.console == []

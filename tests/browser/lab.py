@@ -221,7 +221,11 @@ class Notebook:
         self._idle.append(self.page)
 
     def clear(self) -> None:
-        """Leave one empty cell: a page that holds those of all tests before lays them out again at every change."""
+        """Leave one empty cell and no pointer over anything, whatever the test before left there.
+
+        A page that holds the cells of all tests lays them out again at every change.
+        """
+        self.page.mouse.move(0, 0)
         self.page.evaluate(
             f"async () => {{ const notebook = {_NOTEBOOK}.content, model = notebook.model.sharedModel;"
             " const count = model.cells.length; notebook.mode = 'command'; window.__running.clear();"
@@ -229,6 +233,17 @@ class Notebook:
             " model.deleteCellRange(0, count); }); notebook.activeCellIndex = 0; notebook.activate();"
             " await new Promise(done => requestAnimationFrame(done)); }"
         )
+
+    @property
+    def busy(self) -> bool:
+        """Whether a cell has not ended; the kernel says that it is idle after each message of a widget, too."""
+        return self.kernel != "idle" or bool(self.page.evaluate("window.__running.size"))
+
+    def restart(self) -> None:
+        """A new kernel in place of one that a failed test left busy."""
+        self.page.evaluate(f"() => {_NOTEBOOK}.sessionContext.session.kernel.restart()")
+        self.page.evaluate("window.__running.clear()")
+        self.until(lambda: self.kernel == "idle", 60, "the kernel to start again")
 
     @property
     def kernel(self) -> str | None:
