@@ -12,7 +12,7 @@ from .._client.transport import Reply, fetch, of_proxy_perhaps
 from .._keys import Secret, hide_in, secrets_in, without_keys
 from .._safe_text import plain
 from .._settings import Settings
-from .._wire.errors import gateway_error, parse_error
+from .._wire.gateway_errors import gateway_error, parse_error
 from .._wire.json_text import whole
 from ..errors import GatewayError, NotFound, ProtocolError
 

@@ -11,7 +11,7 @@ from .._client.model_list import ROUNDED
 from .._client.portal import portal
 from .._client.transport import Reply, fetch
 from .._numbers import version_numbers
-from .._wire.errors import parse_error
+from .._wire.gateway_errors import parse_error
 from ..errors import AuthenticationFailed, BifrostError, GatewayError, NotFound, ProtocolError
 from .access import Access
 from .configuration import configuration

@@ -13,7 +13,7 @@ from .._runs.cost import add_log_cost
 from .._runs.late_facts import request_type_of
 from .._runs.log.codec import cell
 from .._runs.run import Run, Status
-from .._wire.errors import parse_error
+from .._wire.gateway_errors import parse_error
 from .._wire.metadata import name_of, parse_cache, parse_usage
 from .fields import as_json, objects
 

@@ -22,7 +22,7 @@ from .._runs.cost import Price, add_price_cost, broken_off
 from .._runs.late_facts import add_log_rows, answered_in
 from .._runs.pending import cost_follows, costs_settled, somebody_waits
 from .._runs.run import Run
-from .._wire.errors import gateway_error, parse_error
+from .._wire.gateway_errors import gateway_error, parse_error
 from ..errors import BifrostError, LogError
 from .credentials import Credentials
 from .model_list import MODELS_LAST_S, model_list, prices_in

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .._safe_text import plain
-from .._wire.errors import gateway_error, parse_error
+from .._wire.gateway_errors import gateway_error, parse_error
 from .._wire.json_text import whole
 from ..errors import GatewayError, ProtocolError
 from .transport import Reply, fetch, of_proxy_perhaps

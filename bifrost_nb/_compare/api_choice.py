@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from .._client.calls import AnyKind, Kind, chat_parameters
 from .._safe_text import quoted
-from ..errors import BifrostError, ConfigurationError
+from ..errors import ConfigurationError
+from .abilities import methods_of
 
 if TYPE_CHECKING:
     from .._client.client import Client
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MEDIA",
-    "check_images_taken",
     "compared_kind",
     "decided_kind",
     "kind_of",
@@ -28,8 +27,6 @@ __all__ = [
     "with_kinds",
 ]
 
-LIST_WAIT_S = 5.0
-"""A gateway asks all its providers for their lists; a comparison waits at most so long for that."""
 _WORDS: Mapping[AnyKind, str] = {"text": "text completions", "chat": "chat", "responses": "the Responses API"}
 MEDIA = ("image", "speech", "transcription")
 """By which a comparison asks as well; all of it or none, since a picture and a text are not compared."""
@@ -67,7 +64,7 @@ def kind_of(
     parameters: Mapping[str, Any] | None = None,
 ) -> Kind:
     """By which API one deployment is asked: as `with_kinds` chooses."""
-    return kind or _chosen(_able(client).get(deployment, frozenset()), system, parameters or {})
+    return kind or _chosen(methods_of(client).get(deployment, frozenset()), system, parameters or {})
 
 
 def with_kinds(
@@ -87,7 +84,7 @@ def with_kinds(
         )
     kind = decided_kind(kind)
     own = [decided_kind(one.parameters.get("api", kind)) for one in asked]
-    able = _able(client, known_only) if None in own else {}
+    able = methods_of(client, known_only) if None in own else {}
     found = []
     for one, chosen in zip(asked, own, strict=True):
         api = chosen or _chosen(able.get(one.deployment, frozenset()), one.system, one.parameters)
@@ -125,48 +122,3 @@ def kinds_note(plan: Plan) -> str | None:
         if any(one.kind == kind for one in plan.asked)
     )
     return f"Not all were asked the same way: {'; '.join(said)}. api= decides otherwise."
-
-
-def check_images_taken(client: Client, deployments: Iterable[str], *, known_only: bool = False) -> None:
-    """Raises ConfigurationError where the gateway's list says that a deployment takes no images.
-
-    The list names the kinds of input of some deployments only (``architecture.input_modalities``); the others are
-    asked, and their providers decide. `known_only` reads what was listed before and asks nobody.
-    """
-    asked = set(deployments)
-    for model in client.known_models() if known_only else _listed(client):
-        told = model.get("architecture")
-        modalities = told.get("input_modalities") if isinstance(told, Mapping) else None
-        if not isinstance(modalities, list) or not modalities or "image" in modalities:
-            continue
-        if model["id"] in asked:
-            raise ConfigurationError(
-                f"{model['id']} takes no images, only {', '.join(map(str, modalities))} (bf.models()).",
-                hint="Choose deployments whose input_modalities in bf.models() name image.",
-            )
-
-
-def _able(client: Client, known_only: bool = False) -> dict[str, frozenset[str]]:
-    """The kinds of requests that each listed deployment takes; empty where the gateway does not tell."""
-    listed = client.known_models() if known_only else _listed(client)
-    told = ((str(model["id"]), model.get("supported_methods")) for model in listed)
-    return {
-        name: frozenset(str(one).removesuffix("_stream") for one in methods)
-        for name, methods in told
-        if isinstance(methods, list)
-    }
-
-
-def _listed(client: Client) -> Sequence[Any]:
-    """The gateway's models; none where it does not tell: the calls will say what is wrong."""
-
-    async def listed() -> Sequence[Any]:
-        async with asyncio.timeout(LIST_WAIT_S):
-            return await client.models()
-
-    if found := client.known_models():
-        return found
-    try:
-        return client.run_on_loop(listed())
-    except (BifrostError, TimeoutError):
-        return ()

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from .._notebook.widgets.vote import Vote
     from .agreement import Agreement
     from .difference import Difference, DifferenceOptions, Mixed
-    from .differences import Best
     from .groups import By
     from .judge_calls import JudgeCalls
     from .judge_pairs import Judgement, PairAnswer
+    from .multiple_comparisons import Best
     from .scoring import Judged, ScorerFunction
     from .text_diff import TextDiff
     from .until import Decision
@@ -211,7 +211,7 @@ class Comparison:
         ``same``, ``p_value``, ``p_adjusted`` (Holm), ``outcome``, ``winner``, ``verdict``. A winner is named only where
         the corrected p-value allows it. Takes the options of `difference`.
         """
-        from .differences import differences
+        from .multiple_comparisons import differences
 
         return differences(self.frame, metric, baseline, **self._at_any_look(metric, options))
 
@@ -230,7 +230,7 @@ class Comparison:
 
         Cost is the mean cost of a run times 1,000. A variant whose cost or time is unknown does not pass a limit.
         """
-        from .differences import best
+        from .multiple_comparisons import best
 
         limits = {
             "cost_usd_per_1000": max_cost_usd_per_1000,

@@ -29,7 +29,8 @@ from .._prompts.messages import (
 )
 from .._prompts.template import render
 from ..errors import ConfigurationError
-from .api_choice import MEDIA, check_images_taken, system_for, with_kinds
+from .abilities import check_images_taken
+from .api_choice import MEDIA, system_for, with_kinds
 from .asked_deployments import AskedDeployment, asked_deployments, whole_number
 from .groups import SEPARATOR
 from .identity import digest_of, identity_of, numbered, shown_values

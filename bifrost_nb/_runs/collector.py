@@ -31,8 +31,8 @@ from .._wire.choices import (
 )
 from .._wire.chunk_sequence import ChunkOrder
 from .._wire.deployments import Deployment
-from .._wire.errors import ErrorInfo, gateway_error, innermost, parse_error
 from .._wire.fast_chunks import PlainChunk, plain_chunks
+from .._wire.gateway_errors import ErrorInfo, gateway_error, innermost, parse_error
 from .._wire.json_text import loads, whole, whole_characters
 from .._wire.metadata import header, parse_cache, parse_usage, served
 from .._wire.tool_calls import ToolCalls

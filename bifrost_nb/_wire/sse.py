@@ -27,7 +27,7 @@ class EventDecoder:
 
     `limit` is the size in bytes that one line, and the data of one event, may have. Payloads stay bytes: UTF-8 cut
     between two blocks needs no care, and the JSON parser refuses what is not UTF-8. Payloads of ``event: error`` are
-    among the others; `bifrost_nb._wire.errors.is_error` tells them. An event without data is not reported.
+    among the others; `bifrost_nb._wire.gateway_errors.is_error` tells them. An event without data is not reported.
     """
 
     def __init__(self, limit: int = _LIMIT) -> None:

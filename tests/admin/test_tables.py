@@ -12,7 +12,7 @@ import pytest
 from bifrost_nb import AuthenticationFailed, Client, ConfigurationError, ConnectionFailed
 from bifrost_nb._admin import tables
 from bifrost_nb._admin.api import Admin, gateway_stats, models, providers, virtual_keys
-from bifrost_nb._compare.api_choice import check_images_taken
+from bifrost_nb._compare.abilities import check_images_taken
 from bifrost_nb._simulator.process import LocalGateway, local_gateway
 
 from .conftest import logged

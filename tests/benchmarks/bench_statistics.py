@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bifrost_nb._compare.agreement import agreement
-from bifrost_nb._compare.differences import holm
 from bifrost_nb._compare.judge_bias import preferences
+from bifrost_nb._compare.multiple_comparisons import holm
 from bifrost_nb._statistics.intervals import (
     mean_interval,
     mean_p_value,

@@ -16,7 +16,7 @@ import pytest
 import bifrost_nb as bf
 from bifrost_nb import Client, LocalGateway, RunLog, Timeouts
 from bifrost_nb._client.call_notes import BILLED_TWICE, TAKEN
-from bifrost_nb._client.transport.error_map import foreign, mapped
+from bifrost_nb._client.transport.network_errors import foreign, mapped
 
 HTML = {"content-type": "text/html"}
 LONG = {"text": "data: " + "x" * 1000, "repeat": 10_500}

@@ -8,7 +8,7 @@ import pytest
 
 from bifrost_nb import Client, LocalGateway, RunLog
 from bifrost_nb._compare.compare import compare
-from bifrost_nb._compare.differences import best
+from bifrost_nb._compare.multiple_comparisons import best
 
 from .frames import calls, frame, times
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bifrost_nb._client.call_notes import is_shared
-from bifrost_nb._wire.errors import gateway_error, parse_error
+from bifrost_nb._wire.gateway_errors import gateway_error, parse_error
 
 from .report import read_table
 

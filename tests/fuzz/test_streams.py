@@ -12,7 +12,7 @@ from bifrost_nb._client.model_list import prices_in
 from bifrost_nb._runs.collector import Collector
 from bifrost_nb._runs.cost import add_log_cost
 from bifrost_nb._runs.run import Run
-from bifrost_nb._wire.errors import gateway_error, parse_error
+from bifrost_nb._wire.gateway_errors import gateway_error, parse_error
 from bifrost_nb._wire.metadata import parse_cache, parse_cost, parse_usage, served
 from bifrost_nb._wire.sse import EventDecoder
 from bifrost_nb.errors import GatewayError, ProtocolError

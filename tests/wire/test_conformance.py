@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from bifrost_nb._wire.choices import choice_text, choices_of, finish_reason, logprobs_of, reasoning_text, tool_calls_of
-from bifrost_nb._wire.errors import is_error, parse_error
+from bifrost_nb._wire.gateway_errors import is_error, parse_error
 from bifrost_nb._wire.metadata import parse_cache, parse_cost, parse_usage, served
 from bifrost_nb._wire.requests import Deployment, TextCompletionRequest, body, build_text, endpoint
 

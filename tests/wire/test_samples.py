@@ -10,7 +10,7 @@ import pytest
 
 from bifrost_nb._wire.choices import choice_text, choices_of, finish_reason, logprobs_of, merge_logprobs
 from bifrost_nb._wire.deployments import Deployment
-from bifrost_nb._wire.errors import gateway_error, is_error, parse_error
+from bifrost_nb._wire.gateway_errors import gateway_error, is_error, parse_error
 from bifrost_nb._wire.metadata import Served, Tokens, parse_usage, served
 from bifrost_nb._wire.sse import DONE, EventDecoder
 from bifrost_nb.errors import GatewayError

@@ -9,8 +9,8 @@ What is still httpx's work, and would have to move where httpx dies, is all in `
 
 from .attempt import Sink, attempt
 from .body import MAX_ANSWER_BYTES
-from .error_map import mapped, of_proxy_perhaps
 from .fetch import Reply, fetch, get_json
+from .network_errors import mapped, of_proxy_perhaps
 from .network_route import NetworkRoute, ca_variable, route_to
 from .pool import Pool, pool
 

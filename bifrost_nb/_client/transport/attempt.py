@@ -17,7 +17,7 @@ from ..._wire.sse import EventDecoder
 from ...errors import GatewayError, ProtocolError, StreamInterrupted
 from .body import HEADERS, blocks, counted, form, head, in_pieces, whole
 from .deadline import Deadline
-from .error_map import foreign, mapped, of_proxy_perhaps
+from .network_errors import foreign, mapped, of_proxy_perhaps
 from .pool import Pool, address
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ...errors import TimedOut
-from .error_map import timed_out
+from .network_errors import timed_out
 
 if TYPE_CHECKING:
     from ..calls import Timeouts

@@ -11,7 +11,7 @@ import orjson
 
 from ..._wire.json_text import loads, whole as whole_values
 from .body import HEADERS, form as as_form, head, in_pieces, whole
-from .error_map import foreign, mapped, timed_out
+from .network_errors import foreign, mapped, timed_out
 from .pool import address, pool
 
 __all__ = ["Reply", "fetch", "get_json"]

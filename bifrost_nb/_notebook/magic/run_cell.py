@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 
 from ..._client.typed_answers import AnswerSchema, with_schema
-from ..._compare.api_choice import check_images_taken, kind_of, parameters_for, system_for
+from ..._compare.abilities import check_images_taken
+from ..._compare.api_choice import kind_of, parameters_for, system_for
 from ..._display.describe import error_text
 from ..._display.run import Runs
 from ..._display.table import Text

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from bifrost_nb import ConfigurationError, difference
-from bifrost_nb._compare.differences import best, differences, holm
+from bifrost_nb._compare.multiple_comparisons import best, differences, holm
 from bifrost_nb._statistics.intervals import mean_p_value
 
 from .frames import calls, frame

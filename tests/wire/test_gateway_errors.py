@@ -9,7 +9,7 @@ import orjson
 import pytest
 from hypothesis import given, strategies as st
 
-from bifrost_nb._wire.errors import ErrorInfo, gateway_error, is_error, parse_error, retry_after
+from bifrost_nb._wire.gateway_errors import ErrorInfo, gateway_error, is_error, parse_error, retry_after
 from bifrost_nb.errors import AuthenticationFailed, BudgetExceeded, GatewayError, NotFound, RateLimited
 
 from .spec import anything
