@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from .._client.client import Client
     from .._foreground.wait import Interrupts
 
-__all__ = ["Remote", "run_on_cluster"]
+__all__ = ["Remote", "decoded", "run_on_cluster"]
 
 CELLS_PER_SHARD = 60
 STOP_LOOK_S = 0.5
@@ -63,7 +63,7 @@ class Remote:
     def receive(self, event: tuple[float, Mapping[str, Any]]) -> None:
         """A run from a worker: into the log, then into the results. Called on Dask's own thread."""
         line, final = event[1]["run"], event[1]["final"]
-        run = _decoded(line)
+        run = decoded(line)
         run.written = {}  # this process writes, so its hook decides
         try:
             self.client.record(run)
@@ -266,7 +266,8 @@ def _run_shard(plan: Plan, told: Mapping[str, Any], topic: str, mark: str) -> li
     return portal().call(shard())
 
 
-def _decoded(line: bytes) -> Run:
+def decoded(line: bytes) -> Run:
+    """The run that `encode` made a line of."""
     record = orjson.loads(line)
     columns = {column.name: cell_value(record.get(column.name), column.dtype) for column in COLUMNS}
     return decode(columns, record.get("extra"))

@@ -166,7 +166,7 @@ def compare(
     bool, None or a `Score`, sync or async, or a dict of them. `live` True
     shows in a notebook the answers as they come, or counters where there are many, with Stop; or it is a function that
     is called as ``live(run, pieces)`` on the private loop. `cluster`: a ``dask.distributed.Client`` to spread
-    the calls over.
+    the calls over, and the scoring by functions of yours that ask no model.
 
     ``mode="batch"`` sends jobs of the providers' batch APIs (OpenAI, Azure, Anthropic), at half the list price and
     within 24 hours, and returns at once: `BatchComparison.collect`, or the same cell tomorrow in another kernel,
@@ -247,7 +247,7 @@ def compare(
     comparison = Comparison(plan, sweep.results, sweep.progress, client)
     if scorers:
         left = None if max_cost_usd is None else max_cost_usd - _spent(sweep.results, done)
-        calls = JudgeCalls(client, of=plan.comparison_id, max_cost_usd=left, fresh=fresh)
+        calls = JudgeCalls(client, of=plan.comparison_id, max_cost_usd=left, fresh=fresh, cluster=cluster)
         comparison.judge_answers(scorers, calls)
     return comparison
 

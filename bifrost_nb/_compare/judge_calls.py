@@ -53,7 +53,7 @@ class JudgeCalls:
     """The calls that judge the answers of one comparison: who makes them, what they cost, what they found.
 
     `max_cost_usd` is what may still be spent, None without limit; `fresh` asks again what the log has answers of;
-    `silent` shows no progress.
+    `silent` shows no progress. Functions that ask nobody are computed on the workers of a `cluster`.
     """
 
     def __init__(
@@ -64,9 +64,10 @@ class JudgeCalls:
         max_cost_usd: float | None = None,
         fresh: bool = False,
         silent: bool = False,
+        cluster: Any = None,
     ) -> None:
         self._client, self._of, self._limit_usd, self.fresh = client, of, max_cost_usd, fresh
-        self._silent = silent
+        self._silent, self.cluster = silent, cluster
         self.found: dict[str, list[Judged]] = {}
         """Score's name -> a judgement for each run."""
         self.runs: dict[str, list[Run]] = {}

@@ -32,12 +32,14 @@ __all__ = [
     "Score",
     "Scorer",
     "ScorerFunction",
+    "called",
     "check_columns",
     "judged_of",
     "notes_on_scores",
     "remembered",
     "scorers_of",
     "scores",
+    "takes_row",
 ]
 
 ScorerFunction = Callable[..., Any]
@@ -110,7 +112,7 @@ class Bounded(Scorer):
 
     def __call__(self, run: Run, row: Row | None = None) -> Any:
         """What the scorer says of one answer."""
-        return self.scorer(run, row or {}) if _takes_row(self.scorer) else self.scorer(run)
+        return self.scorer(run, row or {}) if takes_row(self.scorer) else self.scorer(run)
 
 
 class ModelScorer(Scorer):
@@ -164,7 +166,7 @@ def scores(name: str, scorer: ScorerFunction, work: Sequence[tuple[Run, Row]], c
 
     It is complete from the first moment on ("not judged" where nothing is known yet), so that what was judged is there
     when KeyboardInterrupt is raised. Plain functions run beside each other in threads, async ones on a loop of their
-    own. A run without an answer has no score.
+    own, and the former on the workers where the comparison ran on a cluster. A run without an answer has no score.
     """
     scorer = scorer.scorer if isinstance(scorer, Bounded) else scorer
     into = [_prejudged(run) or Judged(None, None, INTERRUPTED) for run, _ in work]
@@ -182,14 +184,14 @@ def scores(name: str, scorer: ScorerFunction, work: Sequence[tuple[Run, Row]], c
     for place in places:
         into[place] = known.get(work[place][0].run_id, into[place])
     todo = [place for place in places if work[place][0].run_id not in known]
-    scoring = _Scoring(name, scorer, work, calls, into, _takes_row(scorer))
+    scoring = _Scoring(name, scorer, work, calls, into, takes_row(scorer))
     if isinstance(scorer, Scorer):  # computes, and waits for nothing: threads would only cost
         for place in todo:
             into[place] = scoring.called(place)
     elif inspect.iscoroutinefunction(scorer) or inspect.iscoroutinefunction(getattr(scorer, "__call__", None)):  # noqa: B004 - an object whose call is async
         scoring.on_a_loop(todo)
     else:
-        scoring.in_threads(todo)
+        scoring.in_threads(scoring.on_workers(todo))
 
 
 def _prejudged(run: Run) -> Judged | None:
@@ -242,15 +244,24 @@ class _Scoring:
         finally:
             loop.stop()
 
-    def called(self, place: int) -> Judged:
-        try:
-            return judged_of(self._call(place))
-        except Exception as error:  # noqa: BLE001 - whatever a user's function does, the answers are paid for
-            return _failed(error)
+    def on_workers(self, places: Sequence[int]) -> Sequence[int]:
+        """Judge on the workers of a cluster, where there is one; the places that are to be judged here."""
+        if self.calls.cluster is None or not places:
+            return places
+        from .cluster_scoring import Unsendable, left_by_workers, pickled
 
-    def _call(self, place: int) -> Any:
-        run, row = self.work[place]
-        return self.scorer(run, row) if self.with_row else self.scorer(run)
+        try:
+            sent = pickled(self.scorer, self.calls.client.credentials.secrets)
+        except Unsendable as why:
+            self.calls.notes.append(f"{self.name} was computed in this process: {why}.")
+            return places
+        left = left_by_workers(self.calls.cluster, sent, self.name, self.work, places, self.into)
+        if left:
+            self.calls.notes.append(f"{self.name}: {len(left):,} answers were judged in this process: no worker could.")
+        return left
+
+    def called(self, place: int) -> Judged:
+        return called(self.scorer, *self.work[place], self.with_row)
 
     def _in_a_thread(self, place: int) -> None:
         if (stopped := self._stopped()) is not None:
@@ -265,7 +276,7 @@ class _Scoring:
         made: list[Run] = []
         with judging(self.name, made):
             try:
-                judged = judged_of(await self._call(place))
+                judged = judged_of(await _call(self.scorer, *self.work[place], self.with_row))
             except Exception as error:  # noqa: BLE001 - as above
                 judged = _failed(error)
         return self._keep(place, judged, made)
@@ -280,6 +291,18 @@ class _Scoring:
         if made and judged.error is None:
             remembered(self.scorer)[self.work[place][0].run_id] = judged
         return judged
+
+
+def called(scorer: ScorerFunction, run: Run, row: Row, with_row: bool) -> Judged:
+    """What a function that is not async says of one answer; whatever it does, that is a judgement."""
+    try:
+        return judged_of(_call(scorer, run, row, with_row))
+    except Exception as error:  # noqa: BLE001 - the answers are paid for
+        return _failed(error)
+
+
+def _call(scorer: ScorerFunction, run: Run, row: Row, with_row: bool) -> Any:
+    return scorer(run, row) if with_row else scorer(run)
 
 
 def _some_ended(running: set[Future[None]]) -> set[Future[None]]:
@@ -342,7 +365,8 @@ def _failed(error: Exception) -> Judged:
     return Judged(None, None, without_keys(plain(f"{type(error).__name__}: {error}", 300)))
 
 
-def _takes_row(scorer: ScorerFunction) -> bool:
+def takes_row(scorer: ScorerFunction) -> bool:
+    """Whether it is called with the row of inputs as well."""
     if isinstance(scorer, Scorer):
         return True
     try:

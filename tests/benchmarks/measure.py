@@ -57,6 +57,7 @@ def scripts(options: argparse.Namespace) -> list[Script]:
         Script("bench_evals.py", tuple(others), 600),
         Script("bench_costs.py", seconds=240),
         Script("bench_memory.py", seconds=240),
+        Script("bench_cluster.py", seconds=300),
         Script("bench_paced.py"),
         Script("bench_arrivals.py"),
         Script("bench_import.py"),

@@ -22,6 +22,7 @@ from bifrost_nb import Client, ConfigurationError, LocalGateway, RunLog, Timeout
 from bifrost_nb._compare.cluster import _told
 from bifrost_nb._compare.compare import ComparisonInterrupted, compare
 from bifrost_nb._compare.plan import without_keys
+from bifrost_nb.scorers import Score
 
 distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
 
@@ -181,3 +182,91 @@ def test_what_a_cluster_cannot_do_is_said_before(client: Client, cluster: Any, g
         with pytest.raises(ConfigurationError):
             compare(**question(client, 2, **{"cluster": cluster, **wrong}))
     assert not sent(gateway)
+
+
+def test_a_scorer_of_ones_own_runs_on_the_workers(cluster: Any, gateway: LocalGateway, tmp_path: Path) -> None:
+    """Its scores, reasons and errors are those that this process gives, and each was computed by a worker."""
+
+    def length(run: Any, row: Any) -> Any:
+        if row["topic"].endswith("3"):
+            raise ValueError("not this one")
+        return Score(len(run.text) / 100, reason=f"{row['topic']}, {run.status}")
+
+    gateway.script([{"text": "Always the same answer."}])
+    log = RunLog(tmp_path / "runs.jsonl")
+    asked = question(Client(gateway.url, log=log), 12, score={"length": length, "where": lambda run: os.getpid()})
+    there = compare(**asked, cluster=cluster)
+    here = compare(**asked)
+    assert set(there.frame["score_where"]) <= set(cluster.run(os.getpid).values())
+    assert set(here.frame["score_where"]) == {os.getpid()}
+    columns = ["score_length", "score_length_reason", "score_length_error"]
+    pd.testing.assert_frame_equal(there.frame[columns], here.frame[columns])
+    assert there.frame["score_length_error"].notna().sum() == 4
+    assert there.notes == []
+
+
+def test_what_asks_a_model_or_holds_a_key_is_scored_here(cluster: Any, gateway: LocalGateway, tmp_path: Path) -> None:
+    """A judge of one's own is asked once for each answer, in this process, and counted; nothing secret is pickled."""
+    gateway.script([{"text": "Always the same answer."}])
+    client = Client(gateway.url, log=RunLog(tmp_path / "runs.jsonl"), headers={"x-auth-token": "hdPLANTED-0123456789"})
+    url, key, row_lock = gateway.url, "hdPLANTED-0123456789", threading.Lock()
+
+    def holds_client(run: Any) -> float:
+        return len(client.complete(DEPLOYMENTS[0], f"Grade {run.text}").text)
+
+    def makes_client(run: Any) -> float:
+        try:
+            made = Client(url, log=RunLog(None))
+            return len(made.complete(DEPLOYMENTS[0], f"Weigh {run.text}").text)
+        except Exception:  # as careless people do
+            return -1.0
+
+    def holds_key(run: Any) -> float:
+        return os.getpid() + len(key) * 0
+
+    def holds_lock(run: Any) -> float:
+        with row_lock:
+            return os.getpid()
+
+    scorers = {one.__name__: one for one in (holds_client, makes_client, holds_key, holds_lock)}
+    found = compare(**question(client, 3, score=scorers), cluster=cluster)
+    asked = [one["body"]["prompt"].split()[0] for one in gateway.requests() if one["path"].endswith("completions")]
+    assert Counter(asked) == {"Write": 12, "Grade": 12, "Weigh": 12}
+    assert found.frame["score_makes_client"].eq(23).all()
+    assert len(found.judge_runs("score_makes_client")) == len(found.judge_runs("score_holds_client")) == 12
+    assert found.frame["score_holds_key"].eq(os.getpid()).all()
+    assert found.frame["score_holds_lock"].eq(os.getpid()).all()
+    said = "\n".join(found.judge_notes)
+    assert "score_holds_key was computed in this process: it holds a key." in said
+    assert "score_makes_client: 12 answers were judged in this process" in said
+    assert "PLANTED" not in said
+
+
+def test_an_interrupt_while_workers_score(cluster: Any, gateway: LocalGateway, tmp_path: Path) -> None:
+    """What was scored by then stays, the rest says why it has no score, and no worker goes on."""
+    counted = tmp_path / "scored"
+
+    def slow(run: Any) -> float:
+        with counted.open("a") as file:
+            file.write("x")
+        time.sleep(0.2)
+        return 1.0
+
+    def press() -> None:
+        end = time.monotonic() + 60
+        while time.monotonic() < end and not (counted.exists() and len(counted.read_text()) > 25):
+            time.sleep(0.02)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    presser = threading.Thread(target=press)
+    presser.start()
+    with pytest.raises(ComparisonInterrupted) as stop:
+        log = RunLog(tmp_path / "runs.jsonl")
+        compare(**question(Client(gateway.url, log=log), 40, score=slow), cluster=cluster)
+    presser.join()
+    frame = stop.value.comparison.frame
+    assert frame["status"].eq("ok").all()
+    assert 0 < frame["score"].notna().sum() < 160
+    assert frame.loc[frame["score"].isna(), "score_error"].eq("not judged: interrupted").all()
+    cluster.submit(int, 1, pure=False).result(30)  # behind whatever still ran
+    assert len(counted.read_text()) < 160
