@@ -83,10 +83,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  # type: ignore[no-untyped-def]
     """Where BIFROST_NB_NO_SKIP is set a skip is a failure: all that a test needs is there.
 
-    Only real gateways, MLflow's server and the folder beside the repository may be missing.
+    Only real gateways and the folder beside the repository may be missing.
     """
     report = yield
-    may_be_missing = any(item.get_closest_marker(name) for name in ("real_gateway", "mlflow_server", "shared"))
+    may_be_missing = any(item.get_closest_marker(name) for name in ("real_gateway", "shared"))
     if NO_SKIP and report.skipped and not may_be_missing and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"skipped although BIFROST_NB_NO_SKIP is set: {report.longrepr}"

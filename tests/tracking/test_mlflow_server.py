@@ -2,8 +2,7 @@
 
 The extra has what talks to a server and no server; that comes with all of MLflow. BIFROST_NB_MLFLOW names its program::
 
-    python3 -m venv /tmp/mlflow && /tmp/mlflow/bin/pip install mlflow
-    BIFROST_NB_MLFLOW=/tmp/mlflow/bin/mlflow pytest tests/tracking/test_mlflow_server.py
+    BIFROST_NB_MLFLOW=$(.ci/mlflow.sh) pytest tests/tracking/test_mlflow_server.py
 """
 
 from __future__ import annotations
@@ -26,10 +25,9 @@ from bifrost_nb import Client, LocalGateway, RunLog, scorers
 
 mlflow = pytest.importorskip("mlflow", reason="needs the extra mlflow")
 PROGRAM = os.environ.get("BIFROST_NB_MLFLOW", "")
-pytestmark = [
-    pytest.mark.mlflow_server,
-    pytest.mark.skipif(not PROGRAM, reason="BIFROST_NB_MLFLOW names no program of all of MLflow, which has the server"),
-]
+pytestmark = pytest.mark.skipif(
+    not PROGRAM, reason="BIFROST_NB_MLFLOW names no program of all of MLflow, which has the server"
+)
 KEY = "sk-bf-secret-0123456789"
 
 
