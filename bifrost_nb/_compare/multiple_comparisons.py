@@ -44,6 +44,8 @@ class Best:
     differences: pd.DataFrame = field(repr=False)
     partial: Mapping[str, str] = field(default_factory=dict)
     """Of `names` who did not answer everything, and how much: what failed is left out, and is often what is hard."""
+    figures: Mapping[str, float] = field(default_factory=dict, repr=False)
+    """Of all that were compared the median or mean over what all have answered, by which the leader was found."""
 
     @property
     def verdict(self) -> str:
@@ -58,10 +60,10 @@ class Best:
             said = f"{leader} has the best figure in {self.metric}"
         said += f"; {_listed(equals)} cannot be told from it" if equals else ""
         said += "".join(f"; {name} was not compared with it: {why}" for name, why in refused.items())
-        said += "" if others else ", and every other is worse or out"
         out = "; ".join(_grouped(self.out))
         missing = "".join(f" {each}, which does not count here." for each in _grouped(self.partial))
-        return f"{said}.{f' Out: {out}.' if out else ''}{missing}"
+        rest = f"{'. Out' if others else ', and every other is out'}: {out}" if out else ""
+        return f"{said}{rest}.{missing}"
 
     def _not_compared(self) -> dict[str, str]:
         """Why others were not compared with the leader."""
@@ -139,7 +141,7 @@ def best(frame: pd.DataFrame, metric: str, limits: Mapping[str, float], **option
     sign = -1 if higher_is_better(metric) else 1
     order = sorted((name for name in inside if name in known), key=lambda name: sign * known[name])
     if len(order) < 2:
-        return Best(metric, order, out, table_of([]))
+        return Best(metric, order, out, table_of([]), figures=known)
     table = differences(frame[label.isin(order)], metric, **options)
     won = {(one["winner"], _other(one, one["winner"])) for one in table[table["winner"].notna()].to_dict("records")}
     beaten = {loser for _, loser in won}
@@ -147,7 +149,7 @@ def best(frame: pd.DataFrame, metric: str, limits: Mapping[str, float], **option
     lost = {name: f"is worse than {leader}" for name in order if (leader, name) in won}
     names = [leader, *(name for name in order if name not in (leader, *lost))]
     partial = {name: how for name in names if (how := _unanswered(frame[(label == name).fillna(value=False)]))}
-    return Best(metric, names, {**out, **lost}, table, partial)
+    return Best(metric, names, {**out, **lost}, table, partial, known)
 
 
 def _figures(frame: pd.DataFrame, metric: str, by: groups.By, fold: str) -> dict[str, float]:

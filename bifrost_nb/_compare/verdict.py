@@ -109,7 +109,7 @@ def _figure(found: Difference) -> str:
     ends = sorted((abs(found.low), abs(found.high)))  # both on the side that the word says, or it would not be said
     of = "" if found.statistic == "median" else f" {found.statistic}"
     return (
-        f"{found.a} is {word} than {found.b} by {amount(abs(found.estimate), found.metric)}{percent} in{of}"
+        f"{found.a} is {word} than {found.b} by {_value(found, abs(found.estimate))}{_per(found)}{percent} in{of}"
         f" {found.metric} ({_interval(found, *ends)}, n = {_inputs(found.n)}),"
         f" {word} in {count / found.n:.0%} of inputs."
     )
@@ -125,7 +125,13 @@ def _inputs(count: int) -> str:
 
 def _basis(found: Difference) -> str:
     """The figure and its interval, in brackets behind a sentence."""
-    return f"{found.statistic} difference {_value(found, found.estimate)}, {_interval(found, found.low, found.high)}"
+    figure = f"{_value(found, found.estimate)}{_per(found)}"
+    return f"{found.statistic} difference {figure}, {_interval(found, found.low, found.high)}"
+
+
+def _per(found: Difference) -> str:
+    """Mean costs are told for 1,000 runs, as tables, charts and gates tell them: of one run they are mostly zeros."""
+    return " per 1,000 runs" if found.metric.endswith("cost_usd") and found.statistic == "mean" else ""
 
 
 def _interval(found: Difference, low: float, high: float) -> str:
@@ -138,7 +144,7 @@ def _interval(found: Difference, low: float, high: float) -> str:
 def _value(found: Difference, value: float) -> str:
     if found.points:
         return "–" if value != value else amount(value, "") if math.isinf(value) else f"{_plain(100 * value)} points"
-    return amount(value, found.metric)
+    return amount(1_000 * value if _per(found) else value, found.metric)
 
 
 def _margin(found: Difference) -> str:

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from html import escape
@@ -31,6 +31,7 @@ from .._runs.redact_hook import as_written
 from .._safe_text import plain
 from ..errors import BifrostError, ConfigurationError, LogError
 from .redacted import comparison_frame, note_as_written, parameters_as_written
+from .verdict_section import INTERVAL_SEED, scores_of, verdict_section
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,12 +43,11 @@ __all__ = ["FORMAT", "write_report"]
 
 FORMAT = 1
 """Version of the JSON block; a reader refuses a later one."""
-INTERVAL_SEED = 0
-"""Of the bootstrap behind the verdicts."""
-ALL_PAIRS = 4
-"""Of so many variants all pairs are told; of more those of the leader."""
 PICTURE_BYTES = 20 * 2**20
 """Of all pictures in one report; later ones are left out."""
+FIRST_PROMPTS = 2
+"""Of one template so many prompts are shown, and of many templates one each, of so many:"""
+MOST_TEMPLATES = 12
 MOST_SCORE_CHARTS = 6
 """Each score has a chart; the figures of all are in the summary."""
 _PACKAGES = ("bifrost-nb", "pandas", "numpy", "scipy", "httpx", "pydantic")
@@ -89,103 +89,50 @@ def _sections(comparison: Comparison, frame: pd.DataFrame) -> Iterator[str]:
     from .._compare.comparison_view import as_html
 
     plan = comparison.plan
-    yield "<h2>Which is better, by how much, how sure?</h2>"
-    for metric, words in _metrics(frame).items():
-        yield from _found(comparison, metric, words)
+    yield from verdict_section(comparison)
     yield f'<h2>Summary</h2><div class="scroll">{as_html(comparison, note_as_written(comparison))}</div>'
     yield from _charts(comparison)
     yield "<h2>What was asked</h2>"
-    texts = dict.fromkeys(str(text) for text in frame["prompt"].dropna()[:3])
-    if texts:
-        count = f"{len(plan.prompts):,} prompt{'s' if len(plan.prompts) > 1 else ''}"
-        often = "once" if plan.repeats == 1 else f"{plan.repeats:,} times"
-        yield f"<p>{count}, each sent {often} by each variant; the first:</p>"
-        yield "".join(f"<pre>{escape(plain(readable(text), 4_000))}</pre>" for text in texts)
-    rows = (
-        [
-            plain(asked.name),
-            plain(asked.deployment),
-            plain(json.dumps(parameters, default=str), 500),
-            plain(", ".join(asked.fallbacks)),
-        ]
+    yield from _prompts(comparison, frame)
+    rows = [
+        {
+            "name": plain(asked.name),
+            "deployment": plain(asked.deployment),
+            "parameters": plain(json.dumps(parameters, default=str), 500) if parameters else "",
+            "fallbacks": plain(", ".join(asked.fallbacks)),
+        }
         for asked, parameters in zip(plan.asked, parameters_as_written(comparison), strict=True)
-    )
-    yield table(rows, ["name", "deployment", "parameters", "fallbacks"], label="What was asked")
+    ]
+    told = [name for name in rows[0] if name == "name" or any(row[name] not in ("", row["name"]) for row in rows)]
+    yield table([[row[name] for name in told] for row in rows], told, label="What was asked")
 
 
-def _scores(frame: pd.DataFrame) -> list[str]:
-    named = [name for name in map(str, frame.columns) if name == "score" or name.startswith("score_")]
-    return [name for name in named if not name.endswith(("_reason", "_error"))]
-
-
-def _metrics(frame: pd.DataFrame) -> dict[str, str]:
-    """What is compared, and what to call it before somebody who knows no columns."""
-    scores = {name: f"{name.removeprefix('score_')} (a score)" for name in _scores(frame)}
-    return {**scores, "total_ms": "Time to the whole answer (total_ms)", "cost_usd": "Cost of a run (cost_usd)"}
-
-
-def _found(comparison: Comparison, metric: str, words: str) -> Iterator[str]:
-    """Who leads in `metric`, in one line, then a sentence for each pair; of many variants a row for each beside it."""
-    if len(comparison.variants) < 2:
+def _prompts(comparison: Comparison, frame: pd.DataFrame) -> Iterator[str]:
+    """How many there were, and the first of each template, or the first few of one."""
+    own = frame[["template", "prompt"]].dropna(subset=["prompt"]).astype("string")
+    names = own["template"].dropna().unique().tolist()
+    if own.empty:
         return
-    try:
-        best = comparison.best(metric, seed=INTERVAL_SEED)
-    except BifrostError as error:
-        yield f"<h3>{escape(plain(words))}</h3><p>{escape(plain(error, 300))}</p>"
-        return
-    yield f"<h3>{escape(plain(words))}</h3><p><strong>{escape(plain(best.verdict))}</strong></p>"
-    pairs = best.differences.to_dict("records")
-    ours = [one for one in pairs if best.names and best.names[0] in (one["a"], one["b"])]
-    if len(comparison.variants) > ALL_PAIRS:
-        if ours:
-            yield _against_the_leader(best.names[0], metric, ours)
-        return
-    others = [one for one in pairs if one not in ours]
-    lines = (f"{one['a']} against {one['b']}: {one['verdict']}" for one in (*ours, *others))
-    yield f'<ul class="verdicts">{"".join(f"<li>{escape(plain(line))}</li>" for line in lines)}</ul>'
-
-
-def _against_the_leader(leader: str, metric: str, pairs: Iterable[Mapping[Any, Any]]) -> str:
-    """How far each of many is from the leader, nearest first: figures in columns can be read down, sentences cannot."""
-    rows: list[tuple[float, list[str]]] = []
-    for one in pairs:
-        turned = one["a"] == leader  # the differences are a minus b; here each is the other's minus the leader's
-        ends = [_known(one[name]) for name in ("estimate", "low", "high")]
-        estimate, low, high = (0.0 - end for end in (ends[0], ends[2], ends[1])) if turned else ends
-        counts = (one["worse"], one["better"]) if turned else (one["better"], one["worse"])
-        interval = f"{amount(low, metric)} to {amount(high, metric)}"
-        row = [plain(one["b"] if turned else one["a"], 200), amount(estimate, metric), interval]
-        row += [f"{count:,}" for count in (*counts, one["same"])]
-        row += [_p_text(_known(one["p_adjusted"])), plain(_outcome(one, leader), 300)]
-        rows.append((abs(estimate) if estimate == estimate else float("inf"), row))
-    head = ["variant", "difference", "95 % interval", "better on", "worse on", "same on", "p, all pairs", "verdict"]
-    ordered = [row for _, row in sorted(rows, key=lambda one: one[0])]
-    made = table(ordered, head, label=f"Each against {leader}", titles=True, figures=range(1, 7))
-    return f"<p>Each against {escape(plain(leader, 200))}, over inputs:</p>{made}"
-
-
-def _known(value: Any) -> float:
-    import pandas as pd
-
-    return float("nan") if pd.isna(value) else float(value)
-
-
-def _p_text(value: float) -> str:
-    return "–" if value != value else "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _outcome(pair: Mapping[Any, Any], leader: str) -> str:
-    """The verdict of a pair in a word; why, where it was not compared."""
-    if pair["outcome"] == "refused":
-        return str(pair["verdict"])
-    if pair["outcome"] in ("equal", "unsure"):
-        return {"equal": "equal", "unsure": "cannot tell"}[pair["outcome"]]
-    return "worse" if pair["winner"] == leader else "better"
+    plan = comparison.plan
+    count = f"{len(plan.prompts):,} prompt{'s' if len(plan.prompts) > 1 else ''}"
+    often = "once" if plan.repeats == 1 else f"{plan.repeats:,} times"
+    which = "the first of each template" if len(names) > 1 else "the first"
+    yield f"<p>{count}, each sent {often} by each variant; {which}:</p>"
+    if len(names) > 1:
+        firsts = own.drop_duplicates("template")[:MOST_TEMPLATES]
+        shown = [(str(name), str(text)) for name, text in firsts.itertuples(index=False, name=None)]
+    else:
+        shown = [("", str(text)) for text in own["prompt"].drop_duplicates()[:FIRST_PROMPTS]]
+    for name, text in shown:
+        yield f"<h4>{escape(plain(name, 200))}</h4>" if name else ""
+        yield f"<pre>{escape(plain(readable(text), 4_000))}</pre>"
+    if len(names) > len(shown) > 1:
+        yield f"<p>and those of {len(names) - len(shown):,} more templates</p>"
 
 
 def _charts(comparison: Comparison) -> Iterator[str]:
     plot = comparison.plot
-    scores = _scores(comparison.frame)[:MOST_SCORE_CHARTS]
+    scores = scores_of(comparison.frame)[:MOST_SCORE_CHARTS]
     charts: list[Callable[[], Any]] = [partial(plot.scores, score) for score in scores]
     for draw in (*charts, plot.latency, plot.cost):
         try:
@@ -276,7 +223,7 @@ def _block(comparison: Comparison, frame: pd.DataFrame) -> dict[str, Any]:
         "format": FORMAT,
         "rows": len(frame),
         "columns": [column for column in columns if any(value is not None for value in column["values"])],
-        "scores": _scores(frame),
+        "scores": scores_of(frame),
         "variants": list(dict.fromkeys(map(str, frame["variant"]))),
         **_pictures(comparison),
         "read": {text: said for text in map(str, frame["prompt"].dropna()) if (said := readable(text)) != text},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,8 @@ def test_twenty_variants_with_long_names(
         page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert first.bounding_box()["height"] < 260
+        answers = page.locator(".columns").first
+        assert answers.evaluate("e => e.scrollWidth <= e.clientWidth"), "all answers to a question are in sight"
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
             page.screenshot(path=pictures / f"report-many-{width}-{scheme}.png", full_page=True)
@@ -172,6 +175,8 @@ def test_printed_it_is_whole(
     for row in range(30):
         for word in words.values():
             assert f"{word}{row:02}" in text
+        *_, asked = [place for place, one in enumerate(paper) if re.search(rf"\brow {row:02}\b", one)]
+        assert f"answer0of{row:02}" in paper[asked], "no question stands alone at the end of a page"
     assert "leads in score" in text
     assert "Where the numbers come from" in text
     assert "Show more" not in text

@@ -161,6 +161,20 @@ def test_constant_differences_need_no_spread(metric: str, word: str) -> None:
     assert f"{A} is {word} than {B}" in found.verdict
 
 
+def test_mean_costs_are_told_for_a_thousand_runs() -> None:
+    """As in tables, charts and gates; figures stay those of one run, and a median is that of one run in words, too."""
+    rows = calls(A, np.ones(20), cost_usd=0.0003) + calls(B, np.ones(20), cost_usd=0.0005)
+    found = difference(frame(rows), A, B, "cost_usd")
+    assert found.estimate == pytest.approx(-0.0002)
+    assert "by $0.200 per 1,000 runs (40%) in mean cost_usd (95% interval $0.200 to $0.200" in found.verdict
+    unsure = difference(
+        frame(calls(A, times(1, 9), cost_usd=1.0) + calls(B, times(1, 9), cost_usd=1.0)), A, B, "cost_usd"
+    )
+    assert "mean difference $0.00 per 1,000 runs" in unsure.verdict
+    median = difference(frame(rows), A, B, "cost_usd", statistic="median")
+    assert "by $0.000200 (40%)" in median.verdict
+
+
 def test_more_tokens_per_second_is_better() -> None:
     """The winner is the one with the better figure, not the lower one."""
     rows = calls(A, np.ones(20), tokens_per_s=50.0) + calls(B, np.ones(20), tokens_per_s=20.0)

@@ -18,6 +18,7 @@ import pytest
 from bifrost_nb import Client, ConfigurationError, LocalGateway, LogError, RunLog, load_report, scorers
 from bifrost_nb._compare.compare import compare
 from bifrost_nb._compare.comparison import Comparison
+from bifrost_nb._compare.verdict import amount
 from bifrost_nb._prompts.pictures import data_url
 from tests.compare.test_messages import png
 
@@ -68,7 +69,8 @@ def test_it_says_who_leads(comparison: Comparison, client: Client, tmp_path: Pat
         best = comparison.best(metric, seed=0)
         assert best.verdict in page
         for one in best.differences.to_dict("records"):
-            assert f"{one['a']} against {one['b']}: {one['verdict']}" in page
+            named = one["a"] in one["verdict"] and one["b"] in one["verdict"]
+            assert (one["verdict"] if named else f"{one['a']} against {one['b']}: {one['verdict']}") in page
     assert "Time to the whole answer (total_ms)" in page
     alone = compare(["azure/fast"], "Hi", client=client, max_tokens=2)
     assert "against" not in alone.report(tmp_path / "alone.html").read_text().partition("Summary</h2>")[0]
@@ -91,7 +93,11 @@ def test_many_variants_are_set_beside_the_leader(client: Client, gateway: LocalG
     lines = re.findall("<tr.*?</tr>", text.partition("<table")[2].partition("</table>")[0], re.DOTALL)
     cells = [[unescape(re.sub("<[^>]+>", "", one)) for one in re.findall("<t[hd].*?</t[hd]>", line)] for line in lines]
     rows = pd.DataFrame(cells[1:], columns=cells[0]).set_index("variant")
-    assert sorted(rows.index) == sorted({str(asked["name"]) for asked in deployments} - {leader})
+    assert rows.index[0] == leader
+    assert rows.loc[leader, "verdict"] == "leads"
+    assert sorted(rows.index) == sorted(str(asked["name"]) for asked in deployments)
+    means = found.frame.groupby("variant")["score_leaf"].mean()
+    assert {name: float(each) for name, each in rows["mean"].items()} == pytest.approx(means.to_dict())
     for one in best.differences.to_dict("records"):
         if leader not in (one["a"], one["b"]):
             continue
@@ -104,6 +110,30 @@ def test_many_variants_are_set_beside_the_leader(client: Client, gateway: LocalG
         assert int(row["worse on"]) == (one["worse"] if sign == 1 else one["better"])
         assert row["verdict"] == ("worse" if other.startswith("fast") else "cannot tell")
     assert text.count("<figure>") == 4  # two scores, times, costs
+
+
+def test_prompts_and_deployments_are_told_apart(client: Client, gateway: LocalGateway, tmp_path: Path) -> None:
+    """Where they were crossed it says which deployment leads over all prompts, and which prompt; each prompt is shown,
+    and money is told for 1,000 runs in words and tables."""
+    gateway.script([{"deployment": "azure/large", "text": "A leaf."}, {"text": "No idea."}])
+    found = compare(
+        ["azure/fast", "azure/large"],
+        {"short": "Name {{n}}.", "long": "Think, then name {{n}}.", "kind": "Please name {{n}}."},
+        inputs={"n": [f"thing {n}" for n in range(20)]}, client=client, score=scorers.contains("leaf"),
+    )  # fmt: skip
+    client.wait_costs(found.runs)
+    text = found.report(tmp_path / "crossed.html").read_text()
+    page = " ".join(unescape(re.sub("<[^>]+>", "", text)).split())
+    for metric in ("score", "cost_usd"):
+        for by, over in (("deployment", "prompts"), ("template", "deployments")):
+            assert f"Over all {over}: {found.best(metric, by=by, seed=0).verdict}" in page
+    assert "azure/fast is worse by 100 points" in page
+    assert found.difference("azure/fast", "azure/large", "cost_usd", by="deployment", seed=0).verdict in page
+    for place, first in enumerate(("Name thing 0.", "Think, then name thing 0.", "Please name thing 0.")):
+        assert f"<h4>{('short', 'long', 'kind')[place]}</h4><pre>{first}</pre>" in text
+    costs = text.partition("(cost_usd)</h3>")[2].partition("</table>")[0]
+    mean = 1000 * float(found.frame[found.frame["variant"] == "azure/large · kind"]["cost_usd"].mean())
+    assert amount(mean, "cost_usd") in unescape(re.sub("<[^>]+>", "", costs))
 
 
 def test_it_says_where_its_numbers_come_from(client: Client, tmp_path: Path) -> None:
