@@ -38,20 +38,21 @@ sys.dont_write_bytecode = False
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """With several processes: what shares a server, a kernel or a browser stays in one of them.
 
-    That is a file as a rule, the browser's tests but for its notebooks, the gateways under test, all that runs in one
-    version of the kernel, and what loads the SDKs. The browser's and the few long tests of tests/fuzz run for minutes:
-    they come first, then what has most tests. Marks, which `--dist loadgroup` reads, are lost with pytest 9.2
-    (pytest-xdist issue 1386).
+    That is a file as a rule, the browser's tests but for its notebooks (in two halves, which take as long as each
+    other), the gateways under test, all that runs in one version of the kernel, and what loads the SDKs. The browser's
+    and the few long tests of tests/fuzz run for minutes: they come first, then what has most tests. Marks, which
+    `--dist loadgroup` reads, are lost with pytest 9.2 (pytest-xdist issue 1386).
     """
     from xdist.scheduler import LoadScopeScheduling
 
-    browser, notebooks = "tests/browser", "tests/browser/test_notebooks.py"
+    browsers, notebooks = ("tests/browser", "tests/browser of widgets"), "tests/browser/test_notebooks.py"
+    widgets = tuple(f"tests/browser/test_{name}" for name in ("grid", "playground", "report"))
 
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
             if file.startswith("tests/browser/") and file != notebooks:
-                return browser
+                return browsers[file.startswith(widgets)]
             if file.startswith("tests/conformance/"):
                 return "tests/conformance"
             if file.startswith(SDKS):
@@ -61,7 +62,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
         def _assign_work_unit(self, node: Any) -> None:
             fuzz = [scope for scope in self.workqueue if scope.startswith("tests/fuzz/")]
-            for scope in (*fuzz, notebooks, browser):
+            for scope in (*fuzz, notebooks, *browsers):
                 if scope in self.workqueue:
                     self.workqueue.move_to_end(scope, last=False)
             super()._assign_work_unit(node)

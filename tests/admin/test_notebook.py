@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nbclient
-import nbformat
 import pytest
 
 from bifrost_nb._simulator.process import LocalGateway
+from tests.lazy import nbclient, nbformat
 from tests.thorough import thorough
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "02_gateway.ipynb"

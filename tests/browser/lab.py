@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import nbformat
+from tests.lazy import nbformat
 
 App = Literal["lab", "notebook"]
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")

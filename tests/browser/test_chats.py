@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import nbformat
-
 from bifrost_nb._simulator.process import LocalGateway
+from tests.lazy import nbformat
 
 from .lab import Notebook, Server
 

@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import nbformat
 import pytest
 
 from bifrost_nb._simulator.process import LocalGateway
+from tests.lazy import nbformat
 from tests.thorough import thorough
 
 from .conftest import SETUP

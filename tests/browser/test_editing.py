@@ -7,10 +7,10 @@ from importlib.metadata import files
 from pathlib import Path
 from typing import Any, Literal
 
-import nbformat
 import pytest
 
 from bifrost_nb._simulator.process import LocalGateway
+from tests.lazy import nbformat
 from tests.thorough import thorough
 
 from .lab import Notebook, Server

@@ -427,7 +427,7 @@ def test_a_conversation_by_hand(
     lab.theme("Light")
 
 
-@pytest.mark.parametrize("theme", ["Light", "Dark"])
+@pytest.mark.parametrize("theme", ["Light", *thorough("Dark")])
 def test_a_schema_by_hand(
     lab: Notebook, gateway: LocalGateway, pictures: Path, theme: Literal["Light", "Dark"]
 ) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 
 from bifrost_nb._simulator.process import LocalGateway
+from tests.lazy import nbformat
 
 from .lab import Server
 

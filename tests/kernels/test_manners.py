@@ -10,12 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import nbformat
 import pytest
 
 import bifrost_nb as bf
 from bifrost_nb._simulator.process import LocalGateway
 from tests.data.hostile import HOSTILE
+from tests.lazy import nbformat
 from tests.markup import read
 from tests.prompts.test_template import UNTOUCHED
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
-from nbconvert import HTMLExporter, MarkdownExporter
 
 from bifrost_nb._simulator.process import LocalGateway
+from tests.lazy import nbclient, nbconvert, nbformat
 
 from .conftest import SETUP
 
@@ -32,7 +30,7 @@ def executed(shared_gateway: LocalGateway, tmp_path_factory: pytest.TempPathFact
     with environment.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
         patch.setenv("BIFROST_RUN_LOG", str(folder / "runs.jsonl"))
-        NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+        nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
     return notebook
 
 
@@ -52,9 +50,9 @@ def test_only_the_static_answer_is_saved(executed: nbformat.NotebookNode) -> Non
 
 def test_exports(executed: nbformat.NotebookNode) -> None:
     """Exported to HTML and Markdown the answer is there, inert, and nothing of ours is fetched from a network."""
-    page, _ = HTMLExporter().from_notebook_node(executed)
+    page, _ = nbconvert.HTMLExporter().from_notebook_node(executed)
     assert "<strong>world</strong>" in page
     assert "<script>alert(1)</script>" not in page
     assert "application/vnd.jupyter.widget" not in page
-    text, _ = MarkdownExporter().from_notebook_node(executed)
+    text, _ = nbconvert.MarkdownExporter().from_notebook_node(executed)
     assert "azure/fast" in text

@@ -7,10 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import nbformat
-
 import bifrost_nb as bf
 from bifrost_nb._simulator.process import LocalGateway
+from tests.lazy import nbformat
 
 CELLS = [
     "%load_ext bifrost_nb\nproducts = {{'product': ['tea', 'boots']}}\n%config Bifrost.base_url = {url!r}",

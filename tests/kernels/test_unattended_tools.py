@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 
 from bifrost_nb._simulator.process import LocalGateway
+from tests.lazy import nbformat
 from tests.thorough import thorough
 
 ROOT = Path(__file__).parents[2]

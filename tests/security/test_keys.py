@@ -17,7 +17,6 @@ from typing import Any
 from zipfile import ZipFile
 
 import matplotlib as mpl
-import nbformat
 import pytest
 from IPython.core.ultratb import VerboseTB
 from IPython.lib.pretty import pretty
@@ -28,6 +27,7 @@ from bifrost_nb._display.run import metadata, mimebundle
 from bifrost_nb._gate.gate_files import as_junit, as_markdown
 from bifrost_nb._notebook.code_export import FORMS, copy as copied
 from tests.faults.server import FaultServer, Wire
+from tests.lazy import nbformat
 
 from .conftest import (
     API_KEY,

@@ -6,13 +6,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 
 import bifrost_nb as bf
 from bifrost_nb import Client, LocalGateway, RunLog
 from bifrost_nb._compare.compare import compare
 from bifrost_nb._display.run import metadata, metadata_many, mimebundle
+from tests.lazy import nbformat
 
 QUESTION = "Write to anna@example.org about the merger."
 ANSWER = "Dear anna@example.org, the merger is off."

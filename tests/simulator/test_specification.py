@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-import jsonschema
 import pytest
+
+from tests.lazy import jsonschema
 
 from ..wire import spec
 from .conftest import AZURE, Wire

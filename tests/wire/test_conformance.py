@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import jsonschema
 import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
@@ -13,6 +12,7 @@ from bifrost_nb._wire.choices import choice_text, choices_of, finish_reason, log
 from bifrost_nb._wire.gateway_errors import is_error, parse_error
 from bifrost_nb._wire.metadata import parse_cache, parse_cost, parse_usage, served
 from bifrost_nb._wire.requests import Deployment, TextCompletionRequest, body, build_text, endpoint
+from tests.lazy import jsonschema
 
 from . import spec
 
