@@ -347,7 +347,7 @@ def _interval(
 ) -> tuple[float, float]:
     import numpy as np
 
-    from .._statistics.intervals import expanded_tail
+    from .._statistics.resampling import expanded_tail
 
     inputs = len(counts)
     if inputs < FEWEST or kappa != kappa:

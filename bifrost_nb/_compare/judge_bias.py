@@ -166,7 +166,8 @@ def _slope_interval(parts: npt.NDArray[np.float64], slope: Any, estimate: float,
     """The bootstrap of inputs (inputs x pairs of variants x sums); where few differ two more are drawn from."""
     import numpy as np
 
-    from .._statistics.intervals import FEW, expanded_tail
+    from .._statistics.intervals import FEW
+    from .._statistics.resampling import expanded_tail
 
     count = len(parts)
     if count < FEWEST_INPUTS:

@@ -1,17 +1,19 @@
 """How often an interval holds the truth, and how often equals are called different, by simulation with planted truths.
 
-Run: python -m tests.benchmarks.bench_statistics [trials] [--write]. Without `trials` 2,000; that takes some forty
-minutes of one processor, and it uses all there are. ``--write`` puts the table between its markers in RESULTS.md.
-Seeded: the same figures.
+Run: python -m tests.benchmarks.bench_statistics [trials] [--write]. Without `trials` 2,000; that takes an hour of one
+processor, and it uses all there are. ``--write`` puts the table between its markers in RESULTS.md. ``--keep FILE``
+reads from FILE the sections that it has and adds what is measured, ``--only SECTION ...`` measures just these: so a
+section is measured by itself, also with other trials. Seeded: the same figures.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
+import json
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from itertools import combinations
 from pathlib import Path
@@ -101,6 +103,18 @@ def _ten(rng: np.random.Generator, n: int) -> Costs:
     return _dearer(np.where(rng.random(n) < 0.1, 10.0, 1.0), 1.9, rng)
 
 
+def _longer_template(rng: np.random.Generator, n: int) -> Costs:
+    """A prompt that is longer by 300 tokens for every input, and answers of 200 each."""
+    question = rng.lognormal(5, 1, n)
+    return question + 300 + rng.geometric(1 / 200, n), question + rng.geometric(1 / 200, n), 300.0
+
+
+def _constant_and_share(rng: np.random.Generator, n: int) -> Costs:
+    of_input = rng.lognormal(0, 1, n)
+    a, b = (factor * of_input * rng.lognormal(0, 0.3, n) for factor in (1.1, 1.0))
+    return 0.3 + a, b, 0.3 + 0.1 * math.exp(0.545)
+
+
 def _times(rng: np.random.Generator, n: int) -> Drawn:
     """Of one input's time twice: the median of its difference is 0."""
     length = rng.lognormal(6, 0.5, n)
@@ -124,6 +138,11 @@ MONEY: dict[str, Callable[[np.random.Generator, int], Costs]] = {
     ),
     "money, exponential of the input, 30 % dearer": lambda rng, n: _dearer(rng.gamma(1, 1, n), 1.0, rng),
     "money, gamma (0.5) of the input, 30 % dearer": lambda rng, n: _dearer(rng.gamma(0.5, 1, n), 0.5, rng),
+    "money, constant and 10 % dearer": _constant_and_share,
+    "tokens, a template longer by 300": _longer_template,
+    "money, one input in five tenfold, 30 % dearer": lambda rng, n: _dearer(
+        np.where(rng.random(n) < 0.2, 10.0, 1.0), 2.8, rng
+    ),
     "money, one input in ten tenfold, 30 % dearer": _ten,
 }
 SIZES = (20, 50, 100)
@@ -141,10 +160,12 @@ def coverage_of_scores(trials: int) -> Iterator[tuple[str, list[float]]]:
         yield name, [_share(_held(draw, n, trials, functools.partial(_of_score, span=span))) for n in SIZES]
 
 
-def coverage_of_money(trials: int) -> Iterator[tuple[str, list[float]]]:
-    """The same of money and tokens."""
+def coverage_of_money(trials: int) -> Iterator[tuple[str, list[float], list[float]]]:
+    """The same of money and tokens, and the share of intervals that leave 0 out."""
     for name, costs in MONEY.items():
-        yield name, [_share(_held_money(costs, n, trials)) for n in SIZES]
+        shares = np.array([np.mean(list(_held_money(costs, n, trials)), axis=0) for n in SIZES])
+        held, called = (100 * shares.T).tolist()
+        yield name, held, called
 
 
 def coverage_of_medians(trials: int) -> Iterator[tuple[str, list[float]]]:
@@ -164,12 +185,33 @@ def _held(draw: Draw, n: int, trials: int, interval: Callable[..., tuple[float, 
         yield low <= truth <= high
 
 
-def _held_money(costs: Callable[[np.random.Generator, int], Costs], n: int, trials: int) -> Iterator[bool]:
+def _held_money(costs: Callable[[np.random.Generator, int], Costs], n: int, trials: int) -> Iterator[tuple[bool, bool]]:
+    """Whether the interval holds the truth, and whether it leaves 0 out."""
     rng = np.random.default_rng([41, n])
     for trial in range(trials):
         a, b, truth = costs(rng, n)
         low, high = mean_interval(a - b, 0.95, trial, sizes=(a + b) / 2)
-        yield low <= truth <= high
+        yield low <= truth <= high, not low <= 0 <= high
+
+
+def most_coverage(_: int) -> Iterator[tuple[int, float, float, float]]:
+    """Of one input in ten tenfold: inputs, the share of samples without any, and the most that can be held of all by an
+    interval that holds 95, or 97, where all inputs cost the same; in %.
+
+    Samples without any are those of a world where all inputs cost the same. There the mean is another, so an interval
+    that errs there on both sides alike, and moves and widens with the differences, holds our mean in so many and no
+    more: its ends are the mean and so many standard deviations of the sample, found here by simulation.
+    """
+    own, ours = 0.3 * math.exp(0.045), 0.57 * math.exp(0.045)
+    for n in SIZES:
+        rng, count = np.random.default_rng([52, n]), 200_000
+        gaps = 1.3 * rng.lognormal(0, 0.3, (count, n)) - rng.lognormal(0, 0.3, (count, n))
+        mean, spread = gaps.mean(axis=1), gaps.std(axis=1)
+        without, away, most = 0.9**n, (ours - mean) / spread, []
+        for errs in (0.05, 0.03):
+            low, high = np.quantile((own - mean) / spread, [errs / 2, 1 - errs / 2])
+            most.append(100 * (1 - without * float(((away < low) | (away > high)).mean())))
+        yield n, 100 * without, most[0], most[1]
 
 
 def _mostly_right(rng: np.random.Generator, n: int) -> Drawn:
@@ -375,7 +417,7 @@ def false_alarms(trials: int) -> Iterator[tuple[str, int, float]]:
 
     def alone(kind: str) -> Iterator[bool]:
         rng = np.random.default_rng(43)
-        for trial in range(4 * trials):
+        for trial in range(trials):
             a, b = right(rng, 2, 100)
             sample = a - b if kind == "binary" else rng.normal(0, 1, 50)
             yield mean_p_value(sample, trial, binary=kind == "binary") <= 0.05
@@ -403,8 +445,8 @@ def false_alarms(trials: int) -> Iterator[tuple[str, int, float]]:
             low, high = mean_interval(a - b, 0.95, trial, sizes=(a + b) / 2)
             yield not low <= truth <= high and mean_p_value(a - b - truth, trial) <= 0.05
 
-    yield "two equals, scores 0 and 1, 100 inputs (McNemar)", 4 * trials, _share(alone("binary"))
-    yield "two equals, graded, 50 inputs (permutation)", 4 * trials, _share(alone("graded"))
+    yield "two equals, scores 0 and 1, 100 inputs (McNemar)", trials, _share(alone("binary"))
+    yield "two equals, graded, 50 inputs (permutation)", trials, _share(alone("graded"))
     for name in ("money, lognormal (sigma 1) against a constant", "money, gamma (0.5) of the input, 30 % dearer"):
         yield f"equal means of {name.removesuffix(', 30 % dearer')}, 20 inputs", trials, _share(money(MONEY[name], 20))
     yield "six equals with Holm, 100 inputs", trials, _share(six())
@@ -412,17 +454,26 @@ def false_alarms(trials: int) -> Iterator[tuple[str, int, float]]:
     yield 'six equals with `until="decided"`, a look after each of 200 inputs', trials, _share(until(6, 200))
 
 
-def power(trials: int) -> Iterator[float]:
-    """Of 100 comparisons of 80 with 60 % right at 100 inputs: called by test and interval, and by McNemar's test."""
-    rng = np.random.default_rng(46)
-    both = tested = 0
-    for trial in range(trials):
-        sample = (rng.random(100) < 0.8).astype(float) - (rng.random(100) < 0.6)
-        significant = mean_p_value(sample, trial, binary=True) <= 0.05
-        low, _ = mean_interval(sample, 0.95, trial, span=1.0)
-        tested += significant
-        both += significant and low > 0
-    yield from (100 * both / trials, 100 * tested / trials)
+CORRELATIONS = (0.0, 0.1, 0.2)
+"""Of right answers of the two over inputs: some inputs are easy or hard for both."""
+
+
+def power(_: int) -> Iterator[tuple[float, float]]:
+    """Of 100 comparisons of 80 with 60 % right at 100 inputs: called by test and interval, and by McNemar's test.
+
+    Computed: the chances of the outcomes that are called, summed up.
+    """
+    outcomes = _outcomes(100)
+    tested, called = np.zeros(len(outcomes), bool), np.zeros(len(outcomes), bool)
+    for place, (better, worse) in enumerate(outcomes):
+        if better > worse:
+            sample = np.repeat([1.0, -1.0, 0.0], [better, worse, 100 - better - worse])
+            tested[place] = mean_p_value(sample, 0, binary=True) <= 0.05
+            called[place] = tested[place] and mean_interval(sample, 0.95, 0, span=1.0)[0] > 0
+    for correlation in CORRELATIONS:
+        both = correlation * math.sqrt(0.8 * 0.2 * 0.6 * 0.4)
+        chances = _chances(100, 0.32 - both, 0.12 - both)
+        yield 100 * float(chances[called].sum()), 100 * float(chances[tested].sum())
 
 
 def inputs_until_decided(trials: int) -> Iterator[float]:
@@ -442,32 +493,50 @@ def inputs_until_decided(trials: int) -> Iterator[float]:
     yield from (float(np.median(needed)), float(np.quantile(needed, 0.9)))
 
 
-def _listed(section: Callable[[int], Iterator[Any]], trials: int) -> list[Any]:
-    found = list(section(trials))
-    print(section.__name__, file=sys.stderr, flush=True)
+COVERAGES = (coverage_of_scores, coverage_of_money, coverage_of_medians, coverage_of_one, coverage_of_kappa,
+             coverage_of_leanings)  # fmt: skip
+SECTIONS: dict[str, Callable[[int], Iterator[Any]]] = {
+    one.__name__: one
+    for one in (*COVERAGES, coverage_of_p95, most_coverage, rare, false_alarms, power,
+                inputs_until_decided)
+}  # fmt: skip
+Found = dict[str, tuple[int, list[Any]]]
+"""Of each section the trials, and what it yields."""
+
+
+def _listed(name: str, trials: int) -> list[Any]:
+    found = list(SECTIONS[name](trials))
+    print(name, file=sys.stderr, flush=True)
     return found
 
 
-def table(trials: int) -> str:
-    """The section of RESULTS.md."""
-    few = max(100, trials // 4)
-    long = (coverage_of_scores, coverage_of_money, coverage_of_medians, coverage_of_one, coverage_of_kappa, power)
-    short = (coverage_of_leanings, coverage_of_p95, rare, false_alarms, inputs_until_decided)
+def measured(trials: int, names: Collection[str]) -> Found:
+    """Each section with so many trials; sequences for any look are slow and get a quarter."""
+    counts = {name: trials // 4 if name == "inputs_until_decided" else trials for name in names}
     with ProcessPoolExecutor() as pool:
-        asked = {one: pool.submit(_listed, one, trials if one in long else few) for one in (*long, *short)}
-        found = {one: each.result() for one, each in asked.items()}
-    error = 100 * math.sqrt(0.05 * 0.95 / trials)
-    marked = f" ({few:,} trials)"
+        asked = {name: pool.submit(_listed, name, count) for name, count in counts.items()}
+        return {name: (counts[name], one.result()) for name, one in asked.items()}
+
+
+def table(found: Found) -> str:
+    """The section of RESULTS.md. Rows with other trials than most are marked by theirs."""
+    usual = found["coverage_of_scores"][0]
+    error = 100 * math.sqrt(0.05 * 0.95 / usual)
+    head = "| intervals of 95 % that hold the truth, of 100 | 20 inputs | 50 | 100 |"
     lines = [
-        f"{trials:,} trials each ({few:,} for what is marked); the standard error of a share near 95 is {error:.1f}.",
+        f"{usual:,} trials each, or as is marked; the standard error of a share near 95 is {error:.1f}.",
         "",
-        "| intervals of 95 % that hold the truth, of 100 | 20 inputs | 50 | 100 |",
+        head,
         "|---|---|---|---|",
     ]
-    for section in (*long[:5], *short[:1]):
-        lines += _rows(found[section], marked if section in short else "")
-    lines += ["", "| times, p95: intervals that hold the truth, of 100 | 60 inputs | 100 | 200 |", "|---|---|---|---|"]
-    lines += _rows(found[coverage_of_p95], marked)
+    for section in COVERAGES:
+        lines += _rows(found[section.__name__], usual)
+    lines += ["", _bound(found["most_coverage"][1]), ""]
+    lines += ["| times, p95: intervals that hold the truth, of 100 | 60 inputs | 100 | 200 |", "|---|---|---|---|"]
+    lines += _rows(found["coverage_of_p95"], usual)
+    lines += ["", "| money: intervals that leave 0 out, of 100 | 20 inputs | 50 | 100 |", "|---|---|---|---|"]
+    trials, rows = found["coverage_of_money"]
+    lines += _rows((trials, [(name, called) for name, _, called in rows if "unrelated" not in name]), usual)
     lines += [
         "",
         "Scores 0 and 1 that rarely differ, computed: few outcomes are possible, so no interval that holds 93 for all"
@@ -476,31 +545,57 @@ def table(trials: int) -> str:
         "| inputs | better | worse | holds, of 100 | least of any |",
         "|---|---|---|---|---|",
     ]
-    for (n, p, q), (ours, least) in zip(RARE, found[rare], strict=True):
+    for (n, p, q), (ours, least) in zip(RARE, found["rare"][1], strict=True):
         lines.append(f"| {n} | {p:.0%} | {q:.0%} | {ours:.1f} | {least:.1f} |")
     lines += ["", "| equals called different, of 100 | aim: at most 5 |", "|---|---|"]
-    lines += [f"| {name} ({count:,} trials) | {share:.1f} |" for name, count, share in found[false_alarms]]
-    called, tested = found[power]
-    median, most = found[inputs_until_decided]
+    lines += [f"| {name} ({count:,} trials) | {share:.1f} |" for name, count, share in found["false_alarms"][1]]
+    lines += ["", "| 80 against 60 % right at 100 inputs, computed: called, of 100 | by McNemar's test alone |"]
+    lines += ["|---|---|"]
+    for correlation, (called, tested) in zip(CORRELATIONS, found["power"][1], strict=True):
+        lines.append(f"| answers correlate over inputs by {correlation:.1f}: {called:.1f} | {tested:.1f} |")
+    trials, (median, most) = found["inputs_until_decided"]
     lines += [
         "",
-        f"80 against 60 % right at 100 inputs is called in {called:.1f} of 100 (McNemar's test alone: {tested:.1f})."
-        f' With `until="decided"` it takes {median:.0f} inputs in the median,'
-        f" {most:.0f} in nine of ten{marked}.",
+        f'With `until="decided"` it takes {median:.0f} inputs in the median, {most:.0f} in nine of ten'
+        f" ({trials:,} trials).",
     ]
     return "\n".join(lines)
 
 
-def _rows(found: list[tuple[str, list[float]]], note: str) -> list[str]:
-    return [f"| {name}{note} | " + " | ".join(f"{share:.1f}" for share in shares) + " |" for name, shares in found]
+def _bound(found: list[tuple[int, float, float, float]]) -> str:
+    told = {n: rest for n, *rest in found}
+    without, most, wide = told[20]
+    return (
+        f"Where one input in ten costs tenfold, {without:.1f} of 100 samples of 20 inputs hold none of these. Such a"
+        " sample is one of a world where all inputs cost the same, whose mean is half as large, and nothing in it tells"
+        " the two apart. An interval that moves and widens with the differences, errs on both sides alike and holds 95"
+        f" in that world reaches the larger mean so seldom that of all samples it holds at most {most:.1f}, even if it"
+        f" never missed where a tenfold input is seen; one that holds 97 there, at most {wide:.1f}. With hundredfold"
+        f" inputs it would be {100 - without:.1f}. So at 20 inputs 93 is not to be had by an interval of 95 %."
+        f" At 50 inputs {told[50][0]:.1f} of 100 samples hold none, and the bound is {told[50][1]:.1f}."
+    )
+
+
+def _rows(section: tuple[int, list[Any]], usual: int) -> list[str]:
+    trials, found = section
+    note = "" if trials == usual else f" ({trials:,} trials)"
+    return [f"| {name}{note} | " + " | ".join(f"{share:.1f}" for share in shares) + " |" for name, shares, *_ in found]
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("trials", nargs="?", type=int, default=2000)
     parser.add_argument("--write", action="store_true", help="write the table into RESULTS.md")
+    parser.add_argument("--keep", type=Path, help="a JSON file of measured sections")
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, metavar="SECTION", help="measure these sections alone")
     given = parser.parse_args()
-    made = table(given.trials)
+    kept: Found = json.loads(given.keep.read_text(encoding="utf-8")) if given.keep and given.keep.exists() else {}
+    kept |= measured(given.trials, given.only or [name for name in SECTIONS if name not in kept])
+    if given.keep:
+        given.keep.write_text(json.dumps(kept), encoding="utf-8")
+    if missing := [name for name in SECTIONS if name not in kept]:
+        sys.exit(f"Not measured yet: {', '.join(missing)}.")
+    made = table(kept)
     print(made)
     if given.write:
         before, _, rest = RESULTS.read_text(encoding="utf-8").partition(BEGIN)

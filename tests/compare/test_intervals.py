@@ -131,6 +131,12 @@ def test_a_median_of_five_has_no_interval_and_that_of_order_statistics_is_known(
     assert median_p_value(np.zeros(9)) == 1.0
 
 
+def test_a_p95_of_one_input_has_no_interval() -> None:
+    """Nothing is said where there is nothing to draw from."""
+    one = np.array([[1.0, 2.0]])
+    assert quantile_interval(one, one + 1, 0.95, 0.95, 0) == ((-math.inf, math.inf), 1.0)
+
+
 def test_the_p95_is_harrell_and_davis() -> None:
     """As SciPy computes it for one sample, over inputs and repeats together, runs that are missing left out."""
     values = np.random.default_rng(3).lognormal(6, 0.5, (40, 3))
@@ -198,11 +204,33 @@ def test_intervals_of_money_cover_the_truth(kind: str) -> None:
 
 
 def test_costs_count_for_the_tail_of_even_differences() -> None:
-    """Even differences get a wider interval where the costs have a long tail, and none where these are even too."""
+    """Even differences get a far wider interval where costs have a long tail, and hardly one where these are even."""
     sample = np.random.default_rng(4).normal(0, 1, 20)
     even, tail = (mean_interval(sample, 0.95, 0, sizes=sizes) for sizes in (np.full(20, 3.0), np.arange(20.0) ** 6))
     assert tail[0] < even[0] < even[1] < tail[1]
-    assert mean_interval(sample, 0.95, 0, sizes=np.linspace(1, 2, 20)) == even
+    assert mean_interval(sample, 0.95, 0, sizes=np.linspace(1, 2, 20)) == pytest.approx(even, rel=0.05)
+    assert tail[1] - tail[0] > 1.3 * (even[1] - even[0])
+
+
+def test_dear_inputs_whose_differences_happen_to_be_small() -> None:
+    """Two of 20 inputs cost tenfold, and the others show how far a difference spreads: the mean is as unsure as that.
+
+    By the spread of these differences alone it would be two thirds as wide.
+    """
+    sizes = np.repeat([1.0, 10.0], [18, 2])
+    share = np.append(np.linspace(-0.7, 1.3, 18), [0.3, 0.3])
+    low, high = mean_interval(share * sizes, 0.95, 0, sizes=sizes)
+    error = math.sqrt(0.3**2 * sizes.var() + share[:18].var(ddof=1) * (sizes**2).mean()) / math.sqrt(20)
+    assert high - low >= 2 * 2.09 * 0.93 * error
+    assert high - low > 1.4 * np.subtract(*mean_interval(share * sizes, 0.95, 0, sizes=np.ones(20))[::-1])
+
+
+def test_what_is_the_same_for_all_inputs_stays_sure() -> None:
+    """A template that costs a tenth of a dollar more, whatever the input costs, is not as unsure as dear inputs are."""
+    rng = np.random.default_rng(6)
+    sizes, sample = rng.lognormal(0, 1, 20), rng.normal(0.1, 0.02, 20)
+    low, high = mean_interval(sample, 0.95, 0, sizes=sizes)
+    assert 0.08 < low < high < 0.12
 
 
 @pytest.mark.parametrize("kind", ["a few are lower", "thirds of repeats", "graded"])
