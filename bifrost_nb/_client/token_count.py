@@ -1,8 +1,12 @@
 """How many tokens a prompt has, as the provider counts them.
 
 Gateways from 1.4.10 on count by ``/v1/responses/input_tokens`` with ``input``, those before by ``/v1/count_tokens``
-with ``messages``; what a generation lacks is answered by 405 (measured with 1.4.0, 1.4.18, 1.5.1, 1.5.16 and
-2.0.0-prerelease3). Counting costs nothing at the providers, and makes a row ``count_tokens`` in the gateway's log.
+with ``messages``; what a generation lacks is answered by 405 (measured with 1.3.63, 1.4.0, 1.4.9, 1.4.10, 1.4.18, 1.5.1,
+1.5.16 and 2.0.0-prerelease3). Counting costs nothing at the providers, and makes a row ``count_tokens`` in the gateway's
+log.
+
+Up to 1.5.16 a gateway leaves the system message out of what Gemini counts (measured of each of these but 1.4.9; 2.0.0
+sends it), so such a count is not that of the call.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .._numbers import version_numbers
 from .._wire.deployments import Deployment
 from ..errors import ConfigurationError, GatewayError
 from .portal import portal
@@ -23,6 +28,8 @@ __all__ = ["as_items", "checked", "count_tokens"]
 Message = Mapping[str, Any]
 
 NEWER, OLDER = "/v1/responses/input_tokens", "/v1/count_tokens"
+COUNTS_GEMINIS_SYSTEM = (2, 0, 0)
+_ABOVE = ("system", "developer")
 
 
 def checked(prompt: Any, system: Any) -> list[Message]:
@@ -43,7 +50,11 @@ async def count_tokens(client: Client, deployment: str, turns: Sequence[Message]
 
     Raises GatewayError and its relatives for any other refusal, ConnectionFailed and its relatives.
     """
-    Deployment.parse(deployment)
+    above = any(turn["role"] in _ABOVE for turn in turns)
+    if Deployment.parse(deployment).provider == "gemini" and above:
+        version = await client.sender().known_version()
+        if version_numbers(version) < COUNTS_GEMINIS_SYSTEM:
+            return None
     items = as_items(turns)
     older = ("count_tokens", client.base_url)
     answer: dict[str, Any] | None = None
@@ -59,9 +70,10 @@ async def count_tokens(client: Client, deployment: str, turns: Sequence[Message]
             portal().shared.pop(older, None)
             if items is not None:
                 answer, _ = await _asked(client, NEWER, {"model": deployment, "input": items})
-    count = (answer or {}).get("input_tokens")
-    # Measured: a provider's answer that the gateway cannot read becomes 0, and no prompt has none.
-    return count if isinstance(count, int) and not isinstance(count, bool) and count > 0 else None
+    # Measured: an answer of Gemini's without details has its number only in the total, and what the gateway cannot read
+    # becomes 0, which no prompt has.
+    counts = [(answer or {}).get(name) for name in ("input_tokens", "total_tokens")]
+    return next((one for one in counts if isinstance(one, int) and not isinstance(one, bool) and one > 0), None)
 
 
 async def _asked(client: Client, path: str, body: Mapping[str, Any]) -> tuple[dict[str, Any] | None, bool]:

@@ -12,6 +12,7 @@ import pytest
 
 import bifrost_nb as bf
 from bifrost_nb import Client, ConfigurationError, LocalGateway, NotFound, RunLog, local_gateway
+from tests.admin.servers import Table, served
 
 A, B, REFUSED = "openai/gpt-4o-mini", "anthropic/claude-haiku-4-5", "azure/gpt-4o"
 
@@ -53,6 +54,39 @@ def test_a_gateway_that_is_replaced_counts_by_its_own_route(log: RunLog) -> None
     for dialect in ("1.5", "1.4"):
         with local_gateway(dialect=dialect, port=port):
             assert client.count_tokens(A, "How long?") == count
+
+
+@pytest.mark.parametrize(
+    ("told", "count"),
+    [
+        ({"input_tokens": 0, "total_tokens": 10}, 10),  # gateway 1.4.10 and 1.5.16 of Gemini's answer without details
+        ({"input_tokens": 7, "total_tokens": None}, 7),
+        ({"input_tokens": 0, "total_tokens": 0}, None),
+        ({"input_tokens": True, "total_tokens": "10"}, None),
+        ({"input_tokens": -1}, None),
+        ({}, None),
+    ],
+)
+def test_what_a_gateway_tells_is_read(log: RunLog, told: dict[str, Any], count: int | None) -> None:
+    """Gemini's number may stand in the total alone; what is no number of tokens is unknown, never 0."""
+    with served(Table({"/v1/responses/input_tokens": told})) as url:
+        assert Client(url, log=log).count_tokens(A, "How long?") == count
+
+
+def test_geminis_system_message_is_counted_from_2_0_on(every_gateway: LocalGateway, log: RunLog) -> None:
+    """Before, the gateway leaves it out, so the number would not be that of the call: unknown, and an estimate."""
+    client, gemini = Client(every_gateway.url, log=log), "gemini/gemini-2.5-flash"
+    charged = [client.chat(gemini, "How long?", system=one, max_tokens=16).prompt_tokens for one in (None, "Be brief.")]
+    assert client.count_tokens(gemini, "How long?") == charged[0]
+    exact = every_gateway.dialect.startswith("2.")
+    assert client.count_tokens(gemini, "How long?", system="Be brief.") == (charged[1] if exact else None)
+    estimate = bf.compare([gemini], "Why?", system="Be brief.", chat=True, client=client, dry_run=True)
+    assert estimate.frame["counted"].tolist() == [exact]
+    path = "/v1/responses/input_tokens" if every_gateway.dialect >= "1.5" else "/v1/count_tokens"
+    turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "How long?"}]
+    asked = {"model": gemini, "messages": turns, "input": turns}
+    told = httpx.post(f"{every_gateway.url}{path}", json=asked).json()
+    assert told["input_tokens"] == charged[exact]  # what it says itself, right or not
 
 
 @pytest.mark.parametrize("wrong", ["", [], [{"content": "x"}], None, 5])

@@ -120,3 +120,15 @@ def test_the_filters_of_the_log(subject: Subject) -> None:
     """The log is filtered as the table says that the embedded gateway's dialects are held to."""
     assert subject.version is not None
     assert found_by_filter(subject.url) == obeyed(subject.version)
+
+
+@pytest.mark.feature("Version and lists of the gateway")
+def test_the_route_that_counts_tokens(subject: Subject) -> None:
+    """Up to 1.4.9 it is ``/v1/count_tokens``, from 1.4.10 on ``/v1/responses/input_tokens``; the other is none."""
+    told = [
+        httpx.post(f"{subject.url}/v1/{path}", json={"model": "openai/gpt-4o-mini"}, timeout=20)
+        for path in ("count_tokens", "responses/input_tokens")
+    ]
+    assert [answer.status_code for answer in told] == ([400, 405] if subject.before(1, 4, 10) else [405, 400])
+    [refusal] = [answer.json()["error"]["message"] for answer in told if answer.status_code == 400]
+    assert refusal in ("messages is required for count tokens", "input is required for responses")

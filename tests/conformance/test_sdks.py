@@ -277,6 +277,17 @@ def test_pictures_and_sound(running: Pair) -> None:
                 client.image(DRAW, "A cat")
 
 
+@pytest.mark.parametrize("model", ["openai/gpt-4o-mini", "anthropic/claude-haiku-4-5", "gemini/gemini-2.5-flash"])
+def test_tokens_are_counted(running: Pair, model: str) -> None:
+    """Each provider's count comes through: what an answer to the same question is charged for, or unknown."""
+    running.script()
+    for system in (None, "Be brief."):
+        counts = [client.count_tokens(model, "How long is it?", system=system) for client in running.clients]
+        charged = running.ours.chat(model, "How long is it?", system=system, max_tokens=16).prompt_tokens
+        left_out = model.startswith("gemini/") and system and running.version < (2, 0, 0)
+        assert counts == [None if left_out else charged] * 2
+
+
 LINE = {
     "custom_id": "a", "method": "POST", "url": "/v1/chat/completions",
     "body": {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Say a"}], "seed": 1},

@@ -1,14 +1,14 @@
 """Counting a prompt's tokens: ``/v1/count_tokens`` up to 1.4.9, ``/v1/responses/input_tokens`` after.
 
-Measured on gateways 1.4.0, 1.4.18, 1.5.1, 1.5.16 and 2.0.0-prerelease3 with OpenAI, Anthropic, Gemini and Azure: the
-older route takes ``messages``, the newer one ``input``; OpenAI's answer has no ``total_tokens``; Azure is refused by
-the gateway itself. That Cohere, Vertex and (from 1.5 on) Bedrock count and all others do not was read in the source.
+Measured on gateways 1.4.0, 1.4.18, 1.5.1, 1.5.16 and 2.0.0-prerelease3 with OpenAI, Anthropic, Gemini and Azure, and
+which route there is on 1.3.63, 1.4.9 and 1.4.10, too: the older route takes ``messages``, the newer one ``input``; OpenAI's answer has no ``total_tokens``; Azure is refused by
+the gateway itself; up to 1.5.16 Gemini is not sent the system message. That Cohere, Vertex and (from 1.5 on) Bedrock count and all others do not was read in the source.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -28,7 +28,7 @@ _OPERATION = "count_tokens"
 
 def count_path(dialect: Dialect) -> str:
     """Where this generation counts, below ``/v1``."""
-    return "count_tokens" if dialect.before(1, 4, 18) else "responses/input_tokens"
+    return "count_tokens" if dialect.before(1, 4, 10) else "responses/input_tokens"
 
 
 @dataclass(slots=True)
@@ -73,7 +73,11 @@ class CountTokens(Inference):
             return await self._send_error(link, failure, route)
         link.record.served = target
         simulator.log(call, route, rule=rule, began=began, status="success")
-        count = prompt_tokens(call.as_chat())
+        chat = call.as_chat()
+        if route.provider == "gemini" and not simulator.dialect.second:
+            heard = [turn for turn in chat.messages if turn.get("role") not in ("system", "developer")]
+            chat = replace(chat, messages=heard)
+        count = prompt_tokens(chat)
         elapsed_ms = 1e3 * (time.monotonic() - began)
         body: dict[str, Any] = {
             "object": "response.input_tokens",
