@@ -389,7 +389,8 @@ class Client:
         """The tokens of a chat's prompt (a text, or messages) as the provider counts them.
 
         None where it does not count: OpenAI, Anthropic, Gemini, Vertex and Cohere do, Azure and most others do not, and
-        a text completion's prompt is counted nowhere, nor before gateway 2.0 a system message by Gemini. Costs nothing, and makes a row of the gateway's log, no run.
+        a text completion's prompt is counted nowhere, nor before gateway 2.0 a system message by Gemini. Costs nothing,
+        and makes a row of the gateway's log, no run.
 
             client.count_tokens("openai/gpt-4o-mini", "How long is this?", system="Be brief.")
 

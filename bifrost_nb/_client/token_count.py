@@ -1,9 +1,9 @@
 """How many tokens a prompt has, as the provider counts them.
 
 Gateways from 1.4.10 on count by ``/v1/responses/input_tokens`` with ``input``, those before by ``/v1/count_tokens``
-with ``messages``; what a generation lacks is answered by 405 (measured with 1.3.63, 1.4.0, 1.4.9, 1.4.10, 1.4.18, 1.5.1,
-1.5.16 and 2.0.0-prerelease3). Counting costs nothing at the providers, and makes a row ``count_tokens`` in the gateway's
-log.
+with ``messages``; what a generation lacks is answered by 405 (measured with 1.3.63, 1.4.0, 1.4.9, 1.4.10, 1.4.18,
+1.5.1, 1.5.16 and 2.0.0-prerelease3). Counting costs nothing at the providers, and makes a row ``count_tokens`` in the
+gateway's log.
 
 Up to 1.5.16 a gateway leaves the system message out of what Gemini counts (measured of each of these but 1.4.9; 2.0.0
 sends it), so such a count is not that of the call.

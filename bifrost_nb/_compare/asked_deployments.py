@@ -22,6 +22,8 @@ __all__ = ["AskedDeployment", "asked_deployments", "check_names", "whole_number"
 
 MOST_AT_ONCE = 100_000
 _OWN = ("deployment", "name", "fallbacks", "concurrency", "requests_per_minute", "system", "history")
+_FOR_ALL = ("schema", "prompt", "inputs", "images", "sounds", "repeats", "score")
+"""A comparison has one of each: its columns and its pairs rest on that."""
 _FIELDS = {
     name
     for model in (
@@ -92,6 +94,11 @@ def _one(entry: Any, shared: Mapping[str, Any]) -> AskedDeployment:
     if not isinstance(deployment, str):
         raise ConfigurationError(
             f"A deployment is written 'provider/model' or {{'deployment': 'provider/model', ...}}, not {quoted(entry)}."
+        )
+    if common := sorted(own.keys() & set(_FOR_ALL)):
+        raise ConfigurationError(
+            f"{common[0]} goes for all deployments of a comparison, not for {quoted(deployment, 80)} alone.",
+            hint=f"Pass it to the call: compare(..., {common[0]}=...).",
         )
     settings = {**shared, **own}
     fallbacks = () if settings["fallbacks"] is None else settings["fallbacks"]

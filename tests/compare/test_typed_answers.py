@@ -203,6 +203,15 @@ def test_a_wrong_schema_is_told_before(schema: Any, said: str, client: Client, g
     assert sent(gateway) == []
 
 
+@pytest.mark.parametrize("name", ["schema", "prompt", "inputs", "images", "sounds", "repeats", "score"])
+def test_what_a_comparison_has_one_of(client: Client, gateway: LocalGateway, name: str) -> None:
+    """Columns and pairs rest on it, so no deployment has its own; a format of its own it may have."""
+    with pytest.raises(ConfigurationError, match=f"{name} goes for all deployments") as caught:
+        bf.compare([{"deployment": A, name: Invoice}, B], "x", client=client)
+    assert f"compare(..., {name}=...)" in str(caught.value)
+    assert sent(gateway) == []
+
+
 def compared(client: Client, gateway: LocalGateway, **more: Any) -> bf.Comparison:
     script(
         gateway,

@@ -1,8 +1,9 @@
 """Counting a prompt's tokens: ``/v1/count_tokens`` up to 1.4.9, ``/v1/responses/input_tokens`` after.
 
 Measured on gateways 1.4.0, 1.4.18, 1.5.1, 1.5.16 and 2.0.0-prerelease3 with OpenAI, Anthropic, Gemini and Azure, and
-which route there is on 1.3.63, 1.4.9 and 1.4.10, too: the older route takes ``messages``, the newer one ``input``; OpenAI's answer has no ``total_tokens``; Azure is refused by
-the gateway itself; up to 1.5.16 Gemini is not sent the system message. That Cohere, Vertex and (from 1.5 on) Bedrock count and all others do not was read in the source.
+which route there is on 1.3.63, 1.4.9 and 1.4.10, too: the older route takes ``messages``, the newer one ``input``;
+OpenAI's answer has no ``total_tokens``; Azure is refused by the gateway itself; up to 1.5.16 Gemini is not sent the
+system message. That Cohere, Vertex and (from 1.5 on) Bedrock count and all others do not was read in the source.
 """
 
 from __future__ import annotations

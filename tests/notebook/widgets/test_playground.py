@@ -322,6 +322,7 @@ def test_settings_of_a_column(made: Playground, gateway: LocalGateway) -> None:
         ({"settings": {ONE: {"temperature": 9}}}, "temperature must be a number from 0 to 2"),
         ({"settings": {ONE: {"tempature": 1}}}, "did you mean 'temperature'"),
         ({"settings": {ONE: {"deployment": "fast"}}}, "provider/model"),
+        ({"settings": {ONE: {"schema": {"type": "object"}}}}, "schema goes for all deployments"),
         ({"turns": [{"role": "user", "content": "Hi"}], "api": "text"}, "takes no messages"),
         ({"turns": [{"role": "user", "content": "{{who}}"}]}, r"Fill in \{\{who\}\}"),
         ({"pictures": [png()], "api": "text"}, "no images"),
