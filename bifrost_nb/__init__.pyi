@@ -31,7 +31,7 @@ from ._display.evidence import from_notebook as from_notebook
 from ._gate.gate import Gate as Gate, gate as gate
 from ._launch.launch import LaunchedGateway as LaunchedGateway, launch_gateway as launch_gateway
 from ._load.load_curve import LoadCurve as LoadCurve, load_curve as load_curve
-from ._nested import allow_nested_loops as allow_nested_loops
+from ._nested_loops import allow_nested_loops as allow_nested_loops
 from ._notebook.playground.playground import Playground as Playground, playground as playground
 from ._report.load_report import load_report as load_report
 from ._runs.frame import runs as runs, to_frame as to_frame

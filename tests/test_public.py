@@ -25,7 +25,7 @@ ALLOWED = {  # part -> the parts of this package it may import when it is loaded
     "_numbers": set(),
     "_paths": set(),
     "_files": {"errors", "_safe_text"},
-    "_nested": {"errors"},
+    "_nested_loops": {"errors"},
     "_project_file": {"errors", "_safe_text", "_keys", "_suggest", "_paths"},
     "_settings": {"errors", "_files", "_numbers", "_safe_text", "_keys", "_project_file"},
     "_wire": {"errors", "_numbers", "_safe_text", "_keys", "_suggest"},

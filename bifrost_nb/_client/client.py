@@ -35,7 +35,7 @@ from .calls import (
 )
 from .credentials import Credentials
 from .dispatch import Sender
-from .judging import note_call
+from .judge_tag import note_call
 from .media import (
     ImageParameters,
     SpeechParameters,

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .._client.client import Client
     from .._client.transport import Sink
     from .._runs.run import Run
-    from .cluster import Remote
+    from .dask_cluster import Remote
     from .dry_run import DryRun
 
 __all__ = ["ComparisonInterrupted", "compare"]
@@ -277,7 +277,7 @@ def _sent(
 ) -> Sweep | Remote:
     """Send what `done` lacks, here or on a cluster, watched or not. Raises ComparisonInterrupted."""
     if cluster is not None:
-        from .cluster import run_on_cluster
+        from .dask_cluster import run_on_cluster
 
         return run_on_cluster(cluster, client, plan, done)
     if live is True and _shows_widgets():

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from .._client.calls import Call
-from .._client.judging import JUDGE_TAG
+from .._client.judge_tag import JUDGE_TAG
 from .._safe_text import quoted
 from ..errors import ConfigurationError
 from .judge_calls import JudgeCalls, error_of

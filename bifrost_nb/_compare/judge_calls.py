@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from .._client.judging import JUDGE_TAG
+from .._client.judge_tag import JUDGE_TAG
 from .._prompts.template import render, with_names
 from .._safe_text import plain
 from ..errors import ConfigurationError

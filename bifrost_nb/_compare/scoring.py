@@ -14,7 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._client.judging import judging
+from .._client.judge_tag import judging
 from .._client.portal import Portal
 from .._keys import without_keys
 from .._safe_text import plain, quoted
@@ -248,7 +248,7 @@ class _Scoring:
         """Judge on the workers of a cluster, where there is one; the places that are to be judged here."""
         if self.calls.cluster is None or not places:
             return places
-        from .cluster_scoring import Unsendable, left_by_workers, pickled
+        from .dask_scoring import Unsendable, left_by_workers, pickled
 
         try:
             sent = pickled(self.scorer, self.calls.client.credentials.secrets)

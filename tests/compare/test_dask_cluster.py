@@ -19,8 +19,8 @@ import pandas as pd
 import pytest
 
 from bifrost_nb import Client, ConfigurationError, LocalGateway, RunLog, Timeouts
-from bifrost_nb._compare.cluster import _told
 from bifrost_nb._compare.compare import ComparisonInterrupted, compare
+from bifrost_nb._compare.dask_cluster import _told
 from bifrost_nb._compare.plan import without_keys
 from bifrost_nb.scorers import Score
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .._client.judging import judging
+from .._client.judge_tag import judging
 from .._runs.log.codec import encode
 from .._runs.run import Run
 from .._safe_text import plain
@@ -98,7 +98,7 @@ class _NoCalls(list[Run]):
 
 def _judge(scorer: bytes, name: str, answers: bytes) -> list[Judged | None]:
     """On a worker: a judgement of each answer; None for one that is to be judged where calls are counted."""
-    from .cluster import decoded
+    from .dask_cluster import decoded
     from .scoring import called, takes_row
 
     function: Callable[..., Any] = _pickle().loads(scorer)
