@@ -338,6 +338,43 @@ CHATS = "'openai/gpt-4o-mini'"
 
 
 @pytest.mark.parametrize("theme", ["Light", *thorough("Dark")])
+def test_prompts_beside_each_other(
+    lab: Notebook, gateway: LocalGateway, pictures: Path, theme: Literal["Light", "Dark"]
+) -> None:
+    """A kept prompt is ticked, another one typed: both race, and the scores stand side by side, row by row."""
+    answers = [{"prompt": "Briefly", "text": ["leaf"]}, {"text": ["I would say water."]}]
+    gateway.script([{**one, "first_text_ms": 1500} for one in answers])
+    lab.theme(theme)
+    lab.run("import bifrost_nb as bf")
+    rows = "inputs={'thing': ['tea', 'rain'], 'of': ['leaf', 'water']}, score=bf.scorers.contains('of')"
+    page = Page(lab, f"'azure/fast', 'Briefly: {{{{thing}}}}?', {rows}, max_tokens=20, client=client")
+    page.label("Name to keep the prompt by").fill("short")
+    page.label("Name to keep the prompt by").press("Enter")
+    box = page.root.get_by_role("group", name="Prompts asked beside each other").get_by_label("short", exact=True)
+    box.check()
+    page.label("Prompt; {{name}} makes a variable").fill("Please, {{thing}}?")
+    run = page.button("Run")
+    lab.until(lambda: run.inner_text() == "Run · 4 calls", 30, "the count of calls")
+    assert box.is_checked()
+    page.ready()
+    run.click()
+    names = page.cell.pane.locator(".bifrost-name")
+    lab.until(lambda: names.all_inner_texts() == ["azure/fast · short", "azure/fast · now"], 30, "the race")
+    lab.until(lambda: page.rounds == 1, 30, "the round to end")
+    for width in (1280, 700):
+        lab.page.set_viewport_size({"width": width, "height": 900})
+        lab.picture(pictures / f"playground-beside-{theme}-{width}.png", page.cell)
+        box.evaluate("box => box.scrollIntoView()")
+        lab.page.screenshot(path=pictures / f"playground-beside-{theme}-{width}-answers.png")
+        assert lab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    lab.page.set_viewport_size({"width": 1280, "height": 900})
+    assert page.results.get_by_text("✓ score").count() == page.results.get_by_text("✕ score").count() == 2
+    box.focus()
+    lab.page.keyboard.press("Space")
+    lab.until(lambda: run.inner_text() == "Run · 2 calls", 30, "one prompt alone")
+
+
+@pytest.mark.parametrize("theme", ["Light", *thorough("Dark")])
 def test_a_conversation_by_hand(
     lab: Notebook, gateway: LocalGateway, pictures: Path, tmp_path: Path, theme: Literal["Light", "Dark"]
 ) -> None:

@@ -16,8 +16,10 @@ from ..._prompts.value_text import Fault
 from ..._safe_text import plain, quoted
 from ...errors import ConfigurationError
 
-__all__ = ["CHECKS", "EarlierTurn", "as_columns", "schema_of_text"]
+__all__ = ["CHECKS", "NOW", "EarlierTurn", "as_columns", "schema_of_text"]
 
+NOW = "now"
+"""The name of what is filled in, among prompts that are asked beside each other."""
 OWN = ("deployment", "name")
 """What a column's dict says beside settings."""
 
@@ -188,6 +190,17 @@ def _values(name: str, value: Any) -> dict[str, str]:
     return {key: each if isinstance(each, str) else str(each) for key, each in value.items()}
 
 
+def _templates(name: str, value: Any) -> dict[str, str]:
+    """Prompts by name; ``now`` is what is filled in."""
+    if not isinstance(value, Mapping) or not all(
+        isinstance(key, str) and key.strip() and isinstance(text, str) and text.strip() for key, text in value.items()
+    ):
+        raise ConfigurationError(f"{name} must be a dict of name to prompt, not {quoted(value, 60)}.")
+    if NOW in value:
+        raise ConfigurationError(f"{name}: {NOW!r} is what is filled in; take another name.")
+    return dict(value)
+
+
 def _parameters(name: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping) or not all(isinstance(each, str) for each in value):
         raise ConfigurationError(f"{name} must be a dict like {{'temperature': 0.2}}, not {quoted(value, 60)}.")
@@ -209,6 +222,7 @@ CHECKS: Mapping[str, Any] = {
     "turns": _turns,
     "chats": _chats,
     "prompt": _text,
+    "templates": _templates,
     "pictures": _pictures,
     "images": _names,
     "values": _values,

@@ -15,7 +15,7 @@ from ..._prompts.template import variables
 from ..._safe_text import plain
 from ..._suggest import did_you_mean
 from ...errors import ConfigurationError, TemplateError
-from .checks import CHECKS, EarlierTurn, as_columns, schema_of_text
+from .checks import CHECKS, NOW, EarlierTurn, as_columns, schema_of_text
 from .code import as_given
 
 if TYPE_CHECKING:
@@ -48,6 +48,9 @@ class Form:
     """Of a column, by its name: what was said before in a conversation of its own, in the place of `turns`."""
     prompt: str = ""
     """A template with ``{{variables}}``."""
+    templates: Mapping[str, str] = field(default_factory=dict)
+    """Named prompts that are asked beside each other, each of each deployment; empty: `prompt` alone. `prompt` is one
+    more of them, called ``now``, where it is none of these texts."""
     pictures: tuple[str, ...] = ()
     """``data:`` URLs that go behind the prompt."""
     images: tuple[str, ...] = ()
@@ -111,8 +114,16 @@ class Form:
         """The names in all that is sent, in order."""
         systems = [self._system_of(name) for name in self.deployments] or [self.system]
         before = dict.fromkeys(map(self.turns_of, self.deployments)) or {self.turns: None}
-        texts = [*dict.fromkeys(systems), *(turn.text for turns in before for turn in turns), self.prompt]
+        texts = [*dict.fromkeys(systems), *(turn.text for turns in before for turn in turns), *self.prompts.values()]
         return list(dict.fromkeys(name for text in texts for name in variables(text or "")))
+
+    @property
+    def prompts(self) -> dict[str, str]:
+        """The prompts that are asked beside each other, by name; a single one is ``now``."""
+        asked = dict(self.templates)
+        if not asked or (self.prompt.strip() and self.prompt not in asked.values()):
+            asked[NOW] = self.prompt
+        return asked
 
     @property
     def answer_schema(self) -> Any:
@@ -159,7 +170,7 @@ class Form:
         }
         set_ones = {name: value for name, value in optional.items() if value is not None}
         asked = [self._column(name, self.turns_of(name) if apart else ()) for name in self.deployments]
-        told = asks if self.turns and not apart else {"prompt": self.prompt}
+        told = asks if self.turns and not apart else {"prompt": self.prompts if self.templates else self.prompt}
         return {"deployments": asked, **told, **set_ones, **shared}
 
     def plan(self, client: Client, inputs: Any = None, *, known_only: bool = False) -> Plan:
@@ -171,7 +182,11 @@ class Form:
         """
         if not self.deployments:
             raise ConfigurationError("Choose a deployment.")
-        if not self.prompt.strip():
+        if self.templates and any(map(self.turns_of, self.deployments)):
+            raise ConfigurationError(
+                "Prompts beside each other begin a conversation.", hint="Take the earlier turns out, or ask one prompt."
+            )
+        if not self.prompt.strip() and not self.templates:
             begun = any(map(self.turns_of, self.deployments))
             raise ConfigurationError("Write what you say next." if begun else "Write a prompt.")
         rest = self.request(inputs)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from ..._safe_text import plain
 
 if TYPE_CHECKING:
     from .checks import EarlierTurn
+    from .form import Form
     from .playground import Entry
     from .versions import Versions
 
@@ -64,6 +66,8 @@ def _rounds(entries: Sequence[Entry], versions: Versions, shown: int | None) -> 
 
 
 def _title(entry: Entry, versions: Versions) -> str:
+    if entry.form.templates:
+        return f"{entry.line} · prompts {', '.join(entry.form.prompts)}"
     name = versions.of(entry.form)
     return f"{entry.line} · prompt {name}" if name else entry.line
 
@@ -88,9 +92,16 @@ def _asked(entry: Entry) -> str:
     pictures = pictures_html(showable(urls, MOST_PICTURES))
     return (
         f'<details style="margin:0 0 6px"><summary style="cursor:pointer;{_QUIET}">What was asked</summary>'
-        f'<div style="{_TEXT}">{escape(plain(form.text, 20_000))}</div>{pictures}{_chats(own)}'
+        f'<div style="{_TEXT}">{escape(plain(_prompts(form), 20_000))}</div>{pictures}{_chats(own)}'
         f'<div style="{_QUIET}">{facts}</div>{_schema(form.answer_schema)}</details>'
     )
+
+
+def _prompts(form: Form) -> str:
+    """What was asked; of several prompts beside each other each behind its name."""
+    if not form.templates:
+        return form.text
+    return "\n\n".join(f"{name}: {replace(form, prompt=text).text}" for name, text in form.prompts.items())
 
 
 def _schema(schema: Any) -> str:

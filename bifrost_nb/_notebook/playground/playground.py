@@ -105,7 +105,8 @@ def playground(
 
         bf.playground(["azure/fast", {"deployment": "azure/fast", "name": "cold", "temperature": 0}], "Name a bird.")
 
-    `prompt` may be a dict of named prompts: each is kept as a version (`Playground.keep`), the last is filled in.
+    `prompt` may be a dict of named prompts, which are asked beside each other: variants, as in `compare`. Each is kept
+    as a version (`Playground.keep`), the last is filled in; `Playground.beside` chooses others.
     `turns` are what was said before, as messages of ``user`` and ``assistant``; `messages` is a whole conversation,
     whose last turn becomes the prompt. `pictures` (paths, bytes, PIL images, arrays, figures) go behind the prompt;
     `images` names columns of `inputs` that hold pictures. With a `schema` (a pydantic model, a JSON schema, or its text
@@ -193,6 +194,8 @@ class Playground:
             named = fields.get("prompt")
             if isinstance(named, Mapping) and named:
                 fields["prompt"] = list(named.values())[-1]
+            if named is not None:  # a text asks that alone
+                fields.setdefault("templates", named if isinstance(named, Mapping) and len(named) > 1 else {})
             if "chat" in fields:
                 if not isinstance(chat := fields.pop("chat"), bool):
                     raise ConfigurationError(f"chat must be True or False, not {quoted(chat, 60)}.")
@@ -341,6 +344,11 @@ class Playground:
             if each and column is not None:
                 raise ConfigurationError("Each column goes on, or one that is named.", hint="Leave one of the two out.")
             form, inputs = entry.form, entry.inputs
+            if form.templates:
+                raise ConfigurationError(
+                    "Several prompts were asked beside each other.",
+                    hint="Ask one of them alone: play.beside().use(...).",
+                )
             names = [name for name, _ in entry.answers] if each else [_column_of(entry, column)]
             chats: dict[str, tuple[EarlierTurn, ...]] = {}
             for place, name in enumerate(names, 1):
@@ -384,6 +392,30 @@ class Playground:
         with self._lock:
             self.form = self.form.changed(**self.versions.named(name).fields)
             self._changed()
+        return self
+
+    def beside(self, *names: str) -> Playground:
+        """Ask the prompts that were kept as `names` beside each other, each of each deployment; no name: one prompt.
+
+        What is filled in is one more of them, called ``now``, where it is another text. Raises ConfigurationError for
+        a name that there is not, or whose prompt has another system message, earlier turns or pictures.
+
+            play.keep("short")
+            play.update(prompt="Please be so kind as to name a {{what}}.")
+            play.beside("short").run()
+        """
+        with self._lock:
+            chosen = [self.versions.named(name) for name in dict.fromkeys(names)]
+            for version in chosen:
+                if version.fields != {name: getattr(self.form, name) for name in version.fields} | {
+                    "prompt": version.prompt
+                }:
+                    raise ConfigurationError(
+                        f"{version.name} was kept with another system message, earlier turns or pictures.",
+                        hint="use() it alone.",
+                    )
+            self.form = self.form.changed(templates={version.name: version.prompt for version in chosen})
+            self._published()  # no field of the page is another one: what is typed meanwhile stays
         return self
 
     def diff(self, a: str, b: str | None = None) -> TextDiff:
@@ -482,8 +514,7 @@ class Playground:
             with self._lock:
                 self._count += 1
                 self._busy, self._shown = False, comparison
-                names = [asked.name for asked in comparison.plan.asked]
-                answers = list(zip(names, current.shown, strict=True))
+                answers = list(zip(current.names, current.shown, strict=True))
                 self.history.append(Entry(self._count, datetime.now(), form, inputs, comparison, html, answers))
                 del self.history[:-LONGEST_HISTORY]
                 if self._view is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..._compare.comparison_frame import shown_question
 from ..._display.html import Markup, note, table, text as escape
 from ..._display.run import as_html, mimebundle_many
 from ..._safe_text import plain
@@ -33,7 +34,11 @@ def results_html(current: Round, comparison: Comparison) -> str:
     scored = _scores_html(comparison, list(current.scorers)) if current.scorers and comparison.runs else ""
     scored += _typed_html(comparison) if plan.schema is not None and comparison.runs else ""
     if len(plan.trials) > len(runs) or scored:
-        which = f"prompt 1 of {len(plan.prompts):,}" if len(plan.prompts) > 1 else "the prompt"
+        rows = len(plan.prompts) // max(1, len(comparison.templates))
+        if comparison.templates:
+            which = "each prompt" + (f", row 1 of {rows:,}" if rows > 1 else "")
+        else:
+            which = f"prompt 1 of {rows:,}" if rows > 1 else "the prompt"
         which += f", repeat 1 of {plan.repeats:,}" if plan.repeats > 1 else ""
         said = f"Answers to {which}; all are in <code>.comparison</code> and <code>.frame</code>."
         return f"{comparison._repr_html_()}{scored}<div style='margin-top:8px;opacity:.75'>{said}</div>{html}"
@@ -41,20 +46,19 @@ def results_html(current: Round, comparison: Comparison) -> str:
 
 
 def _scores_html(comparison: Comparison, scores: list[str]) -> str:
-    """A row for each prompt, a column for each variant, a badge with its reason for each score."""
+    """A row for each prompt, of several templates for each row of inputs; a column for each variant, its badges."""
     frame = comparison.frame
     cells: dict[tuple[str, str], list[int]] = {}
     for place, trial in enumerate(comparison.trials):
-        cells.setdefault((trial.prompt.prompt_id, trial.asked.name), []).append(place)
+        cells.setdefault((trial.prompt.input_id, trial.variant), []).append(place)
     graded = {name for name in scores if not frame[name].dropna().isin((0.0, 1.0)).all()}
-    prompts = comparison.plan.prompts
-    names = comparison.deployments
+    inputs = list(dict.fromkeys(prompt.input_id for prompt in comparison.plan.prompts))
+    names = comparison.variants
     rows: list[list[object]] = []
-    for prompt in prompts[:MOST_ROWS]:
-        title = plain(" ".join(prompt.text.split()), 160)
-        judged = (_badges(frame.iloc[cells.get((prompt.prompt_id, name), [])], scores, graded) for name in names)
-        rows.append([title, *map(Markup, judged)])
-    more = len(prompts) - len(rows)
+    for one in inputs[:MOST_ROWS]:
+        judged = (_badges(frame.iloc[cells.get((one, name), [])], scores, graded) for name in names)
+        rows.append([shown_question(comparison.plan.prompts, one), *map(Markup, judged)])
+    more = len(inputs) - len(rows)
     rest = f"<div style='opacity:.75'>and {more:,} prompts more: <code>.comparison.grid()</code></div>" if more else ""
     head = ["prompt", *(plain(name, 200) for name in names)]
     return table(rows, head, label="Scores by prompt", titles=True, figures=()) + rest
@@ -64,7 +68,7 @@ def _typed_html(comparison: Comparison) -> str:
     """How many answers of each variant fit the schema, the first that does not, and where the variants differ."""
     frame = comparison.frame
     rows: list[list[object]] = []
-    for name in comparison.deployments:
+    for name in comparison.variants:
         answers = frame[frame["variant"] == name]
         known = answers["valid"].dropna()
         wrong = answers["valid_error"].dropna()

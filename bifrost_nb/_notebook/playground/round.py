@@ -44,12 +44,18 @@ class _Judging(JudgeCalls):
 class Round:
     """The calls of `plan`: a sweep for each deployment, so that each can be stopped by itself.
 
-    `race` shows one column per deployment: its answer to the first prompt. `progress` counts all calls.
+    `race` shows one column per variant: its answer to the first row of inputs. `progress` counts all calls.
     """
 
     def __init__(self, client: Client, plan: Plan, scorers: Mapping[str, ScorerFunction] | None = None) -> None:
         self.client, self.plan, self.scorers = client, plan, dict(scorers or {})
-        first = [next(cell for cell in plan.trials if cell.asked is asked) for asked in plan.asked]
+        first = list({cell.variant: cell for cell in reversed(plan.trials)}.values())
+        order = {variant: place for place, variant in enumerate(dict.fromkeys(cell.variant for cell in plan.trials))}
+        places = {id(asked): place for place, asked in enumerate(plan.asked)}
+        first.sort(key=lambda cell: (places[id(cell.asked)], order[cell.variant]))
+        self.names = [cell.variant for cell in first]
+        """Of the columns."""
+        self._sweep_of = [places[id(cell.asked)] for cell in first]
         self._columns = {cell.trial_id: place for place, cell in enumerate(first)}
         self.race = Race(plan.call(client, cell).run for cell in first)
         self._sweeps = [Sweep(client, _part(plan, place), {}, sink=self._arrived) for place in range(len(plan.asked))]
@@ -84,8 +90,8 @@ class Round:
         return [column.so_far for column in self.race.columns]
 
     def stop(self, column: int | None = None) -> None:
-        """Stop one deployment, or all; from any thread. What had arrived is recorded as cancelled."""
-        places = range(len(self._sweeps)) if column is None else [column]
+        """Stop the deployment of one column, or all; from any thread. What had arrived is recorded as cancelled."""
+        places = range(len(self._sweeps)) if column is None else [self._sweep_of[column]]
         portal().loop.call_soon_threadsafe(self._cancel, set(places))
 
     async def run(self, draw: Callable[[], None]) -> None:

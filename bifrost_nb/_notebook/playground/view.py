@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PlaygroundView"]
 
-_FROM_PYTHON = ("score", "pictures", "images", "chats")
+_FROM_PYTHON = ("score", "pictures", "images", "chats", "templates")
 _FIELDS = tuple(name for name in Form.__dataclass_fields__ if name not in _FROM_PYTHON)
 """What a page may set: functions come from Python only, and pictures as bytes (``attach``)."""
 MOST_PARTS = 4000
@@ -101,12 +101,16 @@ class PlaygroundView:
         told = {
             "variables": [[name, name in columns] for name in state.form.variables],
             "problem": state.problem or "",
-            "calls": len(state.form.deployments) * state.form.repeats * state.form.rows(state.inputs),
+            "calls": len(state.form.deployments)
+            * len(state.form.prompts)
+            * state.form.repeats
+            * state.form.rows(state.inputs),
             "rows": state.form.rows(state.inputs) if state.inputs is not None else None,
             "running": state.running,
             "scorers": [[name, _scorer_words(name, scorer)] for name, scorer in state.form.score.items()],
-            "goes_on": [] if state.running or state.shown is None else [name for name, _ in state.shown.answers],
+            "goes_on": _goes_on(state),
             "version": state.versions.of(state.form) or "",
+            "beside": list(state.form.templates),
             "chats": [
                 [plain(name, 200), [[turn.role, plain(turn.text, MOST_OF_A_TURN)] for turn in state.form.chats[name]]]
                 for name in state.form.deployments
@@ -260,6 +264,10 @@ class PlaygroundView:
     def _use(self, content: Any, _: Any) -> None:
         self.playground.use(str(content.get("name")))
 
+    def _beside(self, content: Any, _: Any) -> None:
+        names = content.get("names")
+        self.playground.beside(*(map(str, names) if isinstance(names, list) else ()))
+
     def _diff(self, content: Any, _: Any) -> None:
         other = content.get("to")
         diff = self.playground.diff(str(content.get("name")), str(other) if other else None)
@@ -286,10 +294,19 @@ _WISHES: Mapping[str, Callable[[PlaygroundView, Any, Any], None]] = {
     "forget": PlaygroundView._forget,
     "keep": PlaygroundView._keep,
     "use": PlaygroundView._use,
+    "beside": PlaygroundView._beside,
     "diff": PlaygroundView._diff,
     "attach": PlaygroundView._attach,
     "detach": PlaygroundView._detach,
 }
+
+
+def _goes_on(state: Playground) -> list[str]:
+    """The columns whose answers a conversation can go on with: none where several prompts were asked."""
+    entry = state.shown
+    if state.running or entry is None or entry.form.templates:
+        return []
+    return [name for name, _ in entry.answers]
 
 
 def _scorer_words(name: str, scorer: Any) -> str:

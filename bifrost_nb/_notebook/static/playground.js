@@ -468,7 +468,7 @@ export default {
     });
 
     const listeners = [
-      ["change:form", drawForm], ["change:told", drawTold], ["change:models", drawList],
+      ["change:form", drawForm], ["change:told", drawTold], ["change:told", kept.drawBeside], ["change:models", drawList],
       ["change:pictures", drawPictures], ["change:versions", kept.draw], ["change:history", drawHistory], ["change:shown", drawShown], ["change:line", drawLine],
       ["msg:custom", (message) => {
         if (typeof message.code === "string") show(message.code);

@@ -158,6 +158,10 @@ function keptPrompts({ make, button, input }, parent, model, send) {
   several.append(against);
   button(several, "Show changes", "button", () => send({ do: "diff", name: choice.value, to: against.value }));
 
+  const beside = make("div", "group bifrost-pg-beside", parent);
+  beside.setAttribute("role", "group");
+  beside.setAttribute("aria-label", "Prompts asked beside each other");
+
   const shown = make("div", "diff", parent);
   shown.hidden = true;
   const title = make("div", "quiet", shown);
@@ -168,7 +172,34 @@ function keptPrompts({ make, button, input }, parent, model, send) {
   text.setAttribute("aria-label", "Changes");
   button(shown, "Hide changes", "button", () => { shown.hidden = true; });
 
+  // A box for each kept prompt; what is filled in is asked too, which the words after them say.
+  function drawBeside(names) {
+    const chosen = model.get("told").beside || [];
+    const wanted = JSON.stringify([names, chosen]);
+    if (beside.dataset.drawn === wanted) return;
+    const focused = beside.contains(document.activeElement) ? document.activeElement.value : null;
+    beside.dataset.drawn = wanted;
+    beside.hidden = !names.length;
+    beside.replaceChildren();
+    make("span", "quiet", beside, "Ask beside each other");
+    for (const each of names) {
+      const label = make("label", "", beside);
+      const box = make("input", "", label);
+      box.type = "checkbox";
+      box.value = each;
+      box.checked = chosen.includes(each);
+      box.addEventListener("change", () => send({
+        do: "beside",
+        names: [...beside.querySelectorAll("input")].filter((one) => one.checked).map((one) => one.value),
+      }));
+      label.append(each);
+      if (each === focused) box.focus();
+    }
+    if (chosen.length) make("span", "quiet", beside, "and what is filled in, where that is another text");
+  }
+
   return {
+    drawBeside: () => drawBeside(model.get("versions").map(([each]) => each)),
     draw() {
       const versions = model.get("versions");
       several.hidden = !versions.length;
@@ -186,6 +217,7 @@ function keptPrompts({ make, button, input }, parent, model, send) {
       let number = 1;
       while (names.includes("v" + number)) number += 1;
       name.placeholder = "v" + number;
+      drawBeside(names);
     },
     show(parts, words) {
       shown.hidden = false;

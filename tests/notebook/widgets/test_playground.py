@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from pydantic import BaseModel
 
-from bifrost_nb import Client, ConfigurationError, RunLog, TemplateError, compare
+from bifrost_nb import Client, ConfigurationError, RunLog, TemplateError, compare, scorers
 from bifrost_nb._notebook.playground.playground import CODE, Playground, playground
 from bifrost_nb._prompts.messages import user_turn
 from bifrost_nb._prompts.pictures import data_url
@@ -559,6 +559,59 @@ def test_versions(made: Playground) -> None:
         made.use("lout")
     two = playground([ONE], {"short": "Say it.", "long": "Please say it."}, client=made.client)
     assert (list(two.versions), two.form.prompt) == (["short", "long"], "Please say it.")
+
+
+def test_prompts_beside_each_other(client: Client, gateway: LocalGateway) -> None:
+    """Named prompts are variants of one round: columns, scores by row, verdict, code; one alone is asked as before."""
+    gateway.script([{"prompt": "Briefly", "text": ["leaf"]}, {"text": ["I would say water."]}])
+    rows = {"thing": ["tea", "rain"], "of": ["leaf", "water"]}
+    made = playground(
+        [ONE, OTHER], {"short": "Briefly: {{thing}}?", "long": "Please, {{thing}}?"},
+        inputs=rows, score=scorers.contains("of"), client=client, max_tokens=9,
+    )  # fmt: skip
+    compared = made.run().wait(30)
+    names = [f"{name} · {template}" for name in (ONE, OTHER) for template in ("short", "long")]
+    assert sorted(compared.variants) == sorted(names)
+    assert [name for name, _ in made.history[-1].answers] == names
+    assert compared.difference("short", "long", "score").n == 2
+    html = made.history[-1].html
+    assert "thing: tea, of: leaf" in html
+    assert html.count("✓ score") == html.count("✕ score") == 4
+    assert "Answers to each prompt, row 1 of 2" in html
+    assert "prompts short, long" in made._repr_mimebundle_()[0]["text/html"]
+    with pytest.raises(ConfigurationError, match="beside each other"):
+        made.go_on(ONE)
+    assert_code_asks_the_same(made, gateway, 8)
+    made.update(prompt="Just {{thing}}.").beside("short")
+    assert made.form.prompts == {"short": "Briefly: {{thing}}?", "now": "Just {{thing}}."}
+    with pytest.raises(ConfigurationError, match="begin a conversation"):
+        made.form.changed(turns=[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}]).plan(
+            client
+        )
+    made.update(system="Be kind.")
+    with pytest.raises(ConfigurationError, match="another system message"):
+        made.beside("short")
+    with pytest.raises(ConfigurationError, match="Did you mean 'short'"):
+        made.beside("shirt")
+    made.update(system="").beside()
+    assert made.run().wait(30).variants == [ONE, OTHER]
+    for wrong in ({"now": "x"}, {"a": ""}, {"a": 3}, 3):
+        with pytest.raises(ConfigurationError, match="templates"):
+            made.update(templates=wrong)
+
+
+def test_stop_ends_a_deployments_prompts(client: Client, gateway: LocalGateway) -> None:
+    """Of prompts beside each other a column's Stop ends its deployment; the other's answers come."""
+    gateway.script([{"deployment": ONE, "first_text_ms": 30_000}, {"text": ["Here."]}])
+    made = playground([ONE, OTHER], {"a": "One.", "b": "Two."}, client=client, max_tokens=9)
+    made.run()
+    until(lambda: len(sent(gateway)) == 4)
+    assert made._round is not None
+    made._round.stop(1)
+    frame = made.wait(20).frame.set_index("variant")
+    assert frame["status"].to_dict() == {
+        f"{ONE} · a": "cancelled", f"{ONE} · b": "cancelled", f"{OTHER} · a": "ok", f"{OTHER} · b": "ok",
+    }  # fmt: skip
 
 
 def test_rounds_stay_in_the_notebook(made: Playground, gateway: LocalGateway) -> None:

@@ -149,6 +149,7 @@ def test_a_restore_from_python(wire: Wire, made: Playground) -> None:
      {"do": "attach"}, {"do": "go_on"}, {"form": {"settings": {"azure/fast": 3}}},
      {"form": {"pictures": ["/etc/passwd"], "images": ["x"]}},
      {"do": "use", "name": []}, {"do": "diff", "name": {}, "to": 3}, {"do": "keep", "name": "x" * 1000},
+     {"do": "beside"}, {"do": "beside", "names": [[], 3]}, {"do": "beside", "names": {}},
      {"do": "detach", "place": "x"}, {"do": "go_on", "column": ["x"]},
      {"form": {"deployments": [1]}}, {"form": {"values": {"a": {}}}, "do": "close"}, {"do": "run"}],
 )  # fmt: skip
@@ -183,6 +184,23 @@ def test_pictures_turns_and_versions_of_the_page(wire: Wire, made: Playground, g
     assert (made.form.turns, made.form.pictures) == ((), (data_url(png()),))
     say(made, {"do": "detach", "place": 0})
     assert made.form.pictures == ()
+
+
+def test_prompts_beside_each_other_of_the_page(wire: Wire, made: Playground) -> None:
+    """Kept prompts are chosen by name and told with the count of calls; no conversation goes on from such a round."""
+    say(made, {"do": "keep", "name": "short"})
+    say(made, {"form": {"prompt": "Please say {{a}}", "values": {"a": "x"}, "templates": {"evil": "text"}}})
+    assert made.form.templates == {}
+    say(made, {"do": "beside", "names": ["short"]})
+    told = wire.values(made.view.form)["told"]
+    assert (told["beside"], told["calls"], told["problem"]) == (["short"], 2, "")
+    say(made, {"do": "run"})
+    made.wait(20)
+    assert wire.values(made.view.form)["told"]["goes_on"] == []
+    say(made, {"do": "beside", "names": ["nobody"]})
+    assert "No prompt was kept as 'nobody'" in wire.values(made.view.form)["line"]
+    say(made, {"do": "beside", "names": []})
+    assert wire.values(made.view.form)["told"]["calls"] == 1
 
 
 SCHEMA = '{"title": "Order", "type": "object", "properties": {"city": {"type": "string"}}}'
