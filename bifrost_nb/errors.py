@@ -43,6 +43,10 @@ __all__ = [
 ]
 
 
+_LONGEST = 4_000
+"""Characters of a message, and of a hint: what was passed may be huge, and stands in many of them."""
+
+
 class BifrostError(Exception):
     """Base of all errors of this package.
 
@@ -53,8 +57,8 @@ class BifrostError(Exception):
     hint: str | None
 
     def __init__(self, message: str, *, hint: str | None = None, run: Run | None = None) -> None:
-        super().__init__(message)
-        self.hint = hint
+        super().__init__(_cut(message))
+        self.hint = None if hint is None else _cut(hint)
         self.run = run
 
     def bare(self) -> Self:
@@ -69,6 +73,10 @@ class BifrostError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}" if self.hint else self.message
+
+
+def _cut(text: str) -> str:
+    return text if not isinstance(text, str) or len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 class ConfigurationError(BifrostError, ValueError):

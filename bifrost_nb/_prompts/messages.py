@@ -108,7 +108,8 @@ def image_columns(images: Any, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     for name in names:
         if name not in rows[0]:
             raise ConfigurationError(
-                f"inputs has no column {name!r} for images.", hint=f"It has {', '.join(rows[0]) or 'none'}."
+                f"inputs has no column {plain(name, 60)!r} for images.",
+                hint=f"It has {plain(', '.join(rows[0]), 200) or 'none'}.",
             )
     return list(dict.fromkeys(names))
 

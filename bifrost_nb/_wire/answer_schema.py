@@ -15,6 +15,7 @@ import orjson
 
 from .._safe_text import plain
 from ..errors import ConfigurationError
+from .schema_check import TooMuch, fault_of, problem_of
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -43,14 +44,14 @@ class AnswerSchema:
         if isinstance(given, AnswerSchema):
             return given
         from pydantic import BaseModel
-        from pydantic.errors import PydanticUserError
 
         model = given if isinstance(given, type) and issubclass(given, BaseModel) else None
         if model is not None:
             try:
                 schema: Any = model.model_json_schema()
-            except (PydanticUserError, RecursionError) as error:
-                raise ConfigurationError(f"{model.__name__} has no JSON schema: {plain(error, 200)}") from None
+            except Exception as error:  # noqa: BLE001 - a method that a user's class may have of its own, too
+                name = plain(model.__name__, 60)
+                raise ConfigurationError(f"{name} has no JSON schema: {plain(error, 200)}") from None
         elif isinstance(given, Mapping):
             schema = given
         else:
@@ -74,7 +75,8 @@ class AnswerSchema:
     @property
     def dtypes(self) -> dict[str, str]:
         """The dtype of each field in a frame; ``object`` for lists, objects and mixtures."""
-        return {name: self._dtype(rule) for name, rule in (self.schema.get("properties") or {}).items()}
+        known: dict[str, str] = {}
+        return {name: self._dtype(rule, known) for name, rule in (self.schema.get("properties") or {}).items()}
 
     def read(self, text: str) -> tuple[Any, str | None]:
         """(the value, None), or (None, what is wrong with `text`)."""
@@ -112,25 +114,30 @@ class AnswerSchema:
                 return None, f"{said}{more}."
             except Exception as error:  # noqa: BLE001 - a validator of the user's class may fail in any way
                 return None, f"A validator of {self.name} failed: {type(error).__name__}: {plain(error, 200)}"
-        from jsonschema.exceptions import best_match
         from referencing.exceptions import Unresolvable
 
         try:
-            fault = best_match(_validator(self.schema).iter_errors(value))
+            fault = fault_of(self.schema, value)
         except Unresolvable as error:
             return None, f"The schema has a reference that leads nowhere: {plain(error, 200)}."
+        except TooMuch:
+            return None, "The answer is too long to be checked by this schema."
         if fault is not None:
             return None, f"{_place(fault.absolute_path)}: {plain(fault.message, 300)}."
         return value, None
 
-    def _dtype(self, rule: Any, depth: int = 0) -> str:
+    def _dtype(self, rule: Any, known: dict[str, str], depth: int = 0) -> str:
+        """`known`: of references, so that each is followed once."""
         if not isinstance(rule, Mapping) or depth > 8:
             return "object"
         if isinstance(ref := rule.get("$ref"), str):
-            return self._dtype(self._resolved(ref), depth + 1)
+            if ref not in known:
+                known[ref] = "object"  # of what contains itself
+                known[ref] = self._dtype(self._resolved(ref), known, depth + 1)
+            return known[ref]
         choices = rule.get("anyOf") or rule.get("oneOf") or rule.get("allOf")
         if isinstance(choices, list):
-            found = {self._dtype(one, depth + 1) for one in choices if one != {"type": "null"}}
+            found = {self._dtype(one, known, depth + 1) for one in choices if one != {"type": "null"}}
             if found == {"Float64", "string"}:  # how pydantic writes a Decimal
                 return "Float64"
             return found.pop() if len(found) == 1 else "object"
@@ -163,6 +170,8 @@ def _checked(schema: Mapping[str, Any]) -> dict[str, Any]:
         validator_for(copied).check_schema(copied)
     except (TypeError, RecursionError) as error:
         raise ConfigurationError(f"The schema is no JSON, or nested too deeply: {plain(error, 200)}") from None
+    except OverflowError as error:
+        raise ConfigurationError(f"The schema has a pattern that is none: {plain(error, 200)}") from None
     except SchemaError as error:
         raise ConfigurationError(f"The schema is wrong at {_place(error.path)}: {plain(error.message, 300)}") from None
     if isinstance(ref := copied.get("$ref"), str) and ref.startswith("#/"):  # a model that contains itself
@@ -172,31 +181,9 @@ def _checked(schema: Mapping[str, Any]) -> dict[str, Any]:
         raise ConfigurationError(
             "The schema must describe an object.", hint='A list goes into a field: {"items": {"type": "array", ...}}.'
         )
-    if foreign := _foreign(copied):
-        raise ConfigurationError(
-            f"The schema refers to {plain(foreign, 100)!r}; nothing is fetched.", hint="Write it into its $defs."
-        )
+    if problem := problem_of(copied):
+        raise ConfigurationError(problem[0], hint=problem[1])
     return copied
-
-
-def _foreign(value: Any) -> str | None:
-    """A reference out of the schema; None where there is none."""
-    if isinstance(value, list):
-        return next((found for one in value if (found := _foreign(one))), None)
-    if not isinstance(value, dict):
-        return None
-    ref = value.get("$ref")
-    if isinstance(ref, str) and not ref.startswith("#"):
-        return ref
-    return next((found for one in value.values() if (found := _foreign(one))), None)
-
-
-def _validator(schema: dict[str, Any]) -> Any:
-    """With a registry of its own, since the default one fetches what a schema refers to."""
-    from jsonschema.validators import Draft202012Validator, validator_for
-    from referencing import Registry
-
-    return validator_for(schema, default=Draft202012Validator)(schema, registry=Registry())
 
 
 _SUBSCHEMAS = ("items", "additionalProperties")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import time
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -170,6 +171,51 @@ def test_hostile_answers_end_in_one_sentence() -> None:
     assert "KeyError" in str(AnswerSchema.of(Node).read('{"child": null}')[1])
 
 
+def _field(rule: dict[str, Any], **definitions: Any) -> dict[str, Any]:
+    """A schema of one field, ``a``."""
+    return {"type": "object", "properties": {"a": rule}, "$defs": definitions}
+
+
+class Failing(BaseModel):
+    """Of which no schema can be made."""
+
+    @classmethod
+    def model_json_schema(cls, *arguments: Any, **options: Any) -> Any:
+        raise RuntimeError("boom" * 10_000)
+
+
+RUNAWAY = "^(a+)+$"
+"""In Python's engine it takes as many steps as there are ways to cut the text up."""
+
+
+@pytest.mark.parametrize(
+    ("rule", "answer", "said"),
+    [
+        ({"type": "string", "pattern": RUNAWAY}, "a" * 60 + "b", "does not match"),
+        ({"type": "string", "pattern": RUNAWAY}, "a" * 60, None),
+        ({"$schema": "http://json-schema.org/draft-07/schema#", "pattern": RUNAWAY}, "a" * 60 + "b", "does not match"),
+        ({"type": "object", "propertyNames": {"pattern": RUNAWAY}}, {"a" * 60 + "b": 1}, "does not match"),
+        ({"type": "array", "uniqueItems": True}, [{"x": n} for n in range(20_000)], None),
+        ({"type": "array", "uniqueItems": True}, [{"x": [1, True]}, {"x": [1.0, True]}], "non-unique"),
+        ({"type": "array", "uniqueItems": True}, [1, True, "1", [1], None, False, 0], None),
+        ({"type": "array", "items": {"type": "string"}}, [1] * 500_000, "is not of type"),
+        ({"type": "array", "items": {"type": "integer"}}, [1] * 500_000, "too long to be checked"),
+        ({"type": "array", "items": {"enum": list(range(100_000))}}, [99_999] * 100_000, "too long to be checked"),
+        ({"$ref": "#/$defs/n0"}, "x", "too long to be checked"),
+        ({"$ref": "#/$defs/itself"}, "x", "nested too deeply"),
+    ],
+)
+def test_no_schema_keeps_the_reader_busy(rule: dict[str, Any], answer: Any, said: str | None) -> None:
+    """Patterns, comparisons of all with all and references that branch out end in seconds, right or told."""
+    branching = {f"n{level}": {"allOf": [{"$ref": f"#/$defs/n{level + 1}"}] * 2} for level in range(60)}
+    branching |= {"n60": {"type": "string"}, "itself": {"anyOf": [{"$ref": "#/$defs/itself"}] * 300}}
+    schema, began = AnswerSchema.of(_field(rule, **branching)), time.process_time()
+    assert list(schema.dtypes) == ["a"]
+    parsed, told = schema.read(json.dumps({"a": answer}))
+    assert (parsed, told) == ({"a": answer}, None) if said is None else said in str(told)
+    assert time.process_time() - began < 60
+
+
 def _deep(levels: int) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": "string"}
     for _ in range(levels):
@@ -189,6 +235,16 @@ def _deep(levels: int) -> dict[str, Any]:
         (_deep(5_000), "nested too deeply"),
         ({"type": "object", "description": "x" * 2_000_000}, "more than 1,000,000"),
         ({"type": "object", "x": object()}, "no JSON"),
+        (_field({"$ref": "#/$defs/none"}), r"'#/\$defs/none', which it does not hold"),
+        (_field({"$ref": "#nowhere"}), "which it does not hold"),
+        (_field({"$ref": "#/$defs/b"}, a={"$ref": "#/$defs/b"}, b={"$ref": "#/$defs/a"}), "goes in a circle"),
+        (_field({"$dynamicRef": "http://127.0.0.1:9/x"}), "nothing is fetched"),
+        (_field({"type": "string", "pattern": "^(?=a)b"}), "look-around"),
+        (_field({"type": "string", "pattern": "(a{1000}){1000}"}), "exceeds size limit"),
+        (_field({"type": "string", "pattern": "a{1,99999999999}"}), "pattern that is none"),
+        (_field({"type": "object", "patternProperties": {"^(a+)+$": {}}}), "names every property"),
+        (Failing, "Failing has no JSON schema: boom"),
+        (BaseModel, "BaseModel has no JSON schema"),
     ],
 )
 def test_a_wrong_schema_is_told_before(schema: Any, said: str, client: Client, gateway: LocalGateway) -> None:

@@ -180,6 +180,29 @@ def test_sounds(client: Client, gateway: LocalGateway, files: dict[str, Any]) ->
     refused({"image": lambda v: client.image(DRAW, "A cat", path=v)}, written, gateway)
 
 
+def test_names_of_megabytes(client: Client, gateway: LocalGateway) -> None:
+    """What is repeated in a message is cut, wherever a name is taken."""
+    long, asked = "p" * 5_000_000, {"inputs": [{"p": b"\x89PNG\r\n\x1a\n"}], "client": client}
+    doors: dict[str, Callable[[], Any]] = {
+        "images": lambda: bf.compare([CHAT], "What?", images=long, **asked),
+        "sounds": lambda: bf.compare([HEAR], sounds=long, api="transcription", **asked),
+        "tools": lambda: bf.compare([CHAT], "What?", tools=long, **asked),
+        "response_format": lambda: bf.compare([CHAT], "What?", response_format=long, **asked),
+        "a variable": lambda: bf.compare([CHAT], f"{{{{{long}}}}}", **asked),
+        "a deployment": lambda: bf.compare([long], "What?", **asked),
+        "an api": lambda: bf.compare([CHAT], "What?", api=long, **asked),  # type: ignore[arg-type]
+        "a mode": lambda: bf.compare([CHAT], "What?", mode=long, **asked),  # type: ignore[call-overload]
+        "a variant": lambda: bf.compare([{"deployment": CHAT, "name": long}, {"deployment": CHAT, "name": long}], "x"),
+        "a voice": lambda: client.speech("openai/gpt-4o-mini-tts", "Hi", voice="a", response_format=long),
+        "a prompt": lambda: bf.prompt(long, client=client),
+    }
+    for door, ask in doors.items():
+        with pytest.raises(BifrostError) as caught:
+            ask()
+        assert len(str(caught.value)) < 8_100, door
+    assert [one["path"] for one in gateway.requests() if one["method"] == "POST"] == []
+
+
 SCHEMAS = {
     "deep": deep_schema(),
     "2 MB": {"type": "object", "description": "x" * 2_000_000},
@@ -190,6 +213,10 @@ SCHEMAS = {
     "a list": {"type": "array"},
     "wrong": {"type": "object", "properties": 3},
     "deep list": deep(),
+    "leads nowhere": {"type": "object", "properties": {"a": {"$ref": "#/$defs/none"}}},
+    "a circle": {"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}, "$defs": {"a": {"$ref": "#/$defs/a"}}},
+    "a bomb of a pattern": {"type": "object", "properties": {"a": {"pattern": "((a{999}){999}){999}"}}},
+    "no bound": {"type": "object", "properties": {"a": {"pattern": "^(?!b)(a+)+$"}}},
 }
 
 
