@@ -16,7 +16,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.text import Text
+from matplotlib.text import Annotation, Text
 from PIL import Image
 
 from bifrost_nb import charts
@@ -264,7 +264,7 @@ def test_names_stand_beside_what_they_name(name: str) -> None:
 @pytest.mark.parametrize("count", [8, 12])
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_names_of_many_close_points(count: int, seed: int) -> None:
-    """A dozen variants, a third of them side by side: each is named in its colour, and no two names touch."""
+    """A dozen variants, a third of them side by side: each is named beside its point, and no two names touch."""
     rng = np.random.default_rng(seed)
     rows = []
     for place in range(count):
@@ -278,6 +278,9 @@ def test_names_of_many_close_points(count: int, seed: int) -> None:
     ax.figure.draw_without_rendering()
     named = [text for text in ax.texts if text.get_gid() == DIRECT]
     assert len(named) == count + 1
+    assert {text.anncoords for text in named if isinstance(text, Annotation)} == {
+        "offset points"
+    }  # no list at the edge
     boxes = [Text.get_window_extent(text) for text in named]
     assert not [(a, b) for a, b in combinations(boxes, 2) if a.overlaps(b)]
     markers = [line.get_transform().transform(line.get_xydata())[0] for line in ax.lines if len(line.get_xdata()) == 1]
