@@ -9,6 +9,7 @@ import threading
 import time
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -195,6 +196,20 @@ def test_a_failing_judge_costs_no_score_but_its_own(ask: Any, gateway: LocalGate
     gateway.script([*ANSWERS, {"text": graded("yes")}])
     comparison.score(grade=scorers.rubric("Good?", judge=JUDGE))
     assert comparison.frame["score_grade"].tolist() == [1] * 4
+
+
+def test_a_judge_has_lanes_of_its_own(ask: Any, gateway: LocalGateway) -> None:
+    """Never more calls of a judge are open than its `concurrency`, and its 429s are waited for, as those of answers."""
+    gateway.script([{"deployment": JUDGE, "status": 429, "headers": {"retry-after": "1"}, "times": 2},
+                    {"deployment": JUDGE, "text": graded("yes"), "first_text_ms": 150}])  # fmt: skip
+    judge = {"deployment": JUDGE, "concurrency": 2}
+    frame = ask(
+        inputs={"topic": list("abcdef"), "source": ["s"] * 6}, score=scorers.rubric(QUESTION, judge=judge)
+    ).frame
+    assert frame["score"].tolist() == [1] * 12
+    edges = sorted(edge for one in judged(gateway) for edge in ((one["received_at"], 1), (one["ended_at"], -1)))
+    assert np.cumsum([step for _, step in edges]).max() == 2
+    assert len(judged(gateway)) == 14
 
 
 def test_a_budget_counts_answers_and_judge(ask: Any, gateway: LocalGateway) -> None:

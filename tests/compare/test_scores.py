@@ -144,6 +144,34 @@ def test_money_counts_by_its_mean() -> None:
     assert difference(table, A, B, "cost_usd", statistic="median").outcome == "equal"
 
 
+@pytest.mark.parametrize(
+    ("metric", "statistic"),
+    [
+        *((name, "mean") for name in ("score", "score_grade", "cost_usd", "input_cost_usd")),
+        *((name, "mean") for name in ("prompt_tokens", "completion_tokens", "total_tokens")),
+        *((name, "median") for name in ("total_ms", "ttft_ms", "latency_ms", "tokens_per_s")),
+    ],
+)
+def test_each_metric_has_its_statistic(metric: str, statistic: str) -> None:
+    """Scores, money and tokens by their means, times and speeds by medians; each by any other that is asked for."""
+    a = np.random.default_rng(8).integers(1, 4, 20).astype(float)
+    table = scored(a, np.ones(20), metric=metric)
+    found = difference(table, A, B, metric)
+    assert found.statistic == statistic
+    assert found.estimate == pytest.approx((np.mean if statistic == "mean" else np.median)(a - 1))
+    assert difference(table, A, B, metric, statistic="p95").statistic == "p95"
+
+
+def test_graded_scores_have_a_paired_permutation_test() -> None:
+    """Where values are more than 0 and 1 the p-value is that of all ways to swap the sides of eight inputs."""
+    a = np.array([0.9, 0.7, 0.8, 0.4, 0.95, 0.6, 0.85, 0.7])
+    b = np.array([0.5, 0.65, 0.2, 0.5, 0.6, 0.3, 0.4, 0.75])
+    signs = np.array(np.meshgrid(*[[-1, 1]] * 8)).reshape(8, -1)
+    means = abs((signs * (a - b)[:, None]).mean(axis=0))
+    found = difference(scored(a, b), A, B, "score")
+    assert found.p_value == pytest.approx((means >= (a - b).mean() - 1e-12).mean())
+
+
 def test_a_verdict_on_money_of_few_inputs_says_what_it_cannot_know() -> None:
     """Of 20 inputs a kind that one in six is may be missing, so the verdict says so; not of 30, nor of scores."""
     for inputs, said in ((20, True), (30, False)):
