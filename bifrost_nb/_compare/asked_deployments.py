@@ -18,11 +18,11 @@ from .._wire.requests import ChatCompletionRequest, TextCompletionRequest
 from .._wire.responses_request import ResponsesRequest
 from ..errors import ConfigurationError
 
-__all__ = ["AskedDeployment", "asked_deployments", "check_names", "whole_number"]
+__all__ = ["AskedDeployment", "asked_deployments", "check_names", "check_prompts", "whole_number"]
 
 MOST_AT_ONCE = 100_000
 _OWN = ("deployment", "name", "fallbacks", "concurrency", "requests_per_minute", "system", "history")
-_FOR_ALL = ("schema", "prompt", "inputs", "images", "sounds", "repeats", "score")
+_FOR_ALL = ("schema", "inputs", "images", "sounds", "repeats", "score")
 """A comparison has one of each: its columns and its pairs rest on that."""
 _FIELDS = {
     name
@@ -32,7 +32,8 @@ _FIELDS = {
     )
     for name in model.model_fields
 } - {"input"}  # which a comparison fills in
-_INSTEAD = "compare itself takes prompt, system, stream and tags, and counts repeats; the rest it sets."
+_RESERVED = {"comparison_id", "prompt_id", "repeat", "tags", "stream", "messages", "input", "kind", "self"}
+"""What a comparison fills in, and names under which a call is put together."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,8 +117,8 @@ def _one(entry: Any, shared: Mapping[str, Any]) -> AskedDeployment:
                 f"requests_per_minute must be a number above 0, not {settings['requests_per_minute']!r}."
             )
     parameters = {key: value for key, value in settings.items() if key not in _OWN and value is not None}
-    if reserved := sorted({"comparison_id", "prompt_id", "repeat", "tags", "stream", "messages"} & parameters.keys()):
-        raise ConfigurationError(f"{reserved[0]} cannot be a parameter of a comparison's calls.", hint=_INSTEAD)
+    if reserved := sorted(_RESERVED & parameters.keys()):
+        raise _reserved(reserved[0])
     system = settings.get("system")
     if system is not None and not isinstance(system, str):
         raise ConfigurationError(f"The system message of {deployment} must be text, not {type(system).__name__}.")
@@ -128,6 +129,19 @@ def _one(entry: Any, shared: Mapping[str, Any]) -> AskedDeployment:
             raise ConfigurationError(f"The history of {deployment} must be a list of messages, not {quoted(history)}.")
         history = checked_turns(list(history)) if history else None
     return AskedDeployment(name, deployment, parameters, tuple(fallbacks), concurrency, pace, system, history=history)
+
+
+def check_prompts(asked: Iterable[AskedDeployment]) -> None:
+    """Raises ConfigurationError for a prompt of one's own, but beside a sound, where it is a parameter."""
+    if any("prompt" in who.parameters and who.kind != "transcription" for who in asked):
+        raise _reserved("prompt")
+
+
+def _reserved(name: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{name} cannot be a parameter of a comparison's calls.",
+        hint="compare itself takes prompt, system, stream and tags, and counts repeats; the rest it sets.",
+    )
 
 
 def whole_number(name: str, value: Any, least: int | None = 1, most: int | None = None) -> int:

@@ -31,7 +31,7 @@ from .._prompts.template import render
 from ..errors import ConfigurationError
 from .abilities import check_images_taken
 from .api_choice import MEDIA, system_for, with_kinds
-from .asked_deployments import AskedDeployment, asked_deployments, whole_number
+from .asked_deployments import AskedDeployment, asked_deployments, check_prompts, whole_number
 from .groups import SEPARATOR
 from .identity import digest_of, identity_of, numbered, shown_values
 from .kept_media import keeper
@@ -233,6 +233,7 @@ def make_plan(
     asked = asked_deployments(deployments, shared)
     needs_chat = any(one is not None for one in (messages, images, schema, *(who.history for who in asked)))
     asked = with_kinds(client, asked, "chat" if needs_chat and kind is None else kind, known_only=known_only)
+    check_prompts(asked)
     asked = tuple(_typed(one, read_by) for one in asked)
     if images is not None:
         check_images_taken(client, (one.deployment for one in asked), known_only=known_only)

@@ -259,12 +259,22 @@ def test_a_wrong_schema_is_told_before(schema: Any, said: str, client: Client, g
     assert sent(gateway) == []
 
 
-@pytest.mark.parametrize("name", ["schema", "prompt", "inputs", "images", "sounds", "repeats", "score"])
+@pytest.mark.parametrize("name", ["schema", "inputs", "images", "sounds", "repeats", "score"])
 def test_what_a_comparison_has_one_of(client: Client, gateway: LocalGateway, name: str) -> None:
     """Columns and pairs rest on it, so no deployment has its own; a format of its own it may have."""
     with pytest.raises(ConfigurationError, match=f"{name} goes for all deployments") as caught:
         bf.compare([{"deployment": A, name: Invoice}, B], "x", client=client)
     assert f"compare(..., {name}=...)" in str(caught.value)
+    assert sent(gateway) == []
+
+
+@pytest.mark.parametrize("name", ["prompt", "input", "messages", "kind", "self", "stream"])
+@pytest.mark.parametrize("api", [None, "chat", "responses", "speech"])
+def test_what_a_comparison_fills_in(client: Client, gateway: LocalGateway, name: str, api: Any) -> None:
+    """A deployment has no question of its own, nor what a call is put together by: one error, not Python's."""
+    who = {"deployment": "openai/gpt-4o-mini-tts" if api == "speech" else A, name: "own"}
+    with pytest.raises(ConfigurationError, match=f"{name} cannot be a parameter of a comparison's calls"):
+        bf.compare([who], "x", client=client, api=api)
     assert sent(gateway) == []
 
 
