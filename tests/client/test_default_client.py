@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import os
 import threading
 import time
@@ -10,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -34,8 +37,29 @@ DOORS: dict[str, Callable[[], Any]] = {
     "Admin": lambda: len(bf.Admin().models()),
     "sdk": lambda: _with_sdk(),
     "recording_client": lambda: _with_recording_client(),
+    "recording_async_client": lambda: asyncio.run(_with_recording_async_client()),
+    "recording_boto3": lambda: _with_boto3(),
     "playground": lambda: bf.playground(["azure/fast"], "Hi").client is default_client(),
+    "virtual_keys": lambda: len(bf.virtual_keys().columns),
+    "budgets": lambda: len(bf.budgets().columns),
+    "rate_limits": lambda: len(bf.rate_limits().columns),
+    "routing_rules": lambda: len(bf.routing_rules().columns),
+    "mcp_tools": lambda: len(bf.mcp_tools().columns),
+    "mcp_logs": lambda: len(bf.mcp_logs(since="1d").columns),
+    "prompt": lambda: bf.prompt("kept", create=True).name == "kept",
+    "prompts": lambda: len(bf.prompts().columns),
+    "gateway_histogram": lambda: len(bf.gateway_histogram("requests", since="1d").columns),
+    "reconcile": lambda: bf.reconcile(since="1d") is not None,
+    "fill": lambda: _filled(),
+    "load_curve": lambda: bf.load_curve("azure/fast", "Hi", rates=[4], seconds=1, max_tokens=2) is not None,
 }
+
+
+def test_every_door_is_tried() -> None:
+    """Whatever public function takes ``client=`` is in the list above; classes are made by those."""
+    functions = {name: each for name in bf.__all__ if inspect.isfunction(each := getattr(bf, name))}
+    asking = {name for name, each in functions.items() if "client" in inspect.signature(each).parameters}
+    assert asking | {"Admin"} == set(DOORS)
 
 
 def _with_sdk() -> Any:
@@ -46,6 +70,26 @@ def _with_sdk() -> Any:
 def _with_recording_client() -> Any:
     with bf.recording_client() as http:
         return http.get(f"{default_client().base_url}/health")
+
+
+async def _with_recording_async_client() -> Any:
+    async with bf.recording_async_client() as http:
+        return await http.get(f"{default_client().base_url}/health")
+
+
+def _with_boto3() -> Any:
+    boto3 = pytest.importorskip("boto3", reason="needs the extra sdks")
+    own = {"region_name": "eu-west-1", "aws_access_key_id": "none", "aws_secret_access_key": "none"}
+    bedrock = boto3.client("bedrock-runtime", endpoint_url=f"{default_client().base_url}/bedrock", **own)
+    turn = {"role": "user", "content": [{"text": "Hi"}]}
+    bf.recording_boto3(bedrock).converse(modelId="openai/gpt-4o-mini", messages=[turn])
+    return len(default_client().log.read()) == 1
+
+
+def _filled() -> Any:
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    table = pd.DataFrame({"text": ["one"]})
+    return bf.fill(table, "{{text}}", schema=schema, deployment="openai/gpt-4o-mini") is not None
 
 
 @pytest.mark.parametrize("name", DOORS)
