@@ -106,6 +106,15 @@ def test_a_colleague_finds_the_answer(opened: Any, gateway: LocalGateway, tmp_pa
     page.get_by_label("Show").select_option("all")
     assert groups.count() == 6
     page.get_by_label("Search").fill("")
+    assert {one.inner_text() for one in page.locator(".reason").all()} == set(found.frame["score_reason"].dropna())
+    frame = found.frame.assign(thing=found.frame["input_thing"])
+    for words, column, turned in (("slowest first", "total_ms", -1), ("lowest score first", "score", 1)):
+        page.get_by_label("Sort").select_option(label=words)
+        worst = frame.groupby("input_id")[column].agg("max" if turned < 0 else "min")
+        shown = [one.inner_text().split()[-1].rstrip("?") for one in page.locator(".group h3").all()]
+        things = frame.drop_duplicates("input_id").set_index("input_id")["thing"]
+        assert shown == things.loc[(turned * worst).sort_values(kind="stable").index].tolist(), words
+    page.get_by_label("Sort").select_option(label="in order")
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme)
         page.screenshot(path=pictures / f"report-{theme}.png", full_page=True)

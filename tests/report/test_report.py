@@ -119,15 +119,17 @@ def test_prompts_and_deployments_are_told_apart(client: Client, gateway: LocalGa
     found = compare(
         ["azure/fast", "azure/large"],
         {"short": "Name {{n}}.", "long": "Think, then name {{n}}.", "kind": "Please name {{n}}."},
-        inputs={"n": [f"thing {n}" for n in range(20)]}, client=client, score=scorers.contains("leaf"),
+        inputs={"n": [f"thing {n}" for n in range(20)]}, client=client, max_tokens=9, score=scorers.contains("leaf"),
     )  # fmt: skip
     client.wait_costs(found.runs)
     text = found.report(tmp_path / "crossed.html").read_text()
+    assert '"max_tokens": 9' in unescape(text)
     page = " ".join(unescape(re.sub("<[^>]+>", "", text)).split())
     for metric in ("score", "cost_usd"):
         for by, over in (("deployment", "prompts"), ("template", "deployments")):
             assert f"Over all {over}: {found.best(metric, by=by, seed=0).verdict}" in page
     assert "azure/fast is worse by 100 points" in page
+    assert re.search(r"1\.00 \(0\.8\d to 1\.00\), n = 20", page), "scores have an interval"
     assert found.difference("azure/fast", "azure/large", "cost_usd", by="deployment", seed=0).verdict in page
     for place, first in enumerate(("Name thing 0.", "Think, then name thing 0.", "Please name thing 0.")):
         assert f"<h4>{('short', 'long', 'kind')[place]}</h4><pre>{first}</pre>" in text
