@@ -52,9 +52,12 @@ _FENCE = re.compile(r"\s*```(?:json)?[ \t]*\n(.*?)\n?\s*```\s*", re.DOTALL)
 
 
 def exact(column: str, *, ignore_case: bool = False) -> Scorer:
-    """1 where the answer is the text of `column`, 0 where not: ``score=scorers.exact("expected")``.
+    """1 where the answer is the text of `column`, 0 where not.
 
-    Blanks around both do not count; a list in the column holds several answers that are right.
+        comparison.score(scorers.exact("expected"))
+
+    Blanks around both do not count, and with `ignore_case` neither do capitals; a list in the column holds several
+    answers that are right.
     """
 
     def judge(run: Run, row: Row) -> Score:
@@ -70,10 +73,12 @@ def exact(column: str, *, ignore_case: bool = False) -> Scorer:
 
 
 def contains(column_or_text: str, *, ignore_case: bool = False) -> Scorer:
-    """1 where the answer contains the text: ``mentions=scorers.contains("must_mention")``.
+    """1 where the answer contains the text of `column_or_text`, 0 where not.
+
+        comparison.score(mentions=scorers.contains("must_mention", ignore_case=True))
 
     The name of a column of the inputs stands for that column, any other text for itself. A list in the column holds
-    several texts that must all be there.
+    several texts that must all be there. With `ignore_case` capitals do not count.
     """
     text = _name(column_or_text)
 
@@ -89,7 +94,12 @@ def contains(column_or_text: str, *, ignore_case: bool = False) -> Scorer:
 
 
 def regex(pattern: str | re.Pattern[str]) -> Scorer:
-    r"""1 where the pattern is found in the answer: ``dated=scorers.regex(r"\d{4}-\d{2}-\d{2}")``."""
+    r"""1 where the `pattern` is found in the answer, 0 where not.
+
+        comparison.score(dated=scorers.regex(r"\d{4}-\d{2}-\d{2}"))
+
+    Raises ConfigurationError for what is no pattern.
+    """
     try:
         compiled = re.compile(pattern)
     except (re.error, TypeError) as error:
@@ -102,10 +112,12 @@ def regex(pattern: str | re.Pattern[str]) -> Scorer:
 
 
 def number(column: str, *, rel: float = 1e-9, abs: float = 0.0) -> Scorer:
-    """1 where the last number of the answer is that of `column`: ``score=scorers.number("total", rel=0.01)``.
+    """1 where the last number of the answer is that of `column`, 0 where not.
+
+        comparison.score(scorers.number("total", rel=0.01))
 
     Within the share `rel` of the expected one or within `abs` of it, whatever is more. Thousands are written with
-    commas or without.
+    commas or without. Raises ConfigurationError for a tolerance below 0.
     """
     for name, bound in (("rel", rel), ("abs", abs)):
         found = as_number(bound)
@@ -130,7 +142,12 @@ def number(column: str, *, rel: float = 1e-9, abs: float = 0.0) -> Scorer:
 
 
 def json_valid(*, fenced: bool = False) -> Scorer:
-    """1 where the whole answer is JSON: ``parses=scorers.json_valid()``; with `fenced` also inside one ``` block."""
+    """1 where the whole answer is JSON, 0 where not; with `fenced` it may stand inside one block of code.
+
+    For example:
+
+        comparison.score(parses=scorers.json_valid(fenced=True))
+    """
 
     def judge(run: Run, row: Row) -> Score:
         try:
@@ -144,13 +161,15 @@ def json_valid(*, fenced: bool = False) -> Scorer:
 
 
 def fields(column_or_dict: str | Mapping[str, Any]) -> Scorer:
-    """The share of fields of a JSON answer that are right.
+    """The share of fields of a JSON answer that are right, from 0 to 1.
 
-    ``right=scorers.fields("expected")``, or ``scorers.fields({"total": "amount", "currency": "EUR"})``.
+        comparison.score(right=scorers.fields("expected"))
+        comparison.score(right=scorers.fields({"total": "amount", "currency": "EUR"}))
 
-    A column holds for each row the object that is right, as a dict or as JSON. A dict says what each field must be: the
-    value of a column of the inputs where it is the name of one, else itself. ``"address.city"`` is a field inside a
-    field. 12 and 12.0 are equal, and so are texts but for blanks around them. An answer that is no JSON has 0.
+    `column_or_dict`: a column holds for each row the object that is right, as a dict or as JSON. A dict says what each
+    field must be: the value of a column of the inputs where it is the name of one, else itself. ``"address.city"`` is a
+    field inside a field. 12 and 12.0 are equal, and so are texts but for blanks around them. An answer that is no JSON
+    has 0. Raises ConfigurationError for anything else.
     """
     if not isinstance(column_or_dict, str | Mapping) or not column_or_dict:
         raise ConfigurationError(f"fields takes a column or a dict of fields, not {quoted(column_or_dict)}.")
@@ -172,10 +191,12 @@ def fields(column_or_dict: str | Mapping[str, Any]) -> Scorer:
 
 
 def called(tool: str, **arguments: Any) -> Scorer:
-    """1 where the answer calls the tool with these arguments: ``looked_up=scorers.called("weather", city="city")``.
+    """1 where the answer calls `tool` with these `arguments`, 0 where not.
 
-    Arguments that are not named may be anything. An argument that is the name of a column of the inputs stands for
-    that column's value.
+        comparison.score(looked_up=scorers.called("weather", city="city"))
+
+    Arguments that are not named may be anything. An argument that is the name of a column of the inputs stands for that
+    column's value.
     """
 
     def judge(run: Run, row: Row) -> Score:
@@ -204,9 +225,12 @@ def called(tool: str, **arguments: Any) -> Scorer:
 
 
 def length(max: int | None = None, *, min: int | None = None, unit: str = "characters") -> Scorer:
-    """1 where the answer is not longer than `max` (nor shorter than `min`): ``brief=scorers.length(max=400)``.
+    """1 where the answer is not longer than `max` (nor shorter than `min`), 0 where it is.
+
+        comparison.score(brief=scorers.length(max=400), brief_words=scorers.length(60, unit="words"))
 
     `unit` is ``characters``, ``words`` or ``tokens``, the last as the provider counts them (NA where it does not).
+    Raises ConfigurationError without a bound, or for another unit.
     """
     if unit not in ("characters", "words", "tokens"):
         raise ConfigurationError(f"unit must be 'characters', 'words' or 'tokens', not {quoted(unit)}.")
@@ -228,12 +252,12 @@ def length(max: int | None = None, *, min: int | None = None, unit: str = "chara
 
 
 def similar(column: str, *, deployment: str, client: Client | None = None) -> Scorer:
-    """The cosine of the embeddings of the answer and of `column`.
+    """The cosine of the embeddings of the answer and of `column`: from -1 to 1, higher is nearer.
 
-    ``near=scorers.similar("expected", deployment="openai/text-embedding-3-small")``. From -1 to 1, higher is nearer.
+        comparison.score(near=scorers.similar("expected", deployment="openai/text-embedding-3-small"))
 
-    The calls go through the comparison's client and count as judging: they are in the log with the tag ``judge``, and
-    the same pair of texts is not paid for twice.
+    `deployment` embeds. The calls go through `client`, by default the comparison's, and count as judging: they are in
+    the log with the tag ``judge``, and the same pair of texts is not paid for twice.
     """
     return Similar(_name(column), deployment, client)
 
@@ -246,24 +270,30 @@ def rubric(
     prompt: bool = True,
     client: Client | None = None,
 ) -> Scorer:
-    """A model grades: ``grade=scorers.rubric("Is every claim supported by {{source}}?", judge="openai/gpt-4o")``.
+    """A model grades each answer by a `question`.
 
-    `question` may have ``{{variables}}`` of the inputs. `scale` 2 grades no (0) or yes (1), another number 1 to that,
-    a dict its labels, as in ``{"poor": 0, "fair": 0.5, "good": 1}``. The judge reads the question, the values of its
+        comparison.score(grade=scorers.rubric("Is {{what}} named?", judge="openai/gpt-4o-mini"))
+
+    `question` may have ``{{variables}}`` of the inputs. `scale` 2 grades no (0) or yes (1), another number 1 to that, a
+    dict its labels, as in ``{"poor": 0, "fair": 0.5, "good": 1}``. The judge reads the question, the values of its
     variables, the prompt (unless ``prompt=False``) and the answer, all but the question marked as untrusted text, and
     never who wrote it. `judge` is a deployment, or a dict with parameters as in `compare`.
 
-    Its calls go through the comparison's client, count in ``max_cost_usd``, are in the log with the tag ``judge`` and
-    are found there again. A reply that is not the JSON asked for is no grade: NA, with ``_error`` saying why.
+    Its calls go through `client`, by default the comparison's, count in ``max_cost_usd``, are in the log with the tag
+    ``judge`` and are found there again. A reply that is not the JSON asked for is no grade: NA, with ``_error`` saying
+    why. Raises ConfigurationError for a scale or a judge that is none.
     """
     return Rubric(question, judge, scale, prompt, client)
 
 
 def bounded(scorer: ScorerFunction, low: float, high: float) -> Scorer:
-    """`scorer`, and that it gives numbers from `low` to `high`: ``grade=scorers.bounded(my_grade, 0, 10)``.
+    """`scorer`, and that it gives numbers from `low` to `high`.
+
+        comparison.score(words=scorers.bounded(lambda run: min(10, len(run.text.split())), 0, 10))
 
     ``until="decided"`` needs to know: an interval that holds at every look rests on what a score can be. A function of
-    your own is taken to give 0 to 1 unless you say otherwise.
+    your own is taken to give 0 to 1 unless you say otherwise. Raises ConfigurationError for ends that are no two
+    numbers, the lower one first.
     """
     ends = as_number(low), as_number(high)
     if ends[0] is None or ends[1] is None or not -math.inf < ends[0] < ends[1] < math.inf:

@@ -91,46 +91,81 @@ class Admin:
         raise TypeError("An Admin holds credentials and is not pickled; make a new one where it is needed.")
 
     def models(self) -> pd.DataFrame:
-        """See `bifrost_nb.models`."""
+        """See `bifrost_nb.models`.
+
+        For example:
+
+            admin.models()
+        """
         access = self._access()
         rows = self._run(model_rows(access))
         return tables.frame(tables.MODELS, rows, access.hide)
 
     def providers(self) -> pd.DataFrame:
-        """See `bifrost_nb.providers`."""
+        """See `bifrost_nb.providers`.
+
+        For example:
+
+            admin.providers()
+        """
         access = self._access()
         rows = self._run(provider_rows(access))
         return tables.frame(tables.PROVIDERS, rows, access.hide)
 
     def virtual_keys(self) -> pd.DataFrame:
-        """See `bifrost_nb.virtual_keys`."""
+        """See `bifrost_nb.virtual_keys`.
+
+        For example:
+
+            admin.virtual_keys()
+        """
         access = self._access()
         rows = self._run(virtual_key_rows(access, own=self.client.settings.virtual_key is not None))
         return tables.frame(tables.VIRTUAL_KEYS, rows, access.hide)
 
     def budgets(self) -> pd.DataFrame:
-        """See `bifrost_nb.budgets`."""
+        """See `bifrost_nb.budgets`.
+
+        For example:
+
+            admin.budgets()
+        """
         from .governance import BUDGETS, budget_rows
 
         access = self._access()
         return tables.frame(BUDGETS, self._run(with_keys(access, budget_rows)), access.hide)
 
     def rate_limits(self) -> pd.DataFrame:
-        """See `bifrost_nb.rate_limits`."""
+        """See `bifrost_nb.rate_limits`.
+
+        For example:
+
+            admin.rate_limits()
+        """
         from .governance import RATE_LIMITS, rate_limit_rows
 
         access = self._access()
         return tables.frame(RATE_LIMITS, self._run(with_keys(access, rate_limit_rows)), access.hide)
 
     def routing_rules(self) -> pd.DataFrame:
-        """See `bifrost_nb.routing_rules`."""
+        """See `bifrost_nb.routing_rules`.
+
+        For example:
+
+            admin.routing_rules()
+        """
         from .governance import ROUTING_RULES
 
         access = self._access()
         return tables.frame(ROUTING_RULES, self._run(rule_rows(access)), access.hide)
 
     def mcp_tools(self) -> pd.DataFrame:
-        """See `bifrost_nb.mcp_tools`."""
+        """See `bifrost_nb.mcp_tools`.
+
+        For example:
+
+            admin.mcp_tools()
+        """
         from .mcp import MCP_TOOLS, tool_rows
 
         access = self._access()
@@ -146,7 +181,12 @@ class Admin:
         status: Names = None,
         limit: int | None = None,
     ) -> pd.DataFrame:
-        """See `bifrost_nb.mcp_logs`."""
+        """See `bifrost_nb.mcp_logs`.
+
+        For example:
+
+            admin.mcp_logs(since="24h", status="error")
+        """
         from .mcp import MCP_LOGS, ToolQuery, tool_log_rows
 
         query = ToolQuery.of(since=since, until=until, server=server, tool=tool, status=status, limit=limit)
@@ -154,13 +194,23 @@ class Admin:
         return tables.frame(MCP_LOGS, self._run(tool_log_rows(access, query)), access.hide)
 
     def prompts(self) -> pd.DataFrame:
-        """See `bifrost_nb.prompts`."""
+        """See `bifrost_nb.prompts`.
+
+        For example:
+
+            admin.prompts()
+        """
         from .prompts import table
 
         return table(self._access())
 
     def prompt(self, name: str, *, version: int | None = None, create: bool = False) -> Prompt:
-        """See `bifrost_nb.prompt`; what it commits is sent with these credentials."""
+        """See `bifrost_nb.prompt`; what it commits is sent with these credentials.
+
+        For example:
+
+            admin.prompt("marketing/tagline", version=1).text
+        """
         from .prompts import find
 
         return find(self._access(), name, version=version, create=create)
@@ -189,7 +239,12 @@ class Admin:
         texts: bool = False,
         list_models: bool = False,
     ) -> pd.DataFrame:
-        """See `bifrost_nb.gateway_logs`."""
+        """See `bifrost_nb.gateway_logs`.
+
+        For example:
+
+            admin.logs(since="1h", status="error")
+        """
         from .._runs.frame import to_frame
 
         query = LogQuery.of(
@@ -224,7 +279,12 @@ class Admin:
         model: Names = None,
         status: Names = None,
     ) -> pd.DataFrame:
-        """See `bifrost_nb.gateway_stats`."""
+        """See `bifrost_nb.gateway_stats`.
+
+        For example:
+
+            admin.stats(since="24h", provider="azure")
+        """
         query = LogQuery.of(since=since, until=until, provider=provider, model=model, status=status)
         access = self._access()
         row = self._run(stats_row(access, query))
@@ -241,13 +301,23 @@ class Admin:
         model: Names = None,
         status: Names = None,
     ) -> pd.DataFrame:
-        """See `bifrost_nb.gateway_histogram`."""
+        """See `bifrost_nb.gateway_histogram`.
+
+        For example:
+
+            bf.gateway_chart(admin.histogram("tokens", since="24h"))
+        """
         series = kind_of(kind, by)
         query = LogQuery.of(since=since, until=until, provider=provider, model=model, status=status)
         return self._run(read_series(self._access(), series, query, NO_LOG))
 
     def reconcile(self, *, since: When = "24h", until: When = None, fill: bool = False) -> Reconciliation:
-        """See `bifrost_nb.reconcile`."""
+        """See `bifrost_nb.reconcile`.
+
+        For example:
+
+            admin.reconcile(since="1h").summary()
+        """
         from .reconcile import MARGIN, reconciled
 
         asked = LogQuery.of(since=since, until=until)

@@ -54,7 +54,8 @@ class Prompt:
         run = client.chat("openai/gpt-4o-mini", "Hello", headers=tagline.headers)
         tagline.used_by(run)                                  # True: the gateway's log names this version
 
-    A prompt that is not there yet (``create=True``) has no `id`, and no `version` until the first `commit`.
+    `version` counts from 1. A prompt that is not there yet (``create=True``) has no `id`, and no `version` until the
+    first `commit`.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Prompt:
     message: str | None = None
     """What was said about the version when it was committed."""
     created_at: datetime | None = None
+    """When it was committed, in UTC."""
     _access: Access | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -102,6 +104,8 @@ class Prompt:
     ) -> Prompt:
         """Add a version and return it; `messages` is a list of them, or the text of one (role ``user``).
 
+            bf.prompt("marketing/tagline", create=True).commit("Advertise {{product}}.", message="shorter")
+
         `message` says why: text, or something whose text says it, such as a `Difference`. What is not given of
         `deployment` and `parameters` stays as it is in this version. Creates prompt and folder where they are missing.
 
@@ -131,6 +135,9 @@ class Prompt:
 
     def used_by(self, run: Run) -> bool | None:
         """Whether the gateway sent this version with `run`, by its log; None where it has no row of it.
+
+            latest = bf.prompt("marketing/tagline")
+            latest.used_by(client.chat("openai/gpt-4o-mini", "Hello", headers=latest.headers))
 
         Waits up to 8 s for the row. A text completion is never sent with a prompt, whatever its row says. Raises
         ConfigurationError where nothing is committed yet, AuthenticationFailed, ConnectionFailed.

@@ -132,7 +132,12 @@ class Reconciliation:
     list_models_rows: int = 0
 
     def summary(self) -> dict[str, str]:
-        """The findings in words, by what they are about."""
+        """The findings in words, by what they are about.
+
+        For example:
+
+            bf.reconcile(since="1h").summary()["cost"]
+        """
         joined, differ = self.joined, self.differences["figure"].value_counts()
         other = (joined["served"] != joined["gateway_served"]).fillna(value=False).sum()
         unknown = joined["cost_usd"].isna()

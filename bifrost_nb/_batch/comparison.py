@@ -90,8 +90,11 @@ class BatchComparison(Comparison):
     def collect(self, wait: float = 0.0) -> Self:
         """Fetch what has ended, waiting up to `wait` seconds for it; returns this comparison.
 
+            batch.collect(wait=60).frame
+
         What was collected is in the run log: after that it is found there by the same call of `compare`, and no job is
-        fetched twice. An interrupt ends the wait; nothing is lost by it.
+        fetched twice. An interrupt ends the wait; nothing is lost by it. Raises ConfigurationError for one out of a
+        file, which has no client.
         """
         patience = number(wait)
         if patience is None or not 0 <= patience < 1e7:

@@ -158,14 +158,14 @@ class EmbeddingParameters(CallOptions, total=False):
 class Timeouts:
     """Time limits in seconds; None: no limit.
 
-    `first_byte` counts from sending to the first bytes of the answer, which without streaming is the whole
-    generation. `between_chunks` is silence inside a stream; a gateway's heartbeats do not end it, since they come
-    from a gateway whose provider hangs as well.
-    `total` covers everything, retries and their waits included.
-
-    `connect` is the time until there is a connection.
+    `connect` is the time until there is a connection. `first_byte` counts from sending to the first bytes of the
+    answer, which without streaming is the whole generation. `between_chunks` is silence inside a stream; a gateway's
+    heartbeats do not end it, since they come from a gateway whose provider hangs as well. `total` covers everything,
+    retries and their waits included.
 
         bf.Client(timeout=bf.Timeouts(first_byte=30, total=120))
+
+    Raises ConfigurationError for what is no time above 0; a limit that passes is a TimedOut of that `phase`.
     """
 
     connect: float | None = 10.0

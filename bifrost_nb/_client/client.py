@@ -195,8 +195,10 @@ class Client:
     def _set_up(self, given: Mapping[str, Any]) -> None:
         self._given = given
         self.settings = _resolved(given)
+        """What was passed and, for all else, what the settings said when it was made."""
         timeout, redact = given.get("timeout"), given.get("redact")
         self.timeouts = Timeouts.of(timeout if isinstance(timeout, Timeouts) else self.settings.timeout)
+        """The time limits of each call that is given none."""
         self.retries: int = given.get("retries", 2)
         self.traceparent: bool = given.get("traceparent", False)
         self.credentials = Credentials.of(self.settings, _checked_headers(given.get("headers") or {}))
@@ -239,7 +241,14 @@ class Client:
     def complete(self, deployment: str, prompt: str | Sequence[str], **options: Unpack[TextParameters]) -> Run:
         """A text completion of `prompt` by `deployment` (``provider/model``); the finished `Run`.
 
-        Raises BifrostError (its `.run` is what was recorded), ConfigurationError before anything is sent.
+        Several prompts in a list are one call, the answers in `run.texts`. `options` are the API's parameters
+        (``max_tokens``, ``temperature``, ``stop``, ``seed``, ...) and what every call takes: ``fallbacks`` (deployments
+        that are asked in order when this one fails), ``extra`` (what a provider takes beyond the API), ``timeout``
+        (seconds, or `Timeouts`), ``retries``, ``headers`` and ``tags`` (kept with the run, not sent).
+
+            client.complete("azure/fast", "Once upon a time", max_tokens=40, fallbacks=["azure/large"])
+
+        Raises ConfigurationError before anything is sent, else BifrostError, whose `.run` is what was recorded.
         """
         guard_headers(options)
         return self._wait(self.prepare("text", deployment, prompt, **options))
@@ -254,11 +263,15 @@ class Client:
         schema: type[BaseModel] | Mapping[str, Any] | None = None,
         **options: Unpack[ChatParameters],
     ) -> Run:
-        """A chat completion of one `prompt` (with an optional `system` message) or of `messages`.
+        """A chat completion by `deployment` of one `prompt` (with an optional `system` message) or of `messages`.
 
         `schema`, a pydantic model or a JSON schema, is sent as the format of the answer (strict: every field is
         required); then ``run.parsed`` is the object, ``run.valid`` says whether the answer fits, ``run.valid_error``
         why not. An answer inside one block of code counts.
+
+            client.chat("openai/gpt-4o-mini", "Why is the sky blue?", system="Be brief.", max_tokens=40).text
+
+        `options` and errors as for `complete`.
         """
         guard_headers(options)
         typed = with_schema(schema, "chat", cast("dict[str, Any]", options))
@@ -275,14 +288,21 @@ class Client:
     ) -> Run:
         """A call of the Responses API; `input` is text, or a list of messages and results of tools.
 
-        `schema` as for `chat`.
+        `schema` as for `chat`; `deployment`, `options` and errors as for `complete`.
+
+            client.respond("openai/gpt-4o-mini", "Why is the sky blue?", max_output_tokens=40)
         """
         guard_headers(options)
         typed = with_schema(schema, "responses", cast("dict[str, Any]", options))
         return read_answer(self._wait(self.prepare("responses", deployment, input, **options)), typed)
 
     def embed(self, deployment: str, input: str | Sequence[str], **options: Unpack[EmbeddingParameters]) -> Run:
-        """The embedding of each text of `input`: `run.embeddings`, in order; they are not written to the log."""
+        """The embedding of each text of `input`: `run.embeddings`, in order; they are not written to the log.
+
+        `run.embedding_array` has them as the rows of an array. `deployment`, `options` and errors as for `complete`.
+
+            client.embed("openai/text-embedding-3-small", ["a cat", "a dog"], dimensions=256).embedding_array
+        """
         guard_headers(options)
         return self._wait(self.prepare("embedding", deployment, input, **options))
 
@@ -294,7 +314,7 @@ class Client:
         path: str | os.PathLike[str] | None = None,
         **options: Unpack[ImageParameters],
     ) -> Run:
-        """Pictures of what `prompt` says: `run.images`, each as the file it is, shown in the notebook.
+        """Pictures by `deployment` of what `prompt` says: `run.images`, each as the file it is, shown in the notebook.
 
         `path` is where the picture is written, and the only place; with ``n=`` above 1 ``cat.png`` becomes
         ``cat-1.png``, ``cat-2.png``. The log keeps no pictures. What the provider made of the prompt is in
@@ -319,7 +339,7 @@ class Client:
         path: str | os.PathLike[str] | None = None,
         **options: Unpack[SpeechParameters],
     ) -> Run:
-        """`text`, spoken by `voice`: `run.audio_bytes` is the sound, which the run plays in the notebook.
+        """`text`, spoken by the `voice` of a `deployment`: `run.audio_bytes` is the sound, which the notebook plays.
 
         `path` is where it is written, and the only place; one that ends in ``.mp3``, ``.opus``, ``.aac``, ``.flac``,
         ``.wav`` or ``.pcm`` asks for that format. The log keeps no sound. The cost is the one of the gateway's log,
@@ -336,7 +356,7 @@ class Client:
     def transcribe(
         self, deployment: str, file: str | os.PathLike[str] | bytes | Run, **options: Unpack[TranscriptionParameters]
     ) -> Run:
-        """What the sound in `file` (a path, its bytes, or a run of `speech`) says: `run.text`.
+        """What the sound in `file` (a path, its bytes, or a run of `speech`) says, by `deployment`: `run.text`.
 
         Its length is in `run.usage` where the provider tells it (``seconds``). The cost is the one of the gateway's
         log, which knows prices by the second; else unknown.
@@ -356,7 +376,12 @@ class Client:
         path: str | os.PathLike[str] | None = None,
         **options: Unpack[ImageParameters],
     ) -> Run:
-        """`image` for async code."""
+        """`image` for async code.
+
+        For example:
+
+            run = await client.aimage("openai/gpt-image-1", "A cat on a mat")
+        """
         guard_headers(options)
         call, paths = drawing(self, deployment, prompt, path, options)
         return finished_media(await asyncio.wrap_future(portal().start(self.send(call))), paths)
@@ -370,7 +395,12 @@ class Client:
         path: str | os.PathLike[str] | None = None,
         **options: Unpack[SpeechParameters],
     ) -> Run:
-        """`speech` for async code."""
+        """`speech` for async code.
+
+        For example:
+
+            run = await client.aspeech("openai/gpt-4o-mini-tts", "Good morning.", voice="alloy")
+        """
         guard_headers(options)
         call, paths = speaking(self, deployment, text, voice, path, options)
         return finished_media(await asyncio.wrap_future(portal().start(self.send(call))), paths)
@@ -378,7 +408,12 @@ class Client:
     async def atranscribe(
         self, deployment: str, file: str | os.PathLike[str] | bytes | Run, **options: Unpack[TranscriptionParameters]
     ) -> Run:
-        """`transcribe` for async code."""
+        """`transcribe` for async code.
+
+        For example:
+
+            run = await client.atranscribe("openai/whisper-1", "morning.mp3")
+        """
         guard_headers(options)
         call = transcription(self, deployment, file, options)
         return finished_media(await asyncio.wrap_future(portal().start(self.send(call))))
@@ -401,12 +436,25 @@ class Client:
     async def acount_tokens(
         self, deployment: str, prompt: str | Sequence[Mapping[str, Any]], *, system: str | None = None
     ) -> int | None:
-        """`count_tokens` for async code."""
+        """`count_tokens` for async code.
+
+        For example:
+
+            tokens = await client.acount_tokens("openai/gpt-4o-mini", "How long is this?")
+        """
         work = count_tokens(self, deployment, counted(prompt, system))
         return await asyncio.wrap_future(portal().start(work))
 
     def stream(self, deployment: str, prompt: str | Sequence[str], **options: Unpack[TextParameters]) -> Stream:
-        """A text completion that arrives piece by piece: ``with client.stream(...) as stream: for piece in stream``."""
+        """A text completion of `prompt` by `deployment` that arrives piece by piece.
+
+            with client.stream("azure/fast", "Once upon a time", max_tokens=40) as stream:
+                for piece in stream:
+                    print(piece, end="")
+            stream.run
+
+        `options` as for `complete`. Raises ConfigurationError here; all other errors where the text is read.
+        """
         guard_headers(options)
         return Stream(self, self.prepare("text", deployment, prompt, stream=True, **options))
 
@@ -419,21 +467,38 @@ class Client:
         messages: Sequence[Mapping[str, Any]] | None = None,
         **options: Unpack[ChatParameters],
     ) -> Stream:
-        """A chat completion that arrives piece by piece."""
+        """A chat completion that arrives piece by piece; `deployment`, `prompt`, `system` and `messages` as for `chat`.
+
+            with client.stream_chat("openai/gpt-4o-mini", "Why is the sky blue?") as stream:
+                print("".join(stream))
+
+        `options` and errors as for `stream`.
+        """
         guard_headers(options)
         return Stream(self, self.prepare("chat", deployment, prompt, True, system=system, messages=messages, **options))
 
     def stream_respond(
         self, deployment: str, input: str | Sequence[Mapping[str, Any]], **options: Unpack[ResponsesParameters]
     ) -> Stream:
-        """A call of the Responses API whose text arrives piece by piece."""
+        """A call of the Responses API whose text arrives piece by piece; `deployment` and `input` as for `respond`.
+
+            with client.stream_respond("openai/gpt-4o-mini", "Why is the sky blue?") as stream:
+                print("".join(stream))
+
+        `options` and errors as for `stream`.
+        """
         guard_headers(options)
         return Stream(self, self.prepare("responses", deployment, input, stream=True, **options))
 
     # Async, on any event loop
 
     async def acomplete(self, deployment: str, prompt: str | Sequence[str], **options: Unpack[TextParameters]) -> Run:
-        """`complete` for async code."""
+        """`complete` for async code.
+
+        For example:
+
+            run = await client.acomplete("azure/fast", "Once upon a time")
+        """
         guard_headers(options)
         return await self._awaited(self.prepare("text", deployment, prompt, **options))
 
@@ -447,7 +512,12 @@ class Client:
         schema: type[BaseModel] | Mapping[str, Any] | None = None,
         **options: Unpack[ChatParameters],
     ) -> Run:
-        """`chat` for async code."""
+        """`chat` for async code.
+
+        For example:
+
+            run = await client.achat("openai/gpt-4o-mini", "Why is the sky blue?")
+        """
         guard_headers(options)
         typed = with_schema(schema, "chat", cast("dict[str, Any]", options))
         call = self.prepare("chat", deployment, prompt, system=system, messages=messages, **options)
@@ -461,18 +531,35 @@ class Client:
         schema: type[BaseModel] | Mapping[str, Any] | None = None,
         **options: Unpack[ResponsesParameters],
     ) -> Run:
-        """`respond` for async code."""
+        """`respond` for async code.
+
+        For example:
+
+            run = await client.arespond("openai/gpt-4o-mini", "Why is the sky blue?")
+        """
         guard_headers(options)
         typed = with_schema(schema, "responses", cast("dict[str, Any]", options))
         return read_answer(await self._awaited(self.prepare("responses", deployment, input, **options)), typed)
 
     async def aembed(self, deployment: str, input: str | Sequence[str], **options: Unpack[EmbeddingParameters]) -> Run:
-        """`embed` for async code."""
+        """`embed` for async code.
+
+        For example:
+
+            run = await client.aembed("openai/text-embedding-3-small", ["a cat", "a dog"])
+        """
         guard_headers(options)
         return await self._awaited(self.prepare("embedding", deployment, input, **options))
 
     def astream(self, deployment: str, prompt: str | Sequence[str], **options: Unpack[TextParameters]) -> AsyncStream:
-        """`stream` for async code: ``async with client.astream(...) as stream: async for piece in stream``."""
+        """`stream` for async code.
+
+        For example:
+
+            async with client.astream("azure/fast", "Once upon a time") as stream:
+                async for piece in stream:
+                    print(piece, end="")
+        """
         guard_headers(options)
         return AsyncStream(self, self.prepare("text", deployment, prompt, stream=True, **options))
 
@@ -485,7 +572,13 @@ class Client:
         messages: Sequence[Mapping[str, Any]] | None = None,
         **options: Unpack[ChatParameters],
     ) -> AsyncStream:
-        """`stream_chat` for async code."""
+        """`stream_chat` for async code.
+
+        For example:
+
+            async with client.astream_chat("openai/gpt-4o-mini", "Why is the sky blue?") as stream:
+                print([piece async for piece in stream])
+        """
         guard_headers(options)
         return AsyncStream(
             self, self.prepare("chat", deployment, prompt, True, system=system, messages=messages, **options)
@@ -494,7 +587,13 @@ class Client:
     def astream_respond(
         self, deployment: str, input: str | Sequence[Mapping[str, Any]], **options: Unpack[ResponsesParameters]
     ) -> AsyncStream:
-        """`stream_respond` for async code."""
+        """`stream_respond` for async code.
+
+        For example:
+
+            async with client.astream_respond("openai/gpt-4o-mini", "Why is the sky blue?") as stream:
+                print([piece async for piece in stream])
+        """
         guard_headers(options)
         return AsyncStream(self, self.prepare("responses", deployment, input, stream=True, **options))
 
@@ -585,6 +684,9 @@ class Client:
     def wait_costs(self, runs: Iterable[Run], seconds: float = 5.0) -> None:
         """Wait until the costs of `runs` that come from the gateway's log are filled in, at most `seconds`.
 
+            run = client.chat("openai/gpt-4o-mini", "Hi")
+            client.wait_costs([run], seconds=10)
+
         Raises ConfigurationError for what are no runs.
         """
         waiting = list(runs) if isinstance(runs, Iterable) else [runs]
@@ -593,7 +695,12 @@ class Client:
         wait_for_costs(waiting, seconds)
 
     def version(self) -> str | None:
-        """The gateway's version; None where it does not say (before 1.4, or no gateway)."""
+        """The gateway's version; None where it does not say (before 1.4, or no gateway).
+
+        For example:
+
+            client.version()
+        """
 
         async def ask() -> str | None:
             return await self.sender().version()

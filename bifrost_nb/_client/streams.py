@@ -55,7 +55,14 @@ class _Base:
         return self._call.run
 
     def cancel(self) -> None:
-        """End the call now: the connection is closed and the run is logged as ``cancelled``. From any thread."""
+        """End the call now: the connection is closed and the run is logged as ``cancelled``. From any thread.
+
+        For example:
+
+            with client.stream("azure/fast", "Once upon a time") as stream:
+                for piece in stream:
+                    stream.cancel()  # the first piece is enough
+        """
         if self._job is not None:
             self._job.cancel()
 
@@ -94,7 +101,14 @@ class Stream(_Base):
                     yield text
 
     def pieces(self) -> Iterator[Piece]:
-        """What each chunk added, for every choice, reasoning included."""
+        """What each chunk added: (choice, text, reasoning, ms since the call began), for every choice.
+
+            with client.stream("azure/fast", "Once upon a time", n=2) as stream:
+                for choice, text, reasoning, ms in stream.pieces():
+                    print(choice, ms, text or reasoning)
+
+        Raises BifrostError as iterating does, StreamInterrupted where it ended early.
+        """
         for batch in self._batches():
             yield from batch
 
@@ -182,7 +196,14 @@ class AsyncStream(_Base):
                     yield text
 
     async def pieces(self) -> AsyncIterator[Piece]:
-        """What each chunk added, for every choice, reasoning included. Inside ``async with``."""
+        """`Stream.pieces` for async code, inside ``async with``.
+
+        For example:
+
+            async with client.astream("azure/fast", "Once upon a time", n=2) as stream:
+                async for choice, text, reasoning, ms in stream.pieces():
+                    print(choice, ms, text or reasoning)
+        """
         async for batch in self._batches():
             for piece in batch:
                 yield piece

@@ -40,12 +40,12 @@ _WORDS = ((0.0, "no better than chance"), (0.2, "slight"), (0.4, "fair"), (0.6, 
 
 
 class Agreement:
-    """Two columns of judgements, compared. Shows itself as a card.
+    """Two columns of judgements, `first` and `second`, compared. Shows itself as a card.
 
-    `n` answers (or pairs) were judged by both, `share` of them alike. `kappa` has the interval `low` to `high` (95 %);
-    it is NaN where one value is all that either said, and the interval where there are fewer than six inputs.
-    `confusion` counts what the first (rows) and the second (columns) said; `disagreements` are the rows to read.
-    `left_out` counts, by reason, what could not be compared.
+    `n` answers (or pairs: `unit` says which) were judged by both, `share` of them alike. `kappa` has the interval `low`
+    to `high` (95 %); it is NaN where one value is all that either said, and the interval where there are fewer than six
+    inputs. `confusion` counts what the first (rows) and the second (columns) said; `disagreements` are the rows to
+    read. `left_out` counts, by reason, what could not be compared.
     """
 
     def __init__(self, first: str, second: str, table: pd.DataFrame, inputs: Sequence[Any], order: list[Any],

@@ -62,6 +62,7 @@ class Comparison:
         client: Client | None = None,
     ) -> None:
         self.plan = plan
+        """What was to be sent: the trials, in the order of the table."""
         self.progress = progress
         """How many were done, failed, cached, taken from the log, cancelled."""
         self.notes: list[str] = progress.notes
@@ -83,6 +84,7 @@ class Comparison:
         self._log = None if client is None else client.log
         self._frame: tuple[object, pd.DataFrame] | None = None
         self.plot = Plots(self, self._named)
+        """Its charts: ``comparison.plot.latency()``, ``.cost()``, ``.scores()``, ..."""
 
     @property
     def id(self) -> str:
@@ -150,9 +152,13 @@ class Comparison:
     def wait_for_costs(self, seconds: float = 15.0) -> int:
         """Wait until the costs that come from the gateway's log are in `frame`, at most `seconds`.
 
-        Returns how many are still awaited; 0 also where the gateway keeps no log, since then nobody looks for them.
-        An interrupt ends the wait and is raised; the answers and the costs so far are kept. For scripts that end soon:
-        ``comparison.wait_for_costs()`` before the last line.
+        Returns how many are still awaited; 0 also where the gateway keeps no log, since then nobody looks for them. An
+        interrupt ends the wait and is raised; the answers and the costs so far are kept. For scripts that end soon,
+        before the last line:
+
+            comparison.wait_for_costs()
+
+        Raises ConfigurationError for what is no time from 0 on.
         """
         from .._runs.pending import wait_for_costs
 
@@ -180,7 +186,12 @@ class Comparison:
         return prompts_frame(self.plan.prompts)
 
     def summary(self, by: By | None = None) -> pd.DataFrame:
-        """One row per (variant, deployment that served), or `by` ``deployment`` or ``template``; see `bf.summary`."""
+        """One row per (variant, deployment that served), or `by` ``deployment`` or ``template``; see `bf.summary`.
+
+        For example:
+
+            comparison.summary(by="deployment")[["runs", "total_ms_p95", "cost_usd_mean"]]
+        """
         from .summary import summary
 
         return summary(self.frame, by)
@@ -188,7 +199,10 @@ class Comparison:
     def difference(self, a: str, b: str, metric: str = "total_ms", **options: Unpack[DifferenceOptions]) -> Difference:
         """Whether `a` and `b` differ in `metric`, paired by prompt and repeat.
 
-        See `bifrost_nb._compare.difference.difference` for the options and the verdict.
+            comparison.difference("azure/fast", "azure/large", "cost_usd").verdict
+
+        `metric` is a column of `frame`: a score, a time, tokens, ``cost_usd``. See `bf.difference` for the `options`,
+        the verdict and the errors.
         """
         from .difference import difference
 
@@ -226,9 +240,12 @@ class Comparison:
     ) -> Best:
         """Who is best in `metric` within limits of cost and time, and who cannot be told from the best.
 
-            comparison.best("score", max_cost_usd_per_1000=5).names
+            comparison.best("score", max_cost_usd_per_1000=5, max_p95_ms=1500).names
 
-        Cost is the mean cost of a run times 1,000. A variant whose cost or time is unknown does not pass a limit.
+        `max_cost_usd_per_1000` is US dollars: the mean cost of a run times 1,000. `max_p50_ms` and `max_p95_ms` limit
+        the median and the 95th percentile of ``total_ms``. A variant whose cost or time is unknown does not pass a
+        limit. Takes the `options` of `difference`. Raises ConfigurationError for an unknown metric or a limit that is
+        no number above 0.
         """
         from .multiple_comparisons import best
 
@@ -254,9 +271,11 @@ class Comparison:
     ) -> Self:
         """Judge the answers that are here; sends no answer again, and returns this comparison.
 
-        ``comparison.score(mentions=bf.scorers.contains("must_mention"))`` adds the columns ``score_mentions``,
-        ``score_mentions_reason`` and ``score_mentions_error``; one function without a name adds ``score``. What a judge
-        has graded before is taken from the log unless `fresh`. `max_cost_usd` stops judging by models there.
+            comparison.score(mentions=bf.scorers.contains("bird"), brief=bf.scorers.length(400))
+
+        This adds the columns ``score_mentions``, ``score_mentions_reason`` and ``score_mentions_error``, and so for
+        ``brief``; `scorer`, one function without a name, adds ``score``. What a judge has graded before is taken from
+        the log unless `fresh`. `max_cost_usd` stops judging by models there.
 
         Raises ConfigurationError before anything is asked, `ComparisonInterrupted` on the interrupt key: the scores
         that were there by then are kept.
@@ -334,12 +353,15 @@ class Comparison:
     ) -> Judgement:
         """A model decides between the answers, two at a time, each pair in both orders.
 
-        ``comparison.judge("Which answer helps the customer more?", judge="openai/gpt-4o")`` has ``.frame``,
-        ``.ranking()``, ``.flips`` (pairs about which it contradicted itself, counted as ties), ``.preferences`` and
-        ``.cost_usd``. The judge is never told who wrote what. `limit` is the most pairs (two calls each), drawn by
-        `seed`. What was judged before is taken from the log unless `fresh`. ``by="template"`` sets templates against
-        each other, each pair of one deployment; ``by="deployment"`` deployments, each pair of one template. `names`
-        are those that meet, all without.
+            judged = comparison.judge("Which answer is the better name?", judge="openai/gpt-4o-mini", limit=3)
+            judged.ranking()
+
+        `judge` is a deployment, or a dict with parameters as in `compare`; it reads `question` and is never told who
+        wrote what. The result has ``.frame``, ``.ranking()``, ``.flips`` (pairs about which it contradicted itself,
+        counted as ties), ``.preferences`` and ``.cost_usd``. `limit` is the most pairs (two calls each), drawn by
+        `seed`; `max_cost_usd` stops there. What was judged before is taken from the log unless `fresh`.
+        ``by="template"`` sets templates against each other, each pair of one deployment; ``by="deployment"``
+        deployments, each pair of one template. `names` are those that meet, all without.
 
         Raises ConfigurationError before anything is asked, `ComparisonInterrupted` on the interrupt key: run it again,
         and only the rest is asked.
@@ -366,13 +388,16 @@ class Comparison:
         weights: Literal["linear", "quadratic"] | None = None,
         seed: int = 0,
     ) -> Agreement:
-        """How far two judges agree: ``comparison.agreement("score_grade", "rating")``, or a judgement and a vote.
+        """How far two judges agree: two columns of `frame`, or a judgement and a vote.
 
-        Two columns of `frame`: scores, thumbs (``up`` is 1, ``down`` 0), texts; a score that is no small set of values
-        needs a `threshold`. Where the ratings are votes (``win``, ``loss``, ``tie``), the score counts as choosing the
-        higher of the two answers. A judgement of `judge` is compared with a `vote` or its frame, pair by pair.
+            comparison.agreement("score_brief", "score_mentions").kappa
 
-        The result has ``.n``, ``.share``, ``.kappa`` with ``.low`` and ``.high`` (bootstrap over inputs),
+        `first` and `second` are columns: scores, thumbs (``up`` is 1, ``down`` 0), texts; a score that is no small set
+        of values needs a `threshold`. Where the ratings are votes (``win``, ``loss``, ``tie``), the score counts as
+        choosing the higher of the two answers. Or `first` is a judgement of `judge` and `second` a `vote` or its frame:
+        pair by pair.
+
+        The result has ``.n``, ``.share``, ``.kappa`` with ``.low`` and ``.high`` (bootstrap over inputs, from `seed`),
         ``.confusion`` and ``.disagreements`` (a frame to read), and shows itself. `weights` make kappa count how far
         apart two numbers are. Raises ConfigurationError.
         """
@@ -446,11 +471,13 @@ class Comparison:
     def answers(
         self, prompt_id: str | None = None, *, by: By = "variant", names: Sequence[str] | None = None
     ) -> pd.DataFrame:
-        """Every distinct answer with how often it was given, of one prompt or of all.
+        """Every distinct answer with how often it was given, to the prompt of `prompt_id` or to all.
+
+            comparison.answers(by="deployment").query("count > 1")
 
         Columns: ``prompt_id``, ``variant`` (or ``template``, ``deployment``: what `by` says), ``response``, ``count``,
         ``share``. An ``input_id`` stands for the prompts that the templates made of it. `names` are the variants
-        (templates, deployments) meant, all without.
+        (templates, deployments) meant, all without. Raises ConfigurationError for an unknown id or name.
         """
         from .text_diff import folded
 
@@ -460,9 +487,12 @@ class Comparison:
     def diff(self, a: str, b: str, prompt_id: str | None = None, *, by: By | None = None) -> TextDiff:
         """How the answer of `b` differs from that of `a`, word by word, to one prompt (by default the first).
 
-        `a` and `b` are variants, or two templates or deployments (`by` decides where a name could be both). Of several
-        answers the most frequent counts. A tool call is its name and an argument a line. Two long answers with little
-        in common are not marked word by word: each stands alone, folded.
+            comparison.diff("azure/fast", "azure/large", comparison.prompts["prompt_id"][2])
+
+        `a` and `b` are variants, or two templates or deployments (`by` decides where a name could be both). `prompt_id`
+        is one of `prompts`, or an ``input_id``. Of several answers the most frequent counts. A tool call is its name
+        and an argument a line. Two long answers with little in common are not marked word by word: each stands alone,
+        folded. Raises ConfigurationError where one gave no answer.
         """
         from .._display.run import said
         from .text_diff import text_diff
@@ -488,8 +518,11 @@ class Comparison:
     def explain(self, deployment: str, prompt_id: str | None = None, repeat: int = 0) -> str:
         """What happened to one run, in sentences: who was asked and refused, who served, where time and money went.
 
-        By default the run of the first prompt. Sendings that were answered by 429 and sent again are looked up in the
-        run log.
+            print(comparison.explain("azure/fast"))
+
+        `deployment` is a variant, `prompt_id` one of `prompts` (by default the first), `repeat` counts from 0. Sendings
+        that were answered by 429 and sent again are looked up in the run log. Raises ConfigurationError where there is
+        no such run.
         """
         from .._display.explain import explain
 
@@ -505,6 +538,8 @@ class Comparison:
 
         ``by="template"`` or ``by="deployment"`` has a column for each of those, and `names` says for which. Thumbs and
         notes given there are written to the run log (``rating``, and the tag ``note``).
+
+            comparison.grid(names=["azure/fast"])
         """
         from .._notebook.widgets.grid import GridView
         from .._notebook.widgets.grid_rows import contexts
@@ -519,11 +554,14 @@ class Comparison:
     ) -> Vote:
         """Judge the answers blind, two at a time, without names, times or costs; afterwards a ranking and who was who.
 
-        `seed` decides the order and the sides, `limit` the most pairs. Ratings (``win``, ``loss``, ``tie``) are
-        written to the run log. ``by="template"`` sets templates against each other, each pair of one deployment, and
+        `seed` decides the order and the sides, `limit` the most pairs. Ratings (``win``, ``loss``, ``tie``) are written
+        to the run log. ``by="template"`` sets templates against each other, each pair of one deployment, and
         ``by="deployment"`` deployments, each pair of one template; else every two variants meet, of `names` where
         given. Of two templates the inputs are shown and not the prompts, which would tell who is who. Raises
         ConfigurationError where no prompt has two different answers.
+
+            vote = comparison.vote(limit=20)
+            vote.ranking()  # when it is over
         """
         from .._notebook.widgets.vote import Vote
 
@@ -556,10 +594,12 @@ class Comparison:
     def report(self, path: str | os.PathLike[str], title: str | None = None) -> Path:
         """Write one self-contained HTML file that anybody can open, without Python or network; returns its path.
 
-        ``comparison.report("report.html")`` holds verdicts, summary, charts, what was asked, every answer with scores
-        and reasons (search, filter, sort), and where the numbers come from. Texts are as the client's `redact` wants
-        them. `bf.load_report` gives the frame back. Raises ConfigurationError for another suffix, LogError where the
-        file cannot be written.
+            comparison.report("report.html", title="Names of birds")
+
+        It holds verdicts, summary, charts, what was asked, every answer with scores and reasons (search, filter, sort),
+        and where the numbers come from. Texts are as the client's `redact` wants them. `bf.load_report` gives the frame
+        back. `path` ends in ``.html``, `title` is by default made of what was compared. Raises ConfigurationError for
+        another suffix, LogError where the file cannot be written.
         """
         from .._report.report import write_report
 
@@ -579,7 +619,7 @@ class Comparison:
         """Whether `candidate` holds `rules`: passed, failed, or undecided where the data does not say.
 
             comparison.gate("azure/fast", baseline="azure/large", score="not worse by 0.02", p95_ms=1500)
-            comparison.gate(baseline="main.html", right="not worse by 0.02", cost_usd_per_1000="not worse by 10%")
+            comparison.gate("azure/fast", baseline="main.html", right="not worse by 0.02", error_rate="at most 1%")
 
         A rule is named after a score (``score``, ``score_right`` or ``right``, ``valid``) or one of ``p50_ms``,
         ``p95_ms``, ``p99_ms``, ``ttft_p50_ms``, ``ttft_p95_ms`` (milliseconds), ``cost_usd_per_1000`` (US dollars) and
@@ -590,6 +630,7 @@ class Comparison:
 
         `baseline` is a variant of this comparison, a report (``.html``) or Parquet file of an earlier one, or a frame;
         of those the runs of `baseline_variant`, by default the variant with the candidate's name or the only one.
+        `mixed` and `seed` are as in `bf.difference`.
         `candidate` may be left out where one variant is left. Times measured at another hour are not compared, so a
         rule of times against a file is undecided. An answer that never came counts as the worst score.
 
@@ -610,10 +651,12 @@ class Comparison:
         )
 
     def to_excel(self, path: str | os.PathLike[str]) -> Path:
-        """Write `frame` to an ``.xlsx`` file with typed cells, in which no text is a formula; returns its path.
+        """Write `frame` to an ``.xlsx`` file with typed cells, in which no text is a formula; returns its `path`.
 
-        ``comparison.to_excel("runs.xlsx")``. Texts are as the client's `redact` wants them. Raises
-        ConfigurationError for another suffix, LogError where the file cannot be written.
+            comparison.to_excel("runs.xlsx")
+
+        Texts are as the client's `redact` wants them. Raises ConfigurationError for another suffix, LogError where the
+        file cannot be written.
         """
         from .._report.redacted import comparison_frame
         from .._report.spreadsheet import write
@@ -621,10 +664,12 @@ class Comparison:
         return write(comparison_frame(self), path, (".xlsx",))
 
     def to_csv(self, path: str | os.PathLike[str]) -> Path:
-        """Write `frame` to a ``.csv`` file in which no text is a formula for a spreadsheet; returns its path.
+        """Write `frame` to a ``.csv`` file in which no text is a formula for a spreadsheet; returns its `path`.
 
-        ``comparison.to_csv("runs.csv")``. A text that one would run gets a ``'`` in front, which ``frame.to_csv`` does
-        not do. The rest is as with `to_excel`.
+            comparison.to_csv("runs.csv")
+
+        A text that a spreadsheet would run gets a ``'`` in front, which ``frame.to_csv`` does not do. The rest is as
+        with `to_excel`.
         """
         from .._report.redacted import comparison_frame
         from .._report.spreadsheet import write

@@ -76,7 +76,7 @@ FEWEST_INPUTS_P95 = 60
 class Difference:
     """`a` minus `b`, paired by input.
 
-    `estimate` is the difference of the `statistic` in the metric's unit (for medians: the median of the paired
+    `estimate` is the difference of the `statistic` in the unit of `metric` (for medians: the median of the paired
     differences), `low` and `high` its interval, NaN where there is none. `n` counts inputs. `better`, `worse` and
     `same` count the inputs on which `a` was so. `outcome` names the better one: less time or cost, more tokens per
     second or score. `excluded` counts the runs left out, by reason. Inputs that ask the same are one, asked repeatedly.
@@ -100,9 +100,11 @@ class Difference:
     worse: int
     same: int
     p_value: float
+    """Two-sided, of this pair alone; NaN where `anytime` or ``refused``."""
     margin: float
     """Absolute for scores, a share of b's figure for all else."""
     confidence: float
+    """Of the interval, 0.95 unless asked otherwise."""
     needed: int | None
     """How many inputs tell a difference of `margin`; None where `n` suffices or it cannot be said."""
     outcome: Outcome
@@ -114,6 +116,7 @@ class Difference:
     reason: str | None = None
     """Why nothing is said, where `outcome` is ``refused``; why the interval alone does not decide, where ``unsure``."""
     pairs: pd.DataFrame | None = field(default=None, repr=False, compare=False)
+    """A row for each input, as `inputs` has it; None where ``refused``."""
 
     @property
     def unit(self) -> str:
@@ -146,8 +149,10 @@ class Difference:
     def inputs(self, which: Side | None = None) -> pd.DataFrame:
         """The inputs on which `a` was ``better``, ``worse`` or the ``same``; all without `which`.
 
+            comparison.difference("azure/fast", "azure/large", "cost_usd").inputs("worse")
+
         Columns: ``input_id``, ``a``, ``b`` (the metric, repeats folded), ``difference``, ``outcome``, then the columns
-        ``input_<name>`` of the frame.
+        ``input_<name>`` of the frame. Raises ConfigurationError where no inputs were compared.
         """
         if which not in (None, "better", "worse", "same"):
             raise ConfigurationError(f"which must be 'better', 'worse' or 'same', not {quoted(which)}.")

@@ -59,7 +59,7 @@ class _Pair:
 
 
 class Judgement:
-    """What a model decided about pairs of answers, each asked in both orders.
+    """What a model, `judge`, decided by `question` about pairs of answers, each asked in both orders.
 
     `frame` has one row per pair: ``model_a``, ``model_b`` and ``winner`` (``model_a``, ``model_b``, ``tie``; NA: not
     judged, ``error`` says why), ``flip`` (it chose the same side in both orders, so it contradicted itself; such a pair
@@ -76,6 +76,7 @@ class Judgement:
         self.runs: list[Run] = [run for runs in calls.runs.values() for run in runs]
         """The judge's runs, those out of the log included."""
         self.notes = list(calls.notes)
+        """What is to be known of its calls, in words."""
 
     @property
     def flips(self) -> int:
@@ -102,7 +103,15 @@ class Judgement:
         return preferences(self.frame, self.judge, self._served)
 
     def ranking(self, confidence: float = 0.95) -> pd.DataFrame:
-        """The variants from strongest to weakest: Bradley-Terry strengths with intervals, as a vote has them."""
+        """The variants from strongest to weakest: Bradley-Terry strengths with intervals.
+
+            judged.ranking(confidence=0.9)[["model", "strength", "win_chance"]]
+
+        Columns: ``model``, ``votes``, ``wins``, ``losses``, ``ties``; ``strength`` in log-odds against the mean of all,
+        from ``low`` to ``high`` with the probability `confidence`; ``win_chance``, from 0 to 1, against one of mean
+        strength. Of a single variant, or without a judgement, the last four are NA. Raises ConfigurationError for a
+        confidence that is none.
+        """
         from .._statistics.ranking import ranking
 
         return ranking(self.frame, self._models, confidence)

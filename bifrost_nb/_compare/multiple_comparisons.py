@@ -32,7 +32,7 @@ _FLOATS = ("estimate", "low", "high", "p_value", "p_adjusted")
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """Who is best: `names`, the leader first, then all that cannot be told from it. `out` says why others are not.
+    """Who is best in `metric`: `names`, the leader first, then all that cannot be told from it; `out` are the others.
 
     Of two that were not compared (their times are of different sweeps) neither leads: both are in `names`.
     """
@@ -42,6 +42,7 @@ class Best:
     out: Mapping[str, str]
     """Name to reason: worse than the leader, or beyond a limit."""
     differences: pd.DataFrame = field(repr=False)
+    """A row for each pair, as `Comparison.differences` has it."""
     partial: Mapping[str, str] = field(default_factory=dict)
     """Of `names` who did not answer everything, and how much: what failed is left out, and is often what is hard."""
     figures: Mapping[str, float] = field(default_factory=dict, repr=False)

@@ -112,6 +112,8 @@ class Replayed:
         ``similarity`` (mean); ``cost_usd_before``, ``cost_usd``, ``cost_usd_change``: totals over the
         ``cost_usd_pairs`` where both costs are known; ``total_ms_change`` and ``latency_ms_change``: medians over
         ``total_ms_pairs`` and ``latency_ms_pairs``. Raises ConfigurationError where no row tells a template.
+
+            replayed.summary(by="variant")
         """
         import pandas as pd
 
@@ -143,7 +145,12 @@ class Replayed:
         })  # fmt: skip
 
     def diff(self, row: int = 0, deployment: str | None = None) -> TextDiff:
-        """What to change in the old answer of `row` to get that of `deployment` (by default the first), by words."""
+        """What to change in the old answer of `row` to get that of `deployment` (by default the first), by words.
+
+            replayed.diff(row=0, deployment="azure/large")
+
+        Raises ConfigurationError for a row that was not replayed.
+        """
         table = self.frame
         found = table[(table["row"] == row) & (table["deployment"] == (deployment or self.comparison.deployments[0]))]
         if found.empty:

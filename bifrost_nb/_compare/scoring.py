@@ -54,7 +54,9 @@ INTERRUPTED = "not judged: interrupted"
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What a scorer may return instead of a bare number: ``Score(0, reason="no total", label="wrong")``.
+    """What a scorer may return instead of a bare number.
+
+        comparison.score(total=lambda run: scorers.Score(0, reason="no total", label="wrong"))
 
     `value` is a number or a bool, None where the answer could not be judged. `reason` and `label` are for people; the
     frame shows both in ``score_<name>_reason``.
@@ -80,6 +82,10 @@ UNSCORED = Judged(None)
 class Scorer:
     """A scorer of `bifrost_nb.scorers`: call it with a run and its row of inputs.
 
+        scorers.exact("expected")(run, {"expected": "Paris"}).value
+        mine = scorers.Scorer("short", "short()", lambda run, row: len(run.text) < 100)
+
+    `name` is that of its column, `shown` what it shows itself as, `judge` the function of the run and its row.
     `columns` are the inputs that it cannot do without; a comparison that lacks one is refused before it is sent.
     """
 
@@ -92,7 +98,7 @@ class Scorer:
         self._judge = judge
 
     def __call__(self, run: Run, row: Row | None = None) -> Any:
-        """The score of one answer."""
+        """The score of one answer: of `run`, asked with the values of `row`."""
         return self._judge(run, row or {})
 
     def __repr__(self) -> str:

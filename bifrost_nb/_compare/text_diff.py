@@ -56,7 +56,7 @@ class TextDiff:
     """What to change in `a` to get `b`. Text marks ``[-removed-]`` and ``{+added+}``, HTML strikes and underlines.
 
     Of texts that have little in common (`unlike`) the whole of `a` is removed and the whole of `b` added, and HTML
-    folds each.
+    folds each. `title` stands above both.
     """
 
     a: str
@@ -84,7 +84,12 @@ class TextDiff:
         return a, b
 
     def parts(self) -> Iterator[tuple[Kind, str]]:
-        """The texts in order, each ``same``, ``removed`` (only in a) or ``added`` (only in b)."""
+        """The texts in order, each ``same``, ``removed`` (only in a) or ``added`` (only in b).
+
+        For example:
+
+            "".join(text for kind, text in changes.parts() if kind != "removed") == changes.b
+        """
         if self.unlike:
             yield "removed", self.a
             yield "added", self.b

@@ -51,11 +51,15 @@ class Decision:
     """
 
     metric: str
+    """The score that decided."""
     margin: float
+    """The smallest difference that matters, in the score's unit."""
     inputs: int
     """How many inputs were sent, of `of`."""
     of: int
+    """How many inputs there were."""
     names: list[str]
+    """Who remains: one, or several that differ by less than `margin`."""
     out: Mapping[str, str]
     """Who was dropped, and why and when."""
     reason: str | None

@@ -44,8 +44,11 @@ class Gate:
     """
 
     candidate: str
+    """The variant that was held to the rules."""
     baseline: str | None
+    """What it was set against; None where all rules are limits."""
     confidence: float
+    """Shared by all rules."""
     checks: tuple[RuleCheck, ...]
 
     @property

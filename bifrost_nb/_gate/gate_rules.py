@@ -100,8 +100,9 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleCheck:
-    """One rule of a gate with what was found: `outcome`, the figure with its interval, and a sentence for people.
+    """One rule of a gate with what was found: `outcome`, the figure with its interval, and a `sentence` for people.
 
+    `name` is what the rule is about (``score``, ``p95_ms``), `rule` what is asked (``not worse by 0.02``).
     `estimate`, `low` and `high` are in the rule's unit, of the candidate's figure, or for a rule against a baseline of
     candidate minus baseline (for a share: minus the baseline's figure with the margin on it). `n` counts inputs.
     """

@@ -69,7 +69,12 @@ class LaunchedGateway:
         return self._owner == os.getpid() and self._process.poll() is None
 
     def stop(self) -> None:
-        """End the gateway and wait until it is gone. A second call does nothing."""
+        """End the gateway and wait until it is gone. A second call does nothing.
+
+        For example:
+
+            gateway.stop()
+        """
         self._end()
 
     def __enter__(self) -> LaunchedGateway:

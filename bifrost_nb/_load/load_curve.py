@@ -177,7 +177,7 @@ def _send(arrivals: Arrivals) -> None:
 
 
 class LoadCurve:
-    """What came back at each rate. Shows itself as a table.
+    """What came back of `deployment` at each rate. Shows itself as a table.
 
     For example:
 
@@ -191,8 +191,11 @@ class LoadCurve:
     ) -> None:
         self.deployment = deployment
         self.seconds = seconds
+        """For how long calls were sent at each rate."""
         self.slo = dict(slo)
+        """The service level: the limit of each figure; empty where an answer alone counts."""
         self.target = target
+        """The share of calls that must be good for a rate to hold."""
         self._steps = list(steps)
 
     @property
@@ -255,7 +258,12 @@ class LoadCurve:
         return notes
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Good answers a second against the rate; on the diagonal everything is good. Returns the Axes."""
+        """Good answers a second against the rate; on the diagonal everything is good. Returns the Axes.
+
+            curve.plot().figure.savefig("load.svg")
+
+        It draws into `ax`, without one into a figure of its own.
+        """
         from ..charts.load import load
 
         return load(self.frame, self.deployment, ax)

@@ -31,10 +31,15 @@ class Attempt:
     """One sending of a call: retries make several. Times in ms since the call began."""
 
     request_id: str
+    """Its ``x-request-id``, the id of the gateway's log row."""
     started_ms: float
+    """When it was sent."""
     ended_ms: float | None = None
+    """When it was answered or given up."""
     http_status: int | None = None
+    """None where no answer came."""
     error: str | None = None
+    """The error's class, as in ``TimedOut``, or ``cancelled``; None where it was answered."""
     taken: bool = False
     """It failed after the gateway had taken it, so that it may be billed."""
     wait_ms: float | None = None
@@ -45,12 +50,32 @@ class Attempt:
 class Run:
     """One completion: what was asked, who answered, how long it took, what it cost. Unknown is None, never 0.
 
-    The fields down to `gateway_version` are the columns of every frame, under the same names. Milliseconds are of our
-    own monotonic clock and count from the moment the call began to be sent (retries included, our queue excluded),
-    except `latency_ms`, which is the gateway's. `status` is None while the call is in flight.
-
         run = bf.Client("demo").chat("openai/gpt-4o-mini", "Hi")
         run.text, run.total_ms, run.cost_usd, run.cost_source
+
+    The fields down to `gateway_version` are the columns of every frame, under the same names. Milliseconds are of our
+    own monotonic clock and count from the moment the call began to be sent (retries included, our queue excluded),
+    except `latency_ms`, which is the gateway's.
+
+    - asked: `run_id`, `request_id` (the gateway's log row), `comparison_id`, `prompt_id` and `repeat` (from 0) of a
+      comparison, `started_at` (UTC), `request_type`, `requested_provider`, `requested_model`, `fallbacks`, `prompt`,
+      `params`, `tags`
+    - answered: `provider`, `model`, `model_deployment` (the provider's own name of it), `is_fallback`,
+      `fallback_index`, `response`, `tool_calls`, `finish_reason`, `gateway_version`
+    - ended: `status` (``ok``, ``error``, ``cancelled``, ``timeout``, ``truncated``; None while the call is in flight),
+      `http_status`, `error_type`, `error_code`, `error_message`
+    - tokens: `prompt_tokens` (of them `cached_tokens`, `cache_write_tokens`), `completion_tokens` (of them
+      `reasoning_tokens`), `total_tokens`
+    - US dollars: `cost_usd`, of it `input_cost_usd` and `output_cost_usd`; `cost_source` is ``response``, ``log`` (the
+      gateway's) or ``prices`` (its list)
+    - times: `queue_ms` (in our own queue, before), `ttft_ms`, `total_ms`, `latency_ms`, `gap_p50_ms`, `gap_max_ms`;
+      `chunks`, `tokens_per_s`
+    - the gateway's cache: `cache_hit`, `cache_hit_type` (``direct``, ``semantic``), `cache_similarity` (0 to 1)
+    - people: `rating` (``up``, ``down``, or of a vote ``win``, ``loss``, ``tie``)
+
+    Beyond the columns: `texts`, `reasoning`, `annotations`, `images`, `audio`, `embeddings`, `embedding_shape`,
+    `logprobs`, `parsed`, `valid`, `valid_error`; `usage` and `extra_fields` (the gateway's) as received, `raw`,
+    `chunk_times_ms`, `attempts`, `notes`, `written`.
     """
 
     run_id: str = field(default_factory=new_id)

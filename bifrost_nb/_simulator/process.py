@@ -45,6 +45,7 @@ class LocalGateway:
         self.url = url
         """Its address, for ``bf.Client(url)``."""
         self.dialect = dialect
+        """The gateway version that it answers as."""
         self._process = process
         self._token = token
         self._owner = os.getpid()
@@ -61,13 +62,25 @@ class LocalGateway:
         return self._owner == os.getpid() and self._process.poll() is None
 
     def stop(self) -> None:
-        """End the gateway and wait until it is gone. A second call does nothing."""
+        """End the gateway and wait until it is gone. A second call does nothing.
+
+        For example:
+
+            gateway.stop()
+        """
         self._end()
 
     def script(self, rules: Iterable[Mapping[str, Any]]) -> None:
-        """Replace the rules by which it misbehaves; the fields are those of `bifrost_nb._simulator.faults.Rule`.
+        """Replace the `rules` by which it misbehaves; the first that fits an attempt counts, none at all end them.
 
-        Raises ConfigurationError for a rule that cannot be used.
+            gateway.script([
+                {"deployment": "azure/fast", "times": 1, "status": 429, "headers": {"retry-after": "0"}},
+                {"prompt": "slowly", "first_text_ms": 300, "gap_ms": 50},
+                {"deployment": "azure/large", "drop": {"after_chunks": 2}},
+            ])
+
+        All fields are those of `bifrost_nb._simulator.faults.FaultRule`. Raises ConfigurationError for a rule that
+        cannot be used.
         """
         self._call("POST", "script", list(rules))
 
@@ -75,12 +88,19 @@ class LocalGateway:
         """The requests received, oldest first, from the one at `start` on.
 
         Fields are those of `bifrost_nb._simulator.records.RequestRecord`; times in seconds of this machine's clocks.
+
+            gateway.requests()[-1]["body"]
         """
         found: list[dict[str, Any]] = self._call("GET", f"requests?start={start}")
         return found
 
     def wait_for(self, condition: Callable[[list[dict[str, Any]]], Any], seconds: float = 5.0) -> list[dict[str, Any]]:
-        """The requests, as soon as `condition(requests)` holds. Raises TimedOut after `seconds`."""
+        """The requests, as soon as `condition(requests)` holds. Raises TimedOut after `seconds`.
+
+        For example:
+
+            gateway.wait_for(lambda requests: len(requests) >= 1, seconds=10)
+        """
         end = time.monotonic() + seconds
         while True:
             found = self.requests()
@@ -91,7 +111,12 @@ class LocalGateway:
             time.sleep(0.01)
 
     def reset(self) -> None:
-        """Forget rules, requests, log and caches: equal requests get equal answers again."""
+        """Forget rules, requests, log and caches: equal requests get equal answers again.
+
+        For example:
+
+            gateway.reset()
+        """
         self._call("POST", "reset", {})
 
     def _call(self, method: str, path: str, content: Any = None) -> Any:

@@ -34,7 +34,7 @@ def anatomy_parts(frame: pd.DataFrame) -> pd.DataFrame:
     where only some runs tell it the others are left out, so that the parts add up (``runs`` counts those used). A part
     that comes out below 0, since two clocks were read, is 0.
 
-    ::
+    `frame` is one of runs, see `bifrost_nb.charts`.
 
         charts.anatomy_parts(bf.runs(since="1d"))
     """
@@ -62,7 +62,12 @@ def anatomy_parts(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def anatomy(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Where the time of a call went, on average: `anatomy_parts` as bars, a part of it told only where it is known."""
+    """Where the time of a call went, on average: `anatomy_parts` as bars, a part of it told only where it is known.
+
+        charts.anatomy(frame)
+
+    `frame` and `ax` as in `bifrost_nb.charts`.
+    """
     from .._compare.verdict import amount
 
     ax = axes(ax, "Where the time goes")

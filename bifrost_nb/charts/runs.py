@@ -44,24 +44,41 @@ _MOMENTS = 600
 
 
 def latency(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """The distribution of the whole time (``total_ms``) with p50 and p95."""
+    """The distribution of the whole time (``total_ms``) with p50 and p95.
+
+        charts.latency(frame)
+
+    `frame` and `ax` as in `bifrost_nb.charts`.
+    """
     return _distribution(frame, "total_ms", "Time to the whole answer", "total time (ms)", ax)
 
 
 def ttft(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """The distribution of the time to the first text (``ttft_ms``) with p50 and p95; streamed runs only."""
+    """The distribution of the time to the first text (``ttft_ms``) with p50 and p95; streamed runs only.
+
+        charts.ttft(frame)
+
+    `frame` and `ax` as in `bifrost_nb.charts`.
+    """
     return _distribution(frame, "ttft_ms", "Time to the first text", "time to first text (ms)", ax)
 
 
 def tokens(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """The distribution of the speed (``tokens_per_s``) with p50 and p95."""
+    """The distribution of the speed (``tokens_per_s``) with p50 and p95.
+
+        charts.tokens(frame)
+
+    `frame` and `ax` as in `bifrost_nb.charts`.
+    """
     return _distribution(frame, "tokens_per_s", "Speed of generation", "completion tokens per second", ax)
 
 
 def cost(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Mean cost of 1,000 answered runs, with the total and the number of runs whose cost is unknown, cached ones too.
 
-    They are the figures of ``summary()``.
+        charts.cost(frame)
+
+    US dollars, the figures of ``summary()``. `frame` and `ax` as in `bifrost_nb.charts`.
     """
     from .._compare.verdict import amount
 
@@ -100,7 +117,12 @@ def _room_for_notes(ax: Axes, notes: Sequence[tuple[float, Annotation]]) -> None
 
 
 def errors(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """How each deployment's runs ended: answered by itself, by a fallback, from a cache, or not."""
+    """How each deployment's runs ended: answered by itself, by a fallback, from a cache, or not.
+
+        charts.errors(bf.runs(since="1d"))
+
+    `frame` and `ax` as in `bifrost_nb.charts`.
+    """
     ax = axes(ax, "How the runs ended")
     ax.set_xlabel("share of runs")
     ax.xaxis.set_major_formatter(PercentFormatter(1.0))
@@ -127,7 +149,12 @@ def errors(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def over_time(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Each run's time against when it began, with a running median: shows drift."""
+    """Each run's time against when it began, with a running median: shows drift.
+
+        charts.over_time(frame)
+
+    Milliseconds against UTC. `frame` and `ax` as in `bifrost_nb.charts`.
+    """
     ax = axes(ax, "Over time")
     ax.set_xlabel("began (UTC)")
     ax.set_ylabel("total time (ms)")
@@ -153,7 +180,10 @@ def over_time(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
 def timeline(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """One line a run: waiting in our queue, waiting for the first text, generation.
 
-    Of more than `LINES_AT_MOST` runs how many of each deployment were in which of the three at a time.
+        charts.timeline(frame)
+
+    Of more than `LINES_AT_MOST` runs how many of each deployment were in which of the three at a time. `frame` and `ax`
+    as in `bifrost_nb.charts`.
     """
     ax = axes(ax, "Timeline of the runs")
     ax.set_xlabel("seconds since the first run")

@@ -32,7 +32,10 @@ _UNITS = {
 def scores(frame: pd.DataFrame, score: str | None = None, ax: Axes | None = None) -> Axes:
     """The mean of a score for each variant, with its 95 % interval over inputs and how many were judged.
 
-    `score` is a column, by default the first score of the frame. Repeats of an input are one sample of it.
+        charts.scores(comparison.frame, "brief")
+
+    `score` is a column of `frame` or a score's name, by default the first score. Repeats of an input are one sample of
+    it. Draws into `ax`. Raises ConfigurationError for a score that is not there.
     """
     name = _score(frame, score)
     ax = axes(ax, "How good the answers are")
@@ -66,8 +69,11 @@ def scores(frame: pd.DataFrame, score: str | None = None, ax: Axes | None = None
 def tradeoff(frame: pd.DataFrame, x: str = "cost_usd", y: str = "total_ms", ax: Axes | None = None) -> Axes:
     """Two figures against each other, with the efficient frontier: what no other beats in both.
 
-    Times and speeds are medians, money, tokens and scores means, over answered runs that no cache answered; money is
-    that of 1,000 runs. Less is better for times, money and tokens, more for scores and speeds.
+        charts.tradeoff(comparison.frame, x="cost_usd", y="score")
+
+    `x` (across) and `y` (up) are columns of `frame`. Times and speeds are medians, money, tokens and scores means, over
+    answered runs that no cache answered; money is that of 1,000 runs. Less is better for times, money and tokens, more
+    for scores and speeds. Draws into `ax`. Raises ConfigurationError for a column that is not there.
     """
     for name in (x, y):
         if name not in frame:
@@ -124,7 +130,12 @@ def _frontier(ax: Axes, points: list[tuple[float, float]], more: tuple[bool, boo
 
 
 def agreement(found: Any, ax: Axes | None = None) -> Axes:
-    """What `comparison.agreement` found: how often the first (rows) and the second (columns) said what."""
+    """How often the first (rows) and the second (columns) said what.
+
+        charts.agreement(comparison.agreement("score_brief", "score_mentions"))
+
+    `found` is what `comparison.agreement` returned. Draws into `ax`.
+    """
     counts = found.confusion
     ax = axes(ax, "")
     kappa = "" if found.kappa != found.kappa else f", kappa {found.kappa:.2f}"

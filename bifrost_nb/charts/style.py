@@ -43,7 +43,12 @@ __all__ = [
 
 
 class Style(NamedTuple):
-    """How one deployment is drawn."""
+    """How one deployment is drawn: `colour`, `dash` of its lines, `marker` of its points, `hatch` of its bars.
+
+    For example:
+
+        charts.styles(["azure/fast"])["azure/fast"].colour
+    """
 
     colour: str
     dash: str | tuple[int, tuple[int, ...]]
@@ -154,6 +159,10 @@ def styles(names: Iterable[str]) -> dict[str, Style]:
     A name that is new takes the place that its hash says, or the next that no name has. So a deployment looks the same
     in all charts of a notebook, and no two of them share a style. Beyond eight names the colours come again, with
     another line, marker and hatch; beyond 512 styles are shared, though not by two names of one chart.
+
+        charts.styles(["azure/fast", "azure/large"])["azure/large"].colour
+
+    `names` are those of deployments or variants, as a frame's ``deployment`` has them.
     """
     wanted = sorted(set(names))
     with _giving:

@@ -158,6 +158,7 @@ class Playground:
 
     def __init__(self, client: Client) -> None:
         self.client = client
+        """What sends."""
         self.form = Form()
         self.inputs: Any = None
         self.history: list[Entry] = []
@@ -180,6 +181,8 @@ class Playground:
 
     def update(self, **fields: Any) -> Playground:
         """Fill fields in, under the names of `compare`; everything else is a parameter (None: the default).
+
+            play.update(prompt="Name a {{what}}.", values={"what": "tree"}, max_tokens=20)
 
         `settings` of a column stay with it while it is not chosen.
 
@@ -227,9 +230,12 @@ class Playground:
         return self.form.problem(self.client, self.inputs)
 
     def code(self, form: str = "compare", deployment: str | None = None) -> Text:
-        """The request as code in one of `CODE`; other forms than ``compare`` show one deployment's first call.
+        """The request as code; other forms than ``compare`` show the first call of one `deployment` (None: the first).
 
-        Keys are environment variables. Raises ConfigurationError and TemplateError for what cannot be sent.
+            print(play.code("curl"))
+
+        `form` is ``compare``, ``curl``, ``httpx``, ``openai`` or ``magic``. Keys are environment variables. Raises
+        ConfigurationError and TemplateError for what cannot be sent.
         """
         if form not in CODE:
             raise ConfigurationError(f"There is no form {plain(form, 40)!r}.", hint=f"There are {', '.join(CODE)}.")
@@ -252,6 +258,8 @@ class Playground:
     def run(self) -> Playground:
         """Send what is filled in and return at once; `wait` gives the result. Every call is sent anew.
 
+            play.run().wait().summary()
+
         Raises ConfigurationError and TemplateError, also while a round is under way.
         """
         with self._lock:
@@ -267,12 +275,19 @@ class Playground:
         return self
 
     def stop(self) -> None:
-        """End what runs; what had arrived is kept, and recorded as cancelled."""
+        """End what runs; what had arrived is kept, and recorded as cancelled.
+
+        For example:
+
+            play.stop()
+        """
         if self._round is not None and self.running:
             self._round.stop()
 
     def wait(self, seconds: float | None = None) -> Comparison:
         """Wait for the end of what runs, and give the comparison. An interrupt ends the wait, not the calls.
+
+            play.wait(seconds=60).frame
 
         Raises TimeoutError after `seconds`, ConfigurationError where nothing was run.
         """
@@ -308,7 +323,12 @@ class Playground:
         return to_frame([]) if found is None else found.frame
 
     def restore(self, number: int) -> Playground:
-        """Bring back round `number` of the history: its form, its bound inputs and its answers."""
+        """Bring back round `number` of the history: its form, its bound inputs and its answers.
+
+            play.restore(1)
+
+        Raises ConfigurationError where there is no such round.
+        """
         entry = next((each for each in self.history if each.number == number), None)
         if entry is None:
             known = ", ".join(str(each.number) for each in self.history) or "none"
@@ -334,7 +354,7 @@ class Playground:
         answer, in a new column ``answer_1``. Raises ConfigurationError where there is no such answer.
 
             play.run().wait()
-            play.go_on("azure/fast").update(prompt="And in winter?").run()
+            play.go_on("azure/fast").update(prompt="And in winter?").run().wait()
             play.go_on(each=True).update(prompt="And in spring?").run()
         """
         with self._lock:
@@ -388,7 +408,12 @@ class Playground:
         return version
 
     def use(self, name: str) -> Playground:
-        """Fill in the prompt that was kept as `name`. Raises ConfigurationError where there is none."""
+        """Fill in the prompt that was kept as `name`. Raises ConfigurationError where there is none.
+
+        For example:
+
+            play.use("short")
+        """
         with self._lock:
             self.form = self.form.changed(**self.versions.named(name).fields)
             self._changed()
@@ -428,7 +453,12 @@ class Playground:
         return self.versions.diff(a, b, self.form.text)
 
     def close(self) -> None:
-        """Stop what runs and let go of the widgets; the object stays readable."""
+        """Stop what runs and let go of the widgets; the object stays readable.
+
+        For example:
+
+            play.close()
+        """
         self.stop()
         with self._lock:
             view, self._view = self._view, None

@@ -88,11 +88,12 @@ class GridView:
         return pd.concat([found, pd.DataFrame(more, index=found.index)], axis=1)
 
     def export(self, path: str | os.PathLike[str]) -> Path:
-        """Write the shown runs to a ``.csv`` or ``.xlsx`` file, readable by its owner only; returns its path.
+        """Write the shown runs to a ``.csv`` or ``.xlsx`` file, readable by its owner only; returns its `path`.
 
-        No text of an answer becomes a formula there; what the client's `redact` left out of the log is left out.
-        Raises ConfigurationError for another suffix, LogError where the
-        file cannot be written.
+            comparison.grid().export("answers.csv")
+
+        No text of an answer becomes a formula there; what the client's `redact` left out of the log is left out. Raises
+        ConfigurationError for another suffix, LogError where the file cannot be written.
         """
         return write(self._handed_on(), path)
 
@@ -114,7 +115,13 @@ class GridView:
         return self._widget
 
     def close(self) -> None:
-        """Let go of the widget on both sides."""
+        """Let go of the widget on both sides.
+
+        For example:
+
+            grid = comparison.grid()
+            grid.close()
+        """
         if self._widget is not None:
             layout = self._widget.layout
             self._widget.on_msg(self._hear, remove=True)

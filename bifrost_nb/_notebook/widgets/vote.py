@@ -75,11 +75,21 @@ class Vote:
         return self.state.frame
 
     def ranking(self, confidence: float = 0.95) -> pd.DataFrame:
-        """The models from strongest to weakest; see `bifrost_nb._statistics.ranking.ranking`."""
+        """The models from strongest to weakest, with intervals of `confidence`; columns as of `Judgement.ranking`.
+
+        For example:
+
+            vote.ranking(confidence=0.9)
+        """
         return self.state.ranking(confidence)
 
     def reveal(self) -> None:
-        """End the vote and show who was who."""
+        """End the vote and show who was who.
+
+        For example:
+
+            vote.reveal()
+        """
         self.state.reveal()
         if self._handle is not None:
             self._handle.update(self._static(), raw=True)
@@ -88,7 +98,12 @@ class Vote:
             self._widget.ballot = self._ballot()
 
     def close(self) -> None:
-        """Let go of the widget on both sides."""
+        """Let go of the widget on both sides.
+
+        For example:
+
+            vote.close()
+        """
         if self._widget is not None:
             layout = self._widget.layout
             self._widget.on_msg(self._hear, remove=True)

@@ -44,9 +44,9 @@ class LogWarning(UserWarning):
 class RunLog:
     """An append-only file of runs, one JSON object per line (format: `bifrost_nb._runs.log.codec`).
 
-    Made at the first append, readable by its owner only. Any number of threads and processes may append at once. A
-    later line about a run adds facts to it; the newest known value of each column wins. `path` None (or ``"off"``, as
-    in ``BIFROST_RUN_LOG``) is a switched-off log: it takes every run and keeps none.
+    Made at the first append with the folders it needs, readable by its owner only. Any number of threads and processes
+    may append at once. A later line about a run adds facts to it; the newest known value of each column wins. `path`
+    None (or ``"off"``, as in ``BIFROST_RUN_LOG``) is a switched-off log: it takes every run and keeps none.
 
     `redact` decides what is written of each run's texts (see `bifrost_nb._runs.redact_hook`): ``redact(text, what)``,
     `what` being ``"prompt"`` or ``"response"``, returns the text to write or None.
@@ -74,7 +74,12 @@ class RunLog:
         return self.path is None
 
     def size(self) -> int:
-        """Bytes of the file; 0 where there is none."""
+        """Bytes of the file; 0 where there is none.
+
+        For example:
+
+            bf.run_log().size() / 1e6  # MB
+        """
         try:
             return 0 if self.path is None else self.path.stat().st_size
         except OSError:
@@ -85,6 +90,8 @@ class RunLog:
 
     def append(self, run: Run, *, redact: Redact | None = None, secrets: Iterable[str] = ()) -> None:
         """Record a finished run; when this returns, the operating system has the whole line.
+
+            bf.RunLog("kept.jsonl").append(run)
 
         `redact` is asked before this log's own hook. `secrets` are keys that neither the line nor what `run` has from
         outside may hold, whoever repeats them. Raises LogError if it could not be written; the run is unharmed.
@@ -125,9 +132,11 @@ class RunLog:
     def update(self, run_id: str, /, **facts: Any) -> None:
         """Add what was learned later about a recorded run: a cost that arrived, a rating. None means nothing learned.
 
+            bf.run_log().update(run.run_id, rating="up", tags={"note": "too long"})
+
         `facts` are columns of the frame; ``tags``, ``params`` and ``fallbacks`` as objects. Tags come beside those that
-        the run has: a note loses none, and a comparison still finds its runs. Raises
-        ConfigurationError for an unknown column or a value that its type cannot hold, LogError as `append` does.
+        the run has: a note loses none, and a comparison still finds its runs. Raises ConfigurationError for an unknown
+        column or a value that its type cannot hold, LogError as `append` does.
         """
         if (line := _update_line(run_id, facts)) and self._appender is not None:
             self._appender.append(line)
@@ -144,14 +153,23 @@ class RunLog:
 
     @shows_filters
     def read(self, **filters: Unpack[Filters]) -> list[Run]:
-        """The recorded runs in the order in which they finished, each with its newest facts."""
+        """The recorded runs in the order in which they finished, each with its newest facts.
+
+            bf.run_log().read(since="1d", status="error")
+
+        The filters `since`, `until`, `deployment`, `status`, `run_id`, `comparison_id`, `prompt_id`, `tags` and `limit`
+        are those of `bf.runs`, and so are the errors. Lines that cannot be read are skipped with a `LogWarning`.
+        """
         return list(self.read_each(**filters))
 
     @shows_filters
     def read_each(self, **filters: Unpack[Filters]) -> Iterator[Run]:
         """What `read` gives, run by run, for who keeps less of them: a `Run` and what it was read from take some 13 kB.
 
-        ``sum(run.cost_usd or 0 for run in bf.run_log().read_each(since="7d"))``
+            sum(run.cost_usd or 0 for run in bf.run_log().read_each(since="7d"))
+
+        Filters as for `read`: `since`, `until`, `deployment`, `status`, `run_id`, `comparison_id`, `prompt_id`, `tags`,
+        `limit`.
         """
         from .reader import LINE, pick
 
@@ -181,6 +199,11 @@ class RunLog:
         """The recorded runs as a DataFrame (or `to` ``"arrow"``, ``"polars"``), one row per run.
 
         The columns of every frame, NA where unknown. See `bifrost_nb.runs`.
+
+            bf.run_log().frame(since="1d", deployment="azure/fast")["total_ms"].median()
+
+        Filters as for `read`: `since`, `until`, `deployment`, `status`, `run_id`, `comparison_id`, `prompt_id`, `tags`,
+        `limit`.
         """
         from ..frame import table_as
 
@@ -188,10 +211,16 @@ class RunLog:
 
     @shows_filters
     def export(self, path: str | os.PathLike[str], **filters: Unpack[Filters]) -> Path:
-        """Write the runs, newest facts merged, to a ``.parquet``, ``.csv`` or ``.jsonl`` file; returns its path.
+        """Write the runs, newest facts merged, to a ``.parquet``, ``.csv`` or ``.jsonl`` file; returns its `path`.
 
-        See `bifrost_nb._runs.log.export` for the formats. The file is readable by its owner only and appears whole or
-        not at all. Raises ConfigurationError for another suffix, LogError when it cannot be written.
+            bf.run_log().export("last_week.parquet", since="7d")
+
+        Parquet keeps the columns' types, CSV has no text that a spreadsheet takes for a formula, JSONL can be read as a
+        run log. The file is readable by its owner only and appears whole or not at all. Raises ConfigurationError for
+        another suffix, LogError when it cannot be written.
+
+        Filters as for `read`: `since`, `until`, `deployment`, `status`, `run_id`, `comparison_id`, `prompt_id`, `tags`,
+        `limit`.
         """
         from .export import export, writer
 
