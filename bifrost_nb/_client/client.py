@@ -50,7 +50,7 @@ from .model_list import known_list
 from .portal import Job, portal
 from .streams import AsyncStream, Stream, finished
 from .token_count import checked as counted, count_tokens
-from .transport import Sink, get_json, route_to
+from .transport import Sink, route_to
 from .typed_answers import read_answer, with_schema
 
 if TYPE_CHECKING:
@@ -664,17 +664,11 @@ class Client:
         """Run `work` on the private loop and wait for its result; an interrupt cancels it and is raised again."""
         return portal().call(work)
 
-    async def get_json(self, path: str, params: Mapping[str, Any] | None = None) -> tuple[int, Any]:
-        """GET what the gateway has at `path`: (status, decoded JSON or None). On the private loop.
+    async def models(self) -> Sequence[Mapping[str, Any]]:
+        """What ``/v1/models`` lists, asked for once in ten minutes. On the private loop.
 
         Raises ConnectionFailed and its relatives, ProtocolError.
         """
-        keys = self.credentials
-        headers = keys.management if path.startswith("/api/") else keys.listing
-        return await get_json(self.base_url, path, headers, params, ca_file=keys.ca_file)
-
-    async def models(self) -> Sequence[Mapping[str, Any]]:
-        """What ``/v1/models`` lists, asked for once in ten minutes. On the private loop. Raises as `get_json` does."""
         return await self.sender().costs.models()
 
     def known_models(self) -> Sequence[Mapping[str, Any]]:
