@@ -31,7 +31,7 @@ from ..errors import (
 )
 from .call_notes import notes_for
 from .calls import Call, Outcome
-from .costs import Costs
+from .cost_lookup import Costs
 from .credentials import Credentials
 from .portal import Portal, portal
 from .retries import pause_s, worth_retrying

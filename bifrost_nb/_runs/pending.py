@@ -1,6 +1,6 @@
 """Which runs still wait for a cost from the gateway's log, so that a display, a frame or a person can wait for it too.
 
-Written by what looks for costs (`bifrost_nb._client.costs`), on its own thread; read and waited for on any other.
+Written by what looks for costs (`bifrost_nb._client.cost_lookup`), on its own thread; read and waited for on any other.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 UNATTENDED_PATIENCE_S = 8.0
-"""A row of the gateway's log can be read 2 to 5 s after its answer (measured, see `_client.costs`)."""
+"""A row of the gateway's log can be read 2 to 5 s after its answer (measured, see `_client.cost_lookup`)."""
 PATIENCE_S = 0.5
 """A display is not held up for longer than this; real gateways write their rows after 2 to 5 s, so it often goes on
 without a cost."""

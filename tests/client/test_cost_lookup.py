@@ -11,7 +11,7 @@ import pytest
 
 import bifrost_nb as bf
 from bifrost_nb import Client, LocalGateway, RunLog, compare
-from bifrost_nb._client.costs import AGES_S, GIVE_UP_AFTER, Costs, _Waiting
+from bifrost_nb._client.cost_lookup import AGES_S, GIVE_UP_AFTER, Costs, _Waiting
 from bifrost_nb._client.model_list import _with_true_prices, prices_in
 from bifrost_nb._client.portal import portal
 from bifrost_nb._runs.cost import Price, add_price_cost
