@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,9 @@ __all__ = ["TextDiff", "folded", "text_diff"]
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
 _MOST_WORDS = 4000
 """Beyond this many words a word diff takes seconds; longer answers are compared line by line."""
+_MOST_PAIRS = 3_000_000
+"""Of equal words or lines, one of each text: difflib looks at each, over and over, and texts of one line repeated would
+take minutes."""
 _SHORT = 40
 """Two texts with no more words than this are read at a glance, however they differ."""
 _ALIKE = 0.4
@@ -68,7 +72,8 @@ class TextDiff:
         """From 0 (nothing in common) to 1 (equal), by words; the blanks between them do not count."""
         a, b = self._units()
         a, b = ([one for one in side if not one.isspace()] for side in (a, b))
-        return difflib.SequenceMatcher(None, a, b, autojunk=False).ratio()
+        same = sum(end - start for kind, start, end, *_ in _opcodes(a, b) if kind == "equal")
+        return 2 * same / (len(a) + len(b)) if a or b else 1.0
 
     @property
     def unlike(self) -> bool:
@@ -95,7 +100,7 @@ class TextDiff:
             yield "added", self.b
             return
         a, b = self._units()
-        for kind, start, end, other, last in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
+        for kind, start, end, other, last in _opcodes(a, b):
             if kind == "equal":
                 yield "same", "".join(a[start:end])
                 continue
@@ -130,6 +135,22 @@ class TextDiff:
             return f"<div>{head}<div>{safe(self._said())}</div>{folds}</div>"
         text = "".join(tags[kind].format(safe(text)) for kind, text in self.parts())
         return f'<div>{head}<div style="{wrap}">{text}</div></div>'
+
+
+def _opcodes(a: list[str], b: list[str]) -> list[tuple[str, int, int, int, int]]:
+    """As difflib's `get_opcodes`; what repeats itself too often between its equal ends is one replacement."""
+    first = next((at for at, (one, other) in enumerate(zip(a, b, strict=False)) if one != other), min(len(a), len(b)))
+    rest = list(zip(reversed(a[first:]), reversed(b[first:]), strict=False))
+    last = next((at for at, (one, other) in enumerate(rest) if one != other), len(rest))
+    middle_a, middle_b = a[first : len(a) - last], b[first : len(b) - last]
+    of_b = Counter(middle_b)
+    if sum(count * of_b[unit] for unit, count in Counter(middle_a).items()) <= _MOST_PAIRS:
+        found = difflib.SequenceMatcher(None, middle_a, middle_b, autojunk=False).get_opcodes()
+    else:
+        found = [("replace", 0, len(middle_a), 0, len(middle_b))]
+    middle = [(kind, first + i, first + j, first + k, first + m) for kind, i, j, k, m in found]
+    ends = ("equal", 0, first, 0, first), ("equal", len(a) - last, len(a), len(b) - last, len(b))
+    return [one for one in (ends[0], *middle, ends[1]) if one[2] > one[1] or one[4] > one[3]]
 
 
 def text_diff(a: str, b: str, title: str = "") -> TextDiff:

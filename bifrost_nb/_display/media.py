@@ -19,6 +19,8 @@ __all__ = ["media_html", "media_said", "media_text", "media_urls", "small_urls",
 
 SHOWN_BYTES = 4_000_000
 """Of pictures, and of sound, in one output: a page, and a saved notebook, holds them as text."""
+MOST_NAMED = 20
+"""Pictures that are named one by one in words: an answer may have a hundred thousand."""
 _DRAWN, _SPOKEN = "image_generation", "speech"
 
 
@@ -37,7 +39,10 @@ def media_html(run: Run, side: int | None = None) -> Markup:
 
 def media_text(run: Run) -> str:
     """What `run` holds beside text, in words; empty where it has neither pictures nor sound."""
-    parts = [_size(f"picture {number}" if len(run.images) > 1 else "a picture", each) for number, each in _counted(run)]
+    shown = run.images[:MOST_NAMED]
+    parts = [_size(f"picture {n}" if len(run.images) > 1 else "a picture", each) for n, each in enumerate(shown, 1)]
+    if len(run.images) > len(shown):
+        parts.append(f"and {len(run.images) - len(shown):,} more pictures")
     if sound := run.audio_bytes:
         parts.append(_size(f"sound ({sound_kind(sound) or 'of no known kind'})", sound))
     if not parts and run.status == "ok":
@@ -115,10 +120,6 @@ def _drawn_again(content: bytes, side: int) -> str | None:
     return f"data:image/webp;base64,{base64.b64encode(made.getvalue()).decode('ascii')}"
 
 
-def _counted(run: Run) -> list[tuple[int, bytes]]:
-    return list(enumerate(run.images, 1))
-
-
 def _size(name: str, content: bytes) -> str:
     return f"{name}, {max(1, len(content) // 1000):,} kB"
 
@@ -160,5 +161,5 @@ def _words(run: Run, *, pictures: int, sound: bool) -> list[str]:
     urls = _addresses(run)
     if urls:
         said.append(f"{len(urls)} at an address, which is not fetched: {plain(urls[0].get('url'), 300)}")
-    said += [f"drawn from: {plain(one.get('text'), 500)}" for one in notes if one.get("type") == "revised_prompt"]
-    return said
+    revised = [one for one in notes if one.get("type") == "revised_prompt"]
+    return said + [f"drawn from: {plain(one.get('text'), 500)}" for one in revised[:MOST_NAMED]]

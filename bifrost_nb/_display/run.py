@@ -52,6 +52,8 @@ MOST_NAMED = 5
 """Pictures of a question that are named in words."""
 LONGEST_ARGUMENTS = 20_000
 """Characters of a tool call's arguments that are read as JSON; longer ones are shown as they came, and cut."""
+MOST_CALLS = 100
+"""Calls of tools that are told one by one."""
 PANE_SIDE = 512
 """Pixels of a drawn picture's longer side in a live pane."""
 SHORT = 200
@@ -304,8 +306,11 @@ def _call_text(call: Any) -> str:
 def called(run: Run) -> str:
     """The tools that the model wants called, one line each: name and arguments."""
     called = (call.get("function") for call in run.tool_calls if isinstance(call, dict))
-    named = (call for call in called if isinstance(call, dict))  # it comes from outside
-    return "\n".join(plain(f"{call.get('name', '?')}({call.get('arguments', '')})", 4_000) for call in named)
+    named = [call for call in called if isinstance(call, dict)]  # it comes from outside
+    lines = [plain(f"{call.get('name', '?')}({call.get('arguments', '')})", 4_000) for call in named[:MOST_CALLS]]
+    if len(named) > MOST_CALLS:
+        lines.append(f"and {len(named) - MOST_CALLS:,} more calls: run.tool_calls has all")
+    return "\n".join(lines)
 
 
 def _reader(form: str) -> Callable[[str], str]:

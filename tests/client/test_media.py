@@ -203,6 +203,17 @@ def test_hostile_answers_do_not_run(client: Client, gateway: LocalGateway, name:
     assert ("not fetched" if name == "address" else "not shown") in shown
 
 
+def test_an_answer_of_many_pictures_is_told_short(client: Client, gateway: LocalGateway) -> None:
+    """A hundred thousand, each with a text of its own: some are named, the others counted, all are in the run."""
+    one = {"b64_json": "iVBORw0KGgo=", "revised_prompt": "A cat " * 100}
+    gateway.script([{"body": {"data": [one] * 100_000}}])
+    run = client.image(DRAW, "A cat")
+    assert len(run.images) == 100_000
+    assert "and 99,980 more pictures" in repr(run)
+    assert len(repr(run)) < 20_000
+    assert len(html(run)) < 50_000
+
+
 @pytest.mark.parametrize("body", [{}, {"data": []}, {"data": [{"b64_json": "?"}]}, {"data": "x"}])
 def test_an_answer_without_a_picture_is_an_error(client: Client, gateway: LocalGateway, body: Any) -> None:
     """Its run is recorded."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 from bifrost_nb import Client, LocalGateway
 from bifrost_nb._compare.compare import compare
@@ -55,6 +56,20 @@ def test_blanks_are_nothing_in_common() -> None:
     """Texts without a common word are not alike because both have blanks."""
     assert text_diff("one two three", "four five six").similarity == 0
     assert text_diff("one two", "one  two").similarity == 1
+
+
+def test_what_repeats_itself_is_no_bomb() -> None:
+    """One line thousands of times: its equal ends stand once, the middle is replaced, and it takes no minutes."""
+    a, b = ("begin\n" + f"f(\n  a: {n}\n)\n" * 20_000 + "end\n" for n in (1, 2))
+    began = time.process_time()
+    found = text_diff(a, b)
+    assert "".join(text for kind, text in found.parts() if kind != "added") == a
+    assert "".join(text for kind, text in found.parts() if kind != "removed") == b
+    assert found.unlike
+    alike = text_diff(a, a.replace("end", "over"))
+    assert [kind for kind, _ in alike.parts()] == ["same", "removed", "added"]
+    assert alike.similarity > 0.99
+    assert time.process_time() - began < 10
 
 
 def test_a_diff_names_its_prompt(client: Client, gateway: LocalGateway) -> None:

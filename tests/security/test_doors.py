@@ -312,3 +312,26 @@ def test_arguments_that_a_model_writes(client: Client, gateway: LocalGateway, lo
     for one in map(str, shown):
         assert not any(tag in one for tag in ("<img", "<script", "<b>f", "\x1b", "f<b>("))
         assert len(one) < 3_000_000
+
+
+def test_an_answer_of_a_hundred_thousand_calls(client: Client, gateway: LocalGateway) -> None:
+    """Shown short and soon at each door; the run has them all."""
+    call = {"type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
+    for many, deployment in ((100_000, CHAT), (90_000, "azure/gpt-4o")):
+        message = {"role": "assistant", "content": None, "tool_calls": [{"id": f"c{n}", **call} for n in range(many)]}
+        body = {"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}], "model": "m"}
+        gateway.script([{"deployment": deployment, "body": body}])
+        run = client.chat(deployment, "Hi", tools=_tool(parameters={"type": "object"}))
+        assert len(run.tool_calls) == many
+        assert len(repr(run)) < 5_000
+        assert f"and {many - 100:,} more calls" in repr(run)
+    gateway.script([{"body": body}])
+    found = bf.compare(
+        [CHAT, "azure/gpt-4o"], "Hi", tools=_tool(parameters={"type": "object"}), stream=False, client=client,
+        score=bf.scorers.called("f", a=1),
+    )  # fmt: skip
+    began = time.process_time()
+    assert found.diff(CHAT, "azure/gpt-4o").similarity == 1
+    assert len(str(found.grid().detail(0, 0))) < 20_000_000
+    assert len(found.grid()._repr_html_()) < 1_000_000
+    assert time.process_time() - began < SECONDS
