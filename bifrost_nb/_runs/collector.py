@@ -21,12 +21,14 @@ from .._wire.choices import (
     choice_index,
     choice_text,
     choices_of,
+    content_text,
     documented,
     finish_reason,
     logprobs_of,
     merge_audio,
     merge_logprobs,
     reasoning_text,
+    refusal_text,
     tool_calls_of,
 )
 from .._wire.chunk_sequence import ChunkOrder
@@ -40,7 +42,17 @@ from ..errors import BifrostError, GatewayError, ProtocolError, StreamInterrupte
 from .cost import add_response_cost
 from .run import Run
 
-__all__ = ["FEWER_CHOICES", "HELD_BACK", "UNEXPLAINED", "Collector", "Piece", "parsed", "unexplained", "whole"]
+__all__ = [
+    "FEWER_CHOICES",
+    "HELD_BACK",
+    "REFUSED_BESIDE",
+    "UNEXPLAINED",
+    "Collector",
+    "Piece",
+    "parsed",
+    "unexplained",
+    "whole",
+]
 
 
 class Piece(NamedTuple):
@@ -60,6 +72,7 @@ FEWER_CHOICES = (
     "The answer has fewer choices than n= asked for: gateways up to 1.4.18 drop n= of a chat in silence, and some "
     "providers do."
 )
+REFUSED_BESIDE = "The answer also holds a refusal, apart from its text: the model may have broken off what it began."
 _APART_MS = 1000.0
 """Chunks that the gateway got within less may come in one block because this process was busy."""
 _CUT = "provider_connection_failed"
@@ -79,6 +92,10 @@ class Collector:
         self.done = False
         """The stream said that it is complete (``[DONE]``)."""
         self._texts: dict[int, list[str]] = {}
+        self._instead: dict[int, list[str]] = {}
+        """Of a stream: refusals and transcripts, which are the text of a choice without content."""
+        self._refused = False
+        """The model refused, in words of their own."""
         self._reasoning: list[str] = []
         self._finish: dict[int, str] = {}
         self._logprobs: dict[str, Any] | None = None
@@ -105,7 +122,7 @@ class Collector:
     @property
     def received(self) -> bool:
         """Whether any text or reasoning has arrived."""
-        return bool(self.run.chunk_times_ms or self._texts)
+        return bool(self.run.chunk_times_ms or self._texts or self._instead)
 
     def headers(self, status: int, headers: Mapping[str, str]) -> None:
         """The answer's head."""
@@ -126,6 +143,7 @@ class Collector:
             index = choice_index(choice, position)
             text, reasoning = choice_text(choice), reasoning_text(choice)
             self._texts.setdefault(index, []).append(text)
+            self._refused = self._refused or bool(content_text(choice) and refusal_text(choice))
             if reasoning and index == 0:
                 self._reasoning.append(reasoning)
             self._rest(choice, index)
@@ -252,9 +270,8 @@ class Collector:
         arrived = False
         for position, choice in enumerate(choices_of(chunk)):
             index = choice_index(choice, position)
-            text, reasoning = choice_text(choice), reasoning_text(choice)
+            text, reasoning = self._part(choice, index), reasoning_text(choice)
             if text:
-                self._texts.setdefault(index, []).append(text)
                 self._last_text_ms = at_ms
                 if self.run.ttft_ms is None:
                     self.run.ttft_ms = at_ms
@@ -266,6 +283,17 @@ class Collector:
             self._rest(choice, index)
         if arrived:
             self.run.chunk_times_ms.append(at_ms)
+
+    def _part(self, choice: dict[str, Any], index: int) -> str:
+        """What a chunk adds to the text of a choice, kept."""
+        if text := content_text(choice):
+            self._texts.setdefault(index, []).append(text)
+        if refusal_text(choice):
+            self._refused = True
+        if not text and (text := choice_text(choice)):
+            self._instead.setdefault(index, []).append(text)
+            text = "" if index in self._texts else text
+        return text
 
     def _rest(self, choice: dict[str, Any], index: int) -> None:
         if (reason := finish_reason(choice)) is not None:
@@ -307,7 +335,8 @@ class Collector:
     def finish(self, ended_ms: float) -> Run:
         """Write all that is known into the run; also after a failure, with what had arrived by then."""
         run = self.run
-        run.texts = [self._without_keys("".join(self._texts[index])) for index in sorted(self._texts)]
+        texts = self._instead | self._texts
+        run.texts = [self._without_keys("".join(texts[index])) for index in sorted(texts)]
         run.response = run.texts[0] if run.texts else None
         run.reasoning = self._without_keys("".join(self._reasoning)) or None
         reason = whole(self._finish.get(0) or next(iter(self._finish.values()), None))
@@ -334,8 +363,10 @@ class Collector:
         add_response_cost(run, {**last, "usage": self._usage or {}, "extra_fields": self._extra}, self._headers)
         self._times(ended_ms)
         run.notes = [self._without_keys(note) for note in (unexplained(run), self._order.note()) if note]
-        if self.complete and 1 < self.choices > len({*self._texts, *self._finish}):
+        if self.complete and 1 < self.choices > len({*texts, *self._finish}):
             run.notes.append(FEWER_CHOICES)
+        if self._refused and any(map(any, self._texts.values())):
+            run.notes.append(REFUSED_BESIDE)
         if self._held_back():
             run.notes.append(HELD_BACK)
             run.gap_p50_ms = run.gap_max_ms = run.tokens_per_s = None

@@ -15,12 +15,14 @@ __all__ = [
     "choice_index",
     "choice_text",
     "choices_of",
+    "content_text",
     "documented",
     "finish_reason",
     "logprobs_of",
     "merge_audio",
     "merge_logprobs",
     "reasoning_text",
+    "refusal_text",
     "tool_calls_of",
 ]
 
@@ -53,9 +55,23 @@ def choice_index(choice: JsonDict, otherwise: int = 0) -> int:
 def choice_text(choice: JsonDict) -> str:
     """The text of a whole choice or of a delta; empty where there is none.
 
-    That is `text` of a text completion; of a chat its content (text, or the text of its blocks), else the refusal,
-    else the transcript of spoken audio.
+    That is its content, as an SDK's message has it; without one the refusal, else the transcript of spoken audio.
     """
+    if text := content_text(choice) or refusal_text(choice):
+        return text
+    transcript = (audio_of(choice) or {}).get("transcript")
+    return transcript if type(transcript) is str else ""
+
+
+def refusal_text(choice: JsonDict) -> str:
+    """What a chat's choice or delta says in order to refuse; empty where there is nothing."""
+    part = _part(choice)
+    refusal = None if part is None else part.get("refusal")
+    return refusal if type(refusal) is str else ""
+
+
+def content_text(choice: JsonDict) -> str:
+    """`text` of a text completion; of a chat its content (text, or the text of its blocks). Empty: there is none."""
     text = choice.get("text")
     if type(text) is str:
         return text
@@ -67,12 +83,7 @@ def choice_text(choice: JsonDict) -> str:
         return content
     if type(content) is list:
         return "".join(map(_block_text, content))
-    refusal = part.get("refusal")
-    if type(refusal) is str and refusal:
-        return refusal
-    audio = part.get("audio")
-    transcript = audio.get("transcript") if type(audio) is dict else None
-    return transcript if type(transcript) is str else ""
+    return ""
 
 
 def reasoning_text(choice: JsonDict) -> str:

@@ -5,8 +5,8 @@ for ``max_output_tokens`` and else its own reason (``content_filter``, ...), any
 makes of Anthropic's answers has no status but a chat's ``stop_reason``, and up to 1.4 not even that (measured with
 Bifrost's engine 1.4.0 to 1.7.0): then the reason is not known, unless a stream said that it was completed.
 
-Text is that of all messages; reasoning is summaries and reasoning text, the parts apart by an empty line. All take any
-JSON: a value of another type than expected counts as absent.
+Text and refusal are those of all messages, each apart as in a chat; reasoning is summaries and reasoning text, the
+parts apart by an empty line. All take any JSON: a value of another type than expected counts as absent.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ __all__ = ["ResponseEvents", "answer_of"]
 
 JsonDict = dict[str, Any]
 
-_TEXT = frozenset({"response.output_text.delta", "response.refusal.delta"})
+_TEXT = {"response.output_text.delta": "content", "response.refusal.delta": "refusal"}
+"""Events with text, and what a chat calls it."""
 _REASONING = frozenset({"response.reasoning_summary_text.delta", "response.reasoning_text.delta"})
 _ARGUMENTS = frozenset({"response.function_call_arguments.delta", "response.custom_tool_call_input.delta"})
 _ITEMS = frozenset({"response.output_item.added", "response.output_item.done"})
@@ -31,6 +32,7 @@ _CALLS = {"function_call": ("function", "arguments"), "custom_tool_call": ("cust
 def answer_of(response: JsonDict) -> JsonDict:
     """A whole ``response`` as a whole chat."""
     texts: list[str] = []
+    refusals: list[str] = []
     reasoning: list[str] = []
     annotations: list[JsonDict] = []
     logprobs: list[Any] = []
@@ -44,11 +46,13 @@ def answer_of(response: JsonDict) -> JsonDict:
             reasoning += [text for part in parts if (text := _text(part.get("text")))]
         elif kind == "message":
             for part in _dicts(item.get("content")):
-                texts.append(_text(part.get("text")) or _text(part.get("refusal")))
+                texts.append(_text(part.get("text")))
+                refusals.append(_text(part.get("refusal")))
                 annotations += _dicts(part.get("annotations"))
                 logprobs += part["logprobs"] if type(part.get("logprobs")) is list else []
     message = {
         "content": "".join(texts),
+        "refusal": "".join(refusals),
         "reasoning": "\n\n".join(reasoning),
         "annotations": annotations,
         "tool_calls": calls,
@@ -65,7 +69,7 @@ class ResponseEvents:
     def __init__(self) -> None:
         self.final: JsonDict | None = None
         """The message and the log-probabilities of the last event, which holds everything once more."""
-        self._text = ""
+        self._said = {"content": "", "refusal": ""}
         """What the deltas said so far."""
         self._arguments: dict[Any, str] = {}
         """What was given of each call's arguments, by the place of its item."""
@@ -96,10 +100,10 @@ class ResponseEvents:
         delta = _text(event.get("delta"))
         place = event.get("output_index")
         if kind in _TEXT:
-            self._text += delta
+            self._said[_TEXT[kind]] += delta
             logprobs = event.get("logprobs")
             told = {"logprobs": {"content": logprobs}} if type(logprobs) is list and logprobs else {}
-            return {"delta": {"content": delta}, **told}
+            return {"delta": {_TEXT[kind]: delta}, **told}
         if kind in _REASONING:
             return {"delta": {"reasoning": self._separated(event, delta)}}
         if kind in _ARGUMENTS:
@@ -144,8 +148,9 @@ class ResponseEvents:
         message = choice["message"]
         self.final = {"message": message, "logprobs": choice.get("logprobs")}
         delta: JsonDict = {"tool_calls": self._missing(_dicts(response.get("output")))}
-        if message["content"].startswith(self._text):
-            delta["content"] = message["content"][len(self._text) :]
+        for name, said in self._said.items():
+            if message[name].startswith(said):
+                delta[name] = message[name][len(said) :]
         if not self._reasoned:
             delta["reasoning"] = message["reasoning"]
         told = "stop" if kind == "response.completed" else "incomplete"

@@ -332,7 +332,7 @@ def by_responses(client: Any) -> Told:
     with client.responses.stream(model="m", input=PROMPT) as stream:
         answer = stream.get_final_response()
     parts = [part for item in answer.output if item.type == "message" for part in item.content]
-    text = "".join(part.text if part.type == "output_text" else part.refusal for part in parts)
+    text = answer.output_text or "".join(part.refusal for part in parts if part.type == "refusal")
     calls = [(i.call_id, i.name, json.loads(i.arguments)) for i in answer.output if i.type == "function_call"]
     return text, calls, answer.usage.input_tokens, answer.usage.output_tokens
 

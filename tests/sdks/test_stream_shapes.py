@@ -10,6 +10,7 @@ import pytest
 
 import bifrost_nb as bf
 from bifrost_nb import Client, Run, RunLog
+from bifrost_nb._runs.collector import REFUSED_BESIDE
 from bifrost_nb._sdks.exchange_to_run import read
 
 from .drivers import MESSAGES
@@ -136,6 +137,83 @@ def test_what_stands_around_the_chunks_of_a_chat(name: str, server: Server, log:
     assert (run.status, run.error_message) == ("ok", None)
     assert recorded(run) == told == ("one two", [], 5, 7)
     assert client.chat("openai/m", "Hi", stream=True).response == "one two"
+
+
+ORDERS = {
+    "a text, then a refusal": [("content", "one "), ("content", "two"), ("refusal", "I may "), ("refusal", "not.")],
+    "by turns": [("content", "one "), ("refusal", "I may "), ("content", "two"), ("refusal", "not.")],
+    "a refusal first": [("refusal", "I may not."), ("content", "one two")],
+}
+
+
+def as_responses(said: list[tuple[str, str]]) -> list[Json]:
+    """One message of two parts, as OpenAI streams them."""
+    kinds = {"content": ("output_text", "text"), "refusal": ("refusal", "refusal")}
+    places = {name: place for place, name in enumerate(dict.fromkeys(name for name, _ in said))}
+    parts: list[Json] = [{"type": kinds[name][0], kinds[name][1]: ""} for name in places]
+    parts = [{**part, "annotations": []} if "text" in part else part for part in parts]
+    at = {"output_index": 0, "item_id": "m0"}
+    events = [item("added", 0, {**message(0, ""), "content": []})]
+    for place, part in enumerate(parts):
+        events.append({"type": "response.content_part.added", **at, "content_index": place, "part": {**part}})
+    for name, text in said:
+        kind, key = kinds[name]
+        parts[places[name]][key] += text
+        events.append({"type": f"response.{kind}.delta", **at, "content_index": places[name], "delta": text,
+                       "logprobs": []})  # fmt: skip
+    whole = {**BASE, "status": "completed", "usage": USAGE, "output": [{**message(0, ""), "content": parts}]}
+    return [
+        {"type": "response.created", "response": {**BASE, "status": "in_progress"}},
+        *events,
+        {"type": "response.completed", "response": whole},
+    ]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_a_refusal_beside_a_text_is_none_of_it(api: str, order: str, server: Server, log: RunLog) -> None:
+    """An SDK keeps both apart; the text of the run is the content alone, and a note tells of the refusal."""
+    said = ORDERS[order]
+    client = Client(f"http://127.0.0.1:{server.server_port}", log=log)
+    server.kind = "text/event-stream"
+    if api == "chat":
+        server.body = sse(*(chunk({name: text}) for name, text in said), chunk({}, "stop", usage=usage(7))) + DONE
+        with bf.sdk("openai", client=client).chat.completions.stream(model="m", messages=MESSAGES) as stream:  # type: ignore[union-attr]
+            told = stream.get_final_completion().choices[0].message.content
+    else:
+        server.body = sse(
+            *(event | {"sequence_number": number} for number, event in enumerate(as_responses(said))), named=True
+        )
+        with bf.sdk("openai", client=client).responses.stream(model="m", input="Hi") as stream:  # type: ignore[union-attr]
+            told = stream.get_final_response().output_text
+    run = log.read()[-1]
+    assert (run.status, run.response, told) == ("ok", "one two", "one two")
+    assert REFUSED_BESIDE in run.notes
+    ask = client.chat if api == "chat" else client.respond
+    with pytest.warns(RuntimeWarning, match="refusal"):
+        own = ask("openai/m", "Hi", stream=True)  # type: ignore[operator]
+    assert (own.response, own.notes) == ("one two", run.notes)
+
+
+@pytest.mark.parametrize("read_as", ["chat", "responses"])
+def test_a_whole_answer_with_both(read_as: str, server: Server, log: RunLog) -> None:
+    """The same of what is not streamed."""
+    both = {"role": "assistant", "content": "one two", "refusal": "I may not."}
+    server.kind = "application/json"
+    client = Client(f"http://127.0.0.1:{server.server_port}", log=log)
+    if read_as == "chat":
+        whole = {"id": "c1", "object": "chat.completion", "created": 1, "model": "m"}
+        server.body = json.dumps(
+            {**whole, "choices": [{"index": 0, "message": both, "finish_reason": "stop"}]}
+        ).encode()
+        ask = client.chat
+    else:
+        server.body = json.dumps(as_responses(ORDERS["by turns"])[-1]["response"]).encode()
+        ask = client.respond  # type: ignore[assignment]
+    with pytest.warns(RuntimeWarning, match="refusal"):
+        run = ask("openai/m", "Hi")
+    assert run.response == "one two"
+    assert REFUSED_BESIDE in run.notes
 
 
 def tool(arguments: str | None, index: int | None = 0, identity: str | None = "c1", name: str | None = "tide") -> Json:
