@@ -2,7 +2,7 @@
 
 What a file holds is told by its first bytes, never by its name. PNG, JPEG, WebP and GIF are the four that OpenAI,
 Anthropic and Google document for their chats; SVG is a document with scripts and is refused. Nothing is fetched, and
-pictures that are there as bytes are passed on without being decoded.
+pictures that are there as bytes are passed on as they are, without being decoded, if they go on to their end.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from .._safe_text import plain
+from .picture_end import is_whole
 from .value_text import Fault, no_value
 
 __all__ = ["MOST_BYTES", "as_url", "data_url", "described", "is_shortened", "shortened", "showable"]
@@ -41,17 +42,28 @@ def data_url(value: Any) -> str:
         raise
     except Exception as error:  # noqa: BLE001 - a figure that cannot be drawn, an array or a path of a user's class
         raise Fault(f"cannot be made a picture: {type(error).__name__}: {plain(error, 200)}") from None
+    kind = _kind(content)
+    if not is_whole(content, kind):
+        raise Fault(f"is a {_name(kind)} that breaks off or is damaged: fetch or save it anew")
+    return _url(content)
+
+
+def as_url(content: bytes) -> str | None:
+    """`content` that was drawn as a ``data:`` URL; None for what is none of the four kinds, or too large."""
+    try:
+        return _url(content)
+    except Fault:
+        return None
+
+
+def _url(content: bytes) -> str:
     if len(content) > MOST_BYTES:
         raise Fault(_too_large(len(content)))
     return f"data:{_kind(content)};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def as_url(content: bytes) -> str | None:
-    """`content` as a ``data:`` URL; None for what is none of the four kinds, or too large."""
-    try:
-        return data_url(content)
-    except Fault:
-        return None
+def _name(kind: str) -> str:
+    return "WebP" if kind == "image/webp" else kind.removeprefix("image/").upper()
 
 
 def described(url: Any) -> str:
@@ -127,7 +139,7 @@ def _content(value: Any) -> bytes:
         value.savefig(made, format="png")
         return made.getvalue()
     if hasattr(value, "getbands") and callable(getattr(value, "save", None)):
-        return _png(value)
+        return _png(_one_frame(value))
     if callable(getattr(value, "__array__", None)):
         return _png(_from_array(value))
     raise Fault(f"is a {type(value).__name__}; pass a path, bytes, a PIL image, an array or a matplotlib figure")
@@ -200,6 +212,20 @@ def _from_array(value: Any) -> Any:
             raise Fault(f"is an array of {array.dtype} that does not fit 0 to 255: scale it to uint8")
         array = array.astype("uint8")
     return Image.fromarray(np.ascontiguousarray(array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array))
+
+
+def _one_frame(picture: Any) -> Any:
+    """`picture`, which must not be one of many: a PNG would silently be the frame that it stands at."""
+    try:
+        frames = getattr(picture, "n_frames", 1)
+    except Exception:  # noqa: BLE001 - a file that is damaged behind its head; what is wrong is told when it is saved
+        frames = 1
+    if frames > 1:
+        raise Fault(
+            f"has {frames:,} frames, of which a PNG holds one: choose one with picture.seek(0), then pass"
+            " picture.copy(); or pass the path or bytes of the file"
+        )
+    return picture
 
 
 def _png(picture: Any) -> bytes:

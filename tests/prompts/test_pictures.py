@@ -51,3 +51,75 @@ def test_colours_that_no_png_has_are_refused_with_the_way_out(mode: str) -> None
 def test_colours_that_a_png_has_are_sent(mode: str) -> None:
     """Each is the picture that it was."""
     assert seen(data_url(Image.new(mode, (8, 5)))).size == (8, 5)
+
+
+def saved(kind: str, **how: object) -> bytes:
+    """A picture that its kind cannot make small: noise in four colours."""
+    made, content = Image.effect_noise((60, 40), 90).convert("RGB"), io.BytesIO()
+    made.save(content, kind, **how)
+    return content.getvalue()
+
+
+KINDS = {
+    "PNG": saved("PNG"),
+    "JPEG": saved("JPEG"),
+    "JPEG, progressive": saved("JPEG", progressive=True),
+    "JPEG with a thumbnail": saved("JPEG", exif=b"Exif\0\0" + b"\xff\xd8\xff\xd9"),
+    "JPEG in inks": (lambda file: (Image.new("CMYK", (60, 40), (9, 99, 0, 0)).save(file, "JPEG"), file.getvalue())[1])(
+        io.BytesIO()
+    ),
+    "GIF": saved("GIF"),
+    "GIF, moving": saved("GIF", save_all=True, append_images=[Image.effect_noise((60, 40), 50)] * 3),
+    "WebP": saved("WEBP"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bytes_that_break_off_are_refused(kind: str, tmp_path: Path) -> None:
+    """Half of a picture is told by name before anything is sent, however it is passed; the whole is sent as it is."""
+    content = KINDS[kind]
+    assert base64.b64decode(data_url(content).partition(",")[2]) == content
+    assert data_url(content + b"\0\0what a camera adds")
+    for end in (len(content) // 2, len(content) - 2, 40):
+        cut = content[:end]
+        (tmp_path / "cut").write_bytes(cut)
+        url = f"data:image/{kind[:4].split(',')[0].strip().lower()};base64,{base64.b64encode(cut).decode()}"
+        for one in (cut, tmp_path / "cut", url):
+            with pytest.raises(Fault, match=r"(PNG|JPEG|GIF|WebP) that breaks off or is damaged"):
+                data_url(one)
+
+
+def test_a_damaged_png_is_refused() -> None:
+    """Its checksums tell of one bit."""
+    content = bytearray(KINDS["PNG"])
+    content[len(content) // 2] ^= 1
+    with pytest.raises(Fault, match="damaged"):
+        data_url(bytes(content))
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_of_several_frames_none_is_dropped_in_silence(kind: str, tmp_path: Path) -> None:
+    """An opened animation would be one frame of it; the file itself goes whole, a chosen frame as such."""
+    path = tmp_path / "moving"
+    others = [Image.new("RGB", (8, 5), colour) for colour in ("green", "blue")]
+    Image.new("RGB", (8, 5), "red").save(path, kind, save_all=True, append_images=others)
+    with Image.open(path) as opened:
+        with pytest.raises(Fault, match=r"has 3 frames.*copy\(\)"):
+            data_url(opened)
+        opened.seek(2)
+        red, green, blue = seen(data_url(opened.copy())).getpixel((2, 2))  # type: ignore[misc]
+    assert blue > 200 > red + green
+    if kind != "TIFF":
+        assert base64.b64decode(data_url(path).partition(",")[2]) == path.read_bytes()
+
+
+def test_a_palette_with_a_hole_and_sixteen_bits() -> None:
+    """Transparency and depth are sent as they are."""
+    content = io.BytesIO()
+    palette = Image.new("P", (8, 5), 1)
+    palette.putpalette([255, 0, 0, 0, 255, 0])
+    palette.save(content, "PNG", transparency=1)
+    sent = Image.open(io.BytesIO(base64.b64decode(data_url(Image.open(content)).partition(",")[2])))
+    assert sent.convert("RGBA").getpixel((2, 2)) == (0, 255, 0, 0)
+    deep = Image.new("I;16", (8, 5), 40_000)
+    assert Image.open(io.BytesIO(base64.b64decode(data_url(deep).partition(",")[2]))).getpixel((2, 2)) == 40_000
