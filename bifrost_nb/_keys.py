@@ -25,7 +25,11 @@ __all__ = [
 ]
 
 HIDDEN = "[hidden]"
-_SECRET_HEADER = re.compile(r"auth|cookie|token|secret|passw|credential|(^|-)vk$|(api|access|subscription)-?key$", re.I)
+_SECRET_HEADER = re.compile(
+    r"auth|cookie|token|secret|passw|credential|bearer|jwt|signature|(^|-)vk$|(api|access|subscription)key$"
+    r"|(^|(?<!cache)(?<!idempotency)[-_])key$",
+    re.I,
+)
 SHORTEST_SECRET = 8
 """A shorter word may stand in any text; it is not taken out of what others wrote."""
 
@@ -103,7 +107,8 @@ def _guarded(name: Any, value: Any) -> Any:
     value = _as_text(value)
     if not isinstance(value, str):
         return None
-    return Secret(value) if _SECRET_HEADER.search(str(_as_text(name))) else value
+    secret = _SECRET_HEADER.search(str(_as_text(name))) or without_keys(value) != value
+    return Secret(value) if secret else value
 
 
 def secrets_in(headers: Mapping[str, str]) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .._compare.comparison import Comparison
     from .._runs.run import Run
 
-__all__ = ["comparison_frame", "frame_as_written", "note_as_written", "parameters_as_written"]
+__all__ = ["comparison_frame", "frame_as_written", "note_as_written", "parameters_as_written", "secrets_of"]
 
 _OURS = {column.name for column in COLUMNS}
 _TEXTS = ("prompt", "response", "tool_calls", "params", "error_message", "tags")
@@ -31,7 +31,7 @@ def comparison_frame(comparison: Comparison) -> pd.DataFrame:
     frame = comparison.frame
     if "variant" not in frame.columns:
         frame["variant"] = [trial.asked.name for trial in comparison.trials]
-    return frame_as_written(frame, comparison.runs, _hook(comparison), _secrets(comparison))
+    return frame_as_written(frame, comparison.runs, _hook(comparison), secrets_of(comparison))
 
 
 def frame_as_written(
@@ -63,7 +63,7 @@ def frame_as_written(
 
 def parameters_as_written(comparison: Comparison) -> list[dict[str, Any]]:
     """What each variant is asked with, as a file may hold it: without headers, which are how a client signs in."""
-    hook, secrets = _hook(comparison) or _as_before(comparison.runs), _secrets(comparison)
+    hook, secrets = _hook(comparison) or _as_before(comparison.runs), secrets_of(comparison)
     found = []
     for asked in comparison.plan.asked:
         params = {name: value for name, value in asked.parameters.items() if name != "headers"}
@@ -73,7 +73,7 @@ def parameters_as_written(comparison: Comparison) -> list[dict[str, Any]]:
 
 def note_as_written(comparison: Comparison) -> Callable[[str], str]:
     """What of a note on the scores, which quotes their reasons, a file may hold."""
-    hook, secrets = _hook(comparison) or _as_before(comparison.runs), _secrets(comparison)
+    hook, secrets = _hook(comparison) or _as_before(comparison.runs), secrets_of(comparison)
 
     def keep(note: str) -> str:
         found = note if hook is None else hook(note, "response")
@@ -86,7 +86,7 @@ def _hook(comparison: Comparison) -> Redact | None:
     return None if comparison.client is None else comparison.client.redact
 
 
-def _secrets(comparison: Comparison) -> tuple[str, ...]:
+def secrets_of(comparison: Comparison) -> tuple[str, ...]:
     """The keys of the client and of each variant's own headers."""
     client = comparison.client
     own = [key for asked in comparison.plan.asked for key in secrets_in(asked.parameters.get("headers") or {})]

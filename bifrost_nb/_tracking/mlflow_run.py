@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from .._compare.comparison import Comparison
 from .._keys import HIDDEN, hide
-from .._report.redacted import comparison_frame
+from .._report.redacted import comparison_frame, parameters_as_written, secrets_of
 from .._report.report import write_report
 from .._safe_text import plain
 from .._wire.json_text import whole_characters
@@ -65,7 +65,7 @@ def export_mlflow(
         from mlflow.exceptions import MlflowException
     except ModuleNotFoundError:
         raise ConfigurationError("MLflow is not installed.", hint="Run `pip install 'bifrost-nb[mlflow]'`.") from None
-    secrets = () if comparison.client is None else comparison.client.credentials.secrets
+    secrets = secrets_of(comparison)
     try:
         store = mlflow.MlflowClient(tracking_uri=tracking_uri)
         parent = mlflow.active_run() if tracking_uri is None else None
@@ -175,8 +175,9 @@ def _parameters(comparison: Comparison, secrets: Any) -> dict[str, str]:
         "runs": len(comparison.runs),
         "gateway_version": ", ".join(sorted({run.gateway_version for run in comparison.runs if run.gateway_version})),
     }
-    for name in sorted({key for asked in plan.asked for key in asked.parameters} - {"headers", "messages"}):
-        given = (json.dumps(asked.parameters.get(name), default=str) for asked in plan.asked)
+    written = parameters_as_written(comparison)
+    for name in sorted({key for parameters in written for key in parameters} - {"messages"}):
+        given = (json.dumps(parameters.get(name), default=str) for parameters in written)
         found[f"parameters/{name}"] = ", ".join(dict.fromkeys(given))  # those of all variants
     named: dict[str, str] = {}
     for name, value in found.items():

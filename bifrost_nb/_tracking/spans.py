@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from .._compare.comparison import Comparison
 from .._keys import Secret, hide, hide_in
+from .._report.redacted import comparison_frame, secrets_of
 from .._runs.redact_hook import as_written
 from .._runs.run import Run
 from .._runs.trace_ids import span_id, trace_id
@@ -71,8 +72,8 @@ def export_spans(
     """
     keys = {name: Secret(value) for name, value in (headers or {}).items()}
     client = runs.client if isinstance(runs, Comparison) else None
-    scored = list(_scored(runs, content))
-    secrets = (*keys.values(), *(client.credentials.secrets if client is not None else ()))
+    scored = list(_scored(runs))
+    secrets = (*keys.values(), *(secrets_of(runs) if isinstance(runs, Comparison) else ()))
     target, log_target = _exporters(endpoint, keys, exporter, log_exporter)
     spans, events = _made(scored, content, secrets, client.settings.base_url if client is not None else None)
     where = plain(endpoint or "the OTLP endpoint of the settings", 200) if exporter is None else "the exporter"
@@ -82,14 +83,16 @@ def export_spans(
     return taken
 
 
-def _scored(runs: Any, content: bool) -> Iterator[tuple[Run, list[_Score]]]:
+def _scored(runs: Any) -> Iterator[tuple[Run, list[_Score]]]:
     if isinstance(runs, Comparison):
         frame = runs.frame
         names = [str(name) for name in frame if f"{name}_error" in frame and f"{name}_reason" in frame]
         rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
-        for run, row in zip(runs.runs, rows, strict=True):
+        written = comparison_frame(runs).reindex(columns=[f"{name}_reason" for name in names])
+        reasons = written.astype(object).where(written.notna(), None).to_dict("records")
+        for run, row, reason in zip(runs.runs, rows, reasons, strict=True):
             scores = [
-                _Score(name, row[name], None, row[f"{name}_reason"], row[f"{name}_error"])
+                _Score(name, row[name], None, reason[f"{name}_reason"], row[f"{name}_error"])
                 for name in names
                 if row[name] is not None or row[f"{name}_error"] is not None
             ]

@@ -12,7 +12,7 @@ import pytest
 import bifrost_nb as bf
 from bifrost_nb import Client, LocalGateway, Run, RunLog
 from bifrost_nb._display.run import metadata
-from bifrost_nb._keys import guarded, hide, hide_in, without_keys
+from bifrost_nb._keys import Secret, guarded, hide, hide_in, without_keys
 from bifrost_nb._notebook.code_export import FORMS, copy
 
 INNOCENT = [
@@ -157,6 +157,21 @@ def test_copied_code_and_metadata_keep_names_and_prompts(gateway: LocalGateway, 
     assert "sk-bf-demo-123456" not in code
     kept = metadata(run)["bifrost_nb"]
     assert (kept["prompt"], kept["requested_model"]) == (run.prompt, "skywork-13b")
+
+
+@pytest.mark.parametrize(
+    "name", ["x-key", "api_key", "Ocp-Apim-Subscription-Key", "x-functions-key", "X-JWT-Assertion", "x-hub-signature"]
+)
+def test_names_of_headers_that_hold_keys(name: str) -> None:
+    """Those of other gateways and clouds, too; and whatever its name, a value that can only be a key."""
+    assert isinstance(guarded({name: "planted-words"})[name], Secret)
+    assert isinstance(guarded({"x-plain": keys(1)[0]})["x-plain"], Secret)
+
+
+@pytest.mark.parametrize("name", ["x-bf-cache-key", "Idempotency-Key", "x-keyword", "x-monkey", "x-bf-session-id"])
+def test_names_of_headers_that_hold_none(name: str) -> None:
+    """A name for a cache is no secret: hidden, it would take words out of answers."""
+    assert not isinstance(guarded({name: "planted-words"})[name], Secret)
 
 
 def test_headers_are_taken_in_every_form_that_httpx_takes(gateway: LocalGateway, log: RunLog) -> None:

@@ -77,6 +77,28 @@ def test_what_mlflow_reads_back(comparison: Comparison, store: tuple[str, Any], 
     assert KEY.encode() not in everything
 
 
+@pytest.mark.parametrize("hook", [lambda text, what: text.replace("private", "[words]"), lambda text, what: None])
+def test_what_a_hook_leaves_out_of_files_stays_out(
+    gateway: LocalGateway, log: RunLog, store: tuple[str, Any], tmp_path: Path, hook: Any
+) -> None:
+    """Parameters with texts, answers, reasons and inputs: as the client's hook wants them; no header's key anywhere."""
+    gateway.script([{"text": "a private answer"}])
+    comparison = bf.compare(
+        [{"deployment": "openai/gpt-4o-mini", "system": "be private", "stop": ["private."], "headers": {"x-key": KEY}}],
+        "private {{n}}",
+        inputs={"n": ["1", "private"]},
+        score=lambda run: scorers.Score(1.0, reason=f"{run.text} {KEY}"),
+        user="private",
+        client=Client(gateway.url, log=log, redact=hook),
+    )
+    run_id = bf.export_mlflow(comparison, tracking_uri=store[0], tags={"note": KEY})
+    assert "parameters/stop" in store[1].get_run(run_id).data.params
+    everything = b"".join(path.read_bytes() for path in (tmp_path / "mlruns").rglob("*") if path.is_file())
+    assert b"azure" in everything or b"openai/gpt-4o-mini" in everything
+    assert b"private" not in everything
+    assert KEY.encode() not in everything
+
+
 def test_inside_a_run_it_is_a_child(comparison: Comparison, store: tuple[str, Any]) -> None:
     """It goes where the user's run is, leaves that open, and the report can be left out."""
     address, client = store

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -196,6 +197,37 @@ def test_messages_tools_and_what_a_hook_leaves_out(gateway: LocalGateway, log: R
     told = str(dict(spans.get_finished_spans()[0].attributes or {}))
     assert WORDS not in told
     assert hidden.text not in told
+
+
+@pytest.mark.parametrize("pickled", [False, True])
+@pytest.mark.parametrize("hook", [lambda text, what: text.replace(WORDS, "[place]"), lambda text, what: None])
+def test_no_part_of_a_comparison_goes_around_the_hook(
+    gateway: LocalGateway, log: RunLog, hook: Any, pickled: bool
+) -> None:
+    """Answers, parameters, errors, reasons of scores, and the keys of headers: redacted in spans as in files."""
+    gateway.script([{"prompt": "fails", "status": 400, "error": {"message": f"no {WORDS}"}}, {"text": f"A {WORDS}"}])
+    client = Client(gateway.url, log=log, retries=0, redact=hook)
+
+    def quoting(run: Run) -> scorers.Score:
+        return scorers.Score(0.5, reason=f"it says {run.text}, {KEY}")
+
+    comparison = bf.compare(
+        [{"deployment": "azure/fast", "headers": {"x-api-key": KEY}, "stop": [f"{WORDS}!"]}],
+        f"Name a {WORDS}. {{{{x}}}}",
+        inputs={"x": ["works", f"fails at the {WORDS}"]},
+        score={"quoting": quoting},
+        client=client,
+    )
+    if pickled:
+        comparison = pickle.loads(pickle.dumps(comparison))
+    assert WORDS in str(comparison.frame["score_quoting_reason"].tolist()), "what is kept in memory is whole"
+    spans, events = InMemorySpanExporter(), InMemoryLogRecordExporter()
+    assert bf.export_spans(comparison, exporter=spans, log_exporter=events, content=True) == 2
+    told = [dict(span.attributes or {}) | {"status": span.status.description} for span in spans.get_finished_spans()]
+    scores = [dict(event.log_record.attributes or {}) for event in events.get_finished_logs()]
+    assert [score["gen_ai.evaluation.score.value"] for score in scores if "gen_ai.evaluation.score.value" in score]
+    assert WORDS not in str(told) + str(scores)
+    assert KEY not in str(told) + str(scores)
 
 
 def test_of_the_log_and_in_memory(comparison: Comparison, log: RunLog) -> None:

@@ -23,6 +23,8 @@ def export_dataset(frame: pd.DataFrame, folder: str | os.PathLike[str]) -> Path:
     """Write the runs of `frame` (``bf.runs(...)``, ``comparison.frame``) into `folder`; returns its path.
 
     A day that is already there is replaced as a whole, other days stay. The files are readable by their owner only.
+    Texts are those of the frame: a client's `redact` has left out what ``bf.runs(...)`` reads from the log, while
+    ``comparison.frame`` is whole.
     Raises ConfigurationError for a folder that is a file, LogError when it cannot be written.
 
         bf.export_dataset(bf.runs(since="30d"), "runs")
