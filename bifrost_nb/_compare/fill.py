@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 __all__ = ["fill"]
 
+COSTS_S = 12.0
+"""The last costs are awaited so long: gateways write their log up to 5 s after a call (measured), and it is read again
+after growing pauses."""
+
 
 def fill(
     frame: pd.DataFrame,
@@ -107,7 +111,7 @@ def _filled(frame: pd.DataFrame, comparison: Comparison, schema: AnswerSchema, p
         result[f"{prefix}{name}"] = values
     errors = [None if run.valid else run.valid_error or error_text(run) or run.status for run in runs]
     result[f"{prefix}fill_error"] = to_array(errors, "string")
-    comparison.wait_for_costs(2.0)
+    comparison.wait_for_costs(COSTS_S)
     costs = [run.cost_usd for run in made.values()]
     result.attrs["cost_usd"] = None if None in costs else float(sum(cost or 0.0 for cost in costs))
     count = sum(error is None for error in errors)

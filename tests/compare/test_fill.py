@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 import bifrost_nb as bf
-from bifrost_nb import Client, ConfigurationError, LocalGateway, TemplateError
+from bifrost_nb import Client, ConfigurationError, LocalGateway, RunLog, TemplateError, local_gateway
 
 A = "openai/gpt-4o-mini"
 
@@ -58,6 +58,14 @@ def test_the_frame_comes_back_with_typed_columns(
     said = capsys.readouterr().err
     assert "3 of 4 rows filled, $0.0" in said
     assert found.attrs["cost_usd"] > 0
+
+
+def test_the_cost_is_waited_for(log: RunLog, capsys: pytest.CaptureFixture[str]) -> None:
+    """Gateways from 1.4.18 on write their log seconds after the last call, and what it cost stands there."""
+    with local_gateway(dialect="1.5", speed=1.5) as gateway:
+        found = fill(Client(gateway.url, log=log))
+    assert found.attrs["cost_usd"] > 0
+    assert "cost unknown" not in capsys.readouterr().err
 
 
 def test_it_goes_on_where_it_was(client: Client, gateway: LocalGateway) -> None:
