@@ -14,6 +14,7 @@ import pytest
 
 import bifrost_nb as bf
 from bifrost_nb import charts, scorers
+from bifrost_nb._admin.doctor import Check
 from bifrost_nb._compare.agreement import Agreement
 from bifrost_nb._compare.judge_pairs import Judgement
 from bifrost_nb._compare.multiple_comparisons import Best
@@ -21,17 +22,24 @@ from bifrost_nb._compare.plots import Plots
 from bifrost_nb._compare.text_diff import TextDiff
 from bifrost_nb._compare.until import Decision
 from bifrost_nb._gate.gate_rules import RuleCheck
+from bifrost_nb._notebook.playground.playground import Entry
+from bifrost_nb._notebook.playground.versions import Version
 from bifrost_nb._notebook.widgets.grid import GridView
 from bifrost_nb._notebook.widgets.vote import Vote
+from bifrost_nb._runs.collector import Piece
 from bifrost_nb._runs.run import Attempt
 
 NAMES = [name for name in bf.__all__ if not inspect.ismodule(getattr(bf, name))]
 FUNCTIONS = [name for name in NAMES if inspect.isfunction(getattr(bf, name))]
 CLASSES = [name for name in NAMES if inspect.isclass(getattr(bf, name))]
 ERRORS = [name for name in CLASSES if issubclass(getattr(bf, name), BaseException)]
-RESULTS = (Agreement, Attempt, Best, Decision, GridView, Judgement, Plots, RuleCheck, TextDiff, Vote)
+RESULTS = (
+    *(Agreement, Attempt, Best, Check, Decision, Entry, GridView, Judgement, Piece, Plots, RuleCheck, TextDiff),
+    *(Version, Vote),
+)
 """What public functions return under names that nobody imports."""
 PUBLIC_CLASSES = [*(getattr(bf, name) for name in CLASSES if name not in ERRORS), *RESULTS]
+RAISED = [getattr(bf, name) for name in ERRORS]
 
 INNER = {  # class -> what only packages of ours call, and none of them may reach for a name with an underscore
     "BatchComparison": {"judge_collected"},
@@ -146,7 +154,7 @@ def test_a_class_that_users_make_explains_what_it_takes(kind: type) -> None:
     assert [name for name in unexplained(kind) if name not in beside and not name.startswith("_")] == []
 
 
-@pytest.mark.parametrize("kind", PUBLIC_CLASSES, ids=lambda each: each.__name__)
+@pytest.mark.parametrize("kind", [*PUBLIC_CLASSES, *RAISED], ids=lambda each: each.__name__)
 def test_each_attribute_is_explained(kind: type) -> None:
     """A field, or what `__init__` sets: named in the docstring of its class, or with one of its own beside it."""
     text = "".join(doc(base) for base in ours(kind))
@@ -184,11 +192,10 @@ def test_what_is_inner_is_there() -> None:
     ] == []
 
 
-@pytest.mark.parametrize("name", CLASSES)
-def test_every_public_method_says_what_it_does(name: str) -> None:
+@pytest.mark.parametrize("kind", [*PUBLIC_CLASSES, *RAISED], ids=lambda each: each.__name__)
+def test_every_public_method_says_what_it_does(kind: type) -> None:
     """Methods and properties of public classes have a docstring, their own or that of the one they override."""
-    members = [each for each in vars(getattr(bf, name)) if not each.startswith("_")]
-    functions = {each: getattr(getattr(bf, name), each, None) for each in members}
+    functions = {each: getattr(kind, each, None) for base in ours(kind) for each in vars(base) if each[0] != "_"}
     silent = [each for each, member in functions.items() if inspect.isroutine(member) and not doc(member)]
     silent += [each for each, member in functions.items() if isinstance(member, property) and not doc(member)]
     assert silent == []

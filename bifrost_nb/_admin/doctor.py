@@ -32,7 +32,10 @@ _SIGNS = {"ok": "✓", "warning": "!", "problem": "✗"}
 
 
 class Check(NamedTuple):
-    """One thing looked at: what was found, and what to do about it (None: nothing)."""
+    """One thing looked at: `check` names it, `result` is what was found, `advice` what to do about it (None: nothing).
+
+    `state` is ``ok``, ``warning`` or ``problem``.
+    """
 
     check: str
     state: State

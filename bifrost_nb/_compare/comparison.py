@@ -598,7 +598,7 @@ class Comparison:
 
         It holds verdicts, summary, charts, what was asked, every answer with scores and reasons (search, filter, sort),
         and where the numbers come from. Texts are as the client's `redact` wants them. `bf.load_report` gives the frame
-        back. `path` ends in ``.html``, `title` is by default made of what was compared. Raises ConfigurationError for
+        back. `path` ends in ``.html``; without a `title` it has the comparison's `id`. Raises ConfigurationError for
         another suffix, LogError where the file cannot be written.
         """
         from .._report.report import write_report

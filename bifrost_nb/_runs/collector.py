@@ -56,7 +56,10 @@ __all__ = [
 
 
 class Piece(NamedTuple):
-    """What one chunk added to one choice. `at_ms`: arrival, in ms since the call began."""
+    """What one chunk added to one `choice` (from 0): `text`, `reasoning`; either may be empty.
+
+    `at_ms`: arrival, in ms since the call began.
+    """
 
     choice: int
     text: str

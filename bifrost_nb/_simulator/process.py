@@ -71,7 +71,7 @@ class LocalGateway:
         self._end()
 
     def script(self, rules: Iterable[Mapping[str, Any]]) -> None:
-        """Replace the `rules` by which it misbehaves; the first that fits an attempt counts, none at all end them.
+        """Replace the `rules` by which it misbehaves; the first that fits an attempt counts, ``[]`` ends them.
 
             gateway.script([
                 {"deployment": "azure/fast", "times": 1, "status": 429, "headers": {"retry-after": "0"}},

@@ -49,7 +49,10 @@ LONGEST_HISTORY = 50
 
 
 class Entry(NamedTuple):
-    """One finished round: what was asked, and what came back."""
+    """One finished round, `number` from 1: what was asked (`form`, bound `inputs`), and what came back (`comparison`).
+
+    `html` is how it is shown.
+    """
 
     number: int
     at: datetime

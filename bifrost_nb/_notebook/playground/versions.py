@@ -19,7 +19,7 @@ NOW = "what is filled in"
 
 
 class Version(NamedTuple):
-    """A prompt as it was when it was kept: with its system message, earlier turns and pictures."""
+    """A `prompt` as it was when it was kept as `name`: with `system` message, earlier `turns` and `pictures`."""
 
     name: str
     at: datetime
