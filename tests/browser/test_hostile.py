@@ -46,6 +46,8 @@ def listening() -> Iterator[tuple[str, list[str]]]:
             self.send_response(204)
             self.end_headers()
 
+        do_POST = do_GET
+
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 

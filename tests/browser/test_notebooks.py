@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any, Literal
 
+import nbformat
 import pytest
 
 from tests.thorough import thorough
 
 from .lab import App, Cell, Notebook, Server
+from .test_hostile import listening
 
 APPS: tuple[App, ...] = ("lab", "notebook") if os.environ.get("BIFROST_NB_THOROUGH") else ("lab",)
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
@@ -74,19 +75,27 @@ words."""
 def test_runs(context: Any, server: Server, pictures: Path, path: Path) -> None:
     """All cells run, nothing shows an error or cannot be drawn, every text can be read in the light and the dark.
 
-    Both front ends run it at once: much of a page's time is waiting for answers.
+    Nothing is asked of the gateway that the settings name: a page has its own. Both front ends run it at once: much of
+    a page's time is waiting for answers.
     """
-    opened = [opened_in(app, path, context, server) for app in APPS]
-    for notebook in opened:
-        notebook.start_all()
-    for notebook in opened:
-        look_at(notebook, notebook.all_ended(300), pictures)
+    with listening() as (elsewhere, asked):
+        opened = [opened_in(app, path, context, server, elsewhere) for app in APPS]
+        for notebook in opened:
+            notebook.start_all()
+        for notebook in opened:
+            look_at(notebook, notebook.all_ended(300), pictures)
+        assert asked == []
 
 
-def opened_in(app: App, path: Path, context: Any, server: Server) -> Notebook:
-    """A copy of the page, open in this front end."""
+def opened_in(app: App, path: Path, context: Any, server: Server, elsewhere: str) -> Notebook:
+    """A copy of the page, open in this front end; its kernel's settings name the gateway `elsewhere`."""
     name = f"{app}-{path.name}"
-    shutil.copy(path, server.root / name)
+    page = nbformat.read(path, as_version=4)
+    for cell in page.cells:  # the page on a gateway of one's own takes the one that is named, else the embedded one
+        cell.source = cell.source.replace('os.environ.get("BIFROST_BASE_URL", "demo")', '"demo"')
+    setting = f"import os\nos.environ['BIFROST_BASE_URL'] = {elsewhere!r}"
+    page.cells.insert(0, nbformat.v4.new_code_cell(setting))
+    nbformat.write(page, server.root / name)
     notebook = Notebook(context, server, app, name)
     notebook.console.clear()  # Notebook 7 has errors of its own while it starts
     return notebook
