@@ -71,13 +71,13 @@ def label_directly(ax: Axes, drawn: Sequence[NamedSeries], *, widen: bool = Fals
     if len(named) > most or any(one.label.count("\n") > 2 for one in drawn):
         return False
     left, right = ax.get_xlim()
-    for wider in (1, 1.25, 1.5) if widen else (1,):
+    widths = (1, 1.25, 1.5) if widen else (1,)
+    for wider, through in [*((each, False) for each in widths), *((each, True) for each in reversed(widths))]:
         ax.set_xlim(left, left + wider * (right - left))
         if isinstance(ax, ShownAxes) and isinstance(ax.figure, Figure):
             ax.figure.draw_without_rendering()  # lets the layout settle
-        found = _places(ax, drawn, over=False) or _places(ax, drawn, over=True)
-        if found is None and not any(one.joined for one in named):
-            found = _places(ax, drawn, over=True, through=True)
+        overs = (True,) if through else (False, True)
+        found = next((got for over in overs if (got := _places(ax, drawn, over=over, through=through))), None)
         if found is not None:
             for one, place in found:
                 _write(ax, one, place)
@@ -121,9 +121,9 @@ def _finite(one: NamedSeries) -> NamedSeries:
 
 
 def _places(
-    ax: Axes, drawn: Sequence[NamedSeries], *, over: bool, through: bool = False
+    ax: Axes, drawn: Sequence[NamedSeries], *, over: bool, through: bool
 ) -> list[tuple[NamedSeries, _LabelPlace]] | None:
-    """A place for each label, near in all; `over`: they may cover what is thin; `through`: leaders may cross points.
+    """A place for each label, near in all; `over`: they may cover what is thin; `through`: leaders may cross all.
 
     Each takes the best place that those before it have left, so orders are tried: as they come, who has least room
     first, and where neither has a place for all, others by chance (of a fixed seed) until one has.

@@ -261,6 +261,26 @@ def test_names_stand_beside_what_they_name(name: str) -> None:
         assert not any(box.contains(*point) for box in boxes for point in points)
 
 
+def test_names_of_steep_lines_side_by_side() -> None:
+    """Of four, two all but one on the other: each is named within the plot, and no legend is far from them."""
+    rows: list[dict[str, Any]] = []
+    for place, who in enumerate(
+        ("azure/gpt-35-turbo-instruct", "azure/gpt-4o", "openai/gpt-4o-mini", "x/claude-sonnet")
+    ):
+        speeds = 40.0 + 25 * max(0, place - 1) + np.arange(200) % (9 + place % 2)
+        rows += [
+            one | {"tokens_per_s": speed} for one, speed in zip(calls(who, times(place, 200)), speeds, strict=True)
+        ]
+    ax = charts.tokens(frame(rows))
+    assert ax.get_legend() is None
+    ax.figure.draw_without_rendering()
+    boxes = [Text.get_window_extent(text) for text in ax.texts if text.get_gid() == DIRECT]
+    plot = ax.get_window_extent()
+    assert len(boxes) == 4
+    assert all(plot.x0 <= box.x0 and box.x1 <= plot.x1 for box in boxes)
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+
+
 @pytest.mark.parametrize("count", [8, 12])
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_names_of_many_close_points(count: int, seed: int) -> None:
