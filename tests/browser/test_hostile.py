@@ -46,7 +46,7 @@ def listening() -> Iterator[tuple[str, list[str]]]:
             self.send_response(204)
             self.end_headers()
 
-        do_POST = do_GET
+        do_POST = do_GET  # noqa: N815 - http.server's own name
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
