@@ -93,8 +93,10 @@ def taken_for_granted(name: str, known: dict[str, Any]) -> dict[str, Any]:
     client, comparison = known["client"], known["comparison"]
     kind = name.partition(".")[0]
     if kind == "Playground":
-        prompts = {"long": "Please name a bird.", "short": "Name a bird."}
-        play = bf.playground(["azure/fast"], prompts, client=client, max_tokens=4)
+        values = {"what": "bird"}
+        play = bf.playground(["azure/fast"], "Please name a {{what}}.", values=values, client=client, max_tokens=4)
+        play.keep("long")
+        play.update(prompt="Name a {{what}}.").keep("short")
         play.run().wait()
         return {**known, "play": play}
     if kind == "LocalGateway":
