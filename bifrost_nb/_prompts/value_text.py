@@ -13,7 +13,7 @@ import re
 import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence, Set, ValuesView
-from contextlib import ExitStack, contextmanager
+from dataclasses import fields, is_dataclass
 from datetime import date
 from decimal import Decimal
 from inspect import isclass, isroutine
@@ -23,6 +23,7 @@ from typing import Any
 
 from .._safe_text import plain
 from .arrow_values import arrow_rows, arrow_values
+from .printed_whole import printed_whole
 
 __all__ = ["Fault", "as_text", "is_pandas", "no_value"]
 
@@ -34,11 +35,6 @@ _BARE = re.compile(r"<[^<>]*>")
 _NAN_INSIDE = "holds NaN or NA, which is no text: fill or drop it first"
 _LISTS = (list, tuple, deque, Set, ValuesView, Sequence)
 _NOT_LISTS = ("range", "UserString", "memoryview")
-_PANDAS_WHOLE = [
-    part
-    for option in ("max_rows", "max_columns", "max_colwidth", "max_seq_items", "width")
-    for part in (f"display.{option}", None)
-] + ["display.precision", 17]
 
 
 class Fault(Exception):
@@ -67,13 +63,15 @@ def as_text(value: Any) -> str:
 
 
 def no_value(value: Any) -> bool:
-    """Whether `value` says "unknown": None, NaN, pandas' NA and NaT, numpy's NaT and masked."""
+    """Whether `value` says "unknown": None, NaN, pandas' NA and NaT, numpy's NaT and masked, Arrow's null."""
     if value is None or type(value).__name__ in ("NAType", "NaTType", "MaskedConstant"):
         return True
     if isinstance(value, Decimal):  # a signalling NaN refuses to be compared
         return value.is_nan()
     if type(value).__module__ == "numpy" and type(value).__name__ in ("datetime64", "timedelta64"):
         return str(value) == "NaT"
+    if type(value).__module__ == "pyarrow.lib" and hasattr(value, "as_py"):
+        return not value.is_valid
     return isinstance(value, Number) and bool(value != value)  # NaN, of Python, numpy or decimal
 
 
@@ -87,9 +85,12 @@ def _refuse(value: Any) -> None:
     """Raise Fault for what can never be text."""
     if no_value(value):
         raise Fault(f"is {'None' if value is None else 'NA'}, which is no text")
-    name = type(value).__name__
+    own: Any = type(value)
+    name = own.__name__
     if isinstance(value, ModuleType) or isclass(value) or isroutine(value) or value is ... or value is NotImplemented:
         raise Fault(f"is a {name}, which is no text")
+    if callable(value) and own.__str__ is object.__str__ and not is_dataclass(value):  # a partial, say
+        raise Fault(f"is a {name}, which is to be called: pass what it returns")
     if callable(getattr(value, "get_secret_value", None)):
         raise Fault(f"is a {name}, whose text hides the value: pass its .get_secret_value()")
     if isinstance(value, Awaitable):
@@ -123,7 +124,7 @@ def _decoded(value: bytes | bytearray) -> str:
 def _own_text(value: Any) -> str:
     own: Any = type(value)
     try:
-        with _printed_whole():
+        with printed_whole():
             text = str(value)
     except Exception as error:  # noqa: BLE001 - a user's class may fail in any way; the placeholder is what to name
         raise Fault(f"has no text: {type(error).__name__}: {plain(error, 200)}") from None
@@ -133,25 +134,22 @@ def _own_text(value: Any) -> str:
     of_parts = own.__str__ is object.__str__ or str(getattr(own.__str__, "__module__", "")).startswith("pydantic.")
     if of_parts and _INNER_ADDRESS.search(text):
         raise Fault(f"is a {own.__name__} that holds something without a text of its own")
+    if of_parts:
+        _check_parts(value)
     return text
 
 
-@contextmanager
-def _printed_whole() -> Iterator[None]:
-    """Arrays, Series and frames inside of an object (a dataclass, a model) print all that they hold, here only."""
-    with ExitStack() as stack:
-        if (numpy := sys.modules.get("numpy")) is not None:
-            stack.enter_context(numpy.printoptions(threshold=sys.maxsize, floatmode="unique"))
-        if (pandas := sys.modules.get("pandas")) is not None:
-            stack.enter_context(pandas.option_context(*_PANDAS_WHOLE))
-        if (polars := sys.modules.get("polars")) is not None:
-            stack.enter_context(
-                polars.Config(
-                    tbl_rows=-1, tbl_cols=-1, fmt_str_lengths=2**31 - 1, fmt_table_cell_list_len=-1,
-                    tbl_width_chars=65_535, fmt_float="full",
-                )
-            )  # fmt: skip
-        yield
+def _check_parts(value: Any) -> None:
+    """Raise Fault for NaN among the fields of which an object's text is made (a dataclass, a model, a namespace)."""
+    recorded = is_dataclass(value)
+    for name in [each.name for each in fields(value) if each.repr] if recorded else getattr(value, "__dict__", ()):
+        try:
+            _jsonable(getattr(value, name, None))
+        except Fault as fault:
+            if str(fault) == _NAN_INSIDE:
+                raise
+        except RecursionError:  # it holds itself, which Python's text of it says
+            continue
 
 
 def _table(value: Any) -> str | None:
@@ -162,7 +160,7 @@ def _table(value: Any) -> str | None:
     if polars is not None and isinstance(value, polars.DataFrame):
         if any(column.dtype.is_float() and column.is_nan().any() for column in value.get_columns()):
             raise Fault(_NAN_INSIDE)
-        with _printed_whole():
+        with printed_whole():
             return str(value)
     return None
 
@@ -173,7 +171,7 @@ def _pandas_text(value: Any) -> str:
         missing = column[column.isna().to_numpy()]
         if len(missing) and (column.dtype != object or any(one is not None for one in missing)):
             raise Fault(_NAN_INSIDE)
-    with _printed_whole():
+    with printed_whole():
         return str(value.to_string(float_format=str))
 
 
@@ -259,7 +257,10 @@ def _jsonable(value: Any) -> Any:
     if no_value(value):
         raise Fault(_NAN_INSIDE)
     if isinstance(value, Mapping):
-        return {_key(key): _jsonable(one) for key, one in value.items()}
+        found = {_key(key): _jsonable(one) for key, one in value.items()}
+        if len({key if isinstance(key, str) else json.dumps(key) for key in found}) < len(value):
+            raise Fault("has two keys that are one in JSON, such as 1 and '1'")
+        return found
     if isinstance(value, bytes | bytearray | date | Decimal) or is_pandas(value):
         return as_text(value)
     _refuse(value)

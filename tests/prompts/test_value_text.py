@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import io
+import operator
 import re
 import threading
+import types
 from array import array
 from collections import UserList, UserString, deque
 from concurrent.futures import Future
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -29,6 +30,7 @@ from matplotlib.figure import Figure
 from bifrost_nb import ConfigurationError
 from bifrost_nb._prompts.inputs import rows_of
 from bifrost_nb._prompts.template import render
+from bifrost_nb._prompts.value_text import Fault, as_text
 from bifrost_nb.errors import TemplateError
 
 
@@ -116,7 +118,7 @@ def test_a_relation_of_duckdb_is_whole() -> None:
     assert text_of(duckdb.sql("select range as n from range(50)")).count('{"n": ') == 50
 
 
-@dataclass
+@dataclasses.dataclass
 class Holder:
     """A person's own record."""
 
@@ -130,7 +132,9 @@ class Model(pydantic.BaseModel):
     held: Any
 
 
-@pytest.mark.parametrize("kind", [Holder, Model, lambda held: SimpleNamespace(held=held)], ids=["data", "model", "ns"])
+@pytest.mark.parametrize(
+    "kind", [Holder, Model, lambda held: types.SimpleNamespace(held=held)], ids=["data", "model", "ns"]
+)
 @pytest.mark.parametrize(
     ("held", "wanted"),
     [
@@ -155,10 +159,9 @@ def test_what_an_object_holds_is_whole(kind: Any, held: Any, wanted: str) -> Non
     [
         Holder(held=threading.Lock()),
         Model(held=[object()]),
-        SimpleNamespace(a={"b": memoryview(b"x")}),
-        partial(text_of),
+        types.SimpleNamespace(a={"b": memoryview(b"x")}),
     ],
-    ids=["data", "model", "ns", "partial"],
+    ids=["data", "model", "ns"],
 )
 def test_an_address_inside_is_refused(value: Any) -> None:
     """A record whose text holds the address of one of its parts is no text; an error's own words are."""
@@ -362,3 +365,66 @@ def test_a_mark_at_the_head_of_a_csv_is_no_part_of_a_name(head: str) -> None:
     """Excel's byte-order mark, before quotes and read as Latin-1 too; other names keep their quotes."""
     for inputs in ([{head: "a", '"n"': 1}], {head: ["a"], '"n"': [1]}, pd.DataFrame({head: ["a"], '"n"': [1]})):
         assert [dict(row) for row in rows_of(inputs)] == [{"word": "a", '"n"': 1}]
+
+
+@dataclasses.dataclass(slots=True)
+class Reading:
+    """A value with parts."""
+
+    place: str
+    value: Any
+    hidden: float = dataclasses.field(default=float("nan"), repr=False)
+
+
+class ReadingModel(pydantic.BaseModel):
+    """The same by pydantic."""
+
+    place: str
+    value: Any
+
+
+@pytest.mark.parametrize("made", [Reading, ReadingModel, lambda **parts: types.SimpleNamespace(**parts)])
+@pytest.mark.parametrize(
+    "inside", [float("nan"), pd.NA, [1.0, float("nan")], {"a": np.float32("nan")}, pa.scalar(None)]
+)
+def test_nan_in_a_field_is_refused(made: Any, inside: Any) -> None:
+    """Wherever it stands; a field that the text does not show may hold it, and None is said as such."""
+    with pytest.raises(Fault, match="holds NaN"):
+        as_text(made(place="Kiel", value=inside))
+    with pytest.raises(Fault, match="holds NaN"):
+        as_text(made(place="Kiel", value=made(place="Brest", value=inside)))
+    assert "Kiel" in as_text(made(place="Kiel", value="nan"))
+    assert "None" in as_text(made(place="Kiel", value=None))
+
+
+@pytest.mark.parametrize("kind", [pa.null(), pa.string(), pa.float64(), pa.list_(pa.int8())])
+def test_a_null_of_arrow_is_no_text(kind: pa.DataType) -> None:
+    """As None and NA are none."""
+    with pytest.raises(Fault, match="is NA"):
+        as_text(pa.scalar(None, kind))
+    assert as_text(pa.scalar("x")) == "x"
+
+
+class Callable:
+    """An object with parts that can be called."""
+
+    def __call__(self) -> None: ...
+
+    def __repr__(self) -> str:
+        return "Callable(3)"
+
+
+@pytest.mark.parametrize(
+    "value", [functools.partial(int), functools.partial(text_of), operator.itemgetter(1), Callable()]
+)
+def test_what_is_to_be_called_is_no_text(value: Any) -> None:
+    """Somebody forgot the parentheses, as with a function."""
+    with pytest.raises(Fault, match="to be called"):
+        as_text(value)
+
+
+@pytest.mark.parametrize("value", [{1: "a", "1": "b"}, [{None: 1, "null": 2}], {"a": {True: 1, "true": 2}}])
+def test_keys_that_are_one_in_json(value: Any) -> None:
+    """A reader of JSON would keep one of them."""
+    with pytest.raises(Fault, match="two keys"):
+        as_text(value)
