@@ -241,3 +241,35 @@ def test_hostile_tools(client_of: ClientOf) -> None:
         table.answers = {"/mcp": {"error": {"code": -32602, "message": "\x1b[2Jno"}}}
         with pytest.raises(bf.ProtocolError, match="did not list the tools: no"):
             admin.mcp_tools()
+
+
+READS: dict[str, Callable[[Client], Any]] = {
+    name: getattr(bf, name)
+    for name in ("models", "providers", "virtual_keys", "budgets", "rate_limits", "routing_rules", "prompts", "doctor")
+} | {
+    "mcp_tools": bf.mcp_tools,
+    "mcp_logs": lambda client: bf.mcp_logs(client=client),
+    "gateway_logs": lambda client: bf.gateway_logs(client=client, texts=True),
+    "gateway_stats": lambda client: bf.gateway_stats(client=client),
+    "gateway_histogram": lambda client: bf.gateway_histogram("tokens", client=client),
+    "reconcile": lambda client: bf.reconcile(client=client),
+}
+
+
+@pytest.mark.parametrize("name", READS)
+def test_the_gateway_is_only_read(client_of: ClientOf, gateway: LocalGateway, name: str) -> None:
+    """GETs alone; but tools are listed by a POST, and doctor asks for a completion of no model, which no provider
+    hears of."""
+    READS[name](client_of(gateway.url, virtual_key=DEMO))
+    records = gateway.requests()
+    assert records
+    others = [(one["path"], one["body"]) for one in records if one["method"] != "GET"]
+    if name == "mcp_tools":
+        assert {path for path, _ in others} == {"/mcp"}
+        assert {body["method"] for _, body in others} <= {"initialize", "notifications/initialized", "tools/list"}
+    elif name == "doctor":
+        assert [path for path, _ in others] == ["/v1/completions"]
+        assert others[0][1]["model"] == ""
+    else:
+        assert others == []
+    assert [one["attempts"] for one in records if one["attempts"]] == []

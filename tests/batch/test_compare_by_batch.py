@@ -26,6 +26,7 @@ from bifrost_nb._batch.ledger import Ledger, SentJob
 from bifrost_nb._batch.requests import PROVIDERS, Rules, chunks
 from bifrost_nb._batch.result_line import run_of
 from bifrost_nb._compare.plan import make_plan
+from bifrost_nb._compare.verdict import amount
 from tests.admin.servers import Table, json as json_answer, served
 
 A, B, C = "openai/gpt-4o-mini", "azure/gpt-4o", "anthropic/claude-haiku-4-5"
@@ -115,6 +116,11 @@ def test_a_job_under_way_is_not_sent_again(slow_gateway: LocalGateway, log: RunL
     assert again.batches["batch_id"].tolist() == first.batches["batch_id"].tolist()
     assert "0 of 6 answers are here, 6 under way" in repr(again)
     assert "6 under way" in again._repr_html_()
+    low, high = again.batches["cost_low_usd"].sum(), again.batches["cost_high_usd"].sum()
+    price = f"{amount(low, 'cost_usd')} to {amount(high, 'cost_usd')} at 0.5 of the list price"
+    assert price in again._repr_html_().replace("<span>$</span>", "$")
+    assert f"3 batch jobs, {price}; 0 of 6 answers are here" in repr(again)
+    assert all(job in again._repr_html_() for job in again.batches["batch_id"])
     longer = ask(client, inputs={"x": ["bird", "tree", "fish"]})
     assert (len(jobs(slow_gateway)), longer.pending) == (6, 9)
     assert [json.loads(line["custom_id"] and json.dumps(line))["custom_id"] for line in lines(slow_gateway)][4:] == [
