@@ -35,7 +35,7 @@ _GAP = 9
 _REACH = (0, 25, 50, 80, 110, 150, 200, 260, 330, 400)
 """How far from its series a label may stand, in pixels; beyond the first with a leader."""
 _ORDERS = 30
-"""Orders by chance in which labels are placed, before there is held to be no room."""
+"""Orders by chance in which labels of points are placed, before there is held to be no room."""
 _ANCHORS = 24
 """Points of a series beside which its label is tried."""
 
@@ -72,7 +72,7 @@ def label_directly(ax: Axes, drawn: Sequence[NamedSeries], *, widen: bool = Fals
         return False
     left, right = ax.get_xlim()
     widths = (1, 1.25, 1.5) if widen else (1,)
-    for wider, through in [*((each, False) for each in widths), *((each, True) for each in reversed(widths))]:
+    for wider, through in [*((each, False) for each in widths), (widths[-1], True)]:
         ax.set_xlim(left, left + wider * (right - left))
         if isinstance(ax, ShownAxes) and isinstance(ax.figure, Figure):
             ax.figure.draw_without_rendering()  # lets the layout settle
@@ -143,7 +143,7 @@ def _places(
     if tried:
         return min(tried, key=lambda found: sum(place.cost for _, place in found))
     chance = np.random.default_rng(0)
-    for _ in range(_ORDERS):
+    for _ in range(0 if any(one.joined and not one.thin for one, *_ in series) else _ORDERS):  # lines cost too much
         order = [series[at] for at in chance.permutation(len(series))]
         if (found := _placed(taken.copy(), order, through)) is not None:
             return found
