@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from bifrost_nb._runs.log.log import RunLog
 from bifrost_nb._simulator.process import LocalGateway
 
 from .conftest import CHAT, posts
@@ -41,3 +43,26 @@ def test_a_cell_with_two_calls_owns_two_turns(loaded: FrontEnd, gateway: LocalGa
     for _ in range(2):
         assert loaded.run_cell("pair", both).wait().status == "ok"
     assert [said(record) for record in posts(gateway)] == [["first"], ["first", "second"]] * 2
+
+
+def test_chats_of_one_name_in_two_kernels(
+    loaded: FrontEnd, new_front: Callable[[], FrontEnd], gateway: LocalGateway, kernel_log: RunLog
+) -> None:
+    """Each kernel has its own chat, even with the same cell ids: none loses a turn, asks twice or hears the other."""
+    other = new_front()
+    other.run(f"%reload_ext bifrost_nb\n%config Bifrost.base_url = {gateway.url!r}").wait()
+    line = f"%%bifrost {CHAT} --history tides --max-tokens 2"
+    for number in (1, 2):
+        cells = [
+            front.run_cell(f"tide-{number}", f"{line}\nturn {number} of {name}")
+            for name, front in (("one", loaded), ("other", other))
+        ]
+        assert [cell.wait().status for cell in cells] == ["ok", "ok"]
+    sent = sorted(tuple(said(record)) for record in posts(gateway))
+    alone = [("turn 1 of one",), ("turn 1 of other",)]
+    assert sent == [alone[0], (*alone[0], "turn 2 of one"), alone[1], (*alone[1], "turn 2 of other")]
+    logged = [run.prompt or "" for run in kernel_log.read()]
+    for turn in ("turn 1 of one", "turn 2 of one", "turn 1 of other", "turn 2 of other"):
+        assert any(turn in prompt for prompt in logged)
+    said_by = "[row['text'] for row in get_ipython().run_line_magic('bifrost', 'chat tides')][::2]"
+    assert other.value(said_by) == "['turn 1 of other', 'turn 2 of other']"
