@@ -21,7 +21,7 @@ Every error that reached the gateway has `.run`, already in the run log.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from ._runs.run import Run
@@ -60,6 +60,14 @@ class BifrostError(Exception):
         super().__init__(_cut(message))
         self.hint = None if hint is None else _cut(hint)
         self.run = run
+
+    def __reduce__(self) -> Any:
+        written = {} if self.run is None else self.run.written
+        if "error_message" not in written:
+            return super().__reduce__()
+        # A pickle is a file: what a `redact` hook changed or left out of the message is so there, too.
+        said = written["error_message"] or f"{type(self).__name__}; its words are left out, as redact= wants it."
+        return type(self), (said,), {**vars(self), "hint": None}
 
     def bare(self) -> Self:
         """This error without the frames it came through and without what caused it: their variables may hold keys."""

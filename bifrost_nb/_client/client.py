@@ -140,9 +140,11 @@ class Client:
 
     `redact` decides what of each run's texts is written to files: ``redact(text, what)`` with `what` ``"prompt"`` or
     ``"response"`` returns the text to write, or None to write none. It is called on the private loop, so it must be
-    quick. Log, reports, workbooks, grids' exports, spans, MLflow and a notebook's metadata keep to it; the run that you
-    get is whole, and so is what is made of it in memory: frames, pickles, copied code, errors, what a cell shows, and
-    pictures and sound, of which a hook sees no text. Without it, ``BIFROST_REDACT`` counts.
+    quick. Files are the log, reports, workbooks, exports, spans, MLflow's runs, what a notebook keeps beside its
+    pictures, and pickles of runs, comparisons and errors (without raw answers, pictures, sound and vectors then, at
+    which no hook can look). Not covered are objects of this process, so that the run you get, its frame, copied code
+    and what a cell shows are whole; files that you name for pictures and sound; and tags, names and a `schema`, which
+    say what a row is. Without it, ``BIFROST_REDACT`` counts.
 
     `ca_file` is the PEM file (or folder) of the authorities whose certificates an ``https`` gateway may show, as a
     company's own is; without it (or ``BIFROST_CA_FILE``) ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` count, else certifi's

@@ -718,10 +718,15 @@ class Comparison:
         return frame.assign(deployment=names(frame, by))
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a file or another process gets: no client, no key; the log by its path."""
+        """What a file or another process gets: no client, no key, texts as `redact` wants them; the log by its path."""
+        from .._report.redacted import hook_of, note_as_written, plan_as_written, scores_as_written
         from .plan import without_keys
 
         state = {**self.__dict__, "plan": without_keys(self.plan), "_client": None, "_frame": None}
+        if (hook := hook_of(self)) is not None:
+            state["plan"] = plan_as_written(state["plan"], hook)
+        state["_scores"] = scores_as_written(self, self._scores)
+        state["judge_notes"] = list(map(note_as_written(self), self.judge_notes))
         sent = {trial.trial_id for trial in self._cells}
         state["_cells"] = [trial for trial in state["plan"].trials if trial.trial_id in sent]
         state["_log"] = None if self._log is None else self._log.path
@@ -733,6 +738,9 @@ class Comparison:
         self.__dict__.update(state)
         if state["_log"] is not None:
             self._log = RunLog(state["_log"])
+        for run in self.runs if self.plan.schema is not None else ():
+            if run.parsed is None and run.redacted:
+                read_answer(run, self.plan.schema)
 
     def __len__(self) -> int:
         return len(self.runs)

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .._client.call_notes import is_shared
+from .._display.describe import error_text
+from .._runs.redact_hook import as_written
 from .._runs.store import RunStore
 from .._safe_text import plain
 from ..errors import (
@@ -283,7 +285,7 @@ class Sweep:
         if not isinstance(error, RateLimited) and not (unreachable and not getattr(error, "taken", False)):
             return False  # what the gateway may have taken is not sent, and paid, again
         if way.lane.setbacks > (SETBACKS if self._answered else SETBACKS_AT_FIRST):
-            self._close([way], f"{way.asked.name} was given up: {plain(error, 200)}")
+            self._close([way], f"{way.asked.name} was given up: {_words_of(error)}")
         if way.closed is not None or self._throttled.get(trial.trial_id, 0) >= MAX_SENDS:
             return False
         if not way.waiting:
@@ -303,7 +305,7 @@ class Sweep:
             hopeless = isinstance(error, (AuthenticationFailed, BudgetExceeded, NotFound))
             way.hopeless = way.hopeless + 1 if hopeless else 0
             if way.hopeless >= MAX_FATAL_IN_A_ROW:
-                self._close([way], f"{way.asked.name} was given up: {plain(error, 200)}")
+                self._close([way], f"{way.asked.name} was given up: {_words_of(error)}")
         told = f"{way.asked.name}: some runs carry notes (run.notes), for example: "
         for note in filter(is_shared, outcome.run.notes):
             self._note(note)
@@ -332,3 +334,11 @@ class Sweep:
     def _note(self, text: str) -> None:
         if text not in self.progress.notes:
             self.progress.notes.append(text)
+
+
+def _words_of(error: BifrostError | None) -> str:
+    """Why nothing more is sent, for a note, which reports and pickles keep: as a `redact` hook wants it."""
+    run = None if error is None else error.run
+    if run is None or "error_message" not in run.written:
+        return plain(error, 200)
+    return plain(error_text(as_written(run)), 200) or plain(f"{type(error).__name__} ({run.http_status})", 200)

@@ -6,21 +6,35 @@ grid), the client's `redact` hook and its keys count for it as they do for the l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .._keys import hide_in, secrets_in
 from .._prompts.pictures import shortened
 from .._runs.columns import COLUMNS
-from .._runs.redact_hook import Redact, as_written, dropping, redacted_params
+from .._runs.redact_hook import Redact, as_written, dropping, guarded, redacted_params, redacted_value
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .._compare.asked_deployments import AskedDeployment
     from .._compare.comparison import Comparison
+    from .._compare.plan import Plan, Trial
+    from .._compare.planned_prompt import PlannedPrompt
+    from .._compare.scoring import Judged
     from .._runs.run import Run
 
-__all__ = ["comparison_frame", "frame_as_written", "note_as_written", "parameters_as_written", "secrets_of"]
+__all__ = [
+    "comparison_frame",
+    "frame_as_written",
+    "hook_of",
+    "note_as_written",
+    "parameters_as_written",
+    "plan_as_written",
+    "scores_as_written",
+    "secrets_of",
+]
 
 _OURS = {column.name for column in COLUMNS}
 _TEXTS = ("prompt", "response", "tool_calls", "params", "error_message", "tags")
@@ -31,7 +45,7 @@ def comparison_frame(comparison: Comparison) -> pd.DataFrame:
     frame = comparison.frame
     if "variant" not in frame.columns:
         frame["variant"] = [trial.asked.name for trial in comparison.trials]
-    return frame_as_written(frame, comparison.runs, _hook(comparison), secrets_of(comparison))
+    return frame_as_written(frame, comparison.runs, hook_of(comparison), secrets_of(comparison))
 
 
 def frame_as_written(
@@ -63,7 +77,7 @@ def frame_as_written(
 
 def parameters_as_written(comparison: Comparison) -> list[dict[str, Any]]:
     """What each variant is asked with, as a file may hold it: without headers, which are how a client signs in."""
-    hook, secrets = _hook(comparison) or _as_before(comparison.runs), secrets_of(comparison)
+    hook, secrets = hook_of(comparison), secrets_of(comparison)
     found = []
     for asked in comparison.plan.asked:
         params = {name: value for name, value in asked.parameters.items() if name != "headers"}
@@ -73,7 +87,7 @@ def parameters_as_written(comparison: Comparison) -> list[dict[str, Any]]:
 
 def note_as_written(comparison: Comparison) -> Callable[[str], str]:
     """What of a note on the scores, which quotes their reasons, a file may hold."""
-    hook, secrets = _hook(comparison) or _as_before(comparison.runs), secrets_of(comparison)
+    hook, secrets = hook_of(comparison), secrets_of(comparison)
 
     def keep(note: str) -> str:
         found = note if hook is None else hook(note, "response")
@@ -82,8 +96,75 @@ def note_as_written(comparison: Comparison) -> Callable[[str], str]:
     return keep
 
 
-def _hook(comparison: Comparison) -> Redact | None:
-    return None if comparison.client is None else comparison.client.redact
+def plan_as_written(plan: Plan, hook: Redact) -> Plan:
+    """`plan` as a pickle may hold it. Identities and names stay, so that its runs and their pairs are found again."""
+    prompts = {id(one): _prompt(one, hook) for one in plan.prompts}
+    asked = {id(one): _asked_as_written(one, hook) for one in plan.asked}
+
+    def changed(trial: Trial) -> Trial:
+        own = redacted_value(trial.history, hook, "prompt")
+        prompt = prompts.get(id(trial.prompt)) or _prompt(trial.prompt, hook)
+        return replace(
+            trial, prompt=prompt, asked=asked[id(trial.asked)], system=_text(trial.system, hook), history=own
+        )
+
+    trials = {trial.trial_id: changed(trial) for trial in plan.trials}
+    return replace(
+        plan,
+        system=_text(plan.system, hook),
+        asked=tuple(asked.values()),
+        prompts=tuple(prompts.values()),
+        trials=tuple(trials.values()),
+        order=tuple(trials[trial.trial_id] for trial in plan.order),
+    )
+
+
+def scores_as_written(comparison: Comparison, scores: Mapping[str, list[Judged]]) -> dict[str, list[Judged]]:
+    """`scores` with reasons and errors, which quote answers, as a file may hold them."""
+    from .._compare.scoring import Judged
+
+    hook, secrets = hook_of(comparison), secrets_of(comparison)
+
+    def kept(text: str | None) -> Any:
+        return hide_in(text if hook is None else _text(text, hook, "response"), secrets)
+
+    return {
+        name: [Judged(one.value, kept(one.reason), kept(one.error)) for one in judged]
+        for name, judged in scores.items()
+    }
+
+
+def _prompt(prompt: PlannedPrompt, hook: Redact) -> PlannedPrompt:
+    return replace(
+        prompt,
+        text=_text(prompt.text, hook) or "",
+        values={name: _asked(hook, value, "prompt") for name, value in prompt.values.items()},
+        messages=redacted_value(prompt.messages, hook, "prompt"),
+        pictures={},  # at which, as at sounds, a hook cannot look
+        sounds={},
+        hint=_text(prompt.hint, hook),
+    )
+
+
+def _asked_as_written(asked: AskedDeployment, hook: Redact) -> AskedDeployment:
+    headers = {name: value for name, value in asked.parameters.items() if name == "headers"}
+    return replace(
+        asked,
+        parameters={**redacted_params(asked.parameters, hook), **headers},
+        system=_text(asked.system, hook),
+        history=redacted_value(asked.history, hook, "prompt"),
+    )
+
+
+def _text(text: str | None, hook: Redact, what: Any = "prompt") -> str | None:
+    return None if text is None else hook(text, what)
+
+
+def hook_of(comparison: Comparison) -> Redact | None:
+    """What decides for the files of `comparison`: its client's hook, then its log's; of one that was unpickled, what
+    they once did to its runs."""
+    client = comparison.client
+    return (None if client is None else guarded(client.redact, client.log.redact)) or _as_before(comparison.runs)
 
 
 def secrets_of(comparison: Comparison) -> tuple[str, ...]:

@@ -16,7 +16,19 @@ from .._keys import SHORTEST_SECRET, hide_in
 from .log.codec import EXTRA
 from .run import Run
 
-__all__ = ["WHATS", "Redact", "What", "as_written", "decide", "dropping", "hide_keys", "redacted_params"]
+__all__ = [
+    "WHATS",
+    "Redact",
+    "What",
+    "as_handed_on",
+    "as_written",
+    "decide",
+    "dropping",
+    "guarded",
+    "hide_keys",
+    "redacted_params",
+    "redacted_value",
+]
 
 What = Literal["prompt", "response"]
 Redact = Callable[[str, What], str | None]
@@ -61,6 +73,34 @@ def as_written(run: Run) -> Run:
     for name, value in run.written.items():
         setattr(written, name, value)
     return written
+
+
+def as_handed_on(run: Run) -> Run:
+    """`run` as a pickle may hold it: beside `as_written` without what a hook cannot look at."""
+    if not run.written:
+        return run
+    kept = as_written(run)
+    kept.raw = kept.audio = None
+    kept.images, kept.embeddings = [], []
+    if {"response", "texts"} & run.written.keys():
+        kept.parsed = kept.valid_error = None
+    return kept
+
+
+def guarded(*hooks: Redact | None) -> Redact | None:
+    """These hooks as one, for a file beside the log; None where there is none.
+
+    A text on which one fails is left out: its error may quote what the hook was to hide.
+    """
+    asked = [hook for hook in hooks if hook is not None]
+
+    def through(text: str, what: What) -> str | None:
+        try:
+            return _through(asked, text, what)
+        except Exception:  # noqa: BLE001 - see above
+            return None
+
+    return through if asked else None
 
 
 _OURS = frozenset(
@@ -128,18 +168,18 @@ def _through(hooks: Iterable[Redact], text: str, what: What) -> str | None:
 
 def redacted_params(params: Mapping[str, Any], hook: Redact) -> dict[str, Any]:
     """`params` with every text of the prompt's kind as `hook` wants it."""
-    return {name: value if name in _WORDS else _deep(value, hook, "prompt") for name, value in params.items()}
+    return {name: value if name in _WORDS else redacted_value(value, hook, "prompt") for name, value in params.items()}
 
 
 def _changed(run: Run, hook: Redact) -> dict[str, Any]:
     """The fields of `run` that hold text, as the hook wants them, where they differ."""
-    wanted: dict[str, Any] = {"prompt": _deep(run.prompt, hook, "prompt")}
+    wanted: dict[str, Any] = {"prompt": redacted_value(run.prompt, hook, "prompt")}
     wanted["params"] = redacted_params(run.params, hook)
     for name in _RESPONSE:
-        wanted[name] = _deep(getattr(run, name), hook, "response")
+        wanted[name] = redacted_value(getattr(run, name), hook, "response")
     wanted["texts"] = [text for text in wanted["texts"] if text is not None]
     if run.error_type not in _QUOTING:  # else it may quote either
-        wanted["error_message"] = _deep(_deep(run.error_message, hook, "prompt"), hook, "response")
+        wanted["error_message"] = redacted_value(redacted_value(run.error_message, hook, "prompt"), hook, "response")
     changed = {name: value for name, value in wanted.items() if value != getattr(run, name)}
     if changed:
         # What holds the same texts in pieces, or as the provider wrote them: it cannot be gone through.
@@ -147,12 +187,12 @@ def _changed(run: Run, hook: Redact) -> dict[str, Any]:
     return changed
 
 
-def _deep(value: Any, hook: Redact, what: What) -> Any:
+def redacted_value(value: Any, hook: Redact, what: What) -> Any:
     """Every text inside JSON values; what is dropped from a list or object leaves None."""
     if isinstance(value, str):
         return hook(value, what)
     if isinstance(value, dict):
-        return {name: _deep(item, hook, what) for name, item in value.items()}
+        return {name: redacted_value(item, hook, what) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)([_deep(item, hook, what) for item in value])
+        return type(value)([redacted_value(item, hook, what) for item in value])
     return value

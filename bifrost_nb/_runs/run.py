@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import copy
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -209,6 +210,19 @@ class Run:
     def served(self) -> str | None:
         """Who answered, as ``provider/model``; None where unknown."""
         return _joined(self.provider, self.model)
+
+    def __getstate__(self) -> Any:
+        """What a pickle holds, which is a file that may be handed on: texts as the `redact` hook wants them."""
+        from .redact_hook import as_handed_on
+
+        kept = as_handed_on(self)
+        return None, {one.name: getattr(kept, one.name) for one in fields(self)}
+
+    def __copy__(self) -> Run:
+        return replace(self)  # in memory a run stays whole
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Run:
+        return replace(self, **{one.name: copy.deepcopy(getattr(self, one.name), memo) for one in fields(self)})
 
     def __str__(self) -> str:
         """The answer as it may be printed: without control sequences, which `text` keeps as received."""

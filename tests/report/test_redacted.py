@@ -12,7 +12,7 @@ import pandas as pd
 import pydantic
 import pytest
 
-from bifrost_nb import Client, Comparison, LocalGateway, RunLog, compare, load_report
+from bifrost_nb import Client, Comparison, LocalGateway, RunLog, compare, export_spans, load_report, scorers
 
 KEY = "planted-key-of-no-known-shape-0123"
 HEADERS = {"x-api-key": KEY, "x-team": "blue"}
@@ -31,7 +31,27 @@ def _grid(found: Comparison, folder: Path) -> str:
     return found.grid().export(folder / "x.csv").read_text()
 
 
-FILES: dict[str, Callable[[Comparison, Path], str]] = {"report": _report, "excel": _excel, "grid": _grid}
+def _pickle(found: Comparison, folder: Path) -> str:
+    return pickle.dumps(found).decode("latin-1")
+
+
+def _spans(found: Comparison, folder: Path) -> str:
+    from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    spans, scores = InMemorySpanExporter(), InMemoryLogRecordExporter()
+    export_spans(found, content=True, exporter=spans, log_exporter=scores)
+    told = [*(one.to_json() for one in spans.get_finished_spans())]
+    return "".join([*told, *(str(one.log_record.attributes) for one in scores.get_finished_logs())])
+
+
+FILES: dict[str, Callable[[Comparison, Path], str]] = {
+    "report": _report,
+    "excel": _excel,
+    "grid": _grid,
+    "pickle": _pickle,
+    "spans": _spans,
+}
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -134,3 +154,70 @@ def test_no_note_quotes_what_is_not_logged(gateway: LocalGateway, tmp_path: Path
     found = pickle.loads(pickle.dumps(found)) if pickled else found
     for file, text in ((file, write(found, tmp_path)) for file, write in FILES.items()):
         assert "anna@" not in text, file
+
+
+def test_reasons_of_scores_are_redacted_in_every_file(gateway: LocalGateway, tmp_path: Path) -> None:
+    """A reason that quotes the answer: the client's hook and the log's, one after the other; shown it is whole."""
+    gateway.script([{"text": "Dear anna@x.org and ben@x.org, yours Carl"}])
+    log = RunLog(tmp_path / "x.jsonl", redact=lambda text, what: text.replace("ben@", "<b>@"))
+    client = Client(gateway.url, log=log, redact=lambda text, what: text.replace("anna@", "<a>@"))
+    found = compare(
+        ["azure/fast"],
+        "Hi {{n}}",
+        inputs={"n": ["anna@x.org", "ben@x.org"]},
+        client=client,
+        score=lambda run: scorers.Score(1.0, reason=f"it says {run.text}"),
+    )
+    assert "anna@" in found.frame["score_reason"][0]
+    for one in (found, pickle.loads(pickle.dumps(found))):
+        for file, write in FILES.items():
+            text = write(one, tmp_path)
+            assert "anna@" not in text, file
+            assert "ben@" not in text, file
+            assert one is not found or "yours Carl" in text, file
+
+
+def test_a_hook_that_fails_costs_no_file(gateway: LocalGateway, tmp_path: Path) -> None:
+    """What it fails on is left out, of inputs and reasons, too."""
+
+    def hook(text: str, what: str) -> str:
+        raise ValueError(text)
+
+    gateway.script([{"text": "secret answer"}])
+    client = Client(gateway.url, log=RunLog("off"), redact=hook)
+    found = compare(
+        ["azure/fast"], "Hi {{n}}", inputs={"n": ["secret input"]}, client=client, score=lambda run: len(run.text)
+    )
+    for file, write in FILES.items():
+        assert "secret" not in write(found, tmp_path), file
+
+
+def test_a_pickled_comparison_is_redacted_and_still_one(gateway: LocalGateway, tmp_path: Path) -> None:
+    """Figures, identities, pairs and typed answers of what may be kept come back; nothing private does."""
+    gateway.script([{"text": '{"stars": 3, "good": true, "share": 0.5, "word": "anna"}', "cost": 0.5}])
+    client = Client(
+        gateway.url, log=RunLog(tmp_path / "x.jsonl"), redact=lambda text, what: text.replace("anna", "<a>")
+    )
+    history = [{"role": "user", "content": "I am anna"}, {"role": "assistant", "content": "Hi anna"}]
+    found = compare(
+        [
+            "openai/gpt-4o-mini",
+            {"deployment": "openai/gpt-4o-mini", "name": "told", "history": history, "user": "anna"},
+        ],
+        {"one": "Rate {{n}} for anna", "two": "Judge {{n}}"},
+        inputs={"n": ["first", "anna"]},
+        client=client,
+        system="You are anna",
+        schema=Review,
+    )
+    packed = pickle.dumps(found)
+    assert b"anna" not in packed
+    back = pickle.loads(packed)
+    assert back.variants == found.variants
+    assert [run.parsed["word"] for run in back.runs] == ["<a>"] * 8
+    for name in ("run_id", "prompt_id", "input_id", "variant", "total_ms", "cost_usd", "valid", "answer_stars"):
+        assert back.frame[name].tolist() == found.frame[name].tolist(), name
+    assert set(back.frame["input_n"]) == {"first", "<a>"}
+    pair = found.variants[:2]
+    assert back.difference(*pair, "cost_usd") == found.difference(*pair, "cost_usd")
+    assert all(run.parsed.word == "anna" for run in found.runs), "what is in memory stays whole"

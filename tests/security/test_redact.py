@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -255,3 +257,45 @@ def test_the_frame_of_a_saved_notebook_is_redacted(answering: LocalGateway, log:
     assert frame["run_id"].tolist() == [run.run_id]
     assert frame[["prompt", "response"]].isna().all(axis=None)
     assert frame["total_ms"].tolist() == [run.total_ms]
+
+
+@pytest.mark.parametrize("hook", [no_mail, nothing, no_prompt])
+def test_a_pickle_is_a_file(answering: LocalGateway, log: RunLog, hook: Any) -> None:
+    """A run's pickle holds what the log may; its copies in this process are whole."""
+    client = Client(answering.url, log=log, redact=hook)
+    run = client.chat("openai/gpt-4o-mini", QUESTION, system=QUESTION)
+    packed = pickle.dumps(run)
+    assert QUESTION.encode() not in packed
+    assert (ANSWER.encode() in packed) == (hook is no_prompt)
+    back = pickle.loads(packed)
+    [logged] = log.read()
+    assert (back.prompt, back.response, back.params, back.redacted) == (
+        logged.prompt,
+        logged.response,
+        logged.params,
+        run.redacted,
+    )
+    assert (back.run_id, back.total_ms, back.cost_usd, back.raw) == (run.run_id, run.total_ms, run.cost_usd, None)
+    for whole in (copy.copy(run), copy.deepcopy(run)):
+        assert whole == run
+        assert (whole.prompt, whole.text) == (run.prompt, ANSWER)
+    plain = Client(answering.url, log=log).chat("openai/gpt-4o-mini", QUESTION)
+    assert pickle.loads(pickle.dumps(plain)) == plain
+
+
+@pytest.mark.parametrize("hook", [no_mail, nothing, no_prompt])
+def test_pickled_errors_and_notes_quote_nobody(gateway: LocalGateway, log: RunLog, hook: Any) -> None:
+    """The gateway's words about a prompt, in an error of a call and in why a deployment was given up."""
+    gateway.script([{"status": 404, "error": {"message": f"no model for {QUESTION}"}}])
+    client = Client(gateway.url, log=log, redact=hook)
+    with pytest.raises(bf.NotFound, match="anna") as caught:
+        client.complete("azure/fast", QUESTION)
+    packed = pickle.dumps(caught.value)
+    assert b"anna@" not in packed
+    back = pickle.loads(packed)
+    assert (type(back), back.status, back.run.run_id) == (bf.NotFound, 404, caught.value.run.run_id)
+    assert str(back)
+    found = compare(["azure/fast"], "Hi {{n}}", inputs={"n": list(range(40))}, client=client)
+    assert any("was given up: " in note for note in found.notes)
+    assert "anna@" not in str(found.notes)
+    assert b"anna@" not in pickle.dumps(found)
