@@ -327,3 +327,14 @@ def test_documents_import_only_what_is_public(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     modules = set(re.findall(r"(?:from|import)\s+(bifrost_nb(?:\.\w+)*)", text))
     assert modules <= PUBLIC_MODULES
+
+
+def test_httpx_is_one_file_away() -> None:
+    """Of our own calls a single file uses httpx, so that another library can take its place there."""
+    used = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        if any(name.split(".")[0] == "httpx" for name, _ in _imports(path))
+    }
+    ours = {path for path in used if not path.startswith("_sdks")}
+    assert ours == {"_client/transport/httpx_work.py"}
