@@ -42,6 +42,8 @@ def data_url(value: Any) -> str:
         raise
     except Exception as error:  # noqa: BLE001 - a figure that cannot be drawn, an array or a path of a user's class
         raise Fault(f"cannot be made a picture: {type(error).__name__}: {plain(error, 200)}") from None
+    if len(content) > MOST_BYTES:  # before it is read, however it ends
+        raise Fault(_too_large(len(content)))
     kind = _kind(content)
     if not is_whole(content, kind):
         raise Fault(f"is a {_name(kind)} that breaks off or is damaged: fetch or save it anew")
