@@ -12,7 +12,7 @@ from bifrost_nb import Client, ConfigurationError, LocalGateway, _project_file, 
 from bifrost_nb._notebook.code_export import copy
 from bifrost_nb._paths import data_path
 from bifrost_nb.cli import main
-from tests.faults.server import FaultServer
+from tests.faults.server import FaultServer, Wire
 
 
 @pytest.fixture(autouse=True)
@@ -125,6 +125,27 @@ def test_a_strangers_project_file_sends_no_key_anywhere(
         assert gateway.url in str(copy(client, client.complete("azure/fast", "Hi", max_tokens=2)))
     assert asked == []
     assert (client.settings.timeout, client.settings.origins["base_url"]) == (9, "environment BIFROST_BASE_URL")
+
+
+@pytest.mark.usefixtures("told")
+def test_a_strangers_certificates_are_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who may sit between a person and an https gateway is no project file's to say; trusted, it is."""
+    pem = Path(__file__).parent / "faults" / "self_signed.pem"
+    (tmp_path / "pyproject.toml").write_text(f'[tool.bifrost_nb]\nca_file = "{pem}"\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BIFROST_RUN_LOG", "off")
+
+    def ask(wire: Wire) -> None:
+        wire.send(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 30\r\n\r\n")
+        wire.send(b'{"choices": [{"text": "Yes"}]}')
+
+    with FaultServer(ask, tls=True) as server:
+        with pytest.warns(UserWarning, match="ca_file"):
+            client = Client(server.url, retries=0)
+        with pytest.raises(bf.ConnectionFailed, match="certificate"):
+            client.complete("openai/m", "Hi")
+        assert main(["trust", str(tmp_path)]) == 0
+        assert Client(server.url, retries=0).complete("openai/m", "Hi").text == "Yes"
 
 
 @pytest.mark.usefixtures("told")
