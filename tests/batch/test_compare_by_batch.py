@@ -425,7 +425,7 @@ def test_typed_answers_pictures_tools_and_the_other_routes(client: Client, gatew
     typed = bf.compare([A], "Name an animal.", schema=Animal, client=client, mode="batch")
     text = bf.compare(["openai/gpt-3.5-turbo-instruct"], "Once", max_tokens=5, client=client, mode="batch")
     responses = bf.compare([A], "Hi", api="responses", max_output_tokens=20, client=client, mode="batch")
-    png = b"\x89PNG\r\n\x1a\n" + bytes(30)
+    png = bytes.fromhex("89504e470d0a1a0a0000000049454e44ae426082")
     seen = bf.compare([B], "What?", inputs={"p": [png]}, images="p", max_tokens=9, client=client, mode="batch")
     urls = [line["url"] for line in lines(gateway)]
     assert urls == ["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/chat/completions"]

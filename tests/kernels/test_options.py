@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from typing import Any, NamedTuple
 
@@ -16,6 +17,9 @@ from .frontend import FrontEnd
 TWO = f"{TEXT} --max-tokens 2"
 BY_CODE = "get_ipython().run_cell_magic"
 AWKWARD = 'it\'s {"a": [1, {}]} $x $$ % << \\frac{a}{b} ("open\n\nlast'
+PNG = bytes.fromhex("89504e470d0a1a0a0000000049454e44ae426082")
+"""The head and the end of a picture."""
+PIXEL = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
 
 
 class Row(NamedTuple):
@@ -73,7 +77,7 @@ ROWS = {
     ),
     "an image": Row(
         (
-            "pixel = bytes.fromhex('89504e470d0a1a0a') + b'...'",
+            f"pixel = {PNG!r}",
             f"%%bifrost {CHAT} --image pixel --max-tokens 2\nhi",
         ),
         {
@@ -82,7 +86,7 @@ ROWS = {
                     "role": "user",
                     "content": [
                         {"type": "text", "text": "hi"},
-                        {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgouLi4="}},
+                        {"type": "image_url", "image_url": {"url": PIXEL}},
                     ],
                 }
             ]
