@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from .._keys import without_keys
-from .._numbers import number
+from .._numbers import flag, number
 from .._safe_text import quoted
 from .._suggest import similar
 from ..errors import ConfigurationError
@@ -82,12 +82,13 @@ def field_value(value: Any, name: str) -> Any:
 
 
 def _number(value: Any) -> Any:
-    """Any kind of number as Python's own; everything else, bool too, as it is."""
+    """Any kind of number or truth value as Python's own; everything else as it is."""
     if type(value) in _PLAIN:  # asking for an abstract kind of number takes longer than all else here
         return value
     if isinstance(value, numbers.Integral):
         return int(value)
     found = number(value)
+    found = flag(value) if found is None else found
     return value if found is None else found
 
 

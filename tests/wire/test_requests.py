@@ -173,6 +173,16 @@ def test_numbers_of_other_libraries_are_numbers() -> None:
     }  # fmt: skip
 
 
+def test_truth_values_of_other_libraries_are_truth_values() -> None:
+    """A cell of a column of booleans, in a field of its own and deep in another; a text is none."""
+    request = build_chat("azure/fast", USER, logprobs=np.bool_(True), store=np.False_, extra={"a": [np.True_]})
+    content = orjson.loads(orjson.dumps(sent(request)))
+    assert (content["logprobs"], content["store"]) == (True, False)
+    assert [True] in (content.get("a"), (content.get("extra_params") or {}).get("a"))
+    with pytest.raises(ConfigurationError):
+        build_chat("azure/fast", USER, logprobs="no")
+
+
 def test_extra_goes_where_the_route_takes_it() -> None:
     """On /v1 beside the other fields, on the Azure route as an object; with the header that lets it pass."""
     request = build_text("azure/fast", "Hi", extra={"min_p": 0.1})
