@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from .comparison import Comparison
 
-__all__ = ["as_html", "as_text"]
+__all__ = ["as_html", "as_text", "failures"]
 
 FAILURES = 6
 """So many reasons of failures are told."""
@@ -180,7 +180,7 @@ def _notes(comparison: Comparison, keep: Callable[[str], str] | None = None) -> 
     if (kinds := kinds_note(comparison.plan)) is not None:
         notes.append(kinds)
     scores = [note if keep is None else keep(note) for note in comparison.score_notes]
-    return [*notes, *_days(comparison), *_failures(comparison, written=keep is not None), *scores]
+    return [*notes, *_days(comparison), *failures(comparison, written=keep is not None), *scores]
 
 
 def _days(comparison: Comparison) -> list[str]:
@@ -205,7 +205,7 @@ def _first(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
 
 
-def _failures(comparison: Comparison, *, written: bool) -> list[str]:
+def failures(comparison: Comparison, *, written: bool = False) -> list[str]:
     """Why runs failed, grouped by reason; the most frequent first. `written`: as files may hold it."""
     from .._display.describe import error_text
 

@@ -180,8 +180,10 @@ class Replayed:
         return f"<div><div><b>{text(self._head())}</b></div>{figures}{notes}{shown}{more}</div>"
 
     def _told(self) -> list[str]:
+        from .comparison_view import failures
+
         known = self.frame["total_ms_change"].notna().any() or self.frame["latency_ms_change"].notna().any()
-        return [*self.notes, *([OTHER_HOUR] if known else [])]
+        return [*self.notes, *failures(self.comparison), *([OTHER_HOUR] if known else [])]
 
     def _head(self) -> str:
         prompts, names = len(self._sources), self.comparison.deployments

@@ -136,6 +136,21 @@ def test_what_is_unknown_or_not_its_own(gateway: LocalGateway, client: Client) -
     assert frame["latency_ms_change"].isna().all()
 
 
+def test_why_calls_failed_is_told(gateway: LocalGateway, client: Client) -> None:
+    """Grouped by reason in both forms, what a gateway says as text; nothing is said where all were answered."""
+    answers(gateway)
+    asked = [Run(prompt=text, response="The old answer.", status="ok") for text in ("one broken", "two broken", "fine")]
+    assert "failed" not in repr(replay(asked, [NEW], client=client))
+    gateway.script([{"prompt": "broken", "status": 400, "error": {"message": "No <b>such</b> thing."}}])
+    replayed = replay(asked, [NEW], client=client, fresh=True)
+    assert "1 of 3 answered" in repr(replayed)
+    assert f"{NEW}: 2 failed: " in repr(replayed)
+    assert "No <b>such</b> thing." in repr(replayed)
+    page = replayed._repr_html_()
+    assert "2 failed: " in page
+    assert "No &lt;b&gt;such&lt;/b&gt; thing." in page
+
+
 def test_rows_that_cannot_be_sent(gateway: LocalGateway, client: Client) -> None:
     """They are left out with the row and the reason; where none is left, nothing is sent and the error says why."""
     bad = [Run(request_type="embedding", prompt="x"), Run(prompt=None), Run(prompt="y", params={"tempature": 1})]
