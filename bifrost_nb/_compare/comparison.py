@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -741,6 +742,15 @@ class Comparison:
         for run in self.runs if self.plan.schema is not None else ():
             if run.parsed is None and run.redacted:
                 read_answer(run, self.plan.schema)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Comparison:
+        """A copy in this process is whole, whatever a pickle may hold, and has the same client and log."""
+        made = memo[id(self)] = object.__new__(type(self))
+        shared = ("_client", "_log", "_scorers")
+        own = {name: value for name, value in vars(self).items() if name not in shared}
+        vars(made).update({name: value for name, value in vars(self).items() if name in shared})
+        vars(made).update(copy.deepcopy({**own, "_frame": None}, memo))
+        return made
 
     def __len__(self) -> int:
         return len(self.runs)

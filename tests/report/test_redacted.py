@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 import zipfile
 from collections.abc import Callable
@@ -220,4 +221,10 @@ def test_a_pickled_comparison_is_redacted_and_still_one(gateway: LocalGateway, t
     assert set(back.frame["input_n"]) == {"first", "<a>"}
     pair = found.variants[:2]
     assert back.difference(*pair, "cost_usd") == found.difference(*pair, "cost_usd")
-    assert all(run.parsed.word == "anna" for run in found.runs), "what is in memory stays whole"
+    whole = copy.deepcopy(found)
+    for one in (found, whole):
+        assert all(run.parsed.word == "anna" for run in one.runs), "what is in memory stays whole"
+    pd.testing.assert_frame_equal(whole.frame, found.frame)
+    assert whole.runs[0] is not found.runs[0]
+    assert whole.client is client
+    assert b"anna" not in pickle.dumps(whole)
