@@ -100,7 +100,12 @@ def guard_entries(entries: Any) -> Any:
 
 
 def _as_text(name: Any) -> Any:
-    return name.decode("latin-1") if isinstance(name, bytes) else name
+    if not isinstance(name, bytes):
+        return name
+    try:
+        return name.decode()  # as it is sent
+    except UnicodeDecodeError:
+        return name.decode("latin-1")
 
 
 def _guarded(name: Any, value: Any) -> Any:

@@ -740,7 +740,7 @@ def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
     for name, value in headers.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise ConfigurationError(f"headers must map names to text; {name!r} does not.")
-        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or re.search(r"[\r\n\0]", value):
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or re.search(r"[\r\n\0\ud800-\udfff]", value):
             raise ConfigurationError(f"The header {plain(name, 40)!r} holds characters that HTTP does not allow.")
         if name.lower() in _OF_THE_CONNECTION:
             raise ConfigurationError(

@@ -103,6 +103,11 @@ def _keys(client: Client, call: Call) -> dict[str, str]:
     return keys
 
 
+def _value(header: str) -> str:
+    """A header's value as Python; httpx takes letters beyond ASCII as bytes alone."""
+    return json.dumps(header, ensure_ascii=False) + ("" if header.isascii() else ".encode()")
+
+
 def _curl(client: Client, call: Call, run: Run) -> str:
     plain_headers = ((name, value) for name, value in call.headers.items() if not isinstance(value, Secret))
     headers = ["content-type: application/json", *(f"{name}: {value}" for name, value in plain_headers)]
@@ -121,7 +126,7 @@ def _curl(client: Client, call: Call, run: Run) -> str:
 
 def _httpx(client: Client, call: Call, run: Run) -> str:
     headers = [
-        f"    {json.dumps(name)}: {json.dumps(value)},"
+        f"    {json.dumps(name)}: {_value(value)},"
         for name, value in call.headers.items()
         if not isinstance(value, Secret)
     ]
@@ -157,12 +162,16 @@ def _openai(client: Client, call: Call, run: Run) -> str:
     if extra:
         lines.append(f"    extra_body={as_python(extra)},")
     kind, text, piece = _SDK_CALLS[call.kind]
-    headers = {name: json.dumps(value) for name, value in call.headers.items() if not isinstance(value, Secret)}
+    plain = {name: value for name, value in call.headers.items() if not isinstance(value, Secret)}
+    headers = {name: _value(value) for name, value in plain.items() if value.isascii()}
+    odd = [f"{json.dumps(name)}: {_value(value)}" for name, value in plain.items() if not value.isascii()]
     headers |= {name: f'os.environ["{variable}"]' for name, variable in _keys(client, call).items()}
     key = headers.pop("authorization", '"none"') if client.settings.api_key else '"none"'  # the SDK wants one
     more = "{" + ", ".join(f"{json.dumps(name)}: {value}" for name, value in headers.items()) + "}"
     given = [f"base_url={json.dumps(client.base_url + '/v1')}", f"api_key={key}"]
     given += [f"default_headers={more}"] if headers else []
+    if odd:  # the SDK itself takes ASCII alone
+        given.append(f"http_client=DefaultHttpxClient(headers={{{', '.join(odd)}}})")
     if call.stream:
         there = "chunk.choices" if "choices" in piece else 'chunk.type == "response.output_text.delta"'
         end = ["for chunk in answer:", f"    if {there}:", f'        print({piece} or "", end="")']
@@ -170,7 +179,7 @@ def _openai(client: Client, call: Call, run: Run) -> str:
         end = [f"print({text})"]
     return "\n".join(
         [
-            "import os\n\nfrom openai import OpenAI\n",
+            f"import os\n\nfrom openai import {'DefaultHttpxClient, ' if odd else ''}OpenAI\n",
             f"client = OpenAI({', '.join(given)})",
             f"answer = client.{kind}.create(",
             *lines,

@@ -9,6 +9,7 @@ import pickle
 import threading
 import time
 from base64 import b64encode
+from typing import Any
 
 import pytest
 
@@ -268,6 +269,10 @@ def test_a_forked_process_has_its_own_loop(client: Client) -> None:
         ({"headers": {"transfer-encoding": "chunked"}}, "belongs to the connection"),
         ({"headers": [("Connection", "close")]}, "belongs to the connection"),
         ({"headers": {"a b": "1"}}, "header"),
+        ({"headers": {"x-user": "Zoë\nx-bf-vk: mine"}}, "header 'x-user' holds characters that HTTP does not allow"),
+        ({"headers": {"x-user": "\ud800"}}, "header 'x-user' holds characters"),
+        ({"headers": {"x-Zoë": "1"}}, "holds characters"),
+        ({"headers": {"x-user": 1}}, "headers must map names to text; 'x-user' does not"),
         ({"route": "v2"}, "route"),
     ],
 )
@@ -278,6 +283,19 @@ def test_bad_arguments_are_refused_before_sending(
     with pytest.raises(bf.ConfigurationError, match=message):
         client.complete("azure/fast", "Hi", **arguments)  # type: ignore[arg-type]
     assert not [record for record in gateway.requests() if record["method"] == "POST"]
+
+
+@pytest.mark.parametrize("name", ["Zoë", "Łukasz", "日本 \N{GRINNING FACE}", "Zoë".encode(), "Zoë".encode("latin-1")])
+def test_a_name_in_a_header_is_sent_as_utf8(gateway: LocalGateway, log: RunLog, name: Any) -> None:
+    """Of a client and of a call, as text or bytes, to completions, comparisons and the management API alike."""
+    mine, sent = Client(gateway.url, log=log, headers={"x-user": name}), len(gateway.requests())
+    mine.complete("azure/fast", "Hi", max_tokens=1)
+    mine.chat("openai/gpt-4o-mini", "Hi", headers={"x-user": name}, max_tokens=1)
+    entry = {"deployment": "azure/large", "headers": [("x-user", name)]}
+    assert bf.compare(["azure/fast", entry], "Hi", client=mine, max_tokens=1).frame["status"].eq("ok").all()
+    bf.Admin(mine).models()
+    received = {record["headers"]["x-user"] for record in gateway.requests(sent) if "x-user" in record["headers"]}
+    assert received == {(name if isinstance(name, str) else "Zoë").encode().decode("latin-1")}
 
 
 def test_timeouts_are_checked() -> None:

@@ -134,7 +134,8 @@ def client(gateway: LocalGateway, log: RunLog, monkeypatch: pytest.MonkeyPatch) 
     """A client with keys, which copied code takes from the environment."""
     monkeypatch.setenv("BIFROST_VIRTUAL_KEY", "sk-bf-demo-alice")
     monkeypatch.setenv("X_API_KEY", "planted-header-key")
-    return Client(gateway.url, log=log, headers={"x-api-key": "planted-header-key", "x-plain": "it's"}, retries=0)
+    headers = {"x-api-key": "planted-header-key", "x-plain": "it's", "x-user": 'Zoë "日本" \N{GRINNING FACE}'}
+    return Client(gateway.url, log=log, headers=headers, retries=0)
 
 
 def execute(form: str, code: str) -> None:
@@ -152,7 +153,7 @@ def test_copied_code_sends_the_same(client: Client, sent: Any, name: str, form: 
     execute(form, str(copy(client, run, form)))
     first, second = bodies(sent)
     assert first == second
-    for header in ("x-bf-vk", "x-api-key", "x-plain"):
+    for header in ("x-bf-vk", "x-api-key", "x-plain", "x-user"):
         assert sent()[0]["headers"][header] == sent()[1]["headers"][header]
 
 
