@@ -436,9 +436,8 @@ class Comparison:
     def _pair_answers(self, by: By | None = None, names: Sequence[str] | None = None) -> list[PairAnswer]:
         from .judge_pairs import PairAnswer
 
-        rows = {id(prompt.values): str(place) for place, prompt in enumerate(self.plan.prompts)}
         return [
-            PairAnswer(name, rows[id(trial.prompt.values)], trial.prompt.values, run, other)
+            PairAnswer(name, trial.prompt.input_id, trial.prompt.values, run, other)
             for (name, other), trial, run, wanted in zip(
                 self._sides(by), self._cells, self.runs, self._meant(by, names), strict=True
             )

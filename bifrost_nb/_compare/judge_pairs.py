@@ -13,6 +13,7 @@ from .._numbers import whole
 from .._prompts.template import variables
 from .._safe_text import quoted
 from ..errors import ConfigurationError, TemplateError
+from .groups import question_of
 from .judge_calls import UNTRUSTED, JudgeCalls, Question, error_of, fenced, json_reply, question_data, reply_schema
 from .verdict import cost_text
 
@@ -109,12 +110,13 @@ class Judgement:
 
         Columns: ``model``, ``votes``, ``wins``, ``losses``, ``ties``; ``strength`` in log-odds against the mean of all,
         from ``low`` to ``high`` with the probability `confidence`; ``win_chance``, from 0 to 1, against one of mean
-        strength. Of a single variant, or without a judgement, the last four are NA. Raises ConfigurationError for a
-        confidence that is none.
+        strength. Repeats and copies of an input weigh as one vote. Of a single variant, or without a judgement, the
+        last four are NA. Raises ConfigurationError for a confidence that is none.
         """
         from .._statistics.ranking import ranking
 
-        return ranking(self.frame, self._models, confidence)
+        asked = self.frame["input_id"].map(question_of, na_action="ignore")
+        return ranking(self.frame.assign(question=asked), self._models, confidence)
 
     def __repr__(self) -> str:
         return "\n\n".join([self._said(), *(repr(table) for table in self._tables())])

@@ -2,12 +2,14 @@
 
 `choix.ep_pairwise` gives the posterior of all strengths, whose spread is the uncertainty. A bootstrap would not do: a
 model that won all its three votes wins them in every resample, so its interval would have no width. It visits every
-vote many times; beyond `MOST_VOTES` the posterior is so near to normal that its peak and curvature say the same.
+vote many times and whole; beyond `MOST_VOTES` the posterior is so near to normal that its peak and curvature say the
+same, and where votes weigh less than one these are taken.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
@@ -29,10 +31,12 @@ def ranking(votes: pd.DataFrame, models: Sequence[str] = (), confidence: float =
     """The models from strongest to weakest: the columns of `COLUMNS`.
 
     `votes` has ``model_a``, ``model_b`` and ``winner``, one of ``model_a``, ``model_b``, ``tie``; other columns are
-    ignored, and so are rows whose winner is NA. `models` names further ones that may have no vote yet. `strength` is
-    in log-odds against the mean of all models, from `low` to `high` with the probability `confidence`; `win_chance` is
-    the chance to win against a model of mean strength. A tie counts as half a win for each. With no more than one
-    model, or no vote, the three are NA. Raises ConfigurationError.
+    ignored, and so are rows whose winner is NA. Where a column ``question`` says that votes on the same two models are
+    about one question (repeats, copies of an input), together they weigh as one: asked thirty times, it tells no more
+    of others. `models` names further ones that may have no vote yet. `strength` is in log-odds against the mean of all
+    models, from `low` to `high` with the probability `confidence`; `win_chance` is the chance to win against a model of
+    mean strength. A tie counts as half a win for each. With no more than one model, or no vote, the three are NA.
+    Raises ConfigurationError.
     """
     import pandas as pd
 
@@ -40,13 +44,13 @@ def ranking(votes: pd.DataFrame, models: Sequence[str] = (), confidence: float =
         raise ConfigurationError(f"The votes have no column {sorted(missing)[0]!r}.")
     if not 0 < confidence < 1:
         raise ConfigurationError(f"confidence must lie between 0 and 1, not {confidence!r}.")
-    cast = votes.loc[votes["winner"].notna(), ["model_a", "model_b", "winner"]].astype("object")
+    cast = votes[votes["winner"].notna()].astype("object")
     if wrong := set(cast["winner"]) - set(WINNERS):
         raise ConfigurationError(f"A winner must be one of {', '.join(WINNERS)}, not {sorted(map(str, wrong))[0]!r}.")
     names = list(dict.fromkeys([*models, *cast["model_a"], *cast["model_b"]]))
     counts = {name: {"wins": 0, "losses": 0, "ties": 0} for name in names}
     halves: list[tuple[int, int]] = []  # (winner, loser), two for each vote
-    for a, b, winner in cast.itertuples(index=False):
+    for a, b, winner in cast[["model_a", "model_b", "winner"]].itertuples(index=False):
         if a == b:
             raise ConfigurationError(f"A vote between {a!r} and itself says nothing.")
         first, second = (b, a) if winner == "model_b" else (a, b)
@@ -56,18 +60,34 @@ def ranking(votes: pd.DataFrame, models: Sequence[str] = (), confidence: float =
         counts[second]["ties" if winner == "tie" else "losses"] += 1
     table = pd.DataFrame([{"model": name, "votes": sum(counts[name].values()), **counts[name]} for name in names])
     table = table.reindex(columns=list(COLUMNS))
-    for name, values in _strengths(len(names), halves, confidence).items():
+    weights = _weights(cast.get("question", range(len(cast))), halves)
+    for name, values in _strengths(len(names), halves, weights, confidence).items():
         table[name] = pd.array(values, dtype="Float64")
     table = table.astype({"model": "string", **dict.fromkeys(("votes", "wins", "losses", "ties"), "Int64")})
     return table.sort_values("strength", ascending=False, kind="stable", na_position="last").reset_index(drop=True)
 
 
-def _strengths(count: int, halves: list[tuple[int, int]], confidence: float) -> dict[str, list[float | None]]:
+def _weights(questions: Iterable[Any], halves: list[tuple[int, int]]) -> list[float]:
+    """What each half counts: of votes on one question and pair all together are one."""
+    about = [
+        (question if isinstance(question, str) else place, frozenset(pair))
+        for place, (question, pair) in enumerate(zip(questions, halves[::2], strict=True))
+    ]
+    alike = Counter(about)
+    return [1 / alike[each] for each in about for _ in range(2)]
+
+
+def _strengths(
+    count: int, halves: list[tuple[int, int]], weights: list[float], confidence: float
+) -> dict[str, list[float | None]]:
     if count < 2 or not halves:
         return dict.fromkeys(("strength", "low", "high", "win_chance"), [None] * count)
     import numpy as np
 
-    mean, half = (_by_peak if len(halves) > 2 * MOST_VOTES else _by_choix)(count, halves)
+    whole = min(weights) == 1
+    mean, half = (
+        _by_choix(count, halves) if whole and len(halves) <= 2 * MOST_VOTES else _by_peak(count, halves, weights)
+    )
     centre = np.eye(count) - 1 / count
     spread = np.sqrt(np.diag(centre @ (2 * half) @ centre.T)) * NormalDist().inv_cdf((1 + confidence) / 2)
     strength = (centre @ mean).round(6)  # what the fit is good for; equal ones stay equal, and keep their order
@@ -94,12 +114,12 @@ def _by_choix(count: int, halves: list[tuple[int, int]]) -> tuple[Any, Any]:
         np.random.set_state(users)
 
 
-def _by_peak(count: int, halves: list[tuple[int, int]]) -> tuple[Any, Any]:
+def _by_peak(count: int, halves: list[tuple[int, int]], weights: list[float]) -> tuple[Any, Any]:
     """Peak and inverse curvature of the same posterior, by Newton's method on the table of wins."""
     import numpy as np
 
     wins = np.zeros((count, count))
-    np.add.at(wins, tuple(np.array(halves).T), 1)
+    np.add.at(wins, tuple(np.array(halves).T), weights)
     played, prior = wins + wins.T, 2 / PRIOR_SD**2
     strength = np.zeros(count)
     for _ in range(50):

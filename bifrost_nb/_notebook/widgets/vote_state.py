@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..._compare.groups import question_of
 from ..._display.run import said
 from ..._numbers import whole
 from ..._runs.run import Run
@@ -87,7 +88,7 @@ class Ballots:
         draw.shuffle(everything)
         self.ballots = everything[:limit]
         self._equal = [(draw.randint(1, max(1, len(everything))), pair) for pair in equal]
-        """(ballots that must be behind for it to count, the models) of each pair of equal answers."""
+        """(ballots that must be behind for it to count, the models and the input) of each pair of equal answers."""
         if not self.ballots:
             raise ConfigurationError(
                 "There is nothing to vote on: no prompt has different answers of two deployments.",
@@ -153,10 +154,11 @@ class Ballots:
 
         from ..._statistics.ranking import ranking
 
-        ties = [(a, b, "tie") for due, (a, b) in self._equal if due <= self.number]
-        votes = self.frame[["model_a", "model_b", "winner"]]
+        ties = [(a, b, "tie", question) for due, (a, b, question) in self._equal if due <= self.number]
+        votes = self.frame[["model_a", "model_b", "winner", "prompt_id"]]
         alike = pd.DataFrame(ties, columns=votes.columns).astype("string")
-        return ranking(pd.concat([votes, alike], ignore_index=True), self.models, confidence)
+        every = pd.concat([votes, alike], ignore_index=True)
+        return ranking(every.assign(question=every["prompt_id"].map(question_of)), self.models, confidence)
 
     @property
     def alike(self) -> int:
@@ -166,10 +168,10 @@ class Ballots:
 
 def _pairs(
     answered: _Answered, draw: random.Random, rows: Mapping[str, Mapping[str, Any]]
-) -> tuple[list[Ballot], list[tuple[str, str]]]:
+) -> tuple[list[Ballot], list[tuple[str, str, str]]]:
     """A ballot for each prompt and pair of models that answered it differently, and the pairs that answered alike."""
     ballots: list[Ballot] = []
-    alike: list[tuple[str, str]] = []
+    alike: list[tuple[str, str, str]] = []
     for (prompt_id, _), models in answered.items():
         for pair in combinations(models, 2):
             a, b = draw.sample(pair, 2)
@@ -179,7 +181,7 @@ def _pairs(
             if said(run_a) != said(run_b):
                 ballots.append(Ballot(prompt_id, _asked(run_a, run_b, rows), a, b, run_a, run_b))
             else:
-                alike.append((a, b))
+                alike.append((a, b, prompt_id))
     return ballots, alike
 
 

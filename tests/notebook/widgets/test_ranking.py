@@ -51,6 +51,19 @@ def test_three_wins_of_three_are_not_certainty() -> None:
     assert table.loc["a", "high"] > 1.5
 
 
+def test_one_question_asked_thirty_times_is_one_vote() -> None:
+    """Its votes are counted and weigh as one; of thirty questions each counts, and so does one without a name."""
+    many = votes(*[("a", "b", "model_a")] * 30)
+    one, all_ = (ranking(many.assign(question=asked)) for asked in (["x"] * 30, [f"x{n}" for n in range(30)]))
+    assert one["wins"][0] == 30
+    assert one["low"][0] < 0 < all_["low"][0]
+    once = ranking(votes(*[("a", "b", "model_a")] * 500).assign(question=["x", *map(str, range(499))]))
+    assert once["low"][0] > all_["low"][0]
+    pd.testing.assert_frame_equal(ranking(many.assign(question=pd.NA)), ranking(many))
+    mixed = many[:10].assign(question="x", winner=["model_a"] * 6 + ["model_b"] * 4)
+    assert 0 < ranking(mixed)["strength"][0] < ranking(many[:1])["strength"][0]
+
+
 def test_sides_and_ties() -> None:
     """Which side a model stood on changes nothing; ties alone leave all equal, and are counted."""
     left = ranking(votes(("a", "b", "model_a"), ("a", "b", "tie"), ("a", "b", "model_b")))
