@@ -5,8 +5,9 @@ A comparison's frame has these as columns; a frame of the run log has them in it
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import orjson
@@ -30,6 +31,10 @@ SEPARATOR = " · "
 """Between the deployment's and the template's name in the name of a variant."""
 PAUSE_S = 900
 """Runs that tell no sweep were sent together where nothing was sent for no longer than this between them."""
+SITTING_S = 3600
+"""And no longer than this after the first of them: a job that asks every few minutes asks for days without a pause."""
+_FLAGS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
+"""True and false as files of text have them."""
 _TWIN = re.compile(r"([0-9a-f]{12})-[0-9]+")
 """The id of an input that asks what one before it asks, see `plan.make_plan`."""
 
@@ -61,7 +66,27 @@ def runs_frame(given: object, what: str = "frame") -> pd.DataFrame:
             f"The {what} has no column {missing[0]!r}, so it is no frame of runs.",
             hint="Pass comparison.frame, bf.runs() or bf.to_frame(runs).",
         )
-    return given.reset_index(drop=True)
+    return _typed(given.reset_index(drop=True), what)
+
+
+def _typed(frame: pd.DataFrame, what: str) -> pd.DataFrame:
+    """`frame` with the types of its columns that a file of text, such as a CSV, does not keep."""
+    import pandas as pd
+
+    found: dict[str, pd.Series[Any]] = {}
+    for name in ("cache_hit", "is_fallback"):
+        if name in frame and frame[name].dtype.kind != "b":
+            found[name] = frame[name].astype("string").str.lower().map(_FLAGS).astype("boolean")
+    if "started_at" in frame and frame["started_at"].dtype.kind != "M":
+        times = pd.to_datetime(frame["started_at"].astype("string"), utc=True, format="ISO8601", errors="coerce")
+        found["started_at"] = times
+    for name, column in found.items():
+        if (unread := frame.loc[column.isna() & frame[name].notna(), name]).size:
+            raise ConfigurationError(
+                f"The column {name!r} of the {what} has {quoted(unread.iloc[0], 60)}.",
+                hint="Pass comparison.frame, bf.runs() or bf.to_frame(runs).",
+            )
+    return frame.assign(**found)
 
 
 def names(frame: pd.DataFrame, by: By) -> pd.Series[Any]:
@@ -110,7 +135,7 @@ def question_of(input_id: str) -> str:
 def sweeps(frame: pd.DataFrame) -> pd.Series[Any]:
     """The pass in which a run was sent, so that only times of one pass are set against each other; NA where unknown.
 
-    Single calls tell none: of them those are of one pass that were sent without a long pause between them.
+    Single calls tell none: of them those are of one pass that were sent within an hour, without a long pause.
     """
     told = _tagged(frame, None, "sweep").rename("sweep")
     if "started_at" not in frame:
@@ -118,8 +143,17 @@ def sweeps(frame: pd.DataFrame) -> pd.Series[Any]:
     alone = frame.loc[told.isna() & frame["started_at"].notna(), "started_at"].sort_values(kind="stable")
     if alone.empty:
         return told
-    stretch = (alone.diff().dt.total_seconds() > PAUSE_S).cumsum()
-    return told.fillna("stretch " + stretch.astype("string"))
+    return told.fillna(_series(alone.to_frame(), [f"stretch {number}" for number in _stretches(alone)]))
+
+
+def _stretches(started: pd.Series[Any]) -> Iterator[int]:
+    """The number of the sitting in which each was sent, of times in order."""
+    number, begun, last = 0, -math.inf, -math.inf
+    for at in (started - started.iloc[0]).dt.total_seconds():
+        if at - last > PAUSE_S or at - begun > SITTING_S:
+            number, begun = number + 1, at
+        last = at
+        yield number
 
 
 def served(frame: pd.DataFrame) -> pd.Series[Any]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from bifrost_nb import Client, ConfigurationError, Run, compare, difference, gate, summary
+from bifrost_nb import Client, ConfigurationError, LocalGateway, Run, compare, difference, gate, summary
 from bifrost_nb._compare.agreement import agreement
 from bifrost_nb._compare.judge_bias import preferences
+from bifrost_nb._compare.judge_calls import fenced
+from bifrost_nb._notebook.widgets.vote_state import Ballots
 
 from .frames import calls, frame
 
@@ -78,6 +81,26 @@ def test_who_judges_is_not_surer_for_copies() -> None:
     assert preferences(pairs, None, {})["low"].isna().all()
 
 
+@pytest.mark.parametrize("asked", [{"repeats": 12}, {"inputs": {"what": ["bird"] * 12}}])
+def test_one_question_ranks_nobody(client: Client, gateway: LocalGateway, asked: dict[str, Any]) -> None:
+    """Twelve repeats or copies that a judge or a voter decides alike leave the ranking as open as one vote does."""
+    reply = '{"reason": "r", "better": "%s"}'
+    rules = [{"deployment": A, "text": ["good"]}, {"deployment": B, "text": ["bad"]}]
+    for first, better in (("good", "first"), ("bad", "second")):
+        rules.append({"deployment": "openai/gpt-4o-mini", "prompt": fenced("first answer", first),
+                      "text": [reply % better]})  # fmt: skip
+    gateway.script(rules)
+    comparison = compare([A, B], "Name a {{what}}.", client=client, stream=False,
+                         **{"inputs": {"what": ["bird"]}, **asked})  # fmt: skip
+    judged = comparison.judge("Which is better?", judge="openai/gpt-4o-mini").ranking()
+    assert (judged["model"][0], judged["wins"][0]) == (A, 12)
+    assert judged["low"][0] < 0
+    ballots = Ballots([(run.requested_model or "", run) for run in comparison.runs])
+    while (ballot := ballots.current) is not None:
+        ballots.choose("1" if ballot.model_a == "fast" else "2")
+    assert ballots.ranking()["low"][0] < 0
+
+
 def test_a_cached_answer_is_no_further_repeat() -> None:
     """Four repeats out of a cache are copies of the first: they are in no mean, interval or share of all-right."""
     rows = calls(A, np.full(40, 100.0), repeats=4)
@@ -108,6 +131,37 @@ def test_single_calls_of_two_days_are_not_timed_together(metric: str) -> None:
     assert difference(frame(monday + thursday), A, B, "total_tokens").outcome == "equal"
     together = frame(sent(A, 1, "2026-01-05", **facts) + sent(B, 2, "2026-01-05 00:05", **facts))
     assert difference(together, A, B, metric).n == 40
+
+
+@pytest.mark.parametrize("pause_s", [300.0, 600.0, 899.0])
+def test_a_job_that_never_pauses_is_no_sitting(pause_s: float) -> None:
+    """One that asks every few minutes, and from some hour on another deployment, did not time the two together."""
+    later = str(pd.Timestamp("2026-01-05") + pd.Timedelta(seconds=40 * pause_s))
+    found = difference(frame(sent(A, 1, "2026-01-05", pause_s) + sent(B, 2, later, pause_s)), A, B)
+    assert (found.outcome, found.n) == ("refused", 0)
+
+
+@pytest.mark.parametrize("write", ["csv", "json", "text"])
+def test_frames_that_went_through_a_file_of_text(write: str) -> None:
+    """Times, flags and days mean the same once their columns have lost their types."""
+    rows = sent(A, 1, "2026-01-05") + sent(B, 2, "2026-01-05 00:05") + sent(B, 9, "2026-01-08")
+    for run in rows[::4]:
+        run["cache_hit"] = True
+    whole = frame(rows)
+    if write == "text":
+        read = whole.astype({"started_at": "string", "cache_hit": object, "is_fallback": "string"})
+    elif write == "csv":
+        read = pd.read_csv(io.StringIO(whole.to_csv(index=False)))
+    else:
+        read = pd.read_json(
+            io.StringIO(whole.to_json(orient="records", lines=True, date_format="iso", double_precision=15)), lines=True
+        )
+    found, known = (difference(each, A, B) for each in (read, whole))
+    assert found == known
+    assert (found.winner, found.excluded["from a cache"]) == (A, 30)
+    assert summary(read)["cached"].tolist() == summary(whole)["cached"].tolist()
+    with pytest.raises(ConfigurationError, match="started_at"):
+        difference(whole.assign(started_at="some day"), A, B)
 
 
 def test_a_gate_does_not_time_single_calls_against_those_of_another_day() -> None:
