@@ -21,8 +21,8 @@ CANCEL_NOT_PASSED_ON = (
     "bills what nobody reads."
 )
 BILLED_TWICE = (
-    "An earlier attempt reached the gateway, which closed the connection without an answer; it was sent again, and "
-    "both may be billed."
+    "An earlier attempt reached the gateway and got no answer before the connection closed or a wait ended; it was "
+    "sent again, and both may be billed."
 )
 TAKEN = (
     "The gateway took the request and no whole answer came: it may be billed, and once more where it is sent again. "
@@ -127,4 +127,4 @@ def _of_version(run: Run, version: tuple[int, ...]) -> list[str]:
 
 def _unanswered(attempt: Attempt) -> bool:
     """Whether an attempt was taken and not answered at all (`broken_off`: answered in part)."""
-    return attempt.taken and attempt.http_status is None
+    return attempt.taken and (attempt.http_status is None or attempt.http_status >= 300)

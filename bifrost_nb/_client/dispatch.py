@@ -34,7 +34,7 @@ from .calls import Call, Outcome
 from .cost_lookup import Costs
 from .credentials import Credentials
 from .portal import Portal, portal
-from .retries import pause_s, worth_retrying
+from .retries import GIVEN_UP_ON, pause_s, worth_retrying
 from .transport import Pool, Sink, attempt, get_json, pool
 
 __all__ = ["Sender", "describe", "status_of"]
@@ -237,7 +237,8 @@ class Sender:
         except BifrostError as error:
             note.error = type(error).__name__
             broken = isinstance(error, StreamInterrupted) or (isinstance(error, TimedOut) and error.phase != "connect")
-            note.taken = broken or getattr(error, "taken", False)
+            late = isinstance(error, GatewayError) and error.status in GIVEN_UP_ON
+            note.taken = broken or late or getattr(error, "taken", False)
             raise
         except asyncio.CancelledError:
             note.error = "cancelled"

@@ -6,10 +6,12 @@ import random
 
 from ..errors import BifrostError, ConnectionFailed, GatewayError, StreamInterrupted, TimedOut
 
-__all__ = ["pause_s", "worth_retrying"]
+__all__ = ["GIVEN_UP_ON", "pause_s", "worth_retrying"]
 
 LONGEST_RETRY_AFTER_S = 60.0
 """A provider that asks for a longer pause gets no retry: the caller decides."""
+GIVEN_UP_ON = (504, 524)
+"""What the gateway, or a proxy before it, answers when it waits no longer for whoever works on the request."""
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 8.0
 """Where the provider names no pause: a random one, up to the first, twice as long after each attempt."""
 

@@ -261,7 +261,8 @@ def _times(client: Client, plan: Plan) -> dict[str, float]:
     names = list({asked.deployment for asked in plan.asked})
     frame = client.log.frame(deployment=names, status="ok", limit=RECENT * len(names))
     kinds = {REQUEST_TYPES[one.kind] for one in plan.asked}
-    frame = frame[measured(frame) & frame["request_type"].isin(kinds) & frame["total_ms"].notna()]
+    own = measured(frame) & ~frame["is_fallback"].fillna(value=False)
+    frame = frame[own & frame["request_type"].isin(kinds) & frame["total_ms"].notna()]
     asked = frame["requested_provider"] + "/" + frame["requested_model"]
     return {str(name): float(ms) / 1000 for name, ms in frame["total_ms"].groupby(asked).median().items()}
 

@@ -394,13 +394,16 @@ def test_dry_run_sends_nothing_and_brackets_the_cost(ask: Any, gateway: LocalGat
     assert "$" not in shown.replace("<span>$</span>", "")  # MathJax would read a formula between two bare dollars
 
 
-def test_dry_run_counts_no_time_of_a_cache(ask: Any, client: Client) -> None:
-    """Answers out of a gateway's cache come in a few milliseconds; how long a call takes they do not tell."""
+@pytest.mark.parametrize(
+    "facts", [{"cache_hit": True}, {"is_fallback": True}, {"status": "error"}, {"request_type": "chat_completion"}]
+)
+def test_dry_run_counts_no_time_of_another(ask: Any, client: Client, facts: dict[str, Any]) -> None:
+    """How long a call takes is not told by a cache, a fallback, a failure or calls of another kind."""
     provider, model = A.split("/")
     for n in range(30):
-        told = {"requested_provider": provider, "requested_model": model, "request_type": "text_completion"}
-        hit = n < 20
-        client.log.append(Run(status="ok", total_ms=2.0 if hit else 60_000.0, cache_hit=hit or None, **told))
+        told: dict[str, Any] = {"status": "ok", "requested_provider": provider, "requested_model": model}
+        told |= {"request_type": "text_completion", "total_ms": 60_000.0}
+        client.log.append(Run(**{**told, **({"total_ms": 2.0, **facts} if n < 20 else {})}))
     estimate = ask(deployments=[A], concurrency=1, dry_run=True)
     assert estimate.minutes == pytest.approx(int(estimate.frame["to_send"].sum()))
 

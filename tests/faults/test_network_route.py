@@ -66,7 +66,24 @@ def test_no_sdk_asks_a_proxy_for_this_machine(
 
 
 @pytest.mark.parametrize(
-    "spelling", ["127.0.0.1", "localhost", "LOCALHOST", "localhost.", "127.1", "[::1]", "a.localhost", "0.0.0.0"]
+    "spelling",
+    [
+        "127.0.0.1",
+        "localhost",
+        "LOCALHOST",
+        "localhost.",
+        "127.1",
+        "[::1]",
+        "a.localhost",
+        "0.0.0.0",
+        "2130706433",
+        "[::ffff:127.0.0.1]",
+        "[::1%25lo]",
+        "[::]",
+        "127.255.255.254",
+        "ip6-localhost",
+        "localhost.localdomain",
+    ],
 )
 @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"])
 def test_this_machine_is_asked_directly(spelling: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:

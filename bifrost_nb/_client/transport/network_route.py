@@ -27,6 +27,8 @@ __all__ = ["NetworkRoute", "ca_variable", "proxy_for", "proxy_of", "route_to"]
 _PROXY_NAMES = tuple(
     name for scheme in ("http", "https", "all", "no") for name in (f"{scheme}_proxy", f"{scheme}_proxy".upper())
 )
+_HERE = ("localhost", "localhost.localdomain", "localhost6", "localhost6.localdomain6", "ip6-localhost", "ip6-loopback")
+"""The names that systems give the loopback addresses (/etc/hosts of Debian and Red Hat)."""
 _CA_NAMES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _NAMES = (*_PROXY_NAMES, *_CA_NAMES)
 
@@ -145,7 +147,7 @@ def _unreadable(path: str, told_by: str, reason: str) -> ConfigurationError:
 
 def _is_here(host: str) -> bool:
     """Whether `host` is this machine, in any spelling of its loopback address."""
-    if host.lower() == "localhost" or host.lower().endswith(".localhost"):
+    if host.lower() in _HERE or host.lower().endswith(".localhost"):
         return True
     address = _address(host)
     return address is not None and (address.is_loopback or address.is_unspecified)
