@@ -8,8 +8,24 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from numbers import Integral, Real
+from typing import Any
 
-__all__ = ["flag", "number", "version_numbers", "whole"]
+from ._safe_text import quoted
+from .errors import ConfigurationError
+
+__all__ = ["as_python", "flag", "number", "version_numbers", "whole", "whole_number"]
+
+_PLAIN = frozenset({bool, int, float, str, list, dict, type(None)})
+
+
+def as_python(value: Any) -> Any:
+    """Any kind of number or truth value as Python's own; everything else as it is."""
+    if type(value) in _PLAIN:  # asking for an abstract kind of number takes longer than all else here
+        return value
+    for found in (flag(value), whole(value), number(value)):
+        if found is not None:
+            return found
+    return value
 
 
 def flag(value: object) -> bool | None:
@@ -26,6 +42,17 @@ def whole(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, Integral):
         return None
     return int(value)
+
+
+def whole_number(name: str, value: Any, least: int | None = 1, most: int | None = None) -> int:
+    """The argument `name` as an int. Raises ConfigurationError where it is none, or not from `least` to `most`."""
+    found = whole(value)
+    if found is None or (least is not None and found < least):
+        bound = "" if least is None else f" from {least}"
+        raise ConfigurationError(f"{name} must be a whole number{bound}, not {quoted(value, 60)}.")
+    if most is not None and found > most:
+        raise ConfigurationError(f"{name} is {most:,} at most, not {quoted(value, 60)}.")
+    return found
 
 
 def number(value: object) -> float | None:

@@ -22,7 +22,7 @@ ALLOWED = {  # part -> the parts of this package it may import when it is loaded
     "_safe_text": set(),
     "_keys": set(),
     "_suggest": set(),
-    "_numbers": set(),
+    "_numbers": {"errors", "_safe_text"},
     "_paths": set(),
     "_files": {"errors", "_safe_text"},
     "_nested_loops": {"errors"},
@@ -84,7 +84,7 @@ ALLOWED = {  # part -> the parts of this package it may import when it is loaded
         "_display",
     },
     "_launch": {"errors", "_files", "_numbers", "_safe_text", "_keys", "_suggest"},
-    "_simulator": {"errors"},
+    "_simulator": {"errors", "_numbers"},
     "_sdks": {"errors", "_safe_text", "_keys", "_suggest", "_wire", "_runs", "_client"},
     "_notebook": {
         *(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
 import orjson
 
-from .._numbers import number, whole
+from .._numbers import as_python, number, whole
 from .._runs.run import Run
 from .._safe_text import quoted
 from .._wire.deployments import Deployment, Kind, MediaKind, endpoint
@@ -268,7 +268,7 @@ def prepare(
         fallbacks=list(request.fallbacks or ()),
         prompt=_asked(kind, getattr(request, _ASKED[kind])),
         params={
-            **{name: value for name, value in parameters.items() if value is not None},
+            **{name: as_python(value) for name, value in parameters.items() if value is not None},
             **({"route": route} if route else {}),
             **({"extra": dict(extra)} if extra else {}),
         },

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from .._display.table import Table
+from .._numbers import whole_number
 from .._safe_text import plain, quoted
 from ..errors import ConfigurationError
 from .groups import question_of
@@ -357,7 +358,9 @@ def _interval(
     each = table.sum() / inputs  # judgements of an input
     rows, columns = ((table.sum(axis=axis) + each) / (table.sum() + size * each) for axis in (1, 0))
     padded = np.vstack([counts, each * np.outer(rows, columns).ravel()])
-    draws = np.random.default_rng(seed).multinomial(inputs, np.full(inputs + 1, 1 / (inputs + 1)), size=RESAMPLES)
+    draws = np.random.default_rng(whole_number("seed", seed, least=0)).multinomial(
+        inputs, np.full(inputs + 1, 1 / (inputs + 1)), size=RESAMPLES
+    )
     kappas = _kappa(draws @ padded, size, weights)
     known = kappas[~np.isnan(kappas)]
     if len(known) < RESAMPLES / 2:

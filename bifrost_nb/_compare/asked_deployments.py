@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .._client.calls import AnyKind, CallOptions
-from .._numbers import number, whole
+from .._numbers import as_python, number, whole_number
 from .._prompts.messages import Turns, checked_turns
 from .._safe_text import quoted
 from .._suggest import similar
@@ -18,7 +18,7 @@ from .._wire.requests import ChatCompletionRequest, TextCompletionRequest
 from .._wire.responses_request import ResponsesRequest
 from ..errors import ConfigurationError
 
-__all__ = ["AskedDeployment", "asked_deployments", "check_names", "check_prompts", "whole_number"]
+__all__ = ["AskedDeployment", "asked_deployments", "check_names", "check_prompts"]
 
 MOST_AT_ONCE = 100_000
 _OWN = ("deployment", "name", "fallbacks", "concurrency", "requests_per_minute", "system", "history")
@@ -116,7 +116,7 @@ def _one(entry: Any, shared: Mapping[str, Any]) -> AskedDeployment:
             raise ConfigurationError(
                 f"requests_per_minute must be a number above 0, not {settings['requests_per_minute']!r}."
             )
-    parameters = {key: value for key, value in settings.items() if key not in _OWN and value is not None}
+    parameters = {key: as_python(value) for key, value in settings.items() if key not in _OWN and value is not None}
     if reserved := sorted(_RESERVED & parameters.keys()):
         raise _reserved(reserved[0])
     system = settings.get("system")
@@ -142,14 +142,3 @@ def _reserved(name: str) -> ConfigurationError:
         f"{name} cannot be a parameter of a comparison's calls.",
         hint="compare itself takes prompt, system, stream and tags, and counts repeats; the rest it sets.",
     )
-
-
-def whole_number(name: str, value: Any, least: int | None = 1, most: int | None = None) -> int:
-    """`value` as an int; a cell of a DataFrame is one too."""
-    found = whole(value)
-    if found is None or (least is not None and found < least):
-        bound = "" if least is None else f" from {least}"
-        raise ConfigurationError(f"{name} must be a whole number{bound}, not {quoted(value, 60)}.")
-    if most is not None and found > most:
-        raise ConfigurationError(f"{name} is {most:,} at most, not {quoted(value, 60)}.")
-    return found

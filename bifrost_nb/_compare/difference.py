@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 
-from .._numbers import number
+from .._numbers import number, whole_number
 from .._safe_text import quoted
 from .._statistics.intervals import (
     mean_interval,
@@ -229,6 +229,7 @@ def difference(
     passes = groups.sweeps(frame).fillna("")
     if margin is not None:
         margin = math.nan if (found := number(margin)) is None else found
+    seed = whole_number("seed", seed, least=0)
     by = _check(frame, a, b, metric, by, mixed, margin, confidence)
     margin = default_margin(metric) if margin is None else margin
     question = _Question(a, b, metric, checked_statistic(metric, statistic), margin, confidence, seed)

@@ -9,7 +9,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from .._display.table import Table
-from .._numbers import whole
+from .._numbers import whole, whole_number
 from .._prompts.template import variables
 from .._safe_text import quoted
 from ..errors import ConfigurationError, TemplateError
@@ -182,6 +182,7 @@ def judge_pairs(
         raise ConfigurationError("A judge needs a question, like 'Which answer helps the customer more?'.")
     if limit is not None and (whole(limit) or 0) < 1:
         raise ConfigurationError(f"limit must be a number of pairs from 1, not {quoted(limit)}.")
+    seed = whole_number("seed", seed, least=None)
     names = list(dict.fromkeys(one.name for one in answers))
     missing = [name for name in variables(question) if answers and name not in answers[0].row]
     if missing:

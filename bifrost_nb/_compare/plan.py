@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from .._client.calls import AnyKind, Call, same_for
 from .._client.typed_answers import AnswerSchema, with_schema
 from .._keys import Secret
+from .._numbers import whole_number
 from .._prompts.inputs import Rendered, prompts_of
 from .._prompts.messages import (
     Message,
@@ -31,7 +32,7 @@ from .._prompts.template import render
 from ..errors import ConfigurationError
 from .abilities import check_images_taken
 from .api_choice import MEDIA, system_for, with_kinds
-from .asked_deployments import AskedDeployment, asked_deployments, check_prompts, whole_number
+from .asked_deployments import AskedDeployment, asked_deployments, check_prompts
 from .groups import SEPARATOR
 from .identity import digest_of, identity_of, numbered, shown_values
 from .kept_media import keeper

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from .._compare import groups
 from .._compare.difference import Mixed
 from .._files import check_file, user_path
-from .._numbers import number, whole
+from .._numbers import number, whole_number
 from .._safe_text import plain, quoted
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError, LogError
@@ -125,8 +125,7 @@ def gate(
         raise ConfigurationError(f"mixed must be 'refuse', 'drop' or 'keep', not {quoted(mixed)}.")
     frame = groups.runs_frame(frame)
     asked = parse_rules(rules, frame)
-    if (whole(seed) or 0) < 0 or whole(seed) is None:
-        raise ConfigurationError(f"seed must be a whole number from 0, not {quoted(seed)}.")
+    seed = whole_number("seed", seed, least=0)
     if not asked:
         raise ConfigurationError("A gate needs rules.", hint="For example score='not worse by 0.02' or p95_ms=1500.")
     names = _names(frame)

@@ -19,6 +19,7 @@ from .._compare.difference import FEWEST_INPUTS, FEWEST_INPUTS_P95, Mixed, diffe
 from .._compare.metrics import Statistic, default_margin, higher_is_better, is_score, score_columns
 from .._compare.summary import measured
 from .._compare.verdict import amount
+from .._numbers import number
 from .._safe_text import plain, quoted
 from .._statistics.intervals import mean_interval
 from .._suggest import did_you_mean
@@ -151,9 +152,10 @@ def parse_rules(asked: Mapping[str, Any], frame: pd.DataFrame) -> list[Rule]:
 def _parse(name: str, wanted: Any, frame: pd.DataFrame) -> Rule:
     figure = _figure(name, frame)
     score = is_score(figure.column)
-    if isinstance(wanted, int | float) and not isinstance(wanted, bool) and math.isfinite(wanted):
+    limit = number(wanted)
+    if limit is not None and math.isfinite(limit):
         more = higher_is_better(figure.column) and figure.column != ANSWERED
-        return Rule(name, "at least" if more else "at most", float(wanted), False, figure)
+        return Rule(name, "at least" if more else "at most", limit, False, figure)
     found = _TEXT.match(wanted) if isinstance(wanted, str) else None
     if found is None:
         raise ConfigurationError(

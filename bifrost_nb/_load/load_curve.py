@@ -15,7 +15,7 @@ from .._compare.progress import Bar
 from .._display.describe import duration, usd
 from .._display.table import Table
 from .._keys import guard_headers
-from .._numbers import number, whole
+from .._numbers import number, whole, whole_number
 from .._prompts.inputs import prompts_of
 from .._prompts.template import render
 from .._runs.columns import Column
@@ -122,8 +122,7 @@ def load_curve(
         raise ConfigurationError("load_curve always streams and sends each call once; leave stream and retries out.")
     if (planned := sum(rate * seconds for rate in rates)) > MOST_CALLS:
         raise ConfigurationError(f"That makes {planned:,.0f} calls; load_curve sends {MOST_CALLS:,} at most.")
-    if isinstance(seed, bool) or (whole(seed) or 0) < 0 or whole(seed) is None:
-        raise ConfigurationError(f"seed must be a whole number from 0, not {quoted(seed)}.")
+    seed = whole_number("seed", seed, least=0)
     own_tags = parameters.get("tags") or {}
     if not isinstance(own_tags, Mapping):
         raise ConfigurationError(f"tags must be a dict, not {type(own_tags).__name__}.")

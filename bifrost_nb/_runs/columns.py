@@ -12,6 +12,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import orjson
 
+from .._numbers import as_python
 from .run import Run
 
 __all__ = ["COLUMNS", "NAMES", "Column", "Dtype"]
@@ -33,9 +34,14 @@ def _json(name: str) -> Callable[[Run], str | None]:
 
     def value(run: Run) -> str | None:
         content = getattr(run, name)
-        return orjson.dumps(content, default=str, option=orjson.OPT_SORT_KEYS).decode() if content else None
+        return orjson.dumps(content, default=_plain, option=orjson.OPT_SORT_KEYS).decode() if content else None
 
     return value
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy's is one in JSON, too; what JSON has no form for is text."""
+    return str(value) if (found := as_python(value)) is value else found
 
 
 def _columns(dtype: Dtype, names: str) -> list[Column[Run]]:

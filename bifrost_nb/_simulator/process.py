@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
+from .._numbers import as_python
 from ..errors import BifrostError, ConfigurationError, ConnectionFailed, TimedOut
 
 __all__ = ["LocalGateway", "demo_url", "local_gateway"]
@@ -123,7 +124,7 @@ class LocalGateway:
         where = urlsplit(self.url)
         connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=10)
         try:
-            body = None if content is None else json.dumps(content)
+            body = None if content is None else json.dumps(content, default=_own_number)
             headers = {"content-type": "application/json", "x-embedded-token": self._token}
             connection.request(method, f"/_embedded/{path}", body, headers)
             answer = connection.getresponse()
@@ -204,6 +205,12 @@ def local_gateway(
     return LocalGateway(process, facts["url"], token, dialect)
 
 
+def _own_number(value: Any) -> Any:
+    if (found := as_python(value)) is value:
+        raise ConfigurationError(f"A {type(value).__name__} cannot be told to the embedded gateway.")
+    return found
+
+
 def _greeting(process: subprocess.Popen[bytes], options: dict[str, Any], errors: IO[bytes]) -> dict[str, Any]:
     """The child's first line."""
     assert process.stdin is not None  # noqa: S101 - both are pipes
@@ -213,7 +220,7 @@ def _greeting(process: subprocess.Popen[bytes], options: dict[str, Any], errors:
     patience.start()
     try:
         with contextlib.suppress(BrokenPipeError):
-            process.stdin.write(json.dumps(options).encode() + b"\n")
+            process.stdin.write(json.dumps(options, default=_own_number).encode() + b"\n")
             process.stdin.flush()
         line = process.stdout.readline()
         process.stdout.close()

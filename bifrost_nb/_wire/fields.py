@@ -7,14 +7,13 @@ refused here.
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from .._keys import without_keys
-from .._numbers import flag, number
+from .._numbers import as_python
 from .._safe_text import quoted
 from .._suggest import similar
 from ..errors import ConfigurationError
@@ -39,7 +38,6 @@ __all__ = [
     "one_or_several",
 ]
 
-_PLAIN = frozenset({bool, int, float, str, list, dict, type(None)})
 _DEEPEST = 100  # levels of nesting; the gateway's own JSON reader gives up long after
 
 
@@ -48,7 +46,7 @@ def json_value(value: Any, where: str, depth: int = 0) -> Any:
 
     Raises ValueError that names the place of what JSON cannot carry.
     """
-    value = _number(value)
+    value = as_python(value)
     if value is None or type(value) is bool:
         return value
     if isinstance(value, str):
@@ -77,19 +75,8 @@ def json_value(value: Any, where: str, depth: int = 0) -> Any:
 
 def field_value(value: Any, name: str) -> Any:
     """`json_value` for the value of a whole field; a number is left to the field's own bounds."""
-    found = _number(value)
+    found = as_python(value)
     return found if isinstance(found, int | float) else json_value(value, name)
-
-
-def _number(value: Any) -> Any:
-    """Any kind of number or truth value as Python's own; everything else as it is."""
-    if type(value) in _PLAIN:  # asking for an abstract kind of number takes longer than all else here
-        return value
-    if isinstance(value, numbers.Integral):
-        return int(value)
-    found = number(value)
-    found = flag(value) if found is None else found
-    return value if found is None else found
 
 
 def _is_unicode(text: str) -> bool:
@@ -144,7 +131,7 @@ def _logit_bias(value: Any) -> Any:
         raise ValueError(f"logit_bias must be a dict of token id to number, not {type(value).__name__}")
     result: dict[str, float] = {}
     for token, bias in value.items():
-        token, weight = _number(token), _number(bias)
+        token, weight = as_python(token), as_python(bias)
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight):
             raise ValueError(f"logit_bias of token {_shown(token)} must be a number, not {_shown(bias)}")
         if isinstance(token, bool) or not isinstance(token, str | int):

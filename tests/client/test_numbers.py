@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from decimal import Decimal
@@ -72,6 +73,42 @@ def test_a_number_is_sent_as_it_shows(gateway: LocalGateway, value: Any) -> None
     [sent] = [asked["body"] for asked in gateway.requests() if asked["method"] == "POST"]
     assert (sent["temperature"], sent["extra_params"]["mine"], sent["logit_bias"]) == (0.7, 0.7, {"5": 0.7})
     assert bf.Timeouts(connect=value).connect == 0.7
+
+
+@pytest.mark.parametrize("two", WHOLE, ids=lambda value: type(value).__name__)
+def test_what_is_kept_and_judged_takes_them_too(gateway: LocalGateway, ours: Client, two: Any) -> None:
+    """Recorded as numbers and not as their texts; a seed, a limit, a rule, a setting of the playground, a rule of the
+    embedded gateway and a later fact are as good from numpy."""
+    gateway.script([{"deployment": "azure/fast", "text": "No.", "first_text_ms": two}, {"text": "Yes."}])
+    asked = {"max_tokens": two, "temperature": np.float32(0.7), "tags": {"week": two, "share": np.float32(0.1)}}
+    entry = {"deployment": "azure/large", "top_p": np.float32(0.3)}
+    found = bf.compare(["azure/fast", entry], "{{n}}", inputs={"n": [1, 2]}, client=ours, **asked)  # type: ignore[call-overload]
+    for run in [*found.runs, *ours.log.read()]:
+        expected = {"max_tokens": 2, "temperature": 0.7, **({"top_p": 0.3} if run.requested == "azure/large" else {})}
+        assert {name: json.loads(json.dumps(run.params[name])) for name in expected} == expected
+    for frame in (found.frame, ours.log.frame()):
+        assert frame["params"].str.contains('"max_tokens":2,').all()
+        assert frame["tags"].str.contains('"share":0.1,.*"week":2').all()
+    assert len(found.vote(seed=two, limit=two).state.ballots) == 2
+    assert len(found.judge("Which?", judge="openai/gpt-4o-mini", seed=two, limit=two).frame) == 2
+    found.difference("azure/fast", "azure/large", seed=two)
+    found.gate("azure/fast", p95_ms=two, seed=two)
+    made = bf.playground(["azure/fast"], "Hi", client=ours, temperature=np.float32(0.7), max_tokens=two)
+    assert {"temperature": 0.7, "max_tokens": 2}.items() <= json.loads(json.dumps(made.request)).items()
+    ours.log.update(found.runs[0].run_id, cache_hit=np.True_, chunks=two)
+    assert (kept := ours.log.read(run_id=found.runs[0].run_id)[0]).cache_hit is True
+    assert kept.chunks == 2
+    for odd in ("x", 1.5, True, None):
+        for ask in (found.vote, found.gate, found.judge, found.difference):
+            first = {
+                "vote": (),
+                "gate": ("azure/fast",),
+                "judge": ("Which?",),
+                "difference": ("azure/fast", "azure/large"),
+            }
+            more = {"gate": {"p95_ms": 1}, "judge": {"judge": "a/b"}}.get(ask.__name__, {})
+            with pytest.raises(bf.ConfigurationError, match="seed must be a whole number"):
+                ask(*first[ask.__name__], seed=odd, **more)
 
 
 def test_a_token_is_not_biased_twice(gateway: LocalGateway) -> None:

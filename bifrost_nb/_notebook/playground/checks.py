@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ..._client.typed_answers import LONGEST_SCHEMA, AnswerSchema
 from ..._compare.api_choice import decided_kind
 from ..._compare.scoring import scorers_of
-from ..._numbers import whole
+from ..._numbers import as_python, whole
 from ..._prompts.messages import Message, user_turn
 from ..._prompts.pictures import MOST_BYTES, data_url
 from ..._prompts.value_text import Fault
@@ -204,7 +204,8 @@ def _templates(name: str, value: Any) -> dict[str, str]:
 def _parameters(name: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping) or not all(isinstance(each, str) for each in value):
         raise ConfigurationError(f"{name} must be a dict like {{'temperature': 0.2}}, not {quoted(value, 60)}.")
-    return {key: each for key, each in value.items() if each is not None and each != []}
+    given = {key: as_python(each) for key, each in value.items()}
+    return {key: each for key, each in given.items() if each is not None and not (isinstance(each, list) and not each)}
 
 
 def _count(name: str, value: Any) -> int:

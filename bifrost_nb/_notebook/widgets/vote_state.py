@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..._compare.groups import question_of
 from ..._display.run import said
-from ..._numbers import whole
+from ..._numbers import whole, whole_number
 from ..._runs.run import Run
 from ..._safe_text import quoted
 from ...errors import ConfigurationError
@@ -76,14 +76,14 @@ class Ballots:
     ) -> None:
         if limit is not None and (whole(limit) or 0) < 1:
             raise ConfigurationError(f"limit must be a number of ballots from 1, not {quoted(limit)}.")
-        self.seed, self.log = seed, log
+        self.seed, self.log = whole_number("seed", seed, least=None), log
         answered: _Answered = {}
         for name, run in runs:
             if run.status == "ok" and said(run):
                 key = str(run.tags.get("input") or run.prompt_id or run.prompt or ""), (apart or {}).get(run.run_id, "")
                 answered.setdefault(key, {}).setdefault(name, []).append(run)
         self.models = list(dict.fromkeys(name for models in answered.values() for name in models))
-        draw = random.Random(seed)
+        draw = random.Random(self.seed)
         everything, equal = _pairs(answered, draw, rows or {})
         draw.shuffle(everything)
         self.ballots = everything[:limit]

@@ -18,6 +18,7 @@ from typing import Any, SupportsInt, cast
 
 import orjson
 
+from ..._numbers import as_python, flag
 from ..._wire.json_text import whole_characters
 from ..columns import COLUMNS, NAMES, Column, Dtype
 from ..run import Attempt, Run
@@ -134,7 +135,7 @@ def _float64(value: Any) -> float | None:
 
 
 def _boolean(value: Any) -> bool | None:
-    return value if isinstance(value, bool) else None
+    return flag(value)
 
 
 def _instant(value: Any) -> datetime | None:
@@ -156,6 +157,7 @@ _CELLS: dict[Dtype, Callable[[Any], Any]] = {
 
 def valid(value: Any, depth: int = _DEPTH) -> Any:
     """`value` as JSON can carry it; what it cannot becomes text, and what lies too deep None."""
+    value = as_python(value)
     if isinstance(value, str):
         return whole_characters(value)
     if value is None or isinstance(value, bool):
