@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import re
@@ -38,9 +39,8 @@ def _words(line: str) -> Iterator[tuple[str, int, int]]:
     line = _unbroken(line)
     place = 0
     while (start := place + len(line[place:]) - len(line[place:].lstrip())) < len(line) and line[start] != "#":
-        if end := _end_of_json(line, start):
-            yield line[start:end], start, end
-            place = end
+        if found := _json(line, start) or _python(line, start):
+            yield found[0], start, (place := found[1])
             continue
         stream = io.StringIO(line[start:])
         words = shlex.shlex(stream, posix=True, punctuation_chars=False)
@@ -58,8 +58,8 @@ def _unbroken(line: str) -> str:
     return re.sub(r"""("(?:[^"\\\\]|\\\\.)*"|'[^']*')|\xa0""", lambda found: found[1] or " ", line)
 
 
-def _end_of_json(line: str, start: int) -> int | None:
-    """The end of ``name={...}`` or ``name=[...]`` at `start`, where that is JSON as it stands; else None."""
+def _json(line: str, start: int) -> tuple[str, int] | None:
+    """``name={...}`` or ``name=[...]`` at `start`, where that is JSON as it stands, and its end; else None."""
     named = _NAMED_JSON.match(line, start)
     if named is None:
         return None
@@ -67,4 +67,19 @@ def _end_of_json(line: str, start: int) -> int | None:
         end = json.JSONDecoder().raw_decode(line, named.end())[1]
     except (ValueError, RecursionError):
         return None
-    return end if end == len(line) or line[end].isspace() else None
+    return (line[start:end], end) if end == len(line) or line[end].isspace() else None
+
+
+def _python(line: str, start: int) -> tuple[str, int] | None:
+    """The same for a dict or list of Python's own plain values, as JSON: without their quotes they would be a text."""
+    named = _NAMED_JSON.match(line, start)
+    if named is None:
+        return None
+    for bracket in re.finditer(r"[}\]](?=\s|$)", line[start:]):
+        end = start + bracket.end()
+        try:
+            value = ast.literal_eval(line[named.end() : end])
+            return named[0] + json.dumps(value, allow_nan=False, ensure_ascii=False), end
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):  # names, sets, or not yet its end
+            continue
+    return None

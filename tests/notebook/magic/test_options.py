@@ -131,6 +131,10 @@ def test_help_comes_from_the_declaration() -> None:
         ('-p logit_bias={"50256":-100} x', ["-p", 'logit_bias={"50256":-100}', "x"]),
         ('--extra a=["x y", {"b": "#"}] -n 2', ["--extra", 'a=["x y", {"b": "#"}]', "-n", "2"]),
         ("-p 'a={\"b\": 1}' c", ["-p", 'a={"b": 1}', "c"]),
+        ("-p logit_bias={50256: -100, 5: 1} x  # cold", ["-p", 'logit_bias={"50256": -100, "5": 1}', "x"]),
+        ("--extra a={'b': [True, None, 'x y']} -n 2", ["--extra", 'a={"b": [true, null, "x y"]}', "-n", "2"]),
+        ("--extra a=['--', '#'] -- z", ["--extra", 'a=["--", "#"]', "--", "z"]),
+        ("-p a={x} --tag t={1,2} --tag u=[f(1)]", ["-p", "a={x}", "--tag", "t={1,2}", "--tag", "u=[f(1)]"]),
         ("-p a=[end] --tag t=[draft", ["-p", "a=[end]", "--tag", "t=[draft"]),
         ("--system 'it''s' größer\\ x", ["--system", "its", "größer x"]),
         ('""', [""]),
@@ -138,7 +142,7 @@ def test_help_comes_from_the_declaration() -> None:
     ],
 )
 def test_a_line_is_split_as_a_shell_does(line: str, words: list[str]) -> None:
-    """Quotes and comments of a shell; JSON behind an equals sign needs no quotes around it."""
+    """Quotes and comments of a shell; JSON behind an equals sign, or Python's dict, needs no quotes."""
     assert split(line) == words
 
 
