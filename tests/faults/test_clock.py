@@ -6,11 +6,14 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import bifrost_nb as bf
 from bifrost_nb import LocalGateway
 
 HERE = Path(__file__).parent
@@ -112,3 +115,41 @@ def test_the_log_is_whole(facts: dict[str, Any]) -> None:
     """Every run is recorded once, with durations that can be."""
     assert [status for status, _ in facts["log"]] == ["ok", "ok", "timeout", *["ok"] * 5]
     assert all(0 < total_ms < 60_000 for _, total_ms in facts["log"])
+
+
+def by_an_sdk(client: bf.Client) -> None:
+    with bf.sdk("openai", client=client) as sdk:
+        sdk.completions.create(model="azure/large", prompt="beside")
+
+
+WRITES: dict[str, Callable[[bf.Client], Any]] = {
+    "a call": lambda client: client.complete("azure/large", "beside"),
+    "a rating": lambda client: client.log.update("x", rating="up"),
+    "a comparison": lambda client: bf.compare(["azure/large"], "{{n}}", inputs={"n": [1, 2]}, client=client),
+    "another SDK": by_an_sdk,
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="flock is not on Windows")
+@pytest.mark.parametrize("what", WRITES)
+def test_a_wait_for_the_log_is_in_no_time(what: str, gateway: LocalGateway, tmp_path: Path) -> None:
+    """While another process holds the log for a second and a half, what is streamed beside that is timed as it came."""
+    import fcntl
+
+    slow = {"deployment": "azure/fast", "first_text_ms": 100, "gap_ms": 50, "chunks": 20}
+    gateway.script([slow, {"text": "Soon.", "first_text_ms": 5}])
+    client = bf.Client(gateway.url, log=bf.RunLog(tmp_path / "runs.jsonl"))
+    client.complete("azure/large", "first")
+    held = os.open(tmp_path / "runs.jsonl", os.O_RDWR)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    beside = threading.Thread(target=lambda: WRITES[what](client))
+    with client.stream("azure/fast", "timed") as stream:
+        beside.start()
+        free = threading.Timer(1.5, lambda: os.close(held))
+        free.start()
+        list(stream)
+    for thread in (beside, free):
+        thread.join()
+    run = stream.run
+    assert run.status == "ok"
+    assert max(run.ttft_ms or 9e9, run.gap_max_ms or 9e9) < 1000
