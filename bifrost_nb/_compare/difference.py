@@ -238,7 +238,7 @@ def difference(
     sides = []
     for name in (a, b):
         side = _clean(frame[(names == name).fillna(value=False)], metric, mixed, excluded)
-        if mixed == "refuse" and (reason := _mixture(side)):
+        if mixed == "refuse" and (reason := _mixture(side) or _moved(side, passes)):
             return _nothing(question, excluded, reason)
         sides.append(side)
     left, right = (_values(side, metric, by, passes) for side in sides)
@@ -288,14 +288,19 @@ def _paired(left: pd.DataFrame, right: pd.DataFrame, same_sweep: bool, excluded:
     loose = paired(keys)
     table = paired([*keys, "sweep"]) if same_sweep else loose
     found = table.dropna()
-    apart = 2 * (len(loose.dropna()) - len(found.groupby(keys).size()))
-    if apart:
+    alone = table[table.isna().any(axis="columns")]
+    if same_sweep and (apart := int(alone[_keys_in(alone, loose.dropna())].notna().to_numpy().sum())):
         excluded["sent in another sweep than their partner (fresh=True measures them together)"] = apart
-    if alone := int(loose.isna().to_numpy().sum()):
-        excluded["without a partner"] = alone
+    if single := int(loose.isna().to_numpy().sum()):
+        excluded["without a partner"] = single
     found = found.reset_index()
     found["input"] = found["input"].map(groups.question_of)
     return found.set_index("input")[["a", "b"]]
+
+
+def _keys_in(table: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray[Any, Any]:
+    """For each row of `table`, which has the sweep too, whether its keys are those of a pair."""
+    return table.reset_index("sweep").index.isin(pairs.index)
 
 
 def _judged(
@@ -463,6 +468,21 @@ def _mixture(side: pd.DataFrame) -> str | None:
         if runs["is_fallback"].fillna(value=False).any() or who.nunique(dropna=False) > 1:
             shares = who.fillna("unknown").value_counts(normalize=True)
             return f"{name} was served by " + ", ".join(f"{other} ({share:.0%})" for other, share in shares.items())
+    return None
+
+
+def _moved(side: pd.DataFrame, passes: pd.Series[Any]) -> str | None:
+    """Why the runs of a deployment are not those of one model: the gateway's alias was pointed elsewhere, or None.
+
+    Keys of one alias may have models of different names; then a sweep has all of them.
+    """
+    told = side["model_deployment"].notna() & side["model_deployment"].ne(side["model"]).fillna(value=True)
+    known = side[told]
+    for name, runs in known.groupby(groups.deployments(known), sort=False):
+        models = runs["model_deployment"]
+        if not set.intersection(*(set(some) for _, some in models.groupby(passes[runs.index]))):
+            shares = ", ".join(f"{model} ({share:.0%})" for model, share in models.value_counts(normalize=True).items())
+            return f"{name} stood for {shares} in different sweeps (fresh=True asks all anew, mixed='keep' takes them)"
     return None
 
 

@@ -33,6 +33,13 @@ PAUSE_S = 900
 """Runs that tell no sweep were sent together where nothing was sent for no longer than this between them."""
 SITTING_S = 3600
 """And no longer than this after the first of them: a job that asks every few minutes asks for days without a pause."""
+_READ: dict[str, Any] = {
+    **dict.fromkeys(("provider", "model", "model_deployment"), "string"),
+    **dict.fromkeys(("total_ms", "ttft_ms", "tokens_per_s", "cost_usd"), "Float64"),
+    **dict.fromkeys(("is_fallback", "cache_hit"), "boolean"),
+    "repeat": "Int64",
+}
+"""What figures are made of, beside `_NEEDED`."""
 _FLAGS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 """True and false as files of text have them."""
 _TWIN = re.compile(r"([0-9a-f]{12})-[0-9]+")
@@ -70,12 +77,15 @@ def runs_frame(given: object, what: str = "frame") -> pd.DataFrame:
 
 
 def _typed(frame: pd.DataFrame, what: str) -> pd.DataFrame:
-    """`frame` with the types of its columns that a file of text, such as a CSV, does not keep."""
+    """`frame` with the types that a file of text, such as a CSV, does not keep, and NA for columns it was cut by."""
     import pandas as pd
 
+    cut = {name: dtype for name, dtype in _READ.items() if name not in frame}
+    if cut:
+        frame = frame.assign(**{name: pd.Series(pd.NA, index=frame.index, dtype=dtype) for name, dtype in cut.items()})
     found: dict[str, pd.Series[Any]] = {}
     for name in ("cache_hit", "is_fallback"):
-        if name in frame and frame[name].dtype.kind != "b":
+        if frame[name].dtype.kind != "b":
             found[name] = frame[name].astype("string").str.lower().map(_FLAGS).astype("boolean")
     if "started_at" in frame and frame["started_at"].dtype.kind != "M":
         times = pd.to_datetime(frame["started_at"].astype("string"), utc=True, format="ISO8601", errors="coerce")
@@ -86,7 +96,7 @@ def _typed(frame: pd.DataFrame, what: str) -> pd.DataFrame:
                 f"The column {name!r} of the {what} has {quoted(unread.iloc[0], 60)}.",
                 hint="Pass comparison.frame, bf.runs() or bf.to_frame(runs).",
             )
-    return frame.assign(**found)
+    return frame.assign(**found) if found else frame
 
 
 def names(frame: pd.DataFrame, by: By) -> pd.Series[Any]:

@@ -239,8 +239,13 @@ def _slim(frame: pd.DataFrame, name: str, mixed: Mixed) -> pd.DataFrame:
     """The runs of one side under its name, with the columns that figures need: two sources fit together."""
     import pandas as pd
 
-    texts = ("status", "provider", "model", "requested_provider", "requested_model", "prompt_id", "tags")
-    kinds = {**dict.fromkeys(texts, "string"), "cache_hit": "boolean", "is_fallback": "boolean", "repeat": "Int64"}
+    texts = ("status", "provider", "model", "model_deployment", "requested_provider", "requested_model", "prompt_id")
+    kinds = {
+        **dict.fromkeys((*texts, "tags"), "string"),
+        "cache_hit": "boolean",
+        "is_fallback": "boolean",
+        "repeat": "Int64",
+    }
     kinds |= dict.fromkeys(("total_ms", "ttft_ms", "cost_usd"), "Float64")
     table = pd.DataFrame({column: _column(frame, column, kind) for column, kind in kinds.items()}, index=frame.index)
     for column in map(str, frame.columns):

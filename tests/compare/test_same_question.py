@@ -162,6 +162,9 @@ def test_frames_that_went_through_a_file_of_text(write: str) -> None:
     assert summary(read)["cached"].tolist() == summary(whole)["cached"].tolist()
     with pytest.raises(ConfigurationError, match="started_at"):
         difference(whole.assign(started_at="some day"), A, B)
+    few = read[["status", "requested_provider", "requested_model", "prompt_id", "tags", "total_ms"]]
+    assert difference(few, A, B).n == 40
+    assert summary(few)["runs"].tolist() == [40, 80]
 
 
 def test_a_gate_does_not_time_single_calls_against_those_of_another_day() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from bifrost_nb import Client, LocalGateway, RunLog
 from bifrost_nb._compare.compare import compare
+from bifrost_nb._compare.difference import difference
 from bifrost_nb._compare.multiple_comparisons import best
 
 from .frames import calls, frame, times
@@ -33,6 +34,46 @@ def test_nobody_leads_who_was_not_compared(metric: str) -> None:
     assert "x/b was not compared with it" in found.verdict
     assert found.verdict.count("fresh=True") == 1
     assert "cannot be told" in best(days, "cost_usd", {}).verdict, "money may be set against another day's"
+
+
+def test_what_has_no_partner_in_its_sweep_is_counted() -> None:
+    """Of one deployment measured on two days those of the day without the other are left out, and it is said."""
+    days = frame([*calls("x/a", times(1, 30, of=1), tags='{"sweep":"mon"}'),
+                  *calls("x/a", times(1, 30, of=2) / 9, tags='{"sweep":"tue"}'),
+                  *calls("x/b", times(1, 30, of=3), tags='{"sweep":"mon"}')])  # fmt: skip
+    found = difference(days, "x/a", "x/b")
+    assert found.winner is None
+    assert list(found.excluded.values()) == [30]
+    assert "30 runs sent in another sweep" in found.verdict
+
+
+@pytest.mark.parametrize(
+    ("monday", "tuesday", "same"),
+    [
+        (["gpt-4o-05"], ["gpt-4o-08"], False),
+        (["gpt-4o-05", "gpt-4o-08"], ["gpt-4o-11"], False),
+        (["gpt-4o-05"], ["gpt-4o-05"], True),
+        (["eu", "us"], ["us", "eu"], True),
+        (["eu", "us"], ["us"], True),
+        ([None], ["gpt-4o-08"], True),
+        (["a"], ["gpt-4o-08"], True),
+    ],
+    ids=["moved", "two, then another", "one", "two keys", "one key left", "not told before", "the alias alone before"],
+)
+@pytest.mark.parametrize("metric", ["total_tokens", "score"])
+def test_an_alias_that_was_pointed_elsewhere(monday: list[Any], tuesday: list[Any], same: bool, metric: str) -> None:
+    """A comparison that was resumed after it holds two models under one name: said, and not compared."""
+    rows = calls("x/a", times(1, 40, of=1), total_tokens=10)
+    for n, run in enumerate(rows):
+        models, day = (monday, "mon") if n < 20 else (tuesday, "tue")
+        run.update(model_deployment=models[n % len(models)], tags=f'{{"sweep":"{day}"}}')
+    table = frame([*rows, *calls("x/b", times(1, 40, of=2), total_tokens=10, tags='{"sweep":"tue"}')])
+    table["score"] = 1.0
+    found = difference(table, "x/a", "x/b", metric)
+    assert (found.outcome != "refused") is same
+    if not same:
+        assert "x/a stood for gpt-4o-" in found.verdict
+        assert difference(table, "x/a", "x/b", metric, mixed="keep").outcome != "refused"
 
 
 def test_the_best_is_chosen_by_what_was_measured() -> None:
