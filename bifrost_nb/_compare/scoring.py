@@ -20,6 +20,7 @@ from .._keys import without_keys
 from .._safe_text import plain, quoted
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError
+from .same_function import sameness
 
 if TYPE_CHECKING:
     from .._runs.run import Run
@@ -324,27 +325,11 @@ _PAID: dict[Any, dict[str, Judged]] = {}
 
 
 def remembered(scorer: ScorerFunction) -> dict[str, Judged]:
-    """The paid judgements of `scorer`, by the id of the answer's run.
+    """The paid judgements of `scorer`, by the id of the answer's run; ``fresh=True`` judges anew.
 
-    The same cell run again defines its functions anew; they are the same where code, defaults and what they close over
-    are. What a function reads from elsewhere is not seen: ``fresh=True`` judges anew.
+    What it reads from elsewhere, or what changed inside an object that it closes over, is not seen.
     """
-    key: Any = scorer
-    if inspect.isfunction(scorer):
-        cells = tuple(cell.cell_contents for cell in scorer.__closure__ or () if _filled(cell))
-        key = (scorer.__code__, scorer.__defaults__, tuple((scorer.__kwdefaults__ or {}).items()), cells)
-    try:
-        return _PAID.setdefault(key, {})
-    except TypeError:  # it closes over something that cannot be compared
-        return {}
-
-
-def _filled(cell: Any) -> bool:
-    try:
-        cell.cell_contents  # noqa: B018 - raises where it is empty
-    except ValueError:
-        return False
-    return True
+    return _PAID.setdefault(sameness(scorer), {})
 
 
 def judged_of(given: Any) -> Judged:

@@ -7,6 +7,8 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
+from functools import partial, wraps
 from typing import Any
 
 import numpy as np
@@ -290,6 +292,62 @@ def test_an_interrupt_keeps_what_the_judge_said(ask: Any, client: Client, gatewa
     again = comparison.score(grade=scorers.rubric(QUESTION, judge=JUDGE)).frame
     assert len(judged(gateway)) - before == 2
     assert again["score_grade"].tolist() == [1, 0, 1, 0]
+
+
+async def _asks(client: Client, run: Run) -> float:
+    return len((await client.achat(JUDGE, f"How good is {run.text}")).text)
+
+
+def _with_examples(client: Client) -> Callable[[Run], int]:
+    examples = ["good", {"bad": [1]}]
+    return lambda run: len(client.chat(JUDGE, f"Grade {run.text} like {examples}").text)
+
+
+def _wrapped(judge: Callable[[Run], int]) -> Callable[[Run], int]:
+    @wraps(judge)
+    def counted(run: Run) -> int:
+        return judge(run) + 1
+
+    return counted
+
+
+JUDGES: dict[str, Callable[[Comparison, Client], Any]] = {
+    "pairs": lambda found, client: found.judge("Which helps more?", judge=JUDGE),
+    "a function": lambda found, client: found.score(own=lambda run: len(client.chat(JUDGE, f"Grade {run.text}").text)),
+    "a partial, async": lambda found, client: found.score(own=partial(_asks, client)),
+    "with a list": lambda found, client: found.score(own=_with_examples(client)),
+    "wrapped": lambda found, client: found.score(own=_wrapped(lambda run: len(client.chat(JUDGE, run.text).text))),
+}
+
+
+@pytest.mark.parametrize("judge", JUDGES)
+def test_no_judge_is_paid_again(ask: Any, client: Client, gateway: LocalGateway, judge: str) -> None:
+    """Interrupted while the judge still has two of its eight answers or pairs to tell: those two are asked, no more."""
+    gateway.script(ANSWERS)
+    found = ask(inputs={"topic": [f"topic {n}" for n in range(4)]})
+    gateway.script([{"nth": [1, 2, 3, 4, 5, 6], "text": ["7"]}, {"silent": True}])
+
+    def interrupt() -> None:
+        end = time.monotonic() + 30
+        while time.monotonic() < end and (
+            len(judged(gateway)) < 8 or sum(run.requested == JUDGE for run in client.log.read(status="ok")) < 6
+        ):
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    watcher = threading.Thread(target=interrupt)
+    watcher.start()
+    try:
+        with pytest.raises(ComparisonInterrupted):
+            JUDGES[judge](found, client)
+    finally:
+        watcher.join()
+    assert len(judged(gateway)) == 8
+    gateway.script([{"text": ["7"]}])
+    JUDGES[judge](found, client)
+    assert len(judged(gateway)) == 10
+    JUDGES[judge](found, client)
+    assert len(judged(gateway)) == 10
 
 
 def test_what_judging_cost_says_what_is_missing() -> None:
