@@ -127,6 +127,7 @@ def test_what_was_not_passed_is_read_each_time(
     """Settings changed after the client count where it was told nothing; what it was told stays, keys and all."""
     client = Client(gateway.url, api_key="of-the-client", retries=0, headers={"x-team": "blue"})
     assert default_client() is client
+    first = client.log.path
     monkeypatch.setenv("BIFROST_TIMEOUT", "7")
     monkeypatch.setenv("BIFROST_API_KEY", "of-the-environment")
     monkeypatch.setenv("BIFROST_BASE_URL", NOWHERE)
@@ -138,6 +139,7 @@ def test_what_was_not_passed_is_read_each_time(
     assert renewed.credentials.own == {"x-team": "blue"}
     assert renewed.log.path == tmp_path / "other.jsonl"
     assert client.timeouts.total != 7
+    assert client.log.path == first != renewed.log.path  # whoever holds the client goes on in one log
     monkeypatch.undo()
     assert default_client() is client
 

@@ -111,6 +111,36 @@ def test_what_is_kept_and_judged_takes_them_too(gateway: LocalGateway, ours: Cli
                 ask(*first[ask.__name__], seed=odd, **more)
 
 
+BIASED: dict[str, Callable[[Client, Any], Any]] = {
+    "complete": lambda client, bias: client.complete("azure/fast", "a", logit_bias=bias),
+    "chat": lambda client, bias: client.chat("openai/gpt-4o-mini", "a", logit_bias=bias),
+    "compare": lambda client, bias: bf.compare(["azure/fast"], "a", client=client, logit_bias=bias),
+    "a deployment": lambda client, bias: bf.compare(
+        [{"deployment": "azure/fast", "logit_bias": bias}], "a", client=client
+    ),
+    "a variable": lambda client, bias: bf.compare(
+        ["azure/fast"], {"a": "a {{n}}"}, inputs=[{"n": bias}], client=client, logit_bias=bias
+    ),
+    "replay": lambda client, bias: bf.replay([bf.Run(prompt="a")], ["azure/fast"], client=client, logit_bias=bias),
+    "recorded": lambda client, bias: bf.replay(
+        [bf.Run(prompt="a", params={"logit_bias": bias})], ["azure/fast"], client=client
+    ),
+    "playground": lambda client, bias: (
+        bf.playground(["azure/fast"], "a", client=client, logit_bias=bias).run().wait(20)
+    ),
+}
+
+
+@pytest.mark.parametrize("key", [50256, np.int64(50256), "50256"], ids=lambda key: type(key).__name__)
+@pytest.mark.parametrize("name", BIASED)
+def test_token_numbers_are_keys_everywhere(gateway: LocalGateway, ours: Client, name: str, key: Any) -> None:
+    """What a call takes, whatever makes calls takes; the body and the record have it as JSON has it."""
+    BIASED[name](ours, {key: -100})
+    [sent] = [asked["body"] for asked in gateway.requests() if asked["method"] == "POST"]
+    [run] = ours.log.read()
+    assert sent["logit_bias"] == run.params["logit_bias"] == {"50256": -100}
+
+
 def test_a_token_is_not_biased_twice(gateway: LocalGateway) -> None:
     """One token as a number and as text would be one key in JSON, and one of the two biases lost."""
     with pytest.raises(bf.ConfigurationError, match=r"the token .*5.* twice"):

@@ -151,6 +151,36 @@ def test_why_calls_failed_is_told(gateway: LocalGateway, client: Client) -> None
     assert "No &lt;b&gt;such&lt;/b&gt; thing." in page
 
 
+@pytest.mark.parametrize(
+    ("rule", "failed"),
+    [
+        ({"prompt": "two", "status": 400, "error": {"message": "No <b>."}}, 1),
+        ({"status": 503}, 3),
+        ({"prompt": "one", "silent": True}, 1),
+        ({"prompt": "three", "chunks": 3, "drop": {"after_chunks": 1}}, 1),
+    ],
+    ids=["one", "all", "a time limit", "broken off"],
+)
+def test_a_failure_shows(gateway: LocalGateway, client: Client, rule: dict[str, Any], failed: int) -> None:
+    """As text, HTML, table and diff, whatever failed; so does what is asked again of rows that failed."""
+    rows = []
+    for prompt in ("one", "two", "three"):
+        with client.stream(OLD, prompt, max_tokens=5) as stream:
+            list(stream)
+        rows.append(stream.run)
+    gateway.script([{"deployment": NEW, **rule}])
+    replayed = replay(rows, [NEW], client=client, timeout=1, retries=0)
+    assert int(replayed.frame["status"].ne("ok").sum()) == failed
+    gateway.script([])
+    for one in (replayed, replay(replayed.comparison.frame, [OLD], client=client)):
+        assert "3 prompts sent again" in repr(one)
+        html = one._repr_html_()
+        assert "<b>." not in html
+        assert one.summary()["prompts"].tolist() == [3]
+        assert all(str(one.diff(row)) for row in range(3))
+    assert f"{3 - failed} of 3 answered" in repr(replayed)
+
+
 def test_rows_that_cannot_be_sent(gateway: LocalGateway, client: Client) -> None:
     """They are left out with the row and the reason; where none is left, nothing is sent and the error says why."""
     bad = [Run(request_type="embedding", prompt="x"), Run(prompt=None), Run(prompt="y", params={"tempature": 1})]
