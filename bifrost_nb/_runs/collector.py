@@ -36,7 +36,7 @@ from .._wire.deployments import Deployment
 from .._wire.fast_chunks import PlainChunk, plain_chunks
 from .._wire.gateway_errors import ErrorInfo, gateway_error, innermost, parse_error
 from .._wire.json_text import loads, whole, whole_characters
-from .._wire.metadata import header, parse_cache, parse_usage, served
+from .._wire.metadata import header, parse_cache, parse_usage, rejected_tokens, served
 from .._wire.tool_calls import ToolCalls
 from ..errors import BifrostError, GatewayError, ProtocolError, StreamInterrupted
 from .cost import add_response_cost
@@ -403,7 +403,7 @@ class Collector:
         run = self.run
         if run.ttft_ms is None or run.tool_calls or run.audio or (run.reasoning_tokens is None and self._reasoning):
             return 0
-        return (run.completion_tokens or 0) - (run.reasoning_tokens or 0)
+        return (run.completion_tokens or 0) - (run.reasoning_tokens or 0) - rejected_tokens(self._usage)
 
     def _held_back(self) -> bool:
         """Whether chunks that the gateway got one after another came here all at once.

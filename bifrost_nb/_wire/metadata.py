@@ -24,6 +24,7 @@ __all__ = [
     "parse_cache",
     "parse_cost",
     "parse_usage",
+    "rejected_tokens",
     "served",
 ]
 
@@ -189,13 +190,22 @@ def parse_usage(usage: object) -> Tokens:
     elif total == 0 and not (prompt == 0 and completion == 0):
         total = None
     of_prompt = _object(counts.get("prompt_tokens_details") or counts.get("input_tokens_details"))
-    of_completion = _object(counts.get("completion_tokens_details") or counts.get("output_tokens_details"))
+    of_completion = _of_completion(counts)
     # From 1.5 on `cached_tokens` of the Responses API counts what was written to the cache too (core 1.7's source).
     cached = _count(of_prompt, "cached_read_tokens", "cached_tokens")
     # 2.0 writes both names, one of them 0.
     written = [_count(of_prompt, name) for name in ("cached_write_tokens", "cache_write_tokens")]
     write = max((count for count in written if count is not None), default=None)
     return _folded(Tokens(prompt, completion, total, cached, _count(of_completion, "reasoning_tokens"), write))
+
+
+def rejected_tokens(usage: object) -> int:
+    """How many completion tokens are of a ``prediction`` that the answer did not take: billed, and never seen."""
+    return _count(_of_completion(_object(usage)), "rejected_prediction_tokens") or 0
+
+
+def _of_completion(counts: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _object(counts.get("completion_tokens_details") or counts.get("output_tokens_details"))
 
 
 def _folded(tokens: Tokens) -> Tokens:
