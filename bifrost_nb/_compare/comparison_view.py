@@ -24,6 +24,7 @@ from .verdict import amount
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .._runs.run import Run
     from .comparison import Comparison
 
 __all__ = ["as_html", "as_text", "failures"]
@@ -205,6 +206,11 @@ def _first(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
 
 
+def _may_not_do(run: Run) -> bool:
+    """Whether a failure may mean that the deployment does not do what was asked: no wrong key, limit or broken line."""
+    return run.http_status in (400, 404, 405, 422, 501) or "support" in (run.error_message or "")
+
+
 def failures(comparison: Comparison, *, written: bool = False) -> list[str]:
     """Why runs failed, grouped by reason; the most frequent first. `written`: as files may hold it."""
     from .._display.describe import error_text
@@ -220,8 +226,10 @@ def failures(comparison: Comparison, *, written: bool = False) -> list[str]:
     ]
     if len(ordered) > FAILURES:
         notes.append(f"… and {len(ordered) - FAILURES:,} other reasons; comparison.frame has them all.")
-    texts = [one.name for one in comparison.plan.asked if one.kind == "text"]
-    answered = {name.partition(SEPARATOR)[0] for name, run in comparison.named_runs() if run.status == "ok"}
-    if ordered and texts and not answered & set(texts):
+    texts = {one.name for one in comparison.plan.asked if one.kind == "text"}
+    named = [(name.partition(SEPARATOR)[0], run) for name, run in comparison.named_runs()]
+    answered = {name for name, run in named if run.status == "ok"}
+    refused = {name for name, run in named if run.status == "error" and _may_not_do(run)}
+    if refused & texts and not answered & texts:
         notes.append("These were text completions; a deployment that only chats needs api='chat'.")
     return notes

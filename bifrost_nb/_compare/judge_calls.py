@@ -270,7 +270,7 @@ def error_of(run: Run | None, calls: JudgeCalls) -> str | None:
     if run is None:
         return f"not judged: {calls.exhausted() or (calls.notes[-1] if calls.notes else 'the judge was not asked')}"
     if run.status != "ok":
-        return f"the judge failed ({run.status}): {plain(run.error_message or 'no message', 200)}"
+        return f"the judge failed ({run.status}): {plain(run.error_message or 'no message', 600)}"
     if run.finish_reason == "length":
         return "the judge's reply was cut off at max_tokens"
     return None

@@ -380,5 +380,5 @@ def notes_on_scores(found: Mapping[str, Sequence[Judged]]) -> list[str]:
         extent = f"{len(errors):,} answers have no score" if given else "no answer has a score"
         other = len(errors) - errors.count(common)
         more = f" ({other:,} for other reasons, see {name}_error)" if other else ""
-        notes.append(f"{name}: {extent}: {plain(common, 200)}{more}")
+        notes.append(f"{name}: {extent}: {plain(common, 600)}{more}")
     return notes

@@ -127,7 +127,8 @@ class Run:
     """Chunks that carried text or reasoning. A chunk is not a token."""
     tokens_per_s: float | None = None
     """Tokens per second. Streamed: those of the text that can be seen, from the first text to the last, without
-    reasoning and rejected predictions; None where it cannot be told apart. Otherwise: all completion tokens over the whole call."""
+    reasoning and rejected predictions; None where it cannot be told apart. Otherwise: all completion tokens over the
+    whole call."""
     cache_hit: bool | None = None
     cache_hit_type: str | None = None
     cache_similarity: float | None = None

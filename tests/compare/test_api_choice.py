@@ -9,6 +9,7 @@ import pytest
 import bifrost_nb as bf
 from bifrost_nb import Client, LocalGateway, RunLog
 from bifrost_nb._compare.compare import compare
+from bifrost_nb.scorers import rubric
 
 CHATS, TEXTS = "openai/gpt-4o-mini", "azure/fast"
 
@@ -72,6 +73,20 @@ def test_a_table_of_failures_says_why(client: Client) -> None:
     assert "3 failed" in comparison._repr_html_()
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [{"status": 401}, {"status": 402}, {"status": 500}, {"drop": {}}, {"drop": {"after_chunks": 2}}, {"silent": True}],
+)
+def test_what_has_nothing_to_do_with_the_api_names_none(
+    client: Client, gateway: LocalGateway, rule: dict[str, Any]
+) -> None:
+    """A wrong key, no money, a broken connection or silence: the reason, and no advice to chat."""
+    gateway.script([{"chunks": 5, **rule}])
+    shown = str(compare([TEXTS], "Hi", client=client, timeout=0.5 if rule.get("silent") else 20))
+    assert f"{TEXTS}: 1 failed: " in shown
+    assert "api=" not in shown
+
+
 def test_variants_that_fail_alike_are_told_together(client: Client) -> None:
     """Seven variants with one reason are one line: the first five, how many more, and all their runs."""
     asked = [{"deployment": CHATS, "name": f"v{place}", "temperature": place / 10} for place in range(7)]
@@ -84,7 +99,7 @@ def test_variants_that_fail_alike_are_told_together(client: Client) -> None:
 @pytest.mark.parametrize(
     ("typed", "meant"), [("azure/fsat", TEXTS), ("openai/gpt-4o-mni", CHATS), ("azzure/fast", TEXTS)]
 )
-@pytest.mark.parametrize("way", ["call", "stream", "compare"])
+@pytest.mark.parametrize("way", ["call", "stream", "compare", "judge"])
 def test_a_typo_gets_the_name_that_was_meant(
     typed: str, meant: str, way: str, gateway: LocalGateway, log: RunLog
 ) -> None:
@@ -92,6 +107,8 @@ def test_a_typo_gets_the_name_that_was_meant(
     client = Client(gateway.url, log=log, retries=0)
     if way == "compare":
         told = str(compare([typed], "Hi", client=client, api="text", repeats=3))
+    elif way == "judge":
+        told = str(compare([TEXTS], "Hi", client=client, max_tokens=2, score=rubric("Is it short?", judge=typed)))
     else:
         with pytest.raises(bf.GatewayError) as caught:
             if way == "call":
