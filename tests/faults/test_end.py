@@ -25,6 +25,12 @@ async def main():
         return print(piece)
 asyncio.run(main())""",
     "an exit": f"stream = {OPEN}; print(next(iter(stream))); sys.exit(0)",
+    "three tasks left behind": """
+import asyncio
+async def main():
+    tasks = [asyncio.create_task(client.acomplete('azure/fast', 'Hi', timeout=9)) for _ in range(3)]
+    await asyncio.wait(tasks, timeout=0.3)
+asyncio.run(main())""",
     "another library": """
 sdk = bf.sdk('openai', client=client)
 stream = sdk.completions.create(model='azure/fast', prompt='Hi', stream=True)

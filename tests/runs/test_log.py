@@ -176,6 +176,8 @@ def test_an_update_takes_columns_only(log: RunLog, facts: dict[str, Any], messag
         ({"status": []}, ""),
         ({"prompt_id": set(), "deployment": "azure/fast"}, ""),
         ({"run_id": ()}, ""),
+        ({"run_id": pd.Series([], dtype="string")}, ""),
+        ({"deployment": iter([]), "status": "ok"}, ""),
         ({"status": "ok"}, "ac"),
         ({"status": ("ok", "error")}, "abc"),
         ({"comparison_id": "x"}, "ab"),
