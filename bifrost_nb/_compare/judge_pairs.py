@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
+from .._display.run import seen_text
 from .._display.table import Table
 from .._numbers import whole, whole_number
 from .._prompts.template import variables
@@ -56,7 +57,7 @@ class _Pair:
 
     @property
     def same(self) -> bool:
-        return self.a.run.text.strip() == self.b.run.text.strip()
+        return seen_text(self.a.run.text) == seen_text(self.b.run.text)
 
 
 class Judgement:

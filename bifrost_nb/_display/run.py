@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
+from unicodedata import normalize
 
 from .._keys import without_keys
 from .._runs.columns import COLUMNS
@@ -40,6 +41,7 @@ __all__ = [
     "mimebundle_many",
     "said",
     "said_html",
+    "seen_text",
     "without_texts",
 ]
 
@@ -272,7 +274,12 @@ def said(run: Run) -> str:
     """
     from .media import media_said
 
-    return "\n".join(part for part in (run.text.strip(), *map(_call_text, run.tool_calls), *media_said(run)) if part)
+    return "\n".join(part for part in (seen_text(run.text), *map(_call_text, run.tool_calls), *media_said(run)) if part)
+
+
+def seen_text(text: str) -> str:
+    """`text` so that two that look the same are the same: composed characters, one kind of line end, no outer space."""
+    return normalize("NFC", text.strip().replace("\r\n", "\n"))
 
 
 def said_html(run: Run) -> str:

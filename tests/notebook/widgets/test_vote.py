@@ -11,6 +11,7 @@ import pytest
 
 from bifrost_nb import Client, ConfigurationError, RunLog
 from bifrost_nb._compare.compare import compare
+from bifrost_nb._compare.judge_pairs import PairAnswer, _pairs
 from bifrost_nb._notebook.widgets.vote import Vote
 from bifrost_nb._notebook.widgets.vote_state import COLUMNS, Ballots
 from bifrost_nb._simulator.process import LocalGateway
@@ -120,6 +121,24 @@ def test_equal_answers_count_in_proportion_to_the_votes() -> None:
     while some.current is not None:
         some.choose("tie")
     assert 110 < some.alike < 190  # half of 300; six standard deviations
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ("caf\u00e9", "cafe\u0301", True), ("a\r\nb", "a\nb", True), (" a\n", "a", True), ("a  b", "a b", False),
+        ("Yes", "yes", False), ("0", "0.0", False),
+    ],
+)  # fmt: skip
+def test_what_looks_the_same_is_equal(one: str, other: str, alike: bool) -> None:
+    """Nobody can choose between two spellings of one text; between texts that can be told apart they can."""
+    ballots = Ballots([("a", run("p", one)), ("b", run("p", other)), ("a", run("q", "1")), ("b", run("q", "2"))])
+    assert len(ballots.ballots) == (1 if alike else 2)
+    while ballots.current is not None:
+        ballots.choose("1")
+    assert ballots.alike == alike
+    answers = [PairAnswer(name, "p", {}, run("p", text)) for name, text in (("a", one), ("b", other))]
+    assert [pair.same for pair in _pairs(answers)] == [alike]
 
 
 def test_three_models_of_which_two_agree() -> None:
