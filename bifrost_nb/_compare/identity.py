@@ -10,6 +10,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -18,12 +19,23 @@ from .._keys import Secret
 from .._prompts.value_text import Fault, as_text
 from ..errors import ConfigurationError
 
-__all__ = ["digest_of", "identity_of", "numbered", "shown_values"]
+__all__ = ["address_of", "digest_of", "identity_of", "numbered", "shown_values"]
 
 _QUESTION = ("prompt", "messages", "input", "instructions")
 """Where a request's body holds what differs from prompt to prompt."""
 _TRACING = ("traceparent", "tracestate", "baggage", "user-agent")
 """Headers that change no answer."""
+
+
+def address_of(base_url: str) -> str:
+    """The gateway's address in one spelling: names in lower case, no usual port, this machine as ``localhost``."""
+    parts = urlsplit(base_url)
+    if not parts.hostname:  # "demo"
+        return base_url
+    host = "localhost" if parts.hostname in ("127.0.0.1", "::1") else parts.hostname
+    host = f"[{host}]" if ":" in host else host
+    port = "" if parts.port in (None, {"http": 80, "https": 443}.get(parts.scheme)) else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
 
 
 def identity_of(call: Call, *, question: bool = True) -> list[Any]:

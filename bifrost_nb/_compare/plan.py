@@ -34,7 +34,7 @@ from .abilities import check_images_taken
 from .api_choice import MEDIA, system_for, with_kinds
 from .asked_deployments import AskedDeployment, asked_deployments, check_prompts
 from .groups import SEPARATOR
-from .identity import digest_of, identity_of, numbered, shown_values
+from .identity import address_of, digest_of, identity_of, numbered, shown_values
 from .kept_media import keeper
 from .planned_prompt import PlannedPrompt
 from .row_parameters import check_columns_of, columns_of, for_row, shared_by_rows
@@ -240,7 +240,7 @@ def make_plan(
         check_images_taken(client, (one.deployment for one in asked), known_only=known_only)
     kind = asked[0].kind if len({who.kind for who in asked}) == 1 else "text"
     _check_turns(asked, kind)
-    gateway = client.settings.base_url.rstrip("/")
+    gateway = address_of(client.settings.base_url)
     systems: list[Template] = [each for who in asked for each in (who.system, who.history) if each is not None]
     by_row = {column for who in asked for column in columns_of(who.parameters).values()}
     if kind == "transcription":

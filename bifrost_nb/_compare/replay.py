@@ -20,7 +20,7 @@ from .._safe_text import plain
 from ..errors import ConfigurationError
 from .asked_deployments import AskedDeployment, asked_deployments, check_names
 from .groups import inputs_told, names
-from .identity import digest_of, identity_of
+from .identity import address_of, digest_of, identity_of
 from .plan import TAGS, Plan, Trial
 from .planned_prompt import PlannedPrompt
 
@@ -212,7 +212,7 @@ def _texts(column: pd.Series[Any]) -> list[str | None]:
 def _cells(
     client: Client, prompts: Sequence[PlannedPrompt], asked: tuple[AskedDeployment, ...], sources: Mapping[str, Source]
 ) -> dict[str, Any]:
-    gateway = client.settings.base_url.rstrip("/")
+    gateway = address_of(client.settings.base_url)
     trials = tuple(
         Trial(
             digest_of(

@@ -82,6 +82,27 @@ def test_another_gateway_is_another_identity() -> None:
     assert not ids(other) & ids(make_plan(NOWHERE, [A], "x"))
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("http://localhost:8080", "http://127.0.0.1:8080/", True),
+        ("http://localhost:8080", "HTTP://LOCALHOST:8080", True),
+        ("http://localhost:8080", "http://[::1]:8080", True),
+        ("https://gateway.example", "https://Gateway.Example:443/", True),
+        ("http://gateway.example", "http://gateway.example:80", True),
+        ("http://gateway.example", "https://gateway.example", False),
+        ("http://gateway.example/a", "http://gateway.example/A", False),
+        ("http://localhost:8080", "http://localhost:8081", False),
+        ("http://localhost:8080", "http://10.0.0.1:8080", False),
+    ],
+)
+def test_one_gateway_spelled_in_two_ways(one: str, other: str, same: bool) -> None:
+    """What was paid for at one spelling of an address is found at another."""
+    first, second = (make_plan(Client(url, log=RunLog(None)), [A], "x") for url in (one, other))
+    assert (ids(first) == ids(second)) is same
+    assert (first.comparison_id == second.comparison_id) is same
+
+
 def test_adding_keeps_what_was() -> None:
     """A further deployment, prompt row or repeat adds cells and changes none; the comparison stays the same one."""
     before = plan(repeats=2)
