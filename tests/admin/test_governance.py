@@ -260,7 +260,8 @@ READS: dict[str, Callable[[Client], Any]] = {
 def test_the_gateway_is_only_read(client_of: ClientOf, gateway: LocalGateway, name: str) -> None:
     """GETs alone; but tools are listed by a POST, and doctor asks for a completion of no model, which no provider
     hears of."""
-    READS[name](client_of(gateway.url, virtual_key=DEMO))
+    # A header of its own: a list of models that a client of another test asked for would be taken.
+    READS[name](client_of(gateway.url, virtual_key=DEMO, headers={"x-test": name}))
     records = gateway.requests()
     assert records
     others = [(one["path"], one["body"]) for one in records if one["method"] != "GET"]

@@ -142,7 +142,10 @@ def execute(form: str, code: str) -> None:
     if form == "curl":
         subprocess.run(["sh", "-c", code], check=True, capture_output=True, timeout=30)
     else:
-        exec(compile(code, form, "exec"), {})
+        names: dict[str, Any] = {}
+        exec(compile(code, form, "exec"), names)
+        if form == "openai":  # a program would end here
+            names["client"].close()
 
 
 @pytest.mark.parametrize("form", ["curl", "httpx", "openai"])
