@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._client.judge_tag import judging
+from .._keys import without_keys
 from .._runs.log.codec import encode
 from .._runs.run import Run
 from .._safe_text import plain
@@ -44,7 +45,7 @@ def pickled(scorer: ScorerFunction, secrets: Sequence[str]) -> bytes:
     try:
         sent: bytes = _pickle().dumps(scorer)
     except Exception as error:  # noqa: BLE001 - whatever its closure holds, it can be scored here
-        raise Unsendable(plain(f"it cannot be pickled ({error})", 200)) from None
+        raise Unsendable(plain(without_keys(f"it cannot be pickled ({error})", *secrets), 200)) from None
     if any(secret.encode() in sent for secret in secrets):
         raise Unsendable("it holds a key")
     return sent

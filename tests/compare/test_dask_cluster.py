@@ -224,11 +224,20 @@ def test_what_asks_a_model_or_holds_a_key_is_scored_here(cluster: Any, gateway: 
     def holds_key(run: Any) -> float:
         return os.getpid() + len(key) * 0
 
+    class Refuses:
+        def __reduce__(self) -> Any:
+            raise TypeError(f"no pickle of {key}")
+
+    refuses = Refuses()
+
+    def holds_one_that_tells(run: Any) -> float:
+        return os.getpid() + 0 * len(str(type(refuses)))
+
     def holds_lock(run: Any) -> float:
         with row_lock:
             return os.getpid()
 
-    scorers = {one.__name__: one for one in (holds_client, makes_client, holds_key, holds_lock)}
+    scorers = {one.__name__: one for one in (holds_client, makes_client, holds_key, holds_one_that_tells, holds_lock)}
     found = compare(**question(client, 3, score=scorers), cluster=cluster)
     asked = [one["body"]["prompt"].split()[0] for one in gateway.requests() if one["path"].endswith("completions")]
     assert Counter(asked) == {"Write": 12, "Grade": 12, "Weigh": 12}
@@ -238,6 +247,7 @@ def test_what_asks_a_model_or_holds_a_key_is_scored_here(cluster: Any, gateway: 
     assert found.frame["score_holds_lock"].eq(os.getpid()).all()
     said = "\n".join(found.judge_notes)
     assert "score_holds_key was computed in this process: it holds a key." in said
+    assert "it cannot be pickled (no pickle of [hidden])." in said
     assert "score_makes_client: 12 answers were judged in this process" in said
     assert "PLANTED" not in said
 
