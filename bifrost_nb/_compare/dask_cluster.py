@@ -35,7 +35,7 @@ from .interrupted import ComparisonInterrupted
 from .plan import Plan, Trial, without_keys
 from .progress import Bar
 from .resume import notes_on
-from .sweep import Progress, Sweep
+from .sweep import Progress, Sweep, without_what_is_hidden
 
 if TYPE_CHECKING:
     from .._client.client import Client
@@ -91,6 +91,11 @@ class Remote:
         """Say something about the whole comparison, once."""
         if text not in self.progress.notes:
             self.progress.notes.append(text)
+
+    def quoted(self, note: str, name: str, trial_id: str) -> None:
+        """A worker's note that quotes the error of a run. There is no `redact` hook there, so here it is looked at."""
+        if (run := self.results.get(trial_id)) is not None:
+            self.note(without_what_is_hidden(note, name, run))
 
     def open_trials(self) -> list[Trial]:
         """What no worker has brought to an end, in the order of sending."""
@@ -154,11 +159,15 @@ def _until_done(cluster: Any, remote: Remote, topic: str, bar: Bar, interrupts: 
             failures = [future for future in futures if future.status == "error"]
             for future in failures:
                 remote.note(plain(f"A shard failed: {future.exception()}", 300))
-            notes = {note for future in futures if future.status == "finished" for note in future.result() or ()}
+            ended = [future.result() for future in futures if future.status == "finished"]
+            notes = {note: quoting for each in ended if each is not None for note, quoting in each.items()}
         finally:
             cluster.cancel(futures)
-        for note in sorted(notes):
-            remote.note(note)
+        for note, quoting in sorted(notes.items()):
+            if quoting is None:
+                remote.note(note)
+            else:
+                remote.quoted(note, *quoting)
         if notes or failures:
             return
         lost = 0 if len(remote.settled) > before else lost + 1
@@ -222,8 +231,11 @@ def _keys_of(client: Client, plan: Plan) -> set[str]:
     return {name for headers in every for name, value in headers.items() if isinstance(value, Secret)}
 
 
-def _run_shard(plan: Plan, told: Mapping[str, Any], topic: str, mark: str) -> list[str] | None:
-    """On a worker: run the shard and report each run. None if a lost worker had begun it before."""
+def _run_shard(plan: Plan, told: Mapping[str, Any], topic: str, mark: str) -> dict[str, tuple[str, str] | None] | None:
+    """On a worker: run the shard and report each run. None if a lost worker had begun it before.
+
+    Returns what the person should know, with the deployment and the trial of the run that it quotes.
+    """
     from distributed import get_worker
 
     from .._client.client import unremembered
@@ -235,11 +247,11 @@ def _run_shard(plan: Plan, told: Mapping[str, Any], topic: str, mark: str) -> li
         call = getattr(worker.scheduler, operation)(**arguments)
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(call, loop))
 
-    async def shard() -> list[str] | None:
+    async def shard() -> dict[str, tuple[str, str] | None] | None:
         if await scheduler("events", topic=f"{topic}-{mark}"):
             return None
         if await scheduler("events", topic=f"{topic}-stop"):
-            return []
+            return {}
         await scheduler("log_event", topic=f"{topic}-{mark}", msg="begun")
         reports: set[asyncio.Task[Any]] = set()
 
@@ -261,7 +273,7 @@ def _run_shard(plan: Plan, told: Mapping[str, Any], topic: str, mark: str) -> li
         await asyncio.gather(*reports)
         if not running.cancelled():
             running.result()
-        return sweep.progress.notes
+        return {note: sweep.quoting.get(note) for note in sweep.progress.notes}
 
     return portal().call(shard())
 

@@ -140,6 +140,8 @@ class Sweep:
         self._answered = False
         self._defect: BaseException | None = None
         self._stopped: str | None = None
+        self.quoting: dict[str, tuple[str, str]] = {}
+        """Notes that quote the error of a run: its deployment and trial."""
 
     def add(self, trials: Sequence[Trial], done: Mapping[str, Run]) -> None:
         """Further trials, for the next `run`; those in `done` are not sent. What was given up stays so."""
@@ -258,7 +260,7 @@ class Sweep:
         self.results[trial.trial_id] = outcome.run
         again = self._again(way, place, trial, outcome, started)
         if not again:
-            self._count(way, outcome)
+            self._count(way, trial.trial_id, outcome)
         if self.finished is not None:
             self.finished(outcome.run, not again)
 
@@ -267,14 +269,14 @@ class Sweep:
         now, error = time.monotonic(), outcome.error
         unreachable = isinstance(error, ConnectionFailed) and outcome.run.http_status is None
         self._answered = self._answered or not unreachable
+        if error is None:
+            way.lane.succeeded()
+            return False
         if isinstance(error, RateLimited):
             way.lane.throttled(now, started)
             self._throttled[trial.trial_id] = self._throttled.get(trial.trial_id, 0) + 1
         elif unreachable:
             way.lane.unreachable(now, started)
-        elif error is None:
-            way.lane.succeeded()
-            return False
         else:
             way.lane.answered()
         pause = error.retry_after_s if isinstance(error, GatewayError) else None
@@ -285,7 +287,7 @@ class Sweep:
         if not isinstance(error, RateLimited) and not (unreachable and not getattr(error, "taken", False)):
             return False  # what the gateway may have taken is not sent, and paid, again
         if way.lane.setbacks > (SETBACKS if self._answered else SETBACKS_AT_FIRST):
-            self._close([way], f"{way.asked.name} was given up: {_words_of(error)}")
+            self._give_up(way, trial.trial_id, error)
         if way.closed is not None or self._throttled.get(trial.trial_id, 0) >= MAX_SENDS:
             return False
         if not way.waiting:
@@ -294,7 +296,7 @@ class Sweep:
         self.progress.resent += 1
         return True
 
-    def _count(self, way: _DeploymentQueue, outcome: Outcome) -> None:
+    def _count(self, way: _DeploymentQueue, trial_id: str, outcome: Outcome) -> None:
         error = outcome.error
         if error is None:
             way.hopeless = 0
@@ -305,7 +307,7 @@ class Sweep:
             hopeless = isinstance(error, (AuthenticationFailed, BudgetExceeded, NotFound))
             way.hopeless = way.hopeless + 1 if hopeless else 0
             if way.hopeless >= MAX_FATAL_IN_A_ROW:
-                self._close([way], f"{way.asked.name} was given up: {_words_of(error)}")
+                self._give_up(way, trial_id, error)
         told = f"{way.asked.name}: some runs carry notes (run.notes), for example: "
         for note in filter(is_shared, outcome.run.notes):
             self._note(note)
@@ -324,6 +326,14 @@ class Sweep:
                 self.progress.failed += sum(trial.trial_id in self.results for _, trial in way.waiting)
         self._note(reason)
 
+    def _give_up(self, way: _DeploymentQueue, trial_id: str, error: BifrostError) -> None:
+        name = way.asked.name
+        reason = f"{name} was given up: {plain(error, 200)}"
+        if error.run is not None:
+            reason = without_what_is_hidden(reason, name, error.run)
+            self.quoting[reason] = (name, trial_id)
+        self._close([way], reason)
+
     def _stop(self, reason: str) -> None:
         """No money is left. Said once: what is still in flight then makes it cost a little more."""
         if self._stopped is not None and self._stopped in self.progress.notes:
@@ -336,9 +346,12 @@ class Sweep:
             self.progress.notes.append(text)
 
 
-def _words_of(error: BifrostError | None) -> str:
-    """Why nothing more is sent, for a note, which reports and pickles keep: as a `redact` hook wants it."""
-    run = None if error is None else error.run
-    if run is None or "error_message" not in run.written:
-        return plain(error, 200)
-    return plain(error_text(as_written(run)), 200) or plain(f"{type(error).__name__} ({run.http_status})", 200)
+def without_what_is_hidden(reason: str, name: str, run: Run) -> str:
+    """`reason`, why nothing more is sent to `name`, as reports and pickles may keep it, which keep notes as they are.
+
+    It quotes the error of `run`, whose words a `redact` hook may want otherwise.
+    """
+    if "error_message" not in run.written:
+        return reason
+    words = plain(error_text(as_written(run)), 200) or plain(f"{run.error_type} ({run.http_status})", 200)
+    return f"{name} was given up: {words}"

@@ -280,3 +280,23 @@ def test_an_interrupt_while_workers_score(cluster: Any, gateway: LocalGateway, t
     assert frame.loc[frame["score"].isna(), "score_error"].eq("not judged: interrupted").all()
     cluster.submit(int, 1, pure=False).result(30)  # behind whatever still ran
     assert len(counted.read_text()) < 160
+
+
+def test_notes_of_workers_are_redacted_here(cluster: Any, gateway: LocalGateway, tmp_path: Path) -> None:
+    """A worker has no hook, and its note on a deployment that it gave up quotes the gateway."""
+    gateway.script([{"status": 404, "error": {"message": "no model for anna@example.com"}}] * 200)
+
+    def no_mail(text: str, what: str) -> str:
+        return text.replace("anna@example.com", "[mail]")
+
+    def given_up(**more: Any) -> tuple[str, bytes]:
+        client = Client(gateway.url, log=RunLog(tmp_path / f"{len(more)}.jsonl"), **more)
+        asked = compare(["azure/fast"], "Hi {{n}}", inputs={"n": list(range(40))}, client=client, cluster=cluster)
+        [note] = [note for note in asked.notes if "was given up" in note]
+        return note, pickle.dumps(asked)
+
+    note, packed = given_up(redact=no_mail)
+    assert "[mail]" in note
+    assert b"anna@" not in packed
+    assert "azure/fast was given up: NotFound (404)" in given_up(redact=lambda text, what: None)[0]
+    assert "no model for anna@example.com" in given_up()[0]
