@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import math
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -48,6 +50,8 @@ ScorerFunction = Callable[..., Any]
 Row = Mapping[str, Any]
 AT_ONCE = 16
 """So many judgements of user code run at the same time, in threads or on a loop."""
+SLOW_S, PATIENCE_S = 0.1, 0.5
+"""A judgement that takes so long, or all of them so far, is waited for by more than one thread."""
 LONGEST = 2_000
 """Characters of a reason that are kept."""
 INTERRUPTED = "not judged: interrupted"
@@ -172,8 +176,8 @@ def scores(name: str, scorer: ScorerFunction, work: Sequence[tuple[Run, Row]], c
     """Judge each (run, row of inputs): `calls.found[name]` gets one judgement for each, in order.
 
     It is complete from the first moment on ("not judged" where nothing is known yet), so that what was judged is there
-    when KeyboardInterrupt is raised. Plain functions run beside each other in threads, async ones on a loop of their
-    own, and the former on the workers where the comparison ran on a cluster. A run without an answer has no score.
+    when KeyboardInterrupt is raised. Plain functions that take their time run beside each other in threads, async ones
+    on a loop of their own; on a cluster the plain ones run on its workers. A run without an answer has no score.
     """
     scorer = scorer.scorer if isinstance(scorer, Bounded) else scorer
     into = [_prejudged(run) or Judged(None, None, INTERRUPTED) for run, _ in work]
@@ -223,17 +227,39 @@ class _Scoring:
     with_row: bool
 
     def in_threads(self, places: Sequence[int]) -> None:
+        """One thread at first, and more once the function turns out to take its time.
+
+        Threads would only slow down what computes for some microseconds, and an interrupt loses what is under way.
+        """
+        queue, over = iter(places), threading.Event()
+        lock = threading.Lock()
+
+        def judge_on() -> None:
+            while not over.is_set():
+                with lock:
+                    place = next(queue, None)
+                if place is None:
+                    return
+                self._in_a_thread(place)
+                ended[0] += 1
+
+        ended, at_once = [0], 1
         pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="bifrost-nb-score")
-        running: set[Future[None]] = set()
         try:
-            for place in places:
-                running.add(pool.submit(self._in_a_thread, place))
-                if len(running) >= 4 * AT_ONCE:  # few at a time, so that an interrupt leaves little behind
-                    running = _some_ended(running)
+            running, began = {pool.submit(judge_on)}, time.monotonic()
             while running:
-                running = _some_ended(running)
+                before = ended[0]
+                # Short: on Windows a wait without limit cannot be interrupted.
+                done, running = wait(running, timeout=SLOW_S, return_when=FIRST_COMPLETED)
+                for one in done:
+                    one.result()  # an interrupt or exit of the user's function itself
+                if running and (ended[0] == before or time.monotonic() - began > PATIENCE_S):
+                    more = min(AT_ONCE, len(places)) - at_once
+                    at_once += more
+                    running |= {pool.submit(judge_on) for _ in range(more)}
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # what runs goes on, and is remembered when it ends
+            over.set()
+            pool.shutdown(wait=False)  # what runs goes on, and is remembered when it ends
 
     def on_a_loop(self, places: Sequence[int]) -> None:
         async def all_of_them() -> None:
@@ -310,14 +336,6 @@ def called(scorer: ScorerFunction, run: Run, row: Row, with_row: bool) -> Judged
 
 def _call(scorer: ScorerFunction, run: Run, row: Row, with_row: bool) -> Any:
     return scorer(run, row) if with_row else scorer(run)
-
-
-def _some_ended(running: set[Future[None]]) -> set[Future[None]]:
-    # Short: on Windows a wait without limit cannot be interrupted.
-    ended, running = wait(running, timeout=0.1, return_when=FIRST_COMPLETED)
-    for one in ended:
-        one.result()  # an interrupt or exit of the user's function itself
-    return running
 
 
 _PAID: dict[Any, dict[str, Judged]] = {}

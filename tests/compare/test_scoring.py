@@ -176,6 +176,17 @@ def test_functions_run_beside_each_other(ask: Any) -> None:
     assert frame["score_async"].eq(1).all()
 
 
+def test_quick_functions_keep_to_one_thread(ask: Any) -> None:
+    """Threads would cost them more than they take. A machine that stands still for 0.1 s may look like a slow one."""
+
+    def threads() -> int:
+        seen: set[int] = set()
+        ask(score=lambda run: seen.add(threading.get_ident()) or 1)
+        return len(seen)
+
+    assert any(threads() == 1 for _ in range(5))
+
+
 def test_what_was_judged_before_an_interrupt_is_kept(ask: Any) -> None:
     """An interrupt in the middle of judging keeps the scores there are; the others say that it was interrupted."""
     release = threading.Event()
