@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict, Unpack
 
 from .._numbers import number, whole_number
 from .._safe_text import quoted
@@ -44,11 +44,12 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-__all__ = ["Difference", "DifferenceOptions", "Mixed", "Outcome", "difference"]
+__all__ = ["Difference", "DifferenceOptions", "Mixed", "Outcome", "Sides", "difference", "difference_of"]
 
 Mixed = Literal["refuse", "drop", "keep"]
 Outcome = Literal["a", "b", "equal", "unsure", "refused"]
 Side = Literal["better", "worse", "same"]
+_KEYS = ["input", "other", "repeat"]
 
 
 class DifferenceOptions(TypedDict, total=False):
@@ -225,29 +226,83 @@ def difference(
 
     `confidence` is that of the interval, 0.95 unless you say otherwise; `seed` is that of the bootstrap.
     """
-    frame = groups.runs_frame(frame)
-    passes = groups.sweeps(frame).fillna("")
+    return difference_of(
+        Sides(frame), a, b, metric, by=by, statistic=statistic, mixed=mixed, margin=margin, confidence=confidence,
+        seed=seed, order=order, bounds=bounds,
+    )  # fmt: skip
+
+
+class OneSide(NamedTuple):
+    """The runs of one name that count for a metric: for each input, the dimension that is not compared, and repeat."""
+
+    values: pd.Series[Any]
+    in_sweeps: pd.Series[Any]
+    """`values` by sweep too."""
+    excluded: Mapping[str, int]
+    reason: str | None
+    """Why it is not compared."""
+
+
+class Sides:
+    """A frame of runs whose names are set beside each other in pairs; each name's runs are gone through once.
+
+    Raises ConfigurationError for what is no frame of runs.
+    """
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self.labels = groups.Labels(groups.runs_frame(frame))
+        self._made: dict[tuple[str, ...], OneSide] = {}
+
+    def side(self, name: str, metric: str, by: By, mixed: Mixed) -> OneSide:
+        """What is compared of `name`."""
+        key = (name, metric, by, mixed)
+        if key not in self._made:
+            self._made[key] = _side(self.labels, *key)
+        return self._made[key]
+
+
+def _side(labels: groups.Labels, name: str, metric: str, by: By, mixed: Mixed) -> OneSide:
+    import pandas as pd
+
+    excluded: dict[str, int] = {}
+    runs = _clean(labels.frame[(labels.names(by) == name).fillna(value=False)], metric, mixed, excluded)
+    reason = (_mixture(runs, labels) or _moved(runs, labels)) if mixed == "refuse" else None
+    others: dict[By, By] = {"template": "deployment", "deployment": "template"}
+    values = pd.DataFrame({
+        "input": labels.inputs[runs.index],
+        "other": labels.names(others[by])[runs.index].fillna("") if by in others else "",
+        "repeat": runs["repeat"].fillna(0),
+        "sweep": labels.sweeps[runs.index],
+        "value": runs[metric].astype("float64"),
+    })  # fmt: skip
+    loose, in_sweeps = (values.groupby(keys)["value"].mean() for keys in (_KEYS, [*_KEYS, "sweep"]))
+    return OneSide(loose, in_sweeps, excluded, reason)
+
+
+def difference_of(sides: Sides, a: str, b: str, metric: str, **options: Unpack[DifferenceOptions]) -> Difference:
+    """`difference` of one of the pairs of `sides`."""
+    mixed, confidence, margin = options.get("mixed", "refuse"), options.get("confidence", 0.95), options.get("margin")
     if margin is not None:
         margin = math.nan if (found := number(margin)) is None else found
-    seed = whole_number("seed", seed, least=0)
-    by = _check(frame, a, b, metric, by, mixed, margin, confidence)
+    seed = whole_number("seed", options.get("seed", 0), least=0)
+    by = _check(sides.labels, a, b, metric, options.get("by"), mixed, margin, confidence)
     margin = default_margin(metric) if margin is None else margin
-    question = _Question(a, b, metric, checked_statistic(metric, statistic), margin, confidence, seed)
-    names = groups.names(frame, by)
+    statistic = checked_statistic(metric, options.get("statistic"))
+    question = _Question(a, b, metric, statistic, margin, confidence, seed)
     excluded: dict[str, int] = {}
-    sides = []
-    for name in (a, b):
-        side = _clean(frame[(names == name).fillna(value=False)], metric, mixed, excluded)
-        if mixed == "refuse" and (reason := _mixture(side) or _moved(side, passes)):
-            return _nothing(question, excluded, reason)
-        sides.append(side)
-    left, right = (_values(side, metric, by, passes) for side in sides)
+    left, right = (sides.side(name, metric, by, mixed) for name in (a, b))
+    for side in (left, right):
+        for reason, count in side.excluded.items():
+            excluded[reason] = excluded.get(reason, 0) + count
+        if side.reason is not None:
+            return _nothing(question, excluded, side.reason)
     pairs = _paired(left, right, is_time(metric), excluded)
     if pairs.empty:
         left_out = "; ".join(f"{count:,} runs {reason}" for reason, count in excluded.items() if "sweep" in reason)
         reason = f"no input was answered by both {a} and {b}" + (f" ({left_out})" if left_out else "")
         return _nothing(question, excluded, reason)
-    return _judged(question, pairs, _input_columns(frame), excluded, order, bounds)
+    order, bounds = options.get("order"), options.get("bounds", (0.0, 1.0))
+    return _judged(question, pairs, sides.labels.input_columns, excluded, order, bounds)
 
 
 def decided(found: Difference, p_value: float) -> Difference:
@@ -258,35 +313,18 @@ def decided(found: Difference, p_value: float) -> Difference:
     return found
 
 
-def _values(side: pd.DataFrame, metric: str, by: By, passes: pd.Series[Any]) -> pd.DataFrame:
-    """input, the dimension that is not compared, repeat, sweep and value of each run."""
-    import pandas as pd
-
-    other = {"variant": None, "template": groups.deployments, "deployment": lambda f: groups.names(f, "template")}[by]
-    return pd.DataFrame({
-        "input": groups.inputs(side),
-        "other": "" if other is None else other(side).fillna(""),
-        "repeat": side["repeat"].fillna(0),
-        "sweep": passes[side.index],
-        "value": side[metric].astype("float64"),
-    })  # fmt: skip
-
-
-def _paired(left: pd.DataFrame, right: pd.DataFrame, same_sweep: bool, excluded: dict[str, int]) -> pd.DataFrame:
+def _paired(left: OneSide, right: OneSide, same_sweep: bool, excluded: dict[str, int]) -> pd.DataFrame:
     """The pairs: index input, columns ``a`` and ``b``. Counts what has no partner into `excluded`.
 
     Inputs that ask the same are one from here on.
     """
     import pandas as pd
 
-    keys = ["input", "other", "repeat"]
-
-    def paired(by: list[str]) -> pd.DataFrame:
-        sides = (side.groupby(by)["value"].mean() for side in (left, right))
+    def beside(*sides: pd.Series[Any]) -> pd.DataFrame:
         return pd.concat(sides, axis="columns", keys=["a", "b"])
 
-    loose = paired(keys)
-    table = paired([*keys, "sweep"]) if same_sweep else loose
+    loose = beside(left.values, right.values)
+    table = beside(left.in_sweeps, right.in_sweeps) if same_sweep else loose
     found = table.dropna()
     alone = table[table.isna().any(axis="columns")]
     if same_sweep and (apart := int(alone[_keys_in(alone, loose.dropna())].notna().to_numpy().sum())):
@@ -461,39 +499,31 @@ def _clean(frame: pd.DataFrame, metric: str, mixed: Mixed, excluded: dict[str, i
     return frame
 
 
-def _mixture(side: pd.DataFrame) -> str | None:
+def _mixture(side: pd.DataFrame, labels: groups.Labels) -> str | None:
     """Why the runs of a deployment of this side are not those of one deployment, or None."""
-    for name, runs in side.groupby(groups.deployments(side), sort=False, dropna=False):
-        who = groups.served(runs)
+    for name, runs in side.groupby(labels.names("deployment")[side.index], sort=False, dropna=False):
+        who = labels.served[runs.index]
         if runs["is_fallback"].fillna(value=False).any() or who.nunique(dropna=False) > 1:
             shares = who.fillna("unknown").value_counts(normalize=True)
             return f"{name} was served by " + ", ".join(f"{other} ({share:.0%})" for other, share in shares.items())
     return None
 
 
-def _moved(side: pd.DataFrame, passes: pd.Series[Any]) -> str | None:
+def _moved(side: pd.DataFrame, labels: groups.Labels) -> str | None:
     """Why the runs of a deployment are not those of one model: the gateway's alias was pointed elsewhere, or None.
 
     Keys of one alias may have models of different names; then a sweep has all of them.
     """
     told = side["model_deployment"].notna() & side["model_deployment"].ne(side["model"]).fillna(value=True)
     known = side[told]
-    for name, runs in known.groupby(groups.deployments(known), sort=False):
+    if known.empty:
+        return None
+    for name, runs in known.groupby(labels.names("deployment")[known.index], sort=False):
         models = runs["model_deployment"]
-        if not set.intersection(*(set(some) for _, some in models.groupby(passes[runs.index]))):
+        if not set.intersection(*(set(some) for _, some in models.groupby(labels.sweeps[runs.index]))):
             shares = ", ".join(f"{model} ({share:.0%})" for model, share in models.value_counts(normalize=True).items())
             return f"{name} stood for {shares} in different sweeps (fresh=True asks all anew, mixed='keep' takes them)"
     return None
-
-
-def _input_columns(frame: pd.DataFrame) -> pd.DataFrame:
-    """The columns of the inputs, a row for each input."""
-    found = frame[[name for name in frame.columns if str(name).startswith("input_") and not _is_run_column(str(name))]]
-    return found.assign(input_id=groups.inputs(frame)).drop_duplicates("input_id")
-
-
-def _is_run_column(name: str) -> bool:
-    return name in ("input_cost_usd", "input_id")
 
 
 def _nothing(question: _Question, excluded: Mapping[str, int], reason: str) -> Difference:
@@ -522,15 +552,15 @@ def _nothing(question: _Question, excluded: Mapping[str, int], reason: str) -> D
 
 
 def _check(
-    frame: pd.DataFrame, a: str, b: str, metric: str, by: By | None, mixed: str, margin: Any, confidence: float
+    labels: groups.Labels, a: str, b: str, metric: str, by: By | None, mixed: str, margin: Any, confidence: float
 ) -> By:
     """How the names are to be read. Raises ConfigurationError."""
     if by is not None:
         groups.check_by(by)
     ways: tuple[By, ...] = ("variant", "deployment", "template") if by is None else (by,)
-    known = {way: list(groups.names(frame, way).dropna().unique()) for way in ways}
+    frame, known = labels.frame, {way: labels.known(way) for way in ways}
     found = next((way for way in ways if a in known[way] and b in known[way]), ways[0])
-    numeric = [name for name in frame.columns if frame[name].dtype.kind in "iufb" and name != "repeat"]
+    numeric = [name for name, dtype in frame.dtypes.items() if dtype.kind in "iufb" and name != "repeat"]
     every = list(dict.fromkeys(name for way in ways for name in known[way]))
     for what, name, choices in ((by or "variant", a, every), (by or "variant", b, every), ("metric", metric, numeric)):
         if not isinstance(name, str):

@@ -5,6 +5,7 @@ A comparison's frame has these as columns; a frame of the run log has them in it
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from .plan import Trial
 
 __all__ = [
-    *("SEPARATOR", "By", "check_by", "chosen", "default_by", "deployments", "inputs", "inputs_told", "names"),
+    *("SEPARATOR", "By", "Labels", "check_by", "chosen", "default_by", "deployments", "inputs", "inputs_told", "names"),
     *("names_of_both", "question_of", "questions", "runs_frame", "served", "sides", "sweeps"),
 ]
 
@@ -40,10 +41,52 @@ _READ: dict[str, Any] = {
     "repeat": "Int64",
 }
 """What figures are made of, beside `_NEEDED`."""
+_NO_INPUTS = ("input_cost_usd", "input_id")
+"""Columns of a run whose names begin as those of inputs do."""
 _FLAGS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 """True and false as files of text have them."""
 _TWIN = re.compile(r"([0-9a-f]{12})-[0-9]+")
 """The id of an input that asks what one before it asks, see `plan.make_plan`."""
+
+
+class Labels:
+    """What the functions below say of each row of a `runs_frame`, each read once for however many comparisons."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self.frame = frame
+        self._names: dict[By, pd.Series[Any]] = {}
+        self._known: dict[By, list[str]] = {}
+
+    def names(self, by: By) -> pd.Series[Any]:
+        """The variant, deployment or template of each row."""
+        if by not in self._names:
+            self._names[by] = names(self.frame, by)
+        return self._names[by]
+
+    def known(self, by: By) -> list[str]:
+        """Each name once, in order."""
+        if by not in self._known:
+            self._known[by] = [str(name) for name in self.names(by).dropna().unique()]
+        return self._known[by]
+
+    @functools.cached_property
+    def inputs(self) -> pd.Series[Any]:
+        return inputs(self.frame)
+
+    @functools.cached_property
+    def sweeps(self) -> pd.Series[Any]:
+        """Empty where unknown."""
+        return sweeps(self.frame).fillna("")
+
+    @functools.cached_property
+    def served(self) -> pd.Series[Any]:
+        return served(self.frame)
+
+    @functools.cached_property
+    def input_columns(self) -> pd.DataFrame:
+        """The columns of the inputs, a row for each input."""
+        own = [name for name in self.frame.columns if str(name).startswith("input_") and name not in _NO_INPUTS]
+        return self.frame[own].assign(input_id=self.inputs).drop_duplicates("input_id")
 
 
 def check_by(by: object, templates: Sequence[str] | None = None) -> None:
@@ -224,14 +267,18 @@ def _templates(frame: pd.DataFrame) -> pd.Series[Any]:
 
 def _tagged(frame: pd.DataFrame, column: str | None, tag: str) -> pd.Series[Any]:
     """`column` where the frame has it; where it has no value, `tag`."""
+    told = frame[column].astype("string") if column is not None and column in frame else None
+    if told is not None and not told.hasnans:
+        return told
     found: list[Any] = [None] * len(frame)
     if "tags" in frame:
-        text = frame["tags"].astype("string")
-        for place in text.str.contains(f'"{tag}"', regex=False, na=False).to_numpy().nonzero()[0]:
-            value = _parsed(text.iloc[place]).get(tag)
-            found[place] = value if isinstance(value, str) else None
+        quoted_tag = f'"{tag}"'
+        for place, text in enumerate(frame["tags"].astype("string").to_list()):
+            if isinstance(text, str) and quoted_tag in text:
+                value = _parsed(text).get(tag)
+                found[place] = value if isinstance(value, str) else None
     tagged = _series(frame, found)
-    return tagged if column is None or column not in frame else frame[column].astype("string").fillna(tagged)
+    return tagged if told is None else told.fillna(tagged)
 
 
 def _parsed(text: str) -> dict[str, Any]:

@@ -215,6 +215,7 @@ def test_an_interrupt_while_answers_are_judged(gateway: LocalGateway, client: Cl
 
     def slow(run: Run) -> float:
         signal.raise_signal(signal.SIGINT)
+        time.sleep(0.5)  # the waiting thread looks sooner
         return 1.0
 
     with pytest.raises(ComparisonInterrupted) as stop:
