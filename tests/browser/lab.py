@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tests.lazy import nbformat
+from tests import lazy
 
 App = Literal["lab", "notebook"]
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
@@ -180,7 +180,7 @@ class Notebook:
         path = server.root / name
         if not path.exists():
             kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-            nbformat.write(nbformat.v4.new_notebook(metadata={"kernelspec": kernel}), path)
+            lazy.nbformat.write(lazy.nbformat.v4.new_notebook(metadata={"kernelspec": kernel}), path)
         self.path = path
         self.app = app
         self.console: list[str] = []
@@ -304,7 +304,7 @@ class Notebook:
     def saved(self) -> Any:
         """The notebook file as it is saved now."""
         self.command("docmanager:save")
-        return nbformat.read(self.path, as_version=4)
+        return lazy.nbformat.read(self.path, as_version=4)
 
     def picture(self, path: Path, cell: Cell | None = None) -> None:
         """Photograph the window, scrolled to the cell's output."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bifrost_nb._simulator.process import LocalGateway
-from tests.lazy import nbformat
+from tests import lazy
 
 from .lab import Notebook, Server
 
@@ -33,9 +33,9 @@ def test_run_all_twice_gives_the_same_chat(context: Any, server: Server, gateway
     cells = [SETUP.format(url=gateway.url)]
     cells += [f"%%bifrost {CHAT} --history --max-tokens 5\n{word}" for word in ("one", "two", "three")]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    made = nbformat.v4.new_notebook(metadata={"kernelspec": kernel})
-    made.cells = [nbformat.v4.new_code_cell(source) for source in cells]
-    nbformat.write(made, server.root / "chat.ipynb")
+    made = lazy.nbformat.v4.new_notebook(metadata={"kernelspec": kernel})
+    made.cells = [lazy.nbformat.v4.new_code_cell(source) for source in cells]
+    lazy.nbformat.write(made, server.root / "chat.ipynb")
     notebook = Notebook(context, server, "lab", "chat.ipynb")
     once = [["one"], ["one", "It is said.", "two"], ["one", "It is said.", "two", "It is said.", "three"]]
     for times in (1, 2):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bifrost_nb._simulator.process import LocalGateway
-from tests.lazy import nbformat
+from tests import lazy
 from tests.thorough import thorough
 
 from .conftest import SETUP
@@ -280,8 +280,8 @@ print(sum(map(len, replayed)))
 def test_reopened_untrusted(context: Any, server: Server, opened: Watched) -> None:
     """The saved notebook, changed by somebody else and so no longer trusted, opened again."""
     saved = opened.saved()
-    saved.cells.append(nbformat.v4.new_markdown_cell("Changed."))  # type: ignore[no-untyped-call]
-    nbformat.write(saved, server.root / "untrusted.ipynb")  # type: ignore[no-untyped-call]
+    saved.cells.append(lazy.nbformat.v4.new_markdown_cell("Changed."))  # type: ignore[no-untyped-call]
+    lazy.nbformat.write(saved, server.root / "untrusted.ipynb")  # type: ignore[no-untyped-call]
     opened.close()
     again = Watched(context, server, "untrusted.ipynb", (opened.canary, opened.asked))
     trusted = "window.jupyterapp.shell.currentWidget.content.widgets.map(w => w.model.trusted)"

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pytest
 
 from bifrost_nb._simulator.process import LocalGateway
-from tests.lazy import nbformat
+from tests import lazy
 from tests.thorough import thorough
 
 from .lab import Notebook, Server
@@ -80,9 +80,11 @@ def opened(context: Any, server: Server) -> Iterator[Any]:
 
     def open_in(app: Literal["lab", "notebook"], name: str, *sources: str, new_page: bool) -> Notebook:
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-        cells = [nbformat.v4.new_code_cell(source) for source in sources]
+        cells = [lazy.nbformat.v4.new_code_cell(source) for source in sources]
         if not (server.root / name).exists():
-            nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), server.root / name)
+            lazy.nbformat.write(
+                lazy.nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), server.root / name
+            )
         notebooks.append(Notebook(context, server, app, name, new_page=new_page))
         return notebooks[-1]
 

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-import nbformat
 import pytest
 
+from tests import lazy
 from tests.thorough import thorough
 
 from .lab import App, Cell, Notebook, Server
@@ -90,12 +90,12 @@ def test_runs(context: Any, server: Server, pictures: Path, path: Path) -> None:
 def opened_in(app: App, path: Path, context: Any, server: Server, elsewhere: str) -> Notebook:
     """A copy of the page, open in this front end; its kernel's settings name the gateway `elsewhere`."""
     name = f"{app}-{path.name}"
-    page = nbformat.read(path, as_version=4)
+    page = lazy.nbformat.read(path, as_version=4)
     for cell in page.cells:  # the page on a gateway of one's own takes the one that is named, else the embedded one
         cell.source = cell.source.replace('os.environ.get("BIFROST_BASE_URL", "demo")', '"demo"')
     setting = f"import os\nos.environ['BIFROST_BASE_URL'] = {elsewhere!r}"
-    page.cells.insert(0, nbformat.v4.new_code_cell(setting))
-    nbformat.write(page, server.root / name)
+    page.cells.insert(0, lazy.nbformat.v4.new_code_cell(setting))
+    lazy.nbformat.write(page, server.root / name)
     notebook = Notebook(context, server, app, name)
     notebook.console.clear()  # Notebook 7 has errors of its own while it starts
     return notebook

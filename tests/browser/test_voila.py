@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bifrost_nb._simulator.process import LocalGateway
-from tests.lazy import nbformat
+from tests import lazy
 
 from .lab import Server
 
@@ -29,9 +29,11 @@ def test_a_page_is_an_application(context: Any, server: Server, gateway: LocalGa
     pytest.importorskip("voila", reason="voila is not installed")
     others = {"azure/fast": "Some words.", "azure/large": "Other words."}
     gateway.script([{"prompt": "bird", "text": "A wren."}, *({"deployment": n, "text": t} for n, t in others.items())])
-    cells = [nbformat.v4.new_code_cell(source.strip().format(url=gateway.url)) for source in CELLS]
+    cells = [lazy.nbformat.v4.new_code_cell(source.strip().format(url=gateway.url)) for source in CELLS]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), server.root / "page.ipynb")
+    lazy.nbformat.write(
+        lazy.nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), server.root / "page.ipynb"
+    )
     page = context.new_page()
     page.goto(f"{server.url}/voila/render/page.ipynb?token={server.token}", timeout=90_000)
     page.get_by_text("4 runs: 4 done").first.wait_for(timeout=60_000)

@@ -14,8 +14,8 @@ import pytest
 
 import bifrost_nb as bf
 from bifrost_nb._simulator.process import LocalGateway
+from tests import lazy
 from tests.data.hostile import HOSTILE
-from tests.lazy import nbformat
 from tests.markup import read
 from tests.prompts.test_template import UNTOUCHED
 
@@ -238,8 +238,8 @@ def test_the_file_alone_gives_the_runs_back(loaded: FrontEnd, tmp_path: Path) ->
     cells = [loaded.run(source).wait() for source in sources]
     assert [cell.status for cell in cells] == ["ok"] * len(cells)
     path = tmp_path / "evidence.ipynb"
-    saved = [nbformat.v4.new_code_cell(cell.id, outputs=outputs(cell)) for cell in cells]
-    nbformat.write(nbformat.v4.new_notebook(cells=saved), path)
+    saved = [lazy.nbformat.v4.new_code_cell(cell.id, outputs=outputs(cell)) for cell in cells]
+    lazy.nbformat.write(lazy.nbformat.v4.new_notebook(cells=saved), path)
     frame = bf.from_notebook(path)
     assert len(frame) == 1 + 2 + 2 + 1 + 1
     first = frame.iloc[0]
@@ -252,4 +252,6 @@ def test_the_file_alone_gives_the_runs_back(loaded: FrontEnd, tmp_path: Path) ->
 
 def outputs(cell: Cell) -> list[Any]:
     """The cell's outputs as a front end saves them."""
-    return [nbformat.v4.new_output("display_data", each["data"], metadata=each["metadata"]) for each in cell.displays]
+    return [
+        lazy.nbformat.v4.new_output("display_data", each["data"], metadata=each["metadata"]) for each in cell.displays
+    ]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bifrost_nb._simulator.process import LocalGateway
-from tests.lazy import nbclient, nbconvert, nbformat
+from tests import lazy
 
 from .conftest import SETUP
 
@@ -15,7 +15,7 @@ HOSTILE = "Hello <script>alert(1)</script> **world**"
 
 
 @pytest.fixture(scope="module")
-def executed(shared_gateway: LocalGateway, tmp_path_factory: pytest.TempPathFactory) -> nbformat.NotebookNode:
+def executed(shared_gateway: LocalGateway, tmp_path_factory: pytest.TempPathFactory) -> lazy.nbformat.NotebookNode:
     """A notebook with one answer and one race, run as nbconvert --execute runs it."""
     shared_gateway.reset()
     shared_gateway.script([{"prompt": "hostile", "text": HOSTILE}])
@@ -24,17 +24,17 @@ def executed(shared_gateway: LocalGateway, tmp_path_factory: pytest.TempPathFact
         "one, = show('hostile')",
         "show('hostile', 'two words')\nprint('after')",
     ]
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
+    notebook = lazy.nbformat.v4.new_notebook(cells=[lazy.nbformat.v4.new_code_cell(source) for source in sources])
     folder = tmp_path_factory.mktemp("unattended")
     environment = pytest.MonkeyPatch()
     with environment.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
         patch.setenv("BIFROST_RUN_LOG", str(folder / "runs.jsonl"))
-        nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+        lazy.nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
     return notebook
 
 
-def test_only_the_static_answer_is_saved(executed: nbformat.NotebookNode) -> None:
+def test_only_the_static_answer_is_saved(executed: lazy.nbformat.NotebookNode) -> None:
     """The saved notebook holds each answer once, as HTML and text with its facts as metadata, and no widget state."""
     _, one, race = executed.cells
     (output,) = one.outputs
@@ -48,11 +48,11 @@ def test_only_the_static_answer_is_saved(executed: nbformat.NotebookNode) -> Non
     assert "widgets" not in executed.metadata
 
 
-def test_exports(executed: nbformat.NotebookNode) -> None:
+def test_exports(executed: lazy.nbformat.NotebookNode) -> None:
     """Exported to HTML and Markdown the answer is there, inert, and nothing of ours is fetched from a network."""
-    page, _ = nbconvert.HTMLExporter().from_notebook_node(executed)
+    page, _ = lazy.nbconvert.HTMLExporter().from_notebook_node(executed)
     assert "<strong>world</strong>" in page
     assert "<script>alert(1)</script>" not in page
     assert "application/vnd.jupyter.widget" not in page
-    text, _ = nbconvert.MarkdownExporter().from_notebook_node(executed)
+    text, _ = lazy.nbconvert.MarkdownExporter().from_notebook_node(executed)
     assert "azure/fast" in text

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bifrost_nb._simulator.process import LocalGateway
-from tests.lazy import nbformat
+from tests import lazy
 from tests.thorough import thorough
 
 ROOT = Path(__file__).parents[2]
@@ -28,13 +28,13 @@ def test_runs_the_first_page(tool: str, gateway: LocalGateway, tmp_path: Path) -
     """The cells run in order; answers, tables and the chart are saved as static outputs, with text for each."""
     if importlib.util.find_spec({"jupyter": "nbclient"}.get(tool, tool)) is None:
         pytest.skip(f"{tool} is not installed")
-    page = nbformat.read(ROOT / "notebooks" / "01_quickstart.ipynb", as_version=4)
+    page = lazy.nbformat.read(ROOT / "notebooks" / "01_quickstart.ipynb", as_version=4)
     (settings,) = (cell for cell in page.cells if 'Bifrost.base_url = "demo"' in cell.source)
     settings.source = settings.source.replace('"demo"', repr(gateway.url))  # the same gateway, twenty times as fast
     comparing = next(place for place, cell in enumerate(page.cells) if "bf.compare" in cell.source)
     if tool == "jupyter":  # on the same nbclient: its first answers tell enough
         del page.cells[comparing:]
-    nbformat.write(page, tmp_path / "page.ipynb")
+    lazy.nbformat.write(page, tmp_path / "page.ipynb")
     ended = subprocess.run(
         [Path(sys.executable).parent / COMMANDS[tool][0], *COMMANDS[tool][1:]],
         cwd=tmp_path,
@@ -45,7 +45,7 @@ def test_runs_the_first_page(tool: str, gateway: LocalGateway, tmp_path: Path) -
         check=False,
     )
     assert ended.returncode == 0, ended.stderr[-2000:]
-    saved = nbformat.read(tmp_path / "page.ipynb", as_version=4)
+    saved = lazy.nbformat.read(tmp_path / "page.ipynb", as_version=4)
     cells = [cell for cell in saved.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     shown: list[Any] = [output.data for cell in cells for output in cell.outputs if "data" in output]

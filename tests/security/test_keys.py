@@ -26,8 +26,8 @@ from bifrost_nb import Client, LocalGateway, RunLog, Timeouts, scorers
 from bifrost_nb._display.run import metadata, mimebundle
 from bifrost_nb._gate.gate_files import as_junit, as_markdown
 from bifrost_nb._notebook.code_export import FORMS, copy as copied
+from tests import lazy
 from tests.faults.server import FaultServer, Wire
-from tests.lazy import nbformat
 
 from .conftest import (
     API_KEY,
@@ -199,10 +199,10 @@ def test_a_gateway_that_repeats_our_keys_spreads_none(
     assert log.path is not None
     exports = [log.export(tmp_path / f"export.{kind}") for kind in ("csv", "jsonl")]
     bundle = mimebundle(run, ["text/markdown"])
-    notebook = nbformat.v4.new_notebook()
-    output = nbformat.v4.new_output("display_data", data=bundle, metadata=metadata(run))
-    notebook.cells = [nbformat.v4.new_code_cell("run", outputs=[output])]
-    nbformat.write(notebook, tmp_path / "x.ipynb")
+    notebook = lazy.nbformat.v4.new_notebook()
+    output = lazy.nbformat.v4.new_output("display_data", data=bundle, metadata=metadata(run))
+    notebook.cells = [lazy.nbformat.v4.new_code_cell("run", outputs=[output])]
+    lazy.nbformat.write(notebook, tmp_path / "x.ipynb")
     files = [path.read_text() for path in (log.path, *exports, tmp_path / "x.ipynb")]
     frames = [log.frame(), bf.to_frame([run]), bf.from_notebook(tmp_path / "x.ipynb")]
     assert leaks(*files, *(frame.to_csv() for frame in frames), repr(run), bundle) == []

@@ -14,7 +14,7 @@ import bifrost_nb as bf
 from bifrost_nb import Client, LocalGateway, RunLog
 from bifrost_nb._compare.compare import compare
 from bifrost_nb._display.run import metadata, metadata_many, mimebundle
-from tests.lazy import nbformat
+from tests import lazy
 
 QUESTION = "Write to anna@example.org about the merger."
 ANSWER = "Dear anna@example.org, the merger is off."
@@ -61,11 +61,9 @@ def written(log: RunLog) -> str:
 
 def saved(run: Any) -> str:
     """What a notebook keeps beside the picture."""
-    return nbformat.writes(
-        nbformat.v4.new_notebook(
-            cells=[nbformat.v4.new_code_cell(outputs=[nbformat.v4.new_output("display_data", metadata=metadata(run))])]
-        )
-    )
+    made = lazy.nbformat.v4
+    cell = made.new_code_cell(outputs=[made.new_output("display_data", metadata=metadata(run))])
+    return lazy.nbformat.writes(made.new_notebook(cells=[cell]))
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.lazy import jsonschema
+from tests import lazy
 
 from ..wire import spec
 from .conftest import AZURE, Wire
@@ -27,10 +27,10 @@ DEPLOYMENTS = ("fast", "large", "gpt-35-turbo-instruct")
 
 
 @functools.cache
-def validator(kind: str) -> jsonschema.Draft202012Validator:
+def validator(kind: str) -> lazy.jsonschema.Draft202012Validator:
     """Of a whole answer, a chunk, or an error by its status; checking the schema itself every time would be slow."""
     schemas = {"answer": spec.response_schema, "chunk": spec.chunk_schema}
-    return jsonschema.Draft202012Validator(schemas[kind]() if kind in schemas else spec.error_schema(int(kind)))
+    return lazy.jsonschema.Draft202012Validator(schemas[kind]() if kind in schemas else spec.error_schema(int(kind)))
 
 
 @pytest.mark.parametrize("name", REQUESTS)

@@ -11,7 +11,6 @@ from IPython.core.interactiveshell import ExecutionResult
 
 import bifrost_nb as bf
 from bifrost_nb import Client, ConfigurationError, LocalGateway, Run, RunLog
-from bifrost_nb._client.typed_answers import AnswerSchema, with_schema
 from bifrost_nb._notebook.code_export import copy
 from bifrost_nb._prompts.messages import user_turn
 from bifrost_nb._prompts.pictures import data_url
@@ -24,8 +23,8 @@ PROMPT = 'It\'s "quoted", {{braces}} $HOME `x` \\n größer\n\n# second line -- 
 
 URL = data_url(png())
 SCHEMA = {"type": "object", "title": "Order", "properties": {"city": {"type": "string"}}, "required": ["city"]}
-SENT: dict[str, Any] = {}
-with_schema(AnswerSchema.of(SCHEMA), "chat", SENT)
+STRICT = {"name": "Order", "strict": True, "schema": {**SCHEMA, "additionalProperties": False}}
+SENT = {"response_format": {"type": "json_schema", "json_schema": STRICT}}
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "sampling": {"temperature": 0.25, "top_p": 0.5, "max_tokens": 7, "seed": 11, "n": 2},
