@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-__all__ = ["Difference", "DifferenceOptions", "Mixed", "Outcome", "Sides", "difference", "difference_of"]
+__all__ = ["Difference", "DifferenceOptions", "Mixed", "Outcome", "PairedRuns", "difference", "difference_of"]
 
 Mixed = Literal["refuse", "drop", "keep"]
 Outcome = Literal["a", "b", "equal", "unsure", "refused"]
@@ -227,7 +227,7 @@ def difference(
     `confidence` is that of the interval, 0.95 unless you say otherwise; `seed` is that of the bootstrap.
     """
     return difference_of(
-        Sides(frame), a, b, metric, by=by, statistic=statistic, mixed=mixed, margin=margin, confidence=confidence,
+        PairedRuns(frame), a, b, metric, by=by, statistic=statistic, mixed=mixed, margin=margin, confidence=confidence,
         seed=seed, order=order, bounds=bounds,
     )  # fmt: skip
 
@@ -243,7 +243,7 @@ class OneSide(NamedTuple):
     """Why it is not compared."""
 
 
-class Sides:
+class PairedRuns:
     """A frame of runs whose names are set beside each other in pairs; each name's runs are gone through once.
 
     Raises ConfigurationError for what is no frame of runs.
@@ -279,18 +279,18 @@ def _side(labels: groups.Labels, name: str, metric: str, by: By, mixed: Mixed) -
     return OneSide(loose, in_sweeps, excluded, reason)
 
 
-def difference_of(sides: Sides, a: str, b: str, metric: str, **options: Unpack[DifferenceOptions]) -> Difference:
-    """`difference` of one of the pairs of `sides`."""
+def difference_of(runs: PairedRuns, a: str, b: str, metric: str, **options: Unpack[DifferenceOptions]) -> Difference:
+    """`difference` of one of the pairs of `runs`."""
     mixed, confidence, margin = options.get("mixed", "refuse"), options.get("confidence", 0.95), options.get("margin")
     if margin is not None:
         margin = math.nan if (found := number(margin)) is None else found
     seed = whole_number("seed", options.get("seed", 0), least=0)
-    by = _check(sides.labels, a, b, metric, options.get("by"), mixed, margin, confidence)
+    by = _check(runs.labels, a, b, metric, options.get("by"), mixed, margin, confidence)
     margin = default_margin(metric) if margin is None else margin
     statistic = checked_statistic(metric, options.get("statistic"))
     question = _Question(a, b, metric, statistic, margin, confidence, seed)
     excluded: dict[str, int] = {}
-    left, right = (sides.side(name, metric, by, mixed) for name in (a, b))
+    left, right = (runs.side(name, metric, by, mixed) for name in (a, b))
     for side in (left, right):
         for reason, count in side.excluded.items():
             excluded[reason] = excluded.get(reason, 0) + count
@@ -302,7 +302,7 @@ def difference_of(sides: Sides, a: str, b: str, metric: str, **options: Unpack[D
         reason = f"no input was answered by both {a} and {b}" + (f" ({left_out})" if left_out else "")
         return _nothing(question, excluded, reason)
     order, bounds = options.get("order"), options.get("bounds", (0.0, 1.0))
-    return _judged(question, pairs, sides.labels.input_columns, excluded, order, bounds)
+    return _judged(question, pairs, runs.labels.input_columns, excluded, order, bounds)
 
 
 def decided(found: Difference, p_value: float) -> Difference:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 from . import groups
-from .difference import Difference, DifferenceOptions, Sides, decided, difference_of
+from .difference import Difference, DifferenceOptions, PairedRuns, decided, difference_of
 from .metrics import checked_options, checked_statistic, higher_is_better, unknown_metric
 from .summary import measured
 
@@ -109,8 +109,8 @@ def differences(
     chosen = list(combinations(names, 2)) if baseline is None else [(n, baseline) for n in names if n != baseline]
     if options.get("order") is not None:  # intervals that hold at any look have no p-value to correct (Holm)
         options = {**options, "confidence": shared_confidence(options.get("confidence", 0.95), len(chosen))}
-    sides = Sides(frame)
-    return table_of([difference_of(sides, a, b, metric, **options) for a, b in chosen])
+    runs = PairedRuns(frame)
+    return table_of([difference_of(runs, a, b, metric, **options) for a, b in chosen])
 
 
 def shared_confidence(confidence: float, pairs: int) -> float:

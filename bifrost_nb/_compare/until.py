@@ -20,7 +20,7 @@ from .._numbers import number
 from .._safe_text import quoted
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError
-from .difference import FEWEST_INPUTS, Difference, Sides, difference_of
+from .difference import FEWEST_INPUTS, Difference, PairedRuns, difference_of
 from .groups import question_of
 from .metrics import default_margin, is_score
 from .multiple_comparisons import shared_confidence, table_of
@@ -159,8 +159,8 @@ class Looks:
                 self._leave(name, f"no answer of it has a {self.metric}")
             elif name in closed and stopped is None:
                 self._leave(name, "it was given up")
-        sides = Sides(frame)
-        found = {pair: self._difference(sides, *pair) for pair in combinations(self.left, 2)}
+        runs = PairedRuns(frame)
+        found = {pair: self._difference(runs, *pair) for pair in combinations(self.left, 2)}
         self._pairs |= found
         for (a, b), one in found.items():
             if one.winner is not None:
@@ -169,9 +169,9 @@ class Looks:
                 self._leave(loser, f"worse than {one.winner} by {lead(one)}, seen after {self.sent:,} inputs")
         self._settle(stopped)
 
-    def _difference(self, sides: Sides, a: str, b: str) -> Difference:
+    def _difference(self, runs: PairedRuns, a: str, b: str) -> Difference:
         return difference_of(
-            sides, a, b, self.metric,
+            runs, a, b, self.metric,
             by="variant", margin=self.margin, confidence=self._confidence, order=self.order,
             bounds=self.bounds,
         )  # fmt: skip
