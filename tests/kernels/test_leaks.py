@@ -51,7 +51,7 @@ def test_nothing_is_left(front: FrontEnd, gateway: LocalGateway, columns: int) -
     assert sum("image/png" in shown for shown in cell.shown) == RACES
     after = ast.literal_eval(front.value("settled()"))
     assert after[0] <= before[0]
-    assert after[1] <= before[1] + 1  # one more idle connection may be kept
+    assert after[1] <= before[1] + RACES // 4  # some more idle connections may be kept, not one for each race
     assert [left for left, had in zip(after[2:], before[2:], strict=True) if left > had] == [], (before, after)
 
 

@@ -126,8 +126,8 @@ export default () => ({
       box.addEventListener("change", change);
       return box;
     };
-    const ticks = names.map((name) =>
-      tick(name, () => show({ columns: ticks.flatMap((one, i) => (one.checked ? [i] : [])) })));
+    // What was clicked, not what comes of it: several clicks may be under way, and each page that arrives is older.
+    const ticks = names.map((name, column) => tick(name, () => show({ tick: [column, ticks[column].checked] })));
     const rendered = tick("Render Markdown", () => show({ rendered: rendered.checked }));
     button(bar, "\u2913 CSV", "Download what is shown as CSV", () => model.send({ export: ".csv" }));
     button(bar, "\u2913 Excel", "Download what is shown as an Excel file", () => model.send({ export: ".xlsx" }));
@@ -135,8 +135,8 @@ export default () => ({
     const said = make("span", "count", foot);
     said.setAttribute("aria-live", "polite");
     const page = () => model.get("page");
-    const back = button(foot, "\u25C0 Previous", "Previous page", () => show({ page: page().page - 1 }));
-    const next = button(foot, "Next \u25B6", "Next page", () => show({ page: page().page + 1 }));
+    const back = button(foot, "\u25C0 Previous", "Previous page", () => show({ turn: -1 }));
+    const next = button(foot, "Next \u25B6", "Next page", () => show({ turn: 1 }));
 
     const scroll = make("div", "scroll", root);
     const table = make("table", "table", scroll);

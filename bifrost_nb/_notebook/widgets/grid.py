@@ -213,15 +213,14 @@ class GridView:
     def _choose(self, wish: dict[str, Any]) -> None:
         texts = {name: wish[name] for name in ("filter", "sort") if isinstance(wish.get(name), str)}
         flags = {name: wish[name] for name in ("descending", "rendered") if isinstance(wish.get(name), bool)}
-        number, search, where = wish.get("page"), wish.get("search"), wish.get("where")
-        columns = wish.get("columns")
+        turn, search, where = wish.get("turn"), wish.get("search"), wish.get("where")
         self.state.show(
             **texts,
             **flags,
-            page=number if type(number) is int else None,
+            page=self.state.number + turn if type(turn) is int and turn in (-1, 1) else None,
             search=search[:LONGEST_SEARCH] if isinstance(search, str) else None,
             where=_pair(where),
-            columns=_places(columns, len(columns)) if isinstance(columns, list) else None,
+            columns=_ticked(self.state.columns, wish.get("tick")),
         )
         self.widget.page = self.state.page()
 
@@ -274,6 +273,13 @@ class GridView:
 def _pair(value: Any) -> tuple[str, str] | None:
     good = isinstance(value, list) and len(value) == 2 and all(isinstance(one, str) for one in value)
     return (value[0], value[1]) if good else None
+
+
+def _ticked(columns: list[int], tick: Any) -> list[int] | None:
+    """`columns` with one of them added or taken away, as ``[place, whether it is shown]`` says."""
+    if not (isinstance(tick, list) and len(tick) == 2 and type(tick[0]) is int and isinstance(tick[1], bool)):
+        return None
+    return [*columns, tick[0]] if tick[1] else [place for place in columns if place != tick[0]]
 
 
 def _static_badges(badges: list[dict[str, str]]) -> str:
