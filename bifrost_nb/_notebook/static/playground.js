@@ -278,7 +278,10 @@ export default {
       const urls = model.get("pictures")[0] || [];
       pictures(thumbs, urls);
       thumbs.querySelectorAll("img").forEach((image, place) => {
-        const remove = button(thumbs, "\u00d7", "remove", () => model.send({ do: "detach", place }));
+        const remove = button(thumbs, "\u00d7", "remove", () => {
+          for (const each of thumbs.querySelectorAll("button")) each.disabled = true; // the places are about to change
+          model.send({ do: "detach", place });
+        });
         remove.setAttribute("aria-label", "Remove picture " + (place + 1));
         image.after(remove);
       });
