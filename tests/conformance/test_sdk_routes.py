@@ -55,7 +55,7 @@ def told(route: Route, subject: Subject, rules: str, stream: bool) -> tuple[int,
     if rules == "limit":
         route.limited(body, 5)
     path, body = route.request(CLAUDE, stream=stream, **body)
-    answer = httpx.post(subject.url + path, json=body, timeout=20)
+    answer = httpx.post(subject.url + path, json=body, timeout=20, verify=False)  # else it reads all certificates
     if answer.headers["content-type"] == "application/json":
         return answer.status_code, _plain(answer.json())
     found = stream_events(route, answer.content)
