@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,17 @@ def good(wire: Wire) -> None:
     wire.send(head() + done())
 
 
-def held() -> Counter[str]:
+def running() -> set[asyncio.Task[Any]]:
+    """The tasks of the private loop. Costs are looked up for some seconds after an answer, as the gateway writes its
+    log late; that ends by itself."""
+    tasks = (task for task in asyncio.all_tasks(portal().loop) if not task.done())
+    return {task for task in tasks if "Costs." not in getattr(task.get_coro(), "__qualname__", "")}
+
+
+def held(but: Collection[asyncio.Task[Any]] = ()) -> Counter[str]:
     """What this process holds: tasks of the private loop, threads, sockets, and files other than a run log."""
     found: Counter[str] = Counter()
-    tasks = (task for task in asyncio.all_tasks(portal().loop) if not task.done())
-    # Costs are looked up for some seconds after an answer, as the gateway writes its log late; that ends by itself.
-    found["tasks"] = sum("Costs." not in getattr(task.get_coro(), "__qualname__", "") for task in tasks)
+    found["tasks"] = len(running().difference(but))
     for thread in threading.enumerate():
         # The loop looks up names on a pool of threads that it keeps.
         found[f"thread {'of asyncio' if thread.name.startswith('asyncio_') else thread.name}"] += 1
@@ -45,14 +50,17 @@ def held() -> Counter[str]:
 
 @contextlib.contextmanager
 def nothing_left(seconds: float = 8.0) -> Iterator[None]:
-    """What the block began has ended soon after it. What came before, such as a look-up of costs, ends first."""
-    settled = time.monotonic() + 30.0
-    while held()["tasks"] and time.monotonic() < settled:
+    """What the block began has ended soon after it.
+
+    What came before ends first, or is left alone: a call that a second interrupt left behind goes on for minutes.
+    """
+    settled = time.monotonic() + 2.0
+    while (earlier := running()) and time.monotonic() < settled:
         time.sleep(0.02)
-    before = held()
+    before = held(earlier)
     yield
     end = time.monotonic() + seconds
-    while more := held() - before:
+    while more := held(earlier) - before:
         assert time.monotonic() < end, f"left behind: {dict(more)}"
         time.sleep(0.02)
         gc.collect()
