@@ -28,6 +28,14 @@ SDKS = (
     "tests/security/test_closed.py",
 )
 """Files that load most of the SDKs, for which a process needs ten seconds."""
+LONG = (
+    "tests/simulator/test_captures.py",
+    "tests/gate/test_workflow.py",
+    "tests/faults/test_load.py",
+    "tests/load/test_load_curve.py",
+    "tests/compare/test_claims.py",
+)
+"""Files with few tests, which take long: they would come last, while the other processes have ended."""
 
 # Containers often forbid bytecode: then each of the hundreds of gateways and kernels that the tests start would compile
 # the whole package again, which is three quarters of the time that a gateway takes to start.
@@ -63,7 +71,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
         def _assign_work_unit(self, node: Any) -> None:
             fuzz = [scope for scope in self.workqueue if scope.startswith("tests/fuzz/")]
-            for scope in (*fuzz, notebooks, *browsers):
+            for scope in (*fuzz, *LONG, notebooks, *browsers):
                 if scope in self.workqueue:
                     self.workqueue.move_to_end(scope, last=False)
             super()._assign_work_unit(node)

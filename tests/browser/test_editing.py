@@ -176,8 +176,7 @@ def loaded(either: Notebook, gateway: LocalGateway) -> Iterator[Notebook]:
     [
         ("%%bifrost azure/fast --", {"--fallback", "--max-tokens", "--system"}, None),
         ("%%bifrost azure/fast --max-t", {"--max-tokens"}, "--max-tokens"),
-        ("%%bifrost azure/gpt-35", {TEXT}, TEXT),
-        ("%bifrost co", {"config", "copy", "cost"}, None),
+        *thorough(("%%bifrost azure/gpt-35", {TEXT}, TEXT), ("%bifrost co", {"config", "copy", "cost"}, None)),
         (f"%%bifrost {TEXT}\nAbout {{{{top", {"topic_of_today"}, "topic_of_today"),
     ],
 )

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from bifrost_nb._simulator.process import LocalGateway
+from tests.thorough import thorough
 
 from .lab import Cell, Notebook
 
@@ -55,7 +56,7 @@ def watched(notebook: Notebook, gateway: LocalGateway, source: str) -> list[Seen
     return [Seen(*each) for each in notebook.page.evaluate("window.__heights")]
 
 
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", ["race", "failure", *thorough("short", "medium")])
 def test_the_output_never_jumps(either: Notebook, gateway: LocalGateway, name: str) -> None:
     """The live view only grows, by what has come; the static answer follows it with no empty frame between them."""
     frames = watched(either, gateway, CELLS[name])
