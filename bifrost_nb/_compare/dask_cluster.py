@@ -94,8 +94,8 @@ class Remote:
 
     def quoted(self, note: str, name: str, trial_id: str) -> None:
         """A worker's note that quotes the error of a run. There is no `redact` hook there, so here it is looked at."""
-        if (run := self.results.get(trial_id)) is not None:
-            self.note(without_what_is_hidden(note, name, run))
+        run = self.results.get(trial_id)  # None where the run itself has not come back
+        self.note(f"{name} was given up." if run is None else without_what_is_hidden(note, name, run))
 
     def open_trials(self) -> list[Trial]:
         """What no worker has brought to an end, in the order of sending."""
