@@ -1,4 +1,4 @@
-"""Two notebooks run in JupyterLab, in `.ci/run` all and in Notebook 7 too, and read well in both themes."""
+"""The first notebook runs in JupyterLab, in `.ci/run` all and in Notebook 7 too; they read well in both themes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ from .test_hostile import listening
 
 APPS: tuple[App, ...] = ("lab", "notebook") if os.environ.get("BIFROST_NB_THOROUGH") else ("lab",)
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
-FIRST = [path for path in NOTEBOOKS if path.stem[:2] in ("01", "03")]
-"""They show tables, charts and answers; the magic and pictures are in the other ones."""
-OTHERS = [path for path in NOTEBOOKS if path not in FIRST]
+FIRST, *OTHERS = NOTEBOOKS
 THEMES: tuple[Literal["Dark", "Light"], ...] = ("Dark", "Light")
 BROKEN = ("Error displaying widget", "Error creating widget", "Failed to load model class", "Javascript Error")
 FAULTS = """() => {
@@ -71,7 +69,7 @@ words."""
 
 
 @pytest.mark.timeout(600)  # two front ends at once, each with a kernel and a gateway, on whatever else the machine does
-@pytest.mark.parametrize("path", [*FIRST, *thorough(*OTHERS)], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [FIRST, *thorough(*OTHERS)], ids=lambda path: path.stem)
 def test_runs(context: Any, server: Server, pictures: Path, path: Path) -> None:
     """All cells run, nothing shows an error or cannot be drawn, every text can be read in the light and the dark.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -124,9 +125,13 @@ PLANTED = {
 
 @pytest.mark.skipif(not CAPTURES.is_dir(), reason="the captures of real gateways (../shared/captures) are not there")
 def test_each_captured_request_is_answered_as_the_real_gateways_did() -> None:
-    """Status, header names, body, frames, log rows: nothing is otherwise than captured, but for the listed kinds."""
+    """Status, header names, body, frames, log rows: nothing is otherwise than captured, but for the listed kinds.
+
+    A short run asks the oldest and the newest of six.
+    """
+    whole = bool(os.environ.get("BIFROST_NB_THOROUGH"))
     unexplained, used = [], set()
-    for version in GENERATIONS:
+    for version in GENERATIONS if whole else (min(GENERATIONS), max(GENERATIONS)):
         for name, line in chain(replayed(version), guarded(version)):
             told = f"{version} {name}: {line}"
             rule = next((rule for rule in KINDS if rule.holds(version, name, line)), None)
@@ -134,7 +139,8 @@ def test_each_captured_request_is_answered_as_the_real_gateways_did() -> None:
                 unexplained.append(told)
             used.add(rule)
     assert unexplained == []
-    assert [rule.reason for rule in KINDS if rule not in used] == []  # what was corrected is to be taken out
+    if whole:  # what was corrected is to be taken out
+        assert [rule.reason for rule in KINDS if rule not in used] == []
 
 
 def test_rows_of_the_log_come_as_late_as_measured() -> None:
