@@ -48,9 +48,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """With several processes: what shares a server, a kernel or a browser stays in one of them.
 
     That is a file as a rule, the browser's tests (in two halves, which take as long as each other, and the notebooks,
-    where all of them run), the gateways under test, all that runs in one version of the kernel, and what loads the SDKs. The browser's
-    and the few long tests of tests/fuzz run for minutes: they come first, then what has most tests. Marks, which
-    `--dist loadgroup` reads, are lost with pytest 9.2 (pytest-xdist issue 1386).
+    where all of them run), the gateways under test, all that runs in one version of the kernel, and what loads the
+    SDKs. The browser's and the few long tests of tests/fuzz run for minutes: they come first, then what has most
+    tests. Marks, which `--dist loadgroup` reads, are lost with pytest 9.2 (pytest-xdist issue 1386).
     """
     from xdist.scheduler import LoadScopeScheduling
 
