@@ -21,8 +21,8 @@ from .run import Attempt, Run
 
 __all__ = ["RunStore", "RunsInOrder"]
 
-FEW = 1000
-"""So many runs are not worth packing: a small result is a dict of objects."""
+FEW = 4000
+"""So many runs are not worth packing, some 22 MB: packing one and reading it again takes 60 µs, a tenth of its call."""
 
 _PLAIN = tuple(field.name for field in fields(Run) if field.name not in ("started_at", "attempts"))
 _ATTEMPT = tuple(field.name for field in fields(Attempt))
