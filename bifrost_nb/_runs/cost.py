@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from operator import mul
 from typing import Any, NamedTuple
 
-from .._wire.metadata import parse_cost
+from .._wire.metadata import number_of, parse_cost
 from .run import Attempt, Run
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "add_response_cost",
     "broken_off",
     "cache_writes",
+    "logged_usd",
 ]
 
 
@@ -52,14 +53,20 @@ def add_log_cost(run: Run, row: Mapping[str, Any]) -> bool:
     A row of a model without a known price says 0 or nothing, so 0 counts as unknown here; a price list that says
     0 makes it a real 0.
     """
-    cost = row.get("cost")
-    if isinstance(cost, bool) or not isinstance(cost, int | float) or cost <= 0:
+    cost = logged_usd(row)
+    if cost is None:
         return False
-    run.cost_usd, run.cost_source = float(cost), "log"
-    detail = parse_cost({"usage": row.get("token_usage") or {}}, {})
+    run.cost_usd, run.cost_source = cost, "log"
+    usage = row.get("token_usage")
+    detail = parse_cost({"usage": usage}, {}) if isinstance(usage, Mapping) and "cost" in usage else None
     if detail is not None:
         run.input_cost_usd, run.output_cost_usd = detail.input_usd, detail.output_usd
     return True
+
+
+def logged_usd(row: Mapping[str, Any]) -> float | None:
+    """The cost that a row of the gateway's log says; None where it says none, or what is none."""
+    return number_of(row.get("cost")) or None
 
 
 def add_price_cost(run: Run, price: Price) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._wire.metadata import name_of
-from .cost import add_log_cost
+from .cost import add_log_cost, logged_usd
 from .run import Run
 
 __all__ = ["add_log_rows", "answered_in", "request_type_of"]
@@ -32,7 +32,7 @@ def add_log_rows(run: Run, rows: Sequence[Row], last: Sequence[Row]) -> bool:
     """
     answered = next((row for row in last if row.get("status") == "success"), last[-1])
     _add_who(run, answered)
-    earlier = math.fsum(cost for row in rows if row is not answered and (cost := _usd(row)) is not None)
+    earlier = math.fsum(cost for row in rows if row is not answered and (cost := logged_usd(row)) is not None)
     known = run.cost_usd is not None or add_log_cost(run, answered)
     if known and earlier:
         run.cost_usd = (run.cost_usd or 0.0) + earlier
@@ -67,8 +67,3 @@ def _add_who(run: Run, row: Row) -> None:
         run.is_fallback, run.fallback_index = index > 0, index
     if unnamed and (kind := request_type_of(row.get("object"))) is not None:
         run.request_type = kind
-
-
-def _usd(row: Row) -> float | None:
-    cost = row.get("cost")
-    return float(cost) if isinstance(cost, int | float) and not isinstance(cost, bool) and cost > 0 else None

@@ -21,6 +21,7 @@ __all__ = [
     "Tokens",
     "header",
     "name_of",
+    "number_of",
     "parse_cache",
     "parse_cost",
     "parse_usage",
@@ -165,7 +166,7 @@ def parse_cost(body: Mapping[str, Any], headers: Mapping[str, str]) -> Cost | No
         if cost := _cost(_object(body.get(holder)).get("cost")):
             return cost
     try:
-        told = _amount(float(header(headers, "x-bifrost-cost-usd") or "nan"))
+        told = number_of(float(header(headers, "x-bifrost-cost-usd") or "nan"))
     except ValueError:
         return None
     return None if told is None else Cost(None, None, told)
@@ -235,7 +236,7 @@ def parse_cache(extra_fields: object) -> Cache:
     """What the gateway's cache did, from ``extra_fields.cache_debug``."""
     debug = _object(_object(extra_fields).get("cache_debug"))
     hit = debug.get("cache_hit")
-    return Cache(hit if isinstance(hit, bool) else None, _first(debug, "hit_type"), _amount(debug.get("similarity")))
+    return Cache(hit if isinstance(hit, bool) else None, _first(debug, "hit_type"), number_of(debug.get("similarity")))
 
 
 def header(headers: Mapping[str, str], name: str) -> str | None:
@@ -319,7 +320,7 @@ def _version(extra: Mapping[str, Any], headers: Mapping[str, str]) -> str | None
 
 def _cost(value: object) -> Cost | None:
     if not isinstance(value, Mapping):
-        total = _amount(value)
+        total = number_of(value)
         return None if total is None else Cost(None, None, total)
     given = _amount_of(value, "input_tokens_cost", "input_cost")
     made = _amount_of(value, "output_tokens_cost", "output_cost")
@@ -330,10 +331,10 @@ def _cost(value: object) -> Cost | None:
 
 
 def _amount_of(value: Mapping[str, Any], *names: str) -> float | None:
-    return next((found for name in names if (found := _amount(value.get(name))) is not None), None)
+    return next((found for name in names if (found := number_of(value.get(name))) is not None), None)
 
 
-def _amount(value: object) -> float | None:
+def number_of(value: object) -> float | None:
     """A number that is not negative; None for everything else."""
     if value is None or isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -351,7 +352,7 @@ def _count(counts: Mapping[str, Any], *names: str) -> int | None:
             continue
         if type(given) is int and 0 <= given < 2**63:  # nearly always, and told at once
             return given
-        number = _amount(given)
+        number = number_of(given)
         if number is not None and number.is_integer() and number < 2**63:
             return int(counts[name])
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,18 @@ def test_the_log_says_who_served() -> None:
         assert add_log_rows(run, [row], [row])
         assert (run.served, run.model_deployment, run.is_fallback) == ("azure/gpt-4o", "gpt-4o-2024", False)
     assert nameless.request_type == "chat_completion"
+
+
+@pytest.mark.parametrize("cost", [10**400, math.inf, math.nan, -0.5, True, "0.5", [0.5], None])
+def test_what_is_no_cost_is_unknown(cost: object) -> None:
+    """As JSON may say it. Of an earlier attempt it changes nothing of what the answer cost."""
+    run = Run(request_id="b", status="ok")
+    row = {"id": "b", "status": "success", "cost": cost}
+    assert not add_log_rows(run, [row], [row])
+    assert run.cost_usd is None
+    answered = row | {"cost": 0.5}
+    assert add_log_rows(run, [{"id": "a", "status": "error", "cost": cost}, answered], [answered])
+    assert run.cost_usd == 0.5
 
 
 def test_attempts_that_broke_off_are_paid_too() -> None:
