@@ -23,6 +23,7 @@ from .._runs.late_facts import add_log_rows, answered_in
 from .._runs.pending import cost_follows, costs_settled, somebody_waits
 from .._runs.run import Run
 from .._wire.gateway_errors import gateway_error, parse_error
+from .._wire.log_page import log_page
 from ..errors import BifrostError, LogError
 from .credentials import Credentials
 from .model_list import MODELS_LAST_S, model_list, prices_in
@@ -81,14 +82,12 @@ class _Waiting:
     """The next of `AGES_S`."""
     due: float = field(init=False)
     """When it is looked for next. Read for all that wait, many times a second."""
+    ids: list[str] = field(init=False)
+    """The log ids of all attempts that may have cost something, that of the answer last."""
 
     def __post_init__(self) -> None:
         self.due = self.since + AGES_S[self.step]
-
-    @property
-    def ids(self) -> list[str]:
-        """The log ids of all attempts that may have cost something, that of the answer last."""
-        return [*(one.request_id for one in broken_off(self.run)), self.run.request_id or ""]
+        self.ids = [*(one.request_id for one in broken_off(self.run)), self.run.request_id or ""]
 
 
 class Costs:
@@ -258,6 +257,8 @@ class Costs:
         """What the rows say, into the runs: those that have theirs, and of these those whose cost is not in it."""
         found, priceless = [], []
         for one in waiting:
+            if one.ids[-1] not in rows and one.ids[-1] not in children:
+                continue
             theirs = [[row for row in (rows.get(each), *children.get(each, ())) if row is not None] for each in one.ids]
             if not all(theirs) or not answered_in(one.run, theirs[-1]):
                 continue
@@ -290,7 +291,7 @@ class Costs:
         offset, limit = 0, min(PAGE, max(FEW, soon + soon // 8 + 20))
         for _ in range(pages):
             reply = await self._page({**window, "limit": limit, "offset": offset})
-            answer = reply.json()
+            answer = log_page(reply.body) or reply.json()
             page = answer.get("logs") if isinstance(answer, dict) else None
             # That nothing is left of an earlier day does not say that no log is kept.
             if self._tells_nothing(reply, answer, waiting if until is None else ()):
@@ -319,9 +320,10 @@ class Costs:
         """Whether the log is closed, is not there (a page of HTML, 404, 405), or stays empty."""
         if reply.status in (401, 403, 404, 405) or (reply.status == 200 and not isinstance(answer, dict)):
             return True
+        if not isinstance(answer, dict) or answer.get("has_logs") is not False or answer.get("logs"):
+            return False
         oldest = min((one.since for one in waiting if one.run.status == "ok"), default=time.monotonic())
-        empty = isinstance(answer, dict) and answer.get("has_logs") is False and not answer.get("logs")
-        return empty and time.monotonic() - oldest > EMPTY_AFTER_S
+        return time.monotonic() - oldest > EMPTY_AFTER_S
 
     async def _step_on(self) -> None:
         """The next age of each run that was not found; without one it is given up."""
