@@ -27,8 +27,8 @@ from tests.admin.servers import served
 from tests.benchmarks.log_server import LogServer
 
 BOUND = (
-    "By profile of looking: a third is fetching and parsing rows of 1.3 kB, of which a run needs ten fields, a quarter "
-    "filling them in, a sixth the lines of the run log."
+    "By profile of looking: a third is filling in what the rows say, a quarter fetching and parsing rows of 1.3 kB, of "
+    "which ten fields are read, a sixth the lines of the run log."
 )
 
 
