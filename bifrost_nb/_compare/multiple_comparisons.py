@@ -100,7 +100,8 @@ def differences(
 ) -> pd.DataFrame:
     """A row for each pair, or for each name against `baseline`; see `Comparison.differences`."""
     checked_options("differences()", options, DifferenceOptions.__annotations__)
-    names = _names(frame, options.get("by"))
+    runs = PairedRuns(frame)
+    names = runs.labels.known(options.get("by") or groups.default_by(frame))
     if baseline is not None and baseline not in names:
         hint = did_you_mean(baseline, names).strip() or f"Known are {', '.join(names)}."
         raise ConfigurationError(f"{baseline!r} is not in this frame.", hint=hint)
@@ -109,7 +110,6 @@ def differences(
     chosen = list(combinations(names, 2)) if baseline is None else [(n, baseline) for n in names if n != baseline]
     if options.get("order") is not None:  # intervals that hold at any look have no p-value to correct (Holm)
         options = {**options, "confidence": shared_confidence(options.get("confidence", 0.95), len(chosen))}
-    runs = PairedRuns(frame)
     return table_of([difference_of(runs, a, b, metric, **options) for a, b in chosen])
 
 
@@ -127,23 +127,24 @@ def best(frame: pd.DataFrame, metric: str, limits: Mapping[str, float], **option
     by = options.get("by") or groups.default_by(frame)
     options = {**options, "by": by}
     frame = frame.reset_index(drop=True)
-    label = groups.names(frame, by)
+    labels = groups.Labels(frame)
+    label, known = labels.names(by), labels.known(by)
     if not isinstance(metric, str) or metric not in frame or frame[metric].dtype.kind not in "iufb":
         raise unknown_metric(metric, frame)
     out: dict[str, str] = {}
-    for name in _names(frame, by):
+    for name in known:
         if reason := _beyond(frame[(label == name).fillna(value=False)], limits):
             out[name] = reason
-    inside = [name for name in _names(frame, by) if name not in out]
+    inside = [name for name in known if name not in out]
     fold = "median" if checked_statistic(metric, options.get("statistic")) == "median" else "mean"
-    known = _figures(frame[label.isin(inside).fillna(value=False)], metric, by, fold)
+    figures = _figures(frame[label.isin(inside).fillna(value=False)], metric, by, fold)
     for name in inside:
-        if name not in known:
+        if name not in figures:
             out[name] = f"has no {metric}"
     sign = -1 if higher_is_better(metric) else 1
-    order = sorted((name for name in inside if name in known), key=lambda name: sign * known[name])
+    order = sorted((name for name in inside if name in figures), key=lambda name: sign * figures[name])
     if len(order) < 2:
-        return Best(metric, order, out, table_of([]), figures=known)
+        return Best(metric, order, out, table_of([]), figures=figures)
     table = differences(frame[label.isin(order)], metric, **options)
     won = {(one["winner"], _other(one, one["winner"])) for one in table[table["winner"].notna()].to_dict("records")}
     beaten = {loser for _, loser in won}
@@ -151,7 +152,7 @@ def best(frame: pd.DataFrame, metric: str, limits: Mapping[str, float], **option
     lost = {name: f"is worse than {leader}" for name in order if (leader, name) in won}
     names = [leader, *(name for name in order if name not in (leader, *lost))]
     partial = {name: how for name in names if (how := _unanswered(frame[(label == name).fillna(value=False)]))}
-    return Best(metric, names, {**out, **lost}, table, partial, known)
+    return Best(metric, names, {**out, **lost}, table, partial, figures)
 
 
 def _figures(frame: pd.DataFrame, metric: str, by: groups.By, fold: str) -> dict[str, float]:
@@ -187,10 +188,6 @@ def _beyond(runs: pd.DataFrame, limits: Mapping[str, float]) -> str | None:
             what = "per 1,000 runs" if name.startswith("cost") else f"at {name[:3]}"
             return f"takes {amount(float(figure), unit)} {what}, above {amount(float(limit), unit)}"
     return None
-
-
-def _names(frame: pd.DataFrame, by: groups.By | None) -> list[str]:
-    return [str(name) for name in groups.names(frame, by or groups.default_by(frame)).dropna().unique()]
 
 
 def table_of(found: Sequence[Difference]) -> pd.DataFrame:
