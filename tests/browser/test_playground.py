@@ -374,6 +374,24 @@ def test_prompts_beside_each_other(
     lab.until(lambda: run.inner_text() == "Run · 2 calls", 30, "one prompt alone")
 
 
+def test_a_second_click_takes_no_other_picture_away(lab: Notebook, tmp_path: Path) -> None:
+    """The places of the pictures are about to change: until they are drawn again, their buttons do nothing."""
+    files = [tmp_path / f"{name}.png" for name in ("red", "green", "blue")]
+    for file, colour in zip(files, ("#ff0000", "#00ff00", "#0000ff"), strict=True):
+        file.write_bytes(png(colour))
+    page = Page(lab, f"{CHATS}, 'What is this?', client=client")
+    page.root.locator("input[type=file]").set_input_files(files)
+    images, buttons = (page.root.locator(f".bifrost-pg-attached {part}") for part in ("img", ".bifrost-pg-remove"))
+    lab.until(lambda: images.count() == 3, 30, "three pictures")
+    kept = [image.get_attribute("src") for image in images.all()][1:]
+    buttons.evaluate_all("all => { all[0].click(); all[1].click(); }")
+    lab.until(lambda: images.count() < 3, 30, "a picture less")
+    lab.run("1")  # whatever else was sent has arrived
+    assert [image.get_attribute("src") for image in images.all()] == kept
+    buttons.first.click()
+    lab.until(lambda: [image.get_attribute("src") for image in images.all()] == kept[1:], 30, "one picture")
+
+
 @pytest.mark.parametrize("theme", ["Light", *thorough("Dark")])
 def test_a_conversation_by_hand(
     lab: Notebook, gateway: LocalGateway, pictures: Path, tmp_path: Path, theme: Literal["Light", "Dark"]
