@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from .metadata import header, name_of
 
 __all__ = ["ErrorInfo", "gateway_error", "innermost", "is_error", "parse_error", "retry_after"]
 
+_NO_REASON = "no reason was given"
 _MESSAGE_LIMIT = 2000
 _READ_LIMIT = 64 * 1024  # of a page that is not JSON
 _DEEPEST = 4  # error objects inside one another
@@ -162,7 +164,7 @@ def parse_error(
         status=_status(status, frame, outer),
         type=kind or safe(extra.get("error_type")),
         code=safe(detail.get("code")),
-        message=safe(message, _MESSAGE_LIMIT) or "no reason was given",
+        message=safe(message, _MESSAGE_LIMIT) or _NO_REASON,
         provider=name_of(provider) or name_of(header(headers, "x-bifrost-provider")),
         request_id=safe(header(headers, "x-bifrost-request-id") or header(headers, "x-request-id")),
         retry_after_s=retry_after(headers),
@@ -231,6 +233,12 @@ def _hint(info: ErrorInfo) -> str | None:
     if info.status in (401, 403) and info.provider:  # governance, which is about our key, names its kind
         return "The provider refused the key that the gateway (or you, by api_key=) has for it."
     status = info.status or 0
+    if info.message == _NO_REASON and status in range(400, 500) and "message" in (_status_hint(status) or ""):
+        return "The gateway's own log may say why: bf.gateway_logs()."
+    return _status_hint(status)
+
+
+def _status_hint(status: int) -> str | None:
     return _HINTS_BY_STATUS.get(status) or _HINTS_BY_CLASS.get(status // 100)
 
 
@@ -242,6 +250,8 @@ def _decoded(body: bytes | str | Mapping[str, Any]) -> Mapping[str, Any] | str:
         content = loads(body)
     except orjson.JSONDecodeError:
         content = None
+    if isinstance(content, list) and len(content) == 1:  # as Gemini writes its errors
+        content = content[0]
     if isinstance(content, Mapping):
         return content
     if isinstance(content, str):
@@ -266,6 +276,9 @@ def _message(outer: Mapping[str, Any], frame: Mapping[str, Any], detail: Mapping
     """The error's text, and what the gateway's own code ran into where that says more."""
     told = (frame.get("error"), detail.get("message"), outer.get("message"), outer.get("detail"))
     message = next((text for text in told if isinstance(text, str) and text.strip()), None)
+    if message is None:
+        more = (*told[1:], outer.get("errors"))
+        message = next((_spelled(value) for value in more if value and isinstance(value, Mapping | list)), None)
     cause = detail.get("error") if detail is not frame else None
     if not isinstance(cause, str) or not cause.strip():
         return message
@@ -273,6 +286,19 @@ def _message(outer: Mapping[str, Any], frame: Mapping[str, Any], detail: Mapping
     if message is None:
         return cause
     return message if cause in message else f"{message.rstrip('.')}: {cause}"
+
+
+def _spelled(reason: Mapping[str, Any] | list[Any]) -> str | None:
+    """A reason that is no text: the faults of a request as FastAPI lists them in words, anything else as JSON."""
+    faults = [each for each in reason if isinstance(each, Mapping) and isinstance(each.get("msg"), str)]
+    if faults and len(faults) == len(reason):
+        places = [each["loc"] if isinstance(each.get("loc"), list) else [] for each in faults]
+        found = [(".".join(map(str, place)), each["msg"]) for place, each in zip(places, faults, strict=True)]
+        return "; ".join(f"{place}: {told}" if place else told for place, told in found)
+    try:
+        return json.dumps(reason, ensure_ascii=False)
+    except RecursionError:
+        return None
 
 
 def _page_text(page: str) -> str:

@@ -84,6 +84,13 @@ def test_the_cause_stands_beside_the_message() -> None:
         (b"{}", "no reason was given"),
         (b'{"error": {}}', "no reason was given"),
         (b'{"error": 5}', "no reason was given"),
+        (b'{"detail": [], "errors": {}}', "no reason was given"),
+        (b'{"detail": [{"loc": ["body", "n", 0], "msg": "too many", "input": "x"}]}', "body.n.0: too many"),
+        (b'{"detail": [{"loc": ["n"], "msg": "a"}, {"msg": "b"}]}', "n: a; b"),
+        (b'{"detail": {"reason": "no such route"}}', '{"reason": "no such route"}'),
+        (b'{"error": {"message": {"en": "no"}}}', '{"en": "no"}'),
+        (b'{"errors": ["first", "second"]}', '["first", "second"]'),
+        (b'[{"error": {"code": 400, "message": "of Gemini", "status": "INVALID_ARGUMENT"}}]', "of Gemini"),
     ],
 )  # fmt: skip
 def test_what_stands_between_speaks_too(body: bytes, message: str) -> None:
@@ -193,6 +200,12 @@ def test_every_status_has_a_hint(status: int) -> None:
     error = gateway_error(parse_error(b'{"error": {"message": "no"}}', status, {}))
     assert error.hint
     assert error.hint in str(error)
+
+
+@pytest.mark.parametrize("status", [400, 409, 422])
+def test_no_hint_sends_to_a_message_that_is_not_there(status: int) -> None:
+    """Where no reason was given, the hint names where one may be found."""
+    assert "gateway_logs" in (gateway_error(told(b"{}", status)).hint or "")
 
 
 def test_a_limited_answer_says_how_long_to_wait() -> None:
