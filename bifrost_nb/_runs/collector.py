@@ -37,6 +37,7 @@ from .._wire.fast_chunks import PlainChunk, plain_chunks
 from .._wire.gateway_errors import ErrorInfo, gateway_error, innermost, parse_error
 from .._wire.json_text import loads, whole, whole_characters
 from .._wire.metadata import header, parse_cache, parse_usage, rejected_tokens, served
+from .._wire.sse import is_done
 from .._wire.tool_calls import ToolCalls
 from ..errors import BifrostError, GatewayError, ProtocolError, StreamInterrupted
 from .cost import add_response_cost
@@ -185,10 +186,10 @@ class Collector:
         """
         for payload in payloads:
             with suppress(ProtocolError):
-                chunk = {} if payload == b"[DONE]" else self._read(payload)
+                chunk = {} if is_done(payload) else self._read(payload)
                 if "choices" in chunk and isinstance(chunk.get("usage"), dict):
                     self._usage = chunk["usage"]
-        return b"[DONE]" in payloads
+        return any(map(is_done, payloads))
 
     def _feed(self, payloads: Sequence[bytes], at_ms: float, pieces: list[Piece]) -> None:
         if self.done:  # nothing that follows is part of the answer, and no SDK reads it
@@ -203,7 +204,7 @@ class Collector:
             self._feed(payloads[middle:], at_ms, pieces)
             return
         for payload in payloads:
-            if payload == b"[DONE]":
+            if is_done(payload):
                 self.done = True
                 return
             chunk = self._read(payload)

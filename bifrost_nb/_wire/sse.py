@@ -13,13 +13,18 @@ from __future__ import annotations
 
 from ..errors import ProtocolError
 
-__all__ = ["DONE", "EventDecoder"]
+__all__ = ["DONE", "EventDecoder", "is_done"]
 
 DONE = b"[DONE]"
 """The payload that ends a stream of completions."""
 
 _LIMIT = 8 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
+
+
+def is_done(payload: object) -> bool:
+    """Whether a payload ends a stream of completions: ``[DONE]``, and what may follow it, as the SDKs read it."""
+    return isinstance(payload, bytes) and payload.startswith(DONE)
 
 
 class EventDecoder:

@@ -246,6 +246,13 @@ WHOLE_ALL_THE_SAME = {
         head("200 OK", "text/event-stream", "content-length: 9999") + ONCE + STOP + USAGE + event("[DONE]")
     ),
     "[DONE] without its blank line": sends(head() + ONCE + STOP + b"data: [DONE]"),
+    "[DONE] with a blank behind it": sends(head() + ONCE + STOP + USAGE + event("[DONE] ")),
+    "[DONE] with a tab, then silence": then_silent(head() + ONCE + STOP + event("[DONE]\t")),
+    "[DONE] with words behind it": sends(head() + ONCE + STOP + event("[DONE] bye")),
+    "all of it without a blank line": sends(head() + chunk("Once", None, "stop").rstrip(b"\n")),
+    "the end of the text without its blank line": sends(
+        head() + chunk("On") + chunk("ce", None, "stop").removesuffix(b"\n")
+    ),
     "no [DONE]": sends(head() + ONCE + STOP),
     "byte by byte": lambda wire: wire.drip(head() + ONCE + STOP + USAGE + event("[DONE]"), 0),
     "HTTP/1.0": sends(b"HTTP/1.0 200 OK\r\ncontent-type: text/event-stream\r\n\r\n" + ONCE + done()),

@@ -13,7 +13,7 @@ import orjson
 
 from ..._runs.collector import Collector, Piece
 from ..._wire.json_text import loads
-from ..._wire.sse import EventDecoder
+from ..._wire.sse import EventDecoder, is_done
 from ...errors import GatewayError, ProtocolError, StreamInterrupted
 from .body import HEADERS, blocks, counted, form, head, in_pieces, whole
 from .deadline import Deadline
@@ -94,15 +94,18 @@ async def _read_stream(
         try:
             pieces = collector.feed(payloads, 1000 * (now - began))
         except (GatewayError, StreamInterrupted):
-            if b"[DONE]" not in payloads:
+            if not any(map(is_done, payloads)):
                 await _after_error(rest, decoder, collector)
             raise
         if payloads or decoder.waiting > waiting:
             deadline.heard(now, collector.ended, collector.finished)
         if pieces and sink is not None:
             sink(collector.run, pieces)
+    rest_of_it: list[Piece] = []
     with suppress(ProtocolError):  # an event that was cut off: the answer is not complete
-        collector.feed(decoder.end(), 1000 * (time.monotonic() - began))
+        rest_of_it = collector.feed(decoder.end(), 1000 * (time.monotonic() - began))
+    if rest_of_it and sink is not None:
+        sink(collector.run, rest_of_it)
 
 
 async def _after_error(rest: AsyncIterator[bytes], decoder: EventDecoder, collector: Collector) -> None:
