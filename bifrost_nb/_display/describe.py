@@ -25,7 +25,7 @@ _STATUS = {
 def describe(run: Run) -> dict[str, str]:
     """What is known about `run`, in words for people, in the order in which it is shown. Safe as plain text."""
     return {
-        "served by": _served(run),
+        _verb(run): _served(run),
         "first text": _first_text(run),
         "total": "–" if run.total_ms is None else duration(run.total_ms),
         "tokens": _tokens(run),
@@ -33,6 +33,10 @@ def describe(run: Run) -> dict[str, str]:
         "cost": _cost(run),
         "status": _status(run),
     }
+
+
+def _verb(run: Run) -> str:
+    return "served by" if run.response or run.status in ("ok", None) else "asked"  # an error serves nothing
 
 
 def asked_name(run: Run) -> str:
@@ -50,9 +54,8 @@ def called_tools(run: Run) -> list[str]:
 
 def parts(run: Run) -> list[str]:
     """The facts as one line says them: what needs its label has it, what is not known only where it matters."""
-    known = describe(run)
-    verb = "served by" if run.response or run.status in ("ok", None) else "asked"  # an error serves nothing
-    said = [f"{verb} {known['served by']}" if run.served else known["served by"].removeprefix("– ").strip("()")]
+    known, verb = describe(run), _verb(run)
+    said = [f"{verb} {known[verb]}" if run.served else known[verb].removeprefix("– ").strip("()")]
     if run.ttft_ms is not None:
         said.append(f"first text {known['first text']}")
     if run.total_ms is not None:

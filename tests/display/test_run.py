@@ -203,6 +203,17 @@ def test_side_by_side_shows_each_and_its_facts() -> None:
     assert mimebundle_many([])["text/plain"] == "(no runs)"
 
 
+def test_who_refused_served_nothing() -> None:
+    """An error that names its provider says who was asked, in a line, a card and text; what was cut off was served."""
+    refused = answered(status="error", error_message="Too many requests.", http_status=429, response=None, texts=[])
+    cut = answered(status="truncated", error_message="It broke off.")
+    for run, verb, other in ((refused, "asked", "served by"), (cut, "served by", "asked")):
+        assert verb in describe(run)
+        shown = [as_text(run), as_html(run), read(mimebundle_many([run])["text/html"]).text]
+        assert all(f"{verb} {run.served}" in text or f"{verb}: {run.served}" in text for text in shown), shown
+        assert not any(f"{other} {run.served}" in text or f"{other}: {run.served}" in text for text in shown)
+
+
 @pytest.mark.parametrize(
     ("form", "answer", "shown"),
     [
