@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +59,26 @@ def _add_inputs(frame: pd.DataFrame, prompts: Iterable[PlannedPrompt], trials: S
         while column in frame:
             column += "_"
         values = [shown_input(trial.prompt, name) for trial in trials]
-        frame[column] = pd.Series(values, dtype=object).infer_objects()
+        frame[column] = _column(values)
+
+
+_EXACT = 2**53
+"""Above it a float does not tell whole numbers apart."""
+
+
+def _column(values: Sequence[Any]) -> pd.Series[Any]:
+    """Values in pandas' own dtypes, none of them changed: a whole number is no float because another is missing."""
+    import pandas as pd
+
+    as_given = pd.Series(values, dtype=object)
+    inferred = as_given.infer_objects()
+    if inferred.dtype not in ("float64", "object"):
+        return inferred
+    there = as_given[as_given.notna()]
+    whole = [int(value) for value in there if isinstance(value, Integral) and not isinstance(value, bool)]
+    if len(whole) == len(there) > 0 and all(-(2**63) <= value < 2**63 for value in whole):
+        return as_given.where(as_given.notna(), None).astype("Int64")
+    return as_given if any(abs(value) > _EXACT for value in whole) else inferred
 
 
 def learned_late(run: Run) -> object:
@@ -79,7 +99,8 @@ def prompts_frame(prompts: Iterable[PlannedPrompt]) -> pd.DataFrame:
         }
         for one in prompts
     ]
-    table = pd.DataFrame(rows)
+    names = dict.fromkeys(name for row in rows for name in row)
+    table = pd.DataFrame({name: _column([row.get(name) for row in rows]) for name in names})
     first = ["prompt_id", "template", "prompt"]
     return table[[*first, *(name for name in table.columns if name not in first)]]
 

@@ -82,6 +82,8 @@ def shown_values(values: Mapping[str, Any]) -> list[Any]:
 
 
 def _shown_value(value: Any) -> Any:
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:  # more than the canonical JSON holds
+        return str(value)
     if isinstance(value, str | int | float | bool | None):
         return value
     try:

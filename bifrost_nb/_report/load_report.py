@@ -88,5 +88,5 @@ def _typed(block: dict[str, Any]) -> pd.DataFrame:
         elif all(value is None or isinstance(value, str) for value in values):
             more[name] = pd.Series(values, dtype=frame["prompt"].dtype, index=frame.index)
         else:
-            more[name] = pd.Series(values, index=frame.index)
+            more[name] = pd.Series(values, index=frame.index, dtype=object if kind == "object" else None)
     return pd.concat([frame, pd.DataFrame(more, index=frame.index)], axis=1)

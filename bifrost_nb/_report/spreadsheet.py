@@ -27,6 +27,8 @@ __all__ = ["LONGEST_CELL", "WRITERS", "to_csv", "to_excel", "write"]
 
 _FIGURES = (Number, date, timedelta)
 """A minus sign before these is one."""
+_LARGEST = 10**15
+"""Excel keeps 15 digits of a number; an identifier that has more is written as text."""
 LONGEST_CELL = 32_767
 """Characters that Excel takes in one cell; longer texts are cut and end in an ellipsis."""
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -99,7 +101,7 @@ def _excel_value(value: Any) -> Any:
         return None
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, bool | int | float) and abs(value) < 1e300:
+    if (isinstance(value, float) and abs(value) < 1e300) or (isinstance(value, int) and abs(value) < _LARGEST):
         return value
     text = _ILLEGAL.sub("\ufffd", str(value))
     return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "\u2026"

@@ -7,10 +7,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from bifrost_nb import Client, ConfigurationError, LocalGateway, LogError, Run, RunLog, TemplateError
+from bifrost_nb import Client, ConfigurationError, LocalGateway, LogError, Run, RunLog, TemplateError, load_report
 from bifrost_nb._compare.compare import compare
 from bifrost_nb._compare.comparison import Comparison
 from bifrost_nb._compare.dry_run import tokens_of
@@ -97,6 +98,39 @@ def test_no_column_of_the_inputs_hides_another(ask: Any) -> None:
     held = {text for column in frame.columns if str(column).startswith("input_") for text in frame[column]}
     assert {f"of {name}" for name in names} <= held
     assert frame["input_cost_usd"].isna().all() or frame["input_cost_usd"].dtype == "Float64"
+
+
+NUMBERS: dict[str, list[Any]] = {
+    "one is missing": [9_007_199_254_740_993, None, 1],
+    "pandas' own missing one": [9_007_199_254_740_993, pd.NA, 1],
+    "one is NaN": [9_007_199_254_740_993, float("nan"), 1],
+    "beside a fraction": [9_007_199_254_740_993, 0.5, 1],
+    "of numpy": [np.int64(9_007_199_254_740_993), None, np.int8(1)],
+    "beyond 64 bits": [2**70, None, 1],
+    "beyond 64 bits beside a fraction": [2**70, 0.5, 1],
+    "unsigned": [2**63, None, 1],
+}
+
+
+@pytest.mark.parametrize("values", NUMBERS.values(), ids=NUMBERS)
+def test_numbers_of_the_inputs_stay_what_they_are(ask: Any, tmp_path: Path, values: list[Any]) -> None:
+    """In the frame, the prompts, a report that is read again and a workbook, whatever stands beside them."""
+    result = ask([A], "{{x}}", inputs=[{"x": f"row {at}", "y": value} for at, value in enumerate(values)])
+    frame = result.frame.sort_values("input_x")
+    again = load_report(result.report(tmp_path / "r.html")).sort_values("input_x")
+    sheet = pd.read_excel(result.to_excel(tmp_path / "r.xlsx"), dtype=object).sort_values("input_x")
+    for column in (frame["input_y"], again["input_y"], sheet["input_y"], result.prompts.sort_values("x")["y"]):
+        assert [None if pd.isna(value) else str(value) for value in column] == [
+            None if pd.isna(value) else str(value) for value in values
+        ]
+
+
+def test_a_whole_number_of_any_size_fills_a_template(ask: Any, gateway: LocalGateway) -> None:
+    """Beyond what JSON's readers hold, too: a prompt is text."""
+    values = [2**70, 2**70 + 1, -(2**64)]
+    ask([A], "n = {{x}}", inputs={"x": values})
+    ask([A], "n = {{x}}", inputs={"x": values})
+    assert sorted(call["body"]["prompt"] for call in sent(gateway)) == sorted(f"n = {value}" for value in values)
 
 
 def test_failed_cells_are_rows_and_sent_again_next_time(ask: Any, gateway: LocalGateway) -> None:
