@@ -7,6 +7,7 @@ together (see `make_plan`), `resume` and `replay` look for it.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -23,8 +24,12 @@ __all__ = ["address_of", "digest_of", "identity_of", "numbered", "shown_values"]
 
 _QUESTION = ("prompt", "messages", "input", "instructions")
 """Where a request's body holds what differs from prompt to prompt."""
-_TRACING = ("traceparent", "tracestate", "baggage", "user-agent")
-"""Headers that change no answer."""
+_TRACING = re.compile(
+    r"traceparent|tracestate|baggage|user-agent|sentry-trace|b3|(x-b3|x-datadog|x-amzn-trace|x-cloud-trace)-.+"
+    r"|(x-)?correlation-id|x-bf-(dim|prom|maxim)-.+|x-bf-parent-request-id"
+    r"|x-bf-(store-raw-request-response|disable-content-logging)"
+)
+"""Headers that change no answer: traces, labels, and what the gateway's own log keeps of it."""
 
 
 def address_of(base_url: str) -> str:
@@ -47,7 +52,7 @@ def identity_of(call: Call, *, question: bool = True) -> list[Any]:
     headers = {
         name.lower(): str(value)
         for name, value in call.headers.items()
-        if not isinstance(value, Secret) and name.lower() not in _TRACING
+        if not isinstance(value, Secret) and not _TRACING.fullmatch(name.lower())
     }
     return [call.kind, call.stream, call.path, dict(call.query), body, headers]
 

@@ -70,6 +70,24 @@ def test_another_question_is_another_identity(change: dict[str, Any]) -> None:
     assert not ids(plan(**change)) & ids(plan())
 
 
+TRACES = ["traceparent", "X-B3-TraceId", "x-datadog-trace-id", "x-correlation-id", "x-bf-dim-run", "x-bf-prom-team"]
+
+
+@pytest.mark.parametrize("name", [*TRACES, "x-bf-maxim-session", "x-bf-parent-request-id", "User-Agent"])
+def test_traces_and_labels_are_no_part_of_the_question(name: str) -> None:
+    """What a header says about a call, for whoever looks at it later, changes no answer."""
+    assert ids(plan(parameters={"headers": {name: "today"}})) == ids(plan())
+
+
+@pytest.mark.parametrize(
+    "name", ["x-bf-eh-mode", "x-bf-cache-key", "x-bf-session-id", "x-bf-api-key-id", "x-b3", "dim"]
+)
+def test_other_headers_are_part_of_the_question(name: str) -> None:
+    """What reaches the provider, chooses its key or the gateway's cache, and what nobody knows, may change one."""
+    assert not ids(plan(parameters={"headers": {name: "a"}})) & ids(plan())
+    assert not ids(plan(parameters={"headers": {name: "a"}})) & ids(plan(parameters={"headers": {name: "b"}}))
+
+
 def test_what_does_not_change_the_question_keeps_the_identity() -> None:
     """Time limits, concurrency, order and a deployment's name are not part of the identity."""
     named = [{"deployment": A, "name": "first"}, B, C]
