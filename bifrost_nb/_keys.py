@@ -21,7 +21,9 @@ __all__ = [
     "hide",
     "hide_in",
     "secrets_in",
+    "tool_keys",
     "without_keys",
+    "without_tool_keys",
 ]
 
 HIDDEN = "[hidden]"
@@ -120,6 +122,66 @@ def secrets_in(headers: Mapping[str, str]) -> tuple[str, ...]:
     """The keys among `headers`, those behind a scheme such as ``Bearer`` as well without it."""
     keys = [value for value in headers.values() if isinstance(value, Secret)]
     return tuple(Secret(part) for key in keys for part in dict.fromkeys((str(key), key.rpartition(" ")[2])))
+
+
+_TOOLS = ("tools", "mcp_servers", "extra")
+"""Parameters that may hold keys for servers of tools: OpenAI's and Anthropic's ways to name a remote MCP server."""
+_SCHEMAS = ("function", "parameters", "input_schema", "output_schema")
+"""What describes a tool's arguments, whose names are no names of keys."""
+_TOOL_KEY = re.compile(r"authorization(_token)?|(bearer_|access_)?token|api[_-]?key|password|secret", re.I)
+"""Names of keys in a tool itself; in its headers they are those of any headers."""
+_IN_URL = re.compile(r"(?<=//)[^/?#@]+(?=@)|(?<=[?&])([^=&#]+)=([^&#]+)")
+"""User and password of an address, and the values of its query with their names."""
+
+
+def without_tool_keys(params: Mapping[str, Any]) -> dict[str, Any]:
+    """`params` of a call with the keys for servers of its tools, known by their names, as ``[hidden]``."""
+    return {name: _without(value, []) if name in _TOOLS else value for name, value in params.items()}
+
+
+def tool_keys(params: Mapping[str, Any]) -> tuple[str, ...]:
+    """The keys that `without_tool_keys` hides."""
+    keys: list[str] = []
+    for name in _TOOLS:
+        _without(params.get(name), keys)
+    return tuple(Secret(part) for key in keys for part in dict.fromkeys((key, key.rpartition(" ")[2])))
+
+
+def _without(value: Any, keys: list[str], names: re.Pattern[str] = _TOOL_KEY) -> Any:
+    if isinstance(value, list | tuple):
+        return [_without(item, keys) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    shown: dict[str, Any] = {}
+    for name, item in value.items():
+        if not isinstance(item, str):
+            shown[name] = item if name in _SCHEMAS else _without(item, keys, _names_within(name))
+        elif name in ("url", "server_url"):
+            shown[name] = _address(item, keys)
+        else:
+            secret = len(item) >= SHORTEST_SECRET and _is_name(names, str(name))
+            keys += [item] if secret else []
+            shown[name] = HIDDEN if secret else item
+    return shown
+
+
+def _names_within(name: Any) -> re.Pattern[str]:
+    return _SECRET_HEADER if name == "headers" else _TOOL_KEY
+
+
+def _is_name(names: re.Pattern[str], name: str) -> bool:
+    return bool(names.search(name) if names is _SECRET_HEADER else names.fullmatch(name))
+
+
+def _address(url: str, keys: list[str]) -> str:
+    def hidden(found: re.Match[str]) -> str:
+        name, value = found[1], found[2] or found[0]
+        if name and not _SECRET_HEADER.search(name):
+            return found[0]
+        keys.append(value)
+        return f"{name}={HIDDEN}" if name else HIDDEN
+
+    return _IN_URL.sub(hidden, url)
 
 
 def hide(text: str, secrets: Iterable[str | None]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
+from .._keys import without_tool_keys
 from .._runs.cost import add_log_cost
 from .._runs.late_facts import request_type_of
 from .._runs.log.codec import cell
@@ -61,7 +62,7 @@ def run_of(row: Mapping[str, Any], hide: Hide) -> Run:
     run.prompt, run.response = _prompt(row, run.request_type, hide), _response(row, hide)
     if run.status == "error" and run.error_message is None:
         run.error_message = _summary_error(row.get("content_summary"), run.prompt, hide)
-    run.params, run.tags = _object(row.get("params"), hide), _object(row.get("metadata"), hide)
+    run.params, run.tags = without_tool_keys(_object(row.get("params"), hide)), _object(row.get("metadata"), hide)
     return run
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
 import orjson
 
+from .._keys import without_tool_keys
 from .._numbers import as_python, number, whole
 from .._runs.run import Run
 from .._safe_text import quoted
@@ -267,11 +268,13 @@ def prepare(
         requested_model=target.model,
         fallbacks=list(request.fallbacks or ()),
         prompt=_asked(kind, getattr(request, _ASKED[kind])),
-        params={
-            **{name: as_python(value) for name, value in parameters.items() if value is not None},
-            **({"route": route} if route else {}),
-            **({"extra": dict(extra)} if extra else {}),
-        },
+        params=without_tool_keys(
+            {
+                **{name: as_python(value) for name, value in parameters.items() if value is not None},
+                **({"route": route} if route else {}),
+                **({"extra": dict(extra)} if extra else {}),
+            }
+        ),
         tags=dict(tags or {}),
     )
     return Call(

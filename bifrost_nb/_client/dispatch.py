@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from .._keys import secrets_in, without_keys
+from .._keys import secrets_in, tool_keys, without_keys
 from .._runs.collector import Collector, Piece
 from .._runs.log.log import RunLog
 from .._runs.redact_hook import Redact
@@ -117,7 +117,8 @@ class Sender:
     async def send(self, call: Call, sink: Sink | None = None) -> Outcome:
         """Send a call. Being cancelled records the run and raises CancelledError; every other end is an Outcome."""
         http = await pool(self.base_url, self._credentials.ca_file)  # loading it is no time of the gateway's
-        sending = _Sending(call, _sink_that_cannot_fail(sink), (*self._credentials.secrets, *secrets_in(call.headers)))
+        secrets = (*self._credentials.secrets, *secrets_in(call.headers), *tool_keys(call.body))
+        sending = _Sending(call, _sink_that_cannot_fail(sink), secrets)
         version = self._version_asked()
         error: BifrostError | None = None
         try:

@@ -55,7 +55,7 @@ class Remote:
     """The driver's side: what has come back so far. Looks like a finished `Sweep`."""
 
     def __init__(self, client: Client, plan: Plan, done: Mapping[str, Run]) -> None:
-        self.client, self.plan = client, without_keys(plan)
+        self.client, self.plan = client, without_keys(plan, to_send=True)
         self.results = RunStore(done)
         self.settled: set[str] = set(done)
         self.progress = Progress(total=len(plan.trials), reused=len(done), notes=notes_on(plan, done))

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from .._client.calls import Call
-from .._keys import Secret
+from .._keys import Secret, without_tool_keys
 from .._prompts.value_text import Fault, as_text
 from ..errors import ConfigurationError
 
@@ -48,7 +48,8 @@ def identity_of(call: Call, *, question: bool = True) -> list[Any]:
 
     Without `question` the prompt is left out: what is common to all calls of a variant.
     """
-    body = {name: _same(value) for name, value in call.body.items() if question or name not in _QUESTION}
+    asked = without_tool_keys(call.body)
+    body = {name: _same(value) for name, value in asked.items() if question or name not in _QUESTION}
     headers = {
         name.lower(): str(value)
         for name, value in call.headers.items()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._client.calls import AnyKind, Call, same_for
 from .._client.typed_answers import AnswerSchema, with_schema
-from .._keys import Secret
+from .._keys import Secret, without_tool_keys
 from .._numbers import whole_number
 from .._prompts.inputs import Rendered, prompts_of
 from .._prompts.messages import (
@@ -452,9 +452,12 @@ def _contents(client: Client, asked: Sequence[AskedDeployment], stream: bool, pr
     return contents
 
 
-def without_keys(plan: Plan, **changes: Any) -> Plan:
-    """`plan` for other processes and files: no header that is a key is in it."""
-    asked = {id(one): replace(one, parameters=_keyless(one.parameters)) for one in plan.asked}
+def without_keys(plan: Plan, *, to_send: bool = False, **changes: Any) -> Plan:
+    """`plan` for other processes and files: no header that is a key is in it.
+
+    Nor are the keys of its tools, unless another process is to send it, which knows them from nowhere else.
+    """
+    asked = {id(one): replace(one, parameters=_keyless(one.parameters, to_send)) for one in plan.asked}
     trials = {trial.trial_id: replace(trial, asked=asked[id(trial.asked)]) for trial in plan.trials}
     return replace(
         plan,
@@ -465,7 +468,8 @@ def without_keys(plan: Plan, **changes: Any) -> Plan:
     )
 
 
-def _keyless(parameters: Mapping[str, Any]) -> dict[str, Any]:
+def _keyless(parameters: Mapping[str, Any], to_send: bool) -> dict[str, Any]:
+    parameters = parameters if to_send else without_tool_keys(parameters)
     headers = parameters.get("headers")
     if not isinstance(headers, Mapping):
         return dict(parameters)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import orjson
 
 from .._client.calls import Call, Kind
-from .._keys import guard_entries, guard_headers
+from .._keys import HIDDEN, guard_entries, guard_headers
 from .._prompts.pictures import is_shortened
 from .._safe_text import plain
 from ..errors import ConfigurationError
@@ -278,6 +278,8 @@ def _prepared(client: Client, source: Source, asked: AskedDeployment) -> Call:
     """The call. Raises ConfigurationError where the question cannot be put to `asked`."""
     fallbacks = list(asked.fallbacks) or None
     options = {**source.asked, **_parameters(source, asked)}
+    if any(HIDDEN in str(options.get(name)) for name in ("tools", "extra")):
+        raise ConfigurationError("the keys of its tools are not recorded: pass them in tools= or extra=.")
     return client.prepare(source.kind, asked.deployment, stream=source.stream, fallbacks=fallbacks, **options)
 
 

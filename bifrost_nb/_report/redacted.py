@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from .._keys import hide_in, secrets_in
+from .._keys import hide_in, secrets_in, tool_keys
 from .._prompts.pictures import shortened
 from .._runs.columns import COLUMNS
 from .._runs.redact_hook import Redact, as_written, dropping, guarded, redacted_params, redacted_value
@@ -168,9 +168,10 @@ def hook_of(comparison: Comparison) -> Redact | None:
 
 
 def secrets_of(comparison: Comparison) -> tuple[str, ...]:
-    """The keys of the client and of each variant's own headers."""
+    """The keys of the client and of each variant's own headers and tools."""
     client = comparison.client
     own = [key for asked in comparison.plan.asked for key in secrets_in(asked.parameters.get("headers") or {})]
+    own += [key for asked in comparison.plan.asked for key in tool_keys(asked.parameters)]
     return (*(() if client is None else client.credentials.secrets), *own)
 
 

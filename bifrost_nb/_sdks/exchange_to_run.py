@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import orjson
 
 from .._client.dispatch import describe, status_of
+from .._keys import tool_keys, without_tool_keys
 from .._runs.collector import Collector, Piece, parsed
 from .._runs.run import Run, Status
 from .._safe_text import plain
@@ -59,10 +60,10 @@ def read(exchange: Exchange, secrets: Sequence[str] = ()) -> Run:
         requested_model=asked.model or None,
         fallbacks=list(question.fallbacks),
         prompt=question.prompt,
-        params=dict(question.params),
+        params=without_tool_keys(question.params),
         tags=exchange.tags,
     )
-    collector = _SdkCollector(run, kind.format, secrets)
+    collector = _SdkCollector(run, kind.format, (*secrets, *tool_keys(question.params)))
     error: BifrostError | None = None
     try:
         if exchange.status is not None:

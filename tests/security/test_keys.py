@@ -306,3 +306,49 @@ def test_what_is_planted_can_be_found() -> None:
     assert leaks(" ".join(PLANTED)) == sorted(PLANTED)
     assert len(PLANTED) == 8
     assert PASSWORD in PLANTED
+
+
+TOOL_KEY = "tool-" + "KEY" + "-of-a-server"
+SERVERS: dict[str, Any] = {
+    "authorization": {"tools": [{"type": "mcp", "server_label": "a", "authorization": TOOL_KEY}]},
+    "headers": {"tools": [{"type": "mcp", "server_label": "a", "headers": {"X-Api-Key": TOOL_KEY, "x-team": "blue"}}]},
+    "scheme": {"tools": [{"type": "mcp", "server_label": "a", "headers": {"Authorization": f"Bearer {TOOL_KEY}"}}]},
+    "query": {"tools": [{"type": "mcp", "server_label": "a", "server_url": f"https://h/x?v=1&api_key={TOOL_KEY}#a"}]},
+    "password": {"tools": [{"type": "mcp", "server_label": "a", "server_url": f"https://me:{TOOL_KEY}@h/x"}]},
+    "Anthropic's": {"extra": {"mcp_servers": [{"url": "https://h/x", "authorization_token": TOOL_KEY}]}},
+}
+
+
+@pytest.mark.parametrize("asked", SERVERS.values(), ids=SERVERS)
+def test_a_key_for_a_server_of_tools_is_sent_and_not_shown(
+    client: Client, gateway: LocalGateway, tmp_path: Path, asked: dict[str, Any]
+) -> None:
+    """It goes to the gateway whole, and into no run, frame, log, pickle, report or copy; the same call is the same."""
+    run = client.chat("openai/gpt-4o-mini", "Hi", max_tokens=5, **asked)
+    for _ in range(2):
+        compared = bf.compare(["openai/gpt-4o-mini"], "Hi {{i}}", inputs={"i": [1]}, client=client, chat=True, **asked)
+    shown = [repr(run), str(run.params), str(mimebundle(run)), str(pickle.dumps(run)), bf.to_frame([run]).to_csv()]
+    shown += [str(pickle.dumps(compared)), compared.report(tmp_path / "r.html").read_text("utf-8")]
+    shown += [str(copied(client, run, form)) for form in FORMS] + [client.log.path.read_text("utf-8")]
+    assert not [text for text in shown if TOOL_KEY in text]
+    assert "[hidden]" in shown[0] + shown[1]
+    with pytest.raises(bf.ConfigurationError, match="the keys of its tools are not recorded"):
+        bf.replay(client.log.frame(), ["openai/gpt-4o"], client=client)
+    bf.replay(client.log.frame(limit=1), ["openai/gpt-4o"], client=client, **asked)
+    sent = [str(one["body"]) for one in gateway.requests() if one["path"].endswith("completions")]
+    assert [TOOL_KEY in body for body in sent] == [True, True, True]
+
+
+def test_a_tool_without_keys_is_recorded_as_it_is(client: Client) -> None:
+    """Schemas that speak of keys, addresses without any, and short words stay."""
+    schema = {"type": "object", "properties": {"api_key": {"type": "string", "default": "a long default"}}}
+    tools = [
+        {"type": "function", "function": {"name": "f", "parameters": schema, "token": "a long word"}},
+        {
+            "type": "mcp",
+            "server_url": "https://h/x?transport=streamable-http&v=1",
+            "headers": {"x-team": "the blue one"},
+        },
+        {"type": "mcp", "authorization": "none", "auth_type": "connection-managed", "author": "Somebody Long"},
+    ]
+    assert client.chat("openai/gpt-4o-mini", "Hi", max_tokens=5, tools=tools).params["tools"] == tools
