@@ -62,6 +62,7 @@ def repository(tmp_path: Path) -> Path:
 def run(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     environment = more | {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     environment["BIFROST_RUN_LOG"] = str(folder / "own.jsonl")
+    environment.pop("PYTEST_ADDOPTS", None)  # what is said of the tests of this package
     return subprocess.run(
         [sys.executable, "-W", "error", "-m", "pytest", "-rA", "-p", "no:cacheprovider", "-W", "error", *arguments],
         cwd=folder, env=environment, capture_output=True, text=True, timeout=150, check=False,
