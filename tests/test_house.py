@@ -20,7 +20,6 @@ FOREIGN = {  # (file, underscored name of somebody else's library) has its reaso
     ("_admin/histograms.py", "_replace"),
     ("charts/direct_labels.py", "_replace"),
     ("_notebook/live/live_widget.py", "_asdict"),
-    ("_runs/collector.py", "_make"),
     ("_notebook/magic/magic.py", "_getframe"),
     ("_simulator/serve.py", "_exit"),
     ("_notebook/magic/options.py", "_actions"),

@@ -6,7 +6,7 @@ looks only at what a chunk needs; the rest stays as received until somebody asks
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise, repeat
 from statistics import median
@@ -67,6 +67,8 @@ class Piece(NamedTuple):
     reasoning: str
     at_ms: float
 
+
+_piece: Callable[[type[Piece], Iterable[Any]], Piece] = tuple.__new__  # `Piece._make`, in a third of the time
 
 HELD_BACK = (
     "The gateway (1.4.0 does so), or something in front of it, held the stream back and sent it in one piece: ttft_ms "
@@ -230,9 +232,11 @@ class Collector:
         self._order.take([None if each is None else each.chunk_index for each in extra])
         choices = [chunk.choices[0] for chunk in chunks]
         self._gaps_ms += sum(
-            each.latency or 0.0
-            for each, choice in zip(extra, choices, strict=True)
-            if each is not None and choice.finish_reason is None
+            [
+                each.latency or 0.0
+                for each, choice in zip(extra, choices, strict=True)
+                if each is not None and choice.finish_reason is None
+            ]
         )
         written, reasoning = [choice.text or "" for choice in choices], ""
         if any(choice.delta for choice in choices):  # a chat
@@ -243,7 +247,7 @@ class Collector:
             self._reasoning.append(reasoning)
             new = [Piece(0, *both, at_ms) for both in zip(written, reasonings, strict=True) if any(both)]
         else:
-            new = list(map(Piece._make, zip(repeat(0), filter(None, written), repeat(""), repeat(at_ms))))
+            new = list(map(_piece, repeat(Piece), zip(repeat(0), filter(None, written), repeat(""), repeat(at_ms))))
         if text := "".join(written):
             self._texts.setdefault(0, []).append(text)
             self._last_text_ms = at_ms

@@ -9,12 +9,12 @@ everything: what is not exactly a row of whole chunks goes to it as it came.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
 __all__ = ["OneChunk"]
 
-_size_of = lru_cache(maxsize=4096)(b"%x".__mod__)  # events of a stream have few lengths
+_SIZES = [b"%x" % size for size in range(4096)]  # of nearly all events
 _HEX = re.compile(rb"[0-9a-fA-F]{0,15}\r?")
+_ends = re.compile(rb"\r\n").split  # twice as fast as the method of bytes, which looks for two bytes one by one
 
 
 class OneChunk:
@@ -50,7 +50,7 @@ class OneChunk:
 
     def _whole(self, block: bytes, start: int) -> bytes:
         """`block`, of which a chunk begins at `start`."""
-        parts = (block[start:] if start else block).split(b"\r\n")
+        parts = _ends(block[start:] if start else block)
         last = len(parts) - 1 & ~1  # each chunk is its size, its data, and what follows
         sizes, contents = parts[:last:2], parts[1:last:2]
         if sizes and sizes[-1] == b"0":  # the end of the body
@@ -58,7 +58,7 @@ class OneChunk:
             self._lost = True
             del sizes[-1], contents[-1]
         # As Go's servers write it; and what has a CRLF inside does not agree.
-        if list(map(_size_of, map(len, contents))) != sizes or b"" in contents:
+        if _sizes_of(contents) != sizes or b"" in contents:
             self._lost = True
             return block
         if not self._lost:
@@ -84,3 +84,11 @@ class OneChunk:
             self._lost = True
             return 0
         return int(size, 16) + 2
+
+
+def _sizes_of(contents: list[bytes]) -> list[bytes]:
+    """As Go's servers write them."""
+    try:
+        return list(map(_SIZES.__getitem__, map(len, contents)))
+    except IndexError:
+        return [b"%x" % len(content) for content in contents]
