@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import orjson
 
+from .._runs.columns import COLUMNS
 from .._safe_text import quoted
 from ..errors import ConfigurationError
+from .metrics import is_score
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +36,7 @@ PAUSE_S = 900
 """Runs that tell no sweep were sent together where nothing was sent for no longer than this between them."""
 SITTING_S = 3600
 """And no longer than this after the first of them: a job that asks every few minutes asks for days without a pause."""
+_FIGURES = {column.name for column in COLUMNS if column.dtype == "Float64" or column.name.endswith("_tokens")}
 _READ: dict[str, Any] = {
     **dict.fromkeys(("provider", "model", "model_deployment"), "string"),
     **dict.fromkeys(("total_ms", "ttft_ms", "tokens_per_s", "cost_usd"), "Float64"),
@@ -139,7 +142,20 @@ def _typed(frame: pd.DataFrame, what: str) -> pd.DataFrame:
                 f"The column {name!r} of the {what} has {quoted(unread.iloc[0], 60)}.",
                 hint="Pass comparison.frame, bf.runs() or bf.to_frame(runs).",
             )
-    return frame.assign(**found) if found else frame
+    return frame.assign(**found, **_numbers(frame))
+
+
+def _numbers(frame: pd.DataFrame) -> dict[str, pd.Series[Any]]:
+    """The figures and scores that stand as objects or text, where all of them are numbers or missing."""
+    import pandas as pd
+
+    found: dict[str, pd.Series[Any]] = {}
+    for name, dtype in frame.dtypes.items():
+        if dtype.kind == "O" and (name in _FIGURES or is_score(str(name))):
+            numbers = pd.to_numeric(frame[name], errors="coerce").astype("Float64")
+            if not (numbers.isna() & frame[name].notna()).any():
+                found[str(name)] = numbers
+    return found
 
 
 def names(frame: pd.DataFrame, by: By) -> pd.Series[Any]:

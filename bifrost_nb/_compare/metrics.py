@@ -44,13 +44,15 @@ def unknown_metric(metric: object, frame: pd.DataFrame, what: str = "metric") ->
     """The error about a `metric` that `frame` does not have: nothing was scored, or the names it has."""
     shown = repr(metric) if isinstance(metric, str) else f"a {type(metric).__name__}"
     scores = score_columns(frame)
-    if isinstance(metric, str) and is_score(metric) and not scores:
+    if isinstance(metric, str) and metric not in frame and is_score(metric) and not scores:
         return ConfigurationError(
             f"Nothing was scored here, so there is no {shown}.",
             hint="Pass score= to compare, or call comparison.score(...) now.",
         )
     numeric = [str(name) for name in frame.columns if name in _FIGURES and frame[name].dtype.kind in "iufb"]
-    if isinstance(metric, str) and is_score(metric):
+    if isinstance(metric, str) and metric in frame:
+        hint = f"Not all of its values are numbers, they are of type {frame[metric].dtype}."
+    elif isinstance(metric, str) and is_score(metric):
         hint = f"Scores are {', '.join(scores)}."
     else:
         near = did_you_mean(metric, [*scores, *map(str, frame.columns)]).strip() if isinstance(metric, str) else ""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from bifrost_nb._compare.difference import Difference, difference
@@ -212,7 +214,7 @@ def test_same_seed_same_interval() -> None:
         ({"a": "azure/aa"}, "Did you mean 'azure/a'?"),
         ({"a": B}, "cannot be compared with itself"),
         ({"metric": "total"}, "Did you mean 'total_ms'?"),
-        ({"metric": "prompt"}, "is not a metric"),
+        ({"metric": "prompt"}, "is not a metric of this frame. Not all of its values are numbers"),
         ({"mixed": "ignore"}, "mixed must be"),
         ({"confidence": 95}, "confidence"),
     ],
@@ -223,6 +225,30 @@ def test_a_wrong_question_names_the_way_out(arguments: dict[str, Any], message: 
     with pytest.raises(ConfigurationError) as caught:
         difference(data, **{"a": A, "b": B, **arguments})
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        lambda column: column.astype(object),
+        lambda column: column.astype("string"),
+        lambda column: column.map(lambda value: None if pd.isna(value) else Decimal(repr(value))).astype(object),
+        lambda column: column.astype(object).where(column.notna(), None),
+    ],
+    ids=["objects", "text", "decimals", "None among objects"],
+)
+@pytest.mark.parametrize("metric", ["total_ms", "cost_usd", "score", "score_tone"])
+def test_numbers_are_numbers_however_a_frame_keeps_them(kept: Any, metric: str) -> None:
+    """As `pd.concat`, a database or a file of text leave them."""
+    data = frame(calls(A, np.ones(9)) + calls(B, np.ones(9)))
+    values = [*np.linspace(0.1, 0.9, 9), *np.linspace(0.2, 1.0, 9)]
+    data[metric] = pd.array([None, *values[1:]], dtype="Float64")
+    expected = difference(data, A, B, metric)
+    assert expected.n == 8
+    assert difference(data.assign(**{metric: kept(data[metric])}), A, B, metric) == expected
+    words = data.assign(**{metric: kept(data[metric]).astype(object).where(data.index != 3, "n/a")})
+    with pytest.raises(ConfigurationError, match="Not all of its values are numbers"):
+        difference(words, A, B, metric)
 
 
 def test_runs_without_prompts_cannot_be_paired() -> None:
