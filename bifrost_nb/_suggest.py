@@ -9,11 +9,16 @@ __all__ = ["did_you_mean", "similar"]
 
 
 def similar(name: object, known: Iterable[object], count: int = 1) -> list[str]:
-    """At most `count` of the `known` names, the most similar first, whatever their case; empty if none is like it."""
+    """At most `count` of the `known` names, whatever their case; empty if none is like it.
+
+    First those that `name` begins, then the most similar.
+    """
     if not isinstance(name, str):  # nobody mistyped it, and it may have no text at all
         return []
     by_lower = {str(each).lower(): str(each) for each in known}
-    return [by_lower[each] for each in difflib.get_close_matches(name.lower(), by_lower, count, 0.6)]
+    begun = [each for each in by_lower if len(name) > 3 and each.startswith(name.lower())]
+    alike = difflib.get_close_matches(name.lower(), by_lower, count, 0.6)
+    return [by_lower[each] for each in dict.fromkeys([*begun, *alike])][:count]
 
 
 def did_you_mean(name: object, known: Iterable[object], count: int = 1) -> str:

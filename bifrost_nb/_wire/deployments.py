@@ -29,7 +29,8 @@ _OPERATION: dict[Kind | MediaKind, str] = {
     "transcription": "audio/transcriptions",
 }
 
-_NAME = re.compile(r"[!-.0-~]+/[!-~]+").fullmatch
+_NAME = re.compile(r"[!-+\--.0-~]+/[!-+\--~]+").fullmatch
+_SEVERAL = re.compile(r",\s*(?=[^,/\s]+/[^,/\s])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,11 @@ class Deployment:
             raise ConfigurationError(
                 f"{what} {shown} holds control characters, or blanks around the name.",
                 hint="Write it as bf.models() shows it.",
+            )
+        if len(each := _SEVERAL.split(text)) > 1:  # asked for as one model it fails only where needed
+            raise ConfigurationError(
+                f"{what} {shown} names {len(each)} deployments in one text.",
+                hint=f"Name each by itself: {', '.join(without_keys(quoted(one, 80)) for one in each)}.",
             )
         return cls(provider, model)
 

@@ -23,7 +23,7 @@ ESCAPED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", ["azure/fast", "openrouter/meta-llama/llama-3", "a/b c", "x/größe"])
+@pytest.mark.parametrize("text", ["azure/fast", "openrouter/meta-llama/llama-3", "a/b c", "x/größe", "a/b,c", "a/b,/c"])
 def test_provider_and_model_are_told_apart_at_the_first_slash(text: str) -> None:
     """The model keeps its own slashes, and the text comes back whole."""
     deployment = Deployment.parse(text)
@@ -37,6 +37,7 @@ def test_provider_and_model_are_told_apart_at_the_first_slash(text: str) -> None
     [
         *("", "/", "fast", "azure/", "/fast", " azure/fast", "azure/fast\n"),
         *("azure/a\x00b", "azure/\x1b[31m", "azure/\x85", "azure/\ud800"),
+        *("openai/a,openai/b", "openai/a, azure/größe", "openai/a,b/c/d"),
         *(None, 5, b"azure/fast", ["azure/fast"]),
     ],
 )

@@ -55,7 +55,7 @@ def test_options_are_read(line: str, given: dict[str, Any]) -> None:
     [
         ("a/b --nope", "no option --nope"),
         ("a/b --temprature 1", "Did you mean '--temperature'?"),
-        ("a/b --temp 1", "no option --temp"),
+        ("a/b --temp 1", "no option --temp. Did you mean '--temperature'?"),
         ("a/b -t 1 --temperature 2", "--temperature is given twice"),
         ("a/b --chat --chat", "--chat is given twice"),
         ("a/b -p x=1 -p x=2", "-p x is given twice"),
