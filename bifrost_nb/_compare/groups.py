@@ -36,7 +36,8 @@ PAUSE_S = 900
 """Runs that tell no sweep were sent together where nothing was sent for no longer than this between them."""
 SITTING_S = 3600
 """And no longer than this after the first of them: a job that asks every few minutes asks for days without a pause."""
-_FIGURES = {column.name for column in COLUMNS if column.dtype == "Float64" or column.name.endswith("_tokens")}
+_MEASURED = {column.name for column in COLUMNS if column.dtype == "Float64" or column.name.endswith("_tokens")}
+"""Columns of a run that are numbers; what messages name of them is `metrics._FIGURES`."""
 _READ: dict[str, Any] = {
     **dict.fromkeys(("provider", "model", "model_deployment"), "string"),
     **dict.fromkeys(("total_ms", "ttft_ms", "tokens_per_s", "cost_usd"), "Float64"),
@@ -151,7 +152,7 @@ def _numbers(frame: pd.DataFrame) -> dict[str, pd.Series[Any]]:
 
     found: dict[str, pd.Series[Any]] = {}
     for name, dtype in frame.dtypes.items():
-        if dtype.kind == "O" and (name in _FIGURES or is_score(str(name))):
+        if dtype.kind == "O" and (name in _MEASURED or is_score(str(name))):
             numbers = pd.to_numeric(frame[name], errors="coerce").astype("Float64")
             if not (numbers.isna() & frame[name].notna()).any():
                 found[str(name)] = numbers

@@ -14,6 +14,7 @@ __all__ = ["log_page"]
 
 
 class _Row(TypedDict, total=False):
+    # All that `_runs.late_facts` and `_runs.cost` read, and `_client.cost_lookup` to find it.
     id: Any
     parent_request_id: Any
     status: Any

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pandas as pd
 import pytest
 
@@ -18,9 +20,11 @@ from bifrost_nb._client.portal import portal
 from bifrost_nb._runs.cost import Price, add_price_cost
 from bifrost_nb._runs.late_facts import add_log_rows
 from bifrost_nb._runs.run import Run
+from bifrost_nb._wire.log_page import log_page
 
 from ..admin.servers import served
 from ..benchmarks.log_server import LogServer
+from ..simulator.captures import CAPTURES, GENERATIONS, captured
 
 
 def test_many_runs_need_few_looks(tmp_path: Path) -> None:
@@ -124,6 +128,23 @@ def test_the_log_says_who_served() -> None:
         assert add_log_rows(run, [row], [row])
         assert (run.served, run.model_deployment, run.is_fallback) == ("azure/gpt-4o", "gpt-4o-2024", False)
     assert nameless.request_type == "chat_completion"
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not CAPTURES.is_dir(), reason="the captures of real gateways (../shared/captures) are not there")
+@pytest.mark.parametrize("version", GENERATIONS)
+def test_of_real_rows_all_that_a_run_learns_is_read(version: str) -> None:
+    """A run learns from the fields that are read what it learns from the whole row."""
+    answers = [one["json"] for _, one in captured(version, "[0-9]*.json") if isinstance(one.get("json"), dict)]
+    rows = [row for answer in answers for row in answer.get("logs") or ()]
+    assert {"success"} <= {row["status"] for row in rows}
+    for row in rows:
+        page = log_page(orjson.dumps({"logs": [row]}))
+        assert page is not None
+        whole, part = Run(request_id="a", status="ok"), Run(request_id="a", status="ok")
+        told = [add_log_rows(run, [one], [one]) for run, one in ((whole, row), (part, page["logs"][0]))]
+        assert told[0] == told[1]
+        assert asdict(whole) == asdict(replace(part, run_id=whole.run_id, started_at=whole.started_at))
 
 
 @pytest.mark.parametrize("cost", [10**400, math.inf, math.nan, -0.5, True, "0.5", [0.5], None])

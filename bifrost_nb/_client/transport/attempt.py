@@ -101,11 +101,10 @@ async def _read_stream(
             deadline.heard(now, collector.ended, collector.finished)
         if pieces and sink is not None:
             sink(collector.run, pieces)
-    rest_of_it: list[Piece] = []
     with suppress(ProtocolError):  # an event that was cut off: the answer is not complete
-        rest_of_it = collector.feed(decoder.end(), 1000 * (time.monotonic() - began))
-    if rest_of_it and sink is not None:
-        sink(collector.run, rest_of_it)
+        pieces = collector.feed(decoder.end(), 1000 * (time.monotonic() - began))
+        if pieces and sink is not None:
+            sink(collector.run, pieces)
 
 
 async def _after_error(rest: AsyncIterator[bytes], decoder: EventDecoder, collector: Collector) -> None:
