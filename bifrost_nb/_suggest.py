@@ -11,12 +11,12 @@ __all__ = ["did_you_mean", "similar"]
 def similar(name: object, known: Iterable[object], count: int = 1) -> list[str]:
     """At most `count` of the `known` names, whatever their case; empty if none is like it.
 
-    First those that `name` begins, then the most similar.
+    First those that `name` begins, the shortest before others, then the most similar.
     """
     if not isinstance(name, str):  # nobody mistyped it, and it may have no text at all
         return []
     by_lower = {str(each).lower(): str(each) for each in known}
-    begun = [each for each in by_lower if len(name) > 3 and each.startswith(name.lower())]
+    begun = sorted((each for each in by_lower if len(name) > 3 and each.startswith(name.lower())), key=len)
     alike = difflib.get_close_matches(name.lower(), by_lower, count, 0.6)
     return [by_lower[each] for each in dict.fromkeys([*begun, *alike])][:count]
 
