@@ -71,9 +71,12 @@ def refusal_text(choice: JsonDict) -> str:
 
 
 def content_text(choice: JsonDict) -> str:
-    """`text` of a text completion; of a chat its content (text, or the text of its blocks). Empty: there is none."""
+    """`text` of a text completion; of a chat its content (text, or the text of its blocks). Empty: there is none.
+
+    The specification lets a choice hold both, and an empty `text` says nothing against the content beside it.
+    """
     text = choice.get("text")
-    if type(text) is str:
+    if type(text) is str and text:
         return text
     part = _part(choice)
     if part is None:

@@ -41,9 +41,7 @@ class _FastChoice(msgspec.Struct, gc=False):
     @property
     def written(self) -> str:
         """What `choice_text` gives."""
-        if self.text is not None:
-            return self.text
-        return (self.delta and self.delta.content) or ""
+        return self.text or (self.delta and self.delta.content) or ""
 
     @property
     def reasoning(self) -> str:

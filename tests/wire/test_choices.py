@@ -25,6 +25,9 @@ from .spec import anything
 TEXTS: list[tuple[dict[str, Any], str]] = [
     ({"text": " word"}, " word"),
     ({"text": ""}, ""),
+    ({"text": "a", "delta": {"content": "b", "refusal": "no"}}, "a"),  # the specification lets both stand there
+    ({"text": "", "delta": {"content": "b"}}, "b"),
+    ({"text": "", "message": {"refusal": "no"}}, "no"),
     ({"message": {"content": "Hi"}}, "Hi"),
     ({"delta": {"content": "H"}}, "H"),
     ({"delta": {"role": "assistant", "content": None}}, ""),
