@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from bifrost_nb import Client
 from bifrost_nb._client.client import forget_clients
@@ -36,6 +37,17 @@ LONG = (
     "tests/compare/test_claims.py",
 )
 """Files with few tests, which take long: they would come last, while the other processes have ended."""
+
+# The same examples in every run of the same code, and no time limits on a busy machine: a change is judged by itself.
+# What looks for new examples asks for it by BIFROST_NB_FUZZ.
+settings.register_profile(
+    "bifrost-nb",
+    deadline=None,
+    derandomize=not os.environ.get("BIFROST_NB_FUZZ"),
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("bifrost-nb")
 
 # Containers often forbid bytecode: then each of the hundreds of gateways and kernels that the tests start would compile
 # the whole package again, which is three quarters of the time that a gateway takes to start.
