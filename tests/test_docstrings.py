@@ -26,7 +26,7 @@ from bifrost_nb._notebook.playground.playground import Entry
 from bifrost_nb._notebook.playground.versions import Version
 from bifrost_nb._notebook.widgets.grid import GridView
 from bifrost_nb._notebook.widgets.vote import Vote
-from bifrost_nb._runs.collector import Piece
+from bifrost_nb._runs.pieces import Piece
 from bifrost_nb._runs.run import Attempt
 
 NAMES = [name for name in bf.__all__ if not inspect.ismodule(getattr(bf, name))]

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from .._keys import secrets_in, tool_keys, without_keys
-from .._runs.collector import Collector, Piece
+from .._runs.collector import Collector
 from .._runs.log.log import RunLog
+from .._runs.pieces import Pieces
 from .._runs.redact_hook import Redact
 from .._runs.route_collectors import collector_of
 from .._runs.run import Attempt, Run, Status, new_id
@@ -273,7 +274,7 @@ class Sender:
             outcome.log_error = failure
         self.costs.follow(run, log)
         if sending.sink is not None:
-            sending.sink(run, [])
+            sending.sink(run, Pieces(run.total_ms or 0.0))
         return outcome
 
 
@@ -325,7 +326,7 @@ def _sink_that_cannot_fail(sink: Sink | None) -> Sink | None:
         return None
     broken = False
 
-    def call(run: Run, pieces: list[Piece]) -> None:
+    def call(run: Run, pieces: Pieces) -> None:
         nonlocal broken
         if not broken:
             try:

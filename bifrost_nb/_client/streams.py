@@ -13,7 +13,8 @@ from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from .._runs.collector import UNEXPLAINED, Piece
+from .._runs.collector import UNEXPLAINED
+from .._runs.pieces import Piece, Pieces
 from .._runs.run import Run
 from .call_notes import is_shared
 
@@ -82,7 +83,7 @@ class Stream(_Base):
     """
 
     def __enter__(self) -> Self:
-        self._queue: queue.SimpleQueue[list[Piece] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Pieces | None] = queue.SimpleQueue()
         self._job = self._client.start(self._call, lambda _, pieces: self._queue.put(pieces))
         self._job.add_done_callback(lambda _: self._queue.put(None))
         return self
@@ -96,9 +97,7 @@ class Stream(_Base):
 
     def __iter__(self) -> Iterator[str]:
         for batch in self._batches():
-            for choice, text, _, _ in batch:
-                if choice == 0 and text:
-                    yield text
+            yield from batch.first_texts()
 
     def pieces(self) -> Iterator[Piece]:
         """What each chunk added: (choice, text, reasoning, ms since the call began), for every choice.
@@ -112,7 +111,7 @@ class Stream(_Base):
         for batch in self._batches():
             yield from batch
 
-    def _batches(self) -> Iterator[list[Piece]]:
+    def _batches(self) -> Iterator[Pieces]:
         """What arrived together, handed over together."""
         if self._job is None:
             with self:
@@ -127,7 +126,7 @@ class Stream(_Base):
         finished(self._job.result())
 
 
-_Batches = asyncio.Queue[list[Piece] | None]
+_Batches = asyncio.Queue[Pieces | None]
 
 
 class _Inbox:
@@ -138,9 +137,9 @@ class _Inbox:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = weakref.ref(loop)
-        self._arrived: collections.deque[tuple[_Batches, list[Piece] | None]] = collections.deque()
+        self._arrived: collections.deque[tuple[_Batches, Pieces | None]] = collections.deque()
 
-    def put(self, queue: _Batches, batch: list[Piece] | None) -> None:
+    def put(self, queue: _Batches, batch: Pieces | None) -> None:
         self._arrived.append((queue, batch))
         loop = self._loop()
         if len(self._arrived) == 1 and loop is not None:  # else it has been woken and has not taken all
@@ -191,9 +190,8 @@ class AsyncStream(_Base):
 
     async def _texts(self) -> AsyncIterator[str]:
         async for batch in self._batches():
-            for choice, text, _, _ in batch:
-                if choice == 0 and text:
-                    yield text
+            for text in batch.first_texts():
+                yield text
 
     async def pieces(self) -> AsyncIterator[Piece]:
         """`Stream.pieces` for async code, inside ``async with``.
@@ -208,7 +206,7 @@ class AsyncStream(_Base):
             for piece in batch:
                 yield piece
 
-    async def _batches(self) -> AsyncIterator[list[Piece]]:
+    async def _batches(self) -> AsyncIterator[Pieces]:
         if self._job is None:
             raise RuntimeError("Read an async stream inside `async with client.astream(...) as stream:`.")
         while (batch := await self._queue.get()) is not None:

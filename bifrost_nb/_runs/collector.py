@@ -6,11 +6,11 @@ looks only at what a chunk needs; the rest stays as received until somebody asks
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from itertools import pairwise, repeat
+from operator import sub
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
@@ -33,7 +33,7 @@ from .._wire.choices import (
 )
 from .._wire.chunk_sequence import ChunkOrder
 from .._wire.deployments import Deployment
-from .._wire.fast_chunks import PlainChunk, plain_chunks
+from .._wire.fast_chunks import NO_EXTRA, PlainChunk, plain_chunks
 from .._wire.gateway_errors import ErrorInfo, gateway_error, innermost, parse_error
 from .._wire.json_text import loads, whole, whole_characters
 from .._wire.metadata import header, parse_cache, parse_usage, rejected_tokens, served
@@ -41,6 +41,7 @@ from .._wire.sse import is_done
 from .._wire.tool_calls import ToolCalls
 from ..errors import BifrostError, GatewayError, ProtocolError, StreamInterrupted
 from .cost import add_response_cost
+from .pieces import Pieces
 from .run import Run
 
 __all__ = [
@@ -49,26 +50,11 @@ __all__ = [
     "REFUSED_BESIDE",
     "UNEXPLAINED",
     "Collector",
-    "Piece",
     "parsed",
     "unexplained",
     "whole",
 ]
 
-
-class Piece(NamedTuple):
-    """What one chunk added to one `choice` (from 0): `text`, `reasoning`; either may be empty.
-
-    `at_ms`: arrival, in ms since the call began.
-    """
-
-    choice: int
-    text: str
-    reasoning: str
-    at_ms: float
-
-
-_piece: Callable[[type[Piece], Iterable[Any]], Piece] = tuple.__new__  # `Piece._make`, in a third of the time
 
 HELD_BACK = (
     "The gateway (1.4.0 does so), or something in front of it, held the stream back and sent it in one piece: ttft_ms "
@@ -138,13 +124,12 @@ class Collector:
         """Into the run what the head alone says of it: from gateway 1.5 on that is known before any text."""
         self._who({})
 
-    def answer(self, body: dict[str, Any]) -> list[Piece]:
+    def answer(self, body: dict[str, Any]) -> Pieces:
         """A whole answer that was not streamed."""
         self._last = body
         self._extra = _mapping(body.get("extra_fields"))
         self._usage = _mapping(body.get("usage")) or None
-        at = self.began_ms
-        pieces = []
+        pieces = Pieces(self.began_ms)
         for position, choice in enumerate(choices_of(body)):
             index = choice_index(choice, position)
             text, reasoning = choice_text(choice), reasoning_text(choice)
@@ -153,7 +138,7 @@ class Collector:
             if reasoning and index == 0:
                 self._reasoning.append(reasoning)
             self._rest(choice, index)
-            pieces.append(Piece(index, text, reasoning, at))
+            pieces.add(index, text, reasoning)
         return pieces
 
     def refusal(self, body: bytes | dict[str, Any]) -> GatewayError:
@@ -165,16 +150,16 @@ class Collector:
         self._who(_mapping(content))
         return gateway_error(parse_error(body, self.run.http_status, self._headers, secrets=self.secrets))
 
-    def feed(self, payloads: Sequence[bytes], at_ms: float) -> list[Piece]:
+    def feed(self, payloads: Sequence[bytes], at_ms: float) -> Pieces:
         """The event payloads of one block of bytes that arrived at `at_ms`.
 
         Raises GatewayError for an error frame and ProtocolError for a payload that is no JSON object; what came
         before stays in the run.
         """
         self._streamed = True
-        pieces: list[Piece] = []
+        pieces = Pieces(at_ms)
         try:
-            self._feed(payloads, at_ms, pieces)
+            self._feed(payloads, pieces)
         except (GatewayError, StreamInterrupted):
             self.after_error(payloads)
             raise
@@ -193,17 +178,17 @@ class Collector:
                     self._usage = chunk["usage"]
         return any(map(is_done, payloads))
 
-    def _feed(self, payloads: Sequence[bytes], at_ms: float, pieces: list[Piece]) -> None:
+    def _feed(self, payloads: Sequence[bytes], pieces: Pieces) -> None:
         if self.done:  # nothing that follows is part of the answer, and no SDK reads it
             return
         if len(payloads) >= _MANY:
             if self._last is not None and (chunks := plain_chunks(payloads)) is not None:
-                self._plain(chunks, at_ms, pieces)
+                self._plain(chunks, pieces)
                 self._last = payloads[-1]
                 return
             middle = len(payloads) // 2  # plain chunks before or after the others are still read together
-            self._feed(payloads[:middle], at_ms, pieces)
-            self._feed(payloads[middle:], at_ms, pieces)
+            self._feed(payloads[:middle], pieces)
+            self._feed(payloads[middle:], pieces)
             return
         for payload in payloads:
             if is_done(payload):
@@ -213,7 +198,7 @@ class Collector:
             if chunk.get("error") is not None:
                 self._who(innermost(chunk))
                 raise self._broken(parse_error(chunk, None, self._headers, secrets=self.secrets))
-            self._chunk(chunk, at_ms, pieces)
+            self._chunk(chunk, pieces)
 
     def _broken(self, info: ErrorInfo) -> BifrostError:
         """The error that a frame of a stream tells; a provider that broke off after text left a truncated answer."""
@@ -225,44 +210,41 @@ class Collector:
         error.type, error.code = info.type, info.code
         return error
 
-    def _plain(self, chunks: list[PlainChunk], at_ms: float, pieces: list[Piece]) -> None:
+    def _plain(self, chunks: list[PlainChunk], pieces: Pieces) -> None:
         """What `_chunk` does, for many chunks of one plain choice each."""
         run = self.run
-        extra = [chunk.extra_fields for chunk in chunks]
-        self._order.take([None if each is None else each.chunk_index for each in extra])
-        choices = [chunk.choices[0] for chunk in chunks]
-        self._gaps_ms += sum(
-            [
-                each.latency or 0.0
-                for each, choice in zip(extra, choices, strict=True)
-                if each is not None and choice.finish_reason is None
-            ]
-        )
-        written, reasoning = [choice.text or "" for choice in choices], ""
-        if any(choice.delta for choice in choices):  # a chat
-            written = [choice.written for choice in choices]
-            reasonings = [choice.reasoning for choice in choices]
-            reasoning = "".join(reasonings)
-        if reasoning:
-            self._reasoning.append(reasoning)
-            new = [Piece(0, *both, at_ms) for both in zip(written, reasonings, strict=True) if any(both)]
+        choices, extra = [chunk.choices[0] for chunk in chunks], [chunk.extra_fields or NO_EXTRA for chunk in chunks]
+        self._order.take([each.chunk_index for each in extra])
+        reasons, gaps = [choice.finish_reason for choice in choices], [each.latency for each in extra]
+        if told := list(filter(None, reasons)):
+            self._finish[0] = told[-1]
+            gaps = [gap for gap, reason in zip(gaps, reasons, strict=True) if not reason]
+        self._gaps_ms += sum(filter(None, gaps))
+        deltas = [choice.delta for choice in choices]
+        if any(deltas):  # a chat
+            texts, reasonings = [choice.written for choice in choices], [choice.reasoning for choice in choices]
         else:
-            new = list(map(_piece, repeat(Piece), zip(repeat(0), filter(None, written), repeat(""), repeat(at_ms))))
-        if text := "".join(written):
-            self._texts.setdefault(0, []).append(text)
-            self._last_text_ms = at_ms
+            texts, reasonings = [choice.text or "" for choice in choices], [""] * len(choices)
+        said, thought = "".join(texts), "".join(reasonings)
+        if not all(texts):
+            both = [(text, reasoning) for text, reasoning in zip(texts, reasonings, strict=True) if text or reasoning]
+            texts, reasonings = [text for text, _ in both], [reasoning for _, reasoning in both]
+        if thought:
+            self._reasoning.append(thought)
+        if said:
+            self._texts.setdefault(0, []).append(said)
+            self._last_text_ms = pieces.at_ms
             if run.ttft_ms is None:
-                run.ttft_ms = at_ms
-        pieces += new
-        run.chunk_times_ms += [at_ms] * len(new)
-        for reason in [choice.finish_reason for choice in choices if choice.finish_reason]:
-            self._finish[0] = reason
+                run.ttft_ms = pieces.at_ms
+        pieces.extend(texts, reasonings)
+        run.chunk_times_ms += [pieces.at_ms] * len(texts)
 
     def _read(self, payload: bytes) -> dict[str, Any]:
         """The chunk of one payload, in the gateway's own shape."""
         return parsed(payload)
 
-    def _chunk(self, chunk: dict[str, Any], at_ms: float, pieces: list[Piece]) -> None:
+    def _chunk(self, chunk: dict[str, Any], pieces: Pieces) -> None:
+        at_ms = pieces.at_ms
         if self._last is None:
             self._who(chunk)
         elif type(gap := _mapping(chunk.get("extra_fields")).get("latency")) is int and not _has_ended(chunk):
@@ -287,7 +269,7 @@ class Collector:
                 self._reasoning.append(reasoning)
             if text or reasoning:
                 arrived = True
-                pieces.append(Piece(index, text, reasoning, at_ms))
+                pieces.add(index, text, reasoning)
             self._rest(choice, index)
         if arrived:
             self.run.chunk_times_ms.append(at_ms)
@@ -395,7 +377,7 @@ class Collector:
         run, times = self.run, self.run.chunk_times_ms
         if self._streamed:
             run.chunks = len(times)
-            gaps = [later - earlier for earlier, later in pairwise(times)]
+            gaps = list(map(sub, times[1:], times))
             run.gap_p50_ms, run.gap_max_ms = (median(gaps), max(gaps)) if gaps else (None, None)
             tokens, span = self._visible_tokens() - 1, self._last_text_ms - (run.ttft_ms or 0.0)
         else:

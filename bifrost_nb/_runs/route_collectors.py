@@ -11,8 +11,9 @@ from .._wire.json_text import whole
 from .._wire.responses_stream import ResponseEvents, answer_of
 from .._wire.tool_calls import ToolCalls
 from ..errors import GatewayError
-from .collector import Collector, Piece, parsed
+from .collector import Collector, parsed
 from .media_collectors import ImageCollector, SpeechCollector, TranscriptionCollector
+from .pieces import Pieces
 from .run import Run
 
 __all__ = ["EmbeddingCollector", "ResponsesCollector", "collector_of"]
@@ -42,7 +43,7 @@ class ResponsesCollector(Collector):
         self._events = ResponseEvents()
         self._received: dict[str, Any] | None = None
 
-    def answer(self, body: dict[str, Any]) -> list[Piece]:
+    def answer(self, body: dict[str, Any]) -> Pieces:
         self._received = body
         return super().answer(answer_of(body))
 
@@ -81,11 +82,11 @@ class EmbeddingCollector(Collector):
         self._inputs = inputs
         run.embeddings, run.embedding_shape = [], []
 
-    def answer(self, body: dict[str, Any]) -> list[Piece]:
+    def answer(self, body: dict[str, Any]) -> Pieces:
         super().answer(body)
         self.run.embeddings = vectors_of(body, self._inputs)
         self.run.embedding_shape = [self._inputs, len(self.run.embeddings[0])]
-        return []
+        return Pieces(self.began_ms)
 
     def finish(self, ended_ms: float) -> Run:
         run = super().finish(ended_ms)

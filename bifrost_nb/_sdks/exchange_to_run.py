@@ -10,7 +10,8 @@ import orjson
 
 from .._client.dispatch import describe, status_of
 from .._keys import tool_keys, without_tool_keys
-from .._runs.collector import Collector, Piece, parsed
+from .._runs.collector import Collector, parsed
+from .._runs.pieces import Pieces
 from .._runs.run import Run, Status
 from .._safe_text import plain
 from .._wire.json_text import loads
@@ -122,7 +123,7 @@ class _SdkCollector(Collector):
     def streamed(self) -> bool:
         return self._streamed
 
-    def answer(self, body: Json) -> list[Piece]:
+    def answer(self, body: Json) -> Pieces:
         return super().answer(self._counted(body if self._is_gateways(body) else self.form.answer(body)))
 
     def _is_gateways(self, body: Json) -> bool:
@@ -131,13 +132,13 @@ class _SdkCollector(Collector):
         self._unread = self._unread or (found and self.form is cohere.CHAT)
         return found
 
-    def _feed(self, payloads: Sequence[bytes | Json], at_ms: float, pieces: list[Piece]) -> None:
+    def _feed(self, payloads: Sequence[bytes | Json], pieces: Pieces) -> None:
         if (
             self._event is as_it_came and type(next(iter(payloads), b"")) is bytes
         ):  # the gateway's own shape, of which plain chunks are read many at once
-            return super()._feed(payloads, at_ms, pieces)  # type: ignore[arg-type]
+            return super()._feed(payloads, pieces)  # type: ignore[arg-type]
         for payload in payloads:
-            super()._feed([payload], at_ms, pieces)  # type: ignore[list-item]
+            super()._feed([payload], pieces)  # type: ignore[list-item]
         return None
 
     def _read(self, payload: bytes | Json) -> Json:

@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["PlainChunk", "plain_chunks"]
+__all__ = ["NO_EXTRA", "PlainChunk", "plain_chunks"]
 
 
 class _Delta(msgspec.Struct, gc=False):
@@ -54,6 +54,9 @@ class _FastExtraFields(msgspec.Struct, gc=False):
     latency: float | None = None
 
 
+NO_EXTRA = _FastExtraFields()
+
+
 class PlainChunk(msgspec.Struct, gc=False):
     """A chunk of one choice that holds text, reasoning and a finish reason, or less."""
 
@@ -63,22 +66,18 @@ class PlainChunk(msgspec.Struct, gc=False):
     extra_fields: _FastExtraFields | None = None
 
 
-_decoder = msgspec.json.Decoder(PlainChunk)
+_decode = msgspec.json.Decoder(PlainChunk).decode
 
 
 def plain_chunks(payloads: Sequence[bytes]) -> list[PlainChunk] | None:
     """The chunks of these payloads; None if any payload is not a plain chunk."""
-    lines = b"\n".join(payloads)
-    if lines.count(b"\n") != len(payloads) - 1:
-        return None
     # In what it passes over, msgspec looks neither for halves of characters nor for bytes that are not UTF-8.
-    if b"\\" in lines and (b"\\ud" in lines or b"\\uD" in lines):
+    block = b"\n".join(payloads)
+    if b"\\" in block and (b"\\ud" in block or b"\\uD" in block):
         return None
     try:
-        if not lines.isascii():
-            lines.decode()
-        chunks: list[PlainChunk] = _decoder.decode_lines(lines)
+        if not block.isascii():
+            block.decode()
+        return list(map(_decode, payloads))
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
         return None
-    # Each value ends its line, so as many values as lines means one whole value in every line.
-    return chunks if len(chunks) == len(payloads) else None

@@ -11,6 +11,8 @@ these side by side, and that both agree on everything else.
 
 from __future__ import annotations
 
+import re
+
 from ..errors import ProtocolError
 
 __all__ = ["DONE", "EventDecoder", "is_done"]
@@ -18,6 +20,7 @@ __all__ = ["DONE", "EventDecoder", "is_done"]
 DONE = b"[DONE]"
 """The payload that ends a stream of completions."""
 
+_events = re.compile(rb"\n\ndata: ").split  # faster than the method of bytes
 _LIMIT = 8 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 
@@ -106,7 +109,8 @@ class EventDecoder:
         if not separator or self._data:
             return [], text
         if head.startswith(b"data: "):
-            payloads, newlines = head[6:].split(b"\n\ndata: "), 2
+            payloads, newlines = _events(head), 2
+            payloads[0] = payloads[0][6:]
         elif head.startswith(b"event: "):
             payloads, newlines = _named_events(head), 3
         else:

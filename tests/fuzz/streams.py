@@ -8,8 +8,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 from bifrost_nb import BifrostError
-from bifrost_nb._runs.collector import Collector, Piece
+from bifrost_nb._runs.collector import Collector
 from bifrost_nb._runs.log.codec import decode, encode
+from bifrost_nb._runs.pieces import Piece
 from bifrost_nb._runs.run import Run
 from bifrost_nb._wire.sse import EventDecoder
 from bifrost_nb.errors import GatewayError, ProtocolError

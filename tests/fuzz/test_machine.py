@@ -10,7 +10,8 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from bifrost_nb._runs.collector import Collector, Piece
+from bifrost_nb._runs.collector import Collector
+from bifrost_nb._runs.pieces import Piece
 from bifrost_nb._runs.run import Run
 from bifrost_nb._wire.sse import EventDecoder
 from bifrost_nb.errors import GatewayError, ProtocolError

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from ..._runs.collector import Collector, Piece
+from ..._runs.collector import Collector
+from ..._runs.pieces import Pieces
 from ..._wire.json_text import loads
 from ..._wire.sse import EventDecoder, is_done
 from ...errors import GatewayError, ProtocolError, StreamInterrupted
@@ -31,7 +32,7 @@ __all__ = ["Sink", "attempt"]
 AFTER_ERROR_S = 0.25
 """How long to wait for the token counts that may follow an error frame, where the stream does not end by itself."""
 
-Sink = Callable[["Run", list[Piece]], None]
+Sink = Callable[["Run", Pieces], None]
 """Called on the private loop's thread: once when it is known who serves, once per block, once at the end."""
 
 
@@ -61,7 +62,7 @@ async def attempt(
             if call.stream and kind.startswith("text/event-stream"):
                 if sink is not None:
                     collector.who_serves()
-                    sink(run, [])
+                    sink(run, Pieces(collector.began_ms))
                 await _read_stream(blocks(response, answered), collector, began, deadline, sink)
             else:
                 body = await whole(response, answered)

@@ -22,7 +22,7 @@ PIECE = 2**18
 _UNBOUNDED = ("br", "zstd")
 """What nobody asked for and httpx unfolds all the same where their libraries happen to be there: a kilobyte of them
 makes gigabytes before anybody can count. What is asked for unfolds to a thousandfold at most."""
-BLOCK = 2**14
+BLOCK = 2**18
 """Bytes of an answer that are read in one go."""
 
 

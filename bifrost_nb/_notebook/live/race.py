@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ..._display.describe import asked_name, called_tools, duration, error_text, notes_text, usd
-from ..._runs.collector import Piece
+from ..._runs.pieces import Piece
 from ..._runs.run import Run
 from ..._safe_text import plain
 

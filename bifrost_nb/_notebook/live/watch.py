@@ -12,7 +12,7 @@ from ..._client.typed_answers import AnswerSchema, read_answer
 from ..._display.describe import duration
 from ..._foreground.environment import front_end
 from ..._foreground.wait import Interrupted, Interrupts, drain, wait_for_costs
-from ..._runs.collector import Piece
+from ..._runs.pieces import Pieces
 from ..._runs.run import Run
 from .race import Race, RaceUpdate
 
@@ -80,7 +80,7 @@ def watch(
     return [job.result() for job in jobs]
 
 
-def _sink(inbox: SimpleQueue[RaceUpdate], index: int) -> Callable[[Run, list[Piece]], None]:
+def _sink(inbox: SimpleQueue[RaceUpdate], index: int) -> Callable[[Run, Pieces], None]:
     """What the private loop calls for column `index`: it only queues, drawing is the cell's thread's work."""
     return lambda _, pieces: inbox.put(RaceUpdate(index, pieces))
 

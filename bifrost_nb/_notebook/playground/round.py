@@ -22,7 +22,7 @@ from ..live.race import Race, RaceColumn
 if TYPE_CHECKING:
     from ..._client.client import Client
     from ..._compare.scoring import ScorerFunction
-    from ..._runs.collector import Piece
+    from ..._runs.pieces import Pieces
     from ..._runs.run import Run
 
 __all__ = ["Round"]
@@ -144,7 +144,7 @@ class Round:
             if place in places:
                 task.cancel()
 
-    def _arrived(self, run: Run, pieces: list[Piece]) -> None:
+    def _arrived(self, run: Run, pieces: Pieces) -> None:
         place = self._columns.get(str(run.tags.get("cell")))
         if place is None:
             return

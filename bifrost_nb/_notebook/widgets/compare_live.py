@@ -20,7 +20,7 @@ from ..._compare.sweep import Sweep
 from ..._foreground.comm_pump import reachable
 from ..._foreground.environment import front_end
 from ..._foreground.wait import Interrupts, drain, wait_for_costs
-from ..._runs.collector import Piece
+from ..._runs.pieces import Pieces
 from ..._runs.run import Run
 from ..assets import page
 from ..live.live_widget import WIDGET_MIME, Pane
@@ -39,9 +39,9 @@ COSTS_S = 0.5
 """What is shown waits so long for costs; later ones are in the comparison's frame."""
 
 
-class _Pieces(NamedTuple):
+class _CallPieces(NamedTuple):
     run: Run
-    pieces: list[Piece]
+    pieces: Pieces
 
 
 class _Watched(Sweep):
@@ -92,7 +92,7 @@ def run_live(client: Client, plan: Plan, done: Mapping[str, Run], max_cost_usd: 
         return sweep
     few = len(plan.trials) - len(done) <= RACE_AT_MOST
     if few:
-        sweep.sink = lambda run, pieces: sweep.inbox.put(_Pieces(run, pieces))
+        sweep.sink = lambda run, pieces: sweep.inbox.put(_CallPieces(run, pieces))
     with Interrupts(sweep.inbox) as interrupts:
         view = (_RaceView if few else _OverviewView)(client, sweep, lambda: job.cancel())
         view.open()
@@ -164,7 +164,7 @@ class _RaceView(_CompareView):
             place = self._columns[str(run.tags.get("cell"))]
             if self._race.columns[place].run is not run:  # another sending of the cell, or the first
                 self._race.columns[place] = RaceColumn(run)
-            self._race.receive([RaceUpdate(place, item.pieces if isinstance(item, _Pieces) else [])])
+            self._race.receive([RaceUpdate(place, item.pieces if isinstance(item, _CallPieces) else [])])
         self._pane.update()
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from bifrost_nb._display.markdown import LONGEST_MARKDOWN, to_html
 from bifrost_nb._foreground.wait import drain
 from bifrost_nb._notebook.live.live_widget import Pane
 from bifrost_nb._notebook.live.race import Race, RaceColumn, RaceUpdate
-from bifrost_nb._runs.collector import Piece
+from bifrost_nb._runs.pieces import Piece
 from bifrost_nb._runs.run import Run
 from bifrost_nb._simulator.process import LocalGateway
 from tests.thorough import thorough

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bifrost_nb import Client
 from bifrost_nb._notebook.live.race import Race, RaceUpdate
-from bifrost_nb._runs.collector import Piece
+from bifrost_nb._runs.pieces import Piece
 from bifrost_nb._runs.run import Run
 from bifrost_nb._simulator.process import LocalGateway
 
