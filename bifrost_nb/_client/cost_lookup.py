@@ -51,8 +51,8 @@ PAST_PAUSE_S = 3600.0
 """Runs that lie further apart are looked for by themselves, so that what was logged between them is not read."""
 FEW = 200
 """Rows that cost less to read than another request, where what is due is not there yet."""
-SOON_S = 0.5
-"""By so much a row may be there before its run is due, and still be on the first page."""
+SOONER_S = 0.05
+"""By so much a row may come sooner than any before, and still be on the first page."""
 CLOCKS_S = 5.0
 """The gateway's clock may differ so much from ours; what differs more is corrected by the dates of its answers."""
 GIVE_UP_AFTER = 3
@@ -60,7 +60,7 @@ GIVE_UP_AFTER = 3
 EMPTY_AFTER_S = 6.0
 """A log that is still empty so long after an answered run is not kept."""
 ASK_AGAIN_S = 300.0
-AT_ONCE = 10
+AT_ONCE = 25
 """So many runs are filled in before other work of the loop gets its turn: calls are timed on it."""
 
 FACTS = (
@@ -89,6 +89,11 @@ class _Waiting:
         self.due = self.since + AGES_S[self.step]
         self.ids = [*(one.request_id for one in broken_off(self.run)), self.run.request_id or ""]
 
+    def not_before(self, step: int) -> None:
+        """Leave out the ages below that of `step`, at which no row was there yet."""
+        if self.step < step:
+            self.step, self.due = step, self.since + AGES_S[step]
+
 
 class Costs:
     """Fills in what the runs of one client learn late."""
@@ -108,6 +113,8 @@ class Costs:
         self._asked_back: set[str] = set()
         self._first_step = len(AGES_S)
         """The earliest age at which a row of this gateway was found; as long as none was, every age is tried."""
+        self._soonest_s = AGES_S[-1]
+        """The least age of a run whose row was there."""
         self._allowed, self._allowed_at = float(BURST), time.monotonic()
         self._looked_at = 0.0
         self._misses = 0
@@ -245,8 +252,11 @@ class Costs:
         if found:
             # The nearest, since a look for others may find a row a little before its own age.
             age = began - max(one.since for one in found)
+            self._soonest_s = min(self._soonest_s, age)
             nearest = min(range(len(AGES_S)), key=lambda step: abs(AGES_S[step] - age))
             self._first_step, self._misses = min(self._first_step, nearest), 0
+            for one in self._waiting.values():  # also those that came before that was known
+                one.not_before(self._first_step)
         done = {one.run.run_id for one in priceless}
         costs_settled(one.run for one in found if one.run.run_id not in done)
         await self._leave(priceless)
@@ -256,8 +266,9 @@ class Costs:
     ) -> tuple[list[_Waiting], list[_Waiting]]:
         """What the rows say, into the runs: those that have theirs, and of these those whose cost is not in it."""
         found, priceless = [], []
-        for one in waiting:
-            if one.ids[-1] not in rows and one.ids[-1] not in children:
+        known = rows.keys() | children.keys()
+        for one in waiting if known else ():
+            if one.ids[-1] not in known:
                 continue
             theirs = [[row for row in (rows.get(each), *children.get(each, ())) if row is not None] for each in one.ids]
             if not all(theirs) or not answered_in(one.run, theirs[-1]):
@@ -282,12 +293,11 @@ class Costs:
         if until is not None:
             window["end_time"] = _written(until + self._ahead + timedelta(seconds=CLOCKS_S))
         now = time.monotonic()
-        parents = {each for one in waiting for each in one.ids}
-        due = {each for one in waiting if one.due <= now for each in one.ids}
         rows: dict[str, dict[str, Any]] = {}
         children: dict[str, list[dict[str, Any]]] = {}
-        # The newest come first, few much before they are due; further back are rows that were read before.
-        soon = sum(one.due <= now + SOON_S for one in waiting)
+        # The newest come first; further back are rows that were read before.
+        there = now - self._soonest_s + SOONER_S
+        soon = sum([one.since <= there or one.due <= now for one in waiting])
         offset, limit = 0, min(PAGE, max(FEW, soon + soon // 8 + 20))
         for _ in range(pages):
             reply = await self._page({**window, "limit": limit, "offset": offset})
@@ -299,9 +309,11 @@ class Costs:
             for row in page if isinstance(page, list) else ():
                 if isinstance(row, dict) and row.get("status") != "processing":
                     rows[str(row.get("id"))] = row
-                    if row.get("parent_request_id") in parents and row["parent_request_id"] != row.get("id"):
-                        children.setdefault(row["parent_request_id"], []).append(row)
-            if not isinstance(page, list) or len(page) < limit or due <= rows.keys():
+                    if type(parent := row.get("parent_request_id")) is str and parent != row.get("id"):
+                        children.setdefault(parent, []).append(row)
+            if not isinstance(page, list) or len(page) < limit:
+                break
+            if all(each in rows for one in waiting if one.due <= now for each in one.ids):
                 break
             offset, limit = offset + limit, PAGE
         return rows, children
