@@ -24,6 +24,8 @@ _UNBOUNDED = ("br", "zstd")
 makes gigabytes before anybody can count. What is asked for unfolds to a thousandfold at most."""
 BLOCK = 2**18
 """Bytes of an answer that are read in one go."""
+PACKED_BLOCK = 2**14
+"""The same of a compressed one, of which each may unfold to a thousand."""
 
 
 def in_pieces(content: bytes, headers: dict[str, str]) -> bytes | AsyncIterator[bytes]:
@@ -62,12 +64,11 @@ def head(response: ClientResponse) -> LowerNames:
 def blocks(response: ClientResponse, headers: Mapping[str, str]) -> AsyncIterator[bytes]:
     """The body as it arrives, unpacked where something on the way has compressed it."""
     _check_size(headers)
-    raw = response.content.iter_chunked(BLOCK)
     if "content-encoding" not in headers:
-        return raw
+        return response.content.iter_chunked(BLOCK)
     from .httpx_work import unpacked
 
-    return unpacked(raw, headers["content-encoding"])
+    return unpacked(response.content.iter_chunked(PACKED_BLOCK), headers["content-encoding"])
 
 
 async def whole(response: ClientResponse, headers: Mapping[str, str], came: Callable[[], None] | None = None) -> bytes:
