@@ -29,7 +29,7 @@ def test_each_cell_owns_its_turn(loaded: FrontEnd, gateway: LocalGateway) -> Non
     second = loaded.run_cell("cell-2", f"{line}\nquestion 2").wait()
     assert said(posts(gateway)[-1]) == ["edited", "question 2"]
     cleared = [one["content"]["data"]["text/plain"] for one in second.of("update_display_data")]
-    assert cleared[-1] == ""
+    assert "" in cleared  # cards of earlier background jobs may be drawn again after it
     loaded.run_cell("cell-3", f"{line}\nquestion 3", deleted=["cell-2"]).wait()
     assert said(posts(gateway)[-1]) == ["edited", "question 3"]
     assert loaded.value("[row['text'] for row in get_ipython().run_line_magic('bifrost', 'chat')][::2]") == (

@@ -30,7 +30,7 @@ def test_the_answer_is_shown_once_and_kept(loaded: FrontEnd) -> None:
 def test_the_display_carries_the_evidence(loaded: FrontEnd) -> None:
     """The output's metadata has run id, asked and served, parameters and usage."""
     cell = loaded.run(f"%%bifrost {TEXT} --max-tokens 4 --tag a=1 -o answer\nhi").wait()
-    kept = [message["content"]["metadata"].get("bifrost_nb") for message in cell.of("update_display_data")][-1]
+    kept = redrawn(loaded, cell)[-1]["metadata"]["bifrost_nb"]
     assert kept["run_id"] == ast.literal_eval(loaded.value("answer.run_id"))
     assert kept["requested_model"] == kept["model"] == "gpt-35-turbo-instruct"
     assert ast.literal_eval(kept["params"].replace("true", "True"))["max_tokens"] == 4
