@@ -231,8 +231,6 @@ class Costs:
             self._allowed = min(BURST, self._allowed + (now - self._allowed_at) / EVERY_S)
             self._allowed_at = now
             dues = [one.due for one in self._waiting.values()]
-            if self._first_step == len(AGES_S):  # where the oldest has no row yet, no other has
-                del dues[1:]
             due = sum(map(now.__ge__, dues))
             pressing = somebody_waits() and now - self._looked_at >= URGENT_S
             free = pressing or self._allowed >= 1 or due >= MANY
