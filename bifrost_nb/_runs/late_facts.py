@@ -21,7 +21,7 @@ Row = Mapping[str, Any]
 
 def answered_in(run: Run, rows: Sequence[Row]) -> bool:
     """Whether `rows` tell how the request ended: of an answered one, a row that was answered is among them."""
-    return bool(rows) and (run.status != "ok" or "success" in [row.get("status") for row in rows])
+    return bool(rows) and (run.status != "ok" or any(row.get("status") == "success" for row in rows))
 
 
 def add_log_rows(run: Run, rows: Sequence[Row], last: Sequence[Row]) -> bool:
@@ -32,8 +32,7 @@ def add_log_rows(run: Run, rows: Sequence[Row], last: Sequence[Row]) -> bool:
     """
     answered = next((row for row in last if row.get("status") == "success"), last[-1])
     _add_who(run, answered)
-    others = [row for row in rows if row is not answered]
-    earlier = math.fsum(cost for row in others if (cost := logged_usd(row)) is not None) if others else 0.0
+    earlier = math.fsum(cost for row in rows if row is not answered and (cost := logged_usd(row)) is not None)
     known = run.cost_usd is not None or add_log_cost(run, answered)
     if known and earlier:
         run.cost_usd = (run.cost_usd or 0.0) + earlier
