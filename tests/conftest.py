@@ -25,7 +25,6 @@ THOROUGH = bool(os.environ.get("BIFROST_NB_THOROUGH"))
 SDKS = (
     "tests/sdks/",
     "tests/simulator/test_sdk_routes_",
-    "tests/faults/test_route.py",
     "tests/security/test_closed.py",
 )
 """Files that load most of the SDKs, for which a process needs ten seconds."""
