@@ -13,6 +13,7 @@ import re
 import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence, Set, ValuesView
+from contextlib import nullcontext
 from dataclasses import fields, is_dataclass
 from datetime import date
 from decimal import Decimal
@@ -35,6 +36,9 @@ _BARE = re.compile(r"<[^<>]*>")
 _NAN_INSIDE = "holds NaN or NA, which is no text: fill or drop it first"
 _LISTS = (list, tuple, deque, Set, ValuesView, Sequence)
 _NOT_LISTS = ("range", "UserString", "memoryview")
+_ALONE = ("builtins", "decimal", "fractions", "numpy")
+"""Whose numbers hold nothing that could be cut, as dates do: no library's settings are touched for them, which takes
+ten times as long as the text."""
 
 
 class Fault(Exception):
@@ -49,7 +53,7 @@ def as_text(value: Any) -> str:
     if isinstance(value, bytes | bytearray):
         return _decoded(value)
     if isinstance(value, bool | Number | date):
-        return _own_text(value)
+        return _own_text(value, alone=isinstance(value, date) or type(value).__module__ in _ALONE)
     if isinstance(value, re.Pattern):  # whose repr is cut after 200 signs
         return as_text(value.pattern)
     if (table := _table(value)) is not None:
@@ -121,13 +125,15 @@ def _decoded(value: bytes | bytearray) -> str:
         raise Fault("is bytes that are no UTF-8 text: decode them first") from None
 
 
-def _own_text(value: Any) -> str:
+def _own_text(value: Any, *, alone: bool = False) -> str:
     own: Any = type(value)
     try:
-        with printed_whole():
+        with nullcontext() if alone else printed_whole():
             text = str(value)
     except Exception as error:  # noqa: BLE001 - a user's class may fail in any way; the placeholder is what to name
         raise Fault(f"has no text: {type(error).__name__}: {plain(error, 200)}") from None
+    if alone:
+        return text
     bare = own.__str__ is object.__str__ and (own.__repr__ is object.__repr__ or _BARE.fullmatch(text))
     if bare or _ADDRESS.fullmatch(text):
         raise Fault(f"is a {own.__name__}, which has no text of its own")
