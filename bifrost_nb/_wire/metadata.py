@@ -259,10 +259,8 @@ def _safe_name(value: str) -> str | None:
 
 def _told_fallback(routing: Mapping[str, Any], headers: Mapping[str, str]) -> tuple[bool | None, int | None]:
     """(is_fallback, fallback_index) as the gateway says itself, from 1.5 on."""
-    try:
-        index = int(header(headers, "x-bifrost-fallback-index") or "")
-    except ValueError:
-        index = 0
+    place = header(headers, "x-bifrost-fallback-index") or ""
+    index = int(place) if place.isascii() and place.isdecimal() and len(place) < 10 else 0
     told = routing.get("is_fallback")
     if not isinstance(told, bool):
         word = header(headers, "x-bifrost-routing-info-is-fallback")
