@@ -6,6 +6,7 @@ import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from .._client.calls import AnyKind, CallOptions
@@ -13,9 +14,6 @@ from .._numbers import as_python, number, whole_number
 from .._prompts.messages import Turns, checked_turns
 from .._safe_text import quoted
 from .._suggest import similar
-from .._wire.media_request import ImageRequest, SpeechRequest, TranscriptionRequest
-from .._wire.requests import ChatCompletionRequest, TextCompletionRequest
-from .._wire.responses_request import ResponsesRequest
 from ..errors import ConfigurationError
 
 __all__ = ["AskedDeployment", "asked_deployments", "check_names", "check_prompts"]
@@ -24,14 +22,6 @@ MOST_AT_ONCE = 100_000
 _OWN = ("deployment", "name", "fallbacks", "concurrency", "requests_per_minute", "system", "history")
 _FOR_ALL = ("schema", "inputs", "images", "sounds", "repeats", "score")
 """A comparison has one of each: its columns and its pairs rest on that."""
-_FIELDS = {
-    name
-    for model in (
-        *(TextCompletionRequest, ChatCompletionRequest, ResponsesRequest),
-        *(ImageRequest, SpeechRequest, TranscriptionRequest),
-    )
-    for name in model.model_fields
-} - {"input"}  # which a comparison fills in
 _RESERVED = {"comparison_id", "prompt_id", "repeat", "tags", "stream", "messages", "input", "kind", "self"}
 """What a comparison fills in, and names under which a call is put together."""
 
@@ -55,8 +45,19 @@ class AskedDeployment:
     """What was said before in its own conversation: turns in front of the prompt, templates too."""
 
 
-_KNOWN = _FIELDS | (set(CallOptions.__annotations__) - {"comparison_id", "prompt_id", "repeat"})
-"""What a call takes: fields of its body, and options that are none, such as ``retries``."""
+@cache
+def _known() -> frozenset[str]:
+    """What a call takes: fields of its body, and options that are none, such as ``retries``."""
+    from .._wire.media_request import ImageRequest, SpeechRequest, TranscriptionRequest
+    from .._wire.requests import ChatCompletionRequest, TextCompletionRequest
+    from .._wire.responses_request import ResponsesRequest
+
+    models = (
+        *(TextCompletionRequest, ChatCompletionRequest, ResponsesRequest),
+        *(ImageRequest, SpeechRequest, TranscriptionRequest),
+    )
+    fields = {name for model in models for name in model.model_fields} - {"input"}  # which a comparison fills in
+    return frozenset(fields | (set(CallOptions.__annotations__) - {"comparison_id", "prompt_id", "repeat"}))
 
 
 def check_names(function: Callable[..., Any], parameters: Iterable[str]) -> None:
@@ -64,7 +65,7 @@ def check_names(function: Callable[..., Any], parameters: Iterable[str]) -> None
     `function` has itself."""
     own = [name for name, one in inspect.signature(function).parameters.items() if one.kind is not one.VAR_KEYWORD]
     for name in parameters:
-        meant = [] if name in _KNOWN else similar(name, [*own, *_KNOWN])
+        meant = [] if name in _known() else similar(name, [*own, *_known()])
         if meant and meant[0] in own:
             raise ConfigurationError(
                 f"{function.__name__}() has no argument {quoted(name, 60)}.", hint=f"Did you mean {meant[0]!r}?"

@@ -282,8 +282,15 @@ def test_so_it_is_in_the_other_functions(call: Any, right: str, client: Client) 
 
 def test_no_parameter_is_taken_for_an_argument(client: Client) -> None:
     """What a call takes is not refused because an argument is called nearly so."""
-    from bifrost_nb._compare.asked_deployments import _FIELDS, check_names
+    from bifrost_nb._compare.asked_deployments import check_names
+    from bifrost_nb._wire.media_request import ImageRequest, SpeechRequest, TranscriptionRequest
+    from bifrost_nb._wire.requests import ChatCompletionRequest, TextCompletionRequest
+    from bifrost_nb._wire.responses_request import ResponsesRequest
 
+    models = [ChatCompletionRequest, TextCompletionRequest, ResponsesRequest]
+    fields = {
+        name for model in [*models, ImageRequest, SpeechRequest, TranscriptionRequest] for name in model.model_fields
+    }
     for function in (bf.compare, bf.replay, bf.load_curve, bf.playground, bf.fill):
-        check_names(function, _FIELDS)
+        check_names(function, fields - {"input"})  # which a comparison fills in
     assert bf.compare(["azure/fast"], "Hi", max_tokens=2, stop=["x"], user="u", seed=1, client=client).frame.shape[0]
