@@ -24,7 +24,7 @@ import bifrost_nb as bf
 
 BOUND = (
     "By parts, each alone over events of 285 bytes, µs a chunk: joining HTTP chunks before aiohttp's parser 0.14, "
-    "events 0.29, msgspec's decoding with its checks 0.49, pieces and times of the run 0.19, reading the texts 0.05; "
+    "events 0.20, msgspec's decoding with its checks 0.49, pieces and times of the run 0.19, reading the texts 0.05; "
     "the rest is sockets, aiohttp and two threads that take turns."
 )
 
