@@ -77,8 +77,10 @@ def wait_for_costs(runs: Iterable[Run] | None = None, seconds: float = FRAME_PAT
     left = set(_pending) if runs is None else {run.run_id for run in runs}
 
     def settled() -> bool:
-        waiting = {one: by for one in left if (by := _pending.get(one)) is not None}
-        left.intersection_update(one for one, by in waiting.items() if by is not me and by.is_alive())
+        left.intersection_update(_pending)  # without a step of Python's for each: asked again whenever a cost comes
+        idle = {by for by in set(map(_pending.get, left)) if by is None or by is me or not by.is_alive()}
+        if idle:
+            left.difference_update([one for one in left if _pending.get(one) in idle])
         return not left
 
     if not settled():
