@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -56,7 +57,8 @@ SOONER_S = 0.05
 CLOCKS_S = 5.0
 """The gateway's clock may differ so much from ours; what differs more is corrected by the dates of its answers."""
 GIVE_UP_AFTER = 3
-"""So many answered runs in a row without a row in the log: the gateway keeps none, so stop asking for a while."""
+"""So many answered runs in a row without a row in the log: the gateway keeps none, so stop asking for a while. So many
+without one at some age: no row is there at that age."""
 EMPTY_AFTER_S = 6.0
 """A log that is still empty so long after an answered run is not kept."""
 ASK_AGAIN_S = 300.0
@@ -112,7 +114,9 @@ class Costs:
         """Runs of an earlier process, by id, that are looked for now."""
         self._asked_back: set[str] = set()
         self._first_step = len(AGES_S)
-        """The earliest age at which a row of this gateway was found; as long as none was, every age is tried."""
+        """The earliest age at which a row of this gateway was found."""
+        self._tried_step = 0
+        """As long as none was: the ages below this one were tried for several runs."""
         self._soonest_s = AGES_S[-1]
         """The least age of a run whose row was there."""
         self._allowed, self._allowed_at = float(BURST), time.monotonic()
@@ -129,8 +133,7 @@ class Costs:
         if not _may_learn(run) or (self._is_silent() and time.monotonic() < self._prices_until):
             self._give_up([_Waiting(run, log)])  # what is known already may be enough
             return
-        step = 0 if self._first_step == len(AGES_S) else self._first_step
-        self._waiting[id(run)] = _Waiting(run, log, step=step)
+        self._waiting[id(run)] = _Waiting(run, log, step=self._start_step)
         if run.cost_usd is None or broken_off(run):
             cost_follows(run)
         if self._task is None:
@@ -220,9 +223,18 @@ class Costs:
             costs_settled(one.run for one in self._past.values())
             self._past, self._past_task = {}, None
 
+    @property
+    def _start_step(self) -> int:
+        """The first age at which a row may be there."""
+        return self._tried_step if self._first_step == len(AGES_S) else self._first_step
+
     def _is_silent(self) -> bool:
         """Whether the gateway is known to tell nothing by its log."""
         return time.monotonic() < self._silent_until
+
+    def _fall_silent(self) -> None:
+        self._misses = self._tried_step = 0
+        self._silent_until = time.monotonic() + ASK_AGAIN_S
 
     async def _until_due(self) -> None:
         """Wait until a look is worth it and allowed."""
@@ -231,16 +243,18 @@ class Costs:
             self._allowed = min(BURST, self._allowed + (now - self._allowed_at) / EVERY_S)
             self._allowed_at = now
             dues = [one.due for one in self._waiting.values()]
-            due = sum(map(now.__ge__, dues))
-            pressing = somebody_waits() and now - self._looked_at >= URGENT_S
-            free = pressing or self._allowed >= 1 or due >= MANY
+            next_due = min(dues)
+            due = sum(map(now.__ge__, dues)) if next_due <= now else 0
+            spaced = now - self._looked_at >= URGENT_S
+            free = spaced and somebody_waits()
+            if spaced or not self._start_step:  # rows that come late anyway are not hurried after
+                free = free or self._allowed >= 1 or due >= MANY
             if due and free:
                 self._allowed = max(0.0, self._allowed - 1)
                 self._looked_at = now
                 return
-            next_due = min(dues) - now
             # Short: whoever begins to wait, and so makes a look urgent, does so on another thread.
-            await asyncio.sleep(URGENT_S if due else min(max(next_due, 0.02), URGENT_S))
+            await asyncio.sleep(URGENT_S if due else min(max(next_due - now, 0.02), URGENT_S))
 
     async def _look(self) -> None:
         """One list of the log for all that wait; what is found is filled in."""
@@ -255,8 +269,10 @@ class Costs:
             self._soonest_s = min(self._soonest_s, age)
             nearest = min(range(len(AGES_S)), key=lambda step: abs(AGES_S[step] - age))
             self._first_step, self._misses = min(self._first_step, nearest), 0
-            for one in self._waiting.values():  # also those that came before that was known
-                one.not_before(self._first_step)
+        elif len(ages := sorted(began - one.since for one in waiting if one.run.status == "ok")) >= GIVE_UP_AFTER:
+            self._tried_step = min(bisect_right(AGES_S, ages[-GIVE_UP_AFTER]), len(AGES_S) - 1)
+        for one in self._waiting.values():  # also those that came before that was known
+            one.not_before(self._start_step)
         done = {one.run.run_id for one in priceless}
         costs_settled(one.run for one in found if one.run.run_id not in done)
         await self._leave(priceless)
@@ -305,7 +321,9 @@ class Costs:
             page = answer.get("logs") if isinstance(answer, dict) else None
             # That nothing is left of an earlier day does not say that no log is kept.
             if self._tells_nothing(reply, answer, waiting if until is None else ()):
-                self._silent_until = time.monotonic() + ASK_AGAIN_S
+                self._fall_silent()
+            if reply.status >= 300:
+                raise gateway_error(parse_error(reply.body, reply.status, reply.headers))
             for row in page if isinstance(page, list) else ():
                 if isinstance(row, dict) and row.get("status") != "processing":
                     rows[str(row.get("id"))] = row
@@ -350,7 +368,7 @@ class Costs:
         # What was not answered may have no row at all; so only answered runs say that no log is kept.
         self._misses += sum(one.run.status == "ok" for one in gone)
         if self._misses >= GIVE_UP_AFTER:
-            self._misses, self._silent_until = 0, time.monotonic() + ASK_AGAIN_S
+            self._fall_silent()
         await self._leave(gone)
 
     async def _leave(self, waiting: list[_Waiting]) -> None:
