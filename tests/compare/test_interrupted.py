@@ -243,8 +243,8 @@ def test_a_gateway_restarted_in_the_middle_loses_nothing(log: RunLog) -> None:
             with local_gateway(speed=20, port=port):
                 result = job.result(120)
     assert result.missing == 0
-    # Calls whose answer was being read when the gateway died are errors: they may have been paid for, and are not
-    # sent a second time unasked.
+    # Calls that were under way when the gateway died are errors: they may have been paid for, and are not sent a second
+    # time unasked. 48 are open at once, and what takes the place of the first that break may still reach its sockets.
     lost = (result.frame["status"] != "ok").sum()
-    assert lost <= 48
+    assert lost <= 2 * 48
     assert set(result.notes) <= {TAKEN}
