@@ -322,7 +322,7 @@ class Costs:
             # That nothing is left of an earlier day does not say that no log is kept.
             if self._tells_nothing(reply, answer, waiting if until is None else ()):
                 self._fall_silent()
-            if reply.status >= 300:
+            if reply.status >= 300 and not offset:  # what a first page told counts without a second
                 raise gateway_error(parse_error(reply.body, reply.status, reply.headers))
             for row in page if isinstance(page, list) else ():
                 if isinstance(row, dict) and row.get("status") != "processing":

@@ -134,6 +134,35 @@ def test_ages_without_a_row_are_tried_once(tmp_path: Path, statuses: list[Any], 
         assert portal().call(look()) == pytest.approx(age_s)
 
 
+async def _one_page(scope: Any, receive: Any, send: Any) -> None:
+    """A log whose first page is full, and whose second fails."""
+    query = dict(pair.split("=") for pair in scope["query_string"].decode().split("&"))
+    rows = [{"id": str(n), "status": "success", "cost": 0.25} for n in range(int(query["limit"]))]
+    body, status = orjson.dumps({"logs": rows}), 200
+    if query["offset"] != "0":
+        body, status = b'{"error": {"message": "no such page"}}', 400
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]})
+    await send({"type": "http.response.body", "body": body})
+
+
+def test_a_second_page_that_fails_loses_nothing_of_the_first(tmp_path: Path) -> None:
+    """The cost of the run that stands there is known, and the other is looked for again."""
+    with served(_one_page) as url:
+        log = RunLog(tmp_path / "runs.jsonl")
+        costs = Costs(url, Client(url, log=log).credentials)
+        there, not_there = [Run(request_id=name, status="ok", http_status=200) for name in ("7", "none")]
+
+        async def look() -> None:
+            for run in (there, not_there):
+                costs._waiting[id(run)] = _Waiting(run, log, since=time.monotonic() - 1)
+            await costs._look()
+
+        portal().call(look())
+        assert (there.cost_usd, there.cost_source) == (0.25, "log")
+        assert costs.looks == 2
+        assert list(costs._waiting) == [id(not_there)]
+
+
 def test_rounded_prices_are_unknown() -> None:
     """1.3 writes prices with six decimals, which makes most of them wrong: then none is used; ten decimals are."""
     rounded = [{"id": "azure/fast", "pricing": {"prompt": "0.000000", "completion": "0.000001"}}]
