@@ -55,7 +55,7 @@ def scripts(options: argparse.Namespace) -> list[Script]:
         Script("bench_stream.py"),
         Script("bench_calls.py", seconds=240),
         Script("bench_evals.py", tuple(others), 600),
-        Script("bench_costs.py", seconds=240),
+        Script("bench_costs.py", seconds=600),
         Script("bench_memory.py", seconds=240),
         Script("bench_cluster.py", seconds=300),
         Script("bench_paced.py"),
