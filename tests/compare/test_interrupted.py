@@ -240,11 +240,15 @@ def test_a_gateway_restarted_in_the_middle_loses_nothing(log: RunLog) -> None:
                 time.sleep(0.01)
             os.kill(first.pid, signal.SIGKILL)
             first.stop()
-            with local_gateway(speed=20, port=port):
+            with local_gateway(speed=20, port=port) as second:
                 result = job.result(120)
+                again = {one["headers"].get("x-request-id") for one in second.requests()}
     assert result.missing == 0
     # Calls that were under way when the gateway died are errors: they may have been paid for, and are not sent a second
     # time unasked. 48 are open at once, and what takes the place of the first that break may still reach its sockets.
-    lost = (result.frame["status"] != "ok").sum()
-    assert lost <= 2 * 48
+    lost = [run for run in result.runs if run.status != "ok"]
+    assert len(lost) <= 2 * 48
+    assert all(run.attempts[-1].taken for run in lost)
+    assert again.isdisjoint(run.request_id for run in lost)
+    assert not again.isdisjoint(run.request_id for run in result.runs if run.status == "ok")
     assert set(result.notes) <= {TAKEN}
