@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import selectors
 import sys
 
+from bare_server import Connection, serve
 from stream_server import REFUSAL
 
 BODY = json.dumps(
@@ -29,42 +29,24 @@ BODY = json.dumps(
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(BODY), BODY)
 
 
-class Connection(asyncio.Protocol):
-    """One connection; requests do not overlap on it."""
+class Waiting(Connection):
+    """Answers a POST after a while, and all else with a refusal."""
 
     def __init__(self, wait_s: float) -> None:
         self._wait_s = wait_s
-        self._received = b""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        head, end, body = self._received.partition(b"\r\n\r\n")
-        length = re.search(rb"(?i)content-length: *(\d+)", head)
-        if not end or (length and len(body) < int(length[1])):
-            return
-        self._received = b""
+    def answer(self, head: bytes, body: bytes) -> None:
         if head.startswith(b"POST"):
-            asyncio.get_running_loop().call_later(self._wait_s, self._answer)
+            asyncio.get_running_loop().call_later(self._wait_s, self._write)
         else:
-            self._transport.write(REFUSAL)
+            self.transport.write(REFUSAL)
 
-    def _answer(self) -> None:
-        if not self._transport.is_closing():
-            self._transport.write(ANSWER)
-
-
-async def serve(wait_s: float) -> None:
-    server = await asyncio.get_running_loop().create_server(lambda: Connection(wait_s), "127.0.0.1", 0, backlog=1024)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-    server.close()
+    def _write(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(ANSWER)
 
 
 if __name__ == "__main__":
     # epoll waits for whole milliseconds, rounded up: 20 would be 20.6 of them.
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
-        runner.run(serve(float(sys.argv[1]) / 1000))
+        runner.run(serve(lambda: Waiting(float(sys.argv[1]) / 1000)))

@@ -16,6 +16,8 @@ import re
 import sys
 from typing import NamedTuple
 
+from bare_server import Connection, serve
+
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 END = b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
 EXTRA = {"provider": "azure", "model_requested": "fast", "latency": 3}
@@ -68,47 +70,36 @@ class Answers(NamedTuple):
     times_ms: dict[str, float]
 
 
-class Connection(asyncio.Protocol):
-    """One connection; requests do not overlap on it."""
+class Serving(Connection):
+    """Answers a request for a stream, for a completion, or for the times."""
 
     def __init__(self, answers: Answers) -> None:
         self._answers = answers
         self._loop = asyncio.get_running_loop()
-        self._received = b""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        head, end, body = self._received.partition(b"\r\n\r\n")
-        length = re.search(rb"(?i)content-length: *(\d+)", head)
-        if not end or (length and len(body) < int(length[1])):
-            return
-        self._received = b""
+    def answer(self, head: bytes, body: bytes) -> None:
         if head.startswith(b"GET"):
             told = self._answers.times_ms if b" /times " in head else None
-            self._transport.write(_json(told, "200 OK" if told is not None else "405 Method Not Allowed"))
+            self.transport.write(_json(told, "200 OK" if told is not None else "405 Method Not Allowed"))
         elif not re.search(rb'"stream": ?true', body):
-            self._transport.write(self._answers.completion)
+            self.transport.write(self._answers.completion)
         elif not self._answers.gap_s:
-            self._transport.write(self._answers.stream)
+            self.transport.write(self._answers.stream)
         else:
             told = re.search(rb"(?i)x-request-id: *(\S+)", head)
-            self._transport.write(HEAD)
+            self.transport.write(HEAD)
             self._began = self._loop.time()
             self._request_id = told[1].decode() if told else ""
             self._loop.call_at(self._began + self._answers.gap_s, self._next, 0)
 
     def _next(self, index: int) -> None:
-        if self._transport.is_closing():
+        if self.transport.is_closing():
             return
-        self._transport.write(self._answers.chunks[index])
+        self.transport.write(self._answers.chunks[index])
         if index == 0 and self._request_id:
             self._answers.times_ms[self._request_id] = 1000 * (self._loop.time() - self._began)
         if index + 1 == len(self._answers.chunks):
-            self._transport.write(END)
+            self.transport.write(END)
         else:  # at its own time, however late this one was
             self._loop.call_at(self._began + (index + 2) * self._answers.gap_s, self._next, index + 1)
 
@@ -116,9 +107,7 @@ class Connection(asyncio.Protocol):
 async def main(chunks: int, gap_ms: float = 0.0) -> None:
     events = [chunk(index, f"word{index} ") for index in range(chunks)] + [chunk(chunks, "", "stop")]
     answers = Answers(events, gap_ms / 1000, HEAD + b"".join(events) + END, whole_answer(), {})
-    server = await asyncio.get_running_loop().create_server(lambda: Connection(answers), "127.0.0.1", 0, backlog=1024)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    await serve(lambda: Serving(answers))
 
 
 if __name__ == "__main__":
