@@ -1,5 +1,6 @@
 """One call, from checked arguments to a recorded run.
 
 `client` (entry points) -> `calls` (what is requested) -> `dispatch` (attempts, log) -> `transport` (HTTP).
-`streams` are the running ones, `cost_lookup` finds prices, `portal` is the one event loop, on a thread of its own.
+`streams` are the running ones, `cost_lookup` finds costs, at the times of `look_times`, `portal` is the one event loop,
+on a thread of its own.
 """

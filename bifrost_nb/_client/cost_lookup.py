@@ -1,8 +1,7 @@
 """What runs learn after their answers: costs, and who served, from the gateway's log, else costs from its price list.
 
-A gateway writes its log row 2.0 to 5.0 s after the answer (measured, 1.4.18 to 2.0.0-prerelease3; 1.3 and 1.4.0 at
-once), and only its list of rows exists in all versions. So one list serves all runs that wait, and a run is looked for
-at ages at which rows were seen to come. Everything here runs on the private loop; whoever wants to wait does so by
+A gateway writes its row of an answer late, and only its list of rows exists in all versions: so one list serves all
+runs that wait, at the times of `look_times`. Everything here runs on the private loop; whoever wants to wait does so by
 `bifrost_nb._runs.pending`.
 """
 
@@ -11,9 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from operator import attrgetter
@@ -21,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from .._runs.cost import Price, add_price_cost, broken_off
 from .._runs.late_facts import add_log_rows, answered_in
-from .._runs.pending import cost_follows, costs_settled, somebody_waits
+from .._runs.pending import cost_follows, costs_settled
 from .._runs.run import Run
 from .._wire.gateway_errors import gateway_error, parse_error
 from .._wire.log_page import log_page
 from ..errors import BifrostError, LogError
 from .credentials import Credentials
+from .look_times import AGES_S, LookTimes, Waiting
 from .model_list import MODELS_LAST_S, model_list, prices_in
 from .transport import Reply, fetch
 
@@ -35,14 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Costs"]
 
-AGES_S = (0.08, 0.3, 0.9, 2.15, 3.2, 5.3, 8.0, 12.0)
-"""A run is looked for when it has ended so long ago: rows come at once, after 2.0 or 5.0 s, or later."""
-BURST = 8
-"""So many looks may follow each other as the ages say; then there is one for `EVERY_S` or for `MANY` runs."""
-EVERY_S = 10.0
-MANY = 400
-URGENT_S = 0.25
-"""The pause between two looks while somebody waits for a cost."""
 PAGE = 1000
 """Rows of a page; the gateway allows no more."""
 PAGES = 3
@@ -56,12 +46,8 @@ SOONER_S = 0.05
 """By so much a row may come sooner than any before, and still be on the first page."""
 CLOCKS_S = 5.0
 """The gateway's clock may differ so much from ours; what differs more is corrected by the dates of its answers."""
-GIVE_UP_AFTER = 3
-"""So many answered runs in a row without a row in the log: the gateway keeps none, so stop asking for a while. So many
-without one at some age: no row is there at that age."""
 EMPTY_AFTER_S = 6.0
 """A log that is still empty so long after an answered run is not kept."""
-ASK_AGAIN_S = 300.0
 AT_ONCE = 25
 """So many runs are filled in before other work of the loop gets its turn: calls are timed on it."""
 
@@ -73,30 +59,6 @@ FACTS = (
 _facts: Callable[[Run], tuple[Any, ...]] = attrgetter(*FACTS)
 
 
-@dataclass(slots=True)
-class _Waiting:
-    """A run that is looked for."""
-
-    run: Run
-    log: RunLog
-    since: float = field(default_factory=time.monotonic)
-    step: int = 0
-    """The next of `AGES_S`."""
-    due: float = field(init=False)
-    """When it is looked for next. Read for all that wait, many times a second."""
-    ids: list[str] = field(init=False)
-    """The log ids of all attempts that may have cost something, that of the answer last."""
-
-    def __post_init__(self) -> None:
-        self.due = self.since + AGES_S[self.step]
-        self.ids = [*(one.request_id for one in broken_off(self.run)), self.run.request_id or ""]
-
-    def not_before(self, step: int) -> None:
-        """Leave out the ages below that of `step`, at which no row was there yet."""
-        if self.step < step:
-            self.step, self.due = step, self.since + AGES_S[step]
-
-
 class Costs:
     """Fills in what the runs of one client learn late."""
 
@@ -105,24 +67,15 @@ class Costs:
         self._credentials = credentials
         self.looks = 0
         """Requests for the gateway's log so far."""
-        self._waiting: dict[int, _Waiting] = {}
+        self._waiting: dict[int, Waiting] = {}
         self._news: dict[RunLog, dict[str, dict[str, Any]]] = {}
         """What runs have learned and their log has not, by run."""
         self._task: asyncio.Task[None] | None = None
         self._past_task: asyncio.Task[None] | None = None
-        self._past: dict[str, _Waiting] = {}
+        self._past: dict[str, Waiting] = {}
         """Runs of an earlier process, by id, that are looked for now."""
         self._asked_back: set[str] = set()
-        self._first_step = len(AGES_S)
-        """The earliest age at which a row of this gateway was found."""
-        self._tried_step = 0
-        """As long as none was: the ages below this one were tried for several runs."""
-        self._soonest_s = AGES_S[-1]
-        """The least age of a run whose row was there."""
-        self._allowed, self._allowed_at = float(BURST), time.monotonic()
-        self._looked_at = 0.0
-        self._misses = 0
-        self._silent_until = 0.0
+        self._times = LookTimes()
         self._ahead = timedelta()
         """By how much the gateway's clock is ahead of ours, where that is more than a little."""
         self._prices: dict[str, Price] = {}
@@ -130,10 +83,10 @@ class Costs:
 
     def follow(self, run: Run, log: RunLog) -> None:
         """Look for what a finished run does not know yet, in the background, if it may become known."""
-        if not _may_learn(run) or (self._is_silent() and time.monotonic() < self._prices_until):
-            self._give_up([_Waiting(run, log)])  # what is known already may be enough
+        if not _may_learn(run) or (self._times.silent() and time.monotonic() < self._prices_until):
+            self._give_up([Waiting(run, log)])  # what is known already may be enough
             return
-        self._waiting[id(run)] = _Waiting(run, log, step=self._start_step)
+        self._waiting[id(run)] = Waiting(run, log, step=self._times.start_step)
         if run.cost_usd is None or broken_off(run):
             cost_follows(run)
         if self._task is None:
@@ -146,13 +99,18 @@ class Costs:
         """
         now = datetime.now(UTC)
         for run in runs:
-            if run.cost_usd is not None or not _may_learn(run) or run.run_id in self._asked_back or self._is_silent():
+            if (
+                run.cost_usd is not None
+                or not _may_learn(run)
+                or run.run_id in self._asked_back
+                or self._times.silent()
+            ):
                 continue
             self._asked_back.add(run.run_id)
             if now - _ended_at(run) < timedelta(seconds=AGES_S[-1]):  # its row is still to come
                 self.follow(run, log)
                 continue
-            self._past[run.run_id] = _Waiting(run, log, since=time.monotonic() - AGES_S[-1])
+            self._past[run.run_id] = Waiting(run, log, since=time.monotonic() - AGES_S[-1])
             cost_follows(run)
         if self._past and self._past_task is None:
             self._past_task = asyncio.get_running_loop().create_task(self._look_back())
@@ -189,12 +147,14 @@ class Costs:
         """Look until nothing waits any more."""
         try:
             while self._waiting:
-                if not self._is_silent():
-                    await self._until_due()
+                if not self._times.silent():
+                    # No event: who begins to wait for a cost, and so makes a look urgent, is on another thread.
+                    while pause := self._times.pause_s([one.due for one in self._waiting.values()]):  # noqa: ASYNC110
+                        await asyncio.sleep(pause)
                     # RuntimeError: at the end of the interpreter no name resolves.
                     with contextlib.suppress(BifrostError, RuntimeError):
                         await self._look()
-                if self._is_silent():
+                if self._times.silent():
                     await self._leave(list(self._waiting.values()))
                 else:
                     await self._step_on()
@@ -215,46 +175,13 @@ class Costs:
                             rows, children = await self._rows(some, pages, _ended_at(some[0].run))
                             await self._fill_in(some, rows, children)
                         pages -= self.looks - before
-                        if pages <= 0 or self._is_silent():
+                        if pages <= 0 or self._times.silent():
                             break
                 finally:
                     costs_settled(one.run for one in waiting)
         finally:
             costs_settled(one.run for one in self._past.values())
             self._past, self._past_task = {}, None
-
-    @property
-    def _start_step(self) -> int:
-        """The first age at which a row may be there."""
-        return self._tried_step if self._first_step == len(AGES_S) else self._first_step
-
-    def _is_silent(self) -> bool:
-        """Whether the gateway is known to tell nothing by its log."""
-        return time.monotonic() < self._silent_until
-
-    def _fall_silent(self) -> None:
-        self._misses = self._tried_step = 0
-        self._silent_until = time.monotonic() + ASK_AGAIN_S
-
-    async def _until_due(self) -> None:
-        """Wait until a look is worth it and allowed."""
-        while True:
-            now = time.monotonic()
-            self._allowed = min(BURST, self._allowed + (now - self._allowed_at) / EVERY_S)
-            self._allowed_at = now
-            dues = [one.due for one in self._waiting.values()]
-            next_due = min(dues)
-            due = sum(map(now.__ge__, dues)) if next_due <= now else 0
-            spaced = now - self._looked_at >= URGENT_S
-            free = spaced and somebody_waits()
-            if spaced or not self._start_step:  # rows that come late anyway are not hurried after
-                free = free or self._allowed >= 1 or due >= MANY
-            if due and free:
-                self._allowed = max(0.0, self._allowed - 1)
-                self._looked_at = now
-                return
-            # Short: whoever begins to wait, and so makes a look urgent, does so on another thread.
-            await asyncio.sleep(URGENT_S if due else min(max(next_due - now, 0.02), URGENT_S))
 
     async def _look(self) -> None:
         """One list of the log for all that wait; what is found is filled in."""
@@ -264,22 +191,18 @@ class Costs:
         for one in found:
             self._waiting.pop(id(one.run), None)
         if found:
-            # The nearest, since a look for others may find a row a little before its own age.
-            age = began - max(one.since for one in found)
-            self._soonest_s = min(self._soonest_s, age)
-            nearest = min(range(len(AGES_S)), key=lambda step: abs(AGES_S[step] - age))
-            self._first_step, self._misses = min(self._first_step, nearest), 0
-        elif len(ages := sorted(began - one.since for one in waiting if one.run.status == "ok")) >= GIVE_UP_AFTER:
-            self._tried_step = min(bisect_right(AGES_S, ages[-GIVE_UP_AFTER]), len(AGES_S) - 1)
+            self._times.found(began - max(one.since for one in found))
+        else:
+            self._times.not_found([began - one.since for one in waiting if one.run.status == "ok"])
         for one in self._waiting.values():  # also those that came before that was known
-            one.not_before(self._start_step)
+            one.not_before(self._times.start_step)
         done = {one.run.run_id for one in priceless}
         costs_settled(one.run for one in found if one.run.run_id not in done)
         await self._leave(priceless)
 
     async def _fill_in(
-        self, waiting: list[_Waiting], rows: Mapping[str, dict[str, Any]], children: Mapping[str, list[dict[str, Any]]]
-    ) -> tuple[list[_Waiting], list[_Waiting]]:
+        self, waiting: list[Waiting], rows: Mapping[str, dict[str, Any]], children: Mapping[str, list[dict[str, Any]]]
+    ) -> tuple[list[Waiting], list[Waiting]]:
         """What the rows say, into the runs: those that have theirs, and of these those whose cost is not in it."""
         found, priceless = [], []
         known = rows.keys() | children.keys()
@@ -301,7 +224,7 @@ class Costs:
         return found, priceless
 
     async def _rows(
-        self, waiting: list[_Waiting], pages: int = PAGES, until: datetime | None = None
+        self, waiting: list[Waiting], pages: int = PAGES, until: datetime | None = None
     ) -> tuple[dict[str, dict[str, Any]], dict[str, list[dict[str, Any]]]]:
         """The finished rows since the first of `waiting` began: by id, and by the id of their parent."""
         first = min(one.run.started_at for one in waiting) + self._ahead - timedelta(seconds=CLOCKS_S)
@@ -312,7 +235,7 @@ class Costs:
         rows: dict[str, dict[str, Any]] = {}
         children: dict[str, list[dict[str, Any]]] = {}
         # The newest come first; further back are rows that were read before.
-        there = now - self._soonest_s + SOONER_S
+        there = now - self._times.soonest_s + SOONER_S
         soon = sum([one.since <= there or one.due <= now for one in waiting])
         offset, limit = 0, min(PAGE, max(FEW, soon + soon // 8 + 20))
         for _ in range(pages):
@@ -321,7 +244,7 @@ class Costs:
             page = answer.get("logs") if isinstance(answer, dict) else None
             # That nothing is left of an earlier day does not say that no log is kept.
             if self._tells_nothing(reply, answer, waiting if until is None else ()):
-                self._fall_silent()
+                self._times.fall_silent()
             if reply.status >= 300 and not offset:  # what a first page told counts without a second
                 raise gateway_error(parse_error(reply.body, reply.status, reply.headers))
             for row in page if isinstance(page, list) else ():
@@ -346,7 +269,7 @@ class Costs:
             self._ahead = ahead if abs(ahead.total_seconds()) > CLOCKS_S / 2 else timedelta()
         return reply
 
-    def _tells_nothing(self, reply: Reply, answer: Any, waiting: Sequence[_Waiting]) -> bool:
+    def _tells_nothing(self, reply: Reply, answer: Any, waiting: Sequence[Waiting]) -> bool:
         """Whether the log is closed, is not there (a page of HTML, 404, 405), or stays empty."""
         if reply.status in (401, 403, 404, 405) or (reply.status == 200 and not isinstance(answer, dict)):
             return True
@@ -359,26 +282,20 @@ class Costs:
         """The next age of each run that was not found; without one it is given up."""
         now, gone = time.monotonic(), []
         for one in list(self._waiting.values()):
-            while one.due <= now:
-                one.step += 1
-                if one.step == len(AGES_S):
-                    gone.append(one)
-                    break
-                one.due = one.since + AGES_S[one.step]
+            if not one.next_age(now):
+                gone.append(one)
         # What was not answered may have no row at all; so only answered runs say that no log is kept.
-        self._misses += sum(one.run.status == "ok" for one in gone)
-        if self._misses >= GIVE_UP_AFTER:
-            self._fall_silent()
+        self._times.given_up(sum(one.run.status == "ok" for one in gone))
         await self._leave(gone)
 
-    async def _leave(self, waiting: list[_Waiting]) -> None:
+    async def _leave(self, waiting: list[Waiting]) -> None:
         """The log does not tell; perhaps the price list does."""
         if any(_may_be_priced(one.run) for one in waiting):
             with contextlib.suppress(BifrostError, RuntimeError):
                 await self.prices()
         self._give_up(waiting)
 
-    def _give_up(self, waiting: list[_Waiting]) -> None:
+    def _give_up(self, waiting: list[Waiting]) -> None:
         """Settle runs by the prices that are known."""
         for one in waiting:
             self._waiting.pop(id(one.run), None)
@@ -389,7 +306,7 @@ class Costs:
         self._write_down()
         costs_settled(one.run for one in waiting)
 
-    def _learned(self, one: _Waiting, old: Sequence[Any]) -> None:
+    def _learned(self, one: Waiting, old: Sequence[Any]) -> None:
         values = zip(FACTS, _facts(one.run), old, strict=True)
         new = {name: value for name, value, before in values if value is not None and value != before}
         if new:
@@ -411,9 +328,9 @@ def _written(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _stretches(waiting: Iterable[_Waiting]) -> list[list[_Waiting]]:
+def _stretches(waiting: Iterable[Waiting]) -> list[list[Waiting]]:
     """`waiting` from the newest on, cut where nothing of it lies for long."""
-    found: list[list[_Waiting]] = []
+    found: list[list[Waiting]] = []
     for one in sorted(waiting, key=lambda one: _ended_at(one.run), reverse=True):
         if found and (found[-1][-1].run.started_at - _ended_at(one.run)).total_seconds() < PAST_PAUSE_S:
             found[-1].append(one)

@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 UNATTENDED_PATIENCE_S = 8.0
-"""A row of the gateway's log can be read 2 to 5 s after its answer (measured, see `_client.cost_lookup`)."""
+"""A row of the gateway's log can be read 2 to 5 s after its answer (measured, see `_client.look_times`)."""
 PATIENCE_S = 0.5
 """A display is not held up for longer than this; real gateways write their rows after 2 to 5 s, so it often goes on
 without a cost."""

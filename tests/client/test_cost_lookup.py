@@ -15,7 +15,8 @@ import pytest
 
 import bifrost_nb as bf
 from bifrost_nb import Client, LocalGateway, RunLog, compare
-from bifrost_nb._client.cost_lookup import AGES_S, GIVE_UP_AFTER, Costs, _Waiting
+from bifrost_nb._client.cost_lookup import Costs
+from bifrost_nb._client.look_times import AGES_S, GIVE_UP_AFTER, Waiting
 from bifrost_nb._client.model_list import _with_true_prices, prices_in
 from bifrost_nb._client.portal import portal
 from bifrost_nb._runs.cost import Price, add_price_cost
@@ -88,7 +89,7 @@ def test_only_answered_runs_say_that_no_log_is_kept(tmp_path: Path, status: Any,
 
         async def look() -> None:
             for run in lost:
-                costs._waiting[id(run)] = _Waiting(run, log, since=long_ago)
+                costs._waiting[id(run)] = Waiting(run, log, since=long_ago)
             await costs._look_on()
             answered.cost_usd = answered.cost_source = None
             costs.follow(answered, log)
@@ -125,10 +126,10 @@ def test_ages_without_a_row_are_tried_once(tmp_path: Path, statuses: list[Any], 
 
         async def look() -> float:
             for run in runs:
-                costs._waiting[id(run)] = _Waiting(run, log, since=half_a_second_ago)
+                costs._waiting[id(run)] = Waiting(run, log, since=half_a_second_ago)
             with contextlib.suppress(bf.GatewayError):
                 await costs._look()
-            one = _Waiting(later, log, step=costs._start_step)
+            one = Waiting(later, log, step=costs._times.start_step)
             return one.due - one.since
 
         assert portal().call(look()) == pytest.approx(age_s)
@@ -154,7 +155,7 @@ def test_a_second_page_that_fails_loses_nothing_of_the_first(tmp_path: Path) -> 
 
         async def look() -> None:
             for run in (there, not_there):
-                costs._waiting[id(run)] = _Waiting(run, log, since=time.monotonic() - 1)
+                costs._waiting[id(run)] = Waiting(run, log, since=time.monotonic() - 1)
             await costs._look()
 
         portal().call(look())
