@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from .._client.portal import portal
-from .._keys import Secret
+from .._keys import Secret, tool_keys
 from .._runs.columns import COLUMNS
 from .._runs.log.codec import cell as cell_value, decode, encode
 from .._runs.log.log import RunLog
@@ -35,6 +35,7 @@ from .interrupted import ComparisonInterrupted
 from .plan import Plan, Trial, without_keys
 from .progress import Bar
 from .resume import notes_on
+from .row_parameters import columns_of, for_row
 from .sweep import Progress, Sweep, without_what_is_hidden
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Remote:
     """The driver's side: what has come back so far. Looks like a finished `Sweep`."""
 
     def __init__(self, client: Client, plan: Plan, done: Mapping[str, Run]) -> None:
-        self.client, self.plan = client, without_keys(plan, to_send=True)
+        self.client, self.plan = client, without_keys(plan)
         self.results = RunStore(done)
         self.settled: set[str] = set(done)
         self.progress = Progress(total=len(plan.trials), reused=len(done), notes=notes_on(plan, done))
@@ -110,7 +111,7 @@ def run_on_cluster(cluster: Any, client: Client, plan: Plan, done: Mapping[str, 
     """
     from .._foreground.wait import Interrupts
 
-    _check(cluster, client)
+    _check(cluster, client, plan)
     remote = Remote(client, plan, done)
     if left_behind := sorted(_keys_of(client, plan)):
         remote.note(
@@ -198,8 +199,10 @@ def _shards(trials: Sequence[Trial], threads: int) -> list[list[Trial]]:
 
 
 def _lean(plan: Plan, trials: Sequence[Trial], width: int) -> Plan:
-    """The part of `plan` that a worker needs: its trials, without the rows of inputs, and its share of the pace."""
-    lean = tuple(dataclasses.replace(trial, prompt=dataclasses.replace(trial.prompt, values={})) for trial in trials)
+    """The part of `plan` that a worker needs: its trials, of the inputs what is sent, and its share of the pace."""
+    lean = tuple(
+        dataclasses.replace(one, prompt=dataclasses.replace(one.prompt, values=_sent_of(one))) for one in trials
+    )
     asked = tuple(
         dataclasses.replace(
             one,
@@ -209,6 +212,11 @@ def _lean(plan: Plan, trials: Sequence[Trial], width: int) -> Plan:
         for one in plan.asked
     )
     return dataclasses.replace(plan, asked=asked, prompts=(), trials=lean, order=lean, schema=None)
+
+
+def _sent_of(trial: Trial) -> dict[str, Any]:
+    """What is sent of the trial's row as it is; all else is in its texts."""
+    return {column: trial.prompt.values[column] for column in columns_of(trial.asked.parameters).values()}
 
 
 def _told(client: Client) -> dict[str, Any]:
@@ -285,7 +293,7 @@ def decoded(line: bytes) -> Run:
     return decode(columns, record.get("extra"))
 
 
-def _check(cluster: Any, client: Client) -> None:
+def _check(cluster: Any, client: Client, plan: Plan) -> None:
     if not hasattr(cluster, "subscribe_topic") or not hasattr(cluster, "submit"):
         raise ConfigurationError(f"cluster must be a dask.distributed.Client, not {type(cluster).__name__}.")
     passed = [name for name in ("virtual_key", "api_key") if client.settings.origins.get(name) == "argument"]
@@ -293,6 +301,11 @@ def _check(cluster: Any, client: Client) -> None:
         raise ConfigurationError(
             f"{passed[0]} was passed to this client, and keys are not sent to a cluster.",
             hint=f"Set BIFROST_{passed[0].upper()} in the environment of the workers and of this process.",
+        )
+    if any(tool_keys(for_row(one.asked.parameters, one.prompt.values)) for one in plan.trials):
+        raise ConfigurationError(
+            "tools hold a key for their server, and keys are not sent to a cluster.",
+            hint="Leave cluster= out, or let the gateway connect to that server by itself.",
         )
     if not cluster.nthreads():
         raise ConfigurationError("The cluster has no workers.", hint="Scale it up first.")

@@ -452,24 +452,20 @@ def _contents(client: Client, asked: Sequence[AskedDeployment], stream: bool, pr
     return contents
 
 
-def without_keys(plan: Plan, *, to_send: bool = False, **changes: Any) -> Plan:
-    """`plan` for other processes and files: no header that is a key is in it.
-
-    Nor are the keys of its tools, unless another process is to send it, which knows them from nowhere else.
-    """
-    asked = {id(one): replace(one, parameters=_keyless(one.parameters, to_send)) for one in plan.asked}
+def without_keys(plan: Plan) -> Plan:
+    """`plan` for other processes and files: no header that is a key is in it, and no key of a tool."""
+    asked = {id(one): replace(one, parameters=_keyless(one.parameters)) for one in plan.asked}
     trials = {trial.trial_id: replace(trial, asked=asked[id(trial.asked)]) for trial in plan.trials}
     return replace(
         plan,
         asked=tuple(asked.values()),
         trials=tuple(trials.values()),
         order=tuple(trials[trial.trial_id] for trial in plan.order),
-        **changes,
     )
 
 
-def _keyless(parameters: Mapping[str, Any], to_send: bool) -> dict[str, Any]:
-    parameters = parameters if to_send else without_tool_keys(parameters)
+def _keyless(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    parameters = without_tool_keys(parameters)
     headers = parameters.get("headers")
     if not isinstance(headers, Mapping):
         return dict(parameters)

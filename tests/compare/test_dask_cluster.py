@@ -148,6 +148,34 @@ def test_keys_are_not_sent_to_a_cluster(cluster: Any, gateway: LocalGateway) -> 
     assert not sent(gateway)
 
 
+def test_keys_of_tools_are_not_sent_to_a_cluster(cluster: Any, gateway: LocalGateway) -> None:
+    """Nor a key for a tool's server, the same for all rows or a row's own."""
+    client = Client(gateway.url, log=RunLog(None))
+    tool = {
+        "type": "mcp",
+        "server_label": "docs",
+        "server_url": "https://x.test",
+        "authorization": "tkPLANTED-0123456789",
+    }
+    asked = {"inputs": {"n": [1, 2], "own": [[tool], None]}, "client": client, "cluster": cluster, "api": "responses"}
+    for tools in ([tool], "own"):
+        with pytest.raises(ConfigurationError, match="tools hold a key") as caught:
+            compare(["openai/gpt-4o-mini"], "One {{n}}.", tools=tools, **asked)
+        assert "PLANTED" not in str(caught.value)
+    assert not sent(gateway)
+
+
+def test_a_row_s_own_tools_reach_the_workers(cluster: Any, gateway: LocalGateway) -> None:
+    """``tools="column"``: each call goes out with those of its row."""
+    tools = [[{"type": "function", "function": {"name": f"find_{n}", "parameters": {}}}] for n in range(3)]
+    inputs = {"n": [0, 1, 2], "own": tools}
+    client = Client(gateway.url, log=RunLog(None))
+    found = compare(["openai/gpt-4o-mini"], "{{n}}", inputs=inputs, tools="own", client=client, cluster=cluster)
+    assert found.frame["status"].eq("ok").all(), found.frame["error_message"].tolist()
+    calls = [one["body"] for one in gateway.requests() if one["path"].endswith("completions")]
+    assert {body["messages"][0]["content"]: body["tools"] for body in calls} == {str(n): tools[n] for n in range(3)}
+
+
 def test_workers_send_what_this_process_would(cluster: Any, gateway: LocalGateway, tmp_path: Path) -> None:
     """Headers, API version, retries and limits of the client, and the same identity; no key of a header travels."""
     gateway.script([{"text": "Always the same answer."}])
