@@ -116,6 +116,8 @@ def _string(value: Any) -> str | None:
 
 
 def _int64(value: Any) -> int | None:
+    if type(value) is int:  # nearly always, and told at once: asking for an abstract kind takes longer than all else
+        return value if -(1 << 63) <= value < 1 << 63 else None
     if isinstance(value, bool) or not isinstance(value, Real):
         return None
     if not isinstance(value, Integral) and not float(value).is_integer():
@@ -125,6 +127,8 @@ def _int64(value: Any) -> int | None:
 
 
 def _float64(value: Any) -> float | None:
+    if type(value) is float:
+        return value if math.isfinite(value) else None
     if isinstance(value, bool) or not isinstance(value, Real):
         return None
     try:
