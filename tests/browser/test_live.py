@@ -189,6 +189,7 @@ def tide(hours: float) -> str:  # twice a day
 EIGHT = "show(*(f'eight {number};' for number in range(8)), retries=0, fallbacks=None, title='Eight');"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("theme", ["Light", *thorough("Dark")])
 def test_eight_columns(lab: Notebook, gateway: LocalGateway, pictures: Path, theme: Literal["Light", "Dark"]) -> None:
     """Complete columns are rendered while others go on; all can be read, are named in words and fit their width."""

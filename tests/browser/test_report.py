@@ -124,6 +124,7 @@ def test_a_colleague_finds_the_answer(opened: Any, gateway: LocalGateway, tmp_pa
     assert noted == []
 
 
+@pytest.mark.thorough
 def test_twenty_variants_with_long_names(
     opened: Any, client: Client, gateway: LocalGateway, tmp_path: Path, pictures: Path
 ) -> None:
@@ -198,6 +199,7 @@ def test_printed_it_is_whole(
     assert noted == []
 
 
+@pytest.mark.thorough
 def test_ten_thousand_answers_open(opened: Any, client: Client, tmp_path: Path) -> None:
     """Only what is looked at is drawn, so 10,000 answers to 500 questions or to 2,500 are there as soon as ten.
 

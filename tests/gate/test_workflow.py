@@ -65,6 +65,7 @@ def run(script: str, folder: Path, job: dict[str, Any], gateway: LocalGateway) -
     )  # fmt: skip
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(shutil.which("bash") is None, reason="the steps of a runner are run by bash, which is not here")
 def test_the_steps_do_what_the_notebook_says(job: dict[str, Any], repository: Path, gateway: LocalGateway) -> None:
     """As good as the baseline passes, worse fails the step; summary, log and uploads are where they should be."""

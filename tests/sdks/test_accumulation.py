@@ -22,6 +22,7 @@ import bifrost_nb as bf
 from bifrost_nb import Client, Run, RunLog
 from bifrost_nb._wire.json_text import whole_characters
 
+from ..thorough import thorough
 from .drivers import MESSAGES, PROMPT
 from .wires import Json, frame
 
@@ -506,7 +507,7 @@ def recorded(run: Run) -> Told:
     return run.response or "", calls, run.prompt_tokens or 0, run.completion_tokens or 0
 
 
-@pytest.mark.parametrize("name", APIS)
+@pytest.mark.parametrize("name", [*(name for name in APIS if name != "litellm"), *thorough("litellm")])
 def test_the_recorder_holds_what_the_sdk_puts_together(name: str, server: Server, log: RunLog) -> None:
     """Text, calls, tokens and status of a generated stream are those that the SDK itself accumulates."""
     api = APIS[name]

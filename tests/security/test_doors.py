@@ -314,6 +314,7 @@ def test_arguments_that_a_model_writes(client: Client, gateway: LocalGateway, lo
         assert len(one) < 3_000_000
 
 
+@pytest.mark.thorough
 def test_an_answer_of_a_hundred_thousand_calls(client: Client, gateway: LocalGateway) -> None:
     """Shown short and soon at each door; the run has them all."""
     call = {"type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
