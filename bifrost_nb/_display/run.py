@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from itertools import islice
+from textwrap import indent
 from typing import TYPE_CHECKING, Any, Literal
 from unicodedata import normalize
 
@@ -34,11 +35,13 @@ __all__ = [
     "as_text",
     "asked_pictures",
     "asked_pictures_text",
+    "beside_first",
     "called",
     "metadata",
     "metadata_many",
     "mimebundle",
     "mimebundle_many",
+    "nothing_said",
     "said",
     "said_html",
     "seen_text",
@@ -95,7 +98,7 @@ def as_text(run: Run) -> str:
 def as_markdown(run: Run) -> str:
     """The answer as received, then the facts: for reports. It is text from outside; a notebook shows `as_html`."""
     told = (f"*{_as_words(line(run))}*", _as_words(error_text(run)), _as_words(notes_text(run)))
-    return _sendable("\n\n".join(part for part in (plain(run.text), *told) if part))
+    return _sendable("\n\n".join(part for part in (*_answer_markdown(run), *told) if part))
 
 
 def as_html(run: Run, form: str = "md") -> str:
@@ -135,7 +138,7 @@ def answer_html(run: Run, form: str = "md", *, media: Literal["whole", "small", 
         parts.append(shown(run.text))
     if calls := called(run):
         parts.append(preformatted(calls))
-    return "".join(parts) or f"<p><em>{text(_nothing(run))}</em></p>"
+    return "".join(parts) or f"<p><em>{text(nothing_said(run))}</em></p>"
 
 
 def mimebundle(run: Run, include: Collection[str] | None = None, form: str = "md") -> dict[str, str]:
@@ -220,12 +223,33 @@ def _trouble_html(run: Run) -> str:
     return "".join(note(said) for said in (error_text(run), notes_text(run)) if said)
 
 
+def _answer_markdown(run: Run) -> list[str]:
+    if len(run.texts) > 1:
+        said = [part for index, each in enumerate(run.texts) for part in (f"**Choice {index}**", plain(each))]
+    else:
+        said = [plain(run.text)]
+    said += [indent(called(run), "    ")]  # code, which no fence in it can end
+    return said if any(said) else [f"*{_as_words(nothing_said(run))}*"]
+
+
+def beside_first(run: Run) -> str:
+    """What an answer holds beside its first choice's text: other choices, calls, media; words where it holds nothing.
+
+    For a view that has written that text already, as it came.
+    """
+    from .media import media_text
+
+    others = (f"\n[{index}] {plain(each)}" for index, each in enumerate(run.texts) if index)
+    said = "\n".join(part for part in (*others, called(run), media_text(run)) if part)
+    return said or ("" if run.text else f"({nothing_said(run)})")
+
+
 def _answer_text(run: Run) -> str:
     if len(run.texts) > 1:
         said = "\n\n".join(f"[{index}] {plain(each)}" for index, each in enumerate(run.texts))
     else:
         said = plain(run.text)
-    return "\n".join(part for part in (said, called(run)) if part) or f"({_nothing(run)})"
+    return "\n".join(part for part in (said, called(run)) if part) or f"({nothing_said(run)})"
 
 
 def asked_pictures_text(run: Run) -> str:
@@ -256,7 +280,8 @@ def _asked_pictures(runs: Sequence[Run]) -> str:
     return f"<div>{pictures_html(urls)}</div>" if urls else ""
 
 
-def _nothing(run: Run) -> str:
+def nothing_said(run: Run) -> str:
+    """Words in the place of a text: what came instead, or that nothing came."""
     from .media import media_text
 
     if said := media_text(run):
@@ -331,13 +356,16 @@ def _reader(form: str) -> Callable[[str], str]:
 
 
 def _indented(content: str) -> str:
-    """JSON with one value per line; anything else as it is."""
-    import orjson
+    """JSON with one value per line; anything else as it is.
+
+    Python's own reader, since it keeps whole numbers of any length, as ids are.
+    """
+    import json
 
     source, _ = _fenced(content)
     try:
-        return orjson.dumps(orjson.loads(source), option=orjson.OPT_INDENT_2).decode()
-    except orjson.JSONDecodeError:
+        return json.dumps(json.loads(source), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):  # no JSON, or nested too deeply
         return content
 
 

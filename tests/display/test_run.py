@@ -221,6 +221,9 @@ def test_who_refused_served_nothing() -> None:
         ("json", '{"a":[1,2]}', '{\n  "a": [\n    1,\n    2\n  ]\n}'),
         ("json", '```json\n{"a":1}\n```', '{\n  "a": 1\n}'),
         ("json", "no json", "no json"),
+        ("json", '{"id":123456789012345678901234567890}', '"id": 123456789012345678901234567890'),
+        ("json", "[" * 400 + "]" * 400, "[\n"),
+        ("json", "[" * 5_000 + "]" * 5_000, "[" * 5_000),
         ("code", "```python\nx = 1\n```", "x = 1"),
         ("code", "x = 1", "x = 1"),
         ("md", "**a**", "a"),
@@ -287,6 +290,14 @@ def test_names_and_errors_are_words_in_markdown() -> None:
     html = MarkdownIt().render(facts)
     assert {"<b>", "<code>", "<a ", "<em>b</em>"}.isdisjoint(html.split("served by")[-1].replace("</em>", ""))
     assert not re.search(r"(?<!\\)\$", facts)
+
+
+def test_markdown_says_all_of_an_answer() -> None:
+    """Every choice, the calls as code that none of them can end, and words where there is nothing."""
+    called = [{"function": {"name": "f", "arguments": "```\n# not a heading"}}]
+    html = MarkdownIt().render(as_markdown(answered(texts=["one", "two"], tool_calls=called)))
+    assert all(said in html for said in ("<strong>Choice 1</strong>", "<p>two</p>", "<pre><code>f(```\n# not a"))
+    assert as_markdown(answered(response="", texts=[""])).startswith("*the answer is empty*")
 
 
 @pytest.mark.parametrize("sequence", ["\x1b[31m", "\x1b]0;title\x07", "\x9b2J", "\u202e", "\r\x08"])

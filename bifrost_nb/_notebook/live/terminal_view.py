@@ -10,8 +10,7 @@ import sys
 from typing import TextIO
 
 from ..._display.describe import error_text, line, notes_text
-from ..._display.media import media_text
-from ..._display.run import asked_pictures_text, called
+from ..._display.run import asked_pictures_text, beside_first
 from .race import Race, RaceColumn
 
 __all__ = ["Terminal"]
@@ -56,8 +55,8 @@ class Terminal:
             self._written.add(index)
             if not self._at_line_start:
                 self._write("\n")
-            run = column.run
-            told = (called(run), media_text(run), line(run), error_text(run), notes_text(run))
+            run = column.so_far
+            told = (beside_first(run), line(run), error_text(run), notes_text(run))
             self._write("\n".join(part for part in told if part) + "\n")
 
     def _write(self, text: str) -> None:

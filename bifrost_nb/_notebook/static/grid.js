@@ -49,8 +49,7 @@ function answerView(parent, answer, rate) {
   root.setAttribute("aria-label", answer.label);
   make("h4", "label", root, answer.label);
   const body = make("div", "body", root);
-  if (answer.html) place(body, answer.html);
-  else if (!answer.drawn.length) make("em", "", body, "(no text)");
+  place(body, answer.html);
   pictures(make("div", "pictures", root), answer.drawn, "the picture of this answer");
   const scores = make("ul", "scores", root);
   for (const score of answer.scores) {

@@ -296,7 +296,7 @@ def _answer(answer: GridAnswer, of: int) -> dict[str, Any]:
         "label": f"{'Answer' if answer.text is not None else 'Failure'}, {count:,} of {of:,} runs"
         if of > 1
         else ("Answer" if answer.text is not None else "Failure"),
-        "html": (said_html(run) if drawn else answer_html(run, media="words")) if answer.text else "",
+        "html": said_html(run) if drawn else answer_html(run, media="words"),
         "drawn": drawn,
         "facts": [[name, cut(said, 400)] for name, said in describe(run).items()],
         "story": cut(explain(run), 4_000),

@@ -162,6 +162,22 @@ def test_details_on_request(wire: Wire) -> None:  # noqa: F811
     view.close()
 
 
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        ({"status": "truncated", "response": "As far as it", "texts": ["As far as it"]}, "As far as it"),
+        ({"status": "ok", "response": "", "texts": [""], "reasoning": "So many thoughts"}, "So many thoughts"),
+        ({"status": "ok", "response": "", "texts": ["", "the other choice"]}, "the other choice"),
+        ({"status": "ok", "response": "", "texts": [""]}, "the answer is empty"),
+        ({}, "no text arrived"),
+    ],
+)
+def test_what_there_is_of_an_answer_is_opened(known: dict[str, Any], said: str) -> None:
+    """Of what broke off, was only thought or has an empty first choice nothing is left out; else words say so."""
+    (answer,) = GridView([("a", run("1", None, **known))]).detail(0, 0)["answers"]
+    assert said in read(answer["html"]).text
+
+
 def test_thumbs_and_notes_reach_the_log(client: Client, log: RunLog, wire: Wire) -> None:  # noqa: F811
     """A thumb is the rating of every run that gave the answer; a note is a tag beside the run's own tags."""
     comparison = compare(["azure/fast"], "Hello", repeats=2, client=client, max_tokens=4, tags={"mine": "kept"})

@@ -17,11 +17,12 @@ import bifrost_nb as bf
 from bifrost_nb import Client, Comparison, Run
 from bifrost_nb._display.run import as_html, as_text, mimebundle_many, said
 from bifrost_nb._notebook.live.live_widget import Pane
-from bifrost_nb._notebook.live.race import Race
+from bifrost_nb._notebook.live.race import Race, RaceUpdate
 from bifrost_nb._notebook.live.terminal_view import Terminal
 from bifrost_nb._notebook.widgets.grid import GridView
 from bifrost_nb._notebook.widgets.vote import Vote
 from bifrost_nb._prompts.pictures import SHOWN_BYTES, showable
+from bifrost_nb._runs.pieces import Piece
 
 A, B = "openai/gpt-4o-mini", "azure/gpt-4o"
 
@@ -238,6 +239,18 @@ def test_the_terminal_says_what_was_there() -> None:
     assert "go({})" in lines
     assert "\x1b" not in out.getvalue()
     assert Race([run]).columns[0].facts(0).note == "calls look_up, go"
+
+
+def test_the_terminal_leaves_no_choice_out() -> None:
+    """Only the first is written as it comes; the others follow, and where nothing came that is said."""
+    written = []
+    for run in (Run(status="ok", response="a", texts=["a", "b", "c"]), Run(status="ok", response="", texts=[""])):
+        race, out = Race([run]), io.StringIO()
+        race.receive([RaceUpdate(0, [Piece(0, run.text, "", 1.0)] if run.text else [])])
+        Terminal(race, out).update(final=True)
+        written.append(out.getvalue())
+    assert "a\n\n[1] b\n\n[2] c\n" in written[0]
+    assert "(the answer is empty)\n" in written[1]
 
 
 def test_the_pane_gets_the_pictures_of_the_question() -> None:
