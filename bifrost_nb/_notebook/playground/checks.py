@@ -12,7 +12,7 @@ from ..._compare.scoring import scorers_of
 from ..._numbers import as_python, whole
 from ..._prompts.messages import Message, user_turn
 from ..._prompts.pictures import MOST_BYTES, data_url
-from ..._prompts.value_text import Fault
+from ..._prompts.value_text import Fault, as_text
 from ..._safe_text import plain, quoted
 from ...errors import ConfigurationError
 
@@ -187,7 +187,13 @@ def _api(name: str, value: Any) -> str:
 def _values(name: str, value: Any) -> dict[str, str]:
     if not isinstance(value, Mapping) or not all(isinstance(each, str) for each in value):
         raise ConfigurationError(f"{name} must be a dict of name to text, not {quoted(value, 60)}.")
-    return {key: each if isinstance(each, str) else str(each) for key, each in value.items()}
+    found = {}
+    for key, each in value.items():
+        try:
+            found[key] = as_text(each)
+        except Fault as fault:
+            raise ConfigurationError(f"{name}: {plain(key, 60)} {fault}.") from None
+    return found
 
 
 def _templates(name: str, value: Any) -> dict[str, str]:

@@ -189,6 +189,16 @@ def test_failures_are_rows(made: Playground, gateway: LocalGateway) -> None:
     assert "No &lt;b&gt;luck&lt;/b&gt;." in made.history[-1].html
 
 
+def test_values_become_what_they_are_in_every_prompt(made: Playground) -> None:
+    """A value given by Python is written as `compare` writes it: a long frame whole; None is no text."""
+    frame = pd.DataFrame({"n": range(500)})
+    made.update(values={"thing": frame})
+    assert "250" in made.request["inputs"][0]["thing"]
+    assert "..." not in made.request["inputs"][0]["thing"]
+    with pytest.raises(ConfigurationError, match="values: thing is None, which is no text"):
+        made.update(values={"thing": None})
+
+
 def test_history(made: Playground) -> None:
     """Each round is kept with its form and answers, and can be brought back."""
     made.run().wait(20)
