@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._compare.verdict import amount
 from .._display.html import table
+from .._display.run import nothing_said
 from .._files import user_path, write_private
 from .._prompts.messages import pictures_sent, readable
 from .._prompts.pictures import as_url, showable
@@ -226,6 +227,11 @@ def _block(comparison: Comparison, frame: pd.DataFrame) -> dict[str, Any]:
         "scores": scores_of(frame),
         "variants": list(dict.fromkeys(map(str, frame["variant"]))),
         **_pictures(comparison),
+        "nothing": {
+            place: nothing_said(run)
+            for place, run in enumerate(comparison.runs)
+            if run.status == "ok" and not run.text and not run.tool_calls
+        },
         "read": {text: said for text in map(str, frame["prompt"].dropna()) if (said := readable(text)) != text},
         "inputs": [
             str(n) for n in frame.columns if str(n).startswith("input_") and n not in _DTYPES and n != "input_id"

@@ -207,21 +207,23 @@ def test_python_changes_the_form(lab: Notebook, gateway: LocalGateway) -> None:
     """What Python fills in is on the page; typing goes on from there, and a bound frame names its variables."""
     page = Page(lab, "client=client")
     lab.run(
-        "import pandas as pd\nplay.update(deployments=['azure/fast'], prompt='{{a}} {{b}}', chat=True, stop=['\\n'],"
-        " inputs=pd.DataFrame({'a': [1, 2]}), values={'b': 'typed'}, repeats=2);"
+        "import pandas as pd\nplay.update(deployments=['azure/fast'], prompt='{{a}} {{b}} {{toString}}', chat=True,"
+        " stop=['\\n'], inputs=pd.DataFrame({'a': [1, 2]}), values={'b': 'typed'}, repeats=2);"
     )
     prompt = page.label("Prompt; {{name}} makes a variable")
-    lab.until(lambda: prompt.input_value() == "{{a}} {{b}}", 30, "the prompt")
+    lab.until(lambda: prompt.input_value() == "{{a}} {{b}} {{toString}}", 30, "the prompt")
     assert page.label("Chat").is_checked()
     assert page.label("Stop, one per line").input_value() == "\\n"
     assert page.label("{{b}}").input_value() == "typed"
+    assert page.label("{{toString}}").input_value() == ""  # and not what JavaScript calls so
+    page.label("{{toString}}").fill("text")
     assert "from the bound rows" in page.root.inner_text()
     page.ready()
     assert page.button("Run").inner_text() == "Run · 4 calls"
     prompt.press("End")
     prompt.type("!")
-    lab.until(lambda: python(lab, "play.form.prompt") == "{{a}} {{b}}!", 30, "the typed prompt")
-    assert prompt.input_value() == "{{a}} {{b}}!"
+    lab.until(lambda: python(lab, "play.form.prompt") == "{{a}} {{b}} {{toString}}!", 30, "the typed prompt")
+    assert prompt.input_value() == "{{a}} {{b}} {{toString}}!"
 
 
 @pytest.fixture

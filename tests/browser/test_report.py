@@ -75,6 +75,19 @@ def test_pictures_and_calls_are_shown(
     assert [one for one in noted if not one.startswith("data:image/png")] == []
 
 
+def test_odd_words_and_empty_answers(opened: Any, client: Client, gateway: LocalGateway, tmp_path: Path) -> None:
+    """Prompts that are names of JavaScript's own are headings like others; an empty answer says that it is one."""
+    words = ["constructor", "toString", "__proto__"]
+    gateway.script([{"prompt": "constructor", "text": [""]}, {"text": ["a word"]}])
+    page, noted = opened(
+        compare(["azure/fast"], "{{word}}", inputs={"word": words}, client=client).report(tmp_path / "report.html")
+    )
+    assert page.locator("#answers h3").all_inner_texts() == words
+    assert "(the answer is empty)" in page.locator(".answer").first.inner_text()
+    assert page.locator(".answer .text").all_inner_texts() == ["a word"] * 2
+    assert noted == []
+
+
 def test_a_colleague_finds_the_answer(opened: Any, gateway: LocalGateway, tmp_path: Path, pictures: Path) -> None:
     """Verdict, filter by score, search and sort; readable in light, dark and at 700 px; prints whole."""
     gateway.script(

@@ -332,7 +332,7 @@ export default {
           make("span", "quiet", box, "from the bound rows");
           return;
         }
-        const control = field(variables, "value-" + place, "{{" + name + "}}", input("textarea", { rows: 1, value: values[name] || "" }));
+        const control = field(variables, "value-" + place, "{{" + name + "}}", input("textarea", { rows: 1, value: Object.hasOwn(values, name) ? values[name] : "" }));
         control.addEventListener("input", () => { values = { ...values, [name]: control.value }; changed(); });
         inputs[name] = control;
         if (name === focused) control.focus();

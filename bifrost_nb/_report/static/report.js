@@ -98,7 +98,7 @@
     if (reason !== null) make("span", "reason", parent, reason).dir = "auto";
   }
 
-  const asked = (prompt) => data.read?.[prompt] ?? prompt; // a conversation as it is read
+  const asked = (prompt) => (Object.hasOwn(data.read ?? {}, prompt) ? data.read[prompt] : prompt); // a conversation as it is read
 
   // Pictures that are here already; Python has looked at each.
   const PICTURE = /^data:image\/(png|jpeg|webp|gif);base64,[A-Za-z0-9+/]+={0,2}$/;
@@ -131,7 +131,8 @@
     const card = make("div", "answer", parent);
     const ok = value("status", row) === "ok";
     if (!ok) make("p", "bad", card, `${value("status", row) ?? "unknown"}: ${value("error_message", row) ?? ""}`);
-    if (value("response", row) !== null) make("div", "text", card, value("response", row)).dir = "auto";
+    if (value("response", row)) make("div", "text", card, value("response", row)).dir = "auto";
+    else if (data.nothing?.[row] && !data.drawn?.[row]?.length) make("p", "facts", card, `(${data.nothing[row]})`);
     const called = calls(row);
     if (called) make("div", "text calls", card, called);
     pictures(card, "drawn", row, "a picture of the answer");
