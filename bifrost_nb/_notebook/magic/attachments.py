@@ -23,10 +23,15 @@ __all__ = ["escaped", "images_of", "messages_of", "pictures_sent", "schema_of", 
 
 
 def variable(option: str, name: str, values: Mapping[str, Any], what: str) -> Any:
-    """The variable `name` that `option` asks for; `what` says what belongs into it. Raises UsageError."""
+    """The variable `name` that `option` asks for; `what` says what belongs into it. Raises UsageError.
+
+    None is not taken for "nothing was given": it is what ``rows = frame.sort_values(..., inplace=True)`` leaves.
+    """
     if name not in values:
         meant = did_you_mean(name, (each for each in values if not each.startswith("_")))
         raise UsageError(f"%%bifrost: {option} {name}: there is no such variable.{meant or f' Assign {what} to it.'}")
+    if values[name] is None:
+        raise UsageError(f"%%bifrost: {option} {name}: the variable is None. Assign {what} to it.")
     return values[name]
 
 
@@ -53,10 +58,9 @@ def images_of(options: Options, values: Mapping[str, Any], columns: Collection[s
     for number, name in enumerate(options.images, 1):
         if name in columns:
             found[name] = None
-        elif name in values:
-            found[name] = values[name]
-        elif name.isidentifier() and not Path(name).exists():
-            variable("--image", name, values, "a path, bytes, a PIL image, an array or a matplotlib figure")
+        elif name in values or (name.isidentifier() and not Path(name).exists()):
+            what = "a path, bytes, a PIL image, an array or a matplotlib figure"
+            found[name] = variable("--image", name, values, what)
         else:
             found["image" if len(options.images) == 1 else f"image_{number}"] = name
     return found

@@ -19,7 +19,7 @@ _NAMED_JSON = re.compile(r"[A-Za-z_][\w.-]*=(?=[{\[])")
 def split(line: str) -> list[str]:
     """The words of a magic line. Quotes and ``# comments`` are as in a shell; JSON behind ``=`` needs no quotes.
 
-    Raises UsageError where a quote is left open.
+    Raises UsageError where a quote is left open, or where the line ends in a backslash.
     """
     return [word for word, _, _ in _words(line)]
 
@@ -47,7 +47,12 @@ def _words(line: str) -> Iterator[tuple[str, int, int]]:
         words.whitespace_split, words.commenters = True, ""
         try:
             word = words.get_token()
-        except ValueError:
+        except ValueError as error:
+            if "escaped" in str(error):  # shlex: "No escaped character", of which there is none behind the last one
+                raise UsageError(
+                    "%%bifrost: the line ends in a backslash; options do not go on below it, where the prompt stands."
+                    " Write them all on one line."
+                ) from None
             raise UsageError("%%bifrost: a quote on the line is not closed.") from None
         place = start + stream.tell()
         yield word or "", start, start + len(line[start:place].rstrip())
@@ -55,7 +60,7 @@ def _words(line: str) -> Iterator[tuple[str, int, int]]:
 
 def _unbroken(line: str) -> str:
     """`line` with plain blanks for the no-break ones of a web page, outside of quotes: they stand between words."""
-    return re.sub(r"""("(?:[^"\\\\]|\\\\.)*"|'[^']*')|\xa0""", lambda found: found[1] or " ", line)
+    return re.sub(r"""(\\.|"(?:[^"\\]|\\.)*"|'[^']*')|\xa0""", lambda found: found[1] or " ", line)
 
 
 def _json(line: str, start: int) -> tuple[str, int] | None:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import Magics, magics_class, needs_local_scope, no_var_expand
 
 from ... import _settings as settings
+from ..._display.table import Text
 from ..._safe_text import plain
 from ...errors import BifrostError
 from .config import Bifrost, configured
 from .line_words import split
-from .options import help_text, parse
+from .options import HELP, help_text, parse
 from .run_cell import ask, shorten
 from .session import Session
 
@@ -50,7 +51,10 @@ class BifrostMagics(Magics):
     def bifrost(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Any:
         try:
             if cell is not None:
-                options = parse(split(line), self.session.defaults)
+                words = split(line)
+                if words in HELP:
+                    return Text(help_text())
+                options = parse(words, self.session.defaults)
                 ask(self.session, options, _typed(self.shell, cell), _callers_names() or local_ns, quiet=False)
                 return None  # it is on screen and in `_`: see Session.keep
             from .subcommands import run

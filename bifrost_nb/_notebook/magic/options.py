@@ -22,13 +22,14 @@ from .chats import DEFAULT
 if TYPE_CHECKING:
     from ..._client.calls import Kind
 
-__all__ = ["APIS", "Option", "Options", "help_text", "literal", "options", "parse"]
+__all__ = ["APIS", "HELP", "Option", "Options", "help_text", "literal", "options", "parse"]
 
 _DASHES = "-\N{EN DASH}\N{EM DASH}"
 _TWO_DASHES = "\0--"
 """Stands for a value of two dashes, which argparse drops up to Python 3.12, behind ``=`` too."""
 APIS = ("text", "chat", "responses")
-
+HELP = (["--help"], ["-h"])
+"""Lines that ask for the options."""
 
 _NOT_PARAMETERS = {
     "prompt": "the cell's text is the prompt",
@@ -155,7 +156,8 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         if (unknown := message.removeprefix("unrecognized arguments: ")) != message:
             word = unknown.split()[0].partition("=")[0]
-            message = f"there is no option {word}.{did_you_mean(word, self._option_string_actions)}"
+            meant = "" if [word] in HELP else did_you_mean(word, self._option_string_actions)
+            message = f"there is no option {word}.{meant}"
         message = message if message.endswith(("?", ".")) else message + "."
         raise UsageError(f"%%bifrost: {message} %%bifrost? lists the options.")
 

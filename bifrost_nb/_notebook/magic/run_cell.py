@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ask", "calls_for", "shorten"]
 
+_TYPOGRAPHIC = frozenset("\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb")
+"""What word processors and web pages make of quotes; to the line they are letters like others."""
+
 
 def ask(session: Session, options: Options, body: str | None, local_ns: Mapping[str, Any] | None, quiet: bool) -> Any:
     """Do what a magic line asks for; the result is kept (`Session.keep`) and returned.
@@ -148,9 +151,11 @@ def _check(session: Session, options: Options) -> None:
     options.kind  # noqa: B018 - raises what contradicts itself on the line
     if not options.deployments:
         raise UsageError("%%bifrost: name a deployment, like azure/gpt-35-turbo-instruct. %bifrost models lists them.")
+    if odd := next((name for name in options.deployments if _TYPOGRAPHIC & {*name}), None):
+        raise UsageError(f'%%bifrost: {odd} has a typographic quote; values with blanks stand in plain ones: "...".')
     if options.max_cost is not None and not options.comparing:
         raise UsageError("%%bifrost: --max-cost limits a comparison; use it with --repeat or --inputs.")
-    if options.save and (options.use or options.prompts):
+    if options.save is not None and (options.use or options.prompts):
         raise UsageError("%%bifrost: --save keeps this cell's text as a prompt; leave --use and --prompt out.")
     if options.comparing and (options.chat_name or options.bg):
         raise UsageError(f"%%bifrost: {'--history' if options.chat_name else '--bg'} does not go with a comparison.")
@@ -190,7 +195,7 @@ def _templates(options: Options, body: str | None) -> tuple[dict[str, str], str 
         if options.messages and not options.save:
             return {"": ""}, None
         raise UsageError("%%bifrost: the prompt is empty; write it below the line.")
-    if options.save:
+    if options.save is not None:
         id = saved_prompts().save(options.save, body).id
         return {id: body}, id
     return {"": body}, None

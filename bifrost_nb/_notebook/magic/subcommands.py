@@ -18,7 +18,7 @@ from ...errors import BifrostError
 from ..code_export import FORMS, copy
 from .chats import DEFAULT, Chat
 from .line_words import split_prompt
-from .options import Options, help_text, parse
+from .options import HELP, Options, help_text, parse
 from .run_cell import ask
 from .saved_prompts import saved_prompts
 from .session import Session
@@ -41,7 +41,7 @@ def run(session: Session, line: str, local_ns: Mapping[str, Any] | None = None) 
     Raises UsageError and BifrostError.
     """
     words, prompt = split_prompt(line)
-    if (not words and prompt is None) or words in (["--help"], ["-h"]):
+    if (not words and prompt is None) or words in HELP:
         return COMMANDS["help"].do(session, argparse.Namespace())
     first = words[0] if words else ""
     if first in COMMANDS:

@@ -149,6 +149,11 @@ def test_a_typed_answer(run: Cell, sent: Sent, names: dict[str, Any], gateway: L
         ("--image drawing", "SVG"),
         ("--image n", "is a int"),
         ("--schema ordr", "did you mean 'order'"),
+        ("--image nothing", "the variable is None. Assign a path"),
+        ("--inputs nothing", "the variable is None. Assign a DataFrame"),
+        ("--messages nothing", "the variable is None"),
+        ("--schema nothing", "the variable is None"),
+        ("--tools nothing", "the variable is None"),
         ("--schema n", "schema must be"),
         ("--schema broken", "schema is wrong"),
         ("--tools n", "must be a list of dicts"),
@@ -167,7 +172,7 @@ def test_a_typed_answer(run: Cell, sent: Sent, names: dict[str, Any], gateway: L
 @pytest.mark.parametrize("more", ["", "--repeat 2"])
 def test_what_cannot_be_sent(run: Cell, sent: Sent, names: dict[str, Any], line: str, words: str, more: str) -> None:
     """One error that says what is wrong, before anything is sent, for one answer and for a comparison."""
-    run("drawing = b'<svg onload=alert(1)>'; broken = {'type': 'object', 'properties': 3}")
+    run("nothing = [2, 1].sort(); drawing = b'<svg onload=alert(1)>'; broken = {'type': 'object', 'properties': 3}")
     run("unknown_role = [{'content': 'x'}]; deep = {}\nfor _ in range(100_000): deep = {'type': 'x', 'a': deep}")
     error = run(f"%%bifrost {CHAT} {line} {more}\nhi").error_in_exec
     assert len(str(error)) < 1000

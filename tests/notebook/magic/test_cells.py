@@ -155,6 +155,8 @@ def test_several_deployments_race(run: Cell, sent: Sent, shell: InteractiveShell
         (f"%%bifrost {CHAT} --history-from 3\nhi", "this chat has 0 turns"),
         (f"%%bifrost {TEXT} --max-cost 1\nhi", "--max-cost limits a comparison"),
         (f"%%bifrost {TEXT} -i nowhere\nhi", "there is no such variable"),
+        (f"%%bifrost {TEXT} --max-tokens 5 \\\nhi", "the line ends in a backslash"),
+        (f"%%bifrost {CHAT} --system \u201cBe brief\u201d\nhi", "brief\u201d has a typographic quote"),
     ],
 )
 def test_bad_usage_is_one_line_and_sends_nothing(
@@ -269,6 +271,12 @@ def test_saved_prompts_have_versions(run: Cell, sent: Sent) -> None:
     assert "no saved prompt 'p@3'" in str(run(f"%bifrost {TEXT} --use p@3").error_in_exec)
 
 
+def test_a_prompt_is_saved_under_a_name(run: Cell, sent: Sent) -> None:
+    """An empty name is told: the prompt would be asked and not kept."""
+    assert "cannot be saved as ''" in str(run(f"%%bifrost {TEXT} --save ''\nhi").error_in_exec)
+    assert sent() == []
+
+
 def test_a_saved_prompt_takes_the_cell_as_body(run: Cell, sent: Sent) -> None:
     """{{body}} of a saved prompt is the cell's text; without it a cell's text would be lost, so that is an error."""
     run("body = 'unused'")
@@ -315,12 +323,15 @@ def test_the_second_name(run: Cell) -> None:
     assert run("%bifrost_nb help").success
 
 
-def test_help_is_the_docstring(run: Cell, shell: InteractiveShell) -> None:
-    """%%bifrost? shows how to write it and every option."""
+def test_help_is_the_docstring(run: Cell, sent: Sent, shell: InteractiveShell) -> None:
+    """%%bifrost? shows how to write it and every option; a cell that asks for help in a shell's way gets the latter."""
     text = shell.find_magic("bifrost", "cell").__doc__
     assert "{{name}}" in text
     assert "--max-tokens" in text
     assert "-o NAME" in text
+    for line in ("--help", "-h"):
+        assert "--max-tokens" in run(f"%%bifrost {line}\nhi").result
+    assert not sent()
 
 
 def test_keys_are_sent_and_shown_nowhere(

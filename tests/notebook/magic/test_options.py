@@ -70,6 +70,8 @@ def test_options_are_read(line: str, given: dict[str, Any]) -> None:
         ("a/b -o a.b", "'a.b' is not a name for a variable"),
         ("a/b --format xml", "invalid choice: 'xml'"),
         ("a/b --system 'open", "a quote on the line is not closed"),
+        ("a/b --max-tokens 5 \\", "the line ends in a backslash"),
+        ("a/b --help", "there is no option --help. %%bifrost? lists"),
         ("a/b --chat=yes", "ignored explicit argument"),
     ],
 )
@@ -196,6 +198,8 @@ def test_a_parameter_is_a_number_where_one_can_be_sent(written: str, value: Any)
         ("a/b --tag --x=1", {"tags": {"--x": 1}}),
         ("a/b\N{NO-BREAK SPACE}--max-tokens\N{NO-BREAK SPACE}3", {"max_tokens": 3}),
         ('a/b --system "be\N{NO-BREAK SPACE}brief"', {"system": "be\N{NO-BREAK SPACE}brief"}),
+        ('a/b --system "a \\"b\N{NO-BREAK SPACE}c"', {"system": 'a "b\N{NO-BREAK SPACE}c'}),
+        ('a/b --stop "\\n"\N{NO-BREAK SPACE}--system\N{NO-BREAK SPACE}"x"', {"stop": ["\n"], "system": "x"}),
     ],
 )
 def test_dashes_and_no_break_blanks(line: str, given: dict[str, Any]) -> None:
