@@ -18,6 +18,7 @@ from .interrupted import ComparisonInterrupted
 from .judge_calls import JudgeCalls
 from .kept_media import checked_folder
 from .plan import Plan, make_plan
+from .progress import Bar
 from .resume import recorded, resumed
 from .run_sweep import run_sweep
 from .scoring import ScorerFunction, check_columns, scorers_of
@@ -164,9 +165,9 @@ def compare(
     observed to be spent, at most one wave of calls too late; judging counts. `score`: a scorer of
     `bifrost_nb.scorers` or a function of the run (and, if it takes two, of the row of inputs) that returns a number, a
     bool, None or a `Score`, sync or async, or a dict of them. `live` True
-    shows in a notebook the answers as they come, or counters where there are many, with Stop; or it is a function that
-    is called as ``live(run, pieces)`` on the private loop. `cluster`: a ``dask.distributed.Client`` to spread
-    the calls over, and the scoring by functions of yours that ask no model.
+    shows in a notebook the answers as they come, or counters where there are many, with Stop; False shows not even how
+    far it is; or it is a function that is called as ``live(run, pieces)`` on the private loop. `cluster`: a
+    ``dask.distributed.Client`` to spread the calls over, and the scoring by functions of yours that ask no model.
 
     ``mode="batch"`` sends jobs of the providers' batch APIs (OpenAI, Azure, Anthropic), at half the list price and
     within 24 hours, and returns at once: `BatchComparison.collect`, or the same cell tomorrow in another kernel,
@@ -242,12 +243,17 @@ def compare(
             raise ComparisonInterrupted(Comparison(plan, done, Sweep(client, plan, done).progress, client))
         if looks is not None:
             sink = None if isinstance(live, bool) else live
-            return decide(client, looks, done, scorers, max_cost_usd=max_cost_usd, sink=sink, fresh=fresh)
+            silent = live is False
+            return decide(
+                client, looks, done, scorers, max_cost_usd=max_cost_usd, sink=sink, fresh=fresh, silent=silent
+            )
         sweep = _sent(client, plan, done, cluster=cluster, live=live, max_cost_usd=max_cost_usd)
     comparison = Comparison(plan, sweep.results, sweep.progress, client)
     if scorers:
         left = None if max_cost_usd is None else max_cost_usd - _spent(sweep.results, done)
-        calls = JudgeCalls(client, of=plan.comparison_id, max_cost_usd=left, fresh=fresh, cluster=cluster)
+        calls = JudgeCalls(
+            client, of=plan.comparison_id, max_cost_usd=left, fresh=fresh, silent=live is False, cluster=cluster
+        )
         comparison.judge_answers(scorers, calls)
     return comparison
 
@@ -279,13 +285,13 @@ def _sent(
     if cluster is not None:
         from .dask_cluster import run_on_cluster
 
-        return run_on_cluster(cluster, client, plan, done)
+        return run_on_cluster(cluster, client, plan, done, silent=live is False)
     if live is True and _shows_widgets():
         from .._notebook.widgets.compare_live import run_live
 
         return run_live(client, plan, done, max_cost_usd)
     sweep = Sweep(client, plan, done, max_cost_usd=max_cost_usd, sink=None if isinstance(live, bool) else live)
-    if run_sweep(client, sweep):
+    if run_sweep(client, sweep, Bar(sweep.progress, silent=True) if live is False else None):
         raise ComparisonInterrupted(Comparison(plan, sweep.results, sweep.progress, client))
     return sweep
 

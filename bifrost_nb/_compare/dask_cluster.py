@@ -103,7 +103,9 @@ class Remote:
         return [trial for trial in self.plan.order if trial.trial_id not in self.settled]
 
 
-def run_on_cluster(cluster: Any, client: Client, plan: Plan, done: Mapping[str, Run]) -> Remote:
+def run_on_cluster(
+    cluster: Any, client: Client, plan: Plan, done: Mapping[str, Run], *, silent: bool = False
+) -> Remote:
     """Run `plan` on the workers of a ``dask.distributed.Client``.
 
     `concurrency` is shared out over the workers' threads. Raises ConfigurationError before anything is sent, and
@@ -120,7 +122,7 @@ def run_on_cluster(cluster: Any, client: Client, plan: Plan, done: Mapping[str, 
         )
     topic = f"bifrost-nb-{uuid.uuid4().hex}"
     with Interrupts(SimpleQueue()) as interrupts:
-        bar = Bar(remote.progress)
+        bar = Bar(remote.progress, silent=silent)
         cluster.subscribe_topic(topic, remote.receive)
         try:
             _until_done(cluster, remote, topic, bar, interrupts)

@@ -34,12 +34,13 @@ def decide(
     max_cost_usd: float | None,
     sink: Sink | None,
     fresh: bool,
+    silent: bool = False,
 ) -> Comparison:
     """The comparison of what was sent until it was decided, or no input or money was left.
 
     Answers in `done` are taken instead of sent, at the place of their input. Raises ComparisonInterrupted.
     """
-    course = _Course(client, looks, scorers, max_cost_usd, sink, fresh)
+    course = _Course(client, looks, scorers, max_cost_usd, sink, fresh, silent)
     batch = looks.next_batch()
     try:
         while True:
@@ -62,12 +63,13 @@ class _Course:
         max_cost_usd: float | None,
         sink: Sink | None,
         fresh: bool,
+        silent: bool,
     ) -> None:
         self.client, self.looks, self.scorers, self.fresh = client, looks, scorers, fresh
         nothing = replace(looks.plan, trials=(), order=())
         self.sweep = Sweep(client, nothing, {}, max_cost_usd=max_cost_usd, sink=sink)
         self._before: Comparison | None = None
-        self._bar: Bar | None = None
+        self._bar = Bar(self.sweep.progress, silent=True) if silent else None
 
     def pass_over(self, batch: list[Trial], known: Mapping[str, Run]) -> Comparison:
         """Send a batch, judge its answers, and look at all."""

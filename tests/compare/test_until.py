@@ -159,6 +159,14 @@ def test_sending_ends_when_it_is_decided(ask: Any, gateway: LocalGateway) -> Non
     assert found.best("score").names == [A]
 
 
+def test_live_false_shows_nothing_of_it(ask: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither a bar nor the line that says how many were sent; without it there is that line."""
+    ask(inputs=12, live=False)
+    assert capsys.readouterr() == ("", "")
+    ask(inputs=12, fresh=True)
+    assert "runs: " in capsys.readouterr().err
+
+
 def test_running_it_again_pays_nothing_and_finds_the_same(ask: Any, gateway: LocalGateway) -> None:
     """A second run sends nothing and judges the same; one after sending all inputs looks at the same ones."""
     first, count = ask(), sent(gateway)

@@ -280,6 +280,7 @@ def _compared(
         "dry_run": options.dry_run,
         "max_cost_usd": options.max_cost,
         "score": scorers_for(options.score, values),
+        "live": False if options.quiet else None,
         "tags": _tags(session, options) or None,
         "extra": options.extra or None,
         "timeout": options.timeout,

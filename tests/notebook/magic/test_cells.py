@@ -310,11 +310,13 @@ def test_cache_headers(run: Cell, sent: Sent) -> None:
 
 
 def test_quiet_shows_nothing(run: Cell, shell: InteractiveShell) -> None:
-    """--quiet leaves the screen alone; the result is there."""
+    """--quiet leaves the screen alone, of a comparison that is judged, too; the result is there."""
     with capture_output() as shown:
         run(f"%%bifrost {TEXT} --quiet --max-tokens 3 -o answer\nhi")
+        run(f"%%bifrost {TEXT} --quiet --max-tokens 3 --repeat 2 --score length:5 -o compared\nhi")
     assert (shown.stdout, shown.stderr, shown.outputs) == ("", "", [])
     assert shell.user_ns["answer"].text
+    assert len(shell.user_ns["compared"].runs) == 2
 
 
 def test_the_second_name(run: Cell) -> None:
