@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from .._compare.comparison import Comparison
@@ -11,7 +11,7 @@ from .._compare.dry_run import estimated
 from .._compare.interrupted import ComparisonInterrupted
 from .._compare.plan import Plan
 from .._compare.resume import recorded, resumed
-from .._compare.scoring import ScorerFunction
+from .._compare.scoring import Judged, ScorerFunction
 from .._compare.sweep import Progress
 from .._compare.verdict import amount
 from .._numbers import number
@@ -31,6 +31,7 @@ __all__ = ["BatchComparison", "compare_by_batch", "rates_of"]
 
 POLL_S = (0.2, 30.0)
 """`collect(wait=)` looks after so many seconds first, and at most."""
+_LATER = Judged(None, None, "not judged: the answer came after the others were")
 
 
 class BatchComparison(Comparison):
@@ -53,11 +54,15 @@ class BatchComparison(Comparison):
         scorers: Mapping[str, ScorerFunction],
         notes: Sequence[str] = (),
         *,
-        reused: int | None = None,
+        reused: Collection[str] | None = None,
+        max_cost_usd: float | None = None,
+        fresh: bool = False,
     ) -> None:
-        """`reused` of the results were in the run log before (None: all)."""
-        self._reused = len(results) if reused is None else reused
-        super().__init__(plan, results, _progress(plan, results, reused=self._reused), client)
+        """`reused` are the trials whose results were in the run log before (None: all). What the answers leave of
+        `max_cost_usd` is for judging, which asks anew what the log has if `fresh`."""
+        self._reused = frozenset(results if reused is None else reused)
+        self._max_cost_usd, self._fresh = max_cost_usd, fresh
+        super().__init__(plan, results, _progress(plan, results, reused=len(self._reused)), client)
         self._jobs, self._scorers = list(jobs), dict(scorers)
         self._results = dict(results)
         self.notes += notes
@@ -114,27 +119,35 @@ class BatchComparison(Comparison):
             raise ConfigurationError(
                 "A comparison out of a file has no client to collect with.", hint="Run the cell again: it collects."
             )
-        known = recorded(plan, client.log)
-        self._results = {**self._results, **known}
+        held = {run.run_id for run in self._results.values()}  # whole, which those of the log may not be
+        known = not_older(recorded(plan, client.log), self._jobs)
+        self._results |= {cell: run for cell, run in known.items() if run.run_id not in held}
         found, problems = collected(client, plan, self._jobs, self._results)
-        self._take(found, problems)
-
-    def _take(self, found: Mapping[str, Run], problems: Sequence[str]) -> None:
         self._results |= found
-        held = self.progress
-        super().__init__(
-            self.plan, self._results, _progress(self.plan, self._results, reused=self._reused), self._client
-        )
-        self.notes += [*self._own_notes, *problems]
-        if held.done != self.progress.done:
-            self.judge_collected()
+        if {run.run_id for run in self._results.values()} != held:
+            self._take()
+        self.notes[:] = [*self._own_notes, *problems]
+
+    def _take(self) -> None:
+        """The answers that are here now, with what was judged of them before."""
+        known, runs, notes = self.judged(), self._judge_runs, self.judge_notes
+        progress = _progress(self.plan, self._results, reused=len(self._reused))
+        super().__init__(self.plan, self._results, progress, self._client)
+        self._scores = {name: [judged.get(run.run_id, _LATER) for run in self.runs] for name, judged in known.items()}
+        self._judge_runs, self.judge_notes = runs, notes
+        self.judge_collected()
 
     def judge_collected(self) -> None:
         """Once no answer is missing any more, the scorers of the call. What a judge graded before is not paid again."""
         from .._compare.judge_calls import JudgeCalls
 
-        if self._scorers and self.runs and not self.pending:
-            self.judge_answers(self._scorers, JudgeCalls(self._client, of=self.id))
+        if not self._scorers or not self.runs or self.pending:
+            return
+        left = None
+        if self._max_cost_usd is not None:
+            new = (run.cost_usd or 0.0 for cell, run in self._results.items() if cell not in self._reused)
+            left = self._max_cost_usd - sum(new)
+        self.judge_answers(self._scorers, JudgeCalls(self._client, of=self.id, max_cost_usd=left, fresh=self._fresh))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_scorers": {}}
@@ -222,6 +235,16 @@ def rates_of(plan: Plan) -> dict[str, float]:
     return {asked.name: rate_of(asked.deployment.partition("/")[0]) for asked in plan.asked}
 
 
+def not_older(answers: Mapping[str, Run], jobs: Iterable[SentJob]) -> dict[str, Run]:
+    """`answers` without those that were there before one of `jobs` asked the same anew (``fresh=True``)."""
+    asked_at = {cell: job.started_at for job in sorted(jobs, key=lambda job: job.at) for cell in job.cells}
+    return {
+        cell: run
+        for cell, run in answers.items()
+        if cell not in asked_at or (run.started_at is not None and run.started_at >= asked_at[cell])
+    }
+
+
 def collected(
     client: Client, plan: Plan, jobs: Sequence[SentJob], done: Mapping[str, Run]
 ) -> tuple[dict[str, Run], list[str]]:
@@ -255,11 +278,12 @@ def compare_by_batch(
     check_plan(client, plan)
     cells = [trial.trial_id for trial in plan.trials]
     with resumed([plan], client, fresh=fresh) as found:
-        done, notes = dict(found.done), list[str]()
+        notes = list[str]()
         if found.interrupted:
-            raise ComparisonInterrupted(BatchComparison(plan, done, [], client, scorers))
+            raise ComparisonInterrupted(BatchComparison(plan, found.done, [], client, scorers))
         known = [] if fresh else [job for job in ledger.jobs_of(work.gateway_of(client), cells) if job.over is None]
-        reused = len(done)
+        done = not_older(found.done, known)
+        reused = list(done)
         if known:
             new, notes = collected(client, plan, known, done)
             done |= new
@@ -270,7 +294,9 @@ def compare_by_batch(
             costs = _costs(client, plan, missing, max_cost_usd)
             sent, more = client.run_on_loop(work.submit(client, plan, missing, ledger, costs))
             notes += more
-    comparison = BatchComparison(plan, done, [*known, *sent], client, scorers, notes, reused=reused)
+    comparison = BatchComparison(
+        plan, done, [*known, *sent], client, scorers, notes, reused=reused, max_cost_usd=max_cost_usd, fresh=fresh
+    )
     comparison.judge_collected()
     return comparison
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,11 @@ class SentJob:
     @property
     def provider(self) -> str:
         return self.deployment.partition("/")[0]
+
+    @property
+    def started_at(self) -> datetime:
+        """When its answers count as asked."""
+        return datetime.fromtimestamp(self.at, UTC)
 
 
 _WRITTEN = (

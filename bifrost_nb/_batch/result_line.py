@@ -8,7 +8,6 @@ gateway makes a short one, see `gemini`); Anthropic gives ``result`` with the ty
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from .._compare.plan import Plan, Trial
@@ -37,7 +36,7 @@ def run_of(
     """The finished run of one trial; `line` None: the job has ended without an answer to it."""
     call = plan.call(client, trial)
     run = call.run
-    run.started_at = datetime.fromtimestamp(job.at, UTC)
+    run.started_at = job.started_at
     run.params = {**run.params, "batch_id": job.batch_id, "batch_rate": job.rate}
     run.params.pop("stream", None)
     collector = collector_of(call.kind, run, 0.0, client.credentials.secrets, None)

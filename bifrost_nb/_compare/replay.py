@@ -36,9 +36,12 @@ _KINDS: Mapping[str, Kind] = {"text_completion": "text", "chat_completion": "cha
 _NEEDED = ("request_type", "prompt", "params")
 _TOLD = ("status", "response", "total_ms")
 """By these a row of a list of the gateway's log is known, which from 1.4.18 on tells no parameters (measured)."""
-_NOT_SENT_AGAIN = ("stream", "stream_options", "route", "model", "prompt", "messages", "fallbacks")
-"""What recorded parameters hold besides: how the answer came, the way to the old deployment; a gateway's log also has
-the fields that rows tell elsewhere."""
+_NOT_SENT_AGAIN = (
+    *("stream", "stream_options", "route", "model", "prompt", "messages", "fallbacks"),
+    *("batch_id", "batch_rate"),
+)
+"""What recorded parameters hold besides: how the answer came, the way to the old deployment, the job of a batch; a
+gateway's log also has the fields that rows tell elsewhere."""
 
 _LIMITS = {"max_tokens", "max_completion_tokens"}
 

@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 
 import bifrost_nb as bf
-from bifrost_nb import Client, ConfigurationError, LocalGateway, RunLog, local_gateway
+from bifrost_nb import Client, ConfigurationError, LocalGateway, RunLog, local_gateway, scorers
 from bifrost_nb._batch.comparison import BatchComparison
 from bifrost_nb._batch.ledger import Ledger, SentJob
 from bifrost_nb._batch.requests import PROVIDERS, Rules, chunks
@@ -513,3 +513,74 @@ def test_a_later_row_that_cannot_be_batched_is_found_before(client: Client, gate
     with pytest.raises(ConfigurationError, match=f"{C}: response_format is not taken in a batch of Anthropic's"):
         ask(client, asked, inputs=rows, response_format="form")
     assert not [one for one in gateway.requests() if one["path"] in ("/v1/files", "/v1/batches")]
+
+
+def test_answers_asked_for_anew_are_those_that_come(client: Client, gateway: LocalGateway) -> None:
+    """`fresh` beside old answers in the log: the new ones are waited for and collected, by the same cell without it,
+    too; then the log holds both, and the newer is found."""
+    old = ask(client, [A]).collect(wait=20)
+    anew = ask(client, [A], fresh=True)
+    assert (anew.pending, len(anew.runs)) == (2, 0)
+    again = ask(client, [A])
+    assert (again.pending, len(again.runs), len(jobs(gateway))) == (2, 0, 2)
+    first = {run.run_id for run in old.runs}
+    assert first.isdisjoint(run.run_id for run in anew.collect(wait=20).runs)
+    assert anew.batches["status"].tolist() == ["collected"]
+    assert [run.run_id for run in again.collect(wait=20).runs] == [run.run_id for run in anew.runs]
+    assert [run.run_id for run in ask(client, [A]).runs] == [run.run_id for run in anew.runs]
+    assert len(client.log.frame()) == 4
+
+
+def test_an_answer_asked_for_anew_that_failed_is_no_old_one(client: Client, gateway: LocalGateway) -> None:
+    """A fresh job whose requests fail shows that, whatever the log has from before."""
+    ask(client, [A]).collect(wait=20)
+    gateway.script([{"deployment": A, "status": 400, "error": {"message": "no"}}])
+    anew = ask(client, [A], fresh=True).collect(wait=20).collect()
+    assert anew.frame["status"].tolist() == ["error", "error"]
+
+
+def test_scores_stay_when_nothing_new_is_collected(client: Client, gateway: LocalGateway) -> None:
+    """`collect` once more keeps scores and judgements; of answers that came after a scoring it says so."""
+    batch = ask(client, [A], score=lambda run: 1.0).collect(wait=20)
+    batch.score(mine=lambda run: 0.5)
+    gateway.script([{"prompt": "Question:", "text": [json.dumps({"reason": "why", "grade": "yes"})], "cost": 0.5}])
+    batch.score(grade=scorers.rubric("Is it a name?", judge=A))
+    before = batch.frame
+    pd.testing.assert_frame_equal(batch.collect().frame, before)
+    assert (before["score_mine"].tolist(), batch.judging_cost_usd) == ([0.5, 0.5], 1.0)
+
+
+def test_scores_of_a_part_stay_with_it(client: Client) -> None:
+    """What was scored before the rest came keeps its score; the rest says that it came later."""
+    ask(client, [A], inputs={"x": ["bird"]}).collect(wait=20)
+    both = ask(client, [A])
+    both.score(mine=lambda run: 0.5)
+    both.collect(wait=20)
+    assert both.frame["score_mine"].tolist() == [0.5, pd.NA]
+    assert both.frame["score_mine_error"][1] == "not judged: the answer came after the others were"
+
+
+def test_a_judge_of_a_batch_keeps_within_its_money(client: Client, gateway: LocalGateway) -> None:
+    """`max_cost_usd` counts judging as in single calls, less what the answers cost; `fresh` judges anew."""
+    gateway.script([{"prompt": "Question:", "text": [json.dumps({"reason": "why", "grade": "yes"})], "cost": 0.5}])
+    grade = scorers.rubric("Is it a name?", judge=A)
+    five = {"x": ["bird", "tree", "fish", "dog", "cat"]}
+    batch = ask(client, [B], inputs=five, score=grade, max_cost_usd=0.4).collect(wait=20)
+    assert batch.judging_cost_usd == 0.5  # the one call that finds out whether the judge takes a schema
+    assert batch.frame["score"].count() == 1
+    assert batch.frame["score_error"].dropna().unique().tolist() == ["not judged: max_cost_usd is reached"]
+    asked = len(gateway.requests())
+    ask(client, [B], inputs={"x": ["bird"]}, score=grade)
+    assert len(gateway.requests()) == asked
+    ask(client, [B], inputs={"x": ["bird"]}, score=grade, fresh=True).collect(wait=20)
+    assert sum(one["path"] == "/v1/chat/completions" for one in gateway.requests()) == 2
+
+
+def test_the_questions_of_a_batch_are_asked_again_elsewhere(client: Client, gateway: LocalGateway) -> None:
+    """`replay` of a batch's answers sends its questions without the marks of the job."""
+    batch = ask(client, [A]).collect(wait=20)
+    for rows in (batch, client.log.frame(deployment=A)):
+        replayed = bf.replay(rows, [B], client=client)
+        assert replayed.frame["status"].tolist() == ["ok", "ok"]
+    sent = [one["body"] for one in gateway.requests() if one["path"] == "/v1/chat/completions"]
+    assert [(one["model"], one["max_completion_tokens"]) for one in sent] == [(B, 20)] * 2
