@@ -395,6 +395,14 @@ def test_a_second_click_takes_no_other_picture_away(lab: Notebook, tmp_path: Pat
     lab.until(lambda: images.evaluate_all(sources) == kept[1:], 30, "one picture")
 
 
+HEIGHTS = """chips => chips.map(chip => {
+  const middles = [...chip.querySelectorAll("button")].filter(one => !one.closest(".bifrost-pg-own"))
+    .map(one => one.getBoundingClientRect()).map(box => (box.top + box.bottom) / 2);
+  return Math.max(...middles) - Math.min(...middles);
+})"""
+"""Of each chosen deployment, how far apart its buttons stand."""
+
+
 @pytest.mark.parametrize("theme", ["Light", *thorough("Dark")])
 def test_a_conversation_by_hand(
     lab: Notebook, gateway: LocalGateway, pictures: Path, tmp_path: Path, theme: Literal["Light", "Dark"]
@@ -411,6 +419,9 @@ def test_a_conversation_by_hand(
     page.button("Ask openai/gpt-4o-mini twice, with other settings").click()
     own = page.root.get_by_role("group", name="Settings of openai/gpt-4o-mini (2)", exact=True)
     own.get_by_label("Temperature").fill("0.3")
+    assert all(height < 10 for height in page.root.locator(".bifrost-pg-chip").evaluate_all(HEIGHTS)), (
+        "one on each line"
+    )
     page.root.locator("input[type=file]").set_input_files(tmp_path / "red.png")
     page.root.locator(".bifrost-pg-attached img").wait_for()
     page.label("Name to keep the prompt by").fill("first")

@@ -239,10 +239,11 @@ export default {
         const chip = make("li", "chip", chips);
         const said = make("span", "chipname", chip, name);
         const words = make("span", "quiet", chip, ownWords(settings[name] || {}));
-        const own = button(chip, "Settings", "own-open", () => { opened = opened === name ? null : name; drawChips(); again(name); });
+        const ways = make("span", "chipways", chip);
+        const own = button(ways, "Settings", "own-open", () => { opened = opened === name ? null : name; drawChips(); again(name); });
         own.setAttribute("aria-label", "Settings of " + name);
         own.setAttribute("aria-expanded", String(opened === name));
-        const twin = button(chip, "Copy", "own-open", () => {
+        const twin = button(ways, "Copy", "own-open", () => {
           let number = 2;
           const base = (settings[name] || {}).deployment || name;
           while (chosen.includes(base + " (" + number + ")")) number += 1;
@@ -255,7 +256,7 @@ export default {
           changed();
         });
         twin.setAttribute("aria-label", "Ask " + name + " twice, with other settings");
-        const remove = button(chip, "\u00d7", "remove", () => { choose(name, false); filter.focus(); });
+        const remove = button(ways, "\u00d7", "remove", () => { choose(name, false); filter.focus(); });
         remove.setAttribute("aria-label", "Remove " + name);
         if (opened !== name) continue;
         columnSettings(tools_of, chip, name, settings[name] || {}, shared, (key, value) => {
