@@ -172,8 +172,8 @@ def test_scored_answers_of_eight_variants(lab: Notebook, pictures: Path) -> None
         ) == pytest.approx(0, abs=2)
         lab.picture(pictures / "grid-scored-700.png", cell)
         root.get_by_text("Columns", exact=True).click()
-        for number in range(3, 8):  # not `uncheck`, which looks at once: a page on its way is older than the click
-            root.get_by_role("checkbox", name=f"provider-{number}/").click()
+        for number in range(3, 8):
+            root.get_by_role("checkbox", name=f"provider-{number}/").uncheck()
         root.get_by_label("Render Markdown").check()
         lab.until(lambda: rows.first.locator("strong").count() == 3, 30, "three rendered columns")
         root.get_by_text("Columns", exact=True).click()
@@ -241,6 +241,43 @@ def test_what_was_found_is_read_and_exported(lab: Notebook) -> None:
     show.select_option(label="right and people disagree")
     found("of 1 prompts", "the answer that a person likes and the score fails")
     assert "Question 3?" in rows.inner_text()
+
+
+WATCHED = """root => {
+  const boxes = [...root.querySelectorAll('input[type=checkbox]')];
+  const { get, set } = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'checked');
+  root.jumps = [];
+  boxes.forEach((box, place) => Object.defineProperty(box, 'checked', {
+    get() { return get.call(box); },
+    set(value) { if (value !== get.call(box)) root.jumps.push([place, value]); set.call(box, value); },
+  }));
+}"""
+"""Notes each tick that the page itself turns round."""
+
+
+def test_no_tick_jumps_back(lab: Notebook, grid: Cell) -> None:
+    """Two clicks on a kernel that is busy: the first one's page is older than the second click and leaves it alone.
+
+    What Python refuses, the last column, and what another view clicks is drawn.
+    """
+    root = board(grid)
+    other = board(lab.run("grid"))
+    other.wait_for()
+    for one in (root, other):
+        one.get_by_text("Columns", exact=True).click()
+    boxes, others = root.get_by_role("checkbox"), other.get_by_role("checkbox")
+    root.evaluate(WATCHED)
+    busy = lab.start("import time; time.sleep(2)")
+    for place in (0, 1, 3):
+        boxes.nth(place).click()
+    assert busy.running, "all clicks before the first page"
+    lab.until(lambda: root.locator("thead th").count() == 2 and root.locator("td p, td code").count(), 30, "the page")
+    assert root.evaluate("e => e.jumps") == []
+    lab.until(lambda: [others.nth(place).is_checked() for place in range(4)] == [False, False, True, True], 30, "both")
+    boxes.nth(2).click()
+    lab.until(boxes.nth(2).is_checked, 30, "the last column back")
+    others.nth(0).check()
+    lab.until(boxes.nth(0).is_checked, 30, "the click in the other view")
 
 
 def test_every_control_is_named(grid: Cell) -> None:

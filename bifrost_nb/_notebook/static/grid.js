@@ -97,7 +97,12 @@ export default () => ({
     root.setAttribute("role", "region");
     root.setAttribute("aria-label", "Answers of the comparison");
 
-    const show = (wish) => model.send({ show: wish });
+    // Each page says which request it answers, of this view or another. While newer ones of this view are under way, what
+    // was clicked and typed is ahead of the page.
+    const me = Math.random().toString(36);
+    let asked = 0;
+    let answered = 0;
+    const show = (wish) => model.send({ show: wish, by: [me, ++asked] });
     const bar = make("div", "bar", root);
     const filter = choice(bar, "Show", model.get("filters"), (value) => show({ filter: value }));
     const sort = choice(bar, "Sort", [...model.get("sorts"), ["", "by a column"]], (value) => show({ sort: value, descending: false }));
@@ -108,6 +113,7 @@ export default () => ({
     let typing;
     search.addEventListener("input", () => {
       clearTimeout(typing);
+      asked += 1; // what is typed counts from now on
       typing = setTimeout(() => show({ search: search.value }), 250);
     });
     const inputs = Object.entries(model.get("choices")).map(([column, values]) => {
@@ -125,7 +131,7 @@ export default () => ({
       box.addEventListener("change", change);
       return box;
     };
-    // What was clicked, not what comes of it: several clicks may be under way, and each page that arrives is older.
+    // What was clicked, not what comes of it: several clicks may be under way.
     const ticks = names.map((name, column) => tick(name, () => show({ tick: [column, ticks[column].checked] })));
     const rendered = tick("Render Markdown", () => show({ rendered: rendered.checked }));
     button(bar, "\u2913 CSV", "Download what is shown as CSV", () => model.send({ export: ".csv" }));
@@ -179,16 +185,21 @@ export default () => ({
       table.style.minWidth = `${14 + 11 * view.columns.length}em`;
     }
 
-    function draw() {
-      const view = page();
-      drawHead(view);
+    function drawControls(view) {
       ticks.forEach((one, column) => { one.checked = view.columns.includes(column); });
       rendered.checked = view.rendered;
       if (document.activeElement !== search) search.value = view.search;
       for (const [column, select] of inputs) select.value = view.where[0] === column ? view.where[1] : "";
-      const focused = body.contains(document.activeElement);
       filter.value = view.filter;
       sort.value = view.sort.startsWith("column:") ? "" : view.sort;
+    }
+
+    function draw() {
+      const view = page();
+      drawHead(view);
+      if (view.by[0] === me) answered = view.by[1];
+      if (answered === asked) drawControls(view);
+      const focused = body.contains(document.activeElement);
       said.textContent = view.said + (view.pages > 1 ? ` \u00B7 page ${view.page + 1} of ${view.pages}` : "");
       back.disabled = view.page === 0;
       next.disabled = view.page >= view.pages - 1;

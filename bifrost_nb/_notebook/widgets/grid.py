@@ -51,6 +51,8 @@ STATIC_PICTURES = 2_000_000
 NOTE = 2_000
 """The longest note, in characters."""
 LONGEST_SEARCH = 200
+LONGEST_VIEW = 40
+"""Characters of the name that a view gives itself."""
 
 
 class GridView:
@@ -66,6 +68,8 @@ class GridView:
         self._known = known or {}
         self.state = Grid(runs, log, self._known)
         self._widget: Any = None
+        self._by: list[Any] = ["", 0]
+        """The view whose request was answered last, and the request's number there."""
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -105,7 +109,7 @@ class GridView:
         """The widget, made at the first use."""
         if self._widget is None:
             self._widget = _widget_class()(
-                page=self.state.page(),
+                page=self._page(),
                 deployments=[cut(name, 200) for name in self.state.deployments],
                 filters=[list(item) for item in self.state.filters.items()],
                 sorts=[[name, words] for name, (words, _) in self.state.sorts.items()],
@@ -196,7 +200,7 @@ class GridView:
             return
         try:
             if isinstance(content.get("show"), dict):
-                self._choose(content["show"])
+                self._choose(content["show"], content.get("by"))
             elif (at := _places(content.get("open"), 2)) is not None:
                 self.widget.send({"detail": self.detail(*at)})
             elif (at := _places(content.get("diff"), 3)) is not None:
@@ -210,7 +214,10 @@ class GridView:
         except BifrostError as error:
             self.widget.send({"problem": plain(error, 300)})
 
-    def _choose(self, wish: dict[str, Any]) -> None:
+    def _page(self) -> dict[str, Any]:
+        return {**self.state.page(), "by": self._by}
+
+    def _choose(self, wish: dict[str, Any], by: Any) -> None:
         texts = {name: wish[name] for name in ("filter", "sort") if isinstance(wish.get(name), str)}
         flags = {name: wish[name] for name in ("descending", "rendered") if isinstance(wish.get(name), bool)}
         turn, search, where = wish.get("turn"), wish.get("search"), wish.get("where")
@@ -222,7 +229,9 @@ class GridView:
             where=_pair(where),
             columns=_ticked(self.state.columns, wish.get("tick")),
         )
-        self.widget.page = self.state.page()
+        if isinstance(by, list) and len(by) == 2 and isinstance(by[0], str) and type(by[1]) is int:
+            self._by = [by[0][:LONGEST_VIEW], by[1]]
+        self.widget.page = self._page()
 
     def _rate(self, at: tuple[int, ...], content: dict[str, Any]) -> None:
         row, deployment, answer = at
@@ -232,7 +241,7 @@ class GridView:
             rating=rating if rating in ("up", "down") else None,
             note=note[:NOTE] if isinstance(note, str) else None,
         )
-        self.widget.page = self.state.page()
+        self.widget.page = self._page()
         self.widget.send(
             {"rated": [*at, rating, "Recorded." if self.state.log is not None else "Kept, but not logged."]}
         )
