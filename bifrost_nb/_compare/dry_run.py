@@ -162,8 +162,7 @@ def _row(
     tokens = {trial.trial_id: _asked_tokens(trial) if counts is None else counts[trial.trial_id] for trial in send}
     prompt_tokens = sum(tokens.values()) if known else None
     answers = max(asked.parameters.get(name) or 1 for name in ("n", "best_of")) * len(send)
-    longest = asked.parameters.get("max_tokens") or asked.parameters.get("max_completion_tokens")
-    longest = longest or _positive(model, "max_output_tokens")
+    longest = next(filter(None, map(asked.parameters.get, _LIMITS)), None) or _positive(model, "max_output_tokens")
     pricing = (model or {}).get("pricing")
     price_in, price_out = (_number(pricing.get(name)) if isinstance(pricing, dict) else None for name in _PRICES)
     low = high = None
@@ -186,6 +185,8 @@ def _row(
 
 
 _PRICES = ("prompt", "completion")
+_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+"""Of an answer's length, by the APIs' names for it."""
 
 
 def _too_long(trials: Iterable[Trial], tokens: Mapping[str, int], other: int, context: int | None) -> int | None:

@@ -27,6 +27,10 @@ __all__ = ["fill"]
 COSTS_S = 12.0
 """The last costs are awaited so long: gateways write their log up to 5 s after a call (measured), and it is read again
 after growing pauses."""
+_NOT_TAKEN = frozenset(
+    ("inputs", "sounds", "repeats", "dry_run", "mode", "until", "metric", "margin", "score", "folder")
+)
+"""What `compare` takes and makes several answers of a row, none at all, or something else than them."""
 
 
 def fill(
@@ -74,6 +78,13 @@ def fill(
     if not isinstance(prefix, str):
         raise ConfigurationError(f"prefix must be text, not {type(prefix).__name__}.")
     check_names(fill, parameters)
+    if other := sorted(_NOT_TAKEN & parameters.keys()):
+        raise ConfigurationError(
+            f"fill gives each row of its frame one answer, and takes no {other[0]}=.",
+            hint="bf.compare(..., inputs=frame, schema=...) does.",
+        )
+    if isinstance(prompt, Mapping) or isinstance(messages, Mapping):
+        raise ConfigurationError("fill asks one question of each row.", hint="bf.compare sets several side by side.")
     read_by = AnswerSchema.of(schema)
     added = [f"{prefix}{name}" for name in (*read_by.dtypes, "fill_error")]
     if taken := [name for name in added if name in frame.columns]:

@@ -246,7 +246,7 @@ def make_plan(
     if kind == "transcription":
         prompts = sound_prompts(templates, inputs, sounds, by_row)
     else:
-        prompts = _prompts(prompts_of(templates, inputs, systems, images, also=by_row), kind, system)
+        prompts = _prompts(prompts_of(templates, inputs, systems, images, also=by_row), _question_of(kind), system)
     prompts = _with_twins(prompts, asked)
     rows = list({id(one.values): one.values for one in prompts}.values())
     for who in asked:
@@ -261,7 +261,7 @@ def make_plan(
     )
     plan = Plan(
         comparison_id=digest_of(
-            [gateway, kind, system, _in_order(templates), *(one for one in (images, sounds) if one)], 16
+            [gateway, _question_of(kind), system, _in_order(templates), *(one for one in (images, sounds) if one)], 16
         ),
         kind=kind,
         stream=stream,
@@ -356,6 +356,14 @@ def _typed(asked: AskedDeployment, schema: AnswerSchema | None) -> AskedDeployme
     parameters = dict(asked.parameters)
     with_schema(schema, asked.kind, parameters)
     return replace(asked, parameters=parameters)
+
+
+def _question_of(kind: AnyKind) -> AnyKind:
+    """What of the API is part of a question's identity: whether a text is wanted, by whichever API.
+
+    A deployment that is added and asked otherwise than the others changes none of their trials.
+    """
+    return kind if kind in MEDIA else "chat"
 
 
 def _in_order(templates: Any) -> list[Any]:

@@ -133,7 +133,14 @@ def replay(
     }
     if found := sorted(TAGS & (tags or {}).keys()):
         raise ConfigurationError(f"The tag {found[0]!r} is set by the replay itself.", hint="Use another name.")
-    plan, notes = _plan(client, frame, asked_deployments(deployments, shared), tags or {})
+    asked = asked_deployments(deployments, shared)
+    for who in asked:
+        if own := [name for name in ("system", "history") if getattr(who, name)]:
+            raise ConfigurationError(
+                f"Replay asks {who.name} what was asked before; a {own[0]} would be another question.",
+                hint="bf.compare(...) takes it.",
+            )
+    plan, notes = _plan(client, frame, asked, tags or {})
     with resumed([plan], client, fresh=fresh) as before:
         sweep = Sweep(client, plan, before.done)
         sweep.progress.notes.extend(notes)
