@@ -243,6 +243,29 @@ def test_what_was_found_is_read_and_exported(lab: Notebook) -> None:
     assert "Question 3?" in rows.inner_text()
 
 
+def test_every_choice_can_be_made(lab: Notebook) -> None:
+    """An input's empty value is one of its values; the order that only a header makes is not offered."""
+    root = board(
+        lab.run(
+            "import bifrost_nb as bf\n"
+            "bf.compare(['azure/fast'], '{{word}}{{more}}', inputs={'word': list('abc'), 'more': ['', '!', '']},\n"
+            "           client=client, max_tokens=3).grid()"
+        )
+    )
+    root.wait_for()
+    prompts = root.locator("tbody th")
+    more = root.get_by_label("more", exact=True)
+    assert more.locator("option").all_inner_texts() == ["any", "(empty)", "!"]
+    for choice, shown in (("(empty)", ["a", "c"]), ("!", ["b!"]), ("any", ["a", "b!", "c"])):
+        more.select_option(label=choice)
+        lab.until(lambda shown=shown: prompts.all_inner_texts() == shown, 30, choice)
+        assert more.locator("option:checked").inner_text() == choice
+    sort = root.get_by_label("Sort", exact=True)
+    assert sort.locator("option:disabled").all_inner_texts() == ["by a column"]
+    root.get_by_role("button", name="Sort by azure/fast").click()
+    lab.until(lambda: sort.locator("option:checked").inner_text() == "by a column", 30, "the header's order")
+
+
 WATCHED = """root => {
   const boxes = [...root.querySelectorAll('input[type=checkbox]')];
   const { get, set } = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'checked');

@@ -106,6 +106,7 @@ export default () => ({
     const bar = make("div", "bar", root);
     const filter = choice(bar, "Show", model.get("filters"), (value) => show({ filter: value }));
     const sort = choice(bar, "Sort", [...model.get("sorts"), ["", "by a column"]], (value) => show({ sort: value, descending: false }));
+    sort.lastElementChild.disabled = true; // a header chooses it
     const search = make("input", "note", bar);
     search.type = "search";
     search.placeholder = "Search prompts, inputs, answers";
@@ -117,8 +118,8 @@ export default () => ({
       typing = setTimeout(() => show({ search: search.value }), 250);
     });
     const inputs = Object.entries(model.get("choices")).map(([column, values]) => {
-      const options = [["", "any"], ...values.map((value) => [value, value])];
-      return [column, choice(bar, column, options, (value) => show({ where: value ? [column, value] : ["", ""] }))];
+      const options = [["", "any"], ...values.map((value) => ["=" + value, value || "(empty)"])];
+      return [column, choice(bar, column, options, (value) => show({ where: value ? [column, value.slice(1)] : ["", ""] }))];
     });
     const more = make("details", "columns", bar);
     make("summary", "button", more, "Columns");
@@ -189,7 +190,7 @@ export default () => ({
       ticks.forEach((one, column) => { one.checked = view.columns.includes(column); });
       rendered.checked = view.rendered;
       if (document.activeElement !== search) search.value = view.search;
-      for (const [column, select] of inputs) select.value = view.where[0] === column ? view.where[1] : "";
+      for (const [column, select] of inputs) select.value = view.where[0] === column ? "=" + view.where[1] : "";
       filter.value = view.filter;
       sort.value = view.sort.startsWith("column:") ? "" : view.sort;
     }
