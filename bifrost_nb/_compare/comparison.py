@@ -477,11 +477,16 @@ class Comparison:
 
         Columns: ``prompt_id``, ``variant`` (or ``template``, ``deployment``: what `by` says), ``response``, ``count``,
         ``share``. An ``input_id`` stands for the prompts that the templates made of it. `names` are the variants
-        (templates, deployments) meant, all without. Raises ConfigurationError for an unknown id or name.
+        (templates, deployments) meant, all without. A tool call is its name and an argument a line, as in `diff`.
+        Raises ConfigurationError for an unknown id or name.
         """
         from .text_diff import folded
 
-        frame = self.frame[self._meant(by, names)]
+        frame = self.frame
+        frame["response"] = frame["response"].where(
+            frame["tool_calls"].isna(), [_said(run) if run.tool_calls else None for run in self.runs]
+        )
+        frame = frame[self._meant(by, names)]
         return folded(frame if prompt_id is None else frame[frame["input_id"] == self._known(prompt_id)], by)
 
     def diff(self, a: str, b: str, prompt_id: str | None = None, *, by: By | None = None) -> TextDiff:
@@ -494,7 +499,6 @@ class Comparison:
         and an argument a line. Two long answers with little in common are not marked word by word: each stands alone,
         folded. Raises ConfigurationError where one gave no answer.
         """
-        from .._display.run import said
         from .text_diff import text_diff
 
         prompt = self._known(self.plan.prompts[0].prompt_id if prompt_id is None else prompt_id)
@@ -509,7 +513,7 @@ class Comparison:
                 for cell, run, own in zip(self._cells, self.runs, names, strict=True)
                 if own == name and cell.prompt.input_id == prompt
             )
-            given = Counter(said(run) if run.tool_calls else run.text for run in runs if run.status == "ok")
+            given = Counter(_said(run) for run in runs if run.status == "ok")
             if not given:
                 raise ConfigurationError(f"{name} gave no answer to prompt {prompt}.")
             texts.append(given.most_common(1)[0][0])
@@ -770,3 +774,10 @@ class Comparison:
 
         self._wait_a_moment()  # this is asked for first, and what it says should agree with the table
         return {}, metadata_many(self.runs)
+
+
+def _said(run: Run) -> str:
+    """The answer to be compared: its text as it came, with the tools that it calls, if any."""
+    from .._display.run import said
+
+    return said(run) if run.tool_calls else run.text

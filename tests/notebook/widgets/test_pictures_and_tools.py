@@ -158,6 +158,10 @@ def test_the_diff_of_a_comparison_has_tool_calls(client: Client) -> None:
     compared = bf.compare([A, B], "Weather?", tools=[tool], tool_choice="required", client=client)
     assert list(compared.frame["status"]) == ["ok", "ok"]
     assert "look_up(" in compared.diff(A, B).a
+    answers = compared.answers()
+    assert answers["variant"].tolist() == [A, B]
+    assert all("look_up(" in answer for answer in answers["response"])
+    assert str(answers["response"].dtype) == str(compared.frame["response"].dtype)
 
 
 @pytest.mark.parametrize(
