@@ -9,6 +9,7 @@ from IPython.core.error import UsageError
 
 from ..._suggest import did_you_mean
 from ...errors import ConfigurationError
+from .options import literal
 
 __all__ = ["READY", "scorers_for"]
 
@@ -35,7 +36,7 @@ def scorers_for(written: Sequence[str], values: Mapping[str, Any]) -> Any:
             return scorer
         key = name if named else one.partition(":")[0]
         if key in found:
-            raise UsageError(f"%%bifrost: two scores are called {key}; write --score NAME={one}.")
+            raise UsageError(f"%%bifrost: two scores are called {key}; write --score NAME={rest if named else one}.")
         found[key] = scorer
     return found or None
 
@@ -58,8 +59,8 @@ def _scorer(written: str, values: Mapping[str, Any]) -> Any:
     if not argument:
         raise UsageError(f"%%bifrost: --score {kind} needs a value, as in --score {kind}:{_EXAMPLES[kind]}.")
     try:
-        return make(max=int(argument)) if kind == "length" else make(argument)
-    except (ConfigurationError, ValueError) as error:
+        return make(max=literal(argument)) if kind == "length" else make(argument)
+    except ConfigurationError as error:
         raise UsageError(f"%%bifrost: --score {written}: {error}") from None
 
 

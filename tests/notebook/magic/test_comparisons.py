@@ -132,10 +132,11 @@ def test_a_score_alone_makes_a_comparison(run: Cell, shell: InteractiveShell, se
         ("contain:x", "did you mean"),
         ("nothing", "Ready are exact"),
         ("contains", "--score contains:must_mention"),
-        ("length:many", "length:many"),
+        ("length:many", "--score length:many: max must be a whole number"),
         ("regex:(", "regex takes a pattern"),
         ("json_valid:x", "takes nothing"),
-        ("exact:a --score exact:b", "two scores are called exact"),
+        ("exact:a --score exact:b", "two scores are called exact; write --score NAME=exact:b"),
+        ("a=length:3 --score a=json_valid", "two scores are called a; write --score NAME=json_valid"),
         ("exact:capitol", "capitol"),
     ],
 )
