@@ -114,7 +114,7 @@ class Chat:
     ) -> NextTurn:
         """The turn of `cell`; `after` is the number of the turn it follows, 0 for none.
 
-        Raises UsageError where the turns before it are stale or have no chosen answer.
+        Raises UsageError where the turns before it are stale, have no chosen answer, or one without a text.
         """
         old = next((turn for turn in self.turns if cell is not None and turn.cell == cell), None)
         if after is not None:
@@ -139,6 +139,11 @@ class Chat:
                 raise UsageError(
                     f"%%bifrost: turn {number} of this chat has {len(turn.runs)} answers. Choose the one to go on"
                     f" with: {self._show} --choose DEPLOYMENT ({names})."
+                )
+            if not turn.answer.text.strip():  # spent on thinking, say; several providers refuse an empty turn
+                raise UsageError(
+                    f"%%bifrost: the answer of turn {number} of this chat has no text to go on from. Run its cell"
+                    f" again, or go on from an earlier turn: --history-from {number - 1}."
                 )
         if system is None and parent is not None:
             system = parent.system

@@ -15,6 +15,7 @@ from IPython.core.interactiveshell import ExecutionResult
 from bifrost_nb._notebook.magic.chats import Cells, Chat
 from bifrost_nb._notebook.magic.options import parse
 from bifrost_nb._runs.run import Run
+from bifrost_nb._simulator.process import LocalGateway
 
 from .conftest import CHAT
 
@@ -45,6 +46,19 @@ def test_a_terminal_continues_the_chat(run: Cell, sent: Sent) -> None:
     assert run("%bifrost forget").result == "2 turns of the chat 'chat' forgotten"
     run(f"%%bifrost {CHAT} --history --max-tokens 3\nThree")
     assert said(sent()[-1]) == ["Three"]
+
+
+def test_an_answer_without_text_ends_a_chat(run: Cell, sent: Sent, gateway: LocalGateway) -> None:
+    """An empty turn, which providers refuse, is not sent; the chat goes on before it, or once its cell has a text."""
+    gateway.script([{"prompt": "Think", "text": [""]}])
+    for prompt in ("One", "Think"):
+        assert run(f"%%bifrost {CHAT} --history --max-tokens 3\n{prompt}").success
+    count = len(sent())
+    stopped = run(f"%%bifrost {CHAT} --history --max-tokens 3\nGo on").error_in_exec
+    assert "turn 2 of this chat has no text to go on from" in str(stopped)
+    assert len(sent()) == count
+    assert run(f"%%bifrost {CHAT} --history --history-from 1 --max-tokens 3\nGo on").success
+    assert said(sent()[-1])[::2] == ["One", "Go on"]
 
 
 def test_named_chats_are_apart(run: Cell, sent: Sent) -> None:
