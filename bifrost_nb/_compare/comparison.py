@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
@@ -315,7 +315,7 @@ class Comparison:
                 self._scores[name] = self._merged(known.get(name, {}), calls.found.get(name), work)
             for name in scorers:
                 earlier = [] if before is None else before.judge_runs(name)
-                self._judge_runs[name] = [*earlier, *calls.runs.get(name, [])]
+                self._add_judge_runs(name, [*earlier, *calls.runs.get(name, [])])
                 self._waited = False
             notes = [*([] if before is None else before.judge_notes), *calls.notes]
             self.judge_notes += [note for note in dict.fromkeys(notes) if note not in self.judge_notes]
@@ -325,6 +325,11 @@ class Comparison:
         """Each score's judgements by the id of the answer's run."""
         ids = [run.run_id for run in self.runs]
         return {name: dict(zip(ids, values, strict=True)) for name, values in self._scores.items()}
+
+    def _add_judge_runs(self, name: str, runs: Iterable[Run]) -> None:
+        """Each once: a judgement that another judge, or the same one anew, comes in place of was paid for, too."""
+        known = {run.run_id: run for run in (*self._judge_runs.get(name, ()), *runs)}
+        self._judge_runs[name] = list(known.values())
 
     def judge_runs(self, name: str) -> list[Run]:
         """The runs of models that judged for one score, those out of the log included."""
@@ -378,7 +383,8 @@ class Comparison:
         except KeyboardInterrupt:
             raise ComparisonInterrupted(self) from None
         finally:
-            self._judge_runs[question], self._waited = calls.runs.get("pairs", []), False
+            self._add_judge_runs(question, calls.runs.get("pairs", []))
+            self._waited = False
 
     def agreement(
         self,
@@ -437,7 +443,7 @@ class Comparison:
         from .judge_pairs import PairAnswer
 
         return [
-            PairAnswer(name, trial.prompt.input_id, trial.prompt.values, run, other)
+            PairAnswer(name, trial.prompt.input_id, trial.prompt.values, run, other, trial.prompt)
             for (name, other), trial, run, wanted in zip(
                 self._sides(by), self._cells, self.runs, self._meant(by, names), strict=True
             )
@@ -576,7 +582,7 @@ class Comparison:
             seed=seed,
             limit=limit,
             log=self._log,
-            rows={run.run_id: trial.prompt.values for trial, run in zip(self._cells, self.runs, strict=True)},
+            prompts={run.run_id: trial.prompt for trial, run in zip(self._cells, self.runs, strict=True)},
             apart={run.run_id: other for (_, other), run in zip(beside, self.runs, strict=True)},
             sounds=self._sounds_sent(),
         )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .planned_prompt import PlannedPrompt
     from .scoring import Judged
 
-__all__ = ["build_frame", "learned_late", "prompts_frame", "shown_input", "shown_question"]
+__all__ = ["asked_of_both", "build_frame", "learned_late", "prompts_frame", "shown_input", "shown_question"]
 
 
 def build_frame(
@@ -113,6 +113,14 @@ def shown_input(prompt: PlannedPrompt, name: str) -> Any:
     if name in prompt.sounds and not isinstance(value, str | Path):
         return prompt.sounds[name].words
     return value
+
+
+def asked_of_both(one: PlannedPrompt, other: PlannedPrompt) -> dict[str, str]:
+    """What two answers have in common whose prompts differ, by its name: of one template the prompt without what is a
+    variant's own; of two the inputs, as which prompt was whose would tell the variants apart."""
+    if one.text == other.text:
+        return {"prompt": one.text}
+    return {f"input {name}": str(shown_input(one, name)) for name in one.values}
 
 
 def shown_question(prompts: Iterable[PlannedPrompt], input_id: str) -> str:

@@ -14,14 +14,28 @@ from .._numbers import whole, whole_number
 from .._prompts.template import variables
 from .._safe_text import quoted
 from ..errors import ConfigurationError, TemplateError
+from .comparison_frame import asked_of_both
 from .groups import question_of
-from .judge_calls import UNTRUSTED, JudgeCalls, Question, error_of, fenced, json_reply, question_data, reply_schema
+from .judge_calls import (
+    UNTRUSTED,
+    JudgeCalls,
+    Question,
+    answer_of,
+    error_of,
+    fenced,
+    json_reply,
+    pictures_asked,
+    prompt_data,
+    question_data,
+    reply_schema,
+)
 from .verdict import cost_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from .._runs.run import Run
+    from .planned_prompt import PlannedPrompt
 
 __all__ = ["COLUMNS", "Judgement", "PairAnswer", "judge_pairs"]
 
@@ -48,6 +62,13 @@ class PairAnswer:
     run: Run
     apart: str = ""
     """What the two answers of a pair share beside input and repeat."""
+    prompt: PlannedPrompt | None = None
+    """What was asked, apart from what is the variant's own: its system message, its earlier turns."""
+
+    @property
+    def said(self) -> str:
+        """The answer as the judge reads it."""
+        return answer_of(self.run)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,7 +78,7 @@ class _Pair:
 
     @property
     def same(self) -> bool:
-        return seen_text(self.a.run.text) == seen_text(self.b.run.text)
+        return seen_text(self.a.said) == seen_text(self.b.said)
 
 
 class Judgement:
@@ -194,11 +215,15 @@ def judge_pairs(
     if limit is not None and len(pairs) > limit:
         pairs = [pairs[place] for place in sorted(random.Random(seed).sample(range(len(pairs)), limit))]
     asked: dict[int, tuple[Question, Question]] = {}
+    pictures: dict[str, str] = {}
     faults: dict[int, str] = {}
     for place, pair in enumerate(pairs):
         if not pair.same:
             try:
-                asked[place] = _question(question, pair.a, pair.b), _question(question, pair.b, pair.a)
+                asked[place] = (
+                    _question(question, pair.a, pair.b, pictures),
+                    _question(question, pair.b, pair.a, pictures),
+                )
             except TemplateError as error:
                 faults[place] = str(error)
     replies: dict[Question, Run] = {}
@@ -218,25 +243,26 @@ def judge_pairs(
 def _pairs(answers: Sequence[PairAnswer]) -> list[_Pair]:
     together: dict[tuple[str, str, int | None], list[PairAnswer]] = {}
     for one in answers:
-        if one.run.status == "ok" and one.run.text.strip():
+        if one.run.status == "ok" and one.said.strip():
             together.setdefault((one.input_id, one.apart, one.run.repeat), []).append(one)
     return [_Pair(a, b) for some in together.values() for a, b in combinations(some, 2) if a.name != b.name]
 
 
-def _question(question: str, first: PairAnswer, second: PairAnswer) -> Question:
+def _question(question: str, first: PairAnswer, second: PairAnswer, pictures: dict[str, str]) -> Question:
     text, data = question_data(question, first.row)
     if first.run.prompt == second.run.prompt:
-        data.append(fenced("prompt", first.run.prompt or ""))
-    else:  # of two templates: which prompt was whose would tell the variants apart
-        data += [fenced(f"input {name}", str(value)) for name, value in first.row.items()]
-    data += [fenced("first answer", first.run.text), fenced("second answer", second.run.text)]
+        data.append(prompt_data(first.run))
+    elif first.prompt is not None and second.prompt is not None:
+        data += [fenced(name, said) for name, said in asked_of_both(first.prompt, second.prompt).items()]
+    data += [fenced("first answer", first.said), fenced("second answer", second.said)]
     system = (
         "You compare two answers, the texts named `first answer` and `second answer`, by the question of the user."
         " Their order says nothing, and a longer answer is not a better one. If neither is better, say tie."
         f" {UNTRUSTED} Reply with one JSON object and nothing else:"
         ' {"reason": "one or two sentences", "better": "first" or "second" or "tie"}.'
     )
-    return Question(system, "\n\n".join([f"Question: {text}", *data, f"Question again: {text}"]))
+    read = "\n\n".join([f"Question: {text}", *data, f"Question again: {text}"])
+    return Question(system, read, pictures_asked(first.run, pictures))
 
 
 def _row(pair: _Pair, ab: Run | None, ba: Run | None, calls: JudgeCalls, fault: str | None) -> dict[str, Any]:
@@ -244,7 +270,7 @@ def _row(pair: _Pair, ab: Run | None, ba: Run | None, calls: JudgeCalls, fault: 
     row: dict[str, Any] = dict.fromkeys(COLUMNS)
     row |= {"model_a": pair.a.name, "model_b": pair.b.name, "prompt_id": a.prompt_id, "input_id": pair.a.input_id}
     row |= {"repeat": a.repeat, "run_a": a.run_id, "run_b": b.run_id, "flip": False}
-    row["longer"] = (len(a.text) > len(b.text)) - (len(a.text) < len(b.text))
+    row["longer"] = (len(pair.a.said) > len(pair.b.said)) - (len(pair.a.said) < len(pair.b.said))
     if pair.same:
         return {**row, "winner": "tie"}
     if fault is not None:

@@ -14,7 +14,19 @@ from .._numbers import number, whole
 from .._prompts.template import with_names
 from .._safe_text import plain, quoted
 from ..errors import ConfigurationError, TemplateError
-from .judge_calls import UNTRUSTED, JudgeCalls, Question, error_of, fenced, json_reply, question_data, reply_schema
+from .judge_calls import (
+    UNTRUSTED,
+    JudgeCalls,
+    Question,
+    answer_of,
+    error_of,
+    fenced,
+    json_reply,
+    pictures_asked,
+    prompt_data,
+    question_data,
+    reply_schema,
+)
 from .scoring import Judged, ModelScorer, Row, Score, judged_of
 
 if TYPE_CHECKING:
@@ -51,9 +63,10 @@ class Rubric(ModelScorer):
     def judge_all(self, name: str, work: Sequence[tuple[Run, Row]], calls: JudgeCalls, into: list[Judged]) -> None:
         """See `ModelScorer.judge_all`."""
         asked: dict[int, Question] = {}
+        pictures: dict[str, str] = {}
         for place, (run, row) in enumerate(work):
             try:
-                asked[place] = self._asked(run, row)
+                asked[place] = self._asked(run, row, pictures)
             except TemplateError as error:
                 into[place] = Judged(None, None, plain(f"not judged: {error}", 300))
         replies: dict[Question, Run] = {}
@@ -67,19 +80,21 @@ class Rubric(ModelScorer):
                 if question in replies or not interrupted:
                     into[place] = self._graded(replies.get(question), calls)
 
-    def _asked(self, run: Run, row: Row) -> Question:
+    def _asked(self, run: Run, row: Row, pictures: dict[str, str]) -> Question:
         question, data = question_data(self.question, row)
         if self.prompt:
-            data.append(fenced("prompt", run.prompt or ""))
-        data.append(fenced("answer", run.text))
+            data.append(prompt_data(run))
+        data.append(fenced("answer", answer_of(run)))
         grades = ", ".join(json.dumps(grade) for grade in self.grades)
         order = "" if not all(isinstance(one, int) for one in self.grades) else " (higher is better)"
+        shown = pictures_asked(run, pictures) if self.prompt else ()
         system = (
             "You grade one answer, the text named `answer`, by the question of the user."
             f" The grade is one of: {grades}{order}. {UNTRUSTED}"
             ' Reply with one JSON object and nothing else: {"reason": "one or two sentences", "grade": ...}.'
         )
-        return Question(system, "\n\n".join([f"Question: {question}", *data, f"Question again: {question}"]))
+        text = "\n\n".join([f"Question: {question}", *data, f"Question again: {question}"])
+        return Question(system, text, shown)
 
     def _graded(self, run: Run | None, calls: JudgeCalls) -> Judged:
         error = error_of(run, calls)

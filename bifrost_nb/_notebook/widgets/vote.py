@@ -30,6 +30,7 @@ from .vote_state import Ballots
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..._compare.planned_prompt import PlannedPrompt
     from ..._runs.log.log import RunLog
 
 __all__ = ["Vote"]
@@ -55,13 +56,14 @@ class Vote:
         seed: int = 0,
         limit: int | None = None,
         log: RunLog | None = None,
-        rows: Mapping[str, Mapping[str, Any]] | None = None,
+        prompts: Mapping[str, PlannedPrompt] | None = None,
         apart: Mapping[str, str] | None = None,
         sounds: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         pairs = list(runs)
         self._sounds = sounds or {}
-        self.state = Ballots(pairs, seed=seed, limit=limit, log=log, rows=rows, apart=apart)
+        self.state = Ballots(pairs, seed=seed, limit=limit, log=log, prompts=prompts, apart=apart)
+        self._prompts = prompts or {}
         self._runs: dict[str, list[Run]] = {}
         for name, run in pairs:
             self._runs.setdefault(name, []).append(run)
@@ -148,7 +150,9 @@ class Vote:
             shown |= {"open": True, "prompt": cut(readable(ballot.prompt), 20_000), "answers": answers}
             shown["drawn"] = drawn
             heard = self._sounds.get(ballot.run_a.run_id, ())
-            shown["pictures"] = [*showable(pictures_sent(ballot.prompt)), *heard]
+            asked = self._prompts.get(ballot.run_a.run_id)
+            seen = pictures_sent(ballot.prompt) or (asked.pictures.values() if asked is not None else ())
+            shown["pictures"] = [*showable(seen), *heard]
         return shown
 
     def _hear(self, _: Any, content: Any, __: Any) -> None:

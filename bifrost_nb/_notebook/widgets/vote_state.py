@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..._compare.comparison_frame import asked_of_both
 from ..._compare.groups import question_of
 from ..._display.run import said
 from ..._numbers import whole, whole_number
@@ -23,6 +24,7 @@ from ...errors import ConfigurationError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..._compare.planned_prompt import PlannedPrompt
     from ..._runs.log.log import RunLog
 
 __all__ = ["COLUMNS", "Ballot", "Ballots", "Choice"]
@@ -59,9 +61,10 @@ class Ballots:
 
     Two equal answers make no ballot: nobody can choose between them, so they are ties of the ranking, as many in
     proportion as ballots were voted on. `limit` is the most ballots; None asks about every pair of every prompt. `log`
-    is where ratings go (``win``, ``loss``, ``tie``; of an answer that was on several ballots the last). `rows` are the
-    inputs by the id of the run: they are shown in place of two prompts that differ, which would tell whose answer is
-    whose. `apart` is what both sides of a ballot must share beside the input, by the id of the run.
+    is where ratings go (``win``, ``loss``, ``tie``; of an answer that was on several ballots the last). `prompts` are
+    those of the plan by the id of the run: where two runs were not asked the same, that is shown which both share, as
+    the rest would tell whose answer is whose. `apart` is what both sides of a ballot must share beside the input, by
+    the id of the run.
     """
 
     def __init__(
@@ -71,7 +74,7 @@ class Ballots:
         seed: int = 0,
         limit: int | None = None,
         log: RunLog | None = None,
-        rows: Mapping[str, Mapping[str, Any]] | None = None,
+        prompts: Mapping[str, PlannedPrompt] | None = None,
         apart: Mapping[str, str] | None = None,
     ) -> None:
         if limit is not None and (whole(limit) or 0) < 1:
@@ -84,7 +87,7 @@ class Ballots:
                 answered.setdefault(key, {}).setdefault(name, []).append(run)
         self.models = list(dict.fromkeys(name for models in answered.values() for name in models))
         draw = random.Random(self.seed)
-        everything, equal = _pairs(answered, draw, rows or {})
+        everything, equal = _pairs(answered, draw, prompts or {})
         draw.shuffle(everything)
         self.ballots = everything[:limit]
         self._equal = [(draw.randint(1, max(1, len(everything))), pair) for pair in equal]
@@ -167,7 +170,7 @@ class Ballots:
 
 
 def _pairs(
-    answered: _Answered, draw: random.Random, rows: Mapping[str, Mapping[str, Any]]
+    answered: _Answered, draw: random.Random, prompts: Mapping[str, PlannedPrompt]
 ) -> tuple[list[Ballot], list[tuple[str, str, str]]]:
     """A ballot for each prompt and pair of models that answered it differently, and the pairs that answered alike."""
     ballots: list[Ballot] = []
@@ -179,14 +182,19 @@ def _pairs(
             # The same repeat where there is one, as a model that judges pairs takes them: the two can be compared.
             run_b = draw.choice([one for one in models[b] if one.repeat == run_a.repeat] or models[b])
             if said(run_a) != said(run_b):
-                ballots.append(Ballot(prompt_id, _asked(run_a, run_b, rows), a, b, run_a, run_b))
+                ballots.append(Ballot(prompt_id, _asked(run_a, run_b, prompts), a, b, run_a, run_b))
             else:
                 alike.append((a, b, prompt_id))
     return ballots, alike
 
 
-def _asked(run_a: Run, run_b: Run, rows: Mapping[str, Mapping[str, Any]]) -> str:
-    """What both answered: the prompt, or of two templates the inputs that both were filled in with."""
+def _asked(run_a: Run, run_b: Run, prompts: Mapping[str, PlannedPrompt]) -> str:
+    """What both answered: the prompt, or what two prompts share, of two templates the inputs."""
     if run_a.prompt == run_b.prompt:
         return run_a.prompt or ""
-    return "\n".join(f"{name}: {value}" for name, value in rows.get(run_a.run_id, {}).items())
+    if run_a.run_id not in prompts or run_b.run_id not in prompts:
+        return ""
+    shared = asked_of_both(prompts[run_a.run_id], prompts[run_b.run_id])
+    if "prompt" in shared:
+        return shared["prompt"]
+    return "\n".join(f"{name.removeprefix('input ')}: {value}" for name, value in shared.items())
