@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..._client.typed_answers import LONGEST_SCHEMA, AnswerSchema
@@ -16,7 +16,7 @@ from ..._prompts.value_text import Fault, as_text
 from ..._safe_text import plain, quoted
 from ...errors import ConfigurationError
 
-__all__ = ["CHECKS", "NOW", "EarlierTurn", "as_columns", "schema_of_text"]
+__all__ = ["CHECKS", "NOW", "EarlierTurn", "as_columns", "as_json", "schema_of_text"]
 
 NOW = "now"
 """The name of what is filled in, among prompts that are asked beside each other."""
@@ -39,8 +39,8 @@ class EarlierTurn(NamedTuple):
 
 def as_columns(value: Any) -> tuple[tuple[str, ...], dict[str, dict[str, Any]]]:
     """Deployments as `compare` takes them: the columns' names in order, and the settings of those that have some."""
-    listed = [value] if isinstance(value, str | Mapping) else value
-    if not isinstance(listed, list | tuple) or not all(isinstance(each, str | Mapping) for each in listed):
+    listed = [value] if isinstance(value, Mapping) else _listed(value)
+    if listed is None or not all(isinstance(each, str | Mapping) for each in listed):
         raise ConfigurationError(f"deployments must be a list like ['azure/fast'], not {quoted(value, 60)}.")
     names: list[str] = []
     settings: dict[str, dict[str, Any]] = {}
@@ -64,6 +64,13 @@ def as_columns(value: Any) -> tuple[tuple[str, ...], dict[str, dict[str, Any]]]:
     return tuple(names), settings
 
 
+def _listed(value: Any) -> list[Any] | None:
+    """A name as a list, and any other row of them: a column of a frame, an array; None for what is neither."""
+    if isinstance(value, str):
+        return [value]
+    return None if isinstance(value, Mapping) or not isinstance(value, Iterable) else list(value)
+
+
 def _free(name: str, taken: Sequence[str]) -> str:
     number = 1
     while (found := name if number == 1 else f"{name} ({number})") in taken:
@@ -78,8 +85,8 @@ def _text(name: str, value: Any) -> str:
 
 
 def _names(name: str, value: Any) -> tuple[str, ...]:
-    listed = [value] if isinstance(value, str) else value
-    if not isinstance(listed, list | tuple) or not all(isinstance(each, str) for each in listed):
+    listed = _listed(value)
+    if listed is None or not all(isinstance(each, str) for each in listed):
         raise ConfigurationError(f"{name} must be a list like ['azure/fast'], not {quoted(value, 60)}.")
     return tuple(dict.fromkeys(each.strip() for each in listed if each.strip()))
 
@@ -93,8 +100,9 @@ def _settings(name: str, value: Any) -> dict[str, dict[str, Any]]:
         raise ConfigurationError(
             f"{name} must be a dict like {{'azure/fast': {{'temperature': 0}}}}, not {quoted(value, 60)}."
         )
-    kept = {key: {each: one for each, one in own.items() if one not in (None, "", [])} for key, own in value.items()}
+    kept = {key: {each: one for each, one in own.items() if not _unset(one)} for key, own in value.items()}
     for key, own in kept.items():
+        _check_json(f"{name} of {plain(key, 60)}", {each: one for each, one in own.items() if each != "history"})
         for text in ("system", "deployment"):
             _text(f"{name} of {plain(key, 60)}: {text}", own.get(text, ""))
         decided_kind(own.get("api"))
@@ -211,7 +219,32 @@ def _parameters(name: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping) or not all(isinstance(each, str) for each in value):
         raise ConfigurationError(f"{name} must be a dict like {{'temperature': 0.2}}, not {quoted(value, 60)}.")
     given = {key: as_python(each) for key, each in value.items()}
+    _check_json(name, given)
     return {key: each for key, each in given.items() if each is not None and not (isinstance(each, list) and not each)}
+
+
+def _unset(value: Any) -> bool:
+    return value is None or (isinstance(value, str | list) and not value)
+
+
+def _check_json(name: str, given: Mapping[str, Any]) -> None:
+    """Raise ConfigurationError for what neither a request nor the page can hold, such as a class or a frame."""
+    for key, each in given.items():
+        try:
+            as_json(each)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ConfigurationError(f"{name}: {plain(key, 60)}: {plain(error, 200)}.") from None
+
+
+def as_json(value: Any) -> Any:
+    """`value` as JSON brings it back. Raises TypeError, ValueError, RecursionError for what it cannot hold."""
+    return json.loads(json.dumps(value, allow_nan=False, default=_own_number))
+
+
+def _own_number(value: Any) -> Any:
+    if (found := as_python(value)) is value:
+        raise TypeError(f"JSON cannot carry a {type(value).__name__}")
+    return found
 
 
 def _count(name: str, value: Any) -> int:

@@ -133,7 +133,8 @@ def test_what_cannot_be_sent(made: Playground, gateway: LocalGateway, change: di
 @pytest.mark.parametrize(
     "change",
     [{"deployments": 3}, {"chat": "yes"}, {"prompt": None}, {"values": ["a"]}, {"repeats": 0}, {"repeats": True},
-     {"inputs": 3}, {"parameters": "max_tokens=3"}, {"fallbacks": {"a": 1}}],
+     {"inputs": 3}, {"parameters": "max_tokens=3"}, {"fallbacks": {"a": 1}}, {"values": pd.DataFrame({"thing": ["a"]})},
+     {"parameters": {"response_format": BaseModel}}, {"settings": {ONE: {"stop": pd.Series(["a"])}}}],
 )  # fmt: skip
 def test_wrong_types(made: Playground, change: dict[str, Any]) -> None:
     """A field of a wrong type is one error that names it, and nothing changes."""
@@ -244,6 +245,15 @@ def test_code_with_bound_rows(made: Playground) -> None:
         code = made.update(inputs=rows).code()
         assert "# Define inputs first" in code
         assert "inputs=inputs," in code
+
+
+def test_names_out_of_a_frame(client: Client) -> None:
+    """Deployments may be a column or an array, as in `compare`; a frame as `values` is told, not compared with none."""
+    names = pd.Series([ONE, OTHER])
+    assert playground(names, "Hi", client=client).form.deployments == (ONE, OTHER)
+    assert playground(names.to_numpy(), "Hi", fallbacks=names, client=client).form.fallbacks == (ONE, OTHER)
+    with pytest.raises(ConfigurationError, match="values must be a dict"):
+        playground(names, "Hi {{a}}", values=pd.DataFrame({"a": [1]}), client=client)
 
 
 def test_repeats_of_a_frame(made: Playground) -> None:
