@@ -15,6 +15,7 @@ from ..._compare.api_choice import kind_of, parameters_for, system_for
 from ..._display.describe import error_text
 from ..._display.run import Runs
 from ..._display.table import Text
+from ..._keys import without_tool_keys
 from ..._prompts.inputs import rows_of
 from ..._prompts.messages import Message, asked_as, user_turn, with_pictures
 from ..._prompts.template import escape, render, variables
@@ -337,7 +338,8 @@ def _as_sent(session: Session, call: Call) -> str:
 
     query = "&".join(f"{name}={value}" for name, value in call.query.items())
     address = session.client.settings.base_url + call.path + (f"?{query}" if query else "")
-    return f"POST {address}\n{orjson.dumps(call.body, option=orjson.OPT_INDENT_2).decode()}"
+    body = without_tool_keys(call.body)
+    return f"POST {address}\n{orjson.dumps(body, option=orjson.OPT_INDENT_2).decode()}"
 
 
 def shorten(error: BifrostError, line: str) -> None:

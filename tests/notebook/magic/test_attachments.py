@@ -120,6 +120,16 @@ def test_tools(run: Cell, sent: Sent, names: dict[str, Any], gateway: LocalGatew
         assert sent()[-1]["path"] == "/v1/chat/completions"
 
 
+def test_a_dry_run_shows_no_key_of_a_tool(run: Cell, shell: InteractiveShell) -> None:
+    """What would be sent is saved with the notebook."""
+    shell.user_ns["remote"] = [
+        {"type": "mcp", "server_url": "https://example.com", "authorization": "tell-nobody-1234"}
+    ]
+    shown = str(run(f"%%bifrost {CHAT} --tools remote --dry-run\nhi").result)
+    assert '"authorization": "[hidden]"' in shown
+    assert "tell-nobody-1234" not in shown
+
+
 def test_a_typed_answer(run: Cell, sent: Sent, names: dict[str, Any], gateway: LocalGateway) -> None:
     """The schema goes as a strict format, the run has the object; one that does not fit says so under the answer."""
     gateway.script([{"prompt": "good", "text": '{"city": "Oslo"}'}, {"prompt": "bad", "text": '{"city": 1}'}])
