@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .._client.client import Client
     from .._runs.run import Run
 
-__all__ = ["FORMS", "ClientCode", "client_code", "copy"]
+__all__ = ["FORMS", "ClientCode", "client_code", "copy", "header_variable"]
 
 # What the openai SDK takes by name; the rest goes into its extra_body.
 _SDK_NAMES = {"messages", "prompt", "model", "temperature", "top_p", "stop", "seed", "n", "user"}
@@ -74,7 +74,7 @@ def client_code(client: Client) -> ClientCode:
     headers: list[str] = []
     for name, value in client.credentials.own.items():
         secret = isinstance(value, Secret)
-        headers.append(f"{name!r}: {f'os.environ[{_variable(name)!r}]' if secret else repr(value)}")
+        headers.append(f"{name!r}: {f'os.environ[{header_variable(name)!r}]' if secret else repr(value)}")
     arguments += [f"headers={{{', '.join(headers)}}}"] if headers else []
     for name in ("api_version", "ca_file"):
         arguments += [f"{name}={value!r}"] if (value := getattr(settings, name)) else []
@@ -83,7 +83,7 @@ def client_code(client: Client) -> ClientCode:
     return ClientCode(code, ("os",) if "os.environ" in code else (), note)
 
 
-def _variable(header: str) -> str:
+def header_variable(header: str) -> str:
     """The environment variable for a key that was given as a header."""
     return re.sub(r"\W", "_", header).upper()
 
@@ -95,7 +95,7 @@ def _url(call: Call) -> str:
 
 def _keys(client: Client, call: Call) -> dict[str, str]:
     """Header and environment variable of each key that is configured, or was given as a header."""
-    keys = {name: _variable(name) for name, value in call.headers.items() if isinstance(value, Secret)}
+    keys = {name: header_variable(name) for name, value in call.headers.items() if isinstance(value, Secret)}
     if client.settings.virtual_key:
         keys["x-bf-vk"] = "BIFROST_VIRTUAL_KEY"
     if client.settings.api_key:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from ..._client.typed_answers import LONGEST_SCHEMA, AnswerSchema
 from ..._compare.api_choice import decided_kind
 from ..._compare.scoring import scorers_of
+from ..._keys import guard_headers
 from ..._numbers import as_python, whole
 from ..._prompts.messages import Message, user_turn
 from ..._prompts.pictures import MOST_BYTES, data_url
@@ -102,6 +103,7 @@ def _settings(name: str, value: Any) -> dict[str, dict[str, Any]]:
         )
     kept = {key: {each: one for each, one in own.items() if not _unset(one)} for key, own in value.items()}
     for key, own in kept.items():
+        guard_headers(own)
         _check_json(f"{name} of {plain(key, 60)}", {each: one for each, one in own.items() if each != "history"})
         for text in ("system", "deployment"):
             _text(f"{name} of {plain(key, 60)}: {text}", own.get(text, ""))
@@ -219,6 +221,7 @@ def _parameters(name: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping) or not all(isinstance(each, str) for each in value):
         raise ConfigurationError(f"{name} must be a dict like {{'temperature': 0.2}}, not {quoted(value, 60)}.")
     given = {key: as_python(each) for key, each in value.items()}
+    guard_headers(given)
     _check_json(name, given)
     return {key: each for key, each in given.items() if each is not None and not (isinstance(each, list) and not each)}
 

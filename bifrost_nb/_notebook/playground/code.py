@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..._client.typed_answers import AnswerSchema
 from ..._compare.scoring import Scorer, ScorerFunction
+from ..._keys import Secret, without_tool_keys
 from ..._prompts.inputs import rows_of
-from ..code_export import client_code
+from ..code_export import client_code, header_variable
 
 if TYPE_CHECKING:
     from ..._client.client import Client
@@ -28,7 +29,8 @@ def request_code(form: Form, inputs: Any, client: Client) -> str:
     It runs as it stands: bound rows and pictures are written out. More than 200 rows, or values that Python has no
     literal for, are named instead, and a comment says that they must be defined.
     """
-    asked = form.request(inputs)
+    asked = _with_variables(form.request(inputs))
+    asked["deployments"] = [_with_variables(one) if isinstance(one, dict) else one for one in asked["deployments"]]
     note = ""
     if inputs is not None and "inputs" in asked:
         rows = _literal(rows_of(asked["inputs"]))
@@ -44,8 +46,23 @@ def request_code(form: Form, inputs: Any, client: Client) -> str:
     lines = [f"    {name}={pformat(value, width=90, sort_dicts=False)}," for name, value in asked.items()]
     made = client_code(client)
     lines.append(f"    client={made.code},")
-    head = "".join(f"import {module}\n\n" for module in made.imports) + "import bifrost_nb as bf\n"
+    modules = dict.fromkeys((*made.imports, *(["os"] if any("os.environ[" in line for line in lines) else [])))
+    head = "".join(f"import {module}\n\n" for module in modules) + "import bifrost_nb as bf\n"
     return "\n".join([head, f"{note}{made.note}comparison = bf.compare(", *lines, ")", "comparison"])
+
+
+def _with_variables(own: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments with environment variables in the place of keys in headers, as `client_code` has them.
+
+    Those of tools are ``[hidden]``, as in the code of one call.
+    """
+    found = without_tool_keys(own)
+    if isinstance(headers := found.get("headers"), Mapping):
+        found["headers"] = {
+            name: _Name(f"os.environ[{header_variable(name)!r}]") if isinstance(one, Secret) else one
+            for name, one in headers.items()
+        }
+    return found
 
 
 def as_given(scorers: Mapping[str, Any]) -> Any:

@@ -7,7 +7,7 @@ output of their own beside it, replaced after each. Inline literal styles only.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from ..._display.run import as_text, metadata_many
 from ..._prompts.messages import transcript
 from ..._prompts.pictures import showable
 from ..._safe_text import plain
+from .hidden_keys import without_own_keys
 
 if TYPE_CHECKING:
     from .checks import EarlierTurn
@@ -76,12 +77,8 @@ def _asked(entry: Entry) -> str:
     """What was filled in: the text, and the settings that all columns or one of them had."""
     form = entry.form
     rows = entry.form.rows(entry.inputs) if entry.inputs is not None else 0
-    said = [", ".join(f"{name} {value!r}" for name, value in form.parameters.items())]
-    said += [
-        f"{name}: {', '.join(f'{key} {value!r}' for key, value in form.settings[name].items())}"
-        for name in form.deployments
-        if name in form.settings
-    ]
+    said = [_settings(form.parameters)]
+    said += [f"{name}: {_settings(form.settings[name])}" for name in form.deployments if name in form.settings]
     said += [f"fallbacks {', '.join(form.fallbacks)}"] if form.fallbacks else []
     said += [f"{rows:,} rows"] if rows else [f"{name}: {form.values.get(name, '')}" for name in form.variables]
     facts = "".join(f"<div>{escape(plain(each, 1_000))}</div>" for each in said if each)
@@ -95,6 +92,10 @@ def _asked(entry: Entry) -> str:
         f'<div style="{_TEXT}">{escape(plain(_prompts(form), 20_000))}</div>{pictures}{_chats(own)}'
         f'<div style="{_QUIET}">{facts}</div>{_schema(form.answer_schema)}</details>'
     )
+
+
+def _settings(own: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value!r}" for name, value in without_own_keys(own).items())
 
 
 def _prompts(form: Form) -> str:

@@ -30,6 +30,7 @@ from ..assets import page
 from ..live.live_widget import WIDGET_MIME, Pane
 from .checks import EarlierTurn
 from .form import Form
+from .hidden_keys import put_back, without_own_keys
 
 if TYPE_CHECKING:
     from .playground import Playground
@@ -93,9 +94,9 @@ class PlaygroundView:
         state = self.playground
         form = {name: getattr(state.form, name) for name in _FIELDS}
         form |= {name: list(form[name]) for name in ("deployments", "fallbacks", "scores")}
-        form |= {name: dict(form[name]) for name in ("values", "parameters")}
+        form |= {"values": dict(form["values"]), "parameters": without_own_keys(form["parameters"])}
         form["schema"] = _schema_text(form["schema"])
-        form["settings"] = {name: dict(own) for name, own in form["settings"].items()}
+        form["settings"] = {name: without_own_keys(own) for name, own in form["settings"].items()}
         form["turns"] = [[turn.role, turn.text, place] for place, turn in enumerate(form["turns"])]
         columns = _columns(state.inputs)
         told = {
@@ -217,6 +218,12 @@ class PlaygroundView:
                 fields = {name: value for name, value in content["form"].items() if name in _FIELDS}
                 if "turns" in fields:
                     fields["turns"] = self._turns(fields["turns"])
+                given = self.playground.form
+                own = (given.parameters, *given.settings.values())
+                if "parameters" in fields:
+                    fields["parameters"] = put_back(fields["parameters"], own)
+                if isinstance(fields.get("settings"), dict):
+                    fields["settings"] = {name: put_back(told, own) for name, told in fields["settings"].items()}
                 if fields.get("schema") == _schema_text(self.playground.form.schema):
                     del fields["schema"]  # as Python gave it: a model stays that model
                 self.playground.edited(fields)

@@ -298,3 +298,30 @@ def test_closing_lets_go(wire: Wire, client: Client) -> None:
     assert len(widget._instances) == alive
     made.close()
     assert len(widget._instances) == before
+
+
+def test_keys_stay_out_of_the_page(wire: Wire, client: Client, gateway: LocalGateway) -> None:
+    """Keys in headers and tools are hidden on the page, in the rounds and in code; what it returns has them again."""
+    key, mine = "tell-nobody-1234", "another-word-5678"
+    tool = {"type": "mcp", "server_url": "https://example.com", "authorization": key}
+    chat = "openai/gpt-4o-mini"
+    cold = {"deployment": chat, "name": "cold", "headers": {"x-api-key": mine, "x-team": "blue"}}
+    play = playground(
+        [chat, cold], "Hi", headers={"x-auth-token": key}, extra={"mcp_servers": [tool]}, client=client, max_tokens=3
+    )
+    shown = wire.values(play.view.form)["form"]
+    assert shown["settings"]["cold"]["headers"] == {"x-api-key": "[hidden]", "x-team": "blue"}
+    settings = {**shown["settings"], "cold (2)": shown["settings"]["cold"]}  # as "Ask it twice" does on the page
+    edited = {"prompt": "Hi you", "settings": settings, "deployments": [*shown["deployments"], "cold (2)"]}
+    say(play, {"form": {**shown, **edited}})
+    assert play.problem is None
+    play.run().wait(20)
+    sent = [one for one in gateway.requests() if one["method"] == "POST"]
+    headers = [one["headers"] for one in sent]
+    assert sorted(one.get("x-auth-token") or one["x-api-key"] for one in headers) == [mine, mine, key]
+    assert [one["body"]["mcp_servers"][0]["authorization"] for one in sent] == [key] * 3
+    everything = json.dumps([*wire, play.kept(), *map(play.code, ("compare", "curl", "magic"))], default=str)
+    assert key not in everything
+    assert mine not in everything
+    assert "os.environ['X_API_KEY']" in play.code()
+    play.close()
