@@ -149,8 +149,9 @@ def scorers_of(score: Any) -> dict[str, ScorerFunction]:
                 hint="Use letters, digits and underscores: it becomes a column.",
             )
         for end in ("error", "reason"):
-            if f"{name}_{end}" in named:
-                raise ConfigurationError(f"{name}_{end} belongs to {name}.", hint="Give that scorer another name.")
+            if name.endswith(f"_{end}"):  # by that end every table and chart leaves it out
+                whose = name.removesuffix(f"_{end}")
+                raise ConfigurationError(f"{name} is the {end} of {whose}.", hint="Give that scorer another name.")
         if not callable(scorer) or isinstance(scorer, type):
             raise ConfigurationError(
                 f"{name} must be a function of the run, not {scorer if isinstance(scorer, type) else type(scorer)}.",

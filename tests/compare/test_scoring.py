@@ -141,7 +141,15 @@ def test_a_missing_column_is_refused_before_anything_is_sent(ask: Any, gateway: 
     assert sent(gateway) == 0
     with pytest.raises(ConfigurationError, match="source"):
         ask().score(grade=scorers.rubric("Is it in {{source}}?", judge="openai/gpt-4o-mini"))
-    for wrong in (5, {"x": len, "x_error": len}, {"x": len, "x_reason": len}, {"a b": len}, int):
+    for wrong in (
+        5,
+        {"x": len, "x_error": len},
+        {"x_reason": len},
+        {"math_error": len},
+        {"reason": len},
+        {"a b": len},
+        int,
+    ):
         with pytest.raises(ConfigurationError):
             ask(score=wrong)
     with pytest.raises(ConfigurationError, match="no scorer"):
