@@ -41,7 +41,7 @@ def _verb(run: Run) -> str:
 
 def asked_name(run: Run) -> str:
     """Who was asked: the name of the comparison's variant where it has one, else ``provider/model``; ``?`` unknown."""
-    variant = run.tags.get("variant")
+    variant = run.tags.get("variant") if run.comparison_id else None  # else the tag is somebody's own
     return variant if isinstance(variant, str) and variant else run.requested or "?"
 
 

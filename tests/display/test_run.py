@@ -203,6 +203,14 @@ def test_side_by_side_shows_each_and_its_facts() -> None:
     assert mimebundle_many([])["text/plain"] == "(no runs)"
 
 
+def test_a_tag_of_ones_own_is_no_name() -> None:
+    """Cards are headed by the variants of a comparison; elsewhere a tag of that name says nothing of who was asked."""
+    tagged = answered(tags={"variant": "v2"})
+    assert "── azure/fast ──" in repr(Runs([tagged]))
+    tagged.comparison_id = "c"
+    assert "── v2 ──" in repr(Runs([tagged]))
+
+
 def test_who_refused_served_nothing() -> None:
     """An error that names its provider says who was asked, in a line, a card and text; what was cut off was served."""
     refused = answered(status="error", error_message="Too many requests.", http_status=429, response=None, texts=[])
