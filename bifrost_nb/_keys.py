@@ -9,6 +9,7 @@ import base64
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, SupportsIndex
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "guarded",
     "hide",
     "hide_in",
+    "keys_sent",
     "secrets_in",
     "tool_keys",
     "without_keys",
@@ -122,6 +124,17 @@ def secrets_in(headers: Mapping[str, str]) -> tuple[str, ...]:
     """The keys among `headers`, those behind a scheme such as ``Bearer`` as well without it."""
     keys = [value for value in headers.values() if isinstance(value, Secret)]
     return tuple(Secret(part) for key in keys for part in dict.fromkeys((str(key), key.rpartition(" ")[2])))
+
+
+def keys_sent(headers: Iterable[tuple[str | bytes, str | bytes]]) -> tuple[str, ...]:
+    """The keys among `headers` of a request that is not ours, by their names."""
+    told = ((_as_text(name), _as_text(value)) for name, value in headers)
+    return secrets_in({name: Secret(value) for name, value in told if _is_of_a_key(name)})
+
+
+@lru_cache(maxsize=256)
+def _is_of_a_key(name: Any) -> bool:
+    return bool(_SECRET_HEADER.search(str(name)))
 
 
 _TOOLS = ("tools", "mcp_servers", "extra")

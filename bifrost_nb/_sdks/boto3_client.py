@@ -81,6 +81,7 @@ class _Watch:
         exchange = recorder.begin(request.method, url.scheme, url.hostname or "", url.port, url.path, body, attempt)
         if exchange is None:
             return
+        exchange.asked = request.headers.items  # as it is signed later
         given = {name.lower(): value for name, value in request.headers.items()}
         for name, value in recorder.headers(exchange, given)[0].items():
             request.headers[name] = value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -27,6 +27,10 @@ class Exchange:
     """The request's body; empty where it is read from a file while it is sent."""
     run_id: str = field(default_factory=new_id)
     """Of the run that it becomes; its trace is named after it."""
+    asked: Callable[[], Iterable[tuple[str | bytes, str | bytes]]] = field(default=tuple, repr=False)
+    """The headers that the SDK sends, the keys among them: read when the call has ended, and not kept."""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """What none of its texts may hold; known when it has been read."""
     request_id: str = field(default_factory=new_id)
     tags: dict[str, Any] = field(default_factory=dict)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import orjson
 
 from .._client.dispatch import describe, status_of
-from .._keys import tool_keys, without_tool_keys
+from .._keys import keys_sent, tool_keys, without_tool_keys
 from .._runs.collector import Collector, parsed
 from .._runs.pieces import Pieces
 from .._runs.run import Run, Status
@@ -48,7 +48,8 @@ _TIMEOUTS = {
 
 
 def read(exchange: Exchange, secrets: Sequence[str] = ()) -> Run:
-    """The run of an exchange. Never raises for what a gateway or an SDK did; `secrets` are hidden in its texts."""
+    """The run of an exchange. Never raises for what a gateway or an SDK did; `secrets` are hidden in its texts,
+    and so are the keys that the SDK sent."""
     kind = operation(exchange.path)
     question = kind.format.question(_json(exchange.question))
     asked = asked_of(kind, question.model)
@@ -64,7 +65,9 @@ def read(exchange: Exchange, secrets: Sequence[str] = ()) -> Run:
         params=without_tool_keys(question.params),
         tags=exchange.tags,
     )
-    collector = _SdkCollector(run, kind.format, (*secrets, *tool_keys(question.params)))
+    tools, sent = tool_keys(question.params), keys_sent(exchange.asked())
+    exchange.secrets = (*secrets, *tools, *(key for key in sent if not _is_stand_in(key)))
+    collector = _SdkCollector(run, kind.format, exchange.secrets)
     error: BifrostError | None = None
     try:
         if exchange.status is not None:
@@ -85,9 +88,14 @@ def read(exchange: Exchange, secrets: Sequence[str] = ()) -> Run:
     if run.request_type == "embedding":
         run.completion_tokens = None  # the gateway leaves it out, as it does a 0
     if error is not None:
-        describe(run, error, secrets)
+        describe(run, error, (*exchange.secrets, *sent))
     run.status = status
     return run
+
+
+def _is_stand_in(key: str) -> bool:
+    """Whether a key is but words, as many write where an SDK insists on one: an answer may say them too."""
+    return len(key) < 24 and re.fullmatch(r"[A-Za-z _.-]+", key) is not None
 
 
 _REPEATED = (

@@ -150,6 +150,7 @@ class _Sent:
         attempt = given.get("x-stainless-retry-count")
         self.exchange = recorder.begin(request.method, url.scheme, url.host, url.port, path, question, attempt)
         if self.exchange is not None:
+            self.exchange.asked = raw.items
             self.added, dropped = recorder.headers(self.exchange, given)
             self.dropped = {name: given[name] for name in dropped}
 

@@ -144,7 +144,7 @@ class Recorder:
         """The run of an exchange; its line, where another writer holds the log. Never waits for anybody."""
         run, client = read(exchange, self._secrets), self.client
         run.gateway_version = self._version
-        rest = client.log.offer(run, redact=client.redact, secrets=client.credentials.secrets)
+        rest = client.log.offer(run, redact=client.redact, secrets=exchange.secrets)
         if not rest:
             self._look_later(run)
         return run, rest

@@ -257,6 +257,26 @@ def test_headers_of_the_sdk_stay(way: Way, server: Server, ours: Client, log: Ru
 
 
 @WAYS
+def test_a_key_of_the_sdk_that_comes_back(way: Way, server: Server, ours: Client, log: RunLog) -> None:
+    """A key that only the SDK was given is in no line of the log, whatever repeats it; a stand-in in no error."""
+    keys = {"api-key": "my-azure-key-1", "authorization": "Bearer a-word-and-7", "x-bf-vk": "team-key-77"}
+    answer = json.dumps({**OPENAI.whole, "model": "a-word-and-7", "id": "team-key-77 unused-word"})
+    said = json.dumps({"error": {"message": f"{' '.join(keys.values())} unused-word", "type": "my-azure-key-1"}})
+    server.answers = [reply(said.encode(), 401), reply(answer.encode())]
+    for _ in range(2):
+        way.run(
+            ours,
+            lambda send: send("POST", server.url + PATH, content=QUESTION, headers={**keys, "x-key": "unused-word"}),
+        )
+    failed, answered = log.read()
+    assert log.path is not None
+    written = log.path.read_text()
+    assert [key for key in keys.values() if key.rpartition(" ")[2] in written] == []
+    assert "unused-word" not in str(failed.error_message)
+    assert (answered.status, answered.model) == ("ok", "[hidden]")
+
+
+@WAYS
 def test_time_limits_of_the_sdk(way: Way, server: Server, ours: Client, log: RunLog) -> None:
     """A time limit raises the library's own error; the run is `timeout`, with the text so far where there was some."""
     silent = lambda handler: server.released.wait(30)  # noqa: E731

@@ -79,6 +79,27 @@ def test_keys(gateway: LocalGateway, log: RunLog) -> None:
 
 
 @needs_sdks
+@pytest.mark.parametrize("name", ["openai", "anthropic", "genai", "cohere"])
+def test_a_key_given_to_an_sdk(name: Any, gateway: LocalGateway, log: RunLog) -> None:
+    """A key passed to an SDK's own constructor is in no line of the log where the gateway's refusal repeats it."""
+    key = "my-own-word-12345"
+    gateway.script([{"status": 401, "body": {"error": {"message": f"Incorrect API key provided: {key}"}}}])
+    made = bf.sdk(name, client=Client(gateway.url, log=log), api_key=key)
+    with pytest.raises(Exception, match=key):
+        if name == "openai":
+            made.chat.completions.create(model="azure/fast", messages=MESSAGES)
+        elif name == "anthropic":
+            made.messages.create(model="azure/fast", max_tokens=3, messages=MESSAGES)
+        elif name == "genai":
+            made.models.generate_content(model="azure/fast", contents="Hi")
+        else:
+            made.chat(model="azure/fast", messages=MESSAGES)
+    assert log.path is not None
+    assert key not in log.path.read_text()
+    assert "Incorrect API key provided: [hidden]" in str(log.read()[0].error_message)
+
+
+@needs_sdks
 def test_retries_of_the_sdks(client: Client, gateway: LocalGateway, log: RunLog) -> None:
     """Each attempt of an SDK's own retries is a run; number and link tell the call they belong to."""
     import boto3
