@@ -53,7 +53,8 @@ _OURS = (
 
 def operation(run: Run) -> str:
     """``gen_ai.operation.name``."""
-    return OPERATIONS.get(run.request_type, run.request_type)
+    kind = run.request_type or "unknown"  # a line of the log may tell none
+    return OPERATIONS.get(kind, kind)
 
 
 def error_type(run: Run) -> str | None:

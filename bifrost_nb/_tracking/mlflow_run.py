@@ -122,7 +122,7 @@ def _experiment(store: Any, name: str | None) -> str:
 def _log(store: Any, run_id: str, comparison: Comparison, report: bool, secrets: Any) -> None:
     from mlflow.entities import Metric, Param
 
-    began = min((int(run.started_at.timestamp() * 1000) for run in comparison.runs), default=0)
+    began = min((int(run.started_at.timestamp() * 1000) for run in comparison.runs if run.started_at), default=0)
     metrics = [Metric(name, value, began, 0) for name, value in _metrics(comparison.summary(by="variant")).items()]
     parameters = [Param(name, value) for name, value in _parameters(comparison, secrets).items()]
     store.log_batch(run_id, params=parameters[:100])

@@ -247,12 +247,15 @@ def _times(run: Run) -> tuple[int, int, dict[str, str]]:
     A line of the log may hold any date, and a clock may be wrong: one that OTLP cannot carry is 0, which is "unknown"
     there, and stands in an attribute; else the whole batch would not be encoded.
     """
-    began = (run.started_at - _EPOCH) // timedelta(microseconds=1) * 1_000
     took = run.total_ms or 0.0
     took_ns = round(took * 1e6) if math.isfinite(took) and took >= 0 else 0
-    if began >= 0 and began + took_ns < 2**63:
-        return began, began + took_ns, {}
-    return 0, took_ns if took_ns < 2**63 else 0, {"bifrost.started_at": run.started_at.isoformat()}
+    said = {}
+    if run.started_at is not None:  # else a line of the log that tells none
+        began = (run.started_at - _EPOCH) // timedelta(microseconds=1) * 1_000
+        if began >= 0 and began + took_ns < 2**63:
+            return began, began + took_ns, {}
+        said = {"bifrost.started_at": run.started_at.isoformat()}
+    return 0, took_ns if took_ns < 2**63 else 0, said
 
 
 def _encodable(value: Any) -> Any:

@@ -123,6 +123,18 @@ def test_dates_beyond_all_reason_cost_no_batch(receiver: Receiver) -> None:
         assert values(span).get("bifrost.started_at") == (run.started_at.isoformat() if odd else None)
 
 
+def test_lines_that_tell_next_to_nothing(receiver: Receiver, log: RunLog) -> None:
+    """A line without a start or a kind is a span with an unknown time, and keeps no other back."""
+    assert log.path is not None
+    log.append(Run(status="ok", requested_model="gpt"))
+    with log.path.open("a") as file:
+        file.write('{"run_id": "foreign"}\n{"run_id": "b", "requested_model": "gpt", "total_ms": 5}\n')
+    assert bf.export_spans(log.read(), receiver.url) == 3
+    assert [span.name for span in receiver.spans] == ["text_completion gpt", "unknown", "unknown gpt"]
+    assert [span.start_time_unix_nano == 0 for span in receiver.spans] == [False, True, True]
+    assert receiver.spans[2].end_time_unix_nano == 5_000_000
+
+
 def test_the_gateway_hears_of_the_same_trace(comparison: Comparison, receiver: Receiver, gateway: LocalGateway) -> None:
     """What was sent as ``traceparent`` names the very spans that are exported; without the option nothing is sent."""
     bf.export_spans(comparison, receiver.url)
