@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -75,6 +76,34 @@ def test_none_or_unknown_times(runs: pd.DataFrame, tmp_path: Path) -> None:
     assert list(export_dataset(runs.iloc[:0], tmp_path / "none").iterdir()) == []
     some = runs.assign(started_at=runs["started_at"].where(runs.index > 0))
     assert len(pd.read_parquet(export_dataset(some, tmp_path / "some"))) == 60
+
+
+def test_what_was_read_can_be_written_again(runs: pd.DataFrame, tmp_path: Path) -> None:
+    """A frame from such a folder, or from a CSV file, goes into another one with the same days."""
+    folder = export_dataset(runs, tmp_path / "runs")
+    runs.to_csv(tmp_path / "runs.csv", index=False)
+    for source in (pd.read_parquet(folder), pd.read_csv(tmp_path / "runs.csv")):
+        again = export_dataset(source, tmp_path / f"again{len(source.columns)}")
+        assert [path.name for path in sorted(again.iterdir())] == [path.name for path in sorted(folder.iterdir())]
+        assert sorted(pd.read_parquet(again)["run_id"]) == sorted(runs["run_id"])
+
+
+def test_inputs_of_several_kinds(runs: pd.DataFrame, tmp_path: Path) -> None:
+    """What Arrow has no type for is text; a column of one kind keeps its type, and nothing is lost."""
+    odd = [1, "1 \ud83d", [1, "a"], {"b": None}, None, 2**70] * 10
+    mixed = runs.assign(input_odd=pd.Series(odd, dtype=object), input_list=[[1, 2]] * 60)
+    back = sorted_(pd.read_parquet(export_dataset(mixed, tmp_path / "runs")))
+    told = back["input_odd"][:6].fillna("unknown").tolist()
+    assert told == ["1", "1 \ufffd", '[1,"a"]', '{"b":null}', "unknown", str(2**70)]
+    assert back["input_list"][0].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("what", [None, [Run()], pd.DataFrame({"run_id": ["a"]})])
+def test_what_is_no_frame_of_runs(what: Any, tmp_path: Path) -> None:
+    """The error says what it takes, and no folder is made."""
+    with pytest.raises(ConfigurationError, match="takes a frame of runs, not"):
+        export_dataset(what, tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_files_are_the_owners_and_a_file_is_no_folder(runs: pd.DataFrame, tmp_path: Path) -> None:

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from ..._files import user_path
 from ...errors import ConfigurationError, LogError
+from .codec import valid
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 __all__ = ["export_dataset"]
 
@@ -24,19 +28,27 @@ def export_dataset(frame: pd.DataFrame, folder: str | os.PathLike[str]) -> Path:
 
     A day that is already there is replaced as a whole, other days stay. The files are readable by their owner only.
     Texts are those of the frame: a client's `redact` has left out what ``bf.runs(...)`` reads from the log, while
-    ``comparison.frame`` is whole.
-    Raises ConfigurationError for a folder that is a file, LogError when it cannot be written.
+    ``comparison.frame`` is whole. A column of values of several kinds (an input of numbers and texts) is written as
+    texts; ``day``, of a frame that was read from such a folder, is written anew.
+    Raises ConfigurationError for something else than such a frame or a folder that is a file, LogError when it cannot
+    be written.
 
         bf.export_dataset(bf.runs(since="30d"), "runs")
     """
+    import pandas as pd
     import pyarrow as pa
     import pyarrow.dataset
 
+    if not isinstance(frame, pd.DataFrame) or "started_at" not in frame:
+        what = "a frame without started_at" if isinstance(frame, pd.DataFrame) else type(frame).__name__
+        raise ConfigurationError(
+            f"export_dataset takes a frame of runs, not {what}.", hint="Pass bf.runs(...) or bf.to_frame(runs)."
+        )
     target = user_path(folder, "folder").absolute()
     if target.exists() and not target.is_dir():
         raise ConfigurationError(f"{target} is a file.", hint="Name a folder, or use RunLog.export for one file.")
-    table = pa.Table.from_pandas(frame, preserve_index=False)
-    days = frame["started_at"].dt.strftime("%Y-%m-%d").fillna("unknown")
+    table = _table_of(frame.drop(columns="day", errors="ignore"))
+    days = _times(frame["started_at"]).dt.strftime("%Y-%m-%d").fillna("unknown")
     table = table.append_column("day", pa.array(days, pa.string()))
 
     def owner_only(written: pa.dataset.WrittenFile) -> None:
@@ -60,3 +72,30 @@ def export_dataset(frame: pd.DataFrame, folder: str | os.PathLike[str]) -> Path:
             f"{target} cannot be written: {error.strerror or error}.", hint="Export to another place."
         ) from None
     return target
+
+
+def _times(column: pd.Series[Any]) -> pd.Series[Any]:
+    """The times of a frame, also where they were read from a CSV file as texts."""
+    import pandas as pd
+
+    if column.dtype.kind == "M":
+        return column
+    return pd.to_datetime(column.astype("string"), utc=True, format="ISO8601", errors="coerce")
+
+
+def _table_of(frame: pd.DataFrame) -> pa.Table:
+    """`frame` in Arrow's types; of a column that none of them holds, texts as they are and the rest as JSON."""
+    import pyarrow as pa
+
+    written = frame.copy(deep=False)
+    for name in frame.select_dtypes("object"):
+        try:
+            pa.array(frame[name], from_pandas=True)
+        except (pa.ArrowException, OverflowError):
+            written[name] = frame[name].map(_as_text, na_action="ignore").astype("string")
+    return pa.Table.from_pandas(written, preserve_index=False)
+
+
+def _as_text(value: Any) -> str:
+    held = valid(value)
+    return held if isinstance(held, str) else orjson.dumps(held).decode()
