@@ -187,7 +187,7 @@ def compare(
     guard_headers(parameters)
     check_names(compare, parameters)
     client = chosen_client(client)
-    if mode not in ("live", "batch"):
+    if not isinstance(mode, str) or mode not in ("live", "batch"):
         raise ConfigurationError(f"mode must be 'live' or 'batch', not {quoted(mode)}.")
     scorers = scorers_of(score)
     _check_cost(max_cost_usd)

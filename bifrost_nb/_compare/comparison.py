@@ -708,17 +708,19 @@ class Comparison:
 
     def _check_names(self, *names: str) -> None:
         for name in names:
-            if name not in self.variants:
+            if not isinstance(name, str) or name not in self.variants:
                 raise ConfigurationError(
-                    f"{name!r} is not in this comparison.", hint=f"It has {', '.join(self.variants)}."
+                    f"{quoted(name)} is not in this comparison.", hint=f"It has {', '.join(self.variants)}."
                 )
 
     def _known(self, given: str) -> str:
         """The input of a prompt's or an input's id."""
         for prompt in self.plan.prompts:
-            if given in (prompt.prompt_id, prompt.input_id):
+            if isinstance(given, str) and given in (prompt.prompt_id, prompt.input_id):
                 return prompt.input_id
-        raise ConfigurationError(f"{given!r} is no prompt of this comparison.", hint="comparison.prompts lists them.")
+        raise ConfigurationError(
+            f"{quoted(given)} is no prompt of this comparison.", hint="comparison.prompts lists them."
+        )
 
     def _named(self, by: By = "variant", wanted: Sequence[str] | None = None) -> pd.DataFrame:
         """The frame with the column ``deployment``, by which charts name their series: what `by` says."""

@@ -559,7 +559,6 @@ def _check(
         groups.check_by(by)
     ways: tuple[By, ...] = ("variant", "deployment", "template") if by is None else (by,)
     frame, known = labels.frame, {way: labels.known(way) for way in ways}
-    found = next((way for way in ways if a in known[way] and b in known[way]), ways[0])
     numeric = [name for name, dtype in frame.dtypes.items() if dtype.kind in "iufb" and name != "repeat"]
     every = list(dict.fromkeys(name for way in ways for name in known[way]))
     for what, name, choices in ((by or "variant", a, every), (by or "variant", b, every), ("metric", metric, numeric)):
@@ -572,7 +571,8 @@ def _check(
             raise ConfigurationError(f"{name!r} is not a {what} of this frame.", hint=hint)
     if a == b:
         raise ConfigurationError(f"{a!r} cannot be compared with itself.")
-    if a not in known[found] or b not in known[found]:
+    found = next((way for way in ways if a in known[way] and b in known[way]), None)
+    if found is None:
         raise ConfigurationError(
             f"{quoted(a)} and {quoted(b)} are not of one kind: compare two variants, deployments or templates."
         )

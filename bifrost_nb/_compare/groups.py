@@ -95,7 +95,7 @@ class Labels:
 
 def check_by(by: object, templates: Sequence[str] | None = None) -> None:
     """Raises ConfigurationError where `by` is no kind, or there are no two `templates` to set beside each other."""
-    if by not in ("variant", "deployment", "template"):
+    if not isinstance(by, str) or by not in ("variant", "deployment", "template"):
         raise ConfigurationError(f"by must be 'variant', 'deployment' or 'template', not {quoted(by)}.")
     if by == "template" and templates is not None and len(templates) < 2:
         raise ConfigurationError(

@@ -235,7 +235,7 @@ def looks_of(until: Any, metric: Any, margin: Any, plan: Plan, scorers: Mapping[
                 hint="Pass until='decided', or ask comparison.difference(a, b, metric, margin=...) afterwards.",
             )
         return None
-    if until != "decided":
+    if not isinstance(until, str) or until != "decided":
         raise ConfigurationError(f"until must be 'decided' or left out, not {quoted(until)}.")
     chosen = _metric(metric, [*scorers, *(["valid"] if plan.schema is not None else [])])
     scorer = scorers.get(chosen)

@@ -142,6 +142,30 @@ def test_a_score_where_nothing_was_scored(compared: Comparison) -> None:
             compared.difference("azure/fast", "azure/large", odd)
 
 
+NAMES: dict[str, tuple[Callable[[Comparison, Any], Any], str]] = {
+    "explain": (lambda found, odd: found.explain(odd), "is not in this comparison"),
+    "answers": (lambda found, odd: found.answers(odd), "is no prompt of this comparison"),
+    "diff": (lambda found, odd: found.diff("azure/fast", "azure/large", odd), "is no prompt of this comparison"),
+    "difference": (lambda found, odd: found.difference(odd, "azure/large", "total_ms"), "variant"),
+    "summary": (lambda found, odd: found.summary(by=odd), "by must be"),
+    "search": (lambda found, odd: found.grid().state.show(search=odd), "search must be text"),
+    "filter": (lambda found, odd: found.grid().state.show(filter=odd), "filter must be one of"),
+    "mode": (lambda found, odd: bf.compare(["azure/fast"], "Hi", client=found.client, mode=odd), "mode must be"),
+    "until": (lambda found, odd: bf.compare(["azure/fast"], "Hi", client=found.client, until=odd), "until must be"),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_that_is_no_text(compared: Comparison, shared_gateway: LocalGateway, name: str) -> None:
+    """A whole column where one of its names is meant is told in a sentence, not by an error of pandas."""
+    ask, said = NAMES[name]
+    before = len(posts(shared_gateway))
+    for odd in (pd.Series(["azure/fast", "x"]), *(value for key, value in ODD.items() if key != "text")):
+        with pytest.raises(ConfigurationError, match=said):
+            ask(compared, odd)
+    assert len(posts(shared_gateway)) == before
+
+
 def test_an_unknown_option_names_the_function_that_was_called(compared: Comparison) -> None:
     """`best` and `differences` hand their options on; the error is theirs, with the nearest name."""
     with pytest.raises(ConfigurationError, match=r"best\(\) has no option 'margn'\. Did you mean 'margin'"):

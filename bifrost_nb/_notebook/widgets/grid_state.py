@@ -150,8 +150,10 @@ class Grid:
         """
         sorts = [*self.sorts, *(f"column:{place}" for place in range(len(self.deployments)))]
         for name, value, choices in (("filter", filter, [*self.filters]), ("sort", sort, sorts)):
-            if value is not None and value not in choices:
+            if value is not None and not (isinstance(value, str) and value in choices):
                 raise ConfigurationError(f"{name} must be one of {', '.join(choices)}, not {quoted(value)}.")
+        if search is not None and not isinstance(search, str):
+            raise ConfigurationError(f"search must be text, not {quoted(search)}.")
         if columns is not None:
             wanted = [place for place in range(len(self.deployments)) if place in columns]
             self.columns = wanted or self.columns
