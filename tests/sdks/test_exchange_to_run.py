@@ -332,6 +332,7 @@ def test_calls_of_gemini_one_an_event() -> None:
     events.append({"candidates": [{"content": {"parts": []}, "finishReason": "STOP"}]})
     run = read(exchange(WIRES["genai"], [sse(*events)]))
     assert [json.loads(call["function"]["arguments"])["port"] for call in run.tool_calls] == ["Brest", "Oslo"]
+    assert run.finish_reason == "tool_calls"  # as of a whole answer, though the end comes in an event of its own
 
 
 def test_token_counts_that_overlap() -> None:

@@ -92,11 +92,16 @@ def _events() -> Callable[[Json], Json]:
     text of its own. Where more text follows, the model said it: ha, ha, haha."""
     so_far: dict[int, list[str]] = {}
     held: dict[int, str] = {}
+    called: set[int] = set()
 
     def event(body: Json) -> Json:
         answer = _answer(body)
         for one in answer["choices"]:
             index, text = one["index"], one["delta"]["content"]
+            if "tool_calls" in one["delta"]:
+                called.add(index)
+            if index in called and one["finish_reason"] == "stop":  # Google has no word of its own for it
+                one["finish_reason"] = "tool_calls"
             pieces = so_far.setdefault(index, [])
             if text and index in held:
                 text = one["delta"]["content"] = held.pop(index) + text
