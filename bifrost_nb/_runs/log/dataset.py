@@ -88,7 +88,7 @@ def _table_of(frame: pd.DataFrame) -> pa.Table:
     import pyarrow as pa
 
     written = frame.copy(deep=False)
-    for name in frame.select_dtypes("object"):
+    for name in (name for name, kind in frame.dtypes.items() if kind.kind == "O"):
         try:
             pa.array(frame[name], from_pandas=True)
         except (pa.ArrowException, OverflowError):
