@@ -143,7 +143,9 @@ def _until_done(cluster: Any, remote: Remote, topic: str, bar: Bar, interrupts: 
     while (trials := remote.open_trials()) and lost < LOST_AT_MOST and not interrupts.count:
         before = len(remote.settled)
         threads = max(1, sum(cluster.nthreads().values()))
-        shards = _shards(trials, threads)
+        narrowest = min(asked.concurrency for asked in remote.plan.asked)
+        # A shard sends one call at a time at least, so there are no more than the calls that may be open.
+        shards = _shards(trials, threads) if narrowest >= threads else _shards(trials, narrowest, len(trials))
         width = min(threads, len(shards))
         futures = [
             cluster.submit(
@@ -191,9 +193,12 @@ def _wait(cluster: Any, futures: Sequence[Any], topic: str, bar: Bar, interrupts
         bar.update()
 
 
-def _shards(trials: Sequence[Trial], threads: int) -> list[list[Trial]]:
-    """The trials by prompt identity, so that all deployments of a prompt run on the same worker, close in time."""
-    count = max(min(threads, len(trials)), -(-len(trials) // CELLS_PER_SHARD))
+def _shards(trials: Sequence[Trial], at_once: int, most: int = CELLS_PER_SHARD) -> list[list[Trial]]:
+    """The trials by prompt identity, so that all deployments of a prompt run on the same worker, close in time.
+
+    As many shards as `at_once`, or more of `most` trials.
+    """
+    count = max(min(at_once, len(trials)), -(-len(trials) // most))
     shards: list[list[Trial]] = [[] for _ in range(count)]
     for trial in trials:
         shards[int(trial.prompt.prompt_id[:12], 16) % count].append(trial)

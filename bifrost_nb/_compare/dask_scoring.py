@@ -66,7 +66,7 @@ def left_by_workers(
         for start in range(0, len(places), size):
             shard = places[start : start + size]
             try:
-                answers = _pickle().dumps([(encode(work[place][0]), work[place][1]) for place in shard])
+                answers = _pickle().dumps([_sendable(*work[place]) for place in shard])
             except Exception:  # noqa: BLE001 - a row may hold anything
                 left += shard
                 continue
@@ -87,6 +87,11 @@ def left_by_workers(
     return left
 
 
+def _sendable(run: Run, row: Mapping[str, Any]) -> tuple[bytes, tuple[Any, ...], Mapping[str, Any]]:
+    """A run as its line of the log, what was read of the answer by a schema, which no line holds, and its row."""
+    return encode(run), (run.parsed, run.valid, run.valid_error), row
+
+
 class _NoCalls(list[Run]):
     """Stands where the runs of a judge are collected: a call is refused before it is sent, and remembered."""
 
@@ -105,9 +110,11 @@ def _judge(scorer: bytes, name: str, answers: bytes) -> list[Judged | None]:
     function: Callable[..., Any] = _pickle().loads(scorer)
     with_row = takes_row(function)
     found: list[Judged | None] = []
-    for line, row in _pickle().loads(answers):
+    for line, read, row in _pickle().loads(answers):
         calls = _NoCalls()
+        run = decoded(line)
+        run.parsed, run.valid, run.valid_error = read
         with judging(name, calls):
-            judged = called(function, decoded(line), row, with_row)
+            judged = called(function, run, row, with_row)
         found.append(None if calls.asked else judged)
     return found

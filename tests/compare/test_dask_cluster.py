@@ -11,12 +11,14 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pandas as pd
 import pytest
+from pydantic import BaseModel
 
 from bifrost_nb import Client, ConfigurationError, LocalGateway, RunLog, Timeouts
 from bifrost_nb._compare.compare import ComparisonInterrupted, compare
@@ -328,3 +330,36 @@ def test_notes_of_workers_are_redacted_here(cluster: Any, gateway: LocalGateway,
     assert b"anna@" not in packed
     assert "azure/fast was given up: NotFound (404)" in given_up(redact=lambda text, what: None)[0]
     assert "no model for anna@example.com" in given_up()[0]
+
+
+def animal() -> type[BaseModel]:
+    """As a class of a notebook, which no worker can import."""
+
+    class Animal(BaseModel):
+        name: str
+        legs: int
+
+    return Animal
+
+
+def test_a_scorer_on_the_workers_reads_typed_answers(cluster: Any, gateway: LocalGateway, tmp_path: Path) -> None:
+    """`run.parsed` is what the schema made of the answer, of a class of this process, too."""
+
+    def legs(run: Any) -> float:
+        return 0.5 * run.parsed.legs if run.valid else -1.0
+
+    client = Client(gateway.url, log=RunLog(tmp_path / "runs.jsonl"))
+    asked = question(client, 4, deployments=["openai/gpt-4o-mini"], schema=animal(), max_tokens=60, score=legs)
+    there = compare(**asked, cluster=cluster)
+    assert there.judge_notes == []
+    assert there.frame["score"].tolist() == (0.5 * there.frame["answer_legs"]).tolist()
+
+
+def test_no_more_calls_are_open_than_was_asked_for(cluster: Any, gateway: LocalGateway, tmp_path: Path) -> None:
+    """`concurrency=1` is one call at a time, however many workers there are."""
+    gateway.script([{"first_text_ms": 100}])
+    client = Client(gateway.url, log=RunLog(tmp_path / "runs.jsonl"))
+    compare(**question(client, 8, concurrency=1, repeats=1, deployments=DEPLOYMENTS[:1], cluster=cluster))
+    times = sorted((one["received_at"], one["ended_at"]) for one in gateway.requests() if "completions" in one["path"])
+    assert len(times) == 8
+    assert all(ended <= began for (_, ended), (began, _) in pairwise(times))
