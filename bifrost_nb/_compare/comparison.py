@@ -492,7 +492,7 @@ class Comparison:
         frame["response"] = frame["response"].where(
             frame["tool_calls"].isna(), [_said(run) if run.tool_calls else None for run in self.runs]
         )
-        frame = frame[self._meant(by, names)]
+        frame = frame.loc[self._meant(by, names)]  # of no runs too, where [] would choose no columns
         return folded(frame if prompt_id is None else frame[frame["input_id"] == self._known(prompt_id)], by)
 
     def diff(self, a: str, b: str, prompt_id: str | None = None, *, by: By | None = None) -> TextDiff:
@@ -557,7 +557,7 @@ class Comparison:
         wanted = self._meant(by, names)
         beside = zip(self._sides(by), self.runs, wanted, strict=True)
         named = [(name, run) for (name, _), run, shown in beside if shown]
-        return GridView(named, self._log, contexts(self.frame[wanted], self._sounds_sent()))
+        return GridView(named, self._log, contexts(self.frame.loc[wanted], self._sounds_sent()))
 
     def vote(
         self, seed: int = 0, limit: int | None = None, *, by: By | None = None, names: Sequence[str] | None = None
@@ -726,7 +726,7 @@ class Comparison:
         """The frame with the column ``deployment``, by which charts name their series: what `by` says."""
         from .groups import names
 
-        frame = self.frame[self._meant(by, wanted)]
+        frame = self.frame.loc[self._meant(by, wanted)]
         return frame.assign(deployment=names(frame, by))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -734,7 +734,7 @@ class Comparison:
         from .._report.redacted import hook_of, note_as_written, plan_as_written, scores_as_written
         from .plan import without_keys
 
-        state = {**self.__dict__, "plan": without_keys(self.plan), "_client": None, "_frame": None}
+        state = {**self.__dict__, "plan": without_keys(self.plan.for_files()), "_client": None, "_frame": None}
         if (hook := hook_of(self)) is not None:
             state["plan"] = plan_as_written(state["plan"], hook)
         state["_scores"] = scores_as_written(self, self._scores)

@@ -101,6 +101,19 @@ class Judgement:
         self.notes = list(calls.notes)
         """What is to be known of its calls, in words."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a file gets: reasons and notes, which quote answers, without what a `redact` hook kept of the calls."""
+        from .._report.redacted import words_as_written
+
+        keep = words_as_written(self.runs)
+        quoting = ("reason", "reason_swapped", "error")
+        kept = self.frame.assign(**{name: self.frame[name].map(keep, na_action="ignore") for name in quoting})
+        return {
+            **self.__dict__,
+            "frame": kept.astype(_TYPES),
+            "notes": [note for note in map(keep, self.notes) if note],
+        }
+
     @property
     def flips(self) -> int:
         """Pairs about which the judge contradicted itself when the order was swapped."""

@@ -106,6 +106,10 @@ class Plan:
     folder: Path | None = None
     """Where pictures and sound of the answers are written."""
 
+    def for_files(self) -> Plan:
+        """The plan without what sending alone needs."""
+        return self
+
     def tags_of(self, trial: Trial) -> dict[str, Any]:
         """The tags of a cell's run: the user's, the cell's identity, and the names given in the comparison."""
         tags = {**self.tags, "cell": trial.trial_id, "sweep": self.sweep_id}
@@ -123,7 +127,7 @@ class Plan:
         `like` is a call of the same variant: what differs in its text alone is not checked again.
         """
         asked, prompt = trial.asked, trial.prompt
-        if like is not None and trial.turns is None and _differ_in_text(asked):
+        if like is not None and trial.turns is None and _differ_in_text(asked, like):
             call = same_for(
                 like,
                 prompt.text,
@@ -146,8 +150,9 @@ class Plan:
             comparison_id=self.comparison_id,
             prompt_id=prompt.prompt_id,
             repeat=trial.repeat,
-            **_with_own_cache_key(options, trial),
+            **options,
         )
+        call.headers = _with_own_cache_key(call.headers, trial)
         if asked.kind in ("image", "speech"):
             call.before_log = keeper(self, trial)
         return call
@@ -166,20 +171,24 @@ def _without_hint(asked: AskedDeployment, parameters: Mapping[str, Any]) -> dict
     return {name: value for name, value in parameters.items() if not (own and name == "prompt")}
 
 
-def _differ_in_text(asked: AskedDeployment) -> bool:
-    """Whether the calls of a variant are the same but for their text."""
-    return asked.kind in ("text", "chat") and not asked.parameters.get("headers") and not columns_of(asked.parameters)
+def _differ_in_text(asked: AskedDeployment, like: Call) -> bool:
+    """Whether the calls of a variant are the same as `like`, one of them, but for their text."""
+    return (
+        asked.kind in ("text", "chat")
+        and not columns_of(asked.parameters)
+        and not any(map(_is_cache_key, like.headers))
+    )
 
 
-def _with_own_cache_key(options: dict[str, Any], trial: Trial) -> dict[str, Any]:
+def _is_cache_key(name: str) -> bool:
+    return name.lower() == "x-bf-cache-key"
+
+
+def _with_own_cache_key(headers: Mapping[str, str], trial: Trial) -> Mapping[str, str]:
     """Each repeat has a cache key of its own: an answer out of the cache is no second sample."""
-    headers = options.get("headers")
-    if not headers:
-        return options
     twin = trial.prompt.prompt_id.partition("-")[2]  # the same text once more is a sample of its own, too
     mark = f"-{trial.repeat}{f'-{twin}' if twin else ''}"
-    own = {name: value + mark if name.lower() == "x-bf-cache-key" else value for name, value in headers.items()}
-    return {**options, "headers": own}
+    return {name: value + mark if _is_cache_key(name) else value for name, value in headers.items()}
 
 
 def make_plan(

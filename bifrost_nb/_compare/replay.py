@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import orjson
@@ -63,6 +63,10 @@ class _ReplayPlan(Plan):
 
     sources: Mapping[str, Source]
     """By ``prompt_id``."""
+
+    def for_files(self) -> Plan:
+        """Without the old questions, which are whole here."""
+        return replace(self, sources={})
 
     def call(self, client: Client, trial: Trial, like: Call | None = None) -> Call:
         """The old question to the new deployment."""
@@ -147,7 +151,8 @@ def replay(
         interrupted = before.interrupted or run_sweep(client, sweep)
     if interrupted:
         raise ComparisonInterrupted(Comparison(plan, sweep.results, sweep.progress, client))
-    return Replayed(frame, plan.sources, Comparison(plan, sweep.results, sweep.progress, client))
+    places = {prompt_id: source.place for prompt_id, source in plan.sources.items()}
+    return Replayed(frame, places, Comparison(plan, sweep.results, sweep.progress, client))
 
 
 def _frame_of(rows: Any) -> pd.DataFrame:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from .comparison import Comparison
     from .groups import By
-    from .replay import Source
 
 __all__ = ["Replayed"]
 
@@ -46,9 +45,16 @@ class Replayed:
         replayed.summary()
     """
 
-    def __init__(self, before: pd.DataFrame, sources: Mapping[str, Source], comparison: Comparison) -> None:
+    def __init__(self, before: pd.DataFrame, places: Mapping[str, int], comparison: Comparison) -> None:
+        """`places` are the rows of `before` that were asked again, by the id of the prompt."""
         self.comparison = comparison
-        self._before, self._sources = before, sources
+        self._before, self._places = before, places
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a file gets: the old texts, too, as the client's `redact` hook wants them."""
+        from .._report.redacted import hook_of, texts_as_written
+
+        return {**self.__dict__, "_before": texts_as_written(self._before, hook_of(self.comparison))}
 
     @property
     def notes(self) -> list[str]:
@@ -76,7 +82,7 @@ class Replayed:
         from .summary import measured
 
         after = self.comparison.frame
-        places = [self._sources[prompt].place for prompt in after["prompt_id"]]
+        places = [self._places[prompt] for prompt in after["prompt_id"]]
         before = self._before.iloc[places].reset_index(drop=True)
         before = before.astype({name: dtype for name, dtype in _dtypes(after).items() if name in before})
         table = pd.DataFrame(
@@ -186,7 +192,7 @@ class Replayed:
         return [*self.notes, *failures(self.comparison), *([OTHER_HOUR] if known else [])]
 
     def _head(self) -> str:
-        prompts, names = len(self._sources), self.comparison.deployments
+        prompts, names = len(self._places), self.comparison.deployments
         return f"{prompts:,} {'prompt' if prompts == 1 else 'prompts'} sent again to {', '.join(names)}"
 
     def _said(self) -> list[tuple[str, str]]:

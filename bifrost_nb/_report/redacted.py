@@ -34,6 +34,8 @@ __all__ = [
     "plan_as_written",
     "scores_as_written",
     "secrets_of",
+    "texts_as_written",
+    "words_as_written",
 ]
 
 _OURS = {column.name for column in COLUMNS}
@@ -75,6 +77,23 @@ def frame_as_written(
     return frame
 
 
+def texts_as_written(frame: pd.DataFrame, hook: Redact | None) -> pd.DataFrame:
+    """A copy of `frame`, whose rows have no runs here, as a file may hold it; unchanged without a `hook`.
+
+    Prompt and response are as the hook wants them; texts in parts, which it would have to be asked about one by one,
+    are left out.
+    """
+    if hook is None:
+        return frame
+    kept = frame.assign(
+        **{name: None for name in _TEXTS if name in frame and name not in ("prompt", "response", "tags")}
+    )
+    for name in ("prompt", "response"):
+        if name in kept:
+            kept[name] = [_text(value, hook, name) if isinstance(value, str) else None for value in kept[name]]
+    return kept.astype({name: dtype for name, dtype in frame.dtypes.items() if name in _TEXTS})
+
+
 def parameters_as_written(comparison: Comparison) -> list[dict[str, Any]]:
     """What each variant is asked with, as a file may hold it: without headers, which are how a client signs in."""
     hook, secrets = hook_of(comparison), secrets_of(comparison)
@@ -94,6 +113,12 @@ def note_as_written(comparison: Comparison) -> Callable[[str], str]:
         return "Some answers have no score; why is left out." if found is None else str(hide_in(found, secrets))
 
     return keep
+
+
+def words_as_written(runs: Iterable[Run]) -> Callable[[str], str | None]:
+    """What of words that quote `runs` a file may hold, by what a hook once did to those runs."""
+    hook = _as_before(runs)
+    return lambda text: text if hook is None else hook(text, "response")
 
 
 def plan_as_written(plan: Plan, hook: Redact) -> Plan:

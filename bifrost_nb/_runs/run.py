@@ -217,7 +217,8 @@ class Run:
         from .redact_hook import as_handed_on
 
         kept = as_handed_on(self)
-        return None, {one.name: getattr(kept, one.name) for one in fields(self)}
+        held = {one.name: getattr(kept, one.name) for one in fields(self)}
+        return None, {**held, "parsed": _without_class(kept.parsed)}
 
     def __copy__(self) -> Run:
         return replace(self)  # in memory a run stays whole
@@ -240,6 +241,17 @@ class Run:
 
         wait_for_cost(self)
         return mimebundle(self, include), metadata(self)
+
+
+def _without_class(parsed: Any) -> Any:
+    """`parsed` as another process can read it: of a class of a notebook or a function, which is not there, a dict."""
+    kind = type(parsed)
+    if not hasattr(kind, "model_dump") or (kind.__module__ != "__main__" and "<locals>" not in kind.__qualname__):
+        return parsed
+    try:
+        return parsed.model_dump(mode="json", by_alias=True)
+    except Exception:  # noqa: BLE001 - a serializer of the user's class may fail in any way
+        return None
 
 
 def _joined(provider: str | None, model: str | None) -> str | None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from pydantic import BaseModel
 
 import bifrost_nb as bf
-from bifrost_nb import Client, ConfigurationError, LocalGateway
+from bifrost_nb import Client, ConfigurationError, LocalGateway, RunLog
 
 TEXT, CHAT, OTHER = "azure/gpt-35-turbo-instruct", "openai/gpt-4o-mini", "azure/gpt-4o"
 RESPONSES = {"deployment": CHAT, "api": "responses", "name": "responses"}
@@ -98,3 +105,130 @@ def test_fill_takes_what_gives_each_row_one_answer(
     with pytest.raises(ConfigurationError, match=said):
         bf.fill(frame, **{"prompt": "Name a {{x}}.", **asked}, schema=schema, deployment=CHAT, client=client)
     assert sent(gateway) == []
+
+
+@pytest.mark.parametrize("where", ["client", "call", "deployment"])
+def test_each_repeat_is_a_sample_wherever_the_cache_key_stands(gateway: LocalGateway, log: RunLog, where: str) -> None:
+    """An answer out of the gateway's cache is no second sample, also where the client has the key."""
+    key = {"X-BF-Cache-Key": "mine"}
+    client = Client(gateway.url, log=log, headers=key if where == "client" else None)
+    given: dict[str, Any] = {"headers": key} if where == "call" else {}
+    deployment = {"deployment": CHAT, **({"headers": key} if where == "deployment" else {})}
+    asked = {"prompt": "Name a {{x}}.", "inputs": {"x": ["bird", "bird", "tree"]}, "repeats": 2, "client": client}
+    compared = bf.compare([deployment], **asked, **given)
+    assert compared.frame["cache_hit"].tolist() == [False] * 6
+    keys = [one["headers"]["x-bf-cache-key"] for one in sent(gateway)]
+    assert sorted(keys) == ["mine-0", "mine-0", "mine-0-2", "mine-1", "mine-1", "mine-1-2"]
+    bf.compare([deployment], **asked, **given)
+    assert len(sent(gateway)) == 6
+
+
+PICKLED = """
+import pickle, sys
+import bifrost_nb as bf
+from pydantic import BaseModel
+
+class Animal(BaseModel):
+    name: str
+    legs: int
+
+client = bf.Client(sys.argv[1], log=bf.RunLog(None))
+compared = bf.compare(["openai/gpt-4o-mini"], "Name an animal.", schema=Animal, client=client)
+assert isinstance(compared.runs[0].parsed, Animal)
+open(sys.argv[2], "wb").write(pickle.dumps(compared))
+"""
+
+
+def test_typed_answers_are_read_in_another_kernel(gateway: LocalGateway, tmp_path: Path) -> None:
+    """A comparison with a schema that is a class of a notebook is pickled there, and loaded where the class is not."""
+    path = tmp_path / "compared.pickle"
+    subprocess.run([sys.executable, "-c", PICKLED, gateway.url, str(path)], check=True)
+    loaded = pickle.loads(path.read_bytes())
+    assert loaded.frame["valid"].tolist() == [True]
+    assert loaded.runs[0].parsed == {"name": loaded.frame["answer_name"][0], "legs": loaded.frame["answer_legs"][0]}
+
+
+class Place(BaseModel):
+    """A class that another process can import."""
+
+    name: str
+
+
+def test_a_pickle_keeps_what_can_be_imported(client: Client) -> None:
+    """Of a module's class the object itself; of a function's class what it holds."""
+
+    class Inner(BaseModel):
+        name: str
+
+    for schema, kept in ((Place, Place), (Inner, dict)):
+        compared = bf.compare([CHAT], "Name a place.", schema=schema, client=client)
+        assert type(compared.runs[0].parsed) is schema
+        assert type(pickle.loads(pickle.dumps(compared)).runs[0].parsed) is kept
+
+
+WAYS_TO_LOOK: dict[str, Callable[[Any, Path], Any]] = {
+    "frame": lambda one, _: one.frame,
+    "summary": lambda one, _: one.summary(),
+    "answers": lambda one, _: one.answers(),
+    "prompts": lambda one, _: one.prompts,
+    "text": lambda one, _: (repr(one), one._repr_html_()),
+    "grid": lambda one, _: one.grid()._repr_html_(),
+    "report": lambda one, folder: bf.load_report(one.report(folder / "report.html")),
+    "files": lambda one, folder: (one.to_excel(folder / "x.xlsx"), one.to_csv(folder / "x.csv")),
+    "pickle": lambda one, _: pickle.loads(pickle.dumps(one)).frame,
+    "charts": lambda one, _: one.plot.latency(),
+    "differences": lambda one, _: one.differences("total_ms"),
+    "gate": lambda one, _: one.gate(one.variants[0], p95_ms=1),
+    "vote": lambda one, _: one.vote(),
+    "judge": lambda one, _: one.judge("Which?", judge=CHAT),
+    "replay": lambda one, _: bf.replay(one, [CHAT], client=one.client),
+}
+
+
+@pytest.mark.parametrize("way", WAYS_TO_LOOK)
+def test_nothing_has_come_yet(client: Client, tmp_path: Path, way: str) -> None:
+    """A batch that was just sent, as a comparison stopped at once, can be looked at, or says what it lacks."""
+    compared = bf.compare(
+        [CHAT, OTHER], {"a": "Name a {{x}}.", "b": "Say {{x}}."}, inputs={"x": ["bird"]}, schema=Place, client=client,
+        mode="batch",
+    )  # fmt: skip
+    lacking = way in ("differences", "gate", "vote", "judge", "replay")
+    with pytest.raises(ConfigurationError) if lacking else contextlib.nullcontext():
+        WAYS_TO_LOOK[way](compared, tmp_path)
+
+
+SECRET = "ask anna@example.org"
+
+
+@pytest.mark.parametrize("what", ["prompt", "response"])
+def test_what_was_asked_again_is_pickled_as_the_hook_wants_it(gateway: LocalGateway, log: RunLog, what: str) -> None:
+    """The questions of a replay are whole in memory, where the old answers may be, too; in no file."""
+    whole = Client(gateway.url, log=RunLog(None))
+    gateway.script([{"text": "Dear anna@example.org."}])
+    asked = bf.compare([CHAT], f"Please {SECRET} {{{{x}}}}.", inputs={"x": ["now"]}, client=whole)
+    client = Client(gateway.url, log=log, redact=lambda text, kind: None if kind == what else text)
+    replayed = bf.replay(asked, [OTHER], client=client)
+    assert "anna@example.org" in str(replayed.frame.to_dict())
+    hidden = SECRET if what == "prompt" else "Dear anna"
+    for one in (replayed, replayed.comparison):
+        written = pickle.dumps(one)
+        assert hidden.encode() not in written
+        assert len(pickle.loads(written)) == 1
+    loaded = pickle.loads(pickle.dumps(replayed))
+    assert loaded.frame["status"].tolist() == ["ok"]
+    assert loaded.frame["before"].tolist() == [CHAT]
+    assert loaded.summary()["prompts"].tolist() == [1]
+
+
+def test_a_judgement_is_pickled_as_the_hook_wants_it(gateway: LocalGateway, log: RunLog) -> None:
+    """Its reasons quote answers."""
+    client = Client(gateway.url, log=log, redact=lambda text, kind: None if kind == "response" else text)
+    compared = bf.compare([CHAT, OTHER], "Name a bird.", client=client)
+    gateway.script([{"prompt": "Question:", "text": ['{"reason": "says anna@example.org", "better": "first"}']}])
+    judged = compared.judge("Which is nicer?", judge=CHAT)
+    assert "anna@" in judged.frame["reason"][0]
+    written = pickle.dumps(judged)
+    assert b"anna@" not in written
+    loaded = pickle.loads(written)
+    assert loaded.frame.dtypes.equals(judged.frame.dtypes)
+    assert loaded.frame["winner"].tolist() == judged.frame["winner"].tolist()
