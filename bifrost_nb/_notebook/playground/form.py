@@ -17,6 +17,7 @@ from ..._suggest import did_you_mean
 from ...errors import ConfigurationError, TemplateError
 from .checks import CHECKS, NOW, EarlierTurn, as_columns, schema_of_text
 from .code import as_given
+from .hidden_keys import without_own_keys
 
 if TYPE_CHECKING:
     from ..._client.calls import Kind
@@ -67,6 +68,13 @@ class Form:
     """The scorers that were given, by the frame's column; only Python sets them."""
     scores: tuple[str, ...] = ()
     """The columns of `score` that are chosen: whose scorers judge the answers of the next round."""
+
+    def __repr__(self) -> str:
+        """Each field as Python writes it, without keys: a notebook keeps what a cell shows."""
+        shown = {each.name: getattr(self, each.name) for each in fields(self)}
+        shown["parameters"] = without_own_keys(self.parameters)
+        shown["settings"] = {name: without_own_keys(own) for name, own in self.settings.items()}
+        return f"Form({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
     def changed(self, **given: Any) -> Form:
         """The form with some fields set anew. Raises ConfigurationError for unknown fields and wrong types."""

@@ -320,7 +320,10 @@ def test_keys_stay_out_of_the_page(wire: Wire, client: Client, gateway: LocalGat
     headers = [one["headers"] for one in sent]
     assert sorted(one.get("x-auth-token") or one["x-api-key"] for one in headers) == [mine, mine, key]
     assert [one["body"]["mcp_servers"][0]["authorization"] for one in sent] == [key] * 3
-    everything = json.dumps([*wire, play.kept(), *map(play.code, ("compare", "curl", "magic"))], default=str)
+    everything = json.dumps(
+        [*wire, play.kept(), repr(play.form), repr(play.history), *map(play.code, ("compare", "curl", "magic"))],
+        default=str,
+    )
     assert key not in everything
     assert mine not in everything
     assert "os.environ['X_API_KEY']" in play.code()
