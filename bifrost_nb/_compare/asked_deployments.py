@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 from .._client.calls import AnyKind, CallOptions
+from .._keys import without_tool_keys
 from .._numbers import as_python, number, whole_number
 from .._prompts.messages import Turns, checked_turns
 from .._safe_text import quoted
@@ -43,6 +44,10 @@ class AskedDeployment:
     """By which API it is asked."""
     history: Turns | None = field(default=None, repr=False)
     """What was said before in its own conversation: turns in front of the prompt, templates too."""
+
+    def __repr__(self) -> str:
+        """Who is asked with what, without the keys of tools: a notebook keeps what a cell shows."""
+        return f"AskedDeployment({self.name!r}, {self.deployment!r}, {without_tool_keys(self.parameters)!r})"
 
 
 @cache

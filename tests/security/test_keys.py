@@ -328,6 +328,9 @@ def test_a_key_for_a_server_of_tools_is_sent_and_not_shown(
     for _ in range(2):
         compared = bf.compare(["openai/gpt-4o-mini"], "Hi {{i}}", inputs={"i": [1]}, client=client, chat=True, **asked)
     shown = [repr(run), str(run.params), str(mimebundle(run)), str(pickle.dumps(run)), bf.to_frame([run]).to_csv()]
+    played = bf.playground(["openai/gpt-4o-mini"], "Hi", api="chat", max_tokens=5, client=client, **asked).run()
+    played.wait(30)
+    shown += [repr(compared.plan), repr(played.form), str(played.kept()), played.code(), str(vars(played.view.form))]
     shown += [str(pickle.dumps(compared)), compared.report(tmp_path / "r.html").read_text("utf-8")]
     shown += [str(copied(client, run, form)) for form in FORMS] + [client.log.path.read_text("utf-8")]
     assert not [text for text in shown if TOOL_KEY in text]
@@ -336,7 +339,7 @@ def test_a_key_for_a_server_of_tools_is_sent_and_not_shown(
         bf.replay(client.log.frame(), ["openai/gpt-4o"], client=client)
     bf.replay(client.log.frame(limit=1), ["openai/gpt-4o"], client=client, **asked)
     sent = [str(one["body"]) for one in gateway.requests() if one["path"].endswith("completions")]
-    assert [TOOL_KEY in body for body in sent] == [True, True, True]
+    assert [TOOL_KEY in body for body in sent] == [True] * 4
 
 
 def test_a_tool_without_keys_is_recorded_as_it_is(client: Client) -> None:
