@@ -6,6 +6,7 @@ boto3 reads it) and ``response-received`` (an error instead of an answer).
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -104,6 +105,8 @@ class _Watch:
         if isinstance(body, bytes):
             exchange.take(body)
             self._recorder.end(exchange, exhausted=True)
+        elif hasattr(body, "_raw_stream"):  # a StreamingBody, which the person is given and may read in many ways
+            body._raw_stream = _Body(body._raw_stream, pending, self._recorder)
         else:
             response_dict["body"] = _Body(body, pending, self._recorder)
 
@@ -121,17 +124,43 @@ class _Body:
     def __init__(self, inner: Any, pending: _Pending, recorder: Recorder) -> None:
         self._inner, self._pending, self._recorder = inner, pending, recorder
 
-    def stream(self, *arguments: Any, **options: Any) -> Iterator[bytes]:
+    def read(self, *arguments: Any, **options: Any) -> bytes:
+        """Of `invoke_model`: all, or so many bytes at a time until none are left."""
+        with self._failing():
+            block: bytes = self._inner.read(*arguments, **options)
+        self._took(block, asked=arguments[0] if arguments else options.get("amt"))
+        return block
+
+    def readinto(self, buffer: Any) -> int:
+        with self._failing():
+            count: int = self._inner.readinto(buffer)
+        self._took(bytes(memoryview(buffer)[:count]), asked=len(buffer))
+        return count
+
+    def _took(self, block: bytes, *, asked: int | None) -> None:
         exchange = self._pending.exchange
+        if block:
+            exchange.take(block)
+        whole = exchange.headers.get("content-length") == str(exchange.size)
+        if whole or asked is None or (asked > 0 and not block):
+            self._recorder.end(exchange, exhausted=True)
+
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
         try:
-            for block in self._inner.stream(*arguments, **options):
-                exchange.take(block)
-                yield block
+            yield
         except GeneratorExit:
             raise
         except BaseException as failure:
-            self._recorder.end(exchange, failure)
+            self._recorder.end(self._pending.exchange, failure)
             raise
+
+    def stream(self, *arguments: Any, **options: Any) -> Iterator[bytes]:
+        exchange = self._pending.exchange
+        with self._failing():
+            for block in self._inner.stream(*arguments, **options):
+                exchange.take(block)
+                yield block
         self._recorder.end(exchange, exhausted=True)
 
     def close(self) -> None:

@@ -50,22 +50,25 @@ OTHER = Format(
 )
 """What is not a completion: neither prompt nor parameters are read, model and usage where they look as usual."""
 
+_OPENAI: tuple[tuple[str, str, Format], ...] = (
+    (r"/chat/completions", "chat_completion", openai.CHAT),
+    (r"/completions", "text_completion", openai.TEXT),
+    (r"/embeddings", "embedding", openai.EMBEDDING),
+    (r"/responses", "responses", openai.RESPONSES),
+    (r"/images/generations", "image_generation", OTHER),
+    (r"/audio/speech", "speech", OTHER),
+    (r"/audio/transcriptions", "transcription", OTHER),
+)
 _ROWS: tuple[tuple[str, str, Format, str], ...] = (
-    (r"/openai/deployments/(?P<model>.+)/chat/completions", "chat_completion", openai.CHAT, "azure"),
-    (r"/openai/deployments/(?P<model>.+)/completions", "text_completion", openai.TEXT, "azure"),
-    (r"/openai/deployments/(?P<model>.+)/embeddings", "embedding", openai.EMBEDDING, "azure"),
-    (r"/openai/deployments/(?P<model>.+)/responses", "responses", openai.RESPONSES, "azure"),
-    (r"/chat/completions", "chat_completion", openai.CHAT, "openai"),
-    (r"/completions", "text_completion", openai.TEXT, "openai"),
-    (r"/embeddings", "embedding", openai.EMBEDDING, "openai"),
-    (r"/responses", "responses", openai.RESPONSES, "openai"),
-    (r"/images/generations", "image_generation", OTHER, "openai"),
-    (r"/audio/speech", "speech", OTHER, "openai"),
-    (r"/audio/transcriptions", "transcription", OTHER, "openai"),
+    *((rf"/openai/deployments/(?P<model>.+){path}", kind, form, "azure") for path, kind, form in _OPENAI),
+    *((path, kind, form, "openai") for path, kind, form in _OPENAI),
     (r"/v1/messages", "chat_completion", anthropic.MESSAGES, "anthropic"),
     (r"/models/(?P<model>.+):(?:streamG|g)enerateContent", "chat_completion", genai.GENERATE, "gemini"),
     (r"/models/(?P<model>.+):(?:batchEmbedContents|embedContent)", "embedding", genai.EMBED, "gemini"),
     (r"/model/(?P<model>.+)/converse(?:-stream)?", "chat_completion", bedrock.CONVERSE, "bedrock"),
+    (r"/model/(?P<model>.+)/(?P<name>invoke)(?:-with-response-stream)?", "", OTHER, "bedrock"),
+    (r"/models/(?P<model>.+):(?P<name>[A-Za-z]+)", "", OTHER, "gemini"),
+    (r"/openai/deployments/(?P<model>[^/]+)/(?P<name>.+)", "", OTHER, "azure"),
     (r"/v2/chat", "chat_completion", cohere.CHAT, "cohere"),
     (r"/v[12]/embed", "embedding", cohere.EMBED, "cohere"),
 )
@@ -80,9 +83,13 @@ def operation(path: str) -> Operation:
         if found := pattern.match(path):
             model = unquote(found["model"]) if "model" in pattern.groupindex else None
             # The unified routes name the provider in the model; they have no default.
-            return Operation(request_type, form, None if path.startswith("/v1/") else provider, model)
-    name = re.sub(r"\W+", "_", unquote(path[_end_of_beginning(path) :])).strip("_")
-    return Operation(name[:60] or "other", OTHER)
+            kind = request_type or _name(found["name"])
+            return Operation(kind, form, None if path.startswith("/v1/") else provider, model)
+    return Operation(_name(path[_end_of_beginning(path) :]), OTHER)
+
+
+def _name(path: str) -> str:
+    return re.sub(r"\W+", "_", unquote(path)).strip("_")[:60] or "other"
 
 
 def _end_of_beginning(path: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import gzip
+import io
 import json
 import logging
 import sys
@@ -518,3 +519,31 @@ def test_wrong_arguments(ours: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "httpx2", None)
     with pytest.raises(ConfigurationError, match="pip install httpx2"):
         bf.recording_client(ours, library="httpx2")
+
+
+INVOKED: dict[str, Any] = {
+    "read": lambda body: body.read(),
+    "pieces": lambda body: b"".join(body.iter_chunks(4)),
+    "exactly": lambda body: body.read(4) + body.read(16),
+    "lines": lambda body: b"".join(body.iter_lines()),
+    "iterated": lambda body: b"".join(body),
+    "into": lambda body: io.BufferedReader(body).read(),
+    "left": lambda body: body.read(4) and body.close(),
+    "dropped": lambda body: None,
+}
+
+
+@pytest.mark.parametrize("way", INVOKED)
+def test_a_body_that_is_read_by_the_person(way: str, server: Server, ours: Client, log: RunLog) -> None:
+    """`invoke_model` of boto3 gives the body unread: however it is read the call is ok; left, it is cancelled."""
+    pytest.importorskip("boto3", reason="needs the extra sdks")
+    server.answers = [reply(said := b'{"completion": "Hi"}')]
+    bedrock = bf.sdk("bedrock", client=ours)
+    body = bedrock.invoke_model(modelId="nova/pro", body=b"{}")["body"]
+    assert INVOKED[way](body) in (said, None)
+    del body
+    gc.collect()
+    bedrock.close()
+    run = only(log)
+    assert run.status == ("cancelled" if way in ("left", "dropped") else "ok")
+    assert (run.request_type, run.requested, run.http_status) == ("invoke", "nova/pro", 200)
