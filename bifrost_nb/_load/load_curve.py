@@ -20,6 +20,7 @@ from .._prompts.inputs import prompts_of
 from .._prompts.template import render
 from .._runs.columns import Column
 from .._runs.frame import frame_of, to_frame
+from .._runs.pending import PATIENCE_S, UNATTENDED_PATIENCE_S, is_pending, wait_for_costs
 from .._safe_text import plain, quoted
 from .._statistics.intervals import share_interval
 from ..errors import ConfigurationError
@@ -196,12 +197,14 @@ class LoadCurve:
         self.target = target
         """The share of calls that must be good for a rate to hold."""
         self._steps = list(steps)
+        self._waited = False
 
     @property
     def runs(self) -> pd.DataFrame:
         """Every run, with the usual columns and ``rate_per_s`` and ``late_ms`` (sent so much after its time)."""
         import pandas as pd
 
+        self._wait_a_moment()
         sent = [(step.rate, one) for step in self._steps for one in step.arrivals]
         frame = to_frame([one.run for _, one in sent])
         frame["rate_per_s"] = pd.array([rate for rate, _ in sent], dtype="Float64")
@@ -218,7 +221,10 @@ class LoadCurve:
         independent, so it is a little narrow); ``goodput_per_s``; p50, p95 and p99 of ``ttft_ms`` and ``total_ms``
         over answered calls; ``late_ms_p50`` and ``late_ms_p99``, by which the schedule itself was late; ``cost_usd``
         (NA where one is not known); ``holds``; ``stopped`` (why not all was sent, NA where it was).
+
+        Costs that come later are in it the next time it is read.
         """
+        self._wait_a_moment()
         return frame_of(_COLUMNS, self._rows())
 
     @property
@@ -238,6 +244,11 @@ class LoadCurve:
         notes = [f"At {step.rate:g} calls a second: {step.stopped}." for step in self._steps if step.stopped]
         for step in self._steps:
             notes += _failures(step)
+        if awaited := sum(is_pending(one.run) for step in self._steps for one in step.arrivals):
+            notes.append(
+                f"{awaited:,} {'cost is' if awaited == 1 else 'costs are'} still awaited from the gateway's log; show "
+                "it again in a few seconds."
+            )
         for row in self._rows():
             if row["late_ms_p99"] is not None and row["late_ms_p99"] > LATE_MS:
                 notes.append(
@@ -267,16 +278,26 @@ class LoadCurve:
 
         return load(self.frame, self.deployment, ax)
 
+    def _wait_a_moment(self) -> None:
+        """Once, for costs that are there at once, as a comparison does."""
+        from .._foreground.environment import front_end
+
+        if not self._waited:
+            self._waited = True
+            patience = UNATTENDED_PATIENCE_S if front_end() in ("unattended", "page") else PATIENCE_S
+            wait_for_costs([one.run for step in self._steps for one in step.arrivals], patience)
+
     def __repr__(self) -> str:
         return "\n".join([repr(self._table()), *self.notes])
 
     def _repr_html_(self) -> str:
         from .._display.html import text
 
-        notes = "".join(f"<p>{text(note)}</p>" for note in self.notes)
-        return self._table()._repr_html_() + notes
+        table = self._table()._repr_html_()  # first: it waits for costs
+        return table + "".join(f"<p>{text(note)}</p>" for note in self.notes)
 
     def _table(self) -> Table:
+        self._wait_a_moment()
         limits = ", ".join(f"{name} {'≥' if LIMITS[name] else '≤'} {value:g}" for name, value in self.slo.items())
         wanted = f"at least {self.target:.0%} of the calls answered" + (f" with {limits}" if limits else "")
         held = "no rate holds" if self.rate is None else f"holds {self.rate:g} calls a second"

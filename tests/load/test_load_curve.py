@@ -119,6 +119,15 @@ def test_max_open_and_the_budget_end_it(gateway: LocalGateway, tmp_path: Path) -
     assert len(curve.runs) < 60
 
 
+def test_costs_of_the_gateways_log_are_in_it(gateway: LocalGateway, tmp_path: Path) -> None:
+    """A frame that is asked for at once has the costs that the log has a moment later, as that of a comparison."""
+    for shown in (lambda curve: curve.frame, repr, lambda curve: curve._repr_html_()):
+        curve = bf.load_curve(FAST, "Hi", rates=[40], seconds=0.5, client=client(gateway.url, tmp_path), max_tokens=2)
+        assert "awaited" not in str(shown(curve))
+        assert curve.frame["cost_usd"].notna().all()
+        assert curve.frame["cost_usd"][0] == pytest.approx(curve.runs["cost_usd"].sum())
+
+
 def test_inputs_and_chats_are_sent(gateway: LocalGateway, tmp_path: Path) -> None:
     """Rows are used in turn, a system message makes a chat, and the runs carry their place as a tag."""
     curve = bf.load_curve(
