@@ -184,8 +184,10 @@ class Recorder:
         exchange.tags = {**self.tags, "sdk_call": call, "attempt": number}
 
     def _remember(self, exchange: Exchange) -> None:
-        """A failure of the kind that SDKs try again."""
-        if exchange.status is None or exchange.status in _RETRIED or exchange.status >= 500:
+        """A failure of the kind that SDKs try again; what was cancelled or interrupted they do not."""
+        status = exchange.status
+        failed = isinstance(exchange.failure, Exception) if status is None else status in _RETRIED or status >= 500
+        if failed:
             tags = exchange.tags
             self._failed[_fingerprint(exchange)] = (tags["sdk_call"], tags["attempt"], time.monotonic())
             if len(self._failed) > 1000:

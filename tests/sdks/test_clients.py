@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import gzip
 import io
@@ -255,6 +256,25 @@ def test_headers_of_the_sdk_stay(way: Way, server: Server, ours: Client, log: Ru
     request = way.run(ours, lambda send: send("POST", server.url + PATH, content=QUESTION, headers=stand_in))[3]
     assert not stand_in.keys() & server.requests[1][2].keys()
     assert stand_in.items() <= dict(request.headers).items()  # the SDK's own object is as it made it
+
+
+def test_a_cancelled_call_is_not_retried(server: Server, ours: Client, log: RunLog) -> None:
+    """Who asks the same again after a limit of their own makes a new call: SDKs retry failures alone."""
+    silent = lambda handler: server.released.wait(30)  # noqa: E731
+    server.answers = [silent, reply(b"{}", 503)]
+
+    async def ask() -> None:
+        async with bf.recording_async_client(ours) as http:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await http.post(server.url + PATH, content=QUESTION)
+            for _ in range(2):
+                await http.post(server.url + PATH, content=QUESTION)
+
+    asyncio.run(ask())
+    runs = log.read()
+    assert [(run.status, run.tags["attempt"]) for run in runs] == [("cancelled", 1), ("error", 1), ("ok", 2)]
+    assert runs[0].tags["sdk_call"] != runs[1].tags["sdk_call"] == runs[2].tags["sdk_call"]
 
 
 @WAYS
