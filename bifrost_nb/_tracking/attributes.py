@@ -34,16 +34,17 @@ PROVIDERS = {
 }
 """The gateway's name -> the convention's, where they differ."""
 _NUMBERS = {
-    "max_tokens": "max_tokens",
-    "max_completion_tokens": "max_tokens",
-    "max_output_tokens": "max_tokens",
+    **dict.fromkeys(("max_tokens", "max_completion_tokens", "max_output_tokens", "maxTokens"), "max_tokens"),
+    "maxOutputTokens": "max_tokens",
     "temperature": "temperature",
-    "top_p": "top_p",
-    "top_k": "top_k",
-    "frequency_penalty": "frequency_penalty",
-    "presence_penalty": "presence_penalty",
     "seed": "seed",
+    **dict.fromkeys(("top_p", "topP", "p"), "top_p"),
+    **dict.fromkeys(("top_k", "topK", "k"), "top_k"),
+    **dict.fromkeys(("frequency_penalty", "frequencyPenalty"), "frequency_penalty"),
+    **dict.fromkeys(("presence_penalty", "presencePenalty"), "presence_penalty"),
 }
+"""A parameter, as the gateway or the API of an SDK calls it -> the convention's name."""
+_STOPS = ("stop", "stop_sequences", "stopSequences")
 _OURS = (
     *("run_id", "comparison_id", "prompt_id", "repeat", "requested_provider", "model_deployment"),
     *("is_fallback", "fallback_index", "status", "cost_usd", "cost_source", "queue_ms", "latency_ms", "chunks"),
@@ -122,8 +123,7 @@ def _parameters(params: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
             whole = attribute in ("max_tokens", "seed", "top_k")
             found[f"gen_ai.request.{attribute}"] = int(value) if whole else float(value)
-    stop = params.get("stop")
-    if stop:
+    if stop := next((params[name] for name in _STOPS if params.get(name)), None):
         found["gen_ai.request.stop_sequences"] = [str(each) for each in (stop if isinstance(stop, list) else [stop])]
     if params.get("stream"):
         found["gen_ai.request.stream"] = True
@@ -167,10 +167,11 @@ def _said(role: str, text: Any) -> dict[str, Any]:
 
 
 def _turn(message: Mapping[str, Any]) -> dict[str, Any]:
-    role, content = str(message.get("role")), message.get("content")
-    if role == "tool":
-        answer = {"type": "tool_call_response", "id": message.get("tool_call_id"), "response": content}
-        return {"role": role, "parts": [answer]}
+    """A turn, as any of the APIs that a run may have come by writes it."""
+    role, content = message.get("role"), message.get("content", message.get("parts"))
+    if role == "tool" and "tool_call_id" in message:
+        return {"role": role, "parts": [_returned(message.get("tool_call_id"), content)]}
+    role = "assistant" if role == "model" else str(role)
     parts = [_part(each) for each in content] if isinstance(content, list) else []
     calls = message.get("tool_calls")
     calls = calls if isinstance(calls, list) else []
@@ -185,20 +186,41 @@ def _part(part: Any) -> dict[str, Any]:
         return {"type": "text", "content": str(part)}
     if isinstance(part.get("text"), str):
         return {"type": "text", "content": part["text"]}
+    if (tool := _tool(part)) is not None:
+        return tool
     picture = part.get("image_url")
     address = picture.get("url") if isinstance(picture, Mapping) else picture
     if isinstance(address, str) and address.startswith("http"):
         return {"type": "uri", "modality": "image", "uri": address}
-    return {"type": str(part.get("type"))}
+    return {"type": str(part.get("type") or next(iter(part), "unknown"))}
+
+
+def _tool(part: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A call of a tool or what it gave back, as Anthropic, Bedrock or Google write it; else None."""
+    if part.get("type") == "tool_use":
+        return _call(part.get("id"), part.get("name"), part.get("input"))
+    if part.get("type") == "tool_result":
+        return _returned(part.get("tool_use_id"), part.get("content"))
+    for name in ("toolUse", "functionCall"):
+        if isinstance(use := part.get(name), Mapping):
+            return _call(use.get("toolUseId", use.get("id")), use.get("name"), use.get("input", use.get("args")))
+    for name in ("toolResult", "functionResponse"):
+        if isinstance(use := part.get(name), Mapping):
+            return _returned(use.get("toolUseId", use.get("id")), use.get("content", use.get("response")))
+    return None
+
+
+def _call(identity: Any, name: Any, arguments: Any) -> dict[str, Any]:
+    return {"type": "tool_call", "id": identity, "name": name, "arguments": arguments}
+
+
+def _returned(identity: Any, response: Any) -> dict[str, Any]:
+    told = [_part(each) for each in response] if isinstance(response, list) else response
+    return {"type": "tool_call_response", "id": identity, "response": told}
 
 
 def _called(call: Any) -> dict[str, Any]:
     function = call.get("function") if isinstance(call, Mapping) else None
     if not isinstance(function, Mapping):
         return {"type": "tool_call", "name": "unknown"}
-    return {
-        "type": "tool_call",
-        "id": call.get("id"),
-        "name": function.get("name"),
-        "arguments": function.get("arguments"),
-    }
+    return _call(call.get("id"), function.get("name"), function.get("arguments"))

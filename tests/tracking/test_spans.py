@@ -211,6 +211,49 @@ def test_messages_tools_and_what_a_hook_leaves_out(gateway: LocalGateway, log: R
     assert hidden.text not in told
 
 
+CALL, GIVEN = {"city": "Kiel"}, [{"text": "rain"}, {"image": {"bytes": "iVBOR"}}]
+TURNS: dict[str, list[dict[str, Any]]] = {
+    "genai": [
+        {"role": "user", "parts": [{"text": "Rain?"}]},
+        {"role": "model", "parts": [{"functionCall": {"id": "c", "name": "look", "args": CALL}}]},
+        {"role": "user", "parts": [{"functionResponse": {"id": "c", "name": "look", "response": GIVEN}}]},
+    ],
+    "bedrock": [
+        {"role": "user", "content": [{"text": "Rain?"}]},
+        {"role": "assistant", "content": [{"toolUse": {"toolUseId": "c", "name": "look", "input": CALL}}]},
+        {"role": "user", "content": [{"toolResult": {"toolUseId": "c", "content": GIVEN}}]},
+    ],
+    "anthropic": [
+        {"role": "user", "content": "Rain?"},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "c", "name": "look", "input": CALL}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c", "content": GIVEN}]},
+    ],
+}
+"""One conversation, as the SDKs' APIs write it."""
+
+
+@pytest.mark.parametrize("api", TURNS)
+def test_conversations_of_other_sdks(api: str) -> None:
+    """What another SDK asked has its texts, its calls of tools and its parameters, however its API writes them."""
+    params = {
+        "genai": {"maxOutputTokens": 7, "topP": 0.5, "stopSequences": ["x"]},
+        "bedrock": {"maxTokens": 7, "topP": 0.5, "stopSequences": ["x"]},
+        "anthropic": {"max_tokens": 7, "top_p": 0.5, "stop_sequences": ["x"]},
+    }
+    spans = InMemorySpanExporter()
+    bf.export_spans(Run(prompt=json.dumps(TURNS[api]), params=params[api]), exporter=spans, content=True)
+    told = dict(spans.get_finished_spans()[0].attributes or {})
+    user, assistant, tool = json.loads(str(told["gen_ai.input.messages"]))
+    assert user == {"role": "user", "parts": [{"type": "text", "content": "Rain?"}]}
+    call = {"type": "tool_call", "id": "c", "name": "look", "arguments": CALL}
+    assert assistant == {"role": "assistant", "parts": [call]}
+    assert tool["parts"] == [
+        {"type": "tool_call_response", "id": "c", "response": [{"type": "text", "content": "rain"}, {"type": "image"}]}
+    ]
+    names = ("max_tokens", "top_p", "stop_sequences")
+    assert [told[f"gen_ai.request.{name}"] for name in names] == [7, 0.5, ("x",)]
+
+
 @pytest.mark.parametrize("pickled", [False, True])
 @pytest.mark.parametrize("hook", [lambda text, what: text.replace(WORDS, "[place]"), lambda text, what: None])
 def test_no_part_of_a_comparison_goes_around_the_hook(
