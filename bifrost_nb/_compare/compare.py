@@ -226,17 +226,17 @@ def compare(
         if live or cluster is not None or looks is not None:
             raise ConfigurationError("live, until and cluster go with single calls; leave them out of mode='batch'.")
         return _by_batch(client, plan, scorers, dry_run=dry_run, fresh=fresh, max_cost_usd=max_cost_usd)
-    if dry_run:
-        from .dry_run import estimated
-
-        done = {} if fresh else recorded(plan, client.log)
-        return estimated(client, plan, done, may_end_after=FIRST_INPUTS if looks else None)
     if looks is not None and (cluster is not None or live is True):
         raise ConfigurationError("until='decided' goes batch by batch, without live=True or a cluster; leave them out.")
     if cluster is not None and plan.kind in MEDIA:
         raise ConfigurationError("Workers of a cluster get no pictures and no sound; leave cluster= out.")
     if cluster is not None and (live or max_cost_usd is not None):
         raise ConfigurationError("live and max_cost_usd do not reach the workers of a cluster; leave them out.")
+    if dry_run:
+        from .dry_run import estimated
+
+        done = {} if fresh else recorded(plan, client.log)
+        return estimated(client, plan, done, may_end_after=FIRST_INPUTS if looks else None)
     with resumed([plan], client, fresh=fresh) as found:
         done = found.done
         if found.interrupted:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._client.calls import REQUEST_TYPES
 from .._files import read_file, user_path, write_private
 from .._prompts.pictures import MOST_BYTES, as_url
 from .._safe_text import plain, quoted
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from .._runs.run import Run
     from .plan import Plan, Trial
 
-__all__ = ["checked_folder", "give_back", "keeper", "notes_on_media"]
+__all__ = ["checked_folder", "give_back", "is_gone", "keeper", "notes_on_media"]
 
 REMEMBERED_BYTES = 256_000_000
 """Of all pictures and sound that this process remembers; the oldest go first."""
@@ -124,11 +125,17 @@ def _read(path: Path) -> bytes:
         return b""
 
 
+def is_gone(run: Run) -> bool:
+    """Whether the answer was a picture or sound that is not there any more; of a picture an address may be there."""
+    drawn = run.request_type in (REQUEST_TYPES["image"], REQUEST_TYPES["speech"])
+    return drawn and run.status == "ok" and not (run.images or run.audio or run.annotations)
+
+
 def notes_on_media(plan: Plan, runs: Iterable[Run]) -> list[str]:
     """What is to be said of answers whose pictures or sound are gone."""
     if plan.kind not in ("image", "speech"):
         return []
-    gone = sum(not run.images and not run.audio and run.status == "ok" and not run.annotations for run in runs)
+    gone = sum(map(is_gone, runs))
     if not gone:
         return []
     what = "pictures" if plan.kind == "image" else "sound"

@@ -152,7 +152,7 @@ class Plan:
             repeat=trial.repeat,
             **options,
         )
-        call.headers = _with_own_cache_key(call.headers, trial)
+        call.headers = _with_own_cache_key(call.headers, trial, self.asked)
         if asked.kind in ("image", "speech"):
             call.before_log = keeper(self, trial)
         return call
@@ -184,10 +184,16 @@ def _is_cache_key(name: str) -> bool:
     return name.lower() == "x-bf-cache-key"
 
 
-def _with_own_cache_key(headers: Mapping[str, str], trial: Trial) -> Mapping[str, str]:
+def _with_own_cache_key(
+    headers: Mapping[str, str], trial: Trial, asked: Sequence[AskedDeployment]
+) -> Mapping[str, str]:
     """Each repeat has a cache key of its own: an answer out of the cache is no second sample."""
-    twin = trial.prompt.prompt_id.partition("-")[2]  # the same text once more is a sample of its own, too
-    mark = f"-{trial.repeat}{f'-{twin}' if twin else ''}"
+    if not any(map(_is_cache_key, headers)):
+        return headers
+    twin = trial.prompt.prompt_id.partition("-")[2]  # the same text once more is a sample of its own, too,
+    names = [one.name for one in asked if one.deployment == trial.asked.deployment]
+    variant = names.index(trial.asked.name)  # and so is the same deployment under another name
+    mark = f"-{trial.repeat}{f'-{twin}' if twin else ''}{f'-variant{variant}' if variant else ''}"
     return {name: value + mark if _is_cache_key(name) else value for name, value in headers.items()}
 
 

@@ -22,6 +22,7 @@ from .._keys import without_keys
 from .._safe_text import plain, quoted
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError
+from .kept_media import is_gone
 from .same_function import sameness
 
 if TYPE_CHECKING:
@@ -213,6 +214,8 @@ def _prejudged(run: Run) -> Judged | None:
     if "response" in run.written and run.written["response"] == run.response:
         text = "the answer comes from the log, where a redact hook had changed or left out its text"
         return Judged(None, None, text)
+    if is_gone(run):
+        return Judged(None, None, "the answer comes from the log, which keeps no pictures and no sound")
     return None
 
 

@@ -187,7 +187,7 @@ def _parameters(comparison: Comparison, secrets: Any) -> dict[str, str]:
 
 
 def _as_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Columns that JSON can hold, dates as text."""
+    """Columns that JSON can hold; dates, and whatever else it has no form for, as text."""
     import pandas as pd
 
     found = frame.copy()
@@ -195,7 +195,18 @@ def _as_table(frame: pd.DataFrame) -> pd.DataFrame:
         if pd.api.types.is_datetime64_any_dtype(found[name]):
             found[name] = [None if pd.isna(value) else value.isoformat() for value in found[name]]
     found.columns = [str(name) for name in found.columns]
-    return found.astype(object).where(found.notna(), None)
+    found = found.astype(object).where(found.notna(), None)
+    for name in [name for name in found.columns if name.startswith("input_")]:  # of any type
+        found[name] = pd.Series([_cell(value) for value in found[name]], index=found.index, dtype=object)
+    return found
+
+
+def _cell(value: Any) -> Any:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        return plain(str(value))
+    return value
 
 
 def _refused(error: BaseException, address: str | None, secrets: Any) -> BifrostError:

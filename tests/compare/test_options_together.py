@@ -232,3 +232,50 @@ def test_a_judgement_is_pickled_as_the_hook_wants_it(gateway: LocalGateway, log:
     loaded = pickle.loads(written)
     assert loaded.frame.dtypes.equals(judged.frame.dtypes)
     assert loaded.frame["winner"].tolist() == judged.frame["winner"].tolist()
+
+
+def test_the_same_deployment_twice_is_two_samples_of_a_cache(client: Client) -> None:
+    """Under two names, to see how far apart equals come out: the second is no echo of the first."""
+    compared = bf.compare(
+        [{"deployment": CHAT, "name": "a"}, {"deployment": CHAT, "name": "b"}], "Name a {{x}}.",
+        inputs={"x": ["bird", "tree"]}, headers={"x-bf-cache-key": "mine"}, client=client,
+    )  # fmt: skip
+    assert compared.frame["cache_hit"].tolist() == [False] * 4
+
+
+DRAWN = """
+import sys
+import bifrost_nb as bf
+log = bf.RunLog(sys.argv[2])
+compared = bf.compare(["openai/gpt-image-1"], "A {{x}}", inputs={"x": ["bird", "tree"]}, api="image",
+    client=bf.Client(sys.argv[1], log=log), score=lambda run: len(run.images))
+print(compared.frame["score"].astype(object).fillna("NA").tolist(), compared.frame["score_error"].isna().sum())
+"""
+
+
+def test_pictures_that_are_gone_have_no_score(gateway: LocalGateway, tmp_path: Path) -> None:
+    """In the next kernel the log has none of them: no score is worked out of nothing, and the column says why."""
+    command = [sys.executable, "-c", DRAWN, gateway.url, str(tmp_path / "runs.jsonl")]
+    told = [subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip() for _ in range(2)]
+    assert told == ["[1.0, 1.0] 2", "['NA', 'NA'] 0"]
+    assert len([one for one in sent(gateway) if "images" in one["path"]]) == 2
+
+
+@pytest.mark.parametrize(
+    "together",
+    [
+        {"until": "decided", "live": True, "score": lambda run: 1},
+        {"cluster": object(), "max_cost_usd": 1.0},
+        {"cluster": object(), "live": True},
+        {"cluster": object(), "api": "image", "deployments": ["openai/gpt-image-1"]},
+    ],
+    ids=["until and live", "cluster and money", "cluster and live", "cluster and pictures"],
+)
+def test_a_dry_run_refuses_what_would_be_refused(client: Client, gateway: LocalGateway, together: Any) -> None:
+    """What it says can be sent can be sent."""
+    inputs = {"x": [f"bird {number}" for number in range(40)]}
+    asked = {"deployments": [CHAT, OTHER], "prompt": "Name a {{x}}.", "inputs": inputs, "client": client, **together}
+    for dry in (True, False):
+        with pytest.raises(ConfigurationError, match=r"leave (them|cluster=) out"):
+            bf.compare(**asked, dry_run=dry)
+    assert sent(gateway) == []

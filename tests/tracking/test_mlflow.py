@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 import bifrost_nb as bf
 from bifrost_nb import BifrostError, Client, Comparison, ConfigurationError, LocalGateway, RunLog, scorers
@@ -178,3 +179,22 @@ def test_without_the_extra(comparison: Comparison, monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "mlflow", None)
     with pytest.raises(ConfigurationError, match=r"bifrost-nb\[mlflow\]"):
         bf.export_mlflow(comparison)
+
+
+def test_inputs_of_any_type_are_there_as_text(client: Client, store: tuple[str, Any], tmp_path: Path) -> None:
+    """Paths, bytes, pictures beside none: what JSON has no form for is no reason to lose the export."""
+    inputs = {
+        "x": ["tea", "rain"],
+        "path": [tmp_path / "a", None],
+        "bytes": [b"\xff", "text"],
+        "picture": [Image.new("RGB", (2, 2)), None],
+        "tools": [[{"type": "function"}], None],
+    }
+    comparison = bf.compare(["azure/fast"], "Say {{x}}.", inputs=inputs, client=client)
+    run_id = bf.export_mlflow(comparison, tracking_uri=store[0], report=False)
+    path = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="answers.json", tracking_uri=store[0])
+    table = json.loads(Path(path).read_text())
+    told = dict(zip(table["columns"], table["data"][0], strict=True))
+    assert (told["input_path"], told["input_bytes"]) == (str(tmp_path / "a"), "b'\\xff'")
+    assert told["input_picture"].startswith("<PIL.Image")
+    assert told["input_tools"] == [{"type": "function"}]
