@@ -295,7 +295,17 @@ def _prepared(client: Client, source: Source, asked: AskedDeployment) -> Call:
     options = {**source.asked, **_parameters(source, asked)}
     if any(HIDDEN in str(options.get(name)) for name in ("tools", "extra")):
         raise ConfigurationError("the keys of its tools are not recorded: pass them in tools= or extra=.")
+    # A run of Anthropic's SDK is a chat too; its gateway would take these and leave them out.
+    if any("input_schema" in tool for tool in _dicts(options.get("tools"))):
+        raise ConfigurationError("its tools are written as Anthropic's API takes them: pass them in tools=.")
+    parts = (part for turn in _dicts(options.get("messages")) for part in _dicts(turn.get("content")))
+    if any(part.get("type") in ("tool_use", "tool_result") or "source" in part for part in parts):
+        raise ConfigurationError("its messages have parts that only Anthropic's API takes.")
     return client.prepare(source.kind, asked.deployment, stream=source.stream, fallbacks=fallbacks, **options)
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def _parameters(source: Source, asked: AskedDeployment) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 import bifrost_nb as bf
-from bifrost_nb import Client, ConfigurationError, LocalGateway, TemplateError
+from bifrost_nb import Client, ConfigurationError, LocalGateway, Run, TemplateError
 from bifrost_nb._notebook.code_export import copy
 from bifrost_nb._prompts.pictures import MOST_BYTES, data_url, shortened
 from bifrost_nb._prompts.value_text import Fault
@@ -181,6 +181,27 @@ def test_a_replay_asks_the_same_conversation(client: Client, gateway: LocalGatew
     key = lambda body: json.dumps(body["messages"])  # noqa: E731
     for old, new in zip(sorted(before, key=key), sorted(after, key=key), strict=True):
         assert (old["messages"], old["tools"]) == (new["messages"], new["tools"])
+
+
+def test_what_anthropics_sdk_asked_is_not_half_sent(client: Client, gateway: LocalGateway) -> None:
+    """Tools and parts that only its API takes are left out with their reason; own tools in their place are sent."""
+    tools = [{"name": "look", "input_schema": {"type": "object", "properties": {}}}]
+    use = {"type": "tool_use", "id": "a", "name": "look", "input": {}}
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": [use]}]
+    picture = [{"role": "user", "content": [{"type": "image", "source": {"type": "base64", "data": "iVBOR"}}]}]
+    old = [
+        Run(request_type="chat_completion", prompt="Hi", params={"max_tokens": 5, "tools": tools}, status="ok"),
+        Run(request_type="chat_completion", prompt=json.dumps(turns), response="a"),
+        Run(request_type="chat_completion", prompt=json.dumps(picture), response="a"),
+        Run(request_type="chat_completion", prompt="Hi", params={"max_tokens": 5}, status="ok"),
+    ]
+    replayed = bf.replay(old, ["openai/gpt-4o-mini"], client=client)
+    assert len(replayed) == 1
+    assert any("row 0 was left out: its tools are written as Anthropic's" in note for note in replayed.notes)
+    assert any("2 rows (the first is row 1) were left out: its messages have parts" in note for note in replayed.notes)
+    ours = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}]
+    assert len(bf.replay(old[:1], ["openai/gpt-4o-mini"], tools=ours, client=client)) == 1
+    assert [one["body"].get("tools") for one in gateway.requests() if one["method"] == "POST"] == [None, ours]
 
 
 def test_a_comparison_replays_with_its_pictures_and_its_frame_says_that_it_cannot(
