@@ -14,8 +14,10 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from functools import partial
+from itertools import count
 from typing import Any
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 from .._client.client import Client, chosen_client
 from .._client.portal import portal
@@ -206,7 +208,12 @@ def _harmless() -> Iterator[None]:
 def _fingerprint(exchange: Exchange) -> Any:
     """The same request, from the same task or thread."""
     try:
-        task: Any = asyncio.current_task()
+        caller: Any = asyncio.current_task() or threading.current_thread()
     except RuntimeError:
-        task = None
-    return id(task) if task is not None else threading.get_ident(), exchange.path, hash(exchange.question)
+        caller = threading.current_thread()
+    return _callers.setdefault(caller, next(_numbers)), exchange.path, hash(exchange.question)
+
+
+_callers: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+"""A number for each task and thread: the next one often has the `id` of one that has ended."""
+_numbers = count()

@@ -277,6 +277,25 @@ def test_a_cancelled_call_is_not_retried(server: Server, ours: Client, log: RunL
     assert runs[0].tags["sdk_call"] != runs[1].tags["sdk_call"] == runs[2].tags["sdk_call"]
 
 
+def test_another_task_or_thread_is_another_call(server: Server, ours: Client, log: RunLog) -> None:
+    """The next task or thread, which often takes the place of the last in memory, is no retry of what that asked."""
+    server.answers = [reply(b"{}", 503)] * 8
+
+    async def ask() -> None:
+        async with bf.recording_async_client(ours) as http:
+            for _ in range(4):
+                await asyncio.create_task(http.post(server.url + PATH, content=QUESTION))
+
+    asyncio.run(ask())
+    with bf.recording_client(ours) as http:
+        for _ in range(4):
+            thread = threading.Thread(target=http.post, args=(server.url + PATH,), kwargs={"content": QUESTION})
+            thread.start()
+            thread.join()
+            del thread
+    assert [run.tags["attempt"] for run in log.read()] == [1] * 8
+
+
 @WAYS
 def test_a_key_of_the_sdk_that_comes_back(way: Way, server: Server, ours: Client, log: RunLog) -> None:
     """A key that only the SDK was given is in no line of the log, whatever repeats it; a stand-in in no error."""
