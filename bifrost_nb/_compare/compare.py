@@ -21,7 +21,7 @@ from .plan import Plan, make_plan
 from .progress import Bar
 from .resume import recorded, resumed
 from .run_sweep import run_sweep
-from .scoring import ScorerFunction, check_columns, scorers_of
+from .scoring import ScorerFunction, asks_models, check_columns, scorers_of
 from .sweep import Sweep
 from .until import FIRST_INPUTS, looks_of
 from .until_loop import decide
@@ -236,7 +236,8 @@ def compare(
         from .dry_run import estimated
 
         done = {} if fresh else recorded(plan, client.log)
-        return estimated(client, plan, done, may_end_after=FIRST_INPUTS if looks else None)
+        first = FIRST_INPUTS if looks else None
+        return estimated(client, plan, done, may_end_after=first, judged=asks_models(scorers))
     with resumed([plan], client, fresh=fresh) as found:
         done = found.done
         if found.interrupted:
@@ -274,7 +275,8 @@ def _by_batch(
         from .dry_run import estimated
 
         check_plan(client, plan)
-        return estimated(client, plan, {} if fresh else recorded(plan, client.log), batch_rates=rates_of(plan))
+        done = {} if fresh else recorded(plan, client.log)
+        return estimated(client, plan, done, batch_rates=rates_of(plan), judged=asks_models(scorers))
     return compare_by_batch(client, plan, scorers=scorers, max_cost_usd=max_cost_usd, fresh=fresh)
 
 

@@ -45,8 +45,12 @@ class DryRun:
     (prompts that do not fit the context length together with their answer).
     """
 
-    def __init__(self, plan: Plan, frame: pd.DataFrame, may_end_after: int | None = None) -> None:
+    def __init__(
+        self, plan: Plan, frame: pd.DataFrame, may_end_after: int | None = None, *, judged: bool = False
+    ) -> None:
         self.plan, self.frame = plan, frame
+        self.judged = judged
+        """Whether models are to judge the answers: what that costs is not known before, and not in the figures."""
         self.may_end_after = may_end_after
         """With ``until="decided"`` the inputs after which it is first looked; the figures are the most it can take."""
 
@@ -105,7 +109,8 @@ class DryRun:
         ends = "" if self.may_end_after is None else f" It may be decided from {self.may_end_after} inputs on."
         guessed = self.frame.loc[~self.frame["counted"].fillna(True).astype(bool), "deployment"]
         which = f" Prompt tokens of {', '.join(guessed)} are an estimate." if len(guessed) else ""
-        return ", ".join(said) + f".{ends}{which}"
+        judging = " What the models that judge cost comes on top." if self.judged else ""
+        return ", ".join(said) + f".{ends}{which}{judging}"
 
 
 def estimated(
@@ -116,11 +121,12 @@ def estimated(
     may_end_after: int | None = None,
     batch_rates: Mapping[str, float] | None = None,
     count: bool = True,
+    judged: bool = False,
 ) -> DryRun:
     """The estimate of `plan`, where `done` holds what need not be sent; see `DryRun.may_end_after`.
 
     `batch_rates` is the share of the list price that a batch costs, by the variant's name: how long one takes is not
-    known. Without `count` no provider is asked for the tokens.
+    known. Without `count` no provider is asked for the tokens. `judged`: see `DryRun.judged`.
     """
     import pandas as pd
 
@@ -139,7 +145,9 @@ def estimated(
     whole = ["cells", "recorded", "to_send", "prompt_tokens", "max_completion_tokens", "too_long"]
     amounts = ["cost_low_usd", "cost_high_usd", "minutes"]
     dtypes = dict.fromkeys(whole, "Int64") | dict.fromkeys(amounts, "Float64")
-    return DryRun(plan, frame.astype({"deployment": "string", "counted": "boolean", **dtypes}), may_end_after)
+    return DryRun(
+        plan, frame.astype({"deployment": "string", "counted": "boolean", **dtypes}), may_end_after, judged=judged
+    )
 
 
 def tokens_of(text: str) -> int:

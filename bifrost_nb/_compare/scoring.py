@@ -36,6 +36,7 @@ __all__ = [
     "Score",
     "Scorer",
     "ScorerFunction",
+    "asks_models",
     "called",
     "check_columns",
     "judged_of",
@@ -159,6 +160,12 @@ def scorers_of(score: Any) -> dict[str, ScorerFunction]:
                 hint="bf.scorers has ready ones: score=bf.scorers.exact('expected').",
             )
     return named
+
+
+def asks_models(scorers: Mapping[str, ScorerFunction]) -> bool:
+    """Whether one of `scorers` is known to ask models, which costs."""
+    own = (each.scorer if isinstance(each, Bounded) else each for each in scorers.values())
+    return any(isinstance(each, ModelScorer) for each in own)
 
 
 def check_columns(scorers: Mapping[str, ScorerFunction], columns: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["load_report"]
 
 _OPENING = '<script type="application/json" id="bifrost-data">'
+_INSTANT = "datetime64[us, UTC]"
 _OWN_DTYPES = ("boolean", "Int64", "Float64")
 """What columns beside those of every frame may be (``valid``, typed answers, scores); their JSON is not enough."""
 
@@ -85,6 +86,8 @@ def _typed(block: dict[str, Any]) -> pd.DataFrame:
         kind = "Float64" if name in scores else dtypes[name]
         if kind in _OWN_DTYPES:
             more[name] = pd.array(values, dtype=kind)
+        elif kind == _INSTANT:
+            more[name] = pd.DatetimeIndex(pd.to_datetime(values, utc=True, format="ISO8601")).as_unit("us")
         elif all(value is None or isinstance(value, str) for value in values):
             more[name] = pd.Series(values, dtype=frame["prompt"].dtype, index=frame.index)
         else:

@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from pydantic import BaseModel
 
 import bifrost_nb as bf
-from bifrost_nb import Client, ConfigurationError, LocalGateway, RunLog
+from bifrost_nb import Client, ConfigurationError, LocalGateway, RunLog, scorers
 
 TEXT, CHAT, OTHER = "azure/gpt-35-turbo-instruct", "openai/gpt-4o-mini", "azure/gpt-4o"
 RESPONSES = {"deployment": CHAT, "api": "responses", "name": "responses"}
@@ -279,3 +280,32 @@ def test_a_dry_run_refuses_what_would_be_refused(client: Client, gateway: LocalG
         with pytest.raises(ConfigurationError, match=r"leave (them|cluster=) out"):
             bf.compare(**asked, dry_run=dry)
     assert sent(gateway) == []
+
+
+@pytest.mark.parametrize("mode", ["live", "batch"])
+def test_a_dry_run_says_that_judging_is_not_in_it(client: Client, mode: Any) -> None:
+    """What a rubric or embeddings cost depends on the answers; of scorers that only compute nothing is said."""
+    rubric = scorers.rubric("Is it a name?", judge=OTHER)
+    for score, told in ((rubric, True), (scorers.bounded(rubric, 0, 1), True), (scorers.length(max=9), False)):
+        estimate = bf.compare(
+            [CHAT], "Name a bird.", max_tokens=5, score=score, client=client, mode=mode, dry_run=True
+        )  # fmt: skip
+        assert ("What the models that judge cost comes on top." in repr(estimate)) is told
+        assert ("comes on top" in estimate._repr_html_()) is told
+
+
+class Visit(BaseModel):
+    """An answer with a time of day."""
+
+    at: datetime
+    place: str
+
+
+def test_a_report_keeps_the_types_of_answers(client: Client, tmp_path: Path) -> None:
+    """Times too, which other rows may lack."""
+    compared = bf.compare([CHAT, OTHER], "When and where?", schema=Visit, client=client)
+    loaded = bf.load_report(compared.report(tmp_path / "report.html"))
+    columns = ["valid", "answer_at", "answer_place"]
+    assert compared.frame["answer_at"].dtype == "datetime64[us, UTC]"
+    assert compared.frame["answer_at"].notna().any()
+    pd.testing.assert_frame_equal(loaded[columns], compared.frame[columns])
