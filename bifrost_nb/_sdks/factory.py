@@ -52,7 +52,8 @@ def sdk(
         raise ConfigurationError(f"There is no SDK {quoted(name)}; known are {', '.join(_SDKS)}.{hint}")
     for module in chosen.modules:
         _installed(module, chosen.package)
-    recorder = Recorder(client, {"sdk": name, **(tags or {})})
+    recorder = Recorder(client, tags)
+    recorder.tags = {"sdk": name, **recorder.tags}
     return chosen.build(_Place(recorder, recorder.base_url + PREFIXES[name], asynchronous, dict(options)), options)
 
 

@@ -98,13 +98,19 @@ def _scored(runs: Any) -> Iterator[tuple[Run, list[_Score]]]:
             ]
             yield run, [*scores, *_rating(run)]
         return
+    if not isinstance(runs, Run | Iterable):
+        raise _no_runs(runs)
     for run in [runs] if isinstance(runs, Run) else runs:
         if not isinstance(run, Run):
-            raise ConfigurationError(
-                f"runs must be a comparison or runs, not {type(run).__name__}.",
-                hint='Pass bf.run_log().read(since="1d") for recorded ones.',
-            )
+            raise _no_runs(run)
         yield run, _rating(run)
+
+
+def _no_runs(found: object) -> ConfigurationError:
+    return ConfigurationError(
+        f"runs must be a comparison or runs, not {type(found).__name__}.",
+        hint='Pass bf.run_log().read(since="1d") for recorded ones.',
+    )
 
 
 def _rating(run: Run) -> list[_Score]:

@@ -140,6 +140,9 @@ def test_a_run_recorded_twice_is_one_row(log: RunLog) -> None:
         ({"run_id": "other"}, "no column 'run_id' that can be updated"),
         ({"cost_usd": "cheap"}, "cost_usd='cheap' does not fit its column, which is Float64"),
         ({"chunks": 1.5}, "chunks=1.5 does not fit its column, which is Int64"),
+        ({"tags": "too long"}, "tags takes a dict, not 'too long'"),
+        ({"fallbacks": {"a": 1}}, "fallbacks takes a list, not"),
+        ({"rating": {"a": 1}}, "rating={'a': 1} does not fit its column, which is string"),
     ],
 )
 def test_an_update_takes_columns_only(log: RunLog, facts: dict[str, Any], message: str) -> None:

@@ -47,6 +47,8 @@ def test_wrong_arguments(client: Client) -> None:
         bf.sdk("pydanticai", client=client)
     with pytest.raises(ConfigurationError, match="async"):
         bf.sdk("bedrock", asynchronous=True, client=client)
+    with pytest.raises(ConfigurationError, match="tags must be a dict, not str"):
+        bf.sdk("openai", client=client, tags="nightly")  # type: ignore[arg-type]
 
 
 @needs_sdks

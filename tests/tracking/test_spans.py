@@ -361,8 +361,9 @@ def test_wrong_arguments(arguments: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said) as wrong:
         bf.export_spans([Run()], **arguments)
     assert "user:word" not in str(wrong.value)
-    with pytest.raises(ConfigurationError, match="comparison or runs"):
-        bf.export_spans(["run"], "http://localhost:4318")  # type: ignore[list-item]
+    for what in (["run"], None, 5):
+        with pytest.raises(ConfigurationError, match="comparison or runs"):
+            bf.export_spans(what, "http://localhost:4318")  # type: ignore[arg-type]
 
 
 def test_the_variables_of_opentelemetry_count(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ from ..columns import COLUMNS, NAMES, Column, Dtype
 from ..run import Attempt, Run
 from .blocks import LINE_BYTES
 
-__all__ = ["EXTRA", "SCHEMA", "cell", "decode", "encode", "encode_update", "valid"]
+__all__ = ["EXTRA", "JSON_COLUMNS", "SCHEMA", "cell", "decode", "encode", "encode_update", "valid"]
 
 SCHEMA = 1
 """Version of the line format. Columns may be added under the same number: a reader leaves out what it does not know."""
@@ -43,7 +43,8 @@ EXTRA = (
     "redacted",
 )
 
-_JSON_COLUMNS = ("fallbacks", "tool_calls", "params", "tags")
+JSON_COLUMNS: Mapping[str, type] = {"fallbacks": list, "tool_calls": list, "params": dict, "tags": dict}
+"""Columns that hold JSON as text, and what it is."""
 _OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_NAIVE_UTC
 _CUT = 1 << 20
 _DEPTH = 64
@@ -194,9 +195,9 @@ def decode(columns: Mapping[str, Any], extra: Any) -> Run:
     What is not of the expected shape is left at its default: a log may come from anywhere.
     """
     # None where unknown, also for what a new run always has: a start that was never logged is not now.
-    run = Run(**{name: columns.get(name) for name in NAMES if name not in _JSON_COLUMNS})  # type: ignore[arg-type]
+    run = Run(**{name: columns.get(name) for name in NAMES if name not in JSON_COLUMNS})  # type: ignore[arg-type]
     run.started_at = cell(run.started_at, "datetime64[us, UTC]")
-    for name in _JSON_COLUMNS:
+    for name in JSON_COLUMNS:
         _restore(run, name, _parsed(columns.get(name)))
     if isinstance(extra, dict):
         for name in (*_STORED, *_MOVED):

@@ -21,7 +21,7 @@ from ..redact_hook import Redact, as_written, decide, dropping, hide_keys
 from ..run import Run
 from .append import Appender
 from .blocks import blocks, newlines_before
-from .codec import cell, decode, encode, encode_update, json_text
+from .codec import JSON_COLUMNS, cell, decode, encode, encode_update, json_text
 from .filters import Filters, selection, shows_filters
 
 if TYPE_CHECKING:
@@ -276,7 +276,11 @@ def _fact(name: str, value: Any) -> Any:
             f"A run has no column {name!r} that can be updated.{did_you_mean(name, _DTYPES)}",
             hint="Use tags={...} for facts of your own.",
         )
-    fact = json_text(value) if isinstance(value, (dict, list)) else cell(value, _DTYPES[name])
+    if (shape := JSON_COLUMNS.get(name)) is not None:
+        if not isinstance(value, shape):  # a text would stand in place of all tags that the run has
+            raise ConfigurationError(f"{name} takes a {shape.__name__}, not {quoted(value)}.")
+        return json_text(value)
+    fact = cell(value, _DTYPES[name])
     if fact is None:
         raise ConfigurationError(f"{name}={value!r} does not fit its column, which is {_DTYPES[name]}.")
     return fact
