@@ -241,7 +241,14 @@ def _check_json(name: str, given: Mapping[str, Any]) -> None:
 
 def as_json(value: Any) -> Any:
     """`value` as JSON brings it back. Raises TypeError, ValueError, RecursionError for what it cannot hold."""
-    return json.loads(json.dumps(value, allow_nan=False, default=_own_number))
+    return json.loads(json.dumps(_own_keys(value), allow_nan=False, default=_own_number))
+
+
+def _own_keys(value: Any) -> Any:
+    """`value` with Python's own numbers as keys, such as tokens' out of an array: JSON takes no others."""
+    if isinstance(value, Mapping):
+        return {as_python(key): _own_keys(each) for key, each in value.items()}
+    return [_own_keys(each) for each in value] if isinstance(value, list) else value
 
 
 def _own_number(value: Any) -> Any:
