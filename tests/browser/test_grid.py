@@ -278,7 +278,7 @@ WATCHED = """root => {
 """Notes each tick that the page itself turns round."""
 
 
-def test_no_tick_jumps_back(lab: Notebook, grid: Cell) -> None:
+def test_no_tick_jumps_back(lab: Notebook, grid: Cell, tmp_path: Path) -> None:
     """Two clicks on a kernel that is busy: the first one's page is older than the second click and leaves it alone.
 
     What Python refuses, the last column, and what another view clicks is drawn.
@@ -290,10 +290,11 @@ def test_no_tick_jumps_back(lab: Notebook, grid: Cell) -> None:
         one.get_by_text("Columns", exact=True).click()
     boxes, others = root.get_by_role("checkbox"), other.get_by_role("checkbox")
     root.evaluate(WATCHED)
-    busy = lab.start("import time; time.sleep(2)")
+    clicked = tmp_path / "clicked"
+    lab.start(f"import pathlib, time\nwhile not pathlib.Path({str(clicked)!r}).exists(): time.sleep(0.01)")
     for place in (0, 1, 3):
         boxes.nth(place).click()
-    assert busy.running, "all clicks before the first page"
+    clicked.touch()
     lab.until(lambda: root.locator("thead th").count() == 2 and root.locator("td p, td code").count(), 30, "the page")
     assert root.evaluate("e => e.jumps") == []
     lab.until(lambda: [others.nth(place).is_checked() for place in range(4)] == [False, False, True, True], 30, "both")

@@ -81,6 +81,7 @@ def test_keys(gateway: LocalGateway, log: RunLog) -> None:
 
 
 @needs_sdks
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # not all of them can be closed
 @pytest.mark.parametrize("name", ["openai", "anthropic", "genai", "cohere"])
 def test_a_key_given_to_an_sdk(name: Any, gateway: LocalGateway, log: RunLog) -> None:
     """A key passed to an SDK's own constructor is in no line of the log where the gateway's refusal repeats it."""
