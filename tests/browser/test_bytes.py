@@ -61,6 +61,7 @@ SOURCE = """
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(400)  # at 200 tokens a second it takes 100 seconds; the faster ones run beside it
 def test_bytes_of_a_long_answer(
     context: Any, server: Server, gateway: LocalGateway, counts: dict[Any, Counted]

@@ -277,6 +277,7 @@ print(sum(map(len, replayed)))
     page.check()
 
 
+@pytest.mark.thorough
 def test_reopened_untrusted(context: Any, server: Server, opened: Watched) -> None:
     """The saved notebook, changed by somebody else and so no longer trusted, opened again."""
     saved = opened.saved()

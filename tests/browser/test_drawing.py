@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+import pytest
+
 from bifrost_nb._simulator.process import LocalGateway
 
 from .conftest import SETUP
@@ -36,6 +38,7 @@ def heights(lab: Notebook, gateway: LocalGateway, source: str, count: int) -> tu
     return tuple(found)
 
 
+@pytest.mark.thorough
 def test_collected_text_is_drawn_evenly(lab: Notebook, gateway: LocalGateway) -> None:
     """Late in a long answer, where a frame holds the text of seconds, the page draws it in small steps."""
     begin, words = "so far " * 3_000, ["on \U0001f30a\U0001f30a\U0001f30a, "] * 300  # 21,000, then 3,300 in 3 seconds

@@ -15,6 +15,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.thorough
 def test_two_hundred_streams_at_once() -> None:
     """All are open together, each is in the log exactly once, and neither task, thread nor socket is left."""
     before = load.settled()
