@@ -116,7 +116,7 @@ def _guarded(name: Any, value: Any) -> Any:
     value = _as_text(value)
     if not isinstance(value, str):
         return None
-    secret = _SECRET_HEADER.search(str(_as_text(name))) or without_keys(value) != value
+    secret = _is_of_a_key(str(_as_text(name))) or without_keys(value) != value
     return Secret(value) if secret else value
 
 
@@ -128,13 +128,13 @@ def secrets_in(headers: Mapping[str, str]) -> tuple[str, ...]:
 
 def keys_sent(headers: Iterable[tuple[str | bytes, str | bytes]]) -> tuple[str, ...]:
     """The keys among `headers` of a request that is not ours, by their names."""
-    told = ((_as_text(name), _as_text(value)) for name, value in headers)
+    told = ((str(_as_text(name)), _as_text(value)) for name, value in headers)
     return secrets_in({name: Secret(value) for name, value in told if _is_of_a_key(name)})
 
 
 @lru_cache(maxsize=256)
-def _is_of_a_key(name: Any) -> bool:
-    return bool(_SECRET_HEADER.search(str(name)))
+def _is_of_a_key(name: str) -> bool:
+    return bool(_SECRET_HEADER.search(name))
 
 
 _TOOLS = ("tools", "mcp_servers", "extra")

@@ -486,11 +486,12 @@ class Comparison:
         (templates, deployments) meant, all without. A tool call is its name and an argument a line, as in `diff`.
         Raises ConfigurationError for an unknown id or name.
         """
+        from .._display.run import answered
         from .text_diff import folded
 
         frame = self.frame
         frame["response"] = frame["response"].where(
-            frame["tool_calls"].isna(), [_said(run) if run.tool_calls else None for run in self.runs]
+            frame["tool_calls"].isna(), [answered(run) if run.tool_calls else None for run in self.runs]
         )
         frame = frame.loc[self._meant(by, names)]  # of no runs too, where [] would choose no columns
         return folded(frame if prompt_id is None else frame[frame["input_id"] == self._known(prompt_id)], by)
@@ -505,6 +506,7 @@ class Comparison:
         and an argument a line. Two long answers with little in common are not marked word by word: each stands alone,
         folded. Raises ConfigurationError where one gave no answer.
         """
+        from .._display.run import answered
         from .text_diff import text_diff
 
         prompt = self._known(self.plan.prompts[0].prompt_id if prompt_id is None else prompt_id)
@@ -519,7 +521,7 @@ class Comparison:
                 for cell, run, own in zip(self._cells, self.runs, names, strict=True)
                 if own == name and cell.prompt.input_id == prompt
             )
-            given = Counter(_said(run) for run in runs if run.status == "ok")
+            given = Counter(answered(run) for run in runs if run.status == "ok")
             if not given:
                 raise ConfigurationError(f"{name} gave no answer to prompt {prompt}.")
             texts.append(given.most_common(1)[0][0])
@@ -782,10 +784,3 @@ class Comparison:
 
         self._wait_a_moment()  # this is asked for first, and what it says should agree with the table
         return {}, metadata_many(self.runs)
-
-
-def _said(run: Run) -> str:
-    """The answer to be compared: its text as it came, with the tools that it calls, if any."""
-    from .._display.run import said
-
-    return said(run) if run.tool_calls else run.text

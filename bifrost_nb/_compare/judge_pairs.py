@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from .._display.run import seen_text
+from .._display.run import answered, seen_text
 from .._display.table import Table
 from .._numbers import whole, whole_number
 from .._prompts.template import variables
@@ -16,19 +16,9 @@ from .._safe_text import quoted
 from ..errors import ConfigurationError, TemplateError
 from .comparison_frame import asked_of_both
 from .groups import question_of
-from .judge_calls import (
-    UNTRUSTED,
-    JudgeCalls,
-    Question,
-    answer_of,
-    error_of,
-    fenced,
-    json_reply,
-    pictures_asked,
-    prompt_data,
-    question_data,
-    reply_schema,
-)
+from .judge_calls import JudgeCalls, error_of
+from .judge_question import UNTRUSTED, Question, fenced, pictures_asked, prompt_data, question_about
+from .judge_reply import json_reply, reply_schema
 from .verdict import cost_text
 
 if TYPE_CHECKING:
@@ -68,7 +58,7 @@ class PairAnswer:
     @property
     def said(self) -> str:
         """The answer as the judge reads it."""
-        return answer_of(self.run)
+        return answered(self.run)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -262,7 +252,7 @@ def _pairs(answers: Sequence[PairAnswer]) -> list[_Pair]:
 
 
 def _question(question: str, first: PairAnswer, second: PairAnswer, pictures: dict[str, str]) -> Question:
-    text, data = question_data(question, first.row)
+    data = []
     if first.run.prompt == second.run.prompt:
         data.append(prompt_data(first.run))
     elif first.prompt is not None and second.prompt is not None:
@@ -274,8 +264,8 @@ def _question(question: str, first: PairAnswer, second: PairAnswer, pictures: di
         f" {UNTRUSTED} Reply with one JSON object and nothing else:"
         ' {"reason": "one or two sentences", "better": "first" or "second" or "tie"}.'
     )
-    read = "\n\n".join([f"Question: {text}", *data, f"Question again: {text}"])
-    return Question(system, read, pictures_asked(first.run, pictures))
+    shown = pictures_asked(first.run, pictures)
+    return question_about(data, question=question, row=first.row, system=system, pictures=shown)
 
 
 def _row(pair: _Pair, ab: Run | None, ba: Run | None, calls: JudgeCalls, fault: str | None) -> dict[str, Any]:

@@ -138,12 +138,7 @@ def replay(
     if found := sorted(TAGS & (tags or {}).keys()):
         raise ConfigurationError(f"The tag {found[0]!r} is set by the replay itself.", hint="Use another name.")
     asked = asked_deployments(deployments, shared)
-    for who in asked:
-        if own := [name for name in ("system", "history") if getattr(who, name)]:
-            raise ConfigurationError(
-                f"Replay asks {who.name} what was asked before; a {own[0]} would be another question.",
-                hint="bf.compare(...) takes it.",
-            )
+    _check_same_question(asked)
     plan, notes = _plan(client, frame, asked, tags or {})
     with resumed([plan], client, fresh=fresh) as before:
         sweep = Sweep(client, plan, before.done)
@@ -153,6 +148,15 @@ def replay(
         raise ComparisonInterrupted(Comparison(plan, sweep.results, sweep.progress, client))
     places = {prompt_id: source.place for prompt_id, source in plan.sources.items()}
     return Replayed(frame, places, Comparison(plan, sweep.results, sweep.progress, client))
+
+
+def _check_same_question(asked: Sequence[AskedDeployment]) -> None:
+    for who in asked:
+        if own := [name for name in ("system", "history") if getattr(who, name)]:
+            raise ConfigurationError(
+                f"Replay asks {who.name} what was asked before; a {own[0]} would be another question.",
+                hint="bf.compare(...) takes it.",
+            )
 
 
 def _frame_of(rows: Any) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """A scorer that asks a model: each answer is graded by a question.
 
-Which form the question, the data and the reply take: `judge_calls`.
+Which form the question and its data take: `judge_question`; the reply: `judge_reply`.
 """
 
 from __future__ import annotations
@@ -10,23 +10,14 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .._display.run import answered
 from .._numbers import number, whole
 from .._prompts.template import with_names
 from .._safe_text import plain, quoted
 from ..errors import ConfigurationError, TemplateError
-from .judge_calls import (
-    UNTRUSTED,
-    JudgeCalls,
-    Question,
-    answer_of,
-    error_of,
-    fenced,
-    json_reply,
-    pictures_asked,
-    prompt_data,
-    question_data,
-    reply_schema,
-)
+from .judge_calls import JudgeCalls, error_of
+from .judge_question import UNTRUSTED, Question, fenced, pictures_asked, prompt_data, question_about
+from .judge_reply import json_reply, reply_schema
 from .scoring import Judged, ModelScorer, Row, Score, judged_of
 
 if TYPE_CHECKING:
@@ -81,20 +72,20 @@ class Rubric(ModelScorer):
                     into[place] = self._graded(replies.get(question), calls)
 
     def _asked(self, run: Run, row: Row, pictures: dict[str, str]) -> Question:
-        question, data = question_data(self.question, row)
-        if self.prompt:
-            data.append(prompt_data(run))
-        data.append(fenced("answer", answer_of(run)))
         grades = ", ".join(json.dumps(grade) for grade in self.grades)
         order = "" if not all(isinstance(one, int) for one in self.grades) else " (higher is better)"
-        shown = pictures_asked(run, pictures) if self.prompt else ()
         system = (
             "You grade one answer, the text named `answer`, by the question of the user."
             f" The grade is one of: {grades}{order}. {UNTRUSTED}"
             ' Reply with one JSON object and nothing else: {"reason": "one or two sentences", "grade": ...}.'
         )
-        text = "\n\n".join([f"Question: {question}", *data, f"Question again: {question}"])
-        return Question(system, text, shown)
+        return question_about(
+            [*([prompt_data(run)] if self.prompt else []), fenced("answer", answered(run))],
+            question=self.question,
+            row=row,
+            system=system,
+            pictures=pictures_asked(run, pictures) if self.prompt else (),
+        )
 
     def _graded(self, run: Run | None, calls: JudgeCalls) -> Judged:
         error = error_of(run, calls)

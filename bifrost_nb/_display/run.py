@@ -30,6 +30,7 @@ __all__ = [
     "FORMS",
     "Runs",
     "answer_html",
+    "answered",
     "as_html",
     "as_markdown",
     "as_text",
@@ -300,6 +301,11 @@ def said(run: Run) -> str:
     from .media import media_said
 
     return "\n".join(part for part in (seen_text(run.text), *map(_call_text, run.tool_calls), *media_said(run)) if part)
+
+
+def answered(run: Run) -> str:
+    """All that a run answered, as it came: its text; where it calls tools, what `said` says."""
+    return said(run) if run.tool_calls else run.text
 
 
 def seen_text(text: str) -> str:

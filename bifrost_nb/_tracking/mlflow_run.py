@@ -16,6 +16,7 @@ from .._compare.comparison import Comparison
 from .._keys import HIDDEN, hide
 from .._report.redacted import comparison_frame, parameters_as_written, secrets_of
 from .._report.report import write_report
+from .._runs.log.codec import valid
 from .._safe_text import plain
 from .._wire.json_text import whole_characters
 from ..errors import BifrostError, ConfigurationError
@@ -197,16 +198,8 @@ def _as_table(frame: pd.DataFrame) -> pd.DataFrame:
     found.columns = [str(name) for name in found.columns]
     found = found.astype(object).where(found.notna(), None)
     for name in [name for name in found.columns if name.startswith("input_")]:  # of any type
-        found[name] = pd.Series([_cell(value) for value in found[name]], index=found.index, dtype=object)
+        found[name] = pd.Series([valid(value) for value in found[name]], index=found.index, dtype=object)
     return found
-
-
-def _cell(value: Any) -> Any:
-    try:
-        json.dumps(value)
-    except (TypeError, ValueError, RecursionError):
-        return plain(str(value))
-    return value
 
 
 def _refused(error: BaseException, address: str | None, secrets: Any) -> BifrostError:

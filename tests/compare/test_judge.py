@@ -19,7 +19,8 @@ from bifrost_nb import Client, ConfigurationError, LocalGateway, Run, scorers
 from bifrost_nb._compare.compare import compare
 from bifrost_nb._compare.comparison import Comparison
 from bifrost_nb._compare.interrupted import ComparisonInterrupted
-from bifrost_nb._compare.judge_calls import fenced, json_reply
+from bifrost_nb._compare.judge_question import fenced
+from bifrost_nb._compare.judge_reply import json_reply
 from bifrost_nb._compare.verdict import cost_text
 from bifrost_nb._runs.pending import cost_follows, costs_settled
 

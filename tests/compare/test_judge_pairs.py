@@ -13,8 +13,8 @@ from bifrost_nb import Client, ConfigurationError, LocalGateway
 from bifrost_nb._compare.compare import compare
 from bifrost_nb._compare.comparison import Comparison
 from bifrost_nb._compare.judge_bias import family, preferences
-from bifrost_nb._compare.judge_calls import fenced
 from bifrost_nb._compare.judge_pairs import COLUMNS
+from bifrost_nb._compare.judge_question import fenced
 from tests.thorough import thorough
 
 A, B, C = "azure/gpt-35-turbo-instruct", "openai/gpt-3.5-turbo-instruct", "azure/fast"

@@ -12,7 +12,7 @@ import bifrost_nb as bf
 from bifrost_nb import Client, LocalGateway, scorers
 from bifrost_nb._compare.compare import compare
 from bifrost_nb._compare.comparison import Comparison
-from bifrost_nb._compare.judge_calls import fenced
+from bifrost_nb._compare.judge_question import fenced
 
 A, B, C = "azure/gpt-35-turbo-instruct", "openai/gpt-3.5-turbo-instruct", "azure/fast"
 JUDGE = "openai/gpt-4o-mini"

@@ -12,7 +12,7 @@ import pytest
 from bifrost_nb import Client, ConfigurationError, LocalGateway, Run, compare, difference, gate, summary
 from bifrost_nb._compare.agreement import agreement
 from bifrost_nb._compare.judge_bias import preferences
-from bifrost_nb._compare.judge_calls import fenced
+from bifrost_nb._compare.judge_question import fenced
 from bifrost_nb._notebook.widgets.vote_state import Ballots
 
 from .frames import calls, frame
