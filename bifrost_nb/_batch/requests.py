@@ -74,6 +74,10 @@ _MESSAGES = {
 """What a chat has that Anthropic's batch has too; `tool_choice`, formats and log probabilities are not translated."""
 
 
+_OF_A_CALL = ("retries", "timeout", "route")
+"""How one call is sent; no request of a batch holds it, and nothing here could keep to it."""
+
+
 def rate_of(provider: str) -> float:
     """The share of the list price that a batch costs."""
     return PROVIDERS[provider].rate
@@ -136,6 +140,10 @@ def _check_deployment(asked: AskedDeployment) -> None:
         raise ConfigurationError("a batch has no fallbacks")
     if asked.parameters.get("headers"):
         raise ConfigurationError("the requests of a batch have no headers")
+    if asked.requests_per_minute is not None:
+        raise ConfigurationError("a batch has no requests_per_minute, as the provider sets its pace")
+    if found := next((name for name in _OF_A_CALL if asked.parameters.get(name)), None):
+        raise ConfigurationError(f"a batch has no {found}, which goes with single calls")
     if asked.kind not in ENDPOINTS:
         raise ConfigurationError(f"{asked.kind} is not batched")
 

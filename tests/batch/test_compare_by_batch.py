@@ -293,6 +293,10 @@ def test_what_cannot_be_batched_is_named_before_anything_is_sent(client: Client,
         "bedrock/anthropic.claude-3",
         {"deployment": A, "name": "with fallback", "fallbacks": [B]},
         {"deployment": B, "name": "with header", "headers": {"x-bf-cache-key": "a"}},
+        {"deployment": B, "name": "with pace", "requests_per_minute": 30},
+        {"deployment": B, "name": "with retries", "retries": 2},
+        {"deployment": B, "name": "with timeout", "timeout": 60},
+        {"deployment": B, "name": "with route", "route": "v1"},
         {"deployment": C, "name": "with format", "response_format": {"type": "json_object"}},
         {"deployment": "anthropic/claude-sonnet-4-5", "max_tokens": None},
     ]
@@ -304,11 +308,22 @@ def test_what_cannot_be_batched_is_named_before_anything_is_sent(client: Client,
         "with tools: tools is not taken in a batch of Gemini's",
         "not bedrock, for which gateways want an S3 bucket",
         "with fallback: a batch has no fallbacks", "with header: the requests of a batch have no headers",
+        "with pace: a batch has no requests_per_minute", "with retries: a batch has no retries",
+        "with timeout: a batch has no timeout", "with route: a batch has no route",
         "with format: response_format is not taken", "anthropic/claude-sonnet-4-5: Anthropic wants max_tokens=",
     ):  # fmt: skip
         assert reason in told
     assert "gemini/gemini-2.5-flash:" not in told
     assert not [one for one in gateway.requests() if one["method"] == "POST"]
+
+
+def test_what_a_batch_cannot_keep_to_is_refused_for_all(client: Client, gateway: LocalGateway) -> None:
+    """A pace or repeats for the whole comparison are refused, in a dry run too; none of them is what a batch does."""
+    for asked in ({"requests_per_minute": 30}, {"retries": 2}, {"retries": 2, "dry_run": True}):
+        with pytest.raises(ConfigurationError, match=f"a batch has no {next(iter(asked))}"):
+            ask(client, [A, B], **asked)
+    assert not [one for one in gateway.requests() if one["method"] == "POST"]
+    assert ask(client, [A], requests_per_minute=None, retries=0, timeout=None).pending == 2
 
 
 def test_geminis_batches(client: Client, gateway: LocalGateway) -> None:
