@@ -576,6 +576,7 @@ class Comparison:
             vote.ranking()  # when it is over
         """
         from .._notebook.widgets.vote import Vote
+        from .._report.redacted import hook_of
 
         wanted = self._meant(by, names)
         beside = self._sides(by)
@@ -587,6 +588,7 @@ class Comparison:
             prompts={run.run_id: trial.prompt for trial, run in zip(self._cells, self.runs, strict=True)},
             apart={run.run_id: other for (_, other), run in zip(beside, self.runs, strict=True)},
             sounds=self._sounds_sent(),
+            redact=hook_of(self),
         )
 
     def _sounds_sent(self) -> dict[str, list[str]]:

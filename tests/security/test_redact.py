@@ -297,3 +297,21 @@ def test_pickled_errors_and_notes_quote_nobody(gateway: LocalGateway, log: RunLo
     assert any("was given up: " in note for note in found.notes)
     assert "anna@" not in str(found.notes)
     assert b"anna@" not in pickle.dumps(found)
+
+
+@pytest.mark.parametrize("hook", [no_mail, no_prompt])
+@pytest.mark.parametrize("templates", ["Write to {{who}}.", {"short": "To {{who}}.", "long": "Write to {{who}}."}])
+def test_a_vote_in_a_file_shows_no_more_than_the_log(
+    gateway: LocalGateway, log: RunLog, hook: Any, templates: Any
+) -> None:
+    """Pairs of one prompt, and of two templates, whose inputs are shown in place of the prompts."""
+    client = Client(gateway.url, log=log, redact=hook)
+    inputs = {"who": ["anna@example.org", "ben@example.org"], "unused": ["carl@example.org", "-"]}
+    vote = compare(["azure/fast", "azure/large"], templates, inputs=inputs, client=client).vote()
+    assert any("anna@" in ballot.prompt for ballot in vote.state.ballots)
+    packed = pickle.dumps(vote)
+    assert MAIL.search(packed.decode("latin-1")) is None
+    back = pickle.loads(packed)
+    shown = [ballot.prompt for ballot in back.state.ballots]
+    assert any("<mail>" in prompt for prompt in shown) == (hook is no_mail)
+    assert [ballot.prompt for ballot in pickle.loads(pickle.dumps(back)).state.ballots] == shown

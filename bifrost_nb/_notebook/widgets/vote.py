@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from ..._compare.planned_prompt import PlannedPrompt
     from ..._runs.log.log import RunLog
+    from ..._runs.redact_hook import Redact
 
 __all__ = ["Vote"]
 
@@ -59,10 +60,11 @@ class Vote:
         prompts: Mapping[str, PlannedPrompt] | None = None,
         apart: Mapping[str, str] | None = None,
         sounds: Mapping[str, Sequence[str]] | None = None,
+        redact: Redact | None = None,
     ) -> None:
         pairs = list(runs)
         self._sounds = sounds or {}
-        self.state = Ballots(pairs, seed=seed, limit=limit, log=log, prompts=prompts, apart=apart)
+        self.state = Ballots(pairs, seed=seed, limit=limit, log=log, prompts=prompts, apart=apart, redact=redact)
         self._prompts = prompts or {}
         self._runs: dict[str, list[Run]] = {}
         for name, run in pairs:
@@ -70,6 +72,11 @@ class Vote:
         self._widget: Any = None
         self._handle: Any = None
         self._table: list[list[str]] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a file gets: no widget; pictures and sounds only without a `redact` hook, which cannot look at them."""
+        state = {**self.__dict__, "_widget": None, "_handle": None}
+        return state if self.state.redact is None else {**state, "_prompts": {}, "_sounds": {}}
 
     @property
     def frame(self) -> pd.DataFrame:

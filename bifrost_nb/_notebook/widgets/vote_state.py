@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +17,7 @@ from ..._compare.comparison_frame import asked_of_both
 from ..._compare.groups import question_of
 from ..._display.run import said
 from ..._numbers import whole, whole_number
+from ..._runs.redact_hook import as_written
 from ..._runs.run import Run
 from ..._safe_text import quoted
 from ...errors import ConfigurationError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from ..._compare.planned_prompt import PlannedPrompt
     from ..._runs.log.log import RunLog
+    from ..._runs.redact_hook import Redact
 
 __all__ = ["COLUMNS", "Ballot", "Ballots", "Choice"]
 
@@ -76,10 +78,11 @@ class Ballots:
         log: RunLog | None = None,
         prompts: Mapping[str, PlannedPrompt] | None = None,
         apart: Mapping[str, str] | None = None,
+        redact: Redact | None = None,
     ) -> None:
         if limit is not None and (whole(limit) or 0) < 1:
             raise ConfigurationError(f"limit must be a number of ballots from 1, not {quoted(limit)}.")
-        self.seed, self.log = whole_number("seed", seed, least=None), log
+        self.seed, self.log, self.redact = whole_number("seed", seed, least=None), log, redact
         answered: _Answered = {}
         for name, run in runs:
             if run.status == "ok" and said(run):
@@ -99,6 +102,19 @@ class Ballots:
             )
         self._votes: list[_CastVote] = []
         self.revealed = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a file gets: prompts as `redact` wants them, the log by its path."""
+        kept = [replace(one, prompt=_prompt_as_written(one, self.redact)) for one in self.ballots]
+        votes = [replace(vote, ballot=ballot) for vote, ballot in zip(self._votes, kept, strict=False)]
+        log = None if self.log is None else self.log.path
+        return {**self.__dict__, "ballots": kept, "_votes": votes, "redact": None, "log": log}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        from ..._runs.log.log import RunLog
+
+        self.__dict__.update(state)
+        self.log = None if state["log"] is None else RunLog(state["log"])
 
     @property
     def current(self) -> Ballot | None:
@@ -186,6 +202,13 @@ def _pairs(
             else:
                 alike.append((a, b, prompt_id))
     return ballots, alike
+
+
+def _prompt_as_written(ballot: Ballot, redact: Redact | None) -> str:
+    """The prompt of `ballot` as a file may hold it; what `redact` made of it once, where that is no longer there."""
+    if ballot.prompt == ballot.run_a.prompt:
+        return as_written(ballot.run_a).prompt or ""
+    return ballot.prompt if redact is None else redact(ballot.prompt, "prompt") or ""
 
 
 def _asked(run_a: Run, run_b: Run, prompts: Mapping[str, PlannedPrompt]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections import Counter
 from typing import Any
 
@@ -206,3 +207,22 @@ def test_ratings_reach_the_log(client: Client, gateway: LocalGateway, log: RunLo
     assert rated[row.run_a] == "loss"
     assert rated[row.run_b] == "win"
     assert sum(rating is not None for rating in rated.values()) == 2
+
+
+def test_a_vote_goes_on_from_a_file(wire: Wire, client: Client, log: RunLog) -> None:  # noqa: F811
+    """A pickle of a vote that stands in a page has its pairs and votes, and rates on in the same log."""
+    comparison = compare(["azure/fast", "azure/large"], "Name a {{x}}.", inputs={"x": [*"abcdef"]}, client=client)
+    vote = comparison.vote(seed=2)
+    vote._ipython_display_()
+    vote.state.choose("1")
+    back = pickle.loads(pickle.dumps(vote))
+    pd.testing.assert_frame_equal(back.frame, vote.frame)
+    assert [one.prompt for one in back.state.ballots] == [one.prompt for one in vote.state.ballots]
+    ballot = back.state.current
+    assert ballot is not None
+    assert ballot.run_a in [run for runs in back._runs.values() for run in runs]
+    back.state.choose("2")
+    assert {run.rating for run in log.read(run_id=[ballot.run_a.run_id, ballot.run_b.run_id])} == {"win", "loss"}
+    back.reveal()
+    assert "2 votes" not in repr(vote)
+    assert "2 votes" in repr(back)
