@@ -127,7 +127,9 @@ class Comparison:
         With a `schema` there are ``valid`` (boolean; NA: no answer came), ``valid_error`` and ``answer_<field>``.
 
         ``prompt`` is the text; several turns are JSON, with ``data:image/png;sha256=...`` in place of each picture
-        (`runs` and the run log have them whole), and a column of pictures says what they are.
+        (`runs` and the run log have them whole), and a column of pictures says what they are. Paths are text. Objects
+        of other classes stay what they are: `to_csv`, `to_excel` and `bf.export_dataset` write them, ``to_parquet`` of
+        pandas refuses some.
 
         Costs, ratings and notes that come later are in it the next time it is read.
         """

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._prompts.pictures import described, shortened
@@ -106,11 +106,14 @@ def prompts_frame(prompts: Iterable[PlannedPrompt]) -> pd.DataFrame:
 
 
 def shown_input(prompt: PlannedPrompt, name: str) -> Any:
-    """A value of the inputs for a table: of a picture what it is, unless its path says where."""
+    """A value of the inputs for a table: a path as text, which every file can hold; of a picture that has none what it
+    is."""
     value = prompt.values.get(name)
+    if isinstance(value, os.PathLike):
+        return os.fsdecode(value)
     if name in prompt.pictures and (not isinstance(value, str) or value.startswith("data:")):
         return described(prompt.pictures[name])
-    if name in prompt.sounds and not isinstance(value, str | Path):
+    if name in prompt.sounds and not isinstance(value, str):
         return prompt.sounds[name].words
     return value
 

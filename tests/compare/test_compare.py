@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from pathlib import Path
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import BaseModel
 
 from bifrost_nb import Client, ConfigurationError, LocalGateway, LogError, Run, RunLog, TemplateError, load_report
 from bifrost_nb._compare.compare import compare
 from bifrost_nb._compare.comparison import Comparison
 from bifrost_nb._compare.dry_run import tokens_of
 from bifrost_nb._runs.columns import NAMES
+from bifrost_nb._runs.log.dataset import export_dataset
 
 A, B, C = "azure/gpt-35-turbo-instruct", "openai/gpt-3.5-turbo-instruct", "azure/fast"
 TOPICS = {"topic": [f"topic {number}" for number in range(6)]}
@@ -123,6 +127,48 @@ def test_numbers_of_the_inputs_stay_what_they_are(ask: Any, tmp_path: Path, valu
         assert [None if pd.isna(value) else str(value) for value in column] == [
             None if pd.isna(value) else str(value) for value in values
         ]
+
+
+class Shape(Enum):
+    ROUND = "round"
+
+
+@dataclass
+class Size:
+    wide: int
+
+
+class Form(BaseModel):
+    high: int
+
+
+OBJECTS: dict[str, list[Any]] = {
+    "paths": [Path("a.txt"), PurePosixPath("/b.txt")],
+    "bytes": [b"a", b"\xff"],
+    "objects": [{"a": 1}, {"a": "x"}],
+    "empty objects": [{}, {}],
+    "members": [Shape.ROUND, Shape.ROUND],
+    "dataclasses": [Size(1), Size(2)],
+    "models": [Form(high=1), Form(high=2)],
+}
+
+
+@pytest.mark.parametrize("values", OBJECTS.values(), ids=OBJECTS)
+def test_inputs_of_any_class_can_be_exported(ask: Any, tmp_path: Path, values: list[Any]) -> None:
+    """By all that the package writes; paths are text, so that pandas' own writers take them too."""
+    result = ask([A], "{{x}}", inputs={"x": ["1", "2"], "y": values})
+    frame = result.frame
+    export_dataset(frame, tmp_path / "runs")
+    load_report(result.report(tmp_path / "r.html"))
+    files = [result.to_excel(tmp_path / "r.xlsx"), result.to_csv(tmp_path / "r.csv")]
+    grid = result.grid().export(tmp_path / "g.csv")
+    assert all(file.stat().st_size for file in (*files, grid))
+    if isinstance(values[0], Path):
+        assert frame["input_y"].tolist() == result.prompts["y"].tolist() == ["a.txt", "/b.txt"]
+        frame.to_parquet(tmp_path / "f.parquet")
+        frame.to_json(tmp_path / "f.json", date_format="iso")
+    else:
+        assert frame["input_y"].tolist() == values
 
 
 def test_a_whole_number_of_any_size_fills_a_template(ask: Any, gateway: LocalGateway) -> None:

@@ -91,11 +91,13 @@ def test_what_was_read_can_be_written_again(runs: pd.DataFrame, tmp_path: Path) 
 def test_inputs_of_several_kinds(runs: pd.DataFrame, tmp_path: Path) -> None:
     """What Arrow has no type for is text; a column of one kind keeps its type, and nothing is lost."""
     odd = [1, "1 \ud83d", [1, "a"], {"b": None}, None, 2**70] * 10
-    mixed = runs.assign(input_odd=pd.Series(odd, dtype=object), input_list=[[1, 2]] * 60)
+    more = {"input_list": [[1, 2]] * 60, "input_empty": [{}] * 60, "input_deep": [[{"a": {}}]] * 60}
+    mixed = runs.assign(input_odd=pd.Series(odd, dtype=object), input_complex=[1 + 2j] * 60, **more)
     back = sorted_(pd.read_parquet(export_dataset(mixed, tmp_path / "runs")))
     told = back["input_odd"][:6].fillna("unknown").tolist()
     assert told == ["1", "1 \ufffd", '[1,"a"]', '{"b":null}', "unknown", str(2**70)]
     assert back["input_list"][0].tolist() == [1, 2]
+    assert back.loc[0, ["input_empty", "input_deep", "input_complex"]].tolist() == ["{}", '[{"a":{}}]', "(1+2j)"]
 
 
 @pytest.mark.parametrize("what", [None, [Run()], pd.DataFrame({"run_id": ["a"]})])

@@ -143,7 +143,7 @@ def test_transcriptions_are_compared(client: Client, gateway: LocalGateway, tmp_
     assert frame["cost_per_minute_usd"].tolist() == pytest.approx((60 * frame["cost_usd"] / frame["seconds"]).tolist())
     assert sorted(frame["score"]) == [0, 1, 1, 1]
     assert frame["input_clip"][0].startswith("[sound: audio.wav, ")
-    assert frame["input_clip"][2] == tmp_path / "tea.mp3"
+    assert frame["input_clip"][2] == str(tmp_path / "tea.mp3")
     again = bf.compare(two, client=client, **asked)
     assert (again.progress.reused, len([body for body in posts(gateway) if isinstance(body, str)])) == (4, 4)
     assert again.frame["seconds"].tolist() == frame["seconds"].tolist()

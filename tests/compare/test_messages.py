@@ -254,7 +254,7 @@ def test_pictures_go_behind_the_text_of_the_last_user_turn(
     frame = found.frame
     assert frame["prompt"].str.len().max() < 300
     assert frame["prompt"].str.contains("sha256=").all()
-    assert frame["input_photo"].iloc[0] == str(tmp_path / "named.png")
+    assert frame["input_photo"].iloc[:2].tolist() == [str(tmp_path / "named.png")] * 2
     assert frame["input_photo"].iloc[2] == "[picture: PNG, 1 kB]"
 
 

@@ -88,12 +88,22 @@ def _table_of(frame: pd.DataFrame) -> pa.Table:
     import pyarrow as pa
 
     written = frame.copy(deep=False)
-    for name in (name for name, kind in frame.dtypes.items() if kind.kind == "O"):
+    for name in (name for name, kind in frame.dtypes.items() if kind.kind in "Oc"):
         try:
-            pa.array(frame[name], from_pandas=True)
+            kept = _in_parquet(pa.array(frame[name], from_pandas=True).type)
         except (pa.ArrowException, OverflowError):
+            kept = False
+        if not kept:
             written[name] = frame[name].map(_as_text, na_action="ignore").astype("string")
     return pa.Table.from_pandas(written, preserve_index=False)
+
+
+def _in_parquet(kind: pa.DataType) -> bool:
+    """Whether Parquet has a place for Arrow's `kind`: for an object without any field, also inside of lists, not."""
+    import pyarrow as pa
+
+    inner = [kind.field(place).type for place in range(kind.num_fields)]
+    return (bool(inner) or not pa.types.is_struct(kind)) and all(map(_in_parquet, inner))
 
 
 def _as_text(value: Any) -> str:
