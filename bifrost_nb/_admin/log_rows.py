@@ -62,8 +62,18 @@ def run_of(row: Mapping[str, Any], hide: Hide) -> Run:
     run.prompt, run.response = _prompt(row, run.request_type, hide), _response(row, hide)
     if run.status == "error" and run.error_message is None:
         run.error_message = _summary_error(row.get("content_summary"), run.prompt, hide)
-    run.params, run.tags = without_tool_keys(_object(row.get("params"), hide)), _object(row.get("metadata"), hide)
+    run.params, run.tags = _params(row, hide), _object(row.get("metadata"), hide)
     return run
+
+
+def _params(row: Mapping[str, Any], hide: Hide) -> dict[str, Any]:
+    """The parameters, and whether it was a stream; nothing of a row that tells none, as those of newer lists, so that
+    this differs from a call without any."""
+    given = row.get("params")
+    if not isinstance(given, Mapping):
+        return {}
+    streamed = {"stream": row["stream"]} if isinstance(row.get("stream"), bool) else {}
+    return {**without_tool_keys(_object(given, hide)), **streamed}
 
 
 def with_primaries(runs: Iterable[Run]) -> list[Run]:

@@ -34,7 +34,7 @@ __all__ = ["Source", "replay"]
 
 _KINDS: Mapping[str, Kind] = {"text_completion": "text", "chat_completion": "chat"}
 _NEEDED = ("request_type", "prompt", "params")
-_TOLD = ("status", "response", "total_ms")
+_TOLD = ("request_id", "response", "total_ms")
 """By these a row of a list of the gateway's log is known, which from 1.4.18 on tells no parameters (measured)."""
 _NOT_SENT_AGAIN = (
     *("stream", "stream_options", "route", "model", "prompt", "messages", "fallbacks"),
@@ -273,7 +273,7 @@ def _source(place: int, row: Any) -> Source:
     if is_shortened(row.prompt):
         raise ConfigurationError("its pictures are not in this frame: replay the comparison itself, or rows of runs().")
     told = isinstance(row.params, str) or isinstance(row.response, str) or isinstance(row.total_ms, float)
-    if str(row.status) == "ok" and not told:
+    if isinstance(row.request_id, str) and not told:  # however it ended: what it was asked with is not made up
         raise ConfigurationError("the gateway's list leaves its parameters out: take gateway_logs(texts=True).")
     recorded = _decoded(row.params) if isinstance(row.params, str) else {}
     if not isinstance(recorded, dict):

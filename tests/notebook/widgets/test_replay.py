@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from bifrost_nb import Client, ConfigurationError, gateway_logs
+from bifrost_nb import Client, ConfigurationError, RateLimited, gateway_logs
 from bifrost_nb._compare.replay import replay
 from bifrost_nb._runs.frame import to_frame
 from bifrost_nb._runs.log.log import RunLog
@@ -241,6 +241,31 @@ def test_rows_of_the_gateways_log(gateway: LocalGateway, client: Client) -> None
     bodies = [request["body"] for request in gateway.requests() if request["method"] == "POST"]
     chat = next(body for body in bodies if body["model"] == NEW and "messages" in body)
     assert [turn["role"] for turn in chat["messages"]] == ["system", "user"]
+
+
+def test_failed_rows_of_the_gateways_log(gateway: LocalGateway, client: Client) -> None:
+    """Of a list, which tells no parameters, none is sent with made-up ones; whole rows are sent as they were."""
+    chat = "openai/gpt-4o-mini"
+    gateway.script([{"deployment": chat, "status": 429, "error": {"message": "slow"}}])
+    others = Client(gateway.url, log=RunLog(client.log.path.with_name("others.jsonl")), retries=0)
+    with pytest.raises(RateLimited):
+        others.chat(chat, "cold", temperature=0.25, max_tokens=9)
+    with pytest.raises(RateLimited):
+        others.chat(chat, "plain")
+    with pytest.raises(RateLimited), others.stream_chat(chat, "streamed") as stream:
+        list(stream)
+    logged(client, 3)
+    listed, whole = gateway_logs(client=client), gateway_logs(client=client, texts=True)
+    gateway.reset()
+    with pytest.raises(ConfigurationError, match=r"3 rows .* leaves its parameters out: take gateway_logs\(texts=True"):
+        replay(listed, ["azure/gpt-4o"], client=client)
+    assert [one for one in gateway.requests() if one["method"] == "POST"] == []
+    assert replay(whole, ["azure/gpt-4o"], client=client).notes == []
+    sent = {one["body"]["messages"][0]["content"]: one["body"] for one in gateway.requests() if one["method"] == "POST"}
+    assert sent.keys() == {"cold", "plain", "streamed"}
+    assert (sent["cold"]["temperature"], sent["cold"]["max_completion_tokens"]) == (0.25, 9)
+    assert "temperature" not in sent["plain"]
+    assert [sent[name].get("stream") for name in sent] == [True if name == "streamed" else None for name in sent]
 
 
 def test_hostile_texts_are_shown_as_text(gateway: LocalGateway, client: Client) -> None:
