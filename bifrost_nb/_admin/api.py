@@ -27,6 +27,7 @@ from .row_fetch import NO_LOG, model_rows, provider_rows, rule_rows, stats_row, 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .._runs.run import Run
     from .prompts import Prompt
     from .reconcile import Reconciliation
 
@@ -318,7 +319,7 @@ class Admin:
 
             admin.reconcile(since="1h").summary()
         """
-        from .reconcile import MARGIN, reconciled
+        from .reconcile import MARGIN, all_rows, reconciled, settled
 
         asked = LogQuery.of(since=since, until=until)
         wider = replace(
@@ -327,9 +328,13 @@ class Admin:
             until=None if asked.until is None else asked.until + MARGIN,
             list_models=True,
         )
-        log = self.client.log
-        runs = log.read(since=asked.since, until=asked.until)
-        rows = self._run(read_log(self._access(), wider, missing=NO_LOG))
+        log, access = self.client.log, self._access()
+
+        async def rows_since(since: datetime | None) -> list[Run]:
+            return await read_log(access, replace(wider, since=since or wider.since), missing=NO_LOG)
+
+        runs = settled(lambda: log.read(since=asked.since, until=asked.until))
+        rows = self._run(all_rows(rows_since, runs))
         return reconciled(runs, rows, asked.keeps, log if fill else None)
 
     def _access(self) -> Access:
@@ -510,8 +515,8 @@ def reconcile(
     """Compare our run log with the gateway's log, run by run, by request id.
 
     Tells runs seen only on one side, figures that differ, and client minus gateway time; see `Reconciliation`. `fill`
-    writes costs that only the gateway knows into our run log. Runs sent to another gateway show as only ours. The
-    gateway writes its rows up to a few seconds late.
+    writes costs that only the gateway knows into our run log. Runs sent to another gateway show as only ours. Of calls
+    just made it waits, seconds at most, for the gateway's rows, which come late, and for the costs that are looked up.
 
     Raises ConfigurationError, AuthenticationFailed, NotFound (the gateway keeps no log), ConnectionFailed, LogError.
 

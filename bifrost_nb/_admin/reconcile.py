@@ -6,27 +6,33 @@ ids of their own for fallbacks, whose parent it is.
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from .._client.look_times import AGES_S
 from .._display.describe import duration, usd
 from .._runs.columns import Column
 from .._runs.frame import frame_of, to_frame
 from .._runs.log.log import RunLog
+from .._runs.pending import is_pending, wait_for_costs
 from .._runs.run import Run
 from .log_query import LIST_MODELS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MARGIN", "Reconciliation", "reconciled"]
+__all__ = ["MARGIN", "Reconciliation", "all_rows", "reconciled", "settled"]
 
 MARGIN = timedelta(minutes=1)
 """The two clocks may differ so much; rows of the gateway's log are read that far beyond the time asked for."""
+LATEST_S = AGES_S[-1]
+"""A row that comes later than so long after its answer is not waited for."""
+AGAIN_S = 0.5
 _SAME_USD = 1e-9
 _FIGURES = ("prompt_tokens", "completion_tokens", "total_tokens", "cost_usd")
 
@@ -183,6 +189,38 @@ class Reconciliation:
         from .._display.html import table
 
         return table(self.summary().items(), label="Reconciliation", titles=True)
+
+
+def settled(read: Callable[[], list[Run]]) -> list[Run]:
+    """Our runs, when the costs that are being looked for are known or given up."""
+    runs = read()
+    if not any(map(is_pending, runs)):
+        return runs
+    wait_for_costs(runs, LATEST_S + 3)  # the last look takes a moment, too
+    return read()
+
+
+async def all_rows(read: Callable[[datetime | None], Awaitable[Sequence[Run]]], runs: Iterable[Run]) -> list[Run]:
+    """The gateway's rows, looked for again while one of an answer just given may still come."""
+    rows = {row.run_id: row for row in await read(None)}
+    while late := _without_row(runs, rows.values()):
+        await asyncio.sleep(AGAIN_S)
+        rows |= {row.run_id: row for row in await read(min(run.started_at for run in late) - MARGIN)}
+    return list(rows.values())
+
+
+def _without_row(runs: Iterable[Run], rows: Iterable[Run]) -> list[Run]:
+    """Answered runs that no row of an answer tells of, so young that it may come."""
+    answered = {row.request_id for row in rows if row.status == "ok"}
+    since = datetime.now(UTC) - timedelta(seconds=LATEST_S)
+    return [
+        run
+        for run in runs
+        if run.status == "ok"
+        and run.http_status is not None
+        and run.request_id not in answered
+        and run.started_at + timedelta(milliseconds=run.total_ms or 0) > since
+    ]
 
 
 def reconciled(

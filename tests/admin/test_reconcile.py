@@ -87,6 +87,21 @@ def test_what_only_one_side_has(client_of: ClientOf, gateway: LocalGateway, tmp_
     assert "1 in both logs, 1 only in ours, 1 only in the gateway's" in repr(found)
 
 
+@pytest.mark.parametrize("cost", [None, 0.25])
+def test_rows_that_come_late_are_waited_for(client_of: ClientOf, gateway: LocalGateway, cost: float | None) -> None:
+    """Right after the answers it finds what it would find seconds later: their rows, and the costs looked up."""
+    gateway.script([{"log_delay_ms": 2_500, **({} if cost is None else {"cost": cost})}])
+    client = client_of(gateway.url)
+    runs = [client.complete("azure/fast", f"Hi {number}", max_tokens=3) for number in range(2)]
+    found = reconcile(client=client, fill=True)
+    assert set(found.joined["run_id"]) == {run.run_id for run in runs}
+    assert found.only_ours.empty
+    assert found.joined["cost_usd"].notna().all()
+    assert found.joined["gateway_cost_usd"].notna().all()
+    assert found.filled == 0
+    assert reconcile(client=client).summary() == found.summary()
+
+
 def test_figures_that_differ(client_of: ClientOf) -> None:
     """Each differing figure is a row; unknown on one side is no difference; a cost may differ by rounding."""
     rows = [
