@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import reduce
-from operator import and_, or_
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar, get_args
 
 import orjson
@@ -76,22 +75,30 @@ class Selection(NamedTuple):
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        provider, model, started = pc.field("requested_provider"), pc.field("requested_model"), pc.field("started_at")
+        # By masks: `Table.filter` of an expression loads Arrow's datasets with the clients of S3 and others, 80 ms.
         # With their type: of no values Arrow would not know it. Nothing is among them, so no run is found.
         texts = {name: pa.array(values, pa.large_string()) for name, values in self.values.items()}
-        conditions = [pc.field(name).isin(values) for name, values in texts.items()]
+        masks = [pc.is_in(table[name], value_set=values) for name, values in texts.items()]
         if self.since is not None:
-            conditions.append(started >= self.since)
+            masks.append(pc.greater_equal(table["started_at"], self.since))
         if self.until is not None:
-            conditions.append(started < self.until)
+            masks.append(pc.less(table["started_at"], self.until))
         if self.deployments is not None:
-            asked = [(provider == name) & (model == its_model) for name, its_model in self.deployments]
-            conditions.append(reduce(or_, asked, pc.scalar(False)))
-        if conditions:
-            table = table.filter(reduce(and_, conditions))
+            masks.append(_asked_one_of(table, self.deployments))
+        if masks:
+            table = table.filter(reduce(pc.and_kleene, masks))
         if self.tags:
             table = table.filter(_has_tags(table["tags"], self.tags))
         return table if self.limit is None else table.slice(max(0, len(table) - self.limit))
+
+
+def _asked_one_of(table: pa.Table, deployments: list[tuple[str, str]]) -> pa.ChunkedArray:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    provider, model = table["requested_provider"], table["requested_model"]
+    asked = [pc.and_kleene(pc.equal(provider, name), pc.equal(model, its_model)) for name, its_model in deployments]
+    return reduce(pc.or_kleene, asked, pa.repeat(False, len(table)))
 
 
 def _has_tags(column: pa.ChunkedArray, tags: dict[str, Any]) -> pa.Array:
