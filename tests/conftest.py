@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import re
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +92,24 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return Scheduling(config, log)
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Collecting is quicker without garbage collections, and where not every process compiles all the files.
+
+    In a fresh clone that takes nine seconds: each process imports another part of the files first, so that the others
+    find them compiled.
+    """
+    gc.disable()
+    worker = getattr(session.config, "workerinput", None)
+    if worker is None:
+        return
+    root, number = session.config.rootpath, int(worker["workerid"].removeprefix("gw"))
+    places = [root / each.partition("::")[0] for each in session.config.args]
+    files = sorted(file for place in places for file in ([place] if place.is_file() else place.rglob("test_*.py")))
+    for file in files[number :: worker["workercount"]]:
+        with suppress(Exception, pytest.skip.Exception, pytest.fail.Exception):  # collection tells it
+            importlib.import_module(".".join(file.relative_to(root).with_suffix("").parts))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What is marked thorough is left out, but in `.ci/run` and where it is named alone: `pytest file.py::test`."""
     if THOROUGH or any("::" in each for each in config.args):
@@ -105,6 +125,7 @@ def pytest_collection_finish() -> None:
 
     IPython collects whenever a shell ends, so for each test of the magic.
     """
+    gc.enable()
     gc.collect()
     gc.freeze()
 
