@@ -571,8 +571,9 @@ class Comparison:
         `seed` decides the order and the sides, `limit` the most pairs. Ratings (``win``, ``loss``, ``tie``) are written
         to the run log. ``by="template"`` sets templates against each other, each pair of one deployment, and
         ``by="deployment"`` deployments, each pair of one template; else every two variants meet, of `names` where
-        given. Of two templates the inputs are shown and not the prompts, which would tell who is who. Raises
-        ConfigurationError where no prompt has two different answers.
+        given. Of two templates the inputs are shown and not the prompts, which would tell who is who. Of several
+        choices (``n``) the first is voted on, as it is the one that is scored. Raises ConfigurationError where no
+        prompt has two different answers.
 
             vote = comparison.vote(limit=20)
             vote.ranking()  # when it is over

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from .._keys import hide_in, secrets_in, tool_keys
 from .._prompts.pictures import shortened
 from .._runs.columns import COLUMNS
+from .._runs.log.codec import json_text
 from .._runs.redact_hook import Redact, as_written, dropping, guarded, redacted_params, redacted_value
 
 if TYPE_CHECKING:
@@ -55,8 +56,11 @@ def frame_as_written(
 ) -> pd.DataFrame:
     """`frame`, a row for each of `runs`, as a file may hold it; changed in place.
 
+    Where a run has several choices (``n``), of which ``response`` is the first, ``choices`` has all as a JSON list.
     Without a `hook` (a comparison that was unpickled, a grid) what it once did to the runs says what to leave out.
     """
+    import pandas as pd
+
     from .._runs.frame import to_frame
 
     runs = list(runs)
@@ -66,6 +70,10 @@ def frame_as_written(
         for name in _TEXTS:
             if name in frame.columns:
                 frame[name] = written[name].to_numpy()
+    if any(len(run.texts) > 1 for run in runs):
+        texts = [as_written(run).texts for run in runs]
+        choices = [json_text(each) if len(each) > 1 else None for each in texts]
+        frame["choices"] = pd.Series(choices, index=frame.index, dtype=frame["response"].dtype)
     hook = hook or _as_before(runs)
     for name in frame.columns:
         what = _what(str(name))

@@ -75,6 +75,19 @@ def test_pictures_and_calls_are_shown(
     assert [one for one in noted if not one.startswith("data:image/png")] == []
 
 
+def test_every_choice_is_shown_and_found(opened: Any, client: Client, gateway: LocalGateway, tmp_path: Path) -> None:
+    """Of several choices each stands below its number as text, and the search looks through all."""
+    found = compare(["openai/gpt-4o-mini"], "On {{x}}", inputs={"x": ["a", "b"]}, client=client, chat=True, n=3)
+    hostile = "<img src=x onerror=alert(1)>"
+    found.runs[1].texts[2] = hostile  # as a hostile model would write it
+    page, noted = opened(found.report(tmp_path / "report.html"))
+    assert page.locator(".answer .text").all_inner_texts() == [text for run in found.runs for text in run.texts]
+    assert page.get_by_text("Choice 2", exact=True).count() == 2
+    page.get_by_label("Search").fill(hostile)
+    assert page.locator(".group").count() == 1
+    assert noted == []
+
+
 def test_odd_words_and_empty_answers(opened: Any, client: Client, gateway: LocalGateway, tmp_path: Path) -> None:
     """Prompts that are names of JavaScript's own are headings like others; an empty answer says that it is one."""
     words = ["constructor", "toString", "__proto__"]

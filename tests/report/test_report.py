@@ -189,6 +189,33 @@ def test_no_text_of_a_csv_is_a_formula(client: Client, gateway: LocalGateway, tm
         found.to_csv(tmp_path / "runs.xlsx")
 
 
+def test_every_choice_is_handed_on(client: Client, tmp_path: Path) -> None:
+    """Of several choices the frame has the first; each file has all, and the grid says that there are more."""
+    found = compare(["openai/gpt-4o-mini"], "What is {{thing}}?", inputs=CASES, client=client, chat=True, n=3)
+    every = [run.texts for run in found.runs]
+    assert [len(each) for each in every] == [3] * 3
+    files = [found.to_csv(tmp_path / "runs.csv"), found.grid().export(tmp_path / "grid.csv")]
+    frames = [*map(pd.read_csv, files), pd.read_excel(found.to_excel(tmp_path / "runs.xlsx"))]
+    for frame in (*frames, load_report(found.report(tmp_path / "report.html"))):
+        assert list(map(json.loads, frame["choices"])) == every
+    assert "choices" not in found.frame
+    grid = found.grid()
+    assert "first of 3 choices" in repr(grid)
+    assert [all(text in grid.detail(row, 0)["answers"][0]["html"] for text in each) for row, each in enumerate(every)]
+    grid.state.show(search=every[1][2])
+    assert [row.place for row in grid.state.shown] == [1]
+
+
+def test_choices_are_redacted_too(gateway: LocalGateway, tmp_path: Path) -> None:
+    """What a hook leaves of the first choice it leaves of the others."""
+    gateway.script([{"text": "secretly a leaf"}])
+    client = Client(gateway.url, log=RunLog(tmp_path / "runs.jsonl"), redact=lambda text, _: text.replace("leaf", "-"))
+    found = compare(["openai/gpt-4o-mini"], "What?", client=client, chat=True, n=2)
+    for path in (found.report(tmp_path / "report.html"), found.to_csv(tmp_path / "runs.csv")):
+        assert "secretly a -" in path.read_text()
+        assert "leaf" not in path.read_text()
+
+
 @pytest.mark.parametrize(("what", "gone"), [("prompt", "What is tea?"), ("response", "secretly")])
 def test_redaction_is_respected(gateway: LocalGateway, tmp_path: Path, what: str, gone: str) -> None:
     """What the client does not write to files is in no report either: prompts with their inputs, or answers."""

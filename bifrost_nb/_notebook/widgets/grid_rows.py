@@ -206,7 +206,7 @@ class Row:
     def haystack(self) -> str:
         """All that a search looks through, casefolded."""
         texts = [self.asked, *(str(value) for value in self.inputs.values())]
-        texts += [said(run) for run in self.runs]
+        texts += [text for run in self.runs for text in (said(run), *run.texts[1:])]
         return "\n".join(texts).casefold()
 
     @property

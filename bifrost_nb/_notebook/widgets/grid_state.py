@@ -304,6 +304,8 @@ def _cell(box: Box | None, rendered: bool = False) -> dict[str, Any]:
     said.append(f"{usd(sum(costs))}{' in all' if len(costs) > 1 else ''}" if costs else "cost unknown")
     if any(run.is_fallback for run in box.runs):
         said.append("by fallback")
+    if (choices := len(top.runs[0].texts)) > 1:
+        said.append(f"first of {choices:,} choices")
     if rating := next((run.rating for run in top.runs if run.rating), None):
         said.append(f"rated {plain(rating, 20)}")
     failed = top.text is None

@@ -17,6 +17,11 @@
     return node;
   };
 
+  // What else it wrote where it was asked for several (`n`): the first is the response.
+  function choices(row) {
+    try { return JSON.parse(value("choices", row) ?? "[]").slice(1).map(String); } catch { return []; }
+  }
+
   // One group for each row of inputs: the answers to it, by variant.
   const groups = new Map();
   for (let row = 0; row < data.rows; row++) {
@@ -25,7 +30,7 @@
     groups.get(key).rows.push(row);
   }
   for (const group of groups.values()) {
-    const texts = group.rows.flatMap((row) => [value("prompt", row), value("response", row), ...inputs.map((name) => value(name, row))]);
+    const texts = group.rows.flatMap((row) => [value("prompt", row), value("response", row), ...choices(row), ...inputs.map((name) => value(name, row))]);
     group.haystack = texts.filter((text) => text !== null).join("\n").toLowerCase();
     group.failed = group.rows.some((row) => value("status", row) !== "ok");
     group.low = Object.fromEntries(scores.map((score) => {
@@ -131,8 +136,14 @@
     const card = make("div", "answer", parent);
     const ok = value("status", row) === "ok";
     if (!ok) make("p", "bad", card, `${value("status", row) ?? "unknown"}: ${value("error_message", row) ?? ""}`);
+    const others = choices(row);
+    if (others.length) make("p", "facts", card, "Choice 0");
     if (value("response", row)) make("div", "text", card, value("response", row)).dir = "auto";
     else if (data.nothing?.[row] && !data.drawn?.[row]?.length) make("p", "facts", card, `(${data.nothing[row]})`);
+    others.forEach((text, place) => {
+      make("p", "facts", card, `Choice ${place + 1}`);
+      make("div", "text", card, text).dir = "auto";
+    });
     const called = calls(row);
     if (called) make("div", "text calls", card, called);
     pictures(card, "drawn", row, "a picture of the answer");
