@@ -18,7 +18,7 @@ from .._display.table import Table
 from .._numbers import whole_number
 from .._safe_text import plain, quoted
 from ..errors import ConfigurationError
-from .groups import question_of
+from .same_questions import question_of
 
 if TYPE_CHECKING:
     import numpy as np

@@ -37,6 +37,7 @@ from .metrics import (
     is_time,
     unknown_metric,
 )
+from .same_questions import question_of
 from .summary import measured
 from .verdict import verdict_text
 
@@ -332,7 +333,7 @@ def _paired(left: OneSide, right: OneSide, same_sweep: bool, excluded: dict[str,
     if single := int(loose.isna().to_numpy().sum()):
         excluded["without a partner"] = single
     found = found.reset_index()
-    found["input"] = found["input"].map(groups.question_of)
+    found["input"] = found["input"].map(question_of)
     return found.set_index("input")[["a", "b"]]
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import math
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -17,6 +16,7 @@ from .._runs.columns import COLUMNS
 from .._safe_text import quoted
 from ..errors import ConfigurationError
 from .metrics import is_score
+from .same_questions import named_apart, question_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     *("SEPARATOR", "By", "Labels", "check_by", "chosen", "default_by", "deployments", "inputs", "inputs_told", "names"),
-    *("names_of_both", "question_of", "questions", "runs_frame", "served", "sides", "sweeps"),
+    *("names_of_both", "questions", "runs_frame", "served", "sides", "sweeps"),
 ]
 
 By = Literal["variant", "deployment", "template"]
@@ -49,8 +49,6 @@ _NO_INPUTS = ("input_cost_usd", "input_id")
 """Columns of a run whose names begin as those of inputs do."""
 _FLAGS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 """True and false as files of text have them."""
-_TWIN = re.compile(r"([0-9a-f]{12})-[0-9]+")
-"""The id of an input that asks what one before it asks, see `plan.make_plan`."""
 
 
 class Labels:
@@ -183,7 +181,8 @@ def deployments(frame: pd.DataFrame) -> pd.Series[Any]:
 
 def inputs(frame: pd.DataFrame) -> pd.Series[Any]:
     """What runs are paired by: the row of inputs; where a run does not tell one, its prompt."""
-    return inputs_told(frame).fillna(frame["prompt_id"].astype("string")).rename("input_id")
+    told = inputs_told(frame).fillna(frame["prompt_id"].astype("string"))
+    return named_apart(frame, told).rename("input_id")
 
 
 def inputs_told(frame: pd.DataFrame) -> pd.Series[Any]:
@@ -194,12 +193,6 @@ def inputs_told(frame: pd.DataFrame) -> pd.Series[Any]:
 def questions(frame: pd.DataFrame) -> pd.Series[Any]:
     """`inputs`, where those that ask the same are one: what is asked once more is a repeat, and no further sample."""
     return inputs(frame).map(question_of, na_action="ignore")
-
-
-def question_of(input_id: str) -> str:
-    """The id of the first input that asks what this one asks."""
-    found = _TWIN.fullmatch(input_id)
-    return input_id if found is None else found[1]
 
 
 def sweeps(frame: pd.DataFrame) -> pd.Series[Any]:

@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .groups import question_of
+from .same_questions import question_of
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,10 +15,10 @@ from .._prompts.template import variables
 from .._safe_text import quoted
 from ..errors import ConfigurationError, TemplateError
 from .comparison_frame import asked_of_both
-from .groups import question_of
 from .judge_calls import JudgeCalls, error_of
 from .judge_question import UNTRUSTED, Question, fenced, pictures_asked, prompt_data, question_about
 from .judge_reply import json_reply, reply_schema
+from .same_questions import question_of
 from .verdict import cost_text
 
 if TYPE_CHECKING:

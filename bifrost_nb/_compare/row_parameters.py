@@ -12,7 +12,7 @@ from .._safe_text import quoted
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 
-__all__ = ["check_columns_of", "columns_of", "for_row", "shared_by_rows"]
+__all__ = ["BY_ROW", "check_columns_of", "columns_of", "for_row", "shared_by_rows"]
 
 BY_ROW = ("tools", "response_format")
 

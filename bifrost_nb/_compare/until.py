@@ -21,9 +21,9 @@ from .._safe_text import quoted
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 from .difference import FEWEST_INPUTS, Difference, PairedRuns, difference_of
-from .groups import question_of
 from .metrics import default_margin, is_score
 from .multiple_comparisons import shared_confidence, table_of
+from .same_questions import question_of
 from .scoring import Scorer
 from .verdict import lead, margin_text, points_text
 

@@ -55,6 +55,43 @@ def test_copies_of_an_input_are_one_input(
     assert (comparison.difference(A, B, "score").winner == A) == (questions >= 6)
 
 
+def asked_twice(client: Client, first: dict[str, Any], second: dict[str, Any], **asked: Any) -> pd.DataFrame:
+    """What the log has of two comparisons, both of which were sent."""
+    for inputs in (first, second):
+        compare([A, B], "Name a {{what}}.", inputs=inputs, max_tokens=2, client=client, stream=False, fresh=True,
+                **asked)  # fmt: skip
+    return client.log.frame()
+
+
+TONES = {"tone": list("abcdef")}
+CHAT: dict[str, Any] = {"api": "chat"}
+TOOLS = [[{"type": "function", "function": {"name": name}}] for name in "abcdefghijkl"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "asked", "questions"),
+    [
+        ({"id": [1, 2, 3, 4, 5, 6]}, {"id": [7, 8, 9, 10, 11, 12]}, {}, 6),
+        ({}, {"id": [1, 2, 3, 4, 5, 6]}, {}, 6),
+        ({"what": list("uvwxyz")}, {}, {}, 12),
+        ({"tone": list("abcdef")}, {"tone": list("ghijkl")}, {"system": "Be {{tone}}.", **CHAT}, 12),
+        ({"own": TOOLS[:6]}, {"own": TOOLS[6:]}, {"tools": "own", **CHAT}, 12),
+    ],
+    ids=["another unused column", "one more column", "other prompts", "other systems", "other tools"],
+)
+def test_the_log_counts_a_question_of_two_comparisons_once(
+    client: Client, first: dict[str, Any], second: dict[str, Any], asked: dict[str, Any], questions: int
+) -> None:
+    """Rows that differ in a column that nothing used are one input in a frame of the log, too."""
+    what = {"what": list("opqrst")}
+    frame = asked_twice(client, {**what, **first}, {**what, **second}, **asked)
+    assert len(frame) == 24
+    found = difference(frame, A, B, "total_ms")
+    assert (found.n, sum(found.excluded.values())) == (questions, 0)
+    scored = frame.assign(score=1.0)
+    assert summary(scored)["score_n"].tolist() == [questions, questions]
+
+
 def test_templates_tell_rows_apart_that_one_of_them_does_not_use(client: Client) -> None:
     """A column that only one template uses makes inputs of its rows, for both templates."""
     comparison = compare([A], {"plain": "Name a {{what}}.", "with": "Name a {{tone}} {{what}}."},

@@ -14,7 +14,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..._compare.comparison_frame import asked_of_both
-from ..._compare.groups import question_of
+from ..._compare.same_questions import question_of
 from ..._display.run import said
 from ..._numbers import whole, whole_number
 from ..._runs.redact_hook import as_written
