@@ -16,7 +16,6 @@ from ..errors import ConfigurationError
 from .boto3_client import record_boto3
 from .environment_headers import event_hooks
 from .httpx_clients import record, to_the_gateway
-from .per_loop import per_loop_client
 from .recorder import NO_KEY, Recorder
 from .routes import PREFIXES
 
@@ -82,7 +81,7 @@ class _Place(NamedTuple):
     def http(self, kind: Any, **options: Any) -> Any:
         """A recorded client of `kind`, a class of httpx or httpx2, that takes nothing of the environment along."""
         hooks = event_hooks(self.key, self.given, asynchronous=hasattr(kind, "aclose"))
-        return record(kind(**to_the_gateway(self.recorder), **hooks, **options), self.recorder)
+        return record(partial(kind, **to_the_gateway(self.recorder), **hooks, **options), self.recorder)
 
 
 Options = dict[str, Any]
@@ -118,9 +117,7 @@ def _genai(place: _Place, options: Options) -> Any:
         "api_version": "v1beta",  # the gateway's route; the SDK's own default changes
         # No redirect is followed, as this SDK would: its header with the key would go along to whatever host is named.
         "httpx_client": place.http(import_module(library).Client, follow_redirects=False),
-        "httpx_async_client": per_loop_client(
-            library, place.recorder, follow_redirects=False, **to_the_gateway(place.recorder)
-        ),
+        "httpx_async_client": place.http(import_module(library).AsyncClient, follow_redirects=False),
         # Its live connections read SSL_CERT_FILE when the client is made, also where nothing is encrypted.
         "async_client_args": {"ssl": to_the_gateway(place.recorder)["verify"]},
         **(given if isinstance(given, dict) else given.model_dump(exclude_unset=True)),

@@ -7,8 +7,8 @@ redirects there included, are not looked at and get no header of ours.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
-from functools import lru_cache
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from functools import lru_cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ from .._safe_text import quoted
 from ..errors import ConfigurationError
 from .comment_filter import comment_filter
 from .exchange import Exchange
+from .per_loop import PerLoop
 from .recorder import ASKED_HEADERS, Recorder
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def recording_client(
         openai.OpenAI(base_url="http://localhost:8080/openai", http_client=bf.recording_client(tags={"job": "nightly"}))
     """
     recorder = Recorder(client, tags)
-    return record(_library(library).Client(**_on_the_way(recorder, options)), recorder)
+    return record(partial(_library(library).Client, **_on_the_way(recorder, options)), recorder)
 
 
 def recording_async_client(
@@ -59,12 +60,13 @@ def recording_async_client(
 ) -> Any:
     """`recording_client` for async code: an ``httpx.AsyncClient``.
 
-    `client`, `library`, `tags` and `options` are as there, and so is what it raises.
+    `client`, `library`, `tags` and `options` are as there, and so is what it raises. It may outlive an event loop, as
+    between two ``asyncio.run``: each has connections of its own.
 
         openai.AsyncOpenAI(base_url="http://localhost:8080/openai", http_client=bf.recording_async_client())
     """
     recorder = Recorder(client, tags)
-    return record(_library(library).AsyncClient(**_on_the_way(recorder, options)), recorder)
+    return record(partial(_library(library).AsyncClient, **_on_the_way(recorder, options)), recorder)
 
 
 def to_the_gateway(recorder: Recorder) -> dict[str, Any]:
@@ -91,8 +93,9 @@ def _certifi() -> Any:
     return httpx.create_ssl_context(trust_env=False)
 
 
-def record(http_client: Any, recorder: Recorder) -> Any:
-    """Let `recorder` see what `http_client`, a client of httpx or httpx2, sends; returns the same client."""
+def record(make: Callable[[], Any], recorder: Recorder) -> Any:
+    """Let `recorder` see what the client of httpx or httpx2 that `make` gives sends; returns that client."""
+    http_client = make()
     library = next((kind.__module__.partition(".")[0] for kind in type(http_client).__mro__ if _is_client(kind)), None)
     if library is None or not hasattr(http_client, "_transport") or not hasattr(http_client, "_mounts"):
         raise ConfigurationError(
@@ -100,20 +103,26 @@ def record(http_client: Any, recorder: Recorder) -> Any:
             hint="Make one with recording_client(library=...).",
         )
     blocking, awaited = _streams(library)
-    asynchronous = hasattr(http_client, "aclose")
+    own = _transports(http_client)
+    of_loop = PerLoop(own, lambda: _transports(make())) if hasattr(http_client, "aclose") else None
 
-    def wrapped(transport: Any) -> Any:
+    def wrapped(place: Any, transport: Any) -> Any:
         if transport is None:
             return None
-        return (
-            _AsyncTransport(transport, recorder, awaited) if asynchronous else _Transport(transport, recorder, blocking)
-        )
+        if of_loop is None:
+            return _Transport(transport, recorder, blocking)
+        return _AsyncTransport(of_loop, place, recorder, awaited)
 
     # httpx has no public way to wrap the transport that it has chosen (proxies of the environment, HTTP/2, TLS, what
     # an SDK prefers); these two names are what its instrumentations wrap too, and are the same in both libraries.
-    http_client._transport = wrapped(http_client._transport)
-    http_client._mounts = {pattern: wrapped(transport) for pattern, transport in http_client._mounts.items()}
+    http_client._transport = wrapped(None, own[None])
+    http_client._mounts = {pattern: wrapped(pattern, own[pattern]) for pattern in http_client._mounts}
     return http_client
+
+
+def _transports(http_client: Any) -> dict[Any, Any]:
+    """Those of a client by the pattern of the addresses that they are for; None: of all others."""
+    return {**http_client._mounts, None: http_client._transport}
 
 
 def _is_client(kind: type) -> bool:
@@ -200,19 +209,20 @@ class _Transport:
 
 
 class _AsyncTransport:
-    """The same for async clients."""
+    """The same for async clients, by the transport that the running loop has at `place`."""
 
-    def __init__(self, inner: Any, recorder: Recorder, stream: type) -> None:
-        self._inner, self._recorder, self._stream = inner, recorder, stream
+    def __init__(self, of_loop: PerLoop, place: Any, recorder: Recorder, stream: type) -> None:
+        self._of_loop, self._place, self._recorder, self._stream = of_loop, place, recorder, stream
 
     async def handle_async_request(self, request: Any) -> Any:
         sent = _Sent(self._recorder, request)
         exchange = sent.exchange
+        inner = self._of_loop.get(self._place)
         if exchange is None:
-            return await self._inner.handle_async_request(request)
+            return await inner.handle_async_request(request)
         try:
             with sent:
-                response = await self._inner.handle_async_request(request)
+                response = await inner.handle_async_request(request)
         except BaseException as failure:
             await self._recorder.aend(exchange, failure)
             raise
@@ -221,14 +231,14 @@ class _AsyncTransport:
         return response
 
     async def aclose(self) -> None:
-        await self._inner.aclose()
+        await self._of_loop.get(self._place).aclose()
 
     async def __aenter__(self) -> Any:
-        await self._inner.__aenter__()
+        await self._of_loop.get(self._place).__aenter__()
         return self
 
     async def __aexit__(self, *exception: Any) -> None:
-        await self._inner.__aexit__(*exception)
+        await self._of_loop.get(self._place).__aexit__(*exception)
 
 
 class _RecordedStream:

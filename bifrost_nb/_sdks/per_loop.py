@@ -1,36 +1,38 @@
-"""An async client with connections of its own for each event loop, as google-genai's own client has.
+"""Transports of an async client, anew for each event loop.
 
-A connection belongs to the loop that opened it: a client that outlives one ``asyncio.run`` would break at the next.
+A connection belongs to the loop that opened it: a client that outlives one ``asyncio.run`` would take it up again in
+the next, and fail.
 """
 
 from __future__ import annotations
 
 import asyncio
-import weakref
-from importlib import import_module
+import threading
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from .httpx_clients import record
-from .recorder import Recorder
+__all__ = ["PerLoop"]
 
-__all__ = ["per_loop_client"]
+_Transports = Mapping[Any, Any]
 
 
-def per_loop_client(library: str, recorder: Recorder, **options: Any) -> Any:
-    """A recorded ``AsyncClient`` of `library` (``httpx`` or ``httpx2``); `options` are those of that class."""
-    kind: Any = import_module(library).AsyncClient
-    clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = weakref.WeakKeyDictionary()
+class PerLoop:
+    """The transports of one client by their place, in the loop that asks. `first` are those of the first loop."""
 
-    async def send(self: Any, request: Any, **arguments: Any) -> Any:
-        loop = asyncio.get_running_loop()
-        if loop not in clients:
-            clients[loop] = record(kind(**options), recorder)
-        return await clients[loop].send(request, **arguments)
+    def __init__(self, first: _Transports, again: Callable[[], _Transports]) -> None:
+        self._first, self._again = first, again
+        self._known: dict[asyncio.AbstractEventLoop, _Transports] = {}
+        self._mutex = threading.Lock()
 
-    async def aclose(self: Any) -> None:
-        client = clients.pop(asyncio.get_running_loop(), None)
-        if client is not None:
-            await client.aclose()
-        await kind.aclose(self)
-
-    return type("RecordingClient", (kind,), {"send": send, "aclose": aclose})(**options)
+    def get(self, place: Any) -> Any:
+        """The transport at `place`; one that is None for all others."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # trio, whose runs end what they opened
+            return self._first[place]
+        if loop not in self._known:
+            with self._mutex:  # loops of other threads come as well
+                # A closed loop's connections cannot be closed any more; they go when nothing holds them.
+                alive = {one: theirs for one, theirs in self._known.items() if not one.is_closed()}
+                self._known = {**alive, loop: self._again() if self._known else self._first}
+        return self._known[loop][place]

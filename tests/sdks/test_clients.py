@@ -457,6 +457,31 @@ def test_many_at_once(gateway: LocalGateway, log: RunLog) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="flock is not on Windows")
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+def test_a_client_outlives_its_event_loop(gateway: LocalGateway, log: RunLog, library: Any) -> None:
+    """One `asyncio.run` after the other, and loops of several threads at once: each opens connections of its own."""
+    pytest.importorskip(library)
+    http = bf.recording_async_client(Client(gateway.url, log=log), library=library)
+    body = {"model": "azure/fast", "messages": [{"role": "user", "content": "Hi"}]}
+    met = threading.Barrier(3, timeout=30)
+
+    async def ask(calls: int) -> list[int]:
+        await asyncio.to_thread(met.wait)
+        return [(await http.post(gateway.url + PATH, json=body)).status_code for _ in range(calls)]
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(lambda calls: asyncio.run(ask(calls)), [3] * 3)) == [[200] * 3] * 3
+
+    async def last() -> int:
+        answer = await http.post(gateway.url + PATH, json=body)
+        await http.aclose()
+        return int(answer.status_code)
+
+    assert asyncio.run(last()) == 200
+    assert http.is_closed
+    assert [run.status for run in log.read()] == ["ok"] * 10
+
+
 def test_a_held_log_stops_no_event_loop(gateway: LocalGateway, log: RunLog) -> None:
     """While another process holds the log, the async SDK's other tasks go on; the call is recorded when it returns."""
     import fcntl
@@ -554,7 +579,7 @@ def test_wrong_arguments(ours: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigurationError, match="'httpx' or 'httpx2', not 'requests'"):
         bf.recording_client(ours, library="requests")  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="no client of httpx"):
-        record(object(), Recorder(ours))
+        record(object, Recorder(ours))
     monkeypatch.setitem(sys.modules, "httpx2", None)
     with pytest.raises(ConfigurationError, match="pip install httpx2"):
         bf.recording_client(ours, library="httpx2")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import subprocess
 import sys
@@ -49,6 +50,29 @@ def test_wrong_arguments(client: Client) -> None:
         bf.sdk("bedrock", asynchronous=True, client=client)
     with pytest.raises(ConfigurationError, match="tags must be a dict, not str"):
         bf.sdk("openai", client=client, tags="nightly")  # type: ignore[arg-type]
+
+
+ASKED: dict[str, Any] = {
+    "openai": lambda sdk: sdk.chat.completions.create(model="openai/gpt-4o-mini", messages=MESSAGES),
+    "anthropic": lambda sdk: sdk.messages.create(model="anthropic/claude-haiku-4-5", messages=MESSAGES, max_tokens=9),
+    "genai": lambda sdk: sdk.models.generate_content(model="gemini/gemini-2.5-flash", contents="Hi"),
+    "langchain": lambda sdk: sdk.ainvoke("Hi"),
+}
+
+
+@needs_sdks
+@pytest.mark.parametrize("name", ASKED)
+def test_one_event_loop_after_the_other(name: Any, gateway: LocalGateway, log: RunLog) -> None:
+    """An async client that was made once answers in each `asyncio.run`, by connections of that loop's own."""
+    options = {"model": "openai/gpt-4o-mini"} if name == "langchain" else {"asynchronous": True}
+    made = bf.sdk(name, client=Client(gateway.url, log=log), **options)
+
+    async def ask() -> None:
+        await ASKED[name](made)
+
+    for _ in range(3):
+        asyncio.run(ask())
+    assert [run.status for run in log.read()] == ["ok"] * 3
 
 
 @needs_sdks
