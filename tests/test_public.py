@@ -113,6 +113,7 @@ ALLOWED = {  # part -> the parts of this package it may import when it is loaded
 DOORS = {  # (part, part it imports when a function is called) -> why this runs against the order or beside it
     ("__init__", "_notebook"): "IPython's extension hooks",
     ("_client", "_simulator"): 'Client("demo")',
+    ("_client", "_prompts"): "pictures in messages that a person wrote",
     ("_compare", "_foreground"): "compare waits in the cell's thread",
     ("_compare", "_notebook"): "live=True, .grid(), .vote()",
     ("_compare", "charts"): ".plot",

@@ -279,7 +279,9 @@ class Client:
         """
         guard_headers(options)
         typed = with_schema(schema, "chat", cast("dict[str, Any]", options))
-        run = self._wait(self.prepare("chat", deployment, prompt, system=system, messages=messages, **options))
+        run = self._wait(
+            self.prepare("chat", deployment, prompt, system=system, messages=_looked_at(messages), **options)
+        )
         return read_answer(run, typed)
 
     def respond(
@@ -298,7 +300,9 @@ class Client:
         """
         guard_headers(options)
         typed = with_schema(schema, "responses", cast("dict[str, Any]", options))
-        return read_answer(self._wait(self.prepare("responses", deployment, input, **options)), typed)
+        return read_answer(
+            self._wait(self.prepare("responses", deployment, _looked_at(input, "input"), **options)), typed
+        )
 
     def embed(self, deployment: str, input: str | Sequence[str], **options: Unpack[EmbeddingParameters]) -> Run:
         """The embedding of each text of `input`: `run.embeddings`, in order; they are not written to the log.
@@ -479,7 +483,10 @@ class Client:
         `options` and errors as for `stream`.
         """
         guard_headers(options)
-        return Stream(self, self.prepare("chat", deployment, prompt, True, system=system, messages=messages, **options))
+        return Stream(
+            self,
+            self.prepare("chat", deployment, prompt, True, system=system, messages=_looked_at(messages), **options),
+        )
 
     def stream_respond(
         self, deployment: str, input: str | Sequence[Mapping[str, Any]], **options: Unpack[ResponsesParameters]
@@ -492,7 +499,7 @@ class Client:
         `options` and errors as for `stream`.
         """
         guard_headers(options)
-        return Stream(self, self.prepare("responses", deployment, input, stream=True, **options))
+        return Stream(self, self.prepare("responses", deployment, _looked_at(input, "input"), stream=True, **options))
 
     # Async, on any event loop
 
@@ -524,7 +531,7 @@ class Client:
         """
         guard_headers(options)
         typed = with_schema(schema, "chat", cast("dict[str, Any]", options))
-        call = self.prepare("chat", deployment, prompt, system=system, messages=messages, **options)
+        call = self.prepare("chat", deployment, prompt, system=system, messages=_looked_at(messages), **options)
         return read_answer(await self._awaited(call), typed)
 
     async def arespond(
@@ -543,7 +550,9 @@ class Client:
         """
         guard_headers(options)
         typed = with_schema(schema, "responses", cast("dict[str, Any]", options))
-        return read_answer(await self._awaited(self.prepare("responses", deployment, input, **options)), typed)
+        return read_answer(
+            await self._awaited(self.prepare("responses", deployment, _looked_at(input, "input"), **options)), typed
+        )
 
     async def aembed(self, deployment: str, input: str | Sequence[str], **options: Unpack[EmbeddingParameters]) -> Run:
         """`embed` for async code.
@@ -585,7 +594,8 @@ class Client:
         """
         guard_headers(options)
         return AsyncStream(
-            self, self.prepare("chat", deployment, prompt, True, system=system, messages=messages, **options)
+            self,
+            self.prepare("chat", deployment, prompt, True, system=system, messages=_looked_at(messages), **options),
         )
 
     def astream_respond(
@@ -599,7 +609,9 @@ class Client:
                 print([piece async for piece in stream])
         """
         guard_headers(options)
-        return AsyncStream(self, self.prepare("responses", deployment, input, stream=True, **options))
+        return AsyncStream(
+            self, self.prepare("responses", deployment, _looked_at(input, "input"), stream=True, **options)
+        )
 
     # The layer that the magic, comparisons and widgets stand on
 
@@ -716,6 +728,17 @@ class Client:
             return await self.send(call, sink)
         except asyncio.CancelledError:
             return Outcome(call.run)
+
+
+def _looked_at(messages: Any, name: str = "messages") -> Any:
+    """`messages` as they are, whose pictures can be read. Raises ConfigurationError."""
+    if isinstance(messages, list | tuple) and any(
+        isinstance(turn, Mapping) and isinstance(turn.get("content"), list | tuple) for turn in messages
+    ):
+        from .._prompts.messages import check_pictures
+
+        check_pictures(messages, name)
+    return messages
 
 
 def _resolved(given: Mapping[str, Any]) -> settings.Settings:

@@ -9,7 +9,7 @@ from .._client.calls import AnyKind, asked_of, prepare
 from .._client.token_count import as_items
 from .._safe_text import plain, quoted
 from ..errors import ConfigurationError, TemplateError
-from .pictures import MOST_BYTES, data_url, described
+from .pictures import MOST_BYTES, check_address, data_url, described
 from .template import render, variables
 from .value_text import Fault
 
@@ -18,6 +18,7 @@ __all__ = [
     "Template",
     "Turns",
     "asked_as",
+    "check_pictures",
     "checked_templates",
     "checked_turns",
     "filled_in",
@@ -53,9 +54,28 @@ def checked_turns(messages: Any) -> Turns:
     """One conversation as it may be sent. Raises ConfigurationError."""
     call = prepare("chat", "provider/model", None, messages=messages)  # the checks of a call, which is not sent
     turns = Turns(call.body["messages"])
+    check_pictures(turns)
     if not any(turn["role"] not in ("system", "developer") for turn in turns):
         raise ConfigurationError("messages has no turn of a user.", hint="Add {'role': 'user', 'content': ...}.")
     return turns
+
+
+def check_pictures(messages: Any, name: str = "messages") -> None:
+    """Raises ConfigurationError for a picture in hand-written `messages` that no provider can read.
+
+    Whatever else is wrong with them is not looked at.
+    """
+    for place, turn in enumerate(messages if isinstance(messages, list | tuple) else ()):
+        content = turn.get("content") if isinstance(turn, Mapping) else None
+        for part in content if isinstance(content, list | tuple) else ():
+            image = part.get("image_url") if isinstance(part, Mapping) else None
+            url = image.get("url") if isinstance(image, Mapping) else image
+            if not isinstance(url, str):
+                continue
+            try:
+                check_address(url)
+            except Fault as fault:
+                raise ConfigurationError(f"The picture in {name}[{place}] {fault}.") from None
 
 
 def variables_of(template: Template) -> list[str]:

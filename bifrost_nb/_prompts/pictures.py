@@ -22,7 +22,7 @@ from .._safe_text import plain
 from .picture_end import is_whole
 from .value_text import Fault, no_value
 
-__all__ = ["MOST_BYTES", "as_url", "data_url", "described", "is_shortened", "shortened", "showable"]
+__all__ = ["MOST_BYTES", "as_url", "check_address", "data_url", "described", "is_shortened", "shortened", "showable"]
 
 MOST_BYTES = 20 * 2**20
 """The largest picture that is sent; a choice of our own, above what most providers take."""
@@ -31,6 +31,9 @@ MOST_PIXELS = 50_000_000
 SHOWN_BYTES = 4_000_000
 """Of all pictures that are shown together: a page, and a saved notebook, holds them as text."""
 _DATA_URL = re.compile(r"data:(image/[a-z+.-]{1,40});base64,([A-Za-z0-9+/]*={0,2})")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:\S", re.I)
+_TAKEN = re.compile(r"data:image/(?:png|jpe?g|webp|gif|svg\+xml);base64,")
+"""What has to be whole, or is never taken."""
 _SVG = re.compile(rb"\s*(?:<\?xml|<!--|<!doctype svg|<svg)", re.I)
 
 
@@ -48,6 +51,15 @@ def data_url(value: Any) -> str:
     if not is_whole(content, kind):
         raise Fault(f"is a {_name(kind)} that breaks off or is damaged: fetch or save it anew")
     return _url(content)
+
+
+def check_address(url: str) -> None:
+    """Raise Fault where a person's own address of a picture can be none: no address at all, or ``data:`` that is
+    damaged. What lies elsewhere, and kinds that only some providers take (HEIC, PDF), is for them to judge."""
+    if not _SCHEME.match(url):
+        raise Fault(f"is {plain(url, 60)!r}, no address: pass a data: URL, or name a column of pictures in images=")
+    if _TAKEN.match(url):
+        data_url(url)
 
 
 def as_url(content: bytes) -> str | None:

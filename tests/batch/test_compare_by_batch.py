@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import pickle
@@ -27,7 +26,9 @@ from bifrost_nb._batch.requests import PROVIDERS, Rules, chunks
 from bifrost_nb._batch.result_line import run_of
 from bifrost_nb._compare.plan import make_plan
 from bifrost_nb._compare.verdict import amount
+from bifrost_nb._prompts.pictures import data_url
 from tests.admin.servers import Table, json as json_answer, served
+from tests.compare.test_messages import png
 
 A, B, C = "openai/gpt-4o-mini", "azure/gpt-4o", "anthropic/claude-haiku-4-5"
 INPUTS = {"x": ["bird", "tree"]}
@@ -362,7 +363,7 @@ def test_geminis_batches(client: Client, gateway: LocalGateway) -> None:
     paths = [one["path"] for one in gateway.requests() if one["path"].startswith("/v1/batches/")]
     assert paths
     assert not any("batches/batches" in path for path in paths)
-    url = "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(30)).decode()
+    url = data_url(png())
     said = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}]
     typed = bf.compare([name], messages=said, schema=Animal, client=client, mode="batch")
     body = jobs(gateway)[-1]["body"]["requests"][0]["body"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
 import os
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -355,3 +357,43 @@ def test_the_estimate_of_pictures_is_unknown(client: Client, gateway: LocalGatew
     assert found.frame["prompt_tokens"].isna().all()
     assert "cost unknown" in repr(found)
     assert sent(gateway) == []
+
+
+WRITTEN = {
+    "a path": ("photo.png", "no address: pass a data: URL"),
+    "a variable": ("{{photo}}", "name a column of pictures in images="),
+    "broken base64": ("data:image/png;base64,@@@@", "holds no picture in base64"),
+    "broken off": (data_url(png())[:62], "a PNG that breaks off"),
+    "words": ("data:image/jpeg;base64," + base64.b64encode(b"words").decode(), "is no PNG, JPEG, WebP or GIF"),
+    "a drawing": ("data:image/svg+xml;base64," + base64.b64encode(b"<svg/>").decode(), "is an SVG"),
+}
+
+
+@pytest.mark.parametrize(("url", "said"), WRITTEN.values(), ids=WRITTEN)
+def test_pictures_in_written_messages_are_looked_at(client: Client, gateway: LocalGateway, url: str, said: str) -> None:
+    """What no provider can read is one error before anything is sent, by whatever call; the turn is named."""
+    part = {"type": "image_url", "image_url": {"url": url}}
+    turns = [{"role": "user", "content": "Hi"}, {"role": "user", "content": [{"type": "text", "text": "What?"}, part]}]
+    items = [{"role": "user", "content": [{"type": "input_image", "image_url": url}]}]
+    own = {"deployment": A, "history": turns}
+    for call in (
+        lambda: client.chat(A, messages=turns),
+        lambda: client.stream_chat(A, messages=turns),
+        lambda: asyncio.run(client.achat(A, messages=turns)),
+        lambda: ask(client, messages=turns),
+        lambda: ask(client, [own], prompt="And?"),
+        lambda: client.respond(A, items),
+    ):
+        with pytest.raises(ConfigurationError, match=said) as caught:
+            call()
+        assert re.match(r"The picture in (messages\[1\]|input\[0\]) ", str(caught.value))
+    assert sent(gateway) == []
+
+
+def test_pictures_that_a_provider_may_read_are_sent(client: Client, gateway: LocalGateway) -> None:
+    """Whole ones, addresses elsewhere, and kinds that only some take, in messages as they were written."""
+    urls = [data_url(png()), "https://example.com/a.png", "gs://bucket/a.png", "data:image/heic;base64,AAAA"]
+    parts = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
+    client.chat(A, messages=[{"role": "user", "content": parts}], max_tokens=3)
+    ask(client, [A], messages=[{"role": "user", "content": parts}])
+    assert [body["messages"][0]["content"] for body in sent(gateway)] == [parts] * 2

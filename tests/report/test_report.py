@@ -335,7 +335,8 @@ def test_hostile_pictures_stay_out(client: Client, tmp_path: Path) -> None:
     """SVG, addresses, bombs and what is not what it says are no pictures of a report."""
     urls = ["https://example.com/a.png;base64,", "data:image/svg+xml;base64,PHN2Zz4=", "data:image/png;base64,PHN2Zz4="]
     parts = [{"type": "image_url", "image_url": {"url": one}} for one in urls]
-    found = compare(["azure/gpt-4o"], messages=[{"role": "user", "content": parts}], client=client)
+    found = compare(["azure/gpt-4o"], messages=[{"role": "user", "content": parts[:1]}], client=client)
+    found.runs[0].prompt = json.dumps([{"role": "user", "content": parts}])  # as somebody's log may have it
     assert "pictures" not in _block_of(found.report(tmp_path / "report.html"))
 
 

@@ -24,7 +24,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from bifrost_nb._keys import HIDDEN
+from bifrost_nb._prompts.pictures import data_url
 
+from ..compare.test_messages import png
 from .receiver import Receiver, values
 
 KEY = "sk-bf-secret-0123456789"
@@ -183,7 +185,7 @@ def test_messages_tools_and_what_a_hook_leaves_out(gateway: LocalGateway, log: R
             "content": [
                 {"type": "text", "text": "What is this?"},
                 {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
-                {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}},
+                {"type": "image_url", "image_url": {"url": data_url(png())}},
             ],
         },
     ]

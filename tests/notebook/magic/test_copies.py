@@ -58,7 +58,7 @@ CHAT_OPTIONS: dict[str, dict[str, Any]] = {
         "messages": [
             {"role": "user", "content": [
                 {"type": "text", "text": "What?"},
-                {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}},
+                {"type": "image_url", "image_url": {"url": data_url(png())}},
             ]},
         ],
     },

@@ -10,12 +10,14 @@ import pytest
 
 from bifrost_nb import Client, ConfigurationError, RateLimited, gateway_logs
 from bifrost_nb._compare.replay import replay
+from bifrost_nb._prompts.pictures import data_url
 from bifrost_nb._runs.frame import to_frame
 from bifrost_nb._runs.log.log import RunLog
 from bifrost_nb._runs.run import Run
 from bifrost_nb._simulator.process import LocalGateway
 
 from ...admin.conftest import logged
+from ...compare.test_messages import png
 
 OLD, NEW = "azure/large", "azure/fast"
 
@@ -56,7 +58,7 @@ def test_conversations_of_the_gateways_log(gateway: LocalGateway, client: Client
     chats = ("openai/gpt-4o-mini", "azure/gpt-4o")
     tool = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object", "properties": {}}}}
     call = {"id": "c1", "type": "function", "function": {"name": "look_up", "arguments": "{}"}}
-    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgouLi4="}}
+    picture = {"type": "image_url", "image_url": {"url": data_url(png())}}
     turns: list[dict[str, Any]] = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": [{"type": "text", "text": "What is it? {{x}}"}, picture]},
