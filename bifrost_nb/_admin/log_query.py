@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from math import ceil, floor
@@ -27,6 +27,7 @@ __all__ = [
     "LogQuery",
     "check_length",
     "checked_statuses",
+    "is_last",
     "listed",
     "names_of",
     "read_log",
@@ -154,29 +155,28 @@ async def read_log(
     `details` False: without the status and type of an error where the list has none.
 
     Newest first while reading, so that rows written meanwhile move others to later pages, where they are met a second
-    time, and none is missed.
+    time, and none is missed: each page begins where the last one ended, however many of its rows had been met.
     """
     await check_known(access, query.others)
     found: list[Run] = []
     seen: set[str] = set()
-    pages = 0
+    offset = pages = 0
     while query.limit is None or len(found) < query.limit:
         # Left to `keeps`: `models` means the provider's names there, so aliases would be missed; and up to 1.5.16 a
         # cancelled call is logged as an error.
         asked = {name: value for name, value in query.params().items() if name != "models"}
         if "cancelled" in (query.statuses or ()) and "error" not in (query.statuses or ()):
             asked["status"] += ",error"
-        params = {**asked, "limit": PAGE, "offset": len(seen), "sort_by": "timestamp", "order": "desc"}
+        params = {**asked, "limit": PAGE, "offset": offset, "sort_by": "timestamp", "order": "desc"}
         answer = await access.get_object("/api/logs", params, missing=missing)
-        page = answer.get("logs")
-        rows = {row["id"]: row for row in objects(page) if isinstance(row.get("id"), str)}
+        page = objects(answer.get("logs"))
+        rows = {row["id"]: row for row in page if isinstance(row.get("id"), str)}
         runs = [run_of(row, access.hide) for row_id, row in rows.items() if row_id not in seen]
         seen |= rows.keys()
         found += [run for run in runs if query.keeps(run)]
-        pages += 1
+        pages, offset = pages + 1, offset + len(page)
         check_length(len(seen), pages)
-        total = _total(answer)
-        if not runs or (total is not None and len(rows) < PAGE and len(seen) >= total):
+        if is_last(answer, page, offset, new=bool(runs)):
             break
     newest = found[: query.limit]
     if texts:
@@ -189,6 +189,17 @@ async def read_log(
                 run.http_status, run.error_type, run.error_code = whole.http_status, whole.error_type, whole.error_code
                 run.error_message = whole.error_message or run.error_message
     return with_primaries(reversed(newest))
+
+
+def is_last(answer: Mapping[str, Any], page: Sequence[Any], offset: int, *, new: bool) -> bool:
+    """Whether nothing follows `page`, which ends at `offset`. `new`: it has rows that were not met before.
+
+    Where as many rows were written meanwhile as a page has, it holds none that is new, and the older ones follow.
+    """
+    total = _total(answer)
+    if not page or total is None:
+        return not page or not new
+    return offset >= total and (not new or len(page) < PAGE)
 
 
 def check_length(rows: int, pages: int) -> None:

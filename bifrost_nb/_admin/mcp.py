@@ -18,7 +18,7 @@ from .._runs.columns import Column
 from ..errors import GatewayError, NotFound, ProtocolError
 from .access import Access
 from .fields import Row, objects, read, read_json, read_number, read_text
-from .log_query import PAGE, check_length, checked_statuses, listed, names_of, rfc3339, span, whole_limit
+from .log_query import PAGE, check_length, checked_statuses, is_last, listed, names_of, rfc3339, span, whole_limit
 from .log_rows import STATUSES
 
 if TYPE_CHECKING:
@@ -184,15 +184,15 @@ class ToolQuery:
 async def tool_log_rows(access: Access, query: ToolQuery) -> list[Row]:
     """The rows that `query` asks for, oldest first; read newest first, so that rows written meanwhile hide none."""
     found: dict[str, Row] = {}
-    pages = 0
+    offset = pages = 0
     while query.limit is None or len(found) < query.limit:
-        params = query.params() | {"limit": PAGE, "offset": len(found), "sort_by": "timestamp", "order": "desc"}
+        params = query.params() | {"limit": PAGE, "offset": offset, "sort_by": "timestamp", "order": "desc"}
         answer = await access.get_object("/api/mcp-logs", params, missing=_NO_LOG)
-        page = {row["id"]: row for row in objects(answer.get("logs")) if isinstance(row.get("id"), str)}
-        new = page.keys() - found.keys()
-        found |= page
-        pages += 1
+        page = objects(answer.get("logs"))
+        new = {row["id"]: row for row in page if isinstance(row.get("id"), str) and row["id"] not in found}
+        found |= new
+        pages, offset = pages + 1, offset + len(page)
         check_length(len(found), pages)
-        if not new or len(page) < PAGE:
+        if len(page) < PAGE or is_last(answer, page, offset, new=bool(new)):
             break
     return list(found.values())[: query.limit][::-1]

@@ -57,7 +57,12 @@ class _LoggedRun:
 
     @property
     def cost_usd(self) -> float | None:
-        """What all attempts cost together: a retry or a failed primary may be billed, too."""
+        """What all attempts cost together: a retry or a failed primary may be billed, too.
+
+        Unknown where that of the answer is: the others alone would be too little.
+        """
+        if self.served.status == "ok" and self.served.cost_usd is None:
+            return None
         known = [row.cost_usd for row in self.rows if row.cost_usd is not None]
         return math.fsum(known) if known else None
 

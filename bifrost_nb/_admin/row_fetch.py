@@ -67,15 +67,19 @@ async def rule_rows(access: Access) -> list[Mapping[str, Any]]:
 async def paged(access: Access, path: str, name: str, *, missing: str | None = None) -> list[Mapping[str, Any]]:
     """The objects under `name` of all pages of `path`, each id once.
 
-    100 a page, since more are not given at once; a gateway without paging sends all each time.
+    100 a page, since more are not given at once (and fewer by one that says how many there are); a gateway without
+    paging sends all each time.
     """
     found: dict[str, Mapping[str, Any]] = {}
+    offset = 0
     for _ in range(MOST_PAGES):
-        answer = await access.get_object(path, {"limit": 100, "offset": len(found)}, missing=missing)
-        page = [row for row in objects(answer.get(name)) if isinstance(row.get("id"), str)]
-        new = {row["id"]: row for row in page if row["id"] not in found}
+        answer = await access.get_object(path, {"limit": 100, "offset": offset}, missing=missing)
+        page = objects(answer.get(name))
+        new = {row["id"]: row for row in page if isinstance(row.get("id"), str) and row["id"] not in found}
         found |= new
-        if not new or len(page) != 100:
+        offset += len(page)
+        total = answer.get("total_count")
+        if not new or (len(page) != 100 and not (isinstance(total, int) and offset < total)):
             break
     return list(found.values())
 

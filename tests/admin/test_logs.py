@@ -126,10 +126,11 @@ def test_ten_thousand_rows_are_paged(client_of: ClientOf) -> None:
     assert seconds < 30
 
 
-def test_rows_written_while_reading_cost_no_other(client_of: ClientOf) -> None:
-    """New rows move the others to later pages; each of the old ones is there exactly once all the same."""
-    log = Log([log_row(number) for number in range(3_500)])
-    log.before_page = lambda: log.rows.extend(log_row(len(log.rows)) for _ in range(7))
+@pytest.mark.parametrize("bursts", [[7] * 9, [0, 400, 400, 400], [0, 1_000], [0, 0, 2_600]])
+def test_rows_written_while_reading_cost_no_other(client_of: ClientOf, bursts: list[int]) -> None:
+    """New rows, be they as many as a page has, move the others to later pages; each old one is there exactly once."""
+    log, coming = Log([log_row(number) for number in range(3_500)]), iter(bursts)
+    log.before_page = lambda: log.rows.extend(log_row(len(log.rows)) for _ in range(next(coming, 0)))
     with served(Table({"/api/logs": log.page})) as url:
         frame = gateway_logs(client=client_of(url))
     assert frame["run_id"].is_unique

@@ -164,6 +164,20 @@ def test_costs_are_filled_in_when_asked(client_of: ClientOf) -> None:
     }
 
 
+def test_a_part_of_a_cost_is_not_filled_in(client_of: ClientOf) -> None:
+    """Where the row that answered tells none, what a failed one before it cost is not the cost of the run."""
+    rows = [
+        log_row(1, status="error", cost=0.125),
+        log_row(10, id="fallback", parent_request_id="row-1", fallback_index=1, cost=None),
+    ]
+    with served(Table({"/api/logs": Log(rows).page})) as url:
+        client = client_of(url)
+        client.log.append(our_run(1, cost_usd=None, cost_source=None))
+        found = reconcile(since=None, client=client, fill=True)
+    assert (found.filled, found.joined["gateway_cost_usd"].isna().all()) == (0, True)
+    assert client.log.frame()["cost_usd"].isna().all()
+
+
 def test_the_time_asked_for(client_of: ClientOf) -> None:
     """Rows just outside the time still join, as clocks differ, but are not reported as only the gateway's."""
     rows = [log_row(number) for number in (5, 29, 31, 35, 62)]

@@ -159,6 +159,20 @@ def test_of_several_budgets_the_tightest_counts(client_of: ClientOf) -> None:
     assert json.loads(row["budgets"])[2] == {"provider": "azure", "limit_usd": 1.0}
 
 
+@pytest.mark.parametrize("most", [30, 100])
+def test_a_gateway_that_gives_fewer_a_page_is_read_to_its_end(client_of: ClientOf, most: int) -> None:
+    """It says how many there are; one without an id, which nobody can ask for, hides no other."""
+    keys = [{"id": f"vk-{number}", "name": f"key {number}"} for number in range(250)]
+    keys[7] = {"name": "nameless"}
+
+    def page(request: Any) -> Any:
+        start = int(request.query_params["offset"])
+        return {"virtual_keys": keys[start : start + most], "total_count": len(keys)}
+
+    with served(Table({"/api/governance/virtual-keys": page})) as url:
+        assert len(virtual_keys(client_of(url))) == 249
+
+
 @pytest.mark.parametrize("pages", [True, False], ids=["paged", "all at once"])
 def test_more_than_a_hundred_virtual_keys(client_of: ClientOf, pages: bool) -> None:
     """Newer gateways send at most 100 keys, older ones all each time; both are read whole and once."""
