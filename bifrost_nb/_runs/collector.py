@@ -36,7 +36,7 @@ from .._wire.deployments import Deployment
 from .._wire.fast_chunks import NO_EXTRA, PlainChunk, plain_chunks
 from .._wire.gateway_errors import ErrorInfo, gateway_error, innermost, parse_error
 from .._wire.json_text import loads, whole, whole_characters
-from .._wire.metadata import header, parse_cache, parse_usage, rejected_tokens, served
+from .._wire.metadata import header, merged_usage, parse_cache, parse_usage, rejected_tokens, served
 from .._wire.sse import is_done
 from .._wire.tool_calls import ToolCalls
 from ..errors import BifrostError, GatewayError, ProtocolError, StreamInterrupted
@@ -97,12 +97,16 @@ class Collector:
         self._last: dict[str, Any] | bytes | None = None
         """The latest chunk; as it came where nothing of it has been needed but the text."""
         self._usage: dict[str, Any] | None = None
+        self._cut_off = False
+        """The latest usage is the one by which the gateway ends a stream that its provider broke off."""
         self._extra: dict[str, Any] = {}
         self._headers: Mapping[str, str] = {}
         self._order = ChunkOrder()
         self._streamed = False
         self.choices = 1
         """So many choices were asked for."""
+        self._halves: dict[int, str] = {}
+        """The first half of a character that was cut between two chunks, by choice: no piece ends in it."""
         self._last_text_ms = 0.0
         self._gaps_ms = 0.0
         """The times between chunks, as the gateway tells them."""
@@ -174,8 +178,8 @@ class Collector:
         for payload in payloads:
             with suppress(ProtocolError):
                 chunk = {} if is_done(payload) else self._read(payload)
-                if "choices" in chunk and isinstance(chunk.get("usage"), dict):
-                    self._usage = chunk["usage"]
+                if "choices" in chunk and isinstance(usage := chunk.get("usage"), dict):
+                    self._usage = merged_usage(self._usage, usage)
         return any(map(is_done, payloads))
 
     def _feed(self, payloads: Sequence[bytes], pieces: Pieces) -> None:
@@ -194,8 +198,13 @@ class Collector:
             if is_done(payload):
                 self.done = True
                 return
-            chunk = self._read(payload)
-            if chunk.get("error") is not None:
+            try:
+                chunk = self._read(payload)
+            except ProtocolError:
+                if self.ended or self.finished:  # something on the way added it to an answer that is whole
+                    continue
+                raise
+            if chunk.get("error") is not None or chunk.get("object") == "error":  # the second as vLLM writes it
                 self._who(innermost(chunk))
                 raise self._broken(parse_error(chunk, None, self._headers, secrets=self.secrets))
             self._chunk(chunk, pieces)
@@ -251,7 +260,8 @@ class Collector:
             self._gaps_ms += gap
         self._last = chunk
         if isinstance(usage := chunk.get("usage"), dict):
-            self._usage = usage
+            self._cut_off = usage == {"total_tokens": 0}
+            self._usage = usage if self._usage is None else merged_usage(self._usage, usage)
         if type(extra := chunk.get("extra_fields")) is dict and (number := extra.get("chunk_index")) is not None:
             if number == self._order.due:
                 self._order.due += 1
@@ -269,14 +279,24 @@ class Collector:
                 self._reasoning.append(reasoning)
             if text or reasoning:
                 arrived = True
-                pieces.add(index, text, reasoning)
+                pieces.add(index, text if text.isascii() and not self._halves else self._uncut(text, index), reasoning)
             self._rest(choice, index)
         if arrived:
             self.run.chunk_times_ms.append(at_ms)
 
+    def _uncut(self, text: str, index: int) -> str:
+        """`text` in whole characters; half of one waits for the other half."""
+        text = self._halves.pop(index, "") + text
+        if "\ud800" <= text[-1:] < "\udc00":
+            self._halves[index], text = text[-1], text[:-1]
+        return whole_characters(text)
+
     def _part(self, choice: dict[str, Any], index: int) -> str:
         """What a chunk adds to the text of a choice, kept."""
-        if text := content_text(choice):
+        text = content_text(choice)
+        if text and "message" in choice and "delta" not in choice:  # some providers end by saying all of it once more
+            text = text.removeprefix("".join(self._texts.get(index, ())))
+        if text:
             self._texts.setdefault(index, []).append(text)
         if refusal_text(choice):
             self._refused = True
@@ -305,7 +325,7 @@ class Collector:
         When a provider breaks off, the gateway ends its stream in good order all the same, but with a last chunk
         without finish reason that counts no tokens (measured with Bifrost's engine 1.4.0 to 1.7.0).
         """
-        return bool(self._finish) or (self.done and self._usage != {"total_tokens": 0})
+        return bool(self._finish) or (self.done and not self._cut_off)
 
     @property
     def told_all(self) -> bool:

@@ -15,6 +15,7 @@ from .._runs.pieces import Pieces
 from .._runs.run import Run, Status
 from .._safe_text import plain
 from .._wire.json_text import loads
+from .._wire.metadata import merged_usage
 from .._wire.sse import EventDecoder
 from ..errors import BifrostError, ConnectionFailed, GatewayError, ProtocolError, StreamInterrupted, TimedOut
 from .aws_eventstream import FrameDecoder, is_frame
@@ -165,7 +166,7 @@ class _SdkCollector(Collector):
         usage = body.get("usage")
         if type(usage) is not dict or not usage:
             return body
-        self.usage.update((name, value) for name, value in usage.items() if value is not None)
+        self.usage = merged_usage(self.usage, {name: value for name, value in usage.items() if value is not None})
         if "prompt_tokens" in self.usage:  # the gateway's own names
             return {**body, "usage": dict(self.usage)}
         return {**body, "usage": self.form.usage(self.usage)}

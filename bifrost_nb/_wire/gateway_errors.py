@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
@@ -15,9 +16,10 @@ import orjson
 
 from .._keys import without_keys
 from .._safe_text import plain
-from ..errors import AuthenticationFailed, BudgetExceeded, GatewayError, NotFound, RateLimited
+from ..errors import AuthenticationFailed, BudgetExceeded, GatewayError, NotFound, ProtocolError, RateLimited
 from .json_text import loads
 from .metadata import header, name_of
+from .sse import EventDecoder, looks_like_events
 
 __all__ = ["ErrorInfo", "gateway_error", "innermost", "is_error", "parse_error", "retry_after"]
 
@@ -250,6 +252,8 @@ def _decoded(body: bytes | str | Mapping[str, Any]) -> Mapping[str, Any] | str:
         content = loads(body)
     except orjson.JSONDecodeError:
         content = None
+    if content is None and isinstance(body, bytes):
+        content = _first_event(body)
     if isinstance(content, list) and len(content) == 1:  # as Gemini writes its errors
         content = content[0]
     if isinstance(content, Mapping):
@@ -258,6 +262,16 @@ def _decoded(body: bytes | str | Mapping[str, Any]) -> Mapping[str, Any] | str:
         return content
     text = body[:_READ_LIMIT]
     return text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+
+
+def _first_event(body: bytes) -> object:
+    """The JSON of the first event that has some, where an error is sent as a stream is."""
+    if not looks_like_events(body):
+        return None
+    decoder = EventDecoder()
+    with suppress(ProtocolError, orjson.JSONDecodeError):
+        return loads(next(iter(decoder.feed(body) + decoder.end()), b""))
+    return None
 
 
 def innermost(frame: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -20,6 +20,7 @@ __all__ = [
     "Served",
     "Tokens",
     "header",
+    "merged_usage",
     "name_of",
     "number_of",
     "parse_cache",
@@ -176,7 +177,8 @@ def parse_usage(usage: object) -> Tokens:
     """Token counts from a usage object; names of the Responses API (``input_tokens``, ...) are read too.
 
     The gateway leaves out a count of 0 but always writes the total, so a missing one of the three is worked out from
-    the other two, and a total of 0 alone means that the provider told nothing. See `Tokens` for what is a part of what.
+    the other two. Where all are 0 the provider told nothing: no call has neither prompt nor answer. See `Tokens` for
+    what is a part of what.
     """
     counts = _object(usage)
     prompt = _count(counts, "prompt_tokens", "input_tokens")
@@ -188,16 +190,25 @@ def parse_usage(usage: object) -> Tokens:
         completion = total - prompt
     elif total is not None and completion is not None and prompt is None and total >= completion:
         prompt = total - completion
-    elif total == 0 and not (prompt == 0 and completion == 0):
-        total = None
     of_prompt = _object(counts.get("prompt_tokens_details") or counts.get("input_tokens_details"))
     of_completion = _of_completion(counts)
     # From 1.5 on `cached_tokens` of the Responses API counts what was written to the cache too (core 1.7's source).
     cached = _count(of_prompt, "cached_read_tokens", "cached_tokens")
+    if cached is None and "prompt_tokens" in counts:  # as LiteLLM, DeepSeek and Moonshot write it, in raw answers
+        cached = _count(counts, "cache_read_input_tokens", "prompt_cache_hit_tokens", "cached_tokens")
     # 2.0 writes both names, one of them 0.
     written = [_count(of_prompt, name) for name in ("cached_write_tokens", "cache_write_tokens")]
     write = max((count for count in written if count is not None), default=None)
-    return _folded(Tokens(prompt, completion, total, cached, _count(of_completion, "reasoning_tokens"), write))
+    found = Tokens(prompt, completion, total, cached, _count(of_completion, "reasoning_tokens"), write)
+    return _folded(found) if any(found) else Tokens(None, None, None, None, None)
+
+
+def merged_usage(known: Mapping[str, Any] | None, newer: Mapping[str, Any]) -> dict[str, Any]:
+    """The usage of a stream so far and that of its next chunk: the newer counts, where they count something.
+
+    Most streams tell it once, or a running sum. Some go on with an empty one, zeros, or the cost alone.
+    """
+    return {**(known or {}), **{name: value for name, value in newer.items() if value or not (known or {}).get(name)}}
 
 
 def rejected_tokens(usage: object) -> int:

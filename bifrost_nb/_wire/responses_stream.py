@@ -25,6 +25,8 @@ _ITEMS = frozenset({"response.output_item.added", "response.output_item.done"})
 _LAST = frozenset({"response.completed", "response.incomplete"})
 _CHAT_REASONS = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
 """Anthropic's words, which gateways 1.4.18 and 1.5.1 leave as they are in whole answers (measured)."""
+_ELSEWHERE = 1_000_000
+"""From here on stand calls whose own place another call has."""
 _CALLS = {"function_call": ("function", "arguments"), "custom_tool_call": ("custom", "input")}
 """Items that are calls of the user's tools: the type that a chat gives them, and where the arguments are."""
 
@@ -45,7 +47,8 @@ def answer_of(response: JsonDict) -> JsonDict:
             parts = _dicts(item.get("summary")) + _dicts(item.get("content"))
             reasoning += [text for part in parts if (text := _text(part.get("text")))]
         elif kind == "message":
-            for part in _dicts(item.get("content")):
+            content = item.get("content")
+            for part in [{"text": content}] if type(content) is str else _dicts(content):
                 texts.append(_text(part.get("text")))
                 refusals.append(_text(part.get("refusal")))
                 annotations += _dicts(part.get("annotations"))
@@ -75,6 +78,10 @@ class ResponseEvents:
         """What was given of each call's arguments, by the place of its item."""
         self._whole: set[Any] = set()
         """The places of calls whose arguments came with their name: what follows says them once more."""
+        self._places: dict[str, Any] = {}
+        """Where each call stands, by its id: some give the same place to all."""
+        self._moved: dict[Any, Any] = {}
+        """The place of the latest call, by the place that its events name."""
         self._reasoned = False
         self._part: tuple[Any, ...] = ()
 
@@ -91,8 +98,8 @@ class ResponseEvents:
         if kind == "response.failed":
             error = response.get("error") if type(response) is dict else None
             return facts | {"error": error or {"message": "The response failed; no reason was given."}}
-        if kind in _LAST and type(response) is dict:
-            return facts | {"choices": [self._last(kind, response)]}
+        if kind in _LAST:
+            return facts | {"choices": [self._last(kind, response if type(response) is dict else {})]}
         choice = self._choice(kind, event)
         return facts | {"choices": [] if choice is None else [{"index": 0, **choice}]}
 
@@ -107,6 +114,7 @@ class ResponseEvents:
         if kind in _REASONING:
             return {"delta": {"reasoning": self._separated(event, delta)}}
         if kind in _ARGUMENTS:
+            place = self._moved.get(place, place)
             if place in self._whole:
                 return None
             self._arguments[place] = self._arguments.get(place, "") + delta
@@ -123,6 +131,7 @@ class ResponseEvents:
         for place, item in enumerate(items, first) if type(first) is int else [(first, each) for each in items]:
             if _text(item.get("type")) not in _CALLS:
                 continue
+            place = self._place(_text(item.get("call_id")), place)
             call = _call(item, place)
             arguments = call["function"]["arguments"]
             given = self._arguments.get(place)
@@ -134,6 +143,16 @@ class ResponseEvents:
                 self._arguments[place] = arguments
                 found.append({"index": place, "function": {"arguments": arguments[len(given) :]}})
         return found
+
+    def _place(self, identity: str, place: Any) -> Any:
+        """Where the call with this id stands: at `place`, or where no other does if another call has that."""
+        if not identity:
+            return place
+        if identity not in self._places:
+            taken = place in self._places.values()
+            self._places[identity] = _ELSEWHERE + len(self._places) if taken else place
+        self._moved[place] = self._places[identity]
+        return self._places[identity]
 
     def _separated(self, event: JsonDict, delta: str) -> str:
         """`delta`, after an empty line where another part of the reasoning begins."""

@@ -15,7 +15,7 @@ import re
 
 from ..errors import ProtocolError
 
-__all__ = ["DONE", "EventDecoder", "is_done"]
+__all__ = ["DONE", "EventDecoder", "is_done", "looks_like_events"]
 
 DONE = b"[DONE]"
 """The payload that ends a stream of completions."""
@@ -28,6 +28,15 @@ _BOM = b"\xef\xbb\xbf"
 def is_done(payload: object) -> bool:
     """Whether a payload ends a stream of completions: ``[DONE]``, and what may follow it, as the SDKs read it."""
     return isinstance(payload, bytes) and payload.startswith(DONE)
+
+
+def looks_like_events(body: bytes) -> bool:
+    """Whether `body` is a stream of events, whatever it is called: servers and proxies mistake its type.
+
+    >>> looks_like_events(b"data: {}"), looks_like_events(b'{"data": 1}')
+    (True, False)
+    """
+    return body[:64].removeprefix(_BOM).lstrip().startswith((b"data:", b"event:"))
 
 
 class EventDecoder:

@@ -171,6 +171,16 @@ USAGES: list[tuple[Any, Tokens]] = [
     ({"prompt_tokens": 3, "completion_tokens": 5}, Tokens(3, 5, 8, None, None)),
     ({"total_tokens": 8}, Tokens(None, None, 8, None, None)),
     ({"total_tokens": 0}, Tokens(None, None, None, None, None)),
+    # no call has neither prompt nor answer: who writes zeros has not counted
+    ({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}, Tokens(None, None, None, None, None)),
+    ({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0, "prompt_tokens_details": {"cached_tokens": 0},
+      "completion_tokens_details": {"reasoning_tokens": 0}}, Tokens(None, None, None, None, None)),
+    # LiteLLM, DeepSeek and Moonshot, where an answer is handed on as it came
+    ({"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10, "cache_read_input_tokens": 7},
+     Tokens(9, 1, 10, 7, None)),
+    ({"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10, "prompt_cache_hit_tokens": 7},
+     Tokens(9, 1, 10, 7, None)),
+    ({"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10, "cached_tokens": 7}, Tokens(9, 1, 10, 7, None)),
     ({"prompt_tokens": 3, "prompt_tokens_details": {"cached_tokens": 2}, "completion_tokens": 5, "total_tokens": 8,
       "completion_tokens_details": {"reasoning_tokens": 4}}, Tokens(3, 5, 8, 2, 4)),
     # Gemini up to gateway 1.4.0 (captured), xAI: reasoning beside the completion
@@ -223,6 +233,9 @@ def test_parts_are_never_greater_than_their_whole(
         "completion_tokens_details": {"reasoning_tokens": reasoning},
     }  # fmt: skip
     found = parse_usage(usage)
+    if not any((prompt, completion, cached, write, reasoning)):
+        assert not any(found)
+        return
     assert None not in found
     assert max(found.cached or 0, found.cache_write or 0) <= (found.prompt or 0)
     assert (found.reasoning or 0) <= (found.completion or 0) <= (found.total or 0)

@@ -14,7 +14,7 @@ import orjson
 from ..._runs.collector import Collector
 from ..._runs.pieces import Pieces
 from ..._wire.json_text import loads
-from ..._wire.sse import EventDecoder, is_done
+from ..._wire.sse import EventDecoder, is_done, looks_like_events
 from ...errors import GatewayError, ProtocolError, StreamInterrupted
 from .body import HEADERS, blocks, counted, form, head, in_pieces, whole
 from .deadline import Deadline
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Sink", "attempt"]
 
+STREAMED = ("text", "chat", "responses")
+"""The kinds of call whose answers can be streams."""
 AFTER_ERROR_S = 0.25
 """How long to wait for the token counts that may follow an error frame, where the stream does not end by itself."""
 
@@ -59,18 +61,22 @@ async def attempt(
             answered = head(response)
             collector.headers(response.status, answered)
             kind = answered.get("content-type", "").lower() if response.status < 300 else ""
-            if call.stream and kind.startswith("text/event-stream"):
+            can_stream = call.stream or call.kind in STREAMED  # some do it unasked, and it is paid for all the same
+            if can_stream and kind.startswith("text/event-stream"):
                 if sink is not None:
                     collector.who_serves()
                     sink(run, Pieces(collector.began_ms))
                 await _read_stream(blocks(response, answered), collector, began, deadline, sink)
             else:
                 body = await whole(response, answered)
-                sound = call.kind == "speech" and kind.startswith(("audio/", "application/octet-stream"))
-                pieces = collector.answer({"sound": body} if sound else _answer(response, body, collector, base_url))
-                if sink is not None:
-                    sink(run, pieces)
-                return
+                if not (can_stream and response.status < 300 and looks_like_events(body)):
+                    sound = call.kind == "speech" and kind.startswith(("audio/", "application/octet-stream"))
+                    content = {"sound": body} if sound else _answer(response, body, collector, base_url)
+                    pieces = collector.answer(content)
+                    if sink is not None:
+                        sink(run, pieces)
+                    return
+                await _read_stream(_once(body), collector, began, deadline, sink)
     except Exception as error:
         late = isinstance(error, TimeoutError) and deadline.timer.expired()
         if not (late or foreign(error)):
@@ -82,6 +88,10 @@ async def attempt(
             "The stream ended before the answer was complete: no finish reason and no [DONE] came.",
             hint="The text so far is in .text; the provider or a proxy closed the connection.",
         )
+
+
+async def _once(body: bytes) -> AsyncIterator[bytes]:
+    yield body
 
 
 async def _read_stream(
@@ -147,6 +157,6 @@ def _answer(response: ClientResponse, body: bytes, collector: Collector, base_ur
         raise of_proxy_perhaps(error, base_url, body) from None
     if not isinstance(answer, dict):
         raise ProtocolError(f"{what} with JSON that is not an object.")
-    if answer.get("error") and not answer.get("choices"):
+    if (answer.get("error") or answer.get("object") == "error") and not answer.get("choices"):
         raise collector.refusal(answer)
     return answer
