@@ -88,6 +88,18 @@ def test_a_hostile_line_spoils_no_other(log: RunLog, line: bytes) -> None:
         readers_agree(content)
 
 
+def test_a_byte_order_mark_costs_no_run(log: RunLog) -> None:
+    """An editor on Windows puts it at the head of a file, and ends lines in its own way."""
+    for name in "ab":
+        log.append(Run(run_id=name, status="ok", prompt=name))
+    assert log.path is not None
+    log.path.write_bytes(b"\xef\xbb\xbf" + log.path.read_bytes().replace(b"\n", b"\r\n"))
+    log.append(Run(run_id="c", status="ok", prompt="c"))
+    again = RunLog(log.path)
+    assert list(again.frame()["run_id"]) == [run.run_id for run in again.read()] == ["a", "b", "c"]
+    assert list(again.frame(limit=1)["run_id"]) == ["c"]
+
+
 @pytest.mark.filterwarnings("ignore::bifrost_nb._runs.log.log.LogWarning")
 def test_a_log_of_hostile_lines_works(log: RunLog, tmp_path: Path) -> None:
     """All of them in one log: it is read, filtered, exported and appended to."""

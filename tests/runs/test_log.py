@@ -8,10 +8,11 @@ import os
 import stat
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import pandas as pd
 import pyarrow.parquet as pq
@@ -172,6 +173,10 @@ def test_an_update_takes_columns_only(log: RunLog, facts: dict[str, Any], messag
         ({"since": pd.Timestamp(NOW - timedelta(hours=30))}, "cd"),
         ({"since": pd.Timestamp("2020-01-01 00:00:00.000000001")}, "abcd"),
         ({"since": "2020-01-01", "until": "2021-01-01"}, ""),
+        ({"since": date(2020, 1, 1), "until": date(2021, 1, 1)}, ""),
+        ({"since": np.datetime64("2020-01-01", "ns")}, "abcd"),
+        ({"since": np.datetime64((NOW - timedelta(hours=30)).replace(tzinfo=None), "s")}, "cd"),
+        ({"since": np.timedelta64(36, "h"), "until": pd.Timedelta("12h")}, "c"),
         ({"deployment": "azure/fast"}, "ad"),
         ({"deployment": ["azure/large", "openrouter/meta/llama"]}, "bc"),
         ({"deployment": "openai/served"}, ""),
@@ -235,6 +240,7 @@ def test_filters_see_later_facts(days: RunLog) -> None:
         ({"until": "99999999w"}, "is no time"),
         ({"since": 5}, "since=5 is no time"),
         ({"since": pd.NaT}, "since=NaT is no time"),
+        ({"since": np.datetime64("NaT")}, "is no time"),
         ({"since": "1h", "until": "2h"}, "is not before until"),
         ({"deployment": "fast"}, "deployment='fast' is not written provider/model"),
         ({"deployment": "azure/"}, "is not written provider/model"),

@@ -44,9 +44,11 @@ def blocks(path: Path, block_bytes: int = BLOCK_BYTES, start: int = 0) -> Iterat
             left = _whole_size(file.fileno())
             if start:
                 left -= _to_line_start(file, start)
-            first, rest = 1, b""
+            first, rest, head = 1, b"", not start
             while left > 0 and (data := file.read(min(block_bytes, left))):
                 left -= len(data)
+                if head:  # an editor on Windows may have put it there
+                    data, head = data.removeprefix(b"\xef\xbb\xbf"), False
                 end = data.rfind(b"\n") + 1
                 if end:
                     newlines = data.count(b"\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar, get_args
 
@@ -34,8 +34,8 @@ class Filters(TypedDict, total=False):
     """Runs are kept that satisfy every filter given; None: not filtered."""
 
     since: str | datetime | timedelta | None
-    """Started then or later: an age (``"90s"``, ``"30m"``, ``"24h"``, ``"1d"``, ``"2w"`` or a timedelta), a datetime,
-    a pandas Timestamp or an ISO 8601 text. Without a time zone it is UTC, as all times in the frame are."""
+    """Started then or later: an age (``"90s"``, ``"30m"``, ``"24h"``, ``"1d"``, ``"2w"`` or a timedelta), a datetime or
+    date, pandas' and numpy's too, or an ISO 8601 text. Without a time zone it is UTC, as all times in the frame are."""
     until: str | datetime | timedelta | None
     """Started before that; written like `since`."""
     deployment: str | Iterable[str] | None
@@ -149,6 +149,7 @@ def instant(name: str, value: Any) -> datetime | None:
     now = datetime.now(UTC)
     moment: datetime | None = None
     try:
+        value = _pythons(value)
         if isinstance(value, timedelta):
             moment = now - value
         elif isinstance(value, str) and (ago := _AGO.fullmatch(value.strip())):
@@ -164,6 +165,14 @@ def instant(name: str, value: Any) -> datetime | None:
             hint="Write an age such as '30m', '24h' or '2w', a datetime, or an ISO date such as '2026-11-22'.",
         )
     return moment
+
+
+def _pythons(value: Any) -> Any:
+    """numpy's times as Python's, a day as its ISO text; everything else as it is."""
+    kind = type(value).__name__
+    if kind in ("datetime64", "timedelta64"):
+        return value.astype(f"{kind}[us]").item()
+    return value.isoformat() if isinstance(value, date) and not isinstance(value, datetime) else value
 
 
 def _texts(name: str, value: Any) -> list[str] | None:
