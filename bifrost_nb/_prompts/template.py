@@ -31,8 +31,10 @@ ESCAPE = "To send the braces themselves, double them: {{{{name}}}}."
 _NAME = r"[^\W\d]\w*"
 _STEP = rf"\.{_NAME}|\[\s*(?:-?\d{{1,9}}|\"[^\"\n{{}}]*\"|'[^'\n{{}}]*')\s*\]"
 _PATH = rf"{_NAME}(?:{_STEP})*"
+_BLANKS = r"[ \t\xa0\u200b\u202f\ufeff]*"  # those of web pages and word processors too
 _PLACEHOLDER = re.compile(
-    rf"(?P<escaped>\{{\{{\{{\{{[ \t]*{_PATH}[ \t]*\}}\}}\}}\}})|\{{\{{[ \t]*(?P<path>{_PATH})[ \t]*\}}\}}"
+    rf"(?P<escaped>\{{\{{\{{\{{{_BLANKS}{_PATH}{_BLANKS}\}}\}}\}}\}})"
+    rf"|\{{\{{{_BLANKS}(?P<path>{_PATH}){_BLANKS}\}}\}}"
 )
 _STEPS = re.compile(_STEP)
 _MISSING = object()
@@ -141,7 +143,9 @@ def _near(name: str, known: Collection[str] | Mapping[str, Any]) -> str:
     wanted = name.strip("[]\"' ")
     names = [each for each in known if isinstance(each, str) and not each.startswith("_")]
     close = similar(wanted, names, 2)
-    return f" (did you mean {' or '.join(close)}?)" if close else ""
+    # What cannot be seen would look like the very name that was written.
+    shown = [each if each.isprintable() and each == each.strip() else ascii(each) for each in close]
+    return f" (did you mean {' or '.join(shown)}?)" if shown else ""
 
 
 def escape(text: str) -> str:

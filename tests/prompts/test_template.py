@@ -65,6 +65,8 @@ VALUES: dict[str, Any] = {
         ("{{name}}", "tea pot"),
         ("{{ name }}", "tea pot"),
         ("{{\tname\t}}", "tea pot"),
+        ("{{\xa0name\u202f}}", "tea pot"),
+        ("{{\u200bname\ufeff}} {{{{\xa0name}}}}", "tea pot {{\xa0name}}"),
         ("a {{name}} b {{name}}", "a tea pot b tea pot"),
         ("{{row.name}}", "cup"),
         ('{{row["name"]}}', "cup"),
@@ -235,6 +237,10 @@ def test_all_undefined_names_are_reported_together() -> None:
     assert "{{other}} is not defined" in message
     assert "{{row.nam}} has no nam in row (did you mean name" in message
     assert "did you mean a b?" in message
+    for hidden, shown in (("word ", "'word '"), ("word\xa0", r"'word\xa0'"), ("\u200bword", r"'\u200bword'")):
+        with pytest.raises(TemplateError) as caught:
+            render("{{word}}", {hidden: 1})
+        assert f"did you mean {shown}?" in str(caught.value)  # else the very name that was written is proposed
     assert "{{items[9]}} has no [9] in items" in message
     assert "{{product.titel}} has no titel in product (did you mean title?)" in message
     assert "{{{{name}}}}" in message

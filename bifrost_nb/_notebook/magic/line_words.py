@@ -14,6 +14,7 @@ from IPython.core.error import UsageError
 __all__ = ["split", "split_prompt"]
 
 _NAMED_JSON = re.compile(r"[A-Za-z_][\w.-]*=(?=[{\[])")
+_WINDOWS_PATH = re.compile(r"(?:-*[A-Za-z_][\w.-]*=)*(?:[A-Za-z]:\\|\\\\\w)")
 
 
 def split(line: str) -> list[str]:
@@ -45,6 +46,8 @@ def _words(line: str) -> Iterator[tuple[str, int, int]]:
         stream = io.StringIO(line[start:])
         words = shlex.shlex(stream, posix=True, punctuation_chars=False)
         words.whitespace_split, words.commenters = True, ""
+        if _WINDOWS_PATH.match(line, start):
+            words.escape = ""
         try:
             word = words.get_token()
         except ValueError as error:

@@ -222,10 +222,12 @@ def _parameter(written: str) -> tuple[str, Any]:
 
 
 def _tag(written: str) -> tuple[str, Any]:
-    """A tag is kept as it was written: a number only where it reads the same again, unlike ``1.10`` and ``6e10``."""
+    """A tag is kept as it was written: a number only where it reads the same again, unlike ``1.10`` and ``6e10``, and
+    ``null`` as a word."""
     name, value = _pair(written)
     text = written.partition("=")[2]
-    if isinstance(value, int | float) and not isinstance(value, bool) and str(value) != text:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is None or (number and str(value) != text):
         return name, text
     return name, value
 

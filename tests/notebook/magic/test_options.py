@@ -37,6 +37,10 @@ from bifrost_nb._notebook.magic.options import Options, help_text, literal, opti
         ("--extra safe=true", {"extra": {"safe": True}}),
         ("--tag team=blue --tag week=47", {"tags": {"team": "blue", "week": 47}}),
         ("-o answer", {"out": "answer"}),
+        (r"--image C:\pictures\new.png --chat", {"images": [r"C:\pictures\new.png"], "chat": True}),
+        (r'--image "C:\my pictures\new.png"', {"images": [r"C:\my pictures\new.png"]}),
+        (r"--image=\\host\share\a.png", {"images": [r"\\host\share\a.png"]}),
+        (r"--tag folder=C:\runs\ --tag b=1", {"tags": {"folder": "C:\\runs\\", "b": 1}}),
         ("--out antwört", {"out": "antwört"}),
         ("--repeat 3 -i products --max-cost 0.5", {"repeat": 3, "inputs": "products", "max_cost": 0.5}),
         ("--format json --cache off --timeout 5", {"format": "json", "cache": "off", "timeout": 5.0}),
@@ -172,6 +176,8 @@ WRITTEN = {
     '{"a": 1}': {"a": 1},
     "two words": "two words",
     "1_000": "1_000",
+    "null": "null",
+    "None": "None",
 }
 
 
