@@ -36,7 +36,7 @@ from .._wire.deployments import Deployment
 from .._wire.fast_chunks import NO_EXTRA, PlainChunk, plain_chunks
 from .._wire.gateway_errors import ErrorInfo, gateway_error, innermost, parse_error
 from .._wire.json_text import loads, whole, whole_characters
-from .._wire.metadata import header, merged_usage, parse_cache, parse_usage, rejected_tokens, served
+from .._wire.metadata import header, merged_usage, number_of, parse_cache, parse_usage, rejected_tokens, served
 from .._wire.sse import is_done
 from .._wire.tool_calls import ToolCalls
 from ..errors import BifrostError, GatewayError, ProtocolError, StreamInterrupted
@@ -256,7 +256,7 @@ class Collector:
         at_ms = pieces.at_ms
         if self._last is None:
             self._who(chunk)
-        elif type(gap := _mapping(chunk.get("extra_fields")).get("latency")) is int and not _has_ended(chunk):
+        elif (gap := number_of(_mapping(chunk.get("extra_fields")).get("latency"))) and not _has_ended(chunk):
             self._gaps_ms += gap
         self._last = chunk
         if isinstance(usage := chunk.get("usage"), dict):
@@ -368,8 +368,8 @@ class Collector:
         cache = parse_cache(self._extra)
         run.cache_hit, run.cache_hit_type, run.cache_similarity = cache.hit, cache.type, cache.similarity
         if self.complete or not self._streamed:
-            latency = self._extra.get("latency")  # on an unfinished stream it is only the gap before the last chunk
-            run.latency_ms = float(latency) if isinstance(latency, int | float) else None
+            # On an unfinished stream it is only the gap before the last chunk.
+            run.latency_ms = number_of(self._extra.get("latency"))
         add_response_cost(run, {**last, "usage": self._usage or {}, "extra_fields": self._extra}, self._headers)
         self._times(ended_ms)
         run.notes = [self._without_keys(note) for note in (unexplained(run), self._order.note()) if note]

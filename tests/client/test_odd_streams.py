@@ -200,3 +200,27 @@ def test_a_message_of_the_responses_api_may_be_plain_text(log: RunLog) -> None:
     output = [{"type": "message", "role": "assistant", "content": "hello"}]
     with client_of(log, {RESPONSES: {"status": "completed", "output": output}}) as client:
         assert client.respond("azure/large", "Hi").response == "hello"
+
+
+@pytest.mark.parametrize("latency", ["1" + "0" * 400, "1e400", "NaN", "-Infinity", "-5", "true", '"12"'])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_latency_that_is_none_costs_no_run(log: RunLog, latency: str, stream: bool) -> None:
+    """It is unknown; the answer is paid for, and recorded."""
+    extra = {"provider": "azure", "latency": "LATENCY"}
+    message = {"index": 0, "message": {"content": "hello"}, "finish_reason": "stop"}
+    chunks = [
+        chunk("hel", extra_fields=extra),
+        chunk("lo", extra_fields=extra),
+        chunk(None, "stop", extra_fields=extra),
+    ]
+    written = events(*chunks) if stream else json.dumps({"choices": [message], "extra_fields": extra}).encode()
+    body = written.replace(b'"LATENCY"', latency.encode())
+    with client_of(log, {CHAT: Response(body, media_type=SSE if stream else "application/json")}) as client:
+        if stream:
+            with client.stream_chat("azure/large", "Hi") as running:
+                list(running)
+            run = running.run
+        else:
+            run = client.chat("azure/large", "Hi")
+    assert (run.status, run.response, run.latency_ms) == ("ok", "hello", None)
+    assert [each.run_id for each in log.read()] == [run.run_id]
