@@ -71,8 +71,8 @@ async def attempt(
                 body = await whole(response, answered)
                 if not (can_stream and response.status < 300 and looks_like_events(body)):
                     sound = call.kind == "speech" and kind.startswith(("audio/", "application/octet-stream"))
-                    content = {"sound": body} if sound else _answer(response, body, collector, base_url)
-                    pieces = collector.answer(content)
+                    found = {"sound": body} if sound else _answer(response, body, collector, base_url)
+                    pieces = collector.answer(found)
                     if sink is not None:
                         sink(run, pieces)
                     return
