@@ -14,11 +14,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .._runs.run import Run
 
-__all__ = ["JUDGE_TAG", "judging", "note_call"]
+__all__ = ["JUDGE_TAG", "NoCalls", "judging", "note_call"]
 
 JUDGE_TAG = "judge"
 """The tag of a judge's run: the name of the score that it was made for."""
 _CURRENT: ContextVar[tuple[str, list[Run]] | None] = ContextVar("bifrost_nb_judging", default=None)
+
+
+class NoCalls(list["Run"]):
+    """Stands where the runs of a judge are collected: a call is refused before it is sent, and remembered."""
+
+    asked = False
+
+    def append(self, run: Run) -> None:
+        self.asked = True
+        raise RuntimeError("This scorer may ask no model now.")
 
 
 @contextmanager

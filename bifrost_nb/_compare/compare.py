@@ -13,6 +13,7 @@ from .._safe_text import quoted
 from ..errors import ConfigurationError
 from .api_choice import MEDIA, compared_kind
 from .asked_deployments import check_names
+from .budget import Budget, budget_of
 from .comparison import Comparison
 from .interrupted import ComparisonInterrupted
 from .judge_calls import JudgeCalls
@@ -248,12 +249,12 @@ def compare(
             return decide(
                 client, looks, done, scorers, max_cost_usd=max_cost_usd, sink=sink, fresh=fresh, silent=silent
             )
-        sweep = _sent(client, plan, done, cluster=cluster, live=live, max_cost_usd=max_cost_usd)
+        budget = budget_of(client, max_cost_usd)
+        sweep = _sent(client, plan, done, cluster=cluster, live=live, budget=budget)
     comparison = Comparison(plan, sweep.results, sweep.progress, client)
     if scorers:
-        left = None if max_cost_usd is None else max_cost_usd - _spent(sweep.results, done)
         calls = JudgeCalls(
-            client, of=plan.comparison_id, max_cost_usd=left, fresh=fresh, silent=live is False, cluster=cluster
+            client, of=plan.comparison_id, budget=budget, fresh=fresh, silent=live is False, cluster=cluster
         )
         comparison.judge_answers(scorers, calls)
     return comparison
@@ -281,7 +282,7 @@ def _by_batch(
 
 
 def _sent(
-    client: Client, plan: Plan, done: Mapping[str, Run], *, cluster: Any, live: Any, max_cost_usd: float | None
+    client: Client, plan: Plan, done: Mapping[str, Run], *, cluster: Any, live: Any, budget: Budget | None
 ) -> Sweep | Remote:
     """Send what `done` lacks, here or on a cluster, watched or not. Raises ComparisonInterrupted."""
     if cluster is not None:
@@ -291,16 +292,11 @@ def _sent(
     if live is True and _shows_widgets():
         from .._notebook.widgets.compare_live import run_live
 
-        return run_live(client, plan, done, max_cost_usd)
-    sweep = Sweep(client, plan, done, max_cost_usd=max_cost_usd, sink=None if isinstance(live, bool) else live)
+        return run_live(client, plan, done, budget)
+    sweep = Sweep(client, plan, done, budget=budget, sink=None if isinstance(live, bool) else live)
     if run_sweep(client, sweep, Bar(sweep.progress, silent=True) if live is False else None):
         raise ComparisonInterrupted(Comparison(plan, sweep.results, sweep.progress, client))
     return sweep
-
-
-def _spent(results: Mapping[str, Run], done: Mapping[str, Run]) -> float:
-    """What the answers of this call are known to have cost, without those out of the log."""
-    return sum(run.cost_usd or 0.0 for trial_id, run in results.items() if trial_id not in done)
 
 
 def _shows_widgets() -> bool:

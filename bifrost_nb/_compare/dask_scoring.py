@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .._client.judge_tag import judging
+from .._client.judge_tag import NoCalls, judging
 from .._keys import without_keys
 from .._runs.log.codec import encode
 from .._runs.run import Run
@@ -92,16 +92,6 @@ def _sendable(run: Run, row: Mapping[str, Any]) -> tuple[bytes, tuple[Any, ...],
     return encode(run), (run.parsed, run.valid, run.valid_error), row
 
 
-class _NoCalls(list[Run]):
-    """Stands where the runs of a judge are collected: a call is refused before it is sent, and remembered."""
-
-    asked = False
-
-    def append(self, run: Run) -> None:
-        self.asked = True
-        raise RuntimeError("A scorer that asks a model is not run on a worker.")
-
-
 def _judge(scorer: bytes, name: str, answers: bytes) -> list[Judged | None]:
     """On a worker: a judgement of each answer; None for one that is to be judged where calls are counted."""
     from .dask_cluster import decoded
@@ -111,7 +101,7 @@ def _judge(scorer: bytes, name: str, answers: bytes) -> list[Judged | None]:
     with_row = takes_row(function)
     found: list[Judged | None] = []
     for line, read, row in _pickle().loads(answers):
-        calls = _NoCalls()
+        calls = NoCalls()
         run = decoded(line)
         run.parsed, run.valid, run.valid_error = read
         with judging(name, calls):

@@ -100,7 +100,7 @@ class Similar(ModelScorer):
             if not missing or calls.exhausted() is not None:
                 return
             part = replace(plan, trials=missing, order=missing)
-            sweep = Sweep(client, part, {}, max_cost_usd=calls.left_usd())
+            sweep = Sweep(client, part, {}, budget=calls.budget)
             interrupted = calls.run(sweep)
             calls.count(name, sweep.results.values())
             calls.notes += [note for note in sweep.progress.notes if note not in calls.notes]

@@ -13,6 +13,7 @@ from .._client.judge_tag import JUDGE_TAG
 from .._safe_text import plain
 from ..errors import ConfigurationError
 from .abilities import check_images_taken
+from .budget import Budget, budget_of
 from .judge_question import ALSO_PICTURES, Question
 from .plan import Plan, make_plan
 from .progress import Bar
@@ -34,9 +35,13 @@ _REFUSED = (400, 404, 415, 422, 501)
 class JudgeCalls:
     """The calls that judge the answers of one comparison: who makes them, what they cost, what they found.
 
-    `max_cost_usd` is what may still be spent, None without limit; `fresh` asks again what the log has answers of;
+    `budget` is what they spend from, together with the answers; without one `max_cost_usd` is what may be spent, None
+    without limit. `fresh` asks again what the log has answers of;
     `silent` shows no progress. Functions that ask nobody are computed on the workers of a `cluster`.
     """
+
+    stopped = False
+    """Whether even judging that asks nobody is to end."""
 
     def __init__(
         self,
@@ -44,11 +49,13 @@ class JudgeCalls:
         *,
         of: str | None = None,
         max_cost_usd: float | None = None,
+        budget: Budget | None = None,
         fresh: bool = False,
         silent: bool = False,
         cluster: Any = None,
     ) -> None:
-        self._client, self._of, self._limit_usd, self.fresh = client, of, max_cost_usd, fresh
+        self._client, self._of, self.fresh = client, of, fresh
+        self.budget = budget_of(self.client, max_cost_usd) if budget is None and max_cost_usd is not None else budget
         self._silent, self.cluster = silent, cluster
         self.found: dict[str, list[Judged]] = {}
         """Score's name -> a judgement for each run."""
@@ -77,16 +84,22 @@ class JudgeCalls:
         self.runs.setdefault(name, []).extend(runs)
         self.new += runs
 
-    def left_usd(self) -> float | None:
-        """What may still be spent; None without limit."""
-        if self._limit_usd is None:
-            return None
-        return self._limit_usd - sum(run.cost_usd or 0.0 for run in self.new)
+    def pay(self, runs: Iterable[Run]) -> None:
+        """Count runs that no sweep has counted into the budget."""
+        if self.budget is not None:
+            for run in runs:
+                self.budget.add(run)
+
+    def waits(self) -> bool:
+        """Whether costs that are to come say if anything more may be asked."""
+        return self.budget is not None and self.budget.waits()
 
     def exhausted(self) -> str | None:
         """Why nothing more may be asked, in words; None while there is money left."""
-        left = self.left_usd()
-        return "max_cost_usd is reached" if left is not None and left <= 0 else None
+        if self.budget is None or self.budget.exhausted() is None:
+            return None
+        reached = self.budget.spent_usd >= self.budget.limit_usd
+        return f"max_cost_usd {'is reached' if reached else 'cannot be kept, as no cost is known'}"
 
     def ask(
         self,
@@ -193,7 +206,7 @@ class JudgeCalls:
         trials = tuple(one for question, one in zip(questions, plan.trials, strict=True) if question in wanted)
         ids = {trial.trial_id for trial in trials}
         part = replace(plan, trials=trials, order=tuple(trial for trial in plan.order if trial.trial_id in ids))
-        sweep = Sweep(self.client, part, {}, max_cost_usd=self.left_usd())
+        sweep = Sweep(self.client, part, {}, budget=self.budget)
         interrupted = self.run(sweep)
         self.count(name, sweep.results.values())
         self.notes += [note for note in sweep.progress.notes if note not in self.notes]

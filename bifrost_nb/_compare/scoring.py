@@ -16,7 +16,7 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._client.judge_tag import judging
+from .._client.judge_tag import NoCalls, judging
 from .._client.portal import Portal
 from .._keys import without_keys
 from .._safe_text import plain, quoted
@@ -56,6 +56,8 @@ SLOW_S, PATIENCE_S = 0.1, 0.5
 """A judgement that takes so long, or all of them so far, is waited for by more than one thread."""
 LONGEST = 2_000
 """Characters of a reason that are kept."""
+LOOK_S = 0.05
+"""Whether costs have come, that a judge waits for, is looked at so often."""
 INTERRUPTED = "not judged: interrupted"
 
 
@@ -251,6 +253,9 @@ class _Scoring:
                     place = next(queue, None)
                 if place is None:
                     return
+                while self._waits():
+                    if over.wait(LOOK_S):
+                        return
                 self._in_a_thread(place)
                 ended[0] += 1
 
@@ -278,7 +283,9 @@ class _Scoring:
 
             async def one(place: int) -> None:
                 async with room:
-                    self.into[place] = self._stopped() or await self._awaited(place)
+                    while self._waits():  # noqa: ASYNC110 - for costs, which come on another thread
+                        await asyncio.sleep(LOOK_S)
+                    await self._awaited(place)
 
             await asyncio.gather(*(one(place) for place in places))
 
@@ -308,33 +315,48 @@ class _Scoring:
         return called(self.scorer, *self.work[place], self.with_row)
 
     def _in_a_thread(self, place: int) -> None:
-        if (stopped := self._stopped()) is not None:
-            self.into[place] = stopped
-            return
-        made: list[Run] = []
-        with judging(self.name, made):
-            judged = self.called(place)
-        self._keep(place, judged, made)
+        if (made := self._room_for_calls(place)) is not None:
+            with judging(self.name, made):
+                judged = self.called(place)
+            self._keep(place, judged, made)
 
-    async def _awaited(self, place: int) -> Judged:
-        made: list[Run] = []
-        with judging(self.name, made):
-            try:
-                judged = judged_of(await _call(self.scorer, *self.work[place], self.with_row))
-            except Exception as error:  # noqa: BLE001 - as above
-                judged = _failed(error)
-        return self._keep(place, judged, made)
+    async def _awaited(self, place: int) -> None:
+        if (made := self._room_for_calls(place)) is not None:
+            with judging(self.name, made):
+                try:
+                    judged = judged_of(await _call(self.scorer, *self.work[place], self.with_row))
+                except Exception as error:  # noqa: BLE001 - as above
+                    judged = _failed(error)
+            self._keep(place, judged, made)
 
-    def _stopped(self) -> Judged | None:
-        stop = self.calls.exhausted()
-        return None if stop is None else Judged(None, None, f"not judged: {stop}")
+    def _asks(self) -> bool:
+        """Whether this function is known to ask a model."""
+        return bool(self.calls.runs.get(self.name))
 
-    def _keep(self, place: int, judged: Judged, made: list[Run]) -> Judged:
+    def _waits(self) -> bool:
+        return self._asks() and self.calls.waits()
+
+    def _room_for_calls(self, place: int) -> list[Run] | None:
+        """Where the calls that judge an answer are collected; None where it is not to be judged any more.
+
+        Without money a function is still called, since most ask nobody: if it does ask, that is refused.
+        """
+        if (stop := self.calls.exhausted()) is None:
+            return []
+        if not (self.calls.stopped or self._asks()):
+            return NoCalls()
+        self.into[place] = Judged(None, None, f"not judged: {stop}")
+        return None
+
+    def _keep(self, place: int, judged: Judged, made: list[Run]) -> None:
+        if isinstance(made, NoCalls) and made.asked:
+            judged = Judged(None, None, f"not judged: {self.calls.exhausted()}")
         self.into[place] = judged
-        self.calls.count(self.name, made)
-        if made and judged.error is None:
+        sent = [run for run in made if run.attempts]  # what was only planned is no call
+        self.calls.pay(sent)
+        self.calls.count(self.name, sent)
+        if sent and judged.error is None:
             remembered(self.scorer)[self.work[place][0].run_id] = judged
-        return judged
 
 
 def called(scorer: ScorerFunction, run: Run, row: Row, with_row: bool) -> Judged:

@@ -114,7 +114,7 @@ class Sweep:
         plan: Plan,
         done: Mapping[str, Run],
         *,
-        max_cost_usd: float | None = None,
+        budget: Budget | None = None,
         sink: Sink | None = None,
         finished: Callable[[Run, bool], None] | None = None,
     ) -> None:
@@ -130,10 +130,7 @@ class Sweep:
         # How far one deployment may run ahead of the slowest. All end with the slowest anyway, so this costs no time,
         # and it keeps the runs of a pair close together.
         self._lead = 2 * sum(asked.concurrency for asked in plan.asked)
-        self._budget = None
-        if max_cost_usd is not None:
-            wave = self._lead // 2
-            self._budget = Budget(max_cost_usd, wave, lambda run: client.sender().costs.estimate_usd(run))
+        self._budget = budget
         self._throttled: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
@@ -165,22 +162,15 @@ class Sweep:
         """The names of the deployments to which nothing more is sent."""
         return [name for name, way in self._ways.items() if way.closed is not None]
 
-    def left_usd(self) -> float | None:
-        """What is known to be left of the budget; None without one."""
-        return None if self._budget is None else self._budget.left_usd()
-
-    def spend(self, runs: Iterable[Run]) -> None:
-        """Between two `run`: count calls that were made elsewhere, such as those of a judge, into the budget."""
-        if self._budget is None:
-            return
-        for run in runs:
-            self._budget.add(run)
-        if reason := self._budget.exhausted():
+    def stop_if_spent(self) -> None:
+        """Between two `run`: others, such as a judge, spend from the same budget."""
+        if self._budget is not None and (reason := self._budget.exhausted()):
             self._stop(reason)
 
     async def run(self) -> None:
         """Send everything. Being cancelled cancels what is in flight, whose runs are recorded, and is raised again."""
         if self._budget is not None:
+            self._budget.wave = self._lead // 2
             await self.client.sender().costs.prices()  # for the estimates of costs that come late
         now = time.monotonic()
         for way in self._ways.values():

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from .budget import budget_of
 from .comparison import Comparison
 from .interrupted import ComparisonInterrupted
 from .judge_calls import JudgeCalls
@@ -67,7 +68,8 @@ class _Course:
     ) -> None:
         self.client, self.looks, self.scorers, self.fresh = client, looks, scorers, fresh
         nothing = replace(looks.plan, trials=(), order=())
-        self.sweep = Sweep(client, nothing, {}, max_cost_usd=max_cost_usd, sink=sink)
+        self._budget = budget_of(client, max_cost_usd)
+        self.sweep = Sweep(client, nothing, {}, budget=self._budget, sink=sink)
         self._before: Comparison | None = None
         self._bar = Bar(self.sweep.progress, silent=True) if silent else None
 
@@ -85,7 +87,7 @@ class _Course:
         calls = JudgeCalls(
             self.client,
             of=looks.plan.comparison_id,
-            max_cost_usd=sweep.left_usd(),
+            budget=self._budget,
             fresh=self.fresh,
             silent=True,
         )
@@ -93,7 +95,7 @@ class _Course:
             result.judge_answers({}, calls, before)
             raise ComparisonInterrupted(result)
         result.judge_answers(self.scorers, calls, before)
-        sweep.spend(calls.new)
+        sweep.stop_if_spent()
         looks.look(result.frame_now(), sweep.given_up, sweep.stopped)
         result.decision = looks.decision()
         return result

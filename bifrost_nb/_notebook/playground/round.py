@@ -35,8 +35,6 @@ COST_WAIT_S = 1.0
 class _Judging(JudgeCalls):
     """The judge's calls of a round; Stop keeps further ones from being made. Those under way are waited for."""
 
-    stopped = False
-
     def exhausted(self) -> str | None:
         return "the round was stopped" if self.stopped else super().exhausted()
 

@@ -13,6 +13,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..._client.portal import portal
+from ..._compare.budget import Budget
 from ..._compare.comparison import Comparison
 from ..._compare.interrupted import ComparisonInterrupted
 from ..._compare.plan import Plan, Trial
@@ -81,13 +82,13 @@ class _Watched(Sweep):
             del self._at_work[cell.trial_id]
 
 
-def run_live(client: Client, plan: Plan, done: Mapping[str, Run], max_cost_usd: float | None = None) -> Sweep:
+def run_live(client: Client, plan: Plan, done: Mapping[str, Run], budget: Budget | None = None) -> Sweep:
     """Run what `plan` lacks, showing it until all has ended; the finished sweep.
 
     A click on Stop cancels; the result then lacks what was stopped. The interrupt key does the same and raises
     `bifrost_nb._compare.interrupted.Interrupted`.
     """
-    sweep = _Watched(client, plan, done, max_cost_usd=max_cost_usd)
+    sweep = _Watched(client, plan, done, budget=budget)
     if len(done) == len(plan.trials):
         return sweep
     few = len(plan.trials) - len(done) <= RACE_AT_MOST

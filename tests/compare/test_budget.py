@@ -1,0 +1,106 @@
+"""One budget for answers and for what judges them: costs that come late, functions that ask nobody, calls of theirs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+import bifrost_nb as bf
+from bifrost_nb import Client, LocalGateway, scorers
+
+A, JUDGE = "openai/gpt-4o-mini", "azure/gpt-4o"
+YES = json.dumps({"reason": "why", "grade": "yes"})
+LATE = {"log_cost": 1.0, "log_delay_ms": 400}
+
+
+def asked(gateway: LocalGateway, deployment: str) -> int:
+    return sum(one["deployment"] == deployment for one in gateway.requests() if one["method"] == "POST")
+
+
+def ask(client: Client, *, many: int = 6, **options: Any) -> bf.Comparison:
+    given = {"inputs": {"x": list(range(many))}, "concurrency": 2, "max_tokens": 16, "live": False, **options}
+    return bf.compare([A], "Name a {{x}}.", client=client, **given)
+
+
+@pytest.mark.parametrize("until", [False, True])
+def test_costs_that_come_late_are_gone_from_the_judges_money(
+    client: Client, gateway: LocalGateway, until: bool
+) -> None:
+    """As those of real gateways do, seconds after the answer: the judge waits for them instead of taking them for 0."""
+    gateway.script([{"deployment": A, "text": ["x"], **LATE}, {"text": [YES], **LATE}])
+    grade = scorers.rubric("Good?", judge={"deployment": JUDGE, "concurrency": 2})
+    more: dict[str, Any] = {"prompt": {"a": "Name a {{x}}.", "b": "Say {{x}}."}, "until": "decided"} if until else {}
+    prompt = more.pop("prompt", "Name a {{x}}.")
+    compared = bf.compare(
+        [A], prompt, inputs={"x": list(range(6))}, client=client, concurrency=2, live=False, score=grade,
+        max_cost_usd=14 if until else 8, **more,
+    )  # fmt: skip
+    answers = 12 if until else 6
+    assert asked(gateway, A) == answers
+    assert 2 <= asked(gateway, JUDGE) <= 2 + 2
+    assert compared.frame["score_error"].dropna().str.startswith("not judged: max_cost_usd is reached").all()
+
+
+@pytest.mark.parametrize("way", ["plain", "async"])
+def test_a_function_that_asks_waits_for_late_costs(client: Client, gateway: LocalGateway, way: str) -> None:
+    """Its calls are counted when their costs come, and no more than those that run at once go beyond."""
+    gateway.script([{"deployment": A, "cost": 1.0}, {"deployment": JUDGE, **LATE}])
+
+    def plain(run: Any) -> int:
+        return len(client.chat(JUDGE, f"Grade {run.run_id}").text)
+
+    async def later(run: Any) -> int:
+        return len((await client.achat(JUDGE, f"Grade {run.run_id}")).text)
+
+    compared = ask(client, many=40, score=plain if way == "plain" else later, max_cost_usd=42)
+    assert 2 <= asked(gateway, JUDGE) <= 2 + 16
+    assert compared.frame["score"].count() == asked(gateway, JUDGE)
+
+
+@pytest.mark.parametrize("way", ["plain", "async"])
+def test_answers_that_used_the_money_up_are_scored_by_what_costs_nothing(
+    client: Client, gateway: LocalGateway, way: str
+) -> None:
+    """They are paid for. A function that turns out to ask a model is refused that, whatever it makes of the error."""
+    gateway.script([{"cost": 1.0}])
+
+    def free(run: Any) -> int:
+        return 1
+
+    async def free_later(run: Any) -> int:
+        return 1
+
+    def dear(run: Any) -> int:
+        try:
+            return len(client.chat(JUDGE, "Grade.").text)
+        except RuntimeError:
+            return 0
+
+    async def dear_later(run: Any) -> int:
+        try:
+            return len((await client.achat(JUDGE, "Grade.")).text)
+        except RuntimeError:
+            return 0
+
+    score = {"free": free, "dear": dear} if way == "plain" else {"free": free_later, "dear": dear_later}
+    compared = ask(client, many=20, score=score, max_cost_usd=3)
+    assert 3 <= asked(gateway, A) <= 3 + 2
+    assert compared.frame["score_free"].tolist() == [1] * len(compared)
+    assert compared.frame["score_dear"].isna().all()
+    assert compared.frame["score_dear_error"].unique().tolist() == ["not judged: max_cost_usd is reached"]
+    assert asked(gateway, JUDGE) == 0
+
+
+def test_what_a_scorer_only_plans_is_no_call(client: Client, gateway: LocalGateway) -> None:
+    """A comparison within a scorer prepares calls to check them: those that were sent are counted, and their cost."""
+    gateway.script([{"cost": 1.0}])
+
+    def nested(run: Any) -> int:
+        return len(bf.compare([JUDGE], "Grade {{a}}.", inputs={"a": [run.run_id]}, client=client, live=False))
+
+    compared = ask(client, score=nested)
+    assert compared.frame["score"].tolist() == [1] * 6
+    assert len(compared.judge_runs("score")) == asked(gateway, JUDGE) == 6
+    assert compared.judging_cost_usd == 6
