@@ -7,6 +7,7 @@ gateway makes a short one, see `gemini`); Anthropic gives ``result`` with the ty
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,8 @@ def run_of(
     """The finished run of one trial; `line` None: the job has ended without an answer to it."""
     call = plan.call(client, trial)
     run = call.run
+    # The same for whoever collects it: two that do so at once write one row of the log.
+    run.run_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{job.job} {trial.trial_id}"))
     run.started_at = job.started_at
     run.params = {**run.params, "batch_id": job.batch_id, "batch_rate": job.rate}
     run.params.pop("stream", None)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,21 @@ def test_a_killed_kernel_loses_nothing(gateway: LocalGateway, tmp_path: Path) ->
     ledger = tmp_path / "runs.jsonl.batches"
     assert ledger.stat().st_mode & 0o077 == 0
     assert b"Name a" not in ledger.read_bytes()
+
+
+def test_two_that_collect_at_once_write_one_row(client: Client, gateway: LocalGateway, log: RunLog) -> None:
+    """Two kernels, or two threads, whose jobs end while both wait: no answer and no cost is in the log twice."""
+    gateway.script(
+        [{"path": "/v1/files/*/content", "delay_ms": 400}, {"path": "/v1/batches/*/results", "delay_ms": 400}]
+    )
+    both = [ask(client), ask(client)]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda one: one.collect(wait=20), both))
+    assert [one.pending for one in both] == [0, 0]
+    written = log.frame()
+    assert len(written) == len(both[0].frame) == 6
+    assert sorted(written["run_id"]) == sorted(run.run_id for run in both[1].runs)
+    assert written["cost_usd"].sum() == pytest.approx(both[0].frame["cost_usd"].sum())
 
 
 @pytest.mark.parametrize("deployment", [A, C])
