@@ -1,24 +1,31 @@
 """What a comparison would take, before it is sent: calls, tokens, dollars, minutes, prompts that are too long.
 
 Prompts of chats are counted by the provider where it does that (`bifrost_nb._client.token_count`); else the tokens are
-an estimate, and named so: one per four bytes of UTF-8. An answer has between one token and ``max_tokens``. Prices and
-context lengths are the gateway's own, from ``/v1/models``.
+an estimate, and named so: one per four bytes of UTF-8, of tools and formats too. An answer has between one token and
+``max_tokens``. Prices and context lengths are the gateway's own, from ``/v1/models``, which has none by the picture or
+the second.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from .._client.calls import REQUEST_TYPES
+from .._client.model_list import prices_in
 from .._client.token_count import checked, count_tokens
 from .._prompts.messages import transcript
+from .._runs.cost import Price
 from .._safe_text import plain
 from ..errors import BifrostError
+from .api_choice import MEDIA
 from .asked_deployments import AskedDeployment
 from .plan import Plan, Trial
+from .row_parameters import columns_of, for_row, shared_by_rows
 from .summary import measured
 from .verdict import amount
 
@@ -32,6 +39,8 @@ __all__ = ["DryRun", "counted_tokens", "estimated", "tokens_of"]
 BYTES_PER_TOKEN = 4
 MOST_COUNTED = 500
 COUNTED_AT_ONCE = 16
+LEAST_LIMIT = 16
+"""The gateway raises the limit of a chat's answer to so many tokens."""
 RECENT = 200
 """The expected time comes from so many of a deployment's newest runs in the log."""
 
@@ -166,17 +175,21 @@ def _row(
     trials = [trial for trial in plan.trials if trial.asked is asked]
     send = [trial for trial in trials if trial.trial_id not in done]
     # What a picture or a sound costs in tokens is each provider's own rule.
-    known = counts is not None or not any(trial.prompt.pictures or trial.prompt.sounds for trial in send)
-    tokens = {trial.trial_id: _asked_tokens(trial) if counts is None else counts[trial.trial_id] for trial in send}
+    pictures = any(trial.prompt.pictures or trial.prompt.sounds for trial in send)
+    known = counts is not None or not (pictures or _reads_what_is_kept(asked))
+    texts = {one.trial_id: _asked_tokens(one) if counts is None else counts[one.trial_id] for one in send}
+    beside = _read_tokens(send) if counts is None else {}
+    tokens = {trial_id: count + beside.get(trial_id, 0) for trial_id, count in texts.items()}
     prompt_tokens = sum(tokens.values()) if known else None
     answers = max(asked.parameters.get(name) or 1 for name in ("n", "best_of")) * len(send)
-    longest = next(filter(None, map(asked.parameters.get, _LIMITS)), None) or _positive(model, "max_output_tokens")
-    pricing = (model or {}).get("pricing")
-    price_in, price_out = (_number(pricing.get(name)) if isinstance(pricing, dict) else None for name in _PRICES)
+    longest = None if asked.kind in MEDIA else _longest(asked, model)
+    price = prices_in([model or {}]).get(asked.deployment, Price(None, None))
     low = high = None
-    if price_in is not None and price_out is not None and prompt_tokens is not None:
-        low = prompt_tokens * price_in + answers * price_out
-        high = None if longest is None else prompt_tokens * price_in + answers * longest * price_out
+    if price.prompt is not None and price.completion is not None and prompt_tokens is not None:
+        calls = len(send) * (price.request or 0.0)
+        low = None if asked.kind in MEDIA else calls + sum(texts.values()) * price.prompt + answers * price.completion
+        most = calls + prompt_tokens * price.prompt
+        high = None if longest is None else most + answers * longest * price.completion
     return {
         "deployment": asked.name,
         "cells": len(trials),
@@ -192,9 +205,26 @@ def _row(
     }
 
 
-_PRICES = ("prompt", "completion")
 _LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 """Of an answer's length, by the APIs' names for it."""
+_READ = {"tools", "response_format", "text"}
+"""Parameters that the model gets to read."""
+_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+
+
+def _reads_what_is_kept(asked: AskedDeployment) -> bool:
+    """Whether turns that only the provider or the gateway knows stand in front of the prompt."""
+    headers = asked.parameters.get("headers") or {}
+    named = any(str(name).lower() == "x-bf-prompt-id" for name in headers)
+    return named or any(asked.parameters.get(name) for name in ("previous_response_id", "conversation"))
+
+
+def _longest(asked: AskedDeployment, model: Mapping[str, Any] | None) -> int | None:
+    """The most tokens of an answer."""
+    told = next(filter(None, map(asked.parameters.get, _LIMITS)), None)
+    if told is None:
+        return _positive(model, "max_output_tokens")
+    return max(int(told), LEAST_LIMIT) if asked.kind in ("chat", "responses") else int(told)
 
 
 def _too_long(trials: Iterable[Trial], tokens: Mapping[str, int], other: int, context: int | None) -> int | None:
@@ -207,6 +237,20 @@ def _asked_tokens(trial: Trial) -> int:
     """Of the prompt, the system message and what was said before, filled in."""
     before = [trial.system, transcript(trial.history) if trial.history else None]
     return tokens_of(trial.prompt.text) + sum(tokens_of(each) for each in before if each)
+
+
+def _read_tokens(trials: Sequence[Trial]) -> dict[str, int]:
+    """Of tools and the form of the answer, which a model reads beside the texts; providers count them each its way."""
+
+    def of(parameters: Mapping[str, Any]) -> int:
+        read = (parameters[name] for name in _READ if parameters.get(name))
+        return sum(tokens_of(orjson.dumps(each, option=_OPTIONS, default=str).decode()) for each in read)
+
+    if not trials or not _READ & trials[0].asked.parameters.keys():
+        return {}
+    parameters = trials[0].asked.parameters
+    of_all, by_row = of(shared_by_rows(parameters)), columns_of(parameters)
+    return {one.trial_id: of_all + (of(for_row(by_row, one.prompt.values)) if by_row else 0) for one in trials}
 
 
 def counted_tokens(client: Client, plan: Plan, done: Mapping[str, Any]) -> dict[str, dict[str, int]]:
@@ -289,7 +333,7 @@ def _models(client: Client) -> dict[str, Mapping[str, Any]]:
 
 
 def _number(value: Any) -> float | None:
-    """The price list writes numbers as text."""
+    """The list writes some numbers as text."""
     try:
         number = float(value)
     except (TypeError, ValueError):
