@@ -353,4 +353,4 @@ def _may_learn(run: Run) -> bool:
 
 
 def _may_be_priced(run: Run) -> bool:
-    return run.cost_usd is None and run.status == "ok" and run.prompt_tokens is not None
+    return run.cost_usd is None and run.status == "ok" and run.prompt_tokens is not None and not run.cache_hit

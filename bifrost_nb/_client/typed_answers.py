@@ -27,10 +27,12 @@ def with_schema(schema: Any, kind: str, options: dict[str, Any]) -> AnswerSchema
 
 
 def read_answer(run: Run, schema: AnswerSchema | None) -> Run:
-    """`run` with its answer read. One that never came, or of which the log was not to hold the text, is neither."""
-    if schema is None or run.status not in ("ok", "truncated") or ("response" in run.redacted and not run.response):
+    """`run` with its answer read. One that never came, or of which the log does not hold the text, is neither."""
+    if schema is None or run.status not in ("ok", "truncated"):
         return run
     text = run.text
+    if run.is_answer_hidden:
+        return _read_of_hidden(run, *schema.read(text)) if text.strip() else run
     if text.strip():
         run.parsed, run.valid_error = schema.read(text)
         if run.valid_error is not None and _cut_off(run):
@@ -41,6 +43,15 @@ def read_answer(run: Run, schema: AnswerSchema | None) -> Run:
         called = ": it calls a tool" if run.tool_calls else ""
         run.valid_error = f"The answer has no text{called}."
     run.valid = run.valid_error is None
+    return run
+
+
+def _read_of_hidden(run: Run, parsed: Any, error: str | None) -> Run:
+    """What a `redact` hook left may still be an answer, whose fields are read; else the hook may be why it is none."""
+    if run.valid is False:
+        run.valid_error = error
+    elif error is None:
+        run.parsed, run.valid = parsed, True
     return run
 
 

@@ -55,7 +55,7 @@ def resumed(plans: Sequence[Plan], client: Client, *, fresh: bool = False) -> It
 
     log = client.log
     size = log.size()
-    found = _all_recorded(plans, log)
+    found = _all_recorded(plans, log, client)
     missing = {trial.trial_id for plan in plans for trial in plan.trials} - found.done.keys()
     with contextlib.ExitStack() as stack:
         try:
@@ -63,7 +63,7 @@ def resumed(plans: Sequence[Plan], client: Client, *, fresh: bool = False) -> It
         except KeyboardInterrupt:
             found.interrupted = True
         if missing and log.size() != size:  # somebody may have answered meanwhile
-            found = replace(_all_recorded(plans, log), interrupted=found.interrupted)
+            found = replace(_all_recorded(plans, log, client), interrupted=found.interrupted)
         _follow_costs(found, client)
         yield found
 
@@ -79,10 +79,10 @@ def _follow_costs(found: Resumed, client: Client) -> None:
         client.run_on_loop(follow())
 
 
-def _all_recorded(plans: Sequence[Plan], log: RunLog) -> Resumed:
+def _all_recorded(plans: Sequence[Plan], log: RunLog, client: Client | None = None) -> Resumed:
     found = Resumed()
     for plan in plans:
-        _take(plan, log, found)
+        _take(plan, log, found, client)
     return found
 
 
@@ -99,7 +99,7 @@ def recorded(plan: Plan, log: RunLog) -> RunStore:
     return _all_recorded([plan], log).done
 
 
-def _take(plan: Plan, log: RunLog, found: Resumed) -> None:
+def _take(plan: Plan, log: RunLog, found: Resumed, client: Client | None) -> None:
     trials = {trial.trial_id: trial for trial in plan.trials}
     for run in log.read_each(prompt_id={trial.prompt.prompt_id for trial in plan.trials}, status="ok"):
         trial = trials.get(str(run.tags.get("cell")))
@@ -107,6 +107,9 @@ def _take(plan: Plan, log: RunLog, found: Resumed) -> None:
             kept: dict[str, Any] = {name: run.tags[name] for name in _KEPT if name in run.tags}
             given = {name: value for name, value in plan.tags_of(trial).items() if name != "sweep"}
             run.comparison_id, run.tags = plan.comparison_id, {**given, **kept}
+            if client is not None and "prompt" in run.written:
+                # Known here, whatever a hook left of it: scorers read it, and a judge's question is found again by it.
+                run.prompt = plan.call(client, trial).run.prompt
             give_back(plan, trial, run)
             found.done[trial.trial_id] = run
             if run.cost_usd is None:

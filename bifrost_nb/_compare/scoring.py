@@ -220,7 +220,7 @@ def _prejudged(run: Run) -> Judged | None:
     """What is to be said without asking the scorer; None where there is an answer to judge."""
     if run.status != "ok":
         return UNSCORED
-    if "response" in run.written and run.written["response"] == run.response:
+    if run.is_answer_hidden:
         text = "the answer comes from the log, where a redact hook had changed or left out its text"
         return Judged(None, None, text)
     if is_gone(run):

@@ -71,12 +71,14 @@ class _Course:
         self._budget = budget_of(client, max_cost_usd)
         self.sweep = Sweep(client, nothing, {}, budget=self._budget, sink=sink)
         self._before: Comparison | None = None
+        self._from_log: dict[str, Run] = {}
         self._bar = Bar(self.sweep.progress, silent=True) if silent else None
 
     def pass_over(self, batch: list[Trial], known: Mapping[str, Run]) -> Comparison:
         """Send a batch, judge its answers, and look at all."""
         looks, sweep, before = self.looks, self.sweep, self._before
         sweep.add(batch, known)
+        self._from_log |= {key: run for key, run in known.items() if run.redacted}
         sweep.progress.said = f"{looks.sent:,} of {len(looks.order):,} inputs, {len(looks.left)} variants left"
         interrupted = False
         if len(known) < len(batch):
@@ -103,8 +105,6 @@ class _Course:
     def close(self) -> None:
         """The bar's last state stays; what is to be said of answers out of the log is said once."""
         progress = self.sweep.progress
-        progress.notes += notes_on(
-            self.sweep.plan, {key: run for key, run in self.sweep.results.items() if run.redacted}
-        )
+        progress.notes += notes_on(self.sweep.plan, self._from_log)
         if self._bar is not None:
             self._bar.close()

@@ -177,6 +177,11 @@ class Run:
     """Where a `redact` hook is in force: what is written to files instead of these fields."""
 
     @property
+    def is_answer_hidden(self) -> bool:
+        """Whether the answer is no more what was given: the log has what a `redact` hook made of it."""
+        return "response" in self.written and self.written["response"] == self.response
+
+    @property
     def redacted(self) -> list[str]:
         """The fields that a `redact` hook changed or left out where the run was written."""
         return list(self.written)
