@@ -155,6 +155,14 @@ def test_a_total_that_lags_behind_ends_nothing(client_of: ClientOf) -> None:
         assert len(gateway_logs(client=client_of(url))) == 2_500
 
 
+def test_a_gateway_that_ignores_pages_is_asked_twice(client_of: ClientOf) -> None:
+    """It gives the same rows each time, however many it says there are."""
+    gateway = Table({"/api/logs": {"logs": [log_row(1), log_row(2)], "pagination": {"total_count": 5_000}}})
+    with served(gateway) as url:
+        assert len(gateway_logs(client=client_of(url))) == 2
+    assert gateway.paths().count("/api/logs") == 2
+
+
 def test_a_gateway_that_ignores_everything_is_filtered_here(client_of: ClientOf) -> None:
     """Filters and pages that a gateway silently ignores are applied to what it sends; the reading still ends."""
     rows = [
