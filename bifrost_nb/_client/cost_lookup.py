@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from operator import attrgetter
+from itertools import compress
+from operator import attrgetter, ne
 from typing import TYPE_CHECKING, Any
 
 from .._runs.cost import Price, add_price_cost, broken_off
@@ -307,8 +308,9 @@ class Costs:
         costs_settled(one.run for one in waiting)
 
     def _learned(self, one: Waiting, old: Sequence[Any]) -> None:
-        values = zip(FACTS, _facts(one.run), old, strict=True)
-        new = {name: value for name, value, before in values if value is not None and value != before}
+        now = _facts(one.run)
+        changed = compress(zip(FACTS, now, strict=True), map(ne, now, old))
+        new = {name: value for name, value in changed if value is not None}
         if new:
             self._news.setdefault(one.log, {})[one.run.run_id] = new
 

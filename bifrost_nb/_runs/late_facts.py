@@ -17,11 +17,13 @@ from .run import Run
 __all__ = ["add_log_rows", "answered_in", "request_type_of"]
 
 Row = Mapping[str, Any]
+_FALLBACKS = 1_000_000
+"""More than any request has; a larger number is none."""
 
 
 def answered_in(run: Run, rows: Sequence[Row]) -> bool:
     """Whether `rows` tell how the request ended: of an answered one, a row that was answered is among them."""
-    return bool(rows) and (run.status != "ok" or any(row.get("status") == "success" for row in rows))
+    return bool(rows) and (run.status != "ok" or "success" in [row.get("status") for row in rows])
 
 
 def add_log_rows(run: Run, rows: Sequence[Row], last: Sequence[Row]) -> bool:
@@ -32,7 +34,8 @@ def add_log_rows(run: Run, rows: Sequence[Row], last: Sequence[Row]) -> bool:
     """
     answered = next((row for row in last if row.get("status") == "success"), last[-1])
     _add_who(run, answered)
-    earlier = math.fsum(cost for row in rows if row is not answered and (cost := logged_usd(row)) is not None)
+    others = [row for row in rows if row is not answered]
+    earlier = math.fsum(cost for row in others if (cost := logged_usd(row)) is not None) if others else 0.0
     known = run.cost_usd is not None or add_log_cost(run, answered)
     if known and earlier:
         run.cost_usd = (run.cost_usd or 0.0) + earlier
@@ -63,7 +66,7 @@ def _add_who(run: Run, row: Row) -> None:
         run.model_deployment = told if alias else run.model_deployment
     elif alias is not None and alias == run.model and run.model_deployment in (None, alias):
         run.model_deployment = told  # a whole answer of 1.5.1 has only the alias
-    if isinstance(index, int) and not isinstance(index, bool) and run.is_fallback is None:
+    if type(index) is int and 0 <= index < _FALLBACKS and run.is_fallback is None:
         run.is_fallback, run.fallback_index = index > 0, index
     if unnamed and (kind := request_type_of(row.get("object"))) is not None:
         run.request_type = kind

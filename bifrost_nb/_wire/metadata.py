@@ -345,6 +345,8 @@ def _amount_of(value: Mapping[str, Any], *names: str) -> float | None:
 
 def number_of(value: object) -> float | None:
     """A number that is not negative; None for everything else."""
+    if type(value) is float:  # nearly always
+        return value if 0 <= value < math.inf else None
     if value is None or isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:

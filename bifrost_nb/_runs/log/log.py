@@ -144,10 +144,11 @@ class RunLog:
     def update_soon(self, facts_of: Mapping[str, Mapping[str, Any]]) -> None:
         """`update` of many runs at once, the facts of each by its ``run_id``, that waits for nobody.
 
-        While another process holds the file, a thread of the log's own waits; what that thread cannot write is lost
-        without an error, as a cost that never arrived would be.
+        The facts are those that runs hold, so they are not checked, which takes longer than all else. While another
+        process holds the file, a thread of the log's own waits; what that thread cannot write is lost without an error,
+        as a cost that never arrived would be.
         """
-        lines = b"".join(_update_line(run_id, facts) for run_id, facts in facts_of.items())
+        lines = b"".join([encode_update(run_id, facts) for run_id, facts in facts_of.items() if facts])
         if lines and self._appender is not None and not self._appender.offer(lines):
             self._appender.later(lines)
 
