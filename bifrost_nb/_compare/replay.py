@@ -198,8 +198,11 @@ def _plan(
     sources: dict[str, Source] = {}
     seen: Counter[str] = Counter()
     templates, inputs = (_texts(series) for series in (names(frame, "template"), inputs_told(frame)))
+    other_attempts = _other_attempts(frame)
     for place, row in enumerate(frame[[*_NEEDED, *_TOLD]].itertuples(index=False)):
         try:
+            if place in other_attempts:
+                raise ConfigurationError("it is another attempt at a request of these rows, which is asked once.")
             source = _source(place, row)
             for who in asked:
                 _prepared(client, source, who)
@@ -222,6 +225,16 @@ def _plan(
             hint="Pass rows of completions with their prompts, such as runs(status='ok').",
         )
     return _ReplayPlan(**_cells(client, prompts, asked, sources), tags=dict(tags), sources=sources), notes
+
+
+def _other_attempts(frame: pd.DataFrame) -> set[int]:
+    """Rows of requests that another row tells of: a gateway's log has one for a primary and each of its fallbacks."""
+    told = list(enumerate(zip(frame["request_id"], frame["status"], strict=True)))
+    kept: dict[str, int] = {}
+    for place, (request_id, status) in told:
+        if isinstance(request_id, str) and (request_id not in kept or str(status) == "ok"):
+            kept[request_id] = place
+    return {place for place, (request_id, _) in told if isinstance(request_id, str) and kept[request_id] != place}
 
 
 def _texts(column: pd.Series[Any]) -> list[str | None]:

@@ -270,6 +270,20 @@ def test_failed_rows_of_the_gateways_log(gateway: LocalGateway, client: Client) 
     assert [sent[name].get("stream") for name in sent] == [True if name == "streamed" else None for name in sent]
 
 
+def test_attempts_at_one_request_are_asked_once(gateway: LocalGateway, client: Client) -> None:
+    """The gateway's log has a row for the primary that failed and one for the fallback that answered: one question."""
+    others = Client(gateway.url, log=RunLog(client.log.path.with_name("others.jsonl")), retries=0)
+    others.complete("azure/always-fails", "Once", fallbacks=[OLD], max_tokens=5)
+    others.complete(OLD, "Once", max_tokens=5)
+    logged(client, 3)
+    rows = gateway_logs(client=client, texts=True)
+    replayed = replay(rows, [NEW], client=client)
+    assert list(replayed.frame["row"]) == rows.index[rows["status"] == "ok"].to_list()
+    assert len(replayed) == 2
+    [note] = replayed.notes
+    assert "another attempt at a request of these rows" in note
+
+
 def test_hostile_texts_are_shown_as_text(gateway: LocalGateway, client: Client) -> None:
     """Markup in prompts and answers is escaped in the HTML; control sequences reach no view."""
     markup = "<img src=x onerror=alert(1)>\x1b[2J"
