@@ -196,6 +196,18 @@ def test_the_log_says_who_served() -> None:
     assert nameless.request_type == "chat_completion"
 
 
+@pytest.mark.parametrize("index", [1 << 70, -1, 1.0, True, "1", None])
+def test_what_is_no_place_among_the_fallbacks_is_unknown(index: object, tmp_path: Path) -> None:
+    """It keeps nothing else out of the log."""
+    log = RunLog(tmp_path / "runs.jsonl")
+    run = Run(request_id="a", status="ok", provider="azure", model="m")
+    row = {"id": "a", "status": "success", "cost": 0.5, "fallback_index": index}
+    assert add_log_rows(run, [row], [row])
+    assert (run.is_fallback, run.fallback_index) == (None, None)
+    log.append(run)
+    assert log.read()[0].cost_usd == 0.5
+
+
 @pytest.mark.shared
 @pytest.mark.skipif(not CAPTURES.is_dir(), reason="the captures of real gateways (../shared/captures) are not there")
 @pytest.mark.parametrize("version", GENERATIONS)
