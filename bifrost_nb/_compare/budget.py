@@ -1,8 +1,8 @@
 """Stop before more is spent than allowed: what is known to have been spent, plus an estimate for what is not known yet.
 
 A run's cost is often known only seconds after its answer, from the gateway's log. Until then it counts as the dearest
-run of its deployment so far (of any, while none of that is known), or by the price list where that is more. Until a
-first cost is known, one wave of calls at most is sent.
+run of its deployment so far, or by the price list where that is more. Until a first cost of a deployment is known, one
+wave of calls at most is sent.
 
 Answers and those who judge them spend from one budget: what a judge may spend depends on costs that are still to come.
 """
@@ -56,13 +56,15 @@ class Budget:
     def room(self, in_flight: int) -> bool:
         """Whether one more call may start."""
         with self._lock:
-            return not self.waits() and self.exhausted() is None and in_flight + self._unknown < self.wave
-
-    def waits(self) -> bool:
-        """Whether the costs that are to come say if any more may be spent."""
-        with self._lock:
             self._look()
-            return self.exhausted() is None and self.spent_usd + self.awaited_usd >= self.limit_usd
+            if self.exhausted() is not None or self.spent_usd + self.awaited_usd >= self.limit_usd:
+                return False
+            return in_flight + self._unknown < self.wave
+
+    def waits(self, in_flight: int) -> bool:
+        """Whether the costs that are to come say if one more call may start."""
+        with self._lock:
+            return not self.room(in_flight) and self.exhausted() is None
 
     def exhausted(self) -> str | None:
         """Why nothing more may be spent, in words; None while there is room, or may be when costs arrive."""
@@ -80,20 +82,31 @@ class Budget:
         self._dearest[run.requested] = max(cost_usd, self._dearest.get(run.requested, 0.0))
 
     def _upper(self, run: Run) -> float | None:
-        if not self._dearest:  # a price list alone may be wrong: one cost that was charged is waited for
-            return None
         dearest = self._dearest.get(run.requested)
-        return max(max(self._dearest.values()) if dearest is None else dearest, self.estimate(run) or 0.0)
+        if dearest is None:  # a price list alone may be wrong: one cost that was charged is waited for
+            return None
+        return max(dearest, self.estimate(run) or 0.0)
+
+    def _assume(self, run: Run) -> None:
+        """No cost of this deployment has come, so it is taken to be as dear as the dearest."""
+        if self._dearest:
+            self._dearest.setdefault(run.requested, max(self._dearest.values()))
 
     def _look(self) -> None:
         """Take in the costs that have arrived, and estimate the others."""
-        now, still = time.monotonic(), []
+        now = time.monotonic()
+        still: list[tuple[float, Run]] = []
+        gone: list[Run] = []
         for ended, run in self._pending:
             if run.cost_usd is not None:
                 self._learn(run, run.cost_usd)
             elif is_pending(run) and now - ended < COST_WAIT_S:
                 still.append((ended, run))
-            elif (upper := self._upper(run)) is not None:
+            else:
+                gone.append(run)
+        for run in gone:
+            self._assume(run)
+            if (upper := self._upper(run)) is not None:
                 self.spent_usd += upper
             else:
                 self._blind = True

@@ -90,9 +90,12 @@ class JudgeCalls:
             for run in runs:
                 self.budget.add(run)
 
-    def waits(self) -> bool:
-        """Whether costs that are to come say if anything more may be asked."""
-        return self.budget is not None and self.budget.waits()
+    def waits(self, in_flight: int, wave: int) -> bool:
+        """Whether costs that are to come say if one more call may be made; `wave` calls need none."""
+        if self.budget is None:
+            return False
+        self.budget.wave = wave
+        return self.budget.waits(in_flight)
 
     def exhausted(self) -> str | None:
         """Why nothing more may be asked, in words; None while there is money left."""

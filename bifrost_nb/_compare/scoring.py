@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._client.judge_tag import NoCalls, judging
@@ -238,6 +238,8 @@ class _Scoring:
     calls: JudgeCalls
     into: list[Judged]
     with_row: bool
+    under_way: list[int] = field(default_factory=list)
+    """Places that are being judged just now."""
 
     def in_threads(self, places: Sequence[int]) -> None:
         """One thread at first, and more once the function turns out to take its time.
@@ -316,12 +318,14 @@ class _Scoring:
 
     def _in_a_thread(self, place: int) -> None:
         if (made := self._room_for_calls(place)) is not None:
+            self.under_way.append(place)
             with judging(self.name, made):
                 judged = self.called(place)
             self._keep(place, judged, made)
 
     async def _awaited(self, place: int) -> None:
         if (made := self._room_for_calls(place)) is not None:
+            self.under_way.append(place)
             with judging(self.name, made):
                 try:
                     judged = judged_of(await _call(self.scorer, *self.work[place], self.with_row))
@@ -334,7 +338,7 @@ class _Scoring:
         return bool(self.calls.runs.get(self.name))
 
     def _waits(self) -> bool:
-        return self._asks() and self.calls.waits()
+        return self._asks() and self.calls.waits(len(self.under_way), AT_ONCE)
 
     def _room_for_calls(self, place: int) -> list[Run] | None:
         """Where the calls that judge an answer are collected; None where it is not to be judged any more.
@@ -354,6 +358,7 @@ class _Scoring:
         self.into[place] = judged
         sent = [run for run in made if run.attempts]  # what was only planned is no call
         self.calls.pay(sent)
+        self.under_way.remove(place)
         self.calls.count(self.name, sent)
         if sent and judged.error is None:
             remembered(self.scorer)[self.work[place][0].run_id] = judged

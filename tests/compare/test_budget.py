@@ -43,6 +43,22 @@ def test_costs_that_come_late_are_gone_from_the_judges_money(
     assert compared.frame["score_error"].dropna().str.startswith("not judged: max_cost_usd is reached").all()
 
 
+@pytest.mark.parametrize("dear", ["answers", "judge"])
+def test_a_deployment_is_as_dear_as_its_own_calls(client: Client, gateway: LocalGateway, dear: str) -> None:
+    """A judge that costs a hundred times as much as the answers is no bargain until its first cost has come, and one
+    that costs a hundredth gets what is left in one go."""
+    costs = (0.01, 1.0) if dear == "judge" else (1.0, 0.01)
+    answer, judging = ({"log_cost": cost, "log_delay_ms": 400} for cost in costs)
+    gateway.script([{"deployment": A, "text": ["x"], **answer}, {"text": [YES], **judging}])
+    grade = scorers.rubric("Good?", judge={"deployment": JUDGE, "concurrency": 2})
+    compared = ask(client, many=10, score=grade, max_cost_usd=4 if dear == "judge" else 10.2)
+    if dear == "judge":
+        assert 4 <= asked(gateway, JUDGE) <= 4 + 2
+    else:
+        assert asked(gateway, JUDGE) == 10
+        assert compared.frame["score"].count() == 10
+
+
 @pytest.mark.parametrize("way", ["plain", "async"])
 def test_a_function_that_asks_waits_for_late_costs(client: Client, gateway: LocalGateway, way: str) -> None:
     """Its calls are counted when their costs come, and no more than those that run at once go beyond."""
