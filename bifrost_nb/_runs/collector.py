@@ -320,12 +320,12 @@ class Collector:
 
     @property
     def complete(self) -> bool:
-        """Whether the answer ended as an answer does: with a finish reason, or with ``[DONE]`` alone.
+        """Whether the answer ended as an answer does: with a finish reason, or with ``[DONE]`` after a chunk.
 
         When a provider breaks off, the gateway ends its stream in good order all the same, but with a last chunk
         without finish reason that counts no tokens (measured with Bifrost's engine 1.4.0 to 1.7.0).
         """
-        return bool(self._finish) or (self.done and not self._cut_off)
+        return bool(self._finish) or (self.done and self._last is not None and not self._cut_off)
 
     @property
     def told_all(self) -> bool:

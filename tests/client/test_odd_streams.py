@@ -88,6 +88,14 @@ def test_what_is_added_to_a_whole_answer_is_passed_over(log: RunLog, garbage: by
     assert (run.status, run.response, run.total_tokens, pieces) == ("ok", "hello", 34, ["hello"])
 
 
+def test_an_end_mark_alone_is_no_answer(log: RunLog) -> None:
+    """Nothing came: it is no empty answer that a comparison would keep."""
+    with pytest.raises(bf.StreamInterrupted) as caught:
+        chatted(log, events())
+    assert caught.value.run is not None
+    assert (caught.value.run.status, caught.value.run.response) == ("truncated", None)
+
+
 def test_a_last_chunk_that_says_all_once_more_adds_nothing(log: RunLog) -> None:
     """MiniMax ends its streams by the whole message."""
     message = {"index": 0, "message": {"role": "assistant", "content": "hello there"}, "finish_reason": "stop"}

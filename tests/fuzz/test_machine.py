@@ -39,7 +39,7 @@ class Stream(RuleBasedStateMachine):
         self.pieces: list[Piece] = []
         self.timed = self.number = self.late = self.twice = 0
         self.missing: set[int] = set()
-        self.done = self.broken = False
+        self.begun = self.done = self.broken = False
         self.at = 0.0
 
     def feed(self, data: bytes, places: list[int]) -> None:
@@ -51,6 +51,7 @@ class Stream(RuleBasedStateMachine):
 
     def event(self, content: dict[str, Any], places: list[int]) -> None:
         self.feed(b"data: " + orjson.dumps(content) + b"\n\n", places)
+        self.begun = True
 
     def content(self, text: str) -> dict[str, Any]:
         return {"delta": {"content": text}} if self.chat else {"text": text}
@@ -180,7 +181,8 @@ class Stream(RuleBasedStateMachine):
         assert run.total_tokens == (max(counts[-1], sum(counts[:-1])) or None)
         assert len(run.chunk_times_ms) == self.timed
         assert self.collector.done == self.done
-        assert self.collector.complete == (bool(self.finish) or (self.done and self.usage != {"total_tokens": 0}))
+        ended = self.done and self.begun and self.usage != {"total_tokens": 0}
+        assert self.collector.complete == (bool(self.finish) or ended)
         assert self.collector.received == bool(self.timed)
         # One alone before the last is what Anthropic's streams leave out.
         missing = len(self.missing) - (self.number - 2 in self.missing and self.number - 3 not in self.missing)
