@@ -163,6 +163,13 @@ def parse_cost(body: Mapping[str, Any], headers: Mapping[str, str]) -> Cost | No
     ``usage.cost`` (a number, the flat shape of 1.3, the nested one of 2.x), ``extra_fields.cost``, or the header
     ``x-bifrost-cost-usd``.
     """
+    usage = _object(body.get("usage"))
+    if (
+        usage.get("is_byok") is True
+    ):  # OpenRouter with one's own key: its cost is a fee, mostly 0, beside the provider's
+        upstream = number_of(_object(usage.get("cost_details")).get("upstream_inference_cost"))
+        fee = _cost(usage.get("cost"))
+        return None if upstream is None else Cost(None, None, upstream + ((fee and fee.total_usd) or 0.0))
     for holder in ("usage", "extra_fields"):
         if cost := _cost(_object(body.get(holder)).get("cost")):
             return cost

@@ -149,6 +149,13 @@ COSTS: list[tuple[dict[str, Any], dict[str, str], Cost | None]] = [
     ({"usage": {"cost": {"input_cost": 1, "output_cost": 2, "additional_cost": 0.25}}}, {}, Cost(1.0, 2.0, 3.25)),
     ({"usage": {"cost": {"input_cost": 1}}}, {}, Cost(1.0, None, None)),
     ({"usage": {}, "extra_fields": {"cost": 0.25}}, {}, Cost(None, None, 0.25)),
+    # OpenRouter with one's own key
+    ({"usage": {"cost": 0, "is_byok": True, "cost_details": {"upstream_inference_cost": 0.5}}}, {},
+     Cost(None, None, 0.5)),
+    ({"usage": {"cost": 0.25, "is_byok": True, "cost_details": {"upstream_inference_cost": 0.5}}}, {},
+     Cost(None, None, 0.75)),
+    ({"usage": {"cost": 0, "is_byok": True}}, {}, None),
+    ({"usage": {"cost": 0.25, "is_byok": False}}, {}, Cost(None, None, 0.25)),
     ({"extra_fields": {"cost": {"total_cost": 0.25}}}, {"x-bifrost-cost-usd": "9"}, Cost(None, None, 0.25)),
     ({}, {"X-Bifrost-Cost-Usd": "0.0012"}, Cost(None, None, 0.0012)),
     *(({"usage": {"cost": value}}, {}, None) for value in NO_COST),
