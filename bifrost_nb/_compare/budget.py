@@ -116,8 +116,11 @@ class Budget:
         self.awaited_usd = sum(upper for upper in uppers if upper is not None)
 
 
-def budget_of(client: Client, max_cost_usd: float | None) -> Budget | None:
-    """`max_cost_usd` for the calls of `client`; None without one. How many may be open is up to what sends them."""
+def budget_of(client: Callable[[], Client], max_cost_usd: float | None) -> Budget | None:
+    """`max_cost_usd` for the calls of a client; None without one. How many may be open is up to what sends them.
+
+    The client is asked for when there is a cost to be estimated: what only computes needs none.
+    """
     if max_cost_usd is None:
         return None
-    return Budget(max_cost_usd, 1, lambda run: client.sender().costs.estimate_usd(run))
+    return Budget(max_cost_usd, 1, lambda run: client().sender().costs.estimate_usd(run))

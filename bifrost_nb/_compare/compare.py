@@ -249,7 +249,7 @@ def compare(
             return decide(
                 client, looks, done, scorers, max_cost_usd=max_cost_usd, sink=sink, fresh=fresh, silent=silent
             )
-        budget = budget_of(client, max_cost_usd)
+        budget = budget_of(lambda: client, max_cost_usd)
         sweep = _sent(client, plan, done, cluster=cluster, live=live, budget=budget)
     comparison = Comparison(plan, sweep.results, sweep.progress, client)
     if scorers:

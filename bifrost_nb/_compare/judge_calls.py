@@ -55,7 +55,7 @@ class JudgeCalls:
         cluster: Any = None,
     ) -> None:
         self._client, self._of, self.fresh = client, of, fresh
-        self.budget = budget_of(self.client, max_cost_usd) if budget is None and max_cost_usd is not None else budget
+        self.budget = budget_of(lambda: self.client, max_cost_usd) if budget is None else budget
         self._silent, self.cluster = silent, cluster
         self.found: dict[str, list[Judged]] = {}
         """Score's name -> a judgement for each run."""

@@ -68,7 +68,7 @@ class _Course:
     ) -> None:
         self.client, self.looks, self.scorers, self.fresh = client, looks, scorers, fresh
         nothing = replace(looks.plan, trials=(), order=())
-        self._budget = budget_of(client, max_cost_usd)
+        self._budget = budget_of(lambda: client, max_cost_usd)
         self.sweep = Sweep(client, nothing, {}, budget=self._budget, sink=sink)
         self._before: Comparison | None = None
         self._from_log: dict[str, Run] = {}

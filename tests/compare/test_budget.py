@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import pickle
 from typing import Any
 
 import pytest
 
 import bifrost_nb as bf
 from bifrost_nb import Client, LocalGateway, scorers
+from bifrost_nb._client.client import forget_clients
 
 A, JUDGE = "openai/gpt-4o-mini", "azure/gpt-4o"
 YES = json.dumps({"reason": "why", "grade": "yes"})
@@ -107,6 +109,14 @@ def test_answers_that_used_the_money_up_are_scored_by_what_costs_nothing(
     assert compared.frame["score_dear"].isna().all()
     assert compared.frame["score_dear_error"].unique().tolist() == ["not judged: max_cost_usd is reached"]
     assert asked(gateway, JUDGE) == 0
+
+
+def test_what_only_computes_needs_no_gateway(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A comparison out of a file has no client, and a budget beside a function that asks nobody makes none."""
+    loaded = pickle.loads(pickle.dumps(ask(client)))
+    monkeypatch.setenv("BIFROST_BASE_URL", "no address")
+    forget_clients()
+    assert loaded.score(lambda run: 1, max_cost_usd=1).frame["score"].tolist() == [1] * 6
 
 
 def test_what_a_scorer_only_plans_is_no_call(client: Client, gateway: LocalGateway) -> None:
