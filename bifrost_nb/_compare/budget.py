@@ -96,18 +96,21 @@ class Budget:
         """Take in the costs that have arrived, and estimate the others."""
         now = time.monotonic()
         still: list[tuple[float, Run]] = []
-        gone: list[Run] = []
+        gone: list[tuple[float, Run]] = []
         for ended, run in self._pending:
             if run.cost_usd is not None:
                 self._learn(run, run.cost_usd)
             elif is_pending(run) and now - ended < COST_WAIT_S:
                 still.append((ended, run))
             else:
-                gone.append(run)
-        for run in gone:
+                gone.append((ended, run))
+        coming = bool(still)
+        for ended, run in gone:
             self._assume(run)
             if (upper := self._upper(run)) is not None:
                 self.spent_usd += upper
+            elif coming:  # another's cost may still tell how dear it was
+                still.append((ended, run))
             else:
                 self._blind = True
         self._pending = still

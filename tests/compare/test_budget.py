@@ -61,6 +61,17 @@ def test_a_deployment_is_as_dear_as_its_own_calls(client: Client, gateway: Local
         assert compared.frame["score"].count() == 10
 
 
+def test_a_deployment_without_a_price_does_not_end_the_others(client: Client, gateway: LocalGateway) -> None:
+    """It is settled at once that its cost is unknown, while the first cost of another is on its way."""
+    gateway.script([{"deployment": A, "log_cost": 0.1, "log_delay_ms": 400}])
+    compared = bf.compare(
+        [A, "ollama/llama3.2"], "Name a {{x}}.", inputs={"x": list(range(8))}, client=client, concurrency=2,
+        chat=True, live=False, max_cost_usd=3,
+    )  # fmt: skip
+    assert compared.notes == []
+    assert compared.missing == 0
+
+
 @pytest.mark.parametrize("way", ["plain", "async"])
 def test_a_function_that_asks_waits_for_late_costs(client: Client, gateway: LocalGateway, way: str) -> None:
     """Its calls are counted when their costs come, and no more than those that run at once go beyond."""
