@@ -33,6 +33,7 @@ from .resampling import RESAMPLES, Interval, Sample, expanded, resampled
 __all__ = ["skewed_mean_interval"]
 
 _MOST_STRETCHED = 0.15
+_ROUNDING = 1e-12
 _EVEN = 0.5
 """Samples of even distributions have about so much skewness."""
 _UNLIKELY = 20
@@ -55,6 +56,7 @@ def _studentised(sample: Sample, confidence: float, seed: int, part: float, stud
 
     def scores(drawn: Sample) -> Sample:
         errors = drawn.std(axis=1, ddof=1) / math.sqrt(len(sample))
+        errors[errors <= _ROUNDING * float(np.abs(sample).max())] = 0.0  # all alike, but for the last bit
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray((drawn.mean(axis=1) - mean) / errors)
 

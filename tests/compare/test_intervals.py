@@ -19,6 +19,7 @@ from bifrost_nb._statistics.intervals import (
     quantile_interval,
     score_interval,
 )
+from bifrost_nb._statistics.skewed_means import skewed_mean_interval
 from tests.thorough import thorough
 
 TRIALS = 300
@@ -129,6 +130,13 @@ def test_a_median_of_five_has_no_interval_and_that_of_order_statistics_is_known(
         assert median_interval(ordered, level - 1e-12) == pytest.approx(ends)
     assert median_p_value(np.arange(1.0, 7.0)) == pytest.approx(2 * 0.5**6)
     assert median_p_value(np.zeros(9)) == 1.0
+
+
+def test_rounding_is_no_spread_of_money() -> None:
+    """Nine inputs that differ by the same sum, but for its last bit, and one dearer: the interval stays near them."""
+    gaps = np.array([-0.0588] * 5 + [math.nextafter(-0.0588, 0)] * 4 + [-0.067])
+    low, high = skewed_mean_interval(gaps, np.array([0.06] * 9 + [0.0695]), 0.95, 0)
+    assert -0.07 < low < high < -0.05
 
 
 def test_a_p95_of_one_input_has_no_interval() -> None:
