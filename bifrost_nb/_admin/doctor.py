@@ -80,7 +80,7 @@ class Doctor(tuple[Check, ...]):
         from .._display.html import table
 
         columns = 4 if any(check.advice for check in self) else 3  # where all is well there is no advice
-        return table((_cells(check)[:columns] for check in self), label="Checks")
+        return table((_cells(check)[:columns] for check in self), label="Checks", widths=("", "9em"))
 
 
 def _cells(check: Check) -> tuple[str, ...]:

@@ -160,7 +160,7 @@ class Reconciliation:
             "runs": f"{len(joined):,} in both logs, {len(self.only_ours):,} only in ours, "
             f"{len(self.only_gateway):,} only in the gateway's",
             "served by another": f"{other:,} of {len(joined):,}",
-            "tokens": f"{tokens:,} figures differ",
+            "tokens": f"{tokens:,} {'figure differs' if tokens == 1 else 'figures differ'}",
             "cost": f"{int(differ.get('cost_usd', 0)):,} of {len(both):,} differ; ours {ours}, the gateway's {theirs}",
             "cost unknown to us": f"{int(unknown.sum()):,}"
             + (f", of which the gateway knows {fillable:,}" if unknown.any() else ""),

@@ -145,8 +145,8 @@ def as_html(comparison: Comparison, keep: Callable[[str], str] | None = None) ->
 
 def _cell(column: _TableColumn, row: Row, summary: pd.DataFrame) -> Markup:
     text = escape(plain(column.text(row), 120))
-    if column is not COLUMNS[0]:  # where it is narrow a line ends behind the mean or a comma, never inside an interval
-        parts = text.replace(" (", "\n(").replace(", ", ",\n").split("\n")
+    if column is not COLUMNS[0]:  # where it is narrow a line ends behind a figure or a comma, never inside an interval
+        parts = text.replace(" (", "\n(").replace(" + ", "\n+ ").replace(", ", ",\n").split("\n")
         text = " ".join(f'<span style="white-space:nowrap">{part}</span>' if " " in part else part for part in parts)
     value = None if column.bar is None else _known(getattr(row, column.bar))
     if column.bar is None or value is None:

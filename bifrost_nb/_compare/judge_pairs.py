@@ -167,12 +167,12 @@ class Judgement:
     def _tables(self) -> list[Table]:
         from .._statistics.ranking import strength_text
 
-        rank = ["model", "won", "lost", "tied", "strength (95 % interval)"]
+        rank = ["model", "won", "lost", "tied", "strength (95% interval)"]
         rows = [
             dict(zip(rank, [row.model, row.wins, row.losses, row.ties, strength_text(row)], strict=True))
             for row in self.ranking().astype("object").itertuples(index=False)
         ]
-        like = ["preference", "points (95 % interval)", "pairs", "meaning"]
+        like = ["preference", "points (95% interval)", "pairs", "meaning"]
         liked = [
             dict(zip(like, [row.preference, _points(row), row.n, row.meaning], strict=True))
             for row in self.preferences.astype("object").itertuples(index=False)

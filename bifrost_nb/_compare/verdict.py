@@ -172,6 +172,6 @@ def _plain(value: float) -> str:
 
 def _left_out(found: Difference) -> str:
     said = found.reason or ""
-    left = [f"{count:,} runs {reason}" for reason, count in found.excluded.items()]
+    left = [f"{count:,} {'run' if count == 1 else 'runs'} {reason}" for reason, count in found.excluded.items()]
     left = [one for one in left if one not in said]
     return f" Left out: {', '.join(left)}." if left else ""

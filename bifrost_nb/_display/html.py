@@ -75,8 +75,12 @@ def table(
 
     def row(cells: Sequence[object]) -> str:
         first = f'<th scope="row" style="{style(0)};font-weight:400">{_cell(cells[0])}</th>' if titles else ""
-        rest = list(enumerate(cells))[1 if titles else 0 :]
-        return f"<tr>{first}" + "".join(f'<td style="{style(at)}">{_cell(cell)}</td>' for at, cell in rest) + "</tr>"
+        rest = [
+            # a figure and its unit stay in one line
+            (style(at) + (";white-space:nowrap" if at in right and figures is None else ""), cell)
+            for at, cell in enumerate(cells)
+        ][1 if titles else 0 :]
+        return f"<tr>{first}" + "".join(f'<td style="{look}">{_cell(cell)}</td>' for look, cell in rest) + "</tr>"
 
     heads = "".join(f'<th scope="col" style="{style(place)}">{_cell(cell)}</th>' for place, cell in enumerate(head))
     top = f"<thead><tr>{heads}</tr></thead>" if head else ""

@@ -42,7 +42,9 @@ def scores_of(frame: pd.DataFrame) -> list[str]:
 
 def _metrics(frame: pd.DataFrame) -> dict[str, str]:
     """What is compared, and what to call it before somebody who knows no columns."""
-    scores = {name: f"{name.removeprefix('score_')} (a score)" for name in scores_of(frame)}
+    scores = {
+        name: "Score" if name == "score" else f"{name.removeprefix('score_')} (a score)" for name in scores_of(frame)
+    }
     return {**scores, "total_ms": "Time to the whole answer (total_ms)", "cost_usd": "Cost of 1,000 runs (cost_usd)"}
 
 
@@ -128,7 +130,7 @@ def _against_the_leader(best: Best) -> Iterator[str]:
         rows.append((abs(estimate) if estimate == estimate else float("inf"), row))
     statistic = str(pairs[0]["statistic"])
     first = [plain(leader, 200), figure(leader), *[""] * 6, "leads"]
-    head = ["variant", statistic, "difference", "95 % interval", "better on", "worse on", "same on", "p, all pairs"]
+    head = ["variant", statistic, "difference", "95% interval", "better on", "worse on", "same on", "p, all pairs"]
     ordered = [first, *(row for _, row in sorted(rows, key=lambda one: one[0]))]
     made = table(ordered, [*head, "verdict"], label=f"Each against {leader}", titles=True, figures=range(1, 8))
     yield f"<p>Each against {escape(plain(leader, 200))}, over inputs:</p>{made}"

@@ -102,5 +102,6 @@ def _bars(ax: Axes, table: pd.DataFrame, look: Any, bucket_s: float) -> None:
     for name in table:
         style, heights = look[name], table[name].fillna(0).to_numpy()
         look_of = {"color": style.colour, "hatch": style.hatch, "edgecolor": "white", "label": as_label(name)}
-        ax.bar(when, heights, width, bottom=bottom, align="edge", **look_of)
+        edges = np.where(heights > 0, 1.0, 0.0)  # of an empty bucket nothing is seen, on dark ground either
+        ax.bar(when, heights, width, bottom=bottom, align="edge", linewidth=edges, **look_of)
         bottom = bottom + heights

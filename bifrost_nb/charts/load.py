@@ -34,7 +34,7 @@ def load(frame: pd.DataFrame, deployment: str, ax: Axes | None = None) -> Axes:
         marker=look.marker,
         capsize=3,
     )
-    ax.annotate(as_label(deployment), (rate[-1], good[-1]), xytext=(4, -40), textcoords="offset points", ha="right")
+    ax.annotate(as_label(deployment), (rate[-1], good[-1]), xytext=(-8, -40), textcoords="offset points", ha="right")
     ax.set_xlim(0, 1.05 * rate[-1])
     ax.set_ylim(0, 1.1 * max(rate[-1], float(high.max())))
     return ax

@@ -99,7 +99,7 @@ def cost(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
         note = (
             f" {amount(mean, 'cost_usd')}, in all {amount(spent.sum(), 'cost_usd')}" if len(known) else " cost unknown"
         )
-        note += f", {unknown:,} runs unknown" if len(known) and unknown else ""
+        note += f", {unknown:,} run{'' if unknown == 1 else 's'} unknown" if len(known) and unknown else ""
         notes.append((mean, ax.annotate(note.replace("$", r"\$"), (mean, row), va="center", fontsize="small")))
     name_rows(ax, [name for name, _ in groups])
     ax.invert_yaxis()

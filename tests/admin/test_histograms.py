@@ -180,6 +180,7 @@ def test_bars_stand_on_each_other(client_of: ClientOf) -> None:
     bars = {container.get_label(): list(container) for container in ax.containers}
     assert [bar.get_height() for bar in bars["ok"]] == [3, 2, 0]
     assert [(bar.get_y(), bar.get_height()) for bar in bars["error"]] == [(3, 1), (2, 0), (0, 0)]
+    assert [bar.get_linewidth() for bar in bars["error"]] == [1, 0, 0]
     assert num2date(bars["ok"][1].get_x()).timestamp() == 60
     assert len({bar[0].get_hatch() for bar in bars.values()}) == 2
     assert ax.get_ylabel() == "requests"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -125,6 +126,8 @@ def test_figures_that_differ(client_of: ClientOf) -> None:
     ]
     told = found.summary()
     assert told["tokens"] == "2 figures differ"
+    one = replace(found, differences=found.differences[:2]).summary()["tokens"]
+    assert one == "1 figure differs"
     assert told["cost"] == "1 of 5 differ; ours $1.25, the gateway's $1.50"
     assert told["served by another"] == "1 of 6"
     assert told["client minus gateway"].startswith("p50 7.5 ms")  # 20 ms of the attempt, 12.5 of them the gateway's

@@ -120,6 +120,7 @@ def test_a_colleague_finds_the_answer(opened: Any, gateway: LocalGateway, tmp_pa
         score=scorers.contains("expected"),
     )
     page, noted = opened(found.report(tmp_path / "report.html", title="Fast or large?"))
+    assert page.locator("h3").first.inner_text() == "Score"
     assert page.locator("h3 + p").first.inner_text().startswith("azure/large leads in score")
     assert "azure/fast against azure/large: " in page.locator(".verdicts").first.inner_text()
     count, groups = page.locator(".count"), page.locator(".group")
@@ -146,6 +147,7 @@ def test_a_colleague_finds_the_answer(opened: Any, gateway: LocalGateway, tmp_pa
         page.screenshot(path=pictures / f"report-{theme}.png", full_page=True)
     page.set_viewport_size({"width": 700, "height": 900})
     assert page.evaluate("document.documentElement.scrollWidth <= 700")
+    assert page.locator(".scroll div").evaluate_all("all => all.every(one => one.scrollWidth <= one.clientWidth)")
     page.screenshot(path=pictures / "report-700.png", full_page=True)
     assert noted == []
 

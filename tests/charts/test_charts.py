@@ -98,6 +98,8 @@ def test_cost_says_total_and_unknown(runs: pd.DataFrame) -> None:
     assert [round(bar.get_width(), 6) for bar in ax.patches] == [2, 2, 10]
     notes = [note.get_text() for note in ax.texts]
     assert notes[1] == r" \$2.00, in all \$0.120, 10 runs unknown"
+    runs.loc[41:49, "cost_usd"] = 0.002
+    assert charts.cost(runs).texts[1].get_text().endswith(", 1 run unknown")
 
 
 @pytest.mark.parametrize("name", ["fast", "eu-west-production-gpt-4o-mini-2024-07-18-customer-support"])

@@ -150,6 +150,8 @@ def test_cache_hits_and_errors_are_left_out_and_said() -> None:
     found = difference(frame(rows + calls(B, times(1, 200, 3, of=2), repeats=3)), A, B)
     assert found.excluded == {"not answered": 2, "from a cache": 400, "without a partner": 402}
     assert found.outcome in ("equal", "unsure")
+    odd = difference(frame(calls(A, times(1, 9, of=1)) + calls(B, times(1, 8, of=2))), A, B)
+    assert "Left out: 1 run without a partner." in odd.verdict
     assert "400 runs from a cache" in found.verdict
     assert found.n == 198
 

@@ -37,6 +37,7 @@ def test_figures_are_aligned_right(cells: list[object]) -> None:
     """A column of numbers, with a unit or an unknown among them, is aligned right together with its heading."""
     html = table([["a", cell] for cell in cells], ["name", "figure"])
     assert _alignments(html) == [["left", "right"]] * 3
+    assert html.count("white-space:nowrap") == 2  # its unit does not stand in a line of its own
 
 
 def test_names_and_sentences_are_aligned_left() -> None:

@@ -76,7 +76,11 @@ def test_the_planted_capacity_is_found(narrow: str, tmp_path: Path) -> None:
     assert frame["cost_usd"].isna().all()
     assert len(log.frame()) == len(curve.runs) == 280
     assert "holds 15 calls a second" in repr(curve)
-    assert isinstance(curve.plot(), matplotlib.axes.Axes)
+    chart = curve.plot()
+    assert isinstance(chart, matplotlib.axes.Axes)
+    chart.figure.draw_without_rendering()
+    last = chart.transData.transform((curve.frame["rate_per_s"].iloc[-1], 0))[0]
+    assert chart.texts[1].get_window_extent().x1 < last  # the interval of the last rate is not written over
 
 
 def test_a_slow_answer_holds_no_call_up(gateway: LocalGateway, tmp_path: Path) -> None:

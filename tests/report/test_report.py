@@ -104,7 +104,7 @@ def test_many_variants_are_set_beside_the_leader(client: Client, gateway: LocalG
         sign, other = (1, one["a"]) if one["b"] == leader else (-1, one["b"])
         row = rows.loc[other]
         assert float(row["difference"]) == pytest.approx(sign * one["estimate"], abs=0.01)
-        low, _, high = str(row["95 % interval"]).partition(" to ")
+        low, _, high = str(row["95% interval"]).partition(" to ")
         ends = sorted([sign * one["low"], sign * one["high"]])
         assert [float(low), float(high)] == pytest.approx(ends, abs=0.01)
         assert int(row["worse on"]) == (one["worse"] if sign == 1 else one["better"])

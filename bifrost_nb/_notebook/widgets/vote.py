@@ -217,7 +217,7 @@ class Vote:
     def _ranks(self) -> Iterator[list[str]]:
         from ..._statistics.ranking import strength_text
 
-        yield ["model", "won", "lost", "tied", "strength (95 % interval)", "median time", "mean cost"]
+        yield ["model", "won", "lost", "tied", "strength (95% interval)", "median time", "mean cost"]
         for row in self.ranking().astype("object").itertuples(index=False):
             strength = strength_text(row) or "–"
             counts = [str(row.wins), str(row.losses), str(row.ties)]

@@ -184,7 +184,7 @@
     }
     for (const group of shown.slice(drawn, drawn + PAGE)) section(group);
     drawn = Math.min(drawn + PAGE, shown.length);
-    count.textContent = `${drawn.toLocaleString("en")} of ${shown.length.toLocaleString("en")} rows shown, ${groups.size.toLocaleString("en")} in all`;
+    count.textContent = `${drawn.toLocaleString("en")} of ${shown.length.toLocaleString("en")} row${shown.length === 1 ? "" : "s"} shown, ${groups.size.toLocaleString("en")} in all`;
     more.hidden = drawn >= shown.length;
   }
   draw(true);
