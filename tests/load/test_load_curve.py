@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,6 +77,7 @@ def test_the_planted_capacity_is_found(narrow: str, tmp_path: Path) -> None:
     assert frame["cost_usd"].isna().all()
     assert len(log.frame()) == len(curve.runs) == 280
     assert "holds 15 calls a second" in repr(curve)
+    assert re.findall(r"<th [^>]*>([^<]*)", curve._repr_html_())[:2] == ["calls a second", "holds"]
     chart = curve.plot()
     assert isinstance(chart, matplotlib.axes.Axes)
     chart.figure.draw_without_rendering()
