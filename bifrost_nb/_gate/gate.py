@@ -240,8 +240,9 @@ def _slim(frame: pd.DataFrame, name: str, mixed: Mixed) -> pd.DataFrame:
     import pandas as pd
 
     texts = ("status", "provider", "model", "model_deployment", "requested_provider", "requested_model", "prompt_id")
+    asked = ("prompt", "params")  # by which inputs that ask the same are found among those of both sides
     kinds = {
-        **dict.fromkeys((*texts, "tags"), "string"),
+        **dict.fromkeys((*texts, *asked, "tags"), "string"),
         "cache_hit": "boolean",
         "is_fallback": "boolean",
         "repeat": "Int64",
@@ -251,7 +252,7 @@ def _slim(frame: pd.DataFrame, name: str, mixed: Mixed) -> pd.DataFrame:
     for column in map(str, frame.columns):
         if column == "valid" or (column.startswith("score") and frame[column].dtype.kind in "iufb"):
             table[column] = _column(frame, column, "Float64")
-    table["input_id"] = groups.inputs(frame)
+    table["input_id"] = groups.inputs_told(frame)
     if "started_at" in frame:
         table["started_at"] = frame["started_at"]
     table["variant"] = pd.Series(name, index=frame.index, dtype="string")

@@ -90,6 +90,10 @@ def test_the_log_counts_a_question_of_two_comparisons_once(
     assert (found.n, sum(found.excluded.values())) == (questions, 0)
     scored = frame.assign(score=1.0)
     assert summary(scored)["score_n"].tolist() == [questions, questions]
+    assert [check.n for check in gate(scored, A, baseline=B, score="not worse by 0.5").checks] == [questions]
+    # Where one deployment answered those of the second comparison alone, what both answered is still a pair.
+    late = scored[(scored["requested_model"] == "fast") | (np.arange(24) >= 12)]
+    assert [check.n for check in gate(late, A, baseline=B, score="not worse by 0.5").checks] == [6]
 
 
 def test_templates_tell_rows_apart_that_one_of_them_does_not_use(client: Client) -> None:
