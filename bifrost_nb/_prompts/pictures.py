@@ -31,7 +31,8 @@ MOST_PIXELS = 50_000_000
 SHOWN_BYTES = 4_000_000
 """Of all pictures that are shown together: a page, and a saved notebook, holds them as text."""
 _DATA_URL = re.compile(r"data:(image/[a-z+.-]{1,40});base64,([A-Za-z0-9+/]*={0,2})")
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:\S", re.I)
+_ADDRESS = re.compile(r"\s*(?:[a-z][a-z0-9+.-]+:\S|(?-i:iVBORw0KGgo|/9j/|UklGR|R0lGOD)[a-z0-9+/\s]{32})", re.I)
+"""Bare base64 of a picture, too: the gateway writes its head for providers that want one."""
 _TAKEN = re.compile(r"data:image/(?:png|jpe?g|webp|gif|svg\+xml);base64,")
 """What has to be whole, or is never taken."""
 _SVG = re.compile(rb"\s*(?:<\?xml|<!--|<!doctype svg|<svg)", re.I)
@@ -55,10 +56,10 @@ def data_url(value: Any) -> str:
 
 def check_address(url: str) -> None:
     """Raise Fault where a person's own address of a picture can be none: no address at all, or ``data:`` that is
-    damaged. What lies elsewhere, and kinds that only some providers take (HEIC, PDF), is for them to judge."""
-    if not _SCHEME.match(url):
+    damaged. What lies elsewhere, and kinds and sizes that only some providers take, is for them to judge."""
+    if not _ADDRESS.match(url):
         raise Fault(f"is {plain(url, 60)!r}, no address: pass a data: URL, or name a column of pictures in images=")
-    if _TAKEN.match(url):
+    if _TAKEN.match(url) and len(url) * 3 // 4 <= MOST_BYTES:
         data_url(url)
 
 
