@@ -27,6 +27,8 @@ _NO_REASON = "no reason was given"
 _MESSAGE_LIMIT = 2000
 _READ_LIMIT = 64 * 1024  # of a page that is not JSON
 _DEEPEST = 4  # error objects inside one another
+LONGEST_TOLD_S = 86_400
+"""Nobody waits for longer, so it is not proposed."""
 
 _BUDGET = frozenset({"budget_exceeded"})
 _RATE = frozenset({"rate_limited", "token_limited", "request_limited", "rate_limit_exceeded", "rate_limit_error"})
@@ -190,19 +192,22 @@ def gateway_error(info: ErrorInfo) -> GatewayError:
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait, from ``retry-after-ms`` or ``Retry-After`` (seconds or a date); None for nonsense.
 
-    A date counts from the answer's own ``Date`` where it has one, so that clocks need not agree.
+    A date counts from the answer's own ``Date`` where it has one, so that clocks need not agree. Some write it as the
+    seconds since 1970.
     """
     milliseconds = _seconds(header(headers, "retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000
     value = header(headers, "retry-after")
+    now = _date(header(headers, "date")) or datetime.now(UTC)
     seconds = _seconds(value)
+    if seconds is not None and abs(seconds - now.timestamp()) <= LONGEST_TOLD_S:
+        return max(0.0, seconds - now.timestamp())
     if seconds is not None or value is None:
         return seconds
     moment = _date(value)
     if moment is None:
         return None
-    now = _date(header(headers, "date")) or datetime.now(UTC)
     return max(0.0, (moment - now).total_seconds())
 
 
@@ -230,7 +235,7 @@ def _hint(info: ErrorInfo) -> str | None:
     for pattern, hint in _HINTS_BY_MESSAGE:
         if pattern.search(info.message):
             return hint
-    if info.status == 429 and info.retry_after_s is not None:
+    if info.status == 429 and info.retry_after_s is not None and info.retry_after_s <= LONGEST_TOLD_S:
         return f"Wait {info.retry_after_s:g} s and try again, or name a fallback."
     if info.status in (401, 403) and info.provider:  # governance, which is about our key, names its kind
         return "The provider refused the key that the gateway (or you, by api_key=) has for it."

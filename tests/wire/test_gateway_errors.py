@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -123,6 +124,8 @@ def test_the_http_status_counts_before_the_bodys() -> None:
         ({"retry-after": "Sun, 22 Nov 2026 10:00:30 GMT", "date": "Sun, 22 Nov 2026 10:00:00 GMT"}, 30.0),
         ({"retry-after": "Sun, 22 Nov 2026 09:00:00 GMT", "date": "Sun, 22 Nov 2026 10:00:00 GMT"}, 0.0),
         ({"retry-after": "Mon, 01 Jan 2001 00:00:00 GMT"}, 0.0),
+        ({"retry-after": "1795341630", "date": "Sun, 22 Nov 2026 10:00:00 GMT"}, 30.0),
+        ({"retry-after": "1795341570", "date": "Sun, 22 Nov 2026 10:00:00 GMT"}, 0.0),
         *(({"retry-after": text}, None) for text in ("", "soon", "-1", "nan", "inf", "Sun, 99 Foo 2026", "1e999")),
         ({}, None),
     ],
@@ -211,6 +214,9 @@ def test_no_hint_sends_to_a_message_that_is_not_there(status: int) -> None:
 def test_a_limited_answer_says_how_long_to_wait() -> None:
     """The provider's own waiting time is in the hint."""
     assert "Wait 3 s" in str(gateway_error(told(FLAT, 429, retry_after="3")))
+    assert "Wait 86400 s" in str(gateway_error(told(FLAT, 429, retry_after="86400")))
+    for absurd in ("86401", "1e9", "1796010000000", "Fri, 31 Dec 9999 23:59:59 GMT"):
+        assert re.search(r"\d s\b", str(gateway_error(told(FLAT, 429, retry_after=absurd)))) is None
 
 
 def test_no_key_and_no_control_sequence_gets_through() -> None:
