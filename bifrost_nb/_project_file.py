@@ -70,8 +70,9 @@ class ProjectFile(NamedTuple):
 def find(known: Collection[str], secrets: Collection[str], folder: Path | None = None) -> ProjectFile:
     """The nearest ``pyproject.toml`` in or above `folder` (None: the working folder) that has a table of ours.
 
-    A file that cannot be read or is no TOML is somebody else's and passed over; if it seems to hold a table of ours,
-    that is told once. Raises ConfigurationError for a table of ours with a key in it or a name that is not known.
+    A file that cannot be read or is no TOML is somebody else's and passed over; if it seems to hold a table of ours, or
+    has it under another name or as a list, that is told once. Raises ConfigurationError for a table of ours with a key
+    in it or a name that is not known.
     """
     try:
         start = Path.cwd() if folder is None else folder.absolute()
@@ -154,7 +155,14 @@ def _table(path: Path) -> Mapping[str, Any] | None:
             reason = plain(str(error), 200) if isinstance(error, ValueError) else type(error).__name__
             _tell_once(f"{path} is no valid TOML, so its [{_TABLE}] is not used: {reason}.")
         return None
-    table = tool.get("bifrost_nb") if isinstance(tool, Mapping) else None
+    names = tool if isinstance(tool, Mapping) else {}
+    table = names.get("bifrost_nb")
+    if "bifrost-nb" in names:  # the package's name, which other tools' tables have
+        _tell_once(f"{path} has [tool.bifrost-nb], which is not used: settings belong in [{_TABLE}].")
+    if table is not None and not isinstance(table, Mapping):
+        _tell_once(
+            f"{path} has {_TABLE} that is no table, so it is not used: write [{_TABLE}] once, in single brackets."
+        )
     return table if isinstance(table, Mapping) else None
 
 

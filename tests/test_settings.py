@@ -214,7 +214,6 @@ SOMEBODY_ELSES: dict[str, bytes] = {
     "template": b"[project]\nname = {{ cookiecutter.name }}\n",
     "merge conflict": b"<<<<<<< HEAD\n[project]\n=======\n>>>>>>> other\n",
     "tool is a number": b"tool = 3\n",
-    "our table is a list": b"[[tool.bifrost_nb]]\nx = 1\n",
     "not UTF-8": b"name = '\xff\xfe'\n",
     "endless nesting": b"a = " + b"[" * 100_000 + b"\n",
     "endless number": b"a = " + b"1" * 10_000 + b"\n",
@@ -253,6 +252,27 @@ def test_a_broken_file_with_our_table_is_told_once(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match=r"no valid TOML.*line 2"):
         settings.resolve()
     assert settings.resolve().timeout is None
+
+
+@pytest.mark.usefixtures("told")
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        ("[tool.bifrost-nb]", r"\[tool.bifrost-nb\], which is not used: settings belong in \[tool.bifrost_nb\]"),
+        ("[[tool.bifrost_nb]]", r"no table, so it is not used: write \[tool.bifrost_nb\] once"),
+    ],
+)
+def test_a_table_that_is_nearly_ours_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: str, said: str
+) -> None:
+    """Settings under the package's name, or in a list of tables, are not ignored without a word; others above count."""
+    (tmp_path / "pyproject.toml").write_text("[tool.bifrost_nb]\ntimeout = 5\n")
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "pyproject.toml").write_text(f"{head}\ntimeout = 9\n")
+    monkeypatch.chdir(tmp_path / "below")
+    with pytest.warns(UserWarning, match=said) as warned:
+        assert settings.resolve().timeout == settings.resolve().timeout == 5
+    assert len(warned) == 1
 
 
 def test_no_error_repeats_a_key_in_an_address() -> None:
