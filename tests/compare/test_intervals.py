@@ -139,6 +139,13 @@ def test_rounding_is_no_spread_of_money() -> None:
     assert -0.07 < low < high < -0.05
 
 
+def test_two_clusters_of_money_have_an_interval_of_what_was_seen() -> None:
+    """Answers that end at the token limit cost nearly the same, and so do those that do not."""
+    gaps = np.concatenate([-9 + 0.001 * np.arange(7), -1 + 0.001 * np.arange(3)])
+    low, high = skewed_mean_interval(gaps, np.full(10, 10.0), 0.95, 0)
+    assert -10 < low < gaps.mean() < high < 0
+
+
 def test_a_p95_of_one_input_has_no_interval() -> None:
     """Nothing is said where there is nothing to draw from."""
     one = np.array([[1.0, 2.0]])
