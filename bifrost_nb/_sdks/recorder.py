@@ -161,7 +161,9 @@ class Recorder:
 
         def look() -> None:
             self.client.sender().costs.follow(run, self.client.log)
-            if self._version is None and not self._asked_version:
+            if self._asked_version:  # perhaps since the run was recorded
+                self._add_version([run])
+            else:
                 self._versions.append(run)
                 if self._asking is None:
                     self._asking = private.loop.create_task(self._learn_version())
@@ -171,10 +173,14 @@ class Recorder:
     async def _learn_version(self) -> None:
         self._version = await self.client.sender().known_version()
         runs, self._versions, self._asked_version = self._versions, [], True
+        self._add_version(runs)
+
+    def _add_version(self, runs: list[Run]) -> None:
         for run in runs:
-            run.gateway_version = self._version
-            with contextlib.suppress(LogError):
-                self.client.log.update_soon({run.run_id: {"gateway_version": self._version}})
+            if run.gateway_version is None and self._version is not None:
+                run.gateway_version = self._version
+                with contextlib.suppress(LogError):
+                    self.client.log.update_soon({run.run_id: {"gateway_version": self._version}})
 
     # Which attempts belong together
 
