@@ -240,7 +240,7 @@ def test_filters_see_later_facts(days: RunLog) -> None:
         ({"until": "99999999w"}, "is no time"),
         ({"since": 5}, "since=5 is no time"),
         ({"since": pd.NaT}, "since=NaT is no time"),
-        ({"since": np.datetime64("NaT")}, "is no time"),
+        ({"since": np.datetime64("NaT", "ns")}, "is no time"),
         ({"since": "1h", "until": "2h"}, "is not before until"),
         ({"deployment": "fast"}, "deployment='fast' is not written provider/model"),
         ({"deployment": "azure/"}, "is not written provider/model"),
