@@ -50,11 +50,17 @@ def row(what: str, ours: str, beside: str, target: str = "", met: bool | None = 
 
 def at_least(ratio: float, wanted: float) -> tuple[str, bool]:
     """The target cell, and whether it is met."""
-    return f"at least {wanted:g} times: {two_digits(ratio)}", ratio >= wanted
+    return f"at least {wanted:g} times: {_beside(ratio, wanted)}", ratio >= wanted
 
 
 def at_most(ratio: float, wanted: float, unit: str = " times") -> tuple[str, bool]:
-    return f"at most {wanted:g}{unit}: {two_digits(ratio)}", ratio <= wanted
+    return f"at most {wanted:g}{unit}: {_beside(ratio, wanted)}", ratio <= wanted
+
+
+def _beside(ratio: float, wanted: float) -> str:
+    """`ratio` to two digits, or to four where it would look like what is wanted."""
+    shown = two_digits(ratio)
+    return f"{ratio:.4g}" if float(shown) == wanted else shown
 
 
 def two_digits(ratio: float) -> str:
