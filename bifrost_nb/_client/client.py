@@ -279,9 +279,7 @@ class Client:
         """
         guard_headers(options)
         typed = with_schema(schema, "chat", cast("dict[str, Any]", options))
-        run = self._wait(
-            self.prepare("chat", deployment, prompt, system=system, messages=_looked_at(messages), **options)
-        )
+        run = self._wait(self._written("chat", deployment, prompt, system=system, messages=messages, **options))
         return read_answer(run, typed)
 
     def respond(
@@ -300,9 +298,7 @@ class Client:
         """
         guard_headers(options)
         typed = with_schema(schema, "responses", cast("dict[str, Any]", options))
-        return read_answer(
-            self._wait(self.prepare("responses", deployment, _looked_at(input, "input"), **options)), typed
-        )
+        return read_answer(self._wait(self._written("responses", deployment, input, **options)), typed)
 
     def embed(self, deployment: str, input: str | Sequence[str], **options: Unpack[EmbeddingParameters]) -> Run:
         """The embedding of each text of `input`: `run.embeddings`, in order; they are not written to the log.
@@ -485,7 +481,7 @@ class Client:
         guard_headers(options)
         return Stream(
             self,
-            self.prepare("chat", deployment, prompt, True, system=system, messages=_looked_at(messages), **options),
+            self._written("chat", deployment, prompt, True, system=system, messages=messages, **options),
         )
 
     def stream_respond(
@@ -499,7 +495,7 @@ class Client:
         `options` and errors as for `stream`.
         """
         guard_headers(options)
-        return Stream(self, self.prepare("responses", deployment, _looked_at(input, "input"), stream=True, **options))
+        return Stream(self, self._written("responses", deployment, input, stream=True, **options))
 
     # Async, on any event loop
 
@@ -531,7 +527,7 @@ class Client:
         """
         guard_headers(options)
         typed = with_schema(schema, "chat", cast("dict[str, Any]", options))
-        call = self.prepare("chat", deployment, prompt, system=system, messages=_looked_at(messages), **options)
+        call = self._written("chat", deployment, prompt, system=system, messages=messages, **options)
         return read_answer(await self._awaited(call), typed)
 
     async def arespond(
@@ -550,9 +546,7 @@ class Client:
         """
         guard_headers(options)
         typed = with_schema(schema, "responses", cast("dict[str, Any]", options))
-        return read_answer(
-            await self._awaited(self.prepare("responses", deployment, _looked_at(input, "input"), **options)), typed
-        )
+        return read_answer(await self._awaited(self._written("responses", deployment, input, **options)), typed)
 
     async def aembed(self, deployment: str, input: str | Sequence[str], **options: Unpack[EmbeddingParameters]) -> Run:
         """`embed` for async code.
@@ -595,7 +589,7 @@ class Client:
         guard_headers(options)
         return AsyncStream(
             self,
-            self.prepare("chat", deployment, prompt, True, system=system, messages=_looked_at(messages), **options),
+            self._written("chat", deployment, prompt, True, system=system, messages=messages, **options),
         )
 
     def astream_respond(
@@ -609,11 +603,15 @@ class Client:
                 print([piece async for piece in stream])
         """
         guard_headers(options)
-        return AsyncStream(
-            self, self.prepare("responses", deployment, _looked_at(input, "input"), stream=True, **options)
-        )
+        return AsyncStream(self, self._written("responses", deployment, input, stream=True, **options))
 
     # The layer that the magic, comparisons and widgets stand on
+
+    def _written(self, kind: AnyKind, deployment: str, prompt: Asked, stream: bool = False, **options: Any) -> Call:
+        """`prepare` of what a person wrote, with its pictures looked at; a comparison looks at each of its own once."""
+        told, name = (prompt, "input") if kind == "responses" else (options.get("messages"), "messages")
+        _look_at_pictures(told, name)
+        return self.prepare(kind, deployment, prompt, stream, **options)
 
     def prepare(
         self,
@@ -730,15 +728,14 @@ class Client:
             return Outcome(call.run)
 
 
-def _looked_at(messages: Any, name: str = "messages") -> Any:
-    """`messages` as they are, whose pictures can be read. Raises ConfigurationError."""
+def _look_at_pictures(messages: Any, name: str) -> None:
+    """Raises ConfigurationError where a picture in `messages`, the argument `name`, cannot be read."""
     if isinstance(messages, list | tuple) and any(
         isinstance(turn, Mapping) and isinstance(turn.get("content"), list | tuple) for turn in messages
     ):
         from .._prompts.messages import check_pictures
 
         check_pictures(messages, name)
-    return messages
 
 
 def _resolved(given: Mapping[str, Any]) -> settings.Settings:

@@ -162,8 +162,9 @@ def compare(
 
     `concurrency` calls at most are open for each deployment; 429 narrows that, success widens it again. `seed` decides
     the order of sending. `dry_run` makes no call and says what it would take; where the provider of a chat counts
-    tokens (see `Client.count_tokens`), prompts go there to be counted. `max_cost_usd` stops when so much has been
-    observed to be spent, at most one wave of calls too late; judging counts. `score`: a scorer of
+    tokens (see `Client.count_tokens`), prompts go there to be counted. `max_cost_usd` stops when so much is
+    spent, costs that are still to come taken for the dearest of their deployment, at most one wave of calls too late;
+    answers and those who judge them spend from it. `score`: a scorer of
     `bifrost_nb.scorers` or a function of the run (and, if it takes two, of the row of inputs) that returns a number, a
     bool, None or a `Score`, sync or async, or a dict of them. `live` True
     shows in a notebook the answers as they come, or counters where there are many, with Stop; False shows not even how

@@ -329,7 +329,7 @@ class _Scoring:
             with judging(self.name, made):
                 try:
                     judged = judged_of(await _call(self.scorer, *self.work[place], self.with_row))
-                except Exception as error:  # noqa: BLE001 - as above
+                except Exception as error:  # noqa: BLE001 - the answers are paid for
                     judged = _failed(error)
             self._keep(place, judged, made)
 

@@ -164,9 +164,7 @@ def parse_cost(body: Mapping[str, Any], headers: Mapping[str, str]) -> Cost | No
     ``x-bifrost-cost-usd``.
     """
     usage = _object(body.get("usage"))
-    if (
-        usage.get("is_byok") is True
-    ):  # OpenRouter with one's own key: its cost is a fee, mostly 0, beside the provider's
+    if usage.get("is_byok") is True:  # OpenRouter by one's own key: `cost` is its fee alone, mostly 0
         upstream = number_of(_object(usage.get("cost_details")).get("upstream_inference_cost"))
         fee = _cost(usage.get("cost"))
         return None if upstream is None else Cost(None, None, upstream + ((fee and fee.total_usd) or 0.0))
