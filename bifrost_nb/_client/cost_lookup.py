@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from itertools import compress
@@ -121,8 +122,7 @@ class Costs:
 
         Prices that a list has and the log has not are rare, so this is what the log will say, or a little more.
         """
-        price, copy = self._prices.get(run.served or ""), Run(usage=run.usage, request_type=run.request_type)
-        copy.prompt_tokens, copy.completion_tokens, copy.cached_tokens = run.prompt_tokens, run.completion_tokens, None
+        price, copy = self._prices.get(run.served or ""), replace(run, cached_tokens=None)
         return copy.cost_usd if price is not None and add_price_cost(copy, price) else None
 
     async def prices(self) -> dict[str, Price]:

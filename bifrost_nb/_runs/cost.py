@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from .._wire.metadata import number_of, parse_cost
 from .run import Attempt, Run
+from .unlisted_prices import has_unlisted
 
 __all__ = [
     "Price",
@@ -19,7 +20,6 @@ __all__ = [
     "add_price_cost",
     "add_response_cost",
     "broken_off",
-    "cache_writes",
     "logged_usd",
 ]
 
@@ -71,14 +71,14 @@ def logged_usd(row: Mapping[str, Any]) -> float | None:
 
 def add_price_cost(run: Run, price: Price) -> bool:
     """The cost from a price list and the tokens counted; False where either is unknown."""
-    if run.request_type in _BY_UNIT:
+    if run.request_type in _BY_UNIT or has_unlisted(run):
         return False
     embedding = run.request_type == "embedding"  # nothing is written, so nothing of it has a price
     if price.prompt is None or (price.completion is None and not embedding):
         return False
     if run.prompt_tokens is None or (run.completion_tokens is None and not embedding):
         return False
-    read, written = run.cached_tokens or 0, cache_writes(run.usage)
+    read, written = run.cached_tokens or 0, run.cache_write_tokens or 0
     # Where both together exceed the prompt's, the provider counts them beside it (Anthropic's own way).
     plain = run.prompt_tokens - read - written if read + written <= run.prompt_tokens else run.prompt_tokens
     prices = (price.prompt, price.cache_read, price.cache_write)
@@ -89,17 +89,6 @@ def add_price_cost(run: Run, price: Price) -> bool:
     run.cost_usd = run.input_cost_usd + made + (price.request or 0.0)
     run.cost_source = "prices"
     return True
-
-
-def cache_writes(usage: Mapping[str, Any] | None) -> int:
-    """Tokens of the prompt that were written to the provider's cache; 0 where nothing says so."""
-    for name in ("prompt_tokens_details", "input_tokens_details"):
-        details = (usage or {}).get(name)
-        for key in ("cached_write_tokens", "cache_write_tokens"):
-            count = details.get(key) if isinstance(details, Mapping) else None
-            if isinstance(count, int) and not isinstance(count, bool) and count > 0:
-                return count
-    return 0
 
 
 def broken_off(run: Run) -> Sequence[Attempt]:

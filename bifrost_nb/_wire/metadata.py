@@ -201,8 +201,11 @@ def parse_usage(usage: object) -> Tokens:
     cached = _count(of_prompt, "cached_read_tokens", "cached_tokens")
     if cached is None and "prompt_tokens" in counts:  # as LiteLLM, DeepSeek and Moonshot write it, in raw answers
         cached = _count(counts, "cache_read_input_tokens", "prompt_cache_hit_tokens", "cached_tokens")
-    # 2.0 writes both names, one of them 0.
-    written = [_count(of_prompt, name) for name in ("cached_write_tokens", "cache_write_tokens")]
+    # 2.0 writes the first two, one of them 0; the third and the one beside the prompt are LiteLLM's.
+    names = ("cached_write_tokens", "cache_write_tokens", "cache_creation_tokens")
+    written = [_count(of_prompt, name) for name in names]
+    if "prompt_tokens" in counts:
+        written.append(_count(counts, "cache_creation_input_tokens"))
     write = max((count for count in written if count is not None), default=None)
     found = Tokens(prompt, completion, total, cached, _count(of_completion, "reasoning_tokens"), write)
     return _folded(found) if any(found) else Tokens(None, None, None, None, None)

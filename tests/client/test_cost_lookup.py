@@ -178,8 +178,7 @@ def test_rounded_prices_are_unknown() -> None:
 )
 def test_cache_reads_and_writes_have_prices_of_their_own(cached: int, written: int, cost: float) -> None:
     """They are part of the prompt's tokens, or stand beside them where they are more; no cost is ever negative."""
-    usage = {"prompt_tokens_details": {"cached_write_tokens": written}}
-    run = Run(prompt_tokens=20, completion_tokens=1, cached_tokens=cached, usage=usage)
+    run = Run(prompt_tokens=20, completion_tokens=1, cached_tokens=cached, cache_write_tokens=written)
     assert add_price_cost(run, Price(3.0, 0.0, None, 0.5, 4.0))
     assert run.cost_usd == pytest.approx(cost)
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from bifrost_nb import Run
+from bifrost_nb._runs.cost import Price, add_price_cost
 from bifrost_nb._runs.log.codec import decode, encode
 from bifrost_nb._runs.redact_hook import hide_keys
 from bifrost_nb._sdks.aws_eventstream import FrameDecoder
@@ -350,10 +351,12 @@ def test_token_counts_that_overlap() -> None:
 
 
 def test_writes_to_a_cache_are_kept() -> None:
-    """Tokens written to a provider's cache are a part of the prompt, and stand in `usage` as they came."""
+    """Written to a cache they are part of the prompt, stand in `usage` as they came, and have their price."""
     run = read(exchange(WIRES["anthropic"], [WIRES["anthropic"].stream]))
     assert run.usage == {**WIRES["anthropic"].whole["usage"]}
     assert run.prompt_tokens == 9 + 8 + 3
+    assert add_price_cost(run, Price(10.0, 0.0, None, 1.0, 100.0))
+    assert run.cost_usd == 9 * 10 + 8 * 1 + 3 * 100
 
 
 def test_embeddings() -> None:

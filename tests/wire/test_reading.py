@@ -185,6 +185,10 @@ USAGES: list[tuple[Any, Tokens]] = [
     # LiteLLM, DeepSeek and Moonshot, where an answer is handed on as it came
     ({"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10, "cache_read_input_tokens": 7},
      Tokens(9, 1, 10, 7, None)),
+    ({"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10, "cache_creation_input_tokens": 6},
+     Tokens(9, 1, 10, None, None, 6)),
+    ({"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10,
+      "prompt_tokens_details": {"cached_tokens": 2, "cache_creation_tokens": 6}}, Tokens(9, 1, 10, 2, None, 6)),
     ({"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10, "prompt_cache_hit_tokens": 7},
      Tokens(9, 1, 10, 7, None)),
     ({"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10, "cached_tokens": 7}, Tokens(9, 1, 10, 7, None)),

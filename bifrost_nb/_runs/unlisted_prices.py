@@ -1,0 +1,71 @@
+"""What a price list by the token does not tell: prices of parts of an answer, and of ways to be served.
+
+``/v1/models`` has one price for what is read and one for what is written. Sound costs ten times as much as text, a
+search is paid by the piece, and OpenAI's flex tier is half as dear as its default; the gateway's log counts all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .run import Run
+
+__all__ = ["has_unlisted"]
+
+_PLAIN_TIERS = {"", "auto", "default", "standard", "on_demand", "batch"}  # the last has its rate in the price
+_READ = ("prompt_tokens_details", "input_tokens_details")
+_WRITTEN = ("completion_tokens_details", "output_tokens_details")
+_HOSTED = ("web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call")
+"""Tools of OpenAI's that are paid for by the call or the session."""
+
+
+def has_unlisted(run: Run) -> bool:
+    """Whether part of `run` has another price than its list of models tells."""
+    usage = _object(run.usage)
+    return any(map(_counts, _apart(usage))) or _tier(run, usage) not in _PLAIN_TIERS or any(_hosted(run.raw))
+
+
+def _apart(usage: Mapping[str, Any]) -> Iterator[Any]:
+    """The counts of what has a price of its own, by the names of the gateway and of raw answers."""
+    for name in _READ:
+        details = _object(usage.get(name))
+        yield details.get("audio_tokens")
+        for writes in ("cached_write_token_details", "cache_creation_token_details"):  # for an hour: not for 5 minutes
+            yield _object(details.get(writes)).get("cached_write_tokens_1h")
+            yield _object(details.get(writes)).get("ephemeral_1h_input_tokens")
+    for name in _WRITTEN:
+        yield from map(_object(usage.get(name)).get, ("audio_tokens", "image_tokens", "num_search_queries"))
+    yield usage.get("num_search_queries")  # Perplexity
+    yield from _object(usage.get("server_tool_use")).values()  # Anthropic, as the next
+    yield _object(usage.get("cache_creation")).get("ephemeral_1h_input_tokens")
+    for name, kinds in (("promptTokensDetails", ("AUDIO",)), ("candidatesTokensDetails", ("AUDIO", "IMAGE"))):  # Google
+        listed = usage.get(name)
+        for each in listed if isinstance(listed, list) else ():
+            if _object(each).get("modality") in kinds:
+                yield each.get("tokenCount")
+
+
+def _tier(run: Run, usage: Mapping[str, Any]) -> str:
+    """How it was served, in lower case: as the answer says, else as was asked for."""
+    raw = _object(run.raw)
+    if usage.get("speed") == "fast":  # Anthropic's faster serving
+        return "fast"
+    told = (raw, _object(raw.get("response")), usage, run.params)
+    names = (place.get("service_tier") for place in told)
+    return next((name.lower() for name in names if isinstance(name, str) and name), "")
+
+
+def _hosted(raw: object) -> Iterator[bool]:
+    body = _object(raw)
+    output = body.get("output") or _object(body.get("response")).get("output")
+    for item in output if isinstance(output, list) else ():
+        yield _object(item).get("type") in _HOSTED
+
+
+def _counts(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
