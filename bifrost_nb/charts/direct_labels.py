@@ -12,15 +12,16 @@ list at the right, with leaders. It knows points and no lines, so names of curve
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from .label_grid import CELL, NamedSeries, fill, free, inside, sums_of, taken_cells
 from .style import ShownAxes
 
-__all__ = ["DIRECT", "NamedSeries", "label_at_end", "label_directly"]
+__all__ = ["DIRECT", "label_at_end", "label_directly", "label_in_corner"]
 
 DIRECT = "bifrost-direct-label"
 """The gid of such a label."""
@@ -28,8 +29,11 @@ MOST = 6
 """So many lines are named directly; labels of more would be a thicket."""
 MOST_POINTS = 16
 """So many single points are: they leave more room than lines."""
-_CELL = 4
-"""Pixels of a cell of the grid."""
+WIDTHS = (1, 1.25, 1.5)
+"""So many times as wide an axis may become to make room for names."""
+_CORNERS: tuple[Literal["lower right", "upper left", "center right", "upper right", "lower left"], ...] = (
+    "lower right", "upper left", "center right", "upper right", "lower left",
+)  # fmt: skip
 _GAP = 9
 """Pixels between a label and its series."""
 _REACH = (0, 25, 50, 80, 110, 150, 200, 260, 330, 400)
@@ -38,19 +42,6 @@ _ORDERS = 30
 """Orders by chance in which labels of points are placed, before there is held to be no room."""
 _ANCHORS = 24
 """Points of a series beside which its label is tried."""
-
-
-class NamedSeries(NamedTuple):
-    """A series to be named: its label, its colour, and its points in data coordinates."""
-
-    label: str
-    colour: str
-    x: Any
-    y: Any
-    joined: bool = True
-    """True for a line; the points alone are drawn otherwise."""
-    thin: bool = False
-    """True for what a label may stand on where there is no other place."""
 
 
 class _LabelPlace(NamedTuple):
@@ -71,17 +62,46 @@ def label_directly(ax: Axes, drawn: Sequence[NamedSeries], *, widen: bool = Fals
     if len(named) > most or any(one.label.count("\n") > 2 for one in drawn):
         return False
     left, right = ax.get_xlim()
-    widths = (1, 1.25, 1.5) if widen else (1,)
-    for wider, through in [*((each, False) for each in widths), (widths[-1], True)]:
-        ax.set_xlim(left, left + wider * (right - left))
-        if isinstance(ax, ShownAxes) and isinstance(ax.figure, Figure):
-            ax.figure.draw_without_rendering()  # lets the layout settle
+    widths = WIDTHS if widen else WIDTHS[:1]
+    points_only = not any(one.joined for one in named)  # a leader over another line looks like one itself
+    for wider, through in [*((each, False) for each in widths), *([(widths[-1], True)] if points_only else [])]:
+        _widen(ax, left, left + wider * (right - left))
         overs = (True,) if through else (False, True)
         found = next((got for over in overs if (got := _places(ax, drawn, over=over, through=through))), None)
         if found is not None:
             for one, place in found:
                 _write(ax, one, place)
             return True
+    ax.set_xlim(left, right)
+    return False
+
+
+def _widen(ax: Axes, left: float, right: float) -> None:
+    ax.set_xlim(left, right)
+    if isinstance(ax, ShownAxes) and isinstance(ax.figure, Figure):
+        ax.figure.draw_without_rendering()  # lets the layout settle
+
+
+def label_in_corner(ax: Axes, drawn: Sequence[NamedSeries]) -> bool:
+    """Name lines in one list, each behind a piece of its line, in a corner of the plot that holds nothing else.
+
+    The right limit of `ax` is moved until there is one; False, with nothing changed, where there is none.
+    """
+    left, right = ax.get_xlim()
+    labels = [one.label for one in drawn if one.label]
+    colours = [one.colour for one in drawn if one.label]
+    for wider in WIDTHS:
+        _widen(ax, left, left + wider * (right - left))
+        sums = sums_of(taken_cells(ax, drawn))
+        for corner in _CORNERS:
+            legend = ax.legend(
+                ax.get_legend_handles_labels()[0], labels,
+                loc=corner, frameon=False, fontsize="small", labelcolor=colours, handlelength=3,
+            )  # fmt: skip
+            box, plot = legend.get_window_extent(), ax.get_window_extent()
+            if free(sums, box.x0 - plot.x0, box.y0 - plot.y0, box.width, box.height):
+                return True
+            legend.remove()
     ax.set_xlim(left, right)
     return False
 
@@ -128,15 +148,10 @@ def _places(
     Each takes the best place that those before it have left, so orders are tried: as they come, who has least room
     first, and where neither has a place for all, others by chance (of a fixed seed) until one has.
     """
-    box = ax.get_window_extent()
-    shape = (int(box.width // _CELL), int(box.height // _CELL))
-    if min(shape) < 1:
+    taken = taken_cells(ax, [one for one in drawn if not (over and one.thin)])
+    if not taken.size:
         return None
-    taken = np.zeros(shape, dtype=bool)
-    points = [_pixels(ax, one) - [box.x0, box.y0] for one in drawn]
-    for one, pixels in zip(drawn, points, strict=True):
-        if not (over and one.thin):
-            _mark(taken, pixels, joined=one.joined)
+    points = [inside(ax, one) for one in drawn]
     series = [(one, pixels, _size(ax, one.label)) for one, pixels in zip(drawn, points, strict=True) if one.label]
     orders = (series, sorted(series, key=lambda each: _room(each[1], points)))
     tried = [found for order in orders if (found := _placed(taken.copy(), order, through)) is not None]
@@ -161,7 +176,7 @@ def _placed(
         if place is None:
             return None
         for cells in (taken, walls):
-            _fill(cells, *place.corner, *place.size)
+            fill(cells, *place.corner, *place.size)
         found.append((one, place))
     return found
 
@@ -174,33 +189,6 @@ def _room(pixels: np.ndarray, points: Sequence[np.ndarray]) -> float:
     return float(np.sort(np.hypot(*(np.array(single) - pixels[0]).T))[1])
 
 
-def _pixels(ax: Axes, one: NamedSeries) -> np.ndarray:
-    x = ax.convert_xunits(np.asarray(one.x))  # type: ignore[no-untyped-call]
-    y = np.asarray(one.y, dtype="float64")
-    points = ax.transData.transform(np.column_stack([np.asarray(x, dtype="float64"), y]))
-    return np.asarray(points[np.isfinite(points).all(axis=1)])
-
-
-def _mark(taken: np.ndarray, pixels: np.ndarray, *, joined: bool) -> None:
-    """Cells that the series crosses are taken, and those round its points."""
-    if joined and len(pixels) > 1:
-        steps = np.maximum(1, np.abs(np.diff(pixels, axis=0)).max(axis=1) / _CELL).astype(int) + 1
-        parts = [np.linspace(a, b, n) for a, b, n in zip(pixels, pixels[1:], steps, strict=False)]
-        pixels = np.concatenate(parts)
-    cells = np.unique((pixels // _CELL).astype(int), axis=0)
-    spread = (0,) if joined else (-1, 0, 1)
-    for across in spread:
-        for up in spread:
-            near = cells + np.array([across, up])
-            near = near[((near >= 0) & (near < taken.shape)).all(axis=1)]
-            taken[near[:, 0], near[:, 1]] = True
-
-
-def _fill(taken: np.ndarray, x: float, y: float, width: float, height: float) -> None:
-    left, low = max(0, int(x // _CELL)), max(0, int(y // _CELL))
-    taken[left : int((x + width) // _CELL) + 1, low : int((y + height) // _CELL) + 1] = True
-
-
 def _size(ax: Axes, label: str) -> tuple[float, float]:
     text = ax.text(0, 0, label, fontsize="small")
     box = text.get_window_extent()
@@ -211,11 +199,11 @@ def _size(ax: Axes, label: str) -> tuple[float, float]:
 def _nearest(taken: np.ndarray, walls: np.ndarray, pixels: np.ndarray, size: tuple[float, float]) -> _LabelPlace | None:
     """The free place that is nearest to one of the series' points, with a leader that crosses none of `walls`."""
     width, height = size
-    inside = pixels[((pixels >= 0) & (pixels < np.multiply(taken.shape, _CELL))).all(axis=1)]
+    inside = pixels[((pixels >= 0) & (pixels < np.multiply(taken.shape, CELL))).all(axis=1)]
     if not len(inside):
         return None
     chosen = inside[np.unique(np.linspace(0, len(inside) - 1, _ANCHORS).round().astype(int))]
-    sums = np.pad(taken.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    sums = sums_of(taken)
     best: _LabelPlace | None = None
     for reach in _REACH:
         away = _GAP + reach
@@ -232,7 +220,7 @@ def _nearest(taken: np.ndarray, walls: np.ndarray, pixels: np.ndarray, size: tup
             )  # fmt: skip
             for order, (left, low) in enumerate(corners):
                 cost = reach + 0.5 * abs(place - len(chosen) / 2) + order
-                if (best is None or cost < best.cost) and _free(sums, left, low, width, height):
+                if (best is None or cost < best.cost) and free(sums, left, low, width, height):
                     found = _LabelPlace(cost, (x, y), (left, low), size)
                     if not reach or _sees(walls, found):
                         best = found
@@ -241,20 +229,12 @@ def _nearest(taken: np.ndarray, walls: np.ndarray, pixels: np.ndarray, size: tup
     return None
 
 
-def _free(sums: np.ndarray, x: float, y: float, width: float, height: float) -> bool:
-    left, low, right, top = x // _CELL, y // _CELL, (x + width) // _CELL + 1, (y + height) // _CELL + 1
-    if left < 1 or low < 1 or right > sums.shape[0] - 2 or top > sums.shape[1] - 2:
-        return False
-    a, b, c, d = int(left), int(low), int(right), int(top)
-    return bool(sums[c, d] - sums[a, d] - sums[c, b] + sums[a, b] == 0)
-
-
 def _sees(walls: np.ndarray, place: _LabelPlace) -> bool:
     """True if the leader from the label to its point crosses nothing but what is right at the point."""
     start, end = np.array(place.anchor), np.array(_edge(place))
     length = float(np.hypot(*(end - start)))
     way = np.linspace(start, end, max(2, int(length / 2)))
-    cells = (way[np.hypot(*(way - start).T) > 4 * _CELL] // _CELL).astype(int)
+    cells = (way[np.hypot(*(way - start).T) > 4 * CELL] // CELL).astype(int)
     cells = cells[((cells >= 0) & (cells < walls.shape)).all(axis=1)]
     return not walls[cells[:, 0], cells[:, 1]].any()
 

@@ -23,7 +23,8 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Annotation, Text
 from matplotlib.ticker import PercentFormatter
 
-from .direct_labels import NamedSeries, label_at_end, label_directly
+from .direct_labels import label_at_end, label_directly, label_in_corner
+from .label_grid import NamedSeries
 from .style import ShownAxes, as_label, axes, describe, empty, legend_below, name_rows, styles, time_axis
 
 __all__ = ["clean", "cost", "errors", "latency", "over_time", "series", "timeline", "tokens", "ttft"]
@@ -278,12 +279,13 @@ def _distribution(frame: pd.DataFrame, metric: str, title: str, unit: str, ax: A
         ax.plot([p50, p95], [0.5, 0.95], look[name].marker, color=look[name].colour, linestyle="none", markersize=7)
         said.append(label)
         drawn.append(NamedSeries(label.replace(": p50", "\np50"), look[name].colour, at, shares))
-    for share in (0.5, 0.95):
-        ax.axhline(share, color="#999999", alpha=0.5, linewidth=0.8, zorder=0)
     ax.set_xlim(left=0)
     ax.set_ylim(0, 1.02)
+    for share in (0.5, 0.95):
+        ax.axhline(share, color="#999999", alpha=0.5, linewidth=0.8, zorder=0)
+        drawn.append(NamedSeries("", "#999999", [0, 2 * ax.get_xlim()[1]], [share, share], thin=True))
     describe(ax, "; ".join(said))
-    if not label_directly(ax, drawn, widen=True):
+    if not (label_directly(ax, drawn, widen=True) or label_in_corner(ax, drawn)):
         legend_below(ax)
     return ax
 

@@ -10,7 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ..errors import ConfigurationError
-from .direct_labels import NamedSeries, label_at_end, label_directly
+from .direct_labels import label_at_end, label_directly
+from .label_grid import NamedSeries
 from .runs import clean, series
 from .style import ON_FILL, as_label, axes, describe, empty, legend_below, name_rows, styles
 

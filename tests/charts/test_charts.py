@@ -16,6 +16,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.path import Path
 from matplotlib.text import Annotation, Text
 from PIL import Image
 
@@ -235,7 +236,7 @@ def test_p50_and_p95_lie_on_their_curve(runs: pd.DataFrame) -> None:
         assert np.interp(marker.get_xdata(), curve.get_xdata(), curve.get_ydata()) == pytest.approx([0.5, 0.95])
 
 
-@pytest.mark.parametrize("name", ["latency", "tokens", "tradeoff", "over_time"])
+@pytest.mark.parametrize("name", ["tokens", "tradeoff", "over_time"])
 def test_names_stand_beside_what_they_name(name: str) -> None:
     """Each series is named once in its own colour; no name stands on a line, a point or another name."""
     rows: list[dict[str, Any]] = []
@@ -264,7 +265,7 @@ def test_names_stand_beside_what_they_name(name: str) -> None:
 
 
 def test_names_of_steep_lines_side_by_side() -> None:
-    """Of four, two all but one on the other: each is named within the plot, and no legend is far from them."""
+    """Of four, two all but one on the other: a list in a free corner of the plot names them, nothing under it."""
     rows: list[dict[str, Any]] = []
     for place, who in enumerate(("azure/gpt-35-turbo-instruct", "openai/gpt-4o-mini", "anthropic/claude-sonnet-4-5")):
         speeds = 40.0 + 25 * place + np.arange(200) % 9
@@ -274,13 +275,46 @@ def test_names_of_steep_lines_side_by_side() -> None:
     for one in rows[:20]:
         one.update(provider="openai", model="x", is_fallback=True)
     ax = charts.tokens(frame(rows))
-    assert ax.get_legend() is None
+    assert ax.figure is not None
     ax.figure.draw_without_rendering()
-    boxes = [Text.get_window_extent(text) for text in ax.texts if text.get_gid() == DIRECT]
-    plot = ax.get_window_extent()
-    assert len(boxes) == 4
-    assert all(plot.x0 <= box.x0 and box.x1 <= plot.x1 for box in boxes)
-    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+    legend = ax.get_legend()
+    assert legend is not None
+    assert len(legend.get_texts()) == 4
+    box, plot = legend.get_window_extent(), ax.get_window_extent()
+    assert plot.x0 <= box.x0 < box.x1 <= plot.x1
+    assert plot.y0 <= box.y0 < box.y1 <= plot.y1
+    for _, points in named_lines(ax):
+        assert not any(box.contains(*point) for point in densely(points))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_leader_crosses_a_line(seed: int) -> None:
+    """A leader over the line of another deployment would look like a line itself."""
+    rng = np.random.default_rng(seed)
+    rows: list[dict[str, Any]] = []
+    for place, who in enumerate(("azure/fast", "azure/large", "openai/gpt-3.5-turbo-instruct")):
+        rows += calls(who, 90 + 130 * place + rng.gamma(2, 30 + 20 * place, 18))
+    ax = charts.latency(frame(rows))
+    assert ax.figure is not None
+    ax.figure.draw_without_rendering()
+    for text in ax.texts:
+        if isinstance(text, Annotation) and text.arrow_patch is not None:
+            way = text.arrow_patch.get_transform().transform_path(text.arrow_patch.get_path())
+            others = [
+                points for label, points in named_lines(ax) if not label.startswith(text.get_text().split("\n")[0])
+            ]
+            assert not any(way.intersects_path(Path(points), filled=False) for points in others)
+
+
+def named_lines(ax: Any) -> list[tuple[str, Any]]:
+    """The curves of a distribution: label and points in pixels."""
+    lines = [line for line in ax.lines if line.get_label()[0] != "_"]
+    return [(str(line.get_label()), ax.transData.transform(line.get_xydata())) for line in lines]
+
+
+def densely(points: Any) -> Any:
+    """Points along a line, a pixel apart or less."""
+    return np.concatenate([np.linspace(a, b, 1 + int(np.abs(b - a).max())) for a, b in pairwise(points)])
 
 
 @pytest.mark.parametrize("count", [8, 12])
@@ -360,7 +394,8 @@ def test_no_pyplot_and_nothing_of_ours() -> None:
         "ours = {name for name in sys.modules if name.startswith('bifrost_nb')}\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
         "assert ours == {'bifrost_nb', 'bifrost_nb.charts', 'bifrost_nb.errors',"
-        " *(f'bifrost_nb.charts.{one}' for one in ('anatomy', 'direct_labels', 'runs', 'scores', 'style'))}, ours\n"
+        " *(f'bifrost_nb.charts.{one}' for one in"
+        " ('anatomy', 'direct_labels', 'label_grid', 'runs', 'scores', 'style'))}, ours\n"
         "assert matplotlib.rcParams.copy() == before\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
