@@ -108,7 +108,8 @@ def duration(milliseconds: float) -> str:
 
 def usd(amount: float) -> str:
     """Dollars for people, three significant digits below a dollar and no exponent: ``$0.000124``."""
-    sign, size = "-" if amount < 0 else "", abs(amount)
+    # A sum has another last bit in another order: 12 digits of it say the same in a table and in a chart.
+    sign, size = "-" if amount < 0 else "", float(f"{abs(amount):.12g}")
     if size == 0 or size >= 0.9995:
         return f"{sign}${size:,.2f}"
     places = min(12, 2 - math.floor(math.log10(float(f"{size:.3g}"))))
