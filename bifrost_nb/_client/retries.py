@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from .._wire.gateway_errors import is_passing
 from ..errors import BifrostError, ConnectionFailed, GatewayError, StreamInterrupted, TimedOut
 
 __all__ = ["GIVEN_UP_ON", "pause_s", "worth_retrying"]
@@ -17,11 +18,12 @@ FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 8.0
 
 
 def worth_retrying(error: BifrostError, received: bool, left_s: float | None) -> bool:
-    """Connection failures, 408, 429 and 5xx, before the first text and inside the total limit."""
+    """Connection failures, 408, 429 and 5xx, also those that the gateway tells as 400, before the first text and inside
+    the total limit."""
     if received:
         return False
     if isinstance(error, GatewayError):
-        if not (error.status in (408, 429) or (error.status or 0) >= 500):
+        if not is_passing(error):
             return False
         pause = error.retry_after_s or 0.0
         return pause <= LONGEST_RETRY_AFTER_S and (left_s is None or pause < left_s)

@@ -13,6 +13,7 @@ from .._numbers import number
 from .._runs.run import Run
 from .._runs.store import RunsInOrder, RunStore
 from .._safe_text import quoted
+from .._wire.gateway_errors import is_rate_limit
 from ..errors import ConfigurationError
 from .comparison_frame import build_frame, learned_late, prompts_frame, shown_input, shown_question
 from .groups import check_by, chosen, names_of_both, sides
@@ -710,7 +711,9 @@ class Comparison:
         return [
             one
             for one in earlier
-            if one.tags.get("cell") == trial.trial_id and one.http_status == 429 and one.started_at < run.started_at
+            if one.tags.get("cell") == trial.trial_id
+            and one.started_at < run.started_at
+            and is_rate_limit(one.http_status, one.error_type, one.error_code)
         ]
 
     def _check_names(self, *names: str) -> None:

@@ -274,7 +274,8 @@ class Sweep:
             way.lane.hold(now, pause)
             if pause > LONGEST_RETRY_AFTER_S:
                 self._close([way], f"{way.asked.name} was given up: it asks to wait for {pause:,.0f} s.")
-        if not isinstance(error, RateLimited) and not (unreachable and not getattr(error, "taken", False)):
+        refused = isinstance(error, RateLimited) and not any(outcome.run.texts)  # a limit may also end a stream
+        if not refused and not (unreachable and not getattr(error, "taken", False)):
             return False  # what the gateway may have taken is not sent, and paid, again
         if way.lane.setbacks > (SETBACKS if self._answered else SETBACKS_AT_FIRST):
             self._give_up(way, trial.trial_id, error)

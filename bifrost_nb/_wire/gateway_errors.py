@@ -6,7 +6,7 @@ import html
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -21,7 +21,16 @@ from .json_text import loads
 from .metadata import header, name_of
 from .sse import EventDecoder, looks_like_events
 
-__all__ = ["ErrorInfo", "gateway_error", "innermost", "is_error", "parse_error", "retry_after"]
+__all__ = [
+    "ErrorInfo",
+    "gateway_error",
+    "innermost",
+    "is_error",
+    "is_passing",
+    "is_rate_limit",
+    "parse_error",
+    "retry_after",
+]
 
 _NO_REASON = "no reason was given"
 _MESSAGE_LIMIT = 2000
@@ -38,6 +47,10 @@ _AUTHENTICATION = frozenset(
     | {"authentication_error", "permission_error", "invalid_api_key"}
 )
 _NOT_FOUND = frozenset({"model_not_found", "not_found_error", "deploymentnotfound", "not_found"})
+_FAILING = frozenset({"server_error", "internal_server_error", "api_error", "overloaded_error", "overloaded"})
+_UNTOLD = (None, 400)
+"""A frame inside a stream has no status. Of an error that a provider's stream begins with, gateways 1.4.18 to
+2.0.0-prerelease3 make a 400, whatever its kind (measured)."""
 _GOVERNANCE = _BUDGET | _RATE | _AUTHENTICATION
 
 _NEEDS_KEY = "Pass virtual_key=..., or set BIFROST_VIRTUAL_KEY."
@@ -50,10 +63,14 @@ _HINTS: dict[str, str] = {
     "access_blocked": _NOT_ALLOWED,
     "model_blocked": _NOT_ALLOWED,
     "provider_blocked": _NOT_ALLOWED,
-    "budget_exceeded": "The budget is used up until it is reset; bf.virtual_keys() shows when.",
-    "token_limited": "The token limit is used up until it is reset; bf.virtual_keys() shows when.",
-    "request_limited": "The request limit is used up until it is reset; bf.virtual_keys() shows when.",
+    "budget_exceeded": "The budget is used up until it is reset; bf.budgets() shows whose and when.",
+    "token_limited": "The token limit is used up until it is reset; bf.rate_limits() shows whose and when.",
+    "request_limited": "The request limit is used up until it is reset; bf.rate_limits() shows whose and when.",
     "insufficient_quota": "The provider's account has no quota left; waiting does not help.",
+    "missing_required_headers": "The gateway wants these with every request: bf.Client(..., headers={...}).",
+    "content_filter": "The provider's content filter refused it; change the prompt.",
+    "content_policy_violation": "The provider's content filter refused it; change the prompt.",
+    "context_length_exceeded": "Shorten the prompt, or ask for a shorter answer.",
     "upstream_credentials_exhausted": "The provider refused every key that the gateway has for it; renew them there.",
 }
 _HINTS_BY_MESSAGE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
@@ -78,7 +95,7 @@ _HINTS_BY_MESSAGE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             "This deployment has no embeddings; the column `embedding` of bf.models() tells which ones have.",
         ),
         (
-            r"no keys found|no key found|provider .*not (configured|found|supported)|unsupported provider|"
+            r"no (supported )?keys? found|provider .*not (configured|found|supported)|unsupported provider|"
             r"config(uration)? (for provider )?.*not found",
             "Configure this provider, with a key for the model, in the gateway; bf.providers() lists what it has.",
         ),
@@ -111,6 +128,17 @@ _HINTS_BY_STATUS: dict[int, str] = {
     504: "The provider took too long; try again, or name a fallback.",
     529: "The provider is overloaded; try again, or name a fallback.",
 }
+_PROVIDER_REFUSES = "The provider refused the key that the gateway (or you, by api_key=) has for it."
+_PROVIDER_FAILS = "The provider failed or is overloaded; try again, or name a fallback."
+_NO_SUCH_ROUTE = "The provider has no such route at the address that the gateway has for it; correct it there."
+_PROVIDERS_HINTS: dict[int, str] = {
+    402: "The provider's account has no money left; waiting does not help.",
+    405: _NO_SUCH_ROUTE,
+    407: "A proxy between the gateway and the provider asks who is there; that is set in the gateway.",
+    421: _NO_SUCH_ROUTE,
+    502: "The provider, or what is before it, failed; try again, or name a fallback.",
+}
+"""What a status means where the provider said it, not the gateway or a proxy before that."""
 _HINTS_BY_CLASS: dict[int, str] = {
     4: "The gateway or the provider refuses this request as it is; the message says why.",
     5: "The gateway, the provider or a proxy between failed; try again, or name a fallback.",
@@ -211,8 +239,25 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return max(0.0, (moment - now).total_seconds())
 
 
+def is_rate_limit(status: int | None, *kinds: str | None) -> bool:
+    """Whether an error of this status, and these type and code, is about too many requests or tokens."""
+    return status == 429 or (status in _UNTOLD and not _RATE.isdisjoint(_lower(kinds)))
+
+
+def is_passing(error: GatewayError) -> bool:
+    """Whether the same request may succeed a moment later: a limit on the rate, a time limit, a failing server."""
+    if error.status == 408 or (error.status or 0) >= 500:
+        return True
+    kinds = (error.type, error.code)
+    return is_rate_limit(error.status, *kinds) or (error.status in _UNTOLD and not _FAILING.isdisjoint(_lower(kinds)))
+
+
+def _lower(kinds: Iterable[str | None]) -> set[str]:
+    return {(kind or "").lower() for kind in kinds}
+
+
 def _class_of(info: ErrorInfo) -> type[GatewayError]:
-    kinds = {(info.type or "").lower(), (info.code or "").lower()}
+    kinds = _lower((info.type, info.code))
     if info.status == 402 or kinds & _BUDGET:
         return BudgetExceeded
     if info.status in (401, 403):
@@ -221,7 +266,7 @@ def _class_of(info: ErrorInfo) -> type[GatewayError]:
         return NotFound
     if info.status == 429:
         return RateLimited
-    if info.status is None:  # a frame inside a stream that names only the kind
+    if info.status in _UNTOLD:
         for names, error in ((_RATE, RateLimited), (_AUTHENTICATION, AuthenticationFailed), (_NOT_FOUND, NotFound)):
             if kinds & names:
                 return error
@@ -237,8 +282,15 @@ def _hint(info: ErrorInfo) -> str | None:
             return hint
     if info.status == 429 and info.retry_after_s is not None and info.retry_after_s <= LONGEST_TOLD_S:
         return f"Wait {info.retry_after_s:g} s and try again, or name a fallback."
-    if info.status in (401, 403) and info.provider:  # governance, which is about our key, names its kind
-        return "The provider refused the key that the gateway (or you, by api_key=) has for it."
+    kinds = _lower((info.type, info.code))
+    if info.provider and (info.status in (401, 403) or (info.status in _UNTOLD and kinds & _AUTHENTICATION)):
+        return _PROVIDER_REFUSES  # governance, which is about our key, has a hint of its kind
+    if info.status in _UNTOLD and kinds & _RATE:
+        return _HINTS_BY_STATUS[429]
+    if info.status in _UNTOLD and (kinds & _FAILING or info.status is None):
+        return _PROVIDER_FAILS
+    if info.provider and info.status in _PROVIDERS_HINTS:
+        return _PROVIDERS_HINTS[info.status]
     status = info.status or 0
     if info.message == _NO_REASON and status in range(400, 500) and "message" in (_status_hint(status) or ""):
         return "The gateway's own log may say why: bf.gateway_logs()."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import socket
 import threading
@@ -235,6 +236,44 @@ def test_what_was_taken_and_not_answered_may_be_billed(
     result = bf.compare(["azure/fast"], "Hello", client=client, timeout=limits)
     assert [TAKEN in notes for notes in (caught.value.run.notes, result.runs[0].notes, result.notes)] == [told] * 3
     assert len(posts(gateway)) == (2 if rule.get("status") == 429 else 1)
+
+
+BEGUN_WITH = {
+    kind: {
+        "is_bifrost_error": False,
+        "error": {"type": kind, "message": "Told"},
+        "extra_fields": {"provider": "azure", "original_model_requested": "fast", "latency": 1},
+    }
+    for kind in ("rate_limit_error", "overloaded_error", "server_error", "invalid_request_error")
+}
+"""What gateways 1.4.18, 1.5.16 and 2.0.0-prerelease3 answer with 400 (captured) to a provider's stream that begins with
+an error."""
+
+
+@pytest.mark.parametrize("kind", BEGUN_WITH)
+def test_a_stream_that_begins_with_a_passing_error_is_tried_again(
+    client: Client, gateway: LocalGateway, kind: str
+) -> None:
+    """Also where the gateway tells it as a 400; what is wrong in the request itself is sent once."""
+    gateway.script([{"status": 400, "body": BEGUN_WITH[kind], "times": 1}])
+    passing = kind != "invalid_request_error"
+    with contextlib.nullcontext() if passing else pytest.raises(bf.GatewayError):
+        assert client.complete("azure/fast", "Hi", max_tokens=3).status == "ok"
+    assert len(posts(gateway)) == (2 if passing else 1)
+
+
+def test_a_comparison_does_not_pay_twice_for_a_stream_that_a_limit_ends(
+    client: Client, gateway: LocalGateway
+) -> None:
+    """What is refused before any text is sent again, once the lane is narrower; what had text is not."""
+    gateway.script([{"status": 400, "body": BEGUN_WITH["rate_limit_error"], "times": 1}])
+    assert bf.compare(["azure/fast"], "Hello", client=client, max_tokens=3).frame["status"].tolist() == ["ok"]
+    assert len(posts(gateway)) == 2
+    gateway.reset()
+    gateway.script([{"error_after_chunks": 2, "error": {"type": "rate_limit_error", "message": "Slow down"}}])
+    result = bf.compare(["azure/fast"], "Hello again", client=client)
+    assert result.runs[0].text
+    assert len(posts(gateway)) == 1
 
 
 def test_retry_after_is_honoured(client: Client, gateway: LocalGateway) -> None:

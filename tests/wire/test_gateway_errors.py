@@ -22,6 +22,7 @@ FLAT: dict[str, Any] = {
     "error": INNER,
     "extra_fields": {"provider": "azure", "model_requested": "fast"},
 }
+AZURE = {"provider": "azure"}
 EXPECTED = ErrorInfo(429, "rate_limit_error", "rate_limit_exceeded", "Slow down", "azure", None, None)
 
 
@@ -146,6 +147,10 @@ def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
         ({"status": 429}, RateLimited),
         ({"status": 500, "type": "rate_limit_error"}, GatewayError),
         ({"status": 400}, GatewayError),
+        ({"status": 400, "type": "rate_limit_error"}, RateLimited),
+        ({"status": 400, "type": "error", "code": "rate_limit_exceeded"}, RateLimited),
+        ({"status": 400, "type": "authentication_error"}, AuthenticationFailed),
+        ({"status": 400, "type": "overloaded_error"}, GatewayError),
         ({"type": "rate_limit_error"}, RateLimited),
         ({"code": "model_not_found"}, NotFound),
         ({"type": "virtual_key_blocked"}, AuthenticationFailed),
@@ -154,7 +159,7 @@ def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
     ],
 )
 def test_the_exception_fits_the_error(info: dict[str, Any], kind: type[GatewayError]) -> None:
-    """By status, and by the kind where a stream's frame has no status; every fact is on the exception."""
+    """By status, by the kind where a stream's frame has none or its first one became a 400; all facts are on it."""
     full = ErrorInfo(None, None, None, "what happened", "azure", "r1", 2.0)._replace(**info)
     error = gateway_error(full)
     assert type(error) is kind
@@ -168,7 +173,20 @@ def test_the_exception_fits_the_error(info: dict[str, Any], kind: type[GatewayEr
     ("body", "status", "words"),
     [
         ({"type": "virtual_key_required", "error": {"message": "m"}}, 401, "BIFROST_VIRTUAL_KEY"),
-        ({"type": "budget_exceeded", "error": {"message": "m"}}, 402, "bf.virtual_keys()"),
+        ({"type": "budget_exceeded", "error": {"message": "m"}}, 402, "bf.budgets()"),
+        ({"type": "request_limited", "error": {"message": "m"}}, 429, "bf.rate_limits()"),
+        ({"type": "missing_required_headers", "error": {"message": "missing required headers: x"}}, 400, "headers="),
+        ({"error": {"message": "Insufficient Balance"}, "extra_fields": AZURE}, 402, "account has no money"),
+        ({"error": {"message": "m"}, "extra_fields": AZURE}, 405, "The provider has no such route"),
+        ({"error": {"message": "m"}, "extra_fields": AZURE}, 407, "between the gateway and the provider"),
+        ({"error": {"message": "m"}, "extra_fields": AZURE}, 502, "The provider, or what is before it"),
+        ({"error": {"type": "overloaded_error", "message": "m"}, "extra_fields": AZURE}, 400, "overloaded"),
+        ({"error": {"type": "rate_limit_error", "message": "m"}, "extra_fields": AZURE}, 400, "Wait and try again"),
+        ({"error": {"code": "invalid_api_key", "message": "m"}, "extra_fields": AZURE}, 400, "provider refused the key"),
+        ({"error": {"code": "content_filter", "message": "m"}}, 400, "change the prompt"),
+        ({"error": {"code": "context_length_exceeded", "message": "m"}}, 400, "Shorten the prompt"),
+        ({"error": {"type": "server_error", "message": "m"}}, None, "try again"),
+        ({"error": {"message": 'no supported key found with name "x" for provider: a and model: b'}}, 400, "Configure"),
         (
             {"error": {"message": "model should be in provider/model format"}},
             400,
@@ -190,7 +208,7 @@ def test_the_exception_fits_the_error(info: dict[str, Any], kind: type[GatewayEr
         ({"error": {"message": "m"}}, 503, "name a fallback"),
     ],
 )
-def test_the_hint_says_what_to_do(body: Any, status: int, words: str) -> None:
+def test_the_hint_says_what_to_do(body: Any, status: int | None, words: str) -> None:
     """Each common failure names the next step."""
     hint = gateway_error(told(body, status)).hint
     assert hint is not None
