@@ -15,7 +15,7 @@ from .._wire.gateway_errors import parse_error
 from ..errors import AuthenticationFailed, BifrostError, GatewayError, NotFound, ProtocolError
 from .access import Access
 from .configuration import configuration
-from .fields import objects
+from .fields import objects, read_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -161,6 +161,8 @@ async def _completions(client: Client, access: Access) -> Check:
     return Check("completions", "problem", said, _OPENS)
 
 
+_HEADERS_MISSING = "missing_required_headers"
+_NAMES_UNKNOWN = "Without the list, deployment names must be known."
 _NEEDS_KEY = "Set BIFROST_VIRTUAL_KEY, or BIFROST_API_KEY where the gateway wants that."
 _OPENS = (
     "Set BIFROST_ADMIN_USER and BIFROST_ADMIN_PASSWORD (a virtual key or a session token is not enough), or have "
@@ -256,8 +258,12 @@ async def _deployments(access: Access) -> list[Check]:
         rows = await access.models(max_age_s=LIST_LASTS_S, seconds=SECONDS)
     except AuthenticationFailed as error:
         return [Check("keys", "problem", error.message, _NEEDS_KEY)]
+    except GatewayError as error:
+        if error.type == _HEADERS_MISSING:  # asked of completions too
+            return [Check("headers", "problem", error.message, error.hint)]
+        return [Check("deployments", "warning", error.message, _NAMES_UNKNOWN)]
     except BifrostError as error:
-        return [Check("deployments", "warning", error.message, "Without the list, deployment names must be known.")]
+        return [Check("deployments", "warning", error.message, _NAMES_UNKNOWN)]
     if not rows:
         advice = "Configure a provider in the gateway, or a virtual key that may use one."
         return [Check("deployments", "problem", "none", advice)]
@@ -282,15 +288,37 @@ async def _virtual_key(client: Client, access: Access) -> list[Check]:
         return [Check("virtual key", "ok", "configured (this gateway does not tell what is left)")]
     if row.get("is_active") is False:
         return [Check("virtual key", "problem", "switched off or expired", "Its owner can renew it in the gateway.")]
+    from .._display.describe import usd
     from .tables import VIRTUAL_KEYS
 
     told: dict[str, Any] = {field.name: field.value(row) for field in VIRTUAL_KEYS}
-    if told["budget_usd"] is None:
-        return [Check("virtual key", "ok", "active")]
-    left = told["budget_usd"] - (told["used_usd"] or 0.0)
-    result = f"active, ${left:,.2f} left of ${told['budget_usd']:,.2f}"
-    advice = "The budget is used up until it is reset." if left <= 0 else None
-    return [Check("virtual key", "problem" if left <= 0 else "ok", result, advice)]
+    used_up = _limits_used_up(row)
+    state: State = "problem" if used_up else "ok"
+    for config in objects(row.get("provider_configs")):
+        found = _limits_used_up(config, f" for {access.safe(config.get('provider'), 60) or '?'}")
+        used_up += found
+        state = "warning" if found and state == "ok" else state
+    result, advice = ["active"], ["The limit is used up until it is reset."] if used_up else []
+    if told["budget_usd"] is not None:
+        left = told["budget_usd"] - (told["used_usd"] or 0.0)
+        result.append(f"{usd(max(0.0, left))} left of {usd(told['budget_usd'])}")
+        if left <= 0:
+            state, advice = "problem", ["The budget is used up until it is reset.", *advice]
+    return [Check("virtual key", state, ", ".join([*result, *used_up]), " ".join(advice) or None)]
+
+
+def _limits_used_up(holder: Mapping[str, Any], of: str = "") -> list[str]:
+    """The rate limits of a virtual key, or of its part for one provider, that leave nothing.
+
+    What is used up the gateway writes down up to ten seconds late (1.5.16, 2.0.0-prerelease3).
+    """
+    told = []
+    for kind in ("token", "request"):
+        most = read_number("rate_limit", f"{kind}_max_limit")(holder)
+        used = read_number("rate_limit", f"{kind}_current_usage")(holder)
+        if most is not None and used is not None and used >= most:
+            told.append(f"no {kind}s left{of} ({used:,.0f} of {most:,.0f} used)")
+    return told
 
 
 async def _management(client: Client, access: Access) -> list[Check]:

@@ -2,8 +2,8 @@
 
 Asked of real processes: budgets and rate limits are there from 1.4.0 on (up to 1.4 only where the gateway's governance
 is switched on), routing rules from 1.4.18 on. Who owns a budget stands in the budget itself in 1.5.1 only; all versions
-tell it with the virtual keys, so those are read for it. Budgets of teams and customers were read in the source, not
-measured.
+tell it with the virtual keys, so those are read for it. Budgets and limits of single models have no owner here (1.5.16,
+2.0.0-prerelease3).
 """
 
 from __future__ import annotations

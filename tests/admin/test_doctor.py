@@ -28,6 +28,12 @@ BIFROST: dict[str, Any] = {
 }
 
 
+CONFIG = {"id": 7, "provider": "azure", "weight": 1, "allowed_models": ["*"], "rate_limit_id": "l1"}
+QUOTA = {"virtual_key_name": "slow", "is_active": True, "budgets": [], "model_configs": [], "rate_limit": None}
+LIMIT = {"id": "l1", "token_current_usage": 10, "request_current_usage": 2, "request_reset_duration": "1h"}
+"""What 1.5.16 and 2.0.0-prerelease3 tell of a key whose requests are all refused (captured)."""
+
+
 def state(found: Doctor, check: str) -> tuple[str, str, str]:
     row = next(each for each in found if each.check == check)
     return row.state, row.result, row.advice or ""
@@ -113,7 +119,16 @@ def test_each_trouble_has_its_advice(
         ({"is_active": False}, "problem", "switched off"),
         ({"is_active": True, "budgets": [{"max_limit": 5, "current_usage": 5}]}, "problem", "$0.00 left of $5.00"),
         ({"is_active": True, "budgets": [{"max_limit": 5, "current_usage": 1}]}, "ok", "$4.00 left of $5.00"),
+        ({"is_active": True, "budgets": [{"max_limit": 5e-7, "current_usage": 1e-7}]}, "ok", "$0.000000400 left of"),
         ({"is_active": True}, "ok", "active"),
+        (QUOTA | {"rate_limit": LIMIT | {"request_max_limit": 2}}, "problem", "no requests left (2 of 2 used)"),
+        (QUOTA | {"rate_limit": LIMIT | {"token_max_limit": 3}}, "problem", "no tokens left (10 of 3 used)"),
+        (QUOTA | {"rate_limit": LIMIT | {"request_max_limit": 3, "token_max_limit": 11}}, "ok", "active"),
+        (
+            QUOTA | {"provider_configs": [CONFIG | {"rate_limit": LIMIT | {"request_max_limit": 1}}]},
+            "warning",
+            "active, no requests left for azure (2 of 1 used)",
+        ),
     ],
 )
 def test_a_virtual_key(client_of: ClientOf, quota: Any, expected: str, said: str) -> None:
@@ -123,6 +138,22 @@ def test_a_virtual_key(client_of: ClientOf, quota: Any, expected: str, said: str
     assert got == expected
     assert said in result
     assert "0123456789" not in f"{found!r}{found._repr_html_()}"
+
+
+def test_headers_that_every_request_needs(client_of: ClientOf) -> None:
+    """Where the gateway wants headers that are not sent no completion is answered (1.5.16, 2.0.0-prerelease3)."""
+    missing = {
+        "type": "missing_required_headers",
+        "is_bifrost_error": False,
+        "status_code": 400,
+        "error": {"message": "missing required headers: x-team"},
+        "extra_fields": {"routing_info": {}, "provider": "azure", "request_type": "list_models"},
+    }
+    found = examined(client_of, {"/v1/models": json(missing, 400)})
+    assert not found.healthy
+    assert state(found, "headers")[0] == "problem"
+    assert "x-team" in state(found, "headers")[1]
+    assert "headers=" in state(found, "headers")[2]
 
 
 def test_a_protected_management_api(client_of: ClientOf, monkeypatch: pytest.MonkeyPatch) -> None:
