@@ -108,7 +108,8 @@ class Difference:
     confidence: float
     """Of the interval, 0.95 unless asked otherwise."""
     needed: int | None
-    """How many inputs tell a difference of `margin`; None where `n` suffices or it cannot be said."""
+    """How many inputs tell a difference of `margin`; None where `n` suffices or it cannot be said, as for scores on a
+    scale of their own (1 to 5, a length) unless you say which `margin` matters there."""
     outcome: Outcome
     points: bool = False
     """True for scores from 0 to 1, which are told in points (hundredths)."""
@@ -181,6 +182,8 @@ class _Question(NamedTuple):
     margin: float
     confidence: float
     seed: int
+    told: bool
+    """Whether the margin was named: that of the house is one of scores from 0 to 1, and of shares."""
 
 
 class _Figures(NamedTuple):
@@ -287,9 +290,9 @@ def difference_of(runs: PairedRuns, a: str, b: str, metric: str, **options: Unpa
         margin = math.nan if (found := number(margin)) is None else found
     seed = whole_number("seed", options.get("seed", 0), least=0)
     by = _check(runs.labels, a, b, metric, options.get("by"), mixed, margin, confidence)
-    margin = default_margin(metric) if margin is None else margin
+    told, margin = margin is not None, default_margin(metric) if margin is None else margin
     statistic = checked_statistic(metric, options.get("statistic"))
-    question = _Question(a, b, metric, statistic, margin, confidence, seed)
+    question = _Question(a, b, metric, statistic, margin, confidence, seed, told)
     excluded: dict[str, int] = {}
     left, right = (runs.side(name, metric, by, mixed) for name in (a, b))
     for side in (left, right):
@@ -373,6 +376,8 @@ def _judged(
     table = sides.rename_axis("input_id").reset_index()
     table["difference"] = sample
     table["outcome"] = np.select([signs > 0, signs < 0], ["better", "worse"], "same")
+    fits = question.told or points or not score  # 0.02 of a scale from 1 to 5, or of a length, says nothing
+    tell = outcome == "unsure" and not anytime and fits
     return Difference(
         a=question.a,
         b=question.b,
@@ -389,7 +394,7 @@ def _judged(
         p_value=figures.p_value,
         margin=question.margin,
         confidence=question.confidence,
-        needed=_needed(question, sample, figures, matters, span) if outcome == "unsure" and not anytime else None,
+        needed=_needed(question, sample, figures, matters, span) if tell else None,
         outcome=outcome,
         points=points,
         anytime=anytime,

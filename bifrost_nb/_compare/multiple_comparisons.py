@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -54,17 +55,29 @@ class Best:
         if not self.names:
             return f"Nothing is within the limits: {'; '.join(_grouped(self.out))}."
         leader, *others = self.names
-        refused = self._not_compared()
-        equals = [name for name in others if name not in refused]
+        refused, level = self._not_compared(), self.level
+        equals = [name for name in others if name not in (*refused, *level)]
         said = f"{leader} leads in {self.metric}"
-        if refused and not equals and len(refused) == len(others):
+        if level:
+            first = " and ".join([leader, *level]) if len(level) == 1 else _listed([leader, *level])
+            said = f"{first} have the same figure in {self.metric}, and none leads"
+        elif refused and not equals and len(refused) == len(others):
             said = f"{leader} has the best figure in {self.metric}"
-        said += f"; {_listed(equals)} cannot be told from it" if equals else ""
+        said += f"; {_listed(equals)} cannot be told from {'them' if level else 'it'}" if equals else ""
         said += "".join(f"; {name} was not compared with it: {why}" for name, why in refused.items())
         out = "; ".join(_grouped(self.out))
         missing = "".join(f" {each}, which does not count here." for each in _grouped(self.partial))
         rest = f"{'. Out' if others else ', and every other is out'}: {out}" if out else ""
         return f"{said}{rest}.{missing}"
+
+    @property
+    def level(self) -> list[str]:
+        """Who has the very figure of the first of `names`, as where all answers are right: none of them leads."""
+        best = self.figures.get(self.names[0], math.nan) if self.names else math.nan
+        refused = self._not_compared() if self.names else {}
+        # the same numbers, added up in another order, may differ in their last digit
+        same = [name for name in self.names[1:] if math.isclose(self.figures.get(name, math.nan), best, rel_tol=1e-12)]
+        return [name for name in same if name not in refused]
 
     def _not_compared(self) -> dict[str, str]:
         """Why others were not compared with the leader."""

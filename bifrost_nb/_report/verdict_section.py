@@ -129,7 +129,7 @@ def _against_the_leader(best: Best) -> Iterator[str]:
         row += [_p_text(_known(one["p_adjusted"])), plain(_outcome(one, leader), 300)]
         rows.append((abs(estimate) if estimate == estimate else float("inf"), row))
     statistic = str(pairs[0]["statistic"])
-    first = [plain(leader, 200), figure(leader), *[""] * 6, "leads"]
+    first = [plain(leader, 200), figure(leader), *[""] * 6, "shares the best figure" if best.level else "leads"]
     head = ["variant", statistic, "difference", "95% interval", "better on", "worse on", "same on", "p, all pairs"]
     ordered = [first, *(row for _, row in sorted(rows, key=lambda one: one[0]))]
     made = table(ordered, [*head, "verdict"], label=f"Each against {leader}", titles=True, figures=range(1, 8))

@@ -215,7 +215,7 @@ def test_printed_it_is_whole(
             assert f"{word}{row:02}" in text
         *_, asked = [place for place, one in enumerate(paper) if re.search(rf"\brow {row:02}\b", one)]
         assert f"answer0of{row:02}" in paper[asked], "no question stands alone at the end of a page"
-    assert "leads in score" in text
+    assert "and none leads" in text
     assert "Where the numbers come from" in text
     assert "Show more" not in text
     page.emulate_media(media="print", color_scheme="dark")

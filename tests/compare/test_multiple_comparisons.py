@@ -102,7 +102,9 @@ def test_best_is_a_set_within_limits() -> None:
     """Leader and those not told from it stay; the worse is out and says so; limits take the leader out."""
     rng = np.random.default_rng(5)
     good, bad = rng.random(100) < 0.9, rng.random(100) < 0.4
-    table = scored(bad=bad, twin=np.roll(good, 3), good=good)
+    twin = np.roll(good, 3)
+    twin[np.flatnonzero(twin)[0]] = False
+    table = scored(bad=bad, twin=twin, good=good)
     found = best(table, "score", {})
     assert sorted(found.names) == ["azure/good", "azure/twin"]
     assert found.out == {"azure/bad": f"is worse than {found.names[0]}"}
@@ -120,7 +122,8 @@ def test_a_verdict_over_many_is_short() -> None:
     """A reason stands once with who has it, of many the first; who they all are is in `names` and `out`."""
     rng = np.random.default_rng(5)
     good = rng.random(200) < 0.9
-    twins = {f"twin{place}": np.roll(good, 3 * place) for place in range(6)}
+    right = np.flatnonzero(good)
+    twins = {f"twin{place}": np.where(np.isin(np.arange(200), right[:place]), 0, good) for place in range(6)}
     found = best(scored(**twins, bad=rng.random(200) < 0.2, worse=rng.random(200) < 0.1), "score", {})
     assert len(found.names) == 6
     leader, *others = found.names
@@ -140,6 +143,36 @@ def test_best_needs_what_it_limits() -> None:
     assert found.out == {"azure/b": "has no score"}
     with pytest.raises(ConfigurationError, match="scor"):
         best(table, "scor", {})
+
+
+def test_none_leads_of_equal_figures() -> None:
+    """Who has the very figure of another does not lead before it, also where the sums differ in their last digit."""
+    third = np.tile([0.1, 0.2, 0.3], 10)
+    found = best(scored(one=third, two=third[::-1], three=third - 0.001), "score", {})
+    first, second = found.names[0], *found.level
+    assert {first, second} == {"azure/one", "azure/two"}
+    assert found.verdict == (
+        f"{first} and {second} have the same figure in score, and none leads; azure/three cannot be told from them."
+    )
+    every = best(scored(**{name: np.ones(8) for name in "abcde"}), "score", {})
+    assert every.verdict == "azure/a, azure/b, azure/c and 2 more have the same figure in score, and none leads."
+    alone = best(scored(a=np.ones(40), b=np.zeros(40)), "score", {})
+    assert (alone.level, alone.verdict.startswith("azure/a leads in score")) == ([], True)
+    assert best(scored(a=np.ones(8)), "score", {"p50_ms": 1.0}).level == []
+
+
+def test_a_scale_of_its_own_has_no_margin_of_the_house() -> None:
+    """0.02 is one of scores from 0 to 1: of grades from 1 to 4 no number of inputs is told without a margin."""
+    rng = np.random.default_rng(3)
+    grades = {name: rng.integers(1, 5, 40).astype(float) for name in "ab"}
+    found = difference(scored(**grades), "azure/a", "azure/b", "score")
+    assert (found.outcome, found.needed) == ("unsure", None)
+    assert "needed" not in found.verdict
+    told = difference(scored(**grades), "azure/a", "azure/b", "score", margin=0.2).needed
+    assert told is not None
+    assert 400 < told < 1_000  # 2.5 * (3.24 / 0.2) ** 2 = 656
+    shares = {name: (values - 1) / 3 for name, values in grades.items()}
+    assert difference(scored(**shares), "azure/a", "azure/b", "score").needed is not None
 
 
 @pytest.mark.thorough

@@ -94,7 +94,7 @@ def test_many_variants_are_set_beside_the_leader(client: Client, gateway: LocalG
     cells = [[unescape(re.sub("<[^>]+>", "", one)) for one in re.findall("<t[hd].*?</t[hd]>", line)] for line in lines]
     rows = pd.DataFrame(cells[1:], columns=cells[0]).set_index("variant")
     assert rows.index[0] == leader
-    assert rows.loc[leader, "verdict"] == "leads"
+    assert rows.loc[leader, "verdict"] == "shares the best figure"  # all three are right every time
     assert sorted(rows.index) == sorted(str(asked["name"]) for asked in deployments)
     means = found.frame.groupby("variant")["score_leaf"].mean()
     assert {name: float(each) for name, each in rows["mean"].items()} == pytest.approx(means.to_dict())
