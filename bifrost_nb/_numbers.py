@@ -22,7 +22,7 @@ def as_python(value: Any) -> Any:
     """Any kind of number or truth value as Python's own; everything else as it is."""
     if type(value) in _PLAIN:  # asking for an abstract kind of number takes longer than all else here
         return value
-    for found in (flag(value), whole(value), number(value)):
+    for found in (flag(value), _integer(value), number(value)):
         if found is not None:
             return found
     return value
@@ -36,12 +36,19 @@ def flag(value: object) -> bool | None:
 def whole(value: object) -> int | None:
     """A whole number of any kind as an int; None for everything else.
 
-    >>> whole(3), whole(True), whole(3.5)
-    (3, None, None)
+    5.0 is 5: so a column of whole numbers is given where one is missing. Beyond 2**53 a float stands for several.
+
+    >>> whole(3), whole(3.0), whole(True), whole(3.5)
+    (3, 3, None, None)
     """
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        return None
-    return int(value)
+    if (found := _integer(value)) is not None:
+        return found
+    real = number(value)
+    return int(real) if real is not None and real.is_integer() and abs(real) <= 2**53 else None
+
+
+def _integer(value: object) -> int | None:
+    return None if isinstance(value, bool) or not isinstance(value, Integral) else int(value)
 
 
 def whole_number(name: str, value: Any, least: int | None = 1, most: int | None = None) -> int:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from ._compare.embedding_scorer import Similar
 from ._compare.rubric import Rubric
 from ._compare.scoring import Bounded, Score, Scorer, ScorerFunction
-from ._numbers import number as as_number, whole
+from ._numbers import number as as_number, whole_number
 from ._safe_text import plain, quoted
 from .errors import ConfigurationError
 
@@ -234,9 +234,8 @@ def length(max: int | None = None, *, min: int | None = None, unit: str = "chara
     """
     if unit not in ("characters", "words", "tokens"):
         raise ConfigurationError(f"unit must be 'characters', 'words' or 'tokens', not {quoted(unit)}.")
-    for name, bound in (("max", max), ("min", min)):
-        if bound is not None and ((found := whole(bound)) is None or found < 0):
-            raise ConfigurationError(f"{name} must be a whole number from 0, not {quoted(bound)}.")
+    max = None if max is None else whole_number("max", max, least=0)
+    min = None if min is None else whole_number("min", min, least=0)
     if max is None and min is None:
         raise ConfigurationError("length needs max= or min=.")
 

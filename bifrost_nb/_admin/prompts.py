@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from .._client.client import Client, chosen_client
 from .._client.portal import portal
-from .._numbers import whole
+from .._numbers import whole_number
 from .._runs.columns import Column
 from .._runs.frame import frame_of
 from .._runs.run import Run
@@ -222,9 +222,8 @@ def find(access: Access, name: str, *, version: int | None, create: bool) -> Pro
     if not isinstance(name, str) or not all(part.strip() for part in name.split("/")) or plain(name) != name:
         shown = repr(name) if isinstance(name, str) else f"a {type(name).__name__}"
         raise ConfigurationError(f"A prompt is named folder/name, not {plain(shown, 80)}.")
-    if version is not None and (whole(version) or 0) < 1:
-        raise ConfigurationError(f"version must be a whole number from 1, not {quoted(version)}.")
-    return portal().call(_find(access, name, version, create))
+    number = None if version is None else whole_number("version", version)
+    return portal().call(_find(access, name, number, create))
 
 
 async def _find(access: Access, name: str, version: int | None, create: bool) -> Prompt:

@@ -205,7 +205,8 @@ def judge_pairs(
         raise ConfigurationError(f"judge must be a deployment like 'openai/gpt-4o', not {quoted(judge)}.")
     if not isinstance(question, str) or not question.strip():
         raise ConfigurationError("A judge needs a question, like 'Which answer helps the customer more?'.")
-    if limit is not None and (whole(limit) or 0) < 1:
+    most = None if limit is None else whole(limit) or 0
+    if most is not None and most < 1:
         raise ConfigurationError(f"limit must be a number of pairs from 1, not {quoted(limit)}.")
     seed = whole_number("seed", seed, least=None)
     names = list(dict.fromkeys(one.name for one in answers))
@@ -215,8 +216,8 @@ def judge_pairs(
     pairs = _pairs(answers)
     if not pairs:
         raise ConfigurationError("There is nothing to judge: no input was answered by two variants.")
-    if limit is not None and len(pairs) > limit:
-        pairs = [pairs[place] for place in sorted(random.Random(seed).sample(range(len(pairs)), limit))]
+    if most is not None and len(pairs) > most:
+        pairs = [pairs[place] for place in sorted(random.Random(seed).sample(range(len(pairs)), most))]
     asked: dict[int, tuple[Question, Question]] = {}
     pictures: dict[str, str] = {}
     faults: dict[int, str] = {}

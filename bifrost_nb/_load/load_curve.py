@@ -15,7 +15,7 @@ from .._compare.progress import Bar
 from .._display.describe import duration, usd
 from .._display.table import Table
 from .._keys import guard_headers
-from .._numbers import number, whole, whole_number
+from .._numbers import number, whole_number
 from .._prompts.inputs import prompts_of
 from .._prompts.template import render
 from .._runs.columns import Column
@@ -115,8 +115,7 @@ def load_curve(
     if target > 1:
         raise ConfigurationError(f"target is a share between 0 and 1, like 0.95, not {quoted(target)}.")
     limits = _limits(slo)
-    if (whole(max_open) or 0) < 1:
-        raise ConfigurationError(f"max_open must be a whole number from 1, not {quoted(max_open)}.")
+    max_open = whole_number("max_open", max_open)
     if max_cost_usd is not None:
         max_cost_usd = _positive("max_cost_usd", max_cost_usd)
     if "stream" in parameters or "retries" in parameters:

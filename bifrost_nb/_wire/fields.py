@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from .._keys import without_keys
-from .._numbers import as_python
+from .._numbers import as_python, whole
 from .._safe_text import quoted
 from .._suggest import similar
 from ..errors import ConfigurationError
@@ -32,6 +32,7 @@ __all__ = [
     "Seed",
     "Stop",
     "Temperature",
+    "Whole",
     "configuration_error",
     "field_value",
     "json_value",
@@ -142,6 +143,10 @@ def _logit_bias(value: Any) -> Any:
     return json_value(result, "logit_bias")
 
 
+def _whole(value: Any) -> Any:
+    return value if (found := whole(value)) is None else found
+
+
 Prompt = Annotated[str | list[str], BeforeValidator(_prompt)]
 Stop = Annotated[list[str], BeforeValidator(_stop)]
 Fallbacks = Annotated[list[str], BeforeValidator(_fallbacks)]
@@ -149,9 +154,10 @@ LogitBias = Annotated[dict[str, int | float], BeforeValidator(_logit_bias)]
 Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1, lt=2**63)]
-Index = Annotated[int, Field(ge=0, lt=2**63)]
-Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Whole = BeforeValidator(_whole)
+Count = Annotated[int, Field(ge=1, lt=2**63), Whole]
+Index = Annotated[int, Field(ge=0, lt=2**63), Whole]
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63), Whole]
 JsonObject = dict[str, Any]
 RAW_FIELDS = frozenset({"fallbacks", "logit_bias"})
 """Fields whose own validators read what `json_value` refuses: deployments, and integers as keys."""

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationInfo
 
 from .base import BaseRequest
-from .fields import Count, Seed
+from .fields import Count, Seed, Whole
 
 __all__ = ["ImageRequest", "SpeechRequest", "TranscriptionRequest"]
 
@@ -36,7 +36,7 @@ class ImageRequest(BaseRequest):
     background: str | None = None
     moderation: str | None = None
     output_format: Literal["png", "jpeg", "webp"] | None = None
-    output_compression: Annotated[int, Field(ge=0, le=100)] | None = None
+    output_compression: Annotated[int, Field(ge=0, le=100), Whole] | None = None
     response_format: Literal["b64_json", "url"] | None = None
     seed: Seed | None = None
     user: str | None = None

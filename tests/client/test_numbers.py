@@ -18,23 +18,23 @@ from bifrost_nb import Client, LocalGateway, RunLog, scorers
 
 CELL = pd.DataFrame({"n": pd.array([2], dtype="Int64")}).loc[0, "n"]
 WHOLE = [np.int64(2), np.uint8(2), CELL]
-REAL = [*WHOLE, np.float32(2), Decimal("2"), Fraction(4, 2)]
+REAL = [*WHOLE, 2.0, np.float64(2), np.float32(2), Decimal("2"), Fraction(4, 2)]
 NO_NUMBER = [True, np.True_, "two", math.nan, np.float64("nan"), Decimal("NaN"), -1, object()]
 
 SETTINGS: dict[str, tuple[list[Any], Callable[[Client, Any], Any]]] = {
     "timeout": (REAL, lambda client, value: client.complete("azure/fast", "a", timeout=value)),
     "timeout of a client": (REAL, lambda client, value: Client(client.base_url, timeout=value, log=client.log)),
     "Timeouts": (REAL, lambda client, value: bf.Timeouts(connect=value)),
-    "retries": (WHOLE, lambda client, value: client.complete("azure/fast", "a", retries=value)),
-    "repeats": (WHOLE, lambda client, value: plan(client, repeats=value)),
-    "concurrency": (WHOLE, lambda client, value: plan(client, concurrency=value)),
+    "retries": (REAL, lambda client, value: client.complete("azure/fast", "a", retries=value)),
+    "repeats": (REAL, lambda client, value: plan(client, repeats=value)),
+    "concurrency": (REAL, lambda client, value: plan(client, concurrency=value)),
     "requests_per_minute": (REAL, lambda client, value: plan(client, requests_per_minute=value)),
     "max_cost_usd": (REAL, lambda client, value: plan(client, max_cost_usd=value)),
-    "limit of runs": (WHOLE, lambda client, value: client.log.frame(limit=value)),
-    "limit of the gateway's log": (WHOLE, lambda client, value: bf.Admin(client).logs(limit=value)),
+    "limit of runs": (REAL, lambda client, value: client.log.frame(limit=value)),
+    "limit of the gateway's log": (REAL, lambda client, value: bf.Admin(client).logs(limit=value)),
     "scorers.number": (REAL, lambda client, value: scorers.number("x", abs=value)),
-    "scorers.length": (WHOLE, lambda client, value: scorers.length(max=value)),
-    "scale of a rubric": (WHOLE, lambda client, value: scorers.rubric("Good?", judge="a/b", scale=value)),
+    "scorers.length": (REAL, lambda client, value: scorers.length(max=value)),
+    "scale of a rubric": (REAL, lambda client, value: scorers.rubric("Good?", judge="a/b", scale=value)),
 }
 
 
@@ -109,6 +109,36 @@ def test_what_is_kept_and_judged_takes_them_too(gateway: LocalGateway, ours: Cli
             more = {"gate": {"p95_ms": 1}, "judge": {"judge": "a/b"}}.get(ask.__name__, {})
             with pytest.raises(bf.ConfigurationError, match="seed must be a whole number"):
                 ask(*first[ask.__name__], seed=odd, **more)
+
+
+COLUMN = pd.DataFrame({"n": [2, None]})["n"]
+"""Of floats, since one is missing."""
+
+
+@pytest.mark.parametrize("two", [2.0, COLUMN[0], Decimal("2.0")], ids=repr)
+def test_a_whole_float_is_a_whole_number(gateway: LocalGateway, ours: Client, two: Any) -> None:
+    """2.0 is sent as 2 wherever a whole number goes, and is the same call as with 2; 2.5 and a missing one are none."""
+    client = Client(gateway.url, log=RunLog("off"))
+    client.complete("azure/fast", "a", max_tokens=two, n=two, best_of=two, logprobs=two, seed=two, stream=False)
+    client.chat("openai/gpt-4o-mini", "a", max_tokens=two)
+    client.respond("openai/gpt-4o-mini", "a", max_output_tokens=two)
+    client.embed("openai/text-embedding-3-small", "a", dimensions=two)
+    bodies = [asked["body"] for asked in gateway.requests() if asked["method"] == "POST"]
+    names = {"max_tokens", "n", "best_of", "logprobs", "seed", "dimensions"}
+    names |= {"max_completion_tokens", "max_output_tokens"}
+    sent = [(name, body[name]) for body in bodies for name in names if name in body]
+    assert {name for name, _ in sent} == names
+    assert all(type(value) is int and value == 2 for _, value in sent), sent
+    first = bf.compare(["azure/fast"], "b", client=ours, max_tokens=2)
+    both = [{"deployment": name, "max_tokens": two} for name in ("azure/fast", "azure/large")]
+    again = bf.compare(both, "b", client=ours, repeats=two)
+    assert first.runs[0].run_id in {run.run_id for run in again.runs}
+    assert len(again) == 4
+    assert len(again.vote(seed=two, limit=two).state.ballots) == 1
+    assert repr(scorers.length(max=two)) == repr(scorers.length(max=2))
+    for odd in (COLUMN[1], 2.5, 2.0**60):
+        with pytest.raises(bf.ConfigurationError, match="max_tokens must be an integer"):
+            client.complete("azure/fast", "a", max_tokens=odd)
 
 
 BIASED: dict[str, Callable[[Client, Any], Any]] = {

@@ -80,7 +80,8 @@ class Ballots:
         apart: Mapping[str, str] | None = None,
         redact: Redact | None = None,
     ) -> None:
-        if limit is not None and (whole(limit) or 0) < 1:
+        most = None if limit is None else whole(limit) or 0
+        if most is not None and most < 1:
             raise ConfigurationError(f"limit must be a number of ballots from 1, not {quoted(limit)}.")
         self.seed, self.log, self.redact = whole_number("seed", seed, least=None), log, redact
         answered: _Answered = {}
@@ -92,7 +93,7 @@ class Ballots:
         draw = random.Random(self.seed)
         everything, equal = _pairs(answered, draw, prompts or {})
         draw.shuffle(everything)
-        self.ballots = everything[:limit]
+        self.ballots = everything[:most]
         self._equal = [(draw.randint(1, max(1, len(everything))), pair) for pair in equal]
         """(ballots that must be behind for it to count, the models and the input) of each pair of equal answers."""
         if not self.ballots:
