@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -204,6 +205,20 @@ def test_many_threads_share_one_log(log: RunLog) -> None:
     frame = log.frame()
     assert sorted(frame["run_id"], key=int) == [str(number) for number in range(800)]
     assert (frame["response"].str.len() == 5000).all()
+
+
+def _without_responses(text: str, what: str) -> str | None:
+    return None if what == "response" else text
+
+
+def test_a_pickle_is_the_same_log(log: RunLog) -> None:
+    """In a worker it is the log at that path, which it opens anew, and its `redact` hook goes with it."""
+    log.append(Run(run_id="first", response="kept"))
+    hooked = RunLog(log.path, redact=_without_responses)
+    for number, back in enumerate((pickle.loads(pickle.dumps(log)), pickle.loads(pickle.dumps(hooked)))):
+        back.append(Run(run_id=str(number), response="said"))
+    assert pickle.loads(pickle.dumps(RunLog(None))).off
+    assert {run.run_id: run.response for run in log.read()} == {"first": "kept", "0": "said", "1": None}
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

@@ -71,6 +71,10 @@ class GridView:
         self._by: list[Any] = ["", 0]
         """The view whose request was answered last, and the request's number there."""
 
+    def __reduce__(self) -> Any:
+        # It shows inputs, which a `redact` hook keeps out of files; the comparison's pickle has looked to that.
+        raise TypeError("A grid is a view and is not pickled; pickle its comparison and call .grid() there.")
+
     @property
     def frame(self) -> pd.DataFrame:
         """The runs that are shown, on all pages: the columns of every frame, then inputs and scores."""

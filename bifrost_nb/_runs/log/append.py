@@ -39,6 +39,9 @@ class Appender:
         self._look_again = 0.0
         _appenders.add(self)
 
+    def __reduce__(self) -> tuple[type[Appender], tuple[Path]]:
+        return Appender, (self._path,)  # in another process, or from a file, it opens the file anew
+
     def append(self, line: bytes) -> None:
         """Append `line`, which ends in a newline. If the file ends inside a line, a new line is started first.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import time
 from typing import Any
 
@@ -256,3 +257,12 @@ def test_explain_of_a_comparison(client: Client, gateway: LocalGateway) -> None:
         comparison.explain("azure/none")
     with pytest.raises(ConfigurationError, match="no run of prompt"):
         comparison.explain("azure/fast", repeat=4)
+
+
+def test_a_grid_is_made_anew_from_its_comparison(client: Client) -> None:
+    """A file gets the comparison, which a `redact` hook has looked at; the grid says so."""
+    found = compare(["azure/fast", "azure/large"], "{{n}}", inputs={"n": ["a", "b"]}, client=client, max_tokens=3)
+    with pytest.raises(TypeError, match=r"pickle its comparison and call \.grid\(\) there"):
+        pickle.dumps(found.grid())
+    again = pickle.loads(pickle.dumps(found)).grid()
+    assert again.frame["response"].tolist() == found.grid().frame["response"].tolist()
