@@ -11,8 +11,9 @@ import inspect
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,7 +24,7 @@ from .._safe_text import plain, quoted
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 from .kept_media import is_gone
-from .same_function import sameness
+from .paid_judgements import AtIt, Judgements, judgements_of
 
 if TYPE_CHECKING:
     from .._runs.run import Run
@@ -41,7 +42,6 @@ __all__ = [
     "check_columns",
     "judged_of",
     "notes_on_scores",
-    "remembered",
     "scorers_of",
     "scores",
     "takes_row",
@@ -202,11 +202,12 @@ def scores(name: str, scorer: ScorerFunction, work: Sequence[tuple[Run, Row]], c
             for place, judged in zip(places, some, strict=True):
                 into[place] = judged
         return
-    known = {} if calls.fresh else remembered(scorer)
+    judgements = Judgements() if calls.fresh else judgements_of(scorer)
+    known = dict(judgements.known)
     for place in places:
         into[place] = known.get(work[place][0].run_id, into[place])
     todo = [place for place in places if work[place][0].run_id not in known]
-    scoring = _Scoring(name, scorer, work, calls, into, takes_row(scorer))
+    scoring = _Scoring(name, scorer, work, calls, into, takes_row(scorer), judgements)
     if isinstance(scorer, Scorer):  # computes, and waits for nothing: threads would only cost
         for place in todo:
             into[place] = scoring.called(place)
@@ -238,8 +239,9 @@ class _Scoring:
     calls: JudgeCalls
     into: list[Judged]
     with_row: bool
-    under_way: list[int] = field(default_factory=list)
-    """Places that are being judged just now."""
+    judgements: Judgements
+    under_way: list[AtIt] = field(default_factory=list)
+    """What is being judged just now."""
 
     def in_threads(self, places: Sequence[int]) -> None:
         """One thread at first, and more once the function turns out to take its time.
@@ -255,10 +257,11 @@ class _Scoring:
                     place = next(queue, None)
                 if place is None:
                     return
-                while self._waits():
-                    if over.wait(LOOK_S):
+                for mine in self._turns(place):
+                    if mine is not None:
+                        self._in_a_thread(place, mine)
+                    elif over.wait(LOOK_S):
                         return
-                self._in_a_thread(place)
                 ended[0] += 1
 
         ended, at_once = [0], 1
@@ -277,6 +280,8 @@ class _Scoring:
                     running |= {pool.submit(judge_on) for _ in range(more)}
         finally:
             over.set()
+            for one in list(self.under_way):
+                one.leave()
             pool.shutdown(wait=False)  # what runs goes on, and is remembered when it ends
 
     def on_a_loop(self, places: Sequence[int]) -> None:
@@ -285,9 +290,11 @@ class _Scoring:
 
             async def one(place: int) -> None:
                 async with room:
-                    while self._waits():  # noqa: ASYNC110 - for costs, which come on another thread
-                        await asyncio.sleep(LOOK_S)
-                    await self._awaited(place)
+                    for mine in self._turns(place):
+                        if mine is not None:
+                            await self._awaited(place, mine)
+                        else:
+                            await asyncio.sleep(LOOK_S)
 
             await asyncio.gather(*(one(place) for place in places))
 
@@ -316,22 +323,48 @@ class _Scoring:
     def called(self, place: int) -> Judged:
         return called(self.scorer, *self.work[place], self.with_row)
 
-    def _in_a_thread(self, place: int) -> None:
-        if (made := self._room_for_calls(place)) is not None:
-            self.under_way.append(place)
-            with judging(self.name, made):
-                judged = self.called(place)
-            self._keep(place, judged, made)
+    def _turns(self, place: int) -> Iterator[AtIt | None]:
+        """None again and again while a judgement has to wait, then it, to be made; nothing where it need not be made.
 
-    async def _awaited(self, place: int) -> None:
-        if (made := self._room_for_calls(place)) is not None:
-            self.under_way.append(place)
-            with judging(self.name, made):
+        It waits for costs, which come on another thread, and for another thread that judges the same answer just now:
+        one that an interrupt left behind, or one that runs the same cell.
+        """
+        while self._waits():
+            yield None
+        if (made := self._room_for_calls(place)) is None:
+            return
+        run_id, mine = self.work[place][0].run_id, AtIt(made)
+        while (at_it := self.judgements.turn(run_id, mine)) is not mine:
+            if at_it.judged is None:
+                yield None
+            if at_it.judged is not None:
+                self.into[place] = at_it.judged
+                return
+        yield mine
+
+    def _in_a_thread(self, place: int, mine: AtIt) -> None:
+        with self._making(place, mine):
+            with judging(self.name, mine.calls):
+                judged = self.called(place)
+            self._keep(place, judged, mine)
+
+    async def _awaited(self, place: int, mine: AtIt) -> None:
+        with self._making(place, mine):
+            with judging(self.name, mine.calls):
                 try:
                     judged = judged_of(await _call(self.scorer, *self.work[place], self.with_row))
                 except Exception as error:  # noqa: BLE001 - the answers are paid for
                     judged = _failed(error)
-            self._keep(place, judged, made)
+            self._keep(place, judged, mine)
+
+    @contextmanager
+    def _making(self, place: int, mine: AtIt) -> Iterator[None]:
+        self.under_way.append(mine)
+        try:
+            yield
+        finally:
+            self.under_way.remove(mine)
+            self.judgements.end(self.work[place][0].run_id, mine)
 
     def _asks(self) -> bool:
         """Whether this function is known to ask a model."""
@@ -352,16 +385,16 @@ class _Scoring:
         self.into[place] = Judged(None, None, f"not judged: {stop}")
         return None
 
-    def _keep(self, place: int, judged: Judged, made: list[Run]) -> None:
+    def _keep(self, place: int, judged: Judged, mine: AtIt) -> None:
+        made = mine.calls
         if isinstance(made, NoCalls) and made.asked:
             judged = Judged(None, None, f"not judged: {self.calls.exhausted()}")
         self.into[place] = judged
         sent = [run for run in made if run.attempts]  # what was only planned is no call
         self.calls.pay(sent)
-        self.under_way.remove(place)
         self.calls.count(self.name, sent)
-        if sent and judged.error is None:
-            remembered(self.scorer)[self.work[place][0].run_id] = judged
+        if judged.error is None:
+            self.judgements.keep(self.work[place][0].run_id, mine, judged, paid=bool(sent))
 
 
 def called(scorer: ScorerFunction, run: Run, row: Row, with_row: bool) -> Judged:
@@ -374,18 +407,6 @@ def called(scorer: ScorerFunction, run: Run, row: Row, with_row: bool) -> Judged
 
 def _call(scorer: ScorerFunction, run: Run, row: Row, with_row: bool) -> Any:
     return scorer(run, row) if with_row else scorer(run)
-
-
-_PAID: dict[Any, dict[str, Judged]] = {}
-"""What functions that asked models judged in this process: function -> run id -> judgement."""
-
-
-def remembered(scorer: ScorerFunction) -> dict[str, Judged]:
-    """The paid judgements of `scorer`, by the id of the answer's run; ``fresh=True`` judges anew.
-
-    What it reads from elsewhere, or what changed inside an object that it closes over, is not seen.
-    """
-    return _PAID.setdefault(sameness(scorer), {})
 
 
 def judged_of(given: Any) -> Judged:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -239,6 +240,78 @@ def test_a_function_that_asks_a_model_is_not_paid_twice(ask: Any, client: Client
     assert again.frame["score_own"].tolist() == [5] * 6
     again.score({"own": lambda run: len(client.chat("openai/gpt-4o-mini", f"Grade: {run.text}").text)}, fresh=True)
     assert sent(gateway) == 18
+
+
+@pytest.mark.parametrize("kind", ["plain", "async"])
+def test_threads_do_not_pay_twice_for_the_same_judgement(
+    ask: Any, client: Client, gateway: LocalGateway, kind: str
+) -> None:
+    """Two threads judge the same answers by the same function: each is paid once, and both have all scores."""
+    gateway.script([{"prompt": "Grade", "text": ["Paris"], "first_text_ms": 300}, {"text": ["Rome"]}])
+    comparison, again = ask(), ask()
+    answers = sent(gateway)
+
+    def judge(run: Any) -> int:
+        return len(client.chat("openai/gpt-4o-mini", f"Grade: {run.text}").text)
+
+    async def judge_later(run: Any) -> int:
+        return len((await client.achat("openai/gpt-4o-mini", f"Grade: {run.text}")).text)
+
+    score = judge if kind == "plain" else judge_later
+    threads = [threading.Thread(target=one.score, kwargs={"own": score}) for one in (comparison, again)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sent(gateway) == answers + 6
+    for one in (comparison, again):
+        assert one.frame["score_own"].tolist() == [5] * 6
+
+
+def test_a_judgement_that_an_interrupt_left_is_waited_for(ask: Any, client: Client, gateway: LocalGateway) -> None:
+    """The cell run again at once does not ask what its interrupted run is still asking."""
+    gateway.script([{"prompt": "Grade", "text": ["Paris"], "first_text_ms": 1500}, {"text": ["Rome"]}])
+    comparison = ask()
+    answers = sent(gateway)
+    hit = threading.Semaphore(1)
+
+    def cell() -> Comparison:
+        def judge(run: Any) -> int:
+            if hit.acquire(blocking=False):
+                threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+            return len(client.chat("openai/gpt-4o-mini", f"Grade: {run.text}").text)
+
+        comparison.score(own=judge)
+        return comparison
+
+    with pytest.raises(KeyboardInterrupt):
+        cell()
+    assert cell().frame["score_own"].tolist() == [5] * 6
+    assert sent(gateway) == answers + 6
+
+
+@pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt])
+def test_a_judgement_that_failed_elsewhere_is_made_here(ask: Any, failure: type[BaseException]) -> None:
+    """What another thread began and did not end well is waited for, and then judged by this one."""
+    comparison, again, begun, go = ask(), ask(), threading.Event(), threading.Event()
+
+    def judge(run: Any) -> int:
+        if not begun.is_set():
+            begun.set()
+            go.wait(20)
+            raise failure("broken")
+        return 1
+
+    def other() -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            comparison.score(own=judge)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    assert begun.wait(20)
+    threading.Timer(0.3, go.set).start()
+    assert again.score(own=judge).frame["score_own"].tolist() == [1] * 6
+    thread.join(20)
 
 
 def test_a_budget_also_stops_functions_that_ask_models(ask: Any, client: Client, gateway: LocalGateway) -> None:
