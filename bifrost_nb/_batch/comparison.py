@@ -256,18 +256,23 @@ def compare_by_batch(
         if found.interrupted:
             raise ComparisonInterrupted(BatchComparison(plan, found.done, [], client, scorers))
         known = [] if fresh else [job for job in ledger.jobs_of(work.gateway_of(client), cells) if job.over is None]
-        done = not_older(found.done, known)
+        done, began = not_older(found.done, known), time.time()
         reused = list(done)
-        if known:
-            new, notes = collected(client, plan, known, done)
-            done |= new
-        under_way = {cell for job in known if job.over is None for cell in job.cells}
-        missing = [trial for trial in plan.trials if trial.trial_id not in done and trial.trial_id not in under_way]
-        sent: list[SentJob] = []
-        if missing:
-            costs = _costs(client, plan, missing, max_cost_usd)
-            sent, more = client.run_on_loop(work.submit(client, plan, missing, ledger, costs))
-            notes += more
+        try:
+            if known:
+                new, notes = collected(client, plan, known, done)
+                done |= new
+            under_way = {cell for job in known if job.over is None for cell in job.cells}
+            missing = [trial for trial in plan.trials if trial.trial_id not in done and trial.trial_id not in under_way]
+            sent: list[SentJob] = []
+            if missing:
+                costs = _costs(client, plan, missing, max_cost_usd)
+                sent, more = client.run_on_loop(work.submit(client, plan, missing, ledger, costs))
+                notes += more
+        except KeyboardInterrupt:
+            jobs = [job for job in ledger.jobs_of(work.gateway_of(client), cells) if job.over is None]
+            jobs = [job for job in jobs if job.at >= began] if fresh else jobs
+            raise ComparisonInterrupted(BatchComparison(plan, done, jobs, client, scorers)) from None
     comparison = BatchComparison(
         plan, done, [*known, *sent], client, scorers, notes, reused=reused, max_cost_usd=max_cost_usd, fresh=fresh
     )

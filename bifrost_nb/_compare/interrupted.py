@@ -20,8 +20,10 @@ class ComparisonInterrupted(KeyboardInterrupt):
         answered = sum(run.status == "ok" for run in comparison.runs)
         total = len(comparison.plan.trials)
         rest = "run the cell again for the rest" if answered < total else "running the cell again sends nothing"
+        under_way = getattr(comparison, "pending", 0)  # of a batch
+        sent = f", {under_way:,} are in batch jobs, which are not sent again" if under_way else ""
         super().__init__(
-            f"{answered:,} of {total:,} calls were answered and are in the run log; {rest}."
+            f"{answered:,} of {total:,} calls were answered and are in the run log{sent}; {rest}."
             " (import sys; sys.last_value.comparison shows them.)"
         )
         self.comparison = comparison

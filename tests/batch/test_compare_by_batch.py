@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +27,7 @@ from bifrost_nb._batch.comparison import BatchComparison
 from bifrost_nb._batch.ledger import Ledger, SentJob
 from bifrost_nb._batch.requests import PROVIDERS, Rules, chunks
 from bifrost_nb._batch.result_line import run_of
+from bifrost_nb._compare.interrupted import ComparisonInterrupted
 from bifrost_nb._compare.plan import make_plan
 from bifrost_nb._compare.verdict import amount
 from bifrost_nb._prompts.pictures import data_url
@@ -157,6 +160,30 @@ def test_a_killed_kernel_loses_nothing(gateway: LocalGateway, tmp_path: Path) ->
     ledger = tmp_path / "runs.jsonl.batches"
     assert ledger.stat().st_mode & 0o077 == 0
     assert b"Name a" not in ledger.read_bytes()
+
+
+def test_an_interrupt_while_it_is_sent_says_how_to_go_on(client: Client, gateway: LocalGateway) -> None:
+    """Stopped while the second of three jobs leaves: it says what was sent, and the same cell sends the third alone."""
+    gateway.script([{"path": "/v1/batches", "delay_ms": 700}])
+
+    def interrupt() -> None:
+        end = time.monotonic() + 30
+        while len(jobs(gateway)) < 2 and time.monotonic() < end:
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    watcher = threading.Thread(target=interrupt)
+    watcher.start()
+    try:
+        with pytest.raises(ComparisonInterrupted, match=r"0 of 6 calls .* 4 are in batch jobs, .* the cell") as it:
+            ask(client)
+    finally:
+        watcher.join()
+    assert it.value.comparison.batches["deployment"].tolist() == [A, B]
+    gateway.script([])
+    again = ask(client)
+    assert [one["body"]["model"] for one in jobs(gateway)] == [A, B, C]
+    assert len(again.runs) + again.pending == 6
 
 
 def test_two_that_collect_at_once_write_one_row(client: Client, gateway: LocalGateway, log: RunLog) -> None:

@@ -9,6 +9,7 @@ simulated Gemini); that older generations have none here, and nobody Bedrock's, 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 import uuid
@@ -93,6 +94,7 @@ class _Endpoint:
             response = await self.handler(request, content)
         except _Stop as stop:
             response = stop.response
+        await asyncio.sleep(max(0.0, record.received_at + (rule.delay_ms or 0) / 1e3 - time.monotonic()))
         record.status, record.ended_at = response.status_code, time.monotonic()
         if rule.drop is not None:  # the answer is lost on the way: what was asked for is done
             with contextlib.suppress(Dropped):
