@@ -280,8 +280,8 @@ class _Scoring:
                     running |= {pool.submit(judge_on) for _ in range(more)}
         finally:
             over.set()
-            for one in list(self.under_way):
-                one.leave()
+            for left in list(self.under_way):
+                left.leave()
             pool.shutdown(wait=False)  # what runs goes on, and is remembered when it ends
 
     def on_a_loop(self, places: Sequence[int]) -> None:
