@@ -24,6 +24,7 @@ from ._compare.rubric import Rubric
 from ._compare.scoring import Bounded, Score, Scorer, ScorerFunction
 from ._numbers import number as as_number, whole_number
 from ._safe_text import plain, quoted
+from ._wire.json_text import unfenced
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -48,7 +49,6 @@ __all__ = [
 
 Row = Mapping[str, Any]
 _NUMBER = re.compile(r"(?<![\w.])[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|(?<![\w.])[-+−]?\.\d+")
-_FENCE = re.compile(r"\s*```(?:json)?[ \t]*\n(.*?)\n?\s*```\s*", re.DOTALL)
 
 
 def exact(column: str, *, ignore_case: bool = False) -> Scorer:
@@ -153,8 +153,8 @@ def json_valid(*, fenced: bool = False) -> Scorer:
         try:
             _json(run.text, fenced)
         except ValueError as error:
-            hint = " (it is in a block of code)" if not fenced and _FENCE.fullmatch(run.text) else ""
-            return Score(0, f"{error}{hint}")
+            block = not fenced and unfenced(run.text)[:1] != run.text.strip()[:1]
+            return Score(0, f"{error} (it is in a block of code)" if block else str(error))
         return Score(1)
 
     return Scorer("json_valid", _shown("json_valid", fenced=fenced), judge)
@@ -363,13 +363,12 @@ def _numbers(text: str) -> list[float]:
 
 def _json(text: str, fenced: bool) -> Any:
     """`text` as JSON by the standard, which has no NaN. Raises ValueError that says what is wrong."""
-    block = _FENCE.fullmatch(text) if fenced else None
 
     def constant(name: str) -> Any:
         raise ValueError(f"{name} is no JSON")
 
     try:
-        return json.loads(block[1] if block else text, parse_constant=constant)
+        return json.loads(unfenced(text) if fenced else text, parse_constant=constant)
     except json.JSONDecodeError as error:
         raise ValueError(f"no JSON: {error}") from None
     except RecursionError:

@@ -34,7 +34,7 @@ ALLOWED = {  # part -> the parts of this package it may import when it is loaded
     "_display": {"errors", "_files", "_safe_text", "_keys", "_wire", "_runs"},
     "_foreground": {"errors"},
     "charts": {"errors"},
-    "scorers": {"errors", "_numbers", "_safe_text", "_keys", "_compare"},
+    "scorers": {"_wire", "errors", "_numbers", "_safe_text", "_keys", "_compare"},
     "_statistics": {"errors"},
     "_prompts": {"errors", "_safe_text", "_keys", "_suggest", "_client"},
     "_compare": {

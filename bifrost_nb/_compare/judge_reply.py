@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from .._safe_text import plain
+from .._wire.json_text import unfenced
 
 __all__ = ["json_reply", "reply_schema"]
 
@@ -32,9 +32,8 @@ def json_reply(text: str, key: str, allowed: Sequence[Any]) -> tuple[Any, str]:
 
     Nothing is searched for in a reply: a judge that quotes the answer before it grades would be quoted as grading.
     """
-    found = re.fullmatch(r"\s*```(?:json)?\s*\n(.*?)\n\s*```\s*", text, re.DOTALL)
     try:
-        reply = json.loads(found[1] if found else text, object_pairs_hook=_once)
+        reply = json.loads(unfenced(text), object_pairs_hook=_once)
     except _Unreadable as error:
         raise ValueError(f"the judge's reply names {error} twice: {plain(text, 120)!r}") from None
     except (ValueError, RecursionError):

@@ -38,12 +38,19 @@ def field_columns(schema: AnswerSchema, runs: Sequence[Run]) -> dict[str, Any]:
     columns: dict[str, Any] = {}
     for name, dtype in schema.dtypes.items():
         values = [answer.get(name) for answer in answers]
-        if dtype == "object":
+        if dtype == "Int64" and any(map(_is_huge, values)):
+            columns[name] = to_array([None if value is None else str(value) for value in values], "string")
+        elif dtype == "object":
             columns[name] = np.empty(len(values), dtype=object)
             columns[name][:] = values
         else:
             columns[name] = to_array(map(_number, values) if dtype == "Float64" else values, dtype)  # type: ignore[arg-type]
     return columns
+
+
+def _is_huge(value: Any) -> bool:
+    """Whether a whole number is larger than a column of numbers, or of any file, can hold; its digits are kept."""
+    return isinstance(value, int) and not -(2**63) <= value < 2**63
 
 
 def _number(value: Any) -> Any:

@@ -1,12 +1,13 @@
 """Typed answers: a pydantic model or a JSON schema as a request's format, and an answer read by it.
 
 Format: OpenAI's structured outputs, ``{"type": "json_schema", "json_schema": {"name", "strict", "schema"}}`` in a chat,
-``text={"format": {...}}`` in the Responses API. Its strict mode takes objects whose every property is required and that
-take no others, so both are written into what is sent; an answer is checked by the schema as it was given.
+``text={"format": {...}}`` in the Responses API. What is sent is written for its strict mode, where that can be said; an
+answer is checked by the schema as it was given.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
@@ -15,7 +16,9 @@ import orjson
 
 from .._safe_text import plain
 from ..errors import ConfigurationError
-from .schema_check import TooMuch, fault_of, problem_of
+from .json_text import unfenced
+from .schema_check import TooMuch, fault_of, problem_of, without_unmatched
+from .strict_schema import strict_of
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -25,7 +28,8 @@ __all__ = ["LONGEST_SCHEMA", "AnswerSchema"]
 LONGEST_ANSWER = 10_000_000
 """Characters of an answer that is read; a model's longest answer has less than a tenth of it."""
 LONGEST_SCHEMA = 1_000_000
-_FENCE = re.compile(r"\s*```(?:json)?[ \t]*\n(.*?)\n?\s*```\s*", re.DOTALL)
+_THOUGHT = "</think>"
+_LONG = re.compile(r"\d{19}").search
 _TYPES = {"integer": "Int64", "number": "Float64", "boolean": "boolean", "string": "string"}
 
 
@@ -48,7 +52,7 @@ class AnswerSchema:
         model = given if isinstance(given, type) and issubclass(given, BaseModel) else None
         if model is not None:
             try:
-                schema: Any = model.model_json_schema()
+                schema: Any = without_unmatched(model.model_json_schema())
             except Exception as error:  # noqa: BLE001 - a method that a user's class may have of its own, too
                 name = plain(model.__name__, 60)
                 raise ConfigurationError(f"{name} has no JSON schema: {plain(error, 200)}") from None
@@ -65,7 +69,8 @@ class AnswerSchema:
 
     def parameters(self, kind: str) -> dict[str, Any]:
         """The parameter that asks for it. Raises ConfigurationError."""
-        form = {"name": self.name, "strict": True, "schema": _strict(self.schema)}
+        strict = strict_of(self.schema)
+        form = {"name": self.name, "strict": strict is not None, "schema": self.schema if strict is None else strict}
         if kind == "chat":
             return {"response_format": {"type": "json_schema", "json_schema": form}}
         if kind == "responses":
@@ -82,12 +87,15 @@ class AnswerSchema:
         """(the value, None), or (None, what is wrong with `text`)."""
         if len(text) > LONGEST_ANSWER:
             return None, f"The answer has {len(text):,} characters, more than the {LONGEST_ANSWER:,} that are read."
-        fenced = _FENCE.fullmatch(text)
-        content = fenced[1] if fenced else text
+        content = unfenced(text)
+        if not content.startswith(("{", "[")) and _THOUGHT in content:  # a server that does not tell thoughts apart
+            content = unfenced(content.rpartition(_THOUGHT)[2])
         try:
-            value = orjson.loads(content)
-        except orjson.JSONDecodeError as error:
+            value = _value(content)
+        except ValueError as error:
             return None, f"The answer is no JSON: {plain(error, 200)}."
+        except RecursionError:
+            return None, "The answer is nested too deeply."
         try:
             return self._validated(value, content)
         except RecursionError:
@@ -157,6 +165,12 @@ class AnswerSchema:
         return found
 
 
+def _value(content: str) -> Any:
+    """The JSON value of `content`, whole numbers of any size whole. Raises ValueError."""
+    value = orjson.loads(content)  # strict, but an integer of more than 64 bits becomes a float
+    return json.loads(content) if _LONG(content) else value
+
+
 def _checked(schema: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of `schema` in JSON's types. Raises ConfigurationError."""
     from jsonschema.exceptions import SchemaError
@@ -184,33 +198,6 @@ def _checked(schema: Mapping[str, Any]) -> dict[str, Any]:
     if problem := problem_of(copied):
         raise ConfigurationError(problem[0], hint=problem[1])
     return copied
-
-
-_SUBSCHEMAS = ("items", "additionalProperties")
-_LISTS = ("anyOf", "oneOf", "allOf")
-_NAMED = ("properties", "$defs", "definitions")
-
-
-def _strict(rule: Any) -> Any:
-    """`rule` as OpenAI's strict mode takes it: every property required, no others, no defaults, references alone."""
-    if not isinstance(rule, dict):
-        return rule
-    made = {name: value for name, value in rule.items() if name != "default"}
-    for name in _NAMED:
-        if isinstance(made.get(name), dict):
-            made[name] = {key: _strict(one) for key, one in made[name].items()}
-    for name in _LISTS:
-        if isinstance(made.get(name), list):
-            made[name] = [_strict(one) for one in made[name]]
-    for name in _SUBSCHEMAS:
-        if name in made:
-            made[name] = _strict(made[name])
-    if "$ref" in made and len(made) > 1:
-        made = {**{name: value for name, value in made.items() if name != "$ref"}, "anyOf": [{"$ref": made["$ref"]}]}
-    if isinstance(made.get("properties"), dict):
-        made["required"] = list(made["properties"])
-        made.setdefault("additionalProperties", False)
-    return made
 
 
 def _place(path: Any) -> str:

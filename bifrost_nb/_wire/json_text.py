@@ -7,11 +7,12 @@ mark; gateways pass on what providers write of these. What such a reader accepte
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import orjson
 
-__all__ = ["loads", "whole", "whole_characters"]
+__all__ = ["loads", "unfenced", "whole", "whole_characters"]
 
 MOST_LEVELS = 100
 """Of what is kept of an answer. orjson reads 1,024 and writes 254; Python's functions can call each other 1,000 deep,
@@ -38,6 +39,26 @@ def _as_python_reads(content: bytes | str) -> Any:
         return json.loads(content)
     except UnicodeDecodeError:
         return json.loads(str(content, "utf-8-sig", "replace"))  # type: ignore[arg-type]
+
+
+def unfenced(text: str) -> str:
+    """What a model wrote for JSON without the block of code around all of it, blanks and a byte-order mark.
+
+    No one pattern does it: models that may write blanks between tokens sometimes write nothing else until their limit,
+    and to look for the end of a block at each of 50,000 blanks takes minutes.
+
+    >>> unfenced('\\ufeff```JSON\\n{"a": 1}\\n```\\n')
+    '{"a": 1}'
+    """
+    text = text.strip().removeprefix("\ufeff").strip()
+    mark = text[:3]
+    if mark not in ("```", "~~~") or len(text) < 6 or not text.endswith(mark):
+        return text
+    inner = text.strip(mark[0])
+    return inner[_INFO(inner).end() :].strip()  # type: ignore[union-attr]
+
+
+_INFO = re.compile(r"[ \t]*(?:\w{1,20}[ \t]*(?=[\n{\[]))?").match
 
 
 def whole_characters(text: str) -> str:

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 from .._safe_text import plain
 
-__all__ = ["TooMuch", "fault_of", "problem_of"]
+__all__ = ["TooMuch", "fault_of", "problem_of", "without_unmatched"]
 
 MOST_STEPS = 200_000
 """Keywords looked at, and their parts, for one answer: some seconds. Four thousand objects take less than half."""
@@ -48,6 +48,20 @@ def problem_of(schema: Mapping[str, Any]) -> tuple[str, str] | None:
                 "Name them in properties, or take a list of names and values."
             )
     return None if own_bases else _lost_reference(schema)
+
+
+def without_unmatched(schema: Any) -> Any:
+    """`schema` without the patterns that `problem_of` refuses, for a model that checks by its own: pydantic 2.12 and
+    2.13 write one that looks ahead for each Decimal."""
+    if isinstance(schema, list):
+        return [without_unmatched(one) for one in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    return {
+        name: one if name in _VALUES else without_unmatched(one)
+        for name, one in schema.items()
+        if not (name == "pattern" and isinstance(one, str) and _unmatched(one))
+    }
 
 
 def fault_of(schema: dict[str, Any], value: Any) -> Any:

@@ -14,7 +14,8 @@ import pytest
 from pydantic import BaseModel, Field, field_validator
 
 import bifrost_nb as bf
-from bifrost_nb import Client, ConfigurationError, LocalGateway
+from bifrost_nb import Client, ConfigurationError, LocalGateway, scorers
+from bifrost_nb._compare.judge_reply import json_reply
 from bifrost_nb._wire.answer_schema import LONGEST_ANSWER, AnswerSchema
 
 A, B = "openai/gpt-4o-mini", "azure/gpt-4o"
@@ -137,10 +138,40 @@ def test_truncated_json_says_so(client: Client, gateway: LocalGateway) -> None:
     assert run.valid_error == "The answer was cut off after 16 tokens, so its JSON is not complete: raise max_tokens."
 
 
-def test_a_block_of_code_counts() -> None:
-    """Models write their JSON into a fence; it is read."""
-    found = AnswerSchema.of(Invoice).read(f"```json\n{json.dumps(GOOD)}\n```")
+WRAPPED = (
+    "```json\n{}\n```", "```JSON\n{}\n```", "```{}```", "```json {}\n```", "~~~\n{}\n~~~", "\ufeff{}", "\xa0{}\n\n",
+    "<think>\nIs it {{}}?\n</think>\n\n{}", "It is.\n</think>\n```json\n{}\n```",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("form", WRAPPED)
+def test_a_block_of_code_counts(form: str) -> None:
+    """Models write their JSON into a block of code, behind a byte-order mark or their thoughts; it is read."""
+    found = AnswerSchema.of(Invoice).read(form.format(json.dumps(GOOD)))
     assert found == (Invoice.model_validate(GOOD), None)
+
+
+@pytest.mark.parametrize("blank", [" ", "\n", "</think>", "`"])
+def test_an_answer_of_blanks_ends_at_once(blank: str) -> None:
+    """A model that writes blanks until its limit, in a block that never ends, held the kernel for minutes."""
+    text, run = "```json\n" + blank * 200_000, bf.Run(status="ok")
+    run.response = text
+    began = time.perf_counter()
+    assert AnswerSchema.of(Invoice).read(text)[0] is None
+    with pytest.raises(ValueError, match="is not the JSON asked for"):
+        json_reply(text, "grade", [1, 2])
+    assert [scorers.json_valid(fenced=fenced)(run, {}).value for fenced in (True, False)] == [0, 0]
+    assert time.perf_counter() - began < 5  # 0.1 s
+
+
+def test_whole_numbers_of_any_size_stay_whole(client: Client, gateway: LocalGateway) -> None:
+    """An identifier of 23 digits keeps them: it became a float, and was missing in the frame."""
+    number = 12345678901234567890123
+    script(gateway, ("Read 1", {"number": number}), ("Read 2", {"number": 7}))
+    schema = {"type": "object", "properties": {"number": {"type": "integer"}}}
+    result = bf.compare([A], "Read {{n}}", inputs={"n": [1, 2]}, schema=schema, client=client)
+    assert AnswerSchema.of(schema).read(json.dumps({"number": number})) == ({"number": number}, None)
+    assert list(result.frame["answer_number"]) == [str(number), "7"]
 
 
 class Node(BaseModel):
