@@ -59,9 +59,14 @@ class _LoggedRun:
     def cost_usd(self) -> float | None:
         """What all attempts cost together: a retry or a failed primary may be billed, too.
 
-        Unknown where that of the answer is: the others alone would be too little.
+        Unknown where that of the answer is: the others alone would be too little. So it is where the gateway ran tools
+        between calls of the model (`late_facts.is_one_of_several`): the row has the tokens of one.
         """
-        if self.served.status == "ok" and self.served.cost_usd is None:
+        served = self.served
+        # Both: Gemini's thinking is in one more count of ours (1.4.0), cached tokens are in one less of some SDKs'.
+        counts = [(getattr(one, name) for one in (self.run, served)) for name in ("completion_tokens", "total_tokens")]
+        part = all(ours and theirs and ours != theirs for ours, theirs in counts)
+        if served.status == "ok" and (served.cost_usd is None or part):
             return None
         known = [row.cost_usd for row in self.rows if row.cost_usd is not None]
         return math.fsum(known) if known else None

@@ -19,7 +19,7 @@ from operator import attrgetter, ne
 from typing import TYPE_CHECKING, Any
 
 from .._runs.cost import Price, add_price_cost, broken_off
-from .._runs.late_facts import add_log_rows, answered_in
+from .._runs.late_facts import add_log_rows, answered_in, is_one_of_several, tells_all_tokens
 from .._runs.pending import cost_follows, costs_settled
 from .._runs.run import Run
 from .._wire.gateway_errors import gateway_error, parse_error
@@ -215,7 +215,9 @@ class Costs:
                 continue
             found.append(one)
             old = _facts(one.run)
-            if not add_log_rows(one.run, [row for each in theirs for row in each], theirs[-1]):
+            logged = add_log_rows(one.run, [row for each in theirs for row in each], theirs[-1])
+            several = any(is_one_of_several(one.run, row) for row in theirs[-1])
+            if not logged and (tells_all_tokens(one.run) or not several):
                 priceless.append(one)
             self._learned(one, old)
             if len(found) % AT_ONCE == 0:

@@ -10,11 +10,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .._wire.metadata import name_of
+from .._numbers import version_numbers
+from .._wire.metadata import name_of, number_of
 from .cost import add_log_cost, logged_usd
 from .run import Run
 
-__all__ = ["add_log_rows", "answered_in", "request_type_of"]
+__all__ = ["add_log_rows", "answered_in", "is_one_of_several", "request_type_of", "tells_all_tokens"]
 
 Row = Mapping[str, Any]
 _FALLBACKS = 1_000_000
@@ -36,11 +37,32 @@ def add_log_rows(run: Run, rows: Sequence[Row], last: Sequence[Row]) -> bool:
     _add_who(run, answered)
     others = [row for row in rows if row is not answered]
     earlier = math.fsum(cost for row in others if (cost := logged_usd(row)) is not None) if others else 0.0
-    known = run.cost_usd is not None or add_log_cost(run, answered)
+    known = run.cost_usd is not None or (not is_one_of_several(run, answered) and add_log_cost(run, answered))
     if known and earlier:
         run.cost_usd = (run.cost_usd or 0.0) + earlier
         run.input_cost_usd = run.output_cost_usd = None  # no row says how the others are split
     return known
+
+
+def is_one_of_several(run: Run, row: Row) -> bool:
+    """Whether the answer took more calls of the model than `row` tells: the gateway ran tools between them (MCP).
+
+    Measured, 1.4.18 to 2.0.0-prerelease3: each call has a row under an id of its own that nothing links to the
+    request, whose row is the first call's. Only the counts of tokens show it.
+    """
+    logged = row.get("token_usage")
+    if run.status != "ok" or not isinstance(run.usage, Mapping) or not isinstance(logged, Mapping):
+        return False
+    pairs = [("prompt_tokens", "prompt_tokens"), ("completion_tokens", "completion_tokens")]
+    if run.request_type == "responses":
+        pairs = [("output_tokens", "completion_tokens")]
+    counts = [(number_of(run.usage.get(ours)), number_of(logged.get(theirs))) for ours, theirs in pairs]
+    return any(ours and theirs and ours != theirs for ours, theirs in counts)
+
+
+def tells_all_tokens(run: Run) -> bool:
+    """Whether an answer that took several calls of the model has the tokens of all; on 1.4.18 it has the last's."""
+    return version_numbers(run.gateway_version) >= (1, 5)
 
 
 def request_type_of(value: object) -> str | None:

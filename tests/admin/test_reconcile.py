@@ -181,6 +181,18 @@ def test_a_part_of_a_cost_is_not_filled_in(client_of: ClientOf) -> None:
     assert client.log.frame()["cost_usd"].isna().all()
 
 
+def test_a_row_of_one_call_of_several_has_not_the_cost_of_the_answer(client_of: ClientOf) -> None:
+    """Where the gateway ran tools between calls of the model, the row of the request is the first call's."""
+    with served(Table({"/api/logs": Log([log_row(1), log_row(2, id="unlinked")]).page})) as url:
+        client = client_of(url)
+        answer = {"prompt_tokens": 166, "completion_tokens": 45, "total_tokens": 211}
+        client.log.append(our_run(1, cost_usd=None, cost_source=None, **answer))
+        found = reconcile(since=None, client=client, fill=True)
+    assert found.filled == 0
+    assert found.differences["figure"].tolist() == list(answer)
+    assert client.log.frame()["cost_usd"].isna().all()
+
+
 def test_the_time_asked_for(client_of: ClientOf) -> None:
     """Rows just outside the time still join, as clocks differ, but are not reported as only the gateway's."""
     rows = [log_row(number) for number in (5, 29, 31, 35, 62)]

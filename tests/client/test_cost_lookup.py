@@ -195,6 +195,61 @@ def test_the_log_says_who_served() -> None:
     assert nameless.request_type == "chat_completion"
 
 
+class ToolsBetween:
+    """A gateway that runs tools between two calls of a model and logs each call under an id of its own.
+
+    Captured (shortened) from 1.4.18, 1.5.1, 1.5.16 and 2.0.0-prerelease3: the answer has the tokens of both calls, on
+    1.4.18 those of the last.
+    """
+
+    USAGE = (
+        {"prompt_tokens": 5, "completion_tokens": 5, "total_tokens": 10},
+        {"prompt_tokens": 161, "completion_tokens": 40, "total_tokens": 201},
+    )
+
+    def __init__(self, version: str) -> None:
+        self.version = version
+        self.rows: list[dict[str, Any]] = []
+        first, last = self.USAGE
+        self.usage = last if version == "v1.4.18" else {name: first[name] + last[name] for name in first}
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        if scope["path"] == "/v1/chat/completions":
+            sent = dict(scope["headers"])[b"x-request-id"].decode()
+            for id_, usage in zip((sent, "unlinked"), self.USAGE, strict=True):
+                cost = usage["prompt_tokens"] * 1.5e-7 + usage["completion_tokens"] * 6e-7
+                row = {"id": id_, "parent_request_id": None, "status": "success", "object": "chat_completion"}
+                self.rows.insert(0, row | {"provider": "openai", "model": "m", "cost": cost, "token_usage": usage})
+            choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Sunny."}}
+            served_by = {"request_type": "chat_completion", "provider": "openai", "resolved_model_used": "m"}
+            served_by |= {"original_model_requested": "m"}
+            answer: Any = {"id": "c", "choices": [choice], "usage": self.usage, "extra_fields": served_by}
+        elif scope["path"] == "/api/logs":
+            answer = {"logs": self.rows, "has_logs": True}
+        elif scope["path"] == "/v1/models":
+            answer = {"data": [{"id": "openai/m", "pricing": {"prompt": "0.00000015", "completion": "0.0000006"}}]}
+        else:
+            answer = self.version
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+        await send({"type": "http.response.body", "body": orjson.dumps(answer)})
+
+
+@pytest.mark.parametrize(
+    ("version", "cost"), [("v1.4.18", None), ("v1.5.1", 5.19e-05), ("v2.0.0-prerelease3", 5.19e-05)]
+)
+def test_an_answer_with_tools_at_the_gateway_costs_all_its_calls(
+    version: str, cost: float | None, tmp_path: Path
+) -> None:
+    """The log has the first call only under the request's id: all cost by the prices, or unknown where tokens lack."""
+    with served(ToolsBetween(version)) as url:
+        client = Client(url, log=RunLog(tmp_path / "runs.jsonl"))
+        run = client.chat("openai/m", "The weather in Rome?")
+        client.wait_costs([run], 30)
+    assert run.cost_usd == (None if cost is None else pytest.approx(cost))
+    assert run.cost_source == (None if cost is None else "prices")
+
+
 @pytest.mark.parametrize("index", [1 << 70, -1, 1.0, True, "1", None])
 def test_what_is_no_place_among_the_fallbacks_is_unknown(index: object, tmp_path: Path) -> None:
     """It keeps nothing else out of the log."""

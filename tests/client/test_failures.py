@@ -262,9 +262,7 @@ def test_a_stream_that_begins_with_a_passing_error_is_tried_again(
     assert len(posts(gateway)) == (2 if passing else 1)
 
 
-def test_a_comparison_does_not_pay_twice_for_a_stream_that_a_limit_ends(
-    client: Client, gateway: LocalGateway
-) -> None:
+def test_a_comparison_does_not_pay_twice_for_a_stream_that_a_limit_ends(client: Client, gateway: LocalGateway) -> None:
     """What is refused before any text is sent again, once the lane is narrower; what had text is not."""
     gateway.script([{"status": 400, "body": BEGUN_WITH["rate_limit_error"], "times": 1}])
     assert bf.compare(["azure/fast"], "Hello", client=client, max_tokens=3).frame["status"].tolist() == ["ok"]

@@ -182,7 +182,11 @@ def test_the_exception_fits_the_error(info: dict[str, Any], kind: type[GatewayEr
         ({"error": {"message": "m"}, "extra_fields": AZURE}, 502, "The provider, or what is before it"),
         ({"error": {"type": "overloaded_error", "message": "m"}, "extra_fields": AZURE}, 400, "overloaded"),
         ({"error": {"type": "rate_limit_error", "message": "m"}, "extra_fields": AZURE}, 400, "Wait and try again"),
-        ({"error": {"code": "invalid_api_key", "message": "m"}, "extra_fields": AZURE}, 400, "provider refused the key"),
+        (
+            {"error": {"code": "invalid_api_key", "message": "m"}, "extra_fields": AZURE},
+            400,
+            "provider refused the key",
+        ),
         ({"error": {"code": "content_filter", "message": "m"}}, 400, "change the prompt"),
         ({"error": {"code": "context_length_exceeded", "message": "m"}}, 400, "Shorten the prompt"),
         ({"error": {"type": "server_error", "message": "m"}}, None, "try again"),
