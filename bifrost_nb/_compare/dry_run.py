@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -20,6 +20,7 @@ from .._client.model_list import prices_in
 from .._client.token_count import checked, count_tokens
 from .._prompts.messages import transcript
 from .._runs.cost import Price
+from .._runs.unlisted_prices import asks_for_unlisted
 from .._safe_text import plain
 from ..errors import BifrostError
 from .api_choice import MEDIA
@@ -185,7 +186,8 @@ def _row(
     longest = None if asked.kind in MEDIA else _longest(asked, model)
     price = prices_in([model or {}]).get(asked.deployment, Price(None, None))
     low = high = None
-    if price.prompt is not None and price.completion is not None and prompt_tokens is not None:
+    priced = not any(asks_for_unlisted(each) for each in _asked_with(send))
+    if priced and price.prompt is not None and price.completion is not None and prompt_tokens is not None:
         calls = len(send) * (price.request or 0.0)
         low = None if asked.kind in MEDIA else calls + sum(texts.values()) * price.prompt + answers * price.completion
         most = calls + prompt_tokens * price.prompt
@@ -251,6 +253,12 @@ def _read_tokens(trials: Sequence[Trial]) -> dict[str, int]:
     parameters = trials[0].asked.parameters
     of_all, by_row = of(shared_by_rows(parameters)), columns_of(parameters)
     return {one.trial_id: of_all + (of(for_row(by_row, one.prompt.values)) if by_row else 0) for one in trials}
+
+
+def _asked_with(trials: Sequence[Trial]) -> Iterator[Mapping[str, Any]]:
+    """The parameters of `trials`; those of each where rows have tools of their own."""
+    for one in trials if trials and columns_of(trials[0].asked.parameters) else trials[:1]:
+        yield for_row(one.asked.parameters, one.prompt.values)
 
 
 def counted_tokens(client: Client, plan: Plan, done: Mapping[str, Any]) -> dict[str, dict[str, int]]:

@@ -11,11 +11,13 @@ from typing import Any
 
 from .run import Run
 
-__all__ = ["has_unlisted"]
+__all__ = ["asks_for_unlisted", "has_unlisted"]
 
 _PLAIN_TIERS = {"", "auto", "default", "standard", "on_demand", "batch"}  # the last has its rate in the price
 _READ = ("prompt_tokens_details", "input_tokens_details")
 _WRITTEN = ("completion_tokens_details", "output_tokens_details")
+_OWN_TOOLS = (None, "function", "custom")
+"""Tools that the caller runs."""
 _HOSTED = ("web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call")
 """Tools of OpenAI's that are paid for by the call or the session."""
 
@@ -24,6 +26,20 @@ def has_unlisted(run: Run) -> bool:
     """Whether part of `run` has another price than its list of models tells."""
     usage = _object(run.usage)
     return any(map(_counts, _apart(usage))) or _tier(run, usage) not in _PLAIN_TIERS or any(_hosted(run.raw))
+
+
+def asks_for_unlisted(parameters: Mapping[str, Any]) -> bool:
+    """Whether a call with `parameters` may cost what a list of models does not tell: tools that run at the provider,
+    which also reads what they find, sound, another tier."""
+    asked = {**_object(parameters.get("extra")), **parameters}
+    tools, tier, kinds = asked.get("tools"), asked.get("service_tier"), asked.get("modalities")
+    listed = tools if isinstance(tools, list | tuple) else ()
+    return (
+        any(_object(each).get("type") not in _OWN_TOOLS for each in listed)
+        or asked.get("web_search_options") is not None
+        or (isinstance(tier, str) and tier.lower() not in _PLAIN_TIERS)
+        or (isinstance(kinds, list | tuple) and "audio" in kinds)
+    )
 
 
 def _apart(usage: Mapping[str, Any]) -> Iterator[Any]:

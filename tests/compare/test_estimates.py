@@ -63,11 +63,16 @@ def test_the_least_limit_of_an_answer_is_in_the_estimate(client: Client, gateway
         {"deployments": ["openai/gpt-4o-mini-tts"], "api": "speech", "voice": "alloy"},
         {"api": "responses", "previous_response_id": "resp_1"},
         {"chat": True, "headers": {"X-BF-Prompt-ID": "p1"}},
+        {"api": "responses", "tools": [{"type": "web_search"}]},
+        {"api": "responses", "tools": "t", "inputs": {"x": ["bird", "tree"], "t": [None, [{"type": "web_search"}]]}},
+        {"chat": True, "extra": {"web_search_options": {}}},
+        {"chat": True, "service_tier": "priority"},
     ],
-    ids=["image", "speech", "conversation", "repository"],
+    ids=["image", "speech", "conversation", "repository", "search", "search of a row", "search of a chat", "tier"],
 )
 def test_what_is_not_priced_by_what_is_sent_is_unknown(client: Client, gateway: LocalGateway, options: Any) -> None:
-    """A picture is none of its prompt's tokens; turns that the provider or the gateway keeps are not seen here."""
+    """A picture is none of its prompt's tokens; turns that the provider or the gateway keeps are not seen here, and
+    the price list has neither its searches nor its tiers."""
     asked = {"deployments": [OTHER], **ASKED, **options, "client": client}
     if options.get("api") in ("image", "speech"):
         del asked["max_tokens"]
