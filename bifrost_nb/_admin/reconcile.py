@@ -64,7 +64,7 @@ class _LoggedRun:
         """
         served = self.served
         # Both: Gemini's thinking is in one more count of ours (1.4.0), cached tokens are in one less of some SDKs'.
-        counts = [(getattr(one, name) for one in (self.run, served)) for name in ("completion_tokens", "total_tokens")]
+        counts = ((self.run.completion_tokens, served.completion_tokens), (self.run.total_tokens, served.total_tokens))
         part = all(ours and theirs and ours != theirs for ours, theirs in counts)
         if served.status == "ok" and (served.cost_usd is None or part):
             return None
