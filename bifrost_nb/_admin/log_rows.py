@@ -34,14 +34,14 @@ def run_of(row: Mapping[str, Any], hide: Hide) -> Run:
     """
     row_id = _text(row.get("id"), hide) or ""
     index = cell(row.get("fallback_index"), "Int64")
-    asked = _text(row.get("alias"), hide) or _text(row.get("model"), hide)
+    alias, told = _text(_alias(row), hide), _text(row.get("model"), hide)
     run = Run(run_id=row_id, request_id=row_id)
     if index:  # a fallback's row has a new id; its parent is the request
         run.request_id = _text(row.get("parent_request_id"), hide) or row_id
     run.started_at = cell(row.get("timestamp"), "datetime64[us, UTC]")
     run.request_type = cast("str", None if (kind := request_type_of(row.get("object"))) is None else hide(kind))
-    run.provider, run.model = _text(row.get("provider"), hide), asked
-    run.model_deployment = _text(row.get("model"), hide) if row.get("alias") else None
+    run.provider, run.model = _text(row.get("provider"), hide), alias or told
+    run.model_deployment = told if alias else None
     run.is_fallback, run.fallback_index = None if index is None else index > 0, index
     if index == 0:
         run.requested_provider, run.requested_model = run.provider, run.model
@@ -64,6 +64,15 @@ def run_of(row: Mapping[str, Any], hide: Hide) -> Run:
         run.error_message = _summary_error(row.get("content_summary"), run.prompt, hide)
     run.params, run.tags = _params(row, hide), _object(row.get("metadata"), hide)
     return run
+
+
+def _alias(row: Mapping[str, Any]) -> object:
+    """The gateway's name of the model, where the row has one beside the provider's.
+
+    In that of a streamed fallback 2.0.0-prerelease3 writes the primary's; rows with an ``app`` are of 2.0.
+    """
+    streamed = str(row.get("object")).endswith("_stream")
+    return None if row.get("fallback_index") and streamed and "app" in row else row.get("alias")
 
 
 def _params(row: Mapping[str, Any], hide: Hide) -> dict[str, Any]:

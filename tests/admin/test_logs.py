@@ -387,6 +387,27 @@ def test_fallbacks_share_their_primarys_request(client_of: ClientOf, gateway: Lo
     assert frame["prompt"].iloc[1] == "Hi"
 
 
+@pytest.mark.parametrize(
+    ("kind", "row", "model", "deployment"),
+    [
+        ("chat_completion_stream", {"alias": "always-fails", "model": "small", "app": "Other"}, "small", None),
+        ("chat_completion", {"alias": "gpt-4o", "model": "gpt-4o-2024", "app": "Other"}, "gpt-4o", "gpt-4o-2024"),
+        ("chat_completion_stream", {"alias": "gpt-4o", "model": "gpt-4o-2024"}, "gpt-4o", "gpt-4o-2024"),
+    ],
+    ids=["2.0 streamed", "2.0 whole", "1.5.16 streamed"],
+)
+def test_a_streamed_fallback_is_not_told_under_the_primarys_name(
+    client_of: ClientOf, kind: str, row: dict[str, Any], model: str, deployment: str | None
+) -> None:
+    """2.0.0-prerelease3 writes that as the fallback's alias (captured): a deployment that there is not."""
+    primary = log_row(1, status="error", object=kind, model="always-fails")
+    fallback = log_row(2, object=kind, provider="local", parent_request_id="row-1", fallback_index=1, **row)
+    frame = of_rows(client_of, [primary, fallback])
+    assert frame["requested_model"].tolist() == ["always-fails"] * 2
+    assert frame["model"].tolist() == ["always-fails", model]
+    assert frame["model_deployment"].fillna("none").tolist() == ["none", deployment or "none"]
+
+
 def test_a_session_is_no_request(client_of: ClientOf) -> None:
     """A primary's row may have a session as its parent; its request id is its own all the same."""
     frame = of_rows(client_of, [log_row(1, parent_request_id="session-1")])
