@@ -88,7 +88,7 @@ def anatomy(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     name_rows(ax, table.index)
     ax.invert_yaxis()
     ax.set_xlim(0, 1.15 * float(left.max()) or 1)
-    legend_below(ax, columns=3)
+    legend_below(ax, columns=max(1, len(ax.containers)))  # one row: in columns it would run down, not along the bar
     return ax
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ..errors import ConfigurationError
-from .style import as_label, axes, styles, time_axis
+from .style import Style, as_label, axes, styles, time_axis
 
 __all__ = ["gateway_chart"]
 
@@ -22,6 +23,8 @@ _FIGURES = {
 }
 _MOST = 8
 """Series drawn one by one; a legend of thirty models tells nothing."""
+_FURTHER = (("--", "s", "xxx"), (":", "D", "..."), ("-.", "^", "|||"), ("-", "v", "---"))
+"""Line, marker and hatch of what is told of one model beyond its first series."""
 _TIME = ("bucket_start", "bucket_s")
 
 
@@ -42,7 +45,9 @@ def gateway_chart(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     if frame.empty:
         ax.text(0.5, 0.5, "no requests", transform=ax.transAxes, ha="center", va="center", color="#666666")
         return ax
-    names = frame[labels].fillna("unknown").agg(" ".join, axis="columns") if labels else "all"
+    said = frame[labels].fillna("unknown")
+    names = said.agg(" ".join, axis="columns") if labels else "all"
+    owners = dict(zip(names, said[labels[0]], strict=True)) if labels else {}
     table = frame.assign(series=names).pivot_table(
         index="bucket_start", columns="series", values=figure, aggfunc="sum", min_count=1, sort=False, dropna=False
     )
@@ -52,16 +57,30 @@ def gateway_chart(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     widths = frame["bucket_s"].dropna()
     bucket_s = float(widths.max() or 60) if len(widths) else 60.0
     if figure in ("latency_ms", "tokens_per_s"):
-        _lines(ax, table, styles(table.columns), bucket_s)
+        _lines(ax, table, _looks(table.columns, owners), bucket_s)
     else:
         table = _largest(table)
-        _bars(ax, table, styles(table.columns), bucket_s)
+        _bars(ax, table, _looks(table.columns, owners), bucket_s)
     first, last = (when.tz_convert(None) for when in (table.index[0], table.index[-1]))
     ax.set_xlim(first, last + np.timedelta64(int(1000 * bucket_s), "ms"))  # empty buckets are a fact, too
     ax.set_ylim(bottom=0)
     time_axis(ax)
     ax.legend(frameon=False)
     return ax
+
+
+def _looks(names: Iterable[str], owners: Mapping[str, str]) -> dict[str, Style]:
+    """A model, or provider, has one colour in every chart: its further series differ by line, marker and hatch."""
+    look = styles(owners.get(name, name) for name in names)
+    found: dict[str, Style] = {}
+    drawn: dict[str, int] = {}
+    for name in names:
+        owner = owners.get(name, name)
+        style = look[owner]
+        others = [style, *(Style(style.colour, *one) for one in _FURTHER if one[-1] != style.hatch)]
+        found[name] = others[drawn.get(owner, 0) % len(others)]
+        drawn[owner] = drawn.get(owner, 0) + 1
+    return found
 
 
 def _columns(frame: pd.DataFrame) -> tuple[str, list[str]]:

@@ -201,6 +201,19 @@ def test_latency_is_lines_in_the_middle_of_buckets() -> None:
     assert ax.get_ylabel() == "latency (ms)"
 
 
+def test_a_model_has_one_colour_in_every_chart() -> None:
+    """Its requests, answered or failed, have the colour of its cost and differ by hatch; another has another."""
+    cost = gateway_chart(buckets([(0, 60, "small", 1.0), (0, 60, "large", 2.0)], COLUMNS["cost"]))
+    counts = [(0, 60, model, status, 3) for model in ("small", "large") for status in ("ok", "error", "cancelled")]
+    models = gateway_chart(buckets(counts, COLUMNS["models"]))
+    bars = {str(one.get_label()): one[0] for chart in (cost, models) for one in chart.containers}
+    for model in ("small", "large"):
+        own = [bars[f"{model} {status}"] for status in ("ok", "error", "cancelled")]
+        assert {bar.get_facecolor() for bar in own} == {bars[model].get_facecolor()}
+        assert len({bar.get_hatch() for bar in own}) == 3
+    assert bars["small"].get_facecolor() != bars["large"].get_facecolor()
+
+
 def test_many_models_are_summed_up() -> None:
     """Beyond eight series the smallest are one, nothing is lost, and series of zeros are not in the legend."""
     rows = [(0, 60, f"model-{number}", float(number)) for number in range(30)]
