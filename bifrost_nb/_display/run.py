@@ -134,7 +134,7 @@ def answer_html(run: Run, form: str = "md", *, media: Literal["whole", "small", 
         parts.append(f"<details><summary>Reasoning</summary>{preformatted(run.reasoning)}</details>")
     if len(run.texts) > 1:
         label = '<p style="font-weight:600">Choice {}</p>'
-        parts += [label.format(index) + shown(each) for index, each in enumerate(run.texts)]
+        parts += [label.format(number) + shown(each) for number, each in enumerate(run.texts, 1)]
     elif run.text:
         parts.append(shown(run.text))
     if calls := called(run):
@@ -226,7 +226,7 @@ def _trouble_html(run: Run) -> str:
 
 def _answer_markdown(run: Run) -> list[str]:
     if len(run.texts) > 1:
-        said = [part for index, each in enumerate(run.texts) for part in (f"**Choice {index}**", plain(each))]
+        said = [part for number, each in enumerate(run.texts, 1) for part in (f"**Choice {number}**", plain(each))]
     else:
         said = [plain(run.text)]
     said += [indent(called(run), "    ")]  # code, which no fence in it can end
@@ -240,14 +240,14 @@ def beside_first(run: Run) -> str:
     """
     from .media import media_text
 
-    others = (f"\n[{index}] {plain(each)}" for index, each in enumerate(run.texts) if index)
+    others = (f"\n[{number}] {plain(each)}" for number, each in enumerate(run.texts[1:], 2))
     said = "\n".join(part for part in (*others, called(run), media_text(run)) if part)
     return said or ("" if run.text else f"({nothing_said(run)})")
 
 
 def _answer_text(run: Run) -> str:
     if len(run.texts) > 1:
-        said = "\n\n".join(f"[{index}] {plain(each)}" for index, each in enumerate(run.texts))
+        said = "\n\n".join(f"[{number}] {plain(each)}" for number, each in enumerate(run.texts, 1))
     else:
         said = plain(run.text)
     return "\n".join(part for part in (said, called(run)) if part) or f"({nothing_said(run)})"

@@ -82,7 +82,9 @@ def _name(kind: str) -> str:
 
 
 def described(url: Any) -> str:
-    """``[picture: PNG, 12 kB]``, for people."""
+    """``[picture: PNG, 12 kB]``, for people; ``[picture: PNG]`` of one that `shortened` has left out."""
+    if isinstance(url, str) and (short := _SHORT.fullmatch(url)):
+        return f"[picture: {_name(short[1])}]"
     found = _DATA_URL.fullmatch(url) if isinstance(url, str) else None
     if found is None:
         return f"[picture: {plain(url, 80)}]"
@@ -121,6 +123,7 @@ def _opens(content: bytes) -> bool:
         return False
 
 
+_SHORT = re.compile(r"data:(image/[a-z0-9+.-]{1,40});sha256=[0-9a-f]{16}")
 _LONG = re.compile(r"(data:[a-z]+/[a-z0-9+.-]{1,40});base64,([A-Za-z0-9+/]+={0,2})")
 
 

@@ -116,9 +116,10 @@ def _prompts(comparison: Comparison, frame: pd.DataFrame) -> Iterator[str]:
         return
     plan = comparison.plan
     count = f"{len(plan.prompts):,} prompt{'s' if len(plan.prompts) > 1 else ''}"
-    often = "once" if plan.repeats == 1 else f"{plan.repeats:,} times"
-    which = "the first of each template" if len(names) > 1 else "the first"
-    yield f"<p>{count}, each sent {often} by each variant; {which}:</p>"
+    often = {1: "once", 2: "twice"}.get(plan.repeats, f"{plan.repeats:,} times")
+    which = "; the first of each template" if len(names) > 1 else ""
+    which = which or ("; the first" if len(plan.prompts) > FIRST_PROMPTS else "")
+    yield f"<p>{count}, each sent {often} to each variant{which}:</p>"
     if len(names) > 1:
         firsts = own.drop_duplicates("template")[:MOST_TEMPLATES]
         shown = [(str(name), str(text)) for name, text in firsts.itertuples(index=False, name=None)]

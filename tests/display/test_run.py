@@ -76,7 +76,7 @@ def test_text_is_the_answer_and_one_line_of_facts() -> None:
         ),
         ({"response": None, "texts": []}, "(the answer is empty)"),
         ({"response": None, "texts": [], "status": "timeout"}, "(no text arrived)"),
-        ({"texts": ["one", "two"]}, "[0] one\n\n[1] two"),
+        ({"texts": ["one", "two"]}, "[1] one\n\n[2] two"),
         ({"tool_calls": [{"function": {"name": "f", "arguments": "{}"}}], "response": None, "texts": []}, "f({})"),
         ({"tool_calls": [{"function": "odd"}], "response": None, "texts": []}, "(the answer is empty)"),
     ],
@@ -86,7 +86,7 @@ def test_each_fact_is_said(changes: dict[str, Any], said: str) -> None:
     run = answered(**changes)
     assert said in as_text(run)
     shown = " ".join(read(as_html(run)).text.split())
-    for part in said.replace("[0] ", "").replace("[1] ", "").split("\n"):
+    for part in said.replace("[1] ", "").replace("[2] ", "").split("\n"):
         assert " ".join(part.strip("()").split()) in shown
 
 
@@ -309,7 +309,7 @@ def test_markdown_says_all_of_an_answer() -> None:
     """Every choice, the calls as code that none of them can end, and words where there is nothing."""
     called = [{"function": {"name": "f", "arguments": "```\n# not a heading"}}]
     html = MarkdownIt().render(as_markdown(answered(texts=["one", "two"], tool_calls=called)))
-    assert all(said in html for said in ("<strong>Choice 1</strong>", "<p>two</p>", "<pre><code>f(```\n# not a"))
+    assert all(said in html for said in ("<strong>Choice 2</strong>", "<p>two</p>", "<pre><code>f(```\n# not a"))
     assert as_markdown(answered(response="", texts=[""])).startswith("*the answer is empty*")
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from pathlib import Path
 
 import pytest
 from PIL import Image, ImageOps
 
-from bifrost_nb._prompts.pictures import data_url
+from bifrost_nb._prompts.messages import readable
+from bifrost_nb._prompts.pictures import data_url, described, shortened
 from bifrost_nb._prompts.value_text import Fault
 
 
@@ -123,3 +125,11 @@ def test_a_palette_with_a_hole_and_sixteen_bits() -> None:
     assert sent.convert("RGBA").getpixel((2, 2)) == (0, 255, 0, 0)
     deep = Image.new("I;16", (8, 5), 40_000)
     assert Image.open(io.BytesIO(base64.b64decode(data_url(deep).partition(",")[2]))).getpixel((2, 2)) == 40_000
+
+
+def test_a_picture_left_out_is_named_without_its_digest() -> None:
+    """A frame has a digest in the place of a picture; a person reads that there was one, and of what kind."""
+    url = data_url(saved("PNG"))
+    asked = json.dumps([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}])
+    assert described(url).startswith("[picture: PNG, ")
+    assert readable(shortened(asked)) == "[picture: PNG]"

@@ -253,7 +253,7 @@ def test_the_terminal_leaves_no_choice_out() -> None:
         race.receive([RaceUpdate(0, [Piece(0, run.text, "", 1.0)] if run.text else [])])
         Terminal(race, out).update(final=True)
         written.append(out.getvalue())
-    assert "a\n\n[1] b\n\n[2] c\n" in written[0]
+    assert "a\n\n[2] b\n\n[3] c\n" in written[0]
     assert "(the answer is empty)\n" in written[1]
 
 
