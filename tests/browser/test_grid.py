@@ -50,6 +50,16 @@ def board(cell: Cell) -> Any:
     return cell.output.locator(".bifrost-board")
 
 
+def test_the_whole_header_sorts(lab: Notebook, grid: Cell) -> None:
+    """A click anywhere in a header sorts by it, also beside its words."""
+    root = board(grid)
+    head = root.locator("thead th").nth(1)
+    head.wait_for()
+    box = head.bounding_box()
+    head.click(position={"x": box["width"] - 8, "y": box["height"] / 2})
+    lab.until(lambda: head.get_attribute("aria-sort") == "ascending", 30, "the order")
+
+
 def test_look_through(either: Notebook, gateway: LocalGateway) -> None:
     """Filter, sort and pages change the rows; an opened answer has text, facts and story; a diff marks words."""
     root = board(shown(either, gateway))

@@ -545,3 +545,17 @@ def test_a_schema_by_hand(
     for words in ("Answers are read as Order", "1 of 1 valid", "0 of 1 valid"):
         assert words in html
     lab.theme("Light")
+
+
+def test_ctrl_enter_right_after_the_last_key(lab: Notebook) -> None:
+    """Typed and sent in one go: it runs, though the kernel has not yet said that the form is complete."""
+    page = Page(lab, "['azure/fast'], 'Say {{colour}}.', client=client")
+    line = page.root.locator(".bifrost-pg-line")
+    lab.until(lambda: "Fill in {{colour}}" in line.inner_text(), 30, "what is missing")
+    page.label("{{colour}}").focus()
+    lab.page.evaluate(
+        """() => { const field = document.activeElement; field.value = "green";
+        field.dispatchEvent(new Event("input", { bubbles: true }));
+        field.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", ctrlKey: true, bubbles: true })); }"""
+    )
+    lab.until(lambda: "1 run: 1 done" in line.inner_text(), 30, "the answer")

@@ -70,8 +70,8 @@ function answerView(parent, answer, rate) {
   const press = (rating) => {
     for (const [name, node] of Object.entries(thumbs)) node.setAttribute("aria-pressed", String(name === rating));
   };
-  for (const [name, sign, words] of [["up", "\u{1F44D}\uFE0E", "Good"], ["down", "\u{1F44E}\uFE0E", "Bad"]]) {
-    thumbs[name] = button(row, sign + " " + words, words + " answer", () => { press(name); rate({ rating: name }); });
+  for (const [name, words] of [["up", "Good"], ["down", "Bad"]]) { // no thumbs: a system without emoji shows boxes
+    thumbs[name] = button(row, words, words + " answer", () => { press(name); rate({ rating: name }); });
   }
   press(answer.rating);
   const note = make("input", "note", row);
@@ -237,7 +237,11 @@ export default () => ({
             const line = make("span", "badges", node);
             for (const one of cell.badges) badge(line, one);
           }
-          make("span", "said", node, (cell.state === "mixed" ? "\u25B3 " : "") + cell.said);
+          const facts = make("span", "said", node, cell.state === "mixed" ? "\u25B3 " : "");
+          cell.said.split(" \u00b7 ").forEach((fact, place) => {
+            if (place) facts.append(" \u00b7 ");
+            make("span", "whole", facts, fact);
+          });
           return node;
         });
       });

@@ -40,6 +40,7 @@ export default {
     let others = {}; // parameters without a control here, kept as they are
     let drawn = null; // the revision on the page
     let timer = null;
+    let ahead = false; // the form is newer than what the kernel last told of it
     let looks = 0;
 
     function make(tag, name, parent, text) {
@@ -213,12 +214,14 @@ export default {
     }
 
     function changed() {
+      ahead = true;
       clearTimeout(timer);
       timer = setTimeout(() => { timer = null; model.send({ form: form() }); }, SETTLE_MS);
     }
 
     function start() {
-      if (run.disabled) return;
+      // What was typed a moment ago may have mended what the kernel last said is wrong: it is asked again.
+      if (model.get("told").running || (run.disabled && !ahead)) return;
       clearTimeout(timer);
       timer = null;
       model.send({ form: form(), do: "run" });
@@ -365,6 +368,7 @@ export default {
     function drawTold() {
       const told = model.get("told");
       run.textContent = told.calls > 1 ? "Run \u00b7 " + told.calls + " calls" : "Run";
+      ahead = timer !== null;
       run.disabled = Boolean(told.running || told.problem);
       halt.disabled = !told.running;
       root.setAttribute("aria-busy", String(Boolean(told.running)));
