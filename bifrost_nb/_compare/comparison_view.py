@@ -96,6 +96,7 @@ COLUMNS = (
     _TableColumn("tokens/s", lambda row: amount(_known(row.tokens_per_s_p50), "number"), "tokens_per_s_p50"),
     _TableColumn("by fallback", _fallbacks),
 )
+"""The last one where some fallback answered, or nobody knows: a column of 0 % would push others off a narrow page."""
 
 
 def _columns(table: pd.DataFrame) -> list[_TableColumn]:
@@ -103,7 +104,9 @@ def _columns(table: pd.DataFrame) -> list[_TableColumn]:
     names = [str(name).removesuffix("_mean") for name in table if str(name).endswith("_mean")]
     judged = [name for name in names if is_score(name)]
     scores = [_TableColumn(name.removeprefix("score_"), _score(name), f"{name}_mean") for name in judged]
-    return [*COLUMNS[:2], *scores, *COLUMNS[2:]]
+    shares = table["fallback_share"][table["ok"] > 0]
+    rest = COLUMNS[2:] if (shares.isna() | (shares.fillna(0.0) > 0)).any() else COLUMNS[2:-1]
+    return [*COLUMNS[:2], *scores, *rest]
 
 
 def _score(name: str) -> Callable[[Row], str]:
@@ -149,13 +152,13 @@ def _cell(column: _TableColumn, row: Row, summary: pd.DataFrame) -> Markup:
         parts = text.replace(" (", "\n(").replace(" + ", "\n+ ").replace(", ", ",\n").split("\n")
         text = " ".join(f'<span style="white-space:nowrap">{part}</span>' if " " in part else part for part in parts)
     value = None if column.bar is None else _known(getattr(row, column.bar))
-    if column.bar is None or value is None:
+    if column.bar is None or value is None or len(summary) < 2:  # one bar alone is compared with nothing
         return Markup(text)
     largest = _known(summary[column.bar].max()) or 0.0
     width = round(100 * value / largest) if largest > 0 else 0
     # A rule under the number: its length is the value, its colour says nothing.
     rule = f'<div style="height:4px;width:{width}%;margin-left:auto;background:{BLUE}"></div>'
-    return Markup(f'{text}<div style="height:4px;min-width:60px">{rule}</div>')
+    return Markup(f'{text}<div style="height:4px;min-width:48px">{rule}</div>')
 
 
 def _head(comparison: Comparison) -> str:

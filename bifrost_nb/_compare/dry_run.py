@@ -87,8 +87,12 @@ class DryRun:
         return f"<div><div>{text(self._sentence())}</div>{rows}</div>"
 
     def _shown(self) -> pd.DataFrame:
-        """The frame in words: dollars, minutes, and a dash for what is unknown."""
-        shown = self.frame.astype(object).where(self.frame.notna(), None)
+        """The frame in words: dollars, minutes, and a dash for what is unknown; no column that says nothing of any."""
+        frame = self.frame
+        nothing = ["minutes"] if frame["minutes"].isna().all() else []  # the sentence says that the time is unknown
+        nothing += ["too_long"] if frame["too_long"].eq(0).fillna(value=False).all() else []
+        shown = frame.drop(columns=nothing)
+        shown = shown.astype(object).where(shown.notna(), None)
         for name in shown.columns:
             if name.endswith("_usd"):
                 shown[name] = [amount(value, name) for value in shown[name]]

@@ -82,7 +82,7 @@ def table(
         ][1 if titles else 0 :]
         return f"<tr>{first}" + "".join(f'<td style="{look}">{_cell(cell)}</td>' for look, cell in rest) + "</tr>"
 
-    heads = "".join(f'<th scope="col" style="{style(place)}">{_cell(cell)}</th>' for place, cell in enumerate(head))
+    heads = "".join(f'<th scope="col" style="{style(place)}">{_heading(cell)}</th>' for place, cell in enumerate(head))
     top = f"<thead><tr>{heads}</tr></thead>" if head else ""
     named = f' aria-label="{escape(displayable(label), quote=True)}"' if label else ""
     body = "".join(map(row, lines))
@@ -112,6 +112,11 @@ def note(content: object) -> Markup:
 
 def _cell(content: object) -> str:
     return content if isinstance(content, Markup) else text(content)
+
+
+def _heading(content: object) -> str:
+    """A column's name, which may break behind its underscores: ``max_completion_tokens`` over figures of one digit."""
+    return _cell(content) if isinstance(content, Markup) else text(content).replace("_", "_<wbr>")
 
 
 def _figures(rows: Sequence[Sequence[object]]) -> set[int]:

@@ -26,7 +26,7 @@ SEEN = """root => {
         .map(th => th.textContent);
 }"""
 RECTS = "nodes => nodes.map(n => n.getBoundingClientRect()).map(r => [r.top, r.left, r.width].map(Math.round))"
-Shown = Callable[[str, int, str], Any]
+Shown = Callable[..., Any]
 
 
 @pytest.fixture
@@ -61,6 +61,23 @@ def test_a_table_shows_what_it_costs(shown: Shown, client: Client, pictures: Pat
     money = page.locator("tbody tr").first.locator("td").nth(3)
     assert money.inner_text().startswith("$")
     assert money.evaluate("td => getComputedStyle(td).textAlign") == "right"
+
+
+def test_a_table_fits_a_narrow_page(shown: Shown, client: Client, pictures: Path) -> None:
+    """At 700 pixels nothing of it is out of sight: a column of no fallbacks is left out, one of some is not."""
+    names = ["azure/fast", "azure/large", "openai/gpt-3.5-turbo-instruct"]
+    asked: dict[str, Any] = {"prompt": "Say {{n}}.", "inputs": {"n": list(range(6))}, "client": client, "max_tokens": 8}
+    found = compare(names, **asked)
+    client.wait_costs(found.runs)
+    page = shown(found._repr_html_(), OUTPUT[700])
+    page.screenshot(path=str(pictures / "narrow-table-whole.png"))
+    heads = page.locator("thead th").all_inner_texts()
+    assert page.locator("body").evaluate(SEEN) == heads
+    assert heads[-1] == "tokens/s"
+    rescued = compare(["azure/always-fails"], fallbacks=["azure/fast"], **asked)
+    assert "by fallback" in rescued._repr_html_()
+    assert "by fallback" in repr(rescued)
+    assert "too_<wbr>long" not in compare(names, dry_run=True, fresh=True, **asked)._repr_html_()
 
 
 def rows_of(rects: list[list[int]]) -> list[tuple[int, int]]:
