@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from .._keys import guard_entries, guard_headers
 from .._numbers import flag, number
 from .._safe_text import quoted
-from ..errors import ConfigurationError
+from ..errors import BifrostError, ConfigurationError
 from .api_choice import MEDIA, compared_kind
 from .asked_deployments import check_names
 from .budget import Budget, budget_of
@@ -200,7 +200,7 @@ def compare(
     for name, value in {"chat": chat, "stream": stream, "fresh": fresh, "dry_run": dry_run}.items():
         if flag(value) is None:
             raise ConfigurationError(f"{name} must be True or False, not {quoted(value)}.")
-    plan = make_plan(
+    plan = _planned(
         client,
         deployments,
         prompt,
@@ -259,6 +259,14 @@ def compare(
         )
         comparison.judge_answers(scorers, calls)
     return comparison
+
+
+def _planned(*arguments: Any, **options: Any) -> Plan:
+    """`make_plan`; its errors are the caller's, who has nothing from the frames between."""
+    try:
+        return make_plan(*arguments, **options)
+    except BifrostError as error:
+        raise error.bare() from None
 
 
 def _by_batch(

@@ -19,6 +19,7 @@ from .groups import SEPARATOR
 from .metrics import is_score
 from .progress import summary_line
 from .summary import measured
+from .sweep import GIVEN_UP
 from .verdict import amount
 
 if TYPE_CHECKING:
@@ -171,7 +172,8 @@ def _head(comparison: Comparison) -> str:
 
 
 def _notes(comparison: Comparison, keep: Callable[[str], str] | None = None) -> list[str]:
-    notes = list(comparison.notes)
+    reasons = failures(comparison, written=keep is not None)
+    notes = _given_up(comparison.notes, reasons)
     if awaited := comparison.costs_awaited:
         notes.append(
             f"{awaited:,} {'cost is' if awaited == 1 else 'costs are'} still awaited from the gateway's log; show it "
@@ -184,7 +186,24 @@ def _notes(comparison: Comparison, keep: Callable[[str], str] | None = None) -> 
     if (kinds := kinds_note(comparison.plan)) is not None:
         notes.append(kinds)
     scores = [note if keep is None else keep(note) for note in comparison.score_notes]
-    return [*notes, *_days(comparison), *failures(comparison, written=keep is not None), *scores]
+    return [*notes, *_days(comparison), *reasons, *scores]
+
+
+def _given_up(notes: Sequence[str], reasons: Sequence[str]) -> list[str]:
+    """`notes`, with those of deployments given up for one reason as one; a reason that follows is not said twice."""
+    told: dict[str, list[str]] = {}
+    for each in notes:
+        name, found, reason = each.partition(GIVEN_UP)
+        told.setdefault(reason if found else each, []).extend([name] if found else [])
+    said = []
+    for reason, names in told.items():
+        if names:
+            again = any(reason.rstrip("…") in follows for follows in reasons)
+            why = "; nothing more was sent there." if again else f": {reason}"
+            said.append(f"{_first(names)} {'was' if len(names) == 1 else 'were'} given up{why}")
+        else:
+            said.append(reason)
+    return said
 
 
 def _days(comparison: Comparison) -> list[str]:

@@ -41,7 +41,10 @@ if TYPE_CHECKING:
     from .._client.transport import Sink
     from .._runs.run import Run
 
-__all__ = ["Progress", "Sweep"]
+__all__ = ["GIVEN_UP", "Progress", "Sweep"]
+
+GIVEN_UP = " was given up: "
+"""Between a deployment's name and why nothing more was sent to it."""
 
 MAX_SENDS = 6
 """Most times that one cell is sent when the answer is 429."""
@@ -273,7 +276,7 @@ class Sweep:
         if pause is not None:
             way.lane.hold(now, pause)
             if pause > LONGEST_RETRY_AFTER_S:
-                self._close([way], f"{way.asked.name} was given up: it asks to wait for {pause:,.0f} s.")
+                self._close([way], f"{way.asked.name}{GIVEN_UP}it asks to wait for {pause:,.0f} s.")
         refused = isinstance(error, RateLimited) and not any(outcome.run.texts)  # a limit may also end a stream
         if not refused and not (unreachable and not getattr(error, "taken", False)):
             return False  # what the gateway may have taken is not sent, and paid, again
@@ -319,7 +322,7 @@ class Sweep:
 
     def _give_up(self, way: _DeploymentQueue, trial_id: str, error: BifrostError) -> None:
         name = way.asked.name
-        reason = f"{name} was given up: {plain(error, 200)}"
+        reason = f"{name}{GIVEN_UP}{plain(error, 200)}"
         if error.run is not None:
             reason = without_what_is_hidden(reason, name, error.run)
             self.quoting[reason] = (name, trial_id)
@@ -345,4 +348,4 @@ def without_what_is_hidden(reason: str, name: str, run: Run) -> str:
     if "error_message" not in run.written:
         return reason
     words = plain(error_text(as_written(run)), 200) or plain(f"{run.error_type} ({run.http_status})", 200)
-    return f"{name} was given up: {words}"
+    return f"{name}{GIVEN_UP}{words}"

@@ -139,9 +139,13 @@ def _names(value: Any) -> Collection[str]:
     return [str(each) for each in (dir(value) if columns is None else columns) if not str(each).startswith("_")]
 
 
+_OF_IPYTHON = {"In", "Out", "exit", "get_ipython", "open", "quit"}
+"""In every notebook, and nothing that somebody meant to put into a prompt."""
+
+
 def _near(name: str, known: Collection[str] | Mapping[str, Any]) -> str:
     wanted = name.strip("[]\"' ")
-    names = [each for each in known if isinstance(each, str) and not each.startswith("_")]
+    names = [each for each in known if isinstance(each, str) and not each.startswith("_") and each not in _OF_IPYTHON]
     close = similar(wanted, names, 2)
     # What cannot be seen would look like the very name that was written.
     shown = [each if each.isprintable() and each == each.strip() else ascii(each) for each in close]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
@@ -20,6 +21,7 @@ from bifrost_nb._compare.comparison import Comparison
 from bifrost_nb._compare.dry_run import tokens_of
 from bifrost_nb._runs.columns import NAMES
 from bifrost_nb._runs.log.dataset import export_dataset
+from bifrost_nb.errors import BifrostError
 
 A, B, C = "azure/gpt-35-turbo-instruct", "openai/gpt-3.5-turbo-instruct", "azure/fast"
 TOPICS = {"topic": [f"topic {number}" for number in range(6)]}
@@ -255,6 +257,18 @@ def test_no_gateway_ends_soon_and_says_so(log: RunLog) -> None:
     assert not result.frame["status"].eq("ok").any()
     assert "was given up" in result.notes[0]
     assert len(log.read()) < 50
+    for shown in (repr(result), result._repr_html_()):  # said once, of both
+        assert " were given up; nothing more was sent there." in shown
+        assert shown.count("No gateway answered") == 1
+
+
+def test_a_wrong_call_shows_few_frames(client: Client) -> None:
+    """An error in what was asked names it under the call; the frames that found it say nothing to who asked."""
+    for wrong in ({"inputs": {"y": ["a"]}}, {"inputs": {"x": ["a"]}, "tempreature": 1}):
+        with pytest.raises(BifrostError) as caught:
+            compare([A], "Say {{x}}.", client=client, **wrong)
+        assert len(traceback.extract_tb(caught.value.__traceback__)) <= 3
+        assert caught.value.__cause__ is caught.value.__context__ is None
 
 
 def test_fallbacks_show_in_the_summary(ask: Any, gateway: LocalGateway) -> None:

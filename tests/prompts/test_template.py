@@ -279,6 +279,15 @@ def test_hostile_templates_reach_nothing(template: str) -> None:
         render(template, {**VALUES, "plain": object(), "__name__": "x", "__builtins__": __builtins__})
 
 
+def test_no_name_of_ipython_is_proposed() -> None:
+    """A notebook has `Out` and `In`, which nobody meant by `produkt`; the user's own names are proposed."""
+    with pytest.raises(TemplateError) as caught:
+        render("{{produkt}}", {"Out": {}, "In": []})
+    assert "did you mean" not in str(caught.value)
+    with pytest.raises(TemplateError, match=r"did you mean product\?"):
+        render("{{produkt}}", {"Out": {}, "product": "tea"})
+
+
 def test_variables_are_listed_once_in_order() -> None:
     """The names a template needs, without those that are escaped."""
     assert variables("{{b}} {{a.x}} {{b['c d']}} {{{{d}}}} {{e[0]}}") == ["b", "a", "e"]
