@@ -179,13 +179,13 @@ class BatchComparison(Comparison):
             cost = f"{amount(float(low.sum()), 'cost_usd')} to {amount(float(high.sum()), 'cost_usd')}"
         rates = sorted(set(frame["batch_rate"]))
         said = f"{len(frame):,} batch {'job' if len(frame) == 1 else 'jobs'}, {cost} at "
-        said += " and ".join(f"{rate:g}" for rate in rates) + " of the list price; "
+        said += " and ".join(f"{rate:.0%}" for rate in rates) + " of the list price; "
         said += f"{len(self.runs):,} of {total:,} answers are here"
         if not self.pending:
             return said + "."
         return (
-            f"{said}, {self.pending:,} under way: comparison.collect(), or this cell again, also tomorrow and in "
-            "another kernel, fetches them."
+            f"{said}, {self.pending:,} under way. To fetch them call .collect() or run this cell again, also tomorrow "
+            "and in another kernel."
         )
 
     def _shown(self) -> pd.DataFrame:

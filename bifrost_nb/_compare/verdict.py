@@ -40,10 +40,12 @@ def cost_text(runs: Iterable[Run]) -> str:
     costs = [run.cost_usd for run in every if run.cost_usd is not None]
     lacking = [run for run in every if run.cost_usd is None and run.status == "ok"]
     awaited = sum(map(is_pending, lacking))
-    said = [usd(sum(costs))] if costs else []
+    if not costs:
+        return f"not known yet, {awaited:,} awaited" if awaited else "unknown"
+    said = [usd(sum(costs))]
     said += [f"{awaited:,} awaited"] if awaited else []
     said += [f"{len(lacking) - awaited:,} unknown"] if len(lacking) > awaited else []
-    return " + ".join(said) or "unknown"
+    return " + ".join(said)
 
 
 def verdict_text(found: Difference) -> str:

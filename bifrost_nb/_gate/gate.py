@@ -89,9 +89,10 @@ class Gate:
         from .._display.html import Markup, table, text
 
         rows = ([Markup(f"<b>{check.outcome}</b>"), plain(check.rule), plain(check.sentence)] for check in self.checks)
-        return f'<p style="font-weight:600">{text(plain(self.verdict))}</p>{table(rows, label="Rules")}'
+        return f'<p style="font-weight:600">{text(plain(self.verdict))}</p>{table(rows, _HEADS, label="Rules")}'
 
 
+_HEADS = ("outcome", "rule", "what was found")
 _MARKS: Mapping[GateOutcome, str] = {"passed": "✓", "failed": "✗", "undecided": "?"}
 
 

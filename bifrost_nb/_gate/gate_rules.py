@@ -89,13 +89,13 @@ class Rule:
     def say(self, value: float) -> str:
         """`value` with its unit."""
         if self.figure.unit == "share":
-            return f"{100 * value:.3g} %"
+            return f"{100 * value:.3g}%"
         return amount(value, self.figure.unit) + (" per 1,000 runs" if self.figure.scale != 1 else "")
 
     def __str__(self) -> str:
         if self.kind == "better":
             return "better"
-        number = f"{100 * self.value:.3g} %" if self.percent else self.say(self.value)
+        number = f"{100 * self.value:.3g}%" if self.percent else self.say(self.value)
         return f"{self.kind} by {number}" if self.relative else f"{self.kind} {number}"
 
 
@@ -178,7 +178,7 @@ def _parse(name: str, wanted: Any, frame: pd.DataFrame) -> Rule:
     if relative and figure.statistic == "p99":
         raise ConfigurationError(f"{name} is held to a limit only.", hint="Against a baseline there are p50 and p95.")
     if percent and not 0 <= value < 1:
-        raise ConfigurationError(f"{name}: a margin is from 0 to below 100 %, not {100 * value:g} %.")
+        raise ConfigurationError(f"{name}: a margin is from 0 to below 100%, not {100 * value:g}%.")
     return Rule(name, kind, value, percent, figure)
 
 
@@ -230,7 +230,7 @@ def decide(rule: Rule, sides: Sides, confidence: float, rules: int) -> RuleCheck
 def _sentence(rule: Rule, sides: Sides, found: _Interval, outcome: GateOutcome, limit: float, confidence: float) -> str:
     if found.refused is not None:
         return f"{rule.name}: cannot tell: {found.refused}."
-    basis = f"{100 * confidence:.3g} % confidence, n = {found.n:,} inputs"
+    basis = f"{100 * confidence:.3g}% confidence, n = {found.n:,} inputs"
     if rule.kind == "better":
         said = {"passed": "better", "failed": "worse", "undecided": "neither shown to be better nor to be worse"}
     elif rule.relative:
@@ -280,7 +280,7 @@ def _absolute(rule: Rule, sides: Sides) -> tuple[_Bounds, float]:
     n = int(of.nunique())
 
     def shown(confidence: float, estimate: float, low: float, high: float) -> _Interval:
-        interval = f"{100 * confidence:.3g} % interval {rule.say(low)} to {rule.say(high)}"
+        interval = f"{100 * confidence:.3g}% interval {rule.say(low)} to {rule.say(high)}"
         return _Interval(estimate, low, high, n, f"{sides.name} has {rule.say(estimate)} ({interval}){words}")
 
     if figure.statistic != "mean":
@@ -379,7 +379,7 @@ def _relative(rule: Rule, sides: Sides) -> tuple[_Bounds, float]:
         text = f"{sides.name} differs from {sides.baseline_name} by {rule.say(scale * gap)}{share}"
         if not rule.percent:
             low, high = sorted((scale * found.low, scale * found.high))
-            text += f" ({100 * confidence:.3g} % interval {rule.say(low)} to {rule.say(high)})"
+            text += f" ({100 * confidence:.3g}% interval {rule.say(low)} to {rule.say(high)})"
         left = "".join(f", {count:,} runs {why} left out" for why, count in found.excluded.items())
         scale = abs(scale)
         return _Interval(scale * found.estimate, scale * found.low, scale * found.high, found.n, text + words + left)

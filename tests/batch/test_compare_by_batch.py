@@ -122,7 +122,7 @@ def test_a_job_under_way_is_not_sent_again(slow_gateway: LocalGateway, log: RunL
     assert "0 of 6 answers are here, 6 under way" in repr(again)
     assert "6 under way" in again._repr_html_()
     low, high = again.batches["cost_low_usd"].sum(), again.batches["cost_high_usd"].sum()
-    price = f"{amount(low, 'cost_usd')} to {amount(high, 'cost_usd')} at 0.5 of the list price"
+    price = f"{amount(low, 'cost_usd')} to {amount(high, 'cost_usd')} at 50% of the list price"
     assert price in again._repr_html_().replace("<span>$</span>", "$")
     assert f"3 batch jobs, {price}; 0 of 6 answers are here" in repr(again)
     assert all(job in again._repr_html_() for job in again.batches["batch_id"])

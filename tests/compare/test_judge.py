@@ -357,7 +357,7 @@ def test_what_judging_cost_says_what_is_missing() -> None:
     cost_follows(late)
     try:
         assert cost_text([known, late, late, lost]) == "$0.250 + 2 awaited + 1 unknown"
-        assert cost_text([late]) == "1 awaited"
+        assert cost_text([late, lost]) == "not known yet, 1 awaited"
     finally:
         costs_settled([late])
     assert cost_text([known, late]) == "$0.250 + 1 unknown"

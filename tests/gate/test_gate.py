@@ -87,7 +87,7 @@ def test_few_inputs_are_undecided_and_say_how_many_would_tell() -> None:
     assert found.outcome == "undecided"
     assert found.exit_status == 2
     assert not found
-    assert "neither shown nor ruled out (95 % confidence, n = 20 inputs). About" in str(found)
+    assert "neither shown nor ruled out (95% confidence, n = 20 inputs). About" in str(found)
     assert gate(scored(np.ones(400), np.ones(400)), A, baseline=B, score="not worse by 0.02")
 
 
@@ -114,7 +114,7 @@ def test_answers_that_never_came_count() -> None:
     found = gate(table, A, baseline=B, score="not worse by 0.1", error_rate=0.05)
     assert found.frame["outcome"].tolist() == ["failed", "failed"]
     assert "50 answers that never came counted as 0" in found.checks[0].sentence
-    assert "33.3 %" in found.checks[1].sentence
+    assert "33.3%" in found.checks[1].sentence
     back = gate(table, B, baseline=A, score="not worse by 0.1", error_rate="not worse by 0.01")
     assert back, back  # of a baseline they are left out: nobody is better because the other failed
     assert "by 0 (" in back.checks[0].sentence
