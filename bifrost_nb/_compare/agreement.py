@@ -111,12 +111,14 @@ class Agreement:
         left, right, at = (100 * min(1.0, max(0.0, value)) for value in (self.low, self.high, self.kappa))
         line = "position:absolute;top:5px;height:4px;border-radius:2px"
         return (
-            '<div style="position:relative;height:14px;max-width:360px;margin:4px 0" role="img"'
+            '<div style="display:flex;align-items:center;max-width:380px;margin:4px 0">'
+            '<span aria-hidden="true">0</span>'
+            '<div style="position:relative;height:14px;flex:1;margin:0 8px" role="img"'
             f' aria-label="kappa from {self.low:.2f} to {self.high:.2f}, on a line from 0 to 1">'
             f'<div style="{line};left:0;width:100%;background:{RULE}"></div>'
             f'<div style="{line};left:{left:.1f}%;width:{max(1.0, right - left):.1f}%;background:{BLUE}"></div>'
             f'<div style="position:absolute;top:1px;left:calc({at:.1f}% - 6px);width:12px;height:12px;'
-            'border-radius:6px;background:#D55E00"></div></div>'
+            'border-radius:6px;background:#D55E00"></div></div><span aria-hidden="true">1</span></div>'
         )
 
     def _table(self) -> Table:

@@ -78,7 +78,7 @@ _HINTS_BY_MESSAGE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     for pattern, hint in (
         (
             r"provider/model format|provider is required|no providers? found|auto resolve a provider",
-            "Write the deployment as provider/model; bf.models() lists what the gateway has.",
+            "Write the deployment as provider/model, with a provider that the gateway has; bf.models() lists them.",
         ),
         (r"virtual key .*required|virtual key is missing", _NEEDS_KEY),
         (

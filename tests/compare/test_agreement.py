@@ -190,7 +190,7 @@ def test_the_card_is_safe_and_says_what_counts() -> None:
     shown = agreement(table, "score", "rating")._repr_html_()
     assert "<script>" not in shown
     assert "\x1b" not in shown
-    for part in ("50%", "kappa", "10 disagreements", "style="):
+    for part in ("50%", "kappa", "10 disagreements", "style=", ">0</span>", ">1</span>"):  # ends of its line
         assert part in shown
     assert "prefers-color-scheme" not in shown
     assert "color:#" not in shown.replace("background:#", ""), "text has the page's colour, on light and dark ground"
