@@ -82,6 +82,11 @@ _HINTS_BY_MESSAGE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         ),
         (r"virtual key .*required|virtual key is missing", _NEEDS_KEY),
         (
+            r"azure key config not set",  # 1.3.63 to 1.4.18, where the gateway allows direct keys
+            "The gateway took api_key= (or your Authorization) for Azure's own key, and has no address for that: leave "
+            "it out, or name one in headers={'x-bf-azure-endpoint': ...}.",
+        ),
+        (
             r"network error occurred|connection refused",
             "The gateway did not reach the provider; its address is set there.",
         ),
