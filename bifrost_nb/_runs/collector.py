@@ -16,8 +16,10 @@ import orjson
 
 from .._keys import hide
 from .._wire.choices import (
+    BROKEN_OFF,
     annotations_of,
     audio_of,
+    choice_error,
     choice_index,
     choice_text,
     choices_of,
@@ -30,11 +32,12 @@ from .._wire.choices import (
     reasoning_text,
     refusal_text,
     tool_calls_of,
+    usage_beside,
 )
 from .._wire.chunk_sequence import ChunkOrder
 from .._wire.deployments import Deployment
 from .._wire.fast_chunks import NO_EXTRA, PlainChunk, plain_chunks
-from .._wire.gateway_errors import ErrorInfo, gateway_error, innermost, parse_error
+from .._wire.gateway_errors import ErrorInfo, gateway_error, innermost, no_answer, parse_error
 from .._wire.json_text import loads, whole, whole_characters
 from .._wire.metadata import header, merged_usage, number_of, parse_cache, parse_usage, rejected_tokens, served
 from .._wire.sse import is_done
@@ -143,6 +146,7 @@ class Collector:
                 self._reasoning.append(reasoning)
             self._rest(choice, index)
             pieces.add(index, text, reasoning)
+        self._check(choices_of(body))
         return pieces
 
     def refusal(self, body: bytes | dict[str, Any]) -> GatewayError:
@@ -153,6 +157,11 @@ class Collector:
             content = None
         self._who(_mapping(content))
         return gateway_error(parse_error(body, self.run.http_status, self._headers, secrets=self.secrets))
+
+    def without_choices(self, body: dict[str, Any]) -> BifrostError:
+        """The error that an answer without choices is: some servers tell a failure so, with status 200."""
+        self._last, self._usage = body, _mapping(body.get("usage")) or None
+        return no_answer(parse_error(body, self.run.http_status, self._headers, secrets=self.secrets))
 
     def feed(self, payloads: Sequence[bytes], at_ms: float) -> Pieces:
         """The event payloads of one block of bytes that arrived at `at_ms`.
@@ -247,6 +256,7 @@ class Collector:
                 run.ttft_ms = pieces.at_ms
         pieces.extend(texts, reasonings)
         run.chunk_times_ms += [pieces.at_ms] * len(texts)
+        self._check_reason(self._finish.get(0))
 
     def _read(self, payload: bytes) -> dict[str, Any]:
         """The chunk of one payload, in the gateway's own shape."""
@@ -283,6 +293,21 @@ class Collector:
             self._rest(choice, index)
         if arrived:
             self.run.chunk_times_ms.append(at_ms)
+        self._check(choices_of(chunk))
+
+    def _check(self, choices: Sequence[dict[str, Any]]) -> None:
+        """Raise what a choice says of its failure: the answer is not whole, whatever its status."""
+        for choice in choices:
+            if (told := choice_error(choice)) is not None:
+                raise self._broken(parse_error({"error": told}, None, self._headers, secrets=self.secrets))
+            self._check_reason(finish_reason(choice))
+
+    def _check_reason(self, reason: str | None) -> None:
+        if reason is not None and reason.lower() in BROKEN_OFF:
+            raise StreamInterrupted(
+                f"The provider broke off its answer: it ended with the finish reason {reason!r}.",
+                hint="Try again, or name a fallback; the text so far is in .run.",
+            )
 
     def _uncut(self, text: str, index: int) -> str:
         """`text` in whole characters; half of one waits for the other half."""
@@ -360,9 +385,11 @@ class Collector:
         self._who(last)
         self._extra = whole(self._extra)
         run.extra_fields = self._extra or None
-        run.usage = whole(self._usage)
+        run.usage = self._usage = whole(self._usage or usage_beside(last))
         tokens = parse_usage(self._usage)
         run.prompt_tokens, run.completion_tokens, run.total_tokens = tokens.prompt, tokens.completion, tokens.total
+        if tokens.completion == 0 and (run.response or run.reasoning or run.tool_calls):  # of the prompt alone
+            run.completion_tokens = run.total_tokens = None
         run.cached_tokens, run.cache_write_tokens = tokens.cached, tokens.cache_write
         run.reasoning_tokens = tokens.reasoning
         cache = parse_cache(self._extra)

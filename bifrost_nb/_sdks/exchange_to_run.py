@@ -14,6 +14,7 @@ from .._runs.collector import Collector, parsed
 from .._runs.pieces import Pieces
 from .._runs.run import Run, Status
 from .._safe_text import plain
+from .._wire.choices import choices_of
 from .._wire.json_text import loads
 from .._wire.metadata import merged_usage
 from .._wire.sse import EventDecoder
@@ -132,6 +133,11 @@ class _SdkCollector(Collector):
     def streamed(self) -> bool:
         return self._streamed
 
+    @property
+    def expects_choices(self) -> bool:
+        """Whether the SDK asked for an answer in the gateway's own form."""
+        return self._event is as_it_came and self.run.request_type in ("chat_completion", "text_completion")
+
     def answer(self, body: Json) -> Pieces:
         return super().answer(self._counted(body if self._is_gateways(body) else self.form.answer(body)))
 
@@ -202,6 +208,8 @@ def _take(exchange: Exchange, collector: _SdkCollector) -> None:
     body = _json(content)
     if body.get("error") and not body.get("choices"):
         raise collector.refusal(body)
+    if "json" in kind and collector.expects_choices and not choices_of(body):
+        raise collector.without_choices(body)
     if body:  # a picture or a sound has neither text nor usage
         collector.answer(body)
     elif "json" in kind:

@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 __all__ = [
+    "BROKEN_OFF",
     "annotations_of",
     "audio_of",
+    "choice_error",
     "choice_index",
     "choice_text",
     "choices_of",
@@ -24,6 +26,7 @@ __all__ = [
     "reasoning_text",
     "refusal_text",
     "tool_calls_of",
+    "usage_beside",
 ]
 
 JsonDict = dict[str, Any]
@@ -31,11 +34,15 @@ JsonDict = dict[str, Any]
 _REASONS = {
     # 1.4.18 and 1.5.1 hand Anthropic's on in the Responses API (captured); Google's and Cohere's come with raw answers
     **dict.fromkeys(("end_turn", "stop_sequence", "complete", "eos_token", "eos"), "stop"),
-    **dict.fromkeys(("max_tokens", "max_output_tokens", "model_context_window_exceeded"), "length"),
+    **dict.fromkeys(("max_tokens", "max_output_tokens", "model_context_window_exceeded", "model_length"), "length"),
+    "error_limit": "length",
     **dict.fromkeys(("tool_use", "tool_call"), "tool_calls"),
-    **dict.fromkeys(("refusal", "safety"), "content_filter"),
+    **dict.fromkeys(("refusal", "safety", "sensitive", "error_toxic", "guardrail_intervened"), "content_filter"),
+    **dict.fromkeys(("recitation", "blocklist", "prohibited_content", "spii", "image_safety"), "content_filter"),
     "stop": "stop",
 }
+BROKEN_OFF = frozenset({"error", "insufficient_system_resource", "network_error"})
+"""Why a choice ended that the provider could not finish, as Mistral, OpenRouter, Cohere, DeepSeek and z.AI say it."""
 
 
 def choices_of(body: Mapping[str, Any]) -> list[JsonDict]:
@@ -100,7 +107,8 @@ def reasoning_text(choice: JsonDict) -> str:
             return text
     details = part.get("reasoning_details")
     if type(details) is not list:
-        return ""
+        content = part.get("content")
+        return "".join(map(_thought, content)) if type(content) is list else ""
     texts = (detail.get("text") or detail.get("summary") for detail in details if type(detail) is dict)
     return "".join(text for text in texts if type(text) is str)
 
@@ -109,6 +117,20 @@ def finish_reason(choice: JsonDict) -> str | None:
     """Why the choice ended; None while it has not."""
     reason = choice.get("finish_reason")
     return reason if type(reason) is str and reason else None
+
+
+def choice_error(choice: JsonDict) -> JsonDict | None:
+    """The error that OpenRouter and its like write into the choice that it ended; None where there is none."""
+    error = choice.get("error")
+    return error if type(error) is dict and error else None
+
+
+def usage_beside(body: Mapping[str, Any]) -> JsonDict | None:
+    """The usage of an answer or last chunk that stands elsewhere: in a choice (Moonshot), in ``x_groq`` (Groq)."""
+    for holder in (body.get("x_groq"), *choices_of(body)):
+        if type(holder) is dict and type(usage := holder.get("usage")) is dict:
+            return usage
+    return None
 
 
 def documented(reason: str) -> str:
@@ -214,3 +236,9 @@ def _block_text(block: object) -> str:
         if type(text) is str:
             return text
     return ""
+
+
+def _thought(block: object) -> str:
+    """What a block of content says of the thinking, as Mistral writes it."""
+    thinking = block.get("thinking") if type(block) is dict else None
+    return "".join(map(_block_text, thinking)) if type(thinking) is list else thinking if type(thinking) is str else ""

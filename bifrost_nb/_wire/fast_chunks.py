@@ -37,6 +37,8 @@ class _FastChoice(msgspec.Struct, gc=False):
     message: None = None
     logprobs: None = None
     log_probs: None = None
+    error: None = None
+    usage: None = None
 
     @property
     def written(self) -> str:

@@ -28,6 +28,7 @@ __all__ = [
     "is_error",
     "is_passing",
     "is_rate_limit",
+    "no_answer",
     "parse_error",
     "retry_after",
 ]
@@ -198,7 +199,7 @@ def parse_error(
         kind = (safe(detail.get("type")) if detail is not frame else None) or kind
     provider = extra.get("provider") or _object(extra.get("routing_info")).get("provider")
     return ErrorInfo(
-        status=_status(status, frame, outer),
+        status=_status(status, frame, outer, {"status_code": _code(detail)}),
         type=kind or safe(extra.get("error_type")),
         code=safe(detail.get("code")),
         message=safe(message, _MESSAGE_LIMIT) or _NO_REASON,
@@ -220,6 +221,16 @@ def gateway_error(info: ErrorInfo) -> GatewayError:
     error.status, error.type, error.code = info.status, info.type, info.code
     error.provider, error.request_id, error.retry_after_s = info.provider, info.request_id, info.retry_after_s
     return error
+
+
+def no_answer(info: ErrorInfo) -> GatewayError | ProtocolError:
+    """The exception for a body of a good status that holds no answer, and so tells a failure or nothing."""
+    if info.message != _NO_REASON:
+        return gateway_error(info)
+    return ProtocolError(
+        "The gateway answered with an object that holds no answer: it has no choices.",
+        hint="Is base_url the address of a Bifrost gateway? bf.gateway_logs() may say what happened.",
+    )
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -393,6 +404,12 @@ def _status(status: int | None, *frames: Mapping[str, Any]) -> int | None:
         return status
     told = (frame.get("status_code") for frame in frames)
     return next((code for code in told if type(code) is int and 400 <= code <= 599), None)
+
+
+def _code(detail: Mapping[str, Any]) -> int | None:
+    """OpenRouter, Google and LiteLLM write the status into the error as its code."""
+    code = detail.get("code")
+    return int(code) if type(code) is str and code.isascii() and code.isdecimal() and len(code) == 3 else code
 
 
 def _seconds(value: str | None) -> float | None:

@@ -106,6 +106,7 @@ class ResponseEvents:
     def _choice(self, kind: str, event: JsonDict) -> JsonDict | None:
         delta = _text(event.get("delta"))
         place = event.get("output_index")
+        place = place if type(place) is int else None
         if kind in _TEXT:
             self._said[_TEXT[kind]] += delta
             logprobs = event.get("logprobs")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
 from bifrost_nb._client.calls import ResponsesParameters
 from bifrost_nb._runs.route_collectors import ResponsesCollector
@@ -204,6 +204,7 @@ objects = st.dictionaries(st.sampled_from(names), shaped, max_size=8)
 
 
 @given(objects, st.lists(objects, max_size=6))
+@example({}, [{"type": "response.function_call_arguments.delta", "output_index": {}}])
 def test_any_json_is_read(response: dict[str, Any], events: list[dict[str, Any]]) -> None:
     """Whatever arrives, whole or streamed, becomes a run or one of our errors, never another exception."""
     whole = ResponsesCollector(Run(request_type="responses"))

@@ -13,6 +13,7 @@ import orjson
 
 from ..._runs.collector import Collector
 from ..._runs.pieces import Pieces
+from ..._wire.choices import choices_of
 from ..._wire.json_text import loads
 from ..._wire.sse import EventDecoder, is_done, looks_like_events
 from ...errors import GatewayError, ProtocolError, StreamInterrupted
@@ -72,6 +73,8 @@ async def attempt(
                 if not (can_stream and response.status < 300 and looks_like_events(body)):
                     sound = call.kind == "speech" and kind.startswith(("audio/", "application/octet-stream"))
                     found = {"sound": body} if sound else _answer(response, body, collector, base_url)
+                    if call.kind in ("text", "chat") and not choices_of(found):
+                        raise collector.without_choices(found)
                     pieces = collector.answer(found)
                     if sink is not None:
                         sink(run, pieces)

@@ -1,0 +1,127 @@
+"""Answers with a good status that tell a failure, and what they counted in another place."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from starlette.responses import JSONResponse
+
+from bifrost_nb import GatewayError, ProtocolError, RateLimited, Run, RunLog, StreamInterrupted
+
+from ..sdks.test_exchange_to_run import exchange, read
+from ..sdks.wires import WIRES
+from .test_odd_streams import CHAT, USAGE, chatted, chunk, client_of, events
+
+MANY = [chunk(f"word{n} ") for n in range(20)]
+"""So many chunks in one block are read together."""
+
+
+def answered(log: RunLog, body: Any) -> Run:
+    with client_of(log, {CHAT: JSONResponse(body)}) as client:
+        return client.chat("azure/large", "Hi")
+
+
+def whole(content: Any = "half", finish: str | None = "stop", **more: Any) -> dict[str, Any]:
+    message = {"role": "assistant", "content": content}
+    return {"choices": [{"index": 0, "message": message, "finish_reason": finish, **more}], "usage": USAGE}
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "said"),
+    [
+        ({"choices": [], "usage": USAGE}, ProtocolError, "it has no choices"),  # LiteLLM, of a candidate without parts
+        ({"choices": None, "base_resp": {"status_code": 1008}}, ProtocolError, "it has no choices"),  # MiniMax
+        ({}, ProtocolError, "it has no choices"),
+        ({"detail": "Not Found"}, GatewayError, "Not Found"),
+        ({"message": "no quota left"}, GatewayError, "no quota left"),
+    ],
+)
+def test_an_answer_without_choices_is_a_failure(body: Any, kind: type[Exception], said: str, log: RunLog) -> None:
+    """It was a good answer without text, which a comparison kept and scored; what it used is in the run."""
+    with pytest.raises(kind, match=said):
+        answered(log, body)
+    [run] = log.read()
+    assert (run.status, run.http_status, run.prompt_tokens) == ("error", 200, 30 if "usage" in body else None)
+
+
+def test_other_sdks_answers_without_choices_are_failures() -> None:
+    """OpenAI's SDK hands such an answer on, and its run says that there is none."""
+    made = exchange(WIRES["openai"])
+    made.blocks = [(1.0, b'{"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 0, "total_tokens": 3}}')]
+    run = read(made)
+    assert (run.status, run.error_type, run.prompt_tokens) == ("error", "ProtocolError", 3)
+
+
+@pytest.mark.parametrize(("code", "kind"), [(429, RateLimited), (502, GatewayError), ("429", RateLimited)])
+def test_an_error_inside_a_choice_is_read(code: Any, kind: type[GatewayError], log: RunLog) -> None:
+    """OpenRouter writes it there, with its status as the code, where the text was begun."""
+    error = {"code": code, "message": "the provider is gone"}
+    with pytest.raises(kind, match="the provider is gone") as caught:
+        answered(log, whole(finish="error", error=error))
+    assert (caught.value.status, caught.value.run.response) == (int(code), "half")  # type: ignore[attr-defined,union-attr]
+    broken = {"choices": [{"index": 0, "delta": {}, "finish_reason": "error", "error": error}]}
+    for begun in ([chunk("half")], MANY):
+        with pytest.raises(kind, match="the provider is gone"):
+            chatted(log, events(*begun, broken))
+    with pytest.raises(kind, match="the provider is gone"):
+        chatted(log, events(chunk("half"), {"error": error}))
+
+
+@pytest.mark.parametrize("reason", ["error", "ERROR", "insufficient_system_resource", "network_error"])
+def test_an_answer_that_the_provider_broke_off_is_truncated(reason: str, log: RunLog) -> None:
+    """Mistral, DeepSeek and others say so by the finish reason alone; the text and its tokens are kept."""
+    with pytest.raises(StreamInterrupted, match=f"finish reason '{reason}'"):
+        answered(log, whole(finish=reason))
+    for begun in ([chunk("half")], MANY):
+        with pytest.raises(StreamInterrupted, match=f"finish reason '{reason}'"):
+            chatted(log, events(*begun, chunk(None, reason), {"choices": [], "usage": USAGE}))
+    assert [(run.status, run.total_tokens) for run in log.read()] == [("truncated", 34)] * 3
+    assert log.read()[1].response == "half"
+
+
+@pytest.mark.parametrize(
+    ("told", "known"),
+    [("model_length", "length"), ("RECITATION", "content_filter"), ("sensitive", "content_filter"), ("odd", "odd")],
+)
+def test_a_finish_reason_has_the_gateways_name(told: str, known: str, log: RunLog) -> None:
+    """Those of Mistral, Google and z.AI too; what nobody documents stays as it came."""
+    assert answered(log, whole(finish=told)).finish_reason == known
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "usage": USAGE}]},  # Moonshot
+        chunk(None, "stop", x_groq={"usage": USAGE}),
+    ],
+)
+def test_usage_that_stands_elsewhere_is_read(last: dict[str, Any], log: RunLog) -> None:
+    """In the last choice, or in Groq's own object."""
+    for begun in ([chunk("half")], MANY):
+        run, _ = chatted(log, events(*begun, last))
+        assert (run.prompt_tokens, run.completion_tokens, run.usage) == (30, 4, USAGE)
+
+
+def test_an_answer_has_no_zero_tokens(log: RunLog) -> None:
+    """A stream whose only usage is that of its prompt does not tell what the answer cost; it was free."""
+    first = chunk("half", usage={"prompt_tokens": 30, "completion_tokens": 0, "total_tokens": 30})
+    run, _ = chatted(log, events(first, chunk(None, "stop")))
+    assert (run.prompt_tokens, run.completion_tokens, run.total_tokens) == (30, None, None)
+
+
+def test_thoughts_in_the_content_are_thoughts(log: RunLog) -> None:
+    """Mistral's Magistral writes them as blocks beside the text."""
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}, {"type": "text", "text": "m"}]}
+    run = answered(log, whole([thought, {"type": "text", "text": "hi"}]))
+    assert (run.response, run.reasoning) == ("hi", "hmm")
+    run, pieces = chatted(log, events(chunk_of([thought]), chunk_of([{"type": "thinking", "thinking": "!"}]),
+                                      chunk("hi"), chunk(None, "stop", usage=USAGE)))  # fmt: skip
+    assert (run.response, run.reasoning, pieces) == ("hi", "hmm!", ["hi"])
+
+
+def chunk_of(content: list[dict[str, Any]]) -> dict[str, Any]:
+    made: dict[str, Any] = json.loads(json.dumps(chunk()))
+    made["choices"][0]["delta"] = {"content": content}
+    return made
