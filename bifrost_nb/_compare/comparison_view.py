@@ -82,6 +82,8 @@ def _per_1000(row: Row) -> str:
 
 
 def _total(row: Row) -> str:
+    if row.cost_usd_unknown and _known(row.cost_usd_total) is None:
+        return "unknown"
     unknown = f" + {row.cost_usd_unknown:,} unknown" if row.cost_usd_unknown else ""
     return amount(_known(row.cost_usd_total), "cost_usd") + unknown
 

@@ -260,6 +260,8 @@ def test_no_gateway_ends_soon_and_says_so(log: RunLog) -> None:
     for shown in (repr(result), result._repr_html_()):  # said once, of both
         assert " were given up; nothing more was sent there." in shown
         assert shown.count("No gateway answered") == 1
+        assert "unknown" in shown
+        assert "+ " not in shown  # as if something were known
 
 
 def test_a_wrong_call_shows_few_frames(client: Client) -> None:
