@@ -7,8 +7,15 @@ from typing import Any
 
 import lazy_loader
 
+from ._loading import loading
+
 __version__ = "0.2.0"
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_attribute, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> Any:
+    with loading():
+        return _attribute(name)
 
 
 def load_ipython_extension(shell: Any) -> None:

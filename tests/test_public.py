@@ -22,6 +22,7 @@ ALLOWED = {  # part -> the parts of this package it may import when it is loaded
     "_safe_text": set(),
     "_keys": set(),
     "_suggest": set(),
+    "_loading": set(),
     "_numbers": {"errors", "_safe_text"},
     "_paths": set(),
     "_files": {"errors", "_safe_text"},
@@ -30,7 +31,9 @@ ALLOWED = {  # part -> the parts of this package it may import when it is loaded
     "_settings": {"errors", "_files", "_numbers", "_safe_text", "_keys", "_project_file"},
     "_wire": {"errors", "_numbers", "_safe_text", "_keys", "_suggest"},
     "_runs": {"errors", "_files", "_numbers", "_safe_text", "_keys", "_suggest", "_paths", "_settings", "_wire"},
-    "_client": {"errors", "_files", "_numbers", "_safe_text", "_keys", "_suggest", "_settings", "_wire", "_runs"},
+    "_client": {
+        *("errors", "_files", "_numbers", "_safe_text", "_keys", "_suggest", "_loading", "_settings", "_wire", "_runs"),
+    },
     "_display": {"errors", "_files", "_safe_text", "_keys", "_wire", "_runs"},
     "_foreground": {"errors"},
     "charts": {"errors"},
@@ -46,6 +49,7 @@ ALLOWED = {  # part -> the parts of this package it may import when it is loaded
             "_safe_text",
             "_keys",
             "_suggest",
+            "_loading",
             "_runs",
             "_client",
             "_display",
@@ -108,7 +112,7 @@ ALLOWED = {  # part -> the parts of this package it may import when it is loaded
     },
     "cli": {"errors"},
     "_pytest_plugin": set(),
-    "__init__": set(),
+    "__init__": {"_loading"},
 }
 DOORS = {  # (part, part it imports when a function is called) -> why this runs against the order or beside it
     ("__init__", "_notebook"): "IPython's extension hooks",
@@ -292,6 +296,24 @@ def test_importing_is_light() -> None:
     loaded = set(json.loads(subprocess.run([sys.executable, "-c", named], capture_output=True, check=True).stdout))
     foreign = {"httpx2", "openai", "anthropic", "google.genai", "cohere", "boto3", "litellm", "pydantic_ai"}
     assert not (foreign | {"botocore", "langchain_openai"}) & loaded  # an SDK is loaded when it is asked for
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_loading_looks_for_no_garbage(kept: bool) -> None:
+    """Libraries are loaded without garbage collections, but one at the end; whether there are any is as it was."""
+    code = (
+        "import bifrost_nb as bf, gc, sys\n"
+        f"if not {kept}: gc.disable()\n"
+        "ran, errors = [], []\n"
+        "gc.callbacks.append(lambda phase, info: ran.append(phase))\n"
+        "bf.compare\n"
+        "try: bf.compute\n"
+        "except AttributeError: errors.append(1)\n"
+        f"assert gc.isenabled() is {kept} and errors and len(ran) <= 4, ran\n"
+        "assert 'bifrost_nb._compare.compare' in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))

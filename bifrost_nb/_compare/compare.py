@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from .._keys import guard_entries, guard_headers
+from .._loading import loading
 from .._numbers import flag, number
 from .._safe_text import quoted
 from ..errors import BifrostError, ConfigurationError
@@ -183,7 +184,12 @@ def compare(
 
         bf.compare(["azure/fast", "azure/large"], "Name a {{what}}.", inputs={"what": ["bird", "tree"]}, max_tokens=20)
     """
-    from .._client.client import chosen_client
+    with loading():
+        import pandas  # noqa: F401 - this and the next are what planning and the log take
+
+        from .._client.client import chosen_client
+        from .._runs.log import reader  # noqa: F401
+        from .._wire import requests  # noqa: F401
 
     deployments = guard_entries(deployments)
     guard_headers(parameters)

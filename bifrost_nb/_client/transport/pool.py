@@ -8,6 +8,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
+from ..._loading import loading
 from ...errors import ProtocolError
 from ..portal import portal
 from .chunks import OneChunk
@@ -57,7 +58,8 @@ async def pool(base_url: str, ca_file: str | None = None) -> Pool:
     here, route = portal(), route_to(base_url, ca_file)
     found: Pool | None = here.shared.get(route)
     if found is None:
-        import aiohttp
+        with loading():
+            import aiohttp
 
         session = aiohttp.ClientSession(
             connector=_connector()(limit=0, keepalive_timeout=KEEPALIVE_S, ssl=route.tls or True),
