@@ -164,7 +164,8 @@ def test_timeline_has_three_phases_a_run(runs: pd.DataFrame) -> None:
 
 
 def test_readable_in_black_and_white(runs: pd.DataFrame) -> None:
-    """Series differ by dash, marker and hatch, not only by colour."""
+    """Series differ by dash, marker and hatch, not only by colour, in the first chart of a process."""
+    style._given.clear()  # what tests before drew has taken styles
     lines = [line for line in charts.latency(runs).lines if len(line.get_xdata()) > 2 or line.get_label()[0] != "_"]
     dashes = {str(line.get_linestyle()) + str(getattr(line, "_unscaled_dash_pattern", "")) for line in lines}
     assert len(dashes) == 3
