@@ -18,10 +18,11 @@ import pandas as pd
 import pytest
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 import bifrost_nb as bf
 from bifrost_nb import BifrostError, Client, LocalGateway, RunLog
+
+from ..shells import fresh_shell
 
 CHAT, DRAW, HEAR = "openai/gpt-4o-mini", "openai/gpt-image-1", "openai/whisper-1"
 LONGEST = 700
@@ -98,12 +99,8 @@ def pictures(files: dict[str, Any]) -> dict[str, Any]:
 def shell(gateway: LocalGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
     monkeypatch.setenv("BIFROST_BASE_URL", gateway.url)
     monkeypatch.setenv("BIFROST_RUN_LOG", str(tmp_path / "runs.jsonl"))
-    InteractiveShell.clear_instance()
-    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
-    shell.run_cell("%load_ext bifrost_nb")
-    yield shell
-    shell.run_cell("%unload_ext bifrost_nb")
-    InteractiveShell.clear_instance()
+    with fresh_shell() as shell:
+        yield shell
 
 
 def refused(doors: dict[str, Callable[[Any], Any]], values: dict[str, Any], gateway: LocalGateway) -> None:

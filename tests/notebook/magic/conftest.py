@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
-from traitlets.config import Config
 
 from bifrost_nb._simulator.process import LocalGateway
+from tests.shells import fresh_shell
 
 TEXT = "azure/gpt-35-turbo-instruct"
 CHAT = "openai/gpt-4o-mini"
@@ -24,12 +24,8 @@ def shell(gateway: LocalGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    InteractiveShell.clear_instance()
-    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
-    shell.run_cell("%load_ext bifrost_nb")
-    yield shell
-    shell.run_cell("%unload_ext bifrost_nb")
-    InteractiveShell.clear_instance()
+    with fresh_shell() as shell:
+        yield shell
 
 
 @pytest.fixture

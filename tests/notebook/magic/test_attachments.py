@@ -183,7 +183,9 @@ def test_a_typed_answer(run: Cell, sent: Sent, names: dict[str, Any], gateway: L
 def test_what_cannot_be_sent(run: Cell, sent: Sent, names: dict[str, Any], line: str, words: str, more: str) -> None:
     """One error that says what is wrong, before anything is sent, for one answer and for a comparison."""
     run("nothing = [2, 1].sort(); drawing = b'<svg onload=alert(1)>'; broken = {'type': 'object', 'properties': 3}")
-    run("unknown_role = [{'content': 'x'}]; deep = {}\nfor _ in range(100_000): deep = {'type': 'x', 'a': deep}")
+    run("unknown_role = [{'content': 'x'}]; deep = {}")
+    if "deep" in line:
+        run("for _ in range(100_000): deep = {'type': 'x', 'a': deep}")
     error = run(f"%%bifrost {CHAT} {line} {more}\nhi").error_in_exec
     assert len(str(error)) < 1000
     if more and "--history" in line:
