@@ -146,7 +146,10 @@ class NotFound(GatewayError):
 
 
 class RateLimited(GatewayError):
-    """429: too many requests or tokens. `retry_after_s` says how long to wait, if the provider said so."""
+    """429: too many requests or tokens; also where the gateway tells it by another status, or its own queue is full.
+
+    `retry_after_s` says how long to wait, if the provider said so.
+    """
 
 
 class ProtocolError(BifrostError):

@@ -262,6 +262,37 @@ def test_a_stream_that_begins_with_a_passing_error_is_tried_again(
     assert len(posts(gateway)) == (2 if passing else 1)
 
 
+@pytest.mark.parametrize(("status", "kind"), [(503, "request_dropped"), (400, None), (500, None)])
+def test_a_full_queue_of_the_gateway_narrows_a_comparison(
+    client: Client, gateway: LocalGateway, status: int, kind: str | None
+) -> None:
+    """What it dropped is sent again, as after a 429 (captured from 2.0.0-prerelease3, 1.5.16 and 1.4.18)."""
+    error = {"type": kind, "message": "request dropped: queue is full"}
+    body = {"is_bifrost_error": False, "status_code": status, "error": error, "extra_fields": {"provider": "azure"}}
+    gateway.script([{"status": status, "body": body, "times": 2}])
+    result = bf.compare(["azure/fast"], "Say {{n}}", inputs={"n": range(4)}, client=client, max_tokens=3)
+    assert result.frame["status"].tolist() == ["ok"] * 4
+    assert len(posts(gateway)) == 6
+
+
+def test_a_request_that_is_too_large_for_the_gateway_says_so(log: RunLog) -> None:
+    """Gateways end the connection while it is sent: 1.4.0 to 2.0.0-prerelease3 do, with max_request_body_size_mb."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def reset() -> None:
+            with listening.accept()[0] as one:
+                one.recv(1000)
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+        thread = threading.Thread(target=reset)
+        thread.start()
+        client = Client(f"http://127.0.0.1:{listening.getsockname()[1]}", log=log, retries=0)
+        with pytest.raises(bf.ConnectionFailed) as caught:
+            client.complete("azure/fast", "w " * 2_000_000)
+        thread.join(10)
+    assert "max_request_body_size_mb" in str(caught.value.hint)
+
+
 def test_a_comparison_does_not_pay_twice_for_a_stream_that_a_limit_ends(client: Client, gateway: LocalGateway) -> None:
     """What is refused before any text is sent again, once the lane is narrower; what had text is not."""
     gateway.script([{"status": 400, "body": BEGUN_WITH["rate_limit_error"], "times": 1}])

@@ -62,6 +62,8 @@ def mapped(
     hint = "Start one, check base_url, or use Client('demo') for the embedded gateway."
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         hint = "Pass ca_file= (BIFROST_CA_FILE) where the gateway's certificate is of an authority of your own."
+    if isinstance(_cause(error), ConnectionResetError | BrokenPipeError):  # so gateways end what is too large for them
+        hint = "Look at its own log; a large request may be more than it takes (max_request_body_size_mb there)."
     through = f", asked through the proxy {proxy}" if (proxy := proxy_of(base_url)) else ""
     failed = ConnectionFailed(f"No gateway answered at {base_url} ({_reason(error)}{through}).", hint=hint)
     failed.taken = not isinstance(error, aiohttp.ClientConnectorError)
@@ -97,6 +99,11 @@ def _is_object(body: bytes) -> bool:
         return False
 
 
+def _cause(error: BaseException) -> BaseException:
+    """What the operating system said, where it did."""
+    return error.__cause__ if isinstance(error.__cause__, OSError) else error
+
+
 def _reason(cause: BaseException) -> str:
     import aiohttp
 
@@ -106,7 +113,7 @@ def _reason(cause: BaseException) -> str:
         return "unknown host"
     if isinstance(cause, aiohttp.ServerDisconnectedError):
         return "it closed the connection without an answer"
-    number = cause.__cause__ if isinstance(cause.__cause__, OSError) else cause
+    number = _cause(cause)
     if isinstance(number, ConnectionRefusedError):
         return "connection refused"
     if isinstance(number, ConnectionResetError):
