@@ -29,11 +29,11 @@ TAKEN = (
     "cost_usd counts it only where the gateway's log has its cost."
 )
 NO_LOGPROBS = (
-    "No log-probabilities came, although logprobs= asked for them: gateways up to 1.4.0 lose those of OpenAI-style "
+    "No log-probabilities came, although logprobs= asked for them: gateways up to 1.4.9 lose those of OpenAI-style "
     "providers, and some providers have none."
 )
 NO_REASON = (
-    "The answer does not say why it ended, so it may have been cut by a limit: gateways up to 1.4.0 leave that out of "
+    "The answer does not say why it ended, so it may have been cut by a limit: gateways up to 1.4.10 leave that out of "
     "what Anthropic answers to the Responses API; streamed they tell it."
 )
 SENT_AT_THE_END = (
@@ -41,7 +41,7 @@ SENT_AT_THE_END = (
     "time limits for the first text or between two texts cannot tell a slow provider from one that hangs."
 )
 FIRST_CHUNK_FATAL = (
-    "The gateway is of a version that asks no fallback when the first chunk of a stream is late (up to 1.4.0); "
+    "The gateway is of a version that asks no fallback when the first chunk of a stream is late (up to 1.4.10); "
     "without streaming it asks one."
 )
 FIRST_CHUNK_HANGS = (
@@ -121,7 +121,7 @@ def _of_version(run: Run, version: tuple[int, ...]) -> list[str]:
     if version == (1, 5, 1) and run.status == "timeout" and left:
         notes.append(FIRST_CHUNK_HANGS)
     if run.status == "error" and run.fallbacks and _LATE.search(run.error_message or ""):
-        notes += [FIRST_CHUNK_FATAL] if version <= (1, 4, 0) else [FALLBACK_LOST] if version == (1, 5, 16) else []
+        notes += [FIRST_CHUNK_FATAL] if version <= (1, 4, 10) else [FALLBACK_LOST] if version == (1, 5, 16) else []
     return notes
 
 

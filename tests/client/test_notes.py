@@ -101,19 +101,19 @@ CASES = [
     ("EXTRA_DROPPED", ["1.3.63", "1.4.0"], {"params": {"extra": {"a": 1}}, "texts": ["a"]}),
     (
         "CANCEL_NOT_PASSED_ON",
-        ["1.3.63", "1.4.0", "1.4.18", "1.5.1"],
+        ["1.3.63", "1.4.0", "1.4.9", "1.4.10", "1.4.18", "1.5.1"],
         {"status": "cancelled", "params": STREAM, "texts": ["a"]},
     ),
     (
         "CANCEL_NOT_PASSED_ON",
-        ["1.3.63", "1.4.0", "1.4.18", "1.5.1"],
+        ["1.3.63", "1.4.0", "1.4.9", "1.4.10", "1.4.18", "1.5.1"],
         {"status": "timeout", "attempts": LEFT, "texts": ["a"]},
     ),
     ("SENT_AT_THE_END", ["1.4.0"], {"status": "cancelled", "params": STREAM}),
     ("FIRST_CHUNK_HANGS", ["1.5.1"], {"status": "timeout", "params": STREAM, "attempts": LEFT}),
     (
         "FIRST_CHUNK_FATAL",
-        ["1.3.63", "1.4.0"],
+        ["1.3.63", "1.4.0", "1.4.9", "1.4.10"],
         {"status": "error", "params": STREAM, "fallbacks": ["a/b"], "error_message": LATE},
     ),
     (
@@ -126,7 +126,9 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("version", ["v1.3.63", "v1.4.0", "v1.4.18", "v1.5.1", "v1.5.16", "v2.0.0-prerelease3", None])
+@pytest.mark.parametrize(
+    "version", ["v1.3.63", "v1.4.0", "v1.4.9", "v1.4.10", "v1.4.18", "v1.5.1", "v1.5.16", "v2.0.0-prerelease3", None]
+)
 @pytest.mark.parametrize(("name", "versions", "facts"), CASES, ids=lambda value: value if type(value) is str else "")
 def test_a_note_of_a_version(name: str, versions: list[str] | None, facts: dict[str, Any], version: str | None) -> None:
     """Each limit is told of the versions that were measured to have it, and of no other."""

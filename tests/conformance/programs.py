@@ -1,8 +1,8 @@
 """Real gateway programs, started for tests: the files that ``BIFROST_NB_GATEWAYS`` names, separated as in ``PATH``.
 
 Each is asked for its version. It serves this machine only, gets keys of simulated providers only, and finds every list
-that it would fetch from the internet at an address of this machine. Tried with 1.3.63, 1.4.0, 1.4.18, 1.5.1, 1.5.16 and
-2.0.0-prerelease3; what differs between them is in `_prepare` and `gateway_config`.
+that it would fetch from the internet at an address of this machine. Tried with 1.3.63, 1.4.0, 1.4.9,
+1.4.10, 1.4.18, 1.5.1, 1.5.16 and 2.0.0-prerelease3; what differs between them is in `_prepare` and `gateway_config`.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def obeyed(numbers: Numbers) -> dict[str, set[str]]:
         "models": set() if new else {"alias"},
         "status": {"failed"},
         "providers": {"cut", "alias", "failed"},
-        "missing_cost_only": set() if numbers >= (1, 4, 18) else {"failed"},
+        "missing_cost_only": set() if numbers >= (1, 4, 9) else {"failed"},
         # Of the header baggage, as the parent of a call; x-bf-session-id, which binds it to a key, is in no row.
         "session_id": {"tagged"} if new else ALL,
         "virtual_key_ids": set(),
