@@ -206,28 +206,31 @@ def compare(
     for name, value in {"chat": chat, "stream": stream, "fresh": fresh, "dry_run": dry_run}.items():
         if flag(value) is None:
             raise ConfigurationError(f"{name} must be True or False, not {quoted(value)}.")
-    plan = _planned(
-        client,
-        deployments,
-        prompt,
-        messages=messages,
-        inputs=inputs,
-        images=images,
-        sounds=sounds,
-        schema=schema,
-        repeats=repeats,
-        kind=compared_kind(api, chat),
-        stream=stream and mode != "batch",
-        system=system,
-        fallbacks=fallbacks,
-        concurrency=concurrency,
-        requests_per_minute=requests_per_minute,
-        seed=seed,
-        tags=tags,
-        parameters=parameters,
-        batch=mode == "batch",
-        folder=checked_folder(folder),
-    )
+    try:
+        plan = make_plan(
+            client,
+            deployments,
+            prompt,
+            messages=messages,
+            inputs=inputs,
+            images=images,
+            sounds=sounds,
+            schema=schema,
+            repeats=repeats,
+            kind=compared_kind(api, chat),
+            stream=stream and mode != "batch",
+            system=system,
+            fallbacks=fallbacks,
+            concurrency=concurrency,
+            requests_per_minute=requests_per_minute,
+            seed=seed,
+            tags=tags,
+            parameters=parameters,
+            batch=mode == "batch",
+            folder=checked_folder(folder),
+        )
+    except BifrostError as error:
+        raise error.bare() from None  # who asked has nothing from the frames that found it
     check_columns(scorers, list(plan.prompts[0].values))
     looks = looks_of(until, metric, margin, plan, scorers)
     if mode == "batch":
@@ -265,14 +268,6 @@ def compare(
         )
         comparison.judge_answers(scorers, calls)
     return comparison
-
-
-def _planned(*arguments: Any, **options: Any) -> Plan:
-    """`make_plan`; its errors are the caller's, who has nothing from the frames between."""
-    try:
-        return make_plan(*arguments, **options)
-    except BifrostError as error:
-        raise error.bare() from None
 
 
 def _by_batch(
