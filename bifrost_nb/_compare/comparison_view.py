@@ -155,7 +155,7 @@ def _cell(column: _TableColumn, row: Row, summary: pd.DataFrame) -> Markup:
         parts = text.replace(" (", "\n(").replace(" + ", "\n+ ").replace(", ", ",\n").split("\n")
         text = " ".join(f'<span style="white-space:nowrap">{part}</span>' if " " in part else part for part in parts)
     value = None if column.bar is None else _known(getattr(row, column.bar))
-    if column.bar is None or value is None or len(summary) < 2:  # one bar alone is compared with nothing
+    if column.bar is None or value is None or summary[column.bar].count() < 2:  # one bar alone compares nothing
         return Markup(text)
     largest = _known(summary[column.bar].max()) or 0.0
     width = round(100 * value / largest) if largest > 0 else 0

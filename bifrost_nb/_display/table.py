@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._safe_text import plain
+from .describe import usd
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,4 +56,12 @@ class Table(list[dict[str, Any]]):
         return title + table(map(self._cells, self), self.columns, label=self.title)
 
     def _cells(self, row: Mapping[str, Any]) -> list[str]:
-        return ["–" if row.get(name) is None else plain(row[name], 200).replace("\n", " ") for name in self.columns]
+        return [_cell(name, row.get(name)) for name in self.columns]
+
+
+def _cell(name: str, value: object) -> str:
+    if value is None:
+        return "–"
+    if name.endswith("_usd") and isinstance(value, int | float) and value == value:
+        return usd(value)
+    return plain(value, 200).replace("\n", " ")

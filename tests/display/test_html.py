@@ -9,6 +9,7 @@ import pytest
 
 import bifrost_nb
 from bifrost_nb._display.html import Markup, note, table, text
+from bifrost_nb._display.table import Table
 from tests.markup import read
 
 PACKAGE = Path(bifrost_nb.__file__).parent
@@ -75,3 +76,12 @@ def test_nobody_else_builds_a_table(path: Path) -> None:
 def test_text_keeps_what_it_says() -> None:
     """Escaping changes how text is written, never what is read."""
     assert read(text('a < b & c > d "quoted" $5')).text == 'a < b & c > d "quoted" $5'
+
+
+def test_money_in_a_small_table_has_no_exponent() -> None:
+    """What a person sees of costs is dollars; for Python they stay numbers."""
+    shown = Table(["of", "cost_usd"], [{"of": "this session", "cost_usd": 1.395e-05}, {"of": "no cost"}])
+    for text in (repr(shown), shown._repr_html_().replace("<span>$</span>", "$")):
+        assert "$0.0000140" in text or "$0.0000139" in text
+        assert "e-05" not in text
+    assert shown[0]["cost_usd"] == 1.395e-05
