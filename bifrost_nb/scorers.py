@@ -16,8 +16,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
+from unicodedata import normalize
 
 from ._compare.embedding_scorer import Similar
 from ._compare.rubric import Rubric
@@ -65,7 +66,7 @@ def exact(column: str, *, ignore_case: bool = False) -> Scorer:
         if not accepted:
             return Score(None)
         given = _folded(run.text, ignore_case)
-        if any(given == _folded(text, ignore_case) for text in accepted):
+        if any(given == _folded(text, ignore_case) for text in (*accepted, *_texts(row, column, str))):
             return Score(1)
         return Score(0, f"{_short(run.text)} instead of {' or '.join(map(_short, accepted))}")
 
@@ -86,8 +87,8 @@ def contains(column_or_text: str, *, ignore_case: bool = False) -> Scorer:
         wanted = _texts(row, text) if text in row else [text]
         if not wanted:
             return Score(None)
-        given = run.text.casefold() if ignore_case else run.text
-        missing = [one for one in wanted if (one.casefold() if ignore_case else one) not in given]
+        given = _alike(run.text, ignore_case)
+        missing = [one for one in wanted if _alike(one, ignore_case) not in given]
         return Score(0, "does not contain " + " and ".join(map(_short, missing))) if missing else Score(1)
 
     return Scorer("contains", _shown("contains", text, ignore_case=ignore_case), judge)
@@ -336,15 +337,27 @@ def _plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") and hasattr(value, "dtype") else value
 
 
-def _texts(row: Row, column: str) -> list[str]:
+def _texts(row: Row, column: str, form: Callable[[Any], str] | None = None) -> list[str]:
     value = _value(row, column)
     if value is None:
         return []
-    return [str(one) for one in (value if isinstance(value, list | tuple | set | frozenset) else [value])]
+    return [(form or _said)(one) for one in (value if isinstance(value, list | tuple | set | frozenset) else [value])]
+
+
+def _said(value: Any) -> str:
+    """The text of a value; ``5`` of 5.0, as a column of whole numbers has it in which one is missing."""
+    whole_float = isinstance(value, float) and value.is_integer() and abs(value) < 2**53
+    return str(int(value)) if whole_float else str(value)
+
+
+def _alike(text: str, ignore_case: bool = False) -> str:
+    """The same for texts that look the same: composed characters, line ends; capitals with `ignore_case`."""
+    text = normalize("NFC", text.replace("\r\n", "\n"))
+    return normalize("NFC", text.casefold()) if ignore_case else text
 
 
 def _folded(text: str, ignore_case: bool) -> str:
-    return text.strip().casefold() if ignore_case else text.strip()
+    return _alike(text, ignore_case).strip()
 
 
 def _short(value: Any) -> str:
@@ -402,7 +415,7 @@ def _at(given: Any, path: str) -> Any:
 def _same(a: Any, b: Any) -> bool:
     a, b = _plain(a), _plain(b)
     if isinstance(a, str) and isinstance(b, str):
-        return a.strip() == b.strip()
+        return _folded(a, False) == _folded(b, False)
     if isinstance(a, bool) or isinstance(b, bool):
         return a is b
     if isinstance(a, int | float) and isinstance(b, int | float):

@@ -37,6 +37,7 @@ _PLACEHOLDER = re.compile(
     rf"|\{{\{{{_BLANKS}(?P<path>{_PATH}){_BLANKS}\}}\}}"
 )
 _STEPS = re.compile(_STEP)
+_BRACED = re.compile(r"(?<!\{)\{\{([^{}\n]{1,200})\}\}(?!\})")
 _MISSING = object()
 
 
@@ -82,6 +83,9 @@ def render(template: str, values: Mapping[str, Any], *, where: str | None = None
             return ""
 
     text = _PLACEHOLDER.sub(filled, template)
+    for name in _BRACED.findall(_PLACEHOLDER.sub("", template)):
+        if name.strip() in values:  # "my column", which would be sent as it stands
+            faults[name] = f"{{{{{name}}}}} names an input, and a placeholder has letters, digits and _ only: rename it"
     if faults:
         place = f" ({where})" if where else ""
         raise TemplateError(f"{'; '.join(faults.values())}{place}.", hint=ESCAPE)

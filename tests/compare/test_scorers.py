@@ -38,6 +38,14 @@ CASES: list[tuple[scorers.Scorer, Run, dict[str, Any], float | None]] = [
     (scorers.contains("must"), run("we must"), {}, 1),  # no such column: the text itself
     (scorers.contains("Must", ignore_case=True), run("we must"), {}, 1),
     (scorers.contains("must"), run("anything"), {"must": None}, NA),
+    (scorers.exact("want"), run("Cafe\u0301\r\nau lait"), {"want": "Caf\u00e9\nau lait"}, 1),  # looks the same
+    (scorers.contains("must"), run("the Cafe\u0301"), {"must": "Caf\u00e9"}, 1),
+    (scorers.fields("want"), run('{"a": "Cafe\u0301"}'), {"want": {"a": "Caf\u00e9"}}, 1),
+    (scorers.exact("want"), run("5"), {"want": 5.0}, 1),  # a column of whole numbers in which one is missing
+    (scorers.exact("want"), run("5.0"), {"want": 5.0}, 1),
+    (scorers.exact("want"), run("5"), {"want": [4.0, 5.0]}, 1),
+    (scorers.exact("want"), run("5"), {"want": 5.5}, 0),
+    (scorers.contains("must"), run("all 5 of them"), {"must": 5.0}, 1),
     (scorers.regex(r"\d{4}-\d\d"), run("on 2026-11"), {}, 1),
     (scorers.regex(r"^\d+$"), run("about 7"), {}, 0),
     (scorers.number("n"), run("First 3, so the answer is 1,234.5."), {"n": 1234.5}, 1),

@@ -228,6 +228,16 @@ def test_a_missing_value_is_an_error_that_names_the_row(value: Any) -> None:
         render("{{value}}", {"value": value}, where="row 3")
 
 
+@pytest.mark.parametrize("name", ["my column", "my-column", "1st", "first.name?"])
+def test_an_input_that_no_placeholder_can_name_is_told(name: str) -> None:
+    """Such braces were sent as they stand, for every row; other braces still are, and four of them."""
+    for written in (f"About {{{{{name}}}}}.", f"About {{{{ {name} }}}}."):
+        with pytest.raises(TemplateError, match="names an input, and a placeholder has letters, digits and _ only"):
+            render(written, {name: "x"})
+        assert render(written, {"other": "x"}) == written
+    assert render(f"{{{{{{{{{name}}}}}}}}}", {name: "x"}) == f"{{{{{{{{{name}}}}}}}}}"
+
+
 def test_all_undefined_names_are_reported_together() -> None:
     """One error names every placeholder without a value, each once, with near matches and the escape."""
     with pytest.raises(TemplateError) as caught:
