@@ -28,6 +28,7 @@ SDKS = (
     "tests/sdks/",
     "tests/simulator/test_sdk_routes_",
     "tests/security/test_closed.py",
+    "tests/faults/test_network_route.py",
 )
 """Files that load most of the SDKs, for which a process needs ten seconds."""
 LONG = (

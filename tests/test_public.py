@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -223,6 +224,7 @@ def _part(path: Path) -> str:
     return first.removesuffix(".py")
 
 
+@cache
 def _imports(path: Path) -> list[tuple[str, bool]]:
     """The dotted name of each import in a file and whether it runs when the file is loaded.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -439,7 +440,7 @@ class Api:
     read: Callable[[Any], Told]
     kind: str = ""
     options: tuple[tuple[str, Any], ...] = ()
-    examples: int = 25
+    examples: int = 25 if os.environ.get("BIFROST_NB_THOROUGH") else 10
 
 
 def chat(answer: Answer) -> bytes:
