@@ -54,7 +54,9 @@ _UNTOLD = (None, 400)
 2.0.0-prerelease3 make a 400, whatever its kind (measured)."""
 _GOVERNANCE = _BUDGET | _RATE | _AUTHENTICATION
 
-_NEEDS_KEY = "Pass virtual_key=..., or set BIFROST_VIRTUAL_KEY."
+_NEEDS_KEY = (
+    "Pass virtual_key=..., or set BIFROST_VIRTUAL_KEY; gateway 1.4.18 says the same of a key that it does not know."
+)
 _NOT_ALLOWED = "The virtual key may not use this; bf.virtual_keys() shows what it allows."
 _HINTS: dict[str, str] = {
     "virtual_key_required": _NEEDS_KEY,

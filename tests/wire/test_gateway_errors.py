@@ -173,6 +173,7 @@ def test_the_exception_fits_the_error(info: dict[str, Any], kind: type[GatewayEr
     ("body", "status", "words"),
     [
         ({"type": "virtual_key_required", "error": {"message": "m"}}, 401, "BIFROST_VIRTUAL_KEY"),
+        ({"type": "virtual_key_required", "error": {"message": "m"}}, 401, "a key that it does not know"),
         ({"type": "budget_exceeded", "error": {"message": "m"}}, 402, "bf.budgets()"),
         ({"type": "request_limited", "error": {"message": "m"}}, 429, "bf.rate_limits()"),
         ({"type": "missing_required_headers", "error": {"message": "missing required headers: x"}}, 400, "headers="),
