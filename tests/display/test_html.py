@@ -81,7 +81,7 @@ def test_text_keeps_what_it_says() -> None:
 def test_money_in_a_small_table_has_no_exponent() -> None:
     """What a person sees of costs is dollars; for Python they stay numbers."""
     shown = Table(["of", "cost_usd"], [{"of": "this session", "cost_usd": 1.395e-05}, {"of": "no cost"}])
-    for text in (repr(shown), shown._repr_html_().replace("<span>$</span>", "$")):
-        assert "$0.0000140" in text or "$0.0000139" in text
-        assert "e-05" not in text
+    for seen in (repr(shown), shown._repr_html_().replace("<span>$</span>", "$")):
+        assert "$0.0000140" in seen or "$0.0000139" in seen
+        assert "e-05" not in seen
     assert shown[0]["cost_usd"] == 1.395e-05
