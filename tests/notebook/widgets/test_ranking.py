@@ -73,6 +73,32 @@ def test_sides_and_ties() -> None:
     assert left["strength"].tolist() == pytest.approx([0, 0], abs=1e-6)
 
 
+def test_ties_are_no_noise() -> None:
+    """12 wins, a loss and 27 ties say who is better, which 25 wins and 15 losses of the same strength do not."""
+    tied, none = (
+        ranking(votes(*[("a", "b", winner) for winner, count in told.items() for _ in range(count)])).set_index("model")
+        for told in ({"model_a": 12, "model_b": 1, "tie": 27}, {"model_a": 25, "model_b": 15})
+    )
+    assert tied.loc["a", "low"] > 0 > none.loc["a", "low"]
+    assert tied.loc["a", "strength"] == pytest.approx(0.28, abs=0.01)
+    alone = ranking(votes(*[("a", "b", "tie")] * 3)).set_index("model")
+    assert alone.loc["a", "high"] > 0.5  # three ties do not say that there will be nothing else
+
+
+@pytest.mark.parametrize("share", [0.5, 0.6])
+def test_intervals_of_tied_votes_hold_the_truth(share: float) -> None:
+    """By votes of a planted strength, 70 % of them ties: intervals hold it, and leave 0 out where it is not 0."""
+    rng, trials = np.random.default_rng(8), 100
+    true, held, found = math.log(share / (1 - share)) / 2, 0, 0
+    for _ in range(trials):
+        drawn = rng.choice(["model_a", "tie", "model_b"], size=40, p=[share - 0.35, 0.7, 0.65 - share])
+        row = ranking(votes(*[("a", "b", str(winner)) for winner in drawn])).set_index("model").loc["a"]
+        held += row["low"] <= true <= row["high"]
+        found += not row["low"] <= 0 <= row["high"]
+    assert held >= 90  # 95 less two standard errors
+    assert found >= 50 if share > 0.5 else found <= 10
+
+
 def test_no_votes_no_numbers() -> None:
     """Without votes types stay and strengths are NA; among others a model without a vote is the least sure."""
     empty, full = ranking(votes(), models=["a", "b"]), ranking(votes(("a", "b", "tie")), models=["a", "b", "c"])
