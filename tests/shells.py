@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,6 +18,7 @@ def fresh_shell() -> Iterator[InteractiveShell]:
     IPython keeps each shell until the process ends: with all that cells had assigned, hundreds of them would hold
     millions of objects, through which every garbage collection and the end of the process look.
     """
+    main = sys.modules["__main__"]  # in its place comes the shell's, emptied at the end; Dask needs it
     InteractiveShell.clear_instance()
     shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
     shell.run_cell("%load_ext bifrost_nb")
@@ -27,3 +29,4 @@ def fresh_shell() -> Iterator[InteractiveShell]:
         InteractiveShell.clear_instance()
         atexit.unregister(shell.atexit_operations)
         shell.atexit_operations()  # empties the names of its cells
+        sys.modules["__main__"] = main
