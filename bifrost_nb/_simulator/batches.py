@@ -61,7 +61,7 @@ class StoredFile:
 
 @dataclass(slots=True)
 class BatchJob:
-    """A batch job at a provider; `ready` and the like are on the monotonic clock."""
+    """A batch job at a provider."""
 
     id: str
     provider: str
@@ -73,6 +73,8 @@ class BatchJob:
     """A line for each request: of the output, or of the errors."""
     seconds: float
     made: float = field(default_factory=time.monotonic)
+    seen: float = 0.0
+    """When a request last looked at it, as `made` on the monotonic clock: all that is told to it is of that moment."""
     created_at: int = field(default_factory=lambda: int(time.time()))
     cancelled_at: int | None = None
     output_file_id: str | None = None
@@ -80,7 +82,7 @@ class BatchJob:
 
     @property
     def progress(self) -> float:
-        return 1.0 if self.cancelled_at else (time.monotonic() - self.made) / self.seconds if self.seconds else 1.0
+        return 1.0 if self.cancelled_at or not self.seconds else max(0.0, self.seen - self.made) / self.seconds
 
     @property
     def status(self) -> str:
@@ -124,7 +126,8 @@ class BatchStore:
             del self.jobs[next(iter(self.jobs))]
 
     def finish(self, job: BatchJob) -> None:
-        """Write the files of a job of OpenAI's form whose time has come."""
+        """Look at a job, and write the files of one of OpenAI's form whose time has come."""
+        job.seen = time.monotonic()
         if job.progress < 1 or job.output_file_id or job.error_file_id or job.provider in ("anthropic", "gemini"):
             return
         for good in (True, False):
