@@ -23,6 +23,7 @@ from bifrost_nb._simulator.process import LocalGateway, local_gateway
 
 NO_SKIP = bool(os.environ.get("BIFROST_NB_NO_SKIP"))
 THOROUGH = bool(os.environ.get("BIFROST_NB_THOROUGH"))
+gc.disable()  # until all files are collected, see below
 
 SDKS = (
     "tests/sdks/",
@@ -99,7 +100,6 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     In a fresh clone that takes nine seconds: each process imports another part of the files first, so that the others
     find them compiled.
     """
-    gc.disable()
     worker = getattr(session.config, "workerinput", None)
     if worker is None:
         return

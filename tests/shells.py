@@ -28,5 +28,5 @@ def fresh_shell() -> Iterator[InteractiveShell]:
         shell.run_cell("%unload_ext bifrost_nb")
         InteractiveShell.clear_instance()
         atexit.unregister(shell.atexit_operations)
-        shell.atexit_operations()  # empties the names of its cells
+        shell.user_ns.clear()
         sys.modules["__main__"] = main

@@ -26,6 +26,7 @@ from bifrost_nb.charts.anatomy import PARTS
 from bifrost_nb.charts.direct_labels import DIRECT
 from bifrost_nb.charts.runs import _OUTCOMES
 from tests.compare.frames import calls, frame, times
+from tests.thorough import thorough
 
 CHARTS = ["latency", "ttft", "tokens", "cost", "errors", "tradeoff", "over_time", "timeline", "anatomy"]
 
@@ -58,7 +59,7 @@ def test_draws_into_the_axes_given_and_returns_it(name: str, runs: pd.DataFrame)
 
 
 @pytest.mark.parametrize("name", CHARTS)
-@pytest.mark.parametrize("rows", [0, 1])
+@pytest.mark.parametrize("rows", [0, *thorough(1)])
 def test_an_empty_frame_draws_an_empty_titled_chart(name: str, rows: int, runs: pd.DataFrame) -> None:
     """No run, or a single failed one, still gives a chart with its title and units."""
     few = runs[runs["status"] == "error"].iloc[:rows]
@@ -380,7 +381,9 @@ def test_eight_deployments_have_eight_styles() -> None:
 
 
 @pytest.mark.parametrize("name", CHARTS)
-@pytest.mark.parametrize("names", [["x/$a_{"], ["x/$\\frac{1}$", "_x/y", "x/\x1b[31m\n\u202e", "x/<b>{}%s"]], ids=len)
+@pytest.mark.parametrize(
+    "names", [["x/$\\frac{1}$", "_x/y", "x/\x1b[31m\n\u202e", "x/<b>{}%s"], *thorough(["x/$a_{"], ids=["1"])]
+)
 def test_hostile_names_are_text(name: str, names: list[str], runs: pd.DataFrame) -> None:
     """A deployment's name can neither break a chart nor become a formula, alone or among others."""
     data = runs.assign(deployment=np.resize(names, len(runs)))

@@ -16,6 +16,7 @@ from bifrost_nb import Run
 from bifrost_nb._notebook.magic.completion import complete
 from bifrost_nb._simulator.process import LocalGateway
 from tests.compare.test_messages import png
+from tests.thorough import thorough
 
 from .conftest import CHAT, TEXT
 
@@ -179,7 +180,7 @@ def test_a_typed_answer(run: Cell, sent: Sent, names: dict[str, Any], gateway: L
         ("-p messages=[]", "use --messages"),
     ],
 )
-@pytest.mark.parametrize("more", ["", "--repeat 2"])
+@pytest.mark.parametrize("more", ["", *thorough("--repeat 2")])
 def test_what_cannot_be_sent(run: Cell, sent: Sent, names: dict[str, Any], line: str, words: str, more: str) -> None:
     """One error that says what is wrong, before anything is sent, for one answer and for a comparison."""
     run("nothing = [2, 1].sort(); drawing = b'<svg onload=alert(1)>'; broken = {'type': 'object', 'properties': 3}")

@@ -15,6 +15,7 @@ from bifrost_nb._notebook.code_export import copy
 from bifrost_nb._prompts.messages import user_turn
 from bifrost_nb._prompts.pictures import data_url
 from tests.compare.test_messages import png
+from tests.thorough import thorough
 
 from .conftest import CHAT, TEXT
 
@@ -147,7 +148,7 @@ def execute(form: str, code: str) -> None:
             names["client"].close()
 
 
-@pytest.mark.parametrize("form", ["curl", "httpx", "openai"])
+@pytest.mark.parametrize("form", ["curl", "openai", *thorough("httpx")])
 @pytest.mark.parametrize("name", ASKED)
 def test_copied_code_sends_the_same(client: Client, sent: Any, name: str, form: str, capsys: Any) -> None:
     """For each option: the same body, keys and headers, at the same address."""
