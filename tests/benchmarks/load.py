@@ -95,8 +95,8 @@ class Memory:
         return [round(self.samples[last * part // 4], 1) for part in range(5)]
 
 
-def settled(seconds: float = 10.0) -> dict[str, int]:
-    """Tasks of the private loop, threads and sockets, as soon as they stay the same or are none."""
+def settled(seconds: float = 30.0) -> dict[str, int]:
+    """Tasks of the private loop, threads and sockets, as soon as no task is left: a cost is looked for some 11 s."""
     end = time.monotonic() + seconds
     while True:
         gc.collect()
