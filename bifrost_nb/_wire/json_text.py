@@ -41,6 +41,10 @@ def _as_python_reads(content: bytes | str) -> Any:
         return json.loads(str(content, "utf-8-sig", "replace"))  # type: ignore[arg-type]
 
 
+_LANGUAGE = re.compile(r"\A[ \t]*\w{1,20}[ \t]*(?=[\n{\[])")
+"""What stands behind the opening of a block of code, as ``JSON``."""
+
+
 def unfenced(text: str) -> str:
     """What a model wrote for JSON without the block of code around all of it, blanks and a byte-order mark.
 
@@ -54,11 +58,7 @@ def unfenced(text: str) -> str:
     mark = text[:3]
     if mark not in ("```", "~~~") or len(text) < 6 or not text.endswith(mark):
         return text
-    inner = text.strip(mark[0])
-    return inner[_INFO(inner).end() :].strip()  # type: ignore[union-attr]
-
-
-_INFO = re.compile(r"[ \t]*(?:\w{1,20}[ \t]*(?=[\n{\[]))?").match
+    return _LANGUAGE.sub("", text.strip(mark[0]), count=1).strip()
 
 
 def whole_characters(text: str) -> str:

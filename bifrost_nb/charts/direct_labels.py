@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .label_grid import CELL, NamedSeries, fill, free, inside, sums_of, taken_cells
+from .label_grid import CELL, NamedSeries, fill, free, pixels_of, sums_of, taken_cells
 from .style import ShownAxes
 
 __all__ = ["DIRECT", "label_at_end", "label_directly", "label_in_corner"]
@@ -151,7 +151,7 @@ def _places(
     taken = taken_cells(ax, [one for one in drawn if not (over and one.thin)])
     if not taken.size:
         return None
-    points = [inside(ax, one) for one in drawn]
+    points = [pixels_of(ax, one) for one in drawn]
     series = [(one, pixels, _size(ax, one.label)) for one, pixels in zip(drawn, points, strict=True) if one.label]
     orders = (series, sorted(series, key=lambda each: _room(each[1], points)))
     tried = [found for order in orders if (found := _placed(taken.copy(), order, through)) is not None]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 
-__all__ = ["CELL", "NamedSeries", "fill", "free", "inside", "sums_of", "taken_cells"]
+__all__ = ["CELL", "NamedSeries", "fill", "free", "pixels_of", "sums_of", "taken_cells"]
 
 CELL = 4
 """Pixels of a cell of the grid."""
@@ -32,11 +32,11 @@ def taken_cells(ax: Axes, drawn: Sequence[NamedSeries]) -> np.ndarray:
     box = ax.get_window_extent()
     taken = np.zeros((max(0, int(box.width // CELL)), max(0, int(box.height // CELL))), dtype=bool)
     for one in drawn if taken.size else ():
-        _mark(taken, inside(ax, one), joined=one.joined)
+        _mark(taken, pixels_of(ax, one), joined=one.joined)
     return taken
 
 
-def inside(ax: Axes, one: NamedSeries) -> np.ndarray:
+def pixels_of(ax: Axes, one: NamedSeries) -> np.ndarray:
     """Its points in pixels from the plot's lower left corner."""
     box = ax.get_window_extent()
     x = ax.convert_xunits(np.asarray(one.x))  # type: ignore[no-untyped-call]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from aiohttp import ClientResponse
 
     from ..._runs.run import Run
-    from ..calls import Call
+    from ..calls import AnyKind, Call
 
 __all__ = ["Sink", "attempt"]
 
@@ -72,9 +72,7 @@ async def attempt(
                 body = await whole(response, answered)
                 if not (can_stream and response.status < 300 and looks_like_events(body)):
                     sound = call.kind == "speech" and kind.startswith(("audio/", "application/octet-stream"))
-                    found = {"sound": body} if sound else _answer(response, body, collector, base_url)
-                    if call.kind in ("text", "chat") and not choices_of(found):
-                        raise collector.without_choices(found)
+                    found = {"sound": body} if sound else _answer(call.kind, response, body, collector, base_url)
                     pieces = collector.answer(found)
                     if sink is not None:
                         sink(run, pieces)
@@ -141,7 +139,9 @@ def _content(call: Call, headers: dict[str, str]) -> bytes | AsyncIterator[bytes
     return form(call.body, {"file": (name, io.BytesIO(content), "application/octet-stream")}, headers)
 
 
-def _answer(response: ClientResponse, body: bytes, collector: Collector, base_url: str) -> dict[str, Any]:
+def _answer(
+    kind: AnyKind, response: ClientResponse, body: bytes, collector: Collector, base_url: str
+) -> dict[str, Any]:
     """The JSON object of a good answer; anything else raises."""
     status = response.status
     if status >= 400:
@@ -152,9 +152,9 @@ def _answer(response: ClientResponse, body: bytes, collector: Collector, base_ur
     try:
         answer = loads(body)
     except orjson.JSONDecodeError:
-        kind = response.headers.get("content-type") or "no content type"
+        told = response.headers.get("content-type") or "no content type"
         error = ProtocolError(
-            f"{what} with something that is not JSON ({kind}, {len(body)} bytes).",
+            f"{what} with something that is not JSON ({told}, {len(body)} bytes).",
             hint="Is base_url the address of a Bifrost gateway?",
         )
         raise of_proxy_perhaps(error, base_url, body) from None
@@ -162,4 +162,6 @@ def _answer(response: ClientResponse, body: bytes, collector: Collector, base_ur
         raise ProtocolError(f"{what} with JSON that is not an object.")
     if (answer.get("error") or answer.get("object") == "error") and not answer.get("choices"):
         raise collector.refusal(answer)
+    if kind in ("text", "chat") and not choices_of(answer):
+        raise collector.without_choices(answer)
     return answer
