@@ -135,13 +135,15 @@ class Judgement:
 
         Columns: ``model``, ``votes``, ``wins``, ``losses``, ``ties``; ``strength`` in log-odds against the mean of all,
         from ``low`` to ``high`` with the probability `confidence`; ``win_chance``, from 0 to 1, against one of mean
-        strength. Repeats and copies of an input weigh as one vote. Of a single variant, or without a judgement, the
-        last four are NA. Raises ConfigurationError for a confidence that is none.
+        strength. Repeats and copies of an input weigh as one vote. What the judge did not say in both orders counts as
+        a tie, but not as a sign that the two are equal: the interval has room for what it would be without. Of a single
+        variant, or without a judgement, the last four are NA. Raises ConfigurationError for a confidence that is none.
         """
         from .._statistics.ranking import ranking
 
         asked = self.frame["input_id"].map(question_of, na_action="ignore")
-        return ranking(self.frame.assign(question=asked), self._models, confidence)
+        by_order = self.frame["first_ab"].ne(-self.frame["first_ba"]).fillna(value=False).astype(bool)
+        return ranking(self.frame.assign(question=asked, unsettled=by_order), self._models, confidence)
 
     def __repr__(self) -> str:
         return "\n\n".join([self._said(), *(repr(table) for table in self._tables())])

@@ -4,6 +4,10 @@
 model that won all its three votes wins them in every resample, so its interval would have no width. It visits every
 vote many times and whole; beyond `MOST_VOTES` the posterior is so near to normal that its peak and curvature say the
 same, and where votes weigh less than one these are taken.
+
+The posterior takes votes to be independent. Those on several pairs of one question are not: an answer that is poor
+loses to all others. By simulation (10 and 30 questions, every pair voted on) intervals of 95 % of five models held the
+truth in 80 to 84 of 100; with what questions differ by (`_by_question`) they hold it in 95 to 97.
 """
 
 from __future__ import annotations
@@ -35,10 +39,11 @@ def ranking(votes: pd.DataFrame, models: Sequence[str] = (), confidence: float =
     `votes` has ``model_a``, ``model_b`` and ``winner``, one of ``model_a``, ``model_b``, ``tie``; other columns are
     ignored, and so are rows whose winner is NA. Where a column ``question`` says that votes on the same two models are
     about one question (repeats, copies of an input), together they weigh as one: asked thirty times, it tells no more
-    of others. `models` names further ones that may have no vote yet. `strength` is in log-odds against the mean of all
-    models, from `low` to `high` with the probability `confidence`; `win_chance` is the chance to win against a model of
-    mean strength. A tie counts as half a win for each. With no more than one model, or no vote, the three are NA.
-    Raises ConfigurationError.
+    of others. Where a column ``unsettled`` is true the vote hung on the order of the two answers: that is no sign that
+    they are equal, so that the interval has room for both readings, a tie and no vote. `models` names further ones that
+    may have no vote yet. `strength` is in log-odds against the mean of all models, from `low` to `high` with the
+    probability `confidence`; `win_chance` is the chance to win against a model of mean strength. A tie counts as half a
+    win for each. With no more than one model, or no vote, the three are NA. Raises ConfigurationError.
     """
     import pandas as pd
 
@@ -62,11 +67,34 @@ def ranking(votes: pd.DataFrame, models: Sequence[str] = (), confidence: float =
         counts[second]["ties" if winner == "tie" else "losses"] += 1
     table = pd.DataFrame([{"model": name, "votes": sum(counts[name].values()), **counts[name]} for name in names])
     table = table.reindex(columns=list(COLUMNS))
-    weights = _weights(cast.get("question", range(len(cast))), halves)
-    for name, values in _strengths(len(names), halves, weights, confidence).items():
-        table[name] = pd.array(values, dtype="Float64")
+    if len(names) > 1 and halves:
+        for column, values in _columns(cast, len(names), halves, confidence).items():
+            table[column] = values
+    table = table.astype(dict.fromkeys(COLUMNS[-4:], "Float64"))
     table = table.astype({"model": "string", **dict.fromkeys(("votes", "wins", "losses", "ties"), "Int64")})
     return table.sort_values("strength", ascending=False, kind="stable", na_position="last").reset_index(drop=True)
+
+
+def _columns(cast: pd.DataFrame, count: int, halves: list[tuple[int, int]], confidence: float) -> dict[str, Any]:
+    """Strength, ends of its interval and chance of each model, as arrays.
+
+    The interval reaches to where it would be without the votes that hung on the order. As ties alone, eight of them
+    seemed to say that two models are equal, though the judge had only ever said "first". Where it reads quality as
+    well, what it could not settle lies between even and what it settled. By simulation (30 to 100 % decided by the
+    order, or all near enough to it; 8 to 60 questions) intervals of 95 % held 0 to 97 of 100 true strengths and now 94
+    to 100, and leave 0 out nearly as often where they may.
+    """
+    import numpy as np
+
+    questions = list(cast.get("question", range(len(cast))))
+    found = _strengths(count, halves, questions, confidence)
+    rest = [place for place, out in enumerate(cast.get("unsettled", [False] * len(cast))) if out is not True]
+    if len(rest) < len(cast):
+        settled = [halves[2 * place + part] for place in rest for part in range(2)]
+        other = _strengths(count, settled, [questions[place] for place in rest], confidence)
+        found["low"] = np.minimum(found["low"], other["low"])
+        found["high"] = np.maximum(found["high"], other["high"])
+    return found
 
 
 def _weights(questions: Iterable[Any], halves: list[tuple[int, int]]) -> list[float]:
@@ -79,27 +107,33 @@ def _weights(questions: Iterable[Any], halves: list[tuple[int, int]]) -> list[fl
     return [1 / alike[each] for each in about for _ in range(2)]
 
 
-def _strengths(
-    count: int, halves: list[tuple[int, int]], weights: list[float], confidence: float
-) -> dict[str, list[float | None]]:
-    if count < 2 or not halves:
-        return dict.fromkeys(("strength", "low", "high", "win_chance"), [None] * count)
+def _strengths(count: int, halves: list[tuple[int, int]], questions: list[Any], confidence: float) -> dict[str, Any]:
+    """Strength, ends of its interval and chance of each of `count` models, as arrays."""
     import numpy as np
 
-    whole = min(weights) == 1
+    weights = _weights(questions, halves)
+    whole = min(weights, default=0) == 1
     mean, half = (
         _by_choix(count, halves) if whole and len(halves) <= 2 * MOST_VOTES else _by_peak(count, halves, weights)
     )
     centre, covariance = np.eye(count) - 1 / count, 2 * half
-    covariance = covariance - covariance @ _steadier(count, halves, weights, mean) @ covariance
-    spread = np.sqrt(np.diag(centre @ covariance @ centre.T).clip(0)) * NormalDist().inv_cdf((1 + confidence) / 2)
+    limit = NormalDist().inv_cdf((1 + confidence) / 2)
+
+    def reach(found: Any) -> Any:
+        return np.sqrt(np.diag(centre @ found @ centre.T).clip(0))
+
+    spread = limit * reach(covariance - covariance @ _steadier(count, halves, weights, mean) @ covariance)
+    if (shared := _by_question(count, halves, questions, weights, mean)) is not None:
+        from scipy.stats import t
+
+        among, asked = shared
+        most = limit * reach(np.eye(count) * PRIOR_SD**2)  # what is known without any vote, and of one question
+        among = among + np.eye(count) / PRIOR_SD**2
+        limit = float(t.ppf((1 + confidence) / 2, asked - 1)) if asked > 1 else np.inf
+        spread = np.maximum(spread, np.minimum(most, limit * reach(covariance @ among @ covariance)))
     strength = (centre @ mean).round(6)  # what the fit is good for; equal ones stay equal, and keep their order
-    return {
-        "strength": strength.tolist(),
-        "low": (strength - spread).tolist(),
-        "high": (strength + spread).tolist(),
-        "win_chance": (1 / (1 + np.exp(-strength))).tolist(),
-    }
+    chance = 1 / (1 + np.exp(-strength))
+    return {"strength": strength, "low": strength - spread, "high": strength + spread, "win_chance": chance}
 
 
 def _by_choix(count: int, halves: list[tuple[int, int]]) -> tuple[Any, Any]:
@@ -122,7 +156,7 @@ def _by_peak(count: int, halves: list[tuple[int, int]], weights: list[float]) ->
     import numpy as np
 
     wins = np.zeros((count, count))
-    np.add.at(wins, tuple(np.array(halves).T), weights)
+    np.add.at(wins, tuple(np.array(halves, dtype=int).reshape(-1, 2).T), weights)
     played, prior = wins + wins.T, 2 / PRIOR_SD**2
     strength = np.zeros(count)
     for _ in range(50):
@@ -153,6 +187,28 @@ def _steadier(count: int, halves: list[tuple[int, int]], weights: list[float], m
     chance = 1 / (1 + np.exp(mean[None, :] - mean[:, None]))
     less = np.minimum(ties / 4, votes * chance * (1 - chance)) * votes / (votes + DOUBT)
     return np.diag(less.sum(axis=1)) - less
+
+
+def _by_question(
+    count: int, halves: list[tuple[int, int]], questions: list[Any], weights: list[float], mean: Any
+) -> tuple[Any, int] | None:
+    """How much votes differ from what was expected, added up by question, and the number of questions.
+
+    None where each question has one pair: there all votes are independent.
+    """
+    import numpy as np
+
+    keys = [one if isinstance(one, str) else place for place, one in enumerate(questions)]
+    place = {one: number for number, one in enumerate(dict.fromkeys(keys))}
+    if not len(place) < len({(key, frozenset(pair)) for key, pair in zip(keys, halves[::2], strict=True)}):
+        return None
+    off = np.zeros((len(place), count))
+    rows = np.repeat([place[key] for key in keys], 2)
+    winners, losers = np.array(halves).T
+    short = np.array(weights) / 2 / (1 + np.exp(mean[winners] - mean[losers]))  # how far a win was not expected
+    np.add.at(off, (rows, winners), short)
+    np.add.at(off, (rows, losers), -short)
+    return off.T @ off * len(place) / max(1, len(place) - 1), len(place)
 
 
 def strength_text(row: Any) -> str | None:

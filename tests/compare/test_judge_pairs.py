@@ -138,6 +138,7 @@ def test_a_hostile_answer_is_shown_as_text(ask: Any, gateway: LocalGateway) -> N
     assert "<script>" not in judgement._repr_html_()
     assert "<b>is</b>" not in judgement._repr_html_()
     assert judgement.flips == 1
+    assert judgement.ranking()["high"].gt(2.5).all(), "which stood second says nothing of which is better"
 
 
 def test_limit_and_what_cannot_be_judged(ask: Any, gateway: LocalGateway) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -98,6 +99,39 @@ def test_intervals_of_tied_votes_hold_the_truth(share: float) -> None:
         found += not row["low"] <= 0 <= row["high"]
     assert held >= 90  # 95 less two standard errors
     assert found >= 50 if share > 0.5 else found <= 10
+
+
+def test_votes_that_hang_on_the_order_are_no_sign_of_equality() -> None:
+    """Forty contradictions say as little as no vote; beside votes that were settled the interval has room for both."""
+    tied = votes(*[("a", "b", "tie")] * 40)
+    unsure, equal, none = ranking(tied.assign(unsettled=True)), ranking(tied), ranking(tied[:0], ["a", "b"])
+    assert none["low"].isna().all()
+    assert equal["high"][0] < 0.2
+    assert unsure["high"][0] == pytest.approx(1.96 * math.sqrt(2), rel=0.01)  # the prior's
+    assert unsure["strength"].tolist() == equal["strength"].tolist()
+    settled = votes(*[("a", "b", "model_a")] * 12, ("a", "b", "model_b"))
+    both = pd.concat([settled.assign(unsettled=False), tied[:27].assign(unsettled=True)], ignore_index=True)
+    found, alone, cautious = (ranking(one).iloc[0] for one in (both, settled, both.drop(columns="unsettled")))
+    assert found["low"] == cautious["low"] > 0
+    assert found["high"] == alone["high"] > cautious["high"]
+
+
+def test_votes_on_one_question_are_not_independent() -> None:
+    """Of five equal models, whose answers each beat all that are poorer, 95 % of the intervals have 0 in them."""
+    rng, names, held = np.random.default_rng(3), list("abcde"), 0
+    for _ in range(60):
+        rows = [
+            (a, b, "model_a" if quality[a] > quality[b] else "model_b", str(question))
+            for question in range(25)
+            for quality in [dict(zip(names, rng.random(5), strict=True))]
+            for a, b in combinations(names, 2)
+        ]
+        cast = pd.DataFrame(rows * 2, columns=["model_a", "model_b", "winner", "question"])  # twice: fitted at once
+        table = ranking(cast)
+        held += int(((table["low"] <= 0) & (table["high"] >= 0)).sum())
+    assert held >= 0.92 * 300
+    one = ranking(cast[:10])
+    assert (one["low"] < 0).all(), "of one question nothing is known of others"
 
 
 def test_no_votes_no_numbers() -> None:
