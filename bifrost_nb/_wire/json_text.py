@@ -41,7 +41,7 @@ def _as_python_reads(content: bytes | str) -> Any:
         return json.loads(str(content, "utf-8-sig", "replace"))  # type: ignore[arg-type]
 
 
-_LANGUAGE = re.compile(r"\A[ \t]*\w{1,20}[ \t]*(?=[\n{\[])")
+_LANGUAGE = re.compile(r"\A[ \t]*\w{1,20}[ \t\r]*(?=[\n{\[])")
 """What stands behind the opening of a block of code, as ``JSON``."""
 
 

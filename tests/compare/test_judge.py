@@ -157,7 +157,9 @@ def test_an_unclear_reply_is_no_grade(reply: str, fault: str) -> None:
 def test_a_clear_reply_is_read() -> None:
     """The object alone, or as the only block of code; numbers of a scale as numbers."""
     assert json_reply(' {"reason": "r", "grade": "yes"}\n', "grade", ["no", "yes"]) == ("yes", "r")
-    assert json_reply('```json\n{"grade": 4, "reason": "r"}\n```', "grade", [1, 2, 3, 4, 5]) == (4, "r")
+    for end in ("\n", "\r\n"):
+        reply = end.join(['```json', '{"grade": 4, "reason": "r"}', '```'])
+        assert json_reply(reply, "grade", [1, 2, 3, 4, 5]) == (4, "r")
 
 
 def test_a_judge_that_takes_no_schema_is_asked_without(ask: Any, gateway: LocalGateway) -> None:
