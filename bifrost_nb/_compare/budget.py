@@ -48,9 +48,11 @@ class Budget:
     def add(self, run: Run) -> None:
         """A run has ended. Only what can have cost something counts: it may have reached a provider, and no cache."""
         with self._lock:
-            if run.cost_usd is not None:
+            if run.cache_hit:  # says nothing of what the deployment costs
+                self.spent_usd += run.cost_usd or 0.0
+            elif run.cost_usd is not None:
                 self._learn(run, run.cost_usd)
-            elif run.status in ("ok", "truncated", "timeout") and not run.cache_hit:
+            elif run.status in ("ok", "truncated", "timeout"):
                 self._pending.append((time.monotonic(), run))
 
     def room(self, in_flight: int) -> bool:

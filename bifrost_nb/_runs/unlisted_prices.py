@@ -13,7 +13,8 @@ from .run import Run
 
 __all__ = ["asks_for_unlisted", "has_unlisted"]
 
-_PLAIN_TIERS = {"", "auto", "default", "standard", "on_demand", "batch"}  # the last has its rate in the price
+_PLAIN_TIERS = {"", "auto", "default", "standard", "standard_only", "on_demand", "batch"}
+"""Of OpenAI, Anthropic and Groq; the last has its rate in the price."""
 _READ = ("prompt_tokens_details", "input_tokens_details")
 _WRITTEN = ("completion_tokens_details", "output_tokens_details")
 _OWN_TOOLS = (None, "function", "custom")

@@ -11,6 +11,7 @@ import pytest
 import bifrost_nb as bf
 from bifrost_nb import Client, LocalGateway, scorers
 from bifrost_nb._client.client import forget_clients
+from bifrost_nb._compare.budget import Budget
 
 A, JUDGE = "openai/gpt-4o-mini", "azure/gpt-4o"
 YES = json.dumps({"reason": "why", "grade": "yes"})
@@ -70,6 +71,15 @@ def test_a_deployment_without_a_price_does_not_end_the_others(client: Client, ga
     )  # fmt: skip
     assert compared.notes == []
     assert compared.missing == 0
+
+
+def test_a_cached_answer_says_nothing_of_a_price() -> None:
+    """Its cost of 0 was taken for the deployment's, so that answers without a known cost were free for ever."""
+    budget = Budget(1.0, wave=1)
+    budget.add(bf.Run(status="ok", cache_hit=True, cost_usd=0.0, requested_provider="openai", requested_model="m"))
+    budget.add(bf.Run(status="ok", requested_provider="openai", requested_model="m"))
+    assert not budget.room(0)
+    assert "no run's cost is known" in (budget.exhausted() or "")
 
 
 @pytest.mark.parametrize("way", ["plain", "async"])

@@ -37,6 +37,7 @@ LISTED: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     "nothing told": ({"prompt_tokens_details": None, "completion_tokens_details": "x", "cache_creation": []}, {}, {}),
     "the usual tier instead of the one asked for": ({}, {"service_tier": "default"}, {"service_tier": "flex"}),
     "Anthropic's usual one": ({"service_tier": "standard", "speed": "standard"}, {}, {"service_tier": "auto"}),
+    "Anthropic's usual one, asked for": ({}, {}, {"service_tier": "standard_only"}),
     "own tools": ({}, {"output": [{"type": "function_call"}, {"type": "message"}, 5]}, {}),
     "text and pictures read by Google": ({"promptTokensDetails": [{"modality": "IMAGE", "tokenCount": 5}, 5]}, {}, {}),
 }  # fmt: skip

@@ -137,11 +137,11 @@
     const ok = value("status", row) === "ok";
     if (!ok) make("p", "bad", card, `${value("status", row) ?? "unknown"}: ${value("error_message", row) ?? ""}`);
     const others = choices(row);
-    if (others.length) make("p", "facts", card, "Choice 0");
+    if (others.length) make("p", "facts", card, "Choice 1");
     if (value("response", row)) make("div", "text", card, value("response", row)).dir = "auto";
     else if (data.nothing?.[row] && !data.drawn?.[row]?.length) make("p", "facts", card, `(${data.nothing[row]})`);
     others.forEach((text, place) => {
-      make("p", "facts", card, `Choice ${place + 1}`);
+      make("p", "facts", card, `Choice ${place + 2}`);
       make("div", "text", card, text).dir = "auto";
     });
     const called = calls(row);
