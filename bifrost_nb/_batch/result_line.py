@@ -49,9 +49,9 @@ def run_of(
         if job.provider == "gemini" and status < 300:
             body = as_chat(body)
         collector.headers(status, {})
-        if status >= 300 or (body.get("error") and not body.get("choices")):
+        if status >= 300:
             raise collector.refusal(body)
-        collector.answer(body)
+        collector.take(body)
     except BifrostError as refused:
         error = refused
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as odd:

@@ -37,7 +37,7 @@ from .._wire.choices import (
 from .._wire.chunk_sequence import ChunkOrder
 from .._wire.deployments import Deployment
 from .._wire.fast_chunks import NO_EXTRA, PlainChunk, plain_chunks
-from .._wire.gateway_errors import ErrorInfo, gateway_error, innermost, no_answer, parse_error
+from .._wire.gateway_errors import ErrorInfo, gateway_error, innermost, is_error, no_answer, parse_error
 from .._wire.json_text import loads, whole, whole_characters
 from .._wire.metadata import header, merged_usage, number_of, parse_cache, parse_usage, rejected_tokens, served
 from .._wire.sse import is_done
@@ -50,6 +50,7 @@ from .run import Run
 __all__ = [
     "FEWER_CHOICES",
     "HELD_BACK",
+    "NOTHING_COUNTED",
     "REFUSED_BESIDE",
     "UNEXPLAINED",
     "Collector",
@@ -72,6 +73,8 @@ _APART_MS = 1000.0
 """Chunks that the gateway got within less may come in one block because this process was busy."""
 _CUT = "provider_connection_failed"
 """What gateway 2.0 calls a provider that closed its stream (captured)."""
+NOTHING_COUNTED = {"total_tokens": 0}
+"""The usage in the last chunk of a stream that its provider broke off (measured with Bifrost's engine 1.4.0 to 1.7.0)."""
 _MANY = 8
 """So many payloads are worth trying to be read together."""
 
@@ -93,6 +96,8 @@ class Collector:
         """The model refused, in words of their own."""
         self._reasoning: list[str] = []
         self._finish: dict[int, str] = {}
+        self._chosen = False
+        """A choice has come, whatever it held."""
         self._logprobs: dict[str, Any] | None = None
         self._tool_calls = ToolCalls()
         self._annotations: list[dict[str, Any]] = []
@@ -121,7 +126,7 @@ class Collector:
     @property
     def received(self) -> bool:
         """Whether any text or reasoning has arrived."""
-        return bool(self.run.chunk_times_ms or self._texts or self._instead)
+        return bool(self.run.chunk_times_ms or self._instead or any(map(any, self._texts.values())))
 
     def headers(self, status: int, headers: Mapping[str, str]) -> None:
         """The answer's head."""
@@ -158,10 +163,24 @@ class Collector:
         self._who(_mapping(content))
         return gateway_error(parse_error(body, self.run.http_status, self._headers, secrets=self.secrets))
 
-    def without_choices(self, body: dict[str, Any]) -> BifrostError:
-        """The error that an answer without choices is: some servers tell a failure so, with status 200."""
-        self._last, self._usage = body, _mapping(body.get("usage")) or None
-        return no_answer(parse_error(body, self.run.http_status, self._headers, secrets=self.secrets))
+    def take(self, body: dict[str, Any]) -> Pieces:
+        """`answer`; raises what `body` tells of a failure, whatever its status: an error, or no choices."""
+        if choices_of(body):
+            return self.answer(body)
+        if is_error(body):
+            raise self.refusal(body)
+        pieces = self.answer(body)
+        self.check_choices()
+        return pieces
+
+    def check_choices(self) -> None:
+        """Raises what the end of a completion without choices tells: some servers say so that they failed."""
+        if self._expects_choices and not self._chosen:
+            raise no_answer(parse_error(self._latest() or {}, None, self._headers, secrets=self.secrets))
+
+    @property
+    def _expects_choices(self) -> bool:
+        return self.run.request_type in ("chat_completion", "text_completion")
 
     def feed(self, payloads: Sequence[bytes], at_ms: float) -> Pieces:
         """The event payloads of one block of bytes that arrived at `at_ms`.
@@ -213,7 +232,7 @@ class Collector:
                 if self.ended or self.finished:  # something on the way added it to an answer that is whole
                     continue
                 raise
-            if chunk.get("error") is not None or chunk.get("object") == "error":  # the second as vLLM writes it
+            if is_error(chunk):
                 self._who(innermost(chunk))
                 raise self._broken(parse_error(chunk, None, self._headers, secrets=self.secrets))
             self._chunk(chunk, pieces)
@@ -254,6 +273,7 @@ class Collector:
             self._last_text_ms = pieces.at_ms
             if run.ttft_ms is None:
                 run.ttft_ms = pieces.at_ms
+        self._chosen = True
         pieces.extend(texts, reasonings)
         run.chunk_times_ms += [pieces.at_ms] * len(texts)
         self._check_reason(self._finish.get(0))
@@ -270,7 +290,7 @@ class Collector:
             self._gaps_ms += gap
         self._last = chunk
         if isinstance(usage := chunk.get("usage"), dict):
-            self._cut_off = usage == {"total_tokens": 0}
+            self._cut_off = usage == NOTHING_COUNTED
             self._usage = usage if self._usage is None else merged_usage(self._usage, usage)
         if type(extra := chunk.get("extra_fields")) is dict and (number := extra.get("chunk_index")) is not None:
             if number == self._order.due:
@@ -296,8 +316,9 @@ class Collector:
         self._check(choices_of(chunk))
 
     def _check(self, choices: Sequence[dict[str, Any]]) -> None:
-        """Raise what a choice says of its failure: the answer is not whole, whatever its status."""
+        """Choices have come. Raises what one says of its failure: the answer is not whole, whatever its status."""
         for choice in choices:
+            self._chosen = True
             if (told := choice_error(choice)) is not None:
                 raise self._broken(parse_error({"error": told}, None, self._headers, secrets=self.secrets))
             self._check_reason(finish_reason(choice))
@@ -348,9 +369,9 @@ class Collector:
         """Whether the answer ended as an answer does: with a finish reason, or with ``[DONE]`` after a chunk.
 
         When a provider breaks off, the gateway ends its stream in good order all the same, but with a last chunk
-        without finish reason that counts no tokens (measured with Bifrost's engine 1.4.0 to 1.7.0).
+        without finish reason that counts no tokens.
         """
-        return bool(self._finish) or (self.done and self._last is not None and not self._cut_off)
+        return bool(self._finish) or (self.done and bool(self._last) and not self._cut_off)
 
     @property
     def told_all(self) -> bool:

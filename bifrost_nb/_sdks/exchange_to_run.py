@@ -10,11 +10,10 @@ import orjson
 
 from .._client.dispatch import describe, status_of
 from .._keys import keys_sent, tool_keys, without_tool_keys
-from .._runs.collector import Collector, parsed
+from .._runs.collector import NOTHING_COUNTED, Collector, parsed
 from .._runs.pieces import Pieces
 from .._runs.run import Run, Status
 from .._safe_text import plain
-from .._wire.choices import choices_of
 from .._wire.json_text import loads
 from .._wire.metadata import merged_usage
 from .._wire.sse import EventDecoder
@@ -134,9 +133,8 @@ class _SdkCollector(Collector):
         return self._streamed
 
     @property
-    def expects_choices(self) -> bool:
-        """Whether the SDK asked for an answer in the gateway's own form."""
-        return self._event is as_it_came and self.run.request_type in ("chat_completion", "text_completion")
+    def _expects_choices(self) -> bool:
+        return self._event is as_it_came and super()._expects_choices  # else it asked for a form of its own
 
     def answer(self, body: Json) -> Pieces:
         return super().answer(self._counted(body if self._is_gateways(body) else self.form.answer(body)))
@@ -170,7 +168,7 @@ class _SdkCollector(Collector):
     def _counted(self, body: Json) -> Json:
         """`body` with all that is known of its usage, in the gateway's names."""
         usage = body.get("usage")
-        if type(usage) is not dict or not usage:
+        if type(usage) is not dict or not usage or usage == NOTHING_COUNTED:
             return body
         self.usage = merged_usage(self.usage, {name: value for name, value in usage.items() if value is not None})
         if "prompt_tokens" in self.usage:  # the gateway's own names
@@ -179,7 +177,7 @@ class _SdkCollector(Collector):
 
     def finish(self, ended_ms: float) -> Run:
         run = super().finish(ended_ms)
-        run.usage = self.usage or None
+        run.usage = self.usage or run.usage
         if self._unread:
             run.notes.append(_UNREAD)
         if self._repeated:
@@ -206,12 +204,8 @@ def _take(exchange: Exchange, collector: _SdkCollector) -> None:
     if status >= 400:
         raise _typed(collector.refusal(content), content, exchange)
     body = _json(content)
-    if body.get("error") and not body.get("choices"):
-        raise collector.refusal(body)
-    if "json" in kind and collector.expects_choices and not choices_of(body):
-        raise collector.without_choices(body)
     if body:  # a picture or a sound has neither text nor usage
-        collector.answer(body)
+        collector.take(body)
     elif "json" in kind:
         raise ProtocolError(f"{exchange.path} answered {status} with something that is not a JSON object.")
     return None
@@ -280,13 +274,14 @@ def _decoded(exchange: Exchange) -> Iterator[tuple[float, bytes]]:
 def _ended(exchange: Exchange, collector: _SdkCollector) -> Status:
     """How an exchange ended in which nothing said that it failed. Raises BifrostError for what broke."""
     if collector.streamed and (collector.complete or (exchange.exhausted and collector.form is OTHER)):
+        collector.check_choices()
         return "ok"  # whatever happened to the connection after the last word
     if (failure := exchange.failure) is not None:
         names = [kind.__name__ for kind in type(failure).__mro__]
         if not _CANCELLED.isdisjoint(names):
             return "cancelled"
         raise _broken(exchange, collector, failure, names)
-    if not exchange.exhausted:
+    if not (exchange.exhausted or collector.done):  # at the end mark SDKs read no further
         return "cancelled"
     if collector.streamed:
         raise StreamInterrupted("The stream ended before the answer was complete.")

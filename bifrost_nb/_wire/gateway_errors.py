@@ -177,8 +177,8 @@ class ErrorInfo(NamedTuple):
 
 
 def is_error(payload: object) -> bool:
-    """Whether the JSON of a stream's event is an error frame rather than a chunk."""
-    return isinstance(payload, Mapping) and payload.get("error") not in (None, {}, "")
+    """Whether the JSON of an answer, or of a stream's event, tells of an error: an ``error``, or all of it (vLLM)."""
+    return isinstance(payload, Mapping) and bool(payload.get("error") or payload.get("object") == "error")
 
 
 def parse_error(

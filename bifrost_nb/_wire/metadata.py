@@ -214,9 +214,16 @@ def parse_usage(usage: object) -> Tokens:
 def merged_usage(known: Mapping[str, Any] | None, newer: Mapping[str, Any]) -> dict[str, Any]:
     """The usage of a stream so far and that of its next chunk: the newer counts, where they count something.
 
-    Most streams tell it once, or a running sum. Some go on with an empty one, zeros, or the cost alone.
+    Most streams tell it once, or a running sum. Some go on with an empty one, zeros, or the cost alone; so the details.
     """
-    return {**(known or {}), **{name: value for name, value in newer.items() if value or not (known or {}).get(name)}}
+    merged = dict(known or {})
+    for name, value in newer.items():
+        before = merged.get(name)
+        if isinstance(before, Mapping) and isinstance(value, Mapping):
+            merged[name] = merged_usage(before, value)
+        elif value or not before:
+            merged[name] = value
+    return merged
 
 
 def rejected_tokens(usage: object) -> int:

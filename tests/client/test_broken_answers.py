@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from starlette.responses import JSONResponse
 
-from bifrost_nb import GatewayError, ProtocolError, RateLimited, Run, RunLog, StreamInterrupted
+from bifrost_nb import Client, GatewayError, ProtocolError, RateLimited, Run, RunLog, StreamInterrupted, compare
 
+from ..admin.servers import Table, served
 from ..sdks.test_exchange_to_run import exchange, read
 from ..sdks.wires import WIRES
-from .test_odd_streams import CHAT, USAGE, chatted, chunk, client_of, events
+from .test_odd_streams import CHAT, USAGE, chatted, chunk, client_of, events, streamed
 
 MANY = [chunk(f"word{n} ") for n in range(20)]
 """So many chunks in one block are read together."""
@@ -44,6 +45,23 @@ def test_an_answer_without_choices_is_a_failure(body: Any, kind: type[Exception]
         answered(log, body)
     [run] = log.read()
     assert (run.status, run.http_status, run.prompt_tokens) == ("error", 200, 30 if "usage" in body else None)
+
+
+@pytest.mark.parametrize("last", [[], [{"choices": [], "usage": USAGE}]])
+def test_a_stream_without_choices_is_a_failure(last: list[Any], log: RunLog) -> None:
+    """So it is in a recorded SDK's stream, and an end mark alone is no answer there either."""
+    made, begun = exchange(WIRES["openai"], [events({"choices": []}, *last)]), {"choices": []}
+    with pytest.raises(ProtocolError, match="it has no choices"):
+        chatted(log, events(begun, *last))
+    for run in (*log.read(), read(made)):
+        assert (run.status, run.total_tokens) == ("error", 34 if last else None)
+    assert read(exchange(WIRES["openai"], [events()])).status == "truncated"
+
+
+def test_a_stream_takes_what_is_no_error_for_none(log: RunLog) -> None:
+    """Some write an empty error into each chunk."""
+    run, _ = chatted(log, events(chunk("hello", error={}), chunk(None, "stop", error="", usage=USAGE)))
+    assert (run.status, run.response) == ("ok", "hello")
 
 
 def test_other_sdks_answers_without_choices_are_failures() -> None:
@@ -79,6 +97,36 @@ def test_an_answer_that_the_provider_broke_off_is_truncated(reason: str, log: Ru
             chatted(log, events(*begun, chunk(None, reason), {"choices": [], "usage": USAGE}))
     assert [(run.status, run.total_tokens) for run in log.read()] == [("truncated", 34)] * 3
     assert log.read()[1].response == "half"
+
+
+def test_a_broken_off_answer_without_text_is_asked_for_again(log: RunLog) -> None:
+    """Whole as streamed: nothing of it was seen."""
+    answers = iter([whole(None, "error"), whole("", error={"code": 502, "message": "gone"}), whole("all of it")])
+    with client_of(log, {CHAT: lambda _: JSONResponse(next(answers))}) as client:
+        with pytest.warns(RuntimeWarning, match="2 earlier attempts were answered and broke off"):
+            run = client.chat("azure/large", "Hi", retries=2)
+    assert (run.status, run.response, len(run.attempts)) == ("ok", "all of it", 3)
+
+
+@pytest.mark.parametrize("usage", [{}, {"usage": USAGE}])
+def test_an_sdks_stream_that_the_provider_broke_off_is_truncated(usage: Any) -> None:
+    """OpenAI's SDK reads to the end mark and no further; what was counted by then does not make it whole."""
+    last = {"choices": [{"index": 0, "delta": {}, "finish_reason": None}], "usage": {"total_tokens": 0}}
+    made = exchange(WIRES["openai"], [events(chunk("half", **usage), last)])
+    made.exhausted = False
+    run = read(made)
+    assert (run.status, run.response, run.completion_tokens) == ("truncated", "half", None)
+
+
+@pytest.mark.parametrize("begun", [{"reasoning": "hm"}, {"tool_calls": [{"index": 0, "function": {"name": "f"}}]}])
+def test_a_comparison_does_not_pay_twice_for_thoughts_that_a_limit_ends(begun: Any, log: RunLog) -> None:
+    """What was billed is not sent again, whether it had come to a text or not."""
+    first = {"choices": [{"index": 0, "delta": begun, "finish_reason": None}]}
+    table = Table({CHAT: streamed(events(first, {"error": {"type": "rate_limit_error"}}))})
+    with served(table) as url:
+        result = compare(["azure/large"], "Hi", client=Client(url, log=log), chat=True, live=False)
+    assert result.frame["status"].tolist() == ["error"]
+    assert table.paths().count(CHAT) == 1
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ import orjson
 
 from ..._runs.collector import Collector
 from ..._runs.pieces import Pieces
-from ..._wire.choices import choices_of
 from ..._wire.json_text import loads
 from ..._wire.sse import EventDecoder, is_done, looks_like_events
 from ...errors import GatewayError, ProtocolError, StreamInterrupted
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from aiohttp import ClientResponse
 
     from ..._runs.run import Run
-    from ..calls import AnyKind, Call
+    from ..calls import Call
 
 __all__ = ["Sink", "attempt"]
 
@@ -72,8 +71,7 @@ async def attempt(
                 body = await whole(response, answered)
                 if not (can_stream and response.status < 300 and looks_like_events(body)):
                     sound = call.kind == "speech" and kind.startswith(("audio/", "application/octet-stream"))
-                    found = {"sound": body} if sound else _answer(call.kind, response, body, collector, base_url)
-                    pieces = collector.answer(found)
+                    pieces = collector.take({"sound": body} if sound else _answer(response, body, collector, base_url))
                     if sink is not None:
                         sink(run, pieces)
                     return
@@ -89,6 +87,7 @@ async def attempt(
             "The stream ended before the answer was complete: no finish reason and no [DONE] came.",
             hint="The text so far is in .text; the provider or a proxy closed the connection.",
         )
+    collector.check_choices()
 
 
 async def _once(body: bytes) -> AsyncIterator[bytes]:
@@ -139,10 +138,8 @@ def _content(call: Call, headers: dict[str, str]) -> bytes | AsyncIterator[bytes
     return form(call.body, {"file": (name, io.BytesIO(content), "application/octet-stream")}, headers)
 
 
-def _answer(
-    kind: AnyKind, response: ClientResponse, body: bytes, collector: Collector, base_url: str
-) -> dict[str, Any]:
-    """The JSON object of a good answer; anything else raises."""
+def _answer(response: ClientResponse, body: bytes, collector: Collector, base_url: str) -> dict[str, Any]:
+    """The JSON object of an answer with a good status; anything else raises."""
     status = response.status
     if status >= 400:
         raise of_proxy_perhaps(collector.refusal(body), base_url, body)
@@ -152,16 +149,12 @@ def _answer(
     try:
         answer = loads(body)
     except orjson.JSONDecodeError:
-        told = response.headers.get("content-type") or "no content type"
+        kind = response.headers.get("content-type") or "no content type"
         error = ProtocolError(
-            f"{what} with something that is not JSON ({told}, {len(body)} bytes).",
+            f"{what} with something that is not JSON ({kind}, {len(body)} bytes).",
             hint="Is base_url the address of a Bifrost gateway?",
         )
         raise of_proxy_perhaps(error, base_url, body) from None
     if not isinstance(answer, dict):
         raise ProtocolError(f"{what} with JSON that is not an object.")
-    if (answer.get("error") or answer.get("object") == "error") and not answer.get("choices"):
-        raise collector.refusal(answer)
-    if kind in ("text", "chat") and not choices_of(answer):
-        raise collector.without_choices(answer)
     return answer
