@@ -346,11 +346,13 @@ def _stretches(waiting: Iterable[Waiting]) -> list[list[Waiting]]:
 def _may_learn(run: Run) -> bool:
     """Whether a run lacks something that the gateway may tell later.
 
-    What was refused before a provider was asked has no log row and no cost, and what a provider refused has no cost.
+    What was refused before a provider was asked has no log row and no cost, and what a provider refused has no cost. An
+    error inside an answer that had begun may have such a status, too.
     """
     if run.http_status is None or run.cache_hit:
         return False
-    if run.http_status >= 400 and (run.http_status < 500 or run.provider is None) and not broken_off(run):
+    refused = run.http_status >= 400 and (run.http_status < 500 or run.provider is None)
+    if refused and not (broken_off(run) or run.has_begun or run.usage):
         return False
     unnamed = run.provider is None or run.model is None or (bool(run.fallbacks) and run.is_fallback is None)
     return run.cost_usd is None or unnamed or bool(broken_off(run))

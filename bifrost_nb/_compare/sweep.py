@@ -277,9 +277,7 @@ class Sweep:
             way.lane.hold(now, pause)
             if pause > LONGEST_RETRY_AFTER_S:
                 self._close([way], f"{way.asked.name}{GIVEN_UP}it asks to wait for {pause:,.0f} s.")
-        run = outcome.run
-        begun = any(run.texts) or run.reasoning or run.tool_calls  # a limit may also end a stream, which is paid for
-        refused = isinstance(error, RateLimited) and not begun
+        refused = isinstance(error, RateLimited) and not outcome.run.has_begun  # a limit may also end a stream
         if not refused and not (unreachable and not getattr(error, "taken", False)):
             return False  # what the gateway may have taken is not sent, and paid, again
         if way.lane.setbacks > (SETBACKS if self._answered else SETBACKS_AT_FIRST):

@@ -182,6 +182,11 @@ class Run:
         return "response" in self.written and self.written["response"] == self.response
 
     @property
+    def has_begun(self) -> bool:
+        """Whether something of an answer came: it is paid for, however it ended."""
+        return bool(any(self.texts) or self.reasoning or self.tool_calls)
+
+    @property
     def redacted(self) -> list[str]:
         """The fields that a `redact` hook changed or left out where the run was written."""
         return list(self.written)

@@ -118,6 +118,24 @@ def test_an_sdks_stream_that_the_provider_broke_off_is_truncated(usage: Any) -> 
     assert (run.status, run.response, run.completion_tokens) == ("truncated", "half", None)
 
 
+def test_what_an_error_with_a_status_of_its_own_ended_is_paid_for(log: RunLog) -> None:
+    """Its cost is looked for, though its status is that of a refusal: the gateway's log has one."""
+
+    def rows(_: Any) -> Any:
+        sent = next(one for one in table.asked if one.url.path == CHAT)
+        row = {"id": sent.headers["x-request-id"], "status": "error", "provider": "azure", "model": "large", "cost": 0.5}
+        return {"logs": [row], "has_logs": True}
+
+    error = {"error": {"code": 429, "message": "Slow down"}}
+    table = Table({CHAT: streamed(events(chunk("half"), error)), "/api/logs": rows})
+    with served(table) as url:
+        client = Client(url, log=log)
+        with pytest.raises(RateLimited), client.stream_chat("azure/large", "Hi") as stream:
+            list(stream)
+        client.wait_costs([stream.run], 5)
+    assert (stream.run.status, stream.run.response, stream.run.cost_usd) == ("error", "half", 0.5)
+
+
 @pytest.mark.parametrize("begun", [{"reasoning": "hm"}, {"tool_calls": [{"index": 0, "function": {"name": "f"}}]}])
 def test_a_comparison_does_not_pay_twice_for_thoughts_that_a_limit_ends(begun: Any, log: RunLog) -> None:
     """What was billed is not sent again, whether it had come to a text or not."""

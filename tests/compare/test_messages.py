@@ -393,10 +393,11 @@ def test_pictures_in_written_messages_are_looked_at(client: Client, gateway: Loc
 def test_pictures_that_a_provider_may_read_are_sent(client: Client, gateway: LocalGateway) -> None:
     """Whole ones, addresses elsewhere, kinds and sizes that only some take, in messages as they were written.
 
-    And what the gateway itself puts right: base64 without its head, and spaces around an address.
+    And what the gateway itself puts right: base64 without its head, and spaces around an address; and base64 in lines.
     """
     urls = [data_url(png()), "https://example.com/a.png", "gs://bucket/a.png", "data:image/heic;base64,AAAA",
             " https://example.com/a.png", data_url(png()).partition(",")[2],
+            "data:image/png;base64," + base64.encodebytes(png(size=64)).decode(),
             "data:image/png;base64," + "A" * (MOST_BYTES * 4 // 3 + 400)]  # fmt: skip
     parts = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
     client.chat(A, messages=[{"role": "user", "content": parts}], max_tokens=3)
