@@ -74,7 +74,7 @@ _APART_MS = 1000.0
 _CUT = "provider_connection_failed"
 """What gateway 2.0 calls a provider that closed its stream (captured)."""
 NOTHING_COUNTED = {"total_tokens": 0}
-"""The usage in the last chunk of a stream that its provider broke off (measured with Bifrost's engine 1.4.0 to 1.7.0)."""
+"""The usage at the end of a stream that its provider broke off (measured with Bifrost's engine 1.4.0 to 1.7.0)."""
 _MANY = 8
 """So many payloads are worth trying to be read together."""
 

@@ -523,8 +523,9 @@ def test_scores_when_all_is_here_and_a_dry_run(client: Client, gateway: LocalGat
         None, {}, {"response": "x"}, {"response": {"status_code": "x"}}, {"response": {"body": [1]}},
         {"response": {"status_code": float("inf")}},
         {"response": {"status_code": 200, "body": {"choices": "x"}}}, {"response": {"status_code": 200}},
-        {"response": {"status_code": 200, "body": {"object": "error", "message": "full"}}}, {"result": {"type": "succeeded"}},
-        {"result": {"type": "succeeded", "message": []}}, {"result": {"type": "\x1b[31m" * 1000}},
+        {"response": {"status_code": 200, "body": {"object": "error", "message": "full"}}},
+        {"result": {"type": "succeeded"}}, {"result": {"type": "succeeded", "message": []}},
+        {"result": {"type": "\x1b[31m" * 1000}},
         {"error": {"message": "<script>"}}, {"response": {"status_code": 500, "body": {"error": "x" * 10_000}}},
     ],
 )  # fmt: skip

@@ -102,9 +102,9 @@ def test_an_answer_that_the_provider_broke_off_is_truncated(reason: str, log: Ru
 def test_a_broken_off_answer_without_text_is_asked_for_again(log: RunLog) -> None:
     """Whole as streamed: nothing of it was seen."""
     answers = iter([whole(None, "error"), whole("", error={"code": 502, "message": "gone"}), whole("all of it")])
-    with client_of(log, {CHAT: lambda _: JSONResponse(next(answers))}) as client:
-        with pytest.warns(RuntimeWarning, match="2 earlier attempts were answered and broke off"):
-            run = client.chat("azure/large", "Hi", retries=2)
+    told = pytest.warns(RuntimeWarning, match="2 earlier attempts were answered and broke off")
+    with client_of(log, {CHAT: lambda _: JSONResponse(next(answers))}) as client, told:
+        run = client.chat("azure/large", "Hi", retries=2)
     assert (run.status, run.response, len(run.attempts)) == ("ok", "all of it", 3)
 
 
@@ -123,8 +123,8 @@ def test_what_an_error_with_a_status_of_its_own_ended_is_paid_for(log: RunLog) -
 
     def rows(_: Any) -> Any:
         sent = next(one for one in table.asked if one.url.path == CHAT)
-        row = {"id": sent.headers["x-request-id"], "status": "error", "provider": "azure", "model": "large", "cost": 0.5}
-        return {"logs": [row], "has_logs": True}
+        row = {"id": sent.headers["x-request-id"], "status": "error", "provider": "azure", "model": "large"}
+        return {"logs": [{**row, "cost": 0.5}], "has_logs": True}
 
     error = {"error": {"code": 429, "message": "Slow down"}}
     table = Table({CHAT: streamed(events(chunk("half"), error)), "/api/logs": rows})

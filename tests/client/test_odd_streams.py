@@ -72,7 +72,9 @@ def test_usage_that_comes_in_several_chunks_is_put_together(log: RunLog, last: l
 def test_details_of_usage_are_put_together_too(log: RunLog) -> None:
     """A last chunk of zeros took away what had been read from a cache, and so the price of that."""
     counted, nothing = ({"prompt_tokens_details": {"cached_tokens": count}} for count in (20, 0))
-    run, _ = chatted(log, events(chunk("hello", "stop", usage=USAGE | counted), {"choices": [], "usage": ZEROS | nothing}))
+    run, _ = chatted(
+        log, events(chunk("hello", "stop", usage=USAGE | counted), {"choices": [], "usage": ZEROS | nothing})
+    )
     assert (run.prompt_tokens, run.cached_tokens) == (30, 20)
 
 

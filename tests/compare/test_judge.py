@@ -158,7 +158,7 @@ def test_a_clear_reply_is_read() -> None:
     """The object alone, or as the only block of code; numbers of a scale as numbers."""
     assert json_reply(' {"reason": "r", "grade": "yes"}\n', "grade", ["no", "yes"]) == ("yes", "r")
     for end in ("\n", "\r\n"):
-        reply = end.join(['```json', '{"grade": 4, "reason": "r"}', '```'])
+        reply = end.join(["```json", '{"grade": 4, "reason": "r"}', "```"])
         assert json_reply(reply, "grade", [1, 2, 3, 4, 5]) == (4, "r")
 
 

@@ -139,7 +139,8 @@ def test_truncated_json_says_so(client: Client, gateway: LocalGateway) -> None:
 
 
 WRAPPED = (
-    "```json\n{}\n```", "```json\r\n{}\r\n```", "```JSON\n{}\n```", "```{}```", "```json {}\n```", "~~~\n{}\n~~~", "\ufeff{}", "\xa0{}\n\n",
+    "```json\n{}\n```", "```json\r\n{}\r\n```",
+    "```JSON\n{}\n```", "```{}```", "```json {}\n```", "~~~\n{}\n~~~", "\ufeff{}", "\xa0{}\n\n",
     "<think>\nIs it {{}}?\n</think>\n\n{}", "It is.\n</think>\n```json\n{}\n```",
 )  # fmt: skip
 
