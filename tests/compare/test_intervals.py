@@ -20,7 +20,7 @@ from bifrost_nb._statistics.intervals import (
     score_interval,
 )
 from bifrost_nb._statistics.skewed_means import skewed_mean_interval
-from tests.thorough import thorough
+from tests.thorough import some_of, thorough
 
 TRIALS = 300
 
@@ -160,7 +160,7 @@ def test_the_p95_is_harrell_and_davis() -> None:
     assert quantile(values, 0.95) == pytest.approx(float(mstats.hdquantiles(known, [0.95])[0]))
 
 
-@pytest.mark.parametrize(("kind", "repeats"), [("20 % slower", 1), ("stalls", 1), *thorough(("20 % slower", 3))])
+@pytest.mark.parametrize(("kind", "repeats"), [("stalls", 1), *thorough(("20 % slower", 1), ("20 % slower", 3))])
 def test_intervals_of_a_p95_cover_the_truth(kind: str, repeats: int) -> None:
     """At 60 inputs, with repeats, with one call in twelve that stalls: held in 91 to 99 of 100 (93 to 97, and luck).
 
@@ -202,7 +202,7 @@ MONEY: dict[str, tuple[Callable[[np.random.Generator], tuple[np.ndarray, np.ndar
 """What two variants cost for each of 20 inputs, and the true difference of their means."""
 
 
-@pytest.mark.parametrize("kind", MONEY)
+@pytest.mark.parametrize("kind", some_of(MONEY))
 def test_intervals_of_money_cover_the_truth(kind: str) -> None:
     """Costs with long tails and without, of the call or of the input: held in 90.5 to 99 of 100 (93 to 97, and luck).
 

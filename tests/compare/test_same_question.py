@@ -14,6 +14,7 @@ from bifrost_nb._compare.agreement import agreement
 from bifrost_nb._compare.judge_bias import preferences
 from bifrost_nb._compare.judge_question import fenced
 from bifrost_nb._notebook.widgets.vote_state import Ballots
+from tests.thorough import thorough
 
 from .frames import calls, frame
 
@@ -28,11 +29,11 @@ def right(run: Run) -> bool:
 @pytest.mark.parametrize(
     ("inputs", "asked", "questions"),
     [
-        ({"what": ["bird"] * 12}, {}, 1),
+        *thorough(({"what": ["bird"] * 12}, {}, 1)),
         ({"what": ["bird"] * 12, "id": list(range(12))}, {}, 1),
         ({"what": ["bird", "tree"] * 6, "expected": list("abcdefghijkl")}, {}, 2),
         ({"what": ["bird"] * 12, "tone": list("abcdefghijkl")}, {"system": "Be {{tone}}.", "api": "chat"}, 12),
-        ({"what": ["bird"] * 12, "tone": list("ab") * 6}, {"system": "Be {{tone}}.", "api": "chat"}, 2),
+        *thorough(({"what": ["bird"] * 12, "tone": list("ab") * 6}, {"system": "Be {{tone}}.", "api": "chat"}, 2)),
         ({"what": ["bird"] * 6 + list("abcdef")}, {}, 7),
     ],
     ids=["copies", "other names", "other expectations", "other systems", "two systems", "partly"],

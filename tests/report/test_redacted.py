@@ -14,6 +14,7 @@ import pydantic
 import pytest
 
 from bifrost_nb import Client, Comparison, LocalGateway, RunLog, compare, export_spans, load_report, scorers
+from tests.thorough import thorough
 
 KEY = "planted-key-of-no-known-shape-0123"
 HEADERS = {"x-api-key": KEY, "x-team": "blue"}
@@ -60,8 +61,10 @@ FILES: dict[str, Callable[[Comparison, Path], str]] = {
     ("entries", "more"),
     [
         ([{"deployment": "azure/fast", "headers": HEADERS}], {}),
-        (["azure/fast"], {"headers": HEADERS}),
-        ([{"deployment": "azure/fast", "headers": list(HEADERS.items())}], {"system": "Be brief."}),
+        *thorough(
+            (["azure/fast"], {"headers": HEADERS}),
+            ([{"deployment": "azure/fast", "headers": list(HEADERS.items())}], {"system": "Be brief."}),
+        ),
     ],
     ids=["entry", "call", "pairs"],
 )
@@ -135,7 +138,7 @@ def test_typed_columns_come_back(gateway: LocalGateway, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("hook", [lambda text, what: text.replace("anna@x.org", "<mail>"), lambda text, what: None])
-@pytest.mark.parametrize("pickled", [False, True])
+@pytest.mark.parametrize("pickled", [True, *thorough(False)])
 def test_no_note_quotes_what_is_not_logged(gateway: LocalGateway, tmp_path: Path, hook: Any, pickled: bool) -> None:
     """A gateway's error that quotes the prompt, a scorer's that quotes the answer: as in the log, so in every file."""
     gateway.script(

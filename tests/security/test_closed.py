@@ -20,6 +20,7 @@ import pytest
 import bifrost_nb as bf
 from bifrost_nb import Client, LocalGateway, RunLog, local_gateway
 from tests.faults.server import FaultServer
+from tests.thorough import thorough
 
 from .conftest import API_KEY, HEADER_KEY, VIRTUAL_KEY, leaks
 
@@ -210,7 +211,8 @@ ROUTES = ["/v1/models", "/api/logs", "/api/providers", "/health", "/metrics", "/
 
 
 @pytest.mark.parametrize(
-    "host", ["attacker.example", "127.0.0.1.attacker.example", "localhost.attacker.example:80", "0.0.0.0"]
+    "host",
+    ["127.0.0.1.attacker.example", *thorough("attacker.example", "localhost.attacker.example:80", "0.0.0.0")],
 )
 def test_a_foreign_host_is_refused_on_every_route(gateway: LocalGateway, host: str) -> None:
     """A web page whose name was made to point here reads nothing and asks nothing."""

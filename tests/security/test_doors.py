@@ -21,6 +21,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 import bifrost_nb as bf
 from bifrost_nb import BifrostError, Client, LocalGateway, RunLog
+from tests.thorough import some_of
 
 from ..shells import fresh_shell
 
@@ -291,7 +292,7 @@ ARGUMENTS = {
 }
 
 
-@pytest.mark.parametrize("name", ARGUMENTS)
+@pytest.mark.parametrize("name", some_of(ARGUMENTS))
 def test_arguments_that_a_model_writes(client: Client, gateway: LocalGateway, log: RunLog, name: str) -> None:
     """An answer whose call has hostile arguments is an answer: shown short and inert at every door, and judged."""
     call = {"id": "c", "type": "function", "function": {"name": "f<b>", "arguments": ARGUMENTS[name]}}

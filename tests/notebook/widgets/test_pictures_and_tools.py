@@ -23,6 +23,7 @@ from bifrost_nb._notebook.widgets.grid import GridView
 from bifrost_nb._notebook.widgets.vote import Vote
 from bifrost_nb._prompts.pictures import SHOWN_BYTES, showable
 from bifrost_nb._runs.pieces import Piece
+from tests.thorough import thorough
 
 A, B = "openai/gpt-4o-mini", "azure/gpt-4o"
 
@@ -170,7 +171,7 @@ def test_the_diff_of_a_comparison_has_tool_calls(client: Client) -> None:
         "[" * 100_000,
         '{"a":' * 100_000,
         json.dumps({"a": "<img src=x onerror=alert(1)>", "<script>": 1}),
-        "x" * 30_000_000,
+        *thorough("x" * 30_000_000),
         '{"path": "../../etc/passwd"}',
         '{"a": "\\u001b[2J\\u202e"}',
         "",

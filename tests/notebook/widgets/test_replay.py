@@ -15,6 +15,7 @@ from bifrost_nb._runs.frame import to_frame
 from bifrost_nb._runs.log.log import RunLog
 from bifrost_nb._runs.run import Run
 from bifrost_nb._simulator.process import LocalGateway
+from tests.thorough import thorough
 
 from ...admin.conftest import logged
 from ...compare.test_messages import png
@@ -158,8 +159,10 @@ def test_why_calls_failed_is_told(gateway: LocalGateway, client: Client) -> None
     [
         ({"prompt": "two", "status": 400, "error": {"message": "No <b>."}}, 1),
         ({"status": 503}, 3),
-        ({"prompt": "one", "silent": True}, 1),
-        ({"prompt": "three", "chunks": 3, "drop": {"after_chunks": 1}}, 1),
+        *thorough(
+            ({"prompt": "one", "silent": True}, 1),
+            ({"prompt": "three", "chunks": 3, "drop": {"after_chunks": 1}}, 1),
+        ),
     ],
     ids=["one", "all", "a time limit", "broken off"],
 )
