@@ -21,6 +21,10 @@ Every error that reached the gateway has `.run`, already in the run log.
 
 from __future__ import annotations
 
+import sys
+import traceback
+from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
@@ -74,6 +78,21 @@ class BifrostError(Exception):
         self.__context__ = self.__cause__ = None
         return self.with_traceback(None)
 
+    def _render_traceback_(self, *_: Any, **__: Any) -> list[str]:
+        """What IPython shows: the caller's own lines and the message, nothing of what lies below the call.
+
+        All of it is shown after ``%xmode Verbose``, or ``%config Bifrost.short_errors = False``.
+        """
+        ipython = sys.modules.get("IPython")
+        shell = ipython.get_ipython() if ipython is not None else None
+        if shell is None:  # another program's way to show errors
+            return traceback.format_exception(self)
+        whole = shell.InteractiveTB.mode == "Verbose"
+        whole |= not all(getattr(one, "short_errors", True) for one in shell.configurables)
+        shown = self.__traceback__ if whole else _callers(self.__traceback__)
+        lines: list[str] = shell.InteractiveTB.structured_traceback(type(self), self, shown, tb_offset=1)
+        return lines
+
     @property
     def message(self) -> str:
         """What was wrong, without the hint."""
@@ -81,6 +100,22 @@ class BifrostError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}" if self.hint else self.message
+
+
+_PACKAGE = str(Path(__file__).parent / "_")[:-1]
+
+
+def _callers(trace: TracebackType | None) -> TracebackType | None:
+    """The frames of `trace` down to the call of this package; all of them where it made the first call itself."""
+    own: list[TracebackType] = []
+    at = trace
+    while at is not None and not at.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+        own.append(at)
+        at = at.tb_next
+    shown = None
+    for one in reversed(own):
+        shown = TracebackType(shown, one.tb_frame, one.tb_lasti, one.tb_lineno)
+    return shown or trace
 
 
 def _cut(text: str) -> str:

@@ -287,6 +287,8 @@ class Comparison:
         from .judge_calls import JudgeCalls
         from .scoring import check_columns, scorers_of
 
+        if scorer is None:  # score=..., as compare takes it
+            scorer = named.pop("score", None)
         given = scorers_of(scorer) | scorers_of(named)
         if not given:
             raise ConfigurationError("There is no scorer.", hint="Pass one: score(right=bf.scorers.exact('expected')).")

@@ -130,14 +130,14 @@ class Difference:
     def caution(self) -> str | None:
         """What a verdict on money or tokens cannot know from so few inputs; None where there is nothing to say.
 
-        Their mean hangs on the dearest inputs, and of fewer than 30 a kind that is one in ten may be missing.
+        Their mean depends on the dearest inputs, and of fewer than 30 a kind that is one in ten may be missing.
         """
         if is_score(self.metric) or self.statistic != "mean" or self.n >= FEWEST_INPUTS_MONEY:
             return None
         if self.outcome not in ("a", "b", "equal"):
             return None
         rare = math.ceil(1 / (1 - 0.05 ** (1 / self.n)))  # what one sample of `n` in twenty has none of
-        return f"A mean hangs on the dearest inputs, and {self.n} may hold none of a kind that is one in {rare}"
+        return f"A mean depends on the dearest inputs, and {self.n} inputs may hold none of a kind that is 1 in {rare}"
 
     @property
     def winner(self) -> str | None:

@@ -52,7 +52,7 @@ class DryRun:
     Columns: ``deployment``, ``cells``, ``recorded`` (taken from the log), ``to_send``, ``prompt_tokens`` (of all calls
     to send), ``counted`` (boolean: these are the provider's count, not an estimate), ``max_completion_tokens``,
     ``cost_low_usd``, ``cost_high_usd``, ``minutes``, ``too_long``
-    (prompts that do not fit the context length together with their answer).
+    (prompts that do not fit the context length together with the answer of ``max_tokens``, or one token, behind them).
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class DryRun:
         else:
             said.append(f"about {minutes:.1f} minutes" if minutes >= 1 else f"about {math.ceil(60 * minutes)} s")
         if long := int(self.frame["too_long"].fillna(0).sum()):
-            said.append(f"{long:,} prompts are too long for their deployment")
+            said.append(f"{long:,} {'prompt is' if long == 1 else 'prompts are'} too long for their deployment")
         ends = "" if self.may_end_after is None else f" It may be decided from {self.may_end_after} inputs on."
         guessed = self.frame.loc[~self.frame["counted"].fillna(True).astype(bool), "deployment"]
         which = f" Prompt tokens of {', '.join(guessed)} are an estimate." if len(guessed) else ""
@@ -207,7 +207,7 @@ def _row(
         "cost_low_usd": low,
         "cost_high_usd": high,
         "minutes": _minutes(asked, len(send), seconds),
-        "too_long": _too_long(send, tokens, longest or 0, _positive(model, "context_length")),
+        "too_long": _too_long(send, tokens, _told_limit(asked) or 1, _positive(model, "context_length")),
     }
 
 
@@ -227,16 +227,24 @@ def _reads_what_is_kept(asked: AskedDeployment) -> bool:
 
 def _longest(asked: AskedDeployment, model: Mapping[str, Any] | None) -> int | None:
     """The most tokens of an answer."""
+    told = _told_limit(asked)
+    return _positive(model, "max_output_tokens") if told is None else told
+
+
+def _told_limit(asked: AskedDeployment) -> int | None:
+    """The most tokens of an answer that were asked for."""
     told = next(filter(None, map(asked.parameters.get, _LIMITS)), None)
     if told is None:
-        return _positive(model, "max_output_tokens")
+        return None
     return max(int(told), LEAST_LIMIT) if asked.kind in ("chat", "responses") else int(told)
 
 
-def _too_long(trials: Iterable[Trial], tokens: Mapping[str, int], other: int, context: int | None) -> int | None:
+def _too_long(trials: Iterable[Trial], tokens: Mapping[str, int], answer: int, context: int | None) -> int | None:
+    """How many prompts leave no room for `answer` tokens. Where nobody limits the answer, the model's own limit is what
+    it may take of the room that is left, not what it needs."""
     if context is None:
         return None
-    return len({trial.prompt.prompt_id for trial in trials if tokens[trial.trial_id] + other > context})
+    return len({trial.prompt.prompt_id for trial in trials if tokens[trial.trial_id] + answer > context})
 
 
 def _asked_tokens(trial: Trial) -> int:

@@ -73,7 +73,8 @@ def _counts(progress: Progress) -> str:
         "cancelled": progress.cancelled,
         "sent again": progress.resent,
     }
-    told = [f"{count:,} {name}" for name, count in counts.items() if count or name == "done"]
+    kept = progress.reused or progress.cached  # "0 done" beside them sounds like a failure
+    told = [f"{count:,} {name}" for name, count in counts.items() if count or (name == "done" and not kept)]
     return ", ".join([*told, *([progress.said] if progress.said else [])])
 
 

@@ -157,11 +157,20 @@ def scorers_of(score: Any) -> dict[str, ScorerFunction]:
                 whose = name.removesuffix(f"_{end}")
                 raise ConfigurationError(f"{name} is the {end} of {whose}.", hint="Give that scorer another name.")
         if not callable(scorer) or isinstance(scorer, type):
-            raise ConfigurationError(
-                f"{name} must be a function of the run, not {scorer if isinstance(scorer, type) else type(scorer)}.",
-                hint="bf.scorers has ready ones: score=bf.scorers.exact('expected').",
-            )
+            what = (scorer if isinstance(scorer, type) else type(scorer)).__name__
+            hint = "bf.scorers has ready ones: score=bf.scorers.exact('expected')."
+            if isinstance(scorer, list | tuple | set):
+                hint = "Name several in a dict: score={'right': ..., 'short': ...}."
+            raise ConfigurationError(f"{name} must be a function of the run, not {plain(what)}.", hint=hint)
+        if maker := _maker_of(scorer):
+            raise ConfigurationError(f"{name} is {maker} itself, which makes scorers.", hint=f"Call it: {maker}(...).")
     return named
+
+
+def _maker_of(scorer: ScorerFunction) -> str | None:
+    """The name of `scorer` where it is no scorer but a function of `bifrost_nb.scorers` that makes one."""
+    made = inspect.isfunction(scorer) and scorer.__module__ == "bifrost_nb.scorers"
+    return f"bf.scorers.{scorer.__name__}" if made else None
 
 
 def asks_models(scorers: Mapping[str, ScorerFunction]) -> bool:

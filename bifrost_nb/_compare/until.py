@@ -93,6 +93,11 @@ class Decision:
     def __repr__(self) -> str:
         return f"Decision({self.metric!r}): {self.verdict}"
 
+    def _repr_html_(self) -> str:
+        from .._display.html import text
+
+        return f"<p><strong>{text(self.metric)}</strong><br>{text(self.verdict)}</p>"
+
 
 class Looks:
     """The course of one comparison that is to be decided: what is sent next, who remains, whether it has ended."""

@@ -79,7 +79,7 @@ class _Course:
         looks, sweep, before = self.looks, self.sweep, self._before
         sweep.add(batch, known)
         self._from_log |= {key: run for key, run in known.items() if run.redacted}
-        sweep.progress.said = f"{looks.sent:,} of {len(looks.order):,} inputs, {len(looks.left)} variants left"
+        self._say_who_is_left()
         interrupted = False
         if len(known) < len(batch):
             self._bar = self._bar or Bar(sweep.progress)
@@ -99,8 +99,14 @@ class _Course:
         result.judge_answers(self.scorers, calls, before)
         sweep.stop_if_spent()
         looks.look(result.frame_now(), sweep.given_up, sweep.stopped)
+        self._say_who_is_left()
         result.decision = looks.decision()
         return result
+
+    def _say_who_is_left(self) -> None:
+        looks, left = self.looks, len(self.looks.left)
+        inputs = f"{looks.sent:,} of {len(looks.order):,} inputs"
+        self.sweep.progress.said = f"{inputs}, {left} {'variant' if left == 1 else 'variants'} left"
 
     def close(self) -> None:
         """The bar's last state stays; what is to be said of answers out of the log is said once."""

@@ -93,7 +93,8 @@ def rows_of(inputs: Any) -> list[Mapping[str, Any]]:
     rows = [_without_mark(row) for row in rows]
     for number, row in enumerate(rows):
         if not isinstance(row, Mapping) or not all(isinstance(name, str) for name in row):
-            raise ConfigurationError(f"Row {number} of inputs must map names to values, not {_shown(row)}.")
+            hint = "Give the values a name: {'name': [...]}." if isinstance(row, str | int | float) else None
+            raise ConfigurationError(f"Row {number} of inputs must map names to values, not {_shown(row)}.", hint=hint)
     if not rows:
         raise ConfigurationError("inputs has no rows: there is nothing to send.")
     return rows
@@ -203,7 +204,11 @@ def _templates(prompt: Any) -> dict[str | None, Template]:
     templates = dict(prompt) if isinstance(prompt, Mapping) else {None: prompt}
     for name, template in templates.items():
         if not isinstance(template, str | Turns):
-            hint = "Pass a conversation as messages=[...]." if isinstance(template, list) else None
+            hint = None
+            if isinstance(template, list):
+                texts = name is None and all(isinstance(one, str) for one in template)
+                several = "Name several in a dict: {'short': ..., 'long': ...}."
+                hint = several if texts else "Pass a conversation as messages=[...]."
             raise ConfigurationError(f"The prompt{_of(name)} must be text, not {type(template).__name__}.", hint=hint)
         if isinstance(template, str) and not template.strip():
             raise ConfigurationError(f"The prompt{_of(name)} is empty.")

@@ -88,7 +88,8 @@ def render(template: str, values: Mapping[str, Any], *, where: str | None = None
             faults[name] = f"{{{{{name}}}}} names an input, and a placeholder has letters, digits and _ only: rename it"
     if faults:
         place = f" ({where})" if where else ""
-        raise TemplateError(f"{'; '.join(faults.values())}{place}.", hint=ESCAPE)
+        unknown = any(re.split(r"[.\[]", path)[0].strip() not in values for path in faults)
+        raise TemplateError(f"{'; '.join(faults.values())}{place}.", hint=ESCAPE if unknown else None)
     return text
 
 

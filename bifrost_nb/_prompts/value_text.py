@@ -88,7 +88,8 @@ def is_pandas(value: Any) -> bool:
 def _refuse(value: Any) -> None:
     """Raise Fault for what can never be text."""
     if no_value(value):
-        raise Fault(f"is {'None' if value is None else 'NA'}, which is no text")
+        told = "None, which is no text: give it a value" if value is None else "NA, which is no text: fill or drop it"
+        raise Fault(f"is {told} first")
     own: Any = type(value)
     name = own.__name__
     if isinstance(value, ModuleType) or isclass(value) or isroutine(value) or value is ... or value is NotImplemented:

@@ -59,11 +59,14 @@ class Deployment:
         provider, slash, model = text.partition("/")
         shown = without_keys(quoted(text, 80))
         if not (slash and provider and model):
-            raise ConfigurationError(
-                f"{what} {shown} does not say provider and model.",
-                hint=f"Write provider/model, like 'azure/{plain(text.strip('/'), 40) or 'my-deployment'}';"
-                " bf.models() lists what the gateway has.",
-            )
+            like = plain(text.strip("/"), 40) or "my-deployment"
+            hint = f"Write provider/model, like 'azure/{like}'; bf.models() lists what the gateway has."
+            if len(text.split()) > 1:  # a prompt in the wrong place
+                hint = "The deployment, like 'azure/my-deployment', comes before the prompt."
+            raise ConfigurationError(f"{what} {shown} does not say provider and model.", hint=hint)
+        if text.rstrip().endswith(","):  # of a list on a magic line
+            hint = "Leave the comma out; between deployments on a %%bifrost line stand blanks alone."
+            raise ConfigurationError(f"{what} {shown} ends in a comma.", hint=hint)
         if text != text.strip() or any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
             raise ConfigurationError(
                 f"{what} {shown} holds control characters, or blanks around the name.",

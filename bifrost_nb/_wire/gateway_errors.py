@@ -106,6 +106,14 @@ _HINTS_BY_MESSAGE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         ),
         (r"timed out|timeout", "The provider took too long; try again, or name a fallback."),
         (
+            r"not a chat model|chat.?completion operation does not work",
+            "This deployment has no chat; ask it for a text completion (client.complete, or --api text in the magic).",
+        ),
+        (
+            r"is a chat model|\bcompletion operation does not work",
+            "This deployment has no text completions; ask it by chat (client.chat, or --chat in the magic).",
+        ),
+        (
             r"(text.?completion|operation).*(not supported|unsupported)|unsupported operation",
             "This provider has no text completions; ask it by chat (client.chat, or --chat in the magic).",
         ),

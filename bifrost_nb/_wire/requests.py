@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, model_validator
 
+from .._safe_text import quoted
 from ..errors import ConfigurationError
 from .base import BaseRequest, build
 from .deployments import Deployment, Endpoint, Kind, MediaKind, Route, endpoint
@@ -87,7 +88,8 @@ def _messages(messages: Any) -> Any:
     for position, message in enumerate(messages):
         where = f"messages[{position}]"
         if message.get("role") not in _ROLES:
-            raise ValueError(f"{where} needs a 'role': one of {', '.join(_ROLES)}")
+            has = f", not {quoted(message['role'])}" if "role" in message else ""
+            raise ValueError(f"{where} needs a 'role': one of {', '.join(_ROLES)}{has}")
         content = message.get("content")
         if isinstance(content, list):
             if not all(isinstance(block, dict) and isinstance(block.get("type"), str) for block in content):
@@ -101,6 +103,14 @@ def _messages(messages: Any) -> Any:
     return messages
 
 
+def _chat_tools(tools: list[JsonObject]) -> list[JsonObject]:
+    for position, tool in enumerate(tools):
+        if "name" in tool and "type" not in tool:  # the function alone
+            shape = "{'type': 'function', 'function': {'name': ..., 'parameters': {...}}}"
+            raise ValueError(f"tools[{position}] needs a 'type'; write it as {shape}")
+    return tools
+
+
 class ChatCompletionRequest(_Request):
     """A chat completion. Objects (tools, response_format, audio, ...) go to the provider as they are."""
 
@@ -109,7 +119,7 @@ class ChatCompletionRequest(_Request):
     """The name that the gateway knows; callers may write ``max_tokens``."""
     logprobs: bool | None = None
     top_logprobs: Index | None = None
-    tools: list[JsonObject] | None = None
+    tools: Annotated[list[JsonObject], AfterValidator(_chat_tools)] | None = None
     tool_choice: str | JsonObject | None = None
     parallel_tool_calls: bool | None = None
     response_format: JsonObject | None = None

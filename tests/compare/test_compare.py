@@ -525,6 +525,13 @@ def test_dry_run_names_prompts_that_are_too_long(ask: Any) -> None:
     assert "too long" in repr(estimate)
 
 
+def test_dry_run_takes_the_longest_answer_for_none_that_was_asked_for(client: Client) -> None:
+    """A deployment's answers may be as long as its context: without `max_tokens` a short prompt is not too long."""
+    short = {"deployments": ["azure/gpt-35-turbo-instruct"], "prompt": "Hello", "client": client, "dry_run": True}
+    assert "too long" not in repr(compare(**short))
+    assert "1 prompt is too long" in repr(compare(**short, max_tokens=4096))
+
+
 def test_dry_run_without_a_gateway(log: RunLog) -> None:
     """Without a gateway the plan is still shown; what it would tell is NA."""
     estimate = compare([A], "Hello", client=Client("http://127.0.0.1:9", log=log), dry_run=True)

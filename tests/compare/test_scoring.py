@@ -64,6 +64,8 @@ def test_a_score_is_three_columns(ask: Any) -> None:
     assert by_deployment(frame, "score") == {A: [1, 1, 1], B: [1, 0, 0]}
     assert by_deployment(frame, "score_reason")[B] == [None, "'Paris' instead of 'Madrid'", "'Paris' instead of 'Rome'"]
     assert frame["score_error"].isna().all()
+    again = ask().score(score=scorers.exact("capital")).frame  # as `compare` takes it; it was a score named score
+    assert [name for name in again if name.startswith("score")] == ["score", "score_reason", "score_error"]
 
 
 def test_scores_come_later_on_the_same_answers(ask: Any, gateway: LocalGateway) -> None:
@@ -155,6 +157,11 @@ def test_a_missing_column_is_refused_before_anything_is_sent(ask: Any, gateway: 
             ask(score=wrong)
     with pytest.raises(ConfigurationError, match="no scorer"):
         ask().score()
+    for maker in (scorers.exact, scorers.json_valid, scorers.rubric):  # each answer had an error
+        with pytest.raises(ConfigurationError, match=rf"Call it: bf\.scorers\.{maker.__name__}\(\.\.\.\)"):
+            ask(score=maker, fresh=True)
+    with pytest.raises(ConfigurationError, match=r"not list\. Name several in a dict"):
+        ask(score=[scorers.exact("capital")])
 
 
 def test_failed_runs_are_not_judged(ask: Any, gateway: LocalGateway) -> None:

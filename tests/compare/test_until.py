@@ -152,6 +152,8 @@ def test_sending_ends_when_it_is_decided(ask: Any, gateway: LocalGateway) -> Non
     assert f"{B} was dropped: worse than {A} by" in decision.verdict
     assert "at any look" in decision.out[B]
     assert decision.verdict in repr(found)
+    assert decision.verdict in decision._repr_html_()
+    assert f"{decision.inputs} of 300 inputs, 1 variant left" in repr(found)
     assert f"{decision.inputs} prompts x 2 deployments" in repr(found)
     assert "Decided after" in found._repr_html_()
     assert found.difference(A, B, "score").anytime

@@ -223,9 +223,11 @@ def test_a_frame_goes_in_whole() -> None:
 
 @pytest.mark.parametrize("value", [None, math.nan, pd.NA, pd.NaT, np.float32("nan"), Decimal("nan")])
 def test_a_missing_value_is_an_error_that_names_the_row(value: Any) -> None:
-    """None and NaN are never sent as words; the error says for which row."""
-    with pytest.raises(TemplateError, match=r"\{\{value\}\} is (None|NA), which is no text \(row 3\)"):
+    """None and NaN are never sent as words; the error says for which row and what to do, which is not about braces."""
+    way = "None, which is no text: give it a value" if value is None else "NA, which is no text: fill or drop it"
+    with pytest.raises(TemplateError) as caught:
         render("{{value}}", {"value": value}, where="row 3")
+    assert str(caught.value) == f"{{{{value}}}} is {way} first (row 3)."
 
 
 @pytest.mark.parametrize("name", ["my column", "my-column", "1st", "first.name?"])

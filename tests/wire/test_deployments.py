@@ -56,6 +56,20 @@ def test_a_bare_name_brings_the_full_form() -> None:
         Deployment.parse("fast")
 
 
+@pytest.mark.parametrize(
+    ("text", "way"),
+    [
+        ("Why is the sky blue?", "comes before the prompt"),  # the two arguments of a call, the wrong way round
+        ("azure/fast,", "Leave the comma out"),
+        ("azure/fast, ", "Leave the comma out"),
+    ],
+)
+def test_a_slip_is_told_as_what_it_is(text: str, way: str) -> None:
+    """It was proposed as a deployment's name, or asked for as one and not found."""
+    with pytest.raises(ConfigurationError, match=way):
+        Deployment.parse(text)
+
+
 def test_routes() -> None:
     """Azure text completions use the Azure route, all else /v1, and the caller may choose."""
     azure, openai = Deployment("azure", "fast"), Deployment("openai", "gpt")

@@ -241,6 +241,7 @@ def test_both_names_of_the_token_limit() -> None:
         (["Hi"], "messages must be a list of dicts"),
         ([{"content": "Hi"}], "messages[0] needs a 'role'"),
         ([{"role": "me", "content": "Hi"}], "messages[0] needs a 'role': one of system"),
+        ([{"role": "me", "content": "Hi"}], "function, not 'me'"),
         ([*USER, {"role": "user"}], "messages[1] has no 'content'"),
         ([{"role": "user", "content": 5}], "messages[0]: 'content' must be text or a list of blocks, not int"),
         ([{"role": "user", "content": [{"text": "x"}]}], "each block of 'content' must be a dict with a 'type'"),
@@ -253,6 +254,14 @@ def test_messages_that_no_provider_takes_are_refused(messages: Any, part: str) -
     with pytest.raises(ConfigurationError) as caught:
         build_chat("azure/fast", messages)
     assert part in str(caught.value)
+
+
+def test_a_function_is_no_tool_by_itself() -> None:
+    """A tool without its type is told with the form that providers take; what providers have besides goes out."""
+    function = {"name": "f", "parameters": {}}
+    with pytest.raises(ConfigurationError, match=r"tools\[1\] needs a 'type'; write it as {'type': 'function', "):
+        build_chat("azure/fast", USER, tools=[{"type": "function", "function": function}, function])
+    assert sent(build_chat("azure/fast", USER, tools=[{"google_search": {}}]))["tools"] == [{"google_search": {}}]
 
 
 def test_messages_of_every_kind_are_kept_as_they_are() -> None:

@@ -32,7 +32,7 @@ class Bifrost(Configurable):
     api_version = Unicode(None, allow_none=True, help="api-version of the Azure route.").tag(config=True)
     run_log = Unicode(None, allow_none=True, help="File that runs are recorded in, or 'off'.").tag(config=True)
     timeout = Float(None, allow_none=True, help="Seconds that a whole call may take.").tag(config=True)
-    short_errors = Bool(True, help="One line for an error; False shows the whole traceback.").tag(config=True)
+    short_errors = Bool(True, help="Errors without frames of this package; False shows all of them.").tag(config=True)
 
     @validate(*SETTINGS)
     def _check(self, proposal: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -206,6 +207,19 @@ def test_the_whole_traceback_on_request(run: Cell, capsys: pytest.CaptureFixture
     printed = capsys.readouterr().out
     assert "Traceback" in printed
     assert "NotFound" in printed
+
+
+def test_errors_of_functions_show_the_callers_lines(run: Cell, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a traceback the frames below the call of this package are left out, unless all are asked for."""
+    for cell in ("def f():\n    return bf.models(bf.Client('nowhere'))\nf()", "await bf.Client().achat('gpt', 'hi')"):
+        run(f"import bifrost_nb as bf\n{cell}")
+        printed = capsys.readouterr().out
+        assert cell.splitlines()[-1] in re.sub(r"\x1b\[[0-9;]*m", "", printed)
+        assert "ConfigurationError" in printed
+        assert "bifrost_nb/" not in printed.replace("\\", "/")
+    for whole in ("%xmode Verbose", "%xmode Context\n%config Bifrost.short_errors = False"):
+        run(f"{whole}\nbf.Client('nowhere')")
+        assert "_settings.py" in capsys.readouterr().out
 
 
 def test_a_failure_keeps_its_partial_result(run: Cell, gateway: LocalGateway, shell: InteractiveShell) -> None:
