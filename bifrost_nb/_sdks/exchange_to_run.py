@@ -14,6 +14,7 @@ from .._runs.collector import NOTHING_COUNTED, Collector, parsed
 from .._runs.pieces import Pieces
 from .._runs.run import Run, Status
 from .._safe_text import plain
+from .._wire.gateway_errors import tells_error
 from .._wire.json_text import loads
 from .._wire.metadata import merged_usage
 from .._wire.sse import EventDecoder
@@ -189,19 +190,19 @@ def _take(exchange: Exchange, collector: _SdkCollector) -> None:
     """What came, into the collector. Raises BifrostError where it says that the call failed."""
     kind = exchange.headers.get("content-type", "").lower()
     status = exchange.status or 0
-    if 300 <= status < 400:
-        raise ProtocolError(f"{exchange.path} answered {status}, a redirect.", hint="Is base_url the gateway itself?")
     blocks = list(_decoded(exchange))
+    if 300 <= status < 400 and not tells_error(b"".join(block for _, block in blocks)):
+        raise ProtocolError(f"{exchange.path} answered {status}, a redirect.", hint="Is base_url the gateway itself?")
     if status < 300:
         head = _head(blocks)
         if is_frame(head) or kind.startswith("application/vnd.amazon.eventstream"):
             return _take_frames(blocks, collector)
         if _EVENTS.match(head) or (kind.startswith("text/event-stream") and not head.lstrip().startswith(b"{")):
             return _take_events(blocks, collector)
-    if exchange.too_long or not (exchange.exhausted or status >= 400):
+    if exchange.too_long or not (exchange.exhausted or status >= 300):
         return None
     content = b"".join(block for _, block in blocks)
-    if status >= 400:
+    if status >= 300:
         raise _typed(collector.refusal(content), content, exchange)
     body = _json(content)
     if body:  # a picture or a sound has neither text nor usage

@@ -31,6 +31,7 @@ __all__ = [
     "no_answer",
     "parse_error",
     "retry_after",
+    "tells_error",
 ]
 
 _NO_REASON = "no reason was given"
@@ -167,6 +168,7 @@ _PROVIDERS_HINTS: dict[int, str] = {
 }
 """What a status means where the provider said it, not the gateway or a proxy before that."""
 _HINTS_BY_CLASS: dict[int, str] = {
+    3: "The provider redirects elsewhere; the address that the gateway has for it is to be corrected there.",
     4: "The gateway or the provider refuses this request as it is; the message says why.",
     5: "The gateway, the provider or a proxy between failed; try again, or name a fallback.",
 }
@@ -189,6 +191,12 @@ def is_error(payload: object) -> bool:
     return isinstance(payload, Mapping) and bool(payload.get("error") or payload.get("object") == "error")
 
 
+def tells_error(body: bytes) -> bool:
+    """Whether the body of a redirect says what failed: the gateway hands on a provider's status with an error of its
+    own, and a proxy or web server that redirects sends a page or nothing."""
+    return is_error(_decoded(body))
+
+
 def parse_error(
     body: bytes | str | Mapping[str, Any],
     status: int | None,
@@ -199,7 +207,7 @@ def parse_error(
     """What went wrong, from the body of an error answer or from the JSON of an error frame.
 
     Read are the gateway's object, the same once more inside ``error`` (gateway 1.3), ``error`` as plain text, HTML and
-    plain text of what stands between. `status` is the HTTP status (below 400, as with a frame inside a stream, the
+    plain text of what stands between. `status` is the HTTP status (below 300, as with a frame inside a stream, the
     body's ``status_code`` counts). `secrets` are hidden in all texts.
     """
     content = _decoded(body)
@@ -422,7 +430,7 @@ def _page_text(page: str) -> str:
 
 
 def _status(status: int | None, *frames: Mapping[str, Any]) -> int | None:
-    if status is not None and status >= 400:
+    if status is not None and status >= 300:
         return status
     told = (frame.get("status_code") for frame in frames)
     return next((code for code in told if type(code) is int and 400 <= code <= 599), None)

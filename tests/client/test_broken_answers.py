@@ -87,6 +87,24 @@ def test_an_error_inside_a_choice_is_read(code: Any, kind: type[GatewayError], l
         chatted(log, events(chunk("half"), {"error": error}))
 
 
+@pytest.mark.parametrize("location", [{}, {"location": "http://127.0.0.1:1/"}])
+def test_a_providers_redirect_is_told_as_the_providers(location: dict[str, str], log: RunLog) -> None:
+    """The gateway hands on the status 302 of a provider in an error of its own: base_url is right, it says nothing."""
+    moved = {"is_bifrost_error": False, "status_code": 302, "error": {"message": "Moved"}}
+    moved |= {"extra_fields": {"provider": "azure", "request_type": "chat_completion"}}
+    answer = JSONResponse(moved, 302, headers=location)
+    with client_of(log, {CHAT: answer}) as client, pytest.raises(GatewayError) as caught:
+        client.chat("azure/large", "Hi", retries=0)
+    assert "answered 302 for azure: Moved" in caught.value.message
+    assert "base_url" not in str(caught.value)
+    assert caught.value.run is not None
+    assert (caught.value.status, caught.value.run.provider) == (302, "azure")
+    made = exchange(WIRES["openai"])
+    made.status, made.blocks = 302, [(1.0, json.dumps(moved).encode())]
+    run = read(made)
+    assert (run.status, run.error_type, run.provider) == ("error", "GatewayError", "azure")
+
+
 @pytest.mark.parametrize("reason", ["error", "ERROR", "insufficient_system_resource", "network_error"])
 def test_an_answer_that_the_provider_broke_off_is_truncated(reason: str, log: RunLog) -> None:
     """Mistral, DeepSeek and others say so by the finish reason alone; the text and its tokens are kept."""

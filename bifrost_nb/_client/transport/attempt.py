@@ -13,6 +13,7 @@ import orjson
 
 from ..._runs.collector import Collector
 from ..._runs.pieces import Pieces
+from ..._wire.gateway_errors import tells_error
 from ..._wire.json_text import loads
 from ..._wire.sse import EventDecoder, is_done, looks_like_events
 from ...errors import GatewayError, ProtocolError, StreamInterrupted
@@ -141,7 +142,7 @@ def _content(call: Call, headers: dict[str, str]) -> bytes | AsyncIterator[bytes
 def _answer(response: ClientResponse, body: bytes, collector: Collector, base_url: str) -> dict[str, Any]:
     """The JSON object of an answer with a good status; anything else raises."""
     status = response.status
-    if status >= 400:
+    if status >= 400 or (status >= 300 and tells_error(body)):
         raise of_proxy_perhaps(collector.refusal(body), base_url, body)
     what = f"{response.method} {response.url.path} answered {status}"
     if status >= 300:
