@@ -137,7 +137,7 @@ class Collector:
         self._who({})
 
     def answer(self, body: dict[str, Any]) -> Pieces:
-        """A whole answer that was not streamed."""
+        """A whole answer that was not streamed. Raises what it tells of a failure; its text and usage are kept."""
         self._last = body
         self._extra = _mapping(body.get("extra_fields"))
         self._usage = _mapping(body.get("usage")) or None
@@ -152,6 +152,9 @@ class Collector:
             self._rest(choice, index)
             pieces.add(index, text, reasoning)
         self._check(choices_of(body))
+        if body.get("error"):  # beside choices: in a stream it would be a frame of its own, and ends it as well
+            self._who(innermost(body))
+            raise self._broken(parse_error(body, None, self._headers, secrets=self.secrets))
         return pieces
 
     def refusal(self, body: bytes | dict[str, Any]) -> GatewayError:

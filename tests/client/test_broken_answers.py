@@ -87,6 +87,24 @@ def test_an_error_inside_a_choice_is_read(code: Any, kind: type[GatewayError], l
         chatted(log, events(chunk("half"), {"error": error}))
 
 
+@pytest.mark.parametrize("error", [{"code": 429, "message": "the provider is gone"}, "the provider is gone"])
+def test_an_error_beside_choices_is_a_failure(error: Any, log: RunLog) -> None:
+    """As in a stream: what was written by then and what it used are in the run, and no comparison takes it for whole.
+
+    An error that says nothing is none.
+    """
+    with pytest.raises(GatewayError, match="the provider is gone") as caught:
+        answered(log, {**whole(), "error": error})
+    run = caught.value.run
+    assert run is not None
+    assert (run.status, run.response, run.prompt_tokens) == ("error", "half", USAGE["prompt_tokens"])
+    made = exchange(WIRES["openai"])
+    made.blocks = [(1.0, json.dumps({**whole(), "error": error}).encode())]
+    assert read(made).status == "error"
+    for nothing in (None, {}, "", False):
+        assert answered(log, {**whole(), "error": nothing}).status == "ok"
+
+
 @pytest.mark.parametrize("location", [{}, {"location": "http://127.0.0.1:1/"}])
 def test_a_providers_redirect_is_told_as_the_providers(location: dict[str, str], log: RunLog) -> None:
     """The gateway hands on the status 302 of a provider in an error of its own: base_url is right, it says nothing."""
