@@ -1,4 +1,4 @@
-"""Numbers as people pass them: Python's, numpy's and pandas' (a cell of a frame), decimals and fractions.
+"""Numbers and moments as people pass them: Python's, numpy's and pandas' (a cell of a frame), decimals and fractions.
 
 A truth value is no number, although Python counts with it.
 """
@@ -6,6 +6,7 @@ A truth value is no number, although Python counts with it.
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from ._safe_text import quoted
 from .errors import ConfigurationError
 
-__all__ = ["as_python", "flag", "number", "version_numbers", "whole", "whole_number"]
+__all__ = ["as_python", "flag", "instant", "number", "version_numbers", "whole", "whole_number"]
 
 _PLAIN = frozenset({bool, int, float, str, list, dict, type(None)})
 
@@ -31,6 +32,16 @@ def as_python(value: Any) -> Any:
 def flag(value: object) -> bool | None:
     """A truth value, Python's or numpy's; None for everything else, a text such as ``"no"`` too."""
     return bool(value) if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_") else None
+
+
+def instant(value: Any) -> datetime | None:
+    """A moment in UTC, of a datetime or of ISO 8601 text, without a zone taken for UTC; None for everything else."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+        found: datetime = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (TypeError, ValueError, AttributeError, OverflowError):
+        return None
+    return found
 
 
 def whole(value: object) -> int | None:

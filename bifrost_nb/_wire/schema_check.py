@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any
 
+from .._numbers import instant
 from .._safe_text import plain
 
 __all__ = ["TooMuch", "fault_of", "problem_of", "without_unmatched"]
@@ -149,6 +150,14 @@ def _unique(validator: Any, wanted: bool, instance: Any, schema: Any) -> Iterato
         yield ValidationError(f"{plain(repr(instance[:20]), 100)} has non-unique elements")
 
 
+def _format(validator: Any, name: str, instance: Any, schema: Any) -> Iterator[Any]:
+    """Formats are remarks, as JSON schema has it, but this one is the dtype of a column, which would have nothing."""
+    from jsonschema.exceptions import ValidationError
+
+    if name == "date-time" and validator.is_type(instance, "string") and instant(instance) is None:
+        yield ValidationError(f"{plain(repr(instance), 100)} is no date-time (2026-01-31T09:00:00Z)")
+
+
 def _identity(value: Any) -> Any:
     """Equal for what JSON schema calls equal: 1 is 1.0, and no truth value."""
     if isinstance(value, dict):
@@ -163,7 +172,7 @@ def _bounded(base: Any) -> Any:
     """The class of validators `base`, whose keywords are counted."""
     from jsonschema.validators import extend
 
-    own = {"pattern": _pattern, "uniqueItems": _unique}
+    own = {"pattern": _pattern, "uniqueItems": _unique, "format": _format}
     return extend(base, {name: _counted(own.get(name, check)) for name, check in base.VALIDATORS.items()})
 
 

@@ -176,6 +176,19 @@ def test_whole_numbers_of_any_size_stay_whole(client: Client, gateway: LocalGate
     assert list(result.frame["answer_number"]) == [str(number), "7"]
 
 
+def test_a_moment_that_is_none_is_not_valid(client: Client, gateway: LocalGateway) -> None:
+    """A field of format date-time is a column of moments: what cannot be one is told, no NaT of a valid answer."""
+    moment = {"type": "string", "format": "date-time"}
+    schema = {"type": "object", "properties": {"due": {"anyOf": [moment, {"type": "null"}]}, "at": moment}}
+    given = ["2026-01-31T09:00:00Z", "2026-01-31T09:00:00+02:00", "2026-01-31 09:00", "tomorrow at nine"]
+    script(gateway, *((f"Read {n}", {"due": None, "at": text}) for n, text in enumerate(given)))
+    frame = bf.compare([A], "Read {{n}}", inputs={"n": range(4)}, schema=schema, client=client).frame
+    assert list(frame["valid"]) == [True, True, True, False]
+    assert "'tomorrow at nine' is no date-time" in frame["valid_error"].iloc[3]
+    assert list(frame["answer_at"].isna()) == [False, False, False, True]
+    assert str(frame["answer_at"].iloc[1]) == "2026-01-31 07:00:00+00:00"
+
+
 class Node(BaseModel):
     child: Node | None = None
 

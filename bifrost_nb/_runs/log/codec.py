@@ -12,13 +12,13 @@ import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import UTC
 from numbers import Integral, Real
 from typing import Any, SupportsInt, cast
 
 import orjson
 
-from ..._numbers import as_python, flag
+from ..._numbers import as_python, flag, instant
 from ..._wire.json_text import whole_characters
 from ..columns import COLUMNS, NAMES, Column, Dtype
 from ..run import Attempt, Run
@@ -143,20 +143,12 @@ def _boolean(value: Any) -> bool | None:
     return flag(value)
 
 
-def _instant(value: Any) -> datetime | None:
-    try:
-        instant = datetime.fromisoformat(value) if isinstance(value, str) else value
-        return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
-    except (TypeError, ValueError, AttributeError, OverflowError):
-        return None
-
-
 _CELLS: dict[Dtype, Callable[[Any], Any]] = {
     "string": _string,
     "Int64": _int64,
     "Float64": _float64,
     "boolean": _boolean,
-    "datetime64[us, UTC]": _instant,
+    "datetime64[us, UTC]": instant,
 }
 
 
