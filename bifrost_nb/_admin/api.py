@@ -319,7 +319,7 @@ class Admin:
 
             admin.reconcile(since="1h").summary()
         """
-        from .reconcile import MARGIN, all_rows, reconciled, settled
+        from .reconcile import MARGIN, all_rows, reconciled, sent_elsewhere, settled
 
         asked = LogQuery.of(since=since, until=until)
         wider = replace(
@@ -333,9 +333,9 @@ class Admin:
         async def rows_since(since: datetime | None) -> list[Run]:
             return await read_log(access, replace(wider, since=since or wider.since), missing=NO_LOG)
 
-        runs = settled(lambda: log.read(since=asked.since, until=asked.until))
-        rows = self._run(all_rows(rows_since, runs))
-        return reconciled(runs, rows, asked.keeps, log if fill else None)
+        runs, url = settled(lambda: log.read(since=asked.since, until=asked.until)), self.client.base_url
+        rows = self._run(all_rows(rows_since, [run for run in runs if not sent_elsewhere(run, url)]))
+        return reconciled(runs, rows, asked.keeps, url, log if fill else None)
 
     def _access(self) -> Access:
         return Access(self.client, self._credentials)
@@ -515,8 +515,9 @@ def reconcile(
     """Compare our run log with the gateway's log, run by run, by request id.
 
     Tells runs seen only on one side, figures that differ, and client minus gateway time; see `Reconciliation`. `fill`
-    writes costs that only the gateway knows into our run log. Runs sent to another gateway show as only ours. Of calls
-    just made it waits, seconds at most, for the gateway's rows, which come late, and for the costs that are looked up.
+    writes costs that only the gateway knows into our run log. Runs sent to another gateway's address are left out and
+    counted. Of calls just made it waits, seconds at most, for the gateway's rows, which come late, and for the costs
+    that are looked up.
 
     Raises ConfigurationError, AuthenticationFailed, NotFound (the gateway keeps no log), ConnectionFailed, LogError.
 

@@ -26,7 +26,7 @@ from .log_query import LIST_MODELS
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MARGIN", "Reconciliation", "all_rows", "reconciled", "settled"]
+__all__ = ["MARGIN", "Reconciliation", "all_rows", "reconciled", "sent_elsewhere", "settled"]
 
 MARGIN = timedelta(minutes=1)
 """The two clocks may differ so much; rows of the gateway's log are read that far beyond the time asked for."""
@@ -132,6 +132,7 @@ class Reconciliation:
     client minus gateway time. `only_ours` (runs that a gateway answered) and `only_gateway` (everybody else's requests
     are there, too) have the columns of every frame. `differences` has a row for each figure that differs: ``run_id``,
     ``request_id``, ``figure``, ``ours``, ``gateway``, ``difference``. `filled` counts the costs written to our log.
+    `elsewhere` counts runs that were sent to another address and are not in this gateway's log: they are in no frame.
     `list_models_rows` counts rows that the gateway wrote when it was asked for its models: no call made them, and no
     frame has them.
 
@@ -146,6 +147,7 @@ class Reconciliation:
     differences: pd.DataFrame
     filled: int
     list_models_rows: int = 0
+    elsewhere: int = 0
 
     def summary(self) -> dict[str, str]:
         """The findings in words, by what they are about.
@@ -179,6 +181,8 @@ class Reconciliation:
             )
         if self.list_models_rows:
             told["left out"] = f"{self.list_models_rows:,} rows of listing the models, which no call made"
+        if self.elsewhere:
+            told["sent elsewhere"] = f"{self.elsewhere:,} of our runs, to another gateway's address"
         if self.filled:
             told["filled in"] = f"{self.filled:,} costs, written to our run log"
         elif fillable:
@@ -210,8 +214,13 @@ def settled(read: Callable[[], list[Run]]) -> list[Run]:
     return read()
 
 
+def sent_elsewhere(run: Run, base_url: str) -> bool:
+    """Whether `run` was sent to another address: runs of older logs, and of files, do not tell."""
+    return run.base_url is not None and run.base_url != base_url
+
+
 async def all_rows(read: Callable[[datetime | None], Awaitable[Sequence[Run]]], runs: Iterable[Run]) -> list[Run]:
-    """The gateway's rows, looked for again while one of an answer just given may still come."""
+    """The gateway's rows, looked for again while one of an answer of `runs`, just given, may still come."""
     rows = {row.run_id: row for row in await read(None)}
     while late := _without_row(runs, rows.values()):
         await asyncio.sleep(AGAIN_S)
@@ -234,9 +243,9 @@ def _without_row(runs: Iterable[Run], rows: Iterable[Run]) -> list[Run]:
 
 
 def reconciled(
-    runs: Iterable[Run], rows: Iterable[Run], inside: Callable[[Run], bool], fill: RunLog | None
+    runs: Iterable[Run], rows: Iterable[Run], inside: Callable[[Run], bool], base_url: str, fill: RunLog | None
 ) -> Reconciliation:
-    """Join `runs` and the gateway's `rows`; `inside` says which rows belong to the time asked for.
+    """Join `runs` and the `rows` of the gateway at `base_url`; `inside` says which belong to the time asked for.
 
     With `fill` the costs that only the gateway knows are written there. Raises LogError.
     """
@@ -247,12 +256,14 @@ def reconciled(
             listed += 1
             continue
         by_request.setdefault(row.request_id or row.run_id, []).append(row)
-    pairs, alone = [], []
+    pairs, alone, elsewhere = [], [], 0
     for run in runs:
         ids = [attempt.request_id for attempt in run.attempts] or [run.request_id or ""]
         pair = _LoggedRun(run, [row for request_id in dict.fromkeys(ids) for row in by_request.pop(request_id, ())])
         if pair.rows:
             pairs.append(pair)
+        elif sent_elsewhere(run, base_url):  # one gateway may have several addresses, so its log is asked first
+            elsewhere += 1
         elif run.http_status is not None:  # what no gateway answered is in no gateway's log
             alone.append(run)
     others = [row for left in by_request.values() for row in left if inside(row)]
@@ -263,6 +274,7 @@ def reconciled(
         differences=_differences(pairs),
         filled=0 if fill is None else _fill(pairs, fill),
         list_models_rows=listed,
+        elsewhere=elsewhere,
     )
 
 

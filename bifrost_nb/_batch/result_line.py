@@ -39,7 +39,7 @@ def run_of(
     run = call.run
     # The same for whoever collects it: two that do so at once write one row of the log.
     run.run_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{job.job} {trial.trial_id}"))
-    run.started_at = job.started_at
+    run.started_at, run.base_url = job.started_at, client.base_url
     run.params = {**run.params, "batch_id": job.batch_id, "batch_rate": job.rate}
     run.params.pop("stream", None)
     collector = collector_of(call.kind, run, 0.0, client.credentials.secrets, None)

@@ -257,7 +257,7 @@ class Sender:
         Without an await between, unless another process holds the log: waiting for it must not stop other calls.
         """
         run, log = sending.call.run, self._log()
-        run.total_ms = sending.now_ms() if ended_ms is None else ended_ms
+        run.base_url, run.total_ms = self.base_url, sending.now_ms() if ended_ms is None else ended_ms
         sending.collector.finish(run.total_ms)
         if self._version is not None:
             run.gateway_version = _told(self._version)

@@ -35,7 +35,7 @@ Redact = Callable[[str, What], str | None]
 
 WHATS: tuple[What, ...] = ("prompt", "response")
 _RESPONSE = ("response", "texts", "reasoning", "tool_calls", "annotations")
-_NO_TEXT = ("usage", "chunk_times_ms", "attempts", "notes", "redacted", "embedding_shape")
+_NO_TEXT = ("usage", "chunk_times_ms", "attempts", "notes", "redacted", "embedding_shape", "base_url")
 _WORDS = ("route", "reasoning_effort", "service_tier", "modalities")
 """Parameters whose texts are words of the API and say nothing about the prompt."""
 _QUOTING = ("ConnectionFailed", "TimedOut", "StreamInterrupted")
@@ -116,6 +116,7 @@ _OURS = frozenset(
         "written",
         "parsed",
         "valid_error",
+        "base_url",
     )
 )
 """Fields of a run whose texts are our own words: a key that reads like one of them must not change them."""

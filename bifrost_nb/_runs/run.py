@@ -76,7 +76,7 @@ class Run:
 
     Beyond the columns: `texts`, `reasoning`, `annotations`, `images`, `audio`, `embeddings`, `embedding_shape`,
     `logprobs`, `parsed`, `valid`, `valid_error`; `usage` and `extra_fields` (the gateway's) as received, `raw`,
-    `chunk_times_ms`, `attempts`, `notes`, `written`.
+    `chunk_times_ms`, `attempts`, `notes`, `written`, `base_url`.
     """
 
     run_id: str = field(default_factory=new_id)
@@ -142,6 +142,8 @@ class Run:
     gateway_version: str | None = None
 
     # Beyond the columns
+    base_url: str | None = None
+    """The gateway's address that it was sent to."""
     parsed: Any = field(default=None, repr=False)
     """Of a call with `schema`: the answer as the pydantic model, or as dict; None where it is not valid."""
     valid: bool | None = None

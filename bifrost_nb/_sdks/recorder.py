@@ -145,7 +145,7 @@ class Recorder:
     def _recorded(self, exchange: Exchange) -> tuple[Run, bytes]:
         """The run of an exchange; its line, where another writer holds the log. Never waits for anybody."""
         run, client = read(exchange, self._secrets), self.client
-        run.gateway_version = self._version
+        run.base_url, run.gateway_version = self.base_url, self._version
         rest = client.log.offer(run, redact=client.redact, secrets=exchange.secrets)
         if not rest:
             self._look_later(run)

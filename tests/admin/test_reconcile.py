@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -86,6 +87,24 @@ def test_what_only_one_side_has(client_of: ClientOf, gateway: LocalGateway, tmp_
     assert list(found.only_ours["run_id"]) == [ours.run_id]
     assert list(found.only_gateway["request_id"]) == [theirs.request_id]
     assert "1 in both logs, 1 only in ours, 1 only in the gateway's" in repr(found)
+
+
+def test_another_gateways_runs_are_left_out(client_of: ClientOf, gateway: LocalGateway) -> None:
+    """A log that two gateways share: the other's young runs are neither waited for nor ours alone, but counted.
+
+    One gateway may have two addresses, so a run that its log has is joined all the same.
+    """
+    client = client_of(gateway.url)
+    here = client.complete("azure/fast", "Hi", max_tokens=3)
+    logged(client, 1)
+    client.log.append(our_run(1, started_at=datetime.now(UTC), base_url="http://elsewhere:8080"))
+    began = time.monotonic()
+    found = reconcile(client=client)
+    assert time.monotonic() - began < 8  # twelve seconds is how late a row may come
+    assert (list(found.joined["run_id"]), len(found.only_ours), found.elsewhere) == ([here.run_id], 0, 1)
+    assert "1 of our runs, to another gateway's address" in repr(found)
+    other = client_of(gateway.url.replace("127.0.0.1", "localhost"))
+    assert list(reconcile(client=other).joined["run_id"]) == [here.run_id]
 
 
 @pytest.mark.parametrize("cost", [None, 0.25])

@@ -73,6 +73,7 @@ def full_run() -> Run:
     }
     return Run(
         **values,
+        base_url="http://gateway-47:8080",
         texts=["=38, =38", "second choice"],
         reasoning="because 43",
         annotations=[{"type": "url_citation", "url_citation": {"url": "https://example.org"}}],

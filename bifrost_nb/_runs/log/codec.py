@@ -41,6 +41,7 @@ EXTRA = (
     "attempts",
     "notes",
     "redacted",
+    "base_url",
 )
 
 JSON_COLUMNS: Mapping[str, type] = {"fallbacks": list, "tool_calls": list, "params": dict, "tags": dict}
@@ -236,6 +237,7 @@ _SHAPES: dict[str, tuple[type, Any]] = {
     "chunk_times_ms": (list, (int, float)),
     "attempts": (list, dict),
     "notes": (list, str),
+    "base_url": (str, object),
 }
 _STORED = tuple(name for name in EXTRA if name in _SHAPES)
 _MOVED = ("tool_calls",)
