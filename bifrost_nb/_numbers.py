@@ -14,7 +14,7 @@ from typing import Any
 from ._safe_text import quoted
 from .errors import ConfigurationError
 
-__all__ = ["as_python", "flag", "instant", "number", "version_numbers", "whole", "whole_number"]
+__all__ = ["as_python", "fewest_for", "flag", "instant", "number", "version_numbers", "whole", "whole_number"]
 
 _PLAIN = frozenset({bool, int, float, str, list, dict, type(None)})
 
@@ -27,6 +27,12 @@ def as_python(value: Any) -> Any:
         if found is not None:
             return found
     return value
+
+
+def fewest_for(share: float) -> int:
+    """How many values tell a quantile of the upper tail: with fewer, less than one of them is expected beyond it, and
+    what is calculated is the largest value under another name. 20 for a p95, 100 for a p99."""
+    return round(1 / (1 - share)) if share > 0.5 else 1
 
 
 def flag(value: object) -> bool | None:

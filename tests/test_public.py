@@ -125,6 +125,7 @@ DOORS = {  # (part, part it imports when a function is called) -> why this runs 
     ("_admin", "_prompts"): "the variables of a prompt that is committed are those of a template",
     ("_load", "_foreground"): "load_curve waits in the cell's thread",
     ("_load", "charts"): ".plot",
+    ("charts", "_numbers"): "how many runs tell a p95",
     ("charts", "_compare"): "a score's mean and interval are those of the summary",
     ("_notebook", "scorers"): "%%bifrost --score contains:column",
     ("_notebook", "_simulator"): "the embedded gateway's deployments, for completion",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._client.look_times import AGES_S
 from .._display.describe import duration, usd
+from .._numbers import fewest_for
 from .._runs.columns import Column
 from .._runs.frame import frame_of, to_frame
 from .._runs.log.log import RunLog
@@ -193,8 +194,9 @@ class Reconciliation:
         known = self.joined["overhead_ms"].dropna().astype("float64")
         if known.empty:
             return "unknown"
-        p50, p95 = known.quantile([0.5, 0.95])
-        return f"p50 {duration(p50)}, p95 {duration(p95)}, n = {len(known):,}"
+        few = len(known) < fewest_for(0.95)
+        tail = f"at most {duration(known.max())}" if few else f"p95 {duration(known.quantile(0.95))}"
+        return f"p50 {duration(known.median())}, {tail}, n = {len(known):,}"
 
     def __repr__(self) -> str:
         return "\n".join(f"{name + ':':<22}{said}" for name, said in self.summary().items())

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._display.html import BLUE, Markup, note, table, text as escape
+from .._numbers import fewest_for
 from .._runs.redact_hook import as_written
 from .._safe_text import plain
 from . import groups
@@ -71,6 +72,12 @@ def _runs(row: Row) -> str:
     return ", ".join(said)
 
 
+def _p95(row: Row) -> str:
+    if _known(row.total_ms_p95) is None and _known(row.total_ms_p50) is not None:
+        return f"n < {fewest_for(0.95)}"
+    return amount(_known(row.total_ms_p95), "total_ms")
+
+
 def _fallbacks(row: Row) -> str:
     share = _known(row.fallback_share)
     return "–" if share is None else f"{share:.0%}"
@@ -94,7 +101,7 @@ COLUMNS = (
     _TableColumn("$ per 1,000", _per_1000, "cost_usd_mean"),
     _TableColumn("cost in all", _total),  # both of money in sight where the page is narrow
     _TableColumn("total p50", _figure("total_ms_p50", "total_ms"), "total_ms_p50"),
-    _TableColumn("p95", _figure("total_ms_p95", "total_ms"), "total_ms_p95"),
+    _TableColumn("p95", _p95, "total_ms_p95"),
     _TableColumn("first text p50", _figure("ttft_ms_p50", "ttft_ms"), "ttft_ms_p50"),
     _TableColumn("tokens/s", lambda row: amount(_known(row.tokens_per_s_p50), "number"), "tokens_per_s_p50"),
     _TableColumn("by fallback", _fallbacks),

@@ -15,7 +15,7 @@ from .._compare.progress import Bar
 from .._display.describe import duration, usd
 from .._display.table import Table
 from .._keys import guard_headers
-from .._numbers import number, whole_number
+from .._numbers import fewest_for, number, whole_number
 from .._prompts.inputs import prompts_of
 from .._prompts.template import render
 from .._runs.columns import Column
@@ -218,8 +218,9 @@ class LoadCurve:
         (answered by another deployment, so not good), ``good``;
         ``good_share`` with its 95 % interval ``good_low`` and ``good_high`` (Wilson; calls of one burst are not
         independent, so it is a little narrow); ``goodput_per_s``; p50, p95 and p99 of ``ttft_ms`` and ``total_ms``
-        over answered calls; ``late_ms_p50`` and ``late_ms_p99``, by which the schedule itself was late; ``cost_usd``
-        (NA where one is not known); ``holds``; ``stopped`` (why not all was sent, NA where it was).
+        over answered calls (NA: a p95 of fewer than 20, a p99 of fewer than 100); ``late_ms_p50`` and ``late_ms_p99``,
+        by which the schedule itself was late; ``cost_usd`` (NA where one is not known); ``holds``; ``stopped`` (why not
+        all was sent, NA where it was).
 
         Costs that come later are in it the next time it is read.
         """
@@ -248,7 +249,10 @@ class LoadCurve:
                 f"{awaited:,} {'cost is' if awaited == 1 else 'costs are'} still awaited from the gateway's log; show "
                 "it again in a few seconds."
             )
-        for row in self._rows():
+        rows = self._rows()
+        if any(row["total_ms_p95"] is None and row["total_ms_p50"] is not None for row in rows):
+            notes.append(f"A p95 is told of {fewest_for(0.95)} answers or more at a rate.")
+        for row in rows:
             if row["late_ms_p99"] is not None and row["late_ms_p99"] > LATE_MS:
                 notes.append(
                     f"At {row['rate_per_s']:g} calls a second this machine sent late: p99"
@@ -333,7 +337,8 @@ class LoadCurve:
         for metric in ("ttft_ms", "total_ms"):
             values = [value for run in answered if (value := getattr(run, metric)) is not None]
             for part in (50, 95, 99):
-                row[f"{metric}_p{part}"] = float(np.percentile(values, part)) if values else None
+                told = len(values) >= fewest_for(part / 100)
+                row[f"{metric}_p{part}"] = float(np.percentile(values, part)) if told else None
         row["late_ms_p50"] = float(np.percentile(late, 50)) if late else None
         row["late_ms_p99"] = float(np.percentile(late, 99)) if late else None
         row["cost_usd"] = None if None in costs or not costs else sum(cost for cost in costs if cost is not None)

@@ -259,6 +259,7 @@ def _distribution(frame: pd.DataFrame, metric: str, title: str, unit: str, ax: A
     Between two runs the line is straight, as NumPy's quantiles are, so that p50 and p95 lie on it.
     """
     from .._compare.verdict import amount
+    from .._numbers import fewest_for
 
     ax = axes(ax, title)
     ax.set_xlabel(unit)
@@ -271,14 +272,18 @@ def _distribution(frame: pd.DataFrame, metric: str, title: str, unit: str, ax: A
     said, drawn = [], []
     kind = "number" if metric == "tokens_per_s" else metric  # as the table has it: the axis says the unit
     for name, values in groups:
-        p50, p95 = np.quantile(values, [0.5, 0.95])
-        label = f"{as_label(name)}: p50 {amount(p50, kind)}, p95 {amount(p95, kind)}, n = {len(values):,}"
+        told = {part: share for part, share in (("p50", 0.5), ("p95", 0.95)) if len(values) >= fewest_for(share)}
+        marks = np.quantile(values, [*told.values()])
+        figures = ", ".join(f"{part} {amount(mark, kind)}" for part, mark in zip(told, marks, strict=True))
+        label = f"{as_label(name)}: {figures}, n = {len(values):,}"
         shares = np.linspace(0, 1, len(values)) if len(values) > 1 else np.array([0, 1])
         at = np.sort(values) if len(values) > 1 else np.repeat(values, 2)
         ax.plot(at, shares, color=look[name].colour, linestyle=look[name].dash, label=label)
-        ax.plot([p50, p95], [0.5, 0.95], look[name].marker, color=look[name].colour, linestyle="none", markersize=7)
+        ax.plot(marks, [*told.values()], look[name].marker, color=look[name].colour, linestyle="none", markersize=7)
         said.append(label)
         drawn.append(NamedSeries(label.replace(": p50", "\np50"), look[name].colour, at, shares))
+    if any(len(values) < fewest_for(0.95) for _, values in groups):
+        ax.set_xlabel(f"{unit} (p95 from {fewest_for(0.95)} runs on)")
     ax.set_xlim(left=0)
     ax.set_ylim(0, 1.02)
     for share in (0.5, 0.95):
