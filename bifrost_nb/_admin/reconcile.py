@@ -195,8 +195,8 @@ class Reconciliation:
         if known.empty:
             return "unknown"
         few = len(known) < fewest_for(0.95)
-        tail = f"at most {duration(known.max())}" if few else f"p95 {duration(known.quantile(0.95))}"
-        return f"p50 {duration(known.median())}, {tail}, n = {len(known):,}"
+        tail = f"at most {duration(float(known.max()))}" if few else f"p95 {duration(float(known.quantile(0.95)))}"
+        return f"p50 {duration(float(known.median()))}, {tail}, n = {len(known):,}"
 
     def __repr__(self) -> str:
         return "\n".join(f"{name + ':':<22}{said}" for name, said in self.summary().items())

@@ -39,7 +39,7 @@ from .metrics import (
 )
 from .same_questions import question_of
 from .summary import measured
-from .verdict import verdict_text
+from .verdict import counts_text, verdict_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -510,8 +510,7 @@ def _mixture(side: pd.DataFrame, labels: groups.Labels) -> str | None:
     for name, runs in side.groupby(labels.names("deployment")[side.index], sort=False, dropna=False):
         who = labels.served[runs.index]
         if runs["is_fallback"].fillna(value=False).any() or who.nunique(dropna=False) > 1:
-            shares = who.fillna("unknown").value_counts(normalize=True)
-            return f"{name} was served by " + ", ".join(f"{other} ({share:.0%})" for other, share in shares.items())
+            return f"{name} was served by {counts_text(who.fillna('unknown'))}"
     return None
 
 
@@ -527,8 +526,8 @@ def _moved(side: pd.DataFrame, labels: groups.Labels) -> str | None:
     for name, runs in known.groupby(labels.names("deployment")[known.index], sort=False):
         models = runs["model_deployment"]
         if not set.intersection(*(set(some) for _, some in models.groupby(labels.sweeps[runs.index]))):
-            shares = ", ".join(f"{model} ({share:.0%})" for model, share in models.value_counts(normalize=True).items())
-            return f"{name} stood for {shares} in different sweeps (fresh=True asks all anew, mixed='keep' takes them)"
+            stood = counts_text(models)
+            return f"{name} stood for {stood} in different sweeps (fresh=True asks all anew, mixed='keep' takes them)"
     return None
 
 

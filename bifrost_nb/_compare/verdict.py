@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .._display.describe import duration, usd
 from .._runs.pending import is_pending
@@ -11,10 +11,12 @@ from .._runs.pending import is_pending
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import pandas as pd
+
     from .._runs.run import Run
     from .difference import Difference
 
-__all__ = ["amount", "cost_text", "lead", "margin_text", "points_text", "verdict_text"]
+__all__ = ["amount", "cost_text", "counts_text", "lead", "margin_text", "points_text", "verdict_text"]
 
 # less of it, more of it
 _WORDS = {"ms": ("faster", "slower"), "usd": ("cheaper", "dearer")}
@@ -32,6 +34,11 @@ def amount(value: float | None, metric: str) -> str:
         return usd(value)
     unit = " tokens/s" if metric == "tokens_per_s" else " tokens" if metric.endswith("_tokens") else ""
     return f"{value:.3g}{unit}" if abs(value) < 999.5 else f"{value:,.0f}{unit}"
+
+
+def counts_text(values: pd.Series[Any]) -> str:
+    """Each value with how often it is there, the most frequent first: counts, since a share of a few claims more."""
+    return ", ".join(f"{value} ({count:,} of {len(values):,})" for value, count in values.value_counts().items())
 
 
 def cost_text(runs: Iterable[Run]) -> str:
@@ -113,8 +120,13 @@ def _figure(found: Difference) -> str:
     return (
         f"{found.a} is {word} than {found.b} by {_value(found, abs(found.estimate))}{_per(found)}{percent} in{of}"
         f" {found.metric} ({_interval(found, *ends)}, n = {_inputs(found.n)}),"
-        f" {word} in {count / found.n:.0%} of inputs."
+        f" {word} {_on(count, found.n)}."
     )
+
+
+def _on(count: int, total: int) -> str:
+    """Of how many inputs, counted: a share of a few says more than they do."""
+    return f"on all {_inputs(total)}" if count == total else f"on {count:,} of {_inputs(total)}"
 
 
 def _counts(found: Difference) -> str:

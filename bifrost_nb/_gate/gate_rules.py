@@ -18,7 +18,7 @@ from .._compare import groups
 from .._compare.difference import FEWEST_INPUTS, FEWEST_INPUTS_P95, Mixed, difference
 from .._compare.metrics import Statistic, default_margin, higher_is_better, is_score, score_columns
 from .._compare.summary import measured
-from .._compare.verdict import amount
+from .._compare.verdict import amount, counts_text
 from .._numbers import number
 from .._safe_text import plain, quoted
 from .._statistics.intervals import mean_interval
@@ -398,9 +398,7 @@ def _unlike(side: pd.DataFrame, sides: Sides) -> str | None:
     """Why the answers are not one deployment's, where that is not asked for."""
     who = groups.served(side)
     if sides.mixed == "refuse" and (side["is_fallback"].fillna(value=False).any() or who.nunique(dropna=False) > 1):
-        shares = who.fillna("unknown").value_counts(normalize=True)
-        served = ", ".join(f"{other} ({share:.0%})" for other, share in shares.items())
-        return f"{sides.name} was served by {served}; pass mixed='drop' or mixed='keep'"
+        return f"{sides.name} was served by {counts_text(who.fillna('unknown'))}; pass mixed='drop' or mixed='keep'"
     return None
 
 

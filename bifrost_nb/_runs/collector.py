@@ -152,7 +152,7 @@ class Collector:
             self._rest(choice, index)
             pieces.add(index, text, reasoning)
         self._check(choices_of(body))
-        if body.get("error"):  # beside choices: in a stream it would be a frame of its own, and ends it as well
+        if is_error(body):  # beside choices: in a stream it would be a frame of its own, and ends it as well
             self._who(innermost(body))
             raise self._broken(parse_error(body, None, self._headers, secrets=self.secrets))
         return pieces

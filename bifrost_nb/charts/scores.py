@@ -141,7 +141,11 @@ def agreement(found: Any, ax: Axes | None = None) -> Axes:
     ax = axes(ax, "")
     kappa = "" if found.kappa != found.kappa else f", kappa {found.kappa:.2f}"
     kappa += f" ({found.low:.2f} to {found.high:.2f})" if found.low == found.low else ""
-    ax.set_title(f"{found.share:.0%} of {found.n:,} {found.unit} alike{kappa}" if found.n else "Nothing judged by both")
+    ax.set_title(
+        f"{round(found.share * found.n):,} of {found.n:,} {found.unit} alike{kappa}"
+        if found.n
+        else "Nothing judged by both"
+    )
     ax.set_xlabel(as_label(counts.columns.name))
     ax.set_ylabel(as_label(counts.index.name))
     if not found.n:

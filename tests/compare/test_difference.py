@@ -90,6 +90,14 @@ def test_the_verdict_reads_one_way() -> None:
         assert "95% interval 100 ms to 100 ms" in found.verdict
 
 
+def test_inputs_are_counted() -> None:
+    """A verdict says on how many inputs, as those on scores do: 100 % of six claims more than six do."""
+    fast, slow = times(1, 6, of=1), 3 * times(1, 6, of=1)
+    assert difference(frame(calls(A, fast) + calls(B, slow)), A, B).verdict.endswith("faster on all 6 inputs.")
+    fast, slow = (np.concatenate([each, last]) for each, last in ((times(1, 19), [9e5]), (3 * times(1, 19), [1.0])))
+    assert "faster on 19 of 20 inputs." in difference(frame(calls(A, fast) + calls(B, slow)), A, B).verdict
+
+
 def test_too_few_says_how_many_are_needed() -> None:
     """An open verdict names the number of prompts that would settle it."""
     found = compared(12, seed=3)
@@ -123,7 +131,7 @@ def test_served_by_another_is_refused_unless_told() -> None:
     refused = difference(data, A, B)
     assert (refused.outcome, refused.winner) == ("refused", None)
     assert np.isnan(refused.estimate)
-    assert "azure/a was served by azure/a (70%), openai/x (30%)" in refused.verdict
+    assert "azure/a was served by azure/a (140 of 200), openai/x (60 of 200)" in refused.verdict
     assert "mixed='drop'" in refused.verdict
     dropped = difference(data, A, B, mixed="drop")
     assert (dropped.outcome, dropped.n) != ("b", 200)
