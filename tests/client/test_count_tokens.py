@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
-import openai
 import pytest
 
 import bifrost_nb as bf
 from bifrost_nb import Client, ConfigurationError, LocalGateway, NotFound, RunLog, local_gateway
+from tests import lazy
 from tests.admin.servers import Table, served
 
 A, B, REFUSED = "openai/gpt-4o-mini", "anthropic/claude-haiku-4-5", "azure/gpt-4o"
@@ -128,7 +128,7 @@ def test_who_does_not_count_says_so(gateway: LocalGateway) -> None:
 
 def test_openais_own_library_counts_the_same(every_gateway: LocalGateway, log: RunLog) -> None:
     """Its path below /openai is there in each generation."""
-    sdk = openai.OpenAI(base_url=f"{every_gateway.url}/openai/v1", api_key="unused")
+    sdk = lazy.openai.OpenAI(base_url=f"{every_gateway.url}/openai/v1", api_key="unused")
     found = sdk.responses.input_tokens.count(model="gpt-4o-mini", input="How long?", instructions="Be brief.")
     assert found.object == "response.input_tokens"
     assert found.input_tokens == Client(every_gateway.url, log=log).count_tokens(A, "How long?", system="Be brief.")

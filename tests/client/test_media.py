@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import openai
 import pytest
 from PIL import Image
 
 import bifrost_nb as bf
 from bifrost_nb import Client, ConfigurationError, LocalGateway, RunLog, local_gateway
+from tests import lazy
 
 DRAW, SPEAK, HEAR = "openai/gpt-image-1", "openai/gpt-4o-mini-tts", "openai/whisper-1"
 
@@ -77,7 +77,7 @@ def test_the_oldest_gateways_have_no_route_for_pictures(log: RunLog) -> None:
 
 def test_the_sdk_gets_the_same(every_gateway: LocalGateway, log: RunLog) -> None:
     """OpenAI's own SDK on the gateway's /openai, its file sent as a form, its sound read as bytes."""
-    sdk = openai.OpenAI(base_url=f"{every_gateway.url}/openai", api_key="none", max_retries=0)
+    sdk = lazy.openai.OpenAI(base_url=f"{every_gateway.url}/openai", api_key="none", max_retries=0)
     client = Client(every_gateway.url, log=log)
     sound = sdk.audio.speech.create(model=SPEAK, input="Hello there.", voice="alloy").read()
     assert sound == client.speech(SPEAK, "Hello there.", voice="alloy").audio_bytes
@@ -88,7 +88,7 @@ def test_the_sdk_gets_the_same(every_gateway: LocalGateway, log: RunLog) -> None
     assert drawn.usage is not None
     assert drawn.usage.output_tokens == client.image(DRAW, "A cat").completion_tokens
     # Measured: an error of the engine's own is a 500 on the routes of SDKs up to 1.5.1.
-    refused = openai.InternalServerError if every_gateway.dialect == "1.4" else openai.BadRequestError
+    refused = lazy.openai.InternalServerError if every_gateway.dialect == "1.4" else lazy.openai.BadRequestError
     with pytest.raises(refused, match="speech is not supported by anthropic"):
         sdk.audio.speech.create(model="anthropic/claude-haiku-4-5", input="Hi", voice="alloy")
 

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,10 @@ from bifrost_nb._compare.compare import ComparisonInterrupted, compare
 from bifrost_nb._compare.dask_cluster import _told
 from bifrost_nb._compare.plan import without_keys
 from bifrost_nb.scorers import Score
+from tests import lazy
 
-distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+if find_spec("distributed") is None:
+    pytest.skip("the extra `cluster` is not installed", allow_module_level=True)
 
 DEPLOYMENTS = ["azure/gpt-35-turbo-instruct", "openai/gpt-3.5-turbo-instruct"]
 TIMES = [
@@ -46,10 +49,10 @@ TIMES += ["gap_p50_ms", "gap_max_ms"]
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """Two worker processes of one thread each, and their nannies."""
-    local = distributed.LocalCluster(
+    local = lazy.distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=logging.CRITICAL
     )
-    with local, distributed.Client(local) as client:
+    with local, lazy.distributed.Client(local) as client:
         yield client
 
 

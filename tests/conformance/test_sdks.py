@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import openai
 import pytest
 
 import bifrost_nb as bf
 from bifrost_nb import Client, LocalGateway, Run, RunLog, local_gateway
 from bifrost_nb._runs.collector import HELD_BACK
+from tests import lazy
 from tests.engine.configs import gateway_config, key_variable
 from tests.sdks.drivers import (
     Anthropic,
@@ -310,7 +310,7 @@ def worked_off(client: Client) -> list[Any]:
     lines = sdk.files.content(done.output_file_id).text.splitlines()
     told += [job, done, [json.loads(line) for line in lines], sdk.batches.list(limit=1).data[0].id == job.id]
     told.append(sdk.files.delete(file.id).deleted)
-    with pytest.raises(openai.NotFoundError):
+    with pytest.raises(lazy.openai.NotFoundError):
         sdk.files.retrieve(file.id)
     return [bare(plain(each)) for each in told]
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
-import openai
 import pytest
 
 from bifrost_nb import LocalGateway, local_gateway
+from tests import lazy
 
 OLD_EXTRA = {"provider": "", "model_requested": "", "request_type": ""}
 LINE = {
@@ -129,7 +129,7 @@ def test_a_job_of_anthropics_form(http: httpx.Client) -> None:
 
 def test_openais_own_library_runs_a_batch(gateway: LocalGateway) -> None:
     """Upload, job, poll, download, list, cancel, delete: and the answer that a single call gives."""
-    sdk = openai.OpenAI(base_url=f"{gateway.url}/openai/v1", api_key="unused")
+    sdk = lazy.openai.OpenAI(base_url=f"{gateway.url}/openai/v1", api_key="unused")
     file = sdk.files.create(file=("in.jsonl", content(LINE)), purpose="batch")
     assert sdk.files.retrieve(file.id).bytes == len(content(LINE))
     job = sdk.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h",
@@ -145,7 +145,7 @@ def test_openais_own_library_runs_a_batch(gateway: LocalGateway) -> None:
     other = sdk.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h")
     assert sdk.batches.cancel(other.id).status in ("cancelling", "cancelled")
     assert sdk.files.delete(file.id).deleted
-    with pytest.raises(openai.NotFoundError):
+    with pytest.raises(lazy.openai.NotFoundError):
         sdk.files.retrieve(file.id)
 
 

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from PIL import Image
 
 import bifrost_nb as bf
 from bifrost_nb import BifrostError, Client, Comparison, ConfigurationError, LocalGateway, RunLog, scorers
+from tests import lazy
 
 os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"  # version 3.17 wants to be asked for it, when it is loaded
-mlflow = pytest.importorskip("mlflow", reason="needs the extra mlflow")
+if find_spec("mlflow") is None:
+    pytest.skip("needs the extra mlflow", allow_module_level=True)
 
 KEY = "sk-bf-secret-0123456789"
 
@@ -42,10 +45,10 @@ def comparison(gateway: LocalGateway, log: RunLog) -> Comparison:
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[tuple[str, Any]]:
     """The address of a file store, and MLflow's own client of it."""
-    before = mlflow.get_tracking_uri()
+    before = lazy.mlflow.get_tracking_uri()
     address = (tmp_path / "mlruns").as_uri()
-    yield address, mlflow.MlflowClient(tracking_uri=address)
-    mlflow.set_tracking_uri(before)
+    yield address, lazy.mlflow.MlflowClient(tracking_uri=address)
+    lazy.mlflow.set_tracking_uri(before)
 
 
 def test_what_mlflow_reads_back(comparison: Comparison, store: tuple[str, Any], tmp_path: Path) -> None:
@@ -103,10 +106,10 @@ def test_what_a_hook_leaves_out_of_files_stays_out(
 def test_inside_a_run_it_is_a_child(comparison: Comparison, store: tuple[str, Any]) -> None:
     """It goes where the user's run is, leaves that open, and the report can be left out."""
     address, client = store
-    mlflow.set_tracking_uri(address)
-    with mlflow.start_run() as parent:
+    lazy.mlflow.set_tracking_uri(address)
+    with lazy.mlflow.start_run() as parent:
         run_id = bf.export_mlflow(comparison, run_name="today", report=False)
-        assert mlflow.active_run().info.run_id == parent.info.run_id
+        assert lazy.mlflow.active_run().info.run_id == parent.info.run_id
     run = client.get_run(run_id)
     assert (run.info.run_name, run.data.tags["mlflow.parentRunId"]) == ("today", parent.info.run_id)
     assert {item.path for item in client.list_artifacts(run_id)} == {"summary.json", "answers.json"}
@@ -192,7 +195,7 @@ def test_inputs_of_any_type_are_there_as_text(client: Client, store: tuple[str, 
     }
     comparison = bf.compare(["azure/fast"], "Say {{x}}.", inputs=inputs, client=client)
     run_id = bf.export_mlflow(comparison, tracking_uri=store[0], report=False)
-    path = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="answers.json", tracking_uri=store[0])
+    path = lazy.mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="answers.json", tracking_uri=store[0])
     table = json.loads(Path(path).read_text())
     told = dict(zip(table["columns"], table["data"][0], strict=True))
     assert (told["input_path"], told["input_bytes"]) == (str(tmp_path / "a"), "b'\\xff'")

@@ -16,14 +16,17 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 import bifrost_nb as bf
 from bifrost_nb import Client, LocalGateway, RunLog, scorers
+from tests import lazy
 
-mlflow = pytest.importorskip("mlflow", reason="needs the extra mlflow")
+if find_spec("mlflow") is None:
+    pytest.skip("needs the extra mlflow", allow_module_level=True)
 PROGRAM = os.environ.get("BIFROST_NB_MLFLOW", "")
 pytestmark = pytest.mark.skipif(
     not PROGRAM, reason="BIFROST_NB_MLFLOW names no program of all of MLflow, which has the server"
@@ -74,7 +77,7 @@ def test_a_server_gives_back_what_it_was_given(server: str, gateway: LocalGatewa
         client=client,
     )
     made = bf.export_mlflow(comparison, experiment="taglines", tracking_uri=server, tags={"team": "blue"})
-    store = mlflow.MlflowClient(tracking_uri=server)
+    store = lazy.mlflow.MlflowClient(tracking_uri=server)
     experiment = store.get_experiment_by_name("taglines")
     asked = "tags.team = 'blue' and metrics.\"azure/fast _ short/score_mean\" > 0.5"
     (run,) = store.search_runs([experiment.experiment_id], filter_string=asked)
