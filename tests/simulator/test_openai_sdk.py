@@ -10,8 +10,6 @@ from .conftest import Wire
 
 if TYPE_CHECKING:
     from openai import OpenAI
-else:
-    OpenAI = pytest.importorskip("openai", reason="the openai SDK is not installed").OpenAI
 
 SKY = "Why is the sky blue?"
 WEATHER: Any = [
@@ -31,7 +29,8 @@ WEATHER: Any = [
 
 @pytest.fixture
 def sdk(each: Wire) -> OpenAI:
-    return OpenAI(base_url=f"{each.gateway.url}/openai/v1", api_key="none", max_retries=0)
+    openai = pytest.importorskip("openai", reason="the openai SDK is not installed")
+    return openai.OpenAI(base_url=f"{each.gateway.url}/openai/v1", api_key="none", max_retries=0)
 
 
 def test_a_response_is_created(sdk: OpenAI) -> None:
