@@ -6,6 +6,7 @@ and NumPy; unknown values are left out and counted, never taken as 0.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from .._numbers import fewest_for
@@ -95,8 +96,8 @@ def score_figures(values: pd.Series[Any], of: pd.Series[Any]) -> dict[str, Any]:
     else:
         low, high = score_interval(sample, 0.95, 0)
     every = known.groupby(of[known.index]).min().eq(1).mean() if right else pd.NA
-    # An interval without ends (a single input) is unknown, not infinite.
-    bounded = len(sample) > 1
+    # An interval without ends (a single input, or all alike on a scale that is not known) is unknown, not infinite.
+    bounded = len(sample) > 1 and low > -math.inf
     ends = {"low": low if bounded else pd.NA, "high": high if bounded else pd.NA}
     return {"mean": float(sample.mean()), **ends, "n": len(sample), "all": every}
 

@@ -21,7 +21,7 @@ from .._compare.summary import measured
 from .._compare.verdict import amount, counts_text
 from .._numbers import number
 from .._safe_text import plain, quoted
-from .._statistics.intervals import mean_interval
+from .._statistics.intervals import mean_interval, score_interval
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 
@@ -211,7 +211,7 @@ def decide(rule: Rule, sides: Sides, confidence: float, rules: int) -> RuleCheck
     outcome: GateOutcome = "undecided"
     if found.refused is None:
         strict = found if rules == 1 else bounds(1 - 2 * miss / rules)
-        if found.low >= limit if rule.at_least else found.high <= limit:
+        if (found.low >= limit if rule.at_least else found.high <= limit) and not _level(rule, found):
             outcome = "passed"
         elif strict.high < limit if rule.at_least else strict.low > limit:
             outcome = "failed"
@@ -225,6 +225,12 @@ def decide(rule: Rule, sides: Sides, confidence: float, rules: int) -> RuleCheck
         high=found.high,
         n=found.n,
     )
+
+
+def _level(rule: Rule, found: _Interval) -> bool:
+    """Whether the interval touches 0 where a candidate is to be better: one that costs the same is not."""
+    near = found.low if rule.at_least else found.high
+    return rule.kind == "better" and math.isclose(near, 0, abs_tol=1e-9)
 
 
 def _sentence(rule: Rule, sides: Sides, found: _Interval, outcome: GateOutcome, limit: float, confidence: float) -> str:
@@ -268,8 +274,6 @@ def _more(found: _Interval, limit: float) -> str:
 
 
 def _absolute(rule: Rule, sides: Sides) -> tuple[_Bounds, float]:
-    import numpy as np
-
     figure, limit = rule.figure, rule.value
     side, words = _ready(figure, sides.candidate, candidate=True)
     if (reason := _unlike(side, sides)) is not None:
@@ -295,11 +299,9 @@ def _absolute(rule: Rule, sides: Sides) -> tuple[_Bounds, float]:
         return lambda c: shown(c, mean, *_clopper_pearson(float(per_input.sum()), n, c)), limit
     if n < FEWEST_INPUTS:
         return _nothing(f"{n} inputs are too few, {FEWEST_INPUTS} or more are needed"), limit
-    score = is_score(figure.column)
-    points = bool(per_input.min() >= 0 and per_input.max() <= 1)
-    span = (1.0 if points else float(np.ptp(per_input)) or 1.0) if score else 0.0
-    sizes = None if score else per_input
-    return lambda c: shown(c, mean, *mean_interval(per_input, c, sides.seed, sizes=sizes, span=span)), limit
+    if is_score(figure.column):
+        return lambda c: shown(c, mean, *score_interval(per_input, c, sides.seed)), limit
+    return lambda c: shown(c, mean, *mean_interval(per_input, c, sides.seed, sizes=per_input)), limit
 
 
 def _clopper_pearson(count: float, n: int, confidence: float) -> tuple[float, float]:

@@ -21,7 +21,9 @@ length and has the figures (``tests/benchmarks/RESULTS.md``), ``tests/compare/te
   ====  ====  =====  =============  =================
 
 - other scores of which few differ: one input better and one worse by the whole range are added first. Without them, 20
-  inputs answered alike would give an interval of width 0.
+  inputs answered alike would give an interval of width 0. So would 10 of which each is better by half a point: with the
+  two of `_with_pseudo_inputs` intervals hold the truth in 98 of 100, which without held it in 36 (where 5 of 100 are
+  worse).
 - medians: between two order statistics, by Hettmansperger and Sheather's interpolation (1986, Statistics & Probability
   Letters 4:75); the p-value is the level at which the interval just touches 0, a sign test without its steps. Interval
   and test so never contradict each other, and neither assumes a shape, as Wilcoxon's test does. The percentile
@@ -58,6 +60,8 @@ __all__ = [
 
 FEW = 8
 """With fewer inputs that differ, a bootstrap has too little to draw from."""
+BEST_GRADE = 10
+"""Whole numbers from 1 to so much are grades, of which 1 is the least; others may be lengths."""
 
 
 def mean_interval(
@@ -86,17 +90,27 @@ def mean_interval(
 def score_interval(sample: Sample, confidence: float, seed: int, ends: Interval | None = None) -> Interval:
     """The interval of the mean of one variant's scores, one for each input; `ends` is what they can be.
 
-    Without `ends` that is 0 to 1, or what was seen where that is more. Where fewer than `FEW` inputs differ from the
-    most frequent score, one of the least and one of the most that it can be are added: twenty answers alike do not show
-    that there is no other.
+    Without `ends` that is 0 to 1, of grades from 1 on 1 to the best that was seen, else what was seen. Where fewer than
+    `FEW` inputs differ from the most frequent score, one of the least and one of the most that it can be are added:
+    twenty answers alike do not show that there is no other. Where nothing says what else it can be, there is no end.
     """
-    unit = sample.min() >= 0 and sample.max() <= 1
-    low, high = ends or ((0.0, 1.0) if unit else (float(sample.min()), float(sample.max())))
+    low, high = ends or _scale(sample)
+    if low == high:
+        return -math.inf, math.inf
     _, counts = np.unique(sample, return_counts=True)
     few = len(sample) - counts.max() < FEW
     found = mean_interval(np.append(sample, [low, high]) if few else sample, confidence, seed)
     mean = float(sample.mean())
     return max(low, min(mean, found[0])), min(high, max(mean, found[1]))
+
+
+def _scale(sample: Sample) -> Interval:
+    """What a score can be, as far as it shows."""
+    least, most = float(sample.min()), float(sample.max())
+    if least >= 0 and most <= 1:
+        return 0.0, 1.0
+    grades = least >= 1 and most <= BEST_GRADE and bool((sample == sample.round()).all())
+    return (1.0 if grades else least), most
 
 
 def _paired_shares(better: int, worse: int, count: int, confidence: float) -> Interval:
@@ -240,8 +254,15 @@ def variance(sample: Sample, span: float) -> float:
 
 
 def _with_pseudo_inputs(sample: Sample, span: float) -> Sample:
-    few = min(FEW, len(sample))
-    return np.append(sample, [span, -span]) if np.count_nonzero(sample) < few else sample
+    """Two inputs more, one better and one worse by the whole range, where few differ.
+
+    Where all differ by the same, one that does not and one that differs by twice as much: by the whole range, the
+    interval would not leave 0 out where each of ten is better by one of five grades.
+    """
+    if np.count_nonzero(sample) < min(FEW, len(sample)):
+        return np.append(sample, [span, -span])
+    alike = np.ptp(sample) <= 1e-12  # 0.9 - 0.8 is not 0.8 - 0.7 to the last digit
+    return np.append(sample, [0.0, np.clip(2 * sample[0], -span, span)]) if alike else sample
 
 
 def _quantiles(values: Sample, share: float) -> Sample:

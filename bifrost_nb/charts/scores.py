@@ -212,10 +212,12 @@ def _figure(values: pd.Series[Any], name: str) -> float | None:
 
 def _mean_interval(runs: pd.DataFrame, name: str) -> tuple[float, float | None, float | None, int]:
     """The figures of a comparison's own summary; no interval where it has none or too few inputs."""
+    import pandas as pd
+
     from .._compare.groups import questions
     from .._compare.summary import score_figures
 
     found = score_figures(runs[name], questions(runs))
-    if found["n"] < FEWEST_INPUTS:
+    if found["n"] < FEWEST_INPUTS or pd.isna(found["low"]):
         return float(found["mean"]), None, None, found["n"]
     return float(found["mean"]), float(found["low"]), float(found["high"]), found["n"]

@@ -46,6 +46,8 @@ def test_repeats_are_no_more_inputs(runs: pd.DataFrame) -> None:
     few = charts.scores(runs.groupby("requested_model").head(5))
     assert not few.collections
     assert few.texts[0].get_text() == "0.40, 5 inputs"
+    lengths = charts.scores(runs.assign(score=pd.array([200] * 60, dtype="Float64")))
+    assert not lengths.collections, "all alike, on a scale that is not known"
 
 
 def test_a_score_is_chosen_by_its_name(runs: pd.DataFrame) -> None:

@@ -283,3 +283,20 @@ def test_power_and_false_alarms_of_paired_scores() -> None:
             wrong += called and equal
     assert found >= 0.80 * TRIALS
     assert wrong <= 0.07 * TRIALS
+
+
+@pytest.mark.parametrize("usual", [0.5, -0.25])
+def test_inputs_that_all_differ_by_the_same_leave_room_for_others(usual: float) -> None:
+    """Of ten that are better by half a point, that one in ten is not is as likely as not; yet it is better."""
+    sample = np.full(10, usual) + np.arange(10) * 1e-17
+    low, high = sorted(abs(end) for end in mean_interval(sample, 0.95, 0, span=1.0))
+    assert 0 < low < 0.9 * abs(usual)
+    assert abs(usual) < high <= 1
+
+
+def test_grades_that_are_all_alike_leave_room_for_others() -> None:
+    """Twenty 5s of 5 may be of a model that has poorer ones; of twenty lengths alike nothing says what else comes."""
+    low, high = score_interval(np.full(20, 5.0), 0.95, 0)
+    assert 4 < low < 4.95
+    assert high == 5
+    assert score_interval(np.full(20, 200.0), 0.95, 0) == (-math.inf, math.inf)

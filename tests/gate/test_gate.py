@@ -71,6 +71,24 @@ def test_on_the_edge_of_a_rule_few_pass_and_few_fail(make: Any, rules: Any) -> N
     assert found["failed"] <= 7
 
 
+def test_what_costs_the_same_is_not_better() -> None:
+    """Calls that end at the same token limit cost the same: the interval has no width and touches 0, and is no lead."""
+    same = np.full(40, 0.001)
+    table = scored(same, same, "cost_usd")
+    assert gate(table, A, baseline=B, cost_usd_per_1000="better").outcome == "undecided"
+    assert gate(table, A, baseline=B, cost_usd_per_1000="not worse by 10%").outcome == "passed"
+    assert gate(scored(0.9 * same, same, "cost_usd"), A, baseline=B, cost_usd_per_1000="better").outcome == "passed"
+
+
+def test_answers_that_are_all_best_do_not_show_that_none_is_poor() -> None:
+    """One grade in twenty is a 1, the rest 5s, and the rule asks for their very mean: twenty 5s passed it."""
+    grades = lambda rng: scored(rng.choice([1.0, 5.0], 20, p=[0.05, 0.95]), np.ones(20))  # noqa: E731
+    assert outcomes(20, grades, score="at least 4.8")["passed"] <= 3  # 7 of 20 have none
+    lengths = gate(scored(np.full(20, 200.0), np.ones(20)), A, score="at least 200")
+    assert lengths.outcome == "undecided", "nothing says what else it can be"
+    assert gate(scored(np.full(60, 5.0), np.ones(60)), A, score="at least 4.5").outcome == "passed"
+
+
 def test_what_is_as_good_passes_and_what_is_worse_fails() -> None:
     """Of 200 inputs, equals pass a margin of ten points nearly always; what is 25 points worse fails as surely."""
     same = outcomes(20, lambda rng: scored(*right(rng, 200, 0.8, 0.8)), baseline=B, score="not worse by 0.1")
