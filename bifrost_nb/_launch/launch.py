@@ -213,7 +213,7 @@ def _in_its_form(plan: LaunchPlan, way: LaunchMethod) -> tuple[subprocess.Popen[
     if process is None or told is None or not fresh:
         return process, reason, plan
     better = replace(plan, form=told)
-    if plan.prices is not None and version_numbers(told) < (1, 4, 18):
+    if plan.prices is not None and version_numbers(told) < (1, 4, 10):  # 1.4.9 takes none, 1.4.10 does (measured)
         warnings.warn(
             f"Gateway {told} takes its price list from its database only: prices= has no effect, costs stay unknown.",
             RuntimeWarning,

@@ -69,7 +69,7 @@ def test_a_real_program_serves_offline(path: str, log: RunLog, monkeypatch: pyte
 def test_a_real_program_takes_a_local_price_list(
     path: str, log: RunLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Costs are those of the given list from 1.4.18 on; older ones are said to take none, and costs stay unknown."""
+    """Costs are those of the given list from 1.4.10 on; older ones are said to take none, and costs stay unknown."""
     model = {"provider": "openai", "mode": "completion", "input_cost_per_token": 0.25, "output_cost_per_token": 0.5}
     prices = tmp_path / "prices.json"
     prices.write_text(json.dumps({"gpt-3.5-turbo-instruct": model, "openai/gpt-3.5-turbo-instruct": model}))
