@@ -55,7 +55,7 @@ AT_ONCE = 25
 
 FACTS = (
     *("input_cost_usd", "output_cost_usd", "cost_usd", "cost_source", "request_type"),
-    *("provider", "model", "model_deployment", "is_fallback", "fallback_index"),
+    *("provider", "model", "model_deployment", "is_fallback", "fallback_index", "latency_ms"),
 )
 """What a run may learn."""
 _facts: Callable[[Run], tuple[Any, ...]] = attrgetter(*FACTS)

@@ -56,7 +56,7 @@ class Run:
 
     The fields down to `gateway_version` are the columns of every frame, under the same names. Milliseconds are of our
     own monotonic clock and count from the moment the call began to be sent (retries included, our queue excluded),
-    except `latency_ms`, which is the gateway's.
+    except `latency_ms`, which is the gateway's (of a stream of gateways up to 1.5.1 it comes later, from the log).
 
     - asked: `run_id`, `request_id` (the gateway's log row), `comparison_id`, `prompt_id` and `repeat` (from 0) of a
       comparison, `started_at` (UTC), `request_type`, `requested_provider`, `requested_model`, `fallbacks`, `prompt`,

@@ -24,6 +24,7 @@ class _Row(TypedDict, total=False):
     alias: Any
     fallback_index: Any
     cost: Any
+    latency: Any
     token_usage: Any
 
 

@@ -12,6 +12,8 @@ from typing import Any
 import orjson
 import pandas as pd
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
 
 import bifrost_nb as bf
 from bifrost_nb import Client, LocalGateway, RunLog, compare
@@ -24,7 +26,7 @@ from bifrost_nb._runs.late_facts import add_log_rows
 from bifrost_nb._runs.run import Run
 from bifrost_nb._wire.log_page import log_page
 
-from ..admin.servers import served
+from ..admin.servers import Table, log_row, served
 from ..benchmarks.log_server import LogServer
 from ..simulator.captures import CAPTURES, GENERATIONS, captured
 
@@ -264,6 +266,34 @@ def test_what_is_no_place_among_the_fallbacks_is_unknown(index: object, tmp_path
 
 @pytest.mark.shared
 @pytest.mark.skipif(not CAPTURES.is_dir(), reason="the captures of real gateways (../shared/captures) are not there")
+@pytest.mark.parametrize(
+    ("version", "at_once", "later"), [("v1.4.18", None, 2_700.0), ("v1.5.1", None, 2_700.0), ("v1.5.16", 150.0, 150.0)]
+)
+def test_the_log_tells_how_long_a_stream_took(
+    version: str, at_once: float | None, later: float, tmp_path: Path
+) -> None:
+    """Up to 1.5.1 a stream tells the time since its provider's head, which made a slow provider a slow network."""
+    asked: list[str] = []
+    rows: list[dict[str, Any]] = []
+    last = {"choices": [{"index": 0, "text": "a", "finish_reason": "stop"}], "usage": {"total_tokens": 2}}
+    events = b"data: %b\n\ndata: [DONE]\n\n" % orjson.dumps(last | {"extra_fields": {"latency": 150}})
+
+    def answer(request: Request) -> Response:
+        asked.append(request.headers["x-request-id"])
+        return Response(events, media_type="text/event-stream")
+
+    table = {"/api/version": version, "/v1/completions": answer, "/api/logs": lambda _: {"logs": rows}}
+    with served(Table(table)) as url:
+        client = Client(url, log=RunLog(tmp_path / "runs.jsonl"))
+        with client.stream("openai/m", "Hi") as stream:
+            list(stream)
+        assert stream.run.latency_ms == at_once
+        rows.append(log_row(1, id=asked[0], latency=2_700))
+        client.wait_costs([stream.run], 20)
+        assert stream.run.latency_ms == later
+        assert [each.latency_ms for each in client.log.read()] == [later]
+
+
 @pytest.mark.parametrize("version", GENERATIONS)
 def test_of_real_rows_all_that_a_run_learns_is_read(version: str) -> None:
     """A run learns from the fields that are read what it learns from the whole row."""

@@ -93,7 +93,7 @@ def facts(run: Run) -> dict[str, Any]:
     """All of a run but times, identities and what only a gateway's own program tells."""
     told = {name: getattr(run, name) for name in Run.__dataclass_fields__ if name in _TOLD}
     tools = [call["function"] for call in run.tool_calls]
-    return told | {"tool_calls": tools, "timed": run.latency_ms is not None, "text_at": run.ttft_ms is not None}
+    return told | {"tool_calls": tools, "text_at": run.ttft_ms is not None}
 
 
 _TOLD = (
