@@ -36,6 +36,14 @@ NO_REASON = (
     "The answer does not say why it ended, so it may have been cut by a limit: gateways up to 1.4.10 leave that out of "
     "what Anthropic answers to the Responses API; streamed they tell it."
 )
+NOT_ENDED = (
+    "The answer does not say why it ended, so a limit may have cut it, or its provider broken it off: gateways end a "
+    "stream that broke off in good order (up to 1.5.16), and up to 1.4.0 leave out what Gemini says."
+)
+REFUSAL_LOST = (
+    "Tokens were counted and no text came: the model may have refused. Gateways drop such words from the stream of a "
+    "chat (measured on 1.3.63 to 2.0.0-prerelease3); without streaming they come."
+)
 SENT_AT_THE_END = (
     "Gateway 1.4.0 sends a stream in one piece when it is over: what the provider had written by then is lost, and "
     "time limits for the first text or between two texts cannot tell a slow provider from one that hangs."
@@ -61,7 +69,9 @@ FIRST_FALLBACK_ONLY = (
 _SHARED = frozenset(
     {EXTRA_DROPPED, CANCEL_NOT_PASSED_ON, BILLED_TWICE, TAKEN, HELD_BACK, FEWER_CHOICES, NO_LOGPROBS, NO_REASON}
     | {SENT_AT_THE_END, FIRST_CHUNK_FATAL, FIRST_CHUNK_HANGS, FALLBACK_LOST, NO_SOUND_FALLBACKS, FIRST_FALLBACK_ONLY}
+    | {NOT_ENDED, REFUSAL_LOST}
 )
+_NO_REASONS = {"responses": NO_REASON, "chat_completion": NOT_ENDED, "text_completion": NOT_ENDED}
 _LATE = re.compile("error reading stream", re.IGNORECASE)
 
 
@@ -95,9 +105,19 @@ def _missing(run: Run) -> list[str]:
     notes, asked = [], run.params.get("logprobs")
     if asked is not None and asked is not False and run.logprobs is None and run.text:
         notes.append(NO_LOGPROBS)
-    if run.request_type == "responses" and run.finish_reason is None:
-        notes.append(NO_REASON)
+    if run.finish_reason is None and (note := _NO_REASONS.get(run.request_type)):
+        notes.append(note)
+    if _lost_a_refusal(run):
+        notes.append(REFUSAL_LOST)
     return notes
+
+
+def _lost_a_refusal(run: Run) -> bool:
+    """Whether a streamed chat ended by itself, was counted and said nothing."""
+    said = run.text or run.reasoning or run.tool_calls or run.audio
+    if said or run.request_type != "chat_completion" or not run.params.get("stream"):
+        return False
+    return run.finish_reason == "stop" and (run.completion_tokens or 0) > (run.reasoning_tokens or 0) + 1
 
 
 def _of_version(run: Run, version: tuple[int, ...]) -> list[str]:

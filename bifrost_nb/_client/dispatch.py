@@ -241,7 +241,7 @@ class Sender:
             note.error = type(error).__name__
             broken = isinstance(error, StreamInterrupted) or (isinstance(error, TimedOut) and error.phase != "connect")
             late = isinstance(error, GatewayError) and error.status in GIVEN_UP_ON
-            note.taken = broken or late or getattr(error, "taken", False)
+            note.taken = broken or late or sending.collector.received or getattr(error, "taken", False)
             raise
         except asyncio.CancelledError:
             note.error = "cancelled"

@@ -6,6 +6,7 @@ looks only at what a chunk needs; the rest stays as received until somebody asks
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from operator import sub
@@ -75,6 +76,8 @@ _CUT = "provider_connection_failed"
 """What gateway 2.0 calls a provider that closed its stream (captured)."""
 NOTHING_COUNTED = {"total_tokens": 0}
 """The usage at the end of a stream that its provider broke off (measured with Bifrost's engine 1.4.0 to 1.7.0)."""
+_RESET = re.compile(r"error reading stream: .*(?:connection reset|broken pipe|unexpected EOF)", re.IGNORECASE)
+"""What all versions say of a connection that broke under a stream (measured on 1.4.18 to 2.0.0-prerelease3)."""
 _MANY = 8
 """So many payloads are worth trying to be read together."""
 
@@ -242,7 +245,7 @@ class Collector:
 
     def _broken(self, info: ErrorInfo) -> BifrostError:
         """The error that a frame of a stream tells; a provider that broke off after text left a truncated answer."""
-        if not (self.received and info.type == _CUT):
+        if not (self.received and (info.type == _CUT or _RESET.match(info.message))):
             return gateway_error(info)
         error = StreamInterrupted(
             f"The provider broke off its stream: {info.message}.", hint="The text so far is in .text."
@@ -369,12 +372,15 @@ class Collector:
 
     @property
     def complete(self) -> bool:
-        """Whether the answer ended as an answer does: with a finish reason, or with ``[DONE]`` after a chunk.
+        """Whether the answer ended as an answer does: with a finish reason, or with ``[DONE]`` after its usage.
 
-        When a provider breaks off, the gateway ends its stream in good order all the same, but with a last chunk
-        without finish reason that counts no tokens.
+        When a provider breaks off, the gateway ends its stream in good order all the same: without finish reason, and
+        with a usage that counts nothing, with none (Gemini, 2.0 too), or with the one that an Anthropic stream begins
+        with (measured on gateways 1.3.63 to 2.0.0-prerelease3). Anthropic always says why it ends.
         """
-        return bool(self._finish) or (self.done and bool(self._last) and not self._cut_off)
+        if self._finish or not self.done:
+            return bool(self._finish)
+        return self._usage is not None and not self._cut_off and self.run.provider != "anthropic"
 
     @property
     def told_all(self) -> bool:
@@ -412,7 +418,10 @@ class Collector:
         run.usage = self._usage = whole(self._usage or usage_beside(last))
         tokens = parse_usage(self._usage)
         run.prompt_tokens, run.completion_tokens, run.total_tokens = tokens.prompt, tokens.completion, tokens.total
-        if tokens.completion == 0 and (run.response or run.reasoning or run.tool_calls):  # of the prompt alone
+        begun = self._streamed and not self.complete and run.provider == "anthropic"  # counted before it wrote anything
+        if begun or (
+            tokens.completion == 0 and (run.response or run.reasoning or run.tool_calls)
+        ):  # of the prompt alone
             run.completion_tokens = run.total_tokens = None
         run.cached_tokens, run.cache_write_tokens = tokens.cached, tokens.cache_write
         run.reasoning_tokens = tokens.reasoning

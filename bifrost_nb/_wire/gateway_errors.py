@@ -80,6 +80,9 @@ _HINTS: dict[str, str] = {
 _QUEUE_FULL = re.compile("request dropped: queue is full", re.IGNORECASE)
 """The gateway's own limit (drop_excess_requests): nobody was asked. Measured: 503 on 2.0.0-prerelease3, 400 on 1.5.16,
 500 before, without a type up to there."""
+_BROKEN = re.compile("failed to execute HTTP request to provider API|network error occurred", re.IGNORECASE)
+"""A provider that did not answer, or could not be reached. Gateways up to 1.5.1 tell it as 400, without a type; 502
+since (measured)."""
 _HINTS_BY_MESSAGE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), hint)
     for pattern, hint in (
@@ -106,6 +109,10 @@ _HINTS_BY_MESSAGE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             "The gateway did not reach the provider; its address is set there.",
         ),
         (r"timed out|timeout", "The provider took too long; try again, or name a fallback."),
+        (
+            _BROKEN.pattern,
+            "The connection to the provider broke before its answer came; try again, or name a fallback.",
+        ),
         (
             r"not a chat model|chat.?completion operation does not work",
             "This deployment has no chat; ask it for a text completion (client.complete, or --api text in the magic).",
@@ -256,6 +263,12 @@ def no_answer(info: ErrorInfo) -> GatewayError | ProtocolError:
     """The exception for a body of a good status that holds no answer, and so tells a failure or nothing."""
     if info.message != _NO_REASON:
         return gateway_error(info)
+    if info.provider:  # so it is a gateway, which reads no error that a provider sends with a good status
+        return ProtocolError(
+            f"The gateway handed on an answer of {info.provider} that has no choices.",
+            hint="The provider may have told a failure in a form that the gateway does not read; try again, or name a "
+            "fallback.",
+        )
     return ProtocolError(
         "The gateway answered with an object that holds no answer: it has no choices.",
         hint="Is base_url the address of a Bifrost gateway? bf.gateway_logs() may say what happened.",
@@ -293,7 +306,8 @@ def is_passing(error: GatewayError) -> bool:
     """Whether the same request may succeed a moment later: a limit on the rate, a time limit, a failing server."""
     if isinstance(error, RateLimited) or error.status == 408 or (error.status or 0) >= 500:
         return True
-    return error.status in _UNTOLD and not _FAILING.isdisjoint(_lower((error.type, error.code)))
+    failing = not _FAILING.isdisjoint(_lower((error.type, error.code))) or bool(_BROKEN.search(error.message))
+    return error.status in _UNTOLD and failing
 
 
 def _lower(kinds: Iterable[str | None]) -> set[str]:

@@ -55,6 +55,15 @@ def test_a_stream_that_the_provider_cut_is_truncated_with_its_text(client: Clien
     assert (stream.run.status, stream.run.response) == ("truncated", " word0 word1")
 
 
+def test_a_stream_of_geminis_that_is_cut_ends_in_good_order(client: Client, gateway: LocalGateway) -> None:
+    """As the real 2.0 ends it (captured): no error and no last chunk. Half an answer is no answer all the same."""
+    gateway.script([{"provider_cut_after_chunks": 2, "chunks": 5, "gap_ms": 1}])
+    with pytest.raises(bf.StreamInterrupted), client.stream_chat("gemini/gemini-2.5-flash", "Hi", retries=0) as stream:
+        list(stream)
+    run = stream.run
+    assert (run.status, run.response, run.error_type) == ("truncated", " word0 word1", "StreamInterrupted")
+
+
 @pytest.mark.parametrize("route", ["azure", "v1"])
 def test_when_all_fail_nobody_served(client: Client, gateway: LocalGateway, route: str) -> None:
     """The answer's headers count fallbacks all the same, which says nothing of who served."""

@@ -97,6 +97,7 @@ def run(version: str | None = None, status: Any = "ok", **facts: Any) -> Run:
 
 STREAM = {"stream": True}
 LATE = "The gateway answered 500: Error reading stream: i/o timeout."
+COUNTED = {"finish_reason": "stop", "completion_tokens": 5}
 CASES = [
     ("EXTRA_DROPPED", ["1.3.63", "1.4.0"], {"params": {"extra": {"a": 1}}, "texts": ["a"]}),
     (
@@ -123,6 +124,9 @@ CASES = [
     ),
     ("NO_LOGPROBS", None, {"params": {"logprobs": 2}, "texts": ["a"]}),
     ("NO_REASON", None, {"request_type": "responses", "texts": ["a"]}),
+    ("NOT_ENDED", None, {"request_type": "chat_completion", "texts": ["a"]}),
+    ("NOT_ENDED", None, {"params": STREAM, "texts": ["a"]}),
+    ("REFUSAL_LOST", None, {"request_type": "chat_completion", "params": STREAM, **COUNTED}),
 ]
 
 
@@ -142,7 +146,18 @@ def test_a_note_of_a_version(name: str, versions: list[str] | None, facts: dict[
 @pytest.mark.parametrize("asked", [None, False])
 def test_log_probabilities_that_nobody_asked_for_are_not_missed(asked: Any) -> None:
     """Only where they were asked for does their absence say something."""
-    assert notes_for(run(params={"logprobs": asked}, texts=["a"])) == []
+    assert notes_for(run(params={"logprobs": asked}, texts=["a"], finish_reason="stop")) == []
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [{"completion_tokens": 1}, {"reasoning_tokens": 4}, {"finish_reason": "length"}, {"tool_calls": [{"id": "a"}]},
+     {"reasoning": "Hm."}, {"params": {}}, {"request_type": "text_completion"}],
+)  # fmt: skip
+def test_an_empty_answer_is_not_called_a_refusal_without_evidence(facts: dict[str, Any]) -> None:
+    """Nothing was said, or something else came."""
+    chat = run(**{"request_type": "chat_completion", "params": STREAM, **COUNTED, **facts})
+    assert call_notes.REFUSAL_LOST not in notes_for(chat)
 
 
 def test_the_first_call_of_a_client_knows_the_version_when_it_is_cancelled(log: RunLog) -> None:

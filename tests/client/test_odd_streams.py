@@ -12,8 +12,9 @@ from starlette.responses import Response
 
 import bifrost_nb as bf
 from bifrost_nb import Client, Run, RunLog
+from bifrost_nb._client.call_notes import NOT_ENDED, TAKEN
 
-from ..admin.servers import Table, served
+from ..admin.servers import Table, json as answer, served
 
 USAGE = {"prompt_tokens": 30, "completion_tokens": 4, "total_tokens": 34}
 ZEROS = dict.fromkeys(USAGE, 0)
@@ -103,6 +104,75 @@ def test_an_end_mark_alone_is_no_answer(log: RunLog) -> None:
         chatted(log, events())
     assert caught.value.run is not None
     assert (caught.value.run.status, caught.value.run.response) == ("truncated", None)
+
+
+def by(provider: str) -> dict[str, Any]:
+    return {"extra_fields": {"provider": provider}}
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        pytest.param([chunk(" there", **by("gemini"))], id="gemini"),
+        pytest.param(
+            [chunk(" there", **by("cohere")), chunk(None, usage={"total_tokens": 0}, **by("cohere"))], id="1.4"
+        ),
+        pytest.param([chunk(" there"), chunk(usage=USAGE, **by("anthropic"))], id="anthropic"),
+    ],
+)
+def test_a_stream_that_its_provider_broke_off_is_truncated(log: RunLog, last: list[Any]) -> None:
+    """The gateway ends it in good order, without a reason: half an answer is no answer of a comparison (captured)."""
+    with pytest.raises(bf.StreamInterrupted) as caught:
+        chatted(log, events(chunk("hello", extra_fields=last[-1]["extra_fields"]), *last))
+    run = caught.value.run
+    assert run is not None
+    assert (run.status, run.response, run.finish_reason) == ("truncated", "hello there", None)
+    assert run.completion_tokens is None  # Anthropic's first event counts what is not written yet
+    assert TAKEN in run.notes
+
+
+def test_a_stream_that_ends_after_its_usage_without_a_reason_is_whole(log: RunLog) -> None:
+    """Some providers tell none; that the answer may have been broken off is said."""
+    run, _ = chatted(log, events(chunk("hello", **by("azure")), chunk(None, "", usage=USAGE, **by("azure"))))
+    assert (run.status, run.finish_reason, run.notes) == ("ok", None, [NOT_ENDED])
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        ({"message": "Error reading stream: read tcp 10.0.0.1:5: read: connection reset by peer"}, "truncated"),
+        ({"message": "The engine broke.", "type": "server_error"}, "error"),
+    ],
+)
+def test_what_broke_after_text_may_be_billed(log: RunLog, error: dict[str, Any], status: str) -> None:
+    """However the gateway tells it (captured from 1.4.18 to 2.0.0-prerelease3)."""
+    frame = {"is_bifrost_error": False, "error": error, "extra_fields": {"provider": "openai"}}
+    with pytest.raises(bf.BifrostError) as caught:
+        chatted(log, events(chunk("hello"), frame))
+    run = caught.value.run
+    assert run is not None
+    assert (run.status, run.response) == (status, "hello")
+    assert TAKEN in run.notes
+
+
+def test_a_connection_that_broke_before_the_provider_answered_is_tried_again(log: RunLog) -> None:
+    """Gateways up to 1.5.1 tell it as 400 (captured), later ones as 502."""
+    message = "failed to execute HTTP request to provider API: the server closed connection before returning a byte"
+    broken = {"is_bifrost_error": False, "error": {"message": message}, "extra_fields": {"provider": "openai"}}
+    whole = {"choices": [{"index": 0, "message": {"content": "hello"}, "finish_reason": "stop"}], "usage": USAGE}
+    answers = iter([answer(broken, 400), answer(whole)])
+    with served(Table({CHAT: lambda _: next(answers)})) as url:
+        assert Client(url, log=log).chat("openai/gpt-4o-mini", "Hi").text == "hello"
+    with client_of(log, {CHAT: answer(broken, 400)}) as client, pytest.raises(bf.GatewayError, match="try again"):
+        client.chat("openai/gpt-4o-mini", "Hi")
+
+
+def test_an_answer_without_choices_names_its_provider(log: RunLog) -> None:
+    """A gateway does not read an error that a provider sends with a good status (captured up to 1.5.16)."""
+    told = pytest.raises(bf.ProtocolError, match="of openai that has no choices")
+    with client_of(log, {CHAT: {"choices": None, **by("openai")}}) as client, told as caught:
+        client.chat("openai/gpt-4o-mini", "Hi")
+    assert "base_url" not in str(caught.value)
 
 
 def test_a_last_chunk_that_says_all_once_more_adds_nothing(log: RunLog) -> None:

@@ -289,16 +289,24 @@ class Delivery:
             await self._break(rule.failure())
             return True
         if rule.provider_cut_after_chunks == chunks:
-            self.attempt.usage, self.attempt.cost_usd = {"total_tokens": 0}, None
-            self.failure = self.dialect.cut()
-            content = self._cut_off() if self.failure is None else self._cut_frame(self.failure)
-            await self.link.write(content, last=True)
+            await self._cut()
             return True
         return False
 
     async def _hold(self, rule: FaultRule) -> None:
         while rule.holds:
             await self.link.until(time.monotonic() + _HOLD_STEP_S)
+
+    async def _cut(self) -> None:
+        """End the stream as where its provider broke off."""
+        provider, prompt = self.attempt.route.provider, self.attempt.usage.get("prompt_tokens", 0)
+        begun = {"prompt_tokens": prompt, "completion_tokens": 1, "total_tokens": prompt + 1}
+        self.attempt.usage = begun if provider == "anthropic" else {"total_tokens": 0}  # its first event has counts
+        self.attempt.cost_usd = None
+        unnoticed = self.call.kind == "chat" and provider == "gemini"  # of 2.0, too
+        self.failure = None if unnoticed else self.dialect.cut()
+        content = self._cut_off() if self.failure is None else self._cut_frame(self.failure)
+        await self.link.write(content, last=True)
 
     async def _break(self, failure: Failure) -> None:
         """End the stream with an error frame."""
@@ -459,7 +467,9 @@ class Delivery:
         return self._closing_frame() + self._last_frame(self.attempt.answer.choices[0].finish_reason) + DONE
 
     def _cut_off(self) -> bytes:
-        """What the gateway ends a stream with whose provider broke off."""
+        """What the gateway ends a stream with whose provider broke off: measured, of these two without a last chunk."""
+        if self.call.kind == "chat" and self.attempt.route.provider in ("gemini", "cohere"):
+            return DONE
         return self._last_frame(finish_reason=None) + DONE
 
     def _cut_frame(self, failure: Failure) -> bytes:
