@@ -10,7 +10,6 @@ from IPython.core.magic import Magics, magics_class, needs_local_scope, no_var_e
 
 from ... import _settings as settings
 from ..._display.table import Text
-from ..._safe_text import plain
 from ...errors import BifrostError
 from .config import Bifrost, configured
 from .line_words import split
@@ -62,16 +61,11 @@ class BifrostMagics(Magics):
             return run(self.session, line, local_ns)
         except BifrostError as error:
             if self.session.config.short_errors:
-                shorten(error, _one_line(error))
+                shorten(error)
             raise
 
 
 BifrostMagics.bifrost.__doc__ = _DOC.format(options=help_text())
-
-
-def _one_line(error: BifrostError) -> str:
-    said = " ".join(plain(error, 2_000).split())
-    return f"\x1b[31m{type(error).__name__}\x1b[0m: {said} (whole traceback: %config Bifrost.short_errors = False)"
 
 
 def _callers_names() -> Mapping[str, Any] | None:

@@ -15,10 +15,12 @@ from ..._compare.api_choice import kind_of, parameters_for, system_for
 from ..._display.describe import error_text
 from ..._display.run import Runs
 from ..._display.table import Text
+from ..._foreground.environment import front_end
 from ..._keys import without_tool_keys
 from ..._prompts.inputs import rows_of
 from ..._prompts.messages import Message, asked_as, user_turn, with_pictures
 from ..._prompts.template import escape, render, variables
+from ..._safe_text import plain
 from ...errors import BifrostError
 from .attachments import escaped, images_of, messages_of, pictures_sent, schema_of, variable, with_tools
 from .cache_key import cache_headers
@@ -235,16 +237,29 @@ def _watched(
     if turn is not None:
         session.tell_outdated(turn.chat, quiet)
     if not options.no_raise:
-        _raise_first(outcomes)
+        _raise_first(outcomes, seen=not quiet and _watches())
     return result
 
 
-def _raise_first(outcomes: list[Outcome]) -> None:
-    """Raise the first failure, so that Run All stops; of several calls it says how many failed."""
+def _watches() -> bool:
+    """Whether somebody sees what was shown above: of a cell that nobody watches, logs have the error alone."""
+    return front_end() in ("notebook", "terminal")
+
+
+def _raise_first(outcomes: list[Outcome], *, seen: bool) -> None:
+    """Raise the first failure, so that Run All stops; of several calls it says how many failed.
+
+    `seen`: what went wrong stands above, and is not said twice.
+    """
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
     if not errors:
         return
     error = errors[0]
+    if seen:
+        failed = (
+            f"{len(errors)} of {len(outcomes)} deployments failed, as" if len(outcomes) > 1 else "what went wrong is"
+        )
+        vars(error)["in_short"] = f"{failed} shown above"
     if len(outcomes) > 1:
         asked = error.run.requested if error.run is not None else "?"
         error.args = (f"{len(errors)} of {len(outcomes)} deployments failed; {asked}: {error.message}",)
@@ -299,17 +314,21 @@ def _compared(
     if not quiet:
         _display(compared)
     if not (options.dry_run or options.no_raise):
-        _raise_if_all_failed(compared)
+        _raise_if_all_failed(compared, seen=not quiet and _watches())
     return compared
 
 
-def _raise_if_all_failed(compared: Comparison) -> None:
+def _raise_if_all_failed(compared: Comparison, *, seen: bool) -> None:
     """Failures are rows of a comparison; but one without a single answer must stop Run All."""
     runs = compared.runs
     if not runs or any(run.status not in ("error", "timeout") for run in runs):
         return
     first = runs[0]
-    raise BifrostError(f"None of {len(runs)} calls was answered; {first.requested}: {error_text(first)}", run=first)
+    none = f"None of {len(runs)} calls was answered"
+    error = BifrostError(f"{none}; {first.requested}: {error_text(first)}", run=first)
+    if seen:
+        vars(error)["in_short"] = f"{none}, as shown above"
+    raise error
 
 
 def _inputs(name: str, templates: Sequence[str], values: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -342,6 +361,8 @@ def _as_sent(session: Session, call: Call) -> str:
     return f"POST {address}\n{orjson.dumps(body, option=orjson.OPT_INDENT_2).decode()}"
 
 
-def shorten(error: BifrostError, line: str) -> None:
-    """Let IPython show `error` as `line` instead of a traceback; the exception itself stays what it is."""
+def shorten(error: BifrostError) -> None:
+    """Let IPython show `error` as one line instead of a traceback; the exception itself stays what it is."""
+    said = vars(error).pop("in_short", None) or " ".join(plain(error, 2_000).split())
+    line = f"\x1b[31m{type(error).__name__}\x1b[0m: {said} (whole traceback: %config Bifrost.short_errors = False)"
     vars(error)["_render_traceback_"] = lambda *_, **__: [line]
