@@ -20,7 +20,7 @@ from .._client.model_list import prices_in
 from .._client.token_count import checked, count_tokens
 from .._prompts.messages import transcript
 from .._runs.cost import Price
-from .._runs.unlisted_prices import asks_for_unlisted
+from .._runs.unlisted_prices import LONG_PROMPT, asks_for_unlisted
 from .._safe_text import plain
 from ..errors import BifrostError
 from .api_choice import MEDIA
@@ -190,7 +190,8 @@ def _row(
     longest = None if asked.kind in MEDIA else _longest(asked, model)
     price = prices_in([model or {}]).get(asked.deployment, Price(None, None))
     low = high = None
-    priced = not any(asks_for_unlisted(each) for each in _asked_with(send))
+    unlisted = any(asks_for_unlisted(each) for each in _asked_with(send))
+    priced = not unlisted and max(tokens.values(), default=0) <= LONG_PROMPT
     if priced and price.prompt is not None and price.completion is not None and prompt_tokens is not None:
         calls = len(send) * (price.request or 0.0)
         low = None if asked.kind in MEDIA else calls + sum(texts.values()) * price.prompt + answers * price.completion

@@ -11,7 +11,12 @@ from typing import Any
 
 from .run import Run
 
-__all__ = ["asks_for_unlisted", "has_unlisted"]
+__all__ = ["LONG_PROMPT", "asks_for_unlisted", "has_unlisted"]
+
+LONG_PROMPT = 128_000
+"""Of prompts with more tokens each token costs more with some models, up to twice as much: the gateway's own table has
+prices from 128, 200, 256 and 272 thousand on (read in its source), and ``/v1/models`` tells none of them (captures). It
+has some from 32 thousand on, too; those are rare, and nearly all prompts of that length have the listed price."""
 
 _PLAIN_TIERS = {"", "auto", "default", "standard", "standard_only", "on_demand", "batch"}
 """Of OpenAI, Anthropic and Groq; the last has its rate in the price."""
@@ -26,6 +31,8 @@ _HOSTED = ("web_search_call", "file_search_call", "code_interpreter_call", "imag
 def has_unlisted(run: Run) -> bool:
     """Whether part of `run` has another price than its list of models tells."""
     usage = _object(run.usage)
+    if run.request_type != "embedding" and _read_at_once(run) > LONG_PROMPT:
+        return True
     return any(map(_counts, _apart(usage))) or _tier(run, usage) not in _PLAIN_TIERS or any(_hosted(run.raw))
 
 
@@ -41,6 +48,12 @@ def asks_for_unlisted(parameters: Mapping[str, Any]) -> bool:
         or (isinstance(tier, str) and tier.lower() not in _PLAIN_TIERS)
         or (isinstance(kinds, list | tuple) and "audio" in kinds)
     )
+
+
+def _read_at_once(run: Run) -> int:
+    cached = (run.cached_tokens or 0) + (run.cache_write_tokens or 0)
+    prompt = run.prompt_tokens or 0
+    return prompt if cached <= prompt else prompt + cached  # some providers count them beside it
 
 
 def _apart(usage: Mapping[str, Any]) -> Iterator[Any]:

@@ -58,3 +58,18 @@ def test_what_the_list_has_no_price_for_makes_the_cost_unknown(case: str) -> Non
 def test_all_else_is_priced(case: str) -> None:
     """Counts of 0, values of any type and the usual tier hide no cost."""
     assert priced(*LISTED[case]) == pytest.approx(500 * 2.5e-6 + 100 * 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "known"),
+    [
+        ({"prompt_tokens": 128_000}, True),
+        ({"prompt_tokens": 128_001}, False),
+        ({"prompt_tokens": 100, "cached_tokens": 150_000}, False),  # beside the prompt's, as Anthropic counts them
+        ({"prompt_tokens": 128_000, "cached_tokens": 90_000}, True),
+        ({"prompt_tokens": 500_000, "request_type": "embedding"}, True),  # of many texts
+    ],
+)
+def test_long_prompts_have_prices_of_their_own(tokens: dict[str, Any], known: bool) -> None:
+    """With some models a token of a long prompt costs twice as much, and the list has the price of short ones alone."""
+    assert add_price_cost(Run(completion_tokens=100, **tokens), PRICE) is known
