@@ -2,17 +2,18 @@
 
 Asked of real processes: budgets and rate limits are there from 1.4.0 on (up to 1.4 only where the gateway's governance
 is switched on), routing rules from 1.4.18 on. Who owns a budget stands in the budget itself in 1.5.1 only; all versions
-tell it with the virtual keys, so those are read for it. Budgets and limits of single models have no owner here (1.5.16,
-2.0.0-prerelease3).
+tell it with the virtual keys, so those are read for it. Whose the budgets and limits of single models are is told with
+the configurations of models, whose form was read in the gateway's source and not measured.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .._client.client import Client
 from .._runs.columns import Column
+from ..errors import NotFound
 from .access import Access
 from .fields import Row, as_json, objects, read_flag, read_json, read_number, read_text
 
@@ -57,6 +58,7 @@ _OWNER: tuple[Column[Row], ...] = (
     Column("virtual_key_id", "string", lambda row: read_text("virtual_key_id")(row) or read_text("owner", "id")(row)),
     Column("virtual_key", "string", read_text("owner", "name")),
     Column("provider", "string", read_text("owner", "provider")),
+    Column("model", "string", read_text("owner", "model")),
 )
 BUDGETS: tuple[Column[Row], ...] = (
     Column("id", "string", read_text("id")),
@@ -119,9 +121,10 @@ def routing_rules(client: Client | None = None) -> pd.DataFrame:
 def budgets(client: Client | None = None) -> pd.DataFrame:
     """The gateway's budgets in US dollars, one row each: the limit, what is used up and left, when it starts anew.
 
-    `virtual_key` and `provider` say whose it is: a key's, or a key's at one provider; `team_id` and `customer_id` those
-    of others. NA where the gateway does not tell. `reset` is the length of its period (``1d``, ``1M``). The gateway
-    adds up late: `used_usd` was still 0 six seconds after calls that had a cost (1.4.0, 1.5.16, 2.0.0-prerelease3).
+    `virtual_key`, `provider` and `model` say whose it is: a key's, a key's at one provider, a model's (``*``: each
+    model's there); `team_id` and `customer_id` those of others. NA where the gateway does not tell. `reset` is the
+    length of its period (``1d``, ``1M``). The gateway adds up late: `used_usd` was still 0 six seconds after calls that
+    had a cost (1.4.0, 1.5.16, 2.0.0-prerelease3).
 
     `client` says which gateway is asked (None: the one of the settings). Raises AuthenticationFailed,
     ConnectionFailed, NotFound (governance is switched off, or 1.3).
@@ -136,7 +139,7 @@ def budgets(client: Client | None = None) -> pd.DataFrame:
 def rate_limits(client: Client | None = None) -> pd.DataFrame:
     """The gateway's rate limits, one row each: tokens and requests that are allowed and used in their periods.
 
-    `virtual_key` and `provider` say whose it is, as in `bifrost_nb.budgets`. NA where there is no such limit.
+    `virtual_key`, `provider` and `model` say whose it is, as in `bifrost_nb.budgets`. NA where there is no such limit.
 
     `client` says which gateway is asked (None: the one of the settings). Raises AuthenticationFailed,
     ConnectionFailed, NotFound (governance is switched off, or 1.3).
@@ -154,14 +157,17 @@ def rate_limits(client: Client | None = None) -> pd.DataFrame:
 async def budget_rows(access: Access, keys: list[Row]) -> list[Row]:
     """The budgets, each with its owner among `keys`."""
     answer = await access.get_object("/api/governance/budgets", missing=_OFF)
-    owners = _owners(keys, lambda holder: [*objects(holder.get("budgets")), *objects([holder.get("budget")])])
-    return _owned(answer.get("budgets"), owners)
+    return await _owned(access, answer.get("budgets"), keys, _budgets)
 
 
 async def rate_limit_rows(access: Access, keys: list[Row]) -> list[Row]:
     """The rate limits, each with its owner among `keys`."""
     answer = await access.get_object("/api/governance/rate-limits", missing=_OFF)
-    return _owned(answer.get("rate_limits"), _owners(keys, lambda holder: objects([holder.get("rate_limit")])))
+    return await _owned(access, answer.get("rate_limits"), keys, lambda holder: objects([holder.get("rate_limit")]))
+
+
+def _budgets(holder: Row) -> list[Row]:
+    return [*objects(holder.get("budgets")), *objects([holder.get("budget")])]
 
 
 def _owners(keys: list[Row], parts: Callable[[Row], list[Row]]) -> dict[str, Row]:
@@ -176,5 +182,26 @@ def _owners(keys: list[Row], parts: Callable[[Row], list[Row]]) -> dict[str, Row
     return owners
 
 
-def _owned(rows: Any, owners: Mapping[str, Row]) -> list[Row]:
-    return [{**row, "owner": owners.get(str(row.get("id")))} for row in objects(rows)]
+async def _owned(access: Access, rows: Any, keys: list[Row], parts: Callable[[Row], list[Row]]) -> list[Row]:
+    """`rows`, each with its owner: a virtual key, a model, or None."""
+    found, owners = objects(rows), _owners(keys, parts)
+    if any(str(row.get("id")) not in owners and not (row.get("team_id") or row.get("customer_id")) for row in found):
+        owners = await _models(access, parts) | owners
+    return [
+        {**row, "owner": owners.get(str(row.get("id"))) or owners.get(str(row.get("model_config_id")))} for row in found
+    ]
+
+
+async def _models(access: Access, parts: Callable[[Row], list[Row]]) -> dict[str, Row]:
+    """The model and provider of each part of the configuration of a model, by its id and by the configuration's."""
+    try:
+        answer = await access.get_object("/api/governance/model-configs", missing="There are none before 1.5.")
+    except NotFound:
+        return {}
+    owners: dict[str, Row] = {}
+    for one in objects(answer.get("model_configs")):
+        owner = {"model": one.get("model_name"), "provider": one.get("provider")}
+        if one.get("scope") == "virtual_key":
+            owner |= {"id": one.get("scope_id"), "name": one.get("scope_name")}
+        owners |= {str(part.get("id")): owner for part in [one, *parts(one)]}
+    return owners

@@ -75,6 +75,23 @@ def test_budgets_and_limits_name_their_owner(client_of: ClientOf, key: dict[str,
     assert KEY["value"] not in budgets.to_csv() + limits.to_csv()
 
 
+def test_budgets_and_limits_of_a_model_name_it(client_of: ClientOf) -> None:
+    """They stand in no virtual key, but in the configuration of their model (its form was read, not measured)."""
+    mine = {"id": "m-1", "model_name": "gpt-4o", "provider": "openai", "scope": "global", "budgets": [{"id": "b-2"}]}
+    keys = {"id": "m-2", "model_name": "*", "scope": "virtual_key", "scope_id": "beadfcff", "scope_name": "k1"}
+    answers = {
+        "/api/governance/virtual-keys": {"virtual_keys": [KEY | {"budgets": [BUDGET], "rate_limit": LIMIT}]},
+        "/api/governance/budgets": {"budgets": [BUDGET, {"id": "b-2"}, {"id": "b-3", "model_config_id": "m-2"}]},
+        "/api/governance/rate-limits": {"rate_limits": [LIMIT, {"id": "l-2"}]},
+        "/api/governance/model-configs": {"model_configs": [mine | {"rate_limit": {"id": "l-2"}}, keys]},
+    }
+    with served(Table(answers)) as url:
+        budgets, limits = bf.budgets(client_of(url)), bf.rate_limits(client_of(url))
+    owners = ["virtual_key", "provider", "model"]
+    assert budgets[owners].fillna("").to_numpy().tolist() == [["k1", "", ""], ["", "openai", "gpt-4o"], ["k1", "", "*"]]
+    assert limits[owners].fillna("").to_numpy().tolist() == [["k1", "", ""], ["", "openai", "gpt-4o"]]
+
+
 def test_routing_rules_of_all_pages(client_of: ClientOf) -> None:
     """Pages of 100 are followed; an empty condition holds for everything; targets and fallbacks are JSON lists."""
     first = {
