@@ -158,7 +158,8 @@ def styles(names: Iterable[str]) -> dict[str, Style]:
 
     A name that is new takes the place that its hash says, or the next that no name has. So a deployment looks the same
     in all charts of a notebook, and no two of them share a style. Beyond eight names the colours come again, with
-    another line, marker and hatch; beyond 512 styles are shared, though not by two names of one chart.
+    another line, marker and hatch, and no two of 64 share line and marker; beyond 512 styles are shared, though not by
+    two names of one chart.
 
         charts.styles(["azure/fast", "azure/large"])["azure/large"].colour
 
@@ -185,10 +186,13 @@ def _free(name: str, taken: set[int]) -> int:
 
 
 def _style(place: int) -> Style:
-    """Another colour in each of eight places, another line in each turn of them, then another marker, too."""
+    """Another colour in each of eight places, another line and marker in each turn of them.
+
+    Of 64 no two have both the line and the marker of another, so that they are told apart without their colours.
+    """
     count = len(_STYLES)
     turn, first = divmod(place, count)
-    line, mark = _STYLES[(first + turn) % count], _STYLES[(first + turn + turn // count) % count]
+    line, mark = _STYLES[(first + turn) % count], _STYLES[(first + 2 * turn + turn // count) % count]
     return Style(_STYLES[first].colour, line.dash, mark.marker, mark.hatch)
 
 

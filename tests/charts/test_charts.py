@@ -187,7 +187,7 @@ def test_a_deployment_keeps_its_style() -> None:
 
 
 def test_no_two_deployments_of_a_notebook_share_a_style() -> None:
-    """Names that one chart after the other brings are told apart, and keep the style that they were given first."""
+    """Names that one chart after the other brings are told apart, without colours too, and keep their first style."""
     code = """
 from bifrost_nb import charts
 seen = {}
@@ -195,9 +195,11 @@ for number in range(40):
     for name, style in charts.styles(f"azure/model-{at}" for at in range(number, number + 3)).items():
         assert seen.setdefault(name, style) == style
 assert len(set(seen.values())) == len(seen) == 42
+assert len({(style.dash, style.marker) for style in seen.values()}) == 42
 assert len({style.colour for style in list(seen.values())[:8]}) == 8
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+    assert len({style._style(place) for place in range(512)}) == 512
 
 
 def test_every_colour_is_seen_on_light_and_on_dark() -> None:
