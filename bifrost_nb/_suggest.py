@@ -8,6 +8,10 @@ from collections.abc import Iterable
 __all__ = ["did_you_mean", "similar"]
 
 
+_LEAST, _MORE = 0.6, 5
+"""How much two names share at least, and how many more are looked at."""
+
+
 def similar(name: object, known: Iterable[object], count: int = 1) -> list[str]:
     """At most `count` of the `known` names, whatever their case; empty if none is like it.
 
@@ -17,8 +21,17 @@ def similar(name: object, known: Iterable[object], count: int = 1) -> list[str]:
         return []
     by_lower = {str(each).lower(): str(each) for each in known}
     begun = sorted((each for each in by_lower if len(name) > 3 and each.startswith(name.lower())), key=len)
-    alike = difflib.get_close_matches(name.lower(), by_lower, count, 0.6)
+    close = difflib.get_close_matches(name.lower(), by_lower, count + _MORE, _LEAST)
+    alike = [each for each in close if _alike(name.lower(), each)]
     return [by_lower[each] for each in dict.fromkeys([*begun, *alike])][:count]
+
+
+def _alike(name: str, other: str) -> bool:
+    """Whether models of one provider are alike without it: ``azure/nope`` and ``azure/large`` share nothing else."""
+    provider, slash, model = name.partition("/")
+    if not slash or not other.startswith(provider + slash):
+        return True
+    return difflib.SequenceMatcher(None, model, other.partition("/")[2]).ratio() >= _LEAST
 
 
 def did_you_mean(name: object, known: Iterable[object], count: int = 1) -> str:

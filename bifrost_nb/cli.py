@@ -128,7 +128,8 @@ def _demo(options: argparse.Namespace) -> None:
         fresh=True,  # a second demo measures again instead of reading the log
     )
     print(comparison)
-    print(f"\nEvery run is a line of {client.log.path}; bf.runs() reads it as a DataFrame.")
+    kept = f"Every run is a line of {client.log.path}; bf.runs() reads it as a DataFrame."
+    print("\nThe run log is off, so no run is kept." if client.log.path is None else f"\n{kept}")
 
 
 def _gate(options: argparse.Namespace) -> int:

@@ -33,6 +33,7 @@ def test_the_demo_streams_and_compares(tmp_path: Path) -> None:
     for name in ("azure/fast", "azure/large", "openai/gpt-3.5-turbo-instruct"):
         assert name in done.stdout
     assert "\x1b" not in done.stdout, "no control sequences into a pipe"
+    assert f"Every run is a line of {tmp_path / 'runs.jsonl'}" in done.stdout
     assert len(list(RunLog(tmp_path / "runs.jsonl").read())) == 10
 
 

@@ -82,7 +82,7 @@ class Agreement:
         return said
 
     def __repr__(self) -> str:
-        return "\n\n".join([self.verdict + self._missing(), repr(self._table())])
+        return "\n\n".join([self.verdict + self._missing(), *([repr(self._table())] if self.n else [])])
 
     def _repr_html_(self) -> str:
         from .._display.html import RULE, text
@@ -99,8 +99,11 @@ class Agreement:
             f'<div style="{box}"><div><b>{text(self.first)}</b> against <b>{text(self.second)}</b></div>'
             f'<div style="display:flex;flex-wrap:wrap;margin:6px 0">{figures}</div>{self._bar()}'
             f"<div>{text(self.verdict)}{text(self._missing())}</div>"
-            f'<div style="margin:8px 0">{self._table()._repr_html_()}</div>{self._to_read()}</div>'
+            f"{self._counted()}{self._to_read()}</div>"
         )
+
+    def _counted(self) -> str:
+        return f'<div style="margin:8px 0">{self._table()._repr_html_()}</div>' if self.n else ""
 
     def _bar(self) -> str:
         """Kappa's interval on the line from 0 to 1, with colours that show on light and on dark ground."""

@@ -780,8 +780,9 @@ class Comparison:
 
     def __repr__(self) -> str:
         from .comparison_view import as_text
+        from .progress import terminal_width
 
-        return as_text(self)
+        return as_text(self, terminal_width())
 
     def _repr_html_(self) -> str:
         from .comparison_view import as_html

@@ -62,7 +62,10 @@ def _who(row: Row) -> str:
     deployment = "unknown" if pd.isna(row[0]) else str(row[0])  # the variant, or the deployment
     if pd.isna(row.served):
         return f"{deployment} → nobody" if row.ok == 0 else f"{deployment} → unknown"
-    return deployment if row.served == deployment else f"{deployment} → {row.served}"
+    own = f"{deployment}{SEPARATOR}".startswith(
+        f"{row.served}{SEPARATOR}"
+    )  # a variant's name begins with its deployment
+    return deployment if own else f"{deployment} → {row.served}"
 
 
 def _runs(row: Row) -> str:
@@ -130,18 +133,35 @@ def _score(name: str) -> Callable[[Row], str]:
     return text
 
 
-def as_text(comparison: Comparison) -> str:
-    """A table for terminals: the summary, then what was left out and why."""
+def as_text(comparison: Comparison, width: int | None = None) -> str:
+    """A table for terminals: the summary, then what was left out and why.
+
+    What is wider than `width` goes on below, behind the same first column, as pandas has it.
+    """
     table = comparison.summary()
     columns = _columns(table)
     rows = [[column.title for column in columns]]
     rows += [[plain(column.text(row), 80) for column in columns] for row in table.itertuples(index=False)]
     widths = [max(len(row[place]) for row in rows) for place in range(len(columns))]
-    lines = ["  ".join(trial.ljust(width) for trial, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    lines.insert(1, "  ".join("─" * width for width in widths))
+    rows.insert(1, ["─" * each for each in widths])
+    lines: list[str] = []
+    for places in _that_fit(widths, width):
+        lines += [""] if lines else []
+        lines += ["  ".join(row[place].ljust(widths[place]) for place in places).rstrip() for row in rows]
     if comparison.decision is not None:
         lines += [plain(comparison.decision.verdict)]
     return "\n".join([_head(comparison), "", *lines, *("! " + plain(note) for note in _notes(comparison))])
+
+
+def _that_fit(widths: Sequence[int], width: int | None) -> list[list[int]]:
+    """The places of columns that stand beside each other, each time behind the first."""
+    parts = [[0]]
+    for place in range(1, len(widths)):
+        taken = sum(widths[each] + 2 for each in parts[-1])
+        if width is not None and taken + widths[place] > width and len(parts[-1]) > 1:
+            parts.append([0])
+        parts[-1].append(place)
+    return parts
 
 
 def as_html(comparison: Comparison, keep: Callable[[str], str] | None = None) -> str:
@@ -173,7 +193,11 @@ def _cell(column: _TableColumn, row: Row, summary: pd.DataFrame) -> Markup:
 
 def _head(comparison: Comparison) -> str:
     plan = comparison.plan
-    sizes = {"prompt": len(plan.prompts), "deployment": len(plan.asked), "repeat": plan.repeats}
+    named = len({prompt.template for prompt in plan.prompts})
+    sizes = {"prompt": len(plan.prompts)}
+    if named > 1:
+        sizes = {"input": len({prompt.input_id for prompt in plan.prompts}), "prompt": named}
+    sizes |= {"deployment": len(plan.asked), "repeat": plan.repeats}
     shape = " x ".join(f"{size:,} {name}{'' if size == 1 else 's'}" for name, size in sizes.items())
     judging = comparison.judging_cost
     spent = "" if judging is None else f" · judging {judging}"

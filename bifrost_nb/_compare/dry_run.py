@@ -26,6 +26,7 @@ from ..errors import BifrostError
 from .api_choice import MEDIA
 from .asked_deployments import AskedDeployment
 from .plan import Plan, Trial
+from .progress import terminal_width
 from .row_parameters import columns_of, for_row, shared_by_rows
 from .summary import measured
 from .verdict import amount
@@ -77,7 +78,7 @@ class DryRun:
         return None if minutes.isna().any() else float(minutes.max())
 
     def __repr__(self) -> str:
-        return f"{self._sentence()}\n\n{plain(self._shown().to_string(index=False))}"
+        return f"{self._sentence()}\n\n{plain(self._shown().to_string(index=False, line_width=terminal_width()))}"
 
     def _repr_html_(self) -> str:
         from .._display.html import table, text

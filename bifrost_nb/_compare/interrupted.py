@@ -22,8 +22,9 @@ class ComparisonInterrupted(KeyboardInterrupt):
         rest = "run the cell again for the rest" if answered < total else "running the cell again sends nothing"
         under_way = getattr(comparison, "pending", 0)  # of a batch
         sent = f", {under_way:,} are in batch jobs, which are not sent again" if under_way else ""
+        were, are = ("was", "is") if answered == 1 else ("were", "are")
         super().__init__(
-            f"{answered:,} of {total:,} calls were answered and are in the run log{sent}; {rest}."
+            f"{answered:,} of {total:,} calls {were} answered and {are} in the run log{sent}; {rest}."
             " (import sys; sys.last_value.comparison shows them.)"
         )
         self.comparison = comparison

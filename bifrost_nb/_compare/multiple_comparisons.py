@@ -93,6 +93,11 @@ class Best:
     def __repr__(self) -> str:
         return f"Best({self.metric!r}): {self.verdict}"
 
+    def _repr_html_(self) -> str:
+        from .._display.html import text
+
+        return f"<p><strong>{text(self.metric)}</strong><br>{text(self.verdict)}</p>"
+
 
 def _listed(names: Sequence[str]) -> str:
     """The names; of many the first, and how many more."""

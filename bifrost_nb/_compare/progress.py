@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from typing import Any
 
 from .sweep import Progress
 
-__all__ = ["Bar", "in_notebook", "summary_line"]
+__all__ = ["Bar", "in_notebook", "summary_line", "terminal_width"]
 
 
 class Bar:
@@ -82,6 +83,11 @@ def in_notebook() -> bool:
     from .._foreground.environment import front_end
 
     return front_end() == "notebook"
+
+
+def terminal_width() -> int | None:
+    """The columns of the terminal that output goes to; None where it goes to no terminal."""
+    return shutil.get_terminal_size().columns if getattr(sys.stdout, "isatty", bool)() else None
 
 
 def _watched() -> bool:

@@ -37,9 +37,9 @@ def load_report(path: str | os.PathLike[str]) -> pd.DataFrame:
     """
     target = user_path(path)
     try:
-        text = read_file(target).decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise LogError(f"{target} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
+        text = read_file(target).decode("utf-8", "replace")
+    except OSError as error:
+        raise LogError(f"{target} cannot be read: {error.strerror or error}.") from None
     start = text.find(_OPENING)  # a pattern would look through the whole file from each opening of a hostile one
     end = text.find("</script>", start)
     try:
@@ -47,7 +47,10 @@ def load_report(path: str | os.PathLike[str]) -> pd.DataFrame:
     except (ValueError, RecursionError):
         block = None
     if not isinstance(block, dict) or not isinstance(block.get("columns"), list):
-        raise LogError(f"{target.name} holds no report of a comparison.", hint="comparison.report(path) writes one.")
+        hint = "comparison.report(path) writes one."
+        if target.suffix == ".parquet":
+            hint = "pd.read_parquet(path) reads a frame that was saved as such."
+        raise LogError(f"{target.name} holds no report of a comparison.", hint=hint)
     if block.get("format") != FORMAT:
         raise LogError(f"{target.name} has format {plain(block.get('format'), 20)}; this version reads {FORMAT}.")
     try:

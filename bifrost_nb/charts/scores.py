@@ -95,9 +95,9 @@ def tradeoff(frame: pd.DataFrame, x: str = "cost_usd", y: str = "total_ms", ax: 
         ax.plot(a, b, look[name].marker, color=look[name].colour, markersize=9, linestyle="none", label=as_label(name))
     describe(ax, "; ".join(f"{name}: {_two(a)} and {_two(b)}" for name, (a, b) in points.items()))
     ax.margins(0.15)
-    for figure, set_limits in ((x, ax.set_xlim), (y, ax.set_ylim)):
-        if not _is_score(figure):
-            set_limits(0)
+    for figure, place, set_limits in ((x, 0, ax.set_xlim), (y, 1, ax.set_ylim)):
+        if not _is_score(figure):  # the margin is a part of what lies between the points, and they may lie close
+            set_limits(0, 1.15 * max(point[place] for point in points.values()) or None)
     edges = _frontier(ax, list(points.values()), more=(_more_is_better(x), _more_is_better(y)))
     ax.locator_params(axis="x", nbins=4)  # small costs have long numbers
     drawn = [NamedSeries(as_label(name), look[name].colour, [a], [b], joined=False) for name, (a, b) in points.items()]

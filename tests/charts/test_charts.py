@@ -143,6 +143,14 @@ def test_frontier_holds_what_no_other_beats() -> None:
     assert points == [(1000, ax.get_ylim()[1]), (1000, 900), (2000, 500), (4000, 100), (ax.get_xlim()[1], 100)]
 
 
+def test_markers_of_near_points_are_whole() -> None:
+    """Costs that differ by a hundredth have room to the right of them, as times have above: the edge cut them."""
+    rows = calls("x/a", np.full(3, 600.0), cost_usd=1.00) + calls("x/b", np.full(3, 606.0), cost_usd=1.01)
+    ax = charts.tradeoff(frame(rows))
+    assert ax.get_xlim()[1] >= 1.1 * 1010
+    assert ax.get_ylim()[1] >= 1.1 * 606
+
+
 @pytest.mark.parametrize("name", ["cost", "tradeoff"])
 def test_numbers_of_small_costs_stand_apart(name: str, runs: pd.DataFrame) -> None:
     """Costs of millionths of a dollar have long numbers; side by side in one figure none runs into the next."""

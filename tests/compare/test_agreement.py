@@ -61,6 +61,8 @@ def test_edges_of_kappa() -> None:
     none = agreement(frame([1, None], [None, "up"]), "score", "rating")
     assert (none.n, none.left_out) == (0, {"judged by one alone": 2})
     assert "Nothing was judged both" in none.verdict
+    assert "<table" not in none._repr_html_()
+    assert "↓" not in repr(none)
     for found in (alike, one, few, none):
         assert found.verdict.split(";")[0][:20] in found._repr_html_()
 

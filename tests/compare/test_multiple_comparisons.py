@@ -109,6 +109,7 @@ def test_best_is_a_set_within_limits() -> None:
     assert sorted(found.names) == ["azure/good", "azure/twin"]
     assert found.out == {"azure/bad": f"is worse than {found.names[0]}"}
     assert "cannot be told from it" in found.verdict
+    assert found.verdict in found._repr_html_()
     cheap = best(table, "score", {"cost_usd_per_1000": 2.5})
     assert cheap.names == ["azure/twin"]
     assert "azure/good takes $3.00 per 1,000 runs, above $2.50" in cheap.verdict

@@ -18,6 +18,7 @@ import pytest
 from bifrost_nb import Client, ConfigurationError, LocalGateway, scorers
 from bifrost_nb._compare.compare import compare
 from bifrost_nb._compare.comparison import Comparison
+from bifrost_nb._compare.comparison_view import as_text
 from bifrost_nb._compare.interrupted import ComparisonInterrupted
 from bifrost_nb._runs.columns import COLUMNS
 
@@ -117,6 +118,13 @@ def test_scores_stand_in_the_comparisons_table(ask: Any) -> None:
         assert "0.33 (" in shown
         assert "n = 3" in shown
     assert "right" not in repr(ask())
+    for width in (40, 80, 100):  # a terminal's: further columns stand below, behind the same first one
+        told = as_text(comparison, width).splitlines()[2:]
+        assert max(map(len, told)) <= max(width, 61)  # of one column beside the first
+        assert [sum(line.startswith(name) for line in told) for name in (A, "asked → served")] == [
+            sum(not line for line in told) + 1
+        ] * 2
+        assert [line.split()[-1] for line in told if "tokens/s" in line] == ["tokens/s"]
 
 
 def test_a_scorer_that_fails_is_said_in_the_table(ask: Any) -> None:

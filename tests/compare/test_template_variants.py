@@ -72,6 +72,14 @@ def test_a_judge_between_templates(comparison: Comparison) -> None:
     assert set(judgement.ranking()["model"]) == {"short", "long"}
 
 
+def test_a_table_of_templates_counts_inputs_and_names_each_variant_once(comparison: Comparison) -> None:
+    """The arrow stands where another deployment answered, as a fallback does, not behind each template."""
+    for shown in (repr(comparison), comparison._repr_html_()):
+        assert f"{SIZE} inputs x 2 prompts x 2 deployments x 1 repeat" in shown
+        assert f"{A} · short" in shown
+        assert "short → " not in shown
+
+
 def test_answers_diff_grid_and_charts_of_templates(comparison: Comparison) -> None:
     """Each takes ``by``: a template's answers are those of both deployments, a deployment's those of both templates."""
     answers = comparison.answers(by="template")

@@ -245,6 +245,9 @@ def test_wrong_names_and_files(comparison: Comparison, tmp_path: Path) -> None:
         load_report(page)
     with pytest.raises(LogError, match="cannot be read"):
         load_report(tmp_path / "none.html")
+    (saved := tmp_path / "frame.parquet").write_bytes(b"PAR1\x80")
+    with pytest.raises(LogError, match=r"holds no report.*pd\.read_parquet"):  # it was told of utf-8
+        load_report(saved)
 
 
 @pytest.mark.parametrize(

@@ -203,7 +203,8 @@ class Vote:
     def _said(self) -> str:
         state = self.state
         if not state.revealed:
-            return f"Blind vote: {state.number} of {len(state.ballots)} pairs done (seed {state.seed})"
+            done = f"{state.number} of {len(state.ballots)} pairs done (seed {state.seed})"
+            return f"Blind vote: {done}; it takes votes where widgets are shown, as in JupyterLab"
         voted = int(state.frame["winner"].notna().sum())
         votes = f"{voted} {'vote' if voted == 1 else 'votes'}"
         alike = f", {state.alike} equal answers count as ties" if state.alike else ""
