@@ -76,7 +76,7 @@ def _runs(row: Row) -> str:
 
 
 def _p95(row: Row) -> str:
-    if _known(row.total_ms_p95) is None and _known(row.total_ms_p50) is not None:
+    if 0 < row.ok - row.cached < fewest_for(0.95):
         return f"n < {fewest_for(0.95)}"
     return amount(_known(row.total_ms_p95), "total_ms")
 
@@ -177,11 +177,12 @@ def as_html(comparison: Comparison, keep: Callable[[str], str] | None = None) ->
 
 
 def _cell(column: _TableColumn, row: Row, summary: pd.DataFrame) -> Markup:
-    text = escape(plain(column.text(row), 120))
+    told = plain(column.text(row), 120)
+    text = escape(told)
     if column is not COLUMNS[0]:  # where it is narrow a line ends behind a figure or a comma, never inside an interval
         parts = text.replace(" (", "\n(").replace(" + ", "\n+ ").replace(", ", ",\n").split("\n")
         text = " ".join(f'<span style="white-space:nowrap">{part}</span>' if " " in part else part for part in parts)
-    value = None if column.bar is None else _known(getattr(row, column.bar))
+    value = None if column.bar is None or told.startswith("n < ") else _known(getattr(row, column.bar))
     if column.bar is None or value is None or summary[column.bar].count() < 2:  # one bar alone compares nothing
         return Markup(text)
     largest = _known(summary[column.bar].max()) or 0.0

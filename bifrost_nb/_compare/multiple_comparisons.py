@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Unpack
 
-from .._numbers import fewest_for
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 from . import groups
@@ -201,8 +200,6 @@ def _beyond(runs: pd.DataFrame, limits: Mapping[str, float]) -> str | None:
         values = clean["cost_usd" if name.startswith("cost") else "total_ms"].dropna().astype("float64")
         if values.empty:
             return f"has no known {'cost' if name.startswith('cost') else 'time'}"
-        if "p95" in name and len(values) < (fewest := fewest_for(0.95)):
-            return f"has {len(values):,} runs, too few to tell a p95 ({fewest} or more)"
         figure = 1000 * values.mean() if name.startswith("cost") else values.quantile(0.5 if "p50" in name else 0.95)
         if figure > limit:
             unit = "cost_usd" if name.startswith("cost") else "total_ms"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from .._numbers import fewest_for
 from .groups import By, check_by, default_by, names, questions, runs_frame, served
 from .metrics import score_columns
 
@@ -39,8 +38,8 @@ def summary(frame: pd.DataFrame, by: By | None = None) -> pd.DataFrame:
     gateway never tells), ``cached``; then ``<metric>_mean``, ``_p50``, ``_p95``, ``_p99`` for ``total_ms``,
     ``ttft_ms`` (milliseconds), ``tokens_per_s`` and ``cost_usd``, over answered runs that no cache answered;
     ``cost_usd_total`` over all runs with a known cost, and ``cost_usd_unknown``, how many had none.
-    Quantiles are linearly interpolated; NA where no run is left, a p95 of fewer than 20 runs and a p99 of fewer than
-    100: none of so few is expected beyond it.
+    Quantiles are linearly interpolated; NA where no run is left. A p95 of fewer than 20 runs and a p99 of fewer than
+    100 say little (none of so few is expected beyond them): tables and charts leave them out.
 
     For each column ``score`` or ``score_<name>`` follow, over the same runs, ``<score>_mean``, ``_low`` and ``_high``
     (95 % interval over inputs; those that ask the same are one), ``_n`` (inputs with a score), and where inputs were
@@ -71,8 +70,7 @@ def summary(frame: pd.DataFrame, by: By | None = None) -> pd.DataFrame:
     for metric in METRICS:
         table[f"{metric}_mean"] = groups[metric].mean()
         for name, share in QUANTILES.items():
-            told = groups[metric].count() >= fewest_for(share)
-            table[f"{metric}_{name}"] = groups[metric].quantile(share).where(told)
+            table[f"{metric}_{name}"] = groups[metric].quantile(share)
     table = table.reset_index()
     fallbacks = frame["is_fallback"][ok].astype("Float64").groupby(keys[0][ok], dropna=False).mean()
     table["fallback_share"] = table[by].map(fallbacks).astype("Float64")

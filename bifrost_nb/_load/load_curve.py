@@ -218,9 +218,8 @@ class LoadCurve:
         (answered by another deployment, so not good), ``good``;
         ``good_share`` with its 95 % interval ``good_low`` and ``good_high`` (Wilson; calls of one burst are not
         independent, so it is a little narrow); ``goodput_per_s``; p50, p95 and p99 of ``ttft_ms`` and ``total_ms``
-        over answered calls (NA: a p95 of fewer than 20, a p99 of fewer than 100); ``late_ms_p50`` and ``late_ms_p99``,
-        by which the schedule itself was late; ``cost_usd`` (NA where one is not known); ``holds``; ``stopped`` (why not
-        all was sent, NA where it was).
+        over answered calls; ``late_ms_p50`` and ``late_ms_p99``, by which the schedule itself was late; ``cost_usd``
+        (NA where one is not known); ``holds``; ``stopped`` (why not all was sent, NA where it was).
 
         Costs that come later are in it the next time it is read.
         """
@@ -249,10 +248,7 @@ class LoadCurve:
                 f"{awaited:,} {'cost is' if awaited == 1 else 'costs are'} still awaited from the gateway's log; show "
                 "it again in a few seconds."
             )
-        rows = self._rows()
-        if any(row["total_ms_p95"] is None and row["total_ms_p50"] is not None for row in rows):
-            notes.append(f"A p95 is told of {fewest_for(0.95)} answers or more at a rate.")
-        for row in rows:
+        for row in self._rows():
             if row["late_ms_p99"] is not None and row["late_ms_p99"] > LATE_MS:
                 notes.append(
                     f"At {row['rate_per_s']:g} calls a second this machine sent late: p99"
@@ -304,7 +300,7 @@ class LoadCurve:
         limits = ", ".join(f"{name} {'≥' if LIMITS[name] else '≤'} {value:g}" for name, value in self.slo.items())
         wanted = f"at least {self.target:.0%} of the calls answered" + (f" with {limits}" if limits else "")
         held = "no rate holds" if self.rate is None else f"holds {self.rate:g} calls a second"
-        rows = [{title: _shown(name, row[name]) for name, title in SHOWN.items()} for row in self._rows()]
+        rows = [{title: _shown(name, row) for name, title in SHOWN.items()} for row in self._rows()]
         return Table(list(SHOWN.values()), rows, title=f"{self.deployment} {held}: {wanted}")
 
     def _rows(self) -> list[dict[str, Any]]:
@@ -337,8 +333,7 @@ class LoadCurve:
         for metric in ("ttft_ms", "total_ms"):
             values = [value for run in answered if (value := getattr(run, metric)) is not None]
             for part in (50, 95, 99):
-                told = len(values) >= fewest_for(part / 100)
-                row[f"{metric}_p{part}"] = float(np.percentile(values, part)) if told else None
+                row[f"{metric}_p{part}"] = float(np.percentile(values, part)) if values else None
         row["late_ms_p50"] = float(np.percentile(late, 50)) if late else None
         row["late_ms_p99"] = float(np.percentile(late, 99)) if late else None
         row["cost_usd"] = None if None in costs or not costs else sum(cost for cost in costs if cost is not None)
@@ -370,9 +365,12 @@ def _good(run: Run, slo: Mapping[str, float]) -> bool:
     return True
 
 
-def _shown(name: str, value: Any) -> str | None:
+def _shown(name: str, row: Mapping[str, Any]) -> str | None:
+    value = row[name]
     if value is None:
         return None
+    if name.endswith("_p95") and row["sent"] - row["failed"] - row["cached"] < fewest_for(0.95):
+        return f"n < {fewest_for(0.95)}"
     if name == "holds":
         return "yes" if value else "no"
     if name == "good_share":

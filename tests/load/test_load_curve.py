@@ -77,6 +77,7 @@ def test_the_planted_capacity_is_found(narrow: str, tmp_path: Path) -> None:
     assert frame["cost_usd"].isna().all()
     assert len(log.frame()) == len(curve.runs) == 280
     assert "holds 15 calls a second" in repr(curve)
+    assert "n < 20" in repr(curve)  # of the first rate, which is no p95
     assert re.findall(r"<th [^>]*>([^<]*)", curve._repr_html_())[:2] == ["calls a second", "holds"]
     chart = curve.plot()
     assert isinstance(chart, matplotlib.axes.Axes)
