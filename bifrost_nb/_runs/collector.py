@@ -78,6 +78,8 @@ NOTHING_COUNTED = {"total_tokens": 0}
 """The usage at the end of a stream that its provider broke off (measured with Bifrost's engine 1.4.0 to 1.7.0)."""
 _RESET = re.compile(r"error reading stream: .*(?:connection reset|broken pipe|unexpected EOF)", re.IGNORECASE)
 """What all versions say of a connection that broke under a stream (measured on 1.4.18 to 2.0.0-prerelease3)."""
+_HOLDERS = {"chat_completion": "choices", "text_completion": "choices", "responses": "output"}
+"""What holds the answer, in each of the gateway's own forms that have texts."""
 _MANY = 8
 """So many payloads are worth trying to be read together."""
 
@@ -176,17 +178,19 @@ class Collector:
         if is_error(body):
             raise self.refusal(body)
         pieces = self.answer(body)
-        self.check_choices()
+        self.check_choices(body)
         return pieces
 
-    def check_choices(self) -> None:
-        """Raises what the end of a completion without choices tells: some servers say so that they failed."""
-        if self._expects_choices and not self._chosen:
-            raise no_answer(parse_error(self._latest() or {}, None, self._headers, secrets=self.secrets))
+    def check_choices(self, body: dict[str, Any] | None = None) -> None:
+        """Raises what an answer without choices tells, in `body` or at its end: some say so that they failed."""
+        lacking = _HOLDERS.get(self.run.request_type or "")
+        if lacking is not None and self._expects_choices and not self._chosen:
+            told = self._latest() or {} if body is None else body
+            raise no_answer(parse_error(told, None, self._headers, secrets=self.secrets), lacking)
 
     @property
     def _expects_choices(self) -> bool:
-        return self.run.request_type in ("chat_completion", "text_completion")
+        return True
 
     def feed(self, payloads: Sequence[bytes], at_ms: float) -> Pieces:
         """The event payloads of one block of bytes that arrived at `at_ms`.

@@ -21,7 +21,7 @@ from .._wire.sse import EventDecoder
 from ..errors import BifrostError, ConnectionFailed, GatewayError, ProtocolError, StreamInterrupted, TimedOut
 from .aws_eventstream import FrameDecoder, is_frame
 from .exchange import Exchange
-from .formats import cohere
+from .formats import cohere, openai
 from .formats.shape import Format, Json, as_it_came, object_of
 from .routes import OTHER, asked_of, operation
 
@@ -135,7 +135,7 @@ class _SdkCollector(Collector):
 
     @property
     def _expects_choices(self) -> bool:
-        return self._event is as_it_came and super()._expects_choices  # else it asked for a form of its own
+        return self.form in (openai.CHAT, openai.TEXT, openai.RESPONSES)  # others have forms of their own
 
     def answer(self, body: Json) -> Pieces:
         return super().answer(self._counted(body if self._is_gateways(body) else self.form.answer(body)))
@@ -205,7 +205,7 @@ def _take(exchange: Exchange, collector: _SdkCollector) -> None:
     if status >= 300:
         raise _typed(collector.refusal(content), content, exchange)
     body = _json(content)
-    if body:  # a picture or a sound has neither text nor usage
+    if body or content.strip() == b"{}":  # a picture or a sound has neither text nor usage
         collector.take(body)
     elif "json" in kind:
         raise ProtocolError(f"{exchange.path} answered {status} with something that is not a JSON object.")

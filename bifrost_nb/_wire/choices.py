@@ -41,8 +41,9 @@ _REASONS = {
     **dict.fromkeys(("recitation", "blocklist", "prohibited_content", "spii", "image_safety"), "content_filter"),
     "stop": "stop",
 }
-BROKEN_OFF = frozenset({"error", "insufficient_system_resource", "network_error"})
-"""Why a choice ended that the provider could not finish, as Mistral, OpenRouter, Cohere, DeepSeek and z.AI say it."""
+BROKEN_OFF = frozenset({"error", "failed", "insufficient_system_resource", "network_error"})
+"""Why a choice ended that the provider could not finish, as Mistral, OpenRouter, Cohere, DeepSeek and z.AI say it; the
+second is the status of a response (without an error, which says more)."""
 
 
 def choices_of(body: Mapping[str, Any]) -> list[JsonDict]:

@@ -259,7 +259,7 @@ def gateway_error(info: ErrorInfo) -> GatewayError:
     return error
 
 
-def no_answer(info: ErrorInfo) -> GatewayError | ProtocolError:
+def no_answer(info: ErrorInfo, lacking: str) -> GatewayError | ProtocolError:
     """The exception for a body of a good status that holds no answer, and so tells a failure or nothing."""
     if info.message != _NO_REASON:
         return gateway_error(info)
@@ -270,7 +270,7 @@ def no_answer(info: ErrorInfo) -> GatewayError | ProtocolError:
             "fallback.",
         )
     return ProtocolError(
-        "The gateway answered with an object that holds no answer: it has no choices.",
+        f"The gateway answered with an object that holds no answer: it has no {lacking}.",
         hint="Is base_url the address of a Bifrost gateway? bf.gateway_logs() may say what happened.",
     )
 

@@ -32,7 +32,12 @@ _CALLS = {"function_call": ("function", "arguments"), "custom_tool_call": ("cust
 
 
 def answer_of(response: JsonDict) -> JsonDict:
-    """A whole ``response`` as a whole chat."""
+    """A whole ``response`` as a whole chat; without choices where it is none."""
+    is_one = type(response.get("output")) is list or _text(response.get("status"))
+    return _facts(response) | {"choices": [_choice_of(response)] if is_one else []}
+
+
+def _choice_of(response: JsonDict) -> JsonDict:
     texts: list[str] = []
     refusals: list[str] = []
     reasoning: list[str] = []
@@ -63,7 +68,7 @@ def answer_of(response: JsonDict) -> JsonDict:
     choice = {"index": 0, "message": message, "finish_reason": _finish_reason(response, bool(calls))}
     if logprobs:
         choice["logprobs"] = {"content": logprobs}
-    return _facts(response) | {"choices": [choice]}
+    return choice
 
 
 class ResponseEvents:
@@ -164,7 +169,7 @@ class ResponseEvents:
 
     def _last(self, kind: str, response: JsonDict) -> JsonDict:
         """The end of the stream, which holds everything once more; with what of it did not come before."""
-        choice = answer_of(response)["choices"][0]
+        choice = _choice_of(response)
         message = choice["message"]
         self.final = {"message": message, "logprobs": choice.get("logprobs")}
         delta: JsonDict = {"tool_calls": self._missing(_dicts(response.get("output")))}

@@ -13,7 +13,7 @@ from bifrost_nb import Client, GatewayError, ProtocolError, RateLimited, Run, Ru
 from ..admin.servers import Table, served
 from ..sdks.test_exchange_to_run import exchange, read
 from ..sdks.wires import WIRES
-from .test_odd_streams import CHAT, USAGE, chatted, chunk, client_of, events, streamed
+from .test_odd_streams import CHAT, RESPONSES, USAGE, chatted, chunk, client_of, events, streamed
 
 MANY = [chunk(f"word{n} ") for n in range(20)]
 """So many chunks in one block are read together."""
@@ -45,6 +45,32 @@ def test_an_answer_without_choices_is_a_failure(body: Any, kind: type[Exception]
         answered(log, body)
     [run] = log.read()
     assert (run.status, run.http_status, run.prompt_tokens) == ("error", 200, 30 if "usage" in body else None)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "said"),
+    [
+        ({}, ProtocolError, "it has no output"),
+        ({"message": "no quota left"}, GatewayError, "no quota left"),
+        ({"object": "error", "message": "no quota left"}, GatewayError, "no quota left"),
+        (
+            {"status": "failed", "error": None, "output": [], "usage": {"input_tokens": 3}},
+            StreamInterrupted,
+            "'failed'",
+        ),
+    ],
+)
+def test_a_response_that_is_none_is_a_failure(body: Any, kind: type[Exception], said: str, log: RunLog) -> None:
+    """Of the Responses API too, by the client and by OpenAI's SDK; one that only has nothing to say is none."""
+    with client_of(log, {RESPONSES: JSONResponse(body)}) as client, pytest.raises(kind, match=said):
+        client.respond("azure/large", "Hi")
+    with client_of(log, {RESPONSES: JSONResponse({"status": "completed", "output": []})}) as client:
+        assert client.respond("azure/large", "Hi").status == "ok"
+    made = exchange(WIRES["responses"])
+    made.blocks = [(1.0, json.dumps(body).encode())]
+    broken, run = log.read()[0], read(made)
+    assert said in (run.error_message or "")
+    assert (broken.status, broken.prompt_tokens) == (run.status, run.prompt_tokens)
 
 
 @pytest.mark.parametrize("last", [[], [{"choices": [], "usage": USAGE}]])

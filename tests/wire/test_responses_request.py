@@ -165,7 +165,7 @@ def test_a_whole_answer_is_read_as_a_chat() -> None:
         ({"status": "incomplete", "incomplete_details": None}, "incomplete"),
         ({"status": "queued"}, "queued"),
         ({"status": "cancelled"}, "cancelled"),
-        ({"status": 7}, None),
+        ({"status": 7, "output": []}, None),
     ],
 )
 def test_the_status_is_a_finish_reason(response: dict[str, Any], reason: str | None) -> None:
