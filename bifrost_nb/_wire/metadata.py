@@ -216,14 +216,13 @@ def merged_usage(known: Mapping[str, Any] | None, newer: Mapping[str, Any]) -> d
 
     Most streams tell it once, or a running sum. Some go on with an empty one, zeros, or the cost alone; so the details.
     """
-    merged = dict(known or {})
-    for name, value in newer.items():
-        before = merged.get(name)
-        if isinstance(before, Mapping) and isinstance(value, Mapping):
-            merged[name] = merged_usage(before, value)
-        elif value or not before:
-            merged[name] = value
-    return merged
+    merged = _counting(known or {}, newer)
+    details = [name for name, value in newer.items() if isinstance(value, Mapping) and (known or {}).get(name)]
+    return merged | {name: _counting(_object((known or {})[name]), newer[name]) for name in details}
+
+
+def _counting(known: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, Any]:
+    return {**known, **{name: value for name, value in newer.items() if value or not known.get(name)}}
 
 
 def rejected_tokens(usage: object) -> int:
