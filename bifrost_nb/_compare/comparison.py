@@ -13,8 +13,8 @@ from .._numbers import number
 from .._runs.run import Run
 from .._runs.store import RunsInOrder, RunStore
 from .._safe_text import quoted
-from .._wire.gateway_errors import is_rate_limit
-from ..errors import ConfigurationError
+from .._wire.gateway_errors import error_class
+from ..errors import ConfigurationError, RateLimited
 from .comparison_frame import build_frame, learned_late, prompts_frame, shown_input, shown_question
 from .groups import check_by, chosen, names_of_both, sides
 from .plan import Plan, Trial
@@ -715,7 +715,7 @@ class Comparison:
             for one in earlier
             if one.tags.get("cell") == trial.trial_id
             and one.started_at < run.started_at
-            and is_rate_limit(one.http_status, one.error_type, one.error_code)
+            and _is_rate_limit(one)
         ]
 
     def _check_names(self, *names: str) -> None:
@@ -795,3 +795,8 @@ class Comparison:
 
         self._wait_a_moment()  # this is asked for first, and what it says should agree with the table
         return {}, metadata_many(self.runs)
+
+
+def _is_rate_limit(run: Run) -> bool:
+    status = run.http_status if (run.http_status or 0) >= 400 else None  # that of a stream's head says nothing
+    return error_class(status, run.error_type, run.error_code, run.error_message or "") is RateLimited

@@ -23,11 +23,11 @@ from .sse import EventDecoder, looks_like_events
 
 __all__ = [
     "ErrorInfo",
+    "error_class",
     "gateway_error",
     "innermost",
     "is_error",
     "is_passing",
-    "is_rate_limit",
     "no_answer",
     "parse_error",
     "retry_after",
@@ -248,7 +248,7 @@ def parse_error(
 def gateway_error(info: ErrorInfo) -> GatewayError:
     """The exception for `info`: its class, its message and what to do next."""
     kinds = ", ".join(dict.fromkeys(kind for kind in (info.type, info.code) if kind))
-    error = _class_of(info)(
+    error = error_class(info.status, info.type, info.code, info.message)(
         f"The gateway answered {info.status or 'with an error'}"
         f"{f' for {info.provider}' if info.provider else ''}{f' ({kinds})' if kinds else ''}: "
         f"{info.message}{'' if info.message.endswith(('.', '!', '?')) else '.'}",
@@ -297,11 +297,6 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return max(0.0, (moment - now).total_seconds())
 
 
-def is_rate_limit(status: int | None, *kinds: str | None) -> bool:
-    """Whether an error of this status, and these type and code, is about too many requests or tokens."""
-    return status == 429 or (status in _UNTOLD and not _RATE.isdisjoint(_lower(kinds)))
-
-
 def is_passing(error: GatewayError) -> bool:
     """Whether the same request may succeed a moment later: a limit on the rate, a time limit, a failing server."""
     if isinstance(error, RateLimited) or error.status == 408 or (error.status or 0) >= 500:
@@ -314,19 +309,20 @@ def _lower(kinds: Iterable[str | None]) -> set[str]:
     return {(kind or "").lower() for kind in kinds}
 
 
-def _class_of(info: ErrorInfo) -> type[GatewayError]:
-    kinds = _lower((info.type, info.code))
-    if info.status == 402 or kinds & _BUDGET:
+def error_class(status: int | None, kind: str | None, code: str | None, message: str) -> type[GatewayError]:
+    """The exception for an error of this status (of 400 or more), type, code and message."""
+    kinds = _lower((kind, code))
+    if status == 402 or kinds & _BUDGET:
         return BudgetExceeded
-    if _QUEUE_FULL.search(info.message):
+    if _QUEUE_FULL.search(message):
         return RateLimited
-    if info.status in (401, 403):
+    if status in (401, 403):
         return AuthenticationFailed
-    if info.status == 404:
+    if status == 404:
         return NotFound
-    if info.status == 429:
+    if status == 429:
         return RateLimited
-    if info.status in _UNTOLD:
+    if status in _UNTOLD:
         for names, error in ((_RATE, RateLimited), (_AUTHENTICATION, AuthenticationFailed), (_NOT_FOUND, NotFound)):
             if kinds & names:
                 return error

@@ -273,6 +273,8 @@ def test_a_full_queue_of_the_gateway_narrows_a_comparison(
     result = bf.compare(["azure/fast"], "Say {{n}}", inputs={"n": range(4)}, client=client, max_tokens=3)
     assert result.frame["status"].tolist() == ["ok"] * 4
     assert len(posts(gateway)) == 6
+    told = [result.explain("azure/fast", prompt_id) for prompt_id in result.prompts["prompt_id"]]
+    assert any("It had already been refused" in one for one in told)
 
 
 def test_a_request_that_is_too_large_for_the_gateway_says_so(log: RunLog) -> None:
