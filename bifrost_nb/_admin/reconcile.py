@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -223,24 +224,24 @@ def sent_elsewhere(run: Run, base_url: str) -> bool:
 
 async def all_rows(read: Callable[[datetime | None], Awaitable[Sequence[Run]]], runs: Iterable[Run]) -> list[Run]:
     """The gateway's rows, looked for again while one of an answer of `runs`, just given, may still come."""
-    rows = {row.run_id: row for row in await read(None)}
-    while late := _without_row(runs, rows.values()):
+    rows, until = {row.run_id: row for row in await read(None)}, time.monotonic() + LATEST_S
+    while time.monotonic() < until and (late := _without_row(runs, rows.values())):
         await asyncio.sleep(AGAIN_S)
         rows |= {row.run_id: row for row in await read(min(run.started_at for run in late) - MARGIN)}
     return list(rows.values())
 
 
 def _without_row(runs: Iterable[Run], rows: Iterable[Run]) -> list[Run]:
-    """Answered runs that no row of an answer tells of, so young that it may come."""
-    answered = {row.request_id for row in rows if row.status == "ok"}
-    since = datetime.now(UTC) - timedelta(seconds=LATEST_S)
+    """Answered runs that no row of an answer tells of, so young that it may come; a log may hold any times."""
+    answered, now = {row.request_id for row in rows if row.status == "ok"}, datetime.now(UTC)
     return [
         run
         for run in runs
         if run.status == "ok"
         and run.http_status is not None
+        and run.started_at is not None
         and run.request_id not in answered
-        and run.started_at + timedelta(milliseconds=run.total_ms or 0) > since
+        and abs((now - run.started_at).total_seconds() - (run.total_ms or 0.0) / 1000) < LATEST_S
     ]
 
 

@@ -325,7 +325,9 @@ class Costs:
 
 
 def _ended_at(run: Run) -> datetime:
-    return run.started_at + timedelta(milliseconds=run.total_ms or 0.0)
+    with contextlib.suppress(OverflowError):  # what a log holds may be damaged
+        return run.started_at + timedelta(milliseconds=run.total_ms or 0.0)
+    return run.started_at
 
 
 def _written(moment: datetime) -> str:

@@ -713,9 +713,7 @@ class Comparison:
         return [
             one
             for one in earlier
-            if one.tags.get("cell") == trial.trial_id
-            and one.started_at < run.started_at
-            and _is_rate_limit(one)
+            if one.tags.get("cell") == trial.trial_id and one.started_at < run.started_at and _is_rate_limit(one)
         ]
 
     def _check_names(self, *names: str) -> None:

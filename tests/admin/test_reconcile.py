@@ -7,12 +7,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from bifrost_nb import Client, GatewayError, NotFound
 from bifrost_nb._admin.api import reconcile
+from bifrost_nb._admin.reconcile import LATEST_S
 from bifrost_nb._runs.log.log import RunLog
 from bifrost_nb._runs.run import Attempt, Run
 from bifrost_nb._simulator.process import LocalGateway
@@ -21,6 +23,7 @@ from .conftest import logged
 from .servers import Log, Table, log_row, served
 
 ClientOf = Callable[..., Client]
+NEXT_DECADE = datetime.now(UTC) + timedelta(days=3650)
 
 
 def our_run(number: int, **facts: object) -> Run:
@@ -120,6 +123,16 @@ def test_rows_that_come_late_are_waited_for(client_of: ClientOf, gateway: LocalG
     assert found.joined["gateway_cost_usd"].notna().all()
     assert found.filled == 0
     assert reconcile(client=client).summary() == found.summary()
+
+
+@pytest.mark.parametrize("odd", [{"started_at": NEXT_DECADE}, {"started_at": None}, {"total_ms": 1e300}])
+def test_no_time_in_a_log_makes_it_wait(client_of: ClientOf, gateway: LocalGateway, odd: dict[str, Any]) -> None:
+    """A clock that was wrong, or a damaged line: no row is to come, though the answer seems to have just been given."""
+    client = client_of(gateway.url)
+    client.log.append(replace(our_run(1), **odd))
+    began = time.monotonic()
+    assert len(reconcile(since=None, client=client).only_ours) == 1
+    assert time.monotonic() - began < LATEST_S / 2
 
 
 def test_figures_that_differ(client_of: ClientOf) -> None:
