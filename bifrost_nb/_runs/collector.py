@@ -112,6 +112,8 @@ class Collector:
         self._usage: dict[str, Any] | None = None
         self._cut_off = False
         """The latest usage is the one by which the gateway ends a stream that its provider broke off."""
+        self._told_after = False
+        """The latest usage is that of all that was written, told after the error that ended it."""
         self._extra: dict[str, Any] = {}
         self._headers: Mapping[str, str] = {}
         self._order = ChunkOrder()
@@ -217,7 +219,7 @@ class Collector:
             with suppress(ProtocolError):
                 chunk = {} if is_done(payload) else self._read(payload)
                 if "choices" in chunk and isinstance(usage := chunk.get("usage"), dict):
-                    self._usage = merged_usage(self._usage, usage)
+                    self._usage, self._told_after = merged_usage(self._usage, usage), True
         return any(map(is_done, payloads))
 
     def _feed(self, payloads: Sequence[bytes], pieces: Pieces) -> None:
@@ -422,10 +424,9 @@ class Collector:
         run.usage = self._usage = whole(self._usage or usage_beside(last))
         tokens = parse_usage(self._usage)
         run.prompt_tokens, run.completion_tokens, run.total_tokens = tokens.prompt, tokens.completion, tokens.total
-        begun = self._streamed and not self.complete and run.provider == "anthropic"  # counted before it wrote anything
-        if begun or (
-            tokens.completion == 0 and (run.response or run.reasoning or run.tool_calls)
-        ):  # of the prompt alone
+        begun = run.provider == "anthropic" and not (self._told_after or self.complete)  # counted before it wrote
+        unsaid = tokens.completion == 0 and (run.response or run.reasoning or run.tool_calls)  # of the prompt alone
+        if unsaid or (self._streamed and begun):
             run.completion_tokens = run.total_tokens = None
         run.cached_tokens, run.cache_write_tokens = tokens.cached, tokens.cache_write
         run.reasoning_tokens = tokens.reasoning

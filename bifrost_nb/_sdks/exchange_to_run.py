@@ -75,6 +75,7 @@ def read(exchange: Exchange, secrets: Sequence[str] = ()) -> Run:
         if exchange.status is not None:
             collector.headers(exchange.status, exchange.headers)
             _take(exchange, collector)
+            collector.who_serves()  # which decides whether a stream is complete
         status = _ended(exchange, collector)
     except BifrostError as failure:
         error, status = failure, status_of(failure)
@@ -162,6 +163,9 @@ class _SdkCollector(Collector):
             self._model = chunk.get("model")
         self._repeated = self._repeated or "repeated" in chunk
         return self._counted(chunk) if chunk.get("usage") else chunk
+
+    def who_serves(self) -> None:
+        self._who(self._latest())
 
     def _latest(self) -> Json:
         return {"model": self._model, **(super()._latest() or {})}

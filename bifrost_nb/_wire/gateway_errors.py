@@ -265,7 +265,7 @@ def no_answer(info: ErrorInfo, lacking: str) -> GatewayError | ProtocolError:
         return gateway_error(info)
     if info.provider:  # so it is a gateway, which reads no error that a provider sends with a good status
         return ProtocolError(
-            f"The gateway handed on an answer of {info.provider} that has no choices.",
+            f"The gateway handed on an answer of {info.provider} that has no {lacking}.",
             hint="The provider may have told a failure in a form that the gateway does not read; try again, or name a "
             "fallback.",
         )

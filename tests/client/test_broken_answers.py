@@ -73,14 +73,13 @@ def test_a_response_that_is_none_is_a_failure(body: Any, kind: type[Exception], 
     assert (broken.status, broken.prompt_tokens) == (run.status, run.prompt_tokens)
 
 
-@pytest.mark.parametrize("last", [[], [{"choices": [], "usage": USAGE}]])
-def test_a_stream_without_choices_is_a_failure(last: list[Any], log: RunLog) -> None:
+def test_a_stream_without_choices_is_a_failure(log: RunLog) -> None:
     """So it is in a recorded SDK's stream, and an end mark alone is no answer there either."""
-    made, begun = exchange(WIRES["openai"], [events({"choices": []}, *last)]), {"choices": []}
+    body = events({"choices": []}, {"choices": [], "usage": USAGE})
     with pytest.raises(ProtocolError, match="it has no choices"):
-        chatted(log, events(begun, *last))
-    for run in (*log.read(), read(made)):
-        assert (run.status, run.total_tokens) == ("error", 34 if last else None)
+        chatted(log, body)
+    for run in (*log.read(), read(exchange(WIRES["openai"], [body]))):
+        assert (run.status, run.total_tokens) == ("error", 34)
     assert read(exchange(WIRES["openai"], [events()])).status == "truncated"
 
 
@@ -171,9 +170,10 @@ def test_a_broken_off_answer_without_text_is_asked_for_again(log: RunLog) -> Non
 
 
 @pytest.mark.parametrize("usage", [{}, {"usage": USAGE}])
-def test_an_sdks_stream_that_the_provider_broke_off_is_truncated(usage: Any) -> None:
+@pytest.mark.parametrize("end", [{"usage": {"total_tokens": 0}}, {"extra_fields": {"provider": "anthropic"}}])
+def test_an_sdks_stream_that_the_provider_broke_off_is_truncated(usage: Any, end: Any) -> None:
     """OpenAI's SDK reads to the end mark and no further; what was counted by then does not make it whole."""
-    last = {"choices": [{"index": 0, "delta": {}, "finish_reason": None}], "usage": {"total_tokens": 0}}
+    last = {"choices": [{"index": 0, "delta": {}, "finish_reason": None}], **end}
     made = exchange(WIRES["openai"], [events(chunk("half", **usage), last)])
     made.exhausted = False
     run = read(made)
