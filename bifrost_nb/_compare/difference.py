@@ -39,6 +39,7 @@ from .metrics import (
 )
 from .same_questions import question_of
 from .summary import measured
+from .unlike_sides import Asked, asked_of, unlike
 from .verdict import counts_text, verdict_text
 
 if TYPE_CHECKING:
@@ -118,6 +119,8 @@ class Difference:
     excluded: Mapping[str, int] = field(default_factory=dict)
     reason: str | None = None
     """Why nothing is said, where `outcome` is ``refused``; why the interval alone does not decide, where ``unsure``."""
+    notes: tuple[str, ...] = ()
+    """What may have made the difference beside who was asked: one failed more often, or was asked otherwise."""
     pairs: pd.DataFrame | None = field(default=None, repr=False, compare=False)
     """A row for each input, as `inputs` has it; None where ``refused``."""
 
@@ -245,6 +248,7 @@ class OneSide(NamedTuple):
     excluded: Mapping[str, int]
     reason: str | None
     """Why it is not compared."""
+    asked: Asked
 
 
 class PairedRuns:
@@ -269,7 +273,8 @@ def _side(labels: groups.Labels, name: str, metric: str, by: By, mixed: Mixed) -
     import pandas as pd
 
     excluded: dict[str, int] = {}
-    runs = _clean(labels.frame[(labels.names(by) == name).fillna(value=False)], metric, mixed, excluded)
+    every = labels.frame[(labels.names(by) == name).fillna(value=False)]
+    runs = _clean(every, metric, mixed, excluded)
     reason = (_mixture(runs, labels) or _moved(runs, labels)) if mixed == "refuse" else None
     others: dict[By, By] = {"template": "deployment", "deployment": "template"}
     values = pd.DataFrame({
@@ -280,7 +285,7 @@ def _side(labels: groups.Labels, name: str, metric: str, by: By, mixed: Mixed) -
         "value": runs[metric].astype("float64"),
     })  # fmt: skip
     loose, in_sweeps = (values.groupby(keys)["value"].mean() for keys in (_KEYS, [*_KEYS, "sweep"]))
-    return OneSide(loose, in_sweeps, excluded, reason)
+    return OneSide(loose, in_sweeps, excluded, reason, asked_of(every, labels))
 
 
 def difference_of(runs: PairedRuns, a: str, b: str, metric: str, **options: Unpack[DifferenceOptions]) -> Difference:
@@ -306,7 +311,8 @@ def difference_of(runs: PairedRuns, a: str, b: str, metric: str, **options: Unpa
         reason = f"no input was answered by both {a} and {b}" + (f" ({left_out})" if left_out else "")
         return _nothing(question, excluded, reason)
     order, bounds = options.get("order"), options.get("bounds", (0.0, 1.0))
-    return _judged(question, pairs, runs.labels.input_columns, excluded, order, bounds)
+    said = _judged(question, pairs, runs.labels.input_columns, excluded, order, bounds)
+    return replace(said, notes=unlike(said, left.asked, right.asked))
 
 
 def decided(found: Difference, p_value: float) -> Difference:

@@ -18,7 +18,7 @@ from .summary import measured
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Best", "best", "differences", "shared_confidence", "table_of"]
+__all__ = ["Best", "best", "differences", "shared_confidence", "table_of", "unanswered"]
 
 _COLUMNS = (
     *("a", "b", "metric", "statistic", "estimate", "low", "high", "n"),
@@ -169,7 +169,7 @@ def best(frame: pd.DataFrame, metric: str, limits: Mapping[str, float], **option
     leader = next((name for name in order if name not in beaten), order[0])
     lost = {name: f"is worse than {leader}" for name in order if (leader, name) in won}
     names = [leader, *(name for name in order if name not in (leader, *lost))]
-    partial = {name: how for name in names if (how := _unanswered(frame[(label == name).fillna(value=False)]))}
+    partial = {name: how for name in names if (how := unanswered(frame[(label == name).fillna(value=False)]))}
     return Best(metric, names, {**out, **lost}, table, partial, figures)
 
 
@@ -187,7 +187,8 @@ def _other(pair: Mapping[Any, Any], name: str) -> str:
     return str(pair["b"] if pair["a"] == name else pair["a"])
 
 
-def _unanswered(runs: pd.DataFrame) -> str | None:
+def unanswered(runs: pd.DataFrame) -> str | None:
+    """How many of `runs` have no answer, in words; None where all have."""
     failed = int(runs["status"].ne("ok").fillna(value=True).sum())
     return f"did not answer {failed:,} of {len(runs):,}" if failed else None
 

@@ -22,7 +22,7 @@ from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 from .difference import FEWEST_INPUTS, Difference, PairedRuns, difference_of
 from .metrics import default_margin, is_score
-from .multiple_comparisons import shared_confidence, table_of
+from .multiple_comparisons import shared_confidence, table_of, unanswered
 from .same_questions import question_of
 from .scoring import Scorer
 from .verdict import lead, margin_text, points_text
@@ -70,6 +70,8 @@ class Decision:
     """The ids of the inputs as they were sent."""
     bounds: tuple[float, float] = (0.0, 1.0)
     """The least and the most that the score can be."""
+    partial: Mapping[str, str] = field(default_factory=dict)
+    """Of `names` who did not answer everything, and how much: what failed is left out, and is often what is hard."""
 
     @property
     def decided(self) -> bool:
@@ -88,6 +90,7 @@ class Decision:
         else:
             margin = margin_text(self.margin, points=self.bounds == (0, 1))
             said = f"Decided {head}: {left} differ by less than {margin} in {self.metric}."
+        said += "".join(f" {name} {how}, which does not count here." for name, how in self.partial.items())
         return said + "".join(f" {name} was dropped: {why}." for name, why in self.out.items())
 
     def __repr__(self) -> str:
@@ -115,6 +118,7 @@ class Looks:
         self._ended = False
         self._confidence = shared_confidence(0.95, len(list(combinations(self.left, 2))))
         self._pairs: dict[tuple[str, str], Difference] = {}
+        self._partial: dict[Any, str] = {}
         self._asked: set[str] = set()
         self._by_input: dict[str, list[Trial]] = {}
         for trial in plan.order:
@@ -158,6 +162,7 @@ class Looks:
             )
             return
         known = set(frame.loc[values.notna(), "variant"])
+        self._partial = {name: how for name, runs in frame.groupby("variant") if (how := unanswered(runs))}
         closed = {trial.variant for trial in self.plan.trials if trial.asked.name in given_up}
         for name in list(self.left):
             if name not in known:
@@ -228,6 +233,7 @@ class Looks:
             table_of(pairs),
             tuple(self.order),
             self.bounds,
+            {name: self._partial[name] for name in self.left if name in self._partial},
         )
 
 

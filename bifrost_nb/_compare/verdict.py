@@ -57,8 +57,8 @@ def cost_text(runs: Iterable[Run]) -> str:
 
 def verdict_text(found: Difference) -> str:
     """The verdict, with what it rests on and what was left out."""
-    caution = f" {found.caution}." if found.caution else ""
-    return _verdict(found) + caution + _left_out(found)
+    notes = "".join(f" {note}." for note in (found.caution, *found.notes) if note)
+    return _verdict(found) + notes + _left_out(found)
 
 
 def _verdict(found: Difference) -> str:

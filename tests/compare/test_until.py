@@ -41,8 +41,9 @@ def answered(looks: Looks, scores: Mapping[str, Mapping[str, float]]) -> None:
         table = frame(rows)
         table["variant"] = table["requested_provider"] + "/" + table["requested_model"]
         table["input_id"] = table["prompt_id"]
-        values = [scores[name][of] for name, of in zip(table["variant"], table["input_id"], strict=True)]
+        values = [scores[name].get(of) for name, of in zip(table["variant"], table["input_id"], strict=True)]
         table["score"] = pd.array(values, dtype="Float64")
+        table.loc[table["score"].isna(), "status"] = "error"
         looks.look(table)
 
 
@@ -102,6 +103,17 @@ def test_near_equals_are_called_equal_within_the_margin(client: Client) -> None:
     assert decision.inputs < 400
     assert f"{A}, {B} differ by less than 20 points in score." in decision.verdict
     assert decision.differences["outcome"].tolist() == ["equal"]
+
+
+def test_a_winner_that_fails_is_said_to(client: Client) -> None:
+    """What A does not answer does not count against it, which the decision says."""
+    looks = course(client, [A, B], 200)
+    scores = planted(looks, 3, a=1.0, b=0.3)
+    scores[A] = {name: score for place, (name, score) in enumerate(scores[A].items()) if place % 4}
+    answered(looks, scores)
+    decision = looks.decision()
+    assert decision.names == [A]
+    assert f"{A} did not answer {-(-decision.inputs // 4)} of {decision.inputs}, which does not" in decision.verdict
 
 
 def test_the_better_one_is_found_and_the_worse_leaves(client: Client) -> None:
