@@ -17,6 +17,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from unicodedata import normalize
 
@@ -392,10 +393,14 @@ def _expected(given: str | Mapping[str, Any], row: Row) -> dict[str, Any] | None
     if isinstance(given, Mapping):
         return {name: _meant(value, row) for name, value in given.items()}
     value = _value(row, given)
+    found = value
     if isinstance(value, str):
-        value = _json(value, fenced=False)
-    if value is not None and not (isinstance(value, Mapping) and value):
-        raise ValueError(f"the column {given!r} holds no object with fields: {_short(value)}")
+        with suppress(ValueError):
+            found = _json(value, fenced=False)
+    if value is not None and not (isinstance(found, Mapping) and found):
+        way = f"for one field of the answer write fields({{'field': {given!r}}})"
+        raise ValueError(f"the column {given!r} holds no object with fields: {_short(value)}; {way}")
+    value = found
     return None if value is None else dict(value)
 
 

@@ -73,8 +73,8 @@ class Agreement:
         said = f"{self.first} and {self.second} agree on {same:,} of {self.n:,} {self.unit} ({self.share:.0%})"
         if self.kappa != self.kappa:
             return f"{said}. Kappa says nothing here: one value is all that was said."
-        interval = f" ({self.low:.2f} to {self.high:.2f})" if self.low == self.low else ""
-        said += f"; beyond chance kappa = {self.kappa:.2f}{interval}, {_word(self.kappa)}."
+        interval = f" (95% interval {self.low:.2f} to {self.high:.2f})" if self.low == self.low else ""
+        said += f". Beyond chance, agreement is {_word(self.kappa)}: kappa = {self.kappa:.2f}{interval}."
         if not interval:
             return f"{said} Too few inputs for an interval."
         if self.low <= 0:

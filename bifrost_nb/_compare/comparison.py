@@ -314,7 +314,7 @@ class Comparison:
             for name, scorer in scorers.items():
                 scores(name, scorer, work, calls)
         except KeyboardInterrupt:  # judges can take long; the answers are there
-            raise ComparisonInterrupted(self) from None
+            raise ComparisonInterrupted(self, judging=True) from None
         finally:
             for name in dict.fromkeys([*known, *calls.found]):
                 self._scores[name] = self._merged(known.get(name, {}), calls.found.get(name), work)
@@ -386,7 +386,7 @@ class Comparison:
         try:
             return judge_pairs(question, judge, answers, calls, limit=limit, seed=seed)
         except KeyboardInterrupt:
-            raise ComparisonInterrupted(self) from None
+            raise ComparisonInterrupted(self, judging=True) from None
         finally:
             self._add_judge_runs(question, calls.runs.get("pairs", []))
             self._waited = False

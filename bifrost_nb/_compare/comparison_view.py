@@ -201,7 +201,7 @@ def _head(comparison: Comparison) -> str:
     sizes |= {"deployment": len(plan.asked), "repeat": plan.repeats}
     shape = " x ".join(f"{size:,} {name}{'' if size == 1 else 's'}" for name, size in sizes.items())
     judging = comparison.judging_cost
-    spent = "" if judging is None else f" · judging {judging}"
+    spent = "" if judging is None else f" · judging {'cost ' if judging[0].isalpha() else ''}{judging}"
     return f"{shape} · {summary_line(comparison.progress)}{spent}"
 
 

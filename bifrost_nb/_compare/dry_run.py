@@ -102,7 +102,7 @@ class DryRun:
                     "–" if value is None else "by the provider" if value else "estimate" for value in shown[name]
                 ]
             elif name == "minutes":
-                shown[name] = ["–" if value is None else f"{value:.1f}" for value in shown[name]]
+                shown[name] = ["–" if value is None else _minutes_text(value) for value in shown[name]]
             elif name != "deployment":
                 shown[name] = ["–" if value is None else f"{value:,}" for value in shown[name]]
         return shown.map(plain)
@@ -126,6 +126,10 @@ class DryRun:
         which = f" Prompt tokens of {', '.join(guessed)} are an estimate." if len(guessed) else ""
         judging = " What the models that judge cost comes on top." if self.judged else ""
         return ", ".join(said) + f".{ends}{which}{judging}"
+
+
+def _minutes_text(minutes: float) -> str:
+    return f"{minutes:.1f}" if minutes >= 0.05 or not minutes else "< 0.1"
 
 
 def estimated(

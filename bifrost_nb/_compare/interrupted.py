@@ -16,17 +16,17 @@ class ComparisonInterrupted(KeyboardInterrupt):
     After it has been raised in a notebook or an interactive session, ``sys.last_value.comparison`` still reaches it.
     """
 
-    def __init__(self, comparison: Comparison) -> None:
+    def __init__(self, comparison: Comparison, *, judging: bool = False) -> None:
         answered = sum(run.status == "ok" for run in comparison.runs)
         total = len(comparison.plan.trials)
         rest = "run the cell again for the rest" if answered < total else "running the cell again sends nothing"
         under_way = getattr(comparison, "pending", 0)  # of a batch
         sent = f", {under_way:,} are in batch jobs, which are not sent again" if under_way else ""
         were, are = ("was", "is") if answered == 1 else ("were", "are")
-        super().__init__(
-            f"{answered:,} of {total:,} calls {were} answered and {are} in the run log{sent}; {rest}."
-            " (import sys; sys.last_value.comparison shows them.)"
-        )
+        said = f"{answered:,} of {total:,} calls {were} answered and {are} in the run log{sent}; {rest}."
+        if judging:  # which may ask models, so that there is something left to send
+            said = "Judging was stopped; answers and judgements so far are kept. Run the cell again for the rest."
+        super().__init__(f"{said} (import sys; sys.last_value.comparison shows them.)")
         self.comparison = comparison
 
     def _render_traceback_(self, *_: Any, **__: Any) -> list[str]:

@@ -67,7 +67,11 @@ class JudgeCalls:
 
     def run(self, sweep: Sweep) -> bool:
         """Run a sweep of judging; True if the interrupt key stopped it."""
-        return run_sweep(self.client, sweep, Bar(sweep.progress, silent=True) if self._silent else None)
+        bar = Bar(sweep.progress, silent=self._silent, unit="judge call")
+        try:
+            return run_sweep(self.client, sweep, bar)
+        finally:
+            bar.close()
 
     @property
     def client(self) -> Client:

@@ -17,12 +17,12 @@ class Bar:
     In a notebook the bar is made of widgets (`bifrost_nb._foreground.widget_bar`), of which a line of text stays.
     """
 
-    def __init__(self, progress: Progress, *, silent: bool = False) -> None:
-        self._progress, self._silent = progress, silent
+    def __init__(self, progress: Progress, *, silent: bool = False, unit: str = "run") -> None:
+        self._progress, self._silent, self._unit = progress, silent, unit
         self._bar: Any = None
         self._widgets: Any = None
         if not silent and progress.reused < progress.total and _watched():
-            options = {"total": progress.total, "initial": progress.reused, "unit": "run", "dynamic_ncols": True}
+            options = {"total": progress.total, "initial": progress.reused, "unit": unit, "dynamic_ncols": True}
             self._widgets = _widgets(options) if in_notebook() else None
             self._bar = self._widgets.bar if self._widgets else _plain_bar(options)
 
@@ -37,11 +37,11 @@ class Bar:
         """The last state stays; without a bar one line says it."""
         self.update()
         if self._widgets is not None:
-            self._widgets.close(summary_line(self._progress))
+            self._widgets.close(summary_line(self._progress, self._unit))
         elif self._bar is not None:
             self._bar.close()
         elif not self._silent and self._progress.total > self._progress.reused:
-            sys.stderr.write(summary_line(self._progress) + "\n")
+            sys.stderr.write(summary_line(self._progress, self._unit) + "\n")
 
 
 def _widgets(options: dict[str, Any]) -> Any:
@@ -60,9 +60,9 @@ def _plain_bar(options: dict[str, Any]) -> Any:
     return tqdm(**options)
 
 
-def summary_line(progress: Progress) -> str:
+def summary_line(progress: Progress, unit: str = "run") -> str:
     """``1,800 runs: 1,080 done, 720 from the log, 2 failed``."""
-    return f"{progress.total:,} {'run' if progress.total == 1 else 'runs'}: {_counts(progress)}"
+    return f"{progress.total:,} {unit}{'' if progress.total == 1 else 's'}: {_counts(progress)}"
 
 
 def _counts(progress: Progress) -> str:

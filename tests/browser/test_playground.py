@@ -352,7 +352,7 @@ def test_prompts_beside_each_other(
     page = Page(lab, f"'azure/fast', 'Briefly: {{{{thing}}}}?', {rows}, max_tokens=20, client=client")
     page.label("Name to keep the prompt by").fill("short")
     page.label("Name to keep the prompt by").press("Enter")
-    box = page.root.get_by_role("group", name="Prompts asked beside each other").get_by_label("short", exact=True)
+    box = page.root.get_by_role("group", name="Prompts asked side by side").get_by_label("short", exact=True)
     box.check()
     page.label("Prompt; {{name}} makes a variable").fill("Please, {{thing}}?")
     run = page.button("Run")
@@ -437,8 +437,8 @@ def test_a_conversation_by_hand(
     bodies = [one["body"] for one in gateway.requests() if one["method"] == "POST"]
     assert {body.get("temperature") for body in bodies} == {None, 0.3}
     assert all(body["messages"][0]["content"][1]["type"] == "image_url" for body in bodies)
-    page.label("Go on with the answer of").select_option("openai/gpt-4o-mini (2)")
-    page.button("Go on").click()
+    page.label("Continue with the answer of").select_option("openai/gpt-4o-mini (2)")
+    page.button("Continue").click()
     lab.until(lambda: page.root.locator(".bifrost-pg-turn").count() == 2, 30, "the turns")
     assert page.label("Turn 2").input_value() == "A *red* square."
     assert page.root.locator(".bifrost-pg-turn img").count() == 1
@@ -449,8 +449,8 @@ def test_a_conversation_by_hand(
     assert [turn["role"] for turn in turns] == ["user", "assistant", "user"]
     assert turns[0]["content"][1]["type"] == "image_url"
     assert (turns[1]["content"], turns[2]["content"]) == ("A red square, edited.", "And in winter?")
-    page.label("Go on with the answer of").select_option("each with its own")
-    page.button("Go on").click()
+    page.label("Continue with the answer of").select_option("each with its own")
+    page.button("Continue").click()
     chats = page.root.get_by_role("group", name="Each column's own conversation", exact=True)
     lab.until(lambda: chats.locator("details").count() == 2, 30, "a conversation for each column")
     chats.locator("summary").first.click()

@@ -486,6 +486,7 @@ def test_dry_run_sends_nothing_and_brackets_the_cost(ask: Any, gateway: LocalGat
     assert later.frame["recorded"].tolist() == [6, 6]
     assert later.frame["to_send"].tolist() == [6, 6]
     assert later.minutes > 0
+    assert "< 0.1" in repr(later)  # minutes; 0.0 says that there are none
     assert "12 of 24 calls" in repr(later)
     assert "12 of 24 calls" in later._repr_html_()
     shown = later._repr_html_()

@@ -286,6 +286,7 @@ def test_an_interrupt_keeps_what_the_judge_said(ask: Any, client: Client, gatewa
             comparison.score(grade=scorers.rubric(QUESTION, judge=JUDGE))
     finally:
         watcher.join()
+    assert str(caught.value).startswith("Judging was stopped; ")  # it said that running the cell again sends nothing
     frame = caught.value.comparison.frame
     by_answer = dict(zip(frame["response"], frame["score_grade"].notna(), strict=True))
     assert by_answer == {"A claims.": True, "B claims.": False}

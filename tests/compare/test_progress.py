@@ -54,6 +54,7 @@ def test_nothing_to_do_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_summary_line_names_what_happened() -> None:
     """Counts that are zero are left out; of done where all failed, not where all came out of the log or a cache."""
     assert summary_line(Progress(total=54, reused=54)) == "54 runs: 54 from the log"
+    assert summary_line(Progress(total=2, done=2), "judge call") == "2 judge calls: 2 done"
     assert summary_line(Progress(total=2, cached=2)) == "2 runs: 2 cached"
     assert summary_line(Progress(total=2, failed=2)) == "2 runs: 0 done, 2 failed"
     assert (

@@ -117,7 +117,7 @@ def _cost(session: Session, given: argparse.Namespace) -> Table:
     log = session.client.log
     rows = [_cost_row("this session", log.read(since=session.started_at))]
     if session.notebook:
-        rows.append(_cost_row(f"this notebook ({session.notebook})", log.read(tags={"notebook": session.notebook})))
+        rows.append(_cost_row(f"%%bifrost in {session.notebook}", log.read(tags={"notebook": session.notebook})))
     rows += _budgets(session)
     return Table(["of", "cost_usd", "runs", "unknown", "limit_usd"], rows)
 
@@ -261,7 +261,7 @@ COMMANDS: dict[str, Command] = {
         ),
     ),
     "last": Command(_last, "the last result"),
-    "cost": Command(_cost, "cost of this session, this notebook, and the key's budget"),
+    "cost": Command(_cost, "cost of this session, of %%bifrost in this notebook, and the key's budget"),
     "jobs": Command(_jobs, "what was started with --bg"),
     "cancel": Command(_cancel, "end one background job, or all", (_NAME,)),
     "config": Command(_config, "each setting, its value and where it came from"),

@@ -103,7 +103,7 @@ export default {
     kinds.setAttribute("role", "radiogroup");
     kinds.setAttribute("aria-label", "Kind of completion");
     const kind = {};
-    for (const [name, label] of [["", "As the gateway says"], ["text", "Text completion"], ["chat", "Chat"], ["responses", "Responses API"]]) {
+    for (const [name, label] of [["", "Automatic"], ["text", "Text completion"], ["chat", "Chat"], ["responses", "Responses API"]]) {
       const said = make("label", "kind", kinds);
       kind[name] = input("radio", { name: id("kind"), value: name });
       said.append(kind[name], document.createTextNode(label));
@@ -163,9 +163,9 @@ export default {
     line.setAttribute("role", "status");
     const on = make("span", "group", bar);
     const whose = input("select");
-    whose.setAttribute("aria-label", "Go on with the answer of");
+    whose.setAttribute("aria-label", "Continue with the answer of");
     on.append(whose);
-    button(on, "Go on", "button", () => model.send({ form: form(), do: "go_on", column: whose.value, each: whose.value === EACH }));
+    button(on, "Continue", "button", () => model.send({ form: form(), do: "go_on", column: whose.value, each: whose.value === EACH }));
     const tools = make("div", "bar", root); // a row of its own, so that nothing moves under the pointer when a round ends
     const history = input("select");
     const past = make("span", "group", tools);

@@ -154,13 +154,14 @@ function keptPrompts({ make, button, input }, parent, model, send) {
   const several = make("span", "group", box);
   several.append(choice);
   button(several, "Use", "button", () => send({ do: "use", name: choice.value }));
-  make("span", "quiet", several, "changes to");
-  several.append(against);
-  button(several, "Show changes", "button", () => send({ do: "diff", name: choice.value, to: against.value }));
+  const changes = make("span", "group", several); // the words stay with what they are about where a page is narrow
+  make("span", "quiet", changes, "changes to");
+  changes.append(against);
+  button(changes, "Show changes", "button", () => send({ do: "diff", name: choice.value, to: against.value }));
 
   const beside = make("div", "group bifrost-pg-beside", parent);
   beside.setAttribute("role", "group");
-  beside.setAttribute("aria-label", "Prompts asked beside each other");
+  beside.setAttribute("aria-label", "Prompts asked side by side");
 
   const shown = make("div", "diff", parent);
   shown.hidden = true;
@@ -181,7 +182,7 @@ function keptPrompts({ make, button, input }, parent, model, send) {
     beside.dataset.drawn = wanted;
     beside.hidden = !names.length;
     beside.replaceChildren();
-    make("span", "quiet", beside, "Ask beside each other");
+    make("span", "quiet", beside, "Ask side by side");
     for (const each of names) {
       const label = make("label", "", beside);
       const box = make("input", "", label);

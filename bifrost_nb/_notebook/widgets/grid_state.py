@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..._display.describe import duration, error_text, usd
 from ..._display.markdown import to_html
 from ..._display.media import media_text, media_urls, small_urls
+from ..._display.run import called
 from ..._runs.run import Run
 from ..._safe_text import plain, quoted
 from ...errors import ConfigurationError
@@ -306,12 +307,16 @@ def _cell(box: Box | None, rendered: bool = False) -> dict[str, Any]:
         said.append("by fallback")
     if (choices := len(top.runs[0].texts)) > 1:
         said.append(f"first of {choices:,} choices")
+    if ended := sum(run.status == "ok" and run.finish_reason == "length" for run in box.runs):
+        said.append(f"{ended} of {count} at the token limit" if count > 1 else "token limit")
     if rating := next((run.rating for run in top.runs if run.rating), None):
         said.append(f"rated {plain(rating, 20)}")
     failed = top.text is None
     drawn = [] if failed else media_urls(top.runs[0], CELL_SIDE)[:CELL_PICTURES]
     text = error_text(top.runs[0]) or str(top.runs[0].status) if failed else top.text or "(the answer is empty)"
     text = top.runs[0].text or media_text(top.runs[0]) if drawn else text
+    if not failed and top.runs[0].tool_calls:  # each in its line: a cell shows few
+        text = "\n".join(filter(None, (top.runs[0].text, called(top.runs[0]))))
     return {
         "text": cut(text),
         "pictures": drawn,

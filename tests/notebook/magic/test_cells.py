@@ -264,7 +264,7 @@ def test_the_notebook_is_a_tag(run: Cell, shell: InteractiveShell, monkeypatch: 
     monkeypatch.setenv("JPY_SESSION_NAME", "/home/me/study.ipynb")
     run(f"%%bifrost {TEXT} --max-tokens 2 -o answer\nhello")
     assert shell.user_ns["answer"].tags == {"notebook": "study.ipynb"}
-    assert run("%bifrost cost").result[1]["of"] == "this notebook (study.ipynb)"
+    assert run("%bifrost cost").result[1]["of"] == "%%bifrost in study.ipynb"
 
 
 def test_timeout_is_kept(run: Cell, gateway: LocalGateway, shell: InteractiveShell) -> None:

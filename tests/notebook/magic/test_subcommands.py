@@ -136,7 +136,7 @@ def test_cost_of_this_notebook(run: Cell, shell: InteractiveShell) -> None:
     run("%reload_ext bifrost_nb")
     session, notebook = run("%bifrost cost").result
     assert session["runs"] == 0
-    assert (notebook["of"], notebook["runs"]) == ("this notebook (mine.ipynb)", 4)
+    assert (notebook["of"], notebook["runs"]) == ("%%bifrost in mine.ipynb", 4)
 
 
 def test_cost_knows_the_keys_budget(run: Cell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,6 +94,14 @@ def test_repeats_fold_with_counts() -> None:
     assert "cost unknown" in cells[2][1]["said"]
 
 
+def test_a_cell_says_what_max_tokens_ended() -> None:
+    """An answer that breaks off in the middle is not left to wonder about."""
+    ended, whole = run("1", "red and", finish_reason="length"), run("1", "red", finish_reason="stop")
+    cells = Grid([("a", ended), ("b", ended), ("b", whole), ("c", whole)]).page()["rows"][0]["cells"]
+    assert [cell["said"].partition("token")[0].rpartition("· ")[2] for cell in cells[:2]] == ["", "1 of 2 at the "]
+    assert ["token limit" in cell["said"] for cell in cells] == [True, True, False]
+
+
 def test_wrong_choices_are_named() -> None:
     """An unknown filter or order is one error with the choices; a page too far is the last."""
     grid = small()
