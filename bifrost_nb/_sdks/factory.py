@@ -15,7 +15,7 @@ from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 from .boto3_client import record_boto3
 from .environment_headers import event_hooks
-from .httpx_clients import record, to_the_gateway
+from .httpx_clients import closed_with, record, to_the_gateway
 from .recorder import NO_KEY, Recorder
 from .routes import PREFIXES
 
@@ -81,7 +81,10 @@ class _Place(NamedTuple):
     def http(self, kind: Any, **options: Any) -> Any:
         """A recorded client of `kind`, a class of httpx or httpx2, that takes nothing of the environment along."""
         hooks = event_hooks(self.key, self.given, asynchronous=hasattr(kind, "aclose"))
-        return record(partial(kind, **to_the_gateway(self.recorder), **hooks, **options), self.recorder)
+        made = record(partial(kind, **to_the_gateway(self.recorder), **hooks, **options), self.recorder)
+        if not hasattr(kind, "aclose"):  # with the SDK's client, which nobody closes; theirs do so, too
+            closed_with(made)
+        return made
 
 
 Options = dict[str, Any]

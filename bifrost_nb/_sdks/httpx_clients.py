@@ -7,7 +7,8 @@ redirects there included, are not looked at and get no header of ours.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,7 +24,7 @@ from .recorder import ASKED_HEADERS, Recorder
 if TYPE_CHECKING:
     from .._client.client import Client
 
-__all__ = ["Library", "record", "recording_async_client", "recording_client", "to_the_gateway"]
+__all__ = ["Library", "closed_with", "record", "recording_async_client", "recording_client", "to_the_gateway"]
 
 Library = Literal["httpx", "httpx2"]
 
@@ -118,6 +119,17 @@ def record(make: Callable[[], Any], recorder: Recorder) -> Any:
     http_client._transport = wrapped(None, own[None])
     http_client._mounts = {pattern: wrapped(pattern, own[pattern]) for pattern in http_client._mounts}
     return http_client
+
+
+def closed_with(http_client: Any) -> None:
+    """Let the connections of a client that is recorded and blocking end when it does, or when the process does."""
+    weakref.finalize(http_client, _close, _transports(http_client).values())
+
+
+def _close(transports: Iterable[Any]) -> None:
+    for transport in transports:
+        if transport is not None:
+            transport.close()
 
 
 def _transports(http_client: Any) -> dict[Any, Any]:

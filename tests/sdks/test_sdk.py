@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib.util
 import subprocess
 import sys
+import warnings
 from contextlib import closing
 from typing import Any
 
@@ -73,6 +75,20 @@ def test_one_event_loop_after_the_other(name: Any, gateway: LocalGateway, log: R
     for _ in range(3):
         asyncio.run(ask())
     assert [run.status for run in log.read()] == ["ok"] * 3
+
+
+@needs_sdks
+@pytest.mark.parametrize("name", ["openai", "anthropic"])
+def test_a_client_that_nobody_closes_leaves_no_socket_open(name: Any, gateway: LocalGateway, log: RunLog) -> None:
+    """As the SDK's own HTTP client, ours ends with it: no ResourceWarning at the end of a script."""
+    made = bf.sdk(name, client=Client(gateway.url, log=log))
+    ask = made.chat.completions if name == "openai" else made.messages
+    ask.create(model="azure/fast", messages=[{"role": "user", "content": "Hi"}], max_tokens=3)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", ResourceWarning)
+        del made, ask
+        gc.collect()
+    assert [str(one.message) for one in told] == []
 
 
 @needs_sdks
