@@ -21,6 +21,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from unicodedata import normalize
 
+from ._compare.bounded_search import found_in
 from ._compare.embedding_scorer import Similar
 from ._compare.rubric import Rubric
 from ._compare.scoring import Bounded, Score, Scorer, ScorerFunction
@@ -100,15 +101,17 @@ def regex(pattern: str | re.Pattern[str]) -> Scorer:
 
         comparison.score(dated=scorers.regex(r"\d{4}-\d{2}-\d{2}"))
 
-    Raises ConfigurationError for what is no pattern.
+    An answer in which it is searched for longer than a second, as may be with repetitions of repetitions, is not
+    judged and has an error. Raises ConfigurationError for what is no pattern.
     """
     try:
         compiled = re.compile(pattern)
-    except (re.error, TypeError) as error:
+        compiled.search("")
+    except (re.error, TypeError) as error:  # the latter of a pattern of bytes, too
         raise ConfigurationError(f"regex takes a pattern, and {quoted(pattern)} is none: {error}.") from None
 
     def judge(run: Run, row: Row) -> Score:
-        return Score(1) if compiled.search(run.text) else Score(0, f"nothing matches {compiled.pattern}")
+        return Score(1) if found_in(compiled, run.text) else Score(0, f"nothing matches {compiled.pattern}")
 
     return Scorer("regex", _shown("regex", compiled.pattern), judge)
 

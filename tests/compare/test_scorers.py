@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
+import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -133,12 +136,37 @@ def test_scorers_have_names_and_show_how_they_were_made() -> None:
         assert f"scorers.{name}(" in str(getattr(scorers, name).__doc__), "a one-line example"
 
 
+def test_no_pattern_holds_the_kernel() -> None:
+    """One that never ends is an error of its answer; other threads run meanwhile, and what Python takes stays as is."""
+    beats: list[float] = []
+    done = threading.Event()
+
+    def beat() -> None:
+        while not done.wait(0.01):
+            beats.append(time.monotonic())
+
+    other = threading.Thread(target=beat)
+    other.start()
+    try:
+        with pytest.raises(ValueError, match="took longer than 1 s"):
+            scorers.regex(r"^(a+)+$")(run("a" * 40 + "b"))
+    finally:
+        done.set()
+        other.join()
+    assert len(beats) > 20  # of a hundred: this machine may be busy
+    looks = scorers.regex(re.compile(r"(?<=total: )(\d+|none)(?!\d)", re.IGNORECASE))
+    assert [looks(run(text)).value for text in ("x\nTOTAL: 12", "total: NONE \ud800", "in total 12")] == [1, 1, 0]
+    long = "x" * 200_000
+    assert [scorers.regex("y+")(run(text)).value for text in (long, long + "y")] == [0, 1]
+
+
 @pytest.mark.parametrize(
     "make",
     [
         lambda: scorers.exact(""),
         lambda: scorers.exact(5),  # type: ignore[arg-type]
         lambda: scorers.regex("("),
+        lambda: scorers.regex(b"a"),  # type: ignore[arg-type]
         lambda: scorers.number("n", rel=-1),
         lambda: scorers.number("n", abs=math.nan),
         lambda: scorers.fields({}),
