@@ -159,9 +159,6 @@ class Collector:
             self._rest(choice, index)
             pieces.add(index, text, reasoning)
         self._check(choices_of(body))
-        if is_error(body):  # beside choices: in a stream it would be a frame of its own, and ends it as well
-            self._who(innermost(body))
-            raise self._broken(parse_error(body, None, self._headers, secrets=self.secrets))
         return pieces
 
     def refusal(self, body: bytes | dict[str, Any]) -> GatewayError:
@@ -175,11 +172,13 @@ class Collector:
 
     def take(self, body: dict[str, Any]) -> Pieces:
         """`answer`; raises what `body` tells of a failure, whatever its status: an error, or no choices."""
-        if choices_of(body):
-            return self.answer(body)
-        if is_error(body):
+        failed = is_error(body)
+        if failed and not choices_of(body):
             raise self.refusal(body)
         pieces = self.answer(body)
+        if failed:  # beside choices: in a stream it would be a frame of its own, and ends it as well
+            self._who(innermost(body))
+            raise self._broken(parse_error(body, None, self._headers, secrets=self.secrets))
         self.check_choices(body)
         return pieces
 

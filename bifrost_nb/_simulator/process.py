@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from .._numbers import as_python
+from .._numbers import as_python, whole_number
 from ..errors import BifrostError, ConfigurationError, ConnectionFailed, TimedOut
 
 __all__ = ["LocalGateway", "demo_url", "local_gateway"]
@@ -177,9 +177,9 @@ def local_gateway(
     """
     token = secrets.token_urlsafe(16)
     options = {
-        "seed": seed,
+        "seed": whole_number("seed", seed, least=None),
         "dialect": dialect,
-        "port": port,
+        "port": whole_number("port", port, least=0, most=65_535),
         "speed": speed,
         "deployments": [dict(item) for item in deployments or ()],
         "protection": dict(protection or {}),

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .gateway_errors import is_error
+
 __all__ = ["ResponseEvents", "answer_of"]
 
 JsonDict = dict[str, Any]
@@ -92,7 +94,7 @@ class ResponseEvents:
 
     def chunk(self, event: JsonDict) -> JsonDict:
         """`event` as a chunk; as an error frame where it tells of one."""
-        if event.get("error"):
+        if is_error(event):
             return event
         kind, response = _text(event.get("type")), event.get("response")
         facts = _facts(event)

@@ -83,6 +83,13 @@ def test_a_stream_without_choices_is_a_failure(log: RunLog) -> None:
     assert read(exchange(WIRES["openai"], [events()])).status == "truncated"
 
 
+def test_an_event_that_is_all_error_is_one_in_responses_too(log: RunLog) -> None:
+    """As vLLM writes it in a chat's stream."""
+    body = events({"type": "response.output_text.delta", "delta": "half"}, {"object": "error", "message": "gone"})
+    with client_of(log, {RESPONSES: streamed(body)}) as client, pytest.raises(GatewayError, match="gone"):
+        list(client.stream_respond("azure/large", "Hi"))
+
+
 def test_a_stream_takes_what_is_no_error_for_none(log: RunLog) -> None:
     """Some write an empty error into each chunk."""
     run, _ = chatted(log, events(chunk("hello", error={}), chunk(None, "stop", error="", usage=USAGE)))

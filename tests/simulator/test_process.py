@@ -156,6 +156,8 @@ def test_a_file_in_the_working_folder_is_not_taken_for_a_module(
         ({"dialect": "9.9"}, "1.3, 1.4, 1.4.18, 1.5.1, 1.5, 2.0, 2.2"),
         ({"speed": 0}, "speed"),
         ({"port": 70_000}, "70000"),
+        ({"port": "x"}, "port"),
+        ({"seed": 1.5}, "seed"),
         ({"deployments": [{"id": "no-slash"}]}, "id"),
         ({"deployments": [{"id": "azure/x", "latency": 3}]}, "latency"),
     ],
@@ -182,9 +184,10 @@ def test_a_gateway_that_cannot_start_says_why(tmp_path: Path, monkeypatch: pytes
 
 
 def test_deployments_of_ones_own_are_served() -> None:
-    """Added deployments answer with their own price and speed; the defaults stay."""
+    """Added deployments answer with their own price and speed; the defaults stay. A port may be a whole float."""
+    port: Any = 0.0
     mine = {"id": "mistral/mine", "kinds": ["text"], "input_usd": 100, "output_usd": 100, "ttft_ms": 0}
-    with local_gateway(deployments=[mine], speed=100) as gateway:
+    with local_gateway(deployments=[mine], speed=100, port=port) as gateway:
         models = {item["id"]: item for item in httpx.get(f"{gateway.url}/v1/models").json()["data"]}
         assert models["mistral/mine"]["pricing"]["prompt"] == "0.0001"
         assert "azure/fast" in models
