@@ -316,8 +316,9 @@ class Sweep:
         for way in ways:
             if way.closed is None:
                 way.closed = reason
-                # Refused once and never sent again: their last answer stands.
-                self.progress.failed += sum(trial.trial_id in self.results for _, trial in way.waiting)
+                refused = sum(trial.trial_id in self.results for _, trial in way.waiting)
+                self.progress.failed += refused  # once, and never sent again: their last answer stands
+                self.progress.resent -= refused
         self._note(reason)
 
     def _give_up(self, way: _DeploymentQueue, trial_id: str, error: BifrostError) -> None:

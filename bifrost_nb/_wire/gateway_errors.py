@@ -105,7 +105,7 @@ _HINTS_BY_MESSAGE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             "it out, or name one in headers={'x-bf-azure-endpoint': ...}.",
         ),
         (
-            r"network error occurred|connection refused",
+            r"network error occurred(?!.*connection reset)|connection refused",
             "The gateway did not reach the provider; its address is set there.",
         ),
         (r"timed out|timeout", "The provider took too long; try again, or name a fallback."),

@@ -190,6 +190,11 @@ def test_the_exception_fits_the_error(info: dict[str, Any], kind: type[GatewayEr
         ),
         ({"error": {"message": "azure key config not set"}, "extra_fields": AZURE}, 500, "leave it out"),
         ({"error": {"message": "request dropped: queue is full"}, "extra_fields": AZURE}, 400, "send fewer at once"),
+        (
+            {"error": {"message": "network error occurred while connecting: read: connection reset by peer"}},
+            502,
+            "broke before its answer came",
+        ),
         (b"Error when parsing request", 400, "max_request_body_size_mb"),
         ({"error": {"code": "content_filter", "message": "m"}}, 400, "change the prompt"),
         ({"error": {"code": "context_length_exceeded", "message": "m"}}, 400, "Shorten the prompt"),
