@@ -20,6 +20,7 @@ from .._display.describe import duration, usd
 from .._numbers import fewest_for
 from .._runs.columns import Column
 from .._runs.frame import frame_of, to_frame
+from .._runs.late_facts import row_tells_part_of_latency
 from .._runs.log.log import RunLog
 from .._runs.pending import is_pending, wait_for_costs
 from .._runs.run import Run
@@ -84,6 +85,8 @@ class _LoggedRun:
     @property
     def gateway_ms(self) -> float | None:
         """The gateway's time of the last attempt: primary and fallbacks one after the other."""
+        if row_tells_part_of_latency(self.run):
+            return None
         known = [row.latency_ms for row in self.last if row.latency_ms is not None]
         return math.fsum(known) if known else None
 

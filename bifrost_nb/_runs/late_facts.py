@@ -20,6 +20,7 @@ __all__ = [
     "answered_in",
     "is_one_of_several",
     "request_type_of",
+    "row_tells_part_of_latency",
     "tells_all_tokens",
     "tells_part_of_latency",
 ]
@@ -77,16 +78,21 @@ def tells_all_tokens(run: Run) -> bool:
 def tells_part_of_latency(run: Run) -> bool:
     """Whether the ``latency`` of the answer counts from the provider's head on, which comes with its first text.
 
-    Measured of streams, 1.3.63 to 1.5.1. The log's row has all of it, but for streams of the Responses API on 1.3.63.
+    Measured of streams, 1.3.63 to 1.5.1. The log's row has all of it, but for `row_tells_part_of_latency`.
     """
     return bool(run.params.get("stream")) and () < version_numbers(run.gateway_version) <= _LAST_PARTLY_TIMED
 
 
+def row_tells_part_of_latency(run: Run) -> bool:
+    """Whether the log's row has a part, or 0: of a stream that a fallback answers (measured, 1.3.63 to 1.4.18), and of
+    one of the Responses API on 1.3.63."""
+    before = (1, 5) if run.is_fallback else (1, 4) if run.request_type == "responses" else ()
+    return tells_part_of_latency(run) and version_numbers(run.gateway_version) < before
+
+
 def _add_latency(run: Run, row: Row) -> None:
-    if run.status != "ok" or row.get("status") != "success" or not tells_part_of_latency(run):
-        return
-    if run.request_type != "responses" or version_numbers(run.gateway_version) >= (1, 4):
-        run.latency_ms = number_of(row.get("latency"))
+    if run.status == "ok" and row.get("status") == "success" and tells_part_of_latency(run):
+        run.latency_ms = None if row_tells_part_of_latency(run) else number_of(row.get("latency"))
 
 
 def request_type_of(value: object) -> str | None:

@@ -225,6 +225,17 @@ def test_a_row_of_one_call_of_several_has_not_the_cost_of_the_answer(client_of: 
     assert client.log.frame()["cost_usd"].isna().all()
 
 
+@pytest.mark.parametrize(("version", "timed"), [("v1.4.18", False), ("v1.5.1", True)])
+def test_a_row_with_a_part_of_the_time_makes_no_overhead(client_of: ClientOf, version: str, timed: bool) -> None:
+    """Up to 1.4.18 the row of a stream that a fallback answers ends when that begins to write (measured)."""
+    told = {"is_fallback": True, "params": {"stream": True}, "gateway_version": version}
+    with served(Table({"/api/logs": Log([log_row(1)]).page})) as url:
+        client = client_of(url)
+        client.log.append(our_run(1, **told))
+        joined = reconcile(since=None, client=client).joined
+    assert joined[["gateway_ms", "overhead_ms"]].notna().all(axis=None) == timed
+
+
 def test_the_time_asked_for(client_of: ClientOf) -> None:
     """Rows just outside the time still join, as clocks differ, but are not reported as only the gateway's."""
     rows = [log_row(number) for number in (5, 29, 31, 35, 62)]

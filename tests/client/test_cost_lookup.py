@@ -267,16 +267,19 @@ def test_what_is_no_place_among_the_fallbacks_is_unknown(index: object, tmp_path
 @pytest.mark.shared
 @pytest.mark.skipif(not CAPTURES.is_dir(), reason="the captures of real gateways (../shared/captures) are not there")
 @pytest.mark.parametrize(
-    ("version", "at_once", "later"), [("v1.4.18", None, 2_700.0), ("v1.5.1", None, 2_700.0), ("v1.5.16", 150.0, 150.0)]
-)
+    ("version", "by", "at_once", "later"),
+    [("v1.4.18", "openai", None, 2_700.0), ("v1.4.18", "azure", None, None), ("v1.5.1", "openai", None, 2_700.0),
+     ("v1.5.16", "openai", 150.0, 150.0)],
+)  # fmt: skip
 def test_the_log_tells_how_long_a_stream_took(
-    version: str, at_once: float | None, later: float, tmp_path: Path
+    version: str, by: str, at_once: float | None, later: float | None, tmp_path: Path
 ) -> None:
-    """Up to 1.5.1 a stream tells the time since its provider's head, which made a slow provider a slow network."""
+    """Up to 1.5.1 a stream tells the time since its provider's head, which made a slow provider a slow network; of
+    a fallback the rows up to 1.4.18 have no more."""
     asked: list[str] = []
     rows: list[dict[str, Any]] = []
     last = {"choices": [{"index": 0, "text": "a", "finish_reason": "stop"}], "usage": {"total_tokens": 2}}
-    events = b"data: %b\n\ndata: [DONE]\n\n" % orjson.dumps(last | {"extra_fields": {"latency": 150}})
+    events = b"data: %b\n\ndata: [DONE]\n\n" % orjson.dumps(last | {"extra_fields": {"latency": 150, "provider": by}})
 
     def answer(request: Request) -> Response:
         asked.append(request.headers["x-request-id"])
@@ -285,10 +288,10 @@ def test_the_log_tells_how_long_a_stream_took(
     table = {"/api/version": version, "/v1/completions": answer, "/api/logs": lambda _: {"logs": rows}}
     with served(Table(table)) as url:
         client = Client(url, log=RunLog(tmp_path / "runs.jsonl"))
-        with client.stream("openai/m", "Hi") as stream:
+        with client.stream("openai/m", "Hi", fallbacks=["azure/m"]) as stream:
             list(stream)
         assert stream.run.latency_ms == at_once
-        rows.append(log_row(1, id=asked[0], latency=2_700))
+        rows.append(log_row(1, id=asked[0], latency=2_700, provider=by))
         client.wait_costs([stream.run], 20)
         assert stream.run.latency_ms == later
         assert [each.latency_ms for each in client.log.read()] == [later]
