@@ -190,14 +190,24 @@ def _url(value: str, origin: str) -> str:
             f"base_url (from {origin}) holds a user name or password.",
             hint="Pass keys as virtual_key= or api_key=, so that they never show in an address.",
         )
-    whole = "://" in value and set("?#").isdisjoint(value)
-    parts = urlsplit(value) if whole else None  # no frame holds what may be a key
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+    whole = "://" in value and set("?#").isdisjoint(value) and len(value.split()) == 1 and value.strip().isprintable()
+    host = _host(value) if whole else None  # no frame holds what may be a key
+    if host is None:
         raise ConfigurationError(
             f"base_url {_without_keys(value)!r} (from {origin}) is not an address of a gateway.",
             hint="Write it like http://localhost:8080, or 'demo' for the embedded gateway.",
         )
-    return value.rstrip("/")
+    return value.strip().rstrip("/")
+
+
+def _host(url: str) -> str | None:
+    """The host of an address of HTTP; None where it is none, or has a port that is none."""
+    try:
+        parts = urlsplit(url.strip())
+        known = parts.scheme in ("http", "https") and parts.port != 0
+    except ValueError:  # of a port, and of an IPv6 address that has no end
+        return None
+    return parts.hostname if known else None
 
 
 def _redacted(value: str, origin: str) -> str | None:

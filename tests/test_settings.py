@@ -60,6 +60,11 @@ def test_the_nearest_project_file_with_a_table_counts(tmp_path: Path, monkeypatc
         ({"base_url": "ftp://x"}, "address"),
         ({"base_url": "http://user:hunter22@x"}, "password"),
         ({"base_url": "http://x/?key=1"}, "address"),
+        ({"base_url": "http://x y"}, "address"),
+        ({"base_url": "http://x:abc"}, "address"),
+        ({"base_url": "http://x:99999"}, "address"),
+        ({"base_url": "http://[::1"}, "address"),
+        ({"base_url": "http://x\x00"}, "address"),
         ({"base_url": 5}, "int"),
         ({"timeout": "soon"}, "number"),
         ({"timeout": -1}, "above 0"),
@@ -73,6 +78,11 @@ def test_a_bad_value_names_itself_and_its_layer(arguments: dict[str, object], me
         settings.resolve(**arguments)
     assert "argument" in str(caught.value)
     assert "hunter22" not in str(caught.value)
+
+
+def test_blanks_around_an_address_do_not_count() -> None:
+    """They come along when it is copied."""
+    assert settings.resolve(base_url=" http://x:8080/\n").base_url == "http://x:8080"
 
 
 def test_secrets_are_refused_in_a_project_file_and_shown_nowhere(tmp_path: Path) -> None:
