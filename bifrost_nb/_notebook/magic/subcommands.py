@@ -178,7 +178,10 @@ def _cancel(session: Session, given: argparse.Namespace) -> Table:
 
 
 def _config(session: Session, given: argparse.Namespace) -> Table:
-    rows = ({"name": name, "value": value, "from": origin} for name, value, origin in session.client.settings.rows())
+    # The client made last is the default, whatever %config said before: only here is that seen.
+    made = {"argument": "bf.Client(...), the one made last"}
+    told = session.client.settings.rows()
+    rows = ({"name": name, "value": value, "from": made.get(origin, origin)} for name, value, origin in told)
     return Table(["name", "value", "from"], rows)
 
 

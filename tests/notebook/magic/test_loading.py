@@ -109,6 +109,14 @@ def test_a_bad_value_never_breaks_reloading(run: Cell, setting: str, capfd: pyte
     assert run(f"%%bifrost {TEXT} --quiet --max-tokens 2\nhi").success
 
 
+def test_a_client_that_takes_the_place_of_config_is_named(run: Cell, gateway: LocalGateway) -> None:
+    """One that is made after %config is the default: where the address comes from says so."""
+    run(f"%config Bifrost.base_url = {gateway.url!r}\nimport bifrost_nb as bf")
+    run("passing = bf.Client('http://127.0.0.1:9')")
+    [row] = [row for row in run("%bifrost config").result if row["name"] == "base_url"]
+    assert (row["value"], row["from"]) == ("http://127.0.0.1:9", "bf.Client(...), the one made last")
+
+
 def test_good_values_survive_reloading(run: Cell) -> None:
     """What was set well is still set after %reload_ext, also beside a bad value."""
     run("%config Bifrost.timeout = 77")
