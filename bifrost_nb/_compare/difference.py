@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict, Unpack
 
 from .._numbers import number, whole_number
@@ -480,15 +481,16 @@ def _needed(
 ) -> int | None:
     """How many inputs see a difference of the margin nine times in ten.
 
-    The interval's half width (1.96 standard errors) falls with the root of n; 1.96 + 1.28 of them must fit the margin.
-    For scores the standard error is that of the observed discordance, never 0.
+    The interval's half width (at 95 % 1.96 standard errors) falls with the root of n; it and 1.28 more must fit the
+    margin. For scores the standard error is that of the observed discordance, never 0.
     """
     if len(sample) < 3 or not matters or not math.isfinite(figures.high - figures.low):
         return None
+    wide = NormalDist().inv_cdf((1 + question.confidence) / 2)
     if question.statistic == "mean":
-        needed = variance(sample, span) * ((1.96 + 1.28) / matters) ** 2
+        needed = variance(sample, span) * ((wide + 1.28) / matters) ** 2
     else:
-        needed = len(sample) * ((figures.high - figures.low) / 2 / matters * (1.96 + 1.28) / 1.96) ** 2
+        needed = len(sample) * ((figures.high - figures.low) / 2 / matters * (wide + 1.28) / wide) ** 2
     digits = -math.floor(math.log10(max(needed, 10))) + 1  # two digits: more would claim to know
     return max(FEWEST_INPUTS, len(sample) + 1, math.ceil(round(needed, digits)))
 

@@ -25,6 +25,7 @@ from .._safe_text import plain, quoted
 from .._statistics.intervals import share_interval
 from ..errors import ConfigurationError
 from .arrivals import Arrivals, Step
+from .too_few import too_few
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,9 +92,10 @@ def load_curve(
     Calls arrive as those of independent users do (Poisson, from `seed`), whether others have been answered or not, and
     none is sent twice. A call is *good* when it was answered within the service level `slo`: ``ttft_ms``, ``total_ms``,
     ``gap_max_ms`` at most, ``tokens_per_s`` at least; without `slo` when it was answered; what a fallback answered is
-    not good, as `deployment` did not. A rate *holds* when the share of good calls is at least `target`. Rows of
-    `inputs` are used in turn. Answers of a cache are counted and left out: `deployment` was then asked less often than
-    the rate says, so that such a rate never holds; give inputs that differ where a cache is on.
+    not good, as `deployment` did not. A rate *holds* when the share of good calls is at least `target`; a note says
+    where the calls are too few to tell. Rows of `inputs` are used in turn. Answers of a cache are counted and left out:
+    `deployment` was then asked less often than the rate says, so that such a rate never holds; give inputs that differ
+    where a cache is on.
 
     It ends early, keeping what was sent: when half of the last 20 calls failed, when `max_open` calls are open, when
     `max_cost_usd` may be reached, and after a rate with less than half of `target`.
@@ -264,7 +266,7 @@ class LoadCurve:
                     f"At {row['rate_per_s']:g} calls a second a fallback answered {row['fallback']:,}, which counts as"
                     " not good."
                 )
-        return notes
+        return notes + too_few(self._rows(), self.target)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Good answers a second against the rate; on the diagonal everything is good. Returns the Axes.

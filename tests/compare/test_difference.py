@@ -265,3 +265,14 @@ def test_runs_without_prompts_cannot_be_paired() -> None:
     """Runs of a log that belong to no comparison are refused with the reason."""
     with pytest.raises(ConfigurationError, match="no prompt_id"):
         difference(frame(calls(A, np.ones(8), prompt_id=None) + calls(B, np.ones(8), prompt_id=None)), A, B)
+
+
+def test_how_many_inputs_are_needed_grows_with_the_confidence() -> None:
+    """What 99 % takes is (2.58 + 1.28)^2 to (1.96 + 1.28)^2 as many, of means and medians."""
+    rows = calls(A, times(1, 400, of=1)) + calls(B, times(1, 400, of=2))
+    table = frame(rows).assign(score=pd.array(np.random.default_rng(1).random(800), dtype="Float64"))
+    for metric, slack in (("score", 0.02), ("total_ms", 0.2)):
+        some, more = (
+            difference(table, A, B, metric, confidence=share, margin=0.001).needed or 0 for share in (0.95, 0.99)
+        )
+        assert more / some == pytest.approx((3.856 / 3.242) ** 2, rel=slack)

@@ -21,7 +21,9 @@ from starlette.routing import Route
 
 import bifrost_nb as bf
 from bifrost_nb._load.arrivals import poisson
+from bifrost_nb._load.too_few import too_few
 from bifrost_nb._simulator.process import LocalGateway
+from bifrost_nb._statistics.intervals import share_interval
 
 FAST = "azure/fast"
 CALL_S = 0.05
@@ -77,6 +79,9 @@ def test_the_planted_capacity_is_found(narrow: str, tmp_path: Path) -> None:
     assert frame["cost_usd"].isna().all()
     assert len(log.frame()) == len(curve.runs) == 280
     assert "holds 15 calls a second" in repr(curve)
+    assert "At 5 and 15 calls a second too few calls were sent to tell whether 95% are good (at 5 10 of 10" in repr(
+        curve
+    )
     assert "n < 20" in repr(curve)  # of the first rate, which is no p95
     assert re.findall(r"<th [^>]*>([^<]*)", curve._repr_html_())[:2] == ["calls a second", "holds"]
     chart = curve.plot()
@@ -220,3 +225,15 @@ def test_arrivals_are_those_of_a_poisson_process() -> None:
     assert np.std(gaps) == pytest.approx(0.02, rel=0.05)
     assert times == poisson(50, 100, np.random.default_rng(1))
     assert len(poisson(0.01, 1, np.random.default_rng(1))) == 1
+
+
+@pytest.mark.parametrize(("good", "sent", "words"), [(73, 73, ""), (72, 72, "73 calls can show it"), (90, 100, "")])
+def test_few_calls_are_said_to_be_few(good: int, sent: int, words: str) -> None:
+    """Of 95 %, 73 good calls of 73 are the fewest that show it; 90 of 100 do not tell, and what is told is not said."""
+    low, high = share_interval(good, sent)
+    row = {"rate_per_s": 2.0, "sent": sent, "planned": sent, "cached": 0, "good": good, "good_low": low,
+           "good_high": high, "holds": good == sent}  # fmt: skip
+    notes = too_few([row, {**row, "rate_per_s": 4.0}], 0.95)
+    assert len(notes) == (low < 0.95 <= high)
+    assert all(words in note and f"{good} of {sent}" in note for note in notes)
+    assert too_few([{**row, "cached": 1}], 0.95) == []
