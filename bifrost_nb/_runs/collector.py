@@ -381,11 +381,14 @@ class Collector:
 
         When a provider breaks off, the gateway ends its stream in good order all the same: without finish reason, and
         with a usage that counts nothing, with none (Gemini, 2.0 too), or with the one that an Anthropic stream begins
-        with (measured on gateways 1.3.63 to 2.0.0-prerelease3). Anthropic always says why it ends.
+        with (measured on gateways 1.3.63 to 2.0.0-prerelease3). Anthropic always says why it ends. A server that names
+        no provider is no gateway, and may leave out both.
         """
         if self._finish or not self.done:
             return bool(self._finish)
-        return self._usage is not None and not self._cut_off and self.run.provider != "anthropic"
+        if self._usage is None:
+            return self.received and self.run.provider is None
+        return not self._cut_off and self.run.provider != "anthropic"
 
     @property
     def told_all(self) -> bool:

@@ -181,7 +181,7 @@ class Stream(RuleBasedStateMachine):
         assert run.total_tokens == (max(counts[-1], sum(counts[:-1])) or None)
         assert len(run.chunk_times_ms) == self.timed
         assert self.collector.done == self.done
-        ended = self.done and self.usage not in (None, {"total_tokens": 0})
+        ended = self.done and (bool(self.timed) if self.usage is None else self.usage != {"total_tokens": 0})
         assert self.collector.complete == (bool(self.finish) or ended)
         assert self.collector.received == bool(self.timed)
         # One alone before the last is what Anthropic's streams leave out.
