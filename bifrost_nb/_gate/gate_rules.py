@@ -155,7 +155,7 @@ def _parse(name: str, wanted: Any, frame: pd.DataFrame) -> Rule:
     limit = number(wanted)
     if limit is not None and math.isfinite(limit):
         more = higher_is_better(figure.column) and figure.column != ANSWERED
-        return Rule(name, "at least" if more else "at most", limit, False, figure)
+        return Rule(name, "at least" if more else "at most", _share(name, figure, limit), False, figure)
     found = _TEXT.match(wanted) if isinstance(wanted, str) else None
     if found is None:
         raise ConfigurationError(
@@ -171,7 +171,7 @@ def _parse(name: str, wanted: Any, frame: pd.DataFrame) -> Rule:
         value = _number(name, found["margin"], found["percent"]) if found["margin"] else default_margin(figure.column)
     else:
         kind = "at least" if found["limit"].lower() == "at least" else "at most"
-        value, percent = _number(name, found["value"], found["share"]), False
+        value, percent = _share(name, figure, _number(name, found["value"], found["share"])), False
     relative = kind in ("not worse", "better")
     if relative and percent and score:
         raise ConfigurationError(f"{name}: a margin of scores is in their own unit: 0.02 for two points, not a share.")
@@ -187,6 +187,12 @@ def _number(name: str, text: str, percent: str | None) -> float:
         return float(text) / (100 if percent else 1)
     except ValueError:
         raise ConfigurationError(f"{name}: {plain(text, 40)} is no number.") from None
+
+
+def _share(name: str, figure: Figure, limit: float) -> float:
+    if figure.unit == "share" and not 0 <= limit <= 1:
+        raise ConfigurationError(f"{name} is a share from 0 to 1, not {limit:g}.", hint="Write 0.05, or 'at most 5%'.")
+    return limit
 
 
 def _figure(name: str, frame: pd.DataFrame) -> Figure:

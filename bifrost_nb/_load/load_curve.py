@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .._client.portal import portal
 from .._compare.api_choice import decided_kind, kind_of, parameters_for, system_for
 from .._compare.progress import Bar
+from .._compare.verdict import amount
 from .._display.describe import duration, usd
 from .._display.table import Table
 from .._keys import guard_headers
@@ -299,7 +300,9 @@ class LoadCurve:
 
     def _table(self) -> Table:
         self._wait_a_moment()
-        limits = ", ".join(f"{name} {'≥' if LIMITS[name] else '≤'} {value:g}" for name, value in self.slo.items())
+        limits = ", ".join(
+            f"{name} {'≥' if LIMITS[name] else '≤'} {amount(value, name)}" for name, value in self.slo.items()
+        )
         wanted = f"at least {self.target:.0%} of the calls answered" + (f" with {limits}" if limits else "")
         held = "no rate holds" if self.rate is None else f"holds {self.rate:g} calls a second"
         rows = [{title: _shown(name, row) for name, title in SHOWN.items()} for row in self._rows()]

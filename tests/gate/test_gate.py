@@ -171,6 +171,8 @@ def test_a_margin_as_a_share_is_of_the_baseline() -> None:
         ({"p99_ms": "not worse by 10%"}, "held to a limit only"),
         ({"score": "not worse by 2%"}, "0.02 for two points"),
         ({"score": "quite good"}, "is no rule"),
+        ({"error_rate": 5}, "a share from 0 to 1, not 5. Write 0.05"),  # it passed "at most 500%"
+        ({"error_rate": "at most 5"}, "a share from 0 to 1"),
         ({"score": True}, "is no rule"),
         ({"score": 0.9, "candidate": "azure/c"}, "no variant"),
         ({"score": "better", "baseline": "azure/bb"}, "no variant"),

@@ -82,6 +82,7 @@ def test_the_planted_capacity_is_found(narrow: str, tmp_path: Path) -> None:
     assert "At 5 and 15 calls a second too few calls were sent to tell whether 95% are good (at 5 10 of 10" in repr(
         curve
     )
+    assert "with total_ms ≤ 400 ms" in repr(curve)
     assert "n < 20" in repr(curve)  # of the first rate, which is no p95
     assert re.findall(r"<th [^>]*>([^<]*)", curve._repr_html_())[:2] == ["calls a second", "holds"]
     chart = curve.plot()
