@@ -67,12 +67,23 @@ def test_the_least_limit_of_an_answer_is_in_the_estimate(client: Client, gateway
         {"api": "responses", "tools": "t", "inputs": {"x": ["bird", "tree"], "t": [None, [{"type": "web_search"}]]}},
         {"chat": True, "extra": {"web_search_options": {}}},
         {"chat": True, "service_tier": "priority"},
+        {"chat": True, "prompt": "word " * 150_000 + "{{x}}"},
     ],
-    ids=["image", "speech", "conversation", "repository", "search", "search of a row", "search of a chat", "tier"],
+    ids=[
+        "image",
+        "speech",
+        "conversation",
+        "repository",
+        "search",
+        "search of a row",
+        "search of a chat",
+        "tier",
+        "long",
+    ],
 )
 def test_what_is_not_priced_by_what_is_sent_is_unknown(client: Client, gateway: LocalGateway, options: Any) -> None:
     """A picture is none of its prompt's tokens; turns that the provider or the gateway keeps are not seen here, and
-    the price list has neither its searches nor its tiers."""
+    the price list has neither its searches nor its tiers, be they of speed or of length."""
     asked = {"deployments": [OTHER], **ASKED, **options, "client": client}
     if options.get("api") in ("image", "speech"):
         del asked["max_tokens"]
