@@ -352,7 +352,7 @@ class Collector:
         """What a chunk adds to the text of a choice, kept."""
         text = content_text(choice)
         if text and "message" in choice and "delta" not in choice:  # some providers end by saying all of it once more
-            text = text.removeprefix("".join(self._texts.get(index, ())))
+            text = self._beyond(text, self._texts.get(index, []))
         if text:
             self._texts.setdefault(index, []).append(text)
         if refusal_text(choice):
@@ -360,6 +360,13 @@ class Collector:
         if not text and (text := choice_text(choice)):
             self._instead.setdefault(index, []).append(text)
             text = "" if index in self._texts else text
+        return text
+
+    def _beyond(self, text: str, said: list[str]) -> str:
+        """`text` without what was `said` before, which becomes one, so that a shorter text needs no look at it."""
+        if said and len(text) >= len(said[0]):
+            said[:] = ["".join(said)]
+            return text.removeprefix(said[0])
         return text
 
     def _rest(self, choice: dict[str, Any], index: int) -> None:

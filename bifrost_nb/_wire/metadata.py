@@ -31,6 +31,8 @@ __all__ = [
 ]
 
 _NAME_LIMIT = 200
+_MOST_COUNTS = 100
+"""More than any usage has names."""
 _NOTHING: Mapping[str, Any] = {}
 
 
@@ -222,6 +224,7 @@ def merged_usage(known: Mapping[str, Any] | None, newer: Mapping[str, Any]) -> d
 
 
 def _counting(known: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, Any]:
+    known = known if len(known) <= _MOST_COUNTS else {}  # else names that are new in each chunk would take ever longer
     return {**known, **{name: value for name, value in newer.items() if value or not known.get(name)}}
 
 

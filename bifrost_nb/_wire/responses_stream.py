@@ -87,6 +87,7 @@ class ResponseEvents:
         """The places of calls whose arguments came with their name: what follows says them once more."""
         self._places: dict[str, Any] = {}
         """Where each call stands, by its id: some give the same place to all."""
+        self._taken: set[Any] = set()
         self._moved: dict[Any, Any] = {}
         """The place of the latest call, by the place that its events name."""
         self._reasoned = False
@@ -157,8 +158,8 @@ class ResponseEvents:
         if not identity:
             return place
         if identity not in self._places:
-            taken = place in self._places.values()
-            self._places[identity] = _ELSEWHERE + len(self._places) if taken else place
+            self._places[identity] = _ELSEWHERE + len(self._places) if place in self._taken else place
+            self._taken.add(self._places[identity])
         self._moved[place] = self._places[identity]
         return self._places[identity]
 

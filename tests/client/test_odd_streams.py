@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +14,7 @@ from starlette.responses import Response
 import bifrost_nb as bf
 from bifrost_nb import Client, Run, RunLog
 from bifrost_nb._client.call_notes import NOT_ENDED, TAKEN
+from bifrost_nb._runs.route_collectors import collector_of
 
 from ..admin.servers import Table, json as answer, served
 
@@ -311,3 +313,30 @@ def test_a_latency_that_is_none_costs_no_run(log: RunLog, latency: str, stream: 
             run = client.chat("azure/large", "Hi")
     assert (run.status, run.response, run.latency_ms) == ("ok", "hello", None)
     assert [each.run_id for each in log.read()] == [run.run_id]
+
+
+CALL = {"type": "function_call", "name": "f", "arguments": "{}"}
+HOSTILE: dict[str, Callable[[int], dict[str, Any]]] = {
+    "names of counts": lambda n: chunk("a", usage={"prompt_tokens": n, f"count{n}": 1, "d": {f"count{n}": 1}}),
+    "whole messages": lambda n: {"choices": [{"index": 0, "message": {"content": f"{n:010}"}, "finish_reason": None}]},
+    "calls": lambda n: {"type": "response.output_item.added", "output_index": n, "item": {**CALL, "call_id": f"c{n}"}},
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_no_chunk_takes_longer_the_more_came_before(kind: str) -> None:
+    """Ten thousand that each bring something new take about as long as any others: they ran for seconds."""
+
+    def taken(make: Callable[[int], dict[str, Any]]) -> float:
+        request_type = "responses" if kind == "calls" else "chat_completion"
+        collector = collector_of(
+            "responses" if kind == "calls" else "chat", Run(request_type=request_type), 0.0, (), None
+        )
+        payloads = [json.dumps(make(number)).encode() for number in range(10_000)]
+        began = time.process_time()
+        for start in range(0, len(payloads), 50):
+            collector.feed(payloads[start : start + 50], 1.0)
+        return time.process_time() - began
+
+    plain = {"type": "response.output_item.added", "output_index": 0, "item": {**CALL, "call_id": "c"}}
+    assert taken(HOSTILE[kind]) < 4 * taken(lambda _: plain if kind == "calls" else chunk("a", usage=USAGE))
