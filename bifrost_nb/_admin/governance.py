@@ -170,6 +170,12 @@ def _budgets(holder: Row) -> list[Row]:
     return [*objects(holder.get("budgets")), *objects([holder.get("budget")])]
 
 
+def _in_keys(keys: list[Row], parts: Callable[[Row], list[Row]]) -> dict[str, Row]:
+    """Each part as its virtual key, and the providers in it, have it: with what is used by now, by its id."""
+    holders = [holder for key in keys for holder in (key, *objects(key.get("provider_configs")))]
+    return {str(part.get("id")): part for holder in holders for part in parts(holder)}
+
+
 def _owners(keys: list[Row], parts: Callable[[Row], list[Row]]) -> dict[str, Row]:
     """The owner of each part of a virtual key, by the part's id."""
     owners: dict[str, Row] = {}
@@ -184,7 +190,8 @@ def _owners(keys: list[Row], parts: Callable[[Row], list[Row]]) -> dict[str, Row
 
 async def _owned(access: Access, rows: Any, keys: list[Row], parts: Callable[[Row], list[Row]]) -> list[Row]:
     """`rows`, each with its owner: a virtual key, a model, or None."""
-    found, owners = objects(rows), _owners(keys, parts)
+    now = _in_keys(keys, parts)
+    found, owners = [{**row, **now.get(str(row.get("id")), {})} for row in objects(rows)], _owners(keys, parts)
     if any(str(row.get("id")) not in owners and not (row.get("team_id") or row.get("customer_id")) for row in found):
         owners = await _models(access, parts) | owners
     return [

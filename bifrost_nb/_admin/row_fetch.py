@@ -64,8 +64,10 @@ async def rule_rows(access: Access) -> list[Mapping[str, Any]]:
     return await paged(access, "/api/governance/routing-rules", "rules", missing=_NO_RULES)
 
 
-async def paged(access: Access, path: str, name: str, *, missing: str | None = None) -> list[Mapping[str, Any]]:
-    """The objects under `name` of all pages of `path`, each id once.
+async def paged(
+    access: Access, path: str, name: str, *, missing: str | None = None, now: bool = False
+) -> list[Mapping[str, Any]]:
+    """The objects under `name` of all pages of `path`, each id once; `now`: out of the gateway's memory, in any order.
 
     100 a page, since more are not given at once (and fewer by one that says how many there are); a gateway without
     paging sends all each time.
@@ -73,7 +75,8 @@ async def paged(access: Access, path: str, name: str, *, missing: str | None = N
     found: dict[str, Mapping[str, Any]] = {}
     offset = 0
     for _ in range(MOST_PAGES):
-        answer = await access.get_object(path, {"limit": 100, "offset": offset}, missing=missing)
+        asked = {"limit": 100, "offset": offset, **({"from_memory": "true"} if now else {})}
+        answer = await access.get_object(path, asked, missing=missing)
         page = objects(answer.get(name))
         new = {row["id"]: row for row in page if isinstance(row.get("id"), str) and row["id"] not in found}
         found |= new
@@ -85,9 +88,10 @@ async def paged(access: Access, path: str, name: str, *, missing: str | None = N
 
 
 async def with_keys(access: Access, rows: Callable[[Access, list[Mapping[str, Any]]], Coroutine[Any, Any, T]]) -> T:
-    """`rows` of the gateway's virtual keys, which say whose a budget or a limit is."""
+    """`rows` of the gateway's virtual keys, which say whose a budget or a limit is, and how much of it is used by now:
+    the database learns that up to ten seconds later (measured on 1.3.63 to 2.0.0-prerelease3)."""
     try:
-        keys = await virtual_key_rows(access, own=False)
+        keys = await paged(access, "/api/governance/virtual-keys", "virtual_keys", now=True)
     except NotFound:
         keys = []  # the route of `rows` itself says what is missing
     return await rows(access, keys)

@@ -75,6 +75,26 @@ def test_budgets_and_limits_name_their_owner(client_of: ClientOf, key: dict[str,
     assert KEY["value"] not in budgets.to_csv() + limits.to_csv()
 
 
+def test_what_is_used_is_told_at_once(client_of: ClientOf) -> None:
+    """The gateway's memory knows it when a call is refused, its lists of budgets and limits up to 10 s later."""
+
+    def keys(request: Request) -> dict[str, Any]:
+        at_once = "from_memory=true" in str(request.url)
+        used = {"budget": BUDGET | {"current_usage": 5.5}, "rate_limit": LIMIT | {"request_current_usage": 1000}}
+        return {"virtual_keys": [KEY | (used if at_once else {"budget": BUDGET, "rate_limit": LIMIT})]}
+
+    answers = {
+        "/api/governance/virtual-keys": keys,
+        "/api/governance/budgets": {"budgets": [BUDGET], "count": 1},
+        "/api/governance/rate-limits": {"rate_limits": [LIMIT], "count": 1},
+    }
+    with served(Table(answers)) as url:
+        [budget] = bf.budgets(client_of(url)).to_dict("records")
+        [limit] = bf.rate_limits(client_of(url)).to_dict("records")
+    assert (budget["virtual_key"], budget["budget_usd"], budget["used_usd"]) == ("k1", 5, 5.5)
+    assert (limit["virtual_key"], limit["used_requests"]) == ("k1", 1000)
+
+
 def test_budgets_and_limits_of_a_model_name_it(client_of: ClientOf) -> None:
     """They stand in no virtual key, but in the configuration of their model (its form was read, not measured)."""
     mine = {"id": "m-1", "model_name": "gpt-4o", "provider": "openai", "scope": "global", "budgets": [{"id": "b-2"}]}
