@@ -88,7 +88,10 @@ def rows_of(inputs: Any) -> list[Mapping[str, Any]]:
     else:
         raise ConfigurationError(
             f"inputs must be a DataFrame (of any library), a dict of lists or a list of dicts, not"
-            f" {type(inputs).__name__}."
+            f" {type(inputs).__name__}.",
+            hint="Pass the variable itself, without quotes."
+            if isinstance(inputs, str) and inputs.isidentifier()
+            else None,
         )
     rows = [_without_mark(row) for row in rows]
     for number, row in enumerate(rows):

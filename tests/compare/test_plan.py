@@ -192,6 +192,7 @@ def test_each_deployment_has_its_own_settings() -> None:
         ({"inputs": {"topic": "tea"}}, "must be a list"),
         ({"inputs": ["tea"]}, "Row 0 of inputs must map names to values, not 'tea'. Give the values a name: {'name'"),
         ({"inputs": 5}, "int"),
+        ({"inputs": "tickets"}, "not str. Pass the variable itself, without quotes."),
         ({"inputs": {"topic": ["  ", "x"]}, "prompt": "{{topic}}"}, "empty (row 0 of inputs)"),
         ({"prompt": "No variable."}, "uses none of its columns"),
         ({"prompt": {}}, "no prompt"),

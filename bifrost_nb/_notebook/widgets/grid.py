@@ -193,7 +193,7 @@ class GridView:
         answers = table(shown, ["prompt", *names], label="Answers", titles=True, wide=True, widths=["24%"])
         said = (
             f"{len(rows):,} of {len(state.shown):,} prompts, those with errors and differences first"
-            if more > 0
+            if more > 0 or telling != list(state.shown)
             else state.said()
         )
         return f"<div><div>{escape(said)}</div>{answers}</div>"

@@ -184,7 +184,9 @@
     }
     for (const group of shown.slice(drawn, drawn + PAGE)) section(group);
     drawn = Math.min(drawn + PAGE, shown.length);
-    count.textContent = `${drawn.toLocaleString("en")} of ${shown.length.toLocaleString("en")} row${shown.length === 1 ? "" : "s"} shown, ${groups.size.toLocaleString("en")} in all`;
+    const [some, found, all] = [drawn, shown.length, groups.size].map((number) => number.toLocaleString("en"));
+    const rows = `${found} row${found === "1" ? "" : "s"}`;
+    count.textContent = (some === found ? rows : `${some} of ${rows} shown`) + (found === all ? "" : `, ${all} in all`);
     more.hidden = drawn >= shown.length;
   }
   draw(true);

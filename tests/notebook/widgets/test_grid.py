@@ -241,6 +241,9 @@ def test_the_static_twin(client: Client, gateway: LocalGateway) -> None:
     assert "<script" not in bundle["text/html"]
     assert "<b>a" not in bundle["text/html"]
     assert "1 to 1 of 1 prompts" in bundle["text/plain"]
+    for failing in (0, 2):  # it was not said where all rows were there
+        html = GridView([("a", run(f"{n}", None if n == failing else "x")) for n in range(3)])._repr_html_()
+        assert ("3 of 3 prompts, those with errors and differences first" in html) == (failing == 2)
 
 
 def test_closing_lets_go(wire: Wire) -> None:  # noqa: F811
