@@ -44,7 +44,7 @@ def test_a_known_table_has_the_known_kappa() -> None:
     assert len(found.disagreements) == 15
     assert found.disagreements.columns[:4].tolist() == ["prompt", "response", "score", "rating"]
     assert "35 of 50 answers (70%)" in found.verdict
-    assert "kappa = 0.40" in repr(found)
+    assert "Beyond chance, agreement is slight to substantial: kappa = 0.40 (95% interval 0." in repr(found)
 
 
 def test_edges_of_kappa() -> None:
@@ -57,7 +57,7 @@ def test_edges_of_kappa() -> None:
     assert "one value is all" in one.verdict
     few = agreement(frame([1, 0, 1], ["up", "down", "down"]), "score", "rating")
     assert np.isnan(few.low)
-    assert "Too few inputs" in few.verdict
+    assert few.verdict.endswith("; kappa = 0.40. Too few inputs for an interval.")
     none = agreement(frame([1, None], [None, "up"]), "score", "rating")
     assert (none.n, none.left_out) == (0, {"judged by one alone": 2})
     assert "Nothing was judged both" in none.verdict

@@ -271,7 +271,7 @@ def test_how_many_inputs_are_needed_grows_with_the_confidence() -> None:
     """What 99 % takes is (2.58 + 1.28)^2 to (1.96 + 1.28)^2 as many, of means and medians."""
     rows = calls(A, times(1, 400, of=1)) + calls(B, times(1, 400, of=2))
     table = frame(rows).assign(score=pd.array(np.random.default_rng(1).random(800), dtype="Float64"))
-    for metric, slack in (("score", 0.02), ("total_ms", 0.2)):
+    for metric, slack in (("score", 0.05), ("total_ms", 0.2)):
         some, more = (
             difference(table, A, B, metric, confidence=share, margin=0.001).needed or 0 for share in (0.95, 0.99)
         )
