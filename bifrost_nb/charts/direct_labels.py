@@ -89,13 +89,16 @@ def label_in_corner(ax: Axes, drawn: Sequence[NamedSeries]) -> bool:
     """
     left, right = ax.get_xlim()
     labels = [one.label for one in drawn if one.label]
+    handles, every = ax.get_legend_handles_labels()
+    if len(every) != len(labels):  # something was there before, which a legend of all names too
+        return False
     colours = [one.colour for one in drawn if one.label]
     for wider in WIDTHS:
         _widen(ax, left, left + wider * (right - left))
         sums = sums_of(taken_cells(ax, drawn))
         for corner in _CORNERS:
             legend = ax.legend(
-                ax.get_legend_handles_labels()[0], labels,
+                handles, labels,
                 loc=corner, frameon=False, fontsize="small", labelcolor=colours, handlelength=3,
             )  # fmt: skip
             box, plot = legend.get_window_extent(), ax.get_window_extent()

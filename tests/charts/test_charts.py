@@ -299,6 +299,27 @@ def test_names_of_steep_lines_side_by_side() -> None:
         assert not any(box.contains(*point) for point in densely(points))
 
 
+def test_a_line_of_ones_own_keeps_its_name() -> None:
+    """Steep lines on axes that hold another one already: a legend names each by its own name."""
+    rows = [
+        one | {"tokens_per_s": 40.0 + 25 * place + number % 9}
+        for place, who in enumerate(
+            ("azure/gpt-35-turbo-instruct", "openai/gpt-4o-mini", "anthropic/claude-sonnet-4-5")
+        )
+        for number, one in enumerate(calls(who, times(place, 200)))
+    ]
+    for one in rows[:20]:
+        one.update(provider="openai", model="x", is_fallback=True)
+    ax = Figure().add_subplot()
+    (own,) = ax.plot([40, 50], [0.2, 0.9], label="my own")
+    charts.tokens(frame(rows), ax=ax)
+    legend = ax.get_legend()
+    assert legend is not None
+    assert len(legend.get_texts()) == 5
+    assert legend.get_texts()[0].get_text() == "my own"
+    assert legend.legend_handles[0].get_color() == own.get_color()  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("seed", some_of(range(8), 3))
 def test_no_leader_crosses_a_line(seed: int) -> None:
     """A leader over the line of another deployment would look like a line itself."""
