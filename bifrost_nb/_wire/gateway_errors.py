@@ -74,6 +74,7 @@ _HINTS: dict[str, str] = {
     "missing_required_headers": "The gateway wants these with every request: bf.Client(..., headers={...}).",
     "content_filter": "The provider's content filter refused it; change the prompt.",
     "content_policy_violation": "The provider's content filter refused it; change the prompt.",
+    "moderation_blocked": "The provider's content filter refused it; change the prompt.",
     "context_length_exceeded": "Shorten the prompt, or ask for a shorter answer.",
     "upstream_credentials_exhausted": "The provider refused every key that the gateway has for it; renew them there.",
 }
@@ -199,8 +200,11 @@ def is_error(payload: object) -> bool:
 
 
 def tells_error(body: bytes) -> bool:
-    """Whether the body of a redirect says what failed: the gateway hands on a provider's status with an error of its
-    own, and a proxy or web server that redirects sends a page or nothing."""
+    """Whether the body of a redirect, or of what should be sound, says what failed.
+
+    The gateway hands on a provider's status with an error of its own, and a proxy or web server that redirects sends a
+    page or nothing.
+    """
     return is_error(_decoded(body))
 
 

@@ -13,10 +13,13 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from starlette.responses import Response
 
 import bifrost_nb as bf
 from bifrost_nb import Client, ConfigurationError, LocalGateway, RunLog, local_gateway
 from tests import lazy
+
+from ..admin.servers import Table, served
 
 DRAW, SPEAK, HEAR = "openai/gpt-image-1", "openai/gpt-4o-mini-tts", "openai/whisper-1"
 
@@ -240,3 +243,18 @@ def test_what_was_paid_for_is_not_lost(client: Client, gateway: LocalGateway, tm
         asyncio.run(draw())
     assert caught.value.run is not None
     assert len(caught.value.run.images) == 1
+
+
+@pytest.mark.parametrize("body", [b'{"error":{"message":"no such voice"}}', b"{\x00\x01\xff", b'{"note":"no error"}'])
+def test_what_fails_with_a_good_status_is_no_sound(log: RunLog, tmp_path: Path, body: bytes) -> None:
+    """The gateway hands a provider's JSON on as sound (captured of 1.4.18 to 2.0.0-prerelease3); raw samples may begin
+    as it does."""
+    answer = Response(body, media_type="audio/mpeg")
+    with served(Table({"/v1/audio/speech": answer})) as url:
+        client = Client(url, log=log, retries=0)
+        if b"such" not in body:
+            assert client.speech(SPEAK, "Hi", voice="alloy").audio_bytes == body
+            return
+        with pytest.raises(bf.GatewayError, match="no such voice"):
+            client.speech(SPEAK, "Hi", voice="alloy", path=tmp_path / "hi.mp3")
+    assert not (tmp_path / "hi.mp3").exists()

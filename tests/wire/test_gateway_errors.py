@@ -197,6 +197,7 @@ def test_the_exception_fits_the_error(info: dict[str, Any], kind: type[GatewayEr
         ),
         (b"Error when parsing request", 400, "max_request_body_size_mb"),
         ({"error": {"code": "content_filter", "message": "m"}}, 400, "change the prompt"),
+        ({"error": {"code": "moderation_blocked", "message": "m"}}, 400, "change the prompt"),
         ({"error": {"code": "context_length_exceeded", "message": "m"}}, 400, "Shorten the prompt"),
         ({"error": {"type": "server_error", "message": "m"}}, None, "try again"),
         ({"error": {"message": 'no supported key found with name "x" for provider: a and model: b'}}, 400, "Configure"),
