@@ -73,7 +73,8 @@ def fill(
 
     if not isinstance(frame, pd.DataFrame):
         raise ConfigurationError(
-            f"fill takes a pandas DataFrame, not a {type(frame).__name__}.", hint="Pass frame.to_pandas()."
+            f"fill takes a pandas DataFrame, not a {type(frame).__name__}.",
+            hint="Pass frame.to_pandas()." if hasattr(frame, "to_pandas") else "Pass pd.DataFrame(...) of it.",
         )
     if not isinstance(prefix, str):
         raise ConfigurationError(f"prefix must be text, not {type(prefix).__name__}.")

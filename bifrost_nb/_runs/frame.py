@@ -38,6 +38,7 @@ def to_frame(runs: Iterable[Run], to: Library = "pandas") -> Any:
     """One row per run, one column per entry of `COLUMNS`, NA where unknown or not of the column's type.
 
     `runs` is any iterable of `Run`; with `to` ``"arrow"`` it is a `pyarrow.Table`, with ``"polars"`` a polars frame.
+    Raises ConfigurationError for what is no run.
 
         bf.to_frame([client.chat("azure/fast", "Hi")])[["total_ms", "cost_usd"]]
     """
@@ -81,6 +82,8 @@ def _values(column: Column[Run], runs: list[Run]) -> list[Any]:
     try:
         return [column.value(run) for run in runs]
     except (TypeError, ValueError, AttributeError, RecursionError):  # a run holds what JSON cannot carry
+        if odd := next((type(run).__name__ for run in runs if not hasattr(run, "run_id")), None):
+            raise ConfigurationError(f"A frame of runs is made of Run objects, not {odd}.") from None
         return [column_value(column, run) for run in runs]
 
 

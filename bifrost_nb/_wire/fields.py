@@ -182,13 +182,23 @@ def configuration_error(error: ValidationError, model: type[BaseModel], given: I
     if unknown:
         passed = ", ".join(f"{quoted(name, 60)}: ..." for name in unknown[:3])
         hint = f"Pass a provider's own parameters as extra={{{passed}}}."
+        if _OF_COMPARE.issuperset(unknown):
+            hint = f"bf.compare takes {' and '.join(unknown)}."
+        if "images" in unknown:
+            hint = (
+                "Put each into a message: {'type': 'image_url', 'image_url': {'url': 'data:...'}}. Or use bf.compare."
+            )
     said = "; ".join(problems.values())
     return ConfigurationError(said if said.endswith("?") else f"{said}.", hint=hint)
 
 
+_OF_COMPARE = frozenset({"inputs", "repeats", "score", "max_cost_usd", "concurrency", "dry_run", "images"})
+"""What one call does not take, and many do."""
+
+
 def _unknown(name: str, known: list[str]) -> str:
     shown = quoted(name, 60)
-    meant = similar(name, known)
+    meant = [] if name in _OF_COMPARE else similar(name, known)
     return f"{shown} is not a parameter{f': did you mean {meant[0]!r}?' if meant else ''}"
 
 

@@ -87,7 +87,7 @@ def test_what_is_wrong_is_told_before_anything_is_sent(client: Client, gateway: 
     """A column that is there already, another library's frame, a placeholder without a column, a wrong schema."""
     with pytest.raises(ConfigurationError, match="'stars' already"):
         fill(client, FRAME.assign(stars=1))
-    with pytest.raises(ConfigurationError, match="pandas DataFrame, not a dict"):
+    with pytest.raises(ConfigurationError, match=r"pandas DataFrame, not a dict\. Pass pd\.DataFrame"):
         fill(client, {"text": ["x"]})  # type: ignore[arg-type]
     with pytest.raises(TemplateError, match="text"):
         fill(client, FRAME[["n"]])

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from bifrost_nb import ConfigurationError
 from bifrost_nb._runs.columns import COLUMNS, NAMES
 from bifrost_nb._runs.frame import frame_from_arrow, table_of, to_frame
 from bifrost_nb._runs.run import Run
@@ -103,6 +104,13 @@ def test_a_value_of_the_wrong_type_is_na_in_its_cell_only(name: str, wrong: Any)
     assert frame[name][1] is pd.NA or frame[name][1] is pd.NaT
     assert frame[name][0] == EXPECTED[name]
     assert frame.drop(columns=name).iloc[1].to_dict() == {k: v for k, v in EXPECTED.items() if k != name}
+
+
+@pytest.mark.parametrize("odd", ["x", {"run_id": "1"}, None])
+def test_what_is_no_run_makes_no_row(odd: Any) -> None:
+    """It became a row of NA."""
+    with pytest.raises(ConfigurationError, match=r"not (str|dict|NoneType)\."):
+        to_frame([Run(), odd])
 
 
 def test_whole_floats_and_integers_fit_each_others_columns() -> None:

@@ -149,6 +149,8 @@ def test_an_unknown_name_brings_the_near_one_and_the_way_around() -> None:
     assert "'max_token' is not a parameter: did you mean 'max_tokens'?" in error.message
     assert "'min_p' is not a parameter" in error.message
     assert error.hint == "Pass a provider's own parameters as extra={'max_token': ..., 'min_p': ...}."
+    assert str(wrong(score=1, repeats=2)).endswith("'repeats' is not a parameter. bf.compare takes score and repeats.")
+    assert "{'type': 'image_url'" in str(wrong(images=["a.png"]))  # no provider takes them beside the messages
 
 
 def test_a_key_in_a_wrong_place_is_not_shown() -> None:
