@@ -13,7 +13,7 @@ from .._runs.collector import FEWER_CHOICES, HELD_BACK
 from .._runs.cost import broken_off
 from .._runs.run import Attempt, Run
 
-__all__ = ["is_shared", "notes_for"]
+__all__ = ["is_shared", "missing_notes", "notes_for"]
 
 EXTRA_DROPPED = "The gateway is of a version that drops extra= in silence (up to 1.4.0): no provider saw it."
 CANCEL_NOT_PASSED_ON = (
@@ -82,7 +82,7 @@ def is_shared(note: str) -> bool:
 
 def notes_for(run: Run) -> list[str]:
     """The notes of a run whose status and gateway version are known as far as they will be."""
-    notes = _missing(run)
+    notes = missing_notes(run)
     if any(map(_unanswered, run.attempts[:-1])):
         notes.append(BILLED_TWICE)
     if run.status in ("error", "timeout", "truncated") and any(last.taken for last in run.attempts[-1:]):
@@ -98,7 +98,7 @@ def notes_for(run: Run) -> list[str]:
     return notes
 
 
-def _missing(run: Run) -> list[str]:
+def missing_notes(run: Run) -> list[str]:
     """What was asked for and is not in a good answer."""
     if run.status != "ok" or run.cache_hit:
         return []

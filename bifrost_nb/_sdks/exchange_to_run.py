@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import orjson
 
+from .._client.call_notes import missing_notes
 from .._client.dispatch import describe, status_of
 from .._keys import keys_sent, tool_keys, without_tool_keys
 from .._runs.collector import NOTHING_COUNTED, Collector, parsed
@@ -93,6 +94,7 @@ def read(exchange: Exchange, secrets: Sequence[str] = ()) -> Run:
     if error is not None:
         describe(run, error, (*exchange.secrets, *sent))
     run.status = status
+    run.notes += missing_notes(run)
     return run
 
 

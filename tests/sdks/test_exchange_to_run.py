@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from bifrost_nb import Run
+from bifrost_nb._client.call_notes import NOT_ENDED, REFUSAL_LOST
 from bifrost_nb._runs.cost import Price, add_price_cost
 from bifrost_nb._runs.log.codec import decode, encode
 from bifrost_nb._runs.redact_hook import hide_keys
@@ -259,6 +261,16 @@ def test_halves_of_a_character_in_two_chunks() -> None:
     chunks = [b'data: {"choices":[{"index":0,"delta":{"content":"%s"}}]}\n\n' % part.encode() for part in parts]
     run = read(exchange(WIRES["openai"], [*chunks, b"data: [DONE]\n\n"]))
     assert (run.status, run.response) == ("ok", "ok 😀 end")
+
+
+def test_what_an_answer_lacks_is_noted() -> None:
+    """As on the client's own runs: no reason for its end, or a refusal that gateways drop from streams (captured)."""
+    usage = b'"usage":{"prompt_tokens":7,"completion_tokens":5,"total_tokens":12}'
+    said = b'data: {"choices":[{"index":0,"delta":{"content":"Once"}}],%b}\n\ndata: [DONE]\n\n' % usage
+    silent = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],%b}\n\ndata: [DONE]\n\n' % usage
+    wire = replace(WIRES["openai"], question=WIRES["openai"].question | {"stream": True})
+    assert read(exchange(wire, [said])).notes == [NOT_ENDED]
+    assert read(exchange(wire, [silent])).notes == [REFUSAL_LOST]
 
 
 @EACH
