@@ -652,7 +652,8 @@ class Comparison:
         of those the runs of `baseline_variant`, by default the variant with the candidate's name or the only one.
         `mixed` and `seed` are as in `bf.difference`.
         `candidate` may be left out where one variant is left. Times measured at another hour are not compared, so a
-        rule of times against a file is undecided. An answer that never came counts as the worst score.
+        rule of times against a file is undecided. An answer that never came counts as the worst score, and as later
+        than any limit of a time.
 
         Raises ConfigurationError for an unknown figure, variant or rule, LogError for a file that cannot be read.
         """

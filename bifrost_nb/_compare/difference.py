@@ -47,7 +47,16 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-__all__ = ["Difference", "DifferenceOptions", "Mixed", "Outcome", "PairedRuns", "difference", "difference_of"]
+__all__ = [
+    "Difference",
+    "DifferenceOptions",
+    "Mixed",
+    "Outcome",
+    "PairedRuns",
+    "difference",
+    "difference_of",
+    "rare_kind",
+]
 
 Mixed = Literal["refuse", "drop", "keep"]
 Outcome = Literal["a", "b", "equal", "unsure", "refused"]
@@ -140,8 +149,7 @@ class Difference:
             return None
         if self.outcome not in ("a", "b", "equal"):
             return None
-        rare = math.ceil(1 / (1 - 0.05 ** (1 / self.n)))  # what one sample of `n` in twenty has none of
-        return f"A mean depends on the dearest inputs, and {self.n} inputs may hold none of a kind that is 1 in {rare}"
+        return rare_kind(self.n)
 
     @property
     def winner(self) -> str | None:
@@ -176,6 +184,12 @@ class Difference:
 
         asked = f"{self.a} against {self.b}, {self.metric}"
         return f"<p><strong>{text(asked)}</strong><br>{text(self.verdict)}</p>"
+
+
+def rare_kind(inputs: int) -> str:
+    """What a mean of so few inputs may not have met."""
+    rare = math.ceil(1 / (1 - 0.05 ** (1 / inputs)))  # what one sample of so many in twenty has none of
+    return f"A mean depends on the dearest inputs, and {inputs} inputs may hold none of a kind that is 1 in {rare}"
 
 
 class _Question(NamedTuple):

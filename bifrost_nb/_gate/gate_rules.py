@@ -15,8 +15,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from .._compare import groups
-from .._compare.difference import FEWEST_INPUTS, FEWEST_INPUTS_P95, Mixed, difference
-from .._compare.metrics import Statistic, default_margin, higher_is_better, is_score, score_columns
+from .._compare.difference import (
+    FEWEST_INPUTS,
+    FEWEST_INPUTS_MONEY,
+    FEWEST_INPUTS_P95,
+    Mixed,
+    difference,
+    rare_kind,
+)
+from .._compare.metrics import Statistic, default_margin, higher_is_better, is_score, is_time, score_columns
 from .._compare.summary import measured
 from .._compare.verdict import amount, counts_text
 from .._numbers import number
@@ -260,8 +267,13 @@ def _sentence(rule: Rule, sides: Sides, found: _Interval, outcome: GateOutcome, 
             "failed": f"{wrong} {edge}",
             "undecided": f"cannot be told from {edge}",
         }
-    more = _more(found, limit) if outcome == "undecided" else ""
+    more = _more(found, limit) if outcome == "undecided" else _rare(rule, found.n)
     return f"{rule.name}: {found.words}: {said[outcome]} ({basis}).{more}"
+
+
+def _rare(rule: Rule, n: int) -> str:
+    """What a verdict on money cannot know from so few inputs, as `Difference.caution` says it."""
+    return f" {rare_kind(n)}." if rule.figure.column == "cost_usd" and n < FEWEST_INPUTS_MONEY else ""
 
 
 def _more(found: _Interval, limit: float) -> str:
@@ -337,7 +349,9 @@ def _quantile(values: Any, weights: Any, n: int, share: float, confidence: float
         most = np.where(below < n - 1e-9, beta.ppf(1 - tail, below + 1, n - below), 1.0)
     low, high = int(np.argmax(most >= share)), ordered[fewest >= share]
     bounded = low > 0 or 1 - tail ** (1 / n) < share  # else nothing is known below the smallest
-    estimate = float(np.quantile(values, share))
+    with np.errstate(invalid="ignore"):
+        estimate = float(np.quantile(values, share))
+    estimate = math.inf if math.isnan(estimate) else estimate  # between two that never came
     return estimate, float(ordered[low]) if bounded else -math.inf, float(high[0]) if len(high) else math.inf
 
 
@@ -353,7 +367,7 @@ def _relative(rule: Rule, sides: Sides) -> tuple[_Bounds, float]:
         )
     import pandas as pd
 
-    ours, words = _ready(figure, sides.candidate, candidate=True)
+    ours, words = _ready(figure, sides.candidate, candidate=True, relative=True)
     theirs, _ = _ready(figure, sides.baseline, candidate=False)
     if ours.empty or theirs.empty:
         who = sides.name if ours.empty else sides.baseline_name
@@ -410,12 +424,13 @@ def _unlike(side: pd.DataFrame, sides: Sides) -> str | None:
     return None
 
 
-def _ready(figure: Figure, frame: pd.DataFrame, *, candidate: bool) -> tuple[pd.DataFrame, str]:
+def _ready(figure: Figure, frame: pd.DataFrame, *, candidate: bool, relative: bool = False) -> tuple[pd.DataFrame, str]:
     """The rows that count for `figure`, and what is to be said about them.
 
-    A run that a person or a budget stopped says nothing of a deployment. An answer that never came is an error, and for
-    a score the worst there is: a deployment that fails on what is hard would else be better for it. Of a baseline it
-    is left out, which is to the baseline's favour.
+    A run that a person or a budget stopped says nothing of a deployment. An answer that never came is an error, for a
+    score the worst there is, and later than any limit: a deployment that fails on what is hard, or ends what takes
+    long, would else be better for it. Of a baseline it is left out, which is to the baseline's favour; so it is where
+    two times or costs are paired, and said.
     """
     import pandas as pd
 
@@ -427,10 +442,15 @@ def _ready(figure: Figure, frame: pd.DataFrame, *, candidate: bool) -> tuple[pd.
         return frame.iloc[:0].assign(**{figure.column: pd.array([], dtype="Float64")}), ""
     values = frame[figure.column].astype("Float64")
     said = ""
-    if candidate and is_score(figure.column) and (failed := int((~answered).sum())) and answered.any():
+    if candidate and (failed := int((~answered).sum())) and answered.any():
+        never = f"{failed:,} {'answer that' if failed == 1 else 'answers that'} never came"
         worst = min(0.0, float(values[answered].min())) if values[answered].notna().any() else 0.0
-        frame, values = _as_answered(frame, answered), values.where(answered, worst)
-        said = f", with {failed:,} {'answer that' if failed == 1 else 'answers that'} never came counted as {worst:g}"
+        late = is_time(figure.column) and not relative
+        if late or is_score(figure.column):
+            frame, values = _as_answered(frame, answered), values.where(answered, math.inf if late else worst)
+            said = f", with {never} counted as {'later than all' if late else f'{worst:g}'}"
+        else:
+            said = f", without {never}"
     frame = frame.assign(**{figure.column: values})
     return frame[measured(frame) & frame[figure.column].notna()], said
 

@@ -138,6 +138,26 @@ def test_answers_that_never_came_count() -> None:
     assert "by 0 (" in back.checks[0].sentence
 
 
+def test_what_never_came_is_late() -> None:
+    """Of 100 calls 14 ended at the time limit: their p95 is beyond any limit, and what pairs leave out is said."""
+    table = scored(np.r_[np.full(86, 500.0), np.full(14, 30_000.0)], np.full(100, 500.0), "total_ms")
+    table["cost_usd"] = pd.array([0.001] * 200, dtype="Float64")
+    table.loc[86:99, ["status", "cost_usd"]] = ["error", pd.NA]
+    found = gate(table, A, baseline=B, p95_ms=800, p50_ms="not worse by 10%", cost_usd_per_1000="not worse by 10%")
+    late, median, cost = found.checks
+    assert (late.outcome, late.estimate) == ("failed", math.inf)
+    assert "with 14 answers that never came counted as later than all" in late.sentence
+    assert all("without 14 answers that never came" in check.sentence for check in (median, cost))
+    assert gate(table, A, p50_ms=800).outcome == "passed", "half were in time, whatever became of the others"
+
+
+def test_money_of_few_inputs_is_said_to_be_of_few() -> None:
+    """Ten inputs may hold none of a kind that is one in four; a verdict on their cost says so, as a difference does."""
+    few, more = (gate(scored(np.full(n, 0.001), np.ones(n), "cost_usd"), A, cost_usd_per_1000=2) for n in (10, 40))
+    assert "10 inputs may hold none of a kind that is 1 in 4." in str(few)
+    assert "may hold none" not in str(more)
+
+
 def test_quantiles_have_exact_ends() -> None:
     """The upper end of the 95th percentile exists from 59 inputs on, and repeats do not stand in for inputs."""
     few = gate(scored(np.arange(58), np.ones(58), "total_ms"), A, p95_ms=1000).checks[0]
