@@ -76,7 +76,7 @@ BROKEN = {
 def stage() -> Iterator[LocalGateway]:
     """A server that says what a script says, for every deployment that was ever asked."""
     names = sorted({asked_for(call) for calls in CALLS.values() for call in calls.values()})
-    with local_gateway(speed=100, dialect="1.3", deployments=[{"id": name} for name in names]) as gateway:
+    with local_gateway(speed=100, dialect="1.5", deployments=[{"id": name} for name in names]) as gateway:
         yield gateway
 
 
