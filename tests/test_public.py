@@ -356,6 +356,13 @@ def test_documents_import_only_what_is_public(path: Path) -> None:
     assert modules <= PUBLIC_MODULES
 
 
+def test_nobody_is_told_to_install_what_no_index_has() -> None:
+    """This package is installed from its folder: by its name an index has nothing, or somebody else's."""
+    told = re.compile(r"""pip install ["'\\]*bifrost-nb""")
+    texts = {path.name: path.read_text(encoding="utf-8") for path in [*DOCUMENTS, *PACKAGE.rglob("*.py")]}
+    assert [name for name, text in texts.items() if told.search(text)] == []
+
+
 def test_httpx_is_one_file_away() -> None:
     """Of our own calls a single file uses httpx, so that another library can take its place there."""
     used = {

@@ -95,7 +95,7 @@ class Best:
     def _repr_html_(self) -> str:
         from .._display.html import text
 
-        return f"<p><strong>{text(self.metric)}</strong><br>{text(self.verdict)}</p>"
+        return f"<p><strong>Best in {text(self.metric)}</strong><br>{text(self.verdict)}</p>"
 
 
 def _listed(names: Sequence[str]) -> str:

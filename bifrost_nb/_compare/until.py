@@ -99,7 +99,7 @@ class Decision:
     def _repr_html_(self) -> str:
         from .._display.html import text
 
-        return f"<p><strong>{text(self.metric)}</strong><br>{text(self.verdict)}</p>"
+        return f"<p><strong>Decision by {text(self.metric)}</strong><br>{text(self.verdict)}</p>"
 
 
 class Looks:

@@ -65,7 +65,7 @@ def export_mlflow(
         import mlflow
         from mlflow.exceptions import MlflowException
     except ModuleNotFoundError:
-        raise ConfigurationError("MLflow is not installed.", hint="Run `pip install 'bifrost-nb[mlflow]'`.") from None
+        raise ConfigurationError("MLflow is not installed.", hint="Run `pip install mlflow-skinny`.") from None
     secrets = secrets_of(comparison)
     try:
         store = mlflow.MlflowClient(tracking_uri=tracking_uri)

@@ -138,7 +138,8 @@ def _exporters(endpoint: str | None, keys: Mapping[str, str], exporter: Any, log
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     except ModuleNotFoundError:
         raise ConfigurationError(
-            "OpenTelemetry is not installed.", hint="Run `pip install 'bifrost-nb[otel]'`."
+            "OpenTelemetry is not installed.",
+            hint="Run `pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http`.",
         ) from None
     base = None if endpoint is None else endpoint.rstrip("/")
     return (

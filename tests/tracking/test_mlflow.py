@@ -178,9 +178,9 @@ def test_a_server_that_goes_away(comparison: Comparison, monkeypatch: pytest.Mon
 
 
 def test_without_the_extra(comparison: Comparison, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error names the extra."""
+    """The error names the library."""
     monkeypatch.setitem(sys.modules, "mlflow", None)
-    with pytest.raises(ConfigurationError, match=r"bifrost-nb\[mlflow\]"):
+    with pytest.raises(ConfigurationError, match="pip install mlflow-skinny"):
         bf.export_mlflow(comparison)
 
 
