@@ -10,7 +10,6 @@ import orjson
 import pytest
 
 from bifrost_nb import Client, LocalGateway, RunLog, local_gateway
-from bifrost_nb._runs.late_facts import tells_part_of_latency
 
 FOLDER = Path(__file__).parents[1] / "engine" / "samples"
 FILES = sorted(path for path in FOLDER.glob("core-*/*") if path.stem != "calls")
@@ -135,6 +134,6 @@ def test_a_captured_answer_becomes_its_run(stage: LocalGateway, path: Path, tmp_
     assert (run.finish_reason or "", run.total_tokens) == (facts.finish_reason, facts.total_tokens)
     assert run.served == facts.served
     assert (run.is_fallback, run.fallback_index) == (facts.fallback_index > 0, facts.fallback_index)
-    assert run.latency_ms == 7 or tells_part_of_latency(run)  # the stage is of an old version
+    assert run.latency_ms == 7
     if "logprobs" in path.stem and path.parent.name != "core-1.4.0":
         assert run.logprobs is not None
