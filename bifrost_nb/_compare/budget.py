@@ -20,8 +20,9 @@ from .._runs.pending import is_pending
 if TYPE_CHECKING:
     from .._client.client import Client
     from .._runs.run import Run
+    from .comparison import Comparison
 
-__all__ = ["Budget", "budget_of"]
+__all__ = ["Budget", "budget_of", "overspent"]
 
 COST_WAIT_S = 15.0
 """A cost that has not come by then will not: the estimate stands. The log is looked through for 12 s."""
@@ -129,3 +130,18 @@ def budget_of(client: Callable[[], Client], max_cost_usd: float | None) -> Budge
     if max_cost_usd is None:
         return None
     return Budget(max_cost_usd, 1, lambda run: client().sender().costs.estimate_usd(run))
+
+
+def overspent(comparison: Comparison) -> str | None:
+    """Where all calls were under way before a cost was known, nothing was left to stop, and more was spent."""
+    progress = comparison.progress
+    if progress.limit_usd is None or comparison.missing:
+        return None
+    frame = comparison.frame_now()
+    spent = float(frame.loc[frame["started_at"] >= progress.began_at, "cost_usd"].sum())  # the log's were paid before
+    if spent <= progress.limit_usd:
+        return None
+    return (
+        f"The answers cost {usd(spent)}, more than max_cost_usd={progress.limit_usd:g}: all calls were under way before"
+        " it was known what one costs. A lower concurrency leaves more to stop."
+    )

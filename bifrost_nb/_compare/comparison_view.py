@@ -16,6 +16,7 @@ from .._runs.redact_hook import as_written
 from .._safe_text import plain
 from . import groups
 from .api_choice import kinds_note
+from .budget import overspent
 from .groups import SEPARATOR
 from .metrics import is_score
 from .progress import summary_line
@@ -219,6 +220,7 @@ def _notes(comparison: Comparison, keep: Callable[[str], str] | None = None) -> 
         )
     if (kinds := kinds_note(comparison.plan)) is not None:
         notes.append(kinds)
+    notes += [] if (over := overspent(comparison)) is None else [over]
     scores = [note if keep is None else keep(note) for note in comparison.score_notes]
     return [*notes, *_days(comparison), *reasons, *scores]
 

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from .._client.call_notes import is_shared
@@ -76,6 +77,9 @@ class Progress:
     """What the user should know: a deployment given up, the budget reached."""
     said: str | None = None
     """What a bar says beside the counts."""
+    limit_usd: float | None = None
+    """What may be spent."""
+    began_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
     def finished(self) -> int:
@@ -123,7 +127,8 @@ class Sweep:
     ) -> None:
         self.client, self.plan, self.sink, self.finished = client, plan, sink, finished
         self.results = RunStore(done)
-        self.progress = Progress(total=len(plan.trials), reused=len(done), notes=notes_on(plan, done))
+        limit = None if budget is None else budget.limit_usd
+        self.progress = Progress(total=len(plan.trials), reused=len(done), notes=notes_on(plan, done), limit_usd=limit)
         self._ways = {
             asked.name: _DeploymentQueue(asked, ConcurrencyLimiter(asked.concurrency, asked.requests_per_minute))
             for asked in plan.asked

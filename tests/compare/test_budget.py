@@ -46,6 +46,21 @@ def test_costs_that_come_late_are_gone_from_the_judges_money(
     assert compared.frame["score_error"].dropna().str.startswith("not judged: max_cost_usd is reached").all()
 
 
+@pytest.mark.parametrize(("limit", "over"), [(5.5, True), (6.5, False)])
+def test_a_limit_that_nothing_could_keep_is_told(
+    client: Client, gateway: LocalGateway, limit: float, over: bool
+) -> None:
+    """All six were under way before the first cost came; what the log had before is not counted again."""
+    gateway.script([{"deployment": A, "text": ["x"], **LATE}])
+    found = ask(client, concurrency=6, max_cost_usd=limit)
+    found.wait_for_costs()
+    assert asked(gateway, A) == 6
+    for told in (repr(found), found._repr_html_(), repr(pickle.loads(pickle.dumps(found)))):
+        assert ("more than max_cost_usd=5.5" in told) == over
+    again = ask(client, concurrency=6, max_cost_usd=limit)
+    assert (again.progress.reused, "more than max_cost_usd" in repr(again)) == (6, False)
+
+
 @pytest.mark.parametrize("dear", ["answers", "judge"])
 def test_a_deployment_is_as_dear_as_its_own_calls(client: Client, gateway: LocalGateway, dear: str) -> None:
     """A judge that costs a hundred times as much as the answers is no bargain until its first cost has come, and one

@@ -69,7 +69,7 @@ class Round:
         """Counts over all deployments; notes each once."""
         total = Progress(total=0)
         for each in fields(Progress):
-            if each.name not in ("notes", "said"):
+            if each.type == "int":
                 setattr(total, each.name, sum(getattr(sweep.progress, each.name) for sweep in self._sweeps))
         total.notes = list(dict.fromkeys(note for sweep in self._sweeps for note in sweep.progress.notes))
         return total
