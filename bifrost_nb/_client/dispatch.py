@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from .._keys import secrets_in, tool_keys, without_keys
 from .._runs.collector import Collector
-from .._runs.late_facts import tells_part_of_latency
+from .._runs.late_facts import learn_version
 from .._runs.log.log import RunLog
 from .._runs.pieces import Pieces
 from .._runs.redact_hook import Redact
@@ -261,9 +261,7 @@ class Sender:
         run.base_url, run.total_ms = self.base_url, sending.now_ms() if ended_ms is None else ended_ms
         sending.collector.finish(run.total_ms)
         if self._version is not None:
-            run.gateway_version = _told(self._version)
-        if tells_part_of_latency(run):
-            run.latency_ms = None  # the gateway's log has all of it
+            learn_version(run, _told(self._version))
         if error is not None:
             describe(run, error, sending.secrets)
         run.status = status

@@ -19,6 +19,7 @@ __all__ = [
     "add_log_rows",
     "answered_in",
     "is_one_of_several",
+    "learn_version",
     "request_type_of",
     "row_tells_part_of_latency",
     "tells_all_tokens",
@@ -73,6 +74,13 @@ def is_one_of_several(run: Run, row: Row) -> bool:
 def tells_all_tokens(run: Run) -> bool:
     """Whether an answer that took several calls of the model has the tokens of all; on 1.4.18 it has the last's."""
     return version_numbers(run.gateway_version) >= (1, 5)
+
+
+def learn_version(run: Run, version: str | None) -> None:
+    """Take the version of the gateway that answered `run`, which says what its figures mean."""
+    run.gateway_version = version
+    if tells_part_of_latency(run):
+        run.latency_ms = None  # the gateway's log has all of it
 
 
 def tells_part_of_latency(run: Run) -> bool:

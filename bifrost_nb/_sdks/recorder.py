@@ -22,7 +22,7 @@ from weakref import WeakKeyDictionary
 from .._client.client import Client, chosen_client
 from .._client.portal import portal
 from .._client.transport import NetworkRoute, route_to
-from .._runs.late_facts import tells_part_of_latency
+from .._runs.late_facts import learn_version
 from .._runs.pending import cost_follows
 from .._runs.run import Run
 from .._runs.trace_ids import traceparent
@@ -146,9 +146,8 @@ class Recorder:
     def _recorded(self, exchange: Exchange) -> tuple[Run, bytes]:
         """The run of an exchange; its line, where another writer holds the log. Never waits for anybody."""
         run, client = read(exchange, self._secrets), self.client
-        run.base_url, run.gateway_version = self.base_url, self._version
-        if tells_part_of_latency(run):
-            run.latency_ms = None  # the gateway's log has all of it
+        run.base_url = self.base_url
+        learn_version(run, self._version)
         rest = client.log.offer(run, redact=client.redact, secrets=exchange.secrets)
         if not rest:
             self._look_later(run)
