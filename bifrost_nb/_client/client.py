@@ -388,7 +388,7 @@ class Client:
         """
         guard_headers(options)
         call, paths = drawing(self, deployment, prompt, path, options)
-        return finished_media(await asyncio.wrap_future(portal().start(self.send(call))), paths)
+        return finished_media(await portal().awaitable(self.send(call)), paths)
 
     async def aspeech(
         self,
@@ -407,7 +407,7 @@ class Client:
         """
         guard_headers(options)
         call, paths = speaking(self, deployment, text, voice, path, options)
-        return finished_media(await asyncio.wrap_future(portal().start(self.send(call))), paths)
+        return finished_media(await portal().awaitable(self.send(call)), paths)
 
     async def atranscribe(
         self, deployment: str, file: str | os.PathLike[str] | bytes | Run, **options: Unpack[TranscriptionParameters]
@@ -420,7 +420,7 @@ class Client:
         """
         guard_headers(options)
         call = transcription(self, deployment, file, options)
-        return finished_media(await asyncio.wrap_future(portal().start(self.send(call))))
+        return finished_media(await portal().awaitable(self.send(call)))
 
     def count_tokens(
         self, deployment: str, prompt: str | Sequence[Mapping[str, Any]], *, system: str | None = None
@@ -447,7 +447,7 @@ class Client:
             tokens = await client.acount_tokens("openai/gpt-4o-mini", "How long is this?")
         """
         work = count_tokens(self, deployment, counted(prompt, system))
-        return await asyncio.wrap_future(portal().start(work))
+        return await portal().awaitable(work)
 
     def stream(self, deployment: str, prompt: str | Sequence[str], **options: Unpack[TextParameters]) -> Stream:
         """A text completion of `prompt` by `deployment` that arrives piece by piece.
@@ -719,7 +719,7 @@ class Client:
         return finished(self.run_on_loop(self.send(call)))
 
     async def _awaited(self, call: Call) -> Run:
-        return finished(await asyncio.wrap_future(portal().start(self.send(call))))
+        return finished(await portal().awaitable(self.send(call)))
 
     async def _started(self, call: Call, sink: Sink | None) -> Outcome:
         try:

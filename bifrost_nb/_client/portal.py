@@ -10,16 +10,51 @@ import asyncio
 import atexit
 import concurrent.futures
 import contextlib
+import contextvars
 import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
 from ..errors import BifrostError
+from .inbox import Inbox, inbox_of
 
 __all__ = ["Job", "Portal", "portal"]
 
 T = TypeVar("T")
+
+
+class _Errand(Generic[T]):
+    """A task on the private loop, begun and cancelled from any thread; `ended` is called there with the ended task."""
+
+    __slots__ = ("_ended", "_portal", "_task")
+
+    def __init__(
+        self,
+        portal: Portal,
+        work: Coroutine[Any, Any, T],
+        ended: Callable[[asyncio.Task[T]], object],
+        here: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self._portal, self._ended = portal, ended
+        self._task: asyncio.Task[T] | None = None
+        context = contextvars.copy_context()
+        if here is None:
+            portal.inbox.put(self._begin, work, context)
+        else:
+            portal.inbox.put_from(here, self._begin, work, context)
+
+    def _begin(self, work: Coroutine[Any, Any, T], context: contextvars.Context) -> None:
+        self._task = self._portal.loop.create_task(work, context=context)
+        self._task.add_done_callback(self._ended)
+
+    def cancel(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has been closed
+            self._portal.inbox.put(self._cancel)
+
+    def _cancel(self) -> None:
+        if self._task is not None:  # a task that has just begun first reaches an await, so that its clean-up runs
+            self._portal.loop.call_soon(self._task.cancel)
 
 
 class Job(concurrent.futures.Future[T], Generic[T]):
@@ -29,22 +64,16 @@ class Job(concurrent.futures.Future[T], Generic[T]):
     its clean-up included, so that whoever waits finds the connection closed and the run in the log.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> None:
+    def __init__(self, portal: Portal, work: Coroutine[Any, Any, T]) -> None:
         super().__init__()
-        self._loop = loop
-        self._task: asyncio.Task[T] | None = None
-        loop.call_soon_threadsafe(self._begin, work)
-
-    def _begin(self, work: Coroutine[Any, Any, T]) -> None:
-        self._task = self._loop.create_task(work)
-        self._task.add_done_callback(self._end)
+        self._errand = _Errand(portal, work, self._end)
 
     def _end(self, task: asyncio.Task[T]) -> None:
         if task.cancelled():
             super().cancel()
             self.set_running_or_notify_cancel()
         elif (error := task.exception()) is not None:
-            self.set_exception(error.bare() if isinstance(error, BifrostError) else error)
+            self.set_exception(_bare(error))
         else:
             self.set_result(task.result())
 
@@ -52,13 +81,12 @@ class Job(concurrent.futures.Future[T], Generic[T]):
         """Ask the task to end at once; from any thread. False if it had already ended."""
         if self.done():
             return False
-        with contextlib.suppress(RuntimeError):  # the loop has been closed
-            self._loop.call_soon_threadsafe(self._cancel)
+        self._errand.cancel()
         return True
 
-    def _cancel(self) -> None:
-        if self._task is not None:  # a task that has just begun first reaches an await, so that its clean-up runs
-            self._loop.call_soon(self._task.cancel)
+
+def _bare(error: BaseException) -> BaseException:
+    return error.bare() if isinstance(error, BifrostError) else error
 
 
 class Portal:
@@ -67,6 +95,7 @@ class Portal:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.loop = asyncio.new_event_loop()
+        self.inbox = Inbox(self.loop)
         self.closers: list[Callable[[], Awaitable[object]]] = []
         """Awaited when the portal stops: what lives as long as it does."""
         self.shared: dict[Any, Any] = {}
@@ -82,7 +111,34 @@ class Portal:
 
     def start(self, work: Coroutine[Any, Any, T]) -> Job[T]:
         """Run `work` on the private loop."""
-        return Job(self.loop, work)
+        return Job(self, work)
+
+    def awaitable(self, work: Coroutine[Any, Any, T]) -> asyncio.Future[T]:
+        """Run `work` on the private loop; its result, to be awaited on the caller's. Being cancelled asks it to end.
+
+        `asyncio.wrap_future` of a job does the same and wakes the caller's loop for each.
+        """
+        caller = asyncio.get_running_loop()
+        future, inbox = caller.create_future(), inbox_of(caller)
+
+        def ended(task: asyncio.Task[T]) -> None:
+            with contextlib.suppress(RuntimeError):  # the caller's loop has been closed
+                inbox.put_from(self.loop, hand_over, task)
+
+        def hand_over(task: asyncio.Task[T]) -> None:
+            error = None if task.cancelled() else task.exception()
+            if future.done():
+                return  # cancelled
+            if task.cancelled():
+                future.cancel()
+            elif error is not None:
+                future.set_exception(_bare(error))
+            else:
+                future.set_result(task.result())
+
+        errand = _Errand(self, work, ended, caller)
+        future.add_done_callback(lambda done: errand.cancel() if done.cancelled() else None)
+        return future
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run `work` and wait for its result. An interrupt cancels it, waits for its end, and is raised again.

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import collections
 import concurrent.futures
 import contextlib
 import queue
 import warnings
-import weakref
 from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -17,6 +15,8 @@ from .._runs.collector import UNEXPLAINED
 from .._runs.pieces import Piece, Pieces
 from .._runs.run import Run
 from .call_notes import is_shared
+from .inbox import inbox_of
+from .portal import portal
 
 if TYPE_CHECKING:
     from .calls import Call, Outcome
@@ -126,40 +126,6 @@ class Stream(_Base):
         finished(self._job.result())
 
 
-_Batches = asyncio.Queue[Pieces | None]
-
-
-class _Inbox:
-    """What arrives on the private loop for the streams of another loop.
-
-    That loop is woken once for all that has come until it runs: waking it takes longer than reading a chunk.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = weakref.ref(loop)
-        self._arrived: collections.deque[tuple[_Batches, Pieces | None]] = collections.deque()
-
-    def put(self, queue: _Batches, batch: Pieces | None) -> None:
-        self._arrived.append((queue, batch))
-        loop = self._loop()
-        if len(self._arrived) == 1 and loop is not None:  # else it has been woken and has not taken all
-            with contextlib.suppress(RuntimeError):  # the caller's loop has been closed
-                loop.call_soon_threadsafe(self._deliver)
-
-    def _deliver(self) -> None:
-        while self._arrived:
-            queue, batch = self._arrived.popleft()
-            queue.put_nowait(batch)
-
-
-_inboxes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Inbox] = weakref.WeakKeyDictionary()
-
-
-def _inbox(loop: asyncio.AbstractEventLoop) -> _Inbox:
-    inbox = _inboxes.get(loop)
-    return _inboxes.setdefault(loop, _Inbox(loop)) if inbox is None else inbox
-
-
 class AsyncStream(_Base):
     """The same for ``async with`` and ``async for``, on any event loop.
 
@@ -171,10 +137,16 @@ class AsyncStream(_Base):
     """
 
     async def __aenter__(self) -> Self:
-        inbox = _inbox(asyncio.get_running_loop())
-        self._queue: _Batches = asyncio.Queue()
-        self._job = self._client.start(self._call, lambda _, pieces: inbox.put(self._queue, pieces))
-        self._job.add_done_callback(lambda _: inbox.put(self._queue, None))
+        inbox = inbox_of(asyncio.get_running_loop())
+        self._queue: asyncio.Queue[Pieces | None] = asyncio.Queue()
+        put, private = self._queue.put_nowait, portal().loop
+        self._job = self._client.start(self._call, lambda _, pieces: inbox.put_from(private, put, pieces))
+
+        def ended(_: object) -> None:
+            with contextlib.suppress(RuntimeError):  # the caller's loop has been closed
+                inbox.put(put, None)
+
+        self._job.add_done_callback(ended)
         return self
 
     async def __aexit__(
