@@ -33,6 +33,7 @@ from .calls import (
     Timeouts,
     prepare,
 )
+from .checked_calls import CheckedCalls
 from .credentials import Credentials
 from .dispatch import Sender
 from .judge_tag import note_call
@@ -214,6 +215,7 @@ class Client:
         self.redact: Redact | None = redact or (dropping(dropped.split(",")) if dropped else None)
         """What decides which texts of a run are written; None: all are."""
         self._sender: Sender | None = None
+        self._checked = CheckedCalls()
 
     @property
     def base_url(self) -> str:
@@ -627,16 +629,26 @@ class Client:
             raise ConfigurationError(f"{own[0]} is no parameter of a call.", hint="Set it with bf.Client(...).")
         if kind == "image" or kind == "speech" or kind == "transcription":
             return prepared_media(self, kind, deployment, prompt, options)
-        options["headers"] = self.checked_headers(options.get("headers"))
-        call = prepare(
-            kind,
-            deployment,
-            prompt,
-            stream=stream,
-            api_version=self.settings.api_version,
-            default_timeouts=self.timeouts,
-            default_retries=self.retries,
-            **options,
+        given = options.pop("headers", None)
+        of_client = self.settings.api_version, self.timeouts, self.retries
+
+        def prepared() -> Call:
+            version, timeouts, retries = of_client
+            return prepare(
+                kind,
+                deployment,
+                prompt,
+                stream=stream,
+                api_version=version,
+                default_timeouts=timeouts,
+                default_retries=retries,
+                headers=self.checked_headers(given),
+                **options,
+            )
+
+        alike = not given and kind in ("text", "chat")
+        call = (
+            self._checked.call(prepared, kind, deployment, prompt, options, stream, *of_client) if alike else prepared()
         )
         self.made_ready(call)
         return call
