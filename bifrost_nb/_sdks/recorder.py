@@ -64,8 +64,8 @@ class Recorder:
         self._failed: OrderedDict[Any, tuple[str, int, float]] = OrderedDict()
         self._version: str | None = None
         self._asked_version = False
-        self._versions: list[Run] = []
-        """Recorded before the version was known. This and the next belong to the private loop."""
+        self._early: list[Run] = []
+        """Recorded before the version was asked for. This and the next belong to the private loop."""
         self._asking: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -119,11 +119,12 @@ class Recorder:
         with _harmless():
             self._remember(exchange)
             # A dropped stream is closed by the garbage collector, in the midst of anything: it must wait for nobody.
-            run, rest = self._recorded(exchange) if late or self._hooked else beside(partial(self._recorded, exchange))
+            here = late or self._hooked
+            run, early, rest = self._recorded(exchange) if here else beside(partial(self._recorded, exchange))
             if rest:
                 log = self.client.log
                 (log.append_line_soon if late else log.append_line)(rest)
-                self._look_later(run)
+                self._look_later(run, early)
 
     async def aend(self, exchange: Exchange, failure: BaseException | None = None, *, exhausted: bool = False) -> None:
         """`end` on the event loop of an async SDK, which must not stand still while another process holds the log."""
@@ -133,27 +134,33 @@ class Recorder:
         exchange.ended_ms = exchange.now_ms()
         with _harmless():
             self._remember(exchange)
-            run, rest = self._recorded(exchange) if self._hooked else beside(partial(self._recorded, exchange))
+            here = self._hooked
+            run, early, rest = self._recorded(exchange) if here else beside(partial(self._recorded, exchange))
             if rest:
                 await self.client.log.append_line_on_loop(rest)
-                self._look_later(run)
+                self._look_later(run, early)
 
     @property
     def _hooked(self) -> bool:
         """Whether functions of the person's decide what is written: they are called on the thread of their call."""
         return self.client.redact is not None or self.client.log.redact is not None
 
-    def _recorded(self, exchange: Exchange) -> tuple[Run, bytes]:
-        """The run of an exchange; its line, where another writer holds the log. Never waits for anybody."""
-        run, client = read(exchange, self._secrets), self.client
+    def _recorded(self, exchange: Exchange) -> tuple[Run, bool, bytes]:
+        """The run of an exchange; whether that is before the gateway told its version; its line, where another writer
+        holds the log. Never waits for anybody."""
+        run, client, early = read(exchange, self._secrets), self.client, not self._asked_version
         run.base_url = self.base_url
         learn_version(run, self._version)
+        latency = run.latency_ms
+        if early and run.params.get("stream"):
+            run.latency_ms = None  # by some versions a part, and the log takes nothing back: see `_add_version`
         rest = client.log.offer(run, redact=client.redact, secrets=exchange.secrets)
+        run.latency_ms = latency
         if not rest:
-            self._look_later(run)
-        return run, rest
+            self._look_later(run, early)
+        return run, early, rest
 
-    def _look_later(self, run: Run) -> None:
+    def _look_later(self, run: Run, early: bool) -> None:
         """What `run` does not know yet is looked for on the private loop."""
         if sys.is_finalizing():  # an answer that was left open is closed last of all: it is recorded, and no more
             return
@@ -163,26 +170,29 @@ class Recorder:
 
         def look() -> None:
             self.client.sender().costs.follow(run, self.client.log)
-            if self._asked_version:  # perhaps since the run was recorded
-                self._add_version([run])
-            else:
-                self._versions.append(run)
-                if self._asking is None:
+            if early:
+                self._early.append(run)
+                if self._asked_version:  # since the run was recorded
+                    self._add_version()
+                elif self._asking is None:
                     self._asking = private.loop.create_task(self._learn_version())
 
         private.loop.call_soon_threadsafe(look)
 
     async def _learn_version(self) -> None:
         self._version = await self.client.sender().known_version()
-        runs, self._versions, self._asked_version = self._versions, [], True
-        self._add_version(runs)
+        self._asked_version = True
+        self._add_version()
 
-    def _add_version(self, runs: list[Run]) -> None:
+    def _add_version(self) -> None:
+        """What the version, or that none is told, says of the runs recorded before."""
+        runs, self._early = self._early, []
         for run in runs:
-            if run.gateway_version is None and self._version is not None:
-                run.gateway_version = self._version
-                with contextlib.suppress(LogError):
-                    self.client.log.update_soon({run.run_id: {"gateway_version": self._version}})
+            learn_version(run, self._version)
+            told = {"gateway_version": run.gateway_version, "latency_ms": run.latency_ms}
+            known = {name: fact for name, fact in told.items() if fact is not None}
+            with contextlib.suppress(LogError):
+                self.client.log.update_soon({run.run_id: known})
 
     # Which attempts belong together
 

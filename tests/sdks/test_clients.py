@@ -11,6 +11,7 @@ import json
 import logging
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -39,6 +40,7 @@ class Server:
         self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
         self.answers: list[Callable[[BaseHTTPRequestHandler], None]] = []
         self.released = threading.Event()
+        self.version: Callable[[BaseHTTPRequestHandler], None] = reply(b"{}", 404)
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -47,6 +49,8 @@ class Server:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length", 0)))
                 headers = {name.lower(): value for name, value in self.headers.items()}
+                if self.path == "/api/version":
+                    return outer.version(self)
                 if self.path.startswith(("/api/", "/v1/models")):  # the search for version and costs
                     return reply(b"{}", 404)(self)
                 outer.requests.append((self.command, self.path, headers, body))
@@ -454,6 +458,28 @@ def test_many_at_once(gateway: LocalGateway, log: RunLog) -> None:
         text = "".join(piece["choices"][0]["delta"].get("content") or "" for piece in pieces if piece["choices"])
         assert runs[number].response == text
         assert runs[number].status == "ok"
+
+
+@pytest.mark.parametrize(("version", "latency"), [("v1.4.18", None), ("v1.5.16", 150.0), (None, 150.0)])
+def test_a_version_told_late_says_what_a_latency_was(
+    version: str | None, latency: float | None, server: Server, ours: Client, log: RunLog
+) -> None:
+    """Up to 1.5.1 that of a stream is a part of it, which is in no line of the log, also where no row corrects it."""
+
+    def told(handler: BaseHTTPRequestHandler) -> None:
+        server.released.wait(30)
+        (reply(b"{}", 404) if version is None else reply(json.dumps(version).encode()))(handler)
+
+    last = {"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": "stop"}], "usage": {"total_tokens": 2}}
+    last["extra_fields"] = {"latency": 150, "provider": "openai"}
+    server.version = told
+    server.answers = [event_stream(b"data: %b\n\ndata: [DONE]\n\n" % json.dumps(last).encode())]
+    with bf.recording_client(ours) as http:
+        http.post(server.url + PATH, json={"model": "openai/m", "messages": [], "stream": True}).raise_for_status()
+    assert only(log).latency_ms is None
+    server.released.set()
+    while [(run.gateway_version, run.latency_ms) for run in log.read()] != [(version, latency)]:
+        time.sleep(0.01)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="flock is not on Windows")
