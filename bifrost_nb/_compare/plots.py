@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+
+from ..errors import ConfigurationError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +31,11 @@ class Plots:
 
     def __init__(self, comparison: Comparison, frame: Callable[[By, Names], pd.DataFrame]) -> None:
         self._comparison, self._frame = comparison, frame
+
+    def __call__(self, *_: object, **__: object) -> NoReturn:
+        """What is drawn is for the person to say, so this tells what there is. Raises ConfigurationError."""
+        names = [f"comparison.plot.{name}()" for name in vars(Plots) if not name.startswith("_")]
+        raise ConfigurationError("comparison.plot has several charts.", hint=f"Call one: {', '.join(names)}.")
 
     def latency(self, ax: Axes | None = None, *, by: By = "variant", names: Names = None) -> Axes:
         """The distribution of the whole time (``total_ms``), with p50 and p95.

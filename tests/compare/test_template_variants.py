@@ -138,6 +138,9 @@ def test_names_of_two_kinds_are_refused(comparison: Comparison) -> None:
     ):
         with pytest.raises(ConfigurationError, match=r"one kind|is not in this comparison|by must be"):
             call()
+    with pytest.raises(ConfigurationError, match="several charts") as found:
+        comparison.plot()
+    assert "comparison.plot.latency(), comparison.plot.ttft(), " in (found.value.hint or "")
 
 
 @pytest.mark.parametrize("asked", [{"by": "prompt"}, {"by": "template"}])
