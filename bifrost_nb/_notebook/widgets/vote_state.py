@@ -96,6 +96,11 @@ class Ballots:
         self.ballots = everything[:most]
         self._equal = [(draw.randint(1, max(1, len(everything))), pair) for pair in equal]
         """(ballots that must be behind for it to count, the models and the input) of each pair of equal answers."""
+        if len(self.models) == 1:
+            raise ConfigurationError(
+                f"A vote is between two or more, and here only {quoted(self.models[0], 80)} has answers.",
+                hint="Compare two or more, or leave out names=.",
+            )
         if not self.ballots:
             raise ConfigurationError(
                 "There is nothing to vote on: no prompt has different answers of two deployments.",

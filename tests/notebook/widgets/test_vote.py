@@ -46,6 +46,8 @@ def test_what_cannot_be_voted_on_is_no_ballot() -> None:
     runs = [("a", run("1", None)), ("b", run("1", "x")), ("a", run("2", " ")), ("b", run("2", "x"))]
     with pytest.raises(ConfigurationError, match="nothing to vote on"):
         Ballots([*runs, ("a", run("3", "same ")), ("b", run("3", "same"))])
+    with pytest.raises(ConfigurationError, match="A vote is between two or more, and here only 'b' has answers"):
+        Ballots(runs)
     with pytest.raises(ConfigurationError, match="limit must be"):
         Ballots(answers(), limit=0)
     assert len(Ballots(answers(), limit=5).ballots) == 5
