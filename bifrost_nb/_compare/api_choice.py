@@ -38,10 +38,7 @@ def decided_kind(api: Any, chat: bool = False) -> Kind | None:
     Raises ConfigurationError for an API that is not known, and where the two contradict each other.
     """
     if api is not None and (not isinstance(api, str) or api not in tuple(_WORDS)):
-        raise ConfigurationError(
-            f"api must be 'text', 'chat' or 'responses', not {quoted(api, 80)}.",
-            hint="Leave it out to go by what bf.models() says that each deployment can do.",
-        )
+        raise _unknown(api, tuple(_WORDS))
     if chat and api not in (None, "chat"):
         raise ConfigurationError(f"chat=True and api={api!r} contradict each other.", hint="Pass api= alone.")
     return "chat" if chat else cast("Kind | None", api)
@@ -49,11 +46,21 @@ def decided_kind(api: Any, chat: bool = False) -> Kind | None:
 
 def compared_kind(api: Any, chat: bool = False) -> AnyKind | None:
     """`decided_kind` for a comparison, which can be of the kinds of `MEDIA`, too. Raises ConfigurationError."""
-    if not isinstance(api, str) or api not in MEDIA:
+    if api is not None and (not isinstance(api, str) or api not in (*_WORDS, *MEDIA)):
+        raise _unknown(api, (*_WORDS, *MEDIA))
+    if api not in MEDIA:
         return decided_kind(api, chat)
     if chat:
         raise ConfigurationError(f"chat=True and api={api!r} contradict each other.", hint="Pass api= alone.")
     return cast("AnyKind", api)
+
+
+def _unknown(api: Any, known: Sequence[str]) -> ConfigurationError:
+    *others, last = map(repr, known)
+    return ConfigurationError(
+        f"api must be {', '.join(others)} or {last}, not {quoted(api, 80)}.",
+        hint="Leave it out to go by what bf.models() says that each deployment can do.",
+    )
 
 
 def kind_of(

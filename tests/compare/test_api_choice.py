@@ -57,8 +57,10 @@ def test_one_deployment_may_have_its_own(client: Client) -> None:
 
 def test_an_api_that_is_not_known_is_refused(client: Client, gateway: LocalGateway) -> None:
     """Before anything is sent, for all and for one."""
-    for entry, options in ((CHATS, {"api": "completions"}), ({"deployment": CHATS, "api": 1}, {})):
-        with pytest.raises(bf.ConfigurationError, match="'text', 'chat' or 'responses'"):
+    three = "'text', 'chat' or 'responses', not"
+    six = "'text', 'chat', 'responses', 'image', 'speech' or 'transcription', not"
+    for entry, options, said in ((CHATS, {"api": "completions"}, six), ({"deployment": CHATS, "api": 1}, {}, three)):
+        with pytest.raises(bf.ConfigurationError, match=said):
             compare([entry], "Hi", client=client, **options)
     assert not [one for one in gateway.requests() if one["method"] == "POST"]
 
