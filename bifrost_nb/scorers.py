@@ -295,9 +295,9 @@ def bounded(scorer: ScorerFunction, low: float, high: float) -> Scorer:
 
         comparison.score(words=scorers.bounded(lambda run: min(10, len(run.text.split())), 0, 10))
 
-    ``until="decided"`` needs to know: an interval that holds at every look rests on what a score can be. A function of
-    your own is taken to give 0 to 1 unless you say otherwise. Raises ConfigurationError for ends that are no two
-    numbers, the lower one first.
+    ``until="decided"`` needs to know: an interval that stays valid however often one looks rests on what a score
+    can be. A function of your own is taken to give 0 to 1 unless you say otherwise. Raises ConfigurationError for ends
+    that are no two numbers, the lower one first.
     """
     ends = as_number(low), as_number(high)
     if ends[0] is None or ends[1] is None or not -math.inf < ends[0] < ends[1] < math.inf:

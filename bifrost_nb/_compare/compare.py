@@ -157,9 +157,9 @@ def compare(
 
     ``until="decided"`` sends the inputs in batches, in an order of `seed`, and ends when `metric` (a score;
     by default the only one) tells the variants apart, or puts them closer together than `margin` (0.02 are two
-    points), or `max_cost_usd` is spent. A variant that is worse than another is not sent on. Its intervals hold at
-    every look, so that running the cell again and again makes no false finding likelier; all pairs together are wrong
-    in at most 5 of 100 comparisons. `Comparison.decision` has the verdict.
+    points), or `max_cost_usd` is spent. A variant that is worse than another is not sent on. Its intervals stay
+    valid however often one looks, so that running the cell again and again makes no false finding likelier; all pairs
+    together are wrong in at most 5 of 100 comparisons. `Comparison.decision` has the verdict.
 
     `concurrency` calls at most are open for each deployment; 429 narrows that, success widens it again. `seed` decides
     the order of sending. `dry_run` makes no call and says what it would take; where the provider of a chat counts

@@ -125,7 +125,7 @@ class Difference:
     points: bool = False
     """True for scores from 0 to 1, which are told in points (hundredths)."""
     anytime: bool = False
-    """True where the interval holds at every look at the data, so that one may stop on it."""
+    """True where the interval stays valid however often the data were looked at, so that sending may stop on it."""
     excluded: Mapping[str, int] = field(default_factory=dict)
     reason: str | None = None
     """Why nothing is said, where `outcome` is ``refused``; why the interval alone does not decide, where ``unsure``."""

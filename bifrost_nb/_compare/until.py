@@ -25,7 +25,7 @@ from .metrics import default_margin, is_score
 from .multiple_comparisons import shared_confidence, table_of, unanswered
 from .same_questions import question_of
 from .scoring import Scorer
-from .verdict import lead, margin_text, points_text
+from .verdict import ANYTIME, lead, margin_text, points_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -212,7 +212,7 @@ class Looks:
             return said
         points = self.bounds == (0, 1)
         ends = [points_text(end) if points else f"{end:.2g}" for end in (found.estimate, found.low, found.high)]
-        return said + f" (difference {ends[0]}{' points' if points else ''}, {ends[1]} to {ends[2]} at any look)"
+        return said + f" (difference {ends[0]}{' points' if points else ''}, {ends[1]} to {ends[2]}, {ANYTIME})"
 
     def end(self, reason: str) -> None:
         """It ends here, undecided."""

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from .._runs.run import Run
     from .difference import Difference
 
-__all__ = ["amount", "cost_text", "counts_text", "lead", "margin_text", "points_text", "verdict_text"]
+__all__ = ["ANYTIME", "amount", "cost_text", "counts_text", "lead", "margin_text", "points_text", "verdict_text"]
+
+ANYTIME = "valid whenever sending stops"
+"""Of an interval that holds at any look."""
 
 # less of it, more of it
 _WORDS = {"ms": ("faster", "slower"), "usd": ("cheaper", "dearer")}
@@ -105,7 +108,7 @@ def lead(found: Difference) -> str:
     low, high = sorted((abs(found.low), abs(found.high)))
     scale = 100 if found.points else 1
     unit = " points" if found.points else ""
-    ever = " at any look" if found.anytime else ""
+    ever = f", {ANYTIME}" if found.anytime else ""
     return f"{_plain(scale * abs(found.estimate))}{unit} ({_plain(scale * low)} to {_plain(scale * high)}{ever})"
 
 
@@ -151,8 +154,8 @@ def _per(found: Difference) -> str:
 def _interval(found: Difference, low: float, high: float) -> str:
     if math.isinf(low) and math.isinf(high):
         return f"too few for a {found.confidence:.0%} interval"
-    kind = "interval at any look" if found.anytime else "interval"
-    return f"{found.confidence:.0%} {kind} {_value(found, low)} to {_value(found, high)}"
+    ever = f", {ANYTIME}" if found.anytime else ""
+    return f"{found.confidence:.0%} interval {_value(found, low)} to {_value(found, high)}{ever}"
 
 
 def _value(found: Difference, value: float) -> str:

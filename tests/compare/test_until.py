@@ -162,7 +162,7 @@ def test_sending_ends_when_it_is_decided(ask: Any, gateway: LocalGateway) -> Non
     assert found.missing == 0
     assert decision.verdict.startswith(f"Decided after {decision.inputs} of 300 inputs: {A} is best in score.")
     assert f"{B} was dropped: worse than {A} by" in decision.verdict
-    assert "at any look" in decision.out[B]
+    assert ", valid whenever sending stops), seen after" in decision.out[B]
     assert decision.verdict in repr(found)
     assert decision.verdict in decision._repr_html_()
     assert f"{decision.inputs} of 300 inputs, 1 variant left" in repr(found)
@@ -218,7 +218,7 @@ def test_a_loser_leaves_early(ask: Any) -> None:
     assert counts[A] == counts[C] == 120
     assert counts[B] < 120
     assert f"{A} and {C} cannot be told apart yet (difference " in decision.verdict
-    assert " at any look), and there are no further inputs." in decision.verdict
+    assert ", valid whenever sending stops), and there are no further inputs." in decision.verdict
     assert found.best("score").out == {B: f"is worse than {found.best('score').names[0]}"}
 
 
