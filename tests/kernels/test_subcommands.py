@@ -31,7 +31,7 @@ ROWS = {
     "use": Row("", f"use {TEXT} --max-tokens 3 -t 0.5", "'max_tokens: 3' in got and 'temperature: 0.5' in got"),
     "runs": Row(ASK, "runs --limit 1 --status ok", f"len(got) == 1 and list(got.columns) == {list(NAMES)!r}"),
     "last": Row(ASK, "last", "got is a and got is _bifrost"),
-    "cost": Row(ASK, "cost", "got[0]['of'] == 'this session' and got[0]['runs'] == 1 and got[0]['cost_usd'] > 0"),
+    "cost": Row(ASK, "cost", "'since %load_ext' in got[0]['of'] and got[0]['runs'] == 1 and got[0]['cost_usd'] > 0"),
     "jobs": Row(
         f"%%bifrost {TEXT} --max-tokens 2 --bg j\nhi",
         "jobs",

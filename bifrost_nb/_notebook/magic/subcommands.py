@@ -115,7 +115,8 @@ def _last(session: Session, given: argparse.Namespace) -> Any:
 
 def _cost(session: Session, given: argparse.Namespace) -> Table:
     log = session.client.log
-    rows = [_cost_row("this session", log.read(since=session.started_at))]
+    # No line of the log says which kernel wrote it, so what other kernels sent meanwhile is in the first row.
+    rows = [_cost_row("the run log since %load_ext", log.read(since=session.started_at))]
     if session.notebook:
         rows.append(_cost_row(f"%%bifrost in {session.notebook}", log.read(tags={"notebook": session.notebook})))
     rows += _budgets(session)
@@ -264,7 +265,7 @@ COMMANDS: dict[str, Command] = {
         ),
     ),
     "last": Command(_last, "the last result"),
-    "cost": Command(_cost, "cost of this session, of %%bifrost in this notebook, and the key's budget"),
+    "cost": Command(_cost, "cost since %load_ext (of all kernels), of this notebook's %%bifrost, and the key's budget"),
     "jobs": Command(_jobs, "what was started with --bg"),
     "cancel": Command(_cancel, "end one background job, or all", (_NAME,)),
     "config": Command(_config, "each setting, its value and where it came from"),

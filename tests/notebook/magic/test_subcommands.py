@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 
+import bifrost_nb as bf
 from bifrost_nb import Run
 from bifrost_nb._display.table import Table, Text
 from bifrost_nb._notebook.code_export import FORMS
@@ -24,6 +26,7 @@ from tests.markup import read
 
 from .conftest import CHAT, TEXT
 
+SINCE = "the run log since %load_ext"
 Cell = Callable[[str], ExecutionResult]
 Sent = Callable[[], list[dict[str, Any]]]
 
@@ -127,6 +130,13 @@ def test_cost_says_what_it_does_not_know(run: Cell, gateway: LocalGateway) -> No
     assert row["cost_usd"] == pytest.approx(run("known.cost_usd").result)
 
 
+def test_cost_names_the_log_whose_runs_it_counts(run: Cell) -> None:
+    """Another kernel's runs in the same log count too, so the row is not called this session's."""
+    bf.run_log().append(Run(status="ok", cost_usd=0.25, started_at=datetime.now(UTC)))
+    row = run("%bifrost cost").result[0]
+    assert (row["of"], row["runs"], row["cost_usd"]) == (SINCE, 1, 0.25)
+
+
 def test_cost_of_this_notebook(run: Cell, shell: InteractiveShell) -> None:
     """The notebook's cost holds its single calls and its comparisons, also those of earlier sessions."""
     shell.user_ns["__vsc_ipynb_file__"] = "/somewhere/mine.ipynb"
@@ -141,12 +151,12 @@ def test_cost_of_this_notebook(run: Cell, shell: InteractiveShell) -> None:
 
 def test_cost_knows_the_keys_budget(run: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a virtual key, its budgets and what is used of them are rows; a key that nobody knows has none."""
-    assert [row["of"] for row in run("%bifrost cost").result] == ["this session"]
+    assert [row["of"] for row in run("%bifrost cost").result] == [SINCE]
     monkeypatch.setenv("BIFROST_VIRTUAL_KEY", "sk-bf-demo-0123456789abcdef")
     _, budget = run("%bifrost cost").result
     assert budget == {"of": "the key's budget per 1M", "cost_usd": 1.25, "limit_usd": 10.0}
     monkeypatch.setenv("BIFROST_VIRTUAL_KEY", "sk-bf-unknown-0123456789abcdef")
-    assert [row["of"] for row in run("%bifrost cost").result] == ["this session"]
+    assert [row["of"] for row in run("%bifrost cost").result] == [SINCE]
 
 
 def test_cost_where_the_gateway_tells_no_budget(run: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +164,7 @@ def test_cost_where_the_gateway_tells_no_budget(run: Cell, monkeypatch: pytest.M
     monkeypatch.setenv("BIFROST_VIRTUAL_KEY", "sk-bf-demo-0123456789abcdef")
     with local_gateway(dialect="1.3") as old:
         monkeypatch.setenv("BIFROST_BASE_URL", old.url)
-        assert [row["of"] for row in run("%bifrost cost").result] == ["this session"]
+        assert [row["of"] for row in run("%bifrost cost").result] == [SINCE]
 
 
 def test_doctor_finds_a_gateway(run: Cell) -> None:
