@@ -13,7 +13,7 @@ from .._runs.collector import FEWER_CHOICES, HELD_BACK
 from .._runs.cost import broken_off
 from .._runs.run import Attempt, Run
 
-__all__ = ["is_shared", "missing_notes", "notes_for"]
+__all__ = ["REFUSAL_LOST", "is_shared", "missing_notes", "notes_for"]
 
 EXTRA_DROPPED = "The gateway is of a version that drops extra= in silence (up to 1.4.0): no provider saw it."
 CANCEL_NOT_PASSED_ON = (

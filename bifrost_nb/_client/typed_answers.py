@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .._runs.collector import REFUSED_BESIDE
 from .._wire.answer_schema import LONGEST_SCHEMA, AnswerSchema
+from .._wire.choices import choices_of, refusal_text
+from .._wire.responses_stream import answer_of
 from ..errors import ConfigurationError
+from .call_notes import REFUSAL_LOST
 
 if TYPE_CHECKING:
     from .._runs.run import Run
@@ -39,6 +43,10 @@ def read_answer(run: Run, schema: AnswerSchema | None) -> Run:
             after = "" if run.completion_tokens is None else f" after {run.completion_tokens:,} tokens"
             why = "raise max_tokens" if run.status == "ok" else "ask again"
             run.valid_error = f"The answer was cut off{after}, so its JSON is not complete: {why}."
+        elif run.valid_error is not None:
+            run.valid_error = _refused(run) or run.valid_error
+    elif refused := _refused(run):
+        run.valid_error = refused
     else:
         called = ": it calls a tool" if run.tool_calls else ""
         run.valid_error = f"The answer has no text{called}."
@@ -53,6 +61,19 @@ def _read_of_hidden(run: Run, parsed: Any, error: str | None) -> Run:
     elif error is None:
         run.parsed, run.valid = parsed, True
     return run
+
+
+def _refused(run: Run) -> str | None:
+    """That the model refused, as far as that is known; None where nothing tells of it."""
+    if run.finish_reason == "content_filter":
+        return "The model refused, or a filter stopped its answer (content_filter)."
+    raw = run.raw or {}  # of an answer that came whole; gateways drop a refusal from a chat's stream
+    choice = next(iter(choices_of(raw) or choices_of(answer_of(raw))), {})
+    if refusal_text(choice) or REFUSED_BESIDE in run.notes:
+        return "The model refused to answer."
+    if REFUSAL_LOST in run.notes:
+        return "The answer has no text: the model may have refused. Ask with stream=False to read what it says."
+    return None
 
 
 def _cut_off(run: Run) -> bool:

@@ -93,7 +93,8 @@ class AnswerSchema:
         try:
             value = _value(content)
         except ValueError as error:
-            return None, f"The answer is no JSON: {plain(error, 200)}."
+            why = plain(error, 200) if {"{", "["} & set(content) else "it is words, so the model may have refused"
+            return None, f"The answer is no JSON: {why}."
         except RecursionError:
             return None, "The answer is nested too deeply."
         try:

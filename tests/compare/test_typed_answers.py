@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import pickle
 import time
+import warnings
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Literal
 
+import orjson
 import pandas as pd
 import pytest
 from pydantic import BaseModel, Field, field_validator
+from starlette.responses import Response
 
 import bifrost_nb as bf
-from bifrost_nb import Client, ConfigurationError, LocalGateway, scorers
+from bifrost_nb import Client, ConfigurationError, LocalGateway, compare, scorers
 from bifrost_nb._compare.judge_reply import json_reply
 from bifrost_nb._wire.answer_schema import LONGEST_ANSWER, AnswerSchema
+from tests.admin.servers import Table, served
 from tests.thorough import thorough
 
 A, B = "openai/gpt-4o-mini", "azure/gpt-4o"
@@ -118,7 +123,8 @@ def test_async_reads_it_too(client: Client, gateway: LocalGateway) -> None:
     [
         ({**GOOD, "number": "many"}, "number: Input should be a valid integer"),
         ({**GOOD, "lines": [{"item": "x"}]}, r"lines\.0\.count: Field required"),
-        ("It is 12.", "no JSON"),
+        ("It is 12.", "no JSON: it is words, so the model may have refused"),
+        ("12", "Input should be"),
         ("[" * 100_000, "no JSON"),
         ('{"total": NaN}', "no JSON"),
     ],
@@ -130,6 +136,45 @@ def test_what_does_not_fit_says_why(text: Any, said: str, client: Client, gatewa
     assert (run.status, run.valid, run.parsed) == ("ok", False, None)
     with pytest.raises(AssertionError, match=said):
         raise AssertionError(run.valid_error)
+
+
+@pytest.mark.parametrize(
+    ("content", "refusal", "reason", "said"),
+    [(None, "I cannot do that.", "stop", "The model refused to answer."),
+     ('{"total": 1', None, "content_filter", "The model refused, or a filter stopped its answer (content_filter)."),
+     ('{"total": 1', "I cannot do that.", "stop", "The model refused to answer.")],
+)  # fmt: skip
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_a_refusal_is_told_as_one(
+    api: str, content: str | None, refusal: str | None, reason: str, said: str, tmp_path: Path
+) -> None:
+    """Strict schemas are refused in a field, or by parts, of their own: that the words are no JSON says nothing."""
+    words = [{"type": "output_text", "text": content}] if content else []
+    words += [{"type": "refusal", "refusal": refusal}] if refusal else []
+    ended = {"status": "completed"}
+    if reason == "content_filter":
+        ended = {"status": "incomplete", "incomplete_details": {"reason": reason}}
+    message = {"role": "assistant", "content": content, "refusal": refusal}
+    table = {
+        "/v1/chat/completions": {"choices": [{"index": 0, "message": message, "finish_reason": reason}]},
+        "/v1/responses": {**ended, "output": [{"type": "message", "content": words}]},
+    }
+    with served(Table(table)) as url, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that there is a text and a refusal
+        client = Client(url, log=bf.RunLog(tmp_path / "runs.jsonl"))
+        run = (client.chat if api == "chat" else client.respond)(A, "Read it.", schema=Invoice)
+    assert (run.valid, run.valid_error) == (False, said)
+
+
+def test_a_refusal_that_is_lost_is_thought_of(tmp_path: Path) -> None:
+    """Gateways drop it from the stream of a chat: what is left is an empty answer that was counted."""
+    last = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    last["usage"] = {"prompt_tokens": 7, "completion_tokens": 9, "total_tokens": 16}
+    events = Response(b"data: %b\n\ndata: [DONE]\n\n" % orjson.dumps(last), media_type="text/event-stream")
+    with served(Table({"/v1/chat/completions": events})) as url:
+        client = Client(url, log=bf.RunLog(tmp_path / "runs.jsonl"))
+        (run,) = compare([A], "Read it.", schema=Invoice, client=client).runs
+    assert (run.valid_error or "").startswith("The answer has no text: the model may have refused.")
 
 
 def test_truncated_json_says_so(client: Client, gateway: LocalGateway) -> None:
