@@ -23,6 +23,7 @@ __all__ = [
     "hide_in",
     "keys_sent",
     "secrets_in",
+    "shown_address",
     "tool_keys",
     "without_keys",
     "without_tool_keys",
@@ -230,6 +231,13 @@ def without_keys(text: object, *secrets: str | None) -> str:
     result = _SHAPES.sub(lambda found: HIDDEN if _is_random(found[0]) else found[0], hide(str(text), secrets))
     result = _PAIR.sub(lambda found: HIDDEN if _is_pair(found[0]) else found[0], result)
     return _MASKED.sub(HIDDEN, result)
+
+
+def shown_address(url: str) -> str:
+    """`url` without what may hold a key: user and password, query, fragment; a word alone may be one itself."""
+    if len(url) >= SHORTEST_SECRET and not re.search(r"[./ ]|:\d{1,5}$", url):  # given in the place of the address
+        return HIDDEN
+    return without_keys(re.split("[?#]", url.rpartition("@")[2])[0])
 
 
 def _is_pair(token: str) -> bool:

@@ -17,6 +17,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ._keys import shown_address
 from ._paths import data_path
 from ._safe_text import plain
 from ._suggest import did_you_mean
@@ -58,7 +59,7 @@ class ProjectFile(NamedTuple):
         """The settings that count now. Each left out is told once in a process, with how to allow it."""
         if self.trusted:
             return self.table
-        asked = " and ".join(f"{name} to {plain(value, 200)!r}" for name, value in self.needs_trust.items())
+        asked = " and ".join(f"{name} to {_shown(name, value)!r}" for name, value in self.needs_trust.items())
         _tell_once(
             f"{self.path} sets {asked}; that is not used, since a project file can come from anybody. If you trust it,"
             f" run %bifrost trust in a cell or bifrost-nb trust in its folder; or set"
@@ -98,7 +99,7 @@ def trust(file: ProjectFile) -> str:
         "run_log": "runs are recorded in",
         "ca_file": "gateway certificates are checked against",
     }
-    said = ", ".join(f"{where[name]} {plain(value, 200)}" for name, value in file.needs_trust.items())
+    said = ", ".join(f"{where[name]} {_shown(name, value)}" for name, value in file.needs_trust.items())
     return f"{file.path} is trusted: {said}. A change of these is asked for again."
 
 
@@ -109,6 +110,10 @@ def distrust(file: ProjectFile) -> str:
         return f"{file.path or 'No project file here'} was not trusted."
     _write(kept)
     return f"{file.path} is no longer trusted: its address and run log are not used."
+
+
+def _shown(name: str, value: str) -> str:
+    return plain(shown_address(value) if name == "base_url" else value, 200)
 
 
 def _entry(file: ProjectFile) -> str:

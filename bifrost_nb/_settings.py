@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from . import _project_file
 from ._files import user_path
-from ._keys import HIDDEN, SHORTEST_SECRET, Secret, without_keys
+from ._keys import SHORTEST_SECRET, Secret, shown_address, without_keys
 from ._numbers import number
 from ._safe_text import plain, quoted
 from .errors import ConfigurationError
@@ -127,6 +127,7 @@ def resolve(**arguments: Any) -> Settings:
         if name == "redact" and origin == project.origin:  # a project file may ask for more silence, never for less
             values[name] = _redacted(f"{values[name] or ''},{os.environ.get('BIFROST_REDACT', '')}", origin)
         origins[name] = f"environment BIFROST_{name.upper()}" if origin == "environment" else origin
+    _check_path(values, origins["base_url"])
     return Settings(**values, origins=origins)
 
 
@@ -137,11 +138,11 @@ def project_file(folder: Path | None = None) -> _project_file.ProjectFile:
 
 
 def masked(values: Mapping[str, Any]) -> dict[str, Any]:
-    """`values` with each key, and an address that holds one, as `Secret`: no traceback shows it."""
+    """`values` with each key, and an address that may hold one, as `Secret`: no traceback shows it."""
 
     def secret(name: str, value: Any) -> bool:
         return isinstance(value, str) and (
-            name in SECRETS or (name == "base_url" and ("://" not in value or not set("@?#").isdisjoint(value)))
+            name in SECRETS or (name == "base_url" and ("://" not in value or bool(_path(value)) or "@" in value))
         )
 
     return {name: Secret(value) if secret(name, value) else value for name, value in values.items()}
@@ -186,18 +187,33 @@ def _url(value: str, origin: str) -> str:
     if value == "demo":
         return "demo"  # text that shows itself, whatever it came in
     if "@" in value.partition("://")[2].partition("/")[0]:
-        raise ConfigurationError(
-            f"base_url (from {origin}) holds a user name or password.",
-            hint="Pass keys as virtual_key= or api_key=, so that they never show in an address.",
-        )
+        raise ConfigurationError(f"base_url (from {origin}) holds a user name or password.", hint=_NO_KEYS)
     whole = "://" in value and set("?#").isdisjoint(value) and len(value.split()) == 1 and value.strip().isprintable()
     host = _host(value) if whole else None  # no frame holds what may be a key
     if host is None:
         raise ConfigurationError(
-            f"base_url {_without_keys(value)!r} (from {origin}) is not an address of a gateway.",
+            f"base_url {plain(shown_address(value), 200)!r} (from {origin}) is not an address of a gateway.",
             hint="Write it like http://localhost:8080, or 'demo' for the embedded gateway.",
         )
+    if without_keys(value) != str(value):
+        raise ConfigurationError(f"base_url (from {origin}) holds a key.", hint=_NO_KEYS)
     return value.strip().rstrip("/")
+
+
+_NO_KEYS = "Pass keys as virtual_key= or api_key=, so that they never show in an address."
+
+
+def _path(url: str) -> str:
+    """What follows the host of an address, as `Secret`: in a query, a fragment or a path a key may stand."""
+    return Secret("".join(re.split("[/?#]", url.partition("://")[2], maxsplit=1)[1:]).strip("/ "))
+
+
+def _check_path(values: dict[str, Any], origin: str) -> None:
+    """Raises ConfigurationError where the address repeats one of the keys: it is shown, and stands in every run."""
+    path = _path(values["base_url"])
+    if any(len(values[name] or "") >= SHORTEST_SECRET and values[name] in path for name in SECRETS):
+        values.clear()  # no frame holds it
+        raise ConfigurationError(f"The path of base_url (from {origin}) holds a key.", hint=_NO_KEYS)
 
 
 def _host(url: str) -> str | None:
@@ -219,10 +235,3 @@ def _redacted(value: str, origin: str) -> str | None:
             hint="A function goes to Client(redact=...) or RunLog(path, redact=...).",
         )
     return ",".join(words) or None
-
-
-def _without_keys(url: str) -> str:
-    """`url` without what may hold a key: user and password, query, fragment; a word alone may be one itself."""
-    if len(url) >= SHORTEST_SECRET and not re.search(r"[./ ]|:\d{1,5}$", url):  # given in the place of the address
-        return HIDDEN
-    return without_keys(plain(re.split("[?#]", url.rpartition("@")[2])[0], 200))

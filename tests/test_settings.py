@@ -60,6 +60,8 @@ def test_the_nearest_project_file_with_a_table_counts(tmp_path: Path, monkeypatc
         ({"base_url": "ftp://x"}, "address"),
         ({"base_url": "http://user:hunter22@x"}, "password"),
         ({"base_url": "http://x/?key=1"}, "address"),
+        ({"base_url": "http://x/sk-bf-hunter22-aB3dE5gH7jK9mN1p"}, "holds a key"),
+        ({"base_url": "http://x/a/hunter22", "virtual_key": "hunter22"}, "The path of base_url .* holds a key"),
         ({"base_url": "http://x y"}, "address"),
         ({"base_url": "http://x:abc"}, "address"),
         ({"base_url": "http://x:99999"}, "address"),
@@ -292,3 +294,11 @@ def test_no_error_repeats_a_key_in_an_address() -> None:
             settings.resolve(base_url=address)
         assert "planted" not in str(caught.value)
         assert "planted" not in repr(settings.masked({"base_url": address}))
+
+
+@pytest.mark.usefixtures("told")
+def test_trusting_an_address_repeats_no_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a project file sets is named before it is checked: where to, without user, password and query."""
+    (tmp_path / "pyproject.toml").write_text("[tool.bifrost_nb]\nbase_url = 'http://u:planted@gw:1/?key=planted'\n")
+    assert main(["trust", str(tmp_path)]) == 0
+    assert "your keys go to gw:1/." in capsys.readouterr().out

@@ -130,6 +130,8 @@ def fails(planted: Planted, echo: Callable[[int], str]) -> dict[str, Callable[[]
         "virtual key for an address": lambda: Client("".join([VIRTUAL_KEY, ""])),
         "key behind a colon": lambda: Client("".join(["localhost:", HEADER_KEY])),
         "query of an address": lambda: Client("".join(["http://127.0.0.1:9/?key=", URL_PASSWORD])),
+        "key in the path of an address": lambda: Client("".join(["http://127.0.0.1:9/", VIRTUAL_KEY, "/x"])),
+        "path that is the key": lambda: Client("".join(["http://127.0.0.1:9/", URL_PASSWORD]), api_key=URL_PASSWORD),
         "compare": lambda: bf.compare(["a/b"], "Hi", client=client, max_tokens=-1, headers=call_headers()),
         "entry of compare": lambda: bf.compare(
             [{"deployment": "a/b", "headers": call_headers(), "max_tokens": -1}], "Hi", client=client
