@@ -81,7 +81,7 @@ def _answer(asked: str) -> str:
 
 
 def _started() -> subprocess.Popen[str]:
-    return subprocess.Popen(  # noqa: S603 - our own code
+    process = subprocess.Popen(  # noqa: S603 - our own code
         [sys.executable, "-I", "-S", "-c", _CODE],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -90,6 +90,16 @@ def _started() -> subprocess.Popen[str]:
         encoding="ascii",
         start_new_session=True,  # the interrupt key is for the kernel
     )
+    threading.Thread(target=_reap, args=(process,), daemon=True, name="bifrost-nb-search").start()
+    return process
+
+
+def _reap(process: subprocess.Popen[str]) -> None:
+    """One that ends for want of work is no zombie until the next search, which may never come."""
+    process.wait()
+    with _lock:
+        if process is _process:
+            _end()
 
 
 @atexit.register

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+import signal
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,7 @@ import pytest
 
 import bifrost_nb as bf
 from bifrost_nb import ConfigurationError, Run, scorers
+from bifrost_nb._compare import bounded_search
 
 NA = None
 
@@ -158,6 +162,21 @@ def test_no_pattern_holds_the_kernel() -> None:
     assert [looks(run(text)).value for text in ("x\nTOTAL: 12", "total: NONE \ud800", "in total 12")] == [1, 1, 0]
     long = "x" * 200_000
     assert [scorers.regex("y+")(run(text)).value for text in (long, long + "y")] == [0, 1]
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="asks Linux which processes there are")
+def test_a_search_process_that_ended_is_reaped() -> None:
+    """It ends itself when nobody asks, perhaps for the rest of the kernel's life: no zombie is left until then."""
+    search = scorers.regex("(a+)+b")
+    assert search(run("aab")).value == 1
+    process = bounded_search._process
+    assert process is not None
+    os.kill(process.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{process.pid}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert search(run("aab")).value == 1
 
 
 @pytest.mark.parametrize(
