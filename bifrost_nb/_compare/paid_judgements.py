@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from .._runs.run import Run
     from .scoring import Judged
 
-__all__ = ["AtIt", "Judgements", "judgements_of"]
+__all__ = ["AtIt", "JudgedOf", "Judgements", "judgements_of"]
+
+JudgedOf = tuple[str, str]
+"""The id of an answer's run, and a digest of the row of inputs that it was judged with."""
 
 PATIENCE_S = 10.0
 """So long is waited for a judgement that has asked no model yet, or that an interrupt left behind: it may be stuck."""
@@ -39,38 +42,38 @@ class AtIt:
 
 
 class Judgements:
-    """Those of one function, by the id of the answer's run."""
+    """Those of one function, by what was judged."""
 
     def __init__(self) -> None:
-        self.known: dict[str, Judged] = {}
+        self.known: dict[JudgedOf, Judged] = {}
         """What was paid for."""
-        self._under_way: dict[str, AtIt] = {}
+        self._under_way: dict[JudgedOf, AtIt] = {}
         self._lock = threading.Lock()
 
-    def turn(self, run_id: str, mine: AtIt) -> AtIt:
+    def turn(self, key: JudgedOf, mine: AtIt) -> AtIt:
         """Who judges that answer: `mine`, until `end`, unless another thread is at it or has just paid for it."""
         with self._lock:
-            if (known := self.known.get(run_id)) is not None:
+            if (known := self.known.get(key)) is not None:
                 other = AtIt([])
                 other.judged = known
                 return other
-            at_it = self._under_way.get(run_id)
+            at_it = self._under_way.get(key)
             if at_it is None or at_it.may_be_stuck:
-                at_it = self._under_way[run_id] = mine
+                at_it = self._under_way[key] = mine
             return at_it
 
-    def keep(self, run_id: str, mine: AtIt, judged: Judged, *, paid: bool) -> None:
+    def keep(self, key: JudgedOf, mine: AtIt, judged: Judged, *, paid: bool) -> None:
         """What came of `mine`, for whoever waits for it, and for later where it was paid for."""
         with self._lock:
             mine.judged = judged
             if paid:
-                self.known[run_id] = judged
+                self.known[key] = judged
 
-    def end(self, run_id: str, mine: AtIt) -> None:
+    def end(self, key: JudgedOf, mine: AtIt) -> None:
         """`mine` is over. Where nothing came of it, whoever waits for it judges by himself."""
         with self._lock:
-            if self._under_way.get(run_id) is mine:
-                del self._under_way[run_id]
+            if self._under_way.get(key) is mine:
+                del self._under_way[key]
 
 
 _OF: dict[Any, Judgements] = {}

@@ -11,7 +11,7 @@ import inspect
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,8 +23,9 @@ from .._keys import without_keys
 from .._safe_text import plain, quoted
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError
+from .identity import digest_of, shown_values
 from .kept_media import is_gone
-from .paid_judgements import AtIt, Judgements, judgements_of
+from .paid_judgements import AtIt, JudgedOf, Judgements, judgements_of
 
 if TYPE_CHECKING:
     from .._runs.run import Run
@@ -212,11 +213,12 @@ def scores(name: str, scorer: ScorerFunction, work: Sequence[tuple[Run, Row]], c
                 into[place] = judged
         return
     judgements = Judgements() if calls.fresh else judgements_of(scorer)
-    known = dict(judgements.known)
-    for place in places:
-        into[place] = known.get(work[place][0].run_id, into[place])
-    todo = [place for place in places if work[place][0].run_id not in known]
     scoring = _Scoring(name, scorer, work, calls, into, takes_row(scorer), judgements)
+    known = dict(judgements.known)
+    found = {place: known.get(scoring.key(place)) for place in places} if known else {}
+    for place, before in found.items():
+        into[place] = before or into[place]
+    todo = [place for place in places if found.get(place) is None]
     if isinstance(scorer, Scorer):  # computes, and waits for nothing: threads would only cost
         for place in todo:
             into[place] = scoring.called(place)
@@ -332,6 +334,11 @@ class _Scoring:
     def called(self, place: int) -> Judged:
         return called(self.scorer, *self.work[place], self.with_row)
 
+    def key(self, place: int) -> JudgedOf:
+        """What is judged: the answer, with the row if the function is given one, such as a corrected expectation."""
+        run, row = self.work[place]
+        return run.run_id, digest_of(shown_values(row), 16) if self.with_row else ""
+
     def _turns(self, place: int) -> Iterator[AtIt | None]:
         """None again and again while a judgement has to wait, then it, to be made; nothing where it need not be made.
 
@@ -342,8 +349,8 @@ class _Scoring:
             yield None
         if (made := self._room_for_calls(place)) is None:
             return
-        run_id, mine = self.work[place][0].run_id, AtIt(made)
-        while (at_it := self.judgements.turn(run_id, mine)) is not mine:
+        key, mine = self.key(place), AtIt(made)
+        while (at_it := self.judgements.turn(key, mine)) is not mine:
             if at_it.judged is None:
                 yield None
             if at_it.judged is not None:
@@ -373,7 +380,7 @@ class _Scoring:
             yield
         finally:
             self.under_way.remove(mine)
-            self.judgements.end(self.work[place][0].run_id, mine)
+            self.judgements.end(self.key(place), mine)
 
     def _asks(self) -> bool:
         """Whether this function is known to ask a model."""
@@ -403,19 +410,31 @@ class _Scoring:
         self.calls.pay(sent)
         self.calls.count(self.name, sent)
         if judged.error is None:
-            self.judgements.keep(self.work[place][0].run_id, mine, judged, paid=bool(sent))
+            self.judgements.keep(self.key(place), mine, judged, paid=bool(sent))
 
 
 def called(scorer: ScorerFunction, run: Run, row: Row, with_row: bool) -> Judged:
     """What a function that is not async says of one answer; whatever it does, that is a judgement."""
     try:
-        return judged_of(_call(scorer, run, row, with_row))
-    except Exception as error:  # noqa: BLE001 - the answers are paid for
+        given = _call(scorer, run, row, with_row)
+        return judged_of(_ended(given) if inspect.iscoroutine(given) else given)
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the answers are paid for
         return _failed(error)
 
 
 def _call(scorer: ScorerFunction, run: Run, row: Row, with_row: bool) -> Any:
-    return scorer(run, row) if with_row else scorer(run)
+    # A row of its own: what a function changes there would be the inputs of the frame, of other functions, of the user.
+    return scorer(run, dict(row)) if with_row else scorer(run)
+
+
+def _ended(begun: Coroutine[Any, Any, Any]) -> Any:
+    """What comes of the coroutine that a plain function returned, as a lambda does that calls an async one."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:  # none runs on this thread
+        return asyncio.run(begun)
+    begun.close()
+    return begun
 
 
 def judged_of(given: Any) -> Judged:
@@ -438,8 +457,12 @@ def judged_of(given: Any) -> Judged:
     return Judged(number, reason) if math.isfinite(number) else Judged(None, reason, f"returned {number}")
 
 
-def _failed(error: Exception) -> Judged:
-    return Judged(None, None, without_keys(plain(f"{type(error).__name__}: {error}", 300)))
+def _failed(error: BaseException) -> Judged:
+    try:
+        said = str(error)
+    except Exception:  # noqa: BLE001 - the user's own class
+        said = ""
+    return Judged(None, None, without_keys(plain(f"{type(error).__name__}: {said}".removesuffix(": "), 300)))
 
 
 def takes_row(scorer: ScorerFunction) -> bool:
@@ -451,7 +474,8 @@ def takes_row(scorer: ScorerFunction) -> bool:
     except (TypeError, ValueError):  # some built-in functions do not tell
         return False
     positional = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
-    return len([one for one in positional if one.default is one.empty]) >= 2
+    needed = [one for one in positional if one.default is one.empty]
+    return len(needed) >= 2 or any(one.name == "row" for one in positional[1:])
 
 
 def notes_on_scores(found: Mapping[str, Sequence[Judged]]) -> list[str]:

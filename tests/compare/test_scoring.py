@@ -257,6 +257,20 @@ def test_a_function_that_asks_a_model_is_not_paid_twice(ask: Any, client: Client
     assert sent(gateway) == 18
 
 
+def test_a_corrected_row_is_judged_anew(ask: Any, client: Client, gateway: LocalGateway) -> None:
+    """The same answers against a corrected expectation: what was paid for the old one is no score of the new."""
+
+    def judge(run: Any, row: Any) -> bool:
+        client.chat("openai/gpt-4o-mini", f"Is {run.text} {row['capital']}?")
+        return bool(run.text == row["capital"])
+
+    wrong = ask(score=judge, inputs={**CITIES, "capital": ["Paris", "Barcelona", "Rome"]})
+    assert by_deployment(wrong.frame, "score")[A] == [1, 0, 1]
+    before = sent(gateway)
+    assert by_deployment(ask(score=judge).frame, "score")[A] == [1, 1, 1]
+    assert sent(gateway) == before + 2, "the row that changed, for both deployments"
+
+
 @pytest.mark.parametrize("kind", ["plain", "async"])
 def test_threads_do_not_pay_twice_for_the_same_judgement(
     ask: Any, client: Client, gateway: LocalGateway, kind: str
@@ -359,3 +373,64 @@ def test_two_thousand_inputs_by_four_are_scored_quickly() -> None:
     took = time.perf_counter() - began
     assert [one.value for one in calls.found["score_exact"]] == [one.value for one in calls.found["score_own"]]
     assert took < 3
+
+
+def test_what_a_function_does_to_its_row_stays_there(ask: Any) -> None:
+    """A function that tidies its row changes no input of the frame, of another function, of the user."""
+    rows = [{"country": "France", "capital": " Paris "}]
+
+    def tidy(run: Any, row: Any) -> bool:
+        row["capital"] = row.pop("capital").strip()
+        return bool(run.text == row["capital"])
+
+    frame = ask(inputs=rows, score={"tidy": tidy, "later": lambda run, row: row["capital"] == " Paris "}).frame
+    assert frame["score_tidy"].tolist() == frame["score_later"].tolist() == [1, 1]
+    assert frame["input_capital"].tolist() == [" Paris "] * 2
+    assert rows == [{"country": "France", "capital": " Paris "}]
+
+
+def test_a_row_that_may_be_left_out_is_given(ask: Any) -> None:
+    """`row=None` says that the function can do without; another default, such as a closure's, is left alone."""
+
+    def right(run: Any, row: Any = None) -> bool:
+        return row is not None and bool(run.text == row["capital"])
+
+    frame = ask(score={"right": right, "own": lambda run, limit=7: limit}).frame
+    assert by_deployment(frame, "score_right")[A] == [1, 1, 1]
+    assert frame["score_own"].tolist() == [7] * 6
+
+
+def test_a_plain_function_may_return_a_coroutine(ask: Any, client: Client, gateway: LocalGateway) -> None:
+    """A lambda around an async function is awaited, and what it asks is counted as a judge's calls."""
+
+    async def grade(run: Any, scale: int) -> int:
+        return scale * len((await client.achat("openai/gpt-4o-mini", f"Grade: {run.text}")).text)
+
+    comparison = ask(deployments=[B])
+    gateway.script([{"text": ["Paris"], "cost": 0.25}])
+    comparison.score(own=lambda run: grade(run, 2))
+    assert comparison.frame["score_own"].tolist() == [10] * 3
+    assert comparison.judging_cost_usd == pytest.approx(3 * 0.25)
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(Mute(), "Mute"), (asyncio.CancelledError(), "CancelledError"), (StopIteration(), "StopIteration")],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_an_error_without_words_is_a_score_of_its_own(ask: Any, error: BaseException, told: str) -> None:
+    """An error that cannot say itself, or is no `Exception`, ends no scoring: the answers are paid for."""
+
+    def judge(run: Any) -> int:
+        if run.text == "Madrid":
+            raise error
+        return 1
+
+    frame = ask(score=judge).frame
+    assert by_deployment(frame, "score")[A] == [1, None, 1]
+    assert by_deployment(frame, "score_error")[A] == [None, told, None]
