@@ -596,6 +596,7 @@ def _check(
                 raise unknown_metric(name, frame)
             hint = did_you_mean(name, choices).strip() or f"Known are {', '.join(map(str, choices)) or 'none'}."
             raise ConfigurationError(f"{name!r} is not a {what} of this frame.", hint=hint)
+    groups.check_finite(frame, [metric])
     if a == b:
         raise ConfigurationError(f"{a!r} cannot be compared with itself.")
     found = next((way for way in ways if a in known[way] and b in known[way]), None)

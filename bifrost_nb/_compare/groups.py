@@ -17,6 +17,7 @@ from .._safe_text import quoted
 from ..errors import ConfigurationError
 from .metrics import is_score
 from .same_questions import named_apart, question_of
+from .same_run import each_once
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from .plan import Trial
 
 __all__ = [
-    *("SEPARATOR", "By", "Labels", "check_by", "chosen", "default_by", "deployments", "inputs", "inputs_told", "names"),
-    *("names_of_both", "questions", "runs_frame", "served", "sides", "sweeps"),
+    *("SEPARATOR", "By", "Labels", "check_by", "check_finite", "chosen", "default_by", "deployments", "inputs"),
+    *("inputs_told", "names", "names_of_both", "questions", "runs_frame", "served", "sides", "sweeps"),
 ]
 
 By = Literal["variant", "deployment", "template"]
@@ -101,8 +102,11 @@ def check_by(by: object, templates: Sequence[str] | None = None) -> None:
         )
 
 
-def runs_frame(given: object, what: str = "frame") -> pd.DataFrame:
-    """`given` with an index of its own, if it is a frame of runs. Raises ConfigurationError."""
+def runs_frame(given: object, what: str = "frame", *, paired: bool = True) -> pd.DataFrame:
+    """`given` with an index of its own and a row for each run, if it is a frame of runs. Raises ConfigurationError.
+
+    Where rows are `paired` by input, a run of two inputs keeps a row of each: two that differ in what nothing used.
+    """
     import pandas as pd
 
     if not isinstance(given, pd.DataFrame):
@@ -118,7 +122,9 @@ def runs_frame(given: object, what: str = "frame") -> pd.DataFrame:
             f"The {what} has no column {missing[0]!r}, so it is no frame of runs.",
             hint="Pass comparison.frame, bf.runs() or bf.to_frame(runs).",
         )
-    return _typed(given.reset_index(drop=True), what)
+    frame = _typed(given.reset_index(drop=True), what)
+    apart = (_variants, _templates, *((inputs_told,) if paired else ()))
+    return each_once(frame, lambda: [of(frame) for of in apart])
 
 
 def _typed(frame: pd.DataFrame, what: str) -> pd.DataFrame:
@@ -128,6 +134,9 @@ def _typed(frame: pd.DataFrame, what: str) -> pd.DataFrame:
     cut = {name: dtype for name, dtype in _READ.items() if name not in frame}
     if cut:
         frame = frame.assign(**{name: pd.Series(pd.NA, index=frame.index, dtype=dtype) for name, dtype in cut.items()})
+    texts = [name for name in (*_NEEDED, *_READ) if _READ.get(name, "string") == "string"]
+    loose = [name for name in texts if not isinstance(frame[name].dtype, pd.StringDtype)]
+    frame = frame.astype(dict.fromkeys(loose, "string"))  # NA among objects has no truth
     found: dict[str, pd.Series[Any]] = {}
     for name in ("cache_hit", "is_fallback"):
         if frame[name].dtype.kind != "b":
@@ -141,7 +150,21 @@ def _typed(frame: pd.DataFrame, what: str) -> pd.DataFrame:
                 f"The column {name!r} of the {what} has {quoted(unread.iloc[0], 60)}.",
                 hint="Pass comparison.frame, bf.runs() or bf.to_frame(runs).",
             )
-    return frame.assign(**found, **_numbers(frame))
+    frame = frame.assign(**found, **_numbers(frame))
+    check_finite(frame, [name for name in map(str, frame.columns) if name in _MEASURED or is_score(name)], what)
+    return frame
+
+
+def check_finite(frame: pd.DataFrame, metrics: Iterable[str], what: str = "frame") -> None:
+    """Raises ConfigurationError where one of `metrics` is infinite, of which there is no mean and no interval."""
+    import numpy as np
+
+    for name in metrics:
+        if frame[name].dtype.kind == "f" and np.isinf(frame[name].to_numpy("float64", na_value=np.nan)).any():
+            raise ConfigurationError(
+                f"The column {quoted(name, 60)} of the {what} has an infinite value.",
+                hint="Put NA where a figure is not known.",
+            )
 
 
 def _numbers(frame: pd.DataFrame) -> dict[str, pd.Series[Any]]:

@@ -49,7 +49,7 @@ def summary(frame: pd.DataFrame, by: By | None = None) -> pd.DataFrame:
 
     if by is not None:
         check_by(by)
-    frame = runs_frame(frame)
+    frame = runs_frame(frame, paired=False)
     by = by or default_by(frame)
     keys = [names(frame, by), served(frame)]
     ok = (frame["status"] == "ok").fillna(value=False)
