@@ -14,8 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from itertools import compress
-from operator import attrgetter, ne
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from .._runs.cost import Price, add_price_cost, broken_off
@@ -210,14 +209,19 @@ class Costs:
         for one in waiting if known else ():
             if one.ids[-1] not in known:
                 continue
-            theirs = [[row for row in (rows.get(each), *children.get(each, ())) if row is not None] for each in one.ids]
-            if not all(theirs) or not answered_in(one.run, theirs[-1]):
+            if len(one.ids) == 1 and not children:  # nearly always
+                all_rows = last = [rows[one.ids[0]]]
+            else:
+                theirs = [_present([rows.get(each), *children.get(each, ())]) for each in one.ids]
+                if not all(theirs):
+                    continue
+                all_rows, last = [row for each in theirs for row in each], theirs[-1]
+            if not answered_in(one.run, last):
                 continue
             found.append(one)
             old = _facts(one.run)
-            logged = add_log_rows(one.run, [row for each in theirs for row in each], theirs[-1])
-            several = any(is_one_of_several(one.run, row) for row in theirs[-1])
-            if not logged and (tells_all_tokens(one.run) or not several):
+            logged = add_log_rows(one.run, all_rows, last)
+            if not logged and (tells_all_tokens(one.run) or not any(is_one_of_several(one.run, row) for row in last)):
                 priceless.append(one)
             self._learned(one, old)
             if len(found) % AT_ONCE == 0:
@@ -310,9 +314,8 @@ class Costs:
         costs_settled(one.run for one in waiting)
 
     def _learned(self, one: Waiting, old: Sequence[Any]) -> None:
-        now = _facts(one.run)
-        changed = compress(zip(FACTS, now, strict=True), map(ne, now, old))
-        new = {name: value for name, value in changed if value is not None}
+        told = zip(FACTS, _facts(one.run), old, strict=True)
+        new = {name: value for name, value, before in told if value is not None and value != before}
         if new:
             self._news.setdefault(one.log, {})[one.run.run_id] = new
 
@@ -322,6 +325,10 @@ class Costs:
         for log, facts in news.items():
             with contextlib.suppress(LogError):  # the runs themselves have it
                 log.update_soon(facts)
+
+
+def _present(rows: Iterable[dict[str, Any] | None]) -> list[dict[str, Any]]:
+    return [row for row in rows if row is not None]
 
 
 def _ended_at(run: Run) -> datetime:

@@ -27,6 +27,9 @@ __all__ = [
 ]
 
 Row = Mapping[str, Any]
+_COUNTS = (("prompt_tokens", "prompt_tokens"), ("completion_tokens", "completion_tokens"))
+_COUNTS_OF_RESPONSES = (("output_tokens", "completion_tokens"),)
+"""A count in the answer, and the same in its row."""
 _LAST_PARTLY_TIMED = (1, 5, 1)
 _FALLBACKS = 1_000_000
 """More than any request has; a larger number is none."""
@@ -43,10 +46,12 @@ def add_log_rows(run: Run, rows: Sequence[Row], last: Sequence[Row]) -> bool:
     A retry that broke off, and a primary that failed after it had answered in part, may be billed too, so the costs of
     all rows are added up.
     """
-    answered = next((row for row in last if row.get("status") == "success"), last[-1])
+    answered = last[-1]
+    if len(last) > 1:
+        answered = next((row for row in last if row.get("status") == "success"), answered)
     _add_who(run, answered)
     _add_latency(run, answered)
-    others = [row for row in rows if row is not answered]
+    others = [row for row in rows if row is not answered] if len(rows) > 1 else ()
     earlier = math.fsum(cost for row in others if (cost := logged_usd(row)) is not None) if others else 0.0
     known = run.cost_usd is not None or (not is_one_of_several(run, answered) and add_log_cost(run, answered))
     if known and earlier:
@@ -61,14 +66,16 @@ def is_one_of_several(run: Run, row: Row) -> bool:
     Measured, 1.4.18 to 2.0.0-prerelease3: each call has a row under an id of its own that nothing links to the
     request, whose row is the first call's. Only the counts of tokens show it.
     """
-    logged = row.get("token_usage")
-    if run.status != "ok" or not isinstance(run.usage, Mapping) or not isinstance(logged, Mapping):
+    usage, logged = run.usage, row.get("token_usage")
+    if run.status != "ok" or not isinstance(usage, Mapping) or not isinstance(logged, Mapping):
         return False
-    pairs = [("prompt_tokens", "prompt_tokens"), ("completion_tokens", "completion_tokens")]
-    if run.request_type == "responses":
-        pairs = [("output_tokens", "completion_tokens")]
-    counts = [(number_of(run.usage.get(ours)), number_of(logged.get(theirs))) for ours, theirs in pairs]
-    return any(ours and theirs and ours != theirs for ours, theirs in counts)
+    for ours, theirs in _COUNTS_OF_RESPONSES if run.request_type == "responses" else _COUNTS:
+        told, counted = usage.get(ours), logged.get(theirs)
+        if told != counted:  # nearly never, and making numbers of them takes longer than all else that a row costs
+            told, counted = number_of(told), number_of(counted)
+            if told and counted and told != counted:
+                return True
+    return False
 
 
 def tells_all_tokens(run: Run) -> bool:
@@ -114,11 +121,11 @@ def _add_who(run: Run, row: Row) -> None:
     if run.status not in ("ok", "truncated", "cancelled") or row.get("status") not in ("success", "cancelled"):
         return
     index = row.get("fallback_index")
-    told = name_of(row.get("model"))
-    alias = name_of(row.get("alias"))
-    if index:
-        alias = None  # of a streamed fallback 2.0.0-prerelease3 writes the primary's name here
+    alias = None if index else name_of(row.get("alias"))  # of a streamed fallback 2.0.0-prerelease3 has the primary's
     unnamed = run.provider is None or run.model is None
+    if alias is None and not unnamed and run.is_fallback is not None:
+        return
+    told = name_of(row.get("model"))
     run.provider = run.provider or name_of(row.get("provider"))
     if run.model is None or (alias is not None and run.model == told):
         # 1.5.1 streams an alias under the provider's name; the row has both.

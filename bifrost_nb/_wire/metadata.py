@@ -364,6 +364,8 @@ def number_of(value: object) -> float | None:
     """A number that is not negative; None for everything else."""
     if type(value) is float:  # nearly always
         return value if 0 <= value < math.inf else None
+    if type(value) is int and 0 <= value < 2**63:
+        return float(value)
     if value is None or isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
