@@ -57,6 +57,9 @@ settings.load_profile("bifrost-nb")
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+# The processes of the tests share the cores: numpy's threads, which wait by spinning, made a test of a second take ten.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read by the processes that pytest starts, and what they start
+
 
 @pytest.hookimpl(optionalhook=True)  # there may be no pytest-xdist
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
