@@ -36,7 +36,7 @@ _BOX = f"border:1px solid {RULE};border-radius:6px;margin:4px 0;padding:0 10px"
 _HEAD = "cursor:pointer;padding:5px 0;overflow-wrap:anywhere"
 _TEXT = "white-space:pre-wrap;overflow-wrap:anywhere;margin:2px 0 8px"
 _QUIET = "opacity:.75"
-_NOTHING = "The rounds of this playground are kept here, in the notebook."
+_NOTHING = "No rounds yet. Each will stand here, with its answers."
 
 
 def kept_bundle(

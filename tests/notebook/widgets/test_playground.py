@@ -636,7 +636,8 @@ def test_stop_ends_a_deployments_prompts(client: Client, gateway: LocalGateway) 
 
 def test_rounds_stay_in_the_notebook(made: Playground, gateway: LocalGateway) -> None:
     """What is kept has every round with question, settings and answers, as static text; hostile text stays text."""
-    assert "are kept here" in made._repr_mimebundle_()[0]["text/html"]
+    assert "Each will stand here" in made._repr_mimebundle_()[0]["text/html"]
+    assert "notebook" not in made._repr_mimebundle_()[0]["text/plain"]  # it may be a terminal
     gateway.script([{"text": "<img src=x onerror=alert(1)> **bold**"}])
     made.update(settings={OTHER: {"temperature": 0.25}}, values={"thing": "<script>alert(1)</script>"})
     made.update(max_tokens=None).run().wait(20)
