@@ -55,6 +55,7 @@ __all__ = [
     "PairedRuns",
     "difference",
     "difference_of",
+    "of_several",
     "rare_kind",
 ]
 
@@ -290,7 +291,7 @@ def _side(labels: groups.Labels, name: str, metric: str, by: By, mixed: Mixed) -
     excluded: dict[str, int] = {}
     every = labels.frame[(labels.names(by) == name).fillna(value=False)]
     runs = _clean(every, metric, mixed, excluded)
-    reason = (_mixture(runs, labels) or _moved(runs, labels)) if mixed == "refuse" else None
+    reason = of_several(runs, labels) if mixed == "refuse" else None
     others: dict[By, By] = {"template": "deployment", "deployment": "template"}
     values = pd.DataFrame({
         "input": labels.inputs[runs.index],
@@ -525,6 +526,11 @@ def _clean(frame: pd.DataFrame, metric: str, mixed: Mixed, excluded: dict[str, i
         drop("by a fallback", frame["is_fallback"])
     drop("unknown", frame[metric].isna())
     return frame
+
+
+def of_several(side: pd.DataFrame, labels: groups.Labels) -> str | None:
+    """Why the runs of this side are not those of one deployment and model each, or None."""
+    return _mixture(side, labels) or _moved(side, labels)
 
 
 def _mixture(side: pd.DataFrame, labels: groups.Labels) -> str | None:

@@ -21,11 +21,12 @@ from .._compare.difference import (
     FEWEST_INPUTS_P95,
     Mixed,
     difference,
+    of_several,
     rare_kind,
 )
 from .._compare.metrics import Statistic, default_margin, higher_is_better, is_score, is_time, score_columns
 from .._compare.summary import measured
-from .._compare.verdict import amount, counts_text
+from .._compare.verdict import amount
 from .._numbers import number
 from .._safe_text import plain, quoted
 from .._statistics.intervals import mean_interval, score_interval
@@ -294,7 +295,7 @@ def _more(found: _Interval, limit: float) -> str:
 def _absolute(rule: Rule, sides: Sides) -> tuple[_Bounds, float]:
     figure, limit = rule.figure, rule.value
     side, words = _ready(figure, sides.candidate, candidate=True)
-    if (reason := _unlike(side, sides)) is not None:
+    if sides.mixed == "refuse" and (reason := of_several(side, groups.Labels(side))) is not None:
         return _nothing(reason), limit
     if side.empty:
         return _nothing(f"no run of {sides.name} has a known {figure.column}"), limit
@@ -413,15 +414,9 @@ def _relative(rule: Rule, sides: Sides) -> tuple[_Bounds, float]:
 
 
 def _nothing(reason: str) -> _Bounds:
+    if "was served by" in reason:
+        reason += "; pass mixed='drop' or mixed='keep'"
     return lambda _: _Interval(math.nan, math.nan, math.nan, 0, "", reason)
-
-
-def _unlike(side: pd.DataFrame, sides: Sides) -> str | None:
-    """Why the answers are not one deployment's, where that is not asked for."""
-    who = groups.served(side)
-    if sides.mixed == "refuse" and (side["is_fallback"].fillna(value=False).any() or who.nunique(dropna=False) > 1):
-        return f"{sides.name} was served by {counts_text(who.fillna('unknown'))}; pass mixed='drop' or mixed='keep'"
-    return None
 
 
 def _ready(figure: Figure, frame: pd.DataFrame, *, candidate: bool, relative: bool = False) -> tuple[pd.DataFrame, str]:

@@ -222,8 +222,20 @@ def test_a_fallback_is_not_the_candidate() -> None:
     table.loc[:30, ["provider", "is_fallback"]] = ["openai", True]
     found = gate(table, A, p50_ms=100, baseline=B)
     assert (found.outcome, "was served by" in str(found)) == ("undecided", True)
+    relative = gate(table, A, p50_ms="not worse", baseline=B)
+    assert "(69 of 100), openai/a (31 of 100); pass mixed='drop' or mixed='keep'." in str(relative)
     assert gate(table, A, p50_ms=100, mixed="keep")
     assert gate(table, A, p50_ms=100, mixed="drop").checks[0].n == 69
+
+
+def test_an_alias_that_was_pointed_elsewhere_is_not_one_candidate() -> None:
+    """Held to a limit it is looked at as against a baseline: half of its runs are of another model."""
+    table = frame(calls(A, np.ones(100)))
+    moved = ["m-1"] * 50 + ["m-2"] * 50
+    table = table.assign(model_deployment=moved, tags=[f'{{"sweep":"{model}"}}' for model in moved])
+    found = gate(table, A, p50_ms=100)
+    assert (found.outcome, f"{A} stood for m-1 (50 of 100), m-2 (50 of 100) in" in str(found)) == ("undecided", True)
+    assert gate(table, A, p50_ms=100, mixed="keep")
 
 
 @pytest.fixture
