@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .difference import Difference
     from .groups import Labels
 
-__all__ = ["Asked", "asked_of", "unlike"]
+__all__ = ["Asked", "asked_of", "other_parameters", "unlike"]
 
 MANY = 0.05
 """Who fails so much more often is told, and of scores who fails in a larger share than the nearer end of the interval:
@@ -79,8 +79,16 @@ def _failing(found: Difference, a: Asked, b: Asked) -> Iterator[str]:
 
 
 def _asked_apart(found: Difference, a: Asked, b: Asked) -> Iterator[str]:
-    """In one sweep variants may have parameters of their own; of several it may be another day's setting."""
     if a.sweeps == b.sweeps or found.outcome == "refused":
+        return
+    yield from other_parameters(found.a, a, found.b, b)
+    if count := _reworded(a, b):
+        yield f"They were asked apart, and {count:,} {'input' if count == 1 else 'inputs'} in other words"
+
+
+def other_parameters(name_a: str, a: Asked, name_b: str, b: Asked) -> Iterator[str]:
+    """In one sweep variants may have parameters of their own; of several it may be another day's setting."""
+    if a.sweeps == b.sweeps:
         return
     none = frozenset([""])
     names = [
@@ -92,11 +100,9 @@ def _asked_apart(found: Difference, a: Asked, b: Asked) -> Iterator[str]:
         left, right = ([f"{plain(name, 40)} {_said(side.parameters.get(name, none))}" for name in names[:_SHOWN]]
                        for side in (a, b))  # fmt: skip
         yield (
-            f"They were asked apart and with other parameters: {found.a} with {', '.join(left)}, {found.b} with"
+            f"They were asked apart and with other parameters: {name_a} with {', '.join(left)}, {name_b} with"
             f" {', '.join(right)}"
         )
-    if count := _reworded(a, b):
-        yield f"They were asked apart, and {count:,} {'input' if count == 1 else 'inputs'} in other words"
 
 
 def _reworded(a: Asked, b: Asked) -> int:

@@ -8,13 +8,14 @@ are meant; the 95th percentile never passed at 40 inputs. ``tests/gate/test_gate
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._compare import groups
 from .._compare.difference import Mixed
+from .._compare.unlike_sides import asked_of, other_parameters
 from .._files import check_file, user_path
 from .._numbers import number, whole_number
 from .._safe_text import plain, quoted
@@ -50,6 +51,8 @@ class Gate:
     confidence: float
     """Shared by all rules."""
     checks: tuple[RuleCheck, ...]
+    notes: tuple[str, ...] = ()
+    """What the two sides do not share beside the candidate: parameters that were others on another day."""
 
     @property
     def outcome(self) -> GateOutcome:
@@ -83,13 +86,14 @@ class Gate:
 
     def __repr__(self) -> str:
         lines = [f"{_MARKS[check.outcome]} {plain(check.sentence)}" for check in self.checks]
-        return "\n".join([plain(self.verdict), *lines])
+        return "\n".join([plain(self.verdict), *lines, *(f"{plain(note)}." for note in self.notes)])
 
     def _repr_html_(self) -> str:
         from .._display.html import Markup, table, text
 
         rows = ([Markup(f"<b>{check.outcome}</b>"), plain(check.rule), plain(check.sentence)] for check in self.checks)
-        return f'<p style="font-weight:600">{text(plain(self.verdict))}</p>{table(rows, _HEADS, label="Rules")}'
+        notes = "".join(f"<p>{text(plain(note))}.</p>" for note in self.notes)
+        return f'<p style="font-weight:600">{text(plain(self.verdict))}</p>{table(rows, _HEADS, label="Rules")}{notes}'
 
 
 _HEADS = ("outcome", "rule", "what was found")
@@ -153,7 +157,17 @@ def gate(
     checks = [decide(rule, sides, confidence, len(asked)) for rule in asked]
     if missing:
         checks.append(_incomplete(missing))
-    return Gate(candidate=candidate, baseline=label, confidence=confidence, checks=tuple(checks))
+    told = "params" in frame and (other is None or "params" in other)
+    notes = _notes(sides) if told and any(rule.relative for rule in asked) else ()
+    return Gate(candidate=candidate, baseline=label, confidence=confidence, checks=tuple(checks), notes=tuple(notes))
+
+
+def _notes(sides: Sides) -> Iterable[str]:
+    """As verdicts say it. Other prompts are not told: of many a gate they are what is judged."""
+    if sides.baseline is None or sides.baseline_name is None:
+        return ()
+    ours, theirs = (asked_of(side, groups.Labels(side)) for side in (sides.candidate, sides.baseline))
+    return other_parameters(sides.name, ours, sides.baseline_name, theirs)
 
 
 def _incomplete(missing: int) -> RuleCheck:

@@ -41,6 +41,8 @@ def as_junit(gates: Mapping[str, Gate], source: str) -> str:
                 ElementTree.SubElement(case, kind, said).text = _xml(check.sentence)
             else:
                 ElementTree.SubElement(case, "system-out").text = _xml(check.sentence)
+        if gate.notes:
+            ElementTree.SubElement(suite, "system-out").text = _xml("".join(f"{note}.\n" for note in gate.notes))
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
@@ -56,6 +58,7 @@ def as_markdown(gates: Mapping[str, Gate]) -> str:
             rule = f"{check.name}: {check.rule}"
             parts.append(f"| **{check.outcome}** | {_markdown(rule)} | {_markdown(check.sentence)} |")
         parts.append("")
+        parts += [line for note in gate.notes for line in (f"{_markdown(note)}.", "")]
     return "\n".join(parts)
 
 

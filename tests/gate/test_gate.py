@@ -274,6 +274,27 @@ def test_a_baseline_in_a_file(comparison: Any, client: Client, gateway: LocalGat
         worse.gate(baseline=tmp_path / "odd.parquet", score="better")
 
 
+def test_other_parameters_of_the_baseline_are_said(tmp_path: Path) -> None:
+    """Against an earlier comparison with another temperature it may be that and no regression: said on all pages."""
+
+    def asked(sweep: str, **params: Any) -> pd.DataFrame:
+        told = {"params": json.dumps({"stream": True, **params}), "tags": json.dumps({"sweep": sweep})}
+        return frame(calls(A, np.ones(40), **told)).assign(score=1.0)
+
+    asked("monday", temperature=0.1).to_parquet(tmp_path / "main.parquet")
+    rules: dict[str, Any] = {"baseline": tmp_path / "main.parquet", "score": "not worse by 0.1", "p50_ms": 100}
+    found = gate(asked("tuesday", temperature=0.9, max_tokens=9), A, **rules)
+    said = f"They were asked apart and with other parameters: {A} with max_tokens 9, temperature 0.9, {A} (main.parqu"
+    assert found
+    for page in (str(found), found._repr_html_(), as_junit({"g": found}, "page"), as_markdown({"g": found})):
+        assert said in page.replace("&#95;", "_")
+    assert str(found).endswith("with max_tokens not set, temperature 0.1.")
+    for other in (asked("tuesday", temperature=0.1), asked("monday", temperature=0.9)):
+        assert gate(other, A, **rules).notes == ()
+    assert gate(asked("tuesday", temperature=0.9).drop(columns="params"), A, **rules).notes == (), "none are known"
+    assert gate(asked("tuesday", temperature=0.9), A, p50_ms=100).notes == ()
+
+
 def test_a_hostile_baseline_is_one_clear_error(client: Client, tmp_path: Path) -> None:
     """What a Parquet file says of its columns, and what stands in them, is told; none of it is a traceback."""
     ours = compare(["azure/fast"], "{{n}}", inputs={"n": [1, 2]}, client=client, score=lambda run: 1.0)
