@@ -329,6 +329,16 @@ assert ends[-1][1].endswith(b'{"run_id":"b"}\\n'), ends
         assert list(RunLog(path).frame()["run_id"]) == ["a", "b"]
 
 
+def test_zeros_that_a_crash_left_are_damage(log: RunLog) -> None:
+    """A file system that lost power leaves them, short as they are, between whole lines."""
+    log.append(Run(run_id="a"))
+    with log.path.open("ab") as file:
+        file.write(b"\0" * 50)
+    log.append(Run(run_id="b"))
+    with pytest.warns(LogWarning, match=r"skipped: 1 cut off or damaged \(line 2\)"):
+        assert list(log.frame()["run_id"]) == ["a", "b"]
+
+
 def test_a_run_too_long_for_a_line_is_recorded_shortened(log: RunLog) -> None:
     """A run beyond the longest line keeps its facts and the beginning of its texts."""
     log.append(Run(run_id="a", response="é" * (20 << 20), prompt="p" * 100, texts=["x" * 100], cost_usd=0.5))

@@ -12,10 +12,13 @@ from typing import BinaryIO, NamedTuple
 from ...errors import LogError
 from .file_lock import lock_or_go_on, unlock
 
-__all__ = ["BLOCK_BYTES", "LINE_BYTES", "Block", "blocks", "newlines_before", "refuse_special"]
+__all__ = ["BLOCK_BYTES", "LINE_BYTES", "TOO_LONG", "Block", "blocks", "newlines_before", "refuse_special"]
 
 LINE_BYTES = 32 << 20
 """Longest line that is written or read; a longer one is skipped without being held in memory."""
+
+TOO_LONG = b"\0too long\0"
+"""What stands for a line above LINE_BYTES, or for its beginning."""
 
 BLOCK_BYTES = 8 << 20
 """About how much is read at once."""
@@ -36,7 +39,7 @@ def blocks(path: Path, block_bytes: int = BLOCK_BYTES, start: int = 0) -> Iterat
     """The lines that `path` holds now, in blocks of about `block_bytes`; none if there is no such file.
 
     With `start` only those that begin at that byte or later, numbered from 1 there. A line above LINE_BYTES
-    comes as one NUL byte, which no reader takes for content. Raises LogError.
+    comes as TOO_LONG, which no reader takes for content. Raises LogError.
     """
     try:
         refuse_special(path.stat())
@@ -58,7 +61,7 @@ def blocks(path: Path, block_bytes: int = BLOCK_BYTES, start: int = 0) -> Iterat
                 else:
                     rest += data
                 if len(rest) > LINE_BYTES:
-                    rest = b"\0"
+                    rest = TOO_LONG
             if rest:
                 yield Block(first, 0, rest)
     except FileNotFoundError:

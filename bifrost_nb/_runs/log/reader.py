@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.json
 
 from ..columns import COLUMNS, NAMES, Dtype
-from .blocks import LINE_BYTES, Block
+from .blocks import LINE_BYTES, TOO_LONG, Block
 from .codec import SCHEMA, cell
 
 __all__ = ["ARROW_TYPES", "LINE", "Skipped", "column_array", "merge", "parse", "pick", "schema"]
@@ -229,7 +229,7 @@ def _split(data: bytes) -> Iterator[bytes]:
 
 def _record(line: bytes) -> dict[str, Any] | str:
     """The record of `line`, or why there is none."""
-    if line.startswith(b"\0"):
+    if line.startswith(TOO_LONG):
         return f"longer than {LINE_BYTES >> 20} MiB"
     record = load(line)
     if not isinstance(record, dict):
