@@ -29,6 +29,7 @@ from .._prompts.messages import (
     with_history,
 )
 from .._prompts.template import render
+from .._safe_text import quoted
 from ..errors import ConfigurationError
 from .abilities import check_images_taken
 from .api_choice import MEDIA, system_for, with_kinds
@@ -394,6 +395,7 @@ def _prompts(rendered: list[Rendered], kind: AnyKind, system: str | None) -> tup
     prompts = []
     for template, asked, values, pictures in rendered:
         if id(values) not in rows:
+            _check_characters(len(rows), values)
             shown = shown_values({**values, **{name: digest_of(url, 16) for name, url in pictures.items()}})
             rows[id(values)] = numbered(digest_of(["input", shown], 12), known)
         prompt_id = numbered(digest_of([kind, _filled(system, values), asked], 12), seen)
@@ -402,6 +404,19 @@ def _prompts(rendered: list[Rendered], kind: AnyKind, system: str | None) -> tup
             PlannedPrompt(prompt_id, transcript(asked), template, values, rows[id(values)], messages, pictures)
         )
     return tuple(prompts)
+
+
+def _check_characters(row: int, values: Mapping[str, Any]) -> None:
+    """Raises ConfigurationError for half of a character that UTF-16 writes in two: text that was cut in its middle."""
+    for name, value in values.items():
+        try:
+            if isinstance(value, str) and not value.isascii():
+                value.encode()
+        except UnicodeEncodeError:
+            raise ConfigurationError(
+                f"{quoted(name)} in row {row} of inputs has half of a character, which cannot be sent.",
+                hint="Repair its text: value.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace').",
+            ) from None
 
 
 def _with_twins(prompts: tuple[PlannedPrompt, ...], asked: Sequence[AskedDeployment]) -> tuple[PlannedPrompt, ...]:

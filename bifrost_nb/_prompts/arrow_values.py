@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .._safe_text import quoted
+from ..errors import ConfigurationError
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -15,10 +18,19 @@ __all__ = ["arrow_rows", "arrow_values"]
 
 
 def arrow_rows(stream: Any) -> list[dict[str, Any]]:
-    """The rows of anything with ``__arrow_c_stream__``, as Python values. Raises TypeError, ValueError: no columns."""
+    """The rows of anything with ``__arrow_c_stream__``, as Python values.
+
+    Raises ConfigurationError for columns of one name, of which a row would keep the last; TypeError, ValueError where
+    there are no columns.
+    """
     import pyarrow as pa
 
     table = pa.table(stream)
+    names = table.column_names
+    if doubled := next((name for name in names if names.count(name) > 1), None):
+        raise ConfigurationError(
+            f"The table has the column {quoted(doubled)} more than once.", hint="Rename one of them."
+        )
     short = {field.name: field.type for field in table.schema if _has_short_floats(field.type)}
     rows: list[dict[str, Any]] = table.to_pylist()
     for row in rows if short else ():

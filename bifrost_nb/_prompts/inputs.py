@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from inspect import isclass
 from typing import Any, NamedTuple
 
@@ -50,6 +51,8 @@ def prompts_of(
     rows = rows_of(inputs)
     columns = image_columns(images, rows)
     if len(rows) > 1 and not any(used.values()) and not columns and not also:
+        for template in templates.values():  # says so where it names a column that no placeholder can name
+            filled_in(template, rows[0], "row 0 of inputs")
         raise ConfigurationError(
             f"inputs has {len(rows)} rows, but the prompt uses none of its columns"
             f" ({', '.join(rows[0]) or 'there are none'}).",
@@ -89,18 +92,40 @@ def rows_of(inputs: Any) -> list[Mapping[str, Any]]:
         raise ConfigurationError(
             f"inputs must be a DataFrame (of any library), a dict of lists or a list of dicts, not"
             f" {type(inputs).__name__}.",
-            hint="Pass the variable itself, without quotes."
-            if isinstance(inputs, str) and inputs.isidentifier()
-            else None,
+            hint=_way_to_rows(inputs),
         )
     rows = [_without_mark(row) for row in rows]
     for number, row in enumerate(rows):
-        if not isinstance(row, Mapping) or not all(isinstance(name, str) for name in row):
+        if isinstance(row, Mapping):
+            _check_names(number, row)
+        else:
             hint = "Give the values a name: {'name': [...]}." if isinstance(row, str | int | float) else None
             raise ConfigurationError(f"Row {number} of inputs must map names to values, not {_shown(row)}.", hint=hint)
     if not rows:
         raise ConfigurationError("inputs has no rows: there is nothing to send.")
     return rows
+
+
+def _check_names(number: int, row: Mapping[Any, Any]) -> None:
+    for name in row:
+        if not isinstance(name, str):
+            hint = "Name the columns: frame.columns = ['text', ...]."
+            if name is None:  # of csv.DictReader
+                hint = "A line of a CSV that has more fields than its head gets one: quote what holds a comma."
+            raise ConfigurationError(
+                f"Row {number} of inputs has the name {quoted(name)}, which is no text.", hint=hint
+            )
+
+
+def _way_to_rows(inputs: Any) -> str | None:
+    """What to write for something that holds no rows, or not yet."""
+    if isinstance(inputs, str) and inputs.isidentifier():
+        return "Pass the variable itself, without quotes."
+    if isinstance(inputs, str | os.PathLike) or hasattr(inputs, "read"):
+        return "Read the file first: pandas.read_csv(...)."
+    if isinstance(inputs, Iterator):
+        return "Pass list(...): it can be read only once."
+    return "Pass {'name': values}, or pandas.DataFrame(...)." if hasattr(inputs, "dtype") else None
 
 
 def _is_pandas(inputs: Any) -> bool:
@@ -147,6 +172,8 @@ def _other_frame(inputs: Any) -> Any:
         return None
     try:
         return arrow_rows(inputs)
+    except ConfigurationError:
+        raise
     except (TypeError, ValueError):  # one column without a name
         hint = "Pass {'name': values}, or a frame with that column."
         raise ConfigurationError(f"inputs is a {type(inputs).__name__}, which has no columns.", hint=hint) from None
@@ -188,7 +215,8 @@ def _from_columns(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
             or not hasattr(values, "__len__")
             or not hasattr(values, "__iter__")
         ):
-            raise ConfigurationError(f"inputs[{name!r}] must be a list of values.", hint=f"Write [{_shown(values)}].")
+            hint = "Pass list(...)." if isinstance(values, Iterator) else f"Write [{_shown(values)}]."
+            raise ConfigurationError(f"inputs[{name!r}] must be a list of values.", hint=hint)
         lengths[name] = len(values)
     if len(set(lengths.values())) > 1:
         shown = ", ".join(f"{name}: {length}" for name, length in lengths.items())

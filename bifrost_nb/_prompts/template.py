@@ -14,6 +14,7 @@ attributes with a leading underscore, nothing of modules, classes and functions.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Mapping
 from inspect import isclass, isroutine
 from types import ModuleType
@@ -37,13 +38,14 @@ _PLACEHOLDER = re.compile(
     rf"|\{{\{{{_BLANKS}(?P<path>{_PATH}){_BLANKS}\}}\}}"
 )
 _STEPS = re.compile(_STEP)
+_IN_BRACES = re.compile(r"\{\{[^{}\n]{1,200}\}\}")
 _BRACED = re.compile(r"(?<!\{)\{\{([^{}\n]{1,200})\}\}(?!\})")
 _MISSING = object()
 
 
 def variables(template: str) -> list[str]:
     """The names that `template` needs, each once, in order of appearance."""
-    paths = (match["path"] for match in _PLACEHOLDER.finditer(template))
+    paths = (match["path"] for match in _PLACEHOLDER.finditer(_composed(template)))
     return list(dict.fromkeys(re.split(r"[.\[]", path, maxsplit=1)[0] for path in paths if path))
 
 
@@ -57,7 +59,7 @@ def with_names(template: str) -> tuple[str, list[str]]:
         paths[match["path"]] = None
         return f"[{match['path']}]"
 
-    return _PLACEHOLDER.sub(named, template), list(paths)
+    return _PLACEHOLDER.sub(named, _composed(template)), list(paths)
 
 
 def render(template: str, values: Mapping[str, Any], *, where: str | None = None) -> str:
@@ -71,6 +73,7 @@ def render(template: str, values: Mapping[str, Any], *, where: str | None = None
     ``row 3``) says for which inputs.
     """
     faults: dict[str, str] = {}
+    template = _composed(template)
 
     def filled(match: re.Match[str]) -> str:
         if match["escaped"]:
@@ -93,18 +96,30 @@ def render(template: str, values: Mapping[str, Any], *, where: str | None = None
     return text
 
 
+def _composed(template: str) -> str:
+    """`template` with its placeholders in the form in which Python has names: macOS and PDFs write ü as u and dots."""
+
+    def composed(match: re.Match[str]) -> str:
+        form = unicodedata.normalize("NFC", match[0])
+        return form if _PLACEHOLDER.fullmatch(form) else match[0]
+
+    return template if template.isascii() else _IN_BRACES.sub(composed, template)
+
+
 def _value(path: str, values: Mapping[str, Any]) -> Any:
     name, *_ = re.split(r"[.\[]", path, maxsplit=1)
     if name.startswith("__"):
         raise Fault("reads a name of Python's own, which templates may not")
-    if name not in values:
+    alike = (key for key in values if isinstance(key, str) and unicodedata.normalize("NFC", key) == name)
+    found = name if name in values or name.isascii() else next(alike, name)
+    if found not in values:
         raise Fault(f"is not defined{_near(name, values)}")
-    value, walked = values[name], name
+    value, walked = values[found], name
     for step in _STEPS.findall(path[len(name) :]):
-        found = _attribute(value, step[1:]) if step[0] == "." else _item(value, step[1:-1].strip())
-        if found is _MISSING:
+        inner = _attribute(value, step[1:]) if step[0] == "." else _item(value, step[1:-1].strip())
+        if inner is _MISSING:
             raise Fault(f"has no {step.strip('.')} in {walked}{_near(step.strip('.'), _names(value))}")
-        value, walked = found, walked + step
+        value, walked = inner, walked + step
     return value
 
 

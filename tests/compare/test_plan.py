@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from bifrost_nb import Client, ConfigurationError, Run, TemplateError
@@ -191,6 +193,20 @@ def test_each_deployment_has_its_own_settings() -> None:
         ({"inputs": {"topic": ["a"], "b": ["c", "d"]}}, "topic: 1, b: 2"),
         ({"inputs": {"topic": "tea"}}, "must be a list"),
         ({"inputs": ["tea"]}, "Row 0 of inputs must map names to values, not 'tea'. Give the values a name: {'name'"),
+        ({"inputs": [{"topic": "tea", None: ["more"]}]}, "Row 0 of inputs has the name None, which is no text. A line"),
+        ({"inputs": pd.DataFrame([["tea", 1]])}, "Row 0 of inputs has the name 0, which is no text. Name the columns"),
+        ({"inputs": pa.table([["a"], ["b"]], names=["topic"] * 2)}, "The table has the column 'topic' more than once."),
+        ({"inputs": {"topic": ["tea", "cut \ud83d"]}}, "'topic' in row 1 of inputs has half of a character"),
+        ({"inputs": {"topic": ["a"], "other": ["\ud83d"]}}, "'other' in row 0 of inputs has half of a character"),
+        ({"inputs": iter([{"topic": "tea"}])}, "not list_iterator. Pass list(...): it can be read only once."),
+        ({"inputs": {"topic": iter(["tea"])}}, "inputs['topic'] must be a list of values. Pass list(...)."),
+        ({"inputs": np.array(["tea"])}, "not ndarray. Pass {'name': values}, or pandas.DataFrame(...)."),
+        ({"inputs": "cases/all.csv"}, "not str. Read the file first: pandas.read_csv(...)."),
+        ({"inputs": io.StringIO("topic\ntea")}, "not StringIO. Read the file first"),
+        (
+            {"inputs": {"to-pic": ["a", "b"]}, "prompt": "About {{to-pic}}."},
+            "{{to-pic}} names an input, and a",
+        ),
         ({"inputs": 5}, "int"),
         ({"inputs": "tickets"}, "not str. Pass the variable itself, without quotes."),
         ({"inputs": {"topic": ["  ", "x"]}, "prompt": "{{topic}}"}, "empty (row 0 of inputs)"),

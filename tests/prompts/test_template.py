@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+import unicodedata
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -238,6 +239,18 @@ def test_an_input_that_no_placeholder_can_name_is_told(name: str) -> None:
             render(written, {name: "x"})
         assert render(written, {"other": "x"}) == written
     assert render(f"{{{{{{{{{name}}}}}}}}}", {name: "x"}) == f"{{{{{{{{{name}}}}}}}}}"
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_name_is_the_same_however_its_accents_are_written(form: Any) -> None:
+    """macOS and PDFs write them as signs of their own, with which a placeholder was sent as it stood."""
+    written = unicodedata.normalize("NFD", "Größe: {{größe}}, {{ maß.länge }}, {{nö-tig}}")
+    values = {unicodedata.normalize(form, name): value for name, value in (("größe", 7), ("maß", {"länge": 3}))}
+    assert variables(written) == ["größe", "maß"]
+    assert render(written, values) == unicodedata.normalize("NFD", "Größe: 7, 3, {{nö-tig}}")
+    assert render("{{größe}}", {**values, "größe": 8}) == "8"
+    with pytest.raises(TemplateError, match=r"\{\{größe\}\} is not defined"):
+        render(written, {"grosse": 7, "maß": values[unicodedata.normalize(form, "maß")]})
 
 
 def test_all_undefined_names_are_reported_together() -> None:
