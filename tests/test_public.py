@@ -58,7 +58,7 @@ ALLOWED = {  # part -> the parts of this package it may import when it is loaded
             "_prompts",
         ),
     },
-    "_batch": {"errors", "_numbers", "_safe_text", "_keys", "_runs", "_client", "_compare"},
+    "_batch": {"errors", "_numbers", "_safe_text", "_keys", "_wire", "_runs", "_client", "_compare"},
     "_gate": {"errors", "_files", "_numbers", "_safe_text", "_keys", "_suggest", "_compare", "_statistics"},
     "_report": {"errors", "_files", "_safe_text", "_keys", "_runs", "_display", "_compare", "_prompts"},
     "_load": {

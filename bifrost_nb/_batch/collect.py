@@ -32,10 +32,12 @@ def collected(
     """The runs of jobs that have ended, recorded; and what is to be said of the others."""
     ledger, found = Ledger(client.log), dict[str, Run]()
     client.run_on_loop(work.refresh(client, jobs, ledger))
-    for job, runs in client.run_on_loop(work.fetch(client, plan, jobs, done)):
+    for job, runs, is_whole in client.run_on_loop(work.fetch(client, plan, jobs, done)):
         for run in runs.values():
             client.record(run)  # raises LogError: then the job stays what it is, and is fetched again
         found |= runs
+        if not is_whole:  # `problem` says why; the rest may still come
+            continue
         if set(job.cells) <= {trial.trial_id for trial in plan.trials}:
             ledger.over(job, "collected")
         else:  # a part of it belongs to another comparison, which fetches the rest

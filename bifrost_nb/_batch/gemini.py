@@ -78,7 +78,10 @@ def as_chat(body: Mapping[str, Any]) -> dict[str, Any]:
     ended = body.get("finish_reason")
     message = {"role": "assistant", "content": body.get("text")}
     reason = _ENDS.get(str(ended), str(ended).lower()) if ended else None
-    told = {"choices": [{"index": 0, "message": message, "finish_reason": reason}]}
+    # Without text and reason it had no candidate: the prompt was blocked (2.0.0-prerelease3, measured).
+    told = {
+        "choices": [{"index": 0, "message": message, "finish_reason": reason}] if message["content"] or ended else []
+    }
     usage = body.get("usage")
     return told | ({"usage": _usage(usage)} if isinstance(usage, Mapping) else {})
 

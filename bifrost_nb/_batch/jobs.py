@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .._compare.plan import Plan, Trial
@@ -18,7 +19,7 @@ from ..errors import BifrostError, NotFound
 from . import transport
 from .ledger import Ledger, SentJob
 from .requests import PROVIDERS, chunks, item_of
-from .result_line import run_of
+from .result_line import is_answer, run_of
 
 if TYPE_CHECKING:
     from .._client.client import Client
@@ -31,6 +32,7 @@ _UNSURE = (
     "it is not known whether this job was made, so its requests are not sent again. Run the cell again in a few "
     "minutes; fresh=True sends them anew."
 )
+_GONE = "It may have been deleted, or made with another key or gateway; fresh=True sends its requests anew."
 
 
 async def _names_of(client: Client, plan: Plan) -> dict[str, str]:
@@ -65,10 +67,16 @@ async def submit(
             try:
                 await _send(client, job, ledger, items)
             except BifrostError as error:
-                notes.append(f"{asked.name} was not sent: {plain(str(error), 600)}")
+                notes.append(f"{asked.name} was not sent: {_said(error, 'Run the cell again to send it.')}")
                 break
             jobs.append(job)
     return jobs, notes
+
+
+def _said(error: BifrostError, again: str) -> str:
+    """An error with what to do, which for a single call is to name a fallback."""
+    hint = error.hint or again
+    return f"{plain(error.message, 500)} {again if 'name a fallback' in hint else plain(hint, 300)}"
 
 
 def _share(cost: Any, part: int, of: int) -> float | None:
@@ -90,26 +98,53 @@ async def _send(client: Client, job: SentJob, ledger: Ledger, items: Sequence[tr
         if transport.was_refused(error):
             ledger.over(job, "refused")
             raise
-        job.problem = f"{plain(str(error), 300)} {_UNSURE[0].upper()}{_UNSURE[1:]}"
+        job.problem = f"{plain(error.message, 300)} {_UNSURE[0].upper()}{_UNSURE[1:]}"
         await _settle(client, job, ledger)
 
 
 async def _settle(client: Client, job: SentJob, ledger: Ledger) -> None:
     """Look for a job whose id never arrived."""
     try:
-        found = await transport.find(client, job)
+        listed, is_whole = await transport.find(client, job)
     except BifrostError as error:
-        job.problem = f"{plain(str(error), 300)} So {_UNSURE}"
+        job.problem = f"{plain(error.message, 300)} So {_UNSURE}"
         return
-    if len(found) == 1 and isinstance(found[0].get("id"), str):
-        ledger.sent(job, found[0]["id"])
-        job.facts, job.problem = found[0], None
-    elif not found and time.time() - job.at > GRACE_S:
+    others = ledger.ids_of_others(job)
+    found = [one for one in listed if one["id"] not in others]
+    surely = PROVIDERS[job.provider].by_file or len(found) == 1
+    if not surely and (ours := [one for one in found if await _holds(client, job, one)]):
+        found, surely = ours, True
+    if found and surely:
+        job.facts, *surplus = sorted(found, key=lambda one: (str(one.get("created_at")), one["id"]))
+        ledger.sent(job, job.facts["id"])
+        job.problem = _repeated(job, [one["id"] for one in surplus]) if surplus else None
+    elif not found and is_whole and time.time() - job.at > GRACE_S:
         ledger.over(job, "never arrived")
+    elif found:
+        job.problem = f"At {job.provider} {len(found)} jobs may be this one; {_UNSURE}"
     else:
         job.problem = (
-            f"At {job.provider} {len(found)} jobs may be this one; {_UNSURE}" if found else f"So far {_UNSURE}"
+            f"So far {_UNSURE}" if is_whole else f"The gateway lists only some of {job.provider}'s jobs; {_UNSURE}"
         )
+
+
+async def _holds(client: Client, job: SentJob, one: dict[str, Any]) -> bool:
+    """Whether a job of the provider's has ended and holds requests of `job`."""
+    if one.get("status") not in transport.ENDED:
+        return False
+    try:
+        lines = await transport.results(client, replace(job, batch_id=one["id"], facts=one))
+    except BifrostError:
+        return False
+    return not {str(line.get("custom_id")) for line in lines}.isdisjoint(job.cells)
+
+
+def _repeated(job: SentJob, surplus: Sequence[str]) -> str:
+    """Gateways send a request again whose connection broke: 1.4.18 twice, 2.0.0-prerelease3 four times (measured)."""
+    return (
+        f"The gateway sent this job {len(surplus) + 1} times to {job.provider}, which takes payment for each. One is "
+        f"collected; cancel the others there: {plain(', '.join(surplus), 300)}."
+    )
 
 
 async def refresh(client: Client, jobs: Sequence[SentJob], ledger: Ledger) -> None:
@@ -129,47 +164,81 @@ async def _look(client: Client, job: SentJob, ledger: Ledger) -> None:
         if job.gateway == "demo":  # whose jobs end with its process
             ledger.over(job, "lost")
         else:
-            job.problem = (
-                f"{plain(str(error), 300)} It may have been made with another key or gateway; "
-                "fresh=True sends its requests anew."
-            )
+            job.problem = f"{plain(error.message, 300)} {_GONE}"
     except BifrostError as error:
-        job.problem = plain(str(error), 300)
+        job.problem = _said(error, "Collect again.")
 
 
 async def fetch(
     client: Client, plan: Plan, jobs: Sequence[SentJob], done: Mapping[str, Run]
-) -> list[tuple[SentJob, dict[str, Run]]]:
-    """The runs of each job that has ended, by trial, without those of `done`."""
+) -> list[tuple[SentJob, dict[str, Run], bool]]:
+    """The runs of each job that has ended, by trial, without those of `done`; and whether no more are to come."""
     ended = [job for job in jobs if job.over is None and str(job.facts.get("status")) in transport.ENDED]
     prices = await client.sender().costs.prices() if ended else {}
     trials = {trial.trial_id: trial for trial in plan.trials}
     found = []
     for job in ended:
         try:
-            lines = {str(line.get("custom_id")): line for line in await transport.results(client, job)}
-        except BifrostError as error:
-            job.problem = plain(str(error), 300)
+            lines = _by_request(await transport.results(client, job))
+        except NotFound as error:
+            job.problem = f"{plain(error.message, 300)} {_GONE}"
             continue
-        if not lines and (answered := _answered(job)):  # paid for: nothing says that they are gone
-            job.problem = f"{job.provider} has answers to {answered:,} requests, but gave none of them; collect again."
+        except BifrostError as error:
+            job.problem = _said(error, "Collect again.")
             continue
         if lines and lines.keys().isdisjoint(job.cells):  # found by time and size, and somebody else's
             job.problem = f"The job {job.batch_id} at {job.provider} holds other requests; {_UNSURE}"
             continue
-        if job.facts.get("status") == "failed" and not lines:
-            lines = {cell: {"error": _reason(job)} for cell in job.cells}
-        missing = [cell for cell in job.cells if cell in trials and cell not in done]
+        if job.facts.get("status") == "failed" and not lines and not _answered(job):
+            lines = {cell: {"error": {"message": _reason(job)}} for cell in job.cells}
+        is_whole = not _lacks_answers(job, lines)
+        missing = [cell for cell in job.cells if cell in trials and cell not in done and (is_whole or cell in lines)]
         price = prices.get(job.deployment)
-        found.append((job, {cell: run_of(client, plan, trials[cell], job, lines.get(cell), price) for cell in missing}))
+        runs = {cell: run_of(client, plan, trials[cell], job, lines.get(cell), price) for cell in missing}
+        found.append((job, runs, is_whole))
     return found
+
+
+def _by_request(lines: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The line of each request; of several the first that is an answer."""
+    found: dict[str, dict[str, Any]] = {}
+    for line in lines:
+        name = str(line.get("custom_id"))
+        if name not in found or (is_answer(line) and not is_answer(found[name])):
+            found[name] = line
+    return found
+
+
+def _lacks_answers(job: SentJob, lines: Mapping[str, dict[str, Any]]) -> bool:
+    """Whether the provider says that it answered, and so is paid for, more than `lines` hold; then `problem` says so.
+
+    Once a part of them is here, the rest comes at most in a file, and soon after the job ended.
+    """
+    told, here = _answered(job), [cell for cell in job.cells if cell in lines]
+    answers = sum(is_answer(lines[cell]) for cell in here)
+    if len(here) == len(job.cells) or answers >= told:
+        return False
+    if answers and not (PROVIDERS[job.provider].by_file and _ended_just_now(job)):
+        return False
+    requests = "1 request" if told == 1 else f"{told:,} requests"
+    job.problem = f"{job.provider} has answers to {requests}, but gave {answers or 'none'} of them; collect again."
+    return True
 
 
 def _answered(job: SentJob) -> int:
     """How many requests of a job were answered, as far as it is told."""
     counts = job.facts.get("request_counts")
-    told = counts.get("completed") if isinstance(counts, dict) else None
-    return told if isinstance(told, int) else 0
+    completed, failed = (counts.get(name) if isinstance(counts, dict) else None for name in ("completed", "failed"))
+    if not isinstance(completed, int):
+        return 0
+    # Of Gemini's the gateway counts those that failed among the completed (2.0.0-prerelease3, measured).
+    return completed - failed if job.provider == "gemini" and isinstance(failed, int) else completed
+
+
+def _ended_just_now(job: SentJob) -> bool:
+    told = (job.facts.get(f"{name}_at") for name in ("completed", "expired", "cancelled", "failed"))
+    ended = next((moment for moment in told if isinstance(moment, int | float) and moment > 0), None)
+    return ended is None or time.time() - ended < GRACE_S
 
 
 def _reason(job: SentJob) -> str:

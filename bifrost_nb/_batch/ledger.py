@@ -110,6 +110,14 @@ class Ledger:
         wanted = set(cells)
         return [job for job in self._read().values() if job.gateway == gateway and not wanted.isdisjoint(job.cells)]
 
+    def ids_of_others(self, job: SentJob) -> set[str]:
+        """The provider's ids of all jobs at the gateway of `job` but its own."""
+        return {
+            other.batch_id
+            for other in self._read().values()
+            if other.batch_id and other.gateway == job.gateway and other.job != job.job
+        }
+
     def _read(self) -> dict[str, SentJob]:
         found: dict[str, SentJob] = {}
         if not self.path.exists():

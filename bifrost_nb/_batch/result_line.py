@@ -8,14 +8,16 @@ gateway makes a short one, see `gemini`); Anthropic gives ``result`` with the ty
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .._compare.plan import Plan, Trial
+from .._keys import without_keys
 from .._runs.cost import Price, add_price_cost
 from .._runs.route_collectors import collector_of
 from .._runs.run import Run
 from .._safe_text import plain
+from .._wire.gateway_errors import is_passing
 from ..errors import BifrostError, GatewayError, ProtocolError
 from .gemini import as_chat
 from .ledger import SentJob
@@ -23,12 +25,23 @@ from .ledger import SentJob
 if TYPE_CHECKING:
     from .._client.client import Client
 
-__all__ = ["run_of"]
+__all__ = ["is_answer", "run_of"]
 
+AGAIN = "Run the cell again to send it."
+_ENDS = {"expired": "expired", "cancelled": "was cancelled", "canceled": "was cancelled", "failed": "failed"}
+_NO_WORDS = "Gateways leave out why; one call without mode='batch' shows it."
 PRICED = (
     "cost_usd is the gateway's list price times {rate:g}, the batch rate that {provider} publishes: the gateway's log "
     "counts nothing of a batch."
 )
+
+
+def is_answer(line: Mapping[str, Any]) -> bool:
+    """Whether a line holds an answer, and not a failure; of its form nothing is said."""
+    result, response = line.get("result"), line.get("response")
+    if isinstance(result, Mapping):
+        return result.get("type") == "succeeded"
+    return isinstance(response, Mapping) and str(response.get("status_code") or 200)[:1] == "2"
 
 
 def run_of(
@@ -45,12 +58,12 @@ def run_of(
     collector = collector_of(call.kind, run, 0.0, client.credentials.secrets, None)
     error: BifrostError | None = None
     try:
-        status, body = _answer(line)
+        status, body = _answer(line, job)
         if job.provider == "gemini" and status < 300:
             body = as_chat(body)
         collector.headers(status, {})
         if status >= 300:
-            raise collector.refusal(body)
+            raise collector.refusal(body if isinstance(body, dict) else str(body or "").encode())
         collector.take(body)
     except BifrostError as refused:
         error = refused
@@ -58,7 +71,7 @@ def run_of(
         error = ProtocolError(f"The batch holds an answer that cannot be read ({type(odd).__name__}).")
     _finish(run, collector, job)
     if error is not None:
-        _failed(run, error)
+        _failed(run, error, client.credentials.secrets)
         return run
     run.status = "ok"
     if price is not None and run.cost_usd is None:
@@ -78,17 +91,20 @@ def _finish(run: Run, collector: Any, job: SentJob) -> None:
     run.total_ms = run.ttft_ms = run.latency_ms = run.tokens_per_s = run.queue_ms = None
 
 
-def _failed(run: Run, error: BifrostError) -> None:
+def _failed(run: Run, error: BifrostError, secrets: Iterable[str | None]) -> None:
+    if not isinstance(error, GatewayError) or is_passing(error):
+        error.hint = AGAIN  # those of single calls name a fallback, or doubt the gateway's address
     run.status, run.error_type, run.error_code = "error", type(error).__name__, None
-    run.error_message = plain(str(error), 2_000)
+    run.error_message = plain(without_keys(plain(str(error)), *secrets), 2_000)
     if isinstance(error, GatewayError):
         run.error_type, run.error_code = error.type or run.error_type, error.code
 
 
-def _answer(line: Mapping[str, Any] | None) -> tuple[int, dict[str, Any]]:
+def _answer(line: Mapping[str, Any] | None, job: SentJob) -> tuple[int, Any]:
     """Status and body of one request's answer, in the form of the gateway's."""
     if line is None:
-        raise ProtocolError("The batch ended without an answer to this request.", hint="Run the cell again to send it.")
+        how = _ENDS.get(str(job.facts.get("status")), "ended")
+        raise ProtocolError(f"The batch {how} without an answer to this request.", hint=AGAIN)
     result = line.get("result")
     if isinstance(result, Mapping):
         if result.get("type") == "succeeded":
@@ -96,12 +112,24 @@ def _answer(line: Mapping[str, Any] | None) -> tuple[int, dict[str, Any]]:
         said = (line.get("error") or {}).get("message")
         kind = plain(str(result.get("type")), 40)
         raise GatewayError(
-            f"Anthropic's batch says {kind!r} of this request{f': {plain(str(said), 500)}' if said else ''}."
+            f"Anthropic's batch says {kind!r} of this request{f': {plain(str(said), 500)}' if said else ''}.",
+            hint=AGAIN if said or kind != "errored" else _NO_WORDS,
         )
     response = line.get("response")
     if isinstance(response, Mapping):
-        return int(response.get("status_code") or 500), dict(response.get("body") or {})
-    raise GatewayError(f"The batch gave no answer to this request: {plain(str(line.get('error')), 500)}.")
+        status, body = int(response.get("status_code") or 200), response.get("body")
+        return status, body if status >= 300 else dict(body or {})
+    raise _refused(line.get("error"))
+
+
+def _refused(told: Any) -> GatewayError:
+    """Of a request that was never sent to a model: the job failed, expired or was stopped before."""
+    said = told if isinstance(told, Mapping) else {"message": told}
+    words = plain(str(said.get("message") or said.get("code") or "no reason was given"), 500).rstrip(".")
+    error = GatewayError(f"The batch gave no answer to this request: {words}.", hint=AGAIN)
+    code = said.get("code")
+    error.code = plain(code, 80) if isinstance(code, str) and code else None
+    return error
 
 
 def _of_anthropic(message: dict[str, Any]) -> dict[str, Any]:

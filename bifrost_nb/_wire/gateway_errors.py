@@ -28,6 +28,7 @@ __all__ = [
     "innermost",
     "is_error",
     "is_passing",
+    "may_have_arrived",
     "no_answer",
     "parse_error",
     "retry_after",
@@ -84,6 +85,8 @@ _QUEUE_FULL = re.compile("request dropped: queue is full", re.IGNORECASE)
 _BROKEN = re.compile("failed to execute HTTP request to provider API|network error occurred", re.IGNORECASE)
 """A provider that did not answer, or could not be reached. Gateways up to 1.5.1 tell it as 400, without a type; 502
 since (measured)."""
+_NOT_REACHED = re.compile("connect: connection refused|no such host", re.IGNORECASE)
+"""Of `_BROKEN`, what failed before anything was sent: the same words on 1.3.63 to 2.0.0-prerelease3 (measured)."""
 _HINTS_BY_MESSAGE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), hint)
     for pattern, hint in (
@@ -106,7 +109,7 @@ _HINTS_BY_MESSAGE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             "it out, or name one in headers={'x-bf-azure-endpoint': ...}.",
         ),
         (
-            r"network error occurred(?!.*connection reset)|connection refused",
+            r"network error occurred(?!.*connection reset)|connect: connection refused",
             "The gateway did not reach the provider; its address is set there.",
         ),
         (r"timed out|timeout", "The provider took too long; try again, or name a fallback."),
@@ -307,6 +310,13 @@ def is_passing(error: GatewayError) -> bool:
         return True
     failing = not _FAILING.isdisjoint(_lower((error.type, error.code))) or bool(_BROKEN.search(error.message))
     return error.status in _UNTOLD and failing
+
+
+def may_have_arrived(error: GatewayError) -> bool:
+    """Whether the provider may have taken the request, and done what it asks for, though this error came of it."""
+    if _BROKEN.search(error.message):  # up to 1.5.1 a 400 (measured), which otherwise is a refusal
+        return not _NOT_REACHED.search(error.message)
+    return error.status in (408, 499) or not 400 <= (error.status or 0) < 500
 
 
 def _lower(kinds: Iterable[str | None]) -> set[str]:

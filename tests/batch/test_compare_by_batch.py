@@ -20,6 +20,7 @@ import pandas as pd
 import pytest
 from pydantic import BaseModel
 from starlette.requests import Request
+from starlette.responses import Response
 
 import bifrost_nb as bf
 from bifrost_nb import Client, ConfigurationError, LocalGateway, RunLog, local_gateway, scorers
@@ -236,6 +237,15 @@ def sent(table: Table) -> int:
     return sum(one.method == "POST" and one.url.path == "/v1/batches" for one in table.asked)
 
 
+def results_of(file: str, lines: Any) -> dict[str, Any]:
+    """The routes that give `lines`: Anthropic's list of results and, a line for each, the output file of others."""
+    told = lines if isinstance(lines, list) else [lines]
+    return {
+        "/v1/batches/job/results": {"results": lines},
+        f"/v1/files/{file}/content": Response(b"".join(orjson.dumps(line) + b"\n" for line in told)),
+    }
+
+
 @pytest.mark.parametrize("deployment", [A, C])
 def test_odd_facts_of_a_job_are_no_end_of_it(table: tuple[Table, Client], deployment: str) -> None:
     """Whatever a job is said to be, it stays under way until it is said to have ended, and shows itself; one that has
@@ -251,7 +261,7 @@ def test_odd_facts_of_a_job_are_no_end_of_it(table: tuple[Table, Client], deploy
         assert "\x1b" not in repr(batch)
     ended = {"status": "completed", "request_counts": {"total": 2, "completed": 2}, "output_file_id": "out"}
     for odd in (None, [], {}, "none", 5, [None, "line"]):
-        answers.answers = {**ONE_JOB, "/v1/batches/job": ended, "/v1/batches/job/results": {"results": odd}}
+        answers.answers = {**ONE_JOB, "/v1/batches/job": ended, **results_of("out", odd)}
         assert (batch.collect().pending, len(batch.notes)) == (2, 1), odd
         assert ask(client, [deployment]).pending == 2
     body = {"choices": [{"message": {"role": "assistant", "content": "Crow."}, "finish_reason": "stop"}]}
@@ -261,7 +271,7 @@ def test_odd_facts_of_a_job_are_no_end_of_it(table: tuple[Table, Client], deploy
         C: {"result": {"type": "succeeded", "message": whole}},
     }
     lines = [{"custom_id": trial.trial_id, **kinds[deployment]} for trial in batch.plan.trials]
-    answers.answers = {**ONE_JOB, "/v1/batches/job": ended, "/v1/batches/job/results": {"results": lines}}
+    answers.answers = {**ONE_JOB, "/v1/batches/job": ended, **results_of("out", lines)}
     assert batch.collect().frame["response"].tolist() == ["Crow."] * 2
     assert sent(answers) == 1
 
@@ -303,7 +313,8 @@ def test_a_job_that_never_arrived_is_sent_again_and_one_in_doubt_is_not(
 
 def test_somebody_elses_job_is_not_taken_for_ours(client: Client, gateway: LocalGateway, log: RunLog) -> None:
     """Anthropic keeps no mark: a job found by time and size that holds other requests answers none of ours."""
-    other = ask(client, [C], prompt="Name a {{x}}, please.").collect(wait=20)
+    somebody = Client(gateway.url, log=RunLog(log.path.with_name("theirs.jsonl")))
+    other = ask(somebody, [C], prompt="Name a {{x}}, please.").collect(wait=20)
     plan = make_plan(client, [C], "Name a {{x}}.", inputs=INPUTS, kind="chat", stream=False, batch=True,
                      parameters={"max_tokens": 20})  # fmt: skip
     cells = [trial.trial_id for trial in plan.trials]
