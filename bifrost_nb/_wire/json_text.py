@@ -72,7 +72,7 @@ def whole_characters(text: str) -> str:
 
 def whole(value: Any) -> Any:
     """`value` with whole characters only, and ``"…"`` for what nests deeper than files and functions can carry."""
-    if not value:
+    if not value or (type(value) is str and value.isascii()):
         return value
     try:
         # Far quicker than to go through it, which is hardly ever needed. Files hold it some levels further down.

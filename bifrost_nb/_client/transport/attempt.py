@@ -151,18 +151,22 @@ def _answer(response: ClientResponse, body: bytes, collector: Collector, base_ur
     status = response.status
     if status >= 400 or (status >= 300 and tells_error(body)):
         raise of_proxy_perhaps(collector.refusal(body), base_url, body)
-    what = f"{response.method} {response.url.path} answered {status}"
     if status >= 300:
-        raise ProtocolError(f"{what}, a redirect, which is not followed.", hint="Set base_url to the gateway itself.")
+        what = f"{_told(response)}, a redirect, which is not followed."
+        raise ProtocolError(what, hint="Set base_url to the gateway itself.")
     try:
         answer = loads(body)
     except orjson.JSONDecodeError:
         kind = response.headers.get("content-type") or "no content type"
         error = ProtocolError(
-            f"{what} with something that is not JSON ({kind}, {len(body)} bytes).",
+            f"{_told(response)} with something that is not JSON ({kind}, {len(body)} bytes).",
             hint="Is base_url the address of a Bifrost gateway?",
         )
         raise of_proxy_perhaps(error, base_url, body) from None
     if not isinstance(answer, dict):
-        raise ProtocolError(f"{what} with JSON that is not an object.")
+        raise ProtocolError(f"{_told(response)} with JSON that is not an object.")
     return answer
+
+
+def _told(response: ClientResponse) -> str:
+    return f"{response.method} {response.url.path} answered {response.status}"
