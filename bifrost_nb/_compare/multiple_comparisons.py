@@ -119,7 +119,7 @@ def differences(
     """A row for each pair, or for each name against `baseline`; see `Comparison.differences`."""
     checked_options("differences()", options, DifferenceOptions.__annotations__)
     runs = PairedRuns(frame)
-    names = runs.labels.known(options.get("by") or groups.default_by(frame))
+    names = runs.labels.known(_asked_by(runs.labels, options))
     if baseline is not None and baseline not in names:
         hint = did_you_mean(baseline, names).strip() or f"Known are {', '.join(names)}."
         raise ConfigurationError(f"{baseline!r} is not in this frame.", hint=hint)
@@ -129,6 +129,15 @@ def differences(
     if options.get("order") is not None:  # intervals that hold at any look have no p-value to correct (Holm)
         options = {**options, "confidence": shared_confidence(options.get("confidence", 0.95), len(chosen))}
     return table_of([difference_of(runs, a, b, metric, **options) for a, b in chosen])
+
+
+def _asked_by(labels: groups.Labels, options: DifferenceOptions) -> groups.By:
+    """What is compared. Raises ConfigurationError."""
+    by = options.get("by")
+    if by is None:
+        return groups.default_by(labels.frame)
+    groups.check_by(by, labels.known("template") if by == "template" else None)
+    return by
 
 
 def shared_confidence(confidence: float, pairs: int) -> float:
@@ -142,10 +151,10 @@ def best(frame: pd.DataFrame, metric: str, limits: Mapping[str, float], **option
     The leader is chosen by the same data that it is tested with, so all pairs are corrected for, not only its own.
     """
     checked_options("best()", options, (*DifferenceOptions.__annotations__, *_LIMITS))
-    by = options.get("by") or groups.default_by(frame)
-    options = {**options, "by": by}
     frame = frame.reset_index(drop=True)
     labels = groups.Labels(frame)
+    by = _asked_by(labels, options)
+    options = {**options, "by": by}
     label, known = labels.names(by), labels.known(by)
     if not isinstance(metric, str) or metric not in frame or frame[metric].dtype.kind not in "iufb":
         raise unknown_metric(metric, frame)

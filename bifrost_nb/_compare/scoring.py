@@ -369,7 +369,10 @@ class _Scoring:
             with judging(self.name, mine.calls):
                 try:
                     judged = judged_of(await _call(self.scorer, *self.work[place], self.with_row))
-                except Exception as error:  # noqa: BLE001 - the answers are paid for
+                except (Exception, asyncio.CancelledError) as error:  # the answers are paid for
+                    task = asyncio.current_task()
+                    if task is not None and task.cancelling():  # by us, not by the function itself
+                        raise
                     judged = _failed(error)
             self._keep(place, judged, mine)
 

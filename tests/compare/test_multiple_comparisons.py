@@ -256,3 +256,16 @@ def test_no_leader_is_beaten_by_one_that_it_is_set_above() -> None:
     won = found.differences.dropna(subset="winner")
     assert len(won)
     assert not [one for one in won.itertuples() if found.names[0] in (one.a, one.b) and one.winner != found.names[0]]
+
+
+@pytest.mark.parametrize(
+    ("by", "message"),
+    [("deployments", "by must be 'variant', 'deployment' or 'template'"), ("template", "There are no two templates.")],
+)
+def test_what_cannot_be_compared_is_told(by: str, message: str) -> None:
+    """`best` and `differences` read `by` as `difference` does: a KeyError, and a list of nobody's reasons, before."""
+    table = scored(a=np.ones(8), b=np.zeros(8))
+    for ask in (lambda: best(table, "score", {}, by=by), lambda: differences(table, "score", by=by)):  # type: ignore[arg-type]
+        with pytest.raises(ConfigurationError) as caught:
+            ask()
+        assert message in str(caught.value)

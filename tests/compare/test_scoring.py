@@ -423,14 +423,20 @@ class Mute(Exception):
     [(Mute(), "Mute"), (asyncio.CancelledError(), "CancelledError"), (StopIteration(), "StopIteration")],
     ids=lambda each: each if isinstance(each, str) else "",
 )
-def test_an_error_without_words_is_a_score_of_its_own(ask: Any, error: BaseException, told: str) -> None:
+@pytest.mark.parametrize("kind", ["plain", "async"])
+def test_an_error_without_words_is_a_score_of_its_own(ask: Any, error: BaseException, told: str, kind: str) -> None:
     """An error that cannot say itself, or is no `Exception`, ends no scoring: the answers are paid for."""
+    if kind == "async" and isinstance(error, StopIteration):
+        told = "RuntimeError: coroutine raised StopIteration"
 
     def judge(run: Any) -> int:
         if run.text == "Madrid":
             raise error
         return 1
 
-    frame = ask(score=judge).frame
+    async def judge_later(run: Any) -> int:
+        return judge(run)
+
+    frame = ask(score=judge if kind == "plain" else judge_later).frame
     assert by_deployment(frame, "score")[A] == [1, None, 1]
     assert by_deployment(frame, "score_error")[A] == [None, told, None]
