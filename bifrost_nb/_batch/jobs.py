@@ -32,6 +32,11 @@ _UNSURE = (
     "it is not known whether this job was made, so its requests are not sent again. Run the cell again in a few "
     "minutes; fresh=True sends them anew."
 )
+_OTHER_KEY = (
+    "The gateway may have uploaded the file with one of its keys and made the job with another: run the cell again, or "
+    "mark one key alone for batches there."
+)
+"""With two keys each second job is refused so, where these do not share their files (1.3.63 to 2.0.0-prerelease3)."""
 _GONE = "It may have been deleted, or made with another key or gateway; fresh=True sends its requests anew."
 
 
@@ -97,6 +102,8 @@ async def _send(client: Client, job: SentJob, ledger: Ledger, items: Sequence[tr
     except BifrostError as error:
         if transport.was_refused(error):
             ledger.over(job, "refused")
+            if file_id is not None and file_id in error.message:
+                error.hint = _OTHER_KEY
             raise
         job.problem = f"{plain(error.message, 300)} {_UNSURE[0].upper()}{_UNSURE[1:]}"
         await _settle(client, job, ledger)

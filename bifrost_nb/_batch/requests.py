@@ -4,6 +4,7 @@ A batch's requests reach the provider as they are: the gateway reads no fallback
 and Azure take a file of JSON lines, one model and one route in each; Anthropic a list in its Messages API's form.
 Limits and rates are those that the providers publish (read, not measured): OpenAI 50,000 requests and 200 MB in a file,
 Azure 100,000 and 200 MB, Anthropic 100,000 and 256 MB, Gemini 20 MB in one request; half of the list price at all.
+A job here has at most 10,000: its answers come in one body, of which 256 MiB are taken, and so may have 26 kB each.
 
 Gemini takes a list in the form of its generateContent: of a chat's form the gateway hands on the messages and drops the
 parameters (measured on 2.0.0-prerelease3 before a simulated Gemini).
@@ -39,10 +40,10 @@ class Rules(NamedTuple):
 
 
 PROVIDERS: Mapping[str, Rules] = {
-    "openai": Rules(50_000, 200_000_000, 0.5, by_file=True),
-    "azure": Rules(50_000, 90_000_000, 0.5, by_file=True),
-    "anthropic": Rules(50_000, 90_000_000, 0.5, by_file=False),
-    "gemini": Rules(50_000, 19_000_000, 0.5, by_file=False),
+    "openai": Rules(10_000, 200_000_000, 0.5, by_file=True),
+    "azure": Rules(10_000, 90_000_000, 0.5, by_file=True),
+    "anthropic": Rules(10_000, 90_000_000, 0.5, by_file=False),
+    "gemini": Rules(10_000, 19_000_000, 0.5, by_file=False),
 }
 """A gateway takes no larger request than 100 MB unless it is told to."""
 

@@ -134,6 +134,10 @@ _HINTS_BY_MESSAGE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             "This deployment has no embeddings; the column `embedding` of bf.models() tells which ones have.",
         ),
         (
+            r"use for batch apis",  # 1.3.63 to 2.0.0-prerelease3
+            "Mark one of this provider's keys for batches in the gateway, and run the cell again.",
+        ),
+        (
             r"no (supported )?keys? found|provider .*not (configured|found|supported)|unsupported provider|"
             r"config(uration)? (for provider )?.*not found",
             "Configure this provider, with a key for the model, in the gateway; bf.providers() lists what it has.",

@@ -17,6 +17,8 @@ from starlette.responses import Response
 from bifrost_nb import Client, RunLog
 from bifrost_nb._batch.comparison import BatchComparison
 from bifrost_nb._batch.ledger import Ledger, SentJob
+from bifrost_nb._batch.requests import PROVIDERS, chunks
+from bifrost_nb._client.transport import MAX_ANSWER_BYTES
 from tests.admin.servers import Table, json as json_answer, served
 
 from .test_compare_by_batch import ONE_JOB, A, C, ask, sent
@@ -91,6 +93,34 @@ def age(client: Client, batch: BatchComparison) -> None:
     job = job_of(client, batch)
     job.at -= 200
     Ledger(client.log).sending(job)
+
+
+def test_a_job_is_no_larger_than_what_comes_back_of_it() -> None:
+    """The answers of a job come in one body: of more than that takes, all would be paid for and none be had."""
+    for rules in PROVIDERS.values():
+        sizes = [len(items) for items in chunks(rules, [{"custom_id": "a"}] * 10_001)]
+        assert max(sizes) * 26_000 < MAX_ANSWER_BYTES
+        assert sum(sizes) == 10_001
+
+
+@pytest.mark.parametrize(
+    ("message", "hint"),
+    [
+        ("No such File object: file", "run the cell again, or mark one key alone for batches there."),
+        (
+            "no config found for batch apis; enable 'Use for Batch APIs' on at least one key for provider: openai",
+            "Mark one of this provider's keys for batches in the gateway, and run the cell again.",
+        ),
+    ],
+)
+def test_a_refusal_because_of_the_gateways_keys_says_what_to_do(
+    table: tuple[Table, Client], message: str, hint: str
+) -> None:
+    """With several keys the gateway uploads a file with one and makes the job with another; with none, neither."""
+    answers, client = table
+    loses(answers, lambda _: {"data": []}, 400, message)
+    [note] = ask(client, [A]).notes
+    assert note.endswith(hint)
 
 
 @pytest.mark.parametrize(
