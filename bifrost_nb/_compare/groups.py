@@ -41,7 +41,8 @@ _MEASURED = {column.name for column in COLUMNS if column.dtype == "Float64" or c
 """Columns of a run that are numbers; what messages name of them is `metrics._FIGURES`."""
 _READ: dict[str, Any] = {
     **dict.fromkeys(("provider", "model", "model_deployment"), "string"),
-    **dict.fromkeys(("total_ms", "ttft_ms", "tokens_per_s", "cost_usd"), "Float64"),
+    **dict.fromkeys(("total_ms", "ttft_ms", "queue_ms", "latency_ms", "tokens_per_s", "cost_usd"), "Float64"),
+    "started_at": "datetime64[us, UTC]",
     **dict.fromkeys(("is_fallback", "cache_hit"), "boolean"),
     "repeat": "Int64",
 }
@@ -141,9 +142,9 @@ def _typed(frame: pd.DataFrame, what: str) -> pd.DataFrame:
     for name in ("cache_hit", "is_fallback"):
         if frame[name].dtype.kind != "b":
             found[name] = frame[name].astype("string").str.lower().map(_FLAGS).astype("boolean")
-    if "started_at" in frame and frame["started_at"].dtype.kind != "M":
-        times = pd.to_datetime(frame["started_at"].astype("string"), utc=True, format="ISO8601", errors="coerce")
-        found["started_at"] = times
+    if not isinstance(frame["started_at"].dtype, pd.DatetimeTZDtype):  # a spreadsheet has no zone: ours is UTC
+        times = frame["started_at"] if frame["started_at"].dtype.kind == "M" else frame["started_at"].astype("string")
+        found["started_at"] = pd.to_datetime(times, utc=True, format="ISO8601", errors="coerce")
     for name, column in found.items():
         if (unread := frame.loc[column.isna() & frame[name].notna(), name]).size:
             raise ConfigurationError(

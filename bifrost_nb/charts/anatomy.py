@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from .runs import clean, series
+from .runs import checked, clean, series
 from .style import axes, empty, legend_below, name_rows
 
 __all__ = ["PARTS", "anatomy", "anatomy_parts"]
@@ -39,6 +39,7 @@ def anatomy_parts(frame: pd.DataFrame) -> pd.DataFrame:
         charts.anatomy_parts(bf.runs(since="1d"))
     """
     rows = {}
+    frame = checked(frame)
     for name, answered in series(clean(frame).dropna(subset=["total_ms"])):
         runs = answered
         for told in ("latency_ms", "upstream_ms", "ttft_ms"):

@@ -27,7 +27,7 @@ from .direct_labels import label_at_end, label_directly, label_in_corner
 from .label_grid import NamedSeries
 from .style import ShownAxes, as_label, axes, describe, empty, legend_below, name_rows, styles, time_axis
 
-__all__ = ["clean", "cost", "errors", "latency", "over_time", "series", "timeline", "tokens", "ttft"]
+__all__ = ["checked", "clean", "cost", "errors", "latency", "over_time", "series", "timeline", "tokens", "ttft"]
 
 
 _OUTCOMES = {
@@ -85,6 +85,7 @@ def cost(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
     ax = axes(ax, "Cost of 1,000 runs")
     ax.set_xlabel("mean cost of 1,000 runs (USD)")
+    frame = checked(frame)
     groups = [(name, runs["cost_usd"]) for name, runs in series(clean(frame))]
     if not groups:
         return empty(ax)
@@ -124,6 +125,7 @@ def errors(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
     `frame` and `ax` as in `bifrost_nb.charts`.
     """
+    frame = checked(frame)
     ax = axes(ax, "How the runs ended")
     ax.set_xlabel("share of runs")
     ax.xaxis.set_major_formatter(PercentFormatter(1.0))
@@ -156,6 +158,7 @@ def over_time(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
     Milliseconds against UTC. `frame` and `ax` as in `bifrost_nb.charts`.
     """
+    frame = checked(frame)
     ax = axes(ax, "Over time")
     ax.set_xlabel("began (UTC)")
     ax.set_ylabel("total time (ms)")
@@ -186,6 +189,7 @@ def timeline(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     Of more than `LINES_AT_MOST` runs how many of each deployment were in which of the three at a time. `frame` and `ax`
     as in `bifrost_nb.charts`.
     """
+    frame = checked(frame)
     ax = axes(ax, "Timeline of the runs")
     ax.set_xlabel("seconds since the first run")
     ax.set_ylabel("runs")
@@ -261,6 +265,7 @@ def _distribution(frame: pd.DataFrame, metric: str, title: str, unit: str, ax: A
     from .._compare.verdict import amount
     from .._numbers import fewest_for
 
+    frame = checked(frame)
     ax = axes(ax, title)
     ax.set_xlabel(unit)
     ax.set_ylabel("share of runs")
@@ -293,6 +298,13 @@ def _distribution(frame: pd.DataFrame, metric: str, title: str, unit: str, ax: A
     if not (label_directly(ax, drawn, widen=True) or label_in_corner(ax, drawn)):
         legend_below(ax)
     return ax
+
+
+def checked(frame: pd.DataFrame) -> pd.DataFrame:
+    """`frame`, of a file, a merge or a concatenation, as figures are read from it. Raises ConfigurationError."""
+    from .._compare.groups import runs_frame
+
+    return runs_frame(frame, paired=False)
 
 
 def clean(frame: pd.DataFrame) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from ..errors import ConfigurationError
 from .direct_labels import label_at_end, label_directly
 from .label_grid import NamedSeries
-from .runs import clean, series
+from .runs import checked, clean, series
 from .style import ON_FILL, as_label, axes, describe, empty, legend_below, name_rows, styles
 
 __all__ = ["agreement", "scores", "tradeoff"]
@@ -38,6 +38,7 @@ def scores(frame: pd.DataFrame, score: str | None = None, ax: Axes | None = None
     `score` is a column of `frame` or a score's name, by default the first score. Repeats of an input are one sample of
     it. Draws into `ax`. Raises ConfigurationError for a score that is not there.
     """
+    frame = checked(frame)
     name = _score(frame, score)
     ax = axes(ax, "How good the answers are")
     ax.set_xlabel(f"mean of {as_label(name)}")
@@ -76,12 +77,15 @@ def tradeoff(frame: pd.DataFrame, x: str = "cost_usd", y: str = "total_ms", ax: 
     answered runs that no cache answered; money is that of 1,000 runs. Less is better for times, money and tokens, more
     for scores and speeds. Draws into `ax`. Raises ConfigurationError for a column that is not there.
     """
+    frame = checked(frame)
     for name in (x, y):
         if name not in frame:
             have = [str(column) for column in frame if _is_score(str(column))]
             raise ConfigurationError(
                 f"The frame has no column {name!r}.", hint=f"Its scores are {', '.join(have)}." if have else None
             )
+        if frame[name].dtype.kind not in "iufb" or not np.isfinite(frame[name].dropna().to_numpy("float64")).all():
+            raise ConfigurationError(f"Not all values of {name!r} are finite numbers.")
     default = (x, y) == ("cost_usd", "total_ms")
     ax = axes(ax, "Cost against time" if default else f"{_short(x).capitalize()} against {_short(y)}")
     ax.set_xlabel(_unit(x))

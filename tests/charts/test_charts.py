@@ -20,7 +20,7 @@ from matplotlib.path import Path
 from matplotlib.text import Annotation, Text
 from PIL import Image
 
-from bifrost_nb import charts
+from bifrost_nb import ConfigurationError, charts
 from bifrost_nb.charts import style
 from bifrost_nb.charts.anatomy import PARTS
 from bifrost_nb.charts.direct_labels import DIRECT
@@ -67,6 +67,47 @@ def test_an_empty_frame_draws_an_empty_titled_chart(name: str, rows: int, runs: 
     assert ax.get_title()
     assert ax.get_xlabel()
     assert ax._repr_png_().startswith(b"\x89PNG")
+
+
+def merged(data: pd.DataFrame) -> pd.DataFrame:
+    """Categories, times without a zone, and each run twice."""
+    names = ["status", "provider", "model", "requested_provider", "requested_model"]
+    told = data.astype(dict.fromkeys(names, "category")).assign(started_at=data["started_at"].dt.tz_localize(None))
+    return pd.concat([told, told])
+
+
+@pytest.mark.parametrize("name", [name for name in [*CHARTS, "scores"] if name not in ("ttft", "tokens")])
+def test_a_frame_is_drawn_alike_however_it_is_kept(name: str, runs: pd.DataFrame) -> None:
+    """As files, merges and `pd.concat` leave it; a run that stands twice is one."""
+    runs["score"] = pd.array(np.arange(len(runs)) % 2, dtype="Float64")
+    runs["run_id"] = [f"r{number}" for number in range(len(runs))]
+
+    def drawn(data: pd.DataFrame) -> list[Any]:
+        ax = getattr(charts, name)(data)
+        lines = [line.get_xydata().tolist() for line in ax.lines]
+        return [lines, [bar.get_width() for bar in ax.patches], [text.get_text() for text in ax.texts]]
+
+    expected = drawn(runs)
+    for kept in (runs.astype(object), pd.read_csv(io.StringIO(runs.to_csv())), merged(runs)):
+        assert drawn(kept) == expected
+
+
+@pytest.mark.parametrize("name", [*CHARTS, "scores"])
+def test_what_is_no_frame_of_runs_is_one_clear_error(name: str, runs: pd.DataFrame) -> None:
+    """A list, and a frame that was cut to some columns; one without times or waits is drawn with what there is."""
+    with pytest.raises(ConfigurationError, match="must be a pandas DataFrame of runs, not list"):
+        getattr(charts, name)([1, 2])
+    with pytest.raises(ConfigurationError, match="no column 'status', so it is no frame of runs"):
+        getattr(charts, name)(runs[["total_ms"]])
+    runs["score"] = 1.0
+    assert getattr(charts, name)(runs.drop(columns=["started_at", "queue_ms", "latency_ms", "cache_hit"])).get_title()
+
+
+@pytest.mark.parametrize("x", ["prompt", "ratio"])
+def test_a_tradeoff_of_no_numbers_is_refused(x: str, runs: pd.DataFrame) -> None:
+    """Text, and an infinite figure, have no place on an axis."""
+    with pytest.raises(ConfigurationError, match=f"Not all values of '{x}' are finite numbers"):
+        charts.tradeoff(runs.assign(prompt="words", ratio=np.inf), x=x)
 
 
 def test_units_are_on_the_axes(runs: pd.DataFrame) -> None:
@@ -197,7 +238,7 @@ def test_a_deployment_keeps_its_style() -> None:
 def test_no_two_deployments_of_a_notebook_share_a_style() -> None:
     """Names that one chart after the other brings are told apart, without colours too, and keep their first style."""
     code = """
-from bifrost_nb import charts
+from bifrost_nb import ConfigurationError, charts
 seen = {}
 for number in range(40):
     for name, style in charts.styles(f"azure/model-{at}" for at in range(number, number + 3)).items():
