@@ -118,9 +118,12 @@ async def _settle(client: Client, job: SentJob, ledger: Ledger) -> None:
         return
     others = ledger.ids_of_others(job)
     found = [one for one in listed if one["id"] not in others]
-    surely = PROVIDERS[job.provider].by_file or len(found) == 1
-    if not surely and (ours := [one for one in found if await _holds(client, job, one)]):
-        found, surely = ours, True
+    surely = PROVIDERS[job.provider].by_file
+    if not surely:
+        held = [(one, await _holds(client, job, one)) for one in found]
+        ours = [one for one, holds in held if holds]
+        found = ours or [one for one, holds in held if holds is None]
+        surely = bool(ours) or len(found) == 1
     if found and surely:
         job.facts, *surplus = sorted(found, key=lambda one: (str(one.get("created_at")), one["id"]))
         ledger.sent(job, job.facts["id"])
@@ -135,15 +138,19 @@ async def _settle(client: Client, job: SentJob, ledger: Ledger) -> None:
         )
 
 
-async def _holds(client: Client, job: SentJob, one: dict[str, Any]) -> bool:
-    """Whether a job of the provider's has ended and holds requests of `job`."""
+async def _holds(client: Client, job: SentJob, one: dict[str, Any]) -> bool | None:
+    """Whether a job of the provider's holds requests of `job`; None where that does not show.
+
+    It shows when it has ended; where Gemini does not hand back their names, the gateway makes up ``request-0``.
+    """
     if one.get("status") not in transport.ENDED:
-        return False
+        return None
     try:
         lines = await transport.results(client, replace(job, batch_id=one["id"], facts=one))
     except BifrostError:
-        return False
-    return not {str(line.get("custom_id")) for line in lines}.isdisjoint(job.cells)
+        return None
+    names = {name for line in lines if not (name := str(line.get("custom_id"))).startswith("request-")}
+    return not names.isdisjoint(job.cells) if names else None
 
 
 def _repeated(job: SentJob, surplus: Sequence[str]) -> str:

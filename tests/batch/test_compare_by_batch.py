@@ -312,7 +312,8 @@ def test_a_job_that_never_arrived_is_sent_again_and_one_in_doubt_is_not(
 
 
 def test_somebody_elses_job_is_not_taken_for_ours(client: Client, gateway: LocalGateway, log: RunLog) -> None:
-    """Anthropic keeps no mark: a job found by time and size that holds other requests answers none of ours."""
+    """Anthropic keeps no mark: a job of the same size that has ended and holds other requests is not taken for ours,
+    and where there is none but that, ours never arrived."""
     somebody = Client(gateway.url, log=RunLog(log.path.with_name("theirs.jsonl")))
     other = ask(somebody, [C], prompt="Name a {{x}}, please.").collect(wait=20)
     plan = make_plan(client, [C], "Name a {{x}}.", inputs=INPUTS, kind="chat", stream=False, batch=True,
@@ -323,7 +324,12 @@ def test_somebody_elses_job_is_not_taken_for_ours(client: Client, gateway: Local
     )
     ours = ask(client, [C])
     assert (len(other.runs), len(ours.runs), ours.pending, len(jobs(gateway))) == (2, 0, 2, 1)
-    assert "holds other requests" in repr(ours)
+    assert "not known whether this job was made" in repr(ours)
+    [job] = Ledger(log).jobs_of(gateway.url, cells)
+    job.at -= 200
+    Ledger(log).sending(job)
+    assert ask(client, [C]).collect(wait=20).frame["status"].tolist() == ["ok", "ok"]
+    assert len(jobs(gateway)) == 2
 
 
 def test_a_refused_job_costs_nothing_and_may_be_sent_again(client: Client, gateway: LocalGateway) -> None:

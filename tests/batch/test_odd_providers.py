@@ -343,3 +343,14 @@ def test_each_failure_is_a_sentence_that_says_what_to_do(table: tuple[Table, Cli
     ]
     assert frame["error_code"].tolist()[0] == "batch_expired"
     assert frame["cost_usd"].isna().all()
+
+
+def test_a_job_with_answers_under_other_names_is_neither_taken_nor_sent_again(table: tuple[Table, Client]) -> None:
+    """Of Gemini's answers that come without their names the gateway makes up names: whose they are is not guessed."""
+    answers, client = table
+    answers.answers = ROUTES
+    batch = ask(client, [GEMINI])
+    tells(answers, ended(), results=[answer("request-0"), answer("request-1")])
+    assert (batch.collect().pending, ask(client, [GEMINI]).pending) == (2, 2)
+    assert "holds other requests" in batch.notes[0]
+    assert sent(answers) == 1

@@ -326,3 +326,21 @@ def test_files_and_batches(running: Pair) -> None:
                     one.pop("extra_fields", None)
     assert differing(real, ours) == []
     assert real[2].encode() == CONTENT
+
+
+def test_a_batch_whose_connection_broke_is_sent_once(running: Pair) -> None:
+    """The provider makes the job, and its answer is lost on the way to the gateway, which sends it again or gives up
+    with a 400 or a 502: the mark leads to one of the jobs, and the same cell sends no other."""
+    running.script()
+    behind, _ = running.gateways
+    behind.script([{"path": "/openai/v1/batches", "times": 5, "drop": {"after_bytes": 0}}])
+    asked: Any = {"prompt": "Name a bird.", "chat": True, "mode": "batch", "client": running.real}
+
+    def made() -> int:
+        return sum(one["method"] == "POST" and one["path"].endswith("/batches") for one in behind.requests())
+
+    assert bf.compare(["openai/gpt-4o-mini"], **asked).pending == 1
+    behind.script([])
+    sent = made()
+    assert bf.compare(["openai/gpt-4o-mini"], **asked).collect(wait=30).frame["status"].tolist() == ["ok"]
+    assert (sent >= 1, made()) == (True, sent)
