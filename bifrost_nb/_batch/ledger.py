@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from .._compare.identity import address_of
 from .._runs.log.append import Appender
 from .._runs.log.blocks import blocks
 from .._runs.log.log import RunLog
@@ -107,16 +108,13 @@ class Ledger:
 
     def jobs_of(self, gateway: str, cells: Iterable[str]) -> list[SentJob]:
         """The jobs of `gateway` that hold some of `cells`, oldest first, over or not. Damaged lines are passed over."""
-        wanted = set(cells)
-        return [job for job in self._read().values() if job.gateway == gateway and not wanted.isdisjoint(job.cells)]
+        wanted, here = set(cells), address_of(gateway)  # its address may have been written otherwise, as for identities
+        held = [job for job in self._read().values() if not wanted.isdisjoint(job.cells)]
+        return [job for job in held if address_of(job.gateway) == here]
 
     def ids_of_others(self, job: SentJob) -> set[str]:
-        """The provider's ids of all jobs at the gateway of `job` but its own."""
-        return {
-            other.batch_id
-            for other in self._read().values()
-            if other.batch_id and other.gateway == job.gateway and other.job != job.job
-        }
+        """The provider's ids of all jobs but `job`."""
+        return {other.batch_id for other in self._read().values() if other.batch_id and other.job != job.job}
 
     def _read(self) -> dict[str, SentJob]:
         found: dict[str, SentJob] = {}
@@ -132,6 +130,7 @@ class Ledger:
                         job.cells = [str(cell) for cell in told["cells"]]
                         job.at, job.rate = float(told["at"]), float(told["rate"])
                         if all(isinstance(getattr(job, key), str) for key in _WRITTEN[:6]):
+                            address_of(job.gateway)  # raises ValueError where it cannot be one
                             found[name] = job
                     elif state == "sent" and name in found:
                         found[name].batch_id = str(told["batch_id"])

@@ -564,7 +564,8 @@ def test_damaged_lines_of_the_ledger_are_passed_over(log: RunLog) -> None:
     with ledger.path.open("ab") as file:
         file.write(b'{"state": "sent", "jo\n[]\n{"state":"sending","job":5}\n{"state":"new","job":"x"}\n\xff\n')
         odd = {"gateway": "g", "variant": A, "deployment": 5, "model": "m", "kind": "chat", "rate": 1, "cells": ["c"]}
-        file.write(orjson.dumps({"state": "sending", "job": "odd", "at": 1, **odd}) + b"\n")
+        for line in (odd, {**odd, "gateway": "http://[::", "deployment": A}):
+            file.write(orjson.dumps({"state": "sending", "job": "odd", "at": 1, **line}) + b"\n")
     ledger.sent(job, "batch_1")
     [found] = ledger.jobs_of("g", ["c"])
     assert (found.batch_id, found.over, found.cells) == ("batch_1", None, ["c"])

@@ -189,6 +189,14 @@ def test_of_several_jobs_without_a_mark_the_one_that_holds_the_requests_is_colle
     assert sent(answers) == 1
 
 
+def test_a_job_is_found_again_by_another_spelling_of_the_gateways_address(table: tuple[Table, Client]) -> None:
+    """As its answers are: ``localhost`` and ``127.0.0.1`` are one gateway, and what is under way there is not sent."""
+    answers, client = table
+    ask(client, [A])
+    elsewhere = Client(client.base_url.replace("127.0.0.1", "localhost") + "/", log=client.log)
+    assert (ask(elsewhere, [A]).pending, sent(answers)) == (2, 1)
+
+
 def test_an_own_job_of_the_same_size_is_not_taken_for_the_lost_one(table: tuple[Table, Client]) -> None:
     """Where the second of two was lost, the first is the only one of its size; the ledger knows whose it is."""
     answers, client = table
