@@ -95,9 +95,11 @@ def age(client: Client, batch: BatchComparison) -> None:
     Ledger(client.log).sending(job)
 
 
-def test_a_job_is_no_larger_than_what_comes_back_of_it() -> None:
-    """The answers of a job come in one body: of more than that takes, all would be paid for and none be had."""
+def test_a_job_is_no_larger_than_what_goes_out_and_comes_back_at_once() -> None:
+    """The answers of a job come in one body: of more than that takes, all would be paid for and none be had. Of what is
+    sent in one, a file too, gateways take 100 MiB."""
     for rules in PROVIDERS.values():
+        assert rules.bytes + 1_000_000 < 100 * 2**20
         sizes = [len(items) for items in chunks(rules, [{"custom_id": "a"}] * 10_001)]
         assert max(sizes) * 26_000 < MAX_ANSWER_BYTES
         assert sum(sizes) == 10_001
