@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     *("SEPARATOR", "By", "Labels", "check_by", "check_finite", "chosen", "default_by", "deployments", "inputs"),
-    *("inputs_told", "names", "names_of_both", "questions", "runs_frame", "served", "sides", "sweeps"),
+    *("inputs_told", "names", "names_of_both", "questions", "runs_frame", "served", "sides", "sweeps", "typed"),
 ]
 
 By = Literal["variant", "deployment", "template"]
@@ -123,12 +123,12 @@ def runs_frame(given: object, what: str = "frame", *, paired: bool = True) -> pd
             f"The {what} has no column {missing[0]!r}, so it is no frame of runs.",
             hint="Pass comparison.frame, bf.runs() or bf.to_frame(runs).",
         )
-    frame = _typed(given.reset_index(drop=True), what)
+    frame = typed(given.reset_index(drop=True), what)
     apart = (_variants, _templates, *((inputs_told,) if paired else ()))
     return each_once(frame, lambda: [of(frame) for of in apart])
 
 
-def _typed(frame: pd.DataFrame, what: str) -> pd.DataFrame:
+def typed(frame: pd.DataFrame, what: str) -> pd.DataFrame:
     """`frame` with the types that a file of text, such as a CSV, does not keep, and NA for columns it was cut by."""
     import pandas as pd
 

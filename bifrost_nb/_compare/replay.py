@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
 from .._client.calls import Call, Kind
 from .._keys import HIDDEN, guard_entries, guard_headers
 from .._prompts.pictures import is_shortened
-from .._safe_text import plain
+from .._safe_text import plain, quoted
 from ..errors import ConfigurationError
 from .asked_deployments import AskedDeployment, asked_deployments, check_names
-from .groups import inputs_told, names
+from .groups import inputs_told, names, typed
 from .identity import address_of, digest_of, identity_of
 from .plan import TAGS, Plan, Trial
 from .planned_prompt import PlannedPrompt
@@ -173,6 +173,8 @@ def _frame_of(rows: Any) -> pd.DataFrame:
         rows = to_frame(rows)
     if not hasattr(rows, "columns"):
         rows = getattr(rows, "frame", rows)
+    if callable(to_pandas := getattr(rows, "to_pandas", None)):  # of bf.runs("polars") and bf.runs("arrow")
+        rows = to_pandas()
     if not hasattr(rows, "columns"):
         raise ConfigurationError(
             f"There is nothing to replay in a {type(rows).__name__}.",
@@ -182,10 +184,32 @@ def _frame_of(rows: Any) -> pd.DataFrame:
         raise ConfigurationError(
             f"The frame has no column {missing[0]!r}.", hint="Pass rows of runs() or gateway_logs() with all columns."
         )
+    if not rows.columns.is_unique:
+        twice = rows.columns[rows.columns.duplicated()][0]
+        raise ConfigurationError(f"The frame has the column {quoted(twice, 60)} twice.", hint="Drop one of them.")
+    return _in_types(rows.reset_index(drop=True))
+
+
+def _in_types(rows: pd.DataFrame) -> pd.DataFrame:
+    """`rows` with all columns of a run, whose figures are numbers: what is shown beside the new answers, once they are
+    paid for. Raises ConfigurationError."""
+    import pandas as pd
+
     from .._runs.columns import COLUMNS
 
     # A subset of columns is enough to ask; what else was not given is unknown.
-    return cast("pd.DataFrame", rows.reset_index(drop=True).reindex(columns=[column.name for column in COLUMNS]))
+    frame = typed(rows.reindex(columns=[column.name for column in COLUMNS]), "frame")
+    for column in COLUMNS:
+        if column.dtype == "string" and not pd.api.types.is_numeric_dtype(frame[column.name].dtype):
+            continue
+        try:  # a prompt that is a number is one that a file of text has as such
+            frame[column.name] = frame[column.name].astype(column.dtype)
+        except (TypeError, ValueError):
+            raise ConfigurationError(
+                f"The column {column.name!r} of the frame is not of type {column.dtype}.",
+                hint="Pass rows of runs() or gateway_logs().",
+            ) from None
+    return frame
 
 
 def _plan(

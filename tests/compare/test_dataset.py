@@ -108,6 +108,13 @@ def test_what_is_no_frame_of_runs(what: Any, tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_column_that_is_there_twice_is_named(runs: pd.DataFrame, tmp_path: Path) -> None:
+    """Parquet has no place for it; the error is ours, and no folder is made."""
+    with pytest.raises(ConfigurationError, match="The frame has the column 'model' twice"):
+        export_dataset(pd.concat([runs, runs[["model"]]], axis=1), tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
 def test_files_are_the_owners_and_a_file_is_no_folder(runs: pd.DataFrame, tmp_path: Path) -> None:
     """Prompts are private: 0600. A path that is a file is refused."""
     folder = export_dataset(runs, tmp_path / "runs")

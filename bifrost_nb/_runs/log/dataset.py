@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from ..._files import user_path
+from ..._safe_text import quoted
 from ...errors import ConfigurationError, LogError
 from .codec import valid
 
@@ -44,6 +45,9 @@ def export_dataset(frame: pd.DataFrame, folder: str | os.PathLike[str]) -> Path:
         raise ConfigurationError(
             f"export_dataset takes a frame of runs, not {what}.", hint="Pass bf.runs(...) or bf.to_frame(runs)."
         )
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise ConfigurationError(f"The frame has the column {quoted(twice, 60)} twice.", hint="Drop one of them.")
     target = user_path(folder, "folder").absolute()
     if target.exists() and not target.is_dir():
         raise ConfigurationError(f"{target} is a file.", hint="Name a folder, or use RunLog.export for one file.")
