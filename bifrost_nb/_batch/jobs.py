@@ -72,7 +72,9 @@ async def submit(
             try:
                 await _send(client, job, ledger, items)
             except BifrostError as error:
-                notes.append(f"{asked.name} was not sent: {_said(error, 'Run the cell again to send it.')}")
+                left = len(mine) - sum(len(one.cells) for one in jobs if one.variant == asked.name)
+                part = f": {left:,} of {len(mine):,} requests" if left < len(mine) else " was"
+                notes.append(f"{asked.name}{part} not sent: {_said(error, 'Run the cell again to send it.')}")
                 break
             jobs.append(job)
     return jobs, notes
@@ -201,7 +203,7 @@ async def fetch(
             job.problem = _said(error, "Collect again.")
             continue
         if lines and lines.keys().isdisjoint(job.cells):  # found by time and size, and somebody else's
-            job.problem = f"The job {job.batch_id} at {job.provider} holds other requests; {_UNSURE}"
+            job.problem = f"The job {plain(job.batch_id or '', 80)} at {job.provider} holds other requests; {_UNSURE}"
             continue
         if job.facts.get("status") == "failed" and not lines and not _answered(job):
             lines = {cell: {"error": {"message": _reason(job)}} for cell in job.cells}

@@ -105,6 +105,23 @@ def test_a_job_is_no_larger_than_what_goes_out_and_comes_back_at_once() -> None:
         assert sum(sizes) == 10_001
 
 
+def test_of_several_jobs_of_a_variant_what_was_not_sent_is_counted(table: tuple[Table, Client]) -> None:
+    """Gemini takes 20 MB at once: of two requests of 10 MB the second is refused, and the first is under way."""
+    answers, client = table
+    made = list[int]()
+
+    def batches(request: Request) -> Any:
+        made.append(1)
+        return {"id": "job"} if len(made) == 1 else json_answer({"error": {"message": "Too many jobs"}}, 429)
+
+    answers.answers = {**ROUTES, "/v1/batches": batches}
+    batch = ask(client, [GEMINI], inputs={"x": [letter * 10_000_000 for letter in "ab"]})
+    assert (len(made), batch.pending) == (2, 1)
+    assert batch.notes == [
+        f"{GEMINI}: 1 of 2 requests not sent: The gateway answered 429: Too many jobs. Run the cell again to send it."
+    ]
+
+
 @pytest.mark.parametrize(
     ("message", "hint"),
     [
