@@ -13,7 +13,7 @@ from .ledger import Ledger, SentJob
 if TYPE_CHECKING:
     from .._client.client import Client
 
-__all__ = ["collected", "not_older"]
+__all__ = ["collected", "not_older", "problems_of"]
 
 
 def not_older(answers: Mapping[str, Run], jobs: Iterable[SentJob]) -> dict[str, Run]:
@@ -42,4 +42,9 @@ def collected(
             ledger.over(job, "collected")
         else:  # a part of it belongs to another comparison, which fetches the rest
             job.problem = None
-    return found, [f"{job.variant}: {job.problem}" for job in jobs if job.problem]
+    return found, problems_of(jobs)
+
+
+def problems_of(jobs: Iterable[SentJob]) -> list[str]:
+    """What is to be said of jobs just now."""
+    return [f"{job.variant}: {job.problem}" for job in jobs if job.problem]

@@ -19,7 +19,7 @@ from .._runs.run import Run
 from .._safe_text import plain, quoted
 from ..errors import ConfigurationError
 from . import jobs as work
-from .collect import collected, not_older
+from .collect import collected, not_older, problems_of
 from .ledger import Ledger, SentJob
 from .requests import check_plan, rate_of
 
@@ -67,7 +67,7 @@ class BatchComparison(Comparison):
         self._jobs, self._scorers = list(jobs), dict(scorers)
         self._results = dict(results)
         self.notes += notes
-        self._own_notes = list(self.notes)
+        self._own_notes = [note for note in self.notes if note not in problems_of(jobs)]
 
     @property
     def pending(self) -> int:

@@ -32,6 +32,7 @@ _UNSURE = (
     "it is not known whether this job was made, so its requests are not sent again. Run the cell again in a few "
     "minutes; fresh=True sends them anew."
 )
+_UNTIL = "ended; until then its requests are not sent again. Run the cell again later; fresh=True sends them anew."
 _OTHER_KEY = (
     "The gateway may have uploaded the file with one of its keys and made the job with another: run the cell again, or "
     "mark one key alone for batches there."
@@ -77,6 +78,9 @@ async def submit(
                 notes.append(f"{asked.name}{part} not sent: {_said(error, 'Run the cell again to send it.')}")
                 break
             jobs.append(job)
+            if job.batch_id is not None and job.problem:  # it was made several times, which no later look tells
+                notes.append(f"{asked.name}: {job.problem}")
+                job.problem = None
     return jobs, notes
 
 
@@ -124,8 +128,7 @@ async def _settle(client: Client, job: SentJob, ledger: Ledger) -> None:
     if not surely:
         held = [(one, await _holds(client, job, one)) for one in found]
         ours = [one for one, holds in held if holds]
-        found = ours or [one for one, holds in held if holds is None]
-        surely = bool(ours) or len(found) == 1
+        found, surely = ours or [one for one, holds in held if holds is None], bool(ours)
     if found and surely:
         job.facts, *surplus = sorted(found, key=lambda one: (str(one.get("created_at")), one["id"]))
         ledger.sent(job, job.facts["id"])
@@ -133,7 +136,8 @@ async def _settle(client: Client, job: SentJob, ledger: Ledger) -> None:
     elif not found and is_whole and time.time() - job.at > GRACE_S:
         ledger.over(job, "never arrived")
     elif found:
-        job.problem = f"At {job.provider} {len(found)} jobs may be this one; {_UNSURE}"
+        may_be = "1 job" if len(found) == 1 else f"{len(found):,} jobs"
+        job.problem = f"{may_be} at {job.provider} may be this one, which shows when {_UNTIL}"
     else:
         job.problem = (
             f"So far {_UNSURE}" if is_whole else f"The gateway lists only some of {job.provider}'s jobs; {_UNSURE}"
@@ -145,10 +149,12 @@ async def _holds(client: Client, job: SentJob, one: dict[str, Any]) -> bool | No
 
     It shows when it has ended; where Gemini does not hand back their names, the gateway makes up ``request-0``.
     """
-    if one.get("status") not in transport.ENDED:
-        return None
+    candidate = replace(job, batch_id=one["id"])
     try:
-        lines = await transport.results(client, replace(job, batch_id=one["id"], facts=one))
+        candidate.facts = await transport.look(client, candidate)
+        if str(candidate.facts.get("status")) not in transport.ENDED:
+            return None
+        lines = await transport.results(client, candidate)
     except BifrostError:
         return None
     names = {name for line in lines if not (name := str(line.get("custom_id"))).startswith("request-")}

@@ -30,6 +30,8 @@ __all__ = ["ENDED", "create", "find", "look", "results", "upload", "was_refused"
 SECONDS = 300.0
 ENDED = frozenset({"completed", "ended", "failed", "expired", "cancelled", "canceled"})
 LISTED, PAGES = 100, 20
+SKEW_S = 3600.0
+"""How far this machine's clock may be before the provider's. What else is found so is told apart by what it holds."""
 
 Item = tuple[dict[str, Any], bytes]
 
@@ -93,7 +95,7 @@ def _may_be(one: Any, job: SentJob) -> bool:
         return bool(_object(one.get("metadata")).get("bifrost_nb") == job.job)
     sizes = (len(job.cells), 0, None) if job.provider == "gemini" else (len(job.cells),)
     total = _object(one.get("request_counts")).get("total")
-    return total in sizes and _since(one.get("created_at"), job.at - 60)
+    return total in sizes and _since(one.get("created_at"), job.at - SKEW_S)
 
 
 def _path(job: SentJob) -> str:

@@ -186,23 +186,42 @@ def test_of_a_job_that_the_gateway_sent_several_times_one_is_collected(table: tu
     assert sent(answers) == 1
 
 
+def test_a_job_that_was_made_several_times_at_once_is_told_in_a_note_that_stays(table: tuple[Table, Client]) -> None:
+    """Found as soon as it was sent, the others are named after the next look, too."""
+    answers, client = table
+
+    def listed(_: Request) -> Any:
+        told = [orjson.loads(line) for line in Ledger(client.log).path.read_bytes().splitlines()]
+        return {"data": [{"id": name, "metadata": {"bifrost_nb": told[-1]["job"]}} for name in ("job", "more")]}
+
+    loses(answers, listed)
+    batch = ask(client, [A])
+    for _ in range(2):
+        [note] = batch.notes
+        assert note.endswith("cancel the others there: more.")
+        batch.collect()
+    assert batch.batches["batch_id"].tolist() == ["job"]
+
+
 def test_of_several_jobs_without_a_mark_the_one_that_holds_the_requests_is_collected(
     table: tuple[Table, Client],
 ) -> None:
-    """Anthropic keeps no mark: of its jobs of one size those that have ended show whose requests they hold."""
+    """Anthropic keeps no mark: its jobs of one size, by whichever clock, show when they have ended whose requests they
+    hold; until then none is taken for ours."""
     answers, client = table
     loses(answers, lambda _: {"data": []})
     batch = ask(client, [C])
-    facts = {"status": "in_progress", "request_counts": {"total": 2}, "created_at": time.time()}
-    loses(answers, lambda _: {"data": [{"id": name, **facts} for name in ("theirs", "job")]})
-    assert batch.collect().pending == 2
-    assert "At anthropic 2 jobs may be this one" in batch.notes[0]
+    facts = {"status": "in_progress", "request_counts": {"total": 2}, "created_at": time.time() - 600}
+    for names, told in ((["job"], "1 job"), (["theirs", "job"], "2 jobs")):
+        loses(answers, lambda _, names=names: {"data": [{"id": name, **facts} for name in names]})  # type: ignore[misc]
+        assert (batch.collect().pending, batch.batches["batch_id"].isna().all()) == (2, True)
+        assert batch.notes[0].startswith(f"{C}: {told} at anthropic may be this one, which shows when ended;")
     facts["status"] = "ended"
     told = [{"custom_id": cell, "result": {"type": "succeeded", "message": MESSAGE}} for cell in cells(batch)]
     answers.answers |= {
         "/v1/batches/theirs/results": {"results": [{"custom_id": "other", "result": {"type": "expired"}}]},
         "/v1/batches/job/results": {"results": told},
-        "/v1/batches/job": {"id": "job", **facts},
+        **{f"/v1/batches/{name}": {"id": name, **facts} for name in ("theirs", "job")},
     }
     assert batch.collect().frame["response"].tolist() == ["Crow."] * 2
     assert sent(answers) == 1
@@ -304,6 +323,18 @@ def test_answers_that_are_not_in_the_files_yet_are_waited_for(table: tuple[Table
     tells(answers, told | {"output_file_id": "out"}, err=lines(failure(second)), out=lines(answer(first)))
     assert batch.collect().frame["status"].tolist() == ["ok", "error"]
     assert (batch.pending, sent(answers), len(client.log.frame())) == (0, 1, 2)
+
+
+def test_a_problem_that_is_over_is_told_no_more(table: tuple[Table, Client]) -> None:
+    """Also by the comparison of a later cell, which found it when it was made."""
+    answers, client = table
+    batch = ask(client, [A])
+    tells(answers, ended(output_file_id=None))
+    again = ask(client, [A])
+    assert len(again.notes) == 1
+    assert len(again.collect().notes) == 1
+    tells(answers, ended(), out=lines(*map(answer, cells(batch))))
+    assert (again.collect().notes, again.pending) == ([], 0)
 
 
 def test_a_line_that_stays_cut_off_is_a_failed_run(table: tuple[Table, Client]) -> None:
