@@ -103,10 +103,10 @@ def check_by(by: object, templates: Sequence[str] | None = None) -> None:
         )
 
 
-def runs_frame(given: object, what: str = "frame", *, paired: bool = True) -> pd.DataFrame:
+def runs_frame(given: object, what: str = "frame") -> pd.DataFrame:
     """`given` with an index of its own and a row for each run, if it is a frame of runs. Raises ConfigurationError.
 
-    Where rows are `paired` by input, a run of two inputs keeps a row of each: two that differ in what nothing used.
+    A run has a row for each name and input that it has in several comparisons, to be paired by.
     """
     import pandas as pd
 
@@ -124,8 +124,7 @@ def runs_frame(given: object, what: str = "frame", *, paired: bool = True) -> pd
             hint="Pass comparison.frame, bf.runs() or bf.to_frame(runs).",
         )
     frame = typed(given.reset_index(drop=True), what)
-    apart = (_variants, _templates, *((inputs_told,) if paired else ()))
-    return each_once(frame, lambda: [of(frame) for of in apart])
+    return each_once(frame, lambda: [_variants(frame), _templates(frame), inputs_told(frame)])
 
 
 def typed(frame: pd.DataFrame, what: str) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .groups import By, check_by, default_by, names, questions, runs_frame, served
 from .metrics import score_columns
+from .same_run import each_once
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,8 +50,9 @@ def summary(frame: pd.DataFrame, by: By | None = None) -> pd.DataFrame:
 
     if by is not None:
         check_by(by)
-    frame = runs_frame(frame, paired=False)
-    by = by or default_by(frame)
+    runs = runs_frame(frame)
+    by = by or default_by(runs)
+    frame = each_once(runs, lambda: [names(runs, by)])
     keys = [names(frame, by), served(frame)]
     ok = (frame["status"] == "ok").fillna(value=False)
     facts = pd.DataFrame(

@@ -303,8 +303,10 @@ def _distribution(frame: pd.DataFrame, metric: str, title: str, unit: str, ax: A
 def checked(frame: pd.DataFrame) -> pd.DataFrame:
     """`frame`, of a file, a merge or a concatenation, as figures are read from it. Raises ConfigurationError."""
     from .._compare.groups import runs_frame
+    from .._compare.same_run import each_once
 
-    return runs_frame(frame, paired=False)
+    runs = runs_frame(frame)
+    return each_once(runs, lambda: [_asked(runs)])
 
 
 def clean(frame: pd.DataFrame) -> pd.DataFrame:

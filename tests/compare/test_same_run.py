@@ -56,6 +56,14 @@ def test_an_answer_beside_a_corrected_row_is_one_run(client: Client) -> None:
     assert bf.difference(both, A, B, "total_tokens").n == 6
 
 
+def test_a_template_that_got_a_name_is_the_same_run(client: Client) -> None:
+    """By deployment its runs are counted once; by variant each has a name of its own, as named settings have."""
+    first, named = ask(client), ask(client, prompt={"plain": "Name a {{what}}."})
+    both = pd.concat([first.frame, named.frame])
+    assert bf.summary(both)["runs"].tolist() == [6, 6]
+    assert bf.summary(both, by="variant")["runs"].tolist() == [6] * 4
+
+
 def test_rows_of_one_run_fill_each_other_in() -> None:
     """What was learned later is known of the run; values of any type, and runs without an id, stay as they are."""
     data = planted().assign(input_x=[{"a": [1]}] * 24, score_b=pd.array([None] * 24, dtype="Float64"))
