@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.error import UsageError
 from IPython.core.magic import Magics, magics_class, needs_local_scope, no_var_expand
 
 from ... import _settings as settings
@@ -29,7 +27,6 @@ __all__ = ["BifrostMagics", "load", "unload"]
 NAMES = ("bifrost", "bifrost_nb")
 """The second name is ours alone, for a shell in which something else is called ``%%bifrost``."""
 
-_SECOND = re.compile(r"^(%%bifrost(?:_nb)?)[ \t]+[^\s/]+/\S", re.MULTILINE)
 _DOC = """Ask deployments behind a Bifrost gateway, and see the answer as it comes.
 
 The cell's text is the prompt. {{{{name}}}} stands for a variable, {{{{row.name}}}} and {{{{row["a b"]}}}} for what is
@@ -57,7 +54,6 @@ class BifrostMagics(Magics):
                 if words in HELP:
                     return Text(help_text())
                 options = parse(words, self.session.defaults)
-                _check_alone(cell)
                 ask(self.session, options, _typed(self.shell, cell), _callers_names() or local_ns, quiet=False)
                 return None  # it is on screen and in `_`: see Session.keep
             from .subcommands import run
@@ -83,25 +79,13 @@ def _callers_names() -> Mapping[str, Any] | None:
 def _typed(shell: Any, cell: str) -> str:
     """The cell as it was typed: IPython ends a cell that has no line end at its end with one.
 
-    Line ends of Windows are line ends, as in all else that Python reads: the same cell is the same prompt. The
-    kernel's request says whether one was there at the end; without a kernel a single one is taken for IPython's.
+    The kernel's request says whether it was there; without a kernel a single one at the end is taken for IPython's.
     """
     parent = shell.get_parent() if hasattr(shell, "get_parent") else {}
     sent = (parent or {}).get("content", {}).get("code")
-    typed, cell = cell, cell.replace("\r\n", "\n")
-    if cell.endswith("\n\n") or (isinstance(sent, str) and sent.endswith(typed)):
+    if cell.endswith("\n\n") or (isinstance(sent, str) and sent.endswith(cell)):
         return cell
     return cell.removesuffix("\n")
-
-
-def _check_alone(cell: str) -> None:
-    """Raises UsageError where a second magic would be sent, and paid for, as text of the first one's prompt."""
-    if (found := _SECOND.search(cell)) is not None:
-        line = cell.count("\n", 0, found.start()) + 2
-        raise UsageError(
-            f"%%bifrost: line {line} of the cell is a second {found[1]}, which would be a part of the prompt. Give it a"
-            " cell of its own, or indent it to send it."
-        )
 
 
 def load(shell: InteractiveShell) -> None:

@@ -36,23 +36,6 @@ def test_a_prompt_reaches_the_gateway_unchanged(run: Cell, sent: Sent, body: str
     assert sent()[-1]["body"]["prompt"] == body
 
 
-def test_line_ends_of_windows_are_line_ends(run: Cell, sent: Sent) -> None:
-    """The same cell out of a file of Windows is the same prompt, in the middle and at the end."""
-    assert run(f"%%bifrost {TEXT} --max-tokens 2\r\nOnce\r\n\r\nupon a\rtime\r\n").success
-    assert sent()[-1]["body"]["prompt"] == "Once\n\nupon a\rtime"
-
-
-def test_a_second_magic_in_a_cell_is_not_sent_as_text(run: Cell, sent: Sent) -> None:
-    """It would be paid for as a part of the first one's prompt; indented, or without a deployment, it is text."""
-    result = run(f"%%bifrost {TEXT} --max-tokens 2\nOnce\n%%bifrost {TEXT}\nTwice")
-    assert isinstance(result.error_in_exec, UsageError)
-    assert "line 3 of the cell is a second %%bifrost" in str(result.error_in_exec)
-    assert not sent()
-    body = f"What does %%bifrost do?\n %%bifrost {TEXT}\n%%bifrost line\n%%time"
-    assert run(f"%%bifrost {TEXT} --max-tokens 2\n{body}").success
-    assert sent()[-1]["body"]["prompt"] == body
-
-
 def test_one_line_end_at_the_end_is_not_part_of_the_prompt(run: Cell, sent: Sent) -> None:
     """IPython ends every cell with a line end; without a kernel to ask, a single one is not sent."""
     run(f"%%bifrost {TEXT} --max-tokens 2\nOnce upon a time\n")
