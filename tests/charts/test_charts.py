@@ -76,7 +76,7 @@ def merged(data: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([told, told])
 
 
-@pytest.mark.parametrize("name", [name for name in [*CHARTS, "scores"] if name not in ("ttft", "tokens")])
+@pytest.mark.parametrize("name", some_of(name for name in [*CHARTS, "scores"] if name not in ("ttft", "tokens")))
 def test_a_frame_is_drawn_alike_however_it_is_kept(name: str, runs: pd.DataFrame) -> None:
     """As files, merges and `pd.concat` leave it; a run that stands twice is one."""
     runs["score"] = pd.array(np.arange(len(runs)) % 2, dtype="Float64")
@@ -454,7 +454,7 @@ def test_eight_deployments_have_eight_styles() -> None:
     assert len(charts.styles([str(number) for number in range(30)])) == 30
 
 
-@pytest.mark.parametrize("name", CHARTS)
+@pytest.mark.parametrize("name", some_of(CHARTS))
 @pytest.mark.parametrize(
     "names", [["x/$\\frac{1}$", "_x/y", "x/\x1b[31m\n\u202e", "x/<b>{}%s"], *thorough(["x/$a_{"], ids=["1"])]
 )
@@ -485,7 +485,7 @@ LONG = [
 ]
 
 
-@pytest.mark.parametrize("name", CHARTS)
+@pytest.mark.parametrize("name", some_of(CHARTS))
 def test_many_long_names_are_whole_and_cover_nothing(name: str) -> None:
     """Ten deployments with long names: no text leaves the figure, overlaps another of its kind, or covers the data."""
     rows = [row for number, name in enumerate(LONG) for row in calls(name, 100.0 * np.arange(1, 6) * (number + 1))]

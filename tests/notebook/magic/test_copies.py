@@ -15,7 +15,7 @@ from bifrost_nb._notebook.code_export import copy
 from bifrost_nb._prompts.messages import user_turn
 from bifrost_nb._prompts.pictures import data_url
 from tests.compare.test_messages import png
-from tests.thorough import thorough
+from tests.thorough import some_of, thorough
 
 from .conftest import CHAT, TEXT
 
@@ -149,7 +149,7 @@ def execute(form: str, code: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["curl", "openai", *thorough("httpx")])
-@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize("name", some_of(ASKED))
 def test_copied_code_sends_the_same(client: Client, sent: Any, name: str, form: str, capsys: Any) -> None:
     """For each option: the same body, keys and headers, at the same address."""
     run = asked(client, name)
@@ -168,7 +168,7 @@ def test_streams_stay_streams(client: Client, sent: Any, form: str, capsys: Any)
     assert [one["body"].get("stream") for one in sent()] == [True] * 4
 
 
-@pytest.mark.parametrize("name", [name for name in ASKED if name not in NO_CELL])
+@pytest.mark.parametrize("name", some_of(name for name in ASKED if name not in NO_CELL))
 def test_a_copied_cell_sends_the_same(run: Cell, client: Client, sent: Any, name: str) -> None:
     """The cell that %bifrost copy --as magic writes, run in a shell."""
     made = asked(client, name)
