@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     from .._runs.run import Run
     from .difference import Difference
 
-__all__ = ["ANYTIME", "amount", "cost_text", "counts_text", "lead", "margin_text", "points_text", "verdict_text"]
+__all__ = [
+    "ANYTIME",
+    "amount",
+    "cost_text",
+    "counts_text",
+    "is_mixture",
+    "lead",
+    "margin_text",
+    "points_text",
+    "verdict_text",
+]
 
 ANYTIME = "valid whenever sending stops"
 """Of an interval that holds at any look."""
@@ -64,11 +74,16 @@ def verdict_text(found: Difference) -> str:
     return _verdict(found) + notes + _left_out(found)
 
 
+def is_mixture(reason: str | None) -> bool:
+    """Whether nothing was said since several served a side (`difference.of_several`), so that ``mixed=`` helps."""
+    return "was served by" in (reason or "")
+
+
 def _verdict(found: Difference) -> str:
     from .metrics import is_score
 
     if found.outcome == "refused":
-        if found.reason and "was served by" in found.reason:
+        if is_mixture(found.reason):
             return (
                 f"Not compared: {found.reason}. Pass mixed='drop' to leave those runs out,"
                 " or mixed='keep' to compare the two as services with their fallbacks."

@@ -26,7 +26,7 @@ from .._compare.difference import (
 )
 from .._compare.metrics import Statistic, default_margin, higher_is_better, is_score, is_time, score_columns
 from .._compare.summary import measured
-from .._compare.verdict import amount
+from .._compare.verdict import amount, is_mixture
 from .._numbers import number
 from .._safe_text import plain, quoted
 from .._statistics.intervals import mean_interval, score_interval
@@ -414,7 +414,7 @@ def _relative(rule: Rule, sides: Sides) -> tuple[_Bounds, float]:
 
 
 def _nothing(reason: str) -> _Bounds:
-    if "was served by" in reason:
+    if is_mixture(reason):
         reason += "; pass mixed='drop' or mixed='keep'"
     return lambda _: _Interval(math.nan, math.nan, math.nan, 0, "", reason)
 
