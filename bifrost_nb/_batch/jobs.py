@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from .._compare.plan import Plan, Trial
 from .._runs.run import Run
 from .._safe_text import plain
+from .._wire.gateway_errors import TryAgain
 from ..errors import BifrostError, NotFound
 from . import transport
 from .ledger import Ledger, SentJob
@@ -87,7 +88,7 @@ async def submit(
 def _said(error: BifrostError, again: str) -> str:
     """An error with what to do, which for a single call is to name a fallback."""
     hint = error.hint or again
-    return f"{plain(error.message, 500)} {again if 'name a fallback' in hint else plain(hint, 300)}"
+    return f"{plain(error.message, 500)} {again if isinstance(hint, TryAgain) else plain(hint, 300)}"
 
 
 def _share(cost: Any, part: int, of: int) -> float | None:

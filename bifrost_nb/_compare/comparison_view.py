@@ -76,8 +76,13 @@ def _runs(row: Row) -> str:
     return ", ".join(said)
 
 
+def _too_few(row: Row) -> bool:
+    """Whether a p95 of these runs would claim to know more than they tell."""
+    return bool(0 < row.ok - row.cached < fewest_for(0.95))
+
+
 def _p95(row: Row) -> str:
-    if 0 < row.ok - row.cached < fewest_for(0.95):
+    if _too_few(row):
         return f"n < {fewest_for(0.95)}"
     return amount(_known(row.total_ms_p95), "total_ms")
 
@@ -183,7 +188,8 @@ def _cell(column: _TableColumn, row: Row, summary: pd.DataFrame) -> Markup:
     if column is not COLUMNS[0]:  # where it is narrow a line ends behind a figure or a comma, never inside an interval
         parts = text.replace(" (", "\n(").replace(" + ", "\n+ ").replace(", ", ",\n").split("\n")
         text = " ".join(f'<span style="white-space:nowrap">{part}</span>' if " " in part else part for part in parts)
-    value = None if column.bar is None or told.startswith("n < ") else _known(getattr(row, column.bar))
+    hidden = column.text is _p95 and _too_few(row)
+    value = None if column.bar is None or hidden else _known(getattr(row, column.bar))
     if column.bar is None or value is None or summary[column.bar].count() < 2:  # one bar alone compares nothing
         return Markup(text)
     largest = _known(summary[column.bar].max()) or 0.0

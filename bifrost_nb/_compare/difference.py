@@ -41,7 +41,7 @@ from .metrics import (
 from .same_questions import question_of
 from .summary import measured
 from .unlike_sides import Asked, asked_of, unlike
-from .verdict import counts_text, verdict_text
+from .verdict import OTHER_SWEEP, Mixture, counts_text, verdict_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -323,9 +323,8 @@ def difference_of(runs: PairedRuns, a: str, b: str, metric: str, **options: Unpa
             return _nothing(question, excluded, side.reason)
     pairs = _paired(left, right, is_time(metric), excluded)
     if pairs.empty:
-        left_out = "; ".join(f"{count:,} runs {reason}" for reason, count in excluded.items() if "sweep" in reason)
-        reason = f"no input was answered by both {a} and {b}" + (f" ({left_out})" if left_out else "")
-        return _nothing(question, excluded, reason)
+        apart = f" ({excluded[OTHER_SWEEP]:,} runs {OTHER_SWEEP})" if OTHER_SWEEP in excluded else ""
+        return _nothing(question, excluded, f"no input was answered by both {a} and {b}{apart}")
     order, bounds = options.get("order"), options.get("bounds", (0.0, 1.0))
     said = _judged(question, pairs, runs.labels.input_columns, excluded, order, bounds)
     return replace(said, notes=unlike(said, left.asked, right.asked))
@@ -354,7 +353,7 @@ def _paired(left: OneSide, right: OneSide, same_sweep: bool, excluded: dict[str,
     found = table.dropna()
     alone = table[table.isna().any(axis="columns")]
     if same_sweep and (apart := int(alone[_keys_in(alone, loose.dropna())].notna().to_numpy().sum())):
-        excluded["sent in another sweep than their partner (fresh=True measures them together)"] = apart
+        excluded[OTHER_SWEEP] = apart
     if single := int(loose.isna().to_numpy().sum()):
         excluded["without a partner"] = single
     found = found.reset_index()
@@ -533,12 +532,12 @@ def of_several(side: pd.DataFrame, labels: groups.Labels) -> str | None:
     return _mixture(side, labels) or _moved(side, labels)
 
 
-def _mixture(side: pd.DataFrame, labels: groups.Labels) -> str | None:
+def _mixture(side: pd.DataFrame, labels: groups.Labels) -> Mixture | None:
     """Why the runs of a deployment of this side are not those of one deployment, or None."""
     for name, runs in side.groupby(labels.names("deployment")[side.index], sort=False, dropna=False):
         who = labels.served[runs.index]
         if runs["is_fallback"].fillna(value=False).any() or who.nunique(dropna=False) > 1:
-            return f"{name} was served by {counts_text(who.fillna('unknown'))}"
+            return Mixture(f"{name} was served by {counts_text(who.fillna('unknown'))}")
     return None
 
 

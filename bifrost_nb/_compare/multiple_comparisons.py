@@ -14,6 +14,7 @@ from . import groups
 from .difference import Difference, DifferenceOptions, PairedRuns, decided, difference_of
 from .metrics import checked_options, checked_statistic, higher_is_better, unknown_metric
 from .summary import measured
+from .verdict import NOT_COMPARED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,7 +87,7 @@ class Best:
             pair = (one["a"], one["b"])
             if one["outcome"] == "refused" and self.names[0] in pair:
                 other = _other(one, self.names[0])
-                found[other] = str(one["verdict"]).removeprefix("Not compared: ").rstrip(".")
+                found[other] = str(one["verdict"]).removeprefix(NOT_COMPARED).rstrip(".")
         return {name: found[name] for name in self.names if name in found}
 
     def __repr__(self) -> str:

@@ -99,6 +99,8 @@ class _DeploymentQueue:
     """One of its calls, by which the others are made."""
     head_since: float = 0.0
     hopeless: int = 0
+    exemplified: bool = False
+    """Whether a note of one of its runs is shown for all."""
     closed: str | None = None
     """Why nothing more is sent."""
 
@@ -307,12 +309,12 @@ class Sweep:
             way.hopeless = way.hopeless + 1 if hopeless else 0
             if way.hopeless >= MAX_FATAL_IN_A_ROW:
                 self._give_up(way, trial_id, error)
-        told = f"{way.asked.name}: some runs carry notes (run.notes), for example: "
         for note in filter(is_shared, outcome.run.notes):
             self._note(note)
         own = [note for note in outcome.run.notes if not is_shared(note)]
-        if own and not any(note.startswith(told) for note in self.progress.notes):
-            self._note(told + own[0])
+        if own and not way.exemplified:
+            way.exemplified = True
+            self._note(f"{way.asked.name}: some runs carry notes (run.notes), for example: {own[0]}")
         if isinstance(outcome.log_error, BifrostError):
             self._note(plain(outcome.log_error, 300))
 

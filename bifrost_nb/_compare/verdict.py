@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ANYTIME",
+    "NOT_COMPARED",
+    "OTHER_SWEEP",
+    "Mixture",
     "amount",
     "cost_text",
     "counts_text",
-    "is_mixture",
     "lead",
     "margin_text",
     "points_text",
@@ -30,6 +32,9 @@ __all__ = [
 
 ANYTIME = "valid whenever sending stops"
 """Of an interval that holds at any look."""
+NOT_COMPARED = "Not compared: "
+OTHER_SWEEP = "sent in another sweep than their partner (fresh=True measures them together)"
+"""Why runs are left out of `Difference.excluded`; where no pair is left, the reason of the refusal says it."""
 
 # less of it, more of it
 _WORDS = {"ms": ("faster", "slower"), "usd": ("cheaper", "dearer")}
@@ -74,21 +79,22 @@ def verdict_text(found: Difference) -> str:
     return _verdict(found) + notes + _left_out(found)
 
 
-def is_mixture(reason: str | None) -> bool:
-    """Whether nothing was said since several served a side (`difference.of_several`), so that ``mixed=`` helps."""
-    return "was served by" in (reason or "")
+class Mixture(str):
+    """A reason to say nothing: several served a side, so that ``mixed=`` helps."""
+
+    __slots__ = ()
 
 
 def _verdict(found: Difference) -> str:
     from .metrics import is_score
 
     if found.outcome == "refused":
-        if is_mixture(found.reason):
+        if isinstance(found.reason, Mixture):
             return (
-                f"Not compared: {found.reason}. Pass mixed='drop' to leave those runs out,"
+                f"{NOT_COMPARED}{found.reason}. Pass mixed='drop' to leave those runs out,"
                 " or mixed='keep' to compare the two as services with their fallbacks."
             )
-        return f"Not compared: {found.reason}."
+        return f"{NOT_COMPARED}{found.reason}."
     if found.outcome == "unsure":
         return _unsure(found)
     if found.outcome == "equal":
@@ -203,7 +209,10 @@ def _plain(value: float) -> str:
 
 
 def _left_out(found: Difference) -> str:
-    said = found.reason or ""
-    left = [f"{count:,} {'run' if count == 1 else 'runs'} {reason}" for reason, count in found.excluded.items()]
-    left = [one for one in left if one not in said]
+    said = OTHER_SWEEP if found.outcome == "refused" else None
+    left = [
+        f"{count:,} {'run' if count == 1 else 'runs'} {reason}"
+        for reason, count in found.excluded.items()
+        if reason != said
+    ]
     return f" Left out: {', '.join(left)}." if left else ""

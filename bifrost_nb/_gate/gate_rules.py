@@ -26,7 +26,7 @@ from .._compare.difference import (
 )
 from .._compare.metrics import Statistic, default_margin, higher_is_better, is_score, is_time, score_columns
 from .._compare.summary import measured
-from .._compare.verdict import amount, is_mixture
+from .._compare.verdict import Mixture, amount
 from .._numbers import number
 from .._safe_text import plain, quoted
 from .._statistics.intervals import mean_interval, score_interval
@@ -100,11 +100,15 @@ class Rule:
             return f"{100 * value:.3g}%"
         return amount(value, self.figure.unit) + (" per 1,000 runs" if self.figure.scale != 1 else "")
 
+    @property
+    def edge(self) -> str:
+        """`value` as it was asked for."""
+        return f"{100 * self.value:.3g}%" if self.percent else self.say(self.value)
+
     def __str__(self) -> str:
         if self.kind == "better":
             return "better"
-        number = f"{100 * self.value:.3g}%" if self.percent else self.say(self.value)
-        return f"{self.kind} by {number}" if self.relative else f"{self.kind} {number}"
+        return f"{self.kind} by {self.edge}" if self.relative else f"{self.kind} {self.edge}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,11 +254,10 @@ def _level(rule: Rule, found: _Interval) -> bool:
 def _sentence(rule: Rule, sides: Sides, found: _Interval, outcome: GateOutcome, limit: float, confidence: float) -> str:
     if found.refused is not None:
         return f"{rule.name}: cannot tell: {found.refused}."
-    basis = f"{100 * confidence:.3g}% confidence, n = {found.n:,} inputs"
+    edge, basis = rule.edge, f"{100 * confidence:.3g}% confidence, n = {found.n:,} inputs"
     if rule.kind == "better":
         said = {"passed": "better", "failed": "worse", "undecided": "neither shown to be better nor to be worse"}
     elif rule.relative:
-        edge = str(rule).removeprefix("not worse by ")
         said = {
             "passed": f"worse by more than {edge} is ruled out",
             "failed": f"worse by more than {edge}",
@@ -262,7 +265,6 @@ def _sentence(rule: Rule, sides: Sides, found: _Interval, outcome: GateOutcome, 
         }
     else:
         right, wrong = ("at least", "below") if rule.at_least else ("at most", "above")
-        edge = rule.say(rule.value)
         said = {
             "passed": f"{right} {edge}",
             "failed": f"{wrong} {edge}",
@@ -414,7 +416,7 @@ def _relative(rule: Rule, sides: Sides) -> tuple[_Bounds, float]:
 
 
 def _nothing(reason: str) -> _Bounds:
-    if is_mixture(reason):
+    if isinstance(reason, Mixture):
         reason += "; pass mixed='drop' or mixed='keep'"
     return lambda _: _Interval(math.nan, math.nan, math.nan, 0, "", reason)
 

@@ -38,7 +38,7 @@ from .._wire.choices import (
 from .._wire.chunk_sequence import ChunkOrder
 from .._wire.deployments import Deployment
 from .._wire.fast_chunks import NO_EXTRA, PlainChunk, plain_chunks
-from .._wire.gateway_errors import ErrorInfo, gateway_error, innermost, is_error, no_answer, parse_error
+from .._wire.gateway_errors import ErrorInfo, TryAgain, gateway_error, innermost, is_error, no_answer, parse_error
 from .._wire.json_text import loads, whole, whole_characters
 from .._wire.metadata import header, merged_usage, number_of, parse_cache, parse_usage, rejected_tokens, served
 from .._wire.sse import is_done
@@ -338,7 +338,7 @@ class Collector:
         if reason is not None and reason.lower() in BROKEN_OFF:
             raise StreamInterrupted(
                 f"The provider broke off its answer: it ended with the finish reason {reason!r}.",
-                hint="Try again, or name a fallback; the text so far is in .run.",
+                hint=TryAgain("Try again, or name a fallback; the text so far is in .run."),
             )
 
     def _uncut(self, text: str, index: int) -> str:

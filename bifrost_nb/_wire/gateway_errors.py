@@ -23,6 +23,7 @@ from .sse import EventDecoder, looks_like_events
 
 __all__ = [
     "ErrorInfo",
+    "TryAgain",
     "error_class",
     "gateway_error",
     "innermost",
@@ -34,6 +35,13 @@ __all__ = [
     "retry_after",
     "tells_error",
 ]
+
+
+class TryAgain(str):
+    """A hint to send the call again or to name a fallback, of which a batch has none."""
+
+    __slots__ = ()
+
 
 _NO_REASON = "no reason was given"
 _MESSAGE_LIMIT = 2000
@@ -112,10 +120,10 @@ _HINTS_BY_MESSAGE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             r"network error occurred(?!.*connection reset)|connect: connection refused",
             "The gateway did not reach the provider; its address is set there.",
         ),
-        (r"timed out|timeout", "The provider took too long; try again, or name a fallback."),
+        (r"timed out|timeout", TryAgain("The provider took too long; try again, or name a fallback.")),
         (
             _BROKEN.pattern,
-            "The connection to the provider broke before its answer came; try again, or name a fallback.",
+            TryAgain("The connection to the provider broke before its answer came; try again, or name a fallback."),
         ),
         (
             r"not a chat model|chat.?completion operation does not work",
@@ -145,6 +153,7 @@ _HINTS_BY_MESSAGE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     )
 )
 _NOT_TAKEN = "The message says what is not taken; leave that parameter out, or change it."
+_REFUSED = "The gateway or the provider refuses this request as it is; the message says why."
 _HINTS_BY_STATUS: dict[int, str] = {
     400: _NOT_TAKEN,
     401: "Check virtual_key (BIFROST_VIRTUAL_KEY) and api_key (BIFROST_API_KEY).",
@@ -159,33 +168,33 @@ _HINTS_BY_STATUS: dict[int, str] = {
     415: _NOT_TAKEN,
     422: _NOT_TAKEN,
     421: "This address does not serve that host; check base_url.",
-    424: "Something that the provider needs for this failed; try again, or name a fallback.",
+    424: TryAgain("Something that the provider needs for this failed; try again, or name a fallback."),
     425: "Try again; a proxy before the gateway does not take requests this early.",
     431: "The headers are too large for the gateway or a proxy before it; pass fewer or shorter headers=.",
     451: "The provider may not answer this here; ask another deployment.",
     499: "The gateway treated the call as cancelled; try again.",
-    429: "Wait and try again, or name a fallback.",
-    500: "The gateway or the provider failed; try again, or name a fallback.",
-    502: "The gateway did not reach the provider; try again, or name a fallback.",
-    503: "The gateway or the provider is overloaded; try again, or name a fallback.",
-    504: "The provider took too long; try again, or name a fallback.",
-    529: "The provider is overloaded; try again, or name a fallback.",
+    429: TryAgain("Wait and try again, or name a fallback."),
+    500: TryAgain("The gateway or the provider failed; try again, or name a fallback."),
+    502: TryAgain("The gateway did not reach the provider; try again, or name a fallback."),
+    503: TryAgain("The gateway or the provider is overloaded; try again, or name a fallback."),
+    504: TryAgain("The provider took too long; try again, or name a fallback."),
+    529: TryAgain("The provider is overloaded; try again, or name a fallback."),
 }
 _PROVIDER_REFUSES = "The provider refused the key that the gateway (or you, by api_key=) has for it."
-_PROVIDER_FAILS = "The provider failed or is overloaded; try again, or name a fallback."
+_PROVIDER_FAILS = TryAgain("The provider failed or is overloaded; try again, or name a fallback.")
 _NO_SUCH_ROUTE = "The provider has no such route at the address that the gateway has for it; correct it there."
 _PROVIDERS_HINTS: dict[int, str] = {
     402: "The provider's account has no money left; waiting does not help.",
     405: _NO_SUCH_ROUTE,
     407: "A proxy between the gateway and the provider asks who is there; that is set in the gateway.",
     421: _NO_SUCH_ROUTE,
-    502: "The provider, or what is before it, failed; try again, or name a fallback.",
+    502: TryAgain("The provider, or what is before it, failed; try again, or name a fallback."),
 }
 """What a status means where the provider said it, not the gateway or a proxy before that."""
 _HINTS_BY_CLASS: dict[int, str] = {
     3: "The provider redirects elsewhere; the address that the gateway has for it is to be corrected there.",
-    4: "The gateway or the provider refuses this request as it is; the message says why.",
-    5: "The gateway, the provider or a proxy between failed; try again, or name a fallback.",
+    4: _REFUSED,
+    5: TryAgain("The gateway, the provider or a proxy between failed; try again, or name a fallback."),
 }
 
 
@@ -277,8 +286,10 @@ def no_answer(info: ErrorInfo, lacking: str) -> GatewayError | ProtocolError:
     if info.provider:  # so it is a gateway, which reads no error that a provider sends with a good status
         return ProtocolError(
             f"The gateway handed on an answer of {info.provider} that has no {lacking}.",
-            hint="The provider may have told a failure in a form that the gateway does not read; try again, or name a "
-            "fallback.",
+            hint=TryAgain(
+                "The provider may have told a failure in a form that the gateway does not read; try again, or name a "
+                "fallback."
+            ),
         )
     return ProtocolError(
         f"The gateway answered with an object that holds no answer: it has no {lacking}.",
@@ -355,7 +366,7 @@ def _hint(info: ErrorInfo) -> str | None:
         if pattern.search(info.message):
             return hint
     if info.status == 429 and info.retry_after_s is not None and info.retry_after_s <= LONGEST_TOLD_S:
-        return f"Wait {info.retry_after_s:g} s and try again, or name a fallback."
+        return TryAgain(f"Wait {info.retry_after_s:g} s and try again, or name a fallback.")
     kinds = _lower((info.type, info.code))
     if info.provider and (info.status in (401, 403) or (info.status in _UNTOLD and kinds & _AUTHENTICATION)):
         return _PROVIDER_REFUSES  # governance, which is about our key, has a hint of its kind
@@ -366,13 +377,10 @@ def _hint(info: ErrorInfo) -> str | None:
     if info.provider and info.status in _PROVIDERS_HINTS:
         return _PROVIDERS_HINTS[info.status]
     status = info.status or 0
-    if info.message == _NO_REASON and status in range(400, 500) and "message" in (_status_hint(status) or ""):
+    hint = _HINTS_BY_STATUS.get(status) or _HINTS_BY_CLASS.get(status // 100)
+    if info.message == _NO_REASON and hint in (_NOT_TAKEN, _REFUSED):
         return "The gateway's own log may say why: bf.gateway_logs()."
-    return _status_hint(status)
-
-
-def _status_hint(status: int) -> str | None:
-    return _HINTS_BY_STATUS.get(status) or _HINTS_BY_CLASS.get(status // 100)
+    return hint
 
 
 def _decoded(body: bytes | str | Mapping[str, Any]) -> Mapping[str, Any] | str:

@@ -205,6 +205,18 @@ def test_no_common_prompt_is_said() -> None:
     assert "no input was answered by both" in found.verdict
 
 
+def test_a_name_that_reads_like_a_reason_is_a_name() -> None:
+    """What helps is told by the kind of a reason: of names that have its words, and share no prompt, nothing else."""
+    odd = "azure/3 runs not answered, was served by sweep"
+    a, b = calls(odd, np.ones(5)), calls(B, np.ones(5), prompt_id="other")
+    a += calls(odd, np.ones(3), status="error", prompt_id="third")
+    found = difference(frame(a + b), odd, B)
+    assert found.verdict == (
+        f"Not compared: no input was answered by both {odd} and {B}. Left out: 3 runs not answered, 6 runs without a "
+        "partner."
+    )
+
+
 def test_one_pair_claims_nothing() -> None:
     """A single pair has an unbounded interval and no verdict."""
     found = compared(1, factor=50)

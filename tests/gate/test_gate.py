@@ -228,6 +228,13 @@ def test_a_fallback_is_not_the_candidate() -> None:
     assert gate(table, A, p50_ms=100, mixed="drop").checks[0].n == 69
 
 
+def test_a_name_that_reads_like_a_mixture_has_no_way_out() -> None:
+    """``mixed=`` is named where it helps: not where a name has the words of that reason."""
+    odd = "azure/was served by"
+    found = gate(frame(calls(odd, np.ones(100))), odd, ttft_p50_ms=100)
+    assert f"cannot tell: no run of {odd} has a known ttft_ms." in str(found)
+
+
 def test_an_alias_that_was_pointed_elsewhere_is_not_one_candidate() -> None:
     """Held to a limit it is looked at as against a baseline: half of its runs are of another model."""
     table = frame(calls(A, np.ones(100)))

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from hypothesis import given, strategies as st
 
-from bifrost_nb._wire.gateway_errors import ErrorInfo, gateway_error, is_error, parse_error, retry_after
+from bifrost_nb._wire.gateway_errors import ErrorInfo, TryAgain, gateway_error, is_error, parse_error, retry_after
 from bifrost_nb.errors import AuthenticationFailed, BudgetExceeded, GatewayError, NotFound, RateLimited
 
 from .spec import anything
@@ -243,6 +243,7 @@ def test_every_status_has_a_hint(status: int) -> None:
     error = gateway_error(parse_error(b'{"error": {"message": "no"}}', status, {}))
     assert error.hint
     assert error.hint in str(error)
+    assert isinstance(error.hint, TryAgain) == ("fallback" in error.hint), "a batch says that its own way"
 
 
 @pytest.mark.parametrize("status", [400, 409, 422])
