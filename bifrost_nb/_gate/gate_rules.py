@@ -29,7 +29,8 @@ from .._compare.summary import measured
 from .._compare.verdict import Mixture, amount
 from .._numbers import number
 from .._safe_text import plain, quoted
-from .._statistics.intervals import mean_interval, score_interval
+from .._statistics.bounded_means import limit_interval
+from .._statistics.intervals import mean_interval
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 
@@ -321,7 +322,7 @@ def _absolute(rule: Rule, sides: Sides) -> tuple[_Bounds, float]:
     if n < FEWEST_INPUTS:
         return _nothing(f"{n} inputs are too few, {FEWEST_INPUTS} or more are needed"), limit
     if is_score(figure.column):
-        return lambda c: shown(c, mean, *score_interval(per_input, c, sides.seed)), limit
+        return lambda c: shown(c, mean, *limit_interval(per_input, values.to_numpy(), c, sides.seed)), limit
     return lambda c: shown(c, mean, *mean_interval(per_input, c, sides.seed, sizes=per_input)), limit
 
 

@@ -53,6 +53,7 @@ __all__ = [
     "median_p_value",
     "quantile",
     "quantile_interval",
+    "scale_of",
     "score_interval",
     "share_interval",
     "variance",
@@ -94,7 +95,7 @@ def score_interval(sample: Sample, confidence: float, seed: int, ends: Interval 
     `FEW` inputs differ from the most frequent score, one of the least and one of the most that it can be are added:
     twenty answers alike do not show that there is no other. Where nothing says what else it can be, there is no end.
     """
-    low, high = ends or _scale(sample)
+    low, high = ends or scale_of(sample)[0]
     if low == high:
         return -math.inf, math.inf
     _, counts = np.unique(sample, return_counts=True)
@@ -104,13 +105,13 @@ def score_interval(sample: Sample, confidence: float, seed: int, ends: Interval 
     return max(low, min(mean, found[0])), min(high, max(mean, found[1]))
 
 
-def _scale(sample: Sample) -> Interval:
-    """What a score can be, as far as it shows."""
+def scale_of(sample: Sample) -> tuple[Interval, bool]:
+    """What a score can be, as far as it shows, and whether that is more than what was seen."""
     least, most = float(sample.min()), float(sample.max())
     if least >= 0 and most <= 1:
-        return 0.0, 1.0
+        return (0.0, 1.0), True
     grades = least >= 1 and most <= BEST_GRADE and bool((sample == sample.round()).all())
-    return (1.0 if grades else least), most
+    return (1.0 if grades else least, most), grades
 
 
 def _paired_shares(better: int, worse: int, count: int, confidence: float) -> Interval:

@@ -24,6 +24,7 @@ import numpy as np
 from bifrost_nb._compare.agreement import agreement
 from bifrost_nb._compare.judge_bias import preferences
 from bifrost_nb._compare.multiple_comparisons import holm
+from bifrost_nb._statistics.bounded_means import limit_interval
 from bifrost_nb._statistics.intervals import (
     mean_interval,
     mean_p_value,
@@ -408,6 +409,32 @@ def least_coverage(n: int, p: float, q: float, everywhere: float = 0.93) -> floa
     return 100 * (1 + float(found.mip_dual_bound))
 
 
+GRADES: dict[str, Draw] = {
+    "from 0.9 to 1, one in 20 is 0": lambda rng, n: (np.where(rng.random(n) < 0.05, 0, rng.uniform(0.9, 1, n)), 0.9025),
+    "1, 0.9 or, one in 20, 0": lambda rng, n: (rng.choice([1, 0.9, 0], n, p=[0.5, 0.45, 0.05]), 0.905),
+    "5, 4 or, one in ten, 1": lambda rng, n: (rng.choice([5.0, 4.0, 1.0], n, p=[0.7, 0.2, 0.1]), 4.4),
+    "1 less a lognormal loss": lambda rng, n: (np.clip(1 - 0.1 * rng.lognormal(0, 1, n), 0, 1), 0.84025),
+    "1, or two in five anything": lambda rng, n: (np.where(rng.random(n) < 0.4, rng.random(n), 1.0), 0.8),
+    "beta(8, 2)": lambda rng, n: (rng.beta(8, 2, n), 0.8),
+    "lengths, lognormal (sigma 1)": lambda rng, n: (rng.lognormal(0, 1, n), math.exp(0.5)),
+}
+LIMIT_SIZES = (10, 20, 50)
+
+
+def limits_on_the_edge(trials: int) -> Iterator[tuple[str, list[float], list[float]]]:
+    """(kind, in how many of 100 the lower end of a gate's 95 % is above the mean itself, and the upper one below)."""
+    for name, draw in GRADES.items():
+        sides = []
+        for n in LIMIT_SIZES:
+            rng = np.random.default_rng([53, n])
+            samples = [draw(rng, n) for _ in range(trials)]
+            ends = [limit_interval(sample, sample, 0.9, trial) for trial, (sample, _) in enumerate(samples)]
+            low, high = np.array(ends).T
+            sides.append([100 * float((low > samples[0][1]).mean()), 100 * float((high < samples[0][1]).mean())])
+        above, below = np.array(sides).T.tolist()
+        yield name, above, below
+
+
 def false_alarms(trials: int) -> Iterator[tuple[str, int, float]]:
     """(kind, trials, of 100 comparisons of equals, in how many something is called different)."""
 
@@ -497,7 +524,7 @@ COVERAGES = (coverage_of_scores, coverage_of_money, coverage_of_medians, coverag
              coverage_of_leanings)  # fmt: skip
 SECTIONS: dict[str, Callable[[int], Iterator[Any]]] = {
     one.__name__: one
-    for one in (*COVERAGES, coverage_of_p95, most_coverage, rare, false_alarms, power,
+    for one in (*COVERAGES, coverage_of_p95, most_coverage, rare, limits_on_the_edge, false_alarms, power,
                 inputs_until_decided)
 }  # fmt: skip
 Found = dict[str, tuple[int, list[Any]]]
@@ -547,6 +574,9 @@ def table(found: Found) -> str:
     ]
     for (n, p, q), (ours, least) in zip(RARE, found["rare"][1], strict=True):
         lines.append(f"| {n} | {p:.0%} | {q:.0%} | {ours:.1f} | {least:.1f} |")
+    lines += ["", _LIMITS_HEAD, "|---|---|---|---|"]
+    trials, edges = found["limits_on_the_edge"]
+    lines += [f"| {name} | {_pairs(above, below)} |" for name, above, below in edges]
     lines += ["", "| equals called different, of 100 | aim: at most 5 |", "|---|---|"]
     lines += [f"| {name} ({count:,} trials) | {share:.1f} |" for name, count, share in found["false_alarms"][1]]
     lines += ["", "| 80 against 60 % right at 100 inputs, computed: called, of 100 | by McNemar's test alone |"]
@@ -560,6 +590,13 @@ def table(found: Found) -> str:
         f" ({trials:,} trials).",
     ]
     return "\n".join(lines)
+
+
+_LIMITS_HEAD = "| a gate's limit on the mean grade itself: at least / at most it passes, of 100 | 10 inputs | 20 | 50 |"
+
+
+def _pairs(above: list[float], below: list[float]) -> str:
+    return " | ".join(f"{low:.1f} / {high:.1f}" for low, high in zip(above, below, strict=True))
 
 
 def _bound(found: list[tuple[int, float, float, float]]) -> str:

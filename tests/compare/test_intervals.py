@@ -8,8 +8,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
-from scipy.stats import binom, mstats, multinomial
+from scipy.stats import binom, binomtest, mstats, multinomial
 
+from bifrost_nb._statistics.bounded_means import limit_interval
 from bifrost_nb._statistics.intervals import (
     mean_interval,
     mean_p_value,
@@ -300,3 +301,31 @@ def test_grades_that_are_all_alike_leave_room_for_others() -> None:
     assert 4 < low < 4.95
     assert high == 5
     assert score_interval(np.full(20, 200.0), 0.95, 0) == (-math.inf, math.inf)
+
+
+@pytest.mark.parametrize(
+    ("draw", "mean"),
+    [
+        (lambda rng, n: np.where(rng.random(n) < 0.05, 0.0, rng.uniform(0.9, 1, n)), 0.95 * 0.95),
+        (lambda rng, n: rng.choice([1.0, 0.9, 0.0], n, p=[0.5, 0.45, 0.05]), 0.905),
+        (lambda rng, n: np.clip(1 - 0.1 * rng.lognormal(0, 1, n), 0, 1), 0.84025),
+        (lambda rng, n: rng.choice([5.0, 4.0, 1.0], n, p=[0.5, 0.45, 0.05]), 4.35),
+        (lambda rng, n: -rng.lognormal(5, 1, n), -math.exp(5.5)),
+    ],
+    ids=["spread at the top", "two at the top", "a long tail", "grades to five", "no known scale"],
+)
+def test_the_ends_of_a_limit_hold_where_poor_answers_are_rare(draw: Callable[..., np.ndarray], mean: float) -> None:
+    """Of 20 inputs each end is on the wrong side in 5 of 100; a bootstrap's lower one was in 11 to 36."""
+    rng = np.random.default_rng(53)
+    ends = [limit_interval(x, x, 0.9, trial) for trial, x in enumerate(draw(rng, 20) for _ in range(50))]
+    low, high = np.array(ends).T
+    assert (low > mean).sum() <= 5  # a chance of 4 in 100 where it is in 5 of 100
+    assert (high < mean).sum() <= 5
+
+
+@pytest.mark.parametrize(("right", "inputs"), [(20, 20), (17, 20), (49, 50)])
+def test_the_ends_of_a_limit_are_exact_for_scores_0_and_1(right: int, inputs: int) -> None:
+    """They are Clopper and Pearson's, of which they are the graded form."""
+    sample = np.repeat([1.0, 0.0], [right, inputs - right])
+    exact = binomtest(right, inputs).proportion_ci(0.9)
+    assert limit_interval(sample, sample, 0.9, 0) == pytest.approx((exact.low, exact.high), abs=0.006)

@@ -89,6 +89,18 @@ def test_answers_that_are_all_best_do_not_show_that_none_is_poor() -> None:
     assert gate(scored(np.full(60, 5.0), np.ones(60)), A, score="at least 4.5").outcome == "passed"
 
 
+def test_a_limit_leaves_room_for_poor_answers_not_seen() -> None:
+    """Twenty grades from 0.9 to 1 are no proof that none in twenty is 0, and such a mean is 0.9025: 34 of 100 passed.
+
+    Of two repeats of grades the mean may be 4.5: grades go down to 1 all the same, which ten inputs may not show.
+    """
+    spread = np.random.default_rng(0).uniform(0.9, 1, 100)
+    assert gate(scored(spread[:20], np.ones(20)), A, score="at least 0.9025").outcome == "undecided"
+    assert gate(scored(spread, np.ones(100)), A, score="at least 0.9025").outcome == "passed"
+    twice = gate(scored(np.tile([4.0, 5.0], 10), np.ones(20), repeats=2), A, score="at least 4.2")
+    assert (twice.checks[0].n, twice.outcome) == (10, "undecided")
+
+
 def test_what_is_as_good_passes_and_what_is_worse_fails() -> None:
     """Of 200 inputs, equals pass a margin of ten points nearly always; what is 25 points worse fails as surely."""
     same = outcomes(20, lambda rng: scored(*right(rng, 200, 0.8, 0.8)), baseline=B, score="not worse by 0.1")
