@@ -322,20 +322,20 @@ class Admin:
         from .reconcile import MARGIN, all_rows, reconciled, sent_elsewhere, settled
 
         asked = LogQuery.of(since=since, until=until)
-        wider = replace(
-            asked,
-            since=None if asked.since is None else asked.since - MARGIN,
-            until=None if asked.until is None else asked.until + MARGIN,
-            list_models=True,
-        )
-        log, access = self.client.log, self._access()
+        log, access, url = self.client.log, self._access(), self.client.base_url
+        first = None if asked.since is None else asked.since - MARGIN
+        last = None if asked.until is None else asked.until + MARGIN
+        wider = replace(asked, list_models=True)
 
-        async def rows_since(since: datetime | None) -> list[Run]:
-            return await read_log(access, replace(wider, since=since or wider.since), missing=NO_LOG)
+        async def rows_since(since: datetime | None, ahead: timedelta) -> list[Run]:
+            begin = first if since is None else since
+            between = replace(wider, since=begin and begin + ahead, until=last and last + ahead)
+            return await read_log(access, between, missing=NO_LOG)
 
-        runs, url = settled(lambda: log.read(since=asked.since, until=asked.until)), self.client.base_url
-        rows = self._run(all_rows(rows_since, [run for run in runs if not sent_elsewhere(run, url)]))
-        return reconciled(runs, rows, asked.keeps, url, log if fill else None)
+        runs = settled(lambda: log.read(since=first, until=last))
+        ours = [run for run in runs if asked.spans(run.started_at) and not sent_elsewhere(run, url)]
+        rows, ahead = self._run(all_rows(rows_since, ours))
+        return reconciled(runs, rows, asked.spans, url, log if fill else None, ahead)
 
     def _access(self) -> Access:
         return Access(self.client, self._credentials)

@@ -130,12 +130,16 @@ class LogQuery:
         told |= self.others
         return {name: value for name, value in told.items() if value is not None}
 
+    def spans(self, moment: datetime | None) -> bool:
+        """Whether `moment` is within the time asked for; None, which nothing tells, is."""
+        return moment is None or (
+            (self.since is None or moment >= self.since) and (self.until is None or moment < self.until)
+        )
+
     def keeps(self, run: Run) -> bool:
         """Whether a row passes every filter. A time that the row does not tell passes."""
-        started = run.started_at
         return (
-            (self.since is None or started is None or started >= self.since)
-            and (self.until is None or started is None or started < self.until)
+            self.spans(run.started_at)
             and (self.providers is None or run.provider in self.providers)
             and (self.models is None or run.model in self.models or run.model_deployment in self.models)
             and (self.statuses is None or run.status in self.statuses)

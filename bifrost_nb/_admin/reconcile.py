@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+import statistics
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -20,11 +21,11 @@ from .._display.describe import duration, usd
 from .._numbers import fewest_for
 from .._runs.columns import Column
 from .._runs.frame import frame_of, to_frame
-from .._runs.late_facts import row_tells_part_of_latency
 from .._runs.log.log import RunLog
 from .._runs.pending import is_pending, wait_for_costs
 from .._runs.run import Run
 from .log_query import LIST_MODELS
+from .logged_run import JOINED, LoggedRun
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,91 +37,9 @@ MARGIN = timedelta(minutes=1)
 LATEST_S = AGES_S[-1]
 """A row that comes later than so long after its answer is not waited for."""
 AGAIN_S = 0.5
+_NONE = timedelta(0)
 _SAME_USD = 1e-9
 _FIGURES = ("prompt_tokens", "completion_tokens", "total_tokens", "cost_usd")
-
-
-@dataclass(slots=True)
-class _LoggedRun:
-    """One of our runs and the gateway's rows of all its attempts."""
-
-    run: Run
-    rows: list[Run] = field(default_factory=list)
-
-    @property
-    def last(self) -> list[Run]:
-        """The rows of the last attempt: the primary's and its fallbacks'."""
-        return [row for row in self.rows if row.request_id == self.run.request_id]
-
-    @property
-    def served(self) -> Run:
-        """The row that answered; where none did, the last that tried."""
-        rows = sorted(self.last or self.rows, key=lambda row: row.fallback_index or 0)
-        return next((row for row in rows if row.status == "ok"), rows[-1])
-
-    @property
-    def cost_usd(self) -> float | None:
-        """What all attempts cost together: a retry or a failed primary may be billed, too.
-
-        Unknown where that of the answer is: the others alone would be too little. So it is where the gateway ran tools
-        between calls of the model (`late_facts.is_one_of_several`): the row has the tokens of one.
-        """
-        served = self.served
-        # Both: Gemini's thinking is in one more count of ours (1.4.0), cached tokens are in one less of some SDKs'.
-        counts = ((self.run.completion_tokens, served.completion_tokens), (self.run.total_tokens, served.total_tokens))
-        part = all(ours and theirs and ours != theirs for ours, theirs in counts)
-        if served.status == "ok" and (served.cost_usd is None or part):
-            return None
-        known = [row.cost_usd for row in self.rows if row.cost_usd is not None]
-        return math.fsum(known) if known else None
-
-    @property
-    def client_ms(self) -> float | None:
-        """Our time of the last attempt, without retries before it and their pauses."""
-        attempt = self.run.attempts[-1] if self.run.attempts else None
-        if attempt is None or attempt.ended_ms is None:
-            return self.run.total_ms
-        return attempt.ended_ms - attempt.started_ms
-
-    @property
-    def gateway_ms(self) -> float | None:
-        """The gateway's time of the last attempt: primary and fallbacks one after the other."""
-        if row_tells_part_of_latency(self.run):
-            return None
-        known = [row.latency_ms for row in self.last if row.latency_ms is not None]
-        return math.fsum(known) if known else None
-
-    @property
-    def overhead_ms(self) -> float | None:
-        """Client minus gateway: the way there and back, and what the gateway does around its own clock."""
-        client, gateway = self.client_ms, self.gateway_ms
-        return None if client is None or gateway is None else client - gateway
-
-
-_JOINED: tuple[Column[_LoggedRun], ...] = (
-    Column("run_id", "string", lambda pair: pair.run.run_id),
-    Column("request_id", "string", lambda pair: pair.run.request_id),
-    Column("started_at", "datetime64[us, UTC]", lambda pair: pair.run.started_at),
-    Column("deployment", "string", lambda pair: pair.run.requested),
-    Column("served", "string", lambda pair: pair.run.served),
-    Column("gateway_served", "string", lambda pair: pair.served.served),
-    Column("status", "string", lambda pair: pair.run.status),
-    Column("gateway_status", "string", lambda pair: pair.served.status),
-    Column("attempts", "Int64", lambda pair: len(pair.run.attempts) or None),
-    Column("gateway_rows", "Int64", lambda pair: len(pair.rows)),
-    Column("prompt_tokens", "Int64", lambda pair: pair.run.prompt_tokens),
-    Column("gateway_prompt_tokens", "Int64", lambda pair: pair.served.prompt_tokens),
-    Column("completion_tokens", "Int64", lambda pair: pair.run.completion_tokens),
-    Column("gateway_completion_tokens", "Int64", lambda pair: pair.served.completion_tokens),
-    Column("total_tokens", "Int64", lambda pair: pair.run.total_tokens),
-    Column("gateway_total_tokens", "Int64", lambda pair: pair.served.total_tokens),
-    Column("cost_usd", "Float64", lambda pair: pair.run.cost_usd),
-    Column("cost_source", "string", lambda pair: pair.run.cost_source),
-    Column("gateway_cost_usd", "Float64", lambda pair: pair.cost_usd),
-    Column("client_ms", "Float64", lambda pair: pair.client_ms),
-    Column("gateway_ms", "Float64", lambda pair: pair.gateway_ms),
-    Column("overhead_ms", "Float64", lambda pair: pair.overhead_ms),
-)
 
 
 _DIFFERENCES: tuple[Column[Any], ...] = (
@@ -139,7 +58,8 @@ class Reconciliation:
     ``request_id``, ``figure``, ``ours``, ``gateway``, ``difference``. `filled` counts the costs written to our log.
     `elsewhere` counts runs that were sent to another address and are not in this gateway's log: they are in no frame.
     `list_models_rows` counts rows that the gateway wrote when it was asked for its models: no call made them, and no
-    frame has them.
+    frame has them. `gateway_ahead_s` is by how much the gateway's clock is ahead of ours (below 0: behind), where that
+    is more than half a minute, else 0.
 
         found = bf.reconcile(since="1h")
         found.summary()
@@ -153,6 +73,7 @@ class Reconciliation:
     filled: int
     list_models_rows: int = 0
     elsewhere: int = 0
+    gateway_ahead_s: float = 0.0
 
     def summary(self) -> dict[str, str]:
         """The findings in words, by what they are about.
@@ -161,19 +82,17 @@ class Reconciliation:
 
             bf.reconcile(since="1h").summary()["cost"]
         """
-        joined, differ = self.joined, self.differences["figure"].value_counts()
-        other = (joined["served"] != joined["gateway_served"]).fillna(value=False).sum()
-        unknown = joined["cost_usd"].isna()
+        joined, unknown = self.joined, self.joined["cost_usd"].isna()
         fillable = int((unknown & joined["gateway_cost_usd"].notna()).sum())
-        tokens = int(sum(differ.get(name, 0) for name in _FIGURES[:3]))
-        both = joined[~unknown & joined["gateway_cost_usd"].notna()]
-        ours, theirs = (usd(float(both[name].sum())) for name in ("cost_usd", "gateway_cost_usd"))
+        answered = joined["status"].eq("ok").fillna(value=False).astype(bool)
+        untold = int((answered & joined["gateway_status"].ne("ok").fillna(value=True)).sum())
         told = {
             "runs": f"{len(joined):,} in both logs, {len(self.only_ours):,} only in ours, "
-            f"{len(self.only_gateway):,} only in the gateway's",
-            "served by another": f"{other:,} of {len(joined):,}",
-            "tokens": f"{tokens:,} {'figure differs' if tokens == 1 else 'figures differ'}",
-            "cost": f"{int(differ.get('cost_usd', 0)):,} of {len(both):,} differ; ours {ours}, the gateway's {theirs}",
+            f"{len(self.only_gateway):,} only in the gateway's"
+            + (f"; of {untold:,} in both the gateway's has attempts, but not the answer" if untold else ""),
+            "served by another": self._served_by_another(),
+            "tokens": self._tokens(),
+            "cost": self._cost(),
             "cost unknown to us": f"{int(unknown.sum()):,}"
             + (f", of which the gateway knows {fillable:,}" if unknown.any() else ""),
             "client minus gateway": self._overhead(),
@@ -184,6 +103,9 @@ class Reconciliation:
             told["only the gateway's"] = ", ".join(
                 f"{int(ended.get(status, 0)):,} {word}" for status, word in how.items()
             )
+        if self.gateway_ahead_s:
+            which = "ahead of" if self.gateway_ahead_s > 0 else "behind"
+            told["clocks"] = f"the gateway's is {duration(1000 * abs(self.gateway_ahead_s))} {which} ours"
         if self.list_models_rows:
             told["left out"] = f"{self.list_models_rows:,} rows of listing the models, which no call made"
         if self.elsewhere:
@@ -193,6 +115,33 @@ class Reconciliation:
         elif fillable:
             told["cost unknown to us"] += " (fill=True writes them to our run log)"
         return told
+
+    def _served_by_another(self) -> str:
+        ok = self.joined["status"].eq("ok") & self.joined["gateway_status"].eq("ok")
+        answers = self.joined[ok.fillna(value=False).astype(bool)]
+        both = answers[answers[["served", "gateway_served"]].notna().all(axis="columns")]
+        other, lacking = int((both["served"] != both["gateway_served"]).sum()), len(answers) - len(both)
+        return f"{other:,} of {len(both):,}" + (f", unknown of {lacking:,}" if lacking else "")
+
+    def _tokens(self) -> str:
+        """How many differ of the figures that both know."""
+        names = _FIGURES[:3]
+        known = sum(int(self.joined[[name, f"gateway_{name}"]].notna().all(axis="columns").sum()) for name in names)
+        tokens = int(self.differences["figure"].isin(names).sum())
+        return f"{tokens:,} of {known:,} figures {'differs' if tokens == 1 else 'differ'}" if known else "unknown"
+
+    def _cost(self) -> str:
+        """How many differ of the costs that both know; one that was read in this log agrees with it by itself."""
+        both = self.joined[self.joined[["cost_usd", "gateway_cost_usd"]].notna().all(axis="columns")]
+        if both.empty:
+            return "unknown"
+        differ = both["run_id"].isin(self.differences.loc[self.differences["figure"] == "cost_usd", "run_id"])
+        taken = int((both["cost_source"].eq("log").fillna(value=False) & ~differ).sum())
+        ours, theirs = (usd(float(both[name].sum())) for name in ("cost_usd", "gateway_cost_usd"))
+        checked = len(both) - taken
+        said = f"{int(differ.sum()):,} of {checked:,} differ" if checked else "nothing to check"
+        said += f" ({taken:,} {'more ' if checked else ''}of ours read in this log)" if taken else ""
+        return f"{said}; ours {ours}, the gateway's {theirs}"
 
     def _overhead(self) -> str:
         known = self.joined["overhead_ms"].dropna().astype("float64")
@@ -225,13 +174,36 @@ def sent_elsewhere(run: Run, base_url: str) -> bool:
     return run.base_url is not None and run.base_url != base_url
 
 
-async def all_rows(read: Callable[[datetime | None], Awaitable[Sequence[Run]]], runs: Iterable[Run]) -> list[Run]:
-    """The gateway's rows, looked for again while one of an answer of `runs`, just given, may still come."""
-    rows, until = {row.run_id: row for row in await read(None)}, time.monotonic() + LATEST_S
+async def all_rows(
+    read: Callable[[datetime | None, timedelta], Awaitable[Sequence[Run]]], runs: Iterable[Run]
+) -> tuple[list[Run], timedelta]:
+    """The gateway's rows, looked for again while one of an answer of `runs`, just given, may still come; and how far
+    the gateway's clock is ahead of ours, where that is more than `MARGIN` makes up for.
+
+    `read` takes the first moment, None for all that was asked for, and how far ahead to look.
+    """
+    rows, until = {row.run_id: row for row in await read(None, _NONE)}, time.monotonic() + LATEST_S
     while time.monotonic() < until and (late := _without_row(runs, rows.values())):
         await asyncio.sleep(AGAIN_S)
-        rows |= {row.run_id: row for row in await read(min(run.started_at for run in late) - MARGIN)}
-    return list(rows.values())
+        first = min(run.started_at for run in late) - MARGIN
+        rows |= {row.run_id: row for row in await read(first, _ahead(runs, rows))}
+    if late := _without_row(runs, rows.values()):  # by a clock that is behind, they are further back
+        rows |= {row.run_id: row for row in await read(None, _NONE)}
+    if ahead := _ahead(runs, rows):
+        rows |= {row.run_id: row for row in await read(None, ahead)}
+    return list(rows.values()), ahead
+
+
+def _ahead(runs: Iterable[Run], rows: Mapping[str, Run]) -> timedelta:
+    """How far the clock of `rows` is ahead of that of `runs`, in the median; nothing where that is little."""
+    gaps = []
+    for run in runs:
+        row = rows.get(run.request_id or "")
+        if row is not None and row.started_at is not None and run.started_at is not None:
+            began = run.attempts[-1].started_ms if run.attempts else 0.0
+            gaps.append((row.started_at - run.started_at).total_seconds() - began / 1000)
+    ahead = timedelta(seconds=statistics.median(gaps)) if gaps else _NONE
+    return ahead if abs(ahead) > MARGIN / 2 else _NONE
 
 
 def _without_row(runs: Iterable[Run], rows: Iterable[Run]) -> list[Run]:
@@ -249,11 +221,18 @@ def _without_row(runs: Iterable[Run], rows: Iterable[Run]) -> list[Run]:
 
 
 def reconciled(
-    runs: Iterable[Run], rows: Iterable[Run], inside: Callable[[Run], bool], base_url: str, fill: RunLog | None
+    runs: Iterable[Run],
+    rows: Iterable[Run],
+    inside: Callable[[datetime | None], bool],
+    base_url: str,
+    fill: RunLog | None,
+    ahead: timedelta = _NONE,
 ) -> Reconciliation:
     """Join `runs` and the `rows` of the gateway at `base_url`; `inside` says which belong to the time asked for.
 
-    With `fill` the costs that only the gateway knows are written there. Raises LogError.
+    The others of both are there to be joined: what began just before it by one clock began within it by the other.
+    `ahead` is by how much the gateway's clock is so. With `fill` the costs that only the gateway knows are written to
+    our log. Raises LogError.
     """
     by_request: dict[str, list[Run]] = {}
     listed = 0
@@ -265,26 +244,30 @@ def reconciled(
     pairs, alone, elsewhere = [], [], 0
     for run in runs:
         ids = [attempt.request_id for attempt in run.attempts] or [run.request_id or ""]
-        pair = _LoggedRun(run, [row for request_id in dict.fromkeys(ids) for row in by_request.pop(request_id, ())])
+        pair = LoggedRun(run, [row for request_id in dict.fromkeys(ids) for row in by_request.pop(request_id, ())])
+        if not inside(run.started_at):
+            continue
         if pair.rows:
             pairs.append(pair)
         elif sent_elsewhere(run, base_url):  # one gateway may have several addresses, so its log is asked first
             elsewhere += 1
         elif run.http_status is not None:  # what no gateway answered is in no gateway's log
             alone.append(run)
-    others = [row for left in by_request.values() for row in left if inside(row)]
+    left = [row for some in by_request.values() for row in some]
+    others = [row for row in left if inside(row.started_at and row.started_at - ahead)]
     return Reconciliation(
-        joined=frame_of(_JOINED, pairs),
+        joined=frame_of(JOINED, pairs),
         only_ours=to_frame(alone),
         only_gateway=to_frame(others),
         differences=_differences(pairs),
         filled=0 if fill is None else _fill(pairs, fill),
         list_models_rows=listed,
         elsewhere=elsewhere,
+        gateway_ahead_s=ahead.total_seconds(),
     )
 
 
-def _fill(pairs: Iterable[_LoggedRun], log: RunLog) -> int:
+def _fill(pairs: Iterable[LoggedRun], log: RunLog) -> int:
     filled = 0
     for pair in pairs:
         if pair.run.cost_usd is None and (cost := pair.cost_usd) is not None:
@@ -293,9 +276,11 @@ def _fill(pairs: Iterable[_LoggedRun], log: RunLog) -> int:
     return filled
 
 
-def _differences(pairs: Iterable[_LoggedRun]) -> pd.DataFrame:
+def _differences(pairs: Iterable[LoggedRun]) -> pd.DataFrame:
     found: list[dict[str, Any]] = []
     for pair in pairs:
+        if not pair.has_the_answer:
+            continue
         for name in _FIGURES:
             ours = getattr(pair.run, name)
             theirs = pair.cost_usd if name == "cost_usd" else getattr(pair.served, name)

@@ -157,9 +157,9 @@ def test_figures_that_differ(client_of: ClientOf) -> None:
         ("run-3", "row-3", "total_tokens", 8.0, 9.0, -1.0),
     ]
     told = found.summary()
-    assert told["tokens"] == "2 figures differ"
+    assert told["tokens"] == "2 of 18 figures differ"
     one = replace(found, differences=found.differences[:2]).summary()["tokens"]
-    assert one == "1 figure differs"
+    assert one == "1 of 18 figures differs"
     assert told["cost"] == "1 of 5 differ; ours $1.25, the gateway's $1.50"
     assert told["served by another"] == "1 of 6"
     assert told["client minus gateway"].startswith("p50 7.5 ms")  # 20 ms of the attempt, 12.5 of them the gateway's
@@ -236,6 +236,69 @@ def test_a_row_with_a_part_of_the_time_makes_no_overhead(client_of: ClientOf, ve
     assert joined[["gateway_ms", "overhead_ms"]].notna().all(axis=None) == timed
 
 
+def test_what_neither_knows_is_unknown_and_what_was_read_in_the_log_is_no_check(client_of: ClientOf) -> None:
+    """No figure known to both is not "0 differ"; costs that were read in this log agree with it by themselves."""
+    nothing = dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens", "cost_usd", "cost_source"))
+    with served(Table({"/api/logs": Log([log_row(1), log_row(2), log_row(3)]).page})) as url:
+        client = client_of(url)
+        client.log.append(our_run(1, **nothing, provider=None, model=None))
+        told = reconcile(since=None, client=client).summary()
+        assert [told[name] for name in ("tokens", "cost", "served by another")] == [
+            "unknown",
+            "unknown",
+            "0 of 0, unknown of 1",
+        ]
+        client.log.append(our_run(2, cost_source="log"))
+        told = reconcile(since=None, client=client).summary()
+        client.log.append(our_run(3))
+        more = reconcile(since=None, client=client).summary()
+    assert told["cost"] == "nothing to check (1 of ours read in this log); ours $0.250, the gateway's $0.250"
+    assert more["cost"] == "0 of 1 differ (1 more of ours read in this log); ours $0.500, the gateway's $0.500"
+    assert told["tokens"] == "0 of 3 figures differ"
+
+
+def test_a_failed_attempts_row_is_not_that_of_the_answer(client_of: ClientOf) -> None:
+    """The row of the answer is missing: cost and tokens of the attempt before it, and who failed, are not the run's."""
+    retried = our_run(2, cost_usd=None, cost_source=None, model="large")
+    retried.attempts.insert(0, Attempt(request_id="row-1", started_ms=0.0, ended_ms=10.0, http_status=500))
+    failed = log_row(1, status="error", cost=0.125, token_usage={"prompt_tokens": 9, "total_tokens": 9})
+    with served(Table({"/api/logs": Log([failed]).page})) as url:
+        client = client_of(url)
+        client.log.append(retried)
+        found = reconcile(since=None, client=client, fill=True)
+    assert (found.filled, len(found.differences)) == (0, 0)
+    assert found.joined[["gateway_cost_usd", "overhead_ms"]].isna().all(axis=None)
+    assert found.summary()["served by another"] == "0 of 0"
+    assert "of 1 in both the gateway's has attempts, but not the answer" in repr(found)
+
+
+def test_client_minus_gateway_is_of_what_both_saw_end(client_of: ClientOf) -> None:
+    """Planted: 7.5 ms each. A client that left early, and a row or a time of the chain that is missing, are no part."""
+    fallback = {"parent_request_id": "row-5", "fallback_index": 1}
+    rows = [
+        *(log_row(number) for number in (1, 2, 3)),
+        log_row(4, latency=8_000.0),  # worked on when nobody waited
+        log_row(5, status="error", latency=None),
+        log_row(50, id="fallback", **fallback),
+        log_row(60, id="alone", parent_request_id="row-6", fallback_index=1),
+        log_row(7, status="error", latency=5_000.0),
+    ]
+    runs = [
+        *(our_run(number) for number in (1, 2, 3)),
+        our_run(4, status="timeout", http_status=None),
+        *(our_run(number, is_fallback=True, fallback_index=1) for number in (5, 6)),
+        our_run(7, status="error", http_status=None),
+    ]
+    with served(Table({"/api/logs": Log(rows).page})) as url:
+        client = client_of(url)
+        for run in runs:
+            client.log.append(run)
+        found = reconcile(since=None, client=client)
+    known = found.joined.set_index("run_id")["overhead_ms"].dropna()
+    assert known.to_dict() == {f"run-{number}": 7.5 for number in (1, 2, 3)}
+    assert found.summary()["client minus gateway"] == "p50 7.5 ms, at most 7.5 ms, n = 3"
+
+
 def test_the_time_asked_for(client_of: ClientOf) -> None:
     """Rows just outside the time still join, as clocks differ, but are not reported as only the gateway's."""
     rows = [log_row(number) for number in (5, 29, 31, 35, 62)]
@@ -247,6 +310,46 @@ def test_the_time_asked_for(client_of: ClientOf) -> None:
     assert list(found.joined["run_id"]) == ["run-30"]
     assert list(found.only_gateway["run_id"]) == ["row-31", "row-35"]
     assert found.joined["client_ms"].iloc[0] == 1000.0
+
+
+def test_a_run_at_the_edge_of_the_time_is_not_only_the_gateways(client_of: ClientOf) -> None:
+    """A call that began 0.1 s before the time asked for has its row 0.2 s later, which is within: it is ours."""
+    since = datetime(2026, 11, 1, 0, 0, 30, tzinfo=UTC)
+    with served(Table({"/api/logs": Log([log_row(number) for number in (30, 40)]).page})) as url:
+        client = client_of(url)
+        client.log.append(our_run(30, started_at=since - timedelta(seconds=0.1)))
+        client.log.append(our_run(40))
+        found = reconcile(since=since, client=client)
+    assert (list(found.joined["run_id"]), len(found.only_ours), len(found.only_gateway)) == (["run-40"], 0, 0)
+    assert found.gateway_ahead_s == 0
+
+
+@pytest.mark.parametrize("minutes", [-5, 3])
+def test_clocks_that_differ_by_minutes(client_of: ClientOf, minutes: int) -> None:
+    """An hour's runs, one a minute, of which a middle half hour is asked for: each meets its row, and it is told.
+
+    One row of somebody else's is within the time, one before it, by the clock of the gateway.
+    """
+    began, ahead = datetime(2026, 11, 1, tzinfo=UTC), timedelta(minutes=minutes)
+    times = [began + timedelta(minutes=minute) for minute in range(60)]
+    rows = [log_row(minute, timestamp=(at + ahead).isoformat()) for minute, at in enumerate(times)]
+    theirs = [
+        log_row(70 + minute, timestamp=(times[minute] + ahead + timedelta(seconds=9)).isoformat())
+        for minute in (16, 14)
+    ]
+    rows = sorted([*rows, *theirs], key=lambda row: row["timestamp"])
+    with served(Table({"/api/logs": Log(rows).page})) as url:
+        client = client_of(url)
+        for minute, at in enumerate(times):
+            client.log.append(
+                our_run(0, run_id=f"run-{minute}", request_id=f"row-{minute}", attempts=[], started_at=at)
+            )
+        found = reconcile(since=times[15], until=times[45], client=client)
+    assert (len(found.joined), len(found.only_ours)) == (30, 0)
+    assert list(found.only_gateway["run_id"]) == ["row-86"]
+    assert found.gateway_ahead_s == 60 * minutes
+    side = "ahead of" if minutes > 0 else "behind"
+    assert found.summary()["clocks"] == f"the gateway's is {abs(minutes)}:00 min {side} ours"
 
 
 def test_nothing_on_both_sides(client_of: ClientOf) -> None:
