@@ -93,9 +93,13 @@ class Plots:
 
         from .. import charts
 
-        upstream = [(run.extra_fields or {}).get("upstream_latency") for run in self._comparison.runs]
+        runs = self._comparison.runs
+        upstream = [(run.extra_fields or {}).get("upstream_latency") for run in runs]
         told = [value if isinstance(value, int | float) else None for value in upstream]
-        frame = self._frame(by, names).assign(upstream_ms=pd.Series(told, dtype="Float64"))  # by the place of the run
+        attempts = [len(run.attempts) or None for run in runs]
+        frame = self._frame(by, names).assign(  # by the place of the run
+            upstream_ms=pd.Series(told, dtype="Float64"), attempts=pd.Series(attempts, dtype="Int64")
+        )
         return charts.anatomy(frame, ax)
 
     def tradeoff(

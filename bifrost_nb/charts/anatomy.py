@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from .runs import checked, clean, series
+from .runs import checked, clean, room_for_notes, series
 from .style import axes, empty, legend_below, name_rows
 
 __all__ = ["PARTS", "anatomy", "anatomy_parts"]
@@ -20,6 +20,10 @@ PARTS = {  # part -> colour, hatch
 }
 
 
+_ROUNDING_MS = 1.0
+"""Gateways tell whole milliseconds."""
+
+
 def anatomy_parts(frame: pd.DataFrame) -> pd.DataFrame:
     """Mean milliseconds of each part of a call, a row for each deployment: the columns of `PARTS`, and ``runs``.
 
@@ -31,39 +35,64 @@ def anatomy_parts(frame: pd.DataFrame) -> pd.DataFrame:
     - *generation*: from the first text to the end; NA where no run was streamed.
 
     Of answered runs that no cache answered. A part that no run of a deployment tells is NA and is in *to first text*;
-    where only some runs tell it the others are left out, so that the parts add up (``runs`` counts those used). A part
-    that comes out below 0, since two clocks were read, is 0.
+    where only some runs tell it the others are left out, so that the parts but for the first add up to the mean time
+    (``runs`` counts those used). So it is where the gateway's time is of a part of the call: of a fallback, and where a
+    column ``attempts`` counts several. A part that comes out a millisecond below 0 is NA, too, since its clocks do not
+    agree, and one that is longer than it took to the first text, as where text was read late. Less is rounding, and 0.
 
     `frame` is one of runs, see `bifrost_nb.charts`.
 
         charts.anatomy_parts(bf.runs(since="1d"))
     """
+    return _table(frame).drop(columns="answered")
+
+
+def _table(frame: pd.DataFrame) -> pd.DataFrame:
+    """`anatomy_parts`, and how many runs were ``answered``."""
     rows = {}
-    frame = checked(frame)
-    for name, answered in series(clean(frame).dropna(subset=["total_ms"])):
-        runs = answered
+    for name, answered in series(clean(checked(frame)).dropna(subset=["total_ms"])):
+        runs = _of_whole_calls(answered)
         for told in ("latency_ms", "upstream_ms", "ttft_ms"):
             if told in runs and runs[told].notna().any():
                 runs = runs[runs[told].notna()]
-        value = {part: _values(runs, part) for part in ("queue_ms", "total_ms", "latency_ms", "ttft_ms", "upstream_ms")}
-        total, before = value["total_ms"], value["ttft_ms"]
-        network = (total - value["latency_ms"]).clip(0)
-        gateway = (value["latency_ms"] - value["upstream_ms"]).clip(0)
-        first = np.where(np.isnan(before), total, before)
-        parts = {
-            "waiting here": value["queue_ms"],
+        total, latency, upstream, before = (
+            _mean(runs, name) for name in ("total_ms", "latency_ms", "upstream_ms", "ttft_ms")
+        )
+        first = total if np.isnan(before) else before
+        network = _part(total - latency, first)
+        gateway = _part(latency - upstream, first - np.nan_to_num(network))
+        rows[name] = {
+            "waiting here": _mean(runs, "queue_ms"),
             "network": network,
             "gateway": gateway,
-            "to first text": (first - np.nan_to_num(network) - np.nan_to_num(gateway)).clip(0),
+            "to first text": first - np.nan_to_num(network) - np.nan_to_num(gateway),
             "generation": total - before,
+            "runs": len(runs),
+            "answered": len(answered),
         }
-        rows[name] = {part: _mean(values) for part, values in parts.items()} | {"runs": len(runs)}
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=[*PARTS, "runs"])
-    return table.astype({**dict.fromkeys(PARTS, "Float64"), "runs": "Int64"}).rename_axis("deployment")
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=[*PARTS, "runs", "answered"])
+    kinds = {**dict.fromkeys(PARTS, "Float64"), "runs": "Int64", "answered": "Int64"}
+    return table.astype(kinds).rename_axis("deployment")
+
+
+def _of_whole_calls(runs: pd.DataFrame) -> pd.DataFrame:
+    """`runs` without the gateway's times where these are of the last attempt, and ours of all."""
+    several = runs["is_fallback"].fillna(value=False).astype(bool)
+    if "attempts" in runs:
+        several |= runs["attempts"].gt(1).fillna(value=False).astype(bool)
+    times = [name for name in ("latency_ms", "upstream_ms") if name in runs]
+    return runs.assign(**{name: runs[name].mask(several) for name in times})
+
+
+def _part(mean: float, most: float) -> float:
+    """A part of the `most` it can be; unknown where it comes out as none."""
+    return float(np.clip(mean, 0.0, most)) if -_ROUNDING_MS < mean < most + _ROUNDING_MS else np.nan
 
 
 def anatomy(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Where the time of a call went, on average: `anatomy_parts` as bars, a part of it told only where it is known.
+
+    Beside a bar stands which of the parts that others have are unknown of it, and how many runs tell those it has.
 
         charts.anatomy(frame)
 
@@ -73,7 +102,7 @@ def anatomy(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
     ax = axes(ax, "Where the time goes")
     ax.set_xlabel("mean time (ms)")
-    table = anatomy_parts(frame)
+    table = _table(frame)
     if table.empty:
         return empty(ax)
     left = np.zeros(len(table))
@@ -84,21 +113,20 @@ def anatomy(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
         width = np.nan_to_num(width)
         ax.barh(range(len(table)), width, left=left, color=colour, hatch=hatch, edgecolor="white", label=part)
         left += width
-    for row, end in enumerate(left):
-        ax.annotate(f" {amount(float(end), 'total_ms')}", (end, row), va="center", fontsize="small")
+    drawn = [part for part in PARTS if table[part].notna().any()]
+    notes = []
+    for row, (end, (_, told)) in enumerate(zip(left, table.iterrows(), strict=True)):
+        said = [f" {amount(float(end), 'total_ms')}"]
+        unknown = [part for part in drawn if pd.isna(told[part])]
+        said += [f"{', '.join(unknown)} unknown"] if unknown else []
+        said += [f"{told['runs']:,} of {told['answered']:,} runs"] if told["runs"] < told["answered"] else []
+        notes.append((float(end), ax.annotate("; ".join(said), (end, row), va="center", fontsize="small")))
     name_rows(ax, table.index)
     ax.invert_yaxis()
-    ax.set_xlim(0, 1.15 * float(left.max()) or 1)
+    room_for_notes(ax, notes)
     legend_below(ax, columns=max(1, len(ax.containers)))  # one row: in columns it would run down, not along the bar
     return ax
 
 
-def _values(runs: pd.DataFrame, name: str) -> np.ndarray:
-    if name not in runs:
-        return np.full(len(runs), np.nan)
-    return runs[name].to_numpy("float64", na_value=np.nan)
-
-
-def _mean(values: np.ndarray) -> float | None:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else None
+def _mean(runs: pd.DataFrame, name: str) -> float:
+    return float(runs[name].astype("Float64").mean()) if name in runs and runs[name].notna().any() else np.nan

@@ -27,7 +27,10 @@ from .direct_labels import label_at_end, label_directly, label_in_corner
 from .label_grid import NamedSeries
 from .style import ShownAxes, as_label, axes, describe, empty, legend_below, name_rows, styles, time_axis
 
-__all__ = ["checked", "clean", "cost", "errors", "latency", "over_time", "series", "timeline", "tokens", "ttft"]
+__all__ = [
+    *("checked", "clean", "cost", "errors", "latency", "over_time", "room_for_notes", "series"),
+    *("timeline", "tokens", "ttft"),
+]
 
 
 _OUTCOMES = {
@@ -105,11 +108,11 @@ def cost(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
         notes.append((mean, ax.annotate(note.replace("$", r"\$"), (mean, row), va="center", fontsize="small")))
     name_rows(ax, [name for name, _ in groups])
     ax.invert_yaxis()
-    _room_for_notes(ax, notes)
+    room_for_notes(ax, notes)
     return ax
 
 
-def _room_for_notes(ax: Axes, notes: Sequence[tuple[float, Annotation]]) -> None:
+def room_for_notes(ax: Axes, notes: Sequence[tuple[float, Annotation]]) -> None:
     """Let the axis end where the last note behind a bar does: long names leave it little width."""
     if isinstance(ax, ShownAxes) and isinstance(ax.figure, Figure):
         ax.figure.draw_without_rendering()  # lets the layout settle
