@@ -35,8 +35,12 @@ class Inbox:
         """`put` by a callback of the loop `here`: the other is woken once, for all that its callbacks of now put."""
         self._calls.append((call, arguments))
         if not self._woken and here not in self._promised:
-            self._promised.add(here)
-            here.call_soon(self._keep_promise, here)
+            try:
+                self._promised.add(here)
+                here.call_soon(self._keep_promise, here)
+            except BaseException:  # an interrupt: the next call promises anew
+                self._promised.discard(here)
+                raise
 
     def _keep_promise(self, here: asyncio.AbstractEventLoop) -> None:
         self._promised.discard(here)
@@ -46,19 +50,23 @@ class Inbox:
     def _wake(self) -> None:
         if self._woken:
             return
-        self._woken = True  # two threads at once may wake it twice, which does no harm
-        if (loop := self._loop()) is not None:
-            try:
+        try:
+            self._woken = True  # two threads at once may wake it twice, which does no harm
+            if (loop := self._loop()) is not None:
                 loop.call_soon_threadsafe(self._make_calls)
-            except RuntimeError:
-                self._woken = False
-                raise
+        except BaseException:  # it was closed, or an interrupt came between: the next call wakes it
+            self._woken = False
+            raise
 
     def _make_calls(self) -> None:
         self._woken = False  # first, so that what comes from now on wakes it again
         for _ in range(len(self._calls)):
             call, arguments = self._calls.popleft()
-            call(*arguments)
+            try:
+                call(*arguments)
+            except BaseException:  # an interrupt: the others are not lost
+                self._wake()
+                raise
 
 
 _inboxes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Inbox] = weakref.WeakKeyDictionary()

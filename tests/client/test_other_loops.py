@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import itertools
+import sys
 import threading
 import time
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -54,6 +58,37 @@ def test_loops_of_several_threads_are_all_answered(client: Client, log: RunLog) 
         thread.join(60)
     assert found == {thread: [f"{thread}.{number}" for number in range(30)] for thread in range(4)}
     assert len(log.read(status="ok")) == 120
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # what was never begun says so
+def test_an_interrupt_while_a_loop_is_woken_does_not_keep_it_asleep(client: Client) -> None:
+    """Whatever step of beginning a call the interrupt key hits, the next call is made."""
+    steps, waking = itertools.count(1), ("inbox.py", "base_events.py", "selector_events.py")
+
+    def interrupted_at(wanted: int) -> bool:
+        made = itertools.count(1)
+
+        def step(frame: FrameType, event: str, _: object) -> Any:
+            if frame.f_code.co_filename.endswith(waking):
+                if event == "line" and next(made) == wanted:
+                    raise KeyboardInterrupt
+                return step
+            return None
+
+        before = sys.gettrace()
+        sys.settrace(step)
+        try:
+            client.complete("azure/fast", "interrupted", max_tokens=1)
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.settrace(before)
+        return False
+
+    while interrupted_at(next(steps)):
+        job = client.start(client.prepare("text", "azure/fast", "the next", max_tokens=1))
+        assert job.result(10).run.status == "ok"
+    assert next(steps) > 5
 
 
 def test_a_blocking_call_after_an_async_one_that_has_only_been_begun(client: Client) -> None:
