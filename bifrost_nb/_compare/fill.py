@@ -119,7 +119,7 @@ def _filled(frame: pd.DataFrame, comparison: Comparison, schema: AnswerSchema, p
     unsent = Run(valid_error="It was not sent.")
     runs = [made.get(trial.trial_id, unsent) for trial in comparison.plan.trials]  # one for each row, in their order
     result = frame.copy()
-    for name, values in field_columns(schema, runs).items():
+    for name, values in field_columns(schema, runs, result.index).items():
         result[f"{prefix}{name}"] = values
     errors = [None if run.valid else run.valid_error or error_text(run) or run.status for run in runs]
     result[f"{prefix}fill_error"] = to_array(errors, "string")

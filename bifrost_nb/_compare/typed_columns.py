@@ -24,13 +24,13 @@ def add_answers(frame: pd.DataFrame, schema: AnswerSchema, runs: Sequence[Run]) 
 
     frame["valid"] = to_array([run.valid for run in runs], "boolean")
     frame["valid_error"] = to_array([run.valid_error for run in runs], "string")
-    for name, values in field_columns(schema, runs).items():
+    for name, values in field_columns(schema, runs, frame.index).items():
         frame[f"answer_{name}"] = values
 
 
-def field_columns(schema: AnswerSchema, runs: Sequence[Run]) -> dict[str, Any]:
-    """The array of each field; NA where an answer is not valid or leaves the field out."""
-    import numpy as np
+def field_columns(schema: AnswerSchema, runs: Sequence[Run], index: pd.Index[Any]) -> dict[str, Any]:
+    """The column of each field; NA where an answer is not valid or leaves the field out."""
+    import pandas as pd
 
     from .._runs.frame import to_array
 
@@ -41,8 +41,7 @@ def field_columns(schema: AnswerSchema, runs: Sequence[Run]) -> dict[str, Any]:
         if dtype == "Int64" and any(map(_is_huge, values)):
             columns[name] = to_array([None if value is None else str(value) for value in values], "string")
         elif dtype == "object":
-            columns[name] = np.empty(len(values), dtype=object)
-            columns[name][:] = values
+            columns[name] = pd.Series(values, index, object)  # of an array that is all text pandas 3 makes text
         else:
             columns[name] = to_array(map(_number, values) if dtype == "Float64" else values, dtype)  # type: ignore[arg-type]
     return columns

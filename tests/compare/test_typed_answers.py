@@ -402,6 +402,20 @@ def test_a_frame_has_each_field_in_its_own_dtype(client: Client, gateway: LocalG
     assert summary.loc[A, "valid_low"] < 0.667 < summary.loc[A, "valid_high"]
 
 
+def test_a_field_of_several_kinds_has_one_dtype_whatever_came(client: Client, gateway: LocalGateway) -> None:
+    """A column of numbers and texts stays that where all answers are texts, in `bf.fill` too."""
+
+    class Either(BaseModel):
+        size: int | str
+
+    script(gateway, ("Read", {"size": "large"}))
+    found = compare([A], "Read it.", schema=Either, client=client)
+    rows = pd.DataFrame({"n": [1]}, index=[7])
+    filled = bf.fill(rows, "Read {{n}}.", deployment=A, schema=Either, client=client)
+    columns = (found.frame["answer_size"], filled["size"])
+    assert [(column.dtype, column.tolist()) for column in columns] == [(object, ["large"])] * 2
+
+
 def test_it_comes_out_of_the_log_again(client: Client, gateway: LocalGateway) -> None:
     """The second run of the cell sends nothing and has the same typed frame; so has a copy in another process."""
     first = compared(client, gateway)
