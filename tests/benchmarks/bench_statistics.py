@@ -23,7 +23,7 @@ import numpy as np
 
 from bifrost_nb._compare.agreement import agreement
 from bifrost_nb._compare.judge_bias import preferences
-from bifrost_nb._compare.multiple_comparisons import holm
+from bifrost_nb._compare.multiple_comparisons import equal_confidence, holm
 from bifrost_nb._statistics.bounded_means import limit_interval
 from bifrost_nb._statistics.intervals import (
     mean_interval,
@@ -472,11 +472,23 @@ def false_alarms(trials: int) -> Iterator[tuple[str, int, float]]:
             low, high = mean_interval(a - b, 0.95, trial, sizes=(a + b) / 2)
             yield not low <= truth <= high and mean_p_value(a - b - truth, trial) <= 0.05
 
+    def apart(count: int) -> Iterator[bool]:
+        """Half of them take longer by the margin itself, a tenth; whether a pair of which one does is called equal."""
+        rng = np.random.default_rng([55, count])
+        half, confidence = count // 2, equal_confidence(0.95, count * (count - 1) // 2)
+        for _ in range(trials):
+            times = np.where(np.arange(count) < half, 1000, 1100)[:, None] + rng.normal(0, 200, (count, 100))
+            pairs = ((times[i], times[j]) for i in range(half) for j in range(half, count))
+            ends = (median_interval(b - a, confidence) for a, b in pairs)
+            yield any(low >= -100 and high <= 100 for low, high in ends)
+
     yield "two equals, scores 0 and 1, 100 inputs (McNemar)", trials, _share(alone("binary"))
     yield "two equals, graded, 50 inputs (permutation)", trials, _share(alone("graded"))
     for name in ("money, lognormal (sigma 1) against a constant", "money, gamma (0.5) of the input, 30 % dearer"):
         yield f"equal means of {name.removesuffix(', 30 % dearer')}, 20 inputs", trials, _share(money(MONEY[name], 20))
     yield "six equals with Holm, 100 inputs", trials, _share(six())
+    yield "the other way: two of four slower by the margin, any two called equal, 100 inputs", trials, _share(apart(4))
+    yield "the other way: three of six slower by the margin, any two called equal, 100 inputs", trials, _share(apart(6))
     yield 'two equals with `until="decided"`, a look after each of 1,000 inputs', trials, _share(until(2, 1000))
     yield 'six equals with `until="decided"`, a look after each of 200 inputs', trials, _share(until(6, 200))
 

@@ -53,6 +53,23 @@ def test_six_equal_variants_are_rarely_called_different() -> None:
     assert uncorrected > 14  # the trial can tell
 
 
+def test_equal_is_corrected_for_the_number_of_pairs() -> None:
+    """Two of four are slower by the margin itself: a pair that its own interval calls equal is not called so here.
+
+    Of 100 such comparisons 9 called one of these pairs equal, of six variants 17; 3 do.
+    """
+    rng = np.random.default_rng([54, 42])
+    means = {"a": 1000, "b": 1000, "c": 1100, "d": 1100}
+    table = frame(
+        [run for name, mean in means.items() for run in calls(f"azure/{name}", mean + rng.normal(0, 200, 100))]
+    )
+    assert difference(table, "azure/b", "azure/c").outcome == "equal", "the sample is one that looks so"
+    found = differences(table, "total_ms").set_index(["a", "b"])
+    assert found["outcome"].tolist() == ["unsure", "a", "a", "unsure", "a", "equal"]
+    assert "as that of one pair; corrected for all 6 it is not" in found.loc[("azure/b", "azure/c"), "verdict"]
+    assert found.loc[("azure/c", "azure/d"), "outcome"] == "equal"
+
+
 def test_a_table_of_pairs_calls_by_the_corrected_p_values() -> None:
     """A pair that would be called alone (p = 0.03) is not called among six pairs."""
     right = np.zeros(60)
