@@ -61,6 +61,8 @@ class Step:
     arrivals: list[Arrival] = field(default_factory=list)
     stopped: str | None = None
     """Why not all of it was sent."""
+    cut: bool = False
+    """Whether that is no doing of the deployment's: money ran out."""
 
 
 class Arrivals:
@@ -76,7 +78,7 @@ class Arrivals:
         seed: int,
         max_open: int,
         max_cost_usd: float | None,
-        good: Callable[[Run], bool],
+        good: Callable[[Run], bool | None],
         target: float,
     ) -> None:
         self.client, self.make, self.max_open = client, make, max_open
@@ -102,7 +104,7 @@ class Arrivals:
             if step.stopped is not None:
                 return
             runs = [one.run for one in step.arrivals]
-            if runs and sum(map(self.good, runs)) / len(runs) < self.target / 2:
+            if runs and sum(self.good(run) is not False for run in runs) / len(runs) < self.target / 2:
                 step.stopped = "fewer than half as many calls as wanted were good; higher rates were not tried"
                 return
 
@@ -117,6 +119,8 @@ class Arrivals:
                 while (left := begin + at - time.perf_counter()) > 0:  # noqa: ASYNC110 - time is all there is to wait for
                     await asyncio.sleep(max(0.0, left - SPIN_S))
                 step.stopped = self._reason(tasks, ended)
+                if step.stopped is None and (spent := self._spent(len(tasks))) is not None:
+                    step.stopped, step.cut = spent, True
                 if step.stopped is not None:
                     break
                 task = asyncio.get_running_loop().create_task(self._one(step, call, begin + at, ended))
@@ -136,9 +140,13 @@ class Arrivals:
             return f"{self.max_open:,} calls were open at once (max_open)"
         if len(ended) == RECENT and ended.count(False) * 2 >= RECENT:
             return f"{ended.count(False)} of the last {RECENT} calls failed"
-        if self._budget is not None and not self._budget.room(len(tasks)):
-            return self._budget.exhausted() or f"max_cost_usd={self._budget.limit_usd:g} may be reached"
         return None
+
+    def _spent(self, open_calls: int) -> str | None:
+        """Why no more money may be spent."""
+        if self._budget is None or self._budget.room(open_calls):
+            return None
+        return self._budget.exhausted() or f"max_cost_usd={self._budget.limit_usd:g} may be reached"
 
     async def _one(self, step: Step, call: Call, due: float, ended: deque[bool]) -> None:
         step.arrivals.append(Arrival(1000 * (time.perf_counter() - due), call.run))

@@ -26,6 +26,7 @@ from .._safe_text import plain, quoted
 from .._statistics.intervals import share_interval
 from ..errors import ConfigurationError
 from .arrivals import Arrivals, Step
+from .service_level import LIMITS, holds, is_good
 from .too_few import too_few
 
 if TYPE_CHECKING:
@@ -34,12 +35,9 @@ if TYPE_CHECKING:
 
     from .._client.calls import Call, Kind
     from .._client.client import Client
-    from .._runs.run import Run
 
 __all__ = ["LoadCurve", "load_curve"]
 
-LIMITS = {"ttft_ms": False, "total_ms": False, "gap_max_ms": False, "tokens_per_s": True}
-"""Metric of a service level -> whether it is a least value."""
 MOST_CALLS = 1_000_000
 """Of one load curve: the schedule and every run are kept."""
 REASONS = 3
@@ -94,9 +92,10 @@ def load_curve(
     none is sent twice. A call is *good* when it was answered within the service level `slo`: ``ttft_ms``, ``total_ms``,
     ``gap_max_ms`` at most, ``tokens_per_s`` at least; without `slo` when it was answered; what a fallback answered is
     not good, as `deployment` did not. A rate *holds* when the share of good calls is at least `target`; a note says
-    where the calls are too few to tell. Rows of `inputs` are used in turn. Answers of a cache are counted and left out:
-    `deployment` was then asked less often than the rate says, so that such a rate never holds; give inputs that differ
-    where a cache is on.
+    where the calls are too few to tell. Where a figure of `slo` is unknown of so many answers that they decide it, or
+    money did not suffice for all calls, it is NA whether the rate holds. Rows of `inputs` are used in turn. Answers of
+    a cache are counted and left out: `deployment` was then asked less often than the rate says, so that such a rate
+    never holds; give inputs that differ where a cache is on.
 
     It ends early, keeping what was sent: when half of the last 20 calls failed, when `max_open` calls are open, when
     `max_cost_usd` may be reached, and after a rate with less than half of `target`.
@@ -152,7 +151,7 @@ def load_curve(
         seed=seed,
         max_open=max_open,
         max_cost_usd=max_cost_usd,
-        good=lambda run: _good(run, limits),
+        good=lambda run: is_good(run, limits),
         target=target,
     )
     _send(arrivals)
@@ -218,7 +217,8 @@ class LoadCurve:
         """A row for each rate that was tried.
 
         ``rate_per_s``, ``planned``, ``sent``, ``failed``, ``cached`` (left out of what follows), ``fallback``
-        (answered by another deployment, so not good), ``good``;
+        (answered by another deployment, so not good), ``good``, ``unknown`` (answered, but a figure of the service
+        level is not known: left out of the share);
         ``good_share`` with its 95 % interval ``good_low`` and ``good_high`` (Wilson; calls of one burst are not
         independent, so it is a little narrow); ``goodput_per_s``; p50, p95 and p99 of ``ttft_ms`` and ``total_ms``
         over answered calls; ``late_ms_p50`` and ``late_ms_p99``, by which the schedule itself was late; ``cost_usd``
@@ -231,7 +231,7 @@ class LoadCurve:
 
     @property
     def rate(self) -> float | None:
-        """The highest rate up to which all hold, calls a second; None: not even the lowest one does."""
+        """The highest rate up to which all hold, calls a second; None: not even the lowest one does, or is known to."""
         held: float | None = None
         for row in self._rows():
             if not row["holds"]:
@@ -262,12 +262,21 @@ class LoadCurve:
                     f"At {row['rate_per_s']:g} calls a second a cache answered {row['cached']:,} of {row['sent']:,}, so"
                     f" {self.deployment} was not asked at that rate: it does not hold. Give inputs that differ."
                 )
+            if row["unknown"]:
+                notes.append(
+                    f"At {row['rate_per_s']:g} calls a second it is unknown of {row['unknown']:,} answers whether they"
+                    f" were good: they have no {' or '.join(self._lacking(row['rate_per_s']))}."
+                )
             if row["fallback"]:
                 notes.append(
                     f"At {row['rate_per_s']:g} calls a second a fallback answered {row['fallback']:,}, which counts as"
                     " not good."
                 )
         return notes + too_few(self._rows(), self.target)
+
+    def _lacking(self, rate: float) -> list[str]:
+        runs = [one.run for step in self._steps if step.rate == rate for one in step.arrivals]
+        return [name for name in self.slo if any(run.status == "ok" and getattr(run, name) is None for run in runs)]
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Good answers a second against the rate; on the diagonal everything is good. Returns the Axes.
@@ -304,9 +313,13 @@ class LoadCurve:
             f"{name} {'≥' if LIMITS[name] else '≤'} {amount(value, name)}" for name, value in self.slo.items()
         )
         wanted = f"at least {self.target:.0%} of the calls answered" + (f" with {limits}" if limits else "")
-        held = "no rate holds" if self.rate is None else f"holds {self.rate:g} calls a second"
-        rows = [{title: _shown(name, row) for name, title in SHOWN.items()} for row in self._rows()]
-        return Table(list(SHOWN.values()), rows, title=f"{self.deployment} {held}: {wanted}")
+        every = self._rows()
+        none = "it is unknown whether a rate holds" if every and every[0]["holds"] is None else "no rate holds"
+        held = none if self.rate is None else f"holds {self.rate:g} calls a second"
+        rows = [{title: _shown(name, row) for name, title in SHOWN.items()} for row in every]
+        return Table(
+            list(SHOWN.values()), rows, title=f"{self.deployment}{':' if held == none else ''} {held}: {wanted}"
+        )
 
     def _rows(self) -> list[dict[str, Any]]:
         return [self._row(step) for step in self._steps]
@@ -316,10 +329,11 @@ class LoadCurve:
 
         fresh = [one.run for one in step.arrivals if not one.run.cache_hit]
         answered = [run for run in fresh if run.status == "ok"]
-        good = sum(_good(run, self.slo) for run in fresh)
-        sent = len(step.arrivals)
-        low, high = share_interval(good, len(fresh)) if fresh else (None, None)
-        share = good / len(fresh) if fresh else None
+        goods = [is_good(run, self.slo) for run in fresh]
+        good, sent = goods.count(True), len(step.arrivals)
+        known = len(goods) - goods.count(None)
+        low, high = share_interval(good, known) if known else (None, None)
+        share = good / known if known else None
         late = [one.late_ms for one in step.arrivals]
         costs = [run.cost_usd for run in fresh]
         row: dict[str, Any] = {
@@ -330,10 +344,11 @@ class LoadCurve:
             "cached": sent - len(fresh),
             "fallback": sum(run.is_fallback is True for run in answered),
             "good": good,
+            "unknown": goods.count(None),
             "good_share": share,
             "good_low": low,
             "good_high": high,
-            "goodput_per_s": None if share is None else good / sent * step.rate,
+            "goodput_per_s": None if known < len(goods) or share is None else good / sent * step.rate,
         }
         for metric in ("ttft_ms", "total_ms"):
             values = [value for run in answered if (value := getattr(run, metric)) is not None]
@@ -342,7 +357,7 @@ class LoadCurve:
         row["late_ms_p50"] = float(np.percentile(late, 50)) if late else None
         row["late_ms_p99"] = float(np.percentile(late, 99)) if late else None
         row["cost_usd"] = None if None in costs or not costs else sum(cost for cost in costs if cost is not None)
-        row["holds"] = share is not None and share >= self.target and len(fresh) == step.planned
+        row["holds"] = holds(step, goods, self.target)
         row["stopped"] = step.stopped
         return row
 
@@ -356,18 +371,6 @@ def _failures(step: Step) -> list[str]:
         f"At {step.rate:g} calls a second {count:,} failed: {plain(reason, 400)}"
         for reason, count in reasons.most_common(REASONS)
     ]
-
-
-def _good(run: Run, slo: Mapping[str, float]) -> bool:
-    if run.status != "ok" or run.is_fallback:
-        return False
-    for name, limit in slo.items():
-        value = getattr(run, name)
-        if value is None:
-            return False
-        if value < limit if LIMITS[name] else value > limit:
-            return False
-    return True
 
 
 def _shown(name: str, row: Mapping[str, Any]) -> str | None:
@@ -413,7 +416,7 @@ def _limits(slo: Any) -> dict[str, float]:
     return {name: _positive(f"slo[{name!r}]", limit) for name, limit in slo.items()}
 
 
-_WHOLE = ("planned", "sent", "failed", "cached", "fallback", "good")
+_WHOLE = ("planned", "sent", "failed", "cached", "fallback", "good", "unknown")
 _FIGURES = (
     *("good_share", "good_low", "good_high", "goodput_per_s"),
     *(f"{metric}_p{part}" for metric in ("ttft_ms", "total_ms") for part in (50, 95, 99)),

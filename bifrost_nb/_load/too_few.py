@@ -20,7 +20,7 @@ def too_few(rows: Sequence[Mapping[str, Any]], target: float) -> list[str]:
     """
     first = next((place for place, row in enumerate(rows) if not row["holds"]), len(rows) - 1)
     whole = [row for row in rows[: first + 1] if row["sent"] - row["cached"] == row["planned"] > 0]
-    unsure = [row for row in whole if row["good_low"] < target <= row["good_high"]]
+    unsure = [row for row in whole if row["holds"] is not None and row["good_low"] < target <= row["good_high"]]
     if not unsure:
         return []
     rates = " and ".join(f"{row['rate_per_s']:g}" for row in unsure)

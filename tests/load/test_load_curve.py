@@ -20,7 +20,8 @@ from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
 import bifrost_nb as bf
-from bifrost_nb._load.arrivals import poisson
+from bifrost_nb._load.arrivals import Arrival, Step, poisson
+from bifrost_nb._load.service_level import holds
 from bifrost_nb._load.too_few import too_few
 from bifrost_nb._simulator.process import LocalGateway
 from bifrost_nb._statistics.intervals import share_interval
@@ -130,6 +131,7 @@ def test_max_open_and_the_budget_end_it(gateway: LocalGateway, tmp_path: Path) -
     curve = bf.load_curve(FAST, "Hi", rates=[60], max_cost_usd=1e-9, **asked)
     assert "max_cost_usd" in curve.notes[0]
     assert len(curve.runs) < 60
+    assert curve.frame["holds"].isna().all(), "money says nothing of the deployment"
 
 
 def test_costs_of_the_gateways_log_are_in_it(gateway: LocalGateway, tmp_path: Path) -> None:
@@ -214,6 +216,40 @@ def test_bad_input_sends_nothing(gateway: LocalGateway, tmp_path: Path, wrong: d
     with pytest.raises(bf.BifrostError, match=message):
         bf.load_curve(**asked)
     assert not any(one["method"] == "POST" for one in gateway.requests())
+
+
+def test_what_is_unknown_is_neither_good_nor_bad(gateway: LocalGateway, tmp_path: Path) -> None:
+    """Answers in one piece have no gap and no speed: whether a rate holds is NA, where it was "no" of 0 % good."""
+    gateway.script([{"first_text_ms": 1, "chunks": 1}])
+    asked = {"rates": [60], "seconds": 0.3, "client": client(gateway.url, tmp_path), "max_tokens": 1}
+    curve = bf.load_curve(FAST, "Hi", slo={"gap_max_ms": 900, "total_ms": 9_000}, **asked)
+    row = curve.frame.iloc[0]
+    assert row[["good_share", "goodput_per_s", "holds"]].isna().all()
+    assert (row["unknown"], row["good"], curve.rate) == (18, 0, None)
+    assert "unknown whether a rate holds" in repr(curve)
+    assert "unknown of 18 answers whether they were good: they have no gap_max_ms." in repr(curve)
+    late = bf.load_curve(FAST, "Hi", slo={"gap_max_ms": 900, "total_ms": 0.001}, **asked)
+    assert not late.frame["holds"].iloc[0], "beyond one limit is not good, whatever the other figure is"
+
+
+@pytest.mark.parametrize(
+    ("goods", "cut", "stopped", "held"),
+    [
+        ([True] * 19 + [False], False, None, True),
+        ([True] * 18 + [False] * 2, False, None, False),
+        ([True] * 18 + [None] * 2, False, None, None),
+        ([True] * 3, True, "money", None),  # as good as all could be, of a fifth of the calls
+        ([True] + [False] * 2, True, "money", False),
+        ([True] * 19, True, "money", True),
+        ([True] * 19, False, "10 of the last 20 calls failed", False),
+    ],
+)
+def test_a_rate_holds_where_what_is_known_decides(
+    goods: list[bool | None], cut: bool, stopped: str | None, held: bool | None
+) -> None:
+    """Of 20 planned calls 19 are to be good: what was not sent for money, or is not known, could have been."""
+    step = Step(10.0, 20, [Arrival(0.0, bf.Run())] * len(goods), stopped, cut)
+    assert holds(step, goods, 0.95) is held
 
 
 def test_arrivals_are_those_of_a_poisson_process() -> None:
