@@ -51,6 +51,8 @@ EMPTY_AFTER_S = 6.0
 """A log that is still empty so long after an answered run is not kept."""
 AT_ONCE = 25
 """So many runs are filled in before other work of the loop gets its turn: calls are timed on it."""
+WRITTEN_AT_ONCE = 100
+"""So many runs are written down together, which takes about as long."""
 
 FACTS = (
     *("input_cost_usd", "output_cost_usd", "cost_usd", "cost_source", "request_type"),
@@ -58,6 +60,7 @@ FACTS = (
 )
 """What a run may learn."""
 _facts: Callable[[Run], tuple[Any, ...]] = attrgetter(*FACTS)
+_started_at: Callable[[Waiting], datetime] = attrgetter("run.started_at")
 
 
 class Costs:
@@ -185,7 +188,7 @@ class Costs:
 
     async def _look(self) -> None:
         """One list of the log for all that wait; what is found is filled in."""
-        waiting = list(self._waiting.values())
+        waiting, step = list(self._waiting.values()), self._times.start_step
         began = time.monotonic()
         found, priceless = await self._fill_in(waiting, *await self._rows(waiting))
         for one in found:
@@ -194,8 +197,9 @@ class Costs:
             self._times.found(began - max(one.since for one in found))
         else:
             self._times.not_found([began - one.since for one in waiting if one.run.status == "ok"])
-        for one in self._waiting.values():  # also those that came before that was known
-            one.not_before(self._times.start_step)
+        if self._times.start_step > step:
+            for one in self._waiting.values():  # also those that came before that was known
+                one.not_before(self._times.start_step)
         done = {one.run.run_id for one in priceless}
         costs_settled(one.run for one in found if one.run.run_id not in done)
         await self._leave(priceless)
@@ -224,8 +228,9 @@ class Costs:
             if not logged and (tells_all_tokens(one.run) or not any(is_one_of_several(one.run, row) for row in last)):
                 priceless.append(one)
             self._learned(one, old)
-            if len(found) % AT_ONCE == 0:
+            if len(found) % WRITTEN_AT_ONCE == 0:
                 self._write_down()
+            if len(found) % AT_ONCE == 0:
                 await asyncio.sleep(0)
         self._write_down()
         return found, priceless
@@ -234,7 +239,7 @@ class Costs:
         self, waiting: list[Waiting], pages: int = PAGES, until: datetime | None = None
     ) -> tuple[dict[str, dict[str, Any]], dict[str, list[dict[str, Any]]]]:
         """The finished rows since the first of `waiting` began: by id, and by the id of their parent."""
-        first = min(one.run.started_at for one in waiting) + self._ahead - timedelta(seconds=CLOCKS_S)
+        first = min(map(_started_at, waiting)) + self._ahead - timedelta(seconds=CLOCKS_S)
         window = {"start_time": _written(first)}
         if until is not None:
             window["end_time"] = _written(until + self._ahead + timedelta(seconds=CLOCKS_S))
@@ -314,8 +319,8 @@ class Costs:
         costs_settled(one.run for one in waiting)
 
     def _learned(self, one: Waiting, old: Sequence[Any]) -> None:
-        told = zip(FACTS, _facts(one.run), old, strict=True)
-        new = {name: value for name, value, before in told if value is not None and value != before}
+        facts = _facts(one.run)
+        new = {n: facts[i] for i, n in enumerate(FACTS) if facts[i] is not None and facts[i] != old[i]}
         if new:
             self._news.setdefault(one.log, {})[one.run.run_id] = new
 
