@@ -174,9 +174,12 @@ def loaded(either: Notebook, gateway: LocalGateway) -> Iterator[Notebook]:
 @pytest.mark.parametrize(
     ("typed", "offered", "accepted"),
     [
-        ("%%bifrost azure/fast --", {"--fallback", "--max-tokens", "--system"}, None),
         ("%%bifrost azure/fast --max-t", {"--max-tokens"}, "--max-tokens"),
-        *thorough(("%%bifrost azure/gpt-35", {TEXT}, TEXT), ("%bifrost co", {"config", "copy", "cost"}, None)),
+        *thorough(
+            ("%%bifrost azure/fast --", {"--fallback", "--max-tokens", "--system"}, None),
+            ("%%bifrost azure/gpt-35", {TEXT}, TEXT),
+            ("%bifrost co", {"config", "copy", "cost"}, None),
+        ),
         (f"%%bifrost {TEXT}\nAbout {{{{top", {"topic_of_today"}, "topic_of_today"),
     ],
 )

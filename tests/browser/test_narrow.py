@@ -12,6 +12,7 @@ import pytest
 
 from bifrost_nb import Client, LocalGateway, Run, compare, scorers
 from bifrost_nb._display.run import Runs, mimebundle, mimebundle_many
+from tests.thorough import thorough
 
 from .lab import Notebook
 
@@ -90,7 +91,7 @@ def runs(count: int) -> Runs:
     return Runs(Run(response=f"Answer {n}.", **asked) for n in range(count))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("count", [5, 8, *thorough(1, 2, 3)])
 def test_cards_stand_in_even_rows(shown: Shown, count: int) -> None:
     """As the live race's columns, at any width: rows of equal length, all cards as wide, nothing past the edge."""
     page = shown(mimebundle_many(runs(count))["text/html"], 1280)

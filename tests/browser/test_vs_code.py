@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.thorough import thorough
+
 from .test_live import contrast
 
 LIGHT = {"layout-color0": "white", "layout-color1": "white", "layout-color2": "#eee", "border-color2": "#e0e0e0",
@@ -19,8 +21,11 @@ ROOTS = {
 
 
 @pytest.mark.parametrize("sheet", ROOTS)
-@pytest.mark.parametrize("colours", [LIGHT, {}], ids=["vs-code", "none"])
-@pytest.mark.parametrize("ground", ["#1f1f1f", "#ffffff"])
+@pytest.mark.parametrize(
+    ("ground", "colours"),
+    [("#ffffff", {}), ("#1f1f1f", LIGHT), *thorough(("#1f1f1f", {}), ("#ffffff", LIGHT))],
+    ids=["light", "dark, vs-code", "dark", "light, vs-code"],
+)
 def test_texts_can_be_read_on_any_page(chromium: Any, sheet: str, colours: dict[str, str], ground: str) -> None:
     """On a dark page with a light theme's variables, and with none: what stands in no box of its own, too."""
     root, parts = ROOTS[sheet]

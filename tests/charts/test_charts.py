@@ -58,7 +58,7 @@ def test_draws_into_the_axes_given_and_returns_it(name: str, runs: pd.DataFrame)
     assert ax.get_xlabel()
 
 
-@pytest.mark.parametrize("name", CHARTS)
+@pytest.mark.parametrize("name", some_of(CHARTS))
 @pytest.mark.parametrize("rows", [0, *thorough(1)])
 def test_an_empty_frame_draws_an_empty_titled_chart(name: str, rows: int, runs: pd.DataFrame) -> None:
     """No run, or a single failed one, still gives a chart with its title and units."""
@@ -266,7 +266,7 @@ def test_every_colour_is_seen_on_light_and_on_dark() -> None:
         assert (light(colour) + 0.05) / (light("#111111") + 0.05) >= least, colour
 
 
-@pytest.mark.parametrize("name", CHARTS)
+@pytest.mark.parametrize("name", some_of(CHARTS))
 def test_a_picture_has_words_and_the_ground_of_its_page(name: str, runs: pd.DataFrame) -> None:
     """Shown, a chart is transparent, without black ink, and has alternative text; saved it is as matplotlib has it."""
     ax = getattr(charts, name)(runs)

@@ -259,7 +259,7 @@ def test_a_wrong_question_names_the_way_out(arguments: dict[str, Any], message: 
     ],
     ids=["objects", "text", "decimals", "None among objects"],
 )
-@pytest.mark.parametrize("metric", ["total_ms", "cost_usd", "score", "score_tone"])
+@pytest.mark.parametrize("metric", ["total_ms", "score_tone", *thorough("cost_usd", "score")])
 def test_numbers_are_numbers_however_a_frame_keeps_them(kept: Any, metric: str) -> None:
     """As `pd.concat`, a database or a file of text leave them."""
     data = frame(calls(A, np.ones(9)) + calls(B, np.ones(9)))

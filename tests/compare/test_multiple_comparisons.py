@@ -13,6 +13,7 @@ import pytest
 from bifrost_nb import ConfigurationError, difference
 from bifrost_nb._compare.multiple_comparisons import best, differences, holm
 from bifrost_nb._statistics.intervals import mean_p_value
+from tests.thorough import thorough
 
 from .frames import calls, frame
 
@@ -84,7 +85,7 @@ def test_a_table_of_pairs_calls_by_the_corrected_p_values() -> None:
     assert differences(scored(a=once, b=right), "score").loc[0, "winner"] == "azure/a"
 
 
-@pytest.mark.parametrize("inputs", [1, 2, 20])
+@pytest.mark.parametrize("inputs", [2, *thorough(1, 20)])
 @pytest.mark.parametrize("metric", ["score", "cost_usd", "total_tokens", "total_ms"])
 def test_one_input_that_differs_says_nothing(inputs: int, metric: str) -> None:
     """Of each metric: a single input on which two differ, alone or among equal ones, is a verdict of no kind."""

@@ -10,7 +10,6 @@ import pytest
 
 from bifrost_nb import difference, summary
 from bifrost_nb._statistics.sequential import confidence_sequence
-from tests.thorough import thorough
 
 from .frames import calls, frame
 
@@ -99,7 +98,8 @@ def test_power_is_that_of_mcnemar() -> None:
     assert found >= 32
 
 
-@pytest.mark.parametrize("inputs", [20, *thorough(100)])
+@pytest.mark.thorough
+@pytest.mark.parametrize("inputs", [20, 100])
 def test_equal_scores_are_rarely_called_different(inputs: int) -> None:
     """Where the truth is no difference, one is called in at most 7 of 100 (6 of 60), and "equal" never of few."""
     outcomes = []

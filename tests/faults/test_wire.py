@@ -15,6 +15,7 @@ import pytest
 import bifrost_nb as bf
 from bifrost_nb import RunLog, Timeouts
 from bifrost_nb._client.transport import MAX_ANSWER_BYTES
+from tests.thorough import some_of
 
 from .server import FaultServer, Wire, chunk, done, event, head, http_chunk
 
@@ -168,7 +169,7 @@ ROWS = [(fault, way) for fault in FAULTS for way in ((True, False) if fault.stre
 
 
 @pytest.mark.parametrize(
-    ("fault", "stream"), ROWS, ids=[f"{fault.name}, {'streamed' if way else 'whole'}" for fault, way in ROWS]
+    ("fault", "stream"), some_of(ROWS), ids=[f"{fault.name}, {'streamed' if way else 'whole'}" for fault, way in ROWS]
 )
 def test_each_fault(faulty: Faulty, ask: Any, log: RunLog, fault: Fault, stream: bool) -> None:
     """One typed error that holds the run, the run in the log with the text received, in time, and nothing left."""

@@ -23,7 +23,7 @@ BAD = {**LINE, "custom_id": "b", "body": {**LINE["body"], "temperature": 9}}  # 
 
 @pytest.fixture(scope="module", params=["1.3", "1.4", "1.5", "2.0"])
 def gateway(request: pytest.FixtureRequest) -> Iterator[LocalGateway]:
-    with local_gateway(dialect=request.param, speed=40) as gateway:
+    with local_gateway(dialect=request.param, speed=10) as gateway:  # a job of 0.4 s, so that one can be asked early
         yield gateway
 
 

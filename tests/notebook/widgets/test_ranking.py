@@ -12,6 +12,7 @@ import pytest
 
 from bifrost_nb import ConfigurationError
 from bifrost_nb._statistics.ranking import COLUMNS, MOST_VOTES, ranking, strength_text
+from tests.thorough import thorough
 
 
 def votes(*rows: tuple[str, str, str | None]) -> pd.DataFrame:
@@ -86,7 +87,7 @@ def test_ties_are_no_noise() -> None:
     assert alone.loc["a", "high"] > 0.5  # three ties do not say that there will be nothing else
 
 
-@pytest.mark.parametrize("share", [0.5, 0.6])
+@pytest.mark.parametrize("share", [0.6, *thorough(0.5)])
 def test_intervals_of_tied_votes_hold_the_truth(share: float) -> None:
     """By votes of a planted strength, 70 % of them ties: intervals hold it, and leave 0 out where it is not 0."""
     rng, trials = np.random.default_rng(8), 100
