@@ -24,6 +24,8 @@ STATUSES: Mapping[str, Status] = {"success": "ok", "error": "error", "cancelled"
 """The gateway's word for how a request ended, and ours; ``processing`` has no end yet."""
 
 Hide = Callable[[str], str]
+_TURN = frozenset({"type", "role", "content"})
+"""What a turn has that its text tells; with anything more, such as a name, it is another question."""
 
 
 def run_of(row: Mapping[str, Any], hide: Hide) -> Run:
@@ -113,12 +115,13 @@ def _summary_error(summary: object, prompt: str | None, hide: Hide) -> str | Non
 
 
 def _prompt(row: Mapping[str, Any], request_type: str | None, hide: Hide) -> str | None:
-    """As our own log writes it: one user turn as its text, several prompts or messages as JSON."""
+    """As our own log writes it: one user turn as its text, several prompts or messages, or one with a name, as JSON."""
     messages = row.get("input_history") or row.get("responses_input_history")
     if not isinstance(messages, list) or not messages:
         return None
     turns = [(item.get("role"), _content(item.get("content"))) for item in messages if isinstance(item, Mapping)]
-    if len(turns) == len(messages) and all(role == "user" and content is not None for role, content in turns):
+    plain = len(turns) == len(messages) and all(_TURN.issuperset(message) for message in messages)
+    if plain and all(role == "user" and content is not None for role, content in turns):
         contents = [content for _, content in turns]
         if len(contents) == 1:
             return hide(contents[0] or "")

@@ -381,9 +381,11 @@ def _build(
 
 
 def _asked(kind: Kind, asked: Any) -> str:
-    """One text, or one user turn, as it is; anything more as JSON, and what could be taken for that: see `asked_of`."""
+    """One text, or one user turn that is no more, as it is; all else as JSON, and what could be taken for that: see
+    `asked_of`."""
     if kind == "chat":
-        turn = asked[0].get("content") if len(asked) == 1 and asked[0].get("role") == "user" else None
+        alone = len(asked) == 1 and asked[0].get("role") == "user" and asked[0].keys() == {"role", "content"}
+        turn = asked[0]["content"] if alone else None
         if isinstance(turn, str) and not asked_of(turn):
             asked = turn
     elif kind == "text" and isinstance(asked, str) and asked_of(asked):

@@ -49,6 +49,16 @@ def test_a_frame_is_replayed_however_it_is_kept(client: Client, gateway: LocalGa
     assert sent(gateway) == before
 
 
+def test_a_turn_that_says_more_than_its_text_is_asked_again_whole(client: Client, gateway: LocalGateway) -> None:
+    """Who speaks is part of the question, also of a single turn and of one that another SDK sent."""
+    turn: Any = {"role": "user", "content": "Who am I?", "name": "Zoe"}
+    client.chat("openai/gpt-4o-mini", messages=[turn], max_tokens=2)
+    bf.sdk("openai", client=client).chat.completions.create(model="openai/gpt-4o-mini", messages=[turn], max_tokens=2)
+    bf.replay(client.log.frame(), ["azure/gpt-4o"], client=client)
+    asked = [one["body"]["messages"] for one in gateway.requests() if one["path"].endswith("/chat/completions")]
+    assert asked == [[turn]] * 4
+
+
 @pytest.mark.parametrize(
     ("spoiled", "message"),
     [

@@ -33,6 +33,8 @@ __all__ = [
 ]
 
 Json = dict[str, Any]
+_TURN, _PART = frozenset({"type", "role", "content", "parts"}), frozenset({"type", "text"})
+"""What of a turn, and of a part of it, its text tells; with anything more, such as a name, it is another question."""
 
 
 class RequestFacts(NamedTuple):
@@ -147,9 +149,10 @@ def asked(turns: Iterable[object], instructions: object = None) -> str | None:
         turns.insert(0, {"role": "system", "content": instructions})
     if not turns:
         return None
-    if len(turns) == 1 and type(turn := turns[0]) is dict and turn.get("role", "user") == "user":
+    turn = object_of(turns[0]) if len(turns) == 1 else {}
+    if _TURN.issuperset(turn) and turn.get("role", "user") == "user":
         content = turn.get("content", turn.get("parts"))
-        if type(content) is list and len(content) == 1 and type(content[0]) is dict:
+        if type(content) is list and len(content) == 1 and type(content[0]) is dict and _PART.issuperset(content[0]):
             content = content[0].get("text")
         if type(content) is str:
             return content
