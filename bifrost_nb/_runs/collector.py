@@ -149,8 +149,9 @@ class Collector:
         self._extra = _mapping(body.get("extra_fields"))
         self._usage = _mapping(body.get("usage")) or None
         pieces = Pieces(self.began_ms)
-        for position, choice in enumerate(choices_of(body)):
-            index = choice_index(choice, position)
+        choices = choices_of(body)
+        places = _places(choices)
+        for index, choice in zip(places, choices, strict=True):
             text, reasoning = choice_text(choice), reasoning_text(choice)
             self._texts.setdefault(index, []).append(text)
             self._refused = self._refused or bool(content_text(choice) and refusal_text(choice))
@@ -158,7 +159,7 @@ class Collector:
                 self._reasoning.append(reasoning)
             self._rest(choice, index)
             pieces.add(index, text, reasoning)
-        self._check(choices_of(body))
+        self._check(choices)
         return pieces
 
     def refusal(self, body: bytes | dict[str, Any]) -> GatewayError:
@@ -510,6 +511,14 @@ class Collector:
         run.model_deployment = whole(told.deployment) or run.model_deployment
         if told.is_fallback is not None:
             run.is_fallback, run.fallback_index = told.is_fallback, told.fallback_index
+
+
+def _places(choices: Sequence[dict[str, Any]]) -> Sequence[int]:
+    """The position of each choice of a whole answer. Some servers call all of them the first; what one says and what it
+    calls may stand in two."""
+    told = [choice_index(choice, position) for position, choice in enumerate(choices)]
+    said = [index for index, choice in zip(told, choices, strict=True) if choice_text(choice)]
+    return told if len(set(said)) == len(said) else range(len(choices))
 
 
 UNEXPLAINED = "no fallback of this call names that provider"

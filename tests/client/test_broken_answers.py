@@ -47,6 +47,16 @@ def test_an_answer_without_choices_is_a_failure(body: Any, kind: type[Exception]
     assert (run.status, run.http_status, run.prompt_tokens) == ("error", 200, 30 if "usage" in body else None)
 
 
+def test_choices_that_are_all_called_the_first_stay_apart(log: RunLog) -> None:
+    """Two answers are two texts; a text and the call of a tool that stand in two choices are one answer."""
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    one, other, called = (whole(text)["choices"][0] for text in ("one", "other", None))
+    called["message"]["tool_calls"] = [call]
+    assert answered(log, {"choices": [one, other], "usage": USAGE}).texts == ["one", "other"]
+    both = answered(log, {"choices": [one, called], "usage": USAGE})
+    assert (both.texts, [each["id"] for each in both.tool_calls]) == (["one"], ["c"])
+
+
 @pytest.mark.parametrize(
     ("body", "kind", "said"),
     [
