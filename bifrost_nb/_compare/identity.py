@@ -7,9 +7,10 @@ together (see `make_plan`), `resume` and `replay` look for it.
 from __future__ import annotations
 
 import hashlib
+import pickle
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,7 +21,7 @@ from .._keys import Secret, without_tool_keys
 from .._prompts.value_text import Fault, as_text
 from ..errors import ConfigurationError
 
-__all__ = ["address_of", "digest_of", "identity_of", "numbered", "shown_values"]
+__all__ = ["address_of", "content_of", "digest_of", "identity_of", "numbered", "shown_values"]
 
 _QUESTION = ("prompt", "messages", "input", "instructions")
 """Where a request's body holds what differs from prompt to prompt."""
@@ -87,7 +88,20 @@ def shown_values(values: Mapping[str, Any]) -> list[Any]:
     return [[name, _shown_value(value)] for name, value in sorted(values.items())]
 
 
-def _shown_value(value: Any) -> Any:
+def content_of(values: Mapping[str, Any]) -> str:
+    """A digest of a row with all that its values hold, also those that have no text: pictures, and lists with NaN."""
+    return digest_of([[name, _shown_value(value, _pickled)] for name, value in sorted(values.items())], 16)
+
+
+def _pickled(value: Any) -> str:
+    """What tells `value` from others of its type; only the type where it cannot be pickled."""
+    try:
+        return hashlib.sha256(pickle.dumps(value)).hexdigest()
+    except Exception:  # noqa: BLE001 - the user's own class
+        return type(value).__name__
+
+
+def _shown_value(value: Any, without_text: Callable[[Any], str] = lambda value: type(value).__name__) -> Any:
     if isinstance(value, int) and not -(2**63) <= value < 2**64:  # more than the canonical JSON holds
         return str(value)
     if isinstance(value, str | int | float | bool | None):
@@ -95,4 +109,4 @@ def _shown_value(value: Any) -> Any:
     try:
         return as_text(value)
     except Fault:  # of a column that no template uses, such as a picture
-        return type(value).__name__
+        return without_text(value)

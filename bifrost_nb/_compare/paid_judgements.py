@@ -23,10 +23,10 @@ PATIENCE_S = 10.0
 
 
 class AtIt:
-    """A judgement that is under way; `calls` are the runs that it has made by now."""
+    """A judgement that is under way: what is judged, as it was before, and the runs that were made for it by now."""
 
-    def __init__(self, calls: list[Run]) -> None:
-        self.calls = calls
+    def __init__(self, of: JudgedOf, calls: list[Run]) -> None:
+        self.of, self.calls = of, calls
         self.judged: Judged | None = None
         """What came of it; None until it has ended well."""
         self._since, self._left = time.monotonic(), False
@@ -50,30 +50,30 @@ class Judgements:
         self._under_way: dict[JudgedOf, AtIt] = {}
         self._lock = threading.Lock()
 
-    def turn(self, key: JudgedOf, mine: AtIt) -> AtIt:
+    def turn(self, mine: AtIt) -> AtIt:
         """Who judges that answer: `mine`, until `end`, unless another thread is at it or has just paid for it."""
         with self._lock:
-            if (known := self.known.get(key)) is not None:
-                other = AtIt([])
+            if (known := self.known.get(mine.of)) is not None:
+                other = AtIt(mine.of, [])
                 other.judged = known
                 return other
-            at_it = self._under_way.get(key)
+            at_it = self._under_way.get(mine.of)
             if at_it is None or at_it.may_be_stuck:
-                at_it = self._under_way[key] = mine
+                at_it = self._under_way[mine.of] = mine
             return at_it
 
-    def keep(self, key: JudgedOf, mine: AtIt, judged: Judged, *, paid: bool) -> None:
+    def keep(self, mine: AtIt, judged: Judged, *, paid: bool) -> None:
         """What came of `mine`, for whoever waits for it, and for later where it was paid for."""
         with self._lock:
             mine.judged = judged
             if paid:
-                self.known[key] = judged
+                self.known[mine.of] = judged
 
-    def end(self, key: JudgedOf, mine: AtIt) -> None:
+    def end(self, mine: AtIt) -> None:
         """`mine` is over. Where nothing came of it, whoever waits for it judges by himself."""
         with self._lock:
-            if self._under_way.get(key) is mine:
-                del self._under_way[key]
+            if self._under_way.get(mine.of) is mine:
+                del self._under_way[mine.of]
 
 
 _OF: dict[Any, Judgements] = {}

@@ -23,7 +23,7 @@ from .._keys import without_keys
 from .._safe_text import plain, quoted
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError
-from .identity import digest_of, shown_values
+from .identity import content_of
 from .kept_media import is_gone
 from .paid_judgements import AtIt, JudgedOf, Judgements, judgements_of
 
@@ -337,7 +337,7 @@ class _Scoring:
     def key(self, place: int) -> JudgedOf:
         """What is judged: the answer, with the row if the function is given one, such as a corrected expectation."""
         run, row = self.work[place]
-        return run.run_id, digest_of(shown_values(row), 16) if self.with_row else ""
+        return run.run_id, content_of(row) if self.with_row else ""
 
     def _turns(self, place: int) -> Iterator[AtIt | None]:
         """None again and again while a judgement has to wait, then it, to be made; nothing where it need not be made.
@@ -349,8 +349,8 @@ class _Scoring:
             yield None
         if (made := self._room_for_calls(place)) is None:
             return
-        key, mine = self.key(place), AtIt(made)
-        while (at_it := self.judgements.turn(key, mine)) is not mine:
+        mine = AtIt(self.key(place), made)
+        while (at_it := self.judgements.turn(mine)) is not mine:
             if at_it.judged is None:
                 yield None
             if at_it.judged is not None:
@@ -383,7 +383,7 @@ class _Scoring:
             yield
         finally:
             self.under_way.remove(mine)
-            self.judgements.end(self.key(place), mine)
+            self.judgements.end(mine)
 
     def _asks(self) -> bool:
         """Whether this function is known to ask a model."""
@@ -413,7 +413,7 @@ class _Scoring:
         self.calls.pay(sent)
         self.calls.count(self.name, sent)
         if judged.error is None:
-            self.judgements.keep(self.key(place), mine, judged, paid=bool(sent))
+            self.judgements.keep(mine, judged, paid=bool(sent))
 
 
 def called(scorer: ScorerFunction, run: Run, row: Row, with_row: bool) -> Judged:
@@ -427,7 +427,16 @@ def called(scorer: ScorerFunction, run: Run, row: Row, with_row: bool) -> Judged
 
 def _call(scorer: ScorerFunction, run: Run, row: Row, with_row: bool) -> Any:
     # A row of its own: what a function changes there would be the inputs of the frame, of other functions, of the user.
-    return scorer(run, dict(row)) if with_row else scorer(run)
+    return scorer(run, _own(dict(row))) if with_row else scorer(run)
+
+
+def _own(value: Any) -> Any:
+    """`value` in lists, dicts and sets of its own; what else a function may change in place it shares."""
+    if type(value) is list:
+        return [_own(each) for each in value]
+    if type(value) is dict:
+        return {name: _own(each) for name, each in value.items()}
+    return set(value) if type(value) is set else value
 
 
 def _ended(begun: Coroutine[Any, Any, Any]) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
+import math
 import os
 import re
 import signal
@@ -14,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from bifrost_nb import Client, ConfigurationError, LocalGateway, scorers
 from bifrost_nb._compare.compare import compare
@@ -375,18 +378,34 @@ def test_two_thousand_inputs_by_four_are_scored_quickly() -> None:
     assert took < 3
 
 
+def test_a_row_that_differs_in_what_has_no_text_is_judged_anew(ask: Any, client: Client, gateway: LocalGateway) -> None:
+    """A list with NaN, an array with NaN, a picture: only their kind was looked at, and the old score kept."""
+
+    def judge(run: Any, row: Any) -> bool:
+        return bool(client.chat("openai/gpt-4o-mini", f"Judge {run.text}.").text)
+
+    def calls_for(value: int) -> int:
+        odd = [[math.nan, value], np.array([math.nan, value]), Image.new("L", (2, 2), value)]
+        before = sent(gateway)
+        ask(deployments=[A], score=judge, inputs={**CITIES, "odd": odd})
+        return sent(gateway) - before
+
+    assert [calls_for(1), calls_for(1), calls_for(2)] == [3 + 3, 0, 3]
+
+
 def test_what_a_function_does_to_its_row_stays_there(ask: Any) -> None:
     """A function that tidies its row changes no input of the frame, of another function, of the user."""
-    rows = [{"country": "France", "capital": " Paris "}]
+    rows = [{"country": "France", "capital": " Paris ", "also": ["Lutetia", {"x": ["y"]}]}]
+    given = copy.deepcopy(rows)
 
     def tidy(run: Any, row: Any) -> bool:
         row["capital"] = row.pop("capital").strip()
-        return bool(run.text == row["capital"])
+        return bool(run.text == row["capital"] and row["also"].pop(0) and row["also"][0]["x"].pop())
 
     frame = ask(inputs=rows, score={"tidy": tidy, "later": lambda run, row: row["capital"] == " Paris "}).frame
     assert frame["score_tidy"].tolist() == frame["score_later"].tolist() == [1, 1]
     assert frame["input_capital"].tolist() == [" Paris "] * 2
-    assert rows == [{"country": "France", "capital": " Paris "}]
+    assert rows == given
 
 
 def test_a_row_that_may_be_left_out_is_given(ask: Any) -> None:
