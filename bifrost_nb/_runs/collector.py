@@ -194,14 +194,14 @@ class Collector:
     def _expects_choices(self) -> bool:
         return True
 
-    def feed(self, payloads: Sequence[bytes], at_ms: float) -> Pieces:
+    def feed(self, payloads: Sequence[bytes], at_ms: float, pieces: Pieces | None = None) -> Pieces:
         """The event payloads of one block of bytes that arrived at `at_ms`.
 
         Raises GatewayError for an error frame and ProtocolError for a payload that is no JSON object; what came
-        before stays in the run.
+        before stays in the run, and in `pieces` if those are given.
         """
         self._streamed = True
-        pieces = Pieces(at_ms)
+        pieces = Pieces(at_ms) if pieces is None else pieces
         try:
             self._feed(payloads, pieces)
         except (GatewayError, StreamInterrupted):

@@ -100,9 +100,21 @@ def test_what_is_added_to_a_whole_answer_is_passed_over(log: RunLog, garbage: by
     assert (run.status, run.response, run.total_tokens, pieces) == ("ok", "hello", 34, ["hello"])
 
 
+@pytest.mark.parametrize("last", [{"error": {"message": "boom", "type": "server_error"}}, b"{", chunk(None, "error")])
+def test_what_came_with_an_error_is_read_before_it(log: RunLog, last: Any) -> None:
+    """A text that arrives in one packet with the error behind it is handed on, as one that came before it is."""
+    pieces = list[str]()
+    with client_of(log, {CHAT: streamed(events(chunk("hel"), chunk("lo"), last))}) as client:
+        stream = client.stream_chat("azure/large", "Hi")
+        with pytest.raises(bf.BifrostError), stream:
+            for piece in stream:
+                pieces.append(piece)
+    assert ("".join(pieces), stream.run.response) == ("hello", "hello")
+
+
 def test_an_end_mark_alone_is_no_answer(log: RunLog) -> None:
     """Nothing came: it is no empty answer that a comparison would keep."""
-    with pytest.raises(bf.StreamInterrupted) as caught:
+    with pytest.raises(bf.StreamInterrupted, match=r"no finish reason came\.") as caught:
         chatted(log, events())
     assert caught.value.run is not None
     assert (caught.value.run.status, caught.value.run.response) == ("truncated", None)

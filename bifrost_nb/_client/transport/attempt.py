@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +85,8 @@ async def attempt(
             raise (deadline.passed() if late else mapped(error, base_url, collector.received, limits.connect)) from None
     if not collector.complete:
         raise StreamInterrupted(
-            "The stream ended before the answer was complete: no finish reason and no [DONE] came.",
+            "The stream ended before the answer was complete: no finish reason"
+            f"{'' if collector.done else ' and no [DONE]'} came.",
             hint="The text so far is in .text; the provider or a proxy closed the connection.",
         )
     collector.check_choices()
@@ -104,17 +105,23 @@ async def _read_stream(
         taken, waiting = counted(taken, block), decoder.waiting
         payloads = decoder.feed(block)
         try:
-            pieces = collector.feed(payloads, 1000 * (now - began))
+            _feed(collector, payloads, 1000 * (now - began), sink)
         except (GatewayError, StreamInterrupted):
             if not any(map(is_done, payloads)):
                 await _after_error(rest, decoder, collector)
             raise
         if payloads or decoder.waiting > waiting:
             deadline.heard(now, collector.ended, collector.finished)
-        if pieces and sink is not None:
-            sink(collector.run, pieces)
     with suppress(ProtocolError):  # an event that was cut off: the answer is not complete
-        pieces = collector.feed(decoder.end(), 1000 * (time.monotonic() - began))
+        _feed(collector, decoder.end(), 1000 * (time.monotonic() - began), sink)
+
+
+def _feed(collector: Collector, payloads: Sequence[bytes], at_ms: float, sink: Sink | None) -> None:
+    """What came together is handed on together, also before an error that came with it."""
+    pieces = Pieces(at_ms)
+    try:
+        collector.feed(payloads, at_ms, pieces)
+    finally:
         if pieces and sink is not None:
             sink(collector.run, pieces)
 
