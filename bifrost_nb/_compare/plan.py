@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -268,6 +268,7 @@ def make_plan(
     for who in asked:
         check_columns_of(who.parameters, rows)
     _check_number(len(prompts) * len(asked) * repeats)
+    _check_variants(prompts, asked)
     contents = dict(zip(asked, _contents(client, asked, stream, prompts[0]), strict=True))
     trials = tuple(
         trial
@@ -294,6 +295,17 @@ def make_plan(
     )
     _check_calls(client, plan)
     return plan
+
+
+def _check_variants(prompts: Iterable[PlannedPrompt], asked: Iterable[AskedDeployment]) -> None:
+    """Raises ConfigurationError where two variants have one name, by which everything tells them apart."""
+    templates = dict.fromkeys(prompt.template for prompt in prompts)
+    names = Counter(f"{who.name}{SEPARATOR}{template}" for who in asked for template in templates)
+    for name, count in names.items():
+        if count > 1:
+            raise ConfigurationError(
+                f"{count} variants are called {quoted(name)}.", hint="Give a deployment or a template another name."
+            )
 
 
 def _trials(

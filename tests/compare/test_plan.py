@@ -178,6 +178,13 @@ def test_each_deployment_has_its_own_settings() -> None:
         ({"deployments": []}, "no deployment"),
         ({"deployments": ["fast"]}, "does not say provider and model"),
         ({"deployments": [A, A]}, "2 deployments are called 'azure/a'"),
+        (
+            {
+                "deployments": [{"deployment": A, "name": "a"}, {"deployment": A, "name": "a · b"}],
+                "prompt": {"b · c": "x {{topic}}", "c": "y {{topic}}"},
+            },
+            "2 variants are called 'a · b · c'",
+        ),
         ({"deployments": [{"name": "x"}]}, "'provider/model'"),
         ({"deployments": [{"deployment": A, "temprature": 1}]}, "temperature"),
         ({"deployments": [{"deployment": A, "prompt_id": "x"}]}, "prompt_id"),
