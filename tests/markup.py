@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
+from bifrost_nb._display.html import REVERSED_IN_DARK
 from bifrost_nb._display.markdown import ATTRIBUTES, ELEMENTS
 
 __all__ = ["Reader", "read"]
@@ -49,7 +50,7 @@ class Reader(HTMLParser):
             self.open.append(tag)
 
     def _check_style(self, style: str) -> None:
-        for declaration in filter(None, (part.strip() for part in style.split(";"))):
+        for declaration in filter(None, (part.strip() for part in style.replace(REVERSED_IN_DARK, "").split(";"))):
             name, _, value = declaration.partition(":")
             if name.strip() not in _STYLE or "url" in value or "var(" in value or "expression" in value:
                 self.errors.append(f"style {declaration}")

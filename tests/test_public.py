@@ -126,6 +126,7 @@ DOORS = {  # (part, part it imports when a function is called) -> why this runs 
     ("_load", "_foreground"): "load_curve waits in the cell's thread",
     ("_load", "charts"): ".plot",
     ("charts", "_numbers"): "how many runs tell a p95",
+    ("charts", "_display"): "how a page shows what has a light ground",
     ("charts", "_compare"): "a score's mean and interval are those of the summary",
     ("_notebook", "scorers"): "%%bifrost --score contains:column",
     ("_notebook", "_simulator"): "the embedded gateway's deployments, for completion",

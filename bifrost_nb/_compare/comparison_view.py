@@ -107,15 +107,15 @@ def _total(row: Row) -> str:
 COLUMNS = (
     _TableColumn("asked → served", _who),
     _TableColumn("runs", _runs),
+    _TableColumn("by fallback", _fallbacks),
     _TableColumn("$ per 1,000", _per_1000, "cost_usd_mean"),
     _TableColumn("cost in all", _total),  # both of money in sight where the page is narrow
     _TableColumn("total p50", _figure("total_ms_p50", "total_ms"), "total_ms_p50"),
     _TableColumn("p95", _p95, "total_ms_p95"),
     _TableColumn("first text p50", _figure("ttft_ms_p50", "ttft_ms"), "ttft_ms_p50"),
     _TableColumn("tokens/s", lambda row: amount(_known(row.tokens_per_s_p50), "number"), "tokens_per_s_p50"),
-    _TableColumn("by fallback", _fallbacks),
 )
-"""The last one where some fallback answered, or nobody knows: a column of 0 % would push others off a narrow page."""
+"""The third one where some fallback answered, or nobody knows: a column of 0 % would push others off a narrow page."""
 
 
 def _columns(table: pd.DataFrame) -> list[_TableColumn]:
@@ -124,8 +124,8 @@ def _columns(table: pd.DataFrame) -> list[_TableColumn]:
     judged = [name for name in names if is_score(name)]
     scores = [_TableColumn(name.removeprefix("score_"), _score(name), f"{name}_mean") for name in judged]
     shares = table["fallback_share"][table["ok"] > 0]
-    rest = COLUMNS[2:] if (shares.isna() | (shares.fillna(0.0) > 0)).any() else COLUMNS[2:-1]
-    return [*COLUMNS[:2], *scores, *rest]
+    first = COLUMNS[:3] if (shares.isna() | (shares.fillna(0.0) > 0)).any() else COLUMNS[:2]
+    return [*first, *scores, *COLUMNS[3:]]
 
 
 def _score(name: str) -> Callable[[Row], str]:
@@ -153,10 +153,15 @@ def as_text(comparison: Comparison, width: int | None = None) -> str:
     lines: list[str] = []
     for places in _that_fit(widths, width):
         lines += [""] if lines else []
-        lines += ["  ".join(row[place].ljust(widths[place]) for place in places).rstrip() for row in rows]
+        lines += ["  ".join(_aligned(row[place], place, widths[place]) for place in places).rstrip() for row in rows]
     if comparison.decision is not None:
         lines += [plain(comparison.decision.verdict)]
     return "\n".join([_head(comparison), "", *lines, *("! " + plain(note) for note in _notes(comparison))])
+
+
+def _aligned(told: str, place: int, width: int) -> str:
+    """Figures end below each other, as in the table of a page; the first two columns are words."""
+    return told.ljust(width) if place < 2 else told.rjust(width)
 
 
 def _that_fit(widths: Sequence[int], width: int | None) -> list[list[int]]:
@@ -178,7 +183,8 @@ def as_html(comparison: Comparison, keep: Callable[[str], str] | None = None) ->
     shown = table(rows, [column.title for column in columns], label="Summary", figures=range(2, len(columns)))
     notes = "".join(note(plain(each)) for each in _notes(comparison, keep))
     found = comparison.decision
-    decision = "" if found is None else f"<div><strong>{escape(plain(found.verdict))}</strong></div>"
+    told = "" if found is None else f"<strong>{escape(plain(found.verdict))}</strong>"
+    decision = told and f'<div style="overflow-wrap:anywhere">{told}</div>'
     return f"<div><div><b>{escape(_head(comparison))}</b></div>{shown}{decision}{notes}</div>"
 
 

@@ -181,16 +181,15 @@ class Difference:
         return f"Difference({self.a!r}, {self.b!r}, {self.metric!r}): {self.verdict}"
 
     def _repr_html_(self) -> str:
-        from .._display.html import text
+        from .._display.html import verdict
 
-        asked = f"{self.a} against {self.b}, {self.metric}"
-        return f"<p><strong>{text(asked)}</strong><br>{text(self.verdict)}</p>"
+        return verdict(f"{self.a} against {self.b}, {self.metric}", self.verdict)
 
 
 def rare_kind(inputs: int) -> str:
     """What a mean of so few inputs may not have met."""
     rare = math.ceil(1 / (1 - 0.05 ** (1 / inputs)))  # what one sample of so many in twenty has none of
-    return f"A mean depends on the dearest inputs, and {inputs} inputs may hold none of a kind that is 1 in {rare}"
+    return f"A mean depends on the dearest inputs, and a kind that is 1 input in {rare} may be missing among {inputs}"
 
 
 class _Question(NamedTuple):

@@ -92,7 +92,7 @@ class DryRun:
         frame = self.frame
         nothing = ["minutes"] if frame["minutes"].isna().all() else []  # the sentence says that the time is unknown
         nothing += ["too_long"] if frame["too_long"].eq(0).fillna(value=False).all() else []
-        shown = frame.drop(columns=nothing)
+        shown = frame[_FIRST].join(frame.drop(columns=[*_FIRST, *nothing]))  # money in sight on a narrow page
         shown = shown.astype(object).where(shown.notna(), None)
         for name in shown.columns:
             if name.endswith("_usd"):
@@ -217,6 +217,8 @@ def _row(
     }
 
 
+_FIRST = ["deployment", "cells", "recorded", "to_send", "cost_low_usd", "cost_high_usd"]
+"""Columns of the table for people, before the others."""
 _LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 """Of an answer's length, by the APIs' names for it."""
 _READ = {"tools", "response_format", "text"}

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["Best", "best", "differences", "equal_confidence", "shared_confidence", "table_of", "unanswered"]
 
 _COLUMNS = (
-    *("a", "b", "metric", "statistic", "estimate", "low", "high", "n"),
-    *("better", "worse", "same", "p_value", "p_adjusted", "outcome", "winner", "verdict"),
+    *("a", "b", "outcome", "winner", "metric", "statistic", "estimate", "low", "high", "n"),
+    *("better", "worse", "same", "p_value", "p_adjusted", "verdict"),
 )
+"""Who won stands beside the names, so that it is in sight: the table is wider than most pages."""
 MOST_NAMED = 4
 """So many names stand in a list of a sentence; who they all are is in the table of differences."""
 _LIMITS = ("max_cost_usd_per_1000", "max_p50_ms", "max_p95_ms")
@@ -94,9 +95,9 @@ class Best:
         return f"Best({self.metric!r}): {self.verdict}"
 
     def _repr_html_(self) -> str:
-        from .._display.html import text
+        from .._display.html import verdict
 
-        return f"<p><strong>Best in {text(self.metric)}</strong><br>{text(self.verdict)}</p>"
+        return verdict(f"Best in {self.metric}", self.verdict)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -97,9 +97,9 @@ class Decision:
         return f"Decision({self.metric!r}): {self.verdict}"
 
     def _repr_html_(self) -> str:
-        from .._display.html import text
+        from .._display.html import verdict
 
-        return f"<p><strong>Decision by {text(self.metric)}</strong><br>{text(self.verdict)}</p>"
+        return verdict(f"Decision by {self.metric}", self.verdict)
 
 
 class Looks:

@@ -14,16 +14,40 @@ from html import escape
 
 from .._safe_text import plain
 
-__all__ = ["BLUE", "CELL", "RED", "RULE", "Markup", "displayable", "note", "table", "text"]
+__all__ = [
+    "BLUE",
+    "CELL",
+    "RED",
+    "REVERSED_IN_DARK",
+    "RULE",
+    "Markup",
+    "displayable",
+    "figure_columns",
+    "note",
+    "table",
+    "text",
+    "verdict",
+]
 
 RULE = "rgba(128,128,128,0.5)"
 """The colour of rules and boxes, on light and on dark ground."""
 BLUE, RED = "#0072B2", "#d1242f"
 """Bars, and what went wrong: both can be told apart and read on light and on dark ground."""
-CELL = f"border:1px solid {RULE};padding:3px 8px;vertical-align:top;text-align:"
+CELL = f"border:1px solid {RULE};padding:3px 6px;vertical-align:top;text-align:"
 """The style of a cell, of our own tables and of those in answers; the alignment goes behind it."""
-_FIGURE = re.compile(r"[<≥≤±+−-]?\s?\$?\d[\d,]*(\.\d+)?(e[+-]?\d+)?\s?(%|ms|s|min|h|USD)?")
+REVERSED_IN_DARK = (
+    ";--bf-dark:clamp(0,var(--jp-shadow-base-lightness,0) - 15,1)"
+    ";filter:invert(calc(.93*var(--bf-dark))) hue-rotate(calc(180deg*var(--bf-dark)))"
+)
+"""For what has a light ground of its own: white becomes #121212, a colour keeps its hue, in JupyterLab's dark themes.
+
+The theme is told by the one of its variables that is a number: 0 in the light one, 32 in the dark ones. A page without
+it, or which allows no filters, shows it as it is.
+"""
+_FIGURE = re.compile(r"n < \d+|[<≥≤±+−-]?\s?\$?\d[\d,]*(\.\d+)?(e[+-]?\d+)?\s?(%|ms|s|min|h|USD)?")
 _UNKNOWN = ("–", "")
+_ENDLESS = re.compile(r"[^\s<>/.:?-]{30}")
+"""A piece of a word that no browser would break, so long that it would push other columns off the page."""
 
 
 class Markup(str):
@@ -66,7 +90,7 @@ def table(
     takes the page's width and breaks long words, for whole answers; `widths` are those of the columns, in CSS.
     """
     lines = [list(row) for row in rows]
-    right = _figures(lines) if figures is None else figures
+    right = figure_columns(lines) if figures is None else figures
     more = ";overflow-wrap:anywhere" if wide else ""
 
     def style(place: int) -> str:
@@ -74,10 +98,11 @@ def table(
         return f"{CELL}{'right' if place in right else 'left'}{more}{width}"
 
     def row(cells: Sequence[object]) -> str:
-        first = f'<th scope="row" style="{style(0)};font-weight:400">{_cell(cells[0])}</th>' if titles else ""
+        look = f"{style(0)};font-weight:400{_broken(cells[0])}"
+        first = f'<th scope="row" style="{look}">{_cell(cells[0])}</th>' if titles else ""
         rest = [
-            # a figure and its unit stay in one line
-            (style(at) + (";white-space:nowrap" if at in right and figures is None else ""), cell)
+            # a figure and its unit stay in one line, an endless name does not
+            (style(at) + (";white-space:nowrap" if at in right and figures is None else _broken(cell)), cell)
             for at, cell in enumerate(cells)
         ][1 if titles else 0 :]
         return f"<tr>{first}" + "".join(f'<td style="{look}">{_cell(cell)}</td>' for look, cell in rest) + "</tr>"
@@ -104,6 +129,11 @@ def pictures_html(urls: Iterable[str], said: str = "a picture of the prompt") ->
     )
 
 
+def verdict(title: str, sentence: str) -> Markup:
+    """A heading and what was found; names in them may be longer than a line."""
+    return Markup(f'<p style="overflow-wrap:anywhere"><strong>{text(title)}</strong><br>{text(sentence)}</p>')
+
+
 def note(content: object) -> Markup:
     """What a reader must not overlook, in a box with a red edge."""
     edge = f"border-left:3px solid {RED};padding:2px 8px;margin:4px 0;overflow-wrap:anywhere"
@@ -114,12 +144,17 @@ def _cell(content: object) -> str:
     return content if isinstance(content, Markup) else text(content)
 
 
+def _broken(content: object) -> str:
+    said = re.sub("<[^>]*>", "", content) if isinstance(content, Markup) else str(content)
+    return ";overflow-wrap:break-word;max-width:24em" if _ENDLESS.search(said) else ""
+
+
 def _heading(content: object) -> str:
     """A column's name, which may break behind its underscores: ``max_completion_tokens`` over figures of one digit."""
     return _cell(content) if isinstance(content, Markup) else text(content).replace("_", "_<wbr>")
 
 
-def _figures(rows: Sequence[Sequence[object]]) -> set[int]:
+def figure_columns(rows: Sequence[Sequence[object]]) -> set[int]:
     """The columns in which every known cell is a number, with a unit or without."""
     found = set()
     for place in range(max(map(len, rows), default=0)):

@@ -15,7 +15,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from .html import CELL, displayable, text
+from .html import CELL, REVERSED_IN_DARK, displayable, text
 from .math import CLOSING, add_formulas
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ _BLOCK = (
 )
 _PRE = f"background:rgba(128,128,128,0.12);{_BLOCK}"
 """Text of one colour takes the theme's, on a ground that lets the theme's through."""
-_COLOURED = f"background:#f6f8fa;color:#1f2328;{_BLOCK}"
-"""Coloured code has colours for a light ground, so it brings that ground, also into a dark theme."""
+_COLOURED = f"background:#f6f8fa;color:#1f2328;{_BLOCK}{REVERSED_IN_DARK}"
+"""Coloured code has colours for a light ground, so it brings that ground."""
 _HEADINGS = {"h1": "1.35em", "h2": "1.25em", "h3": "1.15em", "h4": "1.05em", "h5": "1em", "h6": "1em"}
 # By name, not by guessing: lexers of rare languages have had patterns that take minutes on planted text.
 _LANGUAGES = frozenset(

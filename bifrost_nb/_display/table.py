@@ -44,9 +44,18 @@ class Table(list[dict[str, Any]]):
         return pd.DataFrame(list(self), columns=self.columns)
 
     def __repr__(self) -> str:
-        rows = [self.columns, *(self._cells(row) for row in self)]
+        from .html import figure_columns
+
+        cells = [self._cells(row) for row in self]
+        rows, right = [self.columns, *cells], figure_columns(cells)
         widths = [max(len(row[place]) for row in rows) for place in range(len(self.columns))]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        lines = [
+            "  ".join(
+                row[place].rjust(width) if place in right else row[place].ljust(width)
+                for place, width in enumerate(widths)
+            ).rstrip()
+            for row in rows
+        ]
         return "\n".join([*([self.title] if self.title else []), *lines])
 
     def _repr_html_(self) -> str:

@@ -142,9 +142,7 @@ def _charts(comparison: Comparison) -> Iterator[str]:
         except BifrostError:  # nothing to draw: no scores, no known cost
             continue
         axes.figure.set_dpi(150)
-        shown = axes._repr_mimebundle_()[0]  # on the page's own ground, which may be light or dark
-        words, address = escape(plain(shown["text/plain"])), shown["image/png"]
-        yield f'<figure><img alt="{words}" src="data:image/png;base64,{address}"></figure>'
+        yield f"<figure>{axes._repr_mimebundle_()[0]['text/html']}</figure>"
 
 
 def _provenance(comparison: Comparison) -> str:

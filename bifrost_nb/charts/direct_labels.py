@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .label_grid import CELL, NamedSeries, fill, free, pixels_of, sums_of, taken_cells
-from .style import ShownAxes
+from .style import ShownAxes, as_ink
 
 __all__ = ["DIRECT", "label_at_end", "label_directly", "label_in_corner"]
 
@@ -92,7 +92,7 @@ def label_in_corner(ax: Axes, drawn: Sequence[NamedSeries]) -> bool:
     handles, every = ax.get_legend_handles_labels()
     if len(every) != len(labels):  # something was there before, which a legend of all names too
         return False
-    colours = [one.colour for one in drawn if one.label]
+    colours = [as_ink(one.colour) for one in drawn if one.label]
     for wider in WIDTHS:
         _widen(ax, left, left + wider * (right - left))
         sums = sums_of(taken_cells(ax, drawn))
@@ -133,7 +133,7 @@ def label_at_end(ax: Axes, drawn: Sequence[NamedSeries]) -> bool:
         line["relpos"] = (0, 0.5)  # it ends before the name, not under it
         ax.annotate(
             one.label, end, xytext=(1.02, height), textcoords="axes fraction", ha="left", va="center",
-            fontsize="small", color=one.colour, gid=DIRECT, arrowprops=line,
+            fontsize="small", color=as_ink(one.colour), gid=DIRECT, arrowprops=line,
         )  # fmt: skip
     return True
 
@@ -259,6 +259,6 @@ def _write(ax: Axes, one: NamedSeries, place: _LabelPlace) -> None:
     leader = {"arrowstyle": "-", "color": one.colour, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 4}
     ax.annotate(
         one.label, tuple(at), xytext=((left - x) * points, (low - y) * points), textcoords="offset points",
-        ha="left", va="bottom", fontsize="small", color=one.colour, gid=DIRECT,
+        ha="left", va="bottom", fontsize="small", color=as_ink(one.colour), gid=DIRECT,
         arrowprops=leader if far else None,
     )  # fmt: skip

@@ -13,7 +13,7 @@ from ..errors import ConfigurationError
 from .direct_labels import label_at_end, label_directly
 from .label_grid import NamedSeries
 from .runs import checked, clean, series
-from .style import ON_FILL, as_label, axes, describe, empty, legend_below, name_rows, styles
+from .style import as_label, axes, describe, empty, legend_below, name_rows, styles
 
 __all__ = ["agreement", "scores", "tradeoff"]
 
@@ -139,8 +139,15 @@ def agreement(found: Any, ax: Axes | None = None) -> Axes:
 
         charts.agreement(comparison.agreement("score_brief", "score_mentions"))
 
-    `found` is what `comparison.agreement` returned. Draws into `ax`.
+    `found` is what `comparison.agreement` returned. Draws into `ax`. Raises ConfigurationError for anything else.
     """
+    from .._compare.agreement import Agreement
+
+    if not isinstance(found, Agreement):
+        raise ConfigurationError(
+            f"charts.agreement draws what comparison.agreement(...) returned, not {type(found).__name__}.",
+            hint='Of a comparison there is comparison.plot.agreement("score_brief", "score_mentions").',
+        )
     counts = found.confusion
     ax = axes(ax, "")
     kappa = "" if found.kappa != found.kappa else f", kappa {found.kappa:.2f}"
@@ -161,7 +168,7 @@ def agreement(found: Any, ax: Axes | None = None) -> Axes:
         weight = "bold" if row == column else "normal"
         shown = f"{int(count):,}"
         colour = "black" if light else "white"
-        ax.text(column, row, shown, ha="center", va="center", color=colour, weight=weight, gid=ON_FILL)
+        ax.text(column, row, shown, ha="center", va="center", color=colour, weight=weight)
     names = [as_label(f"{name:g}" if isinstance(name, float) else name) for name in counts.index]
     ax.set_xticks(range(len(names)), names)
     ax.set_yticks(range(len(names)), names)

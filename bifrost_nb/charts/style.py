@@ -10,27 +10,24 @@ import io
 import re
 import threading
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from html import escape
 from typing import Any, NamedTuple
 
-from matplotlib.artist import Artist
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.spines import Spine
-from matplotlib.text import Text
 from matplotlib.transforms import ScaledTranslation
 
 __all__ = [
     "HEIGHT",
-    "ON_FILL",
     "ShownAxes",
     "Style",
+    "as_ink",
     "as_label",
     "axes",
     "describe",
@@ -57,7 +54,7 @@ class Style(NamedTuple):
 
 
 # After Okabe and Ito, whose colours colour-blind readers can tell apart; some are darker or lighter than theirs, so
-# that each has a contrast of 3 to a white and to a dark ground.
+# that each has a contrast of 3 to white, and to a dark ground where they are shown reversed.
 _STYLES = (
     Style("#1F78B4", "-", "o", "///"),
     Style("#D55E00", "--", "s", "\\\\\\"),
@@ -68,10 +65,6 @@ _STYLES = (
     Style("#7A7A7A", (0, (3, 1, 1, 1)), "X", "---"),
     Style("#A0694B", (0, (8, 3)), "*", "|||"),
 )
-_INK = "#808080"
-"""Words and axes on a ground that may be white or black: a contrast of 3.9 to the one, of 4.9 to the other."""
-ON_FILL = "bifrost-on-fill"
-"""The gid of text that stands on a fill of its own and keeps its colour on every ground."""
 HEIGHT = 4.5
 """Inches of a figure of our own, before its legend makes it higher."""
 _LINE, _LONGEST = 36, 144
@@ -83,8 +76,8 @@ _PIECES = re.compile(rf".{{1,{_LINE}}}$|.{{{_LINE // 2},{_LINE - 1}}}[-/._: ]|.{
 class ShownAxes(Axes):
     """Axes of a figure without pyplot, which a notebook would otherwise show as text.
 
-    A notebook shows them on the page's own ground, in an ink that can be read on light and on dark; the figure itself,
-    as it is saved to a file, is black on white as matplotlib makes it.
+    The picture has its own ground, so that its words can be read on any page and wherever it is copied: no one ink has
+    a contrast of 4.5 to both white and black. A dark theme of JupyterLab shows a light one reversed.
     """
 
     bifrost_words = ""
@@ -94,15 +87,17 @@ class ShownAxes(Axes):
         figure = self.figure
         assert isinstance(figure, Figure), "these axes are made with their figure"  # noqa: S101 - for the type checker
         buffer = io.BytesIO()
-        with _on_any_ground(figure):
-            figure.savefig(buffer, format="png", transparent=True)
+        figure.savefig(buffer, format="png", transparent=False)
         return buffer.getvalue()
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
         """The picture with its words: JupyterLab reads alternative text from HTML only, nbconvert from the metadata."""
+        from .._display.html import REVERSED_IN_DARK
+
         words = self._words()
         picture = base64.b64encode(self._repr_png_()).decode()
-        image = f'<img alt="{escape(words)}" style="max-width:100%" src="data:image/png;base64,{picture}">'
+        look = "max-width:100%" + (REVERSED_IN_DARK if _light(self.figure.get_facecolor()) > 0.5 else "")
+        image = f'<img alt="{escape(words)}" style="{look}" src="data:image/png;base64,{picture}">'
         return {"text/plain": words, "text/html": image, "image/png": picture}, {"image/png": {"alt": words}}
 
     def _words(self) -> str:
@@ -112,34 +107,21 @@ class ShownAxes(Axes):
             text.get_text().strip() for text in self.texts if text.get_text().strip()
         )
         said = f"Chart: {title} ({labels})" + (f". {told}" if told else "")
-        return " ".join(said.replace("\\$", "$").replace("\u200b", "").split())[:2_000]
+        return " ".join(_printable(said.replace("\\$", "$").replace("\u200b", "")).split())[:2_000]
 
 
-@contextmanager
-def _on_any_ground(figure: Figure) -> Iterator[None]:
-    """Neutral words, ticks and frames in one ink while the figure is drawn; colours of data and of users stay."""
-    changed: list[tuple[Any, str, Any]] = []
-    for artist in figure.findobj(_is_frame):
-        kind = {Spine: "edgecolor", Line2D: "markeredgecolor"}.get(type(artist), "color")
-        old = getattr(artist, f"get_{kind}")()
-        if artist.get_gid() != ON_FILL and _neutral(old):
-            changed.append((artist, kind, old))
-            getattr(artist, f"set_{kind}")(_INK)
-    try:
-        yield
-    finally:
-        for artist, kind, old in changed:
-            getattr(artist, f"set_{kind}")(old)
+def as_ink(colour: str) -> str:
+    """`colour` for words: as it is, or darker until small words can be read on white, with a contrast of 4.6."""
+    parts = np.array(to_rgb(colour))
+    shades = (to_hex(tuple(parts * (1 - step / 100))) for step in range(100))
+    return next(shade for shade in shades if 1.05 / (_light(shade) + 0.05) >= 4.6)
 
 
-def _is_frame(artist: Artist) -> bool:
-    """Words, the axes' frame, and ticks, which matplotlib draws as the markers TICKLEFT to TICKDOWN of lines."""
-    return isinstance(artist, Text | Spine) or (isinstance(artist, Line2D) and artist.get_marker() in (0, 1, 2, 3))
-
-
-def _neutral(colour: Any) -> bool:
-    red, green, blue = to_rgb(colour)
-    return max(red, green, blue) - min(red, green, blue) < 0.05
+def _light(colour: Any) -> float:
+    """The relative luminance of WCAG 2."""
+    parts = np.array(to_rgb(colour))
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
 
 
 def describe(ax: Axes, words: str) -> None:
@@ -259,8 +241,13 @@ def as_label(name: object) -> str:
 
     matplotlib would set ``$...$`` as a formula and hide a leading underscore.
     """
-    shown = "".join(sign if sign.isprintable() else " " for sign in str(name))
+    shown = _printable(str(name))
     if len(shown) > _LONGEST:
         shown = f"{shown[: _LONGEST // 2]}…{shown[-_LONGEST // 2 :]}"
     shown = "\n".join(_PIECES.findall(shown)).replace("$", r"\$")
     return "\u200b" + shown if shown.startswith("_") else shown
+
+
+def _printable(text: str) -> str:
+    """Without control characters and what turns the direction of words round."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)

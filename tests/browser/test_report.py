@@ -161,6 +161,7 @@ def test_twenty_variants_with_long_names(
     gateway.script([{"deployment": "azure/large", "text": "A leaf."}, {"text": "No idea."}])
     long = "eu-west-production-gpt-4o-mini-2024-07-18-customer-support"
     names = [f"{'azure' if place % 2 else 'openai'}/{long}-{place:02}" for place in range(20)]
+    names[-1] = "azure/" + "withoutanybreak" * 8
     asked = [
         {"deployment": "azure/large" if place < 6 else "azure/fast", "name": name} for place, name in enumerate(names)
     ]

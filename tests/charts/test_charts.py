@@ -25,6 +25,8 @@ from bifrost_nb.charts import style
 from bifrost_nb.charts.anatomy import PARTS
 from bifrost_nb.charts.direct_labels import DIRECT
 from bifrost_nb.charts.runs import _OUTCOMES
+from bifrost_nb.charts.scores import FRONTIER
+from tests.colours import contrast, reversed_colour
 from tests.compare.frames import calls, frame, times
 from tests.thorough import some_of, thorough
 
@@ -254,32 +256,35 @@ assert len({style.colour for style in list(seen.values())[:8]}) == 8
 
 
 def test_every_colour_is_seen_on_light_and_on_dark() -> None:
-    """Each line and bar has a contrast of 3 to white and to JupyterLab's dark ground, the ink one of 3.9."""
-
-    def light(colour: str) -> float:
-        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)]
-        return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
-
+    """Lines and bars have a contrast of 3 to their ground, words in their colours one of 4.5; reversed, too."""
     colours = {one.colour for one in style._STYLES} | {one for one, _ in [*_OUTCOMES.values(), *PARTS.values()]}
-    for colour, least in [*((one, 3.0) for one in colours), (style._INK, 3.9)]:
-        assert 1.05 / (light(colour) + 0.05) >= least, colour
-        assert (light(colour) + 0.05) / (light("#111111") + 0.05) >= least, colour
+    drawn = [(one, 3.0) for one in colours] + [(style.as_ink(one), 4.5) for one in (*colours, FRONTIER, "#666666")]
+    for colour, least in [*drawn, ("#000000", 4.5)]:
+        assert contrast(colour, "#ffffff") >= least, colour
+        assert contrast(reversed_colour(colour), reversed_colour("#ffffff")) >= least, colour
 
 
 @pytest.mark.parametrize("name", some_of(CHARTS))
-def test_a_picture_has_words_and_the_ground_of_its_page(name: str, runs: pd.DataFrame) -> None:
-    """Shown, a chart is transparent, without black ink, and has alternative text; saved it is as matplotlib has it."""
+def test_a_picture_has_words_and_a_ground_of_its_own(name: str, runs: pd.DataFrame) -> None:
+    """Each word has a contrast of 4.5 to the ground, which a dark page reverses; there is alternative text."""
     ax = getattr(charts, name)(runs)
     bundle, metadata = ax._repr_mimebundle_()
     pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(bundle["image/png"]))).convert("RGBA"))
-    assert pixels[0, 0, 3] == 0
-    assert not ((pixels[..., :3].max(axis=-1) < 50) & (pixels[..., 3] > 200)).any()
-    words = metadata["image/png"]["alt"]
-    assert words.startswith(f"Chart: {ax.get_title()} (")
-    assert bundle["text/plain"] == words
-    assert bundle["text/html"].startswith(f'<img alt="{html.escape(words)}"')
-    assert ax.title.get_color() == "black"
-    assert ax.figure.get_facecolor() == (1, 1, 1, 1)
+    assert pixels[0, 0].tolist() == [255] * 4
+    words = {one.get_text(): contrast(to_rgb(one.get_color()), "#ffffff") for one in ax.figure.findobj(Text)}
+    assert min(words.values()) >= 4.5, words
+    told = metadata["image/png"]["alt"]
+    assert told.startswith(f"Chart: {ax.get_title()} (")
+    assert bundle["text/plain"] == told
+    assert bundle["text/html"].startswith(f'<img alt="{html.escape(told)}"')
+    assert "filter:invert" in bundle["text/html"]
+
+
+def test_a_dark_figure_is_not_reversed(runs: pd.DataFrame) -> None:
+    """Who has matplotlib draw on a dark ground gets that on every page."""
+    ax = charts.latency(runs)
+    ax.figure.set_facecolor("#111111")
+    assert "filter" not in ax._repr_mimebundle_()[0]["text/html"]
 
 
 def test_p50_and_p95_lie_on_their_curve(runs: pd.DataFrame) -> None:
@@ -306,9 +311,8 @@ def test_names_stand_beside_what_they_name(name: str) -> None:
     named = [text for text in ax.texts if text.get_gid() == DIRECT and text.get_text() != "efficient frontier"]
     assert sorted(text.get_text().partition("\n")[0] for text in named) == ["azure/fast", "azure/large", "openai/small"]
     for text in named:
-        assert (
-            text.get_color()
-            == charts.styles([text.get_text().partition("\n")[0]])[text.get_text().partition("\n")[0]].colour
+        assert text.get_color() == style.as_ink(
+            charts.styles([text.get_text().partition("\n")[0]])[text.get_text().partition("\n")[0]].colour
         )
     boxes = [Text.get_window_extent(text) for text in named]
     assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))

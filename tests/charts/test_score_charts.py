@@ -98,6 +98,14 @@ def test_agreement_shows_every_count() -> None:
     assert charts.agreement(nothing)._repr_png_().startswith(b"\x89PNG")
 
 
+def test_agreement_of_something_else_is_refused(runs: pd.DataFrame) -> None:
+    """One error says what to pass, whatever was given: a frame, a number, nothing."""
+    for other in (runs, 0.7, None):
+        with pytest.raises(ConfigurationError, match=r"what comparison\.agreement\(\.\.\.\) returned") as caught:
+            charts.agreement(other)
+        assert type(other).__name__ in str(caught.value)
+
+
 @pytest.mark.parametrize("hostile", ["$x^2$", "_hidden", "a" * 300, "\x1b[2J\u202e"])
 def test_hostile_names_do_no_harm(runs: pd.DataFrame, hostile: str) -> None:
     """A variant's name is a label and no formula."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import bifrost_nb
-from bifrost_nb._display.html import Markup, note, table, text
+from bifrost_nb._display.html import Markup, note, table, text, verdict
 from bifrost_nb._display.table import Table
 from tests.markup import read
 
@@ -32,7 +32,16 @@ def _alignments(html: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize(
-    "cells", [["12", "1,204"], ["$0.0021", "<$0.001"], ["1.3 s", "–"], ["98%", "100 %"], ["+0.12", "-3"], [1, 2.5]]
+    "cells",
+    [
+        ["12", "1,204"],
+        ["$0.0021", "<$0.001"],
+        ["1.3 s", "–"],
+        ["98%", "100 %"],
+        ["+0.12", "-3"],
+        [1, 2.5],
+        ["n < 20", "137 ms"],
+    ],
 )
 def test_figures_are_aligned_right(cells: list[object]) -> None:
     """A column of numbers, with a unit or an unknown among them, is aligned right together with its heading."""
@@ -56,6 +65,17 @@ def test_a_table_says_what_it_is() -> None:
     assert html.startswith('<div style="overflow-x:auto"><table')
 
 
+def test_an_endless_name_is_broken() -> None:
+    """A name that no browser would break leaves the page to the other columns; others stay as wide as they are."""
+    endless, usual = "azure/" + "averylongname" * 8, "anthropic/claude-sonnet-4-5 · with-an-example-and-more"
+    picture = Markup(f'<img alt="" src="data:image/png;base64,{"A" * 90}">')
+    broken, whole, shown = table([[endless], [usual], [picture]], figures=()).split("<tr>")[1:]
+    assert "max-width" in table([[endless, "1"]], titles=True)
+    assert "overflow-wrap:break-word;max-width" in broken
+    assert "max-width" not in whole + shown
+    assert 'style="overflow-wrap:anywhere"' in verdict(f"{endless} against b", "It is faster.")
+
+
 def test_no_style_needs_the_page() -> None:
     """Neither text colours nor grounds are set, so one table holds in light and dark themes, saved or exported."""
     html = table([["a", "1"]], ["b", "c"], label="x", wide=True, titles=True)
@@ -71,6 +91,12 @@ def test_nobody_else_builds_a_table(path: Path) -> None:
         assert not re.search(r"rgba\(128, ?128, ?128, ?0?\.[45]\)|border-left:3px|to_html\(index", source)
         if home != "_display/markdown.py":
             assert not re.search(r"<(table|tr|td|th)\b", source)
+
+
+def test_a_terminal_has_figures_below_each_other() -> None:
+    """As on a page, a column of numbers and its heading end at one edge."""
+    shown = Table(["of", "runs", "limit_usd"], [{"of": "a", "runs": 9}, {"of": "all", "runs": 1204}])
+    assert repr(shown) == "of   runs  limit_usd\na       9  –\nall  1204  –"
 
 
 def test_text_keeps_what_it_says() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from bifrost_nb._display.html import REVERSED_IN_DARK
 from bifrost_nb._display.markdown import code, preformatted, to_html
+from tests.colours import contrast, reversed_colour
 from tests.data.hostile import HOSTILE, LARGE
 from tests.markup import read
 from tests.thorough import thorough
@@ -107,6 +110,17 @@ def test_prices_are_not_formulas(answer: str) -> None:
 def test_formulas_reach_the_typesetter_whole(answer: str, formula: str) -> None:
     """A formula is one text node with its delimiters, untouched by Markdown."""
     assert formula in [data.strip() for _, data in read(to_html(answer)).nodes]
+
+
+def test_coloured_code_can_be_read_on_light_and_on_dark() -> None:
+    """Each colour has a contrast of 4.5 to its ground as it is, and where a dark page reverses both."""
+    html = code("# a\nx: int = f'{1}' + len(None)  # b\n@c\nclass D(E):\n    pass\n", "python")
+    assert REVERSED_IN_DARK in html
+    colours = {*re.findall(r"[;\" ]color: ?(#[0-9A-Fa-f]{6})", html)}
+    assert len(colours) >= 5
+    for colour in colours - {"#bbbbbb"}:  # of spaces
+        assert contrast(colour, "#f6f8fa") >= 4.5, colour
+        assert contrast(reversed_colour(colour), reversed_colour("#f6f8fa")) >= 4.5, colour
 
 
 def test_markdown_reads_well() -> None:

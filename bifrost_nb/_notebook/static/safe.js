@@ -10,7 +10,7 @@ const ELEMENTS = new Set(("a audio b blockquote br code del details div em hr im
 const ATTRIBUTES = new Set("alt aria-level controls dir href preload rel role src start style target".split(" "));
 const MEDIA = { img: /^data:image\/(png|jpeg|webp|gif);base64,[A-Za-z0-9+/]+={0,2}$/, audio: /^data:audio\/[a-z0-9]{2,8};base64,[A-Za-z0-9+/]+={0,2}$/ };
 const ADDRESS = /^(https?:\/\/|mailto:)/i;
-const OUTSIDE = /url\s*\(|expression|@import|position\s*:|\\|var\s*\(/i; // what a style could load, or where it could go
+const OUTSIDE = /url\s*\(|expression|@import|position\s*:|\\|var\s*\((?!--(jp-shadow-base-lightness|bf-dark)\b)/i; // what a style could load, or where it could go
 
 const place = (node, html) => {
   node.replaceChildren();
