@@ -49,6 +49,8 @@ __all__ = [
     "without_texts",
 ]
 
+_ANSWER = "overflow-x:auto;overflow-wrap:break-word"
+"""A long word is broken as in the live view, though not those of a table, which scrolls."""
 MOST_EVIDENCE = 500
 """Runs of one output that the notebook file keeps; the run log has all."""
 FORMS = ("md", "text", "json", "code")
@@ -108,7 +110,7 @@ def as_html(run: Run, form: str = "md") -> str:
 
     told = " · ".join(text(part) for part in parts(run))
     return (
-        f'{_asked_pictures([run])}<div style="overflow-x:auto">{answer_html(run, form)}</div>{_trouble_html(run)}'
+        f'{_asked_pictures([run])}<div style="{_ANSWER}">{answer_html(run, form)}</div>{_trouble_html(run)}'
         f'<div style="border-top:1px solid {RULE};margin:0.5em 0;padding:4px 0;{_SMALL}">{told}</div>'
     )
 
@@ -404,7 +406,7 @@ def _many_as_html(runs: Sequence[Run], form: str) -> str:
             f'<div style="{_CARD};{even};border:1px solid {RULE}" role="group">'
             f'<div style="padding:6px 10px;border-bottom:1px solid {RULE};overflow-wrap:anywhere">{head}'
             f'<div style="display:flex;flex-wrap:wrap;gap:0 14px;{_SMALL}">{"".join(facts)}</div></div>'
-            f'<div style="padding:2px 10px;overflow-x:auto">{answer_html(run, form)}{_trouble_html(run)}</div></div>'
+            f'<div style="padding:2px 10px;{_ANSWER}">{answer_html(run, form)}{_trouble_html(run)}</div></div>'
         )
     head = _asked_pictures(runs)
     return f'{head}<div style="display:flex;flex-wrap:wrap;gap:{_GAP}px;margin:4px 0">{"".join(cards)}</div>'

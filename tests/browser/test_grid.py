@@ -186,6 +186,9 @@ def test_scored_answers_of_eight_variants(lab: Notebook, pictures: Path) -> None
             root.get_by_role("checkbox", name=f"provider-{number}/").uncheck()
         root.get_by_label("Render Markdown").check()
         lab.until(lambda: rows.first.locator("strong").count() == 3, 30, "three rendered columns")
+        assert root.locator(".bifrost-g-scroll").evaluate("node => node.scrollWidth <= node.clientWidth"), (
+            "all in sight"
+        )
         root.get_by_text("Columns", exact=True).click()
     finally:
         lab.page.set_viewport_size({"width": 1280, "height": 900})

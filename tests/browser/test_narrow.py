@@ -76,7 +76,15 @@ def test_a_table_fits_a_narrow_page(shown: Shown, client: Client, pictures: Path
     assert page.locator("body").evaluate(SEEN) == heads
     assert heads[-1] == "tokens/s"
     rescued = compare(["azure/always-fails"], fallbacks=["azure/fast"], **asked)
-    assert "by fallback" in rescued._repr_html_()
+    page = shown(rescued._repr_html_(), OUTPUT[700])
+    assert "by fallback" in page.locator("body").evaluate(SEEN)
+    page = shown(compare(names, dry_run=True, fresh=True, **asked)._repr_html_(), OUTPUT[700])
+    assert "cost_high_usd" in page.locator("body").evaluate(SEEN)
+    endless = {"deployment": "azure/large", "name": "azure/" + "withoutanybreak" * 8}
+    both = compare([endless, "azure/fast"], **asked)
+    page = shown(both._repr_html_() + both.difference(endless["name"], "azure/fast")._repr_html_(), OUTPUT[700])
+    assert {"$ per 1,000", "cost in all"} <= set(page.locator("body").evaluate(SEEN))
+    assert page.evaluate("document.documentElement.scrollWidth") <= OUTPUT[700]
     assert "by fallback" in repr(rescued)
     assert "too_<wbr>long" not in compare(names, dry_run=True, fresh=True, **asked)._repr_html_()
 

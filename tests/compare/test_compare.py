@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from bifrost_nb import Client, ConfigurationError, LocalGateway, LogError, Run, RunLog, TemplateError, load_report
 from bifrost_nb._compare.compare import compare
 from bifrost_nb._compare.comparison import Comparison
+from bifrost_nb._compare.comparison_view import as_text
 from bifrost_nb._compare.dry_run import tokens_of
 from bifrost_nb._runs.columns import NAMES
 from bifrost_nb._runs.log.dataset import export_dataset
@@ -569,6 +570,14 @@ def test_hostile_names_and_answers_are_only_text(ask: Any, gateway: LocalGateway
     assert "<img" not in html
     assert "\x1b" not in html + repr(result)
     assert not re.search(r"<style|class=|var\(", html)
+
+
+def test_a_terminal_has_figures_below_each_other(ask: Any) -> None:
+    """In 80 columns, too: each figure ends where its heading does."""
+    head, _, *rows = as_text(ask([A, {"deployment": B, "name": "b"}]), 80).splitlines()[2:6]
+    for title in ("$ per 1,000", "cost in all", "total p50"):
+        end = head.index(title) + len(title)
+        assert all(row[end - 1] != " " and row[end : end + 1] in ("", " ") for row in rows), title
 
 
 def test_charts_of_a_comparison(ask: Any) -> None:

@@ -179,7 +179,7 @@ def test_a_verdict_on_money_of_few_inputs_says_what_it_cannot_know() -> None:
         found = difference(table, A, B, "cost_usd")
         assert found.winner == B
         assert (found.caution is not None) == said
-        assert ("20 inputs may hold none of a kind that is 1 in 8." in found.verdict) == said
+        assert ("a kind that is 1 input in 8 may be missing among 20." in found.verdict) == said
         assert difference(table, A, B, "total_ms").caution is None
     few = difference(scored(np.ones(20), np.zeros(20)), A, B, "score")
     assert (few.winner, few.caution) == (A, None)

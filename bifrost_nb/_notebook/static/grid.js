@@ -174,7 +174,9 @@ export default () => ({
       node.setAttribute("aria-sort", active ? (view.descending ? "descending" : "ascending") : "none");
       const arrow = active ? (view.descending ? " \u25BC" : " \u25B2") : "";
       const press = () => show({ sort: sortBy, descending: active && !view.descending });
-      button(node, label + arrow, `Sort by ${label}`, press).className = "bifrost-g-head";
+      const made = button(node, "", `Sort by ${label}`, press);
+      made.className = "bifrost-g-head"; // a name's line ends behind its provider, not within a word
+      made.append(...(label + arrow).split(/(?<=[/_])/).flatMap((part) => [part, document.createElement("wbr")]));
     }
 
     function drawHead(view) {
@@ -183,7 +185,7 @@ export default () => ({
       heading("Prompt", "prompt", view);
       view.columns.forEach((column) => heading(names[column], `column:${column}`, view));
       if (at >= 0) head.children[at]?.querySelector("button").focus();
-      table.style.minWidth = `${14 + 11 * view.columns.length}em`;
+      table.style.setProperty("--bf-columns", view.columns.length);
     }
 
     function drawControls(view) {
