@@ -17,11 +17,19 @@ import base64
 from typing import Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, TypeAdapter, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, TypeAdapter, ValidationError, model_validator
 
 from .dialects import Failure
 
-__all__ = ["Drop", "FaultRule", "Frame", "Script"]
+__all__ = ["Drop", "FaultRule", "Frame", "Script", "in_one_line"]
+
+
+def in_one_line(error: ValueError) -> str:
+    """What is wrong, where: pydantic's own text has several lines and an address."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return "; ".join(": ".join(filter(None, (".".join(map(str, one["loc"])), one["msg"]))) for one in found) + "."
 
 
 class _Strict(BaseModel):

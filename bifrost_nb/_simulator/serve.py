@@ -22,6 +22,7 @@ from ..errors import ConfigurationError
 from .app import gateway_app
 from .deployments import deployments_by_id
 from .dialects import DIALECTS
+from .faults import in_one_line
 from .governance import Protection
 from .records import RequestRecorder
 from .state import Simulator
@@ -112,11 +113,11 @@ def _simulator(
     try:
         table = deployments_by_id(deployments)
     except ValueError as error:
-        raise ConfigurationError(f"A simulated deployment cannot be used: {error}") from None
+        raise ConfigurationError(f"A simulated deployment cannot be used: {in_one_line(error)}") from None
     try:
         guarded = Protection.model_validate(protection or {})
     except ValueError as error:
-        raise ConfigurationError(f"protection= cannot be used: {error}") from None
+        raise ConfigurationError(f"protection= cannot be used: {in_one_line(error)}") from None
     return Simulator(
         table,
         DIALECTS[dialect],

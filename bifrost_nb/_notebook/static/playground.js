@@ -313,6 +313,7 @@ export default {
         box.addEventListener("change", () => choose(name, box.checked));
         said.append(box, document.createTextNode(name));
       }
+      list.hidden = !found.length;
       const rest = found.length - LISTED;
       more.textContent = !known.length ? "No deployments known yet; write provider/model and press Enter."
         : !found.length ? "None fits; Enter takes it as written."

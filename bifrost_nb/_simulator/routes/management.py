@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..deployments import SimulatedDeployment
 from ..dialects import Dialect, Failure, Route as Attempt
-from ..faults import Script
+from ..faults import Script, in_one_line
 from ..governance import VIRTUAL_KEYS
 from ..http.connection import ClientGone, Dropped, ServerConnection
 from ..http.framing import json_response
@@ -361,7 +361,7 @@ class _Control:
         try:
             self.simulator.script.replace(Script.parse(orjson.loads(await request.body())))
         except ValueError as error:
-            return json_response({"error": str(error)}, 400)
+            return json_response({"error": in_one_line(error)}, 400)
         return json_response({"rules": len(self.simulator.script.rules)})
 
     async def requests(self, request: Request) -> Response:
