@@ -241,20 +241,22 @@ def coverage_of_one(trials: int) -> Iterator[tuple[str, list[float]]]:
 
 
 def coverage_of_kappa(trials: int) -> Iterator[tuple[str, list[float]]]:
-    """The same of a judge's kappa with people, who say one of two things as often."""
+    """The same of a judge's kappa with people, who say one of two things as often, or one of them rarely."""
     import pandas as pd
 
-    def held(kappa: float, n: int) -> Iterator[bool]:
+    def held(kappa: float, share: float, n: int) -> Iterator[bool]:
         rng = np.random.default_rng([49, n, round(100 * kappa)])
         for trial in range(trials):
-            truth = rng.random(n) < 0.5
-            judge = np.where(rng.random(n) < (1 + kappa) / 2, truth, ~truth)
+            truth = rng.random(n) < share
+            judge = np.where(rng.random(n) < kappa, truth, rng.random(n) < share)
             table = pd.DataFrame({"input_id": np.arange(n).astype(str), "a": truth * 1.0, "b": judge * 1.0})
             found = agreement(table, "a", "b", seed=trial)
             yield not found.low > kappa + 1e-9 and not found.high < kappa - 1e-9
 
     for kappa in (0.4, 0.6, 0.8):
-        yield f"kappa of {kappa}", [_share(held(kappa, n)) for n in SIZES]
+        yield f"kappa of {kappa}", [_share(held(kappa, 0.5, n)) for n in SIZES]
+    for kappa in (0.0, 0.4, 0.8):
+        yield f"kappa of {kappa}, one of two values in one of ten", [_share(held(kappa, 0.9, n)) for n in SIZES]
 
 
 def leanings(rng: np.random.Generator, n: int, position: float, length: float) -> pd.DataFrame:

@@ -120,6 +120,32 @@ def test_intervals_hold_the_kappa_of_a_judge_that_is_good(inputs: int, kappa: fl
     assert 0.9 * trials <= held <= most * trials
 
 
+def test_intervals_hold_the_kappa_of_a_rare_value() -> None:
+    """Nine in ten are right; a judge repeats 4 of 10 verdicts and guesses the rest: kappa 0.4 was held in 58 of 100.
+
+    Where one judge says the same of all 20, the interval was from 0 to 0.01.
+    """
+    rng, held = np.random.default_rng(31), 0
+    for _ in range(30):
+        truth = rng.random(20) < 0.9
+        judge = np.where(rng.random(20) < 0.4, truth, rng.random(20) < 0.9)
+        found = agreement(frame(judge.astype(float), np.where(truth, "up", "down")), "score", "rating")
+        held += not found.low > 0.4 and not found.high < 0.4
+    assert held >= 27
+    same = agreement(frame([1] * 20, ["up", "down"] * 10), "score", "rating")
+    assert (same.kappa, same.low) == (0, pytest.approx(0, abs=0.01))
+    assert same.high > 0.2
+
+
+def test_words_hold_at_the_ends() -> None:
+    """999 of 1,000 are not all; who agrees never is not "no better than by chance" but worse."""
+    nearly = agreement(frame([1] * 500 + [0] * 500, ["up"] * 501 + ["down"] * 499), "score", "rating")
+    assert "999 of 1,000 answers (99.90%)" in nearly.verdict
+    assert "99.90%" in nearly._repr_html_()
+    never = agreement(frame([1, 0] * 10, ["down", "up"] * 10), "score", "rating").verdict
+    assert never.endswith("They agree less often than by chance: one may mean by a value what the other denies.")
+
+
 @pytest.fixture
 def comparison(client: Client, gateway: LocalGateway) -> Comparison:
     """Ten inputs; the judge prefers A's answers but for the last two, and grades accordingly."""
