@@ -186,10 +186,10 @@ class Difference:
         return verdict(f"{self.a} against {self.b}, {self.metric}", self.verdict)
 
 
-def rare_kind(inputs: int) -> str:
-    """What a mean of so few inputs may not have met."""
+def rare_kind(inputs: int, weighty: str = "the dearest inputs") -> str:
+    """What a mean of so few inputs may not have met, which depends on what is `weighty`."""
     rare = math.ceil(1 / (1 - 0.05 ** (1 / inputs)))  # what one sample of so many in twenty has none of
-    return f"A mean depends on the dearest inputs, and a kind that is 1 input in {rare} may be missing among {inputs}"
+    return f"A mean depends on {weighty}, and a kind that is 1 input in {rare} may be missing among {inputs}"
 
 
 class _Question(NamedTuple):

@@ -171,6 +171,16 @@ def test_money_of_few_inputs_is_said_to_be_of_few() -> None:
     assert "may be missing" not in str(more)
 
 
+def test_paired_grades_of_few_inputs_are_said_to_be_of_few() -> None:
+    """Among twenty inputs a kind that is one in eight may be missing; 0 and 1 have an interval that knows it."""
+    rng = np.random.default_rng(3)
+    few, more = (scored(*rng.uniform(0.9, 1, (2, n))) for n in (20, 60))
+    said = str(gate(few, A, baseline=B, score="not worse by 0.1"))
+    assert "A mean depends on the poorest answers, and a kind that is 1 input in 8 may be missing among 20." in said
+    assert "may be missing" not in str(gate(more, A, baseline=B, score="not worse by 0.1"))
+    assert "may be missing" not in str(gate(scored(np.ones(20), np.zeros(20)), A, baseline=B, score="better"))
+
+
 def test_quantiles_have_exact_ends() -> None:
     """The upper end of the 95th percentile exists from 59 inputs on, and repeats do not stand in for inputs."""
     few = gate(scored(np.arange(58), np.ones(58), "total_ms"), A, p95_ms=1000).checks[0]
