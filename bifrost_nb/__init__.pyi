@@ -1,6 +1,6 @@
 """The public names, each once: `__init__.py` loads them from here on first use, and type checkers read them."""
 
-from . import scorers as scorers
+from . import charts as charts, errors as errors, scorers as scorers
 from ._admin.api import (
     Admin as Admin,
     gateway_histogram as gateway_histogram,

@@ -349,6 +349,11 @@ def test_each_door_is_in_use() -> None:
 PUBLIC_MODULES = {"bifrost_nb", "bifrost_nb.charts", "bifrost_nb.errors", "bifrost_nb.scorers"}
 
 
+def test_public_modules_are_attributes() -> None:
+    """`bf.charts` is there before anything has imported it, as `bf.scorers` is."""
+    assert {name.removeprefix("bifrost_nb.") for name in PUBLIC_MODULES - {"bifrost_nb"}} <= set(bf.__all__)
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_documents_import_only_what_is_public(path: Path) -> None:
     """A module of ours that a notebook or the README imports is a public one."""
