@@ -6,10 +6,11 @@ import json
 import pickle
 import time
 import warnings
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Optional
+from uuid import UUID
 
 import orjson
 import pandas as pd
@@ -400,6 +401,34 @@ def test_a_frame_has_each_field_in_its_own_dtype(client: Client, gateway: LocalG
     summary = found.summary().set_index("deployment")
     assert summary["valid_mean"].round(3).tolist() == [0.667, 0.667]
     assert summary.loc[A, "valid_low"] < 0.667 < summary.loc[A, "valid_high"]
+
+
+class Square(BaseModel):
+    kind: Literal["square"]
+    side: float = Field(gt=0, lt=1)
+
+
+class Circle(BaseModel):
+    kind: Literal["circle"]
+    radius: int = Field(ge=50)
+
+
+class Drawing(BaseModel):
+    mark: UUID
+    lasts: timedelta
+    at: tuple[int, str]
+    grade: int = Field(ge=1, le=3)
+    short: str = Field(max_length=3)
+    colours: list[Literal["red", "blue"]] = Field(min_length=2)
+    first: Square | Circle = Field(discriminator="kind")
+    inside: list["Drawing"] = Field(default_factory=list)
+    below: Optional["Drawing"] = None
+
+
+def test_the_embedded_gateway_answers_what_a_schema_asks_for(client: Client) -> None:
+    """Fixed words, limits, tuples, formats, kinds told apart by a word, models inside themselves: a valid answer."""
+    run = client.chat(A, "Draw it.", schema=Drawing)
+    assert (run.valid, run.valid_error) == (True, None)
 
 
 def test_a_field_of_several_kinds_has_one_dtype_whatever_came(client: Client, gateway: LocalGateway) -> None:

@@ -58,11 +58,28 @@ def _filled(rule: dict[str, Any], of: _Filling, depth: int) -> dict[str, Any]:
     return {name: _value(one, of, depth) for name, one in (properties or {}).items()} if depth < 8 else {}
 
 
+_DEEP = 4
+"""From here on a schema that refers to itself is given nothing more."""
+_FORMATS = {
+    "date": "2026-01-31",
+    "date-time": "2026-01-31T12:00:00Z",
+    "time": "12:00:00Z",
+    "duration": "PT90M",
+    "uuid": "5f0c7a52-3c1e-4d8b-9a6f-2b7e1d4c8a90",
+    "email": "ada@example.org",
+    "uri": "https://example.org/",
+}
+
+
 def _value(rule: Any, of: _Filling, depth: int) -> Any:
     """A value of one property; of several alternatives the first."""
     rule = rule if isinstance(rule, dict) else {}
-    if isinstance(rule.get("anyOf"), list) and rule["anyOf"]:
-        return _value(rule["anyOf"][0], of, depth + 1) if depth < 8 else None
+    if "const" in rule:
+        return rule["const"]
+    if isinstance(ways := rule.get("anyOf") or rule.get("oneOf") or rule.get("allOf"), list):
+        if depth >= _DEEP and {"type": "null"} in ways:
+            return None
+        return _value(ways[0], of, depth + 1) if depth < 8 else None
     if isinstance(ref := rule.get("$ref"), str):
         found = (of.root.get("$defs") or {}).get(ref.rpartition("/")[2])
         return _value(found, of, depth + 1) if depth < 8 else None
@@ -70,18 +87,35 @@ def _value(rule: Any, of: _Filling, depth: int) -> Any:
     if rule.get("enum"):
         return of.rng.choice(rule["enum"])
     if kind in ("integer", "number"):
-        return int(of.numbers[0]) if of.numbers else of.rng.randint(1, 10)
+        return _within(rule, int(of.numbers[0]) if of.numbers else of.rng.randint(1, 10))
     if kind == "boolean":
         return True
     if kind == "array":
-        items = rule.get("items")
-        plain = not isinstance(items, dict) or (items.get("type", "string") == "string" and "$ref" not in items)
-        return of.words[:2] if plain else [_value(items, of, depth + 1)]
+        return _list(rule, of, depth)
     if kind == "object":
         return _filled(rule, of, depth + 1)
-    if rule.get("format") in ("date", "date-time"):
-        return "2026-01-31" if rule["format"] == "date" else "2026-01-31T12:00:00Z"
-    return of.names[0] if of.names else of.topic
+    text = _FORMATS.get(str(rule.get("format"))) or (of.names[0] if of.names else of.topic)
+    return text[: rule["maxLength"]] if isinstance(rule.get("maxLength"), int) else text
+
+
+def _within(rule: dict[str, Any], number: float) -> float:
+    """`number`, or one that the limits of `rule` allow."""
+    step = 1 if rule.get("type") == "integer" else 0.5
+
+    def limits(*named: tuple[str, float]) -> list[float]:
+        return [rule[name] + inside for name, inside in named if isinstance(rule.get(name), int | float)]
+
+    above = max([number, *limits(("minimum", 0), ("exclusiveMinimum", step))])
+    return min([above, *limits(("maximum", 0), ("exclusiveMaximum", -step))])
+
+
+def _list(rule: dict[str, Any], of: _Filling, depth: int) -> list[Any]:
+    if isinstance(first := rule.get("prefixItems"), list):  # a tuple
+        return [_value(item, of, depth + 1) for item in first]
+    items, least = rule.get("items"), rule.get("minItems", 0)
+    if not isinstance(items, dict) or (items.get("type") == "string" and len(items) == 1 and least < 3):
+        return of.words[:2]
+    return [_value(items, of, depth + 1) for _ in range(max(1, least) if depth < _DEEP else least)]
 
 
 def tool_deltas(call: dict[str, Any]) -> Iterable[dict[str, Any]]:
