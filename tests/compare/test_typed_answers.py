@@ -9,7 +9,7 @@ import warnings
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, Optional
+from typing import Any, Literal
 from uuid import UUID
 
 import orjson
@@ -421,8 +421,8 @@ class Drawing(BaseModel):
     short: str = Field(max_length=3)
     colours: list[Literal["red", "blue"]] = Field(min_length=2)
     first: Square | Circle = Field(discriminator="kind")
-    inside: list["Drawing"] = Field(default_factory=list)
-    below: Optional["Drawing"] = None
+    inside: list[Drawing] = Field(default_factory=list)
+    below: Drawing | None = None
 
 
 def test_the_embedded_gateway_answers_what_a_schema_asks_for(client: Client) -> None:

@@ -57,13 +57,18 @@ def run(session: Session, line: str, local_ns: Mapping[str, Any] | None = None) 
         words = [*words[:-2], f"--history={DEFAULT}", words[-1]]  # the last word is the prompt, not a chat's name
     options = parse(words, replace(session.defaults, deployments=[]))
     if prompt is None and not options.use and not options.prompts and not options.messages:
-        if not options.deployments:
+        if not options.deployments or _no_prompt(options.deployments, session):
             raise UsageError(
                 '%bifrost: write the prompt last and in quotes: %bifrost azure/fast "Why is the sky blue?"'
             )
         prompt = options.deployments.pop()
     options.deployments = options.deployments or list(session.defaults.deployments)
     return ask(session, options, prompt, local_ns, quiet=True)
+
+
+def _no_prompt(words: Sequence[str], session: Session) -> bool:
+    """Whether the only word is a deployment, of which nothing is asked, and not a prompt for that of ``use``."""
+    return len(words) == 1 and "/" in words[0] and " " not in words[0] and not session.defaults.deployments
 
 
 def _parsed(name: str, command: Command, words: Sequence[str]) -> argparse.Namespace:

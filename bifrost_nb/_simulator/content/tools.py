@@ -58,7 +58,7 @@ def _filled(rule: dict[str, Any], of: _Filling, depth: int) -> dict[str, Any]:
     return {name: _value(one, of, depth) for name, one in (properties or {}).items()} if depth < 8 else {}
 
 
-_DEEP = 4
+_DEEP = 3
 """From here on a schema that refers to itself is given nothing more."""
 _FORMATS = {
     "date": "2026-01-31",

@@ -76,6 +76,8 @@ def test_one_liners(run: Cell, sent: Sent, line: str, prompt: str) -> None:
         ("cancel nothing", "there is no job 'nothing'"),
         ("use a/b -o x", "--out belongs to one cell"),
         ("--chat", "write the prompt last"),
+        ("azure/fast", "write the prompt last"),
+        ("'and/or what?'", "name a deployment"),
         ("last", "nothing has been asked"),
     ],
 )
