@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._display.html import BLUE, Markup, note, table, text as escape
+from .._display.terminal_table import shortened, table_lines
 from .._numbers import fewest_for
 from .._runs.redact_hook import as_written
 from .._safe_text import plain
@@ -140,39 +141,20 @@ def _score(name: str) -> Callable[[Row], str]:
 
 
 def as_text(comparison: Comparison, width: int | None = None) -> str:
-    """A table for terminals: the summary, then what was left out and why.
-
-    What is wider than `width` goes on below, behind the same first column, as pandas has it.
-    """
+    """A table for terminals of so many signs, then what was left out and why."""
     table = comparison.summary()
     columns = _columns(table)
+    most = 80 if width is None else max(24, width // 2)
     rows = [[column.title for column in columns]]
-    rows += [[plain(column.text(row), 80) for column in columns] for row in table.itertuples(index=False)]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(columns))]
-    rows.insert(1, ["─" * each for each in widths])
-    lines: list[str] = []
-    for places in _that_fit(widths, width):
-        lines += [""] if lines else []
-        lines += ["  ".join(_aligned(row[place], place, widths[place]) for place in places).rstrip() for row in rows]
+    for row in table.itertuples(index=False):
+        who, *figures = (plain(column.text(row)) for column in columns)
+        name, arrow, served = who.partition(" → ")
+        served = arrow + shortened(served, most // 2)
+        rows.append([shortened(name, most - len(served)) + served, *(figure[:80] for figure in figures)])
+    lines = table_lines(rows, range(2, len(columns)), width=width, ruled=True)
     if comparison.decision is not None:
         lines += [plain(comparison.decision.verdict)]
     return "\n".join([_head(comparison), "", *lines, *("! " + plain(note) for note in _notes(comparison))])
-
-
-def _aligned(told: str, place: int, width: int) -> str:
-    """Figures end below each other, as in the table of a page; the first two columns are words."""
-    return told.ljust(width) if place < 2 else told.rjust(width)
-
-
-def _that_fit(widths: Sequence[int], width: int | None) -> list[list[int]]:
-    """The places of columns that stand beside each other, each time behind the first."""
-    parts = [[0]]
-    for place in range(1, len(widths)):
-        taken = sum(widths[each] + 2 for each in parts[-1])
-        if width is not None and taken + widths[place] > width and len(parts[-1]) > 1:
-            parts.append([0])
-        parts[-1].append(place)
-    return parts
 
 
 def as_html(comparison: Comparison, keep: Callable[[str], str] | None = None) -> str:

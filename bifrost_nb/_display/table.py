@@ -45,17 +45,10 @@ class Table(list[dict[str, Any]]):
 
     def __repr__(self) -> str:
         from .html import figure_columns
+        from .terminal_table import table_lines
 
         cells = [self._cells(row) for row in self]
-        rows, right = [self.columns, *cells], figure_columns(cells)
-        widths = [max(len(row[place]) for row in rows) for place in range(len(self.columns))]
-        lines = [
-            "  ".join(
-                row[place].rjust(width) if place in right else row[place].ljust(width)
-                for place, width in enumerate(widths)
-            ).rstrip()
-            for row in rows
-        ]
+        lines = table_lines([self.columns, *cells], figure_columns(cells))
         return "\n".join([*([self.title] if self.title else []), *lines])
 
     def _repr_html_(self) -> str:

@@ -35,6 +35,8 @@ def test_many(lab: Notebook, gateway: LocalGateway, pictures: Path, theme: Liter
     assert cell.running
     for part in (".bifrost-g-count", ".bifrost-g-figure span", ".bifrost-g-hint"):
         assert contrast(root.locator(part).first) >= 4.5, (theme, part)
+    insets = root.locator("th, td").evaluate_all("nodes => nodes.map(n => getComputedStyle(n).paddingLeft)")
+    assert set(insets) == {"10px"}  # a heading stands above its figures
     lab.picture(pictures / f"overview-{theme.lower()}.png", cell)
     root.get_by_role("button", name="Stop all").click()
     cell.wait()

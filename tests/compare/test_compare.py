@@ -575,6 +575,11 @@ def test_hostile_names_and_answers_are_only_text(ask: Any, gateway: LocalGateway
 def test_a_terminal_has_figures_below_each_other(ask: Any) -> None:
     """In 80 columns, too: each figure ends where its heading does."""
     head, _, *rows = as_text(ask([A, {"deployment": B, "name": "b"}]), 80).splitlines()[2:6]
+    endless = "azure/" + "withoutanybreak" * 8
+    cut = as_text(ask([A, {"deployment": B, "name": f"{endless}-1"}, {"deployment": B, "name": f"{endless}-2"}]), 80)
+    assert max(len(line) for line in cut.splitlines() if not line.startswith("! ")) <= 80
+    assert cut.count("asked → served") <= 3
+    assert cut.count("break-1") == cut.count("break-2") == cut.count("asked → served")
     for title in ("$ per 1,000", "cost in all", "total p50"):
         end = head.index(title) + len(title)
         assert all(row[end - 1] != " " and row[end : end + 1] in ("", " ") for row in rows), title

@@ -22,7 +22,7 @@ export default () => ({
     make("span", "g-hint", bar, "or press \u25A0 (interrupt)");
     const table = make("table", "g-table", make("div", "g-scroll", root));
     const head = make("tr", "", make("thead", "", table));
-    for (const title of model.get("titles")) make("th", "", head, title).scope = "col";
+    for (const title of model.get("titles")) make("th", "g-figure", head, title).scope = "col";
     const body = make("tbody", "", table);
     const lines = model.get("rows").map((row) => {
       const line = make("tr", "", body);
