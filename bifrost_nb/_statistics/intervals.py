@@ -25,8 +25,9 @@ length and has the figures (``tests/benchmarks/RESULTS.md``), ``tests/compare/te
   two of `_with_pseudo_inputs` intervals hold the truth in 98 of 100, which without held it in 36 (where 5 of 100 are
   worse).
 - medians: between two order statistics, by Hettmansperger and Sheather's interpolation (1986, Statistics & Probability
-  Letters 4:75); the p-value is the level at which the interval just touches 0, a sign test without its steps. Interval
-  and test so never contradict each other, and neither assumes a shape, as Wilcoxon's test does. The percentile
+  Letters 4:75), but for gaps between clusters (`_is_split`); the p-value is the level at which the interval just
+  touches 0, a sign test without its steps. Interval and test so never contradict each other, and neither assumes a
+  shape, as Wilcoxon's test does. The percentile
   bootstrap covers 92 % at 20 inputs.
 - other quantiles: Harrell and Davis's estimate, a mean of the ordered values with weights, and its percentile bootstrap
   over both sides together (Wilcox and Erceg-Hurn 2012, Psychological Methods 17:466), taken further out as those of
@@ -61,6 +62,8 @@ __all__ = [
 
 FEW = 8
 """With fewer inputs that differ, a bootstrap has too little to draw from."""
+_SPLIT = 0.9
+"""A gap that is so much of the interval of a median parts two clusters."""
 BEST_GRADE = 10
 """Whole numbers from 1 to so much are grades, of which 1 is the least; others may be lengths."""
 
@@ -160,9 +163,23 @@ def median_interval(sample: Sample, confidence: float) -> Interval:
     part = (count - inner) * share / (inner + (count - 2 * inner) * share)
 
     def end(values: Sample) -> float:
-        return float((1 - part) * values[inner - 1] + part * values[inner])
+        return float(
+            values[inner - 1] + (0.0 if _is_split(values, inner) else part * (values[inner] - values[inner - 1]))
+        )
 
     return end(ordered), end(ordered[::-1])
+
+
+def _is_split(ordered: Sample, inner: int) -> bool:
+    """Whether an end would be interpolated in a gap between two clusters, as of times with and without a queue.
+
+    There it would be no nearer to the median and leave out the cluster that has it: of two clusters as large intervals
+    of 95 % held the truth in 88 to 93 of 100 at 6 to 12 inputs. With the outer one of the two order statistics, which
+    are exact for any shape, they hold it in 97 to 99, and others are as wide as before (from nine inputs on; with six
+    to eight up to 8 % wider where tails are heavy).
+    """
+    outer, whole = ordered[inner - 1], ordered[len(ordered) - inner] - ordered[inner - 1]
+    return bool(abs(ordered[inner] - outer) > _SPLIT * abs(whole))
 
 
 def median_p_value(sample: Sample) -> float:
@@ -176,7 +193,8 @@ def median_p_value(sample: Sample) -> float:
         return 1.0
     if inner == 0:
         return float(1 - levels[0])
-    part = -ordered[inner - 1] / (ordered[inner] - ordered[inner - 1])
+    split = _is_split(ordered, inner)
+    part = 1.0 if split else -ordered[inner - 1] / (ordered[inner] - ordered[inner - 1])
     share = part * inner / (count - inner - part * (count - 2 * inner))
     return min(1.0, float(1 - levels[inner - 1] + share * (levels[inner - 1] - levels[inner])))
 

@@ -12,6 +12,7 @@ import argparse
 import functools
 import json
 import math
+import statistics
 import sys
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -122,6 +123,12 @@ def _times(rng: np.random.Generator, n: int) -> Drawn:
     return length * (rng.lognormal(0, 0.25, n) - rng.lognormal(0, 0.25, n)), 0.0
 
 
+def _clusters(rng: np.random.Generator, n: int) -> Drawn:
+    """Of two clusters, one of which is 52 of 100, and the median at its upper end."""
+    median = statistics.NormalDist(-100, 5).inv_cdf(0.5 / 0.52)
+    return np.where(rng.random(n) < 0.52, rng.normal(-100, 5, n), rng.normal(100, 5, n)), median
+
+
 SCORES: dict[str, tuple[Draw, float]] = {
     "scores 0 and 1, 75 against 60 % right": (_right, 1.0),
     "scores 0 and 1 that differ on one input in ten": (_few, 1.0),
@@ -171,7 +178,8 @@ def coverage_of_money(trials: int) -> Iterator[tuple[str, list[float], list[floa
 
 def coverage_of_medians(trials: int) -> Iterator[tuple[str, list[float]]]:
     """The same of times."""
-    yield "times, median", [_share(_held(_times, n, trials, lambda x, _: median_interval(x, 0.95))) for n in SIZES]
+    for name, draw in (("times, median", _times), ("times in two clusters, median", _clusters)):
+        yield name, [_share(_held(draw, n, trials, lambda x, _: median_interval(x, 0.95))) for n in SIZES]
 
 
 def _of_score(sample: np.ndarray, seed: int, span: float) -> tuple[float, float]:
