@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .._client.calls import AnyKind, Kind, chat_parameters
 from .._safe_text import quoted
+from .._wire.deployments import Deployment
 from ..errors import ConfigurationError
 from .abilities import methods_of
 
@@ -70,7 +71,8 @@ def kind_of(
     system: str | None = None,
     parameters: Mapping[str, Any] | None = None,
 ) -> Kind:
-    """By which API one deployment is asked: as `with_kinds` chooses."""
+    """By which API one deployment is asked: as `with_kinds` chooses. Raises ConfigurationError for what is no name."""
+    Deployment.parse(deployment)
     return kind or _chosen(methods_of(client).get(deployment, frozenset()), system, parameters or {})
 
 

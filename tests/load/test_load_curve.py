@@ -208,6 +208,7 @@ def test_what_others_answer_is_no_load_of_the_deployment(
         ({"client": "demo"}, "client must be a bf.Client"),
         ({"prompt": "{{x}}"}, "No value for"),
         ({"deployment": "fast"}, "provider/model"),
+        ({"deployment": [FAST]}, "deployment must be text like 'azure/my-deployment', not list"),
     ],
 )
 def test_bad_input_sends_nothing(gateway: LocalGateway, tmp_path: Path, wrong: dict, message: str) -> None:
