@@ -22,7 +22,7 @@ __all__ = ["Asked", "asked_of", "other_parameters", "unlike"]
 MANY = 0.05
 """Who fails so much more often is told, and of scores who fails in a larger share than the nearer end of the interval:
 counted as wrong, these would leave nothing of it."""
-_ALIKE = (*BY_ROW, "stream", "user", "metadata", "seed", "timeout", "retries")
+_ALIKE = (*BY_ROW, "stream", "user", "metadata", "seed", "timeout", "retries", "batch_id")
 """Parameters that rows have their own of, or that change no answer by design."""
 _SHOWN = 3
 

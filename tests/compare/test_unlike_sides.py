@@ -59,6 +59,15 @@ def test_another_days_parameters_are_said(metric: str) -> None:
     assert difference(meant, A, B, "total_tokens").notes == ()
 
 
+def test_the_job_of_a_batch_is_no_parameter() -> None:
+    """Each deployment has a job of its own, which changes no answer; half the price is told beside answers without."""
+    first, second = ({"batch_id": name, "batch_rate": 0.5} for name in ("one", "two"))
+    apart = frame(asked(A, "monday", **first) + asked(B, "tuesday", **second))
+    assert difference(apart, A, B, "total_tokens").notes == ()
+    live = frame(asked(A, "monday", **first) + asked(B, "tuesday"))
+    assert f"{A} with batch_rate 0.5, {B} with batch_rate not set." in difference(live, A, B, "total_tokens").verdict
+
+
 def test_another_days_prompts_are_said() -> None:
     """The same inputs in other words, each deployment in its own: the difference may be of the words."""
     rows = asked(A, "monday") + asked(B, "tuesday", "Write briefly about {}")
