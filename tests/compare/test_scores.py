@@ -185,6 +185,15 @@ def test_a_verdict_on_money_of_few_inputs_says_what_it_cannot_know() -> None:
     assert (few.winner, few.caution) == (A, None)
 
 
+def test_a_verdict_on_grades_of_few_inputs_says_what_it_cannot_know() -> None:
+    """Equal means, one answer in twenty of one side being 0: 34 of 100 samples of 20 call it better."""
+    rng = np.random.default_rng(0)
+    for inputs, said in ((20, True), (30, False)):
+        found = difference(scored(rng.uniform(0.9, 1, inputs), rng.uniform(0.8525, 0.9525, inputs)), A, B, "score")
+        assert found.winner == A
+        assert ("A mean depends on the poorest answers, and a kind that is 1 input in 8" in found.verdict) == said
+
+
 def test_few_inputs_get_no_verdict() -> None:
     """Five inputs that all agree are told as too few."""
     found = difference(scored(np.ones(5), np.zeros(5)), A, B, "score")
