@@ -55,7 +55,7 @@ class Best:
     def verdict(self) -> str:
         """One sentence for people."""
         if not self.names:
-            return f"Nothing is within the limits: {'; '.join(_grouped(self.out))}."
+            return f"Nobody leads in {self.metric}: {'; '.join(_grouped(self.out)) or 'there are no runs'}."
         leader, *others = self.names
         refused, level = self._not_compared(), self.level
         equals = [name for name in others if name not in (*refused, *level)]

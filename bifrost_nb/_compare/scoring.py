@@ -148,7 +148,7 @@ def scorers_of(score: Any) -> dict[str, ScorerFunction]:
     if isinstance(score, Mapping):
         named = {f"score_{name if isinstance(name, str) else quoted(name)}": each for name, each in score.items()}
     for name, scorer in named.items():
-        if not name.isidentifier():
+        if not name.isidentifier() or name == "score_":
             raise ConfigurationError(
                 f"{quoted(name.removeprefix('score_'))} cannot be the name of a score.",
                 hint="Use letters, digits and underscores: it becomes a column.",

@@ -225,7 +225,7 @@ def _candidate(given: str | None, baseline: str | None, names: list[str]) -> str
     if given is not None:
         if given in names:
             return given
-        hint = did_you_mean(given, names).strip() or f"It has {', '.join(map(plain, names))}."
+        hint = did_you_mean(given, names).strip() or f"It has {', '.join(map(plain, names)) or 'none'}."
         raise ConfigurationError(f"{plain(given, 80)!r} is no variant of this comparison.", hint=hint)
     others = [name for name in names if name != baseline]
     if len(others) == 1:

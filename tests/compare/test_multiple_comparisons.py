@@ -134,7 +134,11 @@ def test_best_is_a_set_within_limits() -> None:
     assert best(table, "score", {"p95_ms": 150.0}).names == ["azure/bad"]
     nobody = best(table, "score", {"p50_ms": 50.0})
     assert nobody.names == []
-    assert nobody.verdict.startswith("Nothing is within the limits: ")
+    assert nobody.verdict.startswith("Nobody leads in score: ")
+    assert "above 50" in nobody.verdict
+    unjudged = best(table.assign(score=pd.array([None] * len(table), dtype="Float64")), "score", {})
+    assert unjudged.verdict == "Nobody leads in score: azure/bad, azure/twin, azure/good: each has no score."
+    assert best(table.iloc[:0], "score", {}).verdict == "Nobody leads in score: there are no runs."
 
 
 def test_a_verdict_over_many_is_short() -> None:

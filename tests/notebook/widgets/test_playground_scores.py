@@ -73,6 +73,7 @@ def test_choosing(made: Playground, gateway: LocalGateway) -> None:
     [
         ({"score": 3}, "must be a function"),
         ({"score": {"a b": len}}, "cannot be the name of a score"),
+        ({"score": {"": len}}, "'' cannot be the name of a score"),
         ({"scores": ["score_captial"]}, "score_capital"),
         ({"scores": 3}, "scores must be a list"),
     ],
