@@ -23,6 +23,7 @@ from bifrost_nb._compare.compare import compare
 from bifrost_nb._compare.comparison import Comparison
 from bifrost_nb._compare.comparison_view import as_text
 from bifrost_nb._compare.interrupted import ComparisonInterrupted
+from bifrost_nb._display.terminal_table import shortened
 from bifrost_nb._runs.columns import COLUMNS
 
 A, B = "azure/gpt-35-turbo-instruct", "openai/gpt-3.5-turbo-instruct"
@@ -124,7 +125,8 @@ def test_scores_stand_in_the_comparisons_table(ask: Any) -> None:
     for width in (40, 80, 100):  # a terminal's: further columns stand below, behind the same first one
         told = as_text(comparison, width).splitlines()[2:]
         assert max(map(len, told)) <= max(width, 61)  # of one column beside the first
-        assert [sum(line.startswith(name) for line in told) for name in (A, "asked → served")] == [
+        name = shortened(A, max(24, width // 2))
+        assert [sum(line.startswith(first) for line in told) for first in (name, "asked → served")] == [
             sum(not line for line in told) + 1
         ] * 2
         assert [line.split()[-1] for line in told if "tokens/s" in line] == ["tokens/s"]
