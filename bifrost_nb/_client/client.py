@@ -209,6 +209,10 @@ class Client:
         self.credentials = Credentials.of(self.settings, _checked_headers(given.get("headers") or {}))
         """The headers of this client's requests by purpose, and the keys that must show nowhere."""
         self._log: RunLog | None = given.get("log")
+        if self._log is not None and not isinstance(self._log, RunLog):  # it would show once an answer is paid for
+            raise ConfigurationError(
+                f"log must be a bf.RunLog, not {type(self._log).__name__}.", hint="Pass log=bf.RunLog('runs.jsonl')."
+            )
         if redact is not None and not callable(redact):
             raise ConfigurationError(f"redact must be a function of (text, what), not {type(redact).__name__}.")
         dropped = self.settings.redact

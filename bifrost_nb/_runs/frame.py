@@ -70,6 +70,10 @@ def table_of(runs: Iterable[Run]) -> pa.Table:
 
     from .log.reader import column_array, schema
 
+    if not isinstance(runs, Iterable):
+        raise ConfigurationError(
+            f"A frame of runs is made of several, not of a {type(runs).__name__}.", hint="Pass a list."
+        )
     rest, tables = iter(runs), [schema().empty_table()]
     while block := list(islice(rest, _BLOCK)):
         arrays = [column_array(_values(column, block), column.dtype) for column in COLUMNS]

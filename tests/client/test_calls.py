@@ -9,6 +9,7 @@ import pickle
 import threading
 import time
 from base64 import b64encode
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -283,6 +284,19 @@ def test_bad_arguments_are_refused_before_sending(
     with pytest.raises(bf.ConfigurationError, match=message):
         client.complete("azure/fast", "Hi", **arguments)  # type: ignore[arg-type]
     assert not [record for record in gateway.requests() if record["method"] == "POST"]
+
+
+@pytest.mark.parametrize("wrong", ["runs.jsonl", Path("runs.jsonl"), 5])
+def test_a_log_that_is_none_is_refused_before_an_answer_is_paid_for(wrong: Any) -> None:
+    """A path in the place of a `RunLog` lost the first answer to an AttributeError."""
+    with pytest.raises(bf.ConfigurationError, match=r"log must be a bf\.RunLog, not \w+\. Pass log=bf\.RunLog\('runs"):
+        Client("demo", log=wrong)
+
+
+def test_this_machine_by_its_name_is_no_key() -> None:
+    """Written without http:// it was hidden as a word that may be a key."""
+    with pytest.raises(bf.ConfigurationError, match=r"base_url 'localhost' .+ is not an address"):
+        Client("localhost")
 
 
 @pytest.mark.parametrize("name", ["Zoë", "Łukasz", "日本 \N{GRINNING FACE}", "Zoë".encode(), "Zoë".encode("latin-1")])

@@ -155,3 +155,10 @@ def test_cells_can_be_changed() -> None:
         frame.loc[0, name] = frame.loc[1, name]
     assert frame.loc[0, "run_id"] == "b"
     assert frame["total_ms"].isna().all()
+
+
+@pytest.mark.parametrize("wrong", [Run(run_id="a"), None, 5, "ab"])
+def test_what_is_no_list_of_runs_is_told(wrong: Any) -> None:
+    """A single run, as often passed as a list of one, ended in a TypeError of Python's."""
+    with pytest.raises(ConfigurationError, match="A frame of runs is made of"):
+        to_frame(wrong)
