@@ -176,7 +176,7 @@ def _is_split(ordered: Sample, inner: int) -> bool:
     There it would be no nearer to the median and leave out the cluster that has it: of two clusters as large intervals
     of 95 % held the truth in 88 to 93 of 100 at 6 to 12 inputs. With the outer one of the two order statistics, which
     are exact for any shape, they hold it in 97 to 99, and others are as wide as before (from nine inputs on; with six
-    to eight up to 8 % wider where tails are heavy).
+    to eight up to a tenth wider where tails are heavy).
     """
     outer, whole = ordered[inner - 1], ordered[len(ordered) - inner] - ordered[inner - 1]
     return bool(abs(ordered[inner] - outer) > _SPLIT * abs(whole))
