@@ -302,7 +302,7 @@ def test_the_responses_api_gets_its_own_words(client: Client, gateway: LocalGate
         ({"prompt": "x", "images": "p", "inputs": {"p": ["/nowhere.png"]}}, "cannot be read"),
         ({"prompt": "x", "images": "p", "inputs": {"p": [b"<svg xmlns='x'/>"]}}, "SVG"),
         ({"prompt": "x", "images": "p", "inputs": {"p": [b"%PDF-1.7"]}}, "no PNG, JPEG, WebP or GIF"),
-        ({"prompt": "x", "images": "p", "inputs": {"p": [object()]}}, "is a object"),
+        ({"prompt": "x", "images": "p", "inputs": {"p": [object()]}}, "is an object"),
         ({"prompt": "x", "images": "p", "inputs": {"p": [np.zeros((2, 2, 7))]}}, "shape"),
         ({"prompt": "x", "images": "p", "inputs": {"p": [np.full((2, 2), 9.0)]}}, "outside of 0 to 1"),
     ],

@@ -158,7 +158,7 @@ def test_a_typed_answer(run: Cell, sent: Sent, names: dict[str, Any], gateway: L
         ("--image https://example.com/a.png", "not fetched"),
         ("--image /dev/zero", "no file"),
         ("--image drawing", "SVG"),
-        ("--image n", "is a int"),
+        ("--image n", "is an int"),
         ("--schema ordr", "did you mean 'order'"),
         ("--image nothing", "the variable is None. Assign a path"),
         ("--inputs nothing", "the variable is None. Assign a DataFrame"),
