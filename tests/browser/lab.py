@@ -188,6 +188,7 @@ class Notebook:
         self._idle = server.idle_pages
         idle = app == "lab" and not new_page and bool(self._idle)
         self.page = self._idle.pop() if idle else context.new_page()
+        self.page.bring_to_front()
         self._listeners: list[tuple[str, Callable[[Any], object]]] = []
         self.listen("console", lambda message: message.type == "error" and self.console.append(message.text[:500]))
         self.listen("pageerror", lambda error: _lumino(error) or self.console.append(f"page: {error.stack or error}"))
@@ -223,8 +224,10 @@ class Notebook:
     def clear(self) -> None:
         """Leave one empty cell and no pointer over anything, whatever the test before left there.
 
-        A page that holds the cells of all tests lays them out again at every change.
+        A page that holds the cells of all tests lays them out again at every change, and one that is behind another's
+        draws several times as slowly.
         """
+        self.page.bring_to_front()
         self.page.mouse.move(0, 0)
         self.page.evaluate(
             f"async () => {{ const notebook = {_NOTEBOOK}.content, model = notebook.model.sharedModel;"
