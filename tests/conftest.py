@@ -65,8 +65,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read by the processes that
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """With several processes: what shares a server, a kernel or a browser stays in one of them.
 
-    That is a file as a rule, the browser's tests (where all of them run in two halves, which take as long as each
-    other, and the notebooks), the gateways under test, all that runs in one version of the kernel, and what loads the
+    That is a file as a rule, the browser's tests (in two halves, which take as long as each other, and the notebooks,
+    where all of them run), the gateways under test, all that runs in one version of the kernel, and what loads the
     SDKs. The browser's and the few long tests of tests/fuzz run for minutes: they come first, then what has most
     tests. Marks, which `--dist loadgroup` reads, are lost with pytest 9.2 (pytest-xdist issue 1386).
     """
@@ -79,7 +79,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
             if file.startswith("tests/browser/") and not (THOROUGH and file == notebooks):
-                return browsers[THOROUGH and file.startswith(widgets)]
+                return browsers[file.startswith(widgets)]
             if file.startswith("tests/conformance/"):
                 return "tests/conformance"
             if file.startswith(SDKS):
