@@ -188,7 +188,8 @@ class Notebook:
         self._idle = server.idle_pages
         idle = app == "lab" and not new_page and bool(self._idle)
         self.page = self._idle.pop() if idle else context.new_page()
-        self.page.bring_to_front()
+        if idle:  # a new page is in front
+            self.page.bring_to_front()
         self._listeners: list[tuple[str, Callable[[Any], object]]] = []
         self.listen("console", lambda message: message.type == "error" and self.console.append(message.text[:500]))
         self.listen("pageerror", lambda error: _lumino(error) or self.console.append(f"page: {error.stack or error}"))
