@@ -11,7 +11,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from ._safe_text import kind_of, plain
+from ._safe_text import plain, type_with_article
 from .errors import ConfigurationError
 
 __all__ = ["check_file", "read_file", "user_path", "write_private"]
@@ -21,7 +21,7 @@ _NO_FILE = "it is no file but a pipe, a socket or a device"
 
 def user_path(given: object, what: str = "path") -> Path:
     """The path that a person gave as the argument `what`, its ``~`` filled in. Raises ConfigurationError."""
-    shown = plain(repr(given), 80) if isinstance(given, str | bytes) else kind_of(given)
+    shown = plain(repr(given), 80) if isinstance(given, str | bytes) else type_with_article(given)
     try:
         text = os.fsdecode(given)  # type: ignore[arg-type]
         os.fsencode(text)  # not every text can be one

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["kind_of", "plain", "quoted"]
+__all__ = ["plain", "quoted", "type_with_article"]
 
 # C0 and C1 controls except tab and newline, DEL, and the bidirectional overrides that can reorder a line on screen.
 _CONTROL = re.compile(
@@ -37,13 +37,13 @@ def quoted(value: object, limit: int = 80) -> str:
     try:
         return plain(repr(value), limit)
     except Exception:  # noqa: BLE001 - anything may be raised by a class of the user's
-        return f"{kind_of(value)} that cannot be shown"
+        return f"{type_with_article(value)} that cannot be shown"
 
 
-def kind_of(value: object) -> str:
+def type_with_article(value: object) -> str:
     """The type of `value` for a sentence, with its article.
 
-    >>> kind_of(1), kind_of("")
+    >>> type_with_article(1), type_with_article("")
     ('an int', 'a str')
     """
     name = plain(type(value).__name__, 40)

@@ -16,6 +16,7 @@ from .._runs.log.codec import cell
 from .._runs.run import Run, Status
 from .._wire.gateway_errors import parse_error
 from .._wire.metadata import name_of, parse_cache, parse_usage
+from .._wire.turns import is_only_text
 from .fields import as_json, objects
 
 __all__ = ["STATUSES", "run_of", "with_primaries"]
@@ -24,8 +25,6 @@ STATUSES: Mapping[str, Status] = {"success": "ok", "error": "error", "cancelled"
 """The gateway's word for how a request ended, and ours; ``processing`` has no end yet."""
 
 Hide = Callable[[str], str]
-_TURN = frozenset({"type", "role", "content"})
-"""What a turn has that its text tells; with anything more, such as a name, it is another question."""
 
 
 def run_of(row: Mapping[str, Any], hide: Hide) -> Run:
@@ -120,7 +119,7 @@ def _prompt(row: Mapping[str, Any], request_type: str | None, hide: Hide) -> str
     if not isinstance(messages, list) or not messages:
         return None
     turns = [(item.get("role"), _content(item.get("content"))) for item in messages if isinstance(item, Mapping)]
-    plain = len(turns) == len(messages) and all(_TURN.issuperset(message) for message in messages)
+    plain = len(turns) == len(messages) and all(map(is_only_text, messages))
     if plain and all(role == "user" and content is not None for role, content in turns):
         contents = [content for _, content in turns]
         if len(contents) == 1:

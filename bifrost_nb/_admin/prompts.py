@@ -21,7 +21,7 @@ from .._numbers import whole_number
 from .._runs.columns import Column
 from .._runs.frame import frame_of
 from .._runs.run import Run
-from .._safe_text import kind_of, plain, quoted
+from .._safe_text import plain, quoted, type_with_article
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError, NotFound
 from .access import Access
@@ -220,7 +220,7 @@ def prompt(name: str, *, version: int | None = None, create: bool = False, clien
 def find(access: Access, name: str, *, version: int | None, create: bool) -> Prompt:
     """`prompt` of the gateway behind `access`."""
     if not isinstance(name, str) or not all(part.strip() for part in name.split("/")) or plain(name) != name:
-        shown = repr(name) if isinstance(name, str) else kind_of(name)
+        shown = repr(name) if isinstance(name, str) else type_with_article(name)
         raise ConfigurationError(f"A prompt is named folder/name, not {plain(shown, 80)}.")
     number = None if version is None else whole_number("version", version)
     return portal().call(_find(access, name, number, create))

@@ -163,6 +163,7 @@ class Costs:
                     await self._step_on()
         finally:  # also where the loop ends: nobody waits for what will not come
             left, self._waiting, self._task = list(self._waiting.values()), {}, None
+            self._write_down()  # what was learned when it ended
             costs_settled(one.run for one in left)
 
     async def _look_back(self) -> None:
@@ -185,6 +186,7 @@ class Costs:
         finally:
             costs_settled(one.run for one in self._past.values())
             self._past, self._past_task = {}, None
+            self._write_down()
 
     async def _look(self) -> None:
         """One list of the log for all that wait; what is found is filled in."""

@@ -225,10 +225,10 @@ class Comparison:
 
             comparison.differences("score", baseline="azure/large")
 
-        Columns: ``a``, ``b``, ``metric``, ``statistic``, ``estimate``, ``low``, ``high``, ``n``, ``better``, ``worse``,
-        ``same``, ``p_value``, ``p_adjusted`` (Holm), ``outcome``, ``winner``, ``verdict``. A winner is named only where
-        the corrected p-value allows it, and two are ``equal`` only where an interval that is corrected is inside the
-        margin; the intervals that are told are each pair's own. Takes the options of `difference`.
+        Columns: ``a``, ``b``, ``outcome``, ``winner``, ``metric``, ``statistic``, ``estimate``, ``low``, ``high``,
+        ``n``, ``better``, ``worse``, ``same``, ``p_value``, ``p_adjusted`` (Holm), ``verdict``. A winner is named only
+        where the corrected p-value allows it, and two are ``equal`` only where an interval that is corrected is inside
+        the margin; the intervals that are told are each pair's own. Takes the options of `difference`.
         """
         from .multiple_comparisons import differences
 

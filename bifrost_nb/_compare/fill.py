@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._client.typed_answers import AnswerSchema
-from .._safe_text import kind_of, plain
+from .._safe_text import plain, type_with_article
 from ..errors import ConfigurationError
 from .asked_deployments import check_names
 from .compare import compare
@@ -73,7 +73,7 @@ def fill(
 
     if not isinstance(frame, pd.DataFrame):
         raise ConfigurationError(
-            f"fill takes a pandas DataFrame, not {kind_of(frame)}.",
+            f"fill takes a pandas DataFrame, not {type_with_article(frame)}.",
             hint="Pass frame.to_pandas()." if hasattr(frame, "to_pandas") else "Pass pd.DataFrame(...) of it.",
         )
     if not isinstance(prefix, str):

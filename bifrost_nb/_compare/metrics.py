@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from .._safe_text import kind_of, plain, quoted
+from .._safe_text import plain, quoted, type_with_article
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 
@@ -42,7 +42,7 @@ def is_score(metric: str) -> bool:
 
 def unknown_metric(metric: object, frame: pd.DataFrame, what: str = "metric") -> ConfigurationError:
     """The error about a `metric` that `frame` does not have: nothing was scored, or the names it has."""
-    shown = repr(metric) if isinstance(metric, str) else kind_of(metric)
+    shown = repr(metric) if isinstance(metric, str) else type_with_article(metric)
     scores = score_columns(frame)
     if isinstance(metric, str) and metric not in frame and is_score(metric) and not scores:
         return ConfigurationError(

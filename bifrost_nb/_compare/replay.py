@@ -16,7 +16,7 @@ import orjson
 from .._client.calls import Call, Kind
 from .._keys import HIDDEN, guard_entries, guard_headers
 from .._prompts.pictures import is_shortened
-from .._safe_text import kind_of, plain, quoted
+from .._safe_text import plain, quoted, type_with_article
 from ..errors import ConfigurationError
 from .asked_deployments import AskedDeployment, asked_deployments, check_names
 from .groups import inputs_told, names, typed
@@ -177,7 +177,7 @@ def _frame_of(rows: Any) -> pd.DataFrame:
         rows = to_pandas()
     if not hasattr(rows, "columns"):
         raise ConfigurationError(
-            f"There is nothing to replay in {kind_of(rows)}.",
+            f"There is nothing to replay in {type_with_article(rows)}.",
             hint="Pass rows of runs() or gateway_logs(), or a list of Run.",
         )
     if missing := [name for name in _NEEDED if name not in rows.columns]:

@@ -3,7 +3,7 @@
 Error rates, measured with a planted truth on the very edge of each rule (400 trials for each of ten kinds of rules and
 of 40 and 100 inputs, confidence 95 %, standard error 1.1): of 100 gates 1.5 to 7.0 passed and 2.8 to 6.8 failed where 5
 are meant; the 95th percentile never passed at 40 inputs. ``tests/gate/test_gate.py`` repeats it in small. Limits of
-graded scores hold at 10 inputs too, whatever the grades' shape, see `bifrost_nb._statistics.bounded_means`.
+graded scores hold at 10 inputs too, for each of eleven shapes of grades, see `bifrost_nb._statistics.bounded_means`.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from inspect import isclass
 from typing import Any, NamedTuple
 
-from .._safe_text import kind_of, quoted
+from .._safe_text import quoted, type_with_article
 from ..errors import ConfigurationError, TemplateError
 from .arrow_values import arrow_rows, arrow_values
 from .messages import Message, Template, Turns, filled_in, image_columns, pictures_of, variables_of, with_pictures
@@ -176,7 +176,7 @@ def _other_frame(inputs: Any) -> Any:
         raise
     except (TypeError, ValueError):  # one column without a name
         hint = "Pass {'name': values}, or a frame with that column."
-        raise ConfigurationError(f"inputs is {kind_of(inputs)}, which has no columns.", hint=hint) from None
+        raise ConfigurationError(f"inputs is {type_with_article(inputs)}, which has no columns.", hint=hint) from None
 
 
 def _converted(inputs: Any, methods: Sequence[str]) -> Any:
@@ -206,7 +206,7 @@ def _from_columns(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
     for name, values in columns.items():
         if hasattr(values, "columns") or hasattr(values, "column_names"):  # a dict of frames or of data sets
             raise ConfigurationError(
-                f"inputs[{name!r}] is {kind_of(values)} of its own.", hint=f"Pass inputs=...[{name!r}]."
+                f"inputs[{name!r}] is {type_with_article(values)} of its own.", hint=f"Pass inputs=...[{name!r}]."
             )
         if isinstance(values, Set):
             raise ConfigurationError(f"inputs[{name!r}] is a set, which has no order.", hint="Pass sorted(...).")

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from .._safe_text import kind_of, plain
+from .._safe_text import plain, type_with_article
 from .picture_end import is_whole
 from .value_text import Fault, no_value
 
@@ -160,7 +160,7 @@ def _content(value: Any) -> bytes:
         return _png(_one_frame(value))
     if callable(getattr(value, "__array__", None)):
         return _png(_from_array(value))
-    raise Fault(f"is {kind_of(value)}; pass a path, bytes, a PIL image, an array or a matplotlib figure")
+    raise Fault(f"is {type_with_article(value)}; pass a path, bytes, a PIL image, an array or a matplotlib figure")
 
 
 def _decoded(url: str) -> bytes:

@@ -20,7 +20,7 @@ from inspect import isclass, isroutine
 from types import ModuleType
 from typing import Any
 
-from .._safe_text import kind_of, plain
+from .._safe_text import plain, type_with_article
 from .._suggest import similar
 from ..errors import TemplateError
 from .value_text import Fault, as_text, is_pandas
@@ -128,7 +128,7 @@ def _attribute(value: Any, name: str) -> Any:
     if name.startswith("_"):
         raise Fault("reads a name with a leading underscore, which templates may not")
     if isinstance(value, ModuleType) or isclass(value) or isroutine(value):
-        raise Fault(f"reads from {kind_of(value)}, which templates may not")
+        raise Fault(f"reads from {type_with_article(value)}, which templates may not")
     if isinstance(value, Mapping):
         return value.get(name, _MISSING)
     if is_pandas(value) and name in value:  # a column called "name" comes before pandas' own `name`
@@ -139,7 +139,7 @@ def _attribute(value: Any, name: str) -> Any:
 def _item(value: Any, written: str) -> Any:
     key: Any = written[1:-1] if written[0] in "\"'" else int(written)
     if isinstance(value, ModuleType) or isclass(value) or isroutine(value):
-        raise Fault(f"reads from {kind_of(value)}, which templates may not")
+        raise Fault(f"reads from {type_with_article(value)}, which templates may not")
     return _read_or_template_error(lambda: value[key])
 
 

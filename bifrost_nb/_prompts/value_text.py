@@ -22,7 +22,7 @@ from numbers import Number
 from types import ModuleType
 from typing import Any
 
-from .._safe_text import kind_of, plain
+from .._safe_text import plain, type_with_article
 from .arrow_values import arrow_rows, arrow_values
 from .printed_whole import printed_whole
 
@@ -293,7 +293,7 @@ def _key(key: Any) -> Any:
     if isinstance(key, str | int | float | bool) or key is None:
         return getattr(key, "item", lambda: key)()
     if isinstance(key, Mapping | Sequence | Set) and not isinstance(key, bytes):
-        raise Fault(f"has {kind_of(key)} as a key, which JSON has not")
+        raise Fault(f"has {type_with_article(key)} as a key, which JSON has not")
     if hasattr(key, "item") and isinstance(key, Number):
         return _number(key)
     return as_text(key)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
-from .._safe_text import kind_of, quoted
+from .._safe_text import quoted, type_with_article
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 from .columns import COLUMNS, NAMES, Column, Dtype
@@ -71,7 +71,9 @@ def table_of(runs: Iterable[Run]) -> pa.Table:
     from .log.reader import column_array, schema
 
     if not isinstance(runs, Iterable):
-        raise ConfigurationError(f"A frame of runs is made of several, not of {kind_of(runs)}.", hint="Pass a list.")
+        raise ConfigurationError(
+            f"A frame of runs is made of several, not of {type_with_article(runs)}.", hint="Pass a list."
+        )
     rest, tables = iter(runs), [schema().empty_table()]
     while block := list(islice(rest, _BLOCK)):
         arrays = [column_array(_values(column, block), column.dtype) for column in COLUMNS]

@@ -1,4 +1,4 @@
-"""The interval of a mean of scores that holds whatever their shape, for the limits of a gate.
+"""The interval of a mean of scores of any shape, for the limits of a gate.
 
 Where it is known what a score can be, each end is Gaffke's (2005, "Three test statistics for a nonparametric one-sided
 hypothesis on the mean of a nonnegative variable"): inputs get random weights, and one input more, the worst there is

@@ -339,6 +339,11 @@ def test_whole_texts_are_asked_for_row_by_row(client_of: ClientOf) -> None:
             '[{"role":"user","content":"a","name":"Zoë"}]',
             "answer 1",
         ),
+        (
+            {"input_history": [{"role": "user", "content": [{"type": "text", "text": "a", "cache_control": {}}]}]},
+            '[{"role":"user","content":[{"type":"text","text":"a","cache_control":{}}]}]',
+            "answer 1",
+        ),
         ({"input_history": None, "output_message": None}, None, None),
         ({"input_history": "text", "output_message": {"content": None}}, None, None),
         (

@@ -8,6 +8,7 @@ from typing import Literal
 import pytest
 
 from bifrost_nb._simulator.process import LocalGateway
+from tests.colours import contrast as ratio
 from tests.thorough import thorough
 
 from .lab import Cell, Notebook
@@ -236,7 +237,7 @@ def test_eight_columns(lab: Notebook, gateway: LocalGateway, pictures: Path, the
 
 
 def contrast(locator: object) -> float:
-    """The ratio of luminances of text and ground, as the accessibility guidelines define it."""
+    """That of text and ground."""
     colours = locator.evaluate(  # type: ignore[attr-defined]
         """e => {
             const grounds = ['rgb(255, 255, 255)']; // what lies below first; each may let it shine through
@@ -246,10 +247,5 @@ def contrast(locator: object) -> float:
                 return [...x.getImageData(0, 0, 1, 1).data].slice(0, 3); };
             return [paint(getComputedStyle(e).color), paint()]; }"""
     )
-
-    def luminance(rgb: list[int]) -> float:
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (value / 255 for value in rgb)]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    lighter, darker = sorted((luminance(rgb) for rgb in colours), reverse=True)
-    return (lighter + 0.05) / (darker + 0.05)
+    ink, paper = ([value / 255 for value in rgb] for rgb in colours)
+    return ratio(ink, paper)

@@ -335,7 +335,10 @@ def test_the_ends_of_a_limit_are_exact_for_scores_0_and_1(right: int, inputs: in
 def test_medians_of_two_clusters_are_covered(inputs: int) -> None:
     """Half of the times are with a queue: 88 to 93 of 100 intervals held the median; p says what the interval does."""
     rng, trials = np.random.default_rng(56), 600
-    centre = lambda size: np.where(rng.random(size) < 0.505, rng.normal(-100, 5, size), rng.normal(100, 5, size))  # noqa: E731
+
+    def centre(size: int) -> np.ndarray:
+        return np.where(rng.random(size) < 0.505, rng.normal(-100, 5, size), rng.normal(100, 5, size))
+
     truth, held = float(np.median(centre(400_001))), 0
     for _ in range(trials):
         sample = centre(inputs) - truth

@@ -14,7 +14,7 @@ from ..._numbers import as_python, whole
 from ..._prompts.messages import Message, user_turn
 from ..._prompts.pictures import MOST_BYTES, data_url
 from ..._prompts.value_text import Fault, as_text
-from ..._safe_text import kind_of, plain, quoted
+from ..._safe_text import plain, quoted, type_with_article
 from ...errors import ConfigurationError
 
 __all__ = ["CHECKS", "NOW", "EarlierTurn", "as_columns", "as_json", "schema_of_text"]
@@ -253,7 +253,7 @@ def _own_keys(value: Any) -> Any:
 
 def _own_number(value: Any) -> Any:
     if (found := as_python(value)) is value:
-        raise TypeError(f"JSON cannot carry {kind_of(value)}")
+        raise TypeError(f"JSON cannot carry {type_with_article(value)}")
     return found
 
 

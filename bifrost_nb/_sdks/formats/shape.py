@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..._wire.tool_calls import as_text
+from ..._wire.turns import is_only_text
 
 __all__ = [
     "Format",
@@ -33,8 +34,6 @@ __all__ = [
 ]
 
 Json = dict[str, Any]
-_TURN, _PART = frozenset({"type", "role", "content", "parts"}), frozenset({"type", "text"})
-"""What of a turn, and of a part of it, its text tells; with anything more, such as a name, it is another question."""
 
 
 class RequestFacts(NamedTuple):
@@ -150,9 +149,9 @@ def asked(turns: Iterable[object], instructions: object = None) -> str | None:
     if not turns:
         return None
     turn = object_of(turns[0]) if len(turns) == 1 else {}
-    if _TURN.issuperset(turn) and turn.get("role", "user") == "user":
+    if turn.get("role", "user") == "user" and is_only_text(turn):
         content = turn.get("content", turn.get("parts"))
-        if type(content) is list and len(content) == 1 and type(content[0]) is dict and _PART.issuperset(content[0]):
+        if type(content) is list and len(content) == 1 and type(content[0]) is dict:
             content = content[0].get("text")
         if type(content) is str:
             return content
