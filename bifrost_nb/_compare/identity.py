@@ -7,10 +7,12 @@ together (see `make_plan`), `resume` and `replay` look for it.
 from __future__ import annotations
 
 import hashlib
+import io
 import pickle
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
+from types import NoneType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -96,9 +98,59 @@ def content_of(values: Mapping[str, Any]) -> str:
 def _pickled(value: Any) -> str:
     """What tells `value` from others of its type; only the type where it cannot be pickled."""
     try:
-        return hashlib.sha256(pickle.dumps(value)).hexdigest()
-    except Exception:  # noqa: BLE001 - the user's own class
-        return type(value).__name__
+        return _Contents().of(value)
+    except Exception:  # noqa: BLE001 - it holds itself, or the user's own class cannot be pickled
+        try:
+            return hashlib.sha256(pickle.dumps(value)).hexdigest()
+        except Exception:  # noqa: BLE001 - the user's own class
+            return type(value).__name__
+
+
+_SIMPLE = (str, bytes, int, float, bool, NoneType)
+"""Types of the parts that are written as they are."""
+
+
+class _Contents:
+    """Digests of what values hold, part by part, each part once.
+
+    An ordinary pickle tells whether two equal parts are one object, and has a set in the order of its hashes.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Any, str]] = {}
+        """By the id of a part, which is kept so that no other takes its place in memory; "" while it is under way."""
+
+    def of(self, value: Any) -> str:
+        """Raises ValueError for what holds itself, and what pickling raises."""
+        if id(value) in self._known:
+            if not (found := self._known[id(value)][1]):
+                raise ValueError("it holds itself")
+            return found
+        self._known[id(value)] = value, ""
+        if type(value) in (set, frozenset):
+            content = "".join([type(value).__name__, *sorted(map(self.of, value))]).encode()
+        else:
+            pickler = _Pickler(self)
+            pickler.dump(value)
+            content = pickler.written.getvalue()
+        self._known[id(value)] = value, (found := hashlib.sha256(content).hexdigest())
+        return found
+
+
+class _Pickler(pickle.Pickler):
+    """One value, its parts by their digests."""
+
+    def __init__(self, contents: _Contents) -> None:
+        self.written = io.BytesIO()
+        super().__init__(self.written)
+        self.fast = True  # no memo
+        self._contents, self._begun = contents, False
+
+    def persistent_id(self, part: Any) -> str | None:
+        if self._begun and type(part) not in _SIMPLE:
+            return self._contents.of(part)
+        self._begun = True
+        return None
 
 
 def _shown_value(value: Any, without_text: Callable[[Any], str] = lambda value: type(value).__name__) -> Any:

@@ -22,6 +22,7 @@ from bifrost_nb import Client, ConfigurationError, LocalGateway, scorers
 from bifrost_nb._compare.compare import compare
 from bifrost_nb._compare.comparison import Comparison
 from bifrost_nb._compare.comparison_view import as_text
+from bifrost_nb._compare.identity import content_of
 from bifrost_nb._compare.interrupted import ComparisonInterrupted
 from bifrost_nb._display.terminal_table import shortened
 from bifrost_nb._runs.columns import COLUMNS
@@ -393,6 +394,38 @@ def test_a_row_that_differs_in_what_has_no_text_is_judged_anew(ask: Any, client:
         return sent(gateway) - before
 
     assert [calls_for(1), calls_for(1), calls_for(2)] == [3 + 3, 0, 3]
+
+
+def test_equal_rows_are_judged_once_whatever_objects_they_are_made_of(
+    ask: Any, client: Client, gateway: LocalGateway
+) -> None:
+    """One text twice or two equal texts, a set filled in another order: content without a text of its own is equal."""
+
+    def judge(run: Any, row: Any) -> bool:
+        return bool(client.chat("openai/gpt-4o-mini", f"Judge {run.text}.").text)
+
+    def calls_for(one: str, other: str, numbers: set[int]) -> int:
+        table = pd.DataFrame({"word": [one, other, None], "number": [1.0, math.nan, 2.0]})
+        odd = [[one, [other], math.nan, numbers], table, np.array([one, other, math.nan], dtype=object)]
+        before = sent(gateway)
+        ask(deployments=[A], score=judge, inputs={**CITIES, "odd": odd})
+        return sent(gateway) - before
+
+    word, equal = ("".join(["a ", "word"]) for _ in range(2))
+    assert word is not equal
+    assert [calls_for(word, word, {0, 8}), calls_for(word, equal, {8, 0}), calls_for(word, "", {0})] == [3 + 3, 0, 3]
+
+
+def test_a_value_that_holds_itself_is_still_told_from_others() -> None:
+    """As an ordinary pickle tells it; what cannot be pickled by its type alone."""
+
+    def digest(value: int) -> str:
+        holds_itself: list[Any] = [math.nan, value]
+        holds_itself.append(holds_itself)
+        return content_of({"odd": holds_itself})
+
+    assert digest(1) == digest(1) != digest(2)
+    assert content_of({"odd": [math.nan, lambda: 1]}) == content_of({"odd": [math.nan, lambda: 2]})
 
 
 def test_what_a_function_does_to_its_row_stays_there(ask: Any) -> None:
