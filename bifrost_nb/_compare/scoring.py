@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .._client.judge_tag import NoCalls, judging
 from .._client.portal import Portal
 from .._keys import without_keys
-from .._safe_text import plain, quoted
+from .._safe_text import plain, quoted, type_with_article
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError
 from .identity import content_of
@@ -108,7 +108,9 @@ class Scorer:
         self._judge = judge
 
     def __call__(self, run: Run, row: Row | None = None) -> Any:
-        """The score of one answer: of `run`, asked with the values of `row`."""
+        """The score of one answer: of `run`, asked with the values of `row`. Raises ConfigurationError for no run."""
+        if not hasattr(run, "text"):  # a stand-in that has what is judged will do
+            raise ConfigurationError(f"{self!r} judges a run, not {type_with_article(run)}.", hint="Pass (run, row).")
         return self._judge(run, row or {})
 
     def __repr__(self) -> str:

@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -204,3 +205,11 @@ def test_a_scorer_that_cannot_work_is_refused_when_it_is_made(make: Any) -> None
     """What is wrong with a scorer's arguments shows before any answer is paid for."""
     with pytest.raises(ConfigurationError):
         make()
+
+
+@pytest.mark.parametrize("odd", [5, None, "an answer", [run("an answer")]])
+def test_a_scorer_that_is_called_with_no_run_says_so(odd: Any) -> None:
+    """What was given is named; what has a text is judged, if it is no run."""
+    with pytest.raises(ConfigurationError, match=f"judges a run, not an? {type(odd).__name__}"):
+        scorers.length(max=3)(odd)
+    assert scorers.exact("want")(SimpleNamespace(text="Paris"), {"want": "Paris"}).value == 1

@@ -155,6 +155,18 @@ def test_an_update_takes_columns_only(log: RunLog, facts: dict[str, Any], messag
     assert not log.path.exists()  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("odd", [5, None, "kept.jsonl", {"run_id": "1"}, [Run()]])
+@pytest.mark.parametrize("redact", [None, lambda text, what: text])
+def test_a_log_takes_runs_only(tmp_path: Path, odd: Any, redact: Any) -> None:
+    """One clear error that names what was given, and no file; also of a log that is switched off."""
+    for log in (RunLog(tmp_path / "new.jsonl", redact=redact), RunLog("off", redact=redact)):
+        with pytest.raises(
+            ConfigurationError, match=f"takes a finished run, not an? {type(odd).__name__}.* one by one"
+        ):
+            log.append(odd)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("filters", "expected"),
     [

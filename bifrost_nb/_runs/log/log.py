@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 from ... import _settings as settings
 from ..._files import user_path
 from ..._paths import data_path
-from ..._safe_text import quoted
+from ..._safe_text import quoted, type_with_article
 from ..._suggest import did_you_mean
 from ...errors import ConfigurationError, LogError
 from ..columns import COLUMNS
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["LogWarning", "RunLog", "run_log"]
 
 _DTYPES = {column.name: column.dtype for column in COLUMNS if column.name != "run_id"}
+
+_ONE_BY_ONE = "Pass what client.chat(...) returned, several one by one; a file of runs is opened by bf.RunLog(path)."
 
 
 class LogWarning(UserWarning):
@@ -94,7 +96,8 @@ class RunLog:
             bf.RunLog("kept.jsonl").append(run)
 
         `redact` is asked before this log's own hook. `secrets` are keys that neither the line nor what `run` has from
-        outside may hold, whoever repeats them. Raises LogError if it could not be written; the run is unharmed.
+        outside may hold, whoever repeats them. Raises ConfigurationError for what is no run, LogError if it could not
+        be written; the run is unharmed.
         """
         self.append_line(self._line(run, redact, secrets))
 
@@ -124,6 +127,8 @@ class RunLog:
             await asyncio.shield(asyncio.wrap_future(self._appender.later(line)))
 
     def _line(self, run: Run, redact: Redact | None, secrets: Iterable[str]) -> bytes:
+        if not isinstance(run, Run):
+            raise ConfigurationError(f"A log takes a finished run, not {type_with_article(run)}.", hint=_ONE_BY_ONE)
         if redact is not None or self.redact is not None:  # also where nothing is logged: a notebook keeps runs too
             decide(run, (hook for hook in (redact, self.redact) if hook is not None))
         written = hide_keys(run, tuple(secrets))
