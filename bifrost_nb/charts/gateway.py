@@ -84,10 +84,12 @@ def _looks(names: Iterable[str], owners: Mapping[str, str]) -> dict[str, Style]:
 
 
 def _columns(frame: pd.DataFrame) -> tuple[str, list[str]]:
-    names = list(frame.columns)
+    is_frame = isinstance(frame, pd.DataFrame)
+    names = list(frame.columns) if is_frame else []
     if len(names) < 3 or tuple(names[:2]) != _TIME or names[-1] not in _FIGURES:
+        what = "this frame has other columns" if is_frame else f"not {type(frame).__name__}"
         raise ConfigurationError(
-            "gateway_chart draws what bf.gateway_histogram(...) returned; this frame has other columns.",
+            f"gateway_chart draws what bf.gateway_histogram(...) returned; {what}.",
             hint="For runs there are comparison.plot and bifrost_nb.charts.",
         )
     return names[-1], names[2:-1]

@@ -79,7 +79,7 @@ def tradeoff(frame: pd.DataFrame, x: str = "cost_usd", y: str = "total_ms", ax: 
     """
     frame = checked(frame)
     for name in (x, y):
-        if name not in frame:
+        if not isinstance(name, str) or name not in frame:
             have = [str(column) for column in frame if _is_score(str(column))]
             raise ConfigurationError(
                 f"The frame has no column {name!r}.", hint=f"Its scores are {', '.join(have)}." if have else None
@@ -183,9 +183,9 @@ def _score(frame: pd.DataFrame, score: str | None) -> str:
     found = [str(name) for name in frame if _is_score(str(name))]
     if score is None:
         return found[0] if found else "score"
-    if score not in frame and f"score_{score}" in frame:
+    if isinstance(score, str) and score not in frame and f"score_{score}" in frame:
         return f"score_{score}"
-    if score not in frame:
+    if not isinstance(score, str) or score not in frame:
         raise ConfigurationError(
             f"The frame has no score {score!r}.",
             hint=f"It has {', '.join(found)}." if found else "Add some with comparison.score(...).",

@@ -23,6 +23,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
+from ..errors import ConfigurationError
+
 __all__ = [
     "HEIGHT",
     "ShownAxes",
@@ -145,9 +147,13 @@ def styles(names: Iterable[str]) -> dict[str, Style]:
 
         charts.styles(["azure/fast", "azure/large"])["azure/large"].colour
 
-    `names` are those of deployments or variants, as a frame's ``deployment`` has them.
+    `names` are those of deployments or variants, as a frame's ``deployment`` has them. Raises ConfigurationError for
+    anything else.
     """
-    wanted = sorted(set(names))
+    given = list(names) if isinstance(names, Iterable) and not isinstance(names, str) else [names]
+    if odd := [each for each in given if not isinstance(each, str)]:
+        raise ConfigurationError(f"charts.styles takes names, not {type(odd[0]).__name__}.")
+    wanted = sorted(set(given))
     with _giving:
         for name in wanted:
             if name not in _given and len(_given) < _MOST:
@@ -195,10 +201,16 @@ def time_axis(ax: Axes) -> None:
 
 
 def axes(ax: Axes | None, title: str) -> Axes:
+    """`ax`, or one of a figure of our own, with its title. Raises ConfigurationError for what is no Axes."""
     if ax is None:
         figure = Figure(figsize=(7.5, HEIGHT), layout="constrained")
         FigureCanvasAgg(figure)
         ax = figure.add_subplot(axes_class=ShownAxes)
+    elif not isinstance(ax, Axes):
+        raise ConfigurationError(
+            f"A chart is drawn into an Axes of matplotlib, not into {type(ax).__name__}.",
+            hint="figure, ax = plt.subplots() makes one.",
+        )
     ax.set_title(title)
     return ax
 

@@ -20,6 +20,7 @@ from matplotlib.path import Path
 from matplotlib.text import Annotation, Text
 from PIL import Image
 
+import bifrost_nb as bf
 from bifrost_nb import ConfigurationError, charts
 from bifrost_nb.charts import style
 from bifrost_nb.charts.anatomy import PARTS
@@ -105,6 +106,29 @@ def test_what_is_no_frame_of_runs_is_one_clear_error(name: str, runs: pd.DataFra
         getattr(charts, name)(runs[["total_ms"]])
     runs["score"] = 1.0
     assert getattr(charts, name)(runs.drop(columns=["started_at", "queue_ms", "latency_ms", "cache_hit"])).get_title()
+
+
+@pytest.mark.parametrize("name", [*CHARTS, "scores"])
+def test_what_is_no_axes_is_one_clear_error(name: str, runs: pd.DataFrame) -> None:
+    """Both of what `plt.subplots()` returns, a figure."""
+    for odd in ((Figure(), Figure().add_subplot()), Figure()):
+        with pytest.raises(ConfigurationError, match=f"into an Axes of matplotlib, not into {type(odd).__name__}"):
+            getattr(charts, name)(runs.assign(score=1.0), ax=odd)
+
+
+def test_odd_names_are_one_clear_error(runs: pd.DataFrame) -> None:
+    """Several columns where one is drawn, no frame of a histogram, names that are none; a lone name is one name."""
+    with pytest.raises(ConfigurationError, match=r"no column \['cost_usd'\]"):
+        charts.tradeoff(runs, x=["cost_usd"])  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match=r"no score \['score'\]"):
+        charts.scores(runs, ["score"])  # type: ignore[arg-type]
+    for odd, what in (([1], "not list"), (runs, "this frame has other columns"), (pd.DataFrame(), "this frame has")):
+        with pytest.raises(ConfigurationError, match=f"gateway_chart draws what .* returned; {what}"):
+            bf.gateway_chart(odd)  # type: ignore[arg-type]
+    for odd in (5, [5], [runs]):
+        with pytest.raises(ConfigurationError, match=r"styles takes names, not (int|DataFrame)"):
+            charts.styles(odd)  # type: ignore[arg-type]
+    assert list(charts.styles("azure/fast")) == ["azure/fast"]
 
 
 @pytest.mark.parametrize("x", ["prompt", "ratio"])
@@ -242,6 +266,7 @@ def test_a_deployment_keeps_its_style() -> None:
 def test_no_two_deployments_of_a_notebook_share_a_style() -> None:
     """Names that one chart after the other brings are told apart, without colours too, and keep their first style."""
     code = """
+import bifrost_nb as bf
 from bifrost_nb import ConfigurationError, charts
 seen = {}
 for number in range(40):
