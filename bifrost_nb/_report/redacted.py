@@ -10,8 +10,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from .._keys import hide_in, secrets_in, tool_keys
+from .._keys import hide, hide_in, secrets_in, tool_keys
 from .._prompts.pictures import shortened
+from .._prompts.shown_value import shown_value
 from .._runs.columns import COLUMNS
 from .._runs.log.codec import json_text
 from .._runs.redact_hook import Redact, as_written, dropping, guarded, redacted_params, redacted_value
@@ -81,7 +82,7 @@ def frame_as_written(
             frame[name] = [_asked(hook, value, what) for value in frame[name]]
     if secrets:
         for name in frame.select_dtypes(include=["object", "string"]).columns:
-            frame[name] = [hide_in(value, secrets) if isinstance(value, str) else value for value in frame[name]]
+            frame[name] = [_without(secrets, value) for value in frame[name]]
     return frame
 
 
@@ -232,5 +233,15 @@ def _asked(hook: Redact, value: Any, what: Any) -> Any:
 
     if pd.api.types.is_scalar(value) and pd.isna(value):
         return None
-    found = hook(str(value), what)
-    return value if found == str(value) else found
+    text = shown_value(value)
+    found = hook(text, what)
+    return value if found == text else found
+
+
+def _without(secrets: Collection[str], value: Any) -> Any:
+    """`value`; its text without `secrets` where these are in it, also where it is no text but a list of some."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = shown_value(value)
+    found = hide(text, secrets)
+    return value if found == text else found

@@ -27,6 +27,7 @@ from .._display.run import nothing_said
 from .._files import user_path, write_private
 from .._prompts.messages import pictures_sent, readable
 from .._prompts.pictures import as_url, showable
+from .._prompts.shown_value import shown_value
 from .._runs.columns import COLUMNS
 from .._runs.redact_hook import as_written
 from .._safe_text import plain
@@ -273,7 +274,7 @@ def _plain_value(value: Any) -> Any:
         value = value.item()
     if isinstance(value, float) and not np.isfinite(value):
         return str(value)
-    return value if isinstance(value, bool | int | float | str) else str(value)
+    return value if isinstance(value, bool | int | float | str) else shown_value(value)
 
 
 def _json(block: dict[str, Any]) -> str:

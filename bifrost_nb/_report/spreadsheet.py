@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._files import user_path, write_private
+from .._prompts.shown_value import shown_value
+from .._prompts.value_text import no_value
 from .._runs.log.export import FORMULA
 from ..errors import ConfigurationError, LogError
 
@@ -86,9 +88,10 @@ def write(frame: pd.DataFrame, path: str | os.PathLike[str], suffixes: Sequence[
 
 def _inert(value: Any) -> Any:
     """`value`, or its text where a spreadsheet would run it, whatever it is of: a path, a member of an enumeration."""
-    if value is None or isinstance(value, bool | int | float) or not re.match(FORMULA, text := str(value)):
+    if no_value(value) or isinstance(value, _FIGURES):
         return value
-    return f"'{text}" if not isinstance(value, _FIGURES) else value
+    text = shown_value(value)
+    return f"'{text}" if re.match(FORMULA, text) else text
 
 
 def _excel_value(value: Any) -> Any:
@@ -103,5 +106,5 @@ def _excel_value(value: Any) -> Any:
         value = value.item()
     if (isinstance(value, float) and abs(value) < 1e300) or (isinstance(value, int) and abs(value) < _LARGEST):
         return value
-    text = _ILLEGAL.sub("\ufffd", str(value))
+    text = _ILLEGAL.sub("\ufffd", shown_value(value))
     return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "\u2026"

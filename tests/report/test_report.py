@@ -51,6 +51,39 @@ def test_it_gives_the_frame_back(comparison: Comparison, tmp_path: Path) -> None
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize("file", ["report.html", "x.csv", "x.xlsx", "grid.csv"])
+def test_inputs_that_are_no_text_are_written_as_the_prompt_has_them(client: Client, tmp_path: Path, file: str) -> None:
+    """A dict and a list as JSON, not as Python writes them; a hook is asked about them as they are written."""
+    inputs = {"it": [{"to": None, "of": ["é", True]}, {}], "list": [["a", float("nan")], [1]], "number": [1.5, 2]}
+    grid = file == "grid.csv"  # which has no client: what a hook changes is left out there
+    client.redact = None if grid else lambda text, what: text.replace('"to": null', "[out]")
+    compared = compare(["azure/fast"], "Say {{it}}.", inputs=inputs, client=client, max_tokens=2)
+    if file == "report.html":
+        found = load_report(compared.report(tmp_path / file))
+    elif file == "x.xlsx":
+        found = pd.read_excel(compared.to_excel(tmp_path / file))
+    else:
+        found = pd.read_csv(compared.grid().export(tmp_path / file) if grid else compared.to_csv(tmp_path / file))
+    assert found["input_it"].tolist() == [
+        '{"to": null, "of": ["é", true]}' if grid else '{[out], "of": ["é", true]}',
+        "{}",
+    ]
+    assert found["input_list"].tolist() == ["['a', nan]", "[1]"]
+    assert found["input_number"].tolist() == [1.5, 2]
+
+
+@pytest.mark.parametrize("file", ["report", "to_csv"])
+def test_no_key_stays_in_inputs_that_are_no_text(client: Client, tmp_path: Path, file: str) -> None:
+    """Also deep in a list or a dict, in a tuple, in a set."""
+    key = "sk-bf-3fdc1f0e-7a7e-4a55-a3a4-7f0f6f1b8f11"
+    own = Client(client.base_url, virtual_key=key, log=client.log)
+    odd = [[{"a": (key,)}], {f"x {key}": 1}, {key}]
+    compared = compare(["azure/fast"], "Say {{n}}.", inputs={"n": [1, 2, 3], "odd": odd}, client=own, max_tokens=2)
+    written = getattr(compared, file)(tmp_path / ("x.html" if file == "report" else "x.csv")).read_text()
+    assert key not in written
+    assert written.count("[hidden]") >= 3
+
+
 def test_it_loads_nothing(comparison: Comparison, tmp_path: Path) -> None:
     """No address but our own data, one script that the policy names by its hash, verdicts and provenance in words."""
     text = comparison.report(tmp_path / "report.html").read_text()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..._compare.comparison_frame import shown_question
 from ..._display.html import Markup, note, table, text as escape
 from ..._display.run import as_html, mimebundle_many
+from ..._prompts.shown_value import shown_value
 from ..._safe_text import plain
 from ..widgets.grid_rows import ShownScore
 from ..widgets.grid_scores import badge
@@ -85,7 +86,7 @@ def _typed_html(comparison: Comparison) -> str:
         return f"{shown}<div style='opacity:.75'>No field differs between the columns.</div>"
     names = [name for name in differ.columns if name != "input_id"]
     cells = [
-        ["–" if _absent(value) else plain(str(value), 200) for value in row]
+        ["–" if _absent(value) else plain(shown_value(value), 200) for value in row]
         for row in differ[names].head(MOST_ROWS).itertuples(index=False)
     ]
     more = len(differ) - len(cells)

@@ -17,6 +17,7 @@ from ..._display.describe import error_text
 from ..._display.run import said
 from ..._prompts.messages import pictures_sent, readable
 from ..._prompts.pictures import showable
+from ..._prompts.shown_value import shown_value
 from ..._runs.run import Run
 
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ class Row:
     def title(self) -> str:
         """The prompt; where templates make several of one row, the row's inputs."""
         if len({run.prompt for run in self.runs}) > 1 and self.inputs:
-            return "\n".join(f"{name}: {value}" for name, value in self.inputs.items())
+            return "\n".join(f"{name}: {shown_value(value)}" for name, value in self.inputs.items())
         return self.asked
 
     @cached_property
@@ -205,7 +206,7 @@ class Row:
     @cached_property
     def haystack(self) -> str:
         """All that a search looks through, casefolded."""
-        texts = [self.asked, *(str(value) for value in self.inputs.values())]
+        texts = [self.asked, *map(shown_value, self.inputs.values())]
         texts += [text for run in self.runs for text in (said(run), *run.texts[1:])]
         return "\n".join(texts).casefold()
 

@@ -16,6 +16,7 @@ from ..._display.describe import duration, error_text, usd
 from ..._display.markdown import to_html
 from ..._display.media import media_text, media_urls, small_urls
 from ..._display.run import called
+from ..._prompts.shown_value import shown_value
 from ..._runs.run import Run
 from ..._safe_text import plain, quoted
 from ...errors import ConfigurationError
@@ -117,7 +118,7 @@ class Grid:
         found: dict[str, dict[str, None]] = {}
         for row in self.rows:
             for name, value in row.inputs.items():
-                found.setdefault(name, {})[cut(str(value), 80)] = None
+                found.setdefault(name, {})[cut(shown_value(value), 80)] = None
         return {name: list(values) for name, values in found.items() if 1 < len(values) <= CHOICES}
 
     @property
@@ -190,7 +191,7 @@ class Grid:
 
     def _matches(self, row: Row) -> bool:
         column, value = self.where
-        if column and cut(str(row.inputs.get(column, "")), 80) != value:
+        if column and cut(shown_value(row.inputs.get(column, "")), 80) != value:
             return False
         return self.search.casefold() in row.haystack
 
