@@ -141,7 +141,10 @@ class _SdkCollector(Collector):
         return self.form in (openai.CHAT, openai.TEXT, openai.RESPONSES)  # others have forms of their own
 
     def answer(self, body: Json) -> Pieces:
-        return super().answer(self._counted(body if self._is_gateways(body) else self.form.answer(body)))
+        pieces = super().answer(self._counted(body if self._is_gateways(body) else self.form.answer(body)))
+        if self.form is openai.EMBEDDING and not (type(data := body.get("data")) is list and data):
+            raise ProtocolError("The answer holds no embeddings.")  # as OpenAI's SDK does; others take it
+        return pieces
 
     def _is_gateways(self, body: Json) -> bool:
         """Whether an answer has the gateway's own form, whatever was asked (so on ``/cohere``; measured)."""

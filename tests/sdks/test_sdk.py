@@ -197,6 +197,24 @@ def test_boto3_time_limits_and_strangers(client: Client, gateway: LocalGateway, 
 
 
 @needs_sdks
+@needs_sdks
+@pytest.mark.parametrize("body", [{}, {"data": []}, {"data": None}])
+def test_an_answer_without_embeddings_is_no_success(
+    client: Client, gateway: LocalGateway, log: RunLog, body: dict[str, Any]
+) -> None:
+    """The SDK raises, and so it is in the log, as of the client's own call; what it cost stays."""
+    usage = {"prompt_tokens": 9, "total_tokens": 9}
+    gateway.script([{"status": 200, "body": {"object": "list", "usage": usage, **body}}])
+    with bf.sdk("openai", client=client) as openai, pytest.raises(ValueError, match="No embedding data"):
+        openai.embeddings.create(model="openai/text-embedding-3-small", input=["a tide", "a moon"])
+    with pytest.raises(bf.ProtocolError):
+        client.embed("openai/text-embedding-3-small", ["a tide", "a moon"])
+    theirs, ours = log.read()
+    assert (theirs.status, theirs.error_type, theirs.http_status) == (ours.status, ours.error_type, ours.http_status)
+    assert (theirs.status, theirs.error_type, theirs.total_tokens) == ("error", "ProtocolError", 9)
+    assert "holds no embeddings" in (theirs.error_message or "")
+
+
 def test_embeddings(client: Client, log: RunLog) -> None:
     """Embeddings of an SDK are runs too, with the tokens that the SDK tells."""
     with bf.sdk("openai", client=client) as openai:
