@@ -208,7 +208,7 @@ def hide(text: str, secrets: Iterable[str | None]) -> str:
     return text
 
 
-def hide_in(value: Any, secrets: Collection[str]) -> Any:
+def hide_in(value: Any, secrets: Collection[str | None]) -> Any:
     """`value`, JSON or tuples, without `secrets` in any text or name in it; itself where there is none."""
     if isinstance(value, str):
         return hide(value, secrets)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import BifrostError, ConfigurationError
+from .errors import BifrostError, ConfigurationError, LogError
 
 if TYPE_CHECKING:
     from ._compare.comparison import Comparison
@@ -154,6 +154,8 @@ def _rules(given: Sequence[str]) -> dict[str, str | float]:
         name, equals, rule = one.partition("=")
         if not equals or not name.strip() or not rule.strip():
             raise ConfigurationError(f"{one!r} is no rule.", hint="Write NAME=RULE, for example p95_ms=1500.")
+        if name.strip() in rules:  # the last alone would be held
+            raise ConfigurationError(f"--rule {name.strip()} is given twice.", hint="A gate has one rule for a figure.")
         try:
             rules[name.strip()] = float(rule)
         except ValueError:
@@ -175,7 +177,7 @@ def _gates(left: dict[str, Any], rules: dict[str, str | float], options: argpars
         one = _one(comparison, found, options.file)
         name = next(name for name, value in found.items() if value is one)
         chosen = {key: getattr(options, key) for key in ("candidate", "baseline", "baseline_variant", "confidence")}
-        if taken := rules.keys() & {*chosen, "mixed", "seed"}:
+        if taken := rules.keys() & {*chosen, "self", "mixed", "seed"}:
             raise ConfigurationError(f"{taken.pop()!r} is no figure that a rule can be about.")
         arguments: dict[str, Any] = {**chosen, **rules}
         return {name: one.gate(**arguments)}
@@ -204,6 +206,8 @@ def _gateway(options: argparse.Namespace) -> None:
 def _export(options: argparse.Namespace) -> None:
     from ._runs.log.log import RunLog, run_log
 
+    if options.log is not None and not options.log.exists():  # an empty log, and an empty export over a full one
+        raise LogError(f"There is no run log {options.log}.")
     log = run_log() if options.log is None else RunLog(options.log)
     log.export(options.path)
     print(f"{options.path}: the runs of {log.path}")

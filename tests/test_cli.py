@@ -75,6 +75,25 @@ def test_runs_are_exported(client: Client, gateway: LocalGateway, tmp_path: Path
     assert "Traceback" not in bad.stderr
 
 
+def test_a_log_that_is_not_there_is_exported_over_nothing(tmp_path: Path) -> None:
+    """A mistyped ``--log`` is told; it replaced an earlier export by an empty one, with success."""
+    kept = tmp_path / "runs.csv"
+    kept.write_text("earlier")
+    done = run("runs", "export", str(kept), "--log", str(tmp_path / "run.jsonl"))
+    assert (done.returncode, kept.read_text()) == (1, "earlier")
+    assert "There is no run log" in done.stderr
+
+
+def test_a_gates_rules_are_each_held(tmp_path: Path) -> None:
+    """Two rules for one figure are refused, of which the last alone was held; a name that is none is no failed gate."""
+    script = tmp_path / "evals.py"
+    script.write_text("from bifrost_nb import *\ncomparison = compare(['azure/fast'], 'Hi', client=Client('demo'))")
+    twice = run("gate", str(script), "--rule", "p95_ms=1", "--rule", "p95_ms=better")
+    assert (twice.returncode, "p95_ms is given twice" in twice.stderr) == (3, True)
+    itself = run("gate", str(script), "--rule", "self=1", BIFROST_RUN_LOG=str(tmp_path / "runs.jsonl"))
+    assert (itself.returncode, "'self' is no figure" in itself.stderr) == (3, True)
+
+
 def test_a_wrong_command_line_is_usage() -> None:
     """A misspelled command exits with 2 and shows the usage."""
     done = run("gatway")

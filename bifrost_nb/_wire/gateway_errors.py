@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from .._keys import without_keys
+from .._keys import hide_in, without_keys
 from .._safe_text import plain
 from ..errors import AuthenticationFailed, BudgetExceeded, GatewayError, NotFound, ProtocolError, RateLimited
 from .json_text import loads
@@ -259,7 +259,7 @@ def parse_error(
         type=kind or safe(extra.get("error_type")),
         code=safe(detail.get("code")),
         message=safe(message, _MESSAGE_LIMIT) or _NO_REASON,
-        provider=name_of(provider) or name_of(header(headers, "x-bifrost-provider")),
+        provider=hide_in(name_of(provider) or name_of(header(headers, "x-bifrost-provider")), secrets),
         request_id=safe(header(headers, "x-bifrost-request-id") or header(headers, "x-request-id")),
         retry_after_s=retry_after(headers),
     )

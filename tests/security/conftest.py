@@ -90,7 +90,8 @@ class Echo:
             await self._json({"error": {"message": told}}, 404)(scope, receive, send)
             return
         if self.status >= 400:
-            content: Any = {"error": {"message": told, "type": told, "code": told}}
+            named = {"provider": request.headers.get("x-bf-vk")}
+            content: Any = {"error": {"message": told, "type": told, "code": told}, "extra_fields": named}
         else:
             extra = {"provider": "azure", "raw_request": told, "raw_response": {"headers": told}}
             usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}

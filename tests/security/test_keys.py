@@ -212,6 +212,13 @@ def test_a_gateway_that_repeats_our_keys_spreads_none(
     assert len(frames[2]) == 1
 
 
+def test_no_attribute_of_an_error_holds_a_key(planted: Planted, echo: Callable[[int], str]) -> None:
+    """Whatever a gateway calls the provider that failed: the error's attributes are as clean as its message."""
+    with pytest.raises(bf.GatewayError) as raised:
+        planted(echo(400)).complete("azure/fast", "Hi", headers=call_headers())
+    assert leaks(repr({name: value for name, value in vars(raised.value).items() if name != "run"})) == []
+
+
 def test_no_chart_holds_a_key(planted: Planted, gateway: LocalGateway) -> None:
     """Neither the text of an SVG nor a PNG with what it says of itself."""
     result = bf.compare(["azure/fast"], "Hello {{n}}", inputs={"n": [1, 2]}, client=planted(gateway.url))

@@ -214,9 +214,9 @@ def _pair(written: str) -> tuple[str, Any]:
 
 
 def _parameter(written: str) -> tuple[str, Any]:
-    """A parameter that is text stays as it was written: ``user=123e4567`` is no number."""
+    """A parameter that is text stays as it was written: ``user=123e4567`` is no number, ``suffix=true`` no flag."""
     name, value = _pair(written)
-    if isinstance(value, int | float) and not isinstance(value, bool) and name in text_parameters():
+    if value is not None and not isinstance(value, str) and name in text_parameters():
         return name, written.partition("=")[2]
     return name, value
 

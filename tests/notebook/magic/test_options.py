@@ -32,6 +32,7 @@ from bifrost_nb._notebook.magic.options import Options, help_text, literal, opti
         ("-p a=true -p b=True -p c=None -p d=", {"parameters": {"a": True, "b": True, "c": None, "d": ""}}),
         ("-p 'a=[1, \"x y\"]'", {"parameters": {"a": [1, "x y"]}}),
         ("-p user=123e4567 -p suffix=1.10 -p n=7", {"parameters": {"user": "123e4567", "suffix": "1.10", "n": 7}}),
+        ("-p suffix=true -p user=[1]", {"parameters": {"suffix": "true", "user": "[1]"}}),
         ("-p service_tier=0x1F -p user=007 -p temperature=1e-1",
          {"parameters": {"service_tier": "0x1F", "user": "007", "temperature": 0.1}}),
         ("--extra safe=true", {"extra": {"safe": True}}),
