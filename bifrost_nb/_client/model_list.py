@@ -94,6 +94,7 @@ def prices_in(models: Iterable[object]) -> dict[str, Price]:
             _number(pricing.get("request")),
             _number(pricing.get("input_cache_read")),
             _number(pricing.get("input_cache_write")),
+            _number(pricing.get("internal_reasoning")) or None,  # 0 of OpenRouter's: as the completion
         )
         for model in models
         if isinstance(model, Mapping) and (pricing := _pricing(model))

@@ -37,6 +37,8 @@ class Price(NamedTuple):
     request: float | None = None
     cache_read: float | None = None
     cache_write: float | None = None
+    reasoning: float | None = None
+    """Of hidden reasoning, where that has a price of its own."""
 
 
 def add_response_cost(run: Run, body: Mapping[str, Any], headers: Mapping[str, str]) -> None:
@@ -84,11 +86,20 @@ def add_price_cost(run: Run, price: Price) -> bool:
     prices = (price.prompt, price.cache_read, price.cache_write)
     dear = (price.prompt if each is None else each for each in prices)  # not discounted where no discount is told
     run.input_cost_usd = sum(map(mul, (plain, read, written), dear))
-    made = 0.0 if embedding else (run.completion_tokens or 0) * (price.completion or 0.0)
+    made = 0.0 if embedding else _written(run, price)
     run.output_cost_usd = None if embedding else made
     run.cost_usd = run.input_cost_usd + made + (price.request or 0.0)
     run.cost_source = "prices"
     return True
+
+
+def _written(run: Run, price: Price) -> float:
+    """What the completion costs, of which reasoning is a part."""
+    made, thought = run.completion_tokens or 0, run.reasoning_tokens or 0
+    usual = price.completion or 0.0
+    if price.reasoning is None or thought > made:
+        return made * usual
+    return (made - thought) * usual + thought * price.reasoning
 
 
 def broken_off(run: Run) -> Sequence[Attempt]:

@@ -185,6 +185,15 @@ def test_cache_reads_and_writes_have_prices_of_their_own(cached: int, written: i
     assert run.cost_usd == pytest.approx(cost)
 
 
+@pytest.mark.parametrize(("listed", "cost"), [("3.0", 60 * 8.0 + 40 * 3.0), ("0", 100 * 8.0), (None, 100 * 8.0)])
+def test_reasoning_has_a_price_of_its_own(listed: str | None, cost: float) -> None:
+    """It is a part of the completion; where the list says nothing of it, or 0, it costs what all of that does."""
+    run = Run(prompt_tokens=1, completion_tokens=100, reasoning_tokens=40)
+    pricing = {"prompt": "0.0", "completion": "8.0", "internal_reasoning": listed}
+    assert add_price_cost(run, prices_in([{"id": "a/b", "pricing": pricing}])["a/b"])
+    assert run.cost_usd == run.output_cost_usd == pytest.approx(cost)
+
+
 def test_the_log_says_who_served() -> None:
     """An alias that was streamed under the provider's name (1.5.1) and a nameless stream learn it from the row."""
     row = {"id": "a", "status": "success", "provider": "azure", "model": "gpt-4o-2024", "alias": "gpt-4o", "cost": 0.5}
