@@ -25,7 +25,7 @@ from ._compare.bounded_search import found_in
 from ._compare.embedding_scorer import Similar
 from ._compare.rubric import Rubric
 from ._compare.scoring import Bounded, Score, Scorer, ScorerFunction
-from ._numbers import number as as_number, whole_number
+from ._numbers import as_python, instant, number as as_number, whole_number
 from ._safe_text import plain, quoted
 from ._wire.json_text import unfenced
 from .errors import ConfigurationError
@@ -327,18 +327,23 @@ def _value(row: Row, column: str) -> Any:
     if column not in row:
         raise KeyError(f"the inputs have no column {column!r}")
     value = _plain(row[column])
-    if (
+    return None if _missing(value) else value
+
+
+def _missing(value: Any) -> bool:
+    return (
         value is None
         or (isinstance(value, float) and math.isnan(value))
         or type(value).__name__ in ("NAType", "NaTType")
-    ):
-        return None
-    return value
+    )
 
 
 def _plain(value: Any) -> Any:
     """A number of numpy as Python's, an array as a list."""
-    return value.tolist() if hasattr(value, "tolist") and hasattr(value, "dtype") else value
+    if not (hasattr(value, "tolist") and hasattr(value, "dtype")):
+        return value
+    found = as_python(value)  # which keeps a 32-bit 0.1
+    return value.tolist() if found is value else found
 
 
 def _texts(row: Row, column: str, form: Callable[[Any], str] | None = None) -> list[str]:
@@ -421,7 +426,13 @@ def _at(given: Any, path: str) -> Any:
 
 
 def _same(a: Any, b: Any) -> bool:
-    a, b = _plain(a), _plain(b)
+    """Whether `a`, of an answer's JSON, is `b`, of the inputs, whose numbers and dates may be of any kind."""
+    b = as_python(_plain(b))  # a Decimal, too
+    if _missing(b):
+        return a is None
+    if isinstance(a, str) and hasattr(b, "isoformat"):  # JSON has dates as text
+        moment = instant(b.isoformat())
+        return a.strip() == b.isoformat() or (moment is not None and instant(a.strip()) == moment)
     if isinstance(a, str) and isinstance(b, str):
         return _folded(a, False) == _folded(b, False)
     if isinstance(a, bool) or isinstance(b, bool):

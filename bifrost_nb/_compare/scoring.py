@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .._client.judge_tag import NoCalls, judging
 from .._client.portal import Portal
 from .._keys import without_keys
+from .._numbers import as_python
 from .._safe_text import plain, quoted, type_with_article
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError
@@ -461,7 +462,9 @@ def judged_of(given: Any) -> Judged:
     if isinstance(score.value, str | bytes):  # "0.7" is more likely a mistake than a score
         return Judged(None, reason, f"returned {type(score.value).__name__}, not a number")
     try:
-        number = float(score.value)
+        number = float(as_python(score.value))  # a 32-bit 0.1 is 0.1
+    except OverflowError:  # an integer of hundreds of digits
+        number = math.inf
     except (TypeError, ValueError):
         # pandas' NA has no truth and no number: it says "unknown"
         unknown = type(score.value).__name__ in ("NAType", "NaTType")

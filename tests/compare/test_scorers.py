@@ -8,6 +8,8 @@ import re
 import signal
 import threading
 import time
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -54,6 +56,15 @@ CASES: list[tuple[scorers.Scorer, Run, dict[str, Any], float | None]] = [
     (scorers.exact("want"), run("5"), {"want": [4.0, 5.0]}, 1),
     (scorers.exact("want"), run("5"), {"want": 5.5}, 0),
     (scorers.contains("must"), run("all 5 of them"), {"must": 5.0}, 1),
+    (scorers.fields({"total": "t"}), run('{"total": 1.1}'), {"t": Decimal("1.10")}, 1),
+    (scorers.fields({"total": "t"}), run('{"total": 0.1}'), {"t": np.float32(0.1)}, 1),
+    (scorers.fields({"total": "t"}), run('{"total": null}'), {"t": Decimal("NaN")}, 1),
+    (scorers.fields({"on": "d"}), run('{"on": "2026-11-30"}'), {"d": pd.Timestamp("2026-11-30")}, 1),
+    (scorers.fields({"on": "d"}), run('{"on": "2026-11-30"}'), {"d": date(2026, 11, 30)}, 1),
+    (scorers.fields({"on": "d"}), run('{"on": "2026-11-29"}'), {"d": date(2026, 11, 30)}, 0),
+    (scorers.fields({"at": "d"}), run('{"at": "2026-11-30T01:00:00+01:00"}'), {"d": pd.Timestamp("2026-11-30")}, 1),
+    (scorers.fields("want"), run('{"a": null, "b": [1.5]}'), {"want": {"a": np.nan, "b": [Decimal("1.5")]}}, 1),
+    (scorers.called("f", on="d"), tool("f", '{"on": "2026-11-30"}'), {"d": date(2026, 11, 30)}, 1),
     (scorers.regex(r"\d{4}-\d\d"), run("on 2026-11"), {}, 1),
     (scorers.regex(r"^\d+$"), run("about 7"), {}, 0),
     (scorers.number("n"), run("First 3, so the answer is 1,234.5."), {"n": 1234.5}, 1),

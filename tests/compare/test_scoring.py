@@ -101,6 +101,8 @@ def test_what_a_function_may_return(ask: Any) -> None:
         "nan": (float("nan"), None, None, None),
         "na": (pd.NA, None, None, None),
         "infinite": (float("inf"), None, None, "returned inf"),
+        "endless": (10**400, None, None, "returned inf"),
+        "short": (np.float32(0.1), 0.1, None, None),
         "text": ("0.7", None, None, "returned str, not a number"),
         "list": ([1], None, None, "returned list, not a number"),
         "score": (scorers.Score(False, reason="no total", label="wrong"), 0.0, "wrong: no total", None),

@@ -250,7 +250,10 @@ def _stop(written: str) -> str:
 
 
 def _positive(written: str) -> int:
-    count = int(written)
+    try:
+        count = int(written)
+    except ValueError:  # argparse would name this function
+        count = 0
     if count < 1:
         raise argparse.ArgumentTypeError(f"{written} is not a whole number from 1")
     return count
