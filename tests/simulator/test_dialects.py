@@ -290,3 +290,40 @@ def test_a_first_chunk_that_is_late(dialect: str, told: str) -> None:
         asked = ["azure/large"] if told in ("error frame", "nothing") else ["azure/large", "azure/fast"]
         (record,) = [each for each in gateway.requests() if each["method"] == "POST"]
         assert record["attempts"] == asked
+
+
+MALFORMED = [
+    [{"type": "text", "text": {"a": 1}}],
+    [{"type": "text", "text": False}],
+    ["words"],
+    [{"type": 5, "text": "words"}],
+    [{"type": "image_url", "image_url": "https://example.com/a.png"}],
+    {"a": 1},
+]
+TAKEN = [[{"type": "text"}, None, {"text": "words"}, {"type": "text", "text": None}], None, []]
+
+
+@pytest.mark.parametrize("dialect", ["1.3", "1.5", "2.0"])
+def test_a_malformed_content_is_refused_in_the_gateways_words(dialect: str) -> None:
+    """Measured of 1.3.63 to 2.0: of any part the whole content is meant; a part without a text is the provider's."""
+    words = "content field is neither a string nor an array of Content blocks"
+    said = {"1.3": f"Invalid request format: {words}", "1.5": f"invalid request format: {words}"}
+    with local_gateway(dialect=dialect, speed=50) as gateway:  # type: ignore[arg-type]
+
+        def post(path: str, field: str, content: Any) -> httpx.Response:
+            body = {"model": "openai/gpt-4o-mini", "max_tokens": 20, field: [{"role": "user", "content": content}]}
+            return httpx.post(f"{gateway.url}{path}", json=body)
+
+        for content in MALFORMED:
+            refused = post("/v1/chat/completions", "messages", content)
+            assert refused.status_code == 400
+            assert refused.json()["error"]["message"] == said.get(dialect, "Invalid request payload")
+            own = post("/openai/v1/chat/completions", "messages", content)
+            assert (own.status_code, own.json()["error"]["message"]) == (
+                500 if dialect == "1.3" else 400,
+                "Invalid JSON",
+            )
+        for path, field in (("/v1/responses", "input"), ("/anthropic/v1/messages", "messages")):
+            refused = post(path, field, MALFORMED[0])
+            assert refused.status_code == (500 if dialect == "1.3" and "anthropic" in path else 400)
+        assert [post("/v1/chat/completions", "messages", content).status_code for content in TAKEN] == [200] * 3

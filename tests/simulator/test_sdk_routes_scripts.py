@@ -63,7 +63,7 @@ def test_what_cannot_be_read_is_refused_in_the_sdks_shape(wire: Wire, route: Rou
         assert answer.status_code == 400
         error = answer.json()
         message = error["message"] if route is BEDROCK else error["error"]["message"]
-        assert message == "failed to parse request"
+        assert message == "Invalid JSON"
     assert all(not record["attempts"] for record in wire.gateway.requests())
 
 

@@ -14,6 +14,7 @@ import orjson
 
 from ..content.tokens import message_text
 from ..deployments import Kind
+from .message_content import UNREADABLE, is_readable
 from .responses_as_chat import chat_body, chat_messages
 
 __all__ = [
@@ -229,7 +230,7 @@ def read_call(
         except ValueError as error:
             raise Malformed(str(error)) from None
     else:
-        call.messages = _messages(body.get("messages"))
+        call.messages = _messages(body.get("messages"), of_chat=not operation)
     call.targets += _fallbacks(body.get("fallbacks") or [], route, call.targets[0])
     return call
 
@@ -286,14 +287,14 @@ def _media(kind: Kind, body: Mapping[str, Any]) -> list[str]:
     return [body.get("input" if kind == "speech" else "prompt") or ""]
 
 
-def _messages(messages: Any) -> list[dict[str, Any]]:
+def _messages(messages: Any, *, of_chat: bool) -> list[dict[str, Any]]:
     if not messages:
         raise Refused("messages is required for chat completion")
     for message in messages:
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
             raise Malformed("each message must be an object with a role")
-        if message.get("content") is not None and not isinstance(message["content"], str | list):
-            raise Malformed("a message's content must be a string or a list of blocks")
+        if not is_readable(message.get("content"), of_chat=of_chat):
+            raise Malformed(UNREADABLE)
     return list(messages)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .message_content import is_readable
+
 __all__ = ["chat_body", "chat_messages", "response_object", "response_usage"]
 
 _SAME = ("temperature", "top_p", "parallel_tool_calls", "reasoning")
@@ -26,8 +28,10 @@ def chat_messages(body: Mapping[str, Any]) -> list[dict[str, Any]]:
     for item in items:
         kind = item.get("type") or "message"
         if kind == "message":
-            if not isinstance(item.get("role"), str) or not isinstance(item.get("content"), str | list):
+            if not isinstance(item.get("role"), str) or item.get("content") is None:
                 raise ValueError("a message needs a role and a content")
+            if not is_readable(item["content"]):
+                raise ValueError("invalid responses request input")  # measured of 1.3.63 and 1.4.0; 2.0 says no more
             messages.append({"role": item["role"], "content": item["content"]})
         elif kind == "function_call":
             function = {"name": item.get("name"), "arguments": item.get("arguments")}
