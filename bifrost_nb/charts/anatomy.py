@@ -36,13 +36,16 @@ def anatomy_parts(frame: pd.DataFrame) -> pd.DataFrame:
 
     Of answered runs that no cache answered. A part that no run of a deployment tells is NA and is in *to first text*;
     where only some runs tell it the others are left out, so that the parts but for the first add up to the mean time
-    (``runs`` counts those used). So it is where the gateway's time is of a part of the call: of a fallback, and where a
-    column ``attempts`` counts several. A part that comes out a millisecond below 0 is NA, too, since its clocks do not
-    agree, and one that is longer than it took to the first text, as where text was read late. Less is rounding, and 0.
+    (``runs`` counts those used). So it is where the gateway's time is of a part of the call: of a fallback, and of the
+    last attempt of several. A part that comes out a millisecond below 0 is NA, too, since its clocks do not agree, and
+    one that is longer than it took to the first text, as where text was read late. Less is rounding, and 0.
 
-    `frame` is one of runs, see `bifrost_nb.charts`.
+    `frame` is one of runs, see `bifrost_nb.charts`. How often a call was tried is in none of the columns of every
+    frame, and without a column ``attempts`` what failed before and the pauses could not be told from the network:
+    *network* and *gateway* are NA then. `comparison.plot.anatomy()` knows; of the run log, runs tell:
 
-        charts.anatomy_parts(bf.runs(since="1d"))
+        runs = bf.run_log().read(since="1d")
+        charts.anatomy_parts(bf.to_frame(runs).assign(attempts=[len(run.attempts) or None for run in runs]))
     """
     return _table(frame).drop(columns="answered")
 
@@ -76,12 +79,11 @@ def _table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_whole_calls(runs: pd.DataFrame) -> pd.DataFrame:
-    """`runs` without the gateway's times where these are of the last attempt, and ours of all."""
-    several = runs["is_fallback"].fillna(value=False).astype(bool)
-    if "attempts" in runs:
-        several |= runs["attempts"].gt(1).fillna(value=False).astype(bool)
+    """`runs` without the gateway's times where these may be of the last attempt, and ours of all."""
+    part = runs["is_fallback"].fillna(value=False).astype(bool)
+    part |= ~runs["attempts"].eq(1).fillna(value=False).astype(bool) if "attempts" in runs else True
     times = [name for name in ("latency_ms", "upstream_ms") if name in runs]
-    return runs.assign(**{name: runs[name].mask(several) for name in times})
+    return runs.assign(**{name: runs[name].mask(part) for name in times})
 
 
 def _part(mean: float, most: float) -> float:
@@ -92,7 +94,8 @@ def _part(mean: float, most: float) -> float:
 def anatomy(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Where the time of a call went, on average: `anatomy_parts` as bars, a part of it told only where it is known.
 
-    Beside a bar stands which of the parts that others have are unknown of it, and how many runs tell those it has.
+    Beside a bar stands which of the parts that others have are unknown of it, and how many runs tell those it has;
+    below, where nothing tells how often calls were tried, so that none has a *network*.
 
         charts.anatomy(frame)
 
@@ -105,6 +108,8 @@ def anatomy(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     table = _table(frame)
     if table.empty:
         return empty(ax)
+    if "attempts" not in frame and "latency_ms" in frame and frame["latency_ms"].notna().any():
+        ax.set_xlabel("mean time (ms); network not told apart: the frame has no column attempts")
     left = np.zeros(len(table))
     for part, (colour, hatch) in PARTS.items():
         width = table[part].to_numpy("float64", na_value=np.nan)

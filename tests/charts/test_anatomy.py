@@ -21,7 +21,7 @@ def planted(**times: float | None) -> dict[str, object]:
 
 
 def parts(rows: list[dict[str, object]], upstream: list[float | None] | None = None) -> list[float | None]:
-    runs = frame(rows)
+    runs = frame(rows).assign(attempts=1)
     if upstream is not None:
         runs["upstream_ms"] = pd.array(upstream, dtype="Float64")
     row = charts.anatomy_parts(runs).loc["azure/a"]
@@ -56,14 +56,37 @@ def test_the_time_of_the_last_attempt_is_not_that_of_the_call() -> None:
     alone = charts.anatomy_parts(runs[1:]).loc["azure/a"]
     assert pd.isna(alone["network"])
     assert alone["to first text"] == 2_000
-    served = charts.anatomy_parts(frame([planted(total_ms=900.0, latency_ms=95.0, is_fallback=True)])).iloc[0]
+    served = charts.anatomy_parts(
+        frame([planted(total_ms=900.0, latency_ms=95.0, is_fallback=True)]).assign(attempts=1)
+    ).iloc[0]
     assert (pd.isna(served["network"]), served["to first text"]) == (True, 900)
+
+
+def test_a_frame_that_does_not_tell_attempts_has_no_network(gateway: LocalGateway, tmp_path: Path) -> None:
+    """Of the columns of every frame none does: a retry of 150 ms was drawn as network. The runs of the log tell."""
+    gateway.script([{"status": 500, "delay_ms": 150, "times": 1}, {"first_text_ms": 50, "chunks": 1}])
+    log = bf.RunLog(tmp_path / "runs.jsonl")
+    client = bf.Client(gateway.url, log=log, retries=1)
+    for _ in range(2):
+        client.chat("azure/large", "Hi", max_tokens=1)
+    plain = charts.anatomy_parts(log.frame()).iloc[0]
+    assert plain[["network", "gateway"]].isna().all()
+    assert plain["runs"] == 2
+    ax = charts.anatomy(log.frame())
+    assert "network not told apart" in ax.get_xlabel()
+    assert "network" not in [text.get_text() for text in ax.get_legend().get_texts()]
+    runs = log.read()
+    told = log.frame().assign(attempts=[len(run.attempts) or None for run in runs])
+    assert told["attempts"].tolist() == [2, 1]
+    row = charts.anatomy_parts(told).iloc[0]
+    assert (row["runs"], pd.isna(row["network"])) == (1, False)
+    assert charts.anatomy(told).get_xlabel() == "mean time (ms)"
 
 
 def test_a_chart_says_what_it_does_not_know() -> None:
     """A bar without a part that others have is not one of which it took no time; a mean of a few says of how many."""
     rows = [planted(latency_ms=90.0), planted(), *calls("azure/b", [50.0])]
-    notes = [text.get_text().strip() for text in charts.anatomy(frame(rows)).texts]
+    notes = [text.get_text().strip() for text in charts.anatomy(frame(rows).assign(attempts=1)).texts]
     assert notes == ["107 ms; 1 of 2 runs", "50 ms; waiting here, network unknown"]
 
 
@@ -72,7 +95,7 @@ def test_runs_that_tell_less_are_left_out() -> None:
     rows = [planted(ttft_ms=60.0, latency_ms=90.0), planted(total_ms=900.0), planted(ttft_ms=10.0, latency_ms=98.0)]
     found = parts(rows)
     assert found == [7, 6, None, 29, 65]
-    assert charts.anatomy_parts(frame(rows))["runs"].tolist() == [2]
+    assert charts.anatomy_parts(frame(rows).assign(attempts=1))["runs"].tolist() == [2]
 
 
 def test_what_failed_before_is_no_network(gateway: LocalGateway, tmp_path: Path) -> None:
