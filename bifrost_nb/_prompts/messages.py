@@ -21,6 +21,7 @@ __all__ = [
     "check_pictures",
     "checked_templates",
     "checked_turns",
+    "earlier_turns",
     "filled_in",
     "image_columns",
     "pictures_of",
@@ -52,11 +53,17 @@ def checked_templates(messages: Any) -> Mapping[str, Template] | Template:
 
 def checked_turns(messages: Any) -> Turns:
     """One conversation as it may be sent. Raises ConfigurationError."""
+    turns = earlier_turns(messages)
+    if not any(turn["role"] not in ("system", "developer") for turn in turns):
+        raise ConfigurationError("messages has no turn of a user.", hint="Add {'role': 'user', 'content': ...}.")
+    return turns
+
+
+def earlier_turns(messages: Any) -> Turns:
+    """The turns before one of a user, which may be a system message alone. Raises ConfigurationError."""
     call = prepare("chat", "provider/model", None, messages=messages)  # the checks of a call, which is not sent
     turns = Turns(call.body["messages"])
     check_pictures(turns)
-    if not any(turn["role"] not in ("system", "developer") for turn in turns):
-        raise ConfigurationError("messages has no turn of a user.", hint="Add {'role': 'user', 'content': ...}.")
     return turns
 
 

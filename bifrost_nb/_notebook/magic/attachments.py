@@ -11,7 +11,7 @@ import orjson
 from IPython.core.error import UsageError
 
 from ..._client.typed_answers import AnswerSchema
-from ..._prompts.messages import Turns, checked_turns, pictures_of
+from ..._prompts.messages import Turns, earlier_turns, pictures_of
 from ..._prompts.pictures import MOST_BYTES
 from ..._prompts.template import escape
 from ..._suggest import did_you_mean
@@ -107,7 +107,7 @@ def messages_of(options: Options, values: Mapping[str, Any]) -> Turns | None:
             f"%%bifrost: --messages {options.messages} must be a list like"
             ' [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}].'
         )
-    return checked_turns(list(given))
+    return earlier_turns(list(given))
 
 
 def escaped(turns: Turns) -> Turns:

@@ -18,7 +18,7 @@ from ..._display.table import Text
 from ..._foreground.environment import front_end
 from ..._keys import without_tool_keys
 from ..._prompts.inputs import rows_of
-from ..._prompts.messages import Message, asked_as, user_turn, with_pictures
+from ..._prompts.messages import Message, asked_as, checked_turns, user_turn, with_pictures
 from ..._prompts.template import escape, render, variables
 from ..._safe_text import plain
 from ...errors import BifrostError
@@ -147,6 +147,7 @@ def _turns(options: Options, prompt: str, system: str | None, values: Mapping[st
     turns += before or []
     if prompt.strip():
         turns.append(user_turn(prompt))
+    checked_turns(turns)
     return list(with_pictures(turns, list(images), pictures_sent(images)))  # type: ignore[arg-type]
 
 

@@ -112,6 +112,17 @@ def test_messages_come_before_the_cell(run: Cell, sent: Sent, names: dict[str, A
     assert bodies(sent)[-1]["messages"][0]["content"] == "Call me Ada."
 
 
+@pytest.mark.parametrize("more", ["", "--repeat 2"])
+def test_what_comes_before_the_cell_may_be_a_system_message_alone(run: Cell, sent: Sent, more: str) -> None:
+    """The cell's text is the user's turn; without one, nothing is sent."""
+    run("brief = [{'role': 'system', 'content': 'Be brief.'}]")
+    assert run(f"%%bifrost {CHAT} --messages brief --max-tokens 5 {more}\nHello?").success
+    assert [turn["role"] for turn in bodies(sent)[-1]["messages"]] == ["system", "user"]
+    before = len(bodies(sent))
+    assert "no turn of a user" in str(run(f"%bifrost {CHAT} --messages brief {more}").error_in_exec)
+    assert len(bodies(sent)) == before
+
+
 def test_tools(run: Cell, sent: Sent, names: dict[str, Any], gateway: LocalGateway) -> None:
     """They make a chat of it, also of a deployment that has both, and of a comparison; a single one needs no list."""
     run("tool = tools[0]")

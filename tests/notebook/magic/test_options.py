@@ -59,6 +59,7 @@ def test_options_are_read(line: str, given: dict[str, Any]) -> None:
     ("line", "message"),
     [
         ("a/b --nope", "no option --nope"),
+        ("a/b --repeat many", "many is not a whole number from 1"),
         ("a/b --temprature 1", "Did you mean '--temperature'?"),
         ("a/b --temp 1", "no option --temp. Did you mean '--temperature'?"),
         ("a/b -t 1 --temperature 2", "--temperature is given twice"),
