@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from .._keys import without_keys
 from .._paths import cache_path
 from .._safe_text import plain
 from ..errors import BifrostError
@@ -27,14 +28,20 @@ PAUSE_S = 30.0
 """A gateway that did not answer is asked again at most so often."""
 
 _asked: dict[str, float] = {}
+_failed: dict[str, str] = {}
+"""Why a gateway, by its address, told none when it was asked last."""
 _job: Job[Any] | None = None
 
 
 class KnownModels(NamedTuple):
-    """Deployments as ``provider/model``, and how old the list is in seconds; None: never got one."""
+    """Deployments as ``provider/model``, and how old the list is in seconds; None: never got one.
+
+    `problem` is why none came when the gateway was asked last.
+    """
 
     deployments: list[str]
     age_s: float | None
+    problem: str | None = None
 
 
 def known_models(client: Client) -> KnownModels:
@@ -66,7 +73,7 @@ def remembered(address: str, client: Callable[[], Client] | None = None) -> Know
                 refresh(client())
 
         threading.Thread(target=ask, name="bifrost-nb models", daemon=True).start()
-    return KnownModels(found, age)
+    return KnownModels(found, age, _failed.get(address))
 
 
 def _is_due(address: str) -> bool:
@@ -92,13 +99,16 @@ async def _refreshed(client: Client) -> None:
     from .._admin.access import Access
     from .._admin.row_fetch import model_rows as all_models
 
+    address = client.settings.base_url
     try:
         offered = await all_models(Access(client, client.settings))
-    except BifrostError:
-        return  # completion then has the old list, or none
+    except BifrostError as error:  # completion then has the old list, or none
+        _failed[address] = plain(without_keys(error, *client.credentials.secrets), 300)
+        return
+    _failed.pop(address, None)
     names = sorted({plain(model["id"], 200) for model in offered})
     lists = _remembered()
-    lists[client.settings.base_url] = {"at": time.time(), "deployments": names}
+    lists[address] = {"at": time.time(), "deployments": names}
     path = cache_path("models.json")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

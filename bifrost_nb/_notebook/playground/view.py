@@ -89,7 +89,7 @@ class PlaygroundView:
 
     def publish(self) -> None:
         """Tell the page what is filled in, and what follows from it."""
-        from ..known_models import known_models
+        from ..known_models import KnownModels, known_models
 
         state = self.playground
         form = {name: getattr(state.form, name) for name in _FIELDS}
@@ -121,11 +121,11 @@ class PlaygroundView:
         }
         pictures = [list(turn.pictures) for turn in state.form.turns]
         try:
-            models = known_models(state.client).deployments
-        except BifrostError:
-            models = []
+            known = known_models(state.client)
+        except BifrostError as error:
+            known = KnownModels([], None, plain(without_keys(error), 300))
         with self._lock:
-            self.form.models = models
+            self.form.models, self.form.missing = known.deployments, known.problem or ""
             self.form.pictures = [list(state.form.pictures), *pictures]
             self.form.versions = [[name, version.line] for name, version in state.versions.items()]
             self.form.form = {**form, "revision": state.revision}
@@ -364,6 +364,7 @@ def _widget_class() -> type[Any]:
         form = traitlets.Dict().tag(sync=True)
         told = traitlets.Dict().tag(sync=True)
         models: Any = traitlets.List().tag(sync=True)
+        missing = traitlets.Unicode().tag(sync=True)
         pictures: Any = traitlets.List().tag(sync=True)
         versions: Any = traitlets.List().tag(sync=True)
         history: Any = traitlets.List().tag(sync=True)

@@ -7,7 +7,7 @@
 //   when revision is new; pictures [of the prompt, of each turn]: data: URLs; versions [[name, line]]
 //   told {variables: [[name, bound]], problem, calls, rows, running, scorers: [[column, words]], goes_on: [column], version,
 //   chats: [[column, [[role, text]]]], typed: [how answers are read, what is wrong with the schema]},
-//   models [name], history [[number, line]], shown (the round whose answers are on display; 0: none), line, codes
+//   models [name], missing (why there are none), history [[number, line]], shown (the round whose answers are on display; 0: none), line, codes
 // To Python: {form} after a change, {form, do: "run" | "code" | "keep" | "diff", as, deployment, name, to},
 //   {do: "stop" | "models"}, {do: "restore", number}, {do: "go_on", column, each}, {do: "forget"}, {do: "use", name}, {do: "detach", place},
 //   {do: "attach"} with the pictures' bytes. From Python as a message: {code: text}, {diff: [[kind, text]], title}.
@@ -315,7 +315,7 @@ export default {
       }
       list.hidden = !found.length;
       const rest = found.length - LISTED;
-      more.textContent = !known.length ? "No deployments known yet; write provider/model and press Enter."
+      more.textContent = !known.length ? (model.get("missing") || "No deployments known yet.") + " Or write provider/model and press Enter."
         : !found.length ? "None fits; Enter takes it as written."
         : rest > 0 ? "\u2026 and " + rest + " more: type to search." : "";
       more.hidden = !more.textContent;
@@ -477,7 +477,7 @@ export default {
     });
 
     const listeners = [
-      ["change:form", drawForm], ["change:told", drawTold], ["change:told", kept.drawBeside], ["change:models", drawList],
+      ["change:form", drawForm], ["change:told", drawTold], ["change:told", kept.drawBeside], ["change:models", drawList], ["change:missing", drawList],
       ["change:pictures", drawPictures], ["change:versions", kept.draw], ["change:history", drawHistory], ["change:shown", drawShown], ["change:line", drawLine],
       ["msg:custom", (message) => {
         if (typeof message.code === "string") show(message.code);

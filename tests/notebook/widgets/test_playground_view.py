@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +13,7 @@ import comm.base_comm
 import pytest
 from pydantic import BaseModel
 
-from bifrost_nb import Client
+from bifrost_nb import Client, RunLog
 from bifrost_nb._notebook.playground.playground import Playground, playground
 from bifrost_nb._prompts.pictures import data_url
 from bifrost_nb._simulator.process import LocalGateway
@@ -328,3 +330,21 @@ def test_keys_stay_out_of_the_page(wire: Wire, client: Client, gateway: LocalGat
     assert mine not in everything
     assert "os.environ['X_API_KEY']" in play.code()
     play.close()
+
+
+def test_a_gateway_that_is_down_is_the_reason_why_no_deployments_are_known(wire: Wire, log: RunLog) -> None:
+    """The page gets the error's own words, without the key, and no empty list alone; where it answers again, none."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and listens not
+        client = Client(f"http://127.0.0.1:{taken.getsockname()[1]}", virtual_key="sk-bf-down-0123456789", log=log)
+        made = playground(prompt="Hi", client=client)
+        _ = made.view
+        end = time.monotonic() + 20
+        while not wire.values(made.view.form)["missing"] and time.monotonic() < end:
+            say(made, {"do": "models"})
+            time.sleep(0.02)
+        known = wire.values(made.view.form)
+        made.close()
+    assert known["models"] == []
+    assert known["missing"].startswith(f"No gateway answered at {client.base_url}")
+    assert "sk-bf-" not in known["missing"]
