@@ -21,7 +21,7 @@ from .._client.portal import portal
 from . import tables
 from .access import Access
 from .histograms import By, Kind, kind_of, read_series
-from .log_query import LogQuery, read_log
+from .log_query import PAGE, LogQuery, read_log
 from .row_fetch import NO_LOG, model_rows, provider_rows, rule_rows, stats_row, virtual_key_rows, with_keys
 
 if TYPE_CHECKING:
@@ -319,7 +319,8 @@ class Admin:
 
             admin.reconcile(since="1h").summary()
         """
-        from .reconcile import MARGIN, all_rows, reconciled, sent_elsewhere, settled
+        from .reconcile import reconciled, sent_elsewhere
+        from .reconcile_rows import MARGIN, all_rows, settled
 
         asked = LogQuery.of(since=since, until=until)
         log, access, url = self.client.log, self._access(), self.client.base_url
@@ -332,9 +333,12 @@ class Admin:
             between = replace(wider, since=begin and begin + ahead, until=last and last + ahead)
             return await read_log(access, between, missing=NO_LOG)
 
+        async def newest() -> list[Run]:
+            return await read_log(access, LogQuery(limit=PAGE), missing=NO_LOG, details=False)
+
         runs = settled(lambda: log.read(since=first, until=last))
         ours = [run for run in runs if asked.spans(run.started_at) and not sent_elsewhere(run, url)]
-        rows, ahead = self._run(all_rows(rows_since, ours))
+        rows, ahead = self._run(all_rows(rows_since, newest, ours))
         return reconciled(runs, rows, asked.spans, url, log if fill else None, ahead)
 
     def _access(self) -> Access:
@@ -517,7 +521,8 @@ def reconcile(
     Tells runs seen only on one side, figures that differ, and client minus gateway time; see `Reconciliation`. `fill`
     writes costs that only the gateway knows into our run log. Runs sent to another gateway's address are left out and
     counted. Of calls just made it waits, seconds at most, for the gateway's rows, which come late, and for the costs
-    that are looked up.
+    that are looked up. Where the gateway's clock differs, it shows by the rows of our own runs, and the time asked for
+    is taken by that clock; where none of them is found, `summary` says what may be the reason.
 
     Raises ConfigurationError, AuthenticationFailed, NotFound (the gateway keeps no log), ConnectionFailed, LogError.
 

@@ -6,23 +6,18 @@ ids of their own for fallbacks, whose parent it is.
 
 from __future__ import annotations
 
-import asyncio
 import math
-import statistics
-import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from .._client.look_times import AGES_S
 from .._display.describe import duration, usd
 from .._numbers import fewest_for
 from .._runs.columns import Column
 from .._runs.frame import frame_of, to_frame
 from .._runs.log.log import RunLog
-from .._runs.pending import is_pending, wait_for_costs
 from .._runs.run import Run
 from .log_query import LIST_MODELS
 from .logged_run import JOINED, LoggedRun
@@ -30,14 +25,13 @@ from .logged_run import JOINED, LoggedRun
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MARGIN", "Reconciliation", "all_rows", "reconciled", "sent_elsewhere", "settled"]
+__all__ = ["Reconciliation", "reconciled", "sent_elsewhere"]
 
-MARGIN = timedelta(minutes=1)
-"""The two clocks may differ so much; rows of the gateway's log are read that far beyond the time asked for."""
-LATEST_S = AGES_S[-1]
-"""A row that comes later than so long after its answer is not waited for."""
-AGAIN_S = 0.5
 _NONE = timedelta(0)
+_NONE_OF_OURS = (
+    "the gateway may not have logged or not have kept them, or its clock may differ from ours by more than the time "
+    "asked for; since=None looks through all that it has"
+)
 _SAME_USD = 1e-9
 _FIGURES = ("prompt_tokens", "completion_tokens", "total_tokens", "cost_usd")
 
@@ -106,6 +100,8 @@ class Reconciliation:
         if self.gateway_ahead_s:
             which = "ahead of" if self.gateway_ahead_s > 0 else "behind"
             told["clocks"] = f"the gateway's is {duration(1000 * abs(self.gateway_ahead_s))} {which} ours"
+        elif joined.empty and len(self.only_ours):
+            told["none of ours"] = _NONE_OF_OURS
         if self.list_models_rows:
             told["left out"] = f"{self.list_models_rows:,} rows of listing the models, which no call made"
         if self.elsewhere:
@@ -160,64 +156,9 @@ class Reconciliation:
         return table(self.summary().items(), label="Reconciliation", titles=True)
 
 
-def settled(read: Callable[[], list[Run]]) -> list[Run]:
-    """Our runs, when the costs that are being looked for are known or given up."""
-    runs = read()
-    if not any(map(is_pending, runs)):
-        return runs
-    wait_for_costs(runs, LATEST_S + 3)  # the last look takes a moment, too
-    return read()
-
-
 def sent_elsewhere(run: Run, base_url: str) -> bool:
     """Whether `run` was sent to another address: runs of older logs, and of files, do not tell."""
     return run.base_url is not None and run.base_url != base_url
-
-
-async def all_rows(
-    read: Callable[[datetime | None, timedelta], Awaitable[Sequence[Run]]], runs: Iterable[Run]
-) -> tuple[list[Run], timedelta]:
-    """The gateway's rows, looked for again while one of an answer of `runs`, just given, may still come; and how far
-    the gateway's clock is ahead of ours, where that is more than `MARGIN` makes up for.
-
-    `read` takes the first moment, None for all that was asked for, and how far ahead to look.
-    """
-    rows, until = {row.run_id: row for row in await read(None, _NONE)}, time.monotonic() + LATEST_S
-    while time.monotonic() < until and (late := _without_row(runs, rows.values())):
-        await asyncio.sleep(AGAIN_S)
-        first = min(run.started_at for run in late) - MARGIN
-        rows |= {row.run_id: row for row in await read(first, _ahead(runs, rows))}
-    if late := _without_row(runs, rows.values()):  # by a clock that is behind, they are further back
-        rows |= {row.run_id: row for row in await read(None, _NONE)}
-    if ahead := _ahead(runs, rows):
-        rows |= {row.run_id: row for row in await read(None, ahead)}
-    return list(rows.values()), ahead
-
-
-def _ahead(runs: Iterable[Run], rows: Mapping[str, Run]) -> timedelta:
-    """How far the clock of `rows` is ahead of that of `runs`, in the median; nothing where that is little."""
-    gaps = []
-    for run in runs:
-        row = rows.get(run.request_id or "")
-        if row is not None and row.started_at is not None and run.started_at is not None:
-            began = run.attempts[-1].started_ms if run.attempts else 0.0
-            gaps.append((row.started_at - run.started_at).total_seconds() - began / 1000)
-    ahead = timedelta(seconds=statistics.median(gaps)) if gaps else _NONE
-    return ahead if abs(ahead) > MARGIN / 2 else _NONE
-
-
-def _without_row(runs: Iterable[Run], rows: Iterable[Run]) -> list[Run]:
-    """Answered runs that no row of an answer tells of, so young that it may come; a log may hold any times."""
-    answered, now = {row.request_id for row in rows if row.status == "ok"}, datetime.now(UTC)
-    return [
-        run
-        for run in runs
-        if run.status == "ok"
-        and run.http_status is not None
-        and run.started_at is not None
-        and run.request_id not in answered
-        and abs((now - run.started_at).total_seconds() - (run.total_ms or 0.0) / 1000) < LATEST_S
-    ]
 
 
 def reconciled(

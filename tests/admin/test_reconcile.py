@@ -14,7 +14,7 @@ import pytest
 
 from bifrost_nb import Client, GatewayError, NotFound
 from bifrost_nb._admin.api import reconcile
-from bifrost_nb._admin.reconcile import LATEST_S
+from bifrost_nb._admin.reconcile_rows import LATEST_S
 from bifrost_nb._runs.log.log import RunLog
 from bifrost_nb._runs.run import Attempt, Run
 from bifrost_nb._simulator.process import LocalGateway
@@ -350,6 +350,36 @@ def test_clocks_that_differ_by_minutes(client_of: ClientOf, minutes: int) -> Non
     assert found.gateway_ahead_s == 60 * minutes
     side = "ahead of" if minutes > 0 else "behind"
     assert found.summary()["clocks"] == f"the gateway's is {abs(minutes)}:00 min {side} ours"
+
+
+@pytest.mark.parametrize("minutes", [-300, 300])
+def test_clocks_that_differ_by_more_than_the_time_asked_for(client_of: ClientOf, minutes: int) -> None:
+    """None of ten minutes' runs has its row in them: the newest rows, whenever they are of, tell by how much."""
+    began, ahead = datetime(2026, 11, 1, tzinfo=UTC), timedelta(minutes=minutes)
+    times = [began + timedelta(minutes=minute) for minute in range(10)]
+    rows = [log_row(minute, timestamp=(at + ahead).isoformat()) for minute, at in enumerate(times)]
+    with served(Table({"/api/logs": Log(rows).page})) as url:
+        client = client_of(url)
+        for minute, at in enumerate(times):
+            client.log.append(
+                our_run(0, run_id=f"run-{minute}", request_id=f"row-{minute}", attempts=[], started_at=at)
+            )
+        found = reconcile(since=began, until=began + timedelta(minutes=10), client=client)
+        assert (len(found.joined), len(found.only_ours), len(found.only_gateway)) == (10, 0, 0)
+        side = "ahead of" if minutes > 0 else "behind"
+        assert found.summary()["clocks"] == f"the gateway's is 300:00 min {side} ours"
+        assert "none of ours" not in found.summary()
+
+
+def test_why_none_of_ours_may_be_there(client_of: ClientOf) -> None:
+    """Nothing is known of it, so nothing is claimed: what may be, and how to look further."""
+    with served(Table({"/api/logs": Log([log_row(1)]).page})) as url:
+        client = client_of(url)
+        client.log.append(our_run(2))
+        found = reconcile(since=datetime(2026, 11, 1, tzinfo=UTC), client=client)
+    assert (len(found.joined), len(found.only_ours), found.gateway_ahead_s) == (0, 1, 0)
+    assert "its clock may differ from ours" in found.summary()["none of ours"]
+    assert "since=None" in repr(found)
 
 
 def test_nothing_on_both_sides(client_of: ClientOf) -> None:
