@@ -13,6 +13,7 @@ from ...errors import ProtocolError
 from ..portal import portal
 from .chunks import OneChunk
 from .network_route import route_to
+from .prompt_request import request_class
 
 if TYPE_CHECKING:
     import aiohttp
@@ -63,6 +64,7 @@ async def pool(base_url: str, ca_file: str | None = None) -> Pool:
 
         session = aiohttp.ClientSession(
             connector=_connector()(limit=0, keepalive_timeout=KEEPALIVE_S, ssl=route.tls or True),
+            request_class=request_class(),
             cookie_jar=aiohttp.DummyCookieJar(),  # a cookie of one gateway must not reach another
             auto_decompress=False,  # see `body.blocks`
             read_bufsize=64 * 1024,  # a block that stays in the processor's cache is read a fifth quicker
