@@ -71,7 +71,7 @@ class Comparison:
         """Why it is not complete, in words; empty where it is."""
         self._cells: list[Trial] = [trial for trial in plan.trials if trial.trial_id in results]
         self._kept = results if isinstance(results, RunStore) else RunStore(results)
-        self.runs: Sequence[Run] = RunsInOrder(self._kept, [trial.trial_id for trial in self._cells])
+        self.runs: RunsInOrder = RunsInOrder(self._kept, [trial.trial_id for trial in self._cells])
         if plan.schema is not None:
             for run in self.runs:
                 read_answer(run, plan.schema)
@@ -151,7 +151,7 @@ class Comparison:
         """How many runs, a judge's among them, may still get a cost: the gateway's log is 2 to 5 s behind."""
         from .._runs.pending import is_pending
 
-        return sum(map(is_pending, [*self.runs, *self._judging()]))
+        return sum(map(is_pending, self._maybe_awaited()))
 
     def wait_for_costs(self, seconds: float = 15.0) -> int:
         """Wait until the costs that come from the gateway's log are in `frame`, at most `seconds`.
@@ -169,7 +169,11 @@ class Comparison:
         patience = number(seconds)
         if patience is None or not 0 <= patience < 1e6:
             raise ConfigurationError(f"wait_for_costs takes seconds from 0 on, not {quoted(seconds)}.")
-        return wait_for_costs([*self.runs, *self._judging()], patience)
+        return wait_for_costs(self._maybe_awaited(), patience)
+
+    def _maybe_awaited(self) -> list[Run]:
+        """Runs whose cost may still come, for which whoever looks for it holds them."""
+        return [*self.runs.awake(), *self._judging()]
 
     def _wait_a_moment(self) -> None:
         """Once, for costs that are there at once, as those of a gateway up to 1.4.0 and of the embedded one are.
@@ -182,7 +186,7 @@ class Comparison:
         if not self._waited:
             self._waited = True
             patience = UNATTENDED_PATIENCE_S if front_end() in ("unattended", "page") else PATIENCE_S
-            wait_for_costs([*self.runs, *self._judging()], patience)
+            wait_for_costs(self._maybe_awaited(), patience)
 
     @property
     def prompts(self) -> pd.DataFrame:

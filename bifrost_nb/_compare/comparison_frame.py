@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .._runs.run import Run
+    from .._runs.store import RunsInOrder
     from .plan import Plan, Trial
     from .planned_prompt import PlannedPrompt
     from .scoring import Judged
@@ -24,16 +25,16 @@ __all__ = ["asked_of_both", "build_frame", "learned_late", "prompts_frame", "sho
 
 
 def build_frame(
-    plan: Plan, trials: Sequence[Trial], runs: Sequence[Run], scores: Mapping[str, Sequence[Judged]]
+    plan: Plan, trials: Sequence[Trial], runs: RunsInOrder, scores: Mapping[str, Sequence[Judged]]
 ) -> pd.DataFrame:
     """A row for each of `runs`, of which `trials` were asked and `scores` are known; see `Comparison.frame`."""
     import pandas as pd
 
     from .._runs.frame import to_frame
 
-    frame = to_frame(runs)
+    frame = to_frame(runs.glances())
     if any(trial.turns for trial in trials):
-        shown = [None if run.prompt is None else shortened(run.prompt) for run in runs]
+        shown = [None if run.prompt is None else shortened(run.prompt) for run in runs.glances()]
         frame["prompt"] = pd.Series(shown, dtype=frame["prompt"].dtype)
     _add_inputs(frame, plan.prompts, trials)
     add_media(frame, plan.kind, runs, [next(iter(trial.prompt.sounds.values()), None) for trial in trials])

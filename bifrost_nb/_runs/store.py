@@ -94,6 +94,20 @@ class RunStore(MutableMapping[str, Run]):
     def __len__(self) -> int:
         return len(self._entries)
 
+    def glances(self, keys: Iterable[str]) -> Iterator[Run]:
+        """Runs to look at and let go: what is packed stays packed, so nothing may be changed in one.
+
+        Packing them all again, to see whether they have changed, takes as long as reading them.
+        """
+        for key in keys:
+            run = self._entries[key]
+            yield _read(_expanded(run, self._alike)) if isinstance(run, bytes) else run
+
+    def awake(self, keys: Iterable[str]) -> list[Run]:
+        """Those of them that are objects, so all that anybody holds."""
+        found = map(self._entries.__getitem__, keys)
+        return [run for run in found if not isinstance(run, bytes)]
+
     def rest(self) -> None:
         """Pack what nobody holds, where there are many: after all were read."""
         with self._lock:
@@ -111,7 +125,8 @@ class RunStore(MutableMapping[str, Run]):
         for key in list(self._awake):
             if sys.getrefcount(entries[key]) > _HELD_HERE_ALONE:  # whoever holds it may change it
                 continue
-            plain, before = _written(entries[key]), self._awake[key]  # type: ignore[arg-type]
+            before = self._awake[key]
+            plain = _written(entries[key], before and before.plain)  # type: ignore[arg-type]
             if plain is None:
                 continue
             if before is not None and before.plain == plain:
@@ -148,6 +163,14 @@ class RunsInOrder(Sequence[Run]):
     def __iter__(self) -> Iterator[Run]:
         return map(self._store.__getitem__, self._keys)
 
+    def glances(self) -> Iterator[Run]:
+        """See `RunStore.glances`."""
+        return self._store.glances(self._keys)
+
+    def awake(self) -> list[Run]:
+        """See `RunStore.awake`."""
+        return self._store.awake(self._keys)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, (list, RunsInOrder)) and list(self) == list(other)
 
@@ -163,15 +186,16 @@ class RunsInOrder(Sequence[Run]):
         return repr(list(self))
 
 
-def _written(run: Run) -> bytes | None:
+def _written(run: Run, before: bytes | None = None) -> bytes | None:
     """`run` in one piece; None for what would not come back as it is (a model of pydantic, a number of numpy) or is
-    large already (pictures, sound, vectors)."""
+    large already (pictures, sound, vectors). It may be as `before`, which did come back."""
     if type(run) is not Run or run.started_at.tzinfo is not UTC or run.images or run.audio or run.embeddings:
         return None
     values = run.started_at.isoformat(), [_attempt_values(each) for each in run.attempts], _plain_values(run)
     try:
         written = marshal.dumps(values)
-        return written if marshal.loads(written) == values else None  # noqa: S302  our own, and never leaves the process
+        same = written == before or marshal.loads(written) == values  # noqa: S302  our own, never leaves the process
+        return written if same else None
     except (ValueError, TypeError, AttributeError):
         return None
 

@@ -72,6 +72,19 @@ def test_many_runs_take_little_memory() -> None:
     assert sizes["store"] < sizes["objects"] / 4
 
 
+def test_a_glance_leaves_packed_what_is_packed() -> None:
+    """A frame is made of runs that are read and let go; only those that somebody holds are objects after it."""
+    store = filled()
+    held, facts = store["7"], store.state(nothing)
+    held.cost_usd = 0.25
+    runs = RunsInOrder(store, ["8", "7", "9"])
+    assert [run.prompt for run in runs.glances()] == ["Number 8", "Number 7", "Number 9"]
+    assert [run.cost_usd for run in runs.glances()] == [0.5, 0.25, 0.5]
+    assert list(runs.glances())[1] is held
+    assert runs.awake() == [held]
+    assert store.state(nothing) == facts
+
+
 def test_a_held_run_stays_the_same_object() -> None:
     """Who holds a run sees what others change in it; what was changed is there after nobody held it."""
     store = filled()
