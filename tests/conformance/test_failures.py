@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+import httpx
 import pytest
 
 import bifrost_nb as bf
@@ -194,6 +195,20 @@ def test_a_provider_that_is_not_configured(client: Client, subject: Subject) -> 
         assert found.hint
         return
     assert ("nowhere" if subject.generation == "1.3" else "specify a provider") in str(found)
+
+
+@pytest.mark.feature("Errors of the gateway")
+@pytest.mark.parametrize("content", [[{"type": "text", "text": {"a": 1}}], ["words"], {"a": 1}], ids=str)
+def test_a_content_that_cannot_be_decoded(subject: Subject, content: Any) -> None:
+    """The gateway's own decoder refuses it; newer ones keep its words, and no provider is asked."""
+    if subject.real and not subject.version:
+        return  # an engine alone decodes no requests
+    body = {"model": "openai/gpt-4o-mini", "messages": [{"role": "user", "content": content}]}
+    refused = httpx.post(f"{subject.url}/v1/chat/completions", json=body, timeout=20)
+    said = str(refused.json()["error"]["message"]).lower()
+    assert (refused.status_code, subject.asked()) == (400, [])
+    words = "content field is neither a string nor an array of content blocks"
+    assert said in (f"invalid request format: {words}", "invalid request payload", f"invalid request payload: {words}")
 
 
 @engines_only
