@@ -138,14 +138,15 @@ def project_file(folder: Path | None = None) -> _project_file.ProjectFile:
 
 
 def masked(values: Mapping[str, Any]) -> dict[str, Any]:
-    """`values` with each key, and an address that may hold one, as `Secret`: no traceback shows it."""
+    """`values` with each key, and an address that may hold one, as `Secret`: no traceback shows it. Bytes are text."""
 
     def secret(name: str, value: Any) -> bool:
         return isinstance(value, str) and (
             name in SECRETS or (name == "base_url" and ("://" not in value or bool(_path(value)) or "@" in value))
         )
 
-    return {name: Secret(value) if secret(name, value) else value for name, value in values.items()}
+    texts = {name: value.decode("latin-1") if isinstance(value, bytes) else value for name, value in values.items()}
+    return {name: Secret(value) if secret(name, value) else value for name, value in texts.items()}
 
 
 def _checked(name: str, value: Any, origin: str) -> Any:

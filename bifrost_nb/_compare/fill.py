@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._client.typed_answers import AnswerSchema
+from .._keys import guard_entries, guard_headers
 from .._safe_text import plain, type_with_article
 from ..errors import ConfigurationError
 from .asked_deployments import check_names
@@ -71,6 +72,8 @@ def fill(
     """
     import pandas as pd
 
+    guard_headers(parameters)
+    [deployment] = guard_entries([deployment])
     if not isinstance(frame, pd.DataFrame):
         raise ConfigurationError(
             f"fill takes a pandas DataFrame, not {type_with_article(frame)}.",

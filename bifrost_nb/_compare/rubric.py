@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._display.run import answered
+from .._keys import guard_entries
 from .._numbers import number, whole
 from .._prompts.template import with_names
 from .._safe_text import plain, quoted
@@ -40,6 +41,7 @@ class Rubric(ModelScorer):
                 f"judge must be a deployment like 'openai/gpt-4o', not {quoted(judge)}.",
                 hint="A dict gives it parameters: judge={'deployment': 'openai/gpt-4o', 'temperature': 0}.",
             )
+        [judge] = guard_entries([judge])
         self.question, self.judge, self.grades = question, judge, _grades(scale)
         self.prompt, self._client = prompt, client
         _, paths = with_names(question)

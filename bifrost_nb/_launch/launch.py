@@ -131,9 +131,13 @@ def launch_gateway(
     seconds = number(timeout)
     if seconds is None or not 0 < seconds < float("inf"):
         raise ConfigurationError(f"timeout must be seconds above 0, not {quoted(timeout)}.")
-    variables = check_config(
-        config if config is not None else config_for(providers, PurePath(), wanted, bool(price_file))
-    )
+    try:
+        variables = check_config(
+            config if config is not None else config_for(providers, PurePath(), wanted, bool(price_file))
+        )
+    except ConfigurationError as error:
+        config = providers = None  # they hold the key that is refused, and no traceback shows it
+        raise error.bare() from None
     if missing := [name for name in variables if not os.environ.get(name)]:
         raise ConfigurationError(
             f"Not set in the environment: {', '.join(missing)}.", hint="Set what the keys refer to."

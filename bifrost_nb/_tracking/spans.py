@@ -70,7 +70,7 @@ def export_spans(
 
     Raises ConfigurationError for an endpoint that is none, or without the extra; BifrostError where not all was taken.
     """
-    keys = {name: Secret(value) for name, value in (headers or {}).items()}
+    headers = keys = {name: Secret(value) for name, value in (headers or {}).items()}
     client = runs.client if isinstance(runs, Comparison) else None
     scored = list(_scored(runs))
     secrets = (*keys.values(), *(secrets_of(runs) if isinstance(runs, Comparison) else ()))
@@ -98,7 +98,7 @@ def _scored(runs: Any) -> Iterator[tuple[Run, list[_Score]]]:
             ]
             yield run, [*scores, *_rating(run)]
         return
-    if not isinstance(runs, Run | Iterable):
+    if not isinstance(runs, Run | Iterable) or hasattr(runs, "columns"):  # a frame goes through its columns' names
         raise _no_runs(runs)
     for run in [runs] if isinstance(runs, Run) else runs:
         if not isinstance(run, Run):

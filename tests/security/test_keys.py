@@ -17,6 +17,7 @@ from typing import Any
 from zipfile import ZipFile
 
 import matplotlib as mpl
+import pandas as pd
 import pytest
 from IPython.core.ultratb import VerboseTB
 from IPython.lib.pretty import pretty
@@ -75,13 +76,19 @@ def test_keys_are_not_pickled(planted: Planted, gateway: LocalGateway) -> None:
     """No pickle of a client, its settings, a prepared call or an error holds a key."""
     client = planted(gateway.url)
     call = client.prepare("text", "azure/fast", "Hi", headers=call_headers())
-    for thing in (client, client.settings, bf.Admin(client), call, client.credentials):
+    judge = scorers.rubric("Good?", judge={"deployment": "a/b", "headers": call_headers()})
+    assert leaks(repr(vars(judge))) == []
+    for thing in (client, client.settings, bf.Admin(client), call, client.credentials, judge):
         with pytest.raises(TypeError, match="not pickled"):
             pickle.dumps(thing)
     gateway.script([{"status": 401}])
     with pytest.raises(bf.AuthenticationFailed) as caught:
         client.complete("azure/fast", "Hi", headers=call_headers())
     assert leaks(pickle.dumps(caught.value.run).decode("latin-1")) == []
+
+
+def _config_with_a_key() -> dict[str, object]:
+    return {"providers": {"openai": {"keys": [{"name": "k", "value": "".join([API_KEY, ""])}]}}}
 
 
 def fails(planted: Planted, echo: Callable[[int], str]) -> dict[str, Callable[[], object]]:
@@ -132,6 +139,18 @@ def fails(planted: Planted, echo: Callable[[int], str]) -> dict[str, Callable[[]
         "query of an address": lambda: Client("".join(["http://127.0.0.1:9/?key=", URL_PASSWORD])),
         "key in the path of an address": lambda: Client("".join(["http://127.0.0.1:9/", VIRTUAL_KEY, "/x"])),
         "path that is the key": lambda: Client("".join(["http://127.0.0.1:9/", URL_PASSWORD]), api_key=URL_PASSWORD),
+        "a frame to fill": lambda: bf.fill(
+            pd.DataFrame({"a": [1]}),
+            "{{b}}",
+            schema={"type": "object", "properties": {"c": {"type": "integer"}}},
+            deployment={"deployment": "a/b", "headers": call_headers()},
+            client=client,
+            headers=call_headers(),
+        ),
+        "receiver of spans": lambda: bf.export_spans([], "nowhere", headers={"authorization": "".join([TOKEN, ""])}),
+        "key of bytes": lambda: Client("http://127.0.0.1:9", api_key=API_KEY.encode(), timeout=-1),  # type: ignore[arg-type]
+        "config with a key": lambda: bf.launch_gateway(_config_with_a_key()),
+        "providers with a key": lambda: bf.launch_gateway(providers={"openai": {"key": "".join([API_KEY, ""])}}),
         "compare": lambda: bf.compare(["a/b"], "Hi", client=client, max_tokens=-1, headers=call_headers()),
         "entry of compare": lambda: bf.compare(
             [{"deployment": "a/b", "headers": call_headers(), "max_tokens": -1}], "Hi", client=client
