@@ -8,6 +8,7 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from .._prompts.pictures import described, shortened
+from .._prompts.shown_value import shown_value
 from .._safe_text import plain
 from .media_costs import add_media
 from .typed_columns import add_answers
@@ -124,7 +125,7 @@ def asked_of_both(one: PlannedPrompt, other: PlannedPrompt) -> dict[str, str]:
     variant's own; of two the inputs, as which prompt was whose would tell the variants apart."""
     if one.text == other.text:
         return {"prompt": one.text}
-    return {f"input {name}": str(shown_input(one, name)) for name in one.values}
+    return {f"input {name}": shown_value(shown_input(one, name)) for name in one.values}
 
 
 def shown_question(prompts: Iterable[PlannedPrompt], input_id: str) -> str:
@@ -132,5 +133,5 @@ def shown_question(prompts: Iterable[PlannedPrompt], input_id: str) -> str:
     found = [one for one in prompts if one.input_id == input_id]
     said = found[0].text if found else ""
     if len({one.text for one in found}) > 1:
-        said = ", ".join(f"{name}: {shown_input(found[0], name)}" for name in found[0].values)
+        said = ", ".join(f"{name}: {shown_value(shown_input(found[0], name))}" for name in found[0].values)
     return plain(" ".join(said.split()), 120)

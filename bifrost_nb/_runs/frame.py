@@ -86,7 +86,7 @@ def _values(column: Column[Run], runs: list[Run]) -> list[Any]:
     try:
         return [column.value(run) for run in runs]
     except (TypeError, ValueError, AttributeError, RecursionError):  # a run holds what JSON cannot carry
-        if odd := next((type(run).__name__ for run in runs if not hasattr(run, "run_id")), None):
+        if odd := next((type(run).__name__ for run in runs if not isinstance(run, Run)), None):
             raise ConfigurationError(f"A frame of runs is made of Run objects, not {odd}.") from None
         return [column_value(column, run) for run in runs]
 

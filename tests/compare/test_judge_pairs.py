@@ -94,20 +94,23 @@ def test_the_judge_is_not_told_who_wrote_what(ask: Any, gateway: LocalGateway) -
         assert not any(name in sent for name in (A, B, "gpt-3.5", "gpt-35"))
 
 
-def test_two_templates_are_compared_without_their_prompts(ask: Any, gateway: LocalGateway) -> None:
-    """Answers to two templates are paired by input row; the judge reads the inputs and neither prompt."""
+def test_two_templates_are_compared_without_their_prompts(client: Client, gateway: LocalGateway) -> None:
+    """Answers to two templates are paired by input row; the judge reads the inputs, as prompts have them, and neither
+    prompt."""
     gateway.script(
         [{"prompt": "Briefly", "deployment": A, "text": ["short"]}, {"deployment": A, "text": ["long"]},
          first_is("short", "first"), first_is("long", "second")]
     )  # fmt: skip
-    comparison = ask([A], prompt={"short": "Briefly on {{n}}", "long": "At length on {{n}}"}, size=2)
+    prompts = {"short": "Briefly on {{n}}", "long": "At length on {{n}}"}
+    inputs = {"n": [{"a": None}, {"a": True}]}
+    comparison = compare([A], prompts, inputs=inputs, client=client, stream=False)
     judgement = comparison.judge("Which is better?", judge=JUDGE)
     assert (
         judgement.frame[["model_a", "model_b", "winner"]].values.tolist()
         == [[f"{A} · short", f"{A} · long", "model_a"]] * 2
     )
     assert all("Briefly" not in call["body"]["messages"][1]["content"] for call in judged(gateway))
-    assert fenced("input n", "0") in judged(gateway)[0]["body"]["messages"][1]["content"]
+    assert fenced("input n", '{"a": null}') in judged(gateway)[0]["body"]["messages"][1]["content"]
 
 
 def test_equal_answers_and_unreadable_replies(ask: Any, gateway: LocalGateway) -> None:

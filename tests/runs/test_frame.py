@@ -157,7 +157,7 @@ def test_cells_can_be_changed() -> None:
     assert frame["total_ms"].isna().all()
 
 
-@pytest.mark.parametrize("wrong", [Run(run_id="a"), None, 5, "ab"])
+@pytest.mark.parametrize("wrong", [Run(run_id="a"), None, 5, "ab", [to_frame([])]])
 def test_what_is_no_list_of_runs_is_told(wrong: Any) -> None:
     """A single run, as often passed as a list of one, ended in a TypeError of Python's."""
     with pytest.raises(ConfigurationError, match="A frame of runs is made of"):
