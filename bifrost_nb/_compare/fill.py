@@ -12,7 +12,7 @@ from .._safe_text import plain, type_with_article
 from ..errors import ConfigurationError
 from .asked_deployments import check_names
 from .compare import compare
-from .progress import in_notebook
+from .progress import in_notebook, tell
 from .typed_columns import field_columns
 from .verdict import amount
 
@@ -133,5 +133,5 @@ def _filled(frame: pd.DataFrame, comparison: Comparison, schema: AnswerSchema, p
     cost = "cost unknown" if None in costs else amount(result.attrs["cost_usd"], "cost_usd")
     notes = "".join(f"\n{plain(note, 400)}" for note in comparison.notes)
     stream = sys.stdout if in_notebook() else sys.stderr  # which a notebook shows in red, as if something were wrong
-    stream.write(f"{count:,} of {len(result):,} rows filled, {cost}.{notes}\n")
+    tell(f"{count:,} of {len(result):,} rows filled, {cost}.{notes}", stream)
     return result

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 import sys
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TextIO
 
-from .sweep import Progress
+if TYPE_CHECKING:
+    from .sweep import Progress
 
-__all__ = ["Bar", "in_notebook", "summary_line", "terminal_width"]
+__all__ = ["Bar", "in_notebook", "summary_line", "tell", "terminal_width"]
 
 
 class Bar:
@@ -41,7 +43,15 @@ class Bar:
         elif self._bar is not None:
             self._bar.close()
         elif not self._silent and self._progress.total > self._progress.reused:
-            sys.stderr.write(summary_line(self._progress, self._unit) + "\n")
+            tell(summary_line(self._progress, self._unit), sys.stderr)
+
+
+def tell(text: str, stream: TextIO | None) -> None:
+    """A line for whoever reads `stream`. A program without a console has none, and its reader may have gone: neither
+    costs what was paid for."""
+    if stream is not None:
+        with suppress(OSError, ValueError):  # the latter of a closed one
+            stream.write(text + "\n")
 
 
 def _widgets(options: dict[str, Any]) -> Any:
@@ -87,8 +97,12 @@ def in_notebook() -> bool:
 
 def terminal_width() -> int | None:
     """The columns of the terminal that output goes to; None where it goes to no terminal."""
-    return shutil.get_terminal_size().columns if getattr(sys.stdout, "isatty", bool)() else None
+    return shutil.get_terminal_size().columns if _terminal(sys.stdout) else None
 
 
 def _watched() -> bool:
-    return in_notebook() or bool(getattr(sys.stderr, "isatty", bool)())
+    return in_notebook() or _terminal(sys.stderr)
+
+
+def _terminal(stream: Any) -> bool:
+    return not getattr(stream, "closed", False) and bool(getattr(stream, "isatty", bool)())

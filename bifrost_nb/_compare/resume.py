@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .._runs.store import RunStore
 from .kept_media import give_back, notes_on_media
 from .plan import Plan
+from .progress import tell
 
 if TYPE_CHECKING:
     from .._client.client import Client
@@ -87,7 +88,7 @@ def _all_recorded(plans: Sequence[Plan], log: RunLog, client: Client | None = No
 
 
 def _tell(text: str) -> None:
-    sys.stderr.write(text + "\n")
+    tell(text, sys.stderr)
 
 
 def recorded(plan: Plan, log: RunLog) -> RunStore:

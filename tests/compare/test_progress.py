@@ -32,6 +32,20 @@ def test_nobody_watching_gets_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sys.stderr.getvalue() == "10 runs: 6 done, 3 from the log, 1 failed, 2 cached\n"
 
 
+class GoneReader(io.StringIO):
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+@pytest.mark.parametrize("stderr", ["none", "closed", "gone"])
+def test_without_a_console_nothing_is_lost(monkeypatch: pytest.MonkeyPatch, stderr: str) -> None:
+    """pythonw, a service, a pipe whose reader has gone: the line is not written, and the comparison is there."""
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr(sys, "stderr", {"none": None, "closed": closed, "gone": GoneReader()}[stderr])
+    finish(Progress(total=10, reused=3))
+
+
 def test_a_terminal_gets_a_bar_with_counts_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bar starts at what the log held and ends complete."""
     monkeypatch.setattr(sys, "stderr", Terminal())
