@@ -14,7 +14,17 @@ from typing import Any
 from ._safe_text import quoted
 from .errors import ConfigurationError
 
-__all__ = ["as_python", "fewest_for", "flag", "instant", "number", "version_numbers", "whole", "whole_number"]
+__all__ = [
+    "as_python",
+    "fewest_for",
+    "flag",
+    "instant",
+    "missing",
+    "number",
+    "version_numbers",
+    "whole",
+    "whole_number",
+]
 
 _PLAIN = frozenset({bool, int, float, str, list, dict, type(None)})
 
@@ -27,6 +37,11 @@ def as_python(value: Any) -> Any:
         if found is not None:
             return found
     return value
+
+
+def missing(value: object) -> bool:
+    """Whether it is pandas' word for what is not there, which is no number, no text and has no truth."""
+    return type(value).__name__ in ("NAType", "NaTType")
 
 
 def fewest_for(share: float) -> int:

@@ -12,7 +12,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import orjson
 
-from .._numbers import as_python
+from .._numbers import as_python, missing
 from .run import Run
 
 __all__ = ["COLUMNS", "NAMES", "Column", "Dtype"]
@@ -40,7 +40,9 @@ def _json(name: str) -> Callable[[Run], str | None]:
 
 
 def _plain(value: Any) -> Any:
-    """A number of numpy's is one in JSON, too; what JSON has no form for is text."""
+    """A number of numpy's is one in JSON, too; what is missing is null, and what JSON has no form for is text."""
+    if missing(value):
+        return None
     return str(value) if (found := as_python(value)) is value else found
 
 

@@ -67,6 +67,14 @@ def test_the_log_gives_the_frame_of_its_runs(log: RunLog) -> None:
     assert_frame_equal(log.frame(), to_frame(recorded))
 
 
+def test_a_tag_that_is_missing_is_null(log: RunLog) -> None:
+    """A cell of a frame may be any of these; pandas' own were the words <NA> and NaT."""
+    recorded = Run(tags={"nan": float("nan"), "na": pd.NA, "nat": pd.NaT})
+    log.append(recorded)
+    assert log.read()[0].tags == {"nan": None, "na": None, "nat": None}
+    assert_frame_equal(log.frame(), to_frame([recorded]))
+
+
 def test_a_line_holds_the_columns_the_schema_and_the_rest(log: RunLog) -> None:
     """A line is the documented format: flat columns as in the frame, `schema`, `extra`."""
     log.append(full_run())

@@ -18,7 +18,7 @@ from typing import Any, SupportsInt, cast
 
 import orjson
 
-from ..._numbers import as_python, flag, instant
+from ..._numbers import as_python, flag, instant, missing
 from ..._wire.json_text import whole_characters
 from ..columns import COLUMNS, NAMES, Column, Dtype
 from ..run import Attempt, Run
@@ -164,6 +164,8 @@ def valid(value: Any, depth: int = _DEPTH) -> Any:
         return value
     if isinstance(value, float):
         return _float64(value)
+    if missing(value):
+        return None
     if depth == 0:
         return None
     if isinstance(value, Mapping):
