@@ -223,7 +223,8 @@ def _block(comparison: Comparison, frame: pd.DataFrame) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "rows": len(frame),
-        "columns": [column for column in columns if any(value is not None for value in column["values"])],
+        # One of every frame that has no value comes back without being written; of others only the file knows.
+        "columns": [one for one in columns if one["name"] not in _DTYPES or any(v is not None for v in one["values"])],
         "scores": scores_of(frame),
         "variants": list(dict.fromkeys(map(str, frame["variant"]))),
         **_pictures(comparison),

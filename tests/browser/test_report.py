@@ -54,6 +54,14 @@ def test_hostile_answers_stay_inert(opened: Any, client: Client, gateway: LocalG
     assert noted == []
 
 
+def test_answers_are_shown_where_a_score_judged_none(opened: Any, client: Client, tmp_path: Path) -> None:
+    """A column of scores without a single one is in the file all the same."""
+    asked: dict[str, Any] = {"inputs": {"n": [1, 2], "nobody": [None, None]}, "score": lambda run, row: None}
+    page, noted = opened(compare(["azure/fast"], "Say {{n}}", client=client, **asked).report(tmp_path / "x.html"))
+    assert page.locator(".group").count() == 2
+    assert noted == []
+
+
 def test_pictures_and_calls_are_shown(
     opened: Any, client: Client, gateway: LocalGateway, tmp_path: Path, pictures: Path
 ) -> None:

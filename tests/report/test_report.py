@@ -51,6 +51,23 @@ def test_it_gives_the_frame_back(comparison: Comparison, tmp_path: Path) -> None
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_columns_without_a_value_come_back(client: Client, tmp_path: Path) -> None:
+    """A score that nothing got, an input that nobody gave: what is NA throughout is a column all the same."""
+    found = compare(
+        ["azure/fast"],
+        "Say {{n}}.",
+        inputs={"n": [1, 2], "nobody": [None, None]},
+        client=client,
+        score=lambda run, row: None,
+        max_tokens=2,
+    )
+    back = load_report(found.report(tmp_path / "report.html"))
+    assert list(back.columns) == list(found.frame.columns)
+    without = ["template", "input_nobody", "score", "score_reason"]
+    assert back[without].isna().all(axis=None)
+    assert back[without].dtypes.tolist() == found.frame[without].dtypes.tolist()
+
+
 @pytest.mark.parametrize("file", ["report.html", "x.csv", "x.xlsx", "grid.csv"])
 def test_inputs_that_are_no_text_are_written_as_the_prompt_has_them(client: Client, tmp_path: Path, file: str) -> None:
     """A dict and a list as JSON, not as Python writes them; a hook is asked about them as they are written."""
