@@ -138,14 +138,20 @@ def project_file(folder: Path | None = None) -> _project_file.ProjectFile:
 
 
 def masked(values: Mapping[str, Any]) -> dict[str, Any]:
-    """`values` with each key, and an address that may hold one, as `Secret`: no traceback shows it. Bytes are text."""
+    """`values` with each key, and an address that may hold one, as `Secret`: no traceback shows it.
+
+    A key in bytes is text.
+    """
 
     def secret(name: str, value: Any) -> bool:
         return isinstance(value, str) and (
             name in SECRETS or (name == "base_url" and ("://" not in value or bool(_path(value)) or "@" in value))
         )
 
-    texts = {name: value.decode("latin-1") if isinstance(value, bytes) else value for name, value in values.items()}
+    texts = {
+        name: value.decode("latin-1") if isinstance(value, bytes) and name in SECRETS else value
+        for name, value in values.items()
+    }
     return {name: Secret(value) if secret(name, value) else value for name, value in texts.items()}
 
 
