@@ -12,6 +12,7 @@ import pytest
 from bifrost_nb import Client, LocalGateway, RunLog, scorers
 from bifrost_nb._compare.compare import compare
 from bifrost_nb._report.report import write_report
+from bifrost_nb._runs.store import RunsInOrder
 from tests.compare.test_messages import png
 
 from .watched import WATCH, corpus
@@ -245,12 +246,12 @@ def test_ten_thousand_answers_open(opened: Any, client: Client, tmp_path: Path) 
     """
     inputs = {"n": list(range(20))}
     found = compare(["azure/fast"], "Say {{n}}.", inputs=inputs, client=client, max_tokens=30, stream=False)
-    found.runs = list(found.runs) * 500
     found._cells = [
         replace(trial, prompt=replace(trial.prompt, input_id=f"{trial.prompt.input_id}-{turn // 4}"))
         for turn in range(500)
         for trial in found._cells
     ]
+    found.runs = RunsInOrder(found._kept, [trial.trial_id for trial in found._cells])
     assert len(found.frame) == 10_000
     page, noted = opened(write_report(found, tmp_path / "report.html"))
     assert page.locator(".group").count() == 25

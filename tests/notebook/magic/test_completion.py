@@ -145,8 +145,9 @@ def test_a_list_is_remembered_with_its_age(known: InteractiveShell, gateway: Loc
     """Deployments come from a file with an age; asking again within minutes asks nobody."""
     client = known.magics_manager.registry["BifrostMagics"].session.client
     before = asked(gateway)
-    found, age = models.known_models(client)
+    found, age, problem = models.known_models(client)
     assert TEXT in found
+    assert problem is None
     assert age is not None
     assert 0 <= age < 60
     assert asked(gateway) == before
