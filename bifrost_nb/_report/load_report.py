@@ -91,8 +91,8 @@ def _typed(block: dict[str, Any]) -> pd.DataFrame:
             more[name] = pd.array(values, dtype=kind)
         elif kind == _INSTANT:
             more[name] = pd.DatetimeIndex(pd.to_datetime(values, utc=True, format="ISO8601")).as_unit("us")
-        elif kind == "object" and all(value is None for value in values):
-            more[name] = pd.Series(values, dtype=object, index=frame.index)
+        elif kind in ("object", "float64") and all(value is None for value in values):
+            more[name] = pd.Series(values, dtype=kind, index=frame.index)
         elif all(value is None or isinstance(value, str) for value in values):
             more[name] = pd.Series(values, dtype=frame["prompt"].dtype, index=frame.index)
         else:

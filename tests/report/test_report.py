@@ -56,14 +56,14 @@ def test_columns_without_a_value_come_back(client: Client, tmp_path: Path) -> No
     found = compare(
         ["azure/fast"],
         "Say {{n}}.",
-        inputs={"n": [1, 2], "nobody": [None, None]},
+        inputs={"n": [1, 2], "nobody": [None, None], "gap": [float("nan")] * 2},
         client=client,
         score=lambda run, row: None,
         max_tokens=2,
     )
     back = load_report(found.report(tmp_path / "report.html"))
     assert list(back.columns) == list(found.frame.columns)
-    without = ["template", "input_nobody", "score", "score_reason"]
+    without = ["template", "input_nobody", "input_gap", "score", "score_reason"]
     assert back[without].isna().all(axis=None)
     assert back[without].dtypes.tolist() == found.frame[without].dtypes.tolist()
 
