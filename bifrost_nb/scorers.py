@@ -25,7 +25,7 @@ from ._compare.bounded_search import found_in
 from ._compare.embedding_scorer import Similar
 from ._compare.rubric import Rubric
 from ._compare.scoring import Bounded, Score, Scorer, ScorerFunction
-from ._numbers import as_python, instant, number as as_number, whole_number
+from ._numbers import as_python, instant, missing, number as as_number, whole_number
 from ._safe_text import plain, quoted
 from ._wire.json_text import unfenced
 from .errors import ConfigurationError
@@ -331,11 +331,7 @@ def _value(row: Row, column: str) -> Any:
 
 
 def _missing(value: Any) -> bool:
-    return (
-        value is None
-        or (isinstance(value, float) and math.isnan(value))
-        or type(value).__name__ in ("NAType", "NaTType")
-    )
+    return value is None or missing(value) or (isinstance(value, float) and math.isnan(value))
 
 
 def _plain(value: Any) -> Any:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .._client.judge_tag import NoCalls, judging
 from .._client.portal import Portal
 from .._keys import without_keys
-from .._numbers import as_python
+from .._numbers import as_python, missing
 from .._safe_text import plain, quoted, type_with_article
 from .._suggest import did_you_mean
 from ..errors import ConfigurationError
@@ -467,7 +467,7 @@ def judged_of(given: Any) -> Judged:
         number = math.inf
     except (TypeError, ValueError):
         # pandas' NA has no truth and no number: it says "unknown"
-        unknown = type(score.value).__name__ in ("NAType", "NaTType")
+        unknown = missing(score.value)
         return Judged(None, reason, None if unknown else f"returned {type(score.value).__name__}, not a number")
     if math.isnan(number):
         return Judged(None, reason)

@@ -38,7 +38,7 @@ class Price(NamedTuple):
     cache_read: float | None = None
     cache_write: float | None = None
     reasoning: float | None = None
-    """Of hidden reasoning, where that has a price of its own."""
+    """Of hidden reasoning, where the list has one; what the gateway's own costs make of it was not measured."""
 
 
 def add_response_cost(run: Run, body: Mapping[str, Any], headers: Mapping[str, str]) -> None:

@@ -32,8 +32,7 @@ BOUND = (
 )
 COMPARE_BOUND = (
     "By instructions 1.07 times: 1.53 million a call beside 1.43. By samples planning takes 40 µs a call, the frame "
-    "30, handing results over 9; the rest is one call after another where 64 that are begun together do the same step "
-    "in turns, which is quicker."
+    "30, handing results over 9."
 )
 
 

@@ -164,8 +164,7 @@ def _foreign(error: Any) -> bool:
     """Whether a page error is the front end's own: rarely, it detaches a node twice while the window changes its size.
 
     And of a model that is closed before its module has come, such as the bar of a short sweep on a busy machine,
-    anywidget says 2 s later that it was not initialized (measured). A test of a widget looks at what
-    it shows.
+    anywidget says 2 s later that it was not initialized (measured). What widgets show is looked at by their own tests.
 
     What our code does wrong has a frame of it in the stack, from a blob or a data URL.
     """

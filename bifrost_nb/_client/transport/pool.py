@@ -12,8 +12,8 @@ from ..._loading import loading
 from ...errors import ProtocolError
 from ..portal import portal
 from .chunks import OneChunk
+from .eager_request import request_class
 from .network_route import route_to
-from .prompt_request import request_class
 
 if TYPE_CHECKING:
     import aiohttp

@@ -27,7 +27,7 @@ def request_class() -> type[ClientRequest]:
     if sys.version_info >= (3, 12):
         return ClientRequest
 
-    class PromptRequest(ClientRequest):
+    class EagerRequest(ClientRequest):
         def write_bytes(self, *arguments: Any, **options: Any) -> Coroutine[Any, Any, None]:
             work = super().write_bytes(*arguments, **options)
             try:
@@ -38,7 +38,7 @@ def request_class() -> type[ClientRequest]:
                 return _ended(error)
             return _rest(work, awaited)
 
-    return PromptRequest
+    return EagerRequest
 
 
 async def _ended(error: Exception | None = None) -> None:
