@@ -73,7 +73,9 @@ def test_look_through(either: Notebook, gateway: LocalGateway) -> None:
     root.get_by_label("Show", exact=True).select_option("all")
     root.get_by_label("Sort", exact=True).select_option("errors")
     either.until(lambda: "thing 07" in rows.first.inner_text(), 30, "the prompt with errors first")
-    root.get_by_role("button", name="azure/fast: A **fine** colour").first.click()
+    root.get_by_label("Search prompts, inputs, answers").fill("colour")
+    first = root.get_by_role("button", name="azure/fast: A **fine** colour").first
+    first.click(delay=600)  # the rows that were found come while the button is down
     detail = root.locator(".bifrost-g-detail")
     either.until(lambda: "Answer, 3 of 3 runs" in detail.inner_text(), 30, "the opened answer")
     assert detail.locator("strong").inner_text() == "fine"

@@ -116,6 +116,24 @@ def test_columns_wrap_in_even_rows(lab: Notebook, gateway: LocalGateway) -> None
     lab.page.set_viewport_size({"width": 1280, "height": 900})
 
 
+def test_stop_counts_while_it_moves(lab: Notebook, gateway: LocalGateway) -> None:
+    """The second row of columns moves down while the first one's text grows, but not under a button that is pressed."""
+    gateway.script([{"prompt": "fast", "chunks": 10_000, "first_text_ms": 300, "gap_ms": 25}])
+    cell = lab.start("show(*['fast'] * 5);")
+    stop = cell.pane.get_by_role("button", name="Stop azure/fast", exact=True).last
+    text = cell.pane.locator(".bifrost-text").first
+    lab.until(lambda: text.count() and text.evaluate("e => e.clientHeight > 100"), 30, "the first row to grow")
+    x, y = stop.evaluate("e => { e.scrollIntoView(); const at = e.getBoundingClientRect(); return [at.x, at.y]; }")
+    lab.page.mouse.move(x + 5, y + 5)
+    lab.page.mouse.down()
+    lab.page.wait_for_timeout(800)
+    lab.page.mouse.up()
+    states = cell.pane.locator(".bifrost-state")
+    lab.until(lambda: states.all_inner_texts()[-1:] == ["stopped"], 30, "the column to stop")
+    cell.pane.get_by_role("button", name="Stop all", exact=True).click()
+    cell.wait()
+
+
 def test_said_aloud(lab: Notebook, gateway: LocalGateway) -> None:
     """A screen reader hears sentences when they are complete, then the end, from a place that outlives the pane."""
     tokens = ["The ", "tide ", "turns. ", "Nobody ", "sees ", "it. ", "So ", "be it."]

@@ -122,6 +122,18 @@ def test_a_flow_by_hand(either: Notebook, gateway: LocalGateway) -> None:
     assert "[{'colour': 'green'}]" in code.input_value()
 
 
+def test_a_click_counts_though_the_form_changes_under_it(lab: Notebook) -> None:
+    """What Python tells between press and release, as after the last key, moves nothing until the click has come."""
+    page = Page(lab, "['azure/fast'], 'Say {{colour}} {{shade}}.', values={'colour': 'a', 'shade': 'b'}, client=client")
+    page.ready()
+    fields = page.root.locator(".bifrost-pg-variables textarea")
+    assert fields.count() == 2
+    page.label("Prompt; {{name}} makes a variable").fill("Something else.")
+    page.button("Run").click(delay=500)
+    lab.until(lambda: page.rounds == 1, 30, "the round to end")
+    assert fields.count() == 0
+
+
 def test_by_keyboard(lab: Notebook, gateway: LocalGateway) -> None:
     """Every control is reached by Tab and has a name; keys act on it and not on the notebook; Ctrl+Enter runs."""
     gateway.script([{"prompt": "slowly", "chunks": 10_000, "first_text_ms": 50, "gap_ms": 20}])

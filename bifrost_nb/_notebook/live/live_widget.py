@@ -222,7 +222,7 @@ def _widget_class() -> type[Any]:
     import traitlets
 
     class LivePane(anywidget.AnyWidget):
-        _esm = page("safe.js", "picture.js", "pane_parts.js", "pane.js")
+        _esm = page("safe.js", "picture.js", "press.js", "pane_parts.js", "pane.js")
         _css = page("pane.css")
         columns = traitlets.List(traitlets.Dict()).tag(sync=True)
         title = traitlets.Unicode().tag(sync=True)

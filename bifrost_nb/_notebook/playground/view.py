@@ -359,7 +359,7 @@ def _widget_class() -> type[Any]:
     from .playground import CODE
 
     class PlaygroundForm(anywidget.AnyWidget):
-        _esm = page("picture.js", "playground_parts.js", "playground.js")
+        _esm = page("picture.js", "press.js", "playground_parts.js", "playground.js")
         _css = page("playground.css")
         form = traitlets.Dict().tag(sync=True)
         told = traitlets.Dict().tag(sync=True)

@@ -301,9 +301,10 @@ export default () => ({
       event.preventDefault();
     };
     root.addEventListener("keydown", press);
-    model.on("change:page", draw);
+    const redraw = steady(root)(draw);
+    model.on("change:page", redraw);
     model.on("msg:custom", hear);
     draw();
-    return () => { model.off("change:page", draw); model.off("msg:custom", hear); };
+    return () => { model.off("change:page", redraw); model.off("msg:custom", hear); };
   },
 });

@@ -40,9 +40,10 @@ export default () => ({
         for (const name of ["ended", "running", "first", "cost"]) lines[i][name].textContent = row[name];
       });
     }
-    model.on("change:rows", draw);
-    model.on("change:said", draw);
+    const redraw = steady(root)(draw);
+    model.on("change:rows", redraw);
+    model.on("change:said", redraw);
     draw();
-    return () => { model.off("change:rows", draw); model.off("change:said", draw); };
+    return () => { model.off("change:rows", redraw); model.off("change:said", redraw); };
   },
 });

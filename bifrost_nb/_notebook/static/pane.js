@@ -252,18 +252,20 @@ export default () => {
       let left = false;
       let timer = null;
 
-      const draw = () => {
+      const unmoved = steady(root);
+      const draw = unmoved(() => {
         frame = null;
         const follow = parts.map((part) => part.measure());
         left = parts.map((part) => part.flush()).includes(true);
         parts.forEach((part, i) => follow[i] && part.follow());
         if (parts.some((part) => part.render())) schedule(); // one in a frame: several would make it a long one
-      };
+      });
       const schedule = () => { if (frame === null) frame = requestAnimationFrame(draw); };
+      const facts = parts.map((part) => unmoved(part.facts));
       const view = {
         text(i, text) { parts[i].text(text); schedule(); },
         reset() { parts.forEach((part) => part.reset()); schedule(); },
-        facts(i) { parts[i].facts(); },
+        facts(i) { facts[i](); },
         html(i) { parts[i].html(); schedule(); },
         head() {
           count.textContent = several ? summary : "";

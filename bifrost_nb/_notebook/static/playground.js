@@ -476,9 +476,12 @@ export default {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); start(); }
     });
 
+    const unmoved = steady(root);
     const listeners = [
-      ["change:form", drawForm], ["change:told", drawTold], ["change:told", kept.drawBeside], ["change:models", drawList], ["change:missing", drawList],
-      ["change:pictures", drawPictures], ["change:versions", kept.draw], ["change:history", drawHistory], ["change:shown", drawShown], ["change:line", drawLine],
+      ...[
+        ["form", drawForm], ["told", drawTold], ["told", kept.drawBeside], ["models", drawList], ["missing", drawList],
+        ["pictures", drawPictures], ["versions", kept.draw], ["history", drawHistory], ["shown", drawShown], ["line", drawLine],
+      ].map(([name, draw]) => ["change:" + name, unmoved(draw)]),
       ["msg:custom", (message) => {
         if (typeof message.code === "string") show(message.code);
         if (Array.isArray(message.diff)) kept.show(message.diff, message.title);

@@ -91,9 +91,10 @@ export default () => ({
     };
     const hear = (message) => { if (message.problem) { count.textContent = message.problem; end.disabled = false; } };
     root.addEventListener("keydown", press);
-    model.on("change:ballot", draw);
+    const redraw = steady(root)(draw);
+    model.on("change:ballot", redraw);
     model.on("msg:custom", hear);
     draw();
-    return () => { model.off("change:ballot", draw); model.off("msg:custom", hear); };
+    return () => { model.off("change:ballot", redraw); model.off("msg:custom", hear); };
   },
 });

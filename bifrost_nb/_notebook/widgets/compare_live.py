@@ -227,7 +227,7 @@ def _widget_class() -> type[Any]:
     import traitlets
 
     class OverviewWidget(anywidget.AnyWidget):
-        _esm = page("grid_overview.js")
+        _esm = page("press.js", "grid_overview.js")
         _css = page("grid.css")
         titles = traitlets.List(traitlets.Unicode()).tag(sync=True)
         rows = traitlets.List(traitlets.Dict()).tag(sync=True)

@@ -331,7 +331,7 @@ def _widget_class() -> type[Any]:
     import traitlets
 
     class GridWidget(anywidget.AnyWidget):
-        _esm = page("safe.js", "picture.js", "grid.js")
+        _esm = page("safe.js", "picture.js", "press.js", "grid.js")
         _css = page("grid.css")
         page = traitlets.Dict().tag(sync=True)
         deployments = traitlets.List(traitlets.Unicode()).tag(sync=True)

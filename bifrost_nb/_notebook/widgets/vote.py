@@ -247,7 +247,7 @@ def _widget_class() -> type[Any]:
     import traitlets
 
     class VoteWidget(anywidget.AnyWidget):
-        _esm = page("safe.js", "picture.js", "vote.js")
+        _esm = page("safe.js", "picture.js", "press.js", "vote.js")
         _css = page("grid.css", "vote.css")
         ballot = traitlets.Dict().tag(sync=True)
 
