@@ -23,6 +23,7 @@ from bifrost_nb._compare.judge_question import fenced
 from bifrost_nb._compare.judge_reply import json_reply
 from bifrost_nb._compare.verdict import cost_text
 from bifrost_nb._runs.pending import cost_follows, costs_settled
+from tests.thorough import thorough
 
 A, B = "azure/gpt-35-turbo-instruct", "openai/gpt-3.5-turbo-instruct"
 JUDGE = "openai/gpt-4o-mini"
@@ -324,7 +325,7 @@ JUDGES: dict[str, Callable[[Comparison, Client], Any]] = {
 }
 
 
-@pytest.mark.parametrize("judge", JUDGES)
+@pytest.mark.parametrize("judge", ["pairs", "a function", "a partial, async", *thorough("with a list", "wrapped")])
 def test_no_judge_is_paid_again(ask: Any, client: Client, gateway: LocalGateway, judge: str) -> None:
     """Interrupted while the judge still has two of its eight answers or pairs to tell: those two are asked, no more."""
     gateway.script(ANSWERS)

@@ -8,6 +8,7 @@ import gc
 import os
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
@@ -19,6 +20,9 @@ from bifrost_nb import Client, RunLog
 from bifrost_nb._client.portal import portal
 
 from .server import FaultServer, Wire, done, head
+
+_staying: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
+"""Tasks of earlier tests that did not end when they were waited for."""
 
 
 def good(wire: Wire) -> None:
@@ -55,8 +59,10 @@ def nothing_left(seconds: float = 8.0) -> Iterator[None]:
     What came before ends first, or is left alone: a call that a second interrupt left behind goes on for minutes.
     """
     settled = time.monotonic() + 2.0
-    while (earlier := running()) and time.monotonic() < settled:
+    while running().difference(_staying) and time.monotonic() < settled:
         time.sleep(0.02)
+    earlier = running()
+    _staying.update(earlier)  # waited for once, not by each test that follows
     before = held(earlier)
     yield
     end = time.monotonic() + seconds
