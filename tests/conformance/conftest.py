@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bifrost_nb import Client
+from bifrost_nb import Client, GatewayError
 from tests.engine.engines import ENGINES, missing
 
 from .programs import PROGRAMS, UNSET
@@ -79,6 +79,25 @@ def limit(request: pytest.FixtureRequest, subject: Subject) -> Limit:
     """
     [feature] = request.node.get_closest_marker("feature").args
     return lambda words, lost=False: _report.limit(feature, subject.name, words, lost=lost)
+
+
+LOST_ITS_PLACE = "at the end of chunk size"
+"""In the words of an engine that reads a provider's stream at the wrong place, which happens to whole ones, once in
+some thousand: its own fault (maximhq/bifrost issue 1613, and pull request 6383, which calls it a race)."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function):  # type: ignore[no-untyped-def]
+    """Ask once more where a real engine lost its place."""
+    try:
+        return (yield)
+    except GatewayError as error:
+        subject = pyfuncitem.funcargs.get("subject")
+        if not (isinstance(subject, Subject) and subject.real and LOST_ITS_PLACE in str(error)):
+            raise
+        subject.reset()
+        pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames})
+        return True
 
 
 @pytest.hookimpl(wrapper=True)
