@@ -23,12 +23,13 @@ def run_sweep(client: Client, sweep: Sweep, bar: Bar | None = None) -> bool:
     The first interrupt cancels every call and waits for their records, a second one leaves at once. What was answered
     is in `sweep.results` in both cases.
     """
+    from .._foreground.undisturbed import undisturbed
     from .._foreground.wait import Interrupts, drain
 
     if sweep.progress.reused == sweep.progress.total:
         return False
     inbox: SimpleQueue[Any] = SimpleQueue()
-    with Interrupts(inbox) as interrupts:
+    with undisturbed(), Interrupts(inbox) as interrupts:
         job = portal().start(sweep.run())
         shown = bar or Bar(sweep.progress)
         try:

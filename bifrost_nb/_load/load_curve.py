@@ -160,10 +160,11 @@ def load_curve(
 
 def _send(arrivals: Arrivals) -> None:
     """Wait in the cell's thread, with a bar; an interrupt is raised after what is open has been recorded."""
+    from .._foreground.undisturbed import undisturbed
     from .._foreground.wait import Interrupted, Interrupts, drain
 
     inbox: SimpleQueue[Any] = SimpleQueue()
-    with Interrupts(inbox) as interrupts:
+    with undisturbed(), Interrupts(inbox) as interrupts:
         job = portal().start(arrivals.run())
         bar = Bar(arrivals.progress)
         try:
