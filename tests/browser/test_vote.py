@@ -81,6 +81,20 @@ def test_clicks_arrive_when_earlier_widgets_are_gone(lab: Notebook, gateway: Loc
         lab.until(lambda board=root: board.count() == 0, 30, "the static result")
 
 
+def test_no_vote_on_a_pair_that_is_not_shown_yet(lab: Notebook, vote: Cell) -> None:
+    """The next pair waits for the end of a press; the click that comes first is about the pair on display."""
+    root, mouse = vote.output.locator(".bifrost-board"), lab.page.mouse
+    root.get_by_role("button", name="1 is better").hover()
+    mouse.down()
+    lab.page.keyboard.press("1")
+    lab.page.wait_for_timeout(500)  # the next pair has come by then
+    mouse.up()
+    lab.until(lambda: "Pair 2 of 5" in count(vote).inner_text(), 30, "the second pair")
+    root.get_by_role("button", name="End and reveal").click()
+    lab.until(lambda: root.count() == 0, 30, "the static result")
+    assert "1 vote, 0 skipped" in vote.output.inner_text()
+
+
 @pytest.mark.parametrize("theme", ["Light", *thorough("Dark")])
 def test_pictures(lab: Notebook, vote: Cell, pictures: Path, theme: Literal["Light", "Dark"]) -> None:
     """Pictures of both themes for people to look at; every button is named, and text differs enough from its ground."""

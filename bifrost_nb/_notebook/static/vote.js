@@ -49,9 +49,9 @@ export default () => ({
     });
     const acts = make("div", "v-acts", root);
     const told = make("div", "v-told", root);
+    let ballot; // on display: while a button is pressed the model may be ahead of it
     let seen = -1; // the pair that was voted on; until the next one is here further keys do nothing
     function vote(choice) {
-      const ballot = model.get("ballot");
       if (!ballot.open || seen === ballot.number) return;
       seen = ballot.number;
       model.send({ vote: choice, number: ballot.number });
@@ -66,7 +66,7 @@ export default () => ({
     }
 
     function draw() {
-      const ballot = model.get("ballot");
+      ballot = model.get("ballot");
       count.textContent = ballot.open
         ? `Which answer is better? Pair ${ballot.number + 1} of ${ballot.total}`
         : `All ${ballot.total} pairs are done. End and reveal shows who was who.`;
