@@ -61,6 +61,9 @@ LONGEST = 2_000
 LOOK_S = 0.05
 """Whether costs have come, that a judge waits for, is looked at so often."""
 INTERRUPTED = "not judged: interrupted"
+FAILURES = (Exception, asyncio.CancelledError, SystemExit)
+"""What a scorer may raise without ending the comparison, whose answers are paid for: code of a model's that it runs,
+or a parser of arguments, may call `sys.exit`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,7 +375,7 @@ class _Scoring:
             with judging(self.name, mine.calls):
                 try:
                     judged = judged_of(await _call(self.scorer, *self.work[place], self.with_row))
-                except (Exception, asyncio.CancelledError) as error:  # the answers are paid for
+                except FAILURES as error:
                     task = asyncio.current_task()
                     if task is not None and task.cancelling():  # by us, not by the function itself
                         raise
@@ -424,7 +427,7 @@ def called(scorer: ScorerFunction, run: Run, row: Row, with_row: bool) -> Judged
     try:
         given = _call(scorer, run, row, with_row)
         return judged_of(_ended(given) if inspect.iscoroutine(given) else given)
-    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the answers are paid for
+    except FAILURES as error:
         return _failed(error)
 
 

@@ -9,6 +9,7 @@ import math
 import os
 import re
 import signal
+import sys
 import threading
 import time
 from typing import Any
@@ -150,6 +151,19 @@ def test_a_scorer_that_fails_is_said_in_the_table(ask: Any) -> None:
         assert "score_fine:" not in shown
         assert "\x1b" not in shown
     assert "this<b>" not in comparison._repr_html_()
+
+
+def test_a_scorer_that_exits_does_not_end_the_comparison(ask: Any) -> None:
+    """`sys.exit` in a scorer, as in a model's code that it runs, fails its score: the answers are paid for."""
+
+    async def later(run: Any) -> int:
+        await asyncio.sleep(0)
+        sys.exit(2)
+
+    comparison = ask(score={"leaves": lambda run: sys.exit("enough"), "later": later, "fine": lambda run: 1})
+    assert set(comparison.frame["score_leaves_error"]) == {"SystemExit: enough"}
+    assert set(comparison.frame["score_later_error"]) == {"SystemExit: 2"}
+    assert comparison.frame["score_fine"].eq(1).all()
 
 
 def test_a_missing_column_is_refused_before_anything_is_sent(ask: Any, gateway: LocalGateway) -> None:
