@@ -35,7 +35,7 @@ _INNER_ADDRESS = re.compile(r"<(?:[^<>]|<[^<>]*>)*\bat 0x[0-9a-fA-F]+")
 _BARE = re.compile(r"<[^<>]*>")
 _NAN_INSIDE = "holds NaN or NA, which is no text: fill or drop it first"
 _LISTS = (list, tuple, deque, Set, ValuesView, Sequence)
-_NOT_LISTS = ("range", "UserString", "memoryview")
+_NOT_LISTS = ("UserString", "memoryview")
 _ALONE = ("builtins", "decimal", "fractions", "numpy")
 """Whose numbers hold nothing that could be cut, as dates do: no library's settings are touched for them, which takes
 ten times as long as the text."""

@@ -76,6 +76,8 @@ def test_a_long_array_is_its_list(value: Any) -> None:
         (pa.table({"a": [1, None]}), '[{"a": 1}, {"a": null}]'),
         ([UserString("hi")], '["hi"]'),
         (bytearray(b"text"), "text"),
+        (range(3), "[0, 1, 2]"),
+        ({"rows": [range(0)]}, '{"rows": [[]]}'),
     ],
     ids=repr,
 )
