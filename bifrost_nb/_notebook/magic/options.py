@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import keyword
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast
@@ -188,13 +189,18 @@ class _Several(argparse.Action):
             kept[values[0]] = values[1]
 
 
+_BARE_POINT = re.compile(r"^(-?)\.(?=\d+(?:[eE][+-]?\d+)?$)")
+"""The point of a number without a digit before it."""
+
+
 def literal(written: str) -> Any:
     """A value as written on the line: JSON where it is JSON, Python's True, False and None, else text."""
     named = {"True": True, "False": False, "None": None}
     if written in named:
         return named[written]
     try:
-        value = json.loads(written, parse_constant=_no_constant)
+        # -t .1 is a number, so NAME=.1 is one too, although JSON wants a digit before the point.
+        value = json.loads(_BARE_POINT.sub(r"\g<1>0.", written), parse_constant=_no_constant)
     except (ValueError, RecursionError):
         return written
     number = isinstance(value, int | float) and not isinstance(value, bool)

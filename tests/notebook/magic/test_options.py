@@ -93,7 +93,8 @@ def test_a_wrong_line_is_one_short_message(line: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("written", "value"),
     [("1", 1), ("1.0", 1.0), ('"1"', "1"), ("text", "text"), ("NaN", "NaN"), ("Infinity", "Infinity"), ("null", None),
-     ("{x}", "{x}"), ("'a'", "'a'"), ("", ""), ("[", "[")],
+     ("{x}", "{x}"), ("'a'", "'a'"), ("", ""), ("[", "["), (".1", 0.1), ("-.5e-1", -0.05), (".", "."), (".1.2", ".1.2"),
+     (".env", ".env"), ("1.", "1.")],
 )  # fmt: skip
 def test_values_are_json_or_text(written: str, value: Any) -> None:
     """What is JSON is read as JSON; everything else is text, never an error and never evaluated."""
