@@ -134,6 +134,8 @@ def resolve(**arguments: Any) -> Settings:
 def project_file(folder: Path | None = None) -> _project_file.ProjectFile:
     """The project file that counts in `folder` (None: the working folder), trusted or not. Raises
     ConfigurationError."""
+    if folder is not None and not folder.is_dir():  # or a parent's file would count in its place
+        raise ConfigurationError(f"{plain(str(folder), 200)} is no folder.")
     return _project_file.find(DEFAULTS, SECRETS, folder)
 
 

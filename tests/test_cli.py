@@ -94,6 +94,13 @@ def test_a_gates_rules_are_each_held(tmp_path: Path) -> None:
     assert (itself.returncode, "'self' is no figure" in itself.stderr) == (3, True)
 
 
+def test_trust_of_a_folder_that_is_not_there_fails(tmp_path: Path) -> None:
+    """A misspelled folder is an error; its parent's project file is not trusted in its place."""
+    (tmp_path / "pyproject.toml").write_text('[tool.bifrost_nb]\nbase_url = "http://project:1"\n')
+    done = run("trust", str(tmp_path / "typo"))
+    assert (done.returncode, done.stdout, "typo is no folder" in done.stderr) == (1, "", True)
+
+
 def test_a_wrong_command_line_is_usage() -> None:
     """A misspelled command exits with 2 and shows the usage."""
     done = run("gatway")
