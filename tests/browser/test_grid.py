@@ -120,6 +120,12 @@ def test_by_keyboard(lab: Notebook, grid: Cell) -> None:
     keys.press("PageDown")
     lab.until(lambda: "page 2 of 3" in root.locator(".bifrost-g-count").inner_text(), 30, "the second page")
     assert lab.page.evaluate(focused) == "2 3"
+    root.get_by_label("Search prompts, inputs, answers").fill("thing")
+    root.locator("tbody button").first.focus()
+    keys.down("Space")
+    lab.page.wait_for_timeout(600)  # the rows that were found come while the key is down
+    keys.up("Space")
+    lab.until(detail.is_visible, 10, "the opened answer")
 
 
 SCORED = """
