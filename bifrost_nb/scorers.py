@@ -243,6 +243,8 @@ def length(max: int | None = None, *, min: int | None = None, unit: str = "chara
     min = None if min is None else whole_number("min", min, least=0)
     if max is None and min is None:
         raise ConfigurationError("length needs max= or min=.")
+    if max is not None and min is not None and min > max:
+        raise ConfigurationError(f"length takes no answer of at least {min} and at most {max} {unit}.")
 
     def judge(run: Run, row: Row) -> Score:
         counted = {"characters": len(run.text), "words": len(run.text.split()), "tokens": run.completion_tokens}[unit]

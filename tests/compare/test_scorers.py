@@ -203,6 +203,7 @@ def test_a_search_process_that_ended_is_reaped() -> None:
         lambda: scorers.fields({}),
         lambda: scorers.length(),
         lambda: scorers.length(max=-1),
+        lambda: scorers.length(3, min=5),
         lambda: scorers.length(max=1, unit="lines"),
         lambda: scorers.similar("a", deployment="b"),
         lambda: scorers.rubric("", judge="a/b"),
