@@ -121,7 +121,7 @@ class AnswerSchema:
                 said = "; ".join(f"{_place(fault['loc'])}: {plain(fault['msg'], 200)}" for fault in faults[:3])
                 more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
                 return None, f"{said}{more}."
-            except Exception as error:  # noqa: BLE001 - a validator of the user's class may fail in any way
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's validator; the answer is paid for
                 return None, f"A validator of {self.name} failed: {type(error).__name__}: {plain(error, 200)}"
         from referencing.exceptions import Unresolvable
 

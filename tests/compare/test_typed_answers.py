@@ -263,6 +263,21 @@ def test_hostile_answers_end_in_one_sentence() -> None:
     assert "KeyError" in str(AnswerSchema.of(Node).read('{"child": null}')[1])
 
 
+class Leaving(BaseModel):
+    city: str
+
+    @field_validator("city")
+    @classmethod
+    def _leaves(cls, value: Any) -> Any:
+        raise SystemExit("not a city")
+
+
+def test_a_validator_that_exits_costs_no_answer() -> None:
+    """`sys.exit` in a validator makes the answer invalid, as its other failures do: the answer is paid for."""
+    parsed, said = AnswerSchema.of(Leaving).read('{"city": "Oslo"}')
+    assert (parsed, said) == (None, "A validator of Leaving failed: SystemExit: not a city")
+
+
 def _field(rule: dict[str, Any], **definitions: Any) -> dict[str, Any]:
     """A schema of one field, ``a``."""
     return {"type": "object", "properties": {"a": rule}, "$defs": definitions}
