@@ -62,7 +62,7 @@ def _installed(module: str, package: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or not (module + ".").startswith(error.name + "."):
             raise  # the SDK is there, and something of its own is missing
-        raise ConfigurationError(f"{package} is not installed.", hint=f"pip install {package}") from None
+        raise ConfigurationError(f"{package} is not installed.", hint=f"Run `pip install {package}`.") from None
 
 
 class _Place(NamedTuple):

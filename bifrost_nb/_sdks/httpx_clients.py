@@ -147,7 +147,7 @@ def _library(name: str) -> Any:
     try:
         return import_module(name)
     except ModuleNotFoundError:
-        raise ConfigurationError(f"{name} is not installed.", hint=f"pip install {name}") from None
+        raise ConfigurationError(f"{name} is not installed.", hint=f"Run `pip install {name}`.") from None
 
 
 _ASKED = tuple((name.encode(), name) for name in (*ASKED_HEADERS, "x-stainless-retry-count"))
