@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -74,13 +74,29 @@ def _pairs(best: Best) -> tuple[list[Mapping[Any, Any]], list[Mapping[Any, Any]]
     return ours, [one for one in pairs if one not in ours]
 
 
-def _sentences(pairs: Iterable[Mapping[Any, Any]]) -> str:
+def _sentences(pairs: Sequence[Mapping[Any, Any]]) -> str:
+    """A sentence for each pair; what all of them would say in the same words, such as that inputs are too few, once."""
+    alike = {one["verdict"].partition(" (")[0] for one in pairs}
+    once = ""
+    in_brackets = all(one["verdict"].endswith(").") and not _names_both(one) for one in pairs)
+    if len(pairs) > 1 and len(alike) == 1 and in_brackets:
+        [once] = alike
     lines = (
-        one["verdict"] if one["a"] in one["verdict"] and one["b"] in one["verdict"]
-        else f"{one['a']} against {one['b']}: {one['verdict']}"
+        one["verdict"] if _names_both(one)
+        else f"{one['a']} against {one['b']}: {_rest(one['verdict'], once)}"
         for one in pairs
     )  # fmt: skip
-    return f'<ul class="verdicts">{"".join(f"<li>{escape(plain(line))}</li>" for line in lines)}</ul>'
+    said = f"<p>{escape(plain(once))}.</p>" if once else ""
+    return f'{said}<ul class="verdicts">{"".join(f"<li>{escape(plain(line))}</li>" for line in lines)}</ul>'
+
+
+def _names_both(pair: Mapping[Any, Any]) -> bool:
+    return pair["a"] in pair["verdict"] and pair["b"] in pair["verdict"]
+
+
+def _rest(verdict: str, once: str) -> str:
+    """A verdict without the words that were said once: what stands in its brackets behind them."""
+    return f"{verdict.removeprefix(f'{once} (').removesuffix(').')}." if once else verdict
 
 
 def _over_all(comparison: Comparison, metric: str) -> Iterator[str]:

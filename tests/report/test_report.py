@@ -126,6 +126,17 @@ def test_it_says_who_leads(comparison: Comparison, client: Client, tmp_path: Pat
     assert "against" not in alone.report(tmp_path / "alone.html").read_text().partition("Summary</h2>")[0]
 
 
+def test_what_all_pairs_share_is_said_once(client: Client, tmp_path: Path) -> None:
+    """That two inputs are too few holds for each pair of each figure; a pair's line has its figures alone."""
+    names = ["azure/fast", "azure/large", "openai/gpt-4o-mini"]
+    found = compare(names, "Hi {{n}}", inputs={"n": [1, 2]}, client=client, max_tokens=2)
+    page = unescape(re.sub("<[^>]+>", "\n", found.report(tmp_path / "report.html").read_text()))
+    assert page.count("Cannot tell with n = 2 inputs") == len(["total_ms", "cost_usd"])
+    for one in found.best("cost_usd", seed=0).differences.to_dict("records"):
+        [figures] = re.findall(r" \((mean difference .+)\)\.$", one["verdict"])
+        assert f"\n{one['a']} against {one['b']}: {figures}.\n" in page
+
+
 def test_many_variants_are_set_beside_the_leader(client: Client, gateway: LocalGateway, tmp_path: Path) -> None:
     """Of more than four each has a row with its distance from the leader; each score has a chart."""
     gateway.script([{"deployment": "azure/fast", "text": "No idea."}, {"text": "A leaf."}])
