@@ -17,6 +17,8 @@ __all__ = ["undisturbed"]
 _lock = threading.Lock()
 _inside = 0
 _ours = False
+_theirs = False
+"""Somebody else freezes objects in this process. Asked until it is so: to count a million of them takes 40 ms."""
 
 
 @contextmanager
@@ -24,17 +26,19 @@ def undisturbed() -> Iterator[None]:
     """Leave what is there now out of garbage collections until the block ends; what comes in it is collected as ever.
 
     For as long as the caller's thread waits and makes no garbage of its own. Who has frozen objects already means it,
-    and is left alone.
+    and is left alone from then on.
 
         with undisturbed():
             ...  # calls are timed
     """
-    global _inside, _ours
+    global _inside, _ours, _theirs
     with _lock:
         _inside += 1
-        if _inside == 1 and not gc.get_freeze_count():
-            _ours = True
-            gc.freeze()
+        if _inside == 1:
+            _theirs = _theirs or gc.get_freeze_count() > 0
+            _ours = not _theirs
+            if _ours:
+                gc.freeze()
     try:
         yield
     finally:

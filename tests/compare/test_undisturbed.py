@@ -2,78 +2,70 @@
 
 from __future__ import annotations
 
-import gc
-import weakref
-from collections.abc import Callable, Iterator
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-import bifrost_nb as bf
 from bifrost_nb import LocalGateway
+
+BEGIN = """
+import gc, sys, warnings, weakref
+import bifrost_nb as bf
 from bifrost_nb._foreground.undisturbed import undisturbed
+warnings.simplefilter("ignore")
+frozen = []
+def redact(text, what):  # is asked whenever a call has ended
+    frozen.append(gc.get_freeze_count())
+    return text
+client = bf.Client(sys.argv[1], log=bf.RunLog(sys.argv[2], redact=redact))
+"""
 
+SWEEPS = """
+bf.compare(["azure/fast"], "Hi", client=client)
+assert frozen and min(frozen) > 10_000, frozen
+assert gc.get_freeze_count() == 0
+frozen.clear()
+bf.load_curve("azure/fast", "Hi", rates=[20], seconds=1, client=client)
+assert frozen and min(frozen) > 10_000, frozen
+assert gc.get_freeze_count() == 0
+"""
 
+GARBAGE = """
 class Cycle:
-    """Garbage that only a collection finds."""
-
-    def __init__(self) -> None:
+    def __init__(self):
         self.me = self
-
-
-@pytest.fixture
-def nothing_frozen() -> Iterator[None]:
-    """The tests freeze what their files hold."""
-    gc.unfreeze()
-    yield
-    gc.freeze()
-
-
-ASKING: dict[str, Callable[[bf.Client], Any]] = {
-    "compare": lambda client: bf.compare(["azure/fast"], "Hi", client=client),
-    "load curve": lambda client: bf.load_curve("azure/fast", "Hi", rates=[20], seconds=1, client=client),
-}
-
-
-@pytest.mark.usefixtures("nothing_frozen")
-@pytest.mark.parametrize("way", ASKING)
-@pytest.mark.filterwarnings("ignore::UserWarning")
-def test_what_was_there_is_not_looked_through(way: str, gateway: LocalGateway, tmp_path: Path) -> None:
-    """While calls are under way; afterwards it is, as before."""
-    frozen = []
-
-    def redact(text: str, what: str) -> str:  # is asked whenever a call has ended
-        frozen.append(gc.get_freeze_count())
-        return text
-
-    client = bf.Client(gateway.url, log=bf.RunLog(tmp_path / "runs.jsonl", redact=redact))
-    ASKING[way](client)
-    assert frozen
-    assert min(frozen) > 10_000
-    assert gc.get_freeze_count() == 0
-
-
-@pytest.mark.usefixtures("nothing_frozen")
-def test_only_that_is_left_out() -> None:
-    """Garbage that is made meanwhile is collected at once, older one when the last of several blocks has ended."""
-    old = Cycle()
-    seen_old = weakref.ref(old)
+old = Cycle()
+seen_old = weakref.ref(old)
+with undisturbed():
     with undisturbed():
-        with undisturbed():
-            del old
-        seen_new = weakref.ref(Cycle())
-        gc.collect()
-        assert seen_new() is None
-        assert seen_old() is not None
+        del old
+    seen_new = weakref.ref(Cycle())
     gc.collect()
-    assert seen_old() is None
+    assert seen_new() is None  # what is made meanwhile is collected as ever
+    assert seen_old() is not None
+gc.collect()
+assert seen_old() is None  # and what was there before, when the last block has ended
+"""
+
+THEIRS = """
+gc.freeze()
+before = gc.get_freeze_count()
+bf.compare(["azure/fast"], "Hi", client=client)
+assert gc.get_freeze_count() > before - 1_000
+try:
+    with undisturbed():
+        1 / 0
+except ZeroDivisionError:
+    pass
+assert gc.get_freeze_count() > before - 1_000
+"""
 
 
-def test_what_the_user_has_frozen_stays_so() -> None:
-    """Also after an error."""
-    gc.freeze()
-    before = gc.get_freeze_count()
-    with pytest.raises(ZeroDivisionError), undisturbed():
-        1 / 0  # noqa: B018
-    assert gc.get_freeze_count() > before - 1_000
+@pytest.mark.parametrize("source", [SWEEPS + GARBAGE, THEIRS], ids=["nothing frozen", "the user has frozen objects"])
+def test_only_what_was_there_is_left_out(source: str, gateway: LocalGateway, tmp_path: Path) -> None:
+    """While calls are under way, and not where somebody has frozen objects; in a process that no test has frozen."""
+    command = [sys.executable, "-c", BEGIN + source, gateway.url, str(tmp_path / "runs.jsonl")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
