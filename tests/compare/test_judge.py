@@ -325,7 +325,7 @@ JUDGES: dict[str, Callable[[Comparison, Client], Any]] = {
 }
 
 
-@pytest.mark.parametrize("judge", ["pairs", "a function", "a partial, async", *thorough("with a list", "wrapped")])
+@pytest.mark.parametrize("judge", [*list(JUDGES)[:3], *thorough(*list(JUDGES)[3:])])
 def test_no_judge_is_paid_again(ask: Any, client: Client, gateway: LocalGateway, judge: str) -> None:
     """Interrupted while the judge still has two of its eight answers or pairs to tell: those two are asked, no more."""
     gateway.script(ANSWERS)

@@ -261,11 +261,11 @@ export default () => {
         if (parts.some((part) => part.render())) schedule(); // one in a frame: several would make it a long one
       });
       const schedule = () => { if (frame === null) frame = requestAnimationFrame(draw); };
-      const facts = parts.map((part) => unmoved(part.facts));
+      const drawFacts = parts.map((part) => unmoved(part.facts));
       const view = {
         text(i, text) { parts[i].text(text); schedule(); },
         reset() { parts.forEach((part) => part.reset()); schedule(); },
-        facts(i) { facts[i](); },
+        facts(i) { drawFacts[i](); },
         html(i) { parts[i].html(); schedule(); },
         head() {
           count.textContent = several ? summary : "";
