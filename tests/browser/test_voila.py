@@ -44,6 +44,6 @@ def test_a_page_is_an_application(context: Any, server: Server, gateway: LocalGa
     page.get_by_role("button", name="End and reveal").click()
     page.locator(".bifrost-board table", has_text="azure/large").first.wait_for()
     page.locator(".bifrost-pg-root").get_by_role("button", name="Run", exact=True).click()
-    page.get_by_text("A wren.").wait_for()
+    page.get_by_text("A wren.").first.wait_for()  # a second one is there until the markdown has come
     page.screenshot(path=str(pictures / "voila.png"), full_page=True)
     page.close()
