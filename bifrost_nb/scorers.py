@@ -51,7 +51,19 @@ __all__ = [
 ]
 
 Row = Mapping[str, Any]
-_NUMBER = re.compile(r"(?<![\w.])[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|(?<![\w.])[-+−]?\.\d+")
+_MARKS = "'\N{RIGHT SINGLE QUOTATION MARK}\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}\N{THIN SPACE}"
+"""What parts thousands and nothing else."""
+_POWERS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺−", "0123456789-+-")
+_NUMBER = re.compile(
+    rf"(?<![\w.])([-+−]?)([1-9]\d{{0,2}}(?: \d{{3}})+(?:[.,]\d+)?(?![.,]?\d)|\d+(?:[.,{_MARKS}]\d+)*|\.\d+)"
+    r"([eE][-+]?\d+)?(?:\s?(?:[×x*·]|\\times|\\cdot)\s?10(?:\^\{?([-+−]?\d+)\}?|([⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+)))?"
+)
+"""Sign, digits with whatever parts them, exponent, power of ten."""
+_PLAIN = re.compile(r"\d*\.?\d+")
+_ENGLISH = re.compile(r"[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?|[1-9]\d?(?:,\d{2})+,\d{3}(?:\.\d+)?")  # 12,34,567 in India
+_CONTINENTAL = re.compile(r"[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?|\d+,\d+")
+_MARKED = re.compile(rf"[1-9]\d{{0,2}}(?:[ {_MARKS}]\d{{3}})+(?:[.,]\d+)?")
+_SEVERAL_POINTS = re.compile(r"\d+(?:\.\d+){2,}")
 
 
 def exact(column: str, *, ignore_case: bool = False) -> Scorer:
@@ -121,8 +133,9 @@ def number(column: str, *, rel: float = 1e-9, abs: float = 0.0) -> Scorer:
 
         comparison.score(scorers.number("total", rel=0.01))
 
-    Within the share `rel` of the expected one or within `abs` of it, whatever is more. Thousands are written with
-    commas or without. Raises ConfigurationError for a tolerance below 0.
+    Within the share `rel` of the expected one or within `abs` of it, whatever is more. 1,234.50 and 1.234,50 are the
+    same number, as are 1'234.5 and 1.2345 × 10^3. A number that is the expected one in a notation that is not the
+    likeliest, as 1.234 is where 1234 is expected, is not judged: NA. Raises ConfigurationError for a tolerance below 0.
     """
     for name, bound in (("rel", rel), ("abs", abs)):
         found = as_number(bound)
@@ -133,15 +146,19 @@ def number(column: str, *, rel: float = 1e-9, abs: float = 0.0) -> Scorer:
         wanted = _value(row, column)
         if wanted is None:
             return Score(None)
-        expected = _numbers(wanted) if isinstance(wanted, str) else [float(wanted)]
+        expected = _numbers(wanted) if isinstance(wanted, str) else [(float(wanted),)]
         if not expected:
             raise ValueError(f"the column {column!r} holds no number: {_short(wanted)}")
         found = _numbers(run.text)
         if not found:
             return Score(0, "no number in the answer")
-        if math.isclose(found[-1], expected[-1], rel_tol=0.0, abs_tol=max(abs, rel * math.fabs(expected[-1]))):
+        right = expected[-1][0]
+        near = [math.isclose(value, right, rel_tol=0.0, abs_tol=max(abs, rel * math.fabs(right))) for value in found[-1]]
+        if near[0]:
             return Score(1)
-        return Score(0, f"{found[-1]:g} instead of {expected[-1]:g}")
+        if any(near):
+            return Score(None, f"the answer says {found[-1][0]:g}, or {right:g} in another notation")
+        return Score(0, f"{found[-1][0]:g} instead of {right:g}")
 
     return Scorer("number", _shown("number", column, rel=rel, abs=abs), judge, [_name(column)])
 
@@ -377,8 +394,37 @@ def _differences(wrong: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
     return "; ".join(f"{name}: {_short(found)} instead of {_short(expected[name])}" for name, found in wrong.items())
 
 
-def _numbers(text: str) -> list[float]:
-    return [float(found.replace(",", "").replace("−", "-")) for found in _NUMBER.findall(text)]
+def _numbers(text: str) -> list[tuple[float, ...]]:
+    """The numbers of `text`, each as what it is read as, and behind that what it may be in another notation."""
+    text = text.replace("{,}", ",").replace("\\!", "").replace("\\,", "\N{THIN SPACE}")  # of LaTeX
+    found = []
+    for sign, digits, exponent, power, small in _NUMBER.findall(text):
+        ten = exponent[1:] or (power or small).translate(_POWERS)
+        minus = "" if sign in ("", "+") else "-"
+        if values := [float(f"{minus}{value}e{ten or 0}") for value in _readings(digits)]:
+            found.append(tuple(values))
+    return found
+
+
+def _readings(digits: str) -> list[str]:
+    """`digits` as Python writes them, the likeliest reading first; none where they are no number, as in 1.2.3.
+
+    >>> _readings("1.234,50"), _readings("1.234"), _readings("3,14")
+    (['1234.50', '50'], ['1.234', '1234'], ['3.14', '14'])
+    """
+    continental = digits.replace(".", "").replace(",", ".")
+    last = re.split(rf"[, {_MARKS}]", digits)[-1]
+    if _PLAIN.fullmatch(digits):
+        return [digits, continental] if _CONTINENTAL.fullmatch(digits) else [digits]
+    if _ENGLISH.fullmatch(digits):
+        return [digits.replace(",", ""), *([continental] if _CONTINENTAL.fullmatch(digits) else [])]
+    if _CONTINENTAL.fullmatch(digits):
+        return [continental, *([last] if "," in digits else [])]  # or numbers in a row, without blanks
+    if _MARKED.fullmatch(digits):
+        joined = re.sub(rf"[ {_MARKS}]", "", digits).replace(",", ".")
+        parted = " " in digits and "," not in digits and not last.startswith("0")  # 12 345 may be two numbers
+        return [last, joined] if parted else [joined]
+    return [] if _SEVERAL_POINTS.fullmatch(last) else _readings(last)
 
 
 def _json(text: str, fenced: bool) -> Any:
