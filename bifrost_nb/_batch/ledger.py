@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ import orjson
 
 from .._compare.identity import address_of
 from .._runs.log.append import Appender
-from .._runs.log.blocks import blocks
+from .._runs.log.blocks import blocks, parts
 from .._runs.log.log import RunLog
 from .._runs.run import new_id
 from ..errors import ConfigurationError
@@ -121,9 +122,8 @@ class Ledger:
         if not self.path.exists():
             return found
         for block in blocks(self.path):
-            for line in block.data.splitlines():
+            for told in (told for line in block.data.splitlines() for told in _told(line)):
                 try:
-                    told = orjson.loads(line)
                     state, name = told["state"], str(told["job"])
                     if state == "sending":
                         job = SentJob(**{key: told.get(key) for key in _WRITTEN})
@@ -136,6 +136,18 @@ class Ledger:
                         found[name].batch_id = str(told["batch_id"])
                     elif state == "over" and name in found:
                         found[name].over = str(told["why"])
-                except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+                except (KeyError, TypeError, ValueError):
                     continue
+        return found
+
+
+def _told(line: bytes) -> list[Any]:
+    """What `line` tells; where a line end was lost, each of the things on it. A job must not be paid for twice."""
+    try:
+        return [orjson.loads(line)]
+    except orjson.JSONDecodeError:
+        found = []
+        for part in parts(line, b'{"state":'):
+            with suppress(orjson.JSONDecodeError):
+                found.append(orjson.loads(part))
         return found

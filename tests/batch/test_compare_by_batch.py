@@ -305,6 +305,10 @@ def test_a_job_that_never_arrived_is_sent_again_and_one_in_doubt_is_not(
     assert (doubtful.pending, jobs(gateway)) == (2, [])
     assert "not known whether this job was made" in repr(doubtful)
     assert doubtful.batches["status"].tolist() == ["sending"]
+    ledger = log.path.with_name(log.path.name + ".batches")
+    Ledger(log).sent(job, "batch_1")
+    ledger.write_bytes(b'{"state":"over","jo' + ledger.read_bytes().replace(b"\n", b""))  # line ends that were lost
+    assert [job.batch_id for job in Ledger(log).jobs_of(gateway.url, cells)] == ["batch_1"]
     job.at = time.time() - 200
     Ledger(log).sending(job)
     assert ask(client, [A]).collect(wait=20).frame["status"].tolist() == ["ok", "ok"]

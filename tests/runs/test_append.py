@@ -339,6 +339,22 @@ def test_zeros_that_a_crash_left_are_damage(log: RunLog) -> None:
         assert list(log.frame()["run_id"]) == ["a", "b"]
 
 
+def test_records_that_share_a_line_are_all_read(log: RunLog) -> None:
+    """A line end was lost, or zeros stand before a record: what was paid for is there, each with what is its own."""
+    assert log.path is not None
+    for name in "abcd":
+        log.append(Run(run_id=name, status="ok", prompt='{"schema":1}', notes=[f"of {name}"]))
+    log.update("a", rating="down")
+    log.update("a", rating="up")
+    a, b, c, d, down, up = log.path.read_bytes().splitlines()
+    log.path.write_bytes(a + b + b"\n\0\0" + c + b"\n" + d[:-100] + down + up + b"\n" + b[:100] + d + b"\n")
+    with pytest.warns(LogWarning, match=r"3 cut off or damaged \(line 2, 3, 4\)"):
+        runs = log.read()
+    assert [(run.run_id, run.notes) for run in runs] == [(name, [f"of {name}"]) for name in "abcd"]
+    assert [run.rating for run in runs] == ["up", None, None, None]
+    assert [run.run_id for run in log.read(run_id="b")] == ["b"]
+
+
 def test_a_run_too_long_for_a_line_is_recorded_shortened(log: RunLog) -> None:
     """A run beyond the longest line keeps its facts and the beginning of its texts."""
     log.append(Run(run_id="a", response="é" * (20 << 20), prompt="p" * 100, texts=["x" * 100], cost_usd=0.5))

@@ -15,6 +15,7 @@ import orjson
 
 from ..._display.table import Table
 from ..._paths import data_path
+from ..._runs.log.blocks import parts
 from ..._suggest import did_you_mean
 from ...errors import ConfigurationError
 
@@ -44,7 +45,8 @@ class SavedPrompts:
 
     def __iter__(self) -> Iterator[SavedPrompt]:
         try:
-            lines = self.path.read_bytes().split(b"\n")
+            # Each version begins with its name; half a line of a process that was killed may stand before it.
+            lines = [part for line in self.path.read_bytes().split(b"\n") for part in parts(line, b'{"name":')]
         except FileNotFoundError:
             return
         except OSError as error:

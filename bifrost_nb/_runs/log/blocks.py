@@ -12,7 +12,7 @@ from typing import BinaryIO, NamedTuple
 from ...errors import LogError
 from .file_lock import lock_or_go_on, unlock
 
-__all__ = ["BLOCK_BYTES", "LINE_BYTES", "TOO_LONG", "Block", "blocks", "newlines_before", "refuse_special"]
+__all__ = ["BLOCK_BYTES", "LINE_BYTES", "TOO_LONG", "Block", "blocks", "newlines_before", "parts", "refuse_special"]
 
 LINE_BYTES = 32 << 20
 """Longest line that is written or read; a longer one is skipped without being held in memory."""
@@ -105,6 +105,19 @@ def _whole_size(descriptor: int) -> int:
     finally:
         if locked:
             unlock(descriptor)
+
+
+def parts(line: bytes, start: bytes) -> list[bytes]:
+    """A `line` that is no JSON as the records on it, each of which begins with `start`.
+
+    A line end that was lost joins two, and a crash may leave half a record or zeros before one. Inside of a record's
+    texts `start` cannot stand: its quotes have backslashes there.
+
+    >>> parts(b'{"a":1}{"a":2}', b'{"a":')
+    [b'{"a":1}', b'{"a":2}']
+    """
+    pieces = line.split(start)
+    return [piece for piece in (pieces[0], *(start + piece for piece in pieces[1:])) if piece]
 
 
 def refuse_special(found: os.stat_result) -> None:

@@ -183,14 +183,17 @@ class RunLog:
         if self.path is None or len(table) == 0:
             return
         lines = pick(blocks(self.path, start=start), set(table[LINE].to_pylist()))
-        records: dict[int, dict[str, Any]] = {}  # read, and of a row that comes later
+        records: dict[int, list[dict[str, Any]]] = {}  # read, and of a row that comes later
         for batch in table.to_batches(max_chunksize=1000):
             for row in batch.to_pylist():
                 line = row.pop(LINE)
                 while line not in records and (found := next(lines, None)) is not None:
                     records[found[0]] = found[1]
-                record = records.pop(line, {})
-                yield decode(row, record.get("extra") if record.get("run_id") == row["run_id"] else None)
+                of_line = records.pop(line, [])
+                record = next((one for one in of_line if one.get("run_id") == row["run_id"]), {})
+                if len(of_line) > 1:  # a line end was lost
+                    records[line] = of_line
+                yield decode(row, record.get("extra"))
 
     @overload
     def frame(self, to: Literal["pandas"] = "pandas", **filters: Unpack[Filters]) -> pd.DataFrame: ...

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.json
 
 from ..columns import COLUMNS, NAMES, Dtype
-from .blocks import LINE_BYTES, TOO_LONG, Block
+from .blocks import LINE_BYTES, TOO_LONG, Block, parts
 from .codec import SCHEMA, cell
 
 __all__ = ["ARROW_TYPES", "LINE", "Skipped", "column_array", "merge", "parse", "pick", "schema"]
@@ -41,6 +41,7 @@ ARROW_TYPES: Mapping[Dtype, pa.DataType] = {
     "boolean": pa.bool_(),
     "datetime64[us, UTC]": pa.timestamp("us", "UTC"),
 }
+_START = b'{"schema":'
 _FIRST, _LAST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)  # what a datetime holds in any zone
 
 
@@ -122,12 +123,12 @@ def _in_parallel(function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
             yield pending.popleft().result()
 
 
-def pick(blocks: Iterable[Block], numbers: Collection[int]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The lines with these numbers, each with its record."""
+def pick(blocks: Iterable[Block], numbers: Collection[int]) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """The lines with these numbers, each with its records."""
     for block in blocks:
         for number, line in enumerate(_split(block.data), block.first):
-            if number in numbers and isinstance(record := load(line), dict):
-                yield number, record
+            if number in numbers:
+                yield number, [found for part in _parts(line) if isinstance(found := load(part), dict)]
 
 
 def parse(block: Block) -> tuple[pa.Table, Skipped]:
@@ -205,13 +206,14 @@ def parse_tolerantly(block: Block) -> tuple[pa.Table, Skipped]:
     for number, line in enumerate(_split(block.data), block.first):
         if not line.strip():
             continue
-        record = _record(line)
-        if isinstance(record, str):
-            skipped.add(record, [number])
-            continue
-        numbers.append(number)
-        for name, values in columns.items():
-            values.append(record.get(name))
+        for part in _parts(line):
+            record = _record(part)
+            if isinstance(record, str):
+                skipped.add(record, [number])
+                continue
+            numbers.append(number)
+            for name, values in columns.items():
+                values.append(record.get(name))
     arrays = [column_array(columns[column.name], column.dtype) for column in COLUMNS]
     arrays += [pa.array(columns["schema"], pa.int64()), pa.array(columns["update"], pa.bool_())]
     table = pa.table(arrays, schema=_line_schema())
@@ -225,6 +227,13 @@ def _split(data: bytes) -> Iterator[bytes]:
         end = data.find(b"\n", start) + 1 or len(data)
         yield data[start:end]
         start = end
+
+
+def _parts(line: bytes) -> list[bytes]:
+    """`line`, or the records on it where it is no JSON."""
+    if line.count(_START) < 1 + line.startswith(_START) or isinstance(load(line), dict):
+        return [line]
+    return parts(line, _START)
 
 
 def _record(line: bytes) -> dict[str, Any] | str:
@@ -292,7 +301,7 @@ def _with_updates(table: pa.Table, later: pa.Table) -> pa.Table:
     rest = np.flatnonzero(~is_first & (place[codes] >= 0))  # updates of runs whose own line is missing tell nothing
     own = firsts[place[codes[rest]]]
     rest = np.concatenate([rest, np.unique(own[lines[rest] < lines[own]])])  # an update may stand before its run
-    rest = rest[np.argsort(lines[rest])]
+    rest = rest[np.argsort(lines[rest], kind="stable")]  # several may be on one line
     columns = []
     for name in NAMES:
         values = pa.chunked_array([*table[name].chunks, *later[name].chunks], table.schema.field(name).type)

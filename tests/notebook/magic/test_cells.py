@@ -15,6 +15,7 @@ from IPython.utils.capture import capture_output
 
 from bifrost_nb import BifrostError, GatewayError, NotFound, Run, TemplateError
 from bifrost_nb._display.run import Runs
+from bifrost_nb._notebook.magic.saved_prompts import saved_prompts
 from bifrost_nb._runs.log.log import run_log
 from bifrost_nb._simulator.process import LocalGateway
 from tests.prompts.test_template import UNTOUCHED
@@ -283,6 +284,10 @@ def test_saved_prompts_have_versions(run: Cell, sent: Sent) -> None:
     assert [request["body"]["prompt"] for request in sent()] == ["two", "one"]
     assert "Saved are" in str(run(f"%bifrost {TEXT} --use nothing").error_in_exec)
     assert "no saved prompt 'p@3'" in str(run(f"%bifrost {TEXT} --use p@3").error_in_exec)
+    kept = saved_prompts()
+    kept.path.write_bytes(kept.path.read_bytes()[:-1] + b'{"name":"p","ver')  # of a kernel that was killed
+    kept.save("p", "three")
+    assert [(one.id, one.template) for one in kept] == [("p@1", "one"), ("p@2", "two"), ("p@3", "three")]
 
 
 def test_a_prompt_is_saved_under_a_name(run: Cell, sent: Sent) -> None:
