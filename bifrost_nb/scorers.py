@@ -153,7 +153,8 @@ def number(column: str, *, rel: float = 1e-9, abs: float = 0.0) -> Scorer:
         if not found:
             return Score(0, "no number in the answer")
         right = expected[-1][0]
-        near = [math.isclose(value, right, rel_tol=0.0, abs_tol=max(abs, rel * math.fabs(right))) for value in found[-1]]
+        within = max(abs, rel * math.fabs(right))
+        near = [math.isclose(value, right, rel_tol=0.0, abs_tol=within) for value in found[-1]]
         if near[0]:
             return Score(1)
         if any(near):

@@ -91,8 +91,9 @@ def render(template: str, values: Mapping[str, Any], *, where: str | None = None
             faults[name] = f"{{{{{name}}}}} names an input, and a placeholder has letters, digits and _ only: rename it"
     if faults:
         place = f" ({where})" if where else ""
-        unknown = any(re.split(r"[.\[]", path)[0].strip() not in values for path in faults)
-        raise TemplateError(f"{'; '.join(faults.values())}{place}.", hint=ESCAPE if unknown else None)
+        unknown = [name for path in faults if (name := re.split(r"[.\[]", path)[0].strip()) not in values]
+        first = f"Give {unknown[0]} a value: assign it, or pass it as a column of inputs=. " if unknown else ""
+        raise TemplateError(f"{'; '.join(faults.values())}{place}.", hint=f"{first}{ESCAPE}" if unknown else None)
     return text
 
 

@@ -260,6 +260,7 @@ def test_all_undefined_names_are_reported_together() -> None:
     message = str(caught.value)
     assert message.count("{{nmae}} is not defined (did you mean name or na?)") == 1
     assert "{{other}} is not defined" in message
+    assert message.index("Give nmae a value: assign it") < message.index("To send the braces themselves")
     assert "{{row.nam}} has no nam in row (did you mean name" in message
     assert "did you mean a b?" in message
     for hidden, shown in (("word ", "'word '"), ("word\xa0", r"'word\xa0'"), ("\u200bword", r"'\u200bword'")):

@@ -155,6 +155,8 @@ def _check(session: Session, options: Options) -> None:
     options.kind  # noqa: B018 - raises what contradicts itself on the line
     if not options.deployments:
         raise UsageError("%%bifrost: name a deployment, like azure/gpt-35-turbo-instruct. %bifrost models lists them.")
+    if twice := next((name for name in options.deployments if options.deployments.count(name) > 1), None):
+        raise UsageError(f"%%bifrost: {twice} is given twice; --repeat 2 asks each deployment twice.")
     if odd := next((name for name in options.deployments if _TYPOGRAPHIC & {*name}), None):
         raise UsageError(f'%%bifrost: {odd} has a typographic quote; values with blanks stand in plain ones: "...".')
     if options.max_cost is not None and not options.comparing:

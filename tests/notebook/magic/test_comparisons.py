@@ -181,6 +181,8 @@ def test_saved_prompts_are_compared(run: Cell, sent: Sent, shell: InteractiveShe
     [
         ("--prompt short", "not NAME=TEXT"),
         ("--prompt a=x --prompt a=y", "--prompt a is given twice"),
+        (TEXT, f"{TEXT} is given twice"),
+        (f"{TEXT} --repeat 2", f"{TEXT} is given twice; --repeat 2 asks each deployment twice"),
         ("--prompt a=x", "a has no {{body}} for this cell's text"),
         ("--prompt a={{body}} --save b", "leave --use and --prompt out"),
         ("--prompt a={{body}} --history", "--history does not go with a comparison"),
