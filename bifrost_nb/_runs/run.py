@@ -239,8 +239,13 @@ class Run:
         return replace(self, **{one.name: copy.deepcopy(getattr(self, one.name), memo) for one in fields(self)})
 
     def __str__(self) -> str:
-        """The answer as it may be printed: without control sequences, which `text` keeps as received."""
-        return plain(self.text)
+        """The answer as it may be printed: without control sequences, which `text` keeps as received.
+
+        Of a run without a text, in words what came instead (tool calls, vectors, pictures), or that nothing came.
+        """
+        from .._display.run import beside_first
+
+        return plain(self.text) or beside_first(self).strip("\n")
 
     def __repr__(self) -> str:
         from .._display.run import as_text

@@ -314,6 +314,22 @@ def test_markdown_says_all_of_an_answer() -> None:
     assert as_markdown(answered(response="", texts=[""])).startswith("*the answer is empty*")
 
 
+@pytest.mark.parametrize(
+    ("fields", "printed"),
+    [
+        ({"texts": ["yes"], "response": "yes"}, "yes"),
+        ({"embeddings": [[0.0, 1.0], [1.0, 0.0]], "embedding_shape": (2, 2)}, "(2 vectors of 2 numbers)"),
+        ({"tool_calls": [{"function": {"name": "f", "arguments": '{"a": 1}'}}]}, "f("),
+        ({}, "(the answer is empty)"),
+    ],
+)
+def test_printing_a_run_says_what_came(fields: dict[str, Any], printed: str) -> None:
+    """`print(run)` is no empty line: where no text came it says what did, as the notebook's output does."""
+    run = answered(**{"response": None, "texts": [], **fields})
+    assert str(run).startswith(printed)
+    assert run.text == (fields.get("response") or "")
+
+
 @pytest.mark.parametrize("sequence", ["\x1b[31m", "\x1b]0;title\x07", "\x9b2J", "\u202e", "\r\x08"])
 def test_printing_a_run_moves_no_cursor(sequence: str) -> None:
     """`print(run)` shows no control sequence, wherever one stands; `run.text` is what came."""
