@@ -25,7 +25,7 @@ from matplotlib.ticker import PercentFormatter
 
 from .direct_labels import label_at_end, label_directly, label_in_corner
 from .label_grid import NamedSeries
-from .style import ShownAxes, as_label, axes, describe, empty, legend_below, name_rows, styles, time_axis
+from .style import ShownAxes, as_label, axes, describe, empty, layer, legend_below, name_rows, styles, time_axis
 
 __all__ = [
     *("checked", "clean", "cost", "errors", "latency", "over_time", "room_for_notes", "series"),
@@ -175,7 +175,8 @@ def over_time(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
         values = runs["total_ms"].astype("float64")
         ax.plot(when, values, look[name].marker, color=look[name].colour, markersize=3, alpha=0.35, linestyle="none")
         running = values.rolling(max(3, len(values) // 20), center=True, min_periods=1).median()
-        ax.plot(when, running, color=look[name].colour, linestyle=look[name].dash, label=as_label(name))
+        dash = look[name].dash
+        ax.plot(when, running, color=look[name].colour, linestyle=dash, zorder=layer(dash), label=as_label(name))
         drawn.append(NamedSeries(as_label(name), look[name].colour, when, running))
     ax.set_ylim(bottom=0)
     time_axis(ax)
@@ -286,7 +287,8 @@ def _distribution(frame: pd.DataFrame, metric: str, title: str, unit: str, ax: A
         label = f"{as_label(name)}: {figures}, n = {len(values):,}"
         shares = np.linspace(0, 1, len(values)) if len(values) > 1 else np.array([0, 1])
         at = np.sort(values) if len(values) > 1 else np.repeat(values, 2)
-        ax.plot(at, shares, color=look[name].colour, linestyle=look[name].dash, label=label)
+        dash = look[name].dash
+        ax.plot(at, shares, color=look[name].colour, linestyle=dash, zorder=layer(dash), label=label)
         ax.plot(marks, [*told.values()], look[name].marker, color=look[name].colour, linestyle="none", markersize=7)
         said.append(label)
         drawn.append(NamedSeries(label.replace(": p50", "\np50"), look[name].colour, at, shares))

@@ -34,6 +34,7 @@ __all__ = [
     "axes",
     "describe",
     "empty",
+    "layer",
     "legend_below",
     "name_rows",
     "styles",
@@ -56,14 +57,15 @@ class Style(NamedTuple):
 
 
 # After Okabe and Ito, whose colours colour-blind readers can tell apart; some are darker or lighter than theirs, so
-# that each has a contrast of 3 to white, and to a dark ground where they are shown reversed.
+# that each has a contrast of 3 to white, and to a dark ground where they are shown reversed. So dark, their two blues
+# would be one colour: the second is violet.
 _STYLES = (
     Style("#1F78B4", "-", "o", "///"),
     Style("#D55E00", "--", "s", "\\\\\\"),
     Style("#009E73", "-.", "^", "xxx"),
     Style("#BC62A0", ":", "D", "..."),
-    Style("#2E97C4", (0, (5, 1)), "v", "+++"),
-    Style("#B88300", (0, (1, 1)), "P", "ooo"),
+    Style("#7A2BD0", (0, (4, 2, 1, 2, 1, 2)), "v", "+++"),
+    Style("#B88300", (0, (2, 2)), "P", "ooo"),
     Style("#7A7A7A", (0, (3, 1, 1, 1)), "X", "---"),
     Style("#A0694B", (0, (8, 3)), "*", "|||"),
 )
@@ -155,22 +157,28 @@ def styles(names: Iterable[str]) -> dict[str, Style]:
         raise ConfigurationError(f"charts.styles takes names, not {type(odd[0]).__name__}.")
     wanted = sorted(set(given))
     with _giving:
+        beside = {_given[name] % len(_STYLES) for name in wanted if name in _given}
         for name in wanted:
             if name not in _given and len(_given) < _MOST:
-                _given[name] = _free(name, set(_given.values()))
+                _given[name] = _free(name, set(_given.values()), beside)
+                beside.add(_given[name] % len(_STYLES))
         places = {name: _given[name] for name in wanted if name in _given}
         for name in wanted:
             if name not in places:
-                places[name] = _free(name, set(places.values()))
+                places[name] = _free(name, set(places.values()), {place % len(_STYLES) for place in places.values()})
     return {name: _style(place) for name, place in places.items()}
 
 
-def _free(name: str, taken: set[int]) -> int:
-    """The place of `name`'s hash, or the next free one: of the eight colours first."""
+def _free(name: str, taken: set[int], beside: set[int]) -> int:
+    """The place of `name`'s hash, or the next free one: of the eight colours first.
+
+    A colour that is not `beside` it in this chart goes before one that is, however many names other charts brought.
+    """
     place = zlib.crc32(name.encode()) % len(_STYLES)
     count = len(_STYLES)
     steps = (turn * count + (place + step) % count for turn in range(count**2) for step in range(count))
-    return next((at for at in steps if at not in taken), place)
+    free = [at for at in steps if at not in taken]
+    return next((at for at in free if at % count not in beside), free[0] if free else place)
 
 
 def _style(place: int) -> Style:
@@ -182,6 +190,13 @@ def _style(place: int) -> Style:
     turn, first = divmod(place, count)
     line, mark = _STYLES[(first + turn) % count], _STYLES[(first + 2 * turn + turn // count) % count]
     return Style(_STYLES[first].colour, line.dash, mark.marker, mark.hatch)
+
+
+def layer(dash: str | tuple[int, tuple[int, ...]]) -> float:
+    """Where a line lies: the fuller, the lower, so that through the gaps of one that coincides with it it is seen."""
+    if isinstance(dash, str):
+        return {"-": 2.0, "--": 2.3, "-.": 2.35, ":": 2.6}[dash]
+    return 3 - sum(dash[1][::2]) / sum(dash[1])
 
 
 # Of each level (year, month, day, hour, minute, second) the label of a tick, of one at its zero, and what stands once.

@@ -252,6 +252,29 @@ def test_readable_in_black_and_white(runs: pd.DataFrame) -> None:
     assert len(set(markers)) == len(markers)
 
 
+@pytest.mark.parametrize("chart", ["latency", "over_time"])
+@pytest.mark.parametrize("places", [(0, 1), (1, 0), (3, 0), (4, 0)])
+def test_curves_that_coincide_are_both_seen(chart: str, places: tuple[int, int], runs: pd.DataFrame) -> None:
+    """Through the gaps of the upper curve the lower one shows, whichever of the two is drawn first."""
+    one = runs[runs["status"] == "ok"].iloc[:60]
+    names = [f"azure/place-{place}" for place in places]
+    style._given.clear()
+    style._given.update(zip(names, places, strict=True))
+    same = pd.concat([one.assign(deployment=name, run_id=one["run_id"] + name) for name in names], ignore_index=True)
+    ax = getattr(charts, chart)(same.assign(is_fallback=False, cache_hit=False))
+    for line in ax.lines:
+        if line.get_linestyle() == "None":
+            line.remove()  # markers hide nothing of a line, but would be counted
+    for text in [*ax.texts]:
+        text.remove()
+    pixels = np.asarray(Image.open(io.BytesIO(ax._repr_png_())).convert("RGB")).astype(int)
+    seen = [
+        (np.abs(pixels - np.round(np.multiply(to_rgb(charts.styles([name])[name].colour), 255))).max(axis=2) < 20).sum()
+        for name in names
+    ]
+    assert min(seen) > 0.1 * max(seen), seen
+
+
 def test_a_deployment_keeps_its_style() -> None:
     """The same name has the same style alone, in company and in another process."""
     alone = charts.styles(["azure/a"])["azure/a"]
@@ -278,6 +301,17 @@ assert len({style.colour for style in list(seen.values())[:8]}) == 8
 """
     subprocess.run([sys.executable, "-c", code], check=True)
     assert len({style._style(place) for place in range(512)}) == 512
+
+
+def test_names_of_one_chart_have_colours_of_their_own() -> None:
+    """Up to eight of them, however many names the charts before brought."""
+    style._given.clear()
+    charts.styles([f"azure/earlier-{number}" for number in range(11)])
+    for names in (
+        [f"azure/later-{number}" for number in range(8)],
+        ["azure/earlier-3", "x/new", "x/newer", "x/newest"],
+    ):
+        assert len({each.colour for each in charts.styles(names).values()}) == len(names)
 
 
 def test_every_colour_is_seen_on_light_and_on_dark() -> None:
