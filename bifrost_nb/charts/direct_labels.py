@@ -36,6 +36,10 @@ _CORNERS: tuple[Literal["lower right", "upper left", "center right", "upper righ
 )  # fmt: skip
 _GAP = 9
 """Pixels between a label and its series."""
+_CLEAR = CELL
+"""Pixels left and right of a label that had better be free, lest it reads on into the curve of another."""
+_CROWDED = 30
+"""What a place costs where they are not."""
 _REACH = (0, 25, 50, 80, 110, 150, 200, 260, 330, 400)
 """How far from its series a label may stand, in pixels; beyond the first with a leader."""
 _ORDERS = 30
@@ -224,6 +228,10 @@ def _nearest(taken: np.ndarray, walls: np.ndarray, pixels: np.ndarray, size: tup
             for order, (left, low) in enumerate(corners):
                 cost = reach + 0.5 * abs(place - len(chosen) / 2) + order
                 if (best is None or cost < best.cost) and free(sums, left, low, width, height):
+                    if not free(sums, left - _CLEAR, low, width + 2 * _CLEAR, height):
+                        cost += _CROWDED
+                        if best is not None and cost >= best.cost:
+                            continue
                     found = _LabelPlace(cost, (x, y), (left, low), size)
                     if not reach or _sees(walls, found):
                         best = found

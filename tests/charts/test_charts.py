@@ -382,6 +382,22 @@ def test_names_stand_beside_what_they_name(name: str) -> None:
         assert not any(box.contains(*point) for box in boxes for point in points)
 
 
+def test_a_name_touches_no_curve_of_another() -> None:
+    """A name that ends at another's curve reads as if it went on there."""
+    rows: list[dict[str, Any]] = []
+    for place, (who, middle) in enumerate((("azure/fast", 140), ("openai/gpt-3.5-turbo-instruct", 335), ("x/y", 430))):
+        rows += calls(who, np.sort(np.random.default_rng([11, place]).normal(middle, middle / 8, 24)))
+    ax = charts.latency(frame(rows))
+    assert ax.figure is not None
+    ax.figure.draw_without_rendering()
+    boxes = [Text.get_window_extent(text) for text in ax.texts if text.get_gid() == DIRECT]
+    assert len(boxes) == 3
+    points = np.concatenate([densely(line) for _, line in named_lines(ax)])
+    for box in boxes:
+        beside = (points[:, 0] > box.x0 - 3) & (points[:, 0] < box.x1 + 3)
+        assert not (beside & (points[:, 1] > box.y0) & (points[:, 1] < box.y1)).any()
+
+
 def test_names_of_steep_lines_side_by_side() -> None:
     """Of four, two all but one on the other: a list in a free corner of the plot names them, nothing under it."""
     rows: list[dict[str, Any]] = []
