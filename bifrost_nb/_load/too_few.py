@@ -23,9 +23,11 @@ def too_few(rows: Sequence[Mapping[str, Any]], target: float) -> list[str]:
     unsure = [row for row in whole if row["holds"] is not None and row["good_low"] < target <= row["good_high"]]
     if not unsure:
         return []
-    rates = " and ".join(f"{row['rate_per_s']:g}" for row in unsure)
+    *before, last = (f"{row['rate_per_s']:g}" for row in unsure)
+    rates = f"{', '.join(before)} and {last}" if before else last
     row, least = unsure[0], _WIDE**2 * target / (1 - target) if target < 1 else math.inf
-    seen = f"at {row['rate_per_s']:g} {row['good']:,} of {row['planned']:,}, so {row['good_low']:.0%} or more"
+    good = f"{row['good']:,} of {row['planned']:,} {'was' if row['good'] == 1 else 'were'} good"
+    seen = f"at {row['rate_per_s']:g} a second {good}, so {row['good_low']:.0%} or more"
     more = f"; {math.ceil(least):,} calls can show it, if all are good" if row["planned"] < least < math.inf else ""
     return [
         f"At {rates} calls a second too few calls were sent to tell whether {target:.0%} are good ({seen}{more}): pass"
