@@ -199,6 +199,19 @@ CUT = """() => [...document.querySelectorAll('body, body *')].filter(node => {
 }).map(node => node.className || node.tagName)"""
 
 
+def test_a_long_prompt_fills_no_screens(opened: Any, client: Client, tmp_path: Path) -> None:
+    """What was asked scrolls in its box, as answers do; on paper it is whole."""
+    found = compare(["azure/fast"], "long word " * 390, inputs=None, client=client)
+    page, _ = opened(found.report(tmp_path / "report.html"))
+    sizes = "(node => [node.clientHeight, node.scrollHeight])(document.querySelector('pre'))"
+    page.set_viewport_size({"width": 700, "height": 900})
+    shown, whole = page.evaluate(sizes)
+    assert shown < 500 < whole
+    page.emulate_media(media="print")
+    shown, whole = page.evaluate(sizes)
+    assert shown == whole
+
+
 def test_printed_it_is_whole(
     opened: Any, client: Client, gateway: LocalGateway, tmp_path: Path, pictures: Path
 ) -> None:
