@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -154,6 +155,8 @@ class _Interval(NamedTuple):
     """Why nothing can be said."""
     graded: bool = False
     """Whether scores are paired that are not all 0 or 1: their interval does not know what is rare."""
+    with_inputs: Callable[[int], tuple[float, float]] | None = None
+    """Of a share: its interval's ends if so many inputs had given it."""
 
 
 _Bounds = Callable[[float], _Interval]
@@ -289,11 +292,18 @@ def _rare(rule: Rule, found: _Interval) -> str:
 
 
 def _more(found: _Interval, limit: float) -> str:
-    """How many inputs would decide if the figure stays: the interval's half width falls with the root of n."""
-    distance, half = abs(found.estimate - limit), (found.high - found.low) / 2
-    if not distance or not math.isfinite(half) or half <= 0:
+    """How many inputs would decide if the figure stays. That of a share is searched for; else the distance to the end
+    on the limit's side falls with the root of n."""
+    above = found.estimate > limit
+    distance, side = abs(found.estimate - limit), found.estimate - found.low if above else found.high - found.estimate
+    if not distance or not math.isfinite(side) or side <= 0:
         return ""
-    needed = max(found.n + 1, found.n * (half / distance) ** 2)
+    if found.with_inputs is None:
+        needed = max(found.n + 1, found.n * (side / distance) ** 2)
+    else:
+        ends = found.with_inputs
+        tells = (lambda n: ends(n)[0] >= limit) if above else (lambda n: ends(n)[1] <= limit)
+        needed = bisect_left(range(1_000_001), True, lo=found.n + 1, key=tells)
     if needed > 1e6:
         return ""
     digits = -math.floor(math.log10(max(needed, 10))) + 1
@@ -313,9 +323,10 @@ def _absolute(rule: Rule, sides: Sides) -> tuple[_Bounds, float]:
     of, values = groups.questions(side), side[figure.column].astype("float64") * figure.scale
     n = int(of.nunique())
 
-    def shown(confidence: float, estimate: float, low: float, high: float) -> _Interval:
+    def shown(confidence: float, estimate: float, low: float, high: float, with_inputs: Any = None) -> _Interval:
         interval = f"{100 * confidence:.3g}% interval {rule.say(low)} to {rule.say(high)}"
-        return _Interval(estimate, low, high, n, f"{sides.name} has {rule.say(estimate)} ({interval}){words}")
+        said = f"{sides.name} has {rule.say(estimate)} ({interval}){words}"
+        return _Interval(estimate, low, high, n, said, with_inputs=with_inputs)
 
     if figure.statistic != "mean":
         share = int(figure.statistic[1:]) / 100
@@ -326,7 +337,12 @@ def _absolute(rule: Rule, sides: Sides) -> tuple[_Bounds, float]:
     per_input = values.groupby(of.to_numpy()).mean().to_numpy()
     mean = float(per_input.mean())
     if set(values.unique()) <= {0.0, 1.0}:
-        return lambda c: shown(c, mean, *_clopper_pearson(float(per_input.sum()), n, c)), limit
+
+        def exact(c: float) -> _Interval:
+            ends = _clopper_pearson(float(per_input.sum()), n, c)
+            return shown(c, mean, *ends, with_inputs=lambda count: _clopper_pearson(mean * count, count, c))
+
+        return exact, limit
     if n < FEWEST_INPUTS:
         return _nothing(f"{n} inputs are too few, {FEWEST_INPUTS} or more are needed"), limit
     if is_score(figure.column):
@@ -460,7 +476,11 @@ def _ready(figure: Figure, frame: pd.DataFrame, *, candidate: bool, relative: bo
         else:
             said = f", without {never}"
     frame = frame.assign(**{figure.column: values})
-    return frame[measured(frame) & frame[figure.column].notna()], said
+    frame = frame[measured(frame)]
+    known = frame[figure.column].notna()
+    if candidate and (unknown := int((~known & frame["status"].eq("ok")).sum())) and known.any():
+        said += f", without {unknown:,} of unknown {figure.column}"
+    return frame[known], said
 
 
 def _as_answered(frame: pd.DataFrame, answered: pd.Series[Any]) -> pd.DataFrame:
