@@ -55,10 +55,12 @@ _MARKS = "'\N{RIGHT SINGLE QUOTATION MARK}\N{NO-BREAK SPACE}\N{NARROW NO-BREAK S
 """What parts thousands and nothing else."""
 _POWERS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺−", "0123456789-+-")
 _NUMBER = re.compile(
-    rf"(?<![\w.])([-+−]?)([1-9]\d{{0,2}}(?: \d{{3}})+(?:[.,]\d+)?(?![.,]?\d)|\d+(?:[.,{_MARKS}]\d+)*|\.\d+)"
+    rf"(?<![\w.])([-+−]?)[$€£¥]?([1-9]\d{{0,2}}(?: \d{{3}})+(?:[.,]\d+)?(?![.,]?\d)|\d+(?:[.,{_MARKS}]\d+)*|\.\d+)"
     r"([eE][-+]?\d+)?(?:\s?(?:[×x*·]|\\times|\\cdot)\s?10(?:\^\{?([-+−]?\d+)\}?|([⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+)))?"
+    r"(?:\s?(%|(?:k|thousand|million|billion|trillion)\b))?"
 )
-"""Sign, digits with whatever parts them, exponent, power of ten."""
+"""Sign, digits with whatever parts them, exponent, power of ten, unit."""
+_UNITS = {"%": 0.01, "k": 1e3, "thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
 _PLAIN = re.compile(r"\d*\.?\d+")
 _ENGLISH = re.compile(r"[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?|[1-9]\d?(?:,\d{2})+,\d{3}(?:\.\d+)?")  # 12,34,567 in India
 _CONTINENTAL = re.compile(r"[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?|\d+,\d+")
@@ -134,8 +136,9 @@ def number(column: str, *, rel: float = 1e-9, abs: float = 0.0) -> Scorer:
         comparison.score(scorers.number("total", rel=0.01))
 
     Within the share `rel` of the expected one or within `abs` of it, whatever is more. 1,234.50 and 1.234,50 are the
-    same number, as are 1'234.5 and 1.2345 × 10^3. A number that is the expected one in a notation that is not the
-    likeliest, as 1.234 is where 1234 is expected, is not judged: NA. Raises ConfigurationError for a tolerance below 0.
+    same number, as are 1'234.5 and 1.2345 × 10^3. A number that is the expected one in a notation or unit that is not
+    the likeliest, as 1.234 or 1.234k is where 1234 is expected, is not judged: NA. Raises ConfigurationError for a
+    tolerance below 0.
     """
     for name, bound in (("rel", rel), ("abs", abs)):
         found = as_number(bound)
@@ -158,7 +161,7 @@ def number(column: str, *, rel: float = 1e-9, abs: float = 0.0) -> Scorer:
         if near[0]:
             return Score(1)
         if any(near):
-            return Score(None, f"the answer says {found[-1][0]:g}, or {right:g} in another notation")
+            return Score(None, f"the answer says {found[-1][0]:g}, or {right:g} in another notation or unit")
         return Score(0, f"{found[-1][0]:g} instead of {right:g}")
 
     return Scorer("number", _shown("number", column, rel=rel, abs=abs), judge, [_name(column)])
@@ -399,11 +402,11 @@ def _numbers(text: str) -> list[tuple[float, ...]]:
     """The numbers of `text`, each as what it is read as, and behind that what it may be in another notation."""
     text = text.replace("{,}", ",").replace("\\!", "").replace("\\,", "\N{THIN SPACE}")  # of LaTeX
     found = []
-    for sign, digits, exponent, power, small in _NUMBER.findall(text):
+    for sign, digits, exponent, power, small, unit in _NUMBER.findall(text):
         ten = exponent[1:] or (power or small).translate(_POWERS)
         minus = "" if sign in ("", "+") else "-"
         if values := [float(f"{minus}{value}e{ten or 0}") for value in _readings(digits)]:
-            found.append(tuple(values))
+            found.append((*values, *(value * _UNITS[unit] for value in values if unit)))
     return found
 
 
