@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .._runs.store import RunStore
 from .kept_media import give_back, notes_on_media
 from .plan import Plan
-from .progress import tell
+from .progress import side_stream, tell
 
 if TYPE_CHECKING:
     from .._client.client import Client
@@ -88,7 +87,7 @@ def _all_recorded(plans: Sequence[Plan], log: RunLog, client: Client | None = No
 
 
 def _tell(text: str) -> None:
-    tell(text, sys.stderr)
+    tell(text, side_stream())
 
 
 def recorded(plan: Plan, log: RunLog) -> RunStore:

@@ -41,7 +41,7 @@ def test_the_file_holds_static_outputs_only(shared_gateway: LocalGateway, tmp_pa
     for outputs in asked:
         displayed = [output for output in outputs if output.output_type != "stream"]
         assert [set(output.data) for output in displayed] == [{"text/html", "text/plain"}]
-        assert [output.name for output in outputs if output.output_type == "stream"] in ([], ["stderr"])
+        assert [output.name for output in outputs if output.output_type == "stream"] in ([], ["stdout"])  # no red box
     frame = bf.from_notebook(executed)
     assert len(frame) == 1 + 2 + 4 + 1
     assert set(frame["status"]) == {"ok"}
