@@ -369,7 +369,8 @@ def _texts(row: Row, column: str, form: Callable[[Any], str] | None = None) -> l
     value = _value(row, column)
     if value is None:
         return []
-    return [(form or _said)(one) for one in (value if isinstance(value, list | tuple | set | frozenset) else [value])]
+    several = value if isinstance(value, list | tuple | set | frozenset) else [value]
+    return [(form or _said)(one) for one in several if not _missing(one)]
 
 
 def _said(value: Any) -> str:

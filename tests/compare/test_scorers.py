@@ -45,6 +45,9 @@ CASES: list[tuple[scorers.Scorer, Run, dict[str, Any], float | None]] = [
     (scorers.exact("want"), run("b"), {"want": None}, NA),
     (scorers.contains("must"), run("We refund you."), {"must": "refund"}, 1),
     (scorers.contains("must"), run("We refund you."), {"must": ["refund", "sorry"]}, 0),
+    (scorers.contains("must"), run("We refund you."), {"must": ["refund", None, float("nan")]}, 1),
+    (scorers.exact("want"), run("nan"), {"want": ["a", float("nan")]}, 0),
+    (scorers.exact("want"), run("None"), {"want": [None]}, NA),
     (scorers.contains("must"), run("we must"), {}, 1),  # no such column: the text itself
     (scorers.contains("Must", ignore_case=True), run("we must"), {}, 1),
     (scorers.contains("must"), run("anything"), {"must": None}, NA),
