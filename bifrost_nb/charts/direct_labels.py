@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .label_grid import CELL, NamedSeries, fill, free, pixels_of, sums_of, taken_cells
-from .style import ShownAxes, as_ink
+from .style import ShownAxes, as_ink, missing_signs
 
 __all__ = ["DIRECT", "label_at_end", "label_directly", "label_in_corner"]
 
@@ -55,6 +55,7 @@ class _LabelPlace(NamedTuple):
     size: tuple[float, float]
 
 
+@missing_signs()
 def label_directly(ax: Axes, drawn: Sequence[NamedSeries], *, widen: bool = False) -> bool:
     """Name each of `drawn` beside itself; False, with nothing changed, where there is no room for all of them.
 
@@ -86,6 +87,7 @@ def _widen(ax: Axes, left: float, right: float) -> None:
         ax.figure.draw_without_rendering()  # lets the layout settle
 
 
+@missing_signs()
 def label_in_corner(ax: Axes, drawn: Sequence[NamedSeries]) -> bool:
     """Name lines in one list, each behind a piece of its line, in a corner of the plot that holds nothing else.
 
@@ -113,6 +115,7 @@ def label_in_corner(ax: Axes, drawn: Sequence[NamedSeries]) -> bool:
     return False
 
 
+@missing_signs()
 def label_at_end(ax: Axes, drawn: Sequence[NamedSeries]) -> bool:
     """Name lines right of the plot, at the height of their ends; False where there is no room for all of them."""
     box = ax.get_window_extent()

@@ -25,7 +25,19 @@ from matplotlib.ticker import PercentFormatter
 
 from .direct_labels import label_at_end, label_directly, label_in_corner
 from .label_grid import NamedSeries
-from .style import ShownAxes, as_label, axes, describe, empty, layer, legend_below, name_rows, styles, time_axis
+from .style import (
+    ShownAxes,
+    as_label,
+    axes,
+    describe,
+    empty,
+    layer,
+    legend_below,
+    missing_signs,
+    name_rows,
+    styles,
+    time_axis,
+)
 
 __all__ = [
     *("checked", "clean", "cost", "errors", "latency", "over_time", "room_for_notes", "series"),
@@ -112,6 +124,7 @@ def cost(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     return ax
 
 
+@missing_signs()
 def room_for_notes(ax: Axes, notes: Sequence[tuple[float, Annotation]]) -> None:
     """Let the axis end where the last note behind a bar does: long names leave it little width."""
     if isinstance(ax, ShownAxes) and isinstance(ax.figure, Figure):

@@ -9,8 +9,10 @@ import base64
 import io
 import re
 import threading
+import warnings
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from html import escape
 from typing import Any, NamedTuple
 
@@ -36,6 +38,7 @@ __all__ = [
     "empty",
     "layer",
     "legend_below",
+    "missing_signs",
     "name_rows",
     "styles",
     "time_axis",
@@ -77,6 +80,13 @@ _PIECES = re.compile(rf".{{1,{_LINE}}}$|.{{{_LINE // 2},{_LINE - 1}}}[-/._: ]|.{
 """A name's lines: broken behind a sign that ends a part of it, where there is one."""
 
 
+_LACKED = re.compile(r"Glyph (\d+) \(.*\) missing from font\(s\) (.*)\.")
+_told: set[str] = set()
+"""Signs that were told to be missing."""
+_catching = threading.RLock()
+"""Two threads that catch warnings at once would leave the filters of one behind."""
+
+
 class ShownAxes(Axes):
     """Axes of a figure without pyplot, which a notebook would otherwise show as text.
 
@@ -91,7 +101,8 @@ class ShownAxes(Axes):
         figure = self.figure
         assert isinstance(figure, Figure), "these axes are made with their figure"  # noqa: S101 - for the type checker
         buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", transparent=False)
+        with missing_signs():
+            figure.savefig(buffer, format="png", transparent=False)
         return buffer.getvalue()
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -112,6 +123,25 @@ class ShownAxes(Axes):
         )
         said = f"Chart: {title} ({labels})" + (f". {told}" if told else "")
         return " ".join(_printable(said.replace("\\$", "$").replace("\u200b", "")).split())[:2_000]
+
+
+@contextmanager
+def missing_signs() -> Iterator[None]:
+    """One warning about all signs that the font lacks, with the way out, and about each sign once in a process.
+
+    matplotlib warns of each sign, whenever a name with it is measured or drawn: a screen full for a name in Chinese.
+    """
+    with _catching, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    lacked = [found for one in caught if (found := _LACKED.match(str(one.message)))]
+    for one in caught:
+        if not _LACKED.match(str(one.message)):
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    if signs := "".join(sign for sign in dict.fromkeys(chr(int(each[1])) for each in lacked) if sign not in _told):
+        _told.update(signs)
+        said = f"The font {lacked[0][2]} has no {signs}; name one that has it first in matplotlib's"
+        warnings.warn(f'{said} rcParams["font.family"].', UserWarning, stacklevel=3)
 
 
 def as_ink(colour: str) -> str:

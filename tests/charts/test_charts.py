@@ -7,6 +7,7 @@ import html
 import io
 import subprocess
 import sys
+import warnings
 from itertools import combinations, pairwise
 from typing import Any
 
@@ -541,6 +542,20 @@ def test_hostile_names_are_text(name: str, names: list[str], runs: pd.DataFrame)
     """A deployment's name can neither break a chart nor become a formula, alone or among others."""
     data = runs.assign(deployment=np.resize(names, len(runs)))
     assert getattr(charts, name)(data)._repr_png_().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["latency", "cost", "over_time"])
+def test_signs_that_the_font_lacks_are_told_once(name: str, runs: pd.DataFrame) -> None:
+    """Names in Chinese or with emojis make one warning with the way out; the words of the chart keep them."""
+    style._told.clear()
+    data = runs.assign(deployment=np.resize([f"{name}/模型一", f"{name}/🦊🦊"], len(runs)))  # matplotlib keeps layouts
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        words = getattr(charts, name)(data)._repr_mimebundle_()[0]["text/plain"]
+    assert len(caught) == 1, [str(one.message) for one in caught]
+    said = str(caught[0].message)
+    assert all(sign in said for sign in ("模", "型", "🦊", "font.family"))
+    assert name == "cost" or "模型一" in words
 
 
 def test_no_pyplot_and_nothing_of_ours() -> None:
