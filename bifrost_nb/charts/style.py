@@ -141,7 +141,8 @@ def missing_signs() -> Iterator[None]:
     if signs := "".join(sign for sign in dict.fromkeys(chr(int(each[1])) for each in lacked) if sign not in _told):
         _told.update(signs)
         said = f"The font {lacked[0][2]} has no {signs}; name one that has it first in matplotlib's"
-        warnings.warn(f'{said} rcParams["font.family"].', UserWarning, stacklevel=3)
+        # Not the line that happened to measure it, of which nobody learns anything, but who says so.
+        warnings.warn_explicit(f'{said} rcParams["font.family"].', UserWarning, "bifrost_nb.charts", 1)
 
 
 def as_ink(colour: str) -> str:

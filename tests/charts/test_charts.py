@@ -554,6 +554,7 @@ def test_signs_that_the_font_lacks_are_told_once(name: str, runs: pd.DataFrame) 
         words = getattr(charts, name)(data)._repr_mimebundle_()[0]["text/plain"]
     assert len(caught) == 1, [str(one.message) for one in caught]
     said = str(caught[0].message)
+    assert caught[0].filename == "bifrost_nb.charts"
     assert all(sign in said for sign in ("模", "型", "🦊", "font.family"))
     assert name == "cost" or "模型一" in words
 
