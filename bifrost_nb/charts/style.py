@@ -80,7 +80,7 @@ _PIECES = re.compile(rf".{{1,{_LINE}}}$|.{{{_LINE // 2},{_LINE - 1}}}[-/._: ]|.{
 """A name's lines: broken behind a sign that ends a part of it, where there is one."""
 
 
-_LACKED = re.compile(r"Glyph (\d+) \(.*\) missing from font\(s\) (.*)\.")
+_LACKED = re.compile(r"Glyph (\d+) \(.*\) missing from (?:current font|font\(s\)( .*))\.")  # 3.8; later
 _told: set[str] = set()
 """Signs that were told to be missing."""
 _catching = threading.RLock()
@@ -140,7 +140,7 @@ def missing_signs() -> Iterator[None]:
             warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
     if signs := "".join(sign for sign in dict.fromkeys(chr(int(each[1])) for each in lacked) if sign not in _told):
         _told.update(signs)
-        said = f"The font {lacked[0][2]} has no {signs}; name one that has it first in matplotlib's"
+        said = f"The font{lacked[0][2] or ''} has no {signs}; name one that has it first in matplotlib's"
         # Not the line that happened to measure it, of which nobody learns anything, but who says so.
         warnings.warn_explicit(f'{said} rcParams["font.family"].', UserWarning, "bifrost_nb.charts", 1)
 
