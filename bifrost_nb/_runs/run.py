@@ -241,11 +241,9 @@ class Run:
     def __str__(self) -> str:
         """The answer as it may be printed: without control sequences, which `text` keeps as received.
 
-        Of a run without a text, in words what came instead (tool calls, vectors, pictures), or that nothing came.
+        Empty where no text came: people put runs into prompts, where words about them would be sent.
         """
-        from .._display.run import beside_first
-
-        return plain(self.text) or beside_first(self).strip("\n")
+        return plain(self.text)
 
     def __repr__(self) -> str:
         from .._display.run import as_text

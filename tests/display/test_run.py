@@ -12,6 +12,7 @@ from markdown_it import MarkdownIt
 from bifrost_nb._display.describe import describe, duration, usd
 from bifrost_nb._display.markdown import LONGEST_MARKDOWN, LONGEST_SHOWN
 from bifrost_nb._display.run import FORMS, Runs, as_html, as_markdown, as_text, metadata, mimebundle, mimebundle_many
+from bifrost_nb._prompts.template import render
 from bifrost_nb._runs.columns import NAMES
 from bifrost_nb._runs.run import Run
 from tests.data.hostile import HOSTILE
@@ -314,20 +315,12 @@ def test_markdown_says_all_of_an_answer() -> None:
     assert as_markdown(answered(response="", texts=[""])).startswith("*the answer is empty*")
 
 
-@pytest.mark.parametrize(
-    ("fields", "printed"),
-    [
-        ({"texts": ["yes"], "response": "yes"}, "yes"),
-        ({"embeddings": [[0.0, 1.0], [1.0, 0.0]], "embedding_shape": (2, 2)}, "(2 vectors of 2 numbers)"),
-        ({"tool_calls": [{"function": {"name": "f", "arguments": '{"a": 1}'}}]}, "f("),
-        ({}, "(the answer is empty)"),
-    ],
-)
-def test_printing_a_run_says_what_came(fields: dict[str, Any], printed: str) -> None:
-    """`print(run)` is no empty line: where no text came it says what did, as the notebook's output does."""
-    run = answered(**{"response": None, "texts": [], **fields})
-    assert str(run).startswith(printed)
-    assert run.text == (fields.get("response") or "")
+def test_a_run_in_a_prompt_is_its_text() -> None:
+    """Nothing that is said about an answer gets into a prompt in its place, where it has no text."""
+    assert render("{{run}}.", {"run": answered(response="yes", texts=["yes"])}) == "yes."
+    vectors = {"embeddings": [[0.0]], "embedding_shape": (1, 1)}
+    for nothing in (answered(response=None, texts=[]), answered(response=None, texts=[], **vectors)):
+        assert render("{{run}}.", {"run": nothing}) == f"{nothing}." == "."
 
 
 @pytest.mark.parametrize("sequence", ["\x1b[31m", "\x1b]0;title\x07", "\x9b2J", "\u202e", "\r\x08"])
