@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -122,8 +121,10 @@ class Ledger:
         if not self.path.exists():
             return found
         for block in blocks(self.path):
-            for told in (told for line in block.data.splitlines() for told in _told(line)):
+            # Where a line end was lost, each of the jobs on a line counts: none must be paid for twice.
+            for part in (part for line in block.data.splitlines() for part in parts(line, b'{"state":')):
                 try:
+                    told = orjson.loads(part)
                     state, name = told["state"], str(told["job"])
                     if state == "sending":
                         job = SentJob(**{key: told.get(key) for key in _WRITTEN})
@@ -136,18 +137,6 @@ class Ledger:
                         found[name].batch_id = str(told["batch_id"])
                     elif state == "over" and name in found:
                         found[name].over = str(told["why"])
-                except (KeyError, TypeError, ValueError):
+                except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
                     continue
-        return found
-
-
-def _told(line: bytes) -> list[Any]:
-    """What `line` tells; where a line end was lost, each of the things on it. A job must not be paid for twice."""
-    try:
-        return [orjson.loads(line)]
-    except orjson.JSONDecodeError:
-        found = []
-        for part in parts(line, b'{"state":'):
-            with suppress(orjson.JSONDecodeError):
-                found.append(orjson.loads(part))
         return found

@@ -343,7 +343,8 @@ def test_records_that_share_a_line_are_all_read(log: RunLog) -> None:
     """A line end was lost, or zeros stand before a record: what was paid for is there, each with what is its own."""
     assert log.path is not None
     for name in "abcd":
-        log.append(Run(run_id=name, status="ok", prompt='{"schema":1}', notes=[f"of {name}"]))
+        nested = {"schema": {"schema": 1}, "of": [{"schema": 1}]}  # an object in a record may begin as one does
+        log.append(Run(run_id=name, status="ok", prompt='{"schema":1}', notes=[f"of {name}"], extra_fields=nested))
     log.update("a", rating="down")
     log.update("a", rating="up")
     a, b, c, d, down, up = log.path.read_bytes().splitlines()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
+
+import orjson
 
 from ...errors import LogError
 from .file_lock import lock_or_go_on, unlock
@@ -108,16 +111,25 @@ def _whole_size(descriptor: int) -> int:
 
 
 def parts(line: bytes, start: bytes) -> list[bytes]:
-    """A `line` that is no JSON as the records on it, each of which begins with `start`.
+    """The records on a `line`, each of which begins with `start`, and what is left of others.
 
     A line end that was lost joins two, and a crash may leave half a record or zeros before one. Inside of a record's
-    texts `start` cannot stand: its quotes have backslashes there.
+    texts `start` cannot stand: its quotes have backslashes there. An object in it may begin so, but behind a colon, a
+    comma or a bracket; where half a record happens to end with one of these, what stands there is no JSON, and each
+    `start` is tried.
 
-    >>> parts(b'{"a":1}{"a":2}', b'{"a":')
-    [b'{"a":1}', b'{"a":2}']
+    >>> parts(b'{"a":1}{"a":{"a":2}}{"a":{"a":3}', b'{"a":')
+    [b'{"a":1}', b'{"a":{"a":2}}', b'{"a":', b'{"a":3}']
     """
-    pieces = line.split(start)
-    return [piece for piece in (pieces[0], *(start + piece for piece in pieces[1:])) if piece]
+    begins = b"(?=" + re.escape(start) + b")"
+    found: list[bytes] = []
+    for piece in re.split(rb"(?<![:,\[])" + begins, line):
+        try:
+            orjson.loads(piece)
+            found.append(piece)
+        except orjson.JSONDecodeError:
+            found += re.split(begins, piece)
+    return [piece for piece in found if piece]
 
 
 def refuse_special(found: os.stat_result) -> None:

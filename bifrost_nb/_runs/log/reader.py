@@ -230,7 +230,7 @@ def _split(data: bytes) -> Iterator[bytes]:
 
 
 def _parts(line: bytes) -> list[bytes]:
-    """`line`, or the records on it where it is no JSON."""
+    """`line`, or the records on it where it is none itself. Most lines are, and take no more than a search."""
     if line.count(_START) < 1 + line.startswith(_START) or isinstance(load(line), dict):
         return [line]
     return parts(line, _START)
