@@ -11,7 +11,7 @@ from .._safe_text import plain, type_with_article
 from ..errors import ConfigurationError
 from .asked_deployments import check_names
 from .compare import compare
-from .progress import side_stream, tell
+from .progress import tell
 from .typed_columns import field_columns
 from .verdict import amount
 
@@ -131,5 +131,5 @@ def _filled(frame: pd.DataFrame, comparison: Comparison, schema: AnswerSchema, p
     count = sum(error is None for error in errors)
     cost = "cost unknown" if None in costs else amount(result.attrs["cost_usd"], "cost_usd")
     notes = "".join(f"\n{plain(note, 400)}" for note in comparison.notes)
-    tell(f"{count:,} of {len(result):,} rows filled, {cost}.{notes}", side_stream())
+    tell(f"{count:,} of {len(result):,} rows filled, {cost}.{notes}")
     return result

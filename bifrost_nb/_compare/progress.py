@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     from .sweep import Progress
 
-__all__ = ["Bar", "in_notebook", "side_stream", "summary_line", "tell", "terminal_width"]
+__all__ = ["Bar", "in_notebook", "summary_line", "tell", "terminal_width"]
 
 
 class Bar:
@@ -43,22 +43,20 @@ class Bar:
         elif self._bar is not None:
             self._bar.close()
         elif not self._silent and self._progress.total > self._progress.reused:
-            tell(summary_line(self._progress, self._unit), side_stream())
+            tell(summary_line(self._progress, self._unit))
 
 
-def tell(text: str, stream: TextIO | None) -> None:
-    """A line for whoever reads `stream`. A program without a console has none, and its reader may have gone: neither
-    costs what was paid for."""
+def tell(text: str) -> None:
+    """A line that is no result: to stderr, but on a page, which shows that in red like an error, to stdout.
+
+    A program without a console has neither, and its reader may have gone: neither costs what was paid for.
+    """
+    from .._foreground.environment import front_end
+
+    stream: TextIO | None = sys.stderr if front_end() == "terminal" else sys.stdout
     if stream is not None:
         with suppress(OSError, ValueError):  # the latter of a closed one
             stream.write(text + "\n")
-
-
-def side_stream() -> TextIO | None:
-    """Where a line goes that is no result: stderr, but stdout on a page, which shows stderr in red like an error."""
-    from .._foreground.environment import front_end
-
-    return sys.stderr if front_end() == "terminal" else sys.stdout
 
 
 def _widgets(options: dict[str, Any]) -> Any:

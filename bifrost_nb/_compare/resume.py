@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .._runs.store import RunStore
 from .kept_media import give_back, notes_on_media
 from .plan import Plan
-from .progress import side_stream, tell
+from .progress import tell
 
 if TYPE_CHECKING:
     from .._client.client import Client
@@ -59,7 +59,7 @@ def resumed(plans: Sequence[Plan], client: Client, *, fresh: bool = False) -> It
     missing = {trial.trial_id for plan in plans for trial in plan.trials} - found.done.keys()
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(claimed(log.path, missing, _tell))
+            stack.enter_context(claimed(log.path, missing, tell))
         except KeyboardInterrupt:
             found.interrupted = True
         if missing and log.size() != size:  # somebody may have answered meanwhile
@@ -84,10 +84,6 @@ def _all_recorded(plans: Sequence[Plan], log: RunLog, client: Client | None = No
     for plan in plans:
         _take(plan, log, found, client)
     return found
-
-
-def _tell(text: str) -> None:
-    tell(text, side_stream())
 
 
 def recorded(plan: Plan, log: RunLog) -> RunStore:

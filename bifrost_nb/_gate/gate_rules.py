@@ -144,6 +144,9 @@ class Sides:
     seed: int
 
 
+_Ends = Callable[[int], tuple[float, float]]
+
+
 class _Interval(NamedTuple):
     estimate: float
     low: float
@@ -155,7 +158,7 @@ class _Interval(NamedTuple):
     """Why nothing can be said."""
     graded: bool = False
     """Whether scores are paired that are not all 0 or 1: their interval does not know what is rare."""
-    with_inputs: Callable[[int], tuple[float, float]] | None = None
+    with_inputs: _Ends | None = None
     """Of a share: its interval's ends if so many inputs had given it."""
 
 
@@ -292,8 +295,10 @@ def _rare(rule: Rule, found: _Interval) -> str:
 
 
 def _more(found: _Interval, limit: float) -> str:
-    """How many inputs would decide if the figure stays. That of a share is searched for; else the distance to the end
-    on the limit's side falls with the root of n."""
+    """How many inputs would decide if the figure stays.
+
+    Of a share it is searched for; else the distance to the interval's end on the limit's side falls with the root of n.
+    """
     above = found.estimate > limit
     distance, side = abs(found.estimate - limit), found.estimate - found.low if above else found.high - found.estimate
     if not distance or not math.isfinite(side) or side <= 0:
@@ -323,10 +328,10 @@ def _absolute(rule: Rule, sides: Sides) -> tuple[_Bounds, float]:
     of, values = groups.questions(side), side[figure.column].astype("float64") * figure.scale
     n = int(of.nunique())
 
-    def shown(confidence: float, estimate: float, low: float, high: float, with_inputs: Any = None) -> _Interval:
+    def shown(confidence: float, estimate: float, low: float, high: float, ends: _Ends | None = None) -> _Interval:
         interval = f"{100 * confidence:.3g}% interval {rule.say(low)} to {rule.say(high)}"
         said = f"{sides.name} has {rule.say(estimate)} ({interval}){words}"
-        return _Interval(estimate, low, high, n, said, with_inputs=with_inputs)
+        return _Interval(estimate, low, high, n, said, with_inputs=ends)
 
     if figure.statistic != "mean":
         share = int(figure.statistic[1:]) / 100
@@ -339,8 +344,8 @@ def _absolute(rule: Rule, sides: Sides) -> tuple[_Bounds, float]:
     if set(values.unique()) <= {0.0, 1.0}:
 
         def exact(c: float) -> _Interval:
-            ends = _clopper_pearson(float(per_input.sum()), n, c)
-            return shown(c, mean, *ends, with_inputs=lambda count: _clopper_pearson(mean * count, count, c))
+            bounds = _clopper_pearson(float(per_input.sum()), n, c)
+            return shown(c, mean, *bounds, lambda count: _clopper_pearson(mean * count, count, c))
 
         return exact, limit
     if n < FEWEST_INPUTS:

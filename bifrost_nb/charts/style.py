@@ -80,7 +80,8 @@ _PIECES = re.compile(rf".{{1,{_LINE}}}$|.{{{_LINE // 2},{_LINE - 1}}}[-/._: ]|.{
 """A name's lines: broken behind a sign that ends a part of it, where there is one."""
 
 
-_LACKED = re.compile(r"Glyph (\d+) \(.*\) missing from (?:current font|font\(s\)( .*))\.")  # 3.8; later
+_LACKED = re.compile(r"Glyph (\d+) \(.*\) missing from (?:current font|font\(s\)( .*))\.")
+"""matplotlib's warning: of 3.8, and of later ones."""
 _told: set[str] = set()
 """Signs that were told to be missing."""
 _catching = threading.RLock()
@@ -134,9 +135,11 @@ def missing_signs() -> Iterator[None]:
     with _catching, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
-    lacked = [found for one in caught if (found := _LACKED.match(str(one.message)))]
+    lacked = []
     for one in caught:
-        if not _LACKED.match(str(one.message)):
+        if found := _LACKED.match(str(one.message)):
+            lacked.append(found)
+        else:
             warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
     if signs := "".join(sign for sign in dict.fromkeys(chr(int(each[1])) for each in lacked) if sign not in _told):
         _told.update(signs)

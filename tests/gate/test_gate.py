@@ -123,7 +123,7 @@ def test_few_inputs_are_undecided_and_say_how_many_would_tell() -> None:
 
 @pytest.mark.parametrize(("right", "asked", "limit", "told"), [(10, 10, 0.9, 29), (9, 10, 0.8, 50), (1, 1, 0.5, 5)])
 def test_so_many_inputs_as_it_says_would_tell(right: int, asked: int, limit: float, told: int) -> None:
-    """Of a share the number is exact: with it the gate passes, with fewer it does not."""
+    """Of a share: where all are right the gate passes with that number, and with one less it does not."""
     values = np.append(np.ones(right), np.zeros(asked - right))
     assert f" About {told} inputs would tell" in str(gate(scored(values, values), A, score=limit))
     if right == asked:
@@ -135,8 +135,8 @@ def test_scores_that_are_unknown_are_counted() -> None:
     """A judge that failed on half of the answers leaves the half that is known, and the sentence says so."""
     table = scored(np.ones(60), np.ones(60))
     table.loc[:29, "score"] = pd.NA
-    for rules in ({"score": 0.8}, {"score": "not worse by 0.1", "baseline": B}):
-        assert "without 30 of unknown score" in str(gate(table, A, **rules))  # type: ignore[arg-type]
+    for found in (gate(table, A, score=0.8), gate(table, A, baseline=B, score="not worse by 0.1")):
+        assert "without 30 of unknown score" in str(found)
 
 
 @pytest.mark.thorough
