@@ -25,24 +25,25 @@ _WIDGET_MESSAGES = frozenset({"comm_msg", "comm_close", "comm_open"})
 
 
 def reachable(widget: Any) -> Any:
-    """`widget`, whose messages the main shell takes where the subshell that they name is gone.
+    """`widget`, whose messages all go the same way: to the subshell that they name, to the main shell where it is gone.
 
-    JupyterLab ends its subshell for widgets with the last one that it opened, and goes on naming it in messages of
-    others; ipykernel 7.4 then drops them: of a vote in a notebook's second comparison the first click came, no other
-    (measured with JupyterLab 4.6). Nothing is changed for a kernel that chooses no subshell for a comm.
+    ipykernel 7.4 sends a comm's messages to the shell that has spoken on it last. So the first click on a widget of a
+    cell waited for the main shell and each later one went to the subshell that JupyterLab names, so of three quick
+    clicks the third could be taken before the second, or beside it on another thread. And JupyterLab ends its subshell
+    for widgets with the last one that it opened and goes on naming it in messages of others, which are dropped: of a
+    vote in a notebook's second comparison the first click came, no other (measured with JupyterLab 4.6). Nothing is
+    changed for a kernel that chooses no subshell for a comm.
     """
-    route = getattr(widget.comm, "_reply_subshell_for", None)
     subshells = getattr(
         getattr(getattr(kernel(), "shell_channel_thread", None), "manager", None), "list_subshell", None
     )
-    if route is None or subshells is None:
+    if subshells is None or not hasattr(widget.comm, "_reply_subshell_for"):
         return widget
 
-    def existing(data: Any, default: str | None) -> str | None:
-        chosen: str | None = route(data, default)
-        return chosen if chosen in subshells() else None
+    def named(data: Any, default: str | None) -> str | None:
+        return default if default in subshells() else None
 
-    widget.comm._reply_subshell_for = existing
+    widget.comm._reply_subshell_for = named
     return widget
 
 

@@ -297,10 +297,28 @@ WATCHED = """root => {
   }));
 }"""
 """Notes each tick that the page itself turns round."""
+AT_ONCE = """(root, places) => {
+  const boxes = [...root.querySelectorAll('input[type=checkbox]')];
+  for (const place of places) boxes[place].click();
+}"""
+"""Clicks that no page can come between."""
 
 
-def test_no_tick_jumps_back(lab: Notebook, grid: Cell, tmp_path: Path) -> None:
-    """Two clicks on a kernel that is busy: the first one's page is older than the second click and leaves it alone.
+def test_clicks_are_answered_while_a_cell_runs(lab: Notebook, grid: Cell, tmp_path: Path) -> None:
+    """The first click, too: JupyterLab sends it to a subshell."""
+    root, clicked = board(grid), tmp_path / "clicked"
+    cell = lab.start(f"import pathlib, time\nwhile not pathlib.Path({str(clicked)!r}).exists(): time.sleep(0.01)")
+    try:
+        root.get_by_role("button", name="Next page").click()
+        lab.until(lambda: "21 to 40" in root.locator(".bifrost-g-count").inner_text(), 30, "the second page")
+        assert cell.running
+    finally:
+        clicked.touch()
+        cell.wait()
+
+
+def test_no_tick_jumps_back(lab: Notebook, grid: Cell) -> None:
+    """Clicks at once: the first one's page is older than the last click and leaves what that has ticked alone.
 
     What Python refuses, the last column, and what another view clicks is drawn.
     """
@@ -311,11 +329,7 @@ def test_no_tick_jumps_back(lab: Notebook, grid: Cell, tmp_path: Path) -> None:
         one.get_by_text("Columns", exact=True).click()
     boxes, others = root.get_by_role("checkbox"), other.get_by_role("checkbox")
     root.evaluate(WATCHED)
-    clicked = tmp_path / "clicked"
-    lab.start(f"import pathlib, time\nwhile not pathlib.Path({str(clicked)!r}).exists(): time.sleep(0.01)")
-    for place in (0, 1, 3):
-        boxes.nth(place).click()
-    clicked.touch()
+    root.evaluate(AT_ONCE, [0, 1, 3])
     lab.until(lambda: root.locator("thead th").count() == 2 and root.locator("td p, td code").count(), 30, "the page")
     assert root.evaluate("e => e.jumps") == []
     lab.until(lambda: [others.nth(place).is_checked() for place in range(4)] == [False, False, True, True], 30, "both")

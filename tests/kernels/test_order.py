@@ -73,3 +73,40 @@ def test_everything_is_under_its_cell(front: FrontEnd, slow: LocalGateway) -> No
         frames = [m for m in front.messages[start:] if m["msg_type"] == "comm_msg"]
         assert {front._cell_of(m) is cell for m in frames} == {True}
         assert cell.printed == "end\n"
+
+
+GRID = """
+import time
+from bifrost_nb._compare.compare import compare
+grid = compare(["azure/fast", "azure/large"], "A {{thing}}.", inputs={"thing": ["sea"]}, client=client).grid()
+heard = []
+def slowly(_, content, __):
+    heard.append(content["by"][1])
+    time.sleep(0.3)
+grid.widget.on_msg(slowly)
+"""
+
+
+def test_clicks_keep_their_order(front: FrontEnd, gateway: LocalGateway) -> None:
+    """Two clicks wait for what is slow; one that is made when the first is answered is not taken before the second."""
+    assert front.run(GRID).wait().status == "ok"
+    comm_id = ast.literal_eval(front.value("grid.widget.comm.comm_id"))
+
+    def pages() -> int:
+        ours = [one["content"] for one in front.messages if one["msg_type"] == "comm_msg"]
+        return sum(one["comm_id"] == comm_id and "page" in one["data"].get("state", {}) for one in ours)
+
+    def click(number: int) -> None:
+        show = {"show": {"tick": [0, number % 2 == 0]}, "by": ["view", number]}
+        front.send_comm(comm_id, {"method": "custom", "content": show}, route)
+
+    for route in front.routes:
+        front.run("heard.clear()").wait()
+        before = pages()
+        click(1)
+        click(2)
+        front.until(lambda before=before: pages() > before, 30, "the answer to the first click")  # type: ignore[misc]
+        click(3)
+        front.until(lambda before=before: pages() >= before + 3, 30, "all answers")  # type: ignore[misc]
+        assert ast.literal_eval(front.value("heard")) == [1, 2, 3], route
+    front.run("grid.close()").wait()
