@@ -97,8 +97,8 @@ class Pump:
             running.log.error("Invalid message: %s", error)
             return
         if threading.current_thread() is threading.main_thread():
-            # ipykernel 7.4 sends a comm's next messages to the subshell named in the one being answered: in the middle
-            # of a series, those already waiting here would be overtaken.
+            # ipykernel 7.4 sends a comm's next messages to the subshell named in the one being answered: of a
+            # widget that is not `reachable` (a user's slider), those already waiting here would be overtaken.
             content["header"].pop("subshell_id", None)
         cell_identity, cell = running._parent_ident["shell"], running.get_parent("shell")
         try:

@@ -7,7 +7,7 @@ import time
 
 from bifrost_nb._simulator.process import LocalGateway
 
-from .frontend import FrontEnd
+from .frontend import FrontEnd, Route
 
 
 def test_run_all(front: FrontEnd, gateway: LocalGateway) -> None:
@@ -91,6 +91,15 @@ def test_clicks_keep_their_order(front: FrontEnd, gateway: LocalGateway) -> None
     """Two clicks wait for what is slow; one that is made when the first is answered is not taken before the second."""
     assert front.run(GRID).wait().status == "ok"
     comm_id = ast.literal_eval(front.value("grid.widget.comm.comm_id"))
+    for route in front.routes:
+        front.run("heard.clear()").wait()
+        _three_clicks(front, comm_id, route)
+        assert ast.literal_eval(front.value("heard")) == [1, 2, 3], route
+    front.run("grid.close()").wait()
+
+
+def _three_clicks(front: FrontEnd, comm_id: str, route: Route) -> None:
+    """The third when the first has been answered; until all three have been."""
 
     def pages() -> int:
         ours = [one["content"] for one in front.messages if one["msg_type"] == "comm_msg"]
@@ -100,13 +109,9 @@ def test_clicks_keep_their_order(front: FrontEnd, gateway: LocalGateway) -> None
         show = {"show": {"tick": [0, number % 2 == 0]}, "by": ["view", number]}
         front.send_comm(comm_id, {"method": "custom", "content": show}, route)
 
-    for route in front.routes:
-        front.run("heard.clear()").wait()
-        before = pages()
-        click(1)
-        click(2)
-        front.until(lambda before=before: pages() > before, 30, "the answer to the first click")  # type: ignore[misc]
-        click(3)
-        front.until(lambda before=before: pages() >= before + 3, 30, "all answers")  # type: ignore[misc]
-        assert ast.literal_eval(front.value("heard")) == [1, 2, 3], route
-    front.run("grid.close()").wait()
+    before = pages()
+    click(1)
+    click(2)
+    front.until(lambda: pages() > before, 30, "the answer to the first click")
+    click(3)
+    front.until(lambda: pages() >= before + 3, 30, "all answers")
